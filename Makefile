@@ -1,0 +1,47 @@
+# `make demo` and `make test` each do everything on a fresh machine; `make help` lists the rest.
+VENV   := .venv
+PY     := $(VENV)/bin/python
+EXTRAS := io,cluster,dev
+# The first Python on the path that TensorFlow 2.16 has wheels for and that can make virtual environments.
+SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
+	"$$p" -c "$(SUITABLE)" >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+
+.PHONY: help setup demo test test-slow lint type clean
+help:
+	@echo "make demo       set-up, then the whole main job on generated recordings (about 5 minutes)"
+	@echo "make test       set-up, then the tests"
+	@echo "make setup      only the set-up, into $(VENV)"
+	@echo "make lint type  ruff; mypy"
+	@echo "make test-slow  the tests that take minutes"
+	@echo "make clean      remove demo/, runs/ and caches (not $(VENV), not tfrecords/)"
+
+setup: $(VENV)/installed
+
+$(VENV)/installed: setup.cfg pyproject.toml constraints/certified.txt
+	@"$(PYTHON)" -c "$(SUITABLE)" >/dev/null 2>&1 || { \
+	  echo "error: need Python 3.10, 3.11 or 3.12 with its venv module (Debian: apt install python3 python3-venv); or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Installing into $(VENV) (tensorflow is large: minutes on a first run)"
+	@"$(PYTHON)" -m venv --clear $(VENV)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints/certified.txt --editable ".[$(EXTRAS)]"
+	@touch $@
+
+demo: setup
+	@$(PY) tools/demo.py --output=demo
+
+test: setup
+	@$(PY) -m pytest -m "not slow"
+
+test-slow: setup
+	@$(PY) -m pytest -m slow
+
+lint: setup
+	@$(PY) -m ruff check bird_tf tools tests
+	@$(PY) -m ruff format --check bird_tf tools tests
+
+type: setup
+	@$(PY) -m mypy
+
+clean:
+	rm -rf demo runs build dist .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

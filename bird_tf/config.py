@@ -1,0 +1,209 @@
+"""Frozen dataclass ⇄ absl flags ⇄ flagfile and JSON.
+
+Entry points call `config.run(main, SomeConfig)`; nothing else in the package reads flags. What a field means
+belongs to the dataclass that declares it, not here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging as python_logging
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import tqdm
+from absl import app, flags, logging
+
+import bird_tf
+
+Config = TypeVar("Config")
+
+_BUILT_IN_HELP = (
+    ("help", "print this page"),
+    ("version", "print the version of bird_tf"),
+    ("flagfile", "read flags from this file: one --name=value a line, # starts a comment; may be repeated"),
+)
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used. The message says what, where, and what to do, in one line."""
+
+
+def option(default: Any, help: str, *, choices: Sequence[str] = (), required: bool = False) -> Any:
+    """Declares a dataclass field that is a flag as well.
+
+    Args:
+        default: its value when the flag is absent.
+        help: one line, with the unit where there is one.
+        choices: the values allowed, if they are few.
+        required: whether the command refuses to start without it.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "choices": tuple(choices), "required": required})
+
+
+def _leaves(config_class: type) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
+    """Yields (field, type) of every flag, nested dataclasses flattened."""
+    types_of = typing.get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        kind = types_of[field.name]
+        if dataclasses.is_dataclass(kind):
+            yield from _leaves(typing.cast(type, kind))
+        else:
+            yield field, kind
+
+
+def _base_type(kind: Any) -> Any:
+    """int of `int | None`; the type itself otherwise."""
+    if isinstance(kind, types.UnionType):
+        return next(part for part in typing.get_args(kind) if part is not type(None))
+    return kind
+
+
+def define_flags(config_class: type, values: flags.FlagValues) -> None:
+    """Defines one flag on `values` for every leaf field of `config_class`."""
+    for field, kind in _leaves(config_class):
+        kind, name, help = _base_type(kind), field.name, field.metadata["help"]
+        define: Callable[..., Any]
+        if field.metadata["choices"]:
+            define = functools.partial(flags.DEFINE_enum, enum_values=list(field.metadata["choices"]))
+        elif typing.get_origin(kind) is tuple:
+            define = flags.DEFINE_multi_string if typing.get_args(kind)[0] is str else flags.DEFINE_list
+        else:
+            define = {
+                bool: flags.DEFINE_bool,
+                int: flags.DEFINE_integer,
+                float: flags.DEFINE_float,
+                str: flags.DEFINE_string,
+            }[kind]
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        define(name=name, default=default, help=help, flag_values=values)
+
+
+def from_mapping(config_class: type[Config], values: Mapping[str, Any]) -> Config:
+    """Builds a configuration from flat {field name: value}; lists become tuples.
+
+    Raises:
+        InputError: a name that `config_class` does not have, or an element that is not a number.
+    """
+    known = {field.name for field, _ in _leaves(config_class)}
+    if unknown := sorted(set(values) - known):
+        raise InputError(f"{config_class.__name__} has no field {', '.join(unknown)}; written by another version?")
+    types_of = typing.get_type_hints(config_class)
+    arguments: dict[str, Any] = {}
+    for field in dataclasses.fields(typing.cast(Any, config_class)):
+        kind = types_of[field.name]
+        if dataclasses.is_dataclass(kind):
+            inner = {leaf.name for leaf, _ in _leaves(typing.cast(type, kind))}
+            arguments[field.name] = from_mapping(
+                typing.cast(type, kind), {k: v for k, v in values.items() if k in inner}
+            )
+        elif field.name in values:
+            value = values[field.name]
+            if typing.get_origin(kind) is tuple and value is not None:
+                element = typing.get_args(kind)[0]
+                try:
+                    value = tuple(element(item) for item in value)
+                except ValueError as error:
+                    raise InputError(f"--{field.name}={','.join(map(str, value))}: {error}") from error
+            arguments[field.name] = value
+    return config_class(**arguments)
+
+
+def to_mapping(config: Any) -> dict[str, Any]:
+    """Flat {field name: value} of a configuration, ready for JSON."""
+    mapping: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        mapping.update(to_mapping(value) if dataclasses.is_dataclass(value) else {field.name: value})
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in mapping.items()}
+
+
+def to_flagfile(config: Any) -> str:
+    """The configuration as a flagfile: `--flagfile` on it gives the same configuration again."""
+    lines = []
+    for field, kind in _leaves(type(config)):
+        value = to_mapping(config)[field.name]
+        if value is None:
+            continue
+        if typing.get_origin(kind) is tuple and typing.get_args(kind)[0] is str:
+            lines += [f"--{field.name}={item}" for item in value]
+        else:
+            lines.append(f"--{field.name}={','.join(map(str, value)) if isinstance(value, list) else value}")
+    return "\n".join(lines) + "\n"
+
+
+def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:
+    """The configuration that command-line arguments (without the program's name) describe.
+
+    Raises:
+        InputError: unknown flag, bad value, missing required flag, unreadable flagfile, or left-over words.
+    """
+    values = flags.FlagValues()
+    define_flags(config_class, values)
+    flags.DEFINE_multi_string("flagfile", [], "", flag_values=values)
+    try:
+        rest = values(["bird_tf", *arguments])[1:]
+    except flags.Error as error:
+        raise InputError(str(error)) from error
+    if rest:
+        raise InputError(f"what is {' '.join(rest)!r}? flags are written --name=value; --help lists them")
+    for field, _ in _leaves(config_class):
+        if field.metadata["required"] and not values[field.name].value:
+            raise InputError(f"--{field.name} is missing ({field.metadata['help']})")
+    return from_mapping(config_class, {field.name: values[field.name].value for field, _ in _leaves(config_class)})
+
+
+def help_page(config_class: type, purpose: str) -> str:
+    """What `--help` prints: the purpose, then every flag with its meaning and default."""
+    lines = [purpose.strip(), "", "Flags:"]
+    for field, _ in _leaves(config_class):
+        default = field.default
+        shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+        notes = [f"one of {', '.join(field.metadata['choices'])}"] if field.metadata["choices"] else []
+        if field.metadata["required"]:
+            notes.append("required")
+        elif shown not in (None, ""):
+            notes.append(f"default {shown}")
+        note = f" ({'; '.join(notes)})" if notes else ""
+        lines.append(f"  --{field.name}\n        {field.metadata['help']}{note}")
+    lines += [f"  --{name}\n        {help}" for name, help in _BUILT_IN_HELP]
+    return "\n".join(lines)
+
+
+def progress(total: int, unit: str, description: str) -> tqdm.tqdm[Any]:
+    """A progress bar on standard error, redrawn seldom where it is not a terminal but a log."""
+    interval = 0.2 if sys.stderr.isatty() else 10.0
+    return tqdm.tqdm(total=total, unit=unit, desc=description, mininterval=interval, dynamic_ncols=True)
+
+
+def run(main: Callable[[Config], None], config_class: type[Config]) -> None:
+    """Parses the command line, calls `main(config)`, and exits: 0 on success, 2 on bad input, 130 on Ctrl-C.
+
+    An InputError or a file that cannot be opened ends in one line on standard error; anything else is a defect
+    of ours and shows its traceback.
+    """
+    arguments = sys.argv[1:]
+    if {"--help", "-help", "-h", "--helpshort"} & set(arguments):
+        print(help_page(config_class, sys.modules[config_class.__module__].__doc__ or ""))  # noqa: T201
+        return
+    if "--version" in arguments:
+        print(f"bird_tf {bird_tf.__version__}")  # noqa: T201
+        return
+    flags.FLAGS([sys.argv[0]])
+    logging.set_verbosity(logging.INFO)
+    logging.get_absl_handler().setFormatter(python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+
+    def guarded(_: Sequence[str]) -> None:
+        try:
+            main(parse(config_class, arguments))
+        except (InputError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            logging.flush()
+            sys.exit(f"error: {' '.join(str(error).split())}")
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+    app.run(guarded, argv=sys.argv[:1])

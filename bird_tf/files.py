@@ -1,0 +1,158 @@
+"""Files that appear under their final name only when they are complete, on disk or on an S3-compatible server.
+
+The one place that imports tensorflow-io, whose file systems open `s3://` paths. What is in a file belongs elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import importlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from bird_tf import config, tf
+
+TEMPORARY_SUFFIX = ".partial"
+
+
+def is_remote(path: str) -> bool:
+    """Whether the path names a file system by scheme (`s3://…`) rather than a local file."""
+    return "://" in path
+
+
+def enable(path: str) -> str:
+    """Returns `path`, after loading the file systems of tensorflow-io if it is a remote one.
+
+    Raises:
+        InputError: tensorflow-io is not installed, or does not fit the installed TensorFlow.
+    """
+    if is_remote(path):
+        try:
+            importlib.import_module("tensorflow_io")
+        except (ImportError, NotImplementedError) as error:
+            raise config.InputError(
+                f"{path} needs tensorflow-io, which does not load beside TensorFlow {tf.__version__} ({error}); "
+                "install bird-tf[io] or use a local path"
+            ) from error
+    return path
+
+
+def exists(path: str) -> bool:
+    """Whether a file or folder is there."""
+    return bool(tf.io.gfile.exists(enable(path))) if is_remote(path) else os.path.exists(path)
+
+
+def read_text(path: str) -> str:
+    """The whole file as UTF-8 text."""
+    with _open(path, "r") as file:
+        return str(file.read())
+
+
+def make_folder(path: str) -> None:
+    """Makes a folder and those above it; one that exists already is fine."""
+    if is_remote(path):
+        tf.io.gfile.makedirs(enable(path))
+    else:
+        os.makedirs(path, exist_ok=True)
+
+
+@contextlib.contextmanager
+def replacing(path: str) -> Iterator[str]:
+    """Yields a temporary path to write a file or folder at; on success it takes the place of `path`.
+
+    On an exception what was written is removed and `path` stays as it was.
+    """
+    temporary = path.rstrip("/") + TEMPORARY_SUFFIX
+    make_folder(os.path.dirname(path) or ".")
+    try:
+        yield temporary
+        if is_remote(path):
+            tf.io.gfile.rename(temporary, path, overwrite=True)
+        else:
+            if os.path.isdir(path):
+                shutil.rmtree(path)
+            os.replace(temporary, path)
+    except BaseException:
+        _remove(temporary)
+        raise
+
+
+def _remove(path: str) -> None:
+    if is_remote(path):
+        if tf.io.gfile.exists(path):
+            tf.io.gfile.remove(path)
+    elif os.path.isdir(path):
+        shutil.rmtree(path)
+    elif os.path.exists(path):
+        os.remove(path)
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a UTF-8 text file, whole or not at all."""
+    with replacing(path) as temporary, _open(temporary, "w") as file:
+        file.write(text)
+
+
+def write_json(path: str, value: Any) -> None:
+    """Writes JSON that a person can read, with a newline at its end. NaN is refused: it is not JSON."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str) -> Any:
+    """The value of a JSON file.
+
+    Raises:
+        InputError: the file is not JSON.
+    """
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise config.InputError(f"{path} is not JSON ({error}); was it edited by hand?") from error
+
+
+def _open(path: str, mode: str) -> Any:
+    """Opens a file of bytes, or of UTF-8 text whose line ends stay as they are."""
+    if is_remote(path):
+        return tf.io.gfile.GFile(enable(path), mode)
+    return open(path, mode) if "b" in mode else open(path, mode, encoding="utf-8", newline="")
+
+
+@contextlib.contextmanager
+def writing_table(path: str, columns: Sequence[str], delimiter: str = ",") -> Iterator[Callable[[Sequence[Any]], Any]]:
+    """Yields a function that appends a row to a table with a header line; the table appears when the block ends."""
+    with replacing(path) as temporary, _open(temporary, "w") as file:
+        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+        writer.writerow(columns)
+        yield writer.writerow
+
+
+def write_table(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Writes a comma-separated table with a header line, fields quoted where they must be."""
+    with writing_table(path, columns) as append:
+        for row in rows:
+            append(row)
+
+
+def read_table(path: str) -> list[dict[str, str]]:
+    """The rows of a comma-separated table as {column: text}."""
+    return list(csv.DictReader(io.StringIO(read_text(path))))
+
+
+def checksum(path: str) -> str:
+    """md5 of the file's bytes, in hexadecimal: it guards against damage, not against malice."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with _open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def digest(value: Mapping[str, Any] | Sequence[Any]) -> str:
+    """md5 of a value's canonical JSON: equal values, equal text, in every process and on every machine."""
+    return hashlib.md5(json.dumps(value, sort_keys=True).encode(), usedforsecurity=False).hexdigest()

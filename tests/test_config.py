@@ -1,0 +1,75 @@
+import dataclasses
+
+import pytest
+
+from bird_tf import config
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inner:
+    sizes: tuple[int, ...] = config.option((3, 5), "sizes")
+    kind: str = config.option("a", "kind", choices=("a", "b"))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outer:
+    inner: Inner
+    name: str = config.option("", "a name", required=True)
+    model: tuple[str, ...] = config.option((), "models")
+    rate: float = config.option(0.1, "rate")
+    limit: int | None = config.option(None, "limit")
+    fast: bool = config.option(False, "fast")
+
+
+def test_flags_become_a_nested_configuration():
+    parsed = config.parse(Outer, ["--name=x", "--sizes=7,9", "--model=m1", "--model=m2", "--fast", "--limit=4"])
+    assert parsed == Outer(
+        inner=Inner(sizes=(7, 9), kind="a"), name="x", model=("m1", "m2"), rate=0.1, limit=4, fast=True
+    )
+
+
+def test_flagfile_round_trip(tmp_path):
+    given = config.parse(Outer, ["--name=with blank", "--kind=b", "--model=a", "--model=b", "--nofast", "--rate=1e-3"])
+    file = tmp_path / "run.flags"
+    file.write_text(config.to_flagfile(given))
+    assert config.parse(Outer, [f"--flagfile={file}"]) == given
+
+
+def test_json_round_trip():
+    given = config.parse(Outer, ["--name=x", "--sizes=1"])
+    assert config.from_mapping(Outer, config.to_mapping(given)) == given
+
+
+def test_later_flags_override_the_flagfile(tmp_path):
+    file = tmp_path / "some.flags"
+    file.write_text("# a comment\n--name=first\n--rate=5\n")
+    parsed = config.parse(Outer, [f"--flagfile={file}", "--name=second"])
+    assert (parsed.name, parsed.rate) == ("second", 5.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--name=x", "--nmae=y"], "nmae"),
+        (["--rate=1"], "--name is missing"),
+        (["--name=x", "--rate=fast"], "rate"),
+        (["--name=x", "--kind=c"], "kind"),
+        (["--name=x", "--sizes=1,b"], "--sizes=1,b"),
+        (["--name=x", "stray"], "stray"),
+        (["--name=x", "--flagfile=/nowhere.flags"], "nowhere.flags"),
+    ],
+)
+def test_bad_flags_are_named(arguments, words):
+    with pytest.raises(config.InputError, match=words):
+        config.parse(Outer, arguments)
+
+
+def test_unknown_stored_field_is_refused():
+    with pytest.raises(config.InputError, match="colour"):
+        config.from_mapping(Outer, {"name": "x", "colour": 1})
+
+
+def test_help_names_every_flag_with_default_and_choices():
+    page = config.help_page(Outer, "What it does.")
+    for words in ("--sizes", "default 3,5", "one of a, b", "required", "--flagfile"):
+        assert words in page

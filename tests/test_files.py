@@ -1,0 +1,67 @@
+import os
+
+import pytest
+
+from bird_tf import config, files
+
+
+def test_a_file_appears_only_when_complete(tmp_path):
+    path = str(tmp_path / "deep" / "x.txt")
+    with pytest.raises(ZeroDivisionError), files.replacing(path) as temporary:
+        with open(temporary, "w") as file:
+            file.write("half")
+        raise ZeroDivisionError
+    assert os.listdir(tmp_path / "deep") == []
+    files.write_text(path, "whole")
+    assert files.read_text(path) == "whole"
+    assert os.listdir(tmp_path / "deep") == ["x.txt"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path):
+    path = str(tmp_path / "x.txt")
+    files.write_text(path, "old")
+    with pytest.raises(ZeroDivisionError), files.replacing(path):
+        raise ZeroDivisionError
+    assert files.read_text(path) == "old"
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "old").touch()
+    with files.replacing(str(path)) as temporary:
+        os.mkdir(temporary)
+        open(os.path.join(temporary, "new"), "w").close()
+    assert os.listdir(path) == ["new"]
+
+
+def test_tables_quote_what_they_must(tmp_path):
+    path = str(tmp_path / "t.csv")
+    files.write_table(path, ("a", "b"), [("x, y", 'say "hi"'), ("Türkentaube", 1)])
+    assert files.read_table(path) == [{"a": "x, y", "b": 'say "hi"'}, {"a": "Türkentaube", "b": "1"}]
+
+
+def test_broken_json_is_named(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_text("{")
+    with pytest.raises(config.InputError, match=r"x\.json is not JSON"):
+        files.read_json(str(path))
+
+
+def test_nan_is_not_written_as_json(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        files.write_json(str(tmp_path / "x.json"), {"a": float("nan")})
+    assert os.listdir(tmp_path) == []
+
+
+def test_digest_does_not_depend_on_the_order_of_keys():
+    assert files.digest({"a": 1, "b": 2}) == files.digest({"b": 2, "a": 1}) != files.digest({"a": 2, "b": 1})
+
+
+def test_checksum_is_md5_of_the_bytes(tmp_path):
+    (tmp_path / "x").write_bytes(b"abc")
+    assert files.checksum(str(tmp_path / "x")) == "900150983cd24fb0d6963f7d28e17f72"  # RFC 1321
+
+
+def test_remote_paths_are_told_by_their_scheme():
+    assert files.is_remote("s3://bucket/x") and not files.is_remote("/data/x")
