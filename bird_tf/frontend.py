@@ -1,0 +1,185 @@
+"""THE definition of chunk → spectrogram, in TensorFlow operations, for converter, export and tests alike.
+
+Every statistic is of one chunk alone, and everything is float32 under any Keras policy. How samples come out of a
+file belongs to `audio`; how spectrograms are stored, to `records`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bird_tf import config, files, tf
+
+# A change in the numbers of `spectrograms` bumps this, and records of another version are refused.
+VERSION = 1
+
+# librosa.amplitude_to_db's floor, which the 2018 spectrograms were made with
+_AMPLITUDE_FLOOR = 1e-5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FrontendConfig:
+    """What decides the spectrogram of one chunk, and nothing else. The defaults are the 2018 baseline's values."""
+
+    sample_rate_hz: int = config.option(44100, "rate that recordings are resampled to, Hz")
+    chunk_seconds: float = config.option(1.0, "length of a chunk, seconds")
+    scale: str = config.option("mel", "frequency scale of the bands", choices=("mel", "linear"))
+    num_bands: int = config.option(128, "height of a spectrogram, bands")
+    num_frames: int = config.option(256, "width of a spectrogram, frames; the hop follows from it")
+    n_fft: int = config.option(1024, "length of the Fourier transform and its Hann window, samples")
+    fmin_hz: float = config.option(500.0, "lower edge of the lowest band, Hz")
+    fmax_hz: float = config.option(15000.0, "upper edge of the highest band, Hz")
+    pre_emphasis: float = config.option(0.95, "coefficient of the pre-emphasis filter; 0 turns it off")
+    top_db: float = config.option(80.0, "range below the chunk's own peak that is kept, dB")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fmin_hz < self.fmax_hz <= self.sample_rate_hz / 2:
+            raise config.InputError(
+                f"--fmin_hz={self.fmin_hz} --fmax_hz={self.fmax_hz}: need 0 <= fmin_hz < fmax_hz <= "
+                f"{self.sample_rate_hz / 2:g}, half of --sample_rate_hz"
+            )
+        if self.num_bands < 1 or self.num_frames < 2 or self.top_db <= 0 or not 0 <= self.pre_emphasis < 1:
+            raise config.InputError(
+                f"--num_bands={self.num_bands} --num_frames={self.num_frames} --top_db={self.top_db} "
+                f"--pre_emphasis={self.pre_emphasis}: need bands >= 1, frames >= 2, top_db > 0, 0 <= pre_emphasis < 1"
+            )
+        if self.chunk_samples <= self.n_fft // 2 or self.hop_length < 1:
+            raise config.InputError(
+                f"--chunk_seconds={self.chunk_seconds} has {self.chunk_samples} samples at {self.sample_rate_hz} Hz: "
+                f"too few for --n_fft={self.n_fft} and --num_frames={self.num_frames}"
+            )
+
+    @property
+    def chunk_samples(self) -> int:
+        """Samples in a chunk."""
+        return round(self.chunk_seconds * self.sample_rate_hz)
+
+    @property
+    def hop_length(self) -> int:
+        """Samples from frame to frame: the largest hop that still gives `num_frames` frames (as in 2018)."""
+        return self.chunk_samples // (self.num_frames - 1)
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for two front-ends if and only if they make the same spectrograms."""
+        return files.digest({"version": VERSION, **config.to_mapping(self)})
+
+
+def from_description(description: Mapping[str, Any], origin: str) -> FrontendConfig:
+    """The configuration that `describe` wrote.
+
+    Args:
+        description: {"version", "fingerprint", "config"}.
+        origin: the file it comes from, for the message.
+
+    Raises:
+        InputError: it was written by another version of the front-end; the message names what differs.
+    """
+    fields = {field.name for field in dataclasses.fields(FrontendConfig)}
+    stored = dict(description["config"])
+    differing = sorted(fields ^ set(stored))
+    if description["version"] != VERSION or differing:
+        names = f", fields {', '.join(differing)}" if differing else ""
+        raise config.InputError(
+            f"{origin} holds spectrograms of front-end version {description['version']}; this is version {VERSION}"
+            f"{names}: convert the recordings again"
+        )
+    front_end = config.from_mapping(FrontendConfig, stored)
+    if front_end.fingerprint != description["fingerprint"]:
+        raise config.InputError(
+            f"{origin}: the front-end's fingerprint does not fit its fields; was it edited by hand?"
+        )
+    return front_end
+
+
+def describe(front_end: FrontendConfig) -> dict[str, Any]:
+    """What manifest and SavedModel keep of a front-end; `from_description` is the way back."""
+    return {"version": VERSION, "fingerprint": front_end.fingerprint, "config": config.to_mapping(front_end)}
+
+
+def filter_bank(front_end: FrontendConfig) -> np.ndarray:
+    """Weights from Fourier bins to bands.
+
+    `mel` is librosa's bank (Slaney's scale, area normalised). `linear` has triangles whose edges divide
+    [fmin_hz, fmax_hz] evenly, so that the bands cover exactly the band asked for.
+
+    Returns:
+        [num_bands, 1 + n_fft // 2] float32, lowest band first.
+
+    Raises:
+        InputError: a band so narrow that no Fourier bin falls into it.
+    """
+    if front_end.scale == "mel":
+        import librosa
+
+        weights = librosa.filters.mel(
+            sr=front_end.sample_rate_hz,
+            n_fft=front_end.n_fft,
+            n_mels=front_end.num_bands,
+            fmin=front_end.fmin_hz,
+            fmax=front_end.fmax_hz,
+        )
+    else:
+        edges = np.linspace(front_end.fmin_hz, front_end.fmax_hz, front_end.num_bands + 2)
+        bins = np.arange(1 + front_end.n_fft // 2) * front_end.sample_rate_hz / front_end.n_fft
+        rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+        falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+        weights = np.maximum(0.0, np.minimum(rising, falling))  # [num_bands, bins]
+    empty = int(np.sum(weights.max(axis=1) <= 0))
+    if empty:
+        raise config.InputError(
+            f"--num_bands={front_end.num_bands}: {empty} bands lie between two Fourier bins and would be empty; "
+            f"use fewer bands or a larger --n_fft than {front_end.n_fft}"
+        )
+    return typing.cast(np.ndarray, weights.astype(np.float32))
+
+
+def spectrograms(samples: tf.Tensor, front_end: FrontendConfig) -> tf.Tensor:
+    """Log spectrograms, each scaled by its own chunk alone.
+
+    Pre-emphasis; 1 + chunk_samples // hop_length frames, centred, the edges reflected; periodic Hann window;
+    magnitude; bands; dB relative to the chunk's peak, floored at -top_db; the first num_frames frames, their minimum
+    and maximum mapped to 0 and 1. Silence gives zeros. Equal to the 2018 baseline's numbers (Kahl et al.,
+    arXiv 1804.07177) and to librosa with `pad_mode="reflect"`.
+
+    Args:
+        samples: [batch, chunk_samples] float32 in [-1, 1].
+        front_end: what decides the numbers.
+
+    Returns:
+        [batch, num_bands, num_frames] float32 in [0, 1], the top row the highest band.
+    """
+    samples = tf.cast(samples, tf.float32)
+    samples = tf.concat([samples[:, :1], samples[:, 1:] - front_end.pre_emphasis * samples[:, :-1]], axis=1)
+    padded = tf.pad(samples, [[0, 0], [front_end.n_fft // 2] * 2], mode="REFLECT")
+    spectra = tf.signal.stft(
+        padded,
+        frame_length=front_end.n_fft,
+        frame_step=front_end.hop_length,
+        fft_length=front_end.n_fft,
+        window_fn=tf.signal.hann_window,
+    )  # [batch, frames, bins] complex64
+    weights = np.ascontiguousarray(filter_bank(front_end)[::-1].T)
+    bands = tf.tensordot(tf.abs(spectra), weights, axes=1)  # [batch, frames, num_bands]
+    decibels = tf.math.log(tf.maximum(bands, _AMPLITUDE_FLOOR)) * (20.0 / np.log(10.0))
+    decibels -= tf.reduce_max(decibels, axis=[1, 2], keepdims=True)
+    decibels = tf.maximum(decibels, -front_end.top_db)[:, : front_end.num_frames]
+    lowest = tf.reduce_min(decibels, axis=[1, 2], keepdims=True)
+    highest = tf.reduce_max(decibels, axis=[1, 2], keepdims=True)
+    scaled = tf.math.divide_no_nan(decibels - lowest, highest - lowest)
+    return tf.transpose(scaled, [0, 2, 1])
+
+
+def quantise(values: tf.Tensor) -> tf.Tensor:
+    """[0, 1] float32 → uint8 in 255 steps, the form in which spectrograms are stored."""
+    return tf.cast(tf.round(values * 255.0), tf.uint8)
+
+
+def dequantise(values: tf.Tensor) -> tf.Tensor:
+    """uint8 → float32 in [0, 1]: the way back from `quantise`, exact to half a step (1/510)."""
+    return tf.cast(values, tf.float32) / 255.0

@@ -1,0 +1,90 @@
+"""The class list and its order; names ⇄ class ids ⇄ indices.
+
+A class is its id: in BirdCLEF, Latin names and ids are not one-to-one in either direction.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+from collections.abc import Iterable, Sequence
+
+from bird_tf import config, files
+
+
+@dataclasses.dataclass(frozen=True)
+class Taxonomy:
+    """The classes a model knows, in the order of its outputs.
+
+    Attributes:
+        class_ids: one id a class (BirdCLEF: six letters; folders: the folder's name).
+        names: its Latin name, or the id where none is known.
+    """
+
+    class_ids: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(set(self.class_ids)) != len(self.class_ids) or len(self.names) != len(self.class_ids):
+            raise ValueError(f"class ids must be unique, one name each: {self.class_ids}, {self.names}")
+
+    def __len__(self) -> int:
+        return len(self.class_ids)
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal ids in equal order."""
+        return files.digest(list(self.class_ids))
+
+    def index(self, class_id: str) -> int:
+        """Output index of a class id; KeyError if it is not a class."""
+        return self._indices[class_id]
+
+    def resolve(self, names: Iterable[str]) -> list[int]:
+        """Sorted indices of those names (Latin names or class ids) that are classes; the others are left out."""
+        found = (self._indices.get(name, self._by_name.get(name.casefold())) for name in names)
+        return sorted({index for index in found if index is not None})
+
+    @functools.cached_property
+    def _indices(self) -> dict[str, int]:
+        return {class_id: index for index, class_id in enumerate(self.class_ids)}
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, int]:
+        # where two classes share a Latin name the first wins, the same in every process
+        return {name.casefold(): index for index, name in reversed(list(enumerate(self.names)))}
+
+
+def from_labels(labels: Sequence[tuple[str, str]]) -> Taxonomy:
+    """The taxonomy of labelled recordings: ids sorted, each with the name that most of its recordings give.
+
+    Args:
+        labels: (class id, Latin name) of every recording.
+    """
+    votes: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for class_id, name in labels:
+        votes[class_id][name] += 1
+    class_ids = tuple(sorted(votes))
+    names = tuple(min(votes[c].items(), key=lambda vote: (-vote[1], vote[0]))[0] for c in class_ids)
+    return Taxonomy(class_ids, names)
+
+
+def save(path: str, taxonomy: Taxonomy) -> None:
+    """Writes `classes.csv`: index, class_id, name."""
+    rows = [(i, c, n) for i, (c, n) in enumerate(zip(taxonomy.class_ids, taxonomy.names, strict=True))]
+    files.write_table(path, ("index", "class_id", "name"), rows)
+
+
+def load(path: str) -> Taxonomy:
+    """Reads what `save` wrote.
+
+    Raises:
+        InputError: not such a table, or its rows are out of order.
+    """
+    rows = files.read_table(path)
+    if not rows or not {"index", "class_id", "name"} <= set(rows[0]):
+        raise config.InputError(f"{path} is not a class list (columns index, class_id, name, at least one row)")
+    if [row["index"] for row in rows] != [str(i) for i in range(len(rows))]:
+        raise config.InputError(f"{path}: the column index must count 0, 1, 2 …: rows are missing or out of order")
+    return Taxonomy(tuple(row["class_id"] for row in rows), tuple(row["name"] for row in rows))

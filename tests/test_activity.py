@@ -1,0 +1,37 @@
+import numpy as np
+import scipy.ndimage
+
+from bird_tf import activity
+
+
+def _by_scipy(picture):
+    """The definition of BirdCLEF 2018's measure in SciPy's words."""
+    binary = (picture >= 1.25 * np.median(picture, axis=1, keepdims=True)) & (
+        picture >= 1.15 * np.median(picture, axis=0, keepdims=True)
+    )
+    binary &= picture > 0
+    cleaned = scipy.ndimage.median_filter(binary.astype(np.uint8), 3, mode="nearest")
+    return scipy.ndimage.grey_closing(cleaned, (3, 3), mode="nearest").mean()
+
+
+def test_signal_to_noise_matches_scipy(generator):
+    pictures = scipy.ndimage.gaussian_filter(generator.random((5, 40, 64)), (0, 1.5, 1.5)).astype(np.float32)
+    np.testing.assert_allclose(activity.signal_to_noise(pictures), [_by_scipy(p) for p in pictures], atol=1e-12)
+    assert activity.signal_to_noise(pictures).max() > 0
+
+
+def test_silence_scores_nothing():
+    assert activity.signal_to_noise(np.zeros((2, 16, 16), np.float32)).tolist() == [0, 0]
+
+
+def test_a_block_scores_its_share():
+    picture = np.full((1, 40, 60), 0.1, np.float32)
+    picture[0, 10:20, 10:30] = 1.0
+    # a median filter takes the four corner pixels of a block, and closing does not bring them back
+    np.testing.assert_allclose(activity.signal_to_noise(picture), (10 * 20 - 4) / (40 * 60))
+
+
+def test_a_chunk_does_not_depend_on_the_batch(generator):
+    pictures = generator.random((3, 20, 20)).astype(np.float32)
+    alone = [activity.signal_to_noise(p[None])[0] for p in pictures]
+    np.testing.assert_array_equal(activity.signal_to_noise(pictures), alone)
