@@ -1,0 +1,252 @@
+"""Format of a records directory: schema of a chunk, shard writer, reader, manifest. tfrecords/README.md specifies it.
+
+Which chunks are written belongs to `convert`; what training makes of them, to `dataset`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import bird_tf
+from bird_tf import config, files, frontend, taxonomy, tf
+
+FORMAT_VERSION = 1
+SPLITS = ("train", "val", "noise")
+MANIFEST = "manifest.json"
+CLASSES = "classes.csv"
+RECORDINGS = "recordings.csv"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """One example. `spectrogram` is [num_bands, num_frames] uint8; the rest as in `metadata.Recording`."""
+
+    spectrogram: np.ndarray
+    label: int
+    background: Sequence[int]
+    background_known: bool
+    recording_id: str
+    chunk_index: int
+    start_seconds: float
+    signal_to_noise: float
+    latitude: float
+    longitude: float
+    day_of_year: float
+    hour: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One file of a split: its name in the directory, number of chunks, size in bytes, and md5 checksum."""
+
+    name: str
+    count: int
+    bytes: int
+    checksum: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What a finished records directory says of itself.
+
+    Attributes:
+        directory: where it lies.
+        front_end: what made the spectrograms.
+        classes: the classes, in the order of the labels.
+        shards: {split: its shards}.
+        chunks_per_class: {split: number of chunks of each class}, by label.
+        num_recordings: {split: number of recordings with at least one chunk}.
+        converter: the converter's flags.
+        skipped: {"file", "reason"} of every recording that was left out.
+        versions: {package: version} that wrote it.
+    """
+
+    directory: str
+    front_end: frontend.FrontendConfig
+    classes: taxonomy.Taxonomy
+    shards: Mapping[str, tuple[Shard, ...]]
+    chunks_per_class: Mapping[str, tuple[int, ...]]
+    num_recordings: Mapping[str, int]
+    converter: Mapping[str, Any]
+    skipped: tuple[Mapping[str, str], ...]
+    versions: Mapping[str, str]
+
+    def num_chunks(self, split: str) -> int:
+        """Number of chunks in a split."""
+        return sum(shard.count for shard in self.shards[split])
+
+    def paths(self, split: str) -> list[str]:
+        """Paths of the shards of a split that hold any chunk, in order."""
+        return [os.path.join(self.directory, shard.name) for shard in self.shards[split] if shard.count]
+
+
+def shard_name(split: str, index: int, total: int) -> str:
+    """train-00003-of-00064.tfrecord"""
+    return f"{split}-{index:05d}-of-{total:05d}.tfrecord"
+
+
+def serialise(chunk: Chunk) -> bytes:
+    """The chunk as a tf.train.Example, equal bytes for equal chunks."""
+    feature, floats, ints = tf.train.Feature, tf.train.FloatList, tf.train.Int64List
+    raw = tf.train.BytesList
+    features = {
+        "spectrogram": feature(bytes_list=raw(value=[np.ascontiguousarray(chunk.spectrogram).tobytes()])),
+        "label": feature(int64_list=ints(value=[chunk.label])),
+        "background": feature(int64_list=ints(value=list(chunk.background))),
+        "background_known": feature(int64_list=ints(value=[int(chunk.background_known)])),
+        "recording_id": feature(bytes_list=raw(value=[chunk.recording_id.encode()])),
+        "chunk_index": feature(int64_list=ints(value=[chunk.chunk_index])),
+    }
+    for name in ("start_seconds", "signal_to_noise", "latitude", "longitude", "day_of_year", "hour"):
+        features[name] = feature(float_list=floats(value=[getattr(chunk, name)]))
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return bytes(example.SerializeToString(deterministic=True))
+
+
+def parse(serialised: tf.Tensor, front_end: frontend.FrontendConfig) -> dict[str, tf.Tensor]:
+    """Reads a batch of examples; the way back from `serialise`.
+
+    Args:
+        serialised: [batch] string.
+        front_end: gives the shape of the spectrograms.
+
+    Returns:
+        spectrogram [batch, num_bands, num_frames] uint8; label, chunk_index [batch] int64; background [batch, None]
+        int64, filled up with -1; background_known [batch] bool; recording_id [batch] string; start_seconds,
+        signal_to_noise, latitude, longitude, day_of_year, hour [batch] float32.
+    """
+    scalar = {
+        "spectrogram": tf.string,
+        "label": tf.int64,
+        "background_known": tf.int64,
+        "recording_id": tf.string,
+        "chunk_index": tf.int64,
+        **dict.fromkeys(
+            ("start_seconds", "signal_to_noise", "latitude", "longitude", "day_of_year", "hour"), tf.float32
+        ),
+    }
+    features = {name: tf.io.FixedLenFeature([], kind) for name, kind in scalar.items()}
+    parsed = tf.io.parse_example(serialised, {**features, "background": tf.io.RaggedFeature(tf.int64)})
+    shape = [-1, front_end.num_bands, front_end.num_frames]
+    parsed["spectrogram"] = tf.reshape(tf.io.decode_raw(parsed["spectrogram"], tf.uint8), shape)
+    parsed["background"] = parsed["background"].to_tensor(-1)
+    parsed["background_known"] = parsed["background_known"] > 0
+    return dict(parsed)
+
+
+def read(manifest: Manifest, split: str, batch_size: int) -> tf.data.Dataset:
+    """Every chunk of a split once, in order, as batches of what `parse` gives; the last one may be smaller."""
+    examples = tf.data.TFRecordDataset(manifest.paths(split)).batch(batch_size)
+    return examples.map(lambda serialised: parse(serialised, manifest.front_end), num_parallel_calls=tf.data.AUTOTUNE)
+
+
+class ShardWriter:
+    """Writes one shard under a temporary name; `writing` gives it its final one."""
+
+    def __init__(self, writer: tf.io.TFRecordWriter) -> None:
+        self._writer = writer
+        self.count = 0
+
+    def write(self, chunk: Chunk) -> None:
+        """Appends a chunk."""
+        self._writer.write(serialise(chunk))
+        self.count += 1
+
+
+@contextlib.contextmanager
+def writing(directory: str, name: str) -> Iterator[ShardWriter]:
+    """Yields a writer for `directory/name`, which appears there only when the block ends without an exception."""
+    with files.replacing(os.path.join(directory, name)) as temporary, tf.io.TFRecordWriter(temporary) as file:
+        writer = ShardWriter(file)
+        yield writer
+
+
+def describe_shard(directory: str, name: str, count: int) -> Shard:
+    """Size and checksum of a written shard."""
+    path = os.path.join(directory, name)
+    return Shard(name, count, int(tf.io.gfile.stat(path).length), files.checksum(path))
+
+
+def versions() -> dict[str, str]:
+    """Versions of the code and of the libraries that decide numbers."""
+    import librosa
+    import soundfile
+    import soxr
+
+    return {
+        "bird_tf": bird_tf.__version__,
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+        "librosa": librosa.__version__,
+        "soundfile": soundfile.__version__,
+        "libsndfile": soundfile.__libsndfile_version__,
+        "soxr": soxr.__version__,
+    }
+
+
+def save(manifest: Manifest) -> None:
+    """Writes classes.csv and, last, manifest.json: from then on the directory is finished."""
+    taxonomy.save(os.path.join(manifest.directory, CLASSES), manifest.classes)
+    files.write_json(
+        os.path.join(manifest.directory, MANIFEST),
+        {
+            "format_version": FORMAT_VERSION,
+            "front_end": frontend.describe(manifest.front_end),
+            "classes_digest": manifest.classes.digest,
+            "shards": {split: [dataclasses.astuple(s) for s in shards] for split, shards in manifest.shards.items()},
+            "chunks_per_class": {split: list(counts) for split, counts in manifest.chunks_per_class.items()},
+            "num_recordings": dict(manifest.num_recordings),
+            "converter": dict(manifest.converter),
+            "skipped": [dict(entry) for entry in manifest.skipped],
+            "versions": dict(manifest.versions),
+        },
+    )
+
+
+def load(directory: str) -> Manifest:
+    """Opens a records directory.
+
+    Raises:
+        InputError: no such directory, unfinished, of another format or front-end version, classes.csv changed, or a
+            shard missing or of another size.
+    """
+    path = os.path.join(directory, MANIFEST)
+    if not files.exists(directory):
+        raise config.InputError(f"{directory}: no such records; make them with tools/make_tfrecords.py")
+    if not files.exists(path):
+        raise config.InputError(
+            f"{directory} has no {MANIFEST}: its conversion did not finish, or these are not records; "
+            "run tools/make_tfrecords.py again with the same flags"
+        )
+    stored = files.read_json(path)
+    if stored.get("format_version") != FORMAT_VERSION:
+        raise config.InputError(
+            f"{path}: format version {stored.get('format_version')}, this is version {FORMAT_VERSION}: convert again"
+        )
+    classes = taxonomy.load(os.path.join(directory, CLASSES))
+    if classes.digest != stored["classes_digest"]:
+        raise config.InputError(f"{directory}: {CLASSES} is not the one these records were made with")
+    manifest = Manifest(
+        directory=directory,
+        front_end=frontend.from_description(stored["front_end"], path),
+        classes=classes,
+        shards={split: tuple(Shard(*shard) for shard in stored["shards"][split]) for split in SPLITS},
+        chunks_per_class={split: tuple(counts) for split, counts in stored["chunks_per_class"].items()},
+        num_recordings=stored["num_recordings"],
+        converter=stored["converter"],
+        skipped=tuple(stored["skipped"]),
+        versions=stored["versions"],
+    )
+    for shard in (shard for shards in manifest.shards.values() for shard in shards):
+        shard_path = os.path.join(directory, shard.name)
+        if not files.exists(shard_path):
+            raise config.InputError(f"{shard_path}: this shard is missing; copy it again or convert again")
+        if tf.io.gfile.stat(shard_path).length != shard.bytes:
+            raise config.InputError(f"{shard_path}: not {shard.bytes} bytes long, as the manifest says; damaged?")
+    return manifest

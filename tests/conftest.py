@@ -1,0 +1,87 @@
+"""What several test files share: a synthesised data set, its records, and one trained model."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from bird_tf import config as config_module
+from bird_tf import convert, export, frontend, metadata, records, train
+from tools import synthesise
+
+SMALL = {"sample_rate_hz": 22050, "num_bands": 32, "num_frames": 32, "n_fft": 512, "fmax_hz": 10000.0}
+
+
+def settings(config_class, **values):
+    """A configuration from flat values, as the flags of the same names would give it."""
+    return config_module.from_mapping(
+        config_class, {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in values.items()}
+    )
+
+
+@pytest.fixture(scope="session")
+def small_front_end():
+    """A front-end that is quick to compute."""
+    return frontend.FrontendConfig(**SMALL)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """A BirdCLEF-shaped set: wav/ and xml/ of six species, three recordings each, of about three seconds."""
+    folder = tmp_path_factory.mktemp("data")
+    synthesise.recordings(str(folder), per_species=3, seconds=3.0, rate=22050, seed=7)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def source(data):
+    """Where `data` lies."""
+    return metadata.SourceConfig(audio=str(data / "wav"), metadata=str(data / "xml"))
+
+
+@pytest.fixture(scope="session")
+def manifest(data, tmp_path_factory) -> records.Manifest:
+    """Records of `data`, in several shards, with noise."""
+    output = tmp_path_factory.mktemp("records") / "set"
+    return convert.convert(
+        settings(
+            convert.ConvertConfig,
+            audio=data / "wav",
+            metadata=data / "xml",
+            output=output,
+            workers=1,
+            val_share=0.3,
+            shard_minutes=0.3,
+            signal_threshold=0.005,
+            noise_share=1.0,
+            **SMALL,
+        )  # fmt: skip
+    )
+
+
+def train_settings(manifest, run_dir, **values):
+    """Flags of a training of seconds."""
+    return settings(
+        train.TrainConfig, records=manifest.directory, run_dir=run_dir,
+        **{"architecture": "baseline", "filters": [4, 8], "epochs": 2, "batch_size": 8, "add_noise": True, **values},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def run_dir(manifest, tmp_path_factory):
+    """A finished run on `manifest`."""
+    directory = tmp_path_factory.mktemp("runs") / "run"
+    train.train(train_settings(manifest, directory))
+    return directory
+
+
+@pytest.fixture(scope="session")
+def model_path(run_dir):
+    """Its SavedModel."""
+    return str(run_dir / export.EXPORT)
+
+
+@pytest.fixture
+def generator():
+    """Seeded random numbers."""
+    return np.random.default_rng(0)

@@ -1,0 +1,185 @@
+import collections
+import csv
+import hashlib
+import os
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from bird_tf import activity, audio, config, convert, frontend, records
+from tests.conftest import SMALL, settings
+
+
+def _settings(data, output, **values):
+    return settings(
+        convert.ConvertConfig, audio=data / "wav", metadata=data / "xml", output=output,
+        **{"workers": 1, "val_share": 0.3, "shard_minutes": 0.3, **SMALL, **values},
+    )  # fmt: skip
+
+
+def _bytes(directory):
+    """{shard: md5} of all shards."""
+    return {p.name: hashlib.md5(p.read_bytes()).hexdigest() for p in pathlib.Path(directory).glob("*.tfrecord")}
+
+
+def _chunks(manifest, split):
+    return [
+        {name: value[i].numpy() for name, value in batch.items()}
+        for batch in records.read(manifest, split, 16)
+        for i in range(len(batch["label"]))
+    ]
+
+
+def test_records_hold_every_recording(manifest, data):
+    with open(os.path.join(manifest.directory, records.RECORDINGS)) as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(list((data / "wav").iterdir())) == 18
+    chunks = collections.Counter(
+        chunk["recording_id"].decode() for split in ("train", "val") for chunk in _chunks(manifest, split)
+    )
+    assert {row["recording_id"]: int(row["chunks"]) for row in rows if int(row["chunks"])} == chunks
+
+
+def test_validation_keeps_every_chunk_and_training_the_active_ones(manifest, data):
+    assert all(chunk["signal_to_noise"] >= 0.005 for chunk in _chunks(manifest, "train"))
+    assert all(chunk["signal_to_noise"] < 0.005 for chunk in _chunks(manifest, "noise"))
+    for chunk in _chunks(manifest, "val"):
+        path = data / "wav" / f"DEMO_RN{chunk['recording_id'].decode()}.wav"
+        assert 0 <= chunk["start_seconds"] < soundfile.info(str(path)).duration
+    seen = collections.defaultdict(list)
+    for chunk in _chunks(manifest, "val"):
+        seen[chunk["recording_id"]].append(int(chunk["chunk_index"]))
+    assert all(indices == list(range(len(indices))) for indices in seen.values())
+
+
+def test_no_recording_is_on_both_sides(manifest):
+    sides = [{chunk["recording_id"] for chunk in _chunks(manifest, split)} for split in ("train", "val")]
+    assert not sides[0] & sides[1]
+
+
+def test_counts_in_the_manifest_are_those_of_the_shards(manifest):
+    for split in records.SPLITS:
+        labels = collections.Counter(int(chunk["label"]) for chunk in _chunks(manifest, split))
+        assert tuple(labels[i] for i in range(len(manifest.classes))) == manifest.chunks_per_class[split]
+        assert sum(shard.count for shard in manifest.shards[split]) == sum(labels.values())
+
+
+def test_stored_spectrograms_are_the_front_ends(manifest, data):
+    chunk = _chunks(manifest, "val")[0]
+    path = str(data / "wav" / f"DEMO_RN{chunk['recording_id'].decode()}.wav")
+    samples = np.concatenate(list(audio.Stream(path, manifest.front_end, audio.ChunkingConfig(), 8)))
+    spectrograms = frontend.spectrograms(samples, manifest.front_end)
+    index = int(chunk["chunk_index"])
+    # a batch of another size may sum in another order: one step of 255 at a rounding edge
+    difference = frontend.quantise(spectrograms).numpy()[index].astype(int) - chunk["spectrogram"]
+    assert np.abs(difference).max() <= 1
+    assert activity.signal_to_noise(spectrograms.numpy())[index] == pytest.approx(chunk["signal_to_noise"], abs=1e-3)
+
+
+def test_bytes_do_not_depend_on_the_number_of_workers(data, tmp_path):
+    first = convert.convert(_settings(data, tmp_path / "1", workers=1))
+    second = convert.convert(_settings(data, tmp_path / "2", workers=2))
+    assert len(first.shards["train"]) > 1
+    assert _bytes(first.directory) == _bytes(second.directory)
+
+
+def test_a_second_run_goes_on_where_the_first_stopped(data, tmp_path, monkeypatch):
+    whole = convert.convert(_settings(data, tmp_path / "whole"))
+    original, calls = convert.write_shard, []
+
+    def failing(task):
+        calls.append(task.name)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(task)
+
+    monkeypatch.setattr(convert, "write_shard", failing)
+    with pytest.raises(KeyboardInterrupt):
+        convert.convert(_settings(data, tmp_path / "broken"))
+    with pytest.raises(config.InputError, match="did not finish"):
+        records.load(str(tmp_path / "broken"))
+    convert.convert(_settings(data, tmp_path / "broken"))
+    assert calls.count(calls[0]) == 1  # the finished shard is not made again
+    assert _bytes(tmp_path / "broken") == _bytes(whole.directory)
+
+
+def test_other_flags_on_an_unfinished_directory_are_refused(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(convert, "write_shard", lambda task: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        convert.convert(_settings(data, tmp_path / "x"))
+    with pytest.raises(config.InputError, match="unfinished conversion"):
+        convert.convert(_settings(data, tmp_path / "x", noise_share=0.7))
+
+
+def test_finished_records_are_not_overwritten_unasked(data, tmp_path):
+    convert.convert(_settings(data, tmp_path / "x"))
+    with pytest.raises(config.InputError, match="--overwrite"):
+        convert.convert(_settings(data, tmp_path / "x"))
+    again = convert.convert(_settings(data, tmp_path / "x", overwrite=True, num_bands=16))
+    assert again.front_end.num_bands == 16
+
+
+def test_a_folder_with_other_things_is_left_alone(data, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(config.InputError, match="holds something else"):
+        convert.convert(_settings(data, tmp_path))
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_an_unreadable_recording_is_listed_and_the_rest_goes_on(data, tmp_path):
+    broken = shutil.copytree(data, tmp_path / "data")
+    victim = sorted((broken / "wav").iterdir())[0]
+    victim.write_bytes(b"RIFF not really")
+    manifest = convert.convert(_settings(broken, tmp_path / "out"))
+    [entry] = [e for e in manifest.skipped if victim.name in e["file"]]
+    assert "cannot be decoded" in entry["reason"]
+    assert sum(manifest.num_recordings[split] for split in ("train", "val")) == 17
+
+
+def test_too_many_unreadable_recordings_fail_the_run(data, tmp_path):
+    broken = shutil.copytree(data, tmp_path / "data")
+    for victim in sorted((broken / "wav").iterdir())[:10]:
+        victim.write_bytes(b"")
+    with pytest.raises(config.InputError, match="10 of 18"):
+        convert.convert(_settings(broken, tmp_path / "out"))
+    assert not (tmp_path / "out" / records.MANIFEST).exists()
+
+
+def test_caps_hold_and_are_spread_over_recordings(data, tmp_path):
+    manifest = convert.convert(_settings(data, tmp_path / "x", max_chunks_per_class=3, signal_threshold=0.0))
+    assert set(manifest.chunks_per_class["train"]) == {3}
+    per_recording = collections.Counter((int(c["label"]), c["recording_id"]) for c in _chunks(manifest, "train"))
+    assert all(count < 3 for count in per_recording.values())
+
+
+def test_different_rates_and_stereo_are_converted(tmp_path, generator):
+    for i, (rate, channels) in enumerate([(8000, 1), (48000, 2), (22050, 1), (96000, 2)]):
+        folder = tmp_path / "audio" / f"species{i % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / f"{i}.flac", generator.normal(0, 0.1, (2 * rate, channels)), rate, subtype="PCM_24")
+    manifest = convert.convert(
+        settings(
+            convert.ConvertConfig,
+            audio=tmp_path / "audio",
+            output=tmp_path / "out",
+            workers=1,
+            signal_threshold=0.0,
+            **SMALL,
+        )  # fmt: skip
+    )
+    assert manifest.num_chunks("train") + manifest.num_chunks("val") == 8
+    assert manifest.skipped == ()
+
+
+def test_shards_are_balanced_by_length(data, tmp_path, source):
+    from bird_tf import metadata, taxonomy
+
+    found, _ = metadata.read(source)
+    recordings = metadata.split(found, metadata.SplitConfig())
+    classes = taxonomy.from_labels([(r.label, r.name) for r in recordings])
+    tasks = convert.plan(_settings(data, tmp_path, shard_minutes=0.2), recordings, classes)
+    lengths = [sum(audio.duration_seconds(r.path) for r in t.recordings) for t in tasks if t.noise_name]
+    assert len(lengths) > 1 and max(lengths) - min(lengths) < 4.2  # the longest recording
