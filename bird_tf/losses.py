@@ -1,0 +1,57 @@
+"""What training minimises, and how logits become probabilities."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from bird_tf import config, tf
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """The loss."""
+
+    loss: str = config.option(
+        "softmax", "softmax: one species a chunk, as in 2018; sigmoid: any number", choices=("softmax", "sigmoid")
+    )
+    label_smoothing: float = config.option(0.0, "share of the target spread over all classes")
+
+
+def probabilities(logits: tf.Tensor, loss: str) -> tf.Tensor:
+    """Probabilities of the classes: softmax over them, or each by itself.
+
+    Args:
+        logits: [batch, classes] float32.
+        loss: "softmax" or "sigmoid".
+
+    Returns:
+        [batch, classes] float32 in [0, 1].
+    """
+    return tf.nn.softmax(logits) if loss == "softmax" else tf.nn.sigmoid(logits)
+
+
+def loss(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, settings: LossConfig) -> tf.Tensor:
+    """Mean loss of a batch.
+
+    Args:
+        logits: [batch, classes] float32.
+        targets: [batch, classes] float32 in [0, 1]: how far each class is present.
+        weights: [batch, classes] float32: 0 where it is not known whether the class is present; softmax compares
+            the classes with each other and leaves such classes out of its sum.
+        settings: which loss.
+
+    Returns:
+        Scalar float32.
+    """
+    if settings.loss == "softmax":
+        # a class of weight 0 is neither right nor wrong: it takes no part in the competition
+        logits += tf.where(weights > 0, 0.0, -1e9)
+        targets = targets * tf.cast(weights > 0, tf.float32)
+        targets = tf.math.divide_no_nan(targets, tf.reduce_sum(targets, axis=1, keepdims=True))
+        known = tf.cast(weights > 0, tf.float32)
+        spread = known / tf.reduce_sum(known, axis=1, keepdims=True)
+        targets += settings.label_smoothing * (spread - targets)
+        return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+    targets += settings.label_smoothing * (0.5 - targets)
+    each = tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)
+    return tf.math.divide_no_nan(tf.reduce_sum(each * weights), tf.reduce_sum(weights))

@@ -1,0 +1,67 @@
+"""Architectures: spectrograms → logits. `build` is the one way to make a network.
+
+How logits become probabilities and what they are trained on belongs to `losses`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+
+from bird_tf import config, keras
+
+ARCHITECTURES = ("baseline", "resnet", "pi")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What decides a network's layers. The defaults are the 2018 baseline's."""
+
+    architecture: str = config.option("resnet", "the network", choices=ARCHITECTURES)
+    filters: tuple[int, ...] = config.option((16, 32, 64, 128), "filters of each group or stack, comma-separated")
+    kernel_size: int = config.option(3, "side of the square convolution kernels, pixels")
+    nonlinearity: str = config.option(
+        "relu", "after each convolution", choices=("relu", "lrelu", "vlrelu", "elu", "identity")
+    )
+    batch_norm: bool = config.option(True, "normalise batches (momentum 0.9, epsilon 1e-4, as in 2018)")
+    max_pooling: bool = config.option(True, "halve by max-pooling; false: by strided convolutions")
+    dropout: float = config.option(0.0, "probability of dropping out")
+    dropout_type: str = config.option("pixel", "what drops out together", choices=("pixel", "location", "channel"))
+    resnet_k: int = config.option(2, "resnet: widening factor of the filters")
+    resnet_n: int = config.option(2, "resnet: blocks in a stack")
+    dense_units: int = config.option(512, "pi: units of each of its two dense layers")
+
+    def __post_init__(self) -> None:
+        if not self.filters or min(self.filters) < 1 or self.kernel_size < 1 or not 0 <= self.dropout < 1:
+            raise config.InputError(
+                f"--filters={','.join(map(str, self.filters))} --kernel_size={self.kernel_size} "
+                f"--dropout={self.dropout}: need filters and kernel size of at least 1, 0 <= dropout < 1"
+            )
+
+
+def build(model: ModelConfig, num_bands: int, num_frames: int, num_classes: int) -> keras.Model:
+    """Builds a network under the Keras policy of the moment.
+
+    Args:
+        model: its options.
+        num_bands, num_frames: shape of a spectrogram.
+        num_classes: number of outputs.
+
+    Returns:
+        A functional model: [batch, num_bands, num_frames] float32 in [0, 1] → {"logits": [batch, num_classes]
+        float32, "embeddings": [batch, features] float32, what the last layer sees}.
+
+    Raises:
+        InputError: the spectrogram is too small for so many halvings.
+    """
+    if min(num_bands, num_frames) < 2 ** len(model.filters):
+        raise config.InputError(
+            f"--filters={','.join(map(str, model.filters))}: {len(model.filters)} halvings are too many for "
+            f"spectrograms of {num_bands} x {num_frames}"
+        )
+    inputs = keras.Input((num_bands, num_frames), name="spectrogram")
+    images = keras.layers.Reshape((num_bands, num_frames, 1))(inputs)
+    images = keras.layers.Rescaling(2.0, offset=-1.0, name="zero_centred")(images)
+    architecture = importlib.import_module(f"bird_tf.models.{model.architecture}")
+    outputs = architecture.network(images, model, num_classes)
+    return keras.Model(inputs, outputs, name=model.architecture)

@@ -1,0 +1,70 @@
+"""Pieces that the architectures share: convolution with its initialisation, normalisation, nonlinearity, dropout.
+
+Each takes and returns a symbolic tensor [batch, height, width, channels].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bird_tf import keras, models
+
+# slope below zero of the leaky rectifiers, as Lasagne defines them
+_SLOPES = {"relu": 0.0, "lrelu": 0.01, "vlrelu": 0.33}
+
+
+def initialiser(nonlinearity: str) -> Any:
+    """He's normal initialisation with the gain that fits the nonlinearity (2018: √2 for identity as well)."""
+    scale = 1.0 if nonlinearity == "elu" else 2.0 / (1.0 + _SLOPES.get(nonlinearity, 0.0) ** 2)
+    return keras.initializers.VarianceScaling(scale, mode="fan_in", distribution="untruncated_normal")
+
+
+def nonlinearity(x: Any, name: str) -> Any:
+    """Applies a nonlinearity by name."""
+    if name == "identity":
+        return x
+    if name == "elu":
+        return keras.layers.ELU()(x)
+    return keras.layers.LeakyReLU(negative_slope=_SLOPES[name])(x) if _SLOPES[name] else keras.layers.ReLU()(x)
+
+
+def normalise(x: Any, model: models.ModelConfig) -> Any:
+    """Batch normalisation as in 2018, if the model has it. Keras's momentum of 0.99 lags far behind short trainings."""
+    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-4)(x) if model.batch_norm else x
+
+
+def convolve(
+    x: Any, filters: int, size: int, *, init: str, stride: int = 1, bias: bool = True, padding: str = "same"
+) -> Any:
+    """Convolution, initialised for the nonlinearity named `init`."""
+    return keras.layers.Conv2D(
+        filters, size, strides=stride, padding=padding, use_bias=bias, kernel_initializer=initialiser(init)
+    )(x)
+
+
+def convolve_normalised(x: Any, filters: int, model: models.ModelConfig, *, stride: int = 1) -> Any:
+    """Convolution, normalisation, nonlinearity; no bias where the normalisation takes it away again."""
+    x = convolve(x, filters, model.kernel_size, init=model.nonlinearity, stride=stride, bias=not model.batch_norm)
+    return nonlinearity(normalise(x, model), model.nonlinearity)
+
+
+def drop(x: Any, model: models.ModelConfig) -> Any:
+    """Dropout of single pixels, of all channels at a location, or of whole channels."""
+    if not model.dropout:
+        return x
+    kinds: dict[str, Callable[[], Any]] = {
+        "pixel": lambda: keras.layers.Dropout(model.dropout),
+        "location": lambda: keras.layers.Dropout(model.dropout, noise_shape=(None, *x.shape[1:-1], 1)),
+        "channel": lambda: keras.layers.SpatialDropout2D(model.dropout),
+    }
+    return kinds[model.dropout_type]()(x)
+
+
+def classify(features: Any, num_classes: int) -> dict[str, Any]:
+    """The last layer, in float32 under any policy: [batch, features] → logits and embeddings."""
+    features = keras.layers.Activation("linear", dtype="float32", name="embeddings")(features)
+    logits = keras.layers.Dense(
+        num_classes, dtype="float32", kernel_initializer=initialiser("identity"), name="logits"
+    )(features)
+    return {"logits": logits, "embeddings": features}

@@ -1,0 +1,50 @@
+"""How fast training learns: the learning rate as a function of how far training has come."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+
+from bird_tf import config
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """The learning rate over time."""
+
+    learning_rate: float = config.option(1e-3, "learning rate at the start")
+    learning_rate_end: float = config.option(1e-6, "learning rate at the end, for linear and step-N")
+    schedule: str = config.option("cosine", "constant, linear, cosine, root, or step-N: a step every N epochs")
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"constant|linear|cosine|root|step-[1-9]\d*", self.schedule):
+            raise config.InputError(
+                f"--schedule={self.schedule}: must be constant, linear, cosine, root or step-N with N >= 1"
+            )
+
+
+def learning_rate(settings: ScheduleConfig, position: float, num_epochs: int) -> float:
+    """The 2018 baseline's five schedules, continued between the epochs.
+
+    Args:
+        settings: the schedule.
+        position: epochs done so far, from 0; a fraction in the middle of an epoch. 2018 counts e = 1 + position.
+        num_epochs: E.
+
+    Returns:
+        linear: from start to end over E epochs. step-N: equal drops every N epochs, E // N - 1 of them, none if
+        that is below one. cosine: start / 2 · (1 + cos(π · position / E)). root: start / √(1 + position).
+    """
+    start, end = settings.learning_rate, settings.learning_rate_end
+    if settings.schedule == "linear":
+        return max(end, start - position * (start - end) / max(1, num_epochs - 1))
+    if settings.schedule == "cosine":
+        return start / 2 * (1 + math.cos(math.pi * min(1.0, position / num_epochs)))
+    if settings.schedule == "root":
+        return start / math.sqrt(1 + position)
+    if settings.schedule.startswith("step-"):
+        length = int(settings.schedule.removeprefix("step-"))
+        drops = num_epochs // length - 1
+        return start if drops < 1 else start - min(drops, position // length) * (start - end) / drops
+    return start

@@ -1,0 +1,122 @@
+import collections
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from bird_tf import augment, config, dataset, tf
+
+PLAIN = augment.AugmentConfig()
+VARIED = augment.AugmentConfig(roll_time=0.5, roll_frequency=0.1, gaussian_noise=0.05, add_noise=True)
+
+
+@pytest.fixture
+def settings():
+    return dataset.DatasetConfig(batch_size=4, shuffle_buffer=64)
+
+
+def _take(batches, count):
+    return [{name: value.numpy() for name, value in batch.items()} for batch in itertools.islice(batches, count)]
+
+
+def _equal(first, second):
+    return all(np.array_equal(a[name], b[name]) for a, b in zip(first, second, strict=True) for name in a)
+
+
+def test_equal_seeds_give_equal_batches(manifest, settings):
+    first = _take(dataset.training(manifest, settings, VARIED, seed=1), 6)
+    assert _equal(first, _take(dataset.training(manifest, settings, VARIED, seed=1), 6))
+    assert not _equal(first, _take(dataset.training(manifest, settings, VARIED, seed=2), 6))
+
+
+def test_starting_at_an_epoch_sees_what_a_run_from_the_start_sees_there(manifest, settings):
+    steps = dataset.steps_per_epoch(manifest, settings)
+    whole = _take(dataset.training(manifest, settings, VARIED, seed=1), 2 * steps + 2)
+    assert _equal(whole[2 * steps :], _take(dataset.training(manifest, settings, VARIED, seed=1, epoch=2), 2))
+    assert not _equal(whole[:steps], whole[steps : 2 * steps])
+
+
+def test_an_epoch_shows_every_chunk_about_once(manifest, settings):
+    steps = dataset.steps_per_epoch(manifest, settings)
+    seen = collections.Counter(
+        picture.tobytes()
+        for batch in _take(dataset.training(manifest, settings, PLAIN, seed=1), steps)
+        for picture in batch["spectrogram"]
+    )
+    count = manifest.num_chunks("train")
+    assert abs(sum(seen.values()) - count) <= settings.batch_size / 2
+    assert len(seen) >= count - settings.batch_size
+
+
+def test_batches_are_full_even_if_the_records_hold_fewer_chunks(manifest):
+    settings = dataset.DatasetConfig(batch_size=manifest.num_chunks("train") + 3)
+    [batch] = _take(dataset.training(manifest, settings, VARIED, seed=0), 1)
+    assert len(batch["spectrogram"]) == settings.batch_size
+
+
+def test_shapes_types_and_ranges(manifest, settings):
+    [batch] = _take(dataset.training(manifest, settings, VARIED, seed=0), 1)
+    front_end, num_classes = manifest.front_end, len(manifest.classes)
+    assert batch["spectrogram"].shape == (4, front_end.num_bands, front_end.num_frames)
+    assert batch["spectrogram"].dtype == np.float32
+    assert batch["spectrogram"].min() >= 0 and batch["spectrogram"].max() <= 1
+    assert batch["targets"].shape == batch["weights"].shape == (4, num_classes)
+
+
+def test_no_noise_records_leave_the_chunks_alone(manifest, settings):
+    silent = dataclasses.replace(manifest, shards={**manifest.shards, "noise": ()})
+    only_noise = augment.AugmentConfig(add_noise=True, augment_probability=1.0)
+    assert _equal(
+        _take(dataset.training(silent, settings, only_noise, seed=1), 3),
+        _take(dataset.training(silent, settings, PLAIN, seed=1), 3),
+    )
+
+
+def test_noise_records_are_blended_in(manifest, settings):
+    blended = augment.AugmentConfig(add_noise=True, augment_probability=1.0)
+    plain = _take(dataset.training(manifest, settings, PLAIN, seed=1), 1)[0]
+    noisy = _take(dataset.training(manifest, settings, blended, seed=1), 1)[0]
+    np.testing.assert_array_equal(plain["label"], noisy["label"])
+    assert (np.abs(plain["spectrogram"] - noisy["spectrogram"]).mean(axis=(1, 2)) > 0.01).all()
+
+
+def test_records_without_training_chunks_are_refused(manifest, settings):
+    with pytest.raises(config.InputError, match="no training chunk"):
+        dataset.training(dataclasses.replace(manifest, shards={**manifest.shards, "train": ()}), settings, PLAIN, 0)
+
+
+def test_evaluation_keeps_order_and_remainder(manifest):
+    batches = _take(dataset.evaluation(manifest, dataset.DatasetConfig(batch_size=5)), 10**6)
+    assert sum(len(batch["label"]) for batch in batches) == manifest.num_chunks("val")
+    again = _take(dataset.evaluation(manifest, dataset.DatasetConfig(batch_size=1000)), 10**6)
+    np.testing.assert_array_equal(
+        np.concatenate([b["spectrogram"] for b in batches]), np.concatenate([b["spectrogram"] for b in again])
+    )
+
+
+def _targets(settings, background, known):
+    parsed = {
+        "label": tf.constant([1], tf.int64),
+        "background": tf.constant(np.reshape(background, (1, -1)), tf.int64),
+        "background_known": tf.constant([known]),
+    }
+    made = dataset.targets(parsed, 4, settings)
+    return made["targets"].numpy()[0].tolist(), made["weights"].numpy()[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "background", "known", "targets", "weights"),
+    [
+        ({"background": "negative"}, [2, -1], True, [0, 1, 0, 0], [1, 1, 1, 1]),
+        ({"background": "ignore"}, [2, -1], True, [0, 1, 0, 0], [1, 1, 0, 1]),
+        ({"background": "positive", "background_weight": 0.5}, [2, 3], True, [0, 1, 0.5, 0.5], [1, 1, 1, 1]),
+        ({"background": "ignore"}, [1], True, [0, 1, 0, 0], [1, 1, 1, 1]),
+        ({"background": "positive"}, [], True, [0, 1, 0, 0], [1, 1, 1, 1]),
+        ({"unknown_background": "ignore"}, [], False, [0, 1, 0, 0], [0, 1, 0, 0]),
+        ({"unknown_background": "ignore"}, [], True, [0, 1, 0, 0], [1, 1, 1, 1]),
+        ({"background": "positive", "unknown_background": "ignore"}, [3], False, [0, 1, 0, 0.5], [0, 1, 0, 1]),
+    ],
+)
+def test_targets(values, background, known, targets, weights):
+    assert _targets(dataset.DatasetConfig(**values), background, known) == (targets, weights)

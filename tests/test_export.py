@@ -1,0 +1,104 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from bird_tf import config, export, frontend, losses, tf
+
+
+@pytest.fixture(scope="module")
+def loaded(model_path):
+    return tf.saved_model.load(model_path)
+
+
+@pytest.fixture
+def samples(generator, manifest):
+    return generator.normal(0, 0.1, (3, manifest.front_end.chunk_samples)).astype(np.float32)
+
+
+def test_signatures_have_the_shapes_of_the_contract(loaded, samples, manifest):
+    front_end, classes = manifest.front_end, len(manifest.classes)
+    call = loaded.signatures
+    served = call["serving_default"](samples=tf.constant(samples))
+    assert {name: tuple(value.shape) for name, value in served.items()} == {
+        "probabilities": (3, classes), "logits": (3, classes),
+    }  # fmt: skip
+    pictures = call["frontend"](samples=tf.constant(samples))["spectrogram"]
+    assert tuple(pictures.shape) == (3, front_end.num_bands, front_end.num_frames)
+    assert set(call["spectrogram"](spectrogram=pictures)) == {"probabilities", "logits"}
+    assert call["embed"](samples=tf.constant(samples))["embeddings"].shape[0] == 3
+    everything = [*served.values(), pictures]
+    assert {value.dtype for value in everything} == {tf.float32}
+
+
+def test_signatures_agree_with_each_other_and_with_the_network(loaded, samples, run_dir):
+    call = loaded.signatures
+    served = call["serving_default"](samples=tf.constant(samples))
+    pictures = call["frontend"](samples=tf.constant(samples))["spectrogram"]
+    seen = call["spectrogram"](spectrogram=pictures)
+    np.testing.assert_allclose(served["logits"], seen["logits"], atol=1e-5)
+    run, weights = export.load_run(str(run_dir))
+    expected = export._float32_network(run, weights)(frontend.spectrograms(samples, run.front_end), training=False)
+    np.testing.assert_allclose(served["logits"], expected["logits"], atol=1e-4)
+    np.testing.assert_allclose(served["probabilities"], losses.probabilities(served["logits"], run.loss), atol=1e-5)
+
+
+def test_assets_say_what_the_model_is(model_path, manifest):
+    def read(name):
+        with open(f"{model_path}/assets/{name}") as file:
+            return file.read()
+
+    assert frontend.from_description(json.loads(read("frontend.json")), "assets") == manifest.front_end
+    training = json.loads(read("train.json"))
+    assert {"loss", "pooling", "training", "metrics", "versions"} <= set(training)
+    assert read("classes.csv").count("\n") == len(manifest.classes) + 1
+
+
+def test_it_runs_where_bird_tf_is_never_imported(model_path, manifest):
+    program = f"""
+import sys, numpy as np, tensorflow as tf
+answer = tf.saved_model.load({model_path!r}).signatures["serving_default"](
+    samples=tf.zeros([2, {manifest.front_end.chunk_samples}]))
+assert not [name for name in sys.modules if name.startswith("bird_tf")]
+print(answer["probabilities"].shape)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd="/", check=False)
+    assert done.stdout.strip() == f"(2, {len(manifest.classes)})", done.stderr
+
+
+def test_no_custom_operation_is_inside(loaded):
+    graph = loaded.signatures["serving_default"].graph
+    known = {"RFFT", "Conv2D", "MatMul"}
+    operations = {operation.type for operation in graph.get_operations()} | {
+        node.op for function in graph.as_graph_def().library.function for node in function.node_def
+    }
+    assert known <= operations
+    assert not [name for name in operations if name.startswith(("IO>", "EagerPyFunc", "PyFunc"))]
+
+
+def test_a_difference_after_reloading_is_an_error(run_dir, tmp_path, monkeypatch):
+    copy = shutil.copytree(run_dir, tmp_path / "run")
+    shutil.rmtree(copy / "export")
+    monkeypatch.setattr(export, "_largest_difference", lambda *_: 0.1)
+    with pytest.raises(RuntimeError, match="answers differently"):
+        export.export(str(copy))
+    assert not (copy / "export").exists() and not list(copy.glob("*.partial"))
+
+
+def test_exporting_again_gives_the_same_answers(run_dir, loaded, samples, tmp_path):
+    copy = shutil.copytree(run_dir, tmp_path / "run")
+    again = tf.saved_model.load(export.export(str(copy)))
+    for first, second in zip(
+        loaded.signatures["serving_default"](samples=tf.constant(samples)).values(),
+        again.signatures["serving_default"](samples=tf.constant(samples)).values(),
+        strict=True,
+    ):
+        np.testing.assert_allclose(first, second, atol=1e-6)
+
+
+def test_what_is_no_run_is_refused(tmp_path):
+    with pytest.raises(config.InputError, match="not a finished run"):
+        export.load_run(str(tmp_path))

@@ -1,0 +1,103 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bird_tf import config, keras, models
+
+
+@pytest.fixture
+def policy():
+    """Restores the Keras policy that a test changes."""
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+def _weighted_layers(network):
+    return [layer for layer in network.layers if hasattr(layer, "kernel")]
+
+
+def test_resnet_of_2018_has_the_layers_and_parameters_of_2018():
+    network = models.build(models.ModelConfig(architecture="resnet"), 128, 256, 10)
+    assert len(_weighted_layers(network)) == 22
+    assert network.count_params() == 2796698
+
+
+def test_baseline_parameters_follow_from_its_layers():
+    network = models.build(models.ModelConfig(architecture="baseline", filters=(4, 8)), 32, 64, 5)
+    convolutions = (9 * 1 * 4 + 4 * 4) + (9 * 4 * 8 + 4 * 8)  # kernels without bias, four numbers a normalised channel
+    assert network.count_params() == convolutions + (8 * 16 + 4 * 16) + (16 * 5 + 5)
+
+
+def test_pi_parameters_follow_from_its_layers():
+    settings = models.ModelConfig(architecture="pi", filters=(4, 8), dense_units=10)
+    network = models.build(settings, 32, 64, 5)
+    convolutions = (9 * 1 * 4 + 4 * 4) + (9 * 4 * 8 + 4 * 8)
+    assert network.count_params() == convolutions + (8 * 16 * 8 * 10 + 10) + (10 * 10 + 10) + (10 * 5 + 5)
+
+
+@pytest.mark.parametrize("architecture", models.ARCHITECTURES)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"max_pooling": False, "nonlinearity": "elu"},
+        {"batch_norm": False, "nonlinearity": "lrelu", "dropout": 0.2, "dropout_type": "location"},
+        {"kernel_size": 5, "nonlinearity": "vlrelu", "dropout": 0.2, "dropout_type": "channel"},
+        {"nonlinearity": "identity", "dropout": 0.2},
+    ],
+)
+def test_every_option_builds_trains_and_answers_in_float32(architecture, changes, generator):
+    settings = models.ModelConfig(architecture=architecture, filters=(4, 6), resnet_k=1, dense_units=8, **changes)
+    network = models.build(settings, 16, 20, 3)
+    pictures = generator.random((2, 16, 20)).astype(np.float32)
+    for training in (False, True):
+        answer = network(pictures, training=training)
+        assert answer["logits"].shape == (2, 3)
+        assert answer["logits"].dtype == answer["embeddings"].dtype == "float32"
+        assert np.isfinite(answer["logits"]).all()
+
+
+@pytest.mark.parametrize("architecture", models.ARCHITECTURES)
+@pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16"])
+def test_logits_stay_float32_under_mixed_precision(architecture, name, generator, policy):
+    keras.config.set_dtype_policy(name)
+    network = models.build(models.ModelConfig(architecture=architecture, filters=(4, 8)), 16, 16, 3)
+    answer = network(generator.random((2, 16, 16)).astype(np.float32))
+    assert answer["logits"].dtype == answer["embeddings"].dtype == "float32"
+    assert {v.dtype for v in network.trainable_variables} == {"float32"}
+
+
+def test_a_chunk_does_not_depend_on_the_batch_outside_training(generator):
+    network = models.build(models.ModelConfig(filters=(4, 8)), 16, 16, 3)
+    pictures = generator.random((4, 16, 16)).astype(np.float32)
+    together = network(pictures, training=False)["logits"].numpy()
+    alone = np.concatenate([network(p[None], training=False)["logits"].numpy() for p in pictures])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_batch_normalisation_is_that_of_2018():
+    network = models.build(models.ModelConfig(), 16, 16, 3)
+    layers = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert {(layer.momentum, layer.epsilon) for layer in layers} == {(0.9, 1e-4)}
+
+
+@pytest.mark.parametrize(
+    ("nonlinearity", "gain"), [("relu", 2.0), ("elu", 1.0), ("vlrelu", 2 / (1 + 0.33**2)), ("identity", 2.0)]
+)
+def test_initialisation_is_hes_with_the_gain_of_the_nonlinearity(nonlinearity, gain):
+    settings = models.ModelConfig(architecture="baseline", filters=(64, 64), nonlinearity=nonlinearity)
+    kernel = _weighted_layers(models.build(settings, 16, 16, 3))[1].kernel.numpy()
+    # 36 864 draws: the standard error of the deviation is 0.4 %
+    assert kernel.std() == pytest.approx(np.sqrt(gain / (9 * 64)), rel=0.02)
+
+
+def test_too_many_halvings_are_refused():
+    with pytest.raises(config.InputError, match="--filters=16,32,64,128"):
+        models.build(models.ModelConfig(), 8, 256, 3)
+
+
+@pytest.mark.parametrize("changes", [{"filters": ()}, {"filters": (0,)}, {"dropout": 1.0}, {"kernel_size": 0}])
+def test_impossible_options_are_refused(changes):
+    with pytest.raises(config.InputError, match=f"--{next(iter(changes))}"):
+        dataclasses.replace(models.ModelConfig(), **changes)
