@@ -1,0 +1,47 @@
+"""One definition of chunk → spectrogram: records, network input and SavedModel see the same numbers."""
+
+import numpy as np
+
+from bird_tf import audio, frontend, keras, predict, records, tf
+
+
+def _validation(manifest):
+    """(recording id, spectrograms [chunks, bands, frames] uint8 in the order of the chunks) of each recording."""
+    pictures = {}
+    for batch in records.read(manifest, "val", 16):
+        for recording_id, picture in zip(batch["recording_id"].numpy(), batch["spectrogram"].numpy(), strict=True):
+            pictures.setdefault(recording_id.decode(), []).append(picture)
+    return {recording_id: np.stack(found) for recording_id, found in pictures.items()}
+
+
+def _samples(data, manifest, recording_id):
+    path = str(data / "wav" / f"DEMO_RN{recording_id}.wav")
+    return np.concatenate(list(audio.Stream(path, manifest.front_end, audio.ChunkingConfig(), 8)))
+
+
+def test_converter_equals_saved_model_to_the_uint8_step(manifest, data, model_path):
+    hear = tf.saved_model.load(model_path).signatures["frontend"]
+    for recording_id, stored in _validation(manifest).items():
+        served = hear(samples=tf.constant(_samples(data, manifest, recording_id)))["spectrogram"].numpy()
+        # half a step of rounding, and a hair for sums in another order
+        assert np.abs(served - stored / 255.0).max() <= 0.5 / 255 + 1e-4
+
+
+def test_scores_from_records_equal_scores_from_audio(manifest, data, model_path):
+    model = predict.Model(model_path)
+    for recording_id, stored in _validation(manifest).items():
+        seen = model.see(frontend.dequantise(stored).numpy())
+        heard = model.hear(_samples(data, manifest, recording_id))
+        # what the uint8 step may move
+        np.testing.assert_allclose(seen, heard, atol=0.01)
+
+
+def test_policy_of_the_process_does_not_change_the_saved_model(data, manifest, model_path):
+    recording_id = next(iter(_validation(manifest)))
+    samples = _samples(data, manifest, recording_id)
+    expected = predict.Model(model_path).hear(samples)
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        np.testing.assert_array_equal(predict.Model(model_path).hear(samples), expected)
+    finally:
+        keras.config.set_dtype_policy("float32")

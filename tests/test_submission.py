@@ -1,0 +1,169 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from bird_tf import config, submission, taxonomy
+from tests.conftest import settings
+
+CLASSES = taxonomy.Taxonomy(("aaaaaa", "bbbbbb", "cccccc"), ("A", "B", "C"))
+
+
+def _write(tmp_path, model_path, folder, **values):
+    return submission.write_run(
+        settings(submission.SubmissionConfig, model=[model_path], audio=folder, output=tmp_path / "run.txt", **values)
+    )
+
+
+def _lines(tmp_path):
+    return (tmp_path / "run.txt").read_text().splitlines()
+
+
+def test_monophone_lines_are_those_of_the_task():
+    assert submission.monophone_lines("42", np.array([0.25, 0.5, 0.0]), CLASSES) == [
+        "42;bbbbbb;0.5000000000;1",
+        "42;aaaaaa;0.2500000000;2",
+        "42;cccccc;0.0000000000;3",
+    ]
+
+
+def test_soundscape_lines_are_those_of_the_task():
+    scores = np.zeros((721, 3))
+    scores[720, 1] = 1e-7
+    lines = submission.soundscape_lines("9", scores, CLASSES)
+    assert lines[0] == "9;00:00:00-00:00:05;aaaaaa;0.0000000000"
+    assert lines[-3] == "9;01:00:00-01:00:05;bbbbbb;0.0000001000"
+
+
+def test_at_most_a_hundred_lines_each():
+    many = taxonomy.Taxonomy(tuple(f"c{i}" for i in range(150)), ("",) * 150)
+    lines = submission.monophone_lines("1", np.linspace(0, 1, 150), many)
+    assert len(lines) == 100 and lines[0].startswith("1;c149;") and lines[-1].endswith(";100")
+    assert len(submission.soundscape_lines("1", np.zeros((2, 150)), many)) == 200
+
+
+@pytest.mark.parametrize("task", submission.TASKS)
+def test_runs_of_real_scores_are_valid_and_complete(task, model_path, data, tmp_path):
+    summary = _write(tmp_path, model_path, data / "wav", task=task)
+    lines = _lines(tmp_path)
+    assert list(submission.errors(lines, task)) == []
+    assert len({line.split(";")[0] for line in lines}) == summary["num_recordings"] == 18
+    assert json.loads((tmp_path / "run.txt.json").read_text()) == summary
+
+
+@pytest.mark.parametrize(("seconds", "segments"), [(0.3, 1), (4.99, 1), (5.0, 1), (5.01, 2), (12.2, 3)])
+@pytest.mark.parametrize("overlap", [0.0, 0.5])
+def test_every_segment_appears_the_last_partial_one_too(model_path, tmp_path, generator, seconds, segments, overlap):
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    soundfile.write(folder / "S_RN7.wav", generator.normal(0, 0.1, round(seconds * 22050)), 22050)
+    _write(tmp_path, model_path, folder, task="soundscape", overlap_seconds=overlap)
+    spans = sorted({line.split(";")[1] for line in _lines(tmp_path)})
+    assert spans == [f"00:00:{5 * i:02d}-00:00:{5 * i + 5:02d}" for i in range(segments)]
+
+
+@pytest.mark.parametrize("task", submission.TASKS)
+def test_a_broken_recording_gets_the_mean_of_the_others(task, model_path, data, tmp_path):
+    folder = shutil.copytree(data / "wav", tmp_path / "audio")
+    (folder / "X_RN999.wav").write_bytes(b"broken")
+    summary = _write(tmp_path, model_path, folder, task=task)
+    assert [path.rsplit("/", 1)[1] for path in summary["broken"]] == ["X_RN999.wav"]
+    scores = [line.split(";") for line in _lines(tmp_path)]
+    column = 2 if task == "monophone" else 3
+    of = {"monophone": lambda f: f[1], "soundscape": lambda f: f[2]}[task]
+    for class_id in {of(f) for f in scores}:
+        own = [float(f[column]) for f in scores if f[0] == "999" and of(f) == class_id]
+        others = [float(f[column]) for f in scores if f[0] != "999" and of(f) == class_id]
+        assert own == [pytest.approx(np.mean(others), abs=1e-6)]
+
+
+def test_media_id_comes_from_name_then_xml_then_stem(tmp_path):
+    folder, xml = tmp_path / "wav", tmp_path / "xml"
+    folder.mkdir()
+    xml.mkdir()
+    for name in ("LIFECLEF2017_BIRD_XC_WAV_RN12.wav", "soundscape.wav", "bare.wav"):
+        soundfile.write(folder / name, [0.0], 8000)
+    (xml / "whatever.xml").write_text("<Audio><MediaId>77</MediaId><FileName>soundscape.wav</FileName></Audio>")
+    found = {path.rsplit("/", 1)[1]: media_id for media_id, path in submission.media_ids(str(folder), str(xml))}
+    assert found == {"LIFECLEF2017_BIRD_XC_WAV_RN12.wav": "12", "soundscape.wav": "77", "bare.wav": "bare"}
+
+
+@pytest.mark.parametrize(("names", "words"), [(("a_RN1.wav", "b_RN1.wav"), "MediaId 1"), (("a b.wav",), "no blank")])
+def test_ids_that_cannot_stand_in_a_run_are_refused(tmp_path, names, words):
+    for name in names:
+        soundfile.write(tmp_path / name, [0.0], 8000)
+    with pytest.raises(config.InputError, match=words):
+        submission.media_ids(str(tmp_path), "")
+
+
+GOOD = ["1;aaaaaa;0.9000000000;1", "1;bbbbbb;0.1000000000;2", "2;aaaaaa;0.5000000000;1"]
+GOOD_SOUNDSCAPE = ["1;00:00:00-00:00:05;aaaaaa;0.9", "1;00:00:05-00:00:10;aaaaaa;0.1"]
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ("1;aaaaaa;0.9", "3 fields"),
+        ("1; aaaaaa;0.9;1", "blanks"),
+        (";aaaaaa;0.9;1", "MediaId is empty"),
+        ("1;aaaa;0.9;1", "six lower-case letters"),
+        ("1;aaaaaa;9e-1;1", "fixed-point"),
+        ("1;aaaaaa;nan;1", "fixed-point"),
+        ("1;aaaaaa;1.5;1", "fixed-point"),
+        ("1;aaaaaa;0.9;2", "rank '2', expected 1"),
+    ],
+)
+def test_the_validator_names_line_and_rule(line, rule):
+    [first, *_] = list(submission.errors([line, *GOOD[1:]], "monophone"))
+    assert first.startswith("line 1: ") and rule in first
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ("1;00:00:00-00:00:06;aaaaaa;0.9", "5 seconds"),
+        ("1;00:00:01-00:00:06;aaaaaa;0.9", "multiple of 5"),
+        ("1;0:00:00-0:00:05;aaaaaa;0.9", "hh:mm:ss"),
+        ("1;00:00:10-00:00:15;aaaaaa;0.9", "00:00:00-00:00:05 is missing"),
+        ("1;00:00:05-00:00:10;aaaaaa;0.9", "twice"),
+    ],
+)
+def test_the_soundscape_validator_names_the_rule(line, rule):
+    found = list(submission.errors([line, *GOOD_SOUNDSCAPE[1:]], "soundscape"))
+    assert any(rule in error for error in found)
+
+
+def test_rules_on_a_recording_as_a_whole():
+    assert list(submission.errors(GOOD, "monophone")) == []
+    assert list(submission.errors(GOOD_SOUNDSCAPE, "soundscape")) == []
+    twice = ["1;aaaaaa;0.9;1", "1;aaaaaa;0.8;2"]
+    assert "twice" in next(submission.errors(twice, "monophone"))
+    rising = ["1;aaaaaa;0.1;1", "1;bbbbbb;0.8;2"]
+    assert "rises" in next(submission.errors(rising, "monophone"))
+    gap = ["1;aaaaaa;0.9;1", "1;bbbbbb;0.8;3"]
+    assert "rank '3', expected 2" in next(submission.errors(gap, "monophone"))
+    many = [f"1;{'abcdefghij'[i // 26]}aaaa{chr(97 + i % 26)};0.5;{i + 1}" for i in range(101)]
+    assert "more than 100" in next(submission.errors(many, "monophone"))
+    assert "no class of the model" in next(submission.errors(GOOD, "monophone", class_ids=["aaaaaa"]))
+
+
+def test_missing_and_superfluous_recordings_are_named():
+    assert list(submission.errors(GOOD, "monophone", expected=["1", "2"])) == []
+    assert "3 lacks 1" in next(submission.errors(GOOD, "monophone", expected=["1", "2", "3"]))
+    assert "2 has 1" in next(submission.errors(GOOD, "monophone", expected=["1"]))
+    assert "1 lacks 1" in next(submission.errors(GOOD_SOUNDSCAPE, "soundscape", expected=["1", "1", "1"]))
+
+
+def test_an_invalid_run_never_gets_its_name(model_path, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(submission, "monophone_lines", lambda media_id, scores, classes: [f"{media_id};x;0.5;1"])
+    with pytest.raises(RuntimeError, match="would break a rule"):
+        _write(tmp_path, model_path, data / "wav")
+    assert not (tmp_path / "run.txt").exists()
+
+
+def test_check_run_names_file_line_and_the_number_of_errors(tmp_path):
+    (tmp_path / "run.txt").write_text("\n".join(["1;aaaaaa;2;1", "1;bbbbbb;x;2"]) + "\n")
+    with pytest.raises(config.InputError, match=r"run\.txt, line 1: .*\(and 1 more\)"):
+        submission.check_run(settings(submission.SubmissionConfig, validate=tmp_path / "run.txt"))
