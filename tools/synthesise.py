@@ -106,7 +106,8 @@ def _sing(
     generator: np.random.Generator, voice: Voice, samples: np.ndarray, rate: int, level: float
 ) -> list[tuple[float, float]]:
     """Adds calls of a species at irregular times. Returns (start, end) of each, seconds."""
-    spans, position = [], generator.uniform(0.0, 0.6)
+    spans: list[tuple[float, float]] = []
+    position = generator.uniform(0.0, 0.6)
     while True:
         call = voice.call(generator, rate) * level * generator.uniform(0.7, 1.3)
         begin = round(position * rate)
@@ -190,8 +191,11 @@ def soundscape(output: str, seconds: float, rate: int, seed: int, media_id: int)
             rows += [(media_id, voice.class_id, begin / rate + start, begin / rate + end) for start, end in spans]
     samples += 0.02 * _noise(generator, 0.8, len(samples))
     _write_wav(os.path.join(wav, f"DEMO_RN{media_id}.wav"), samples, rate)
-    rows = [(m, c, f"{start:.3f}", f"{end:.3f}") for m, c, start, end in sorted(rows, key=lambda row: row[2])]
-    files.write_table(os.path.join(output, "truth.csv"), ("media_id", "class_id", "start_seconds", "end_seconds"), rows)
+    files.write_table(
+        os.path.join(output, "truth.csv"),
+        ("media_id", "class_id", "start_seconds", "end_seconds"),
+        [(m, c, f"{start:.3f}", f"{end:.3f}") for m, c, start, end in sorted(rows, key=lambda row: row[2])],
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
