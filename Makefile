@@ -7,13 +7,14 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_inf
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	"$$p" -c "$(SUITABLE)" >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 
-.PHONY: help setup demo test test-slow lint type clean
+.PHONY: help setup demo test test-slow test-newest lint type clean
 help:
 	@echo "make demo       set-up, then the whole main job on generated recordings (about 5 minutes)"
 	@echo "make test       set-up, then the tests"
 	@echo "make setup      only the set-up, into $(VENV)"
 	@echo "make lint type  ruff; mypy"
 	@echo "make test-slow  the tests that take minutes"
+	@echo "make test-newest  the tests on the newest TensorFlow, in an environment of its own"
 	@echo "make clean      remove demo/, runs/ and caches (not $(VENV), not tfrecords/)"
 
 setup: $(VENV)/installed
@@ -34,6 +35,15 @@ test: setup
 
 test-slow: setup
 	@$(PY) -m pytest -m slow
+
+# The newest TensorFlow, whose native operations tensorflow-io does not have: the tests that need it skip themselves.
+test-newest: .venv-newest/installed
+	@.venv-newest/bin/python -m pytest -m "not slow"
+
+.venv-newest/installed: setup.cfg pyproject.toml constraints/newest.txt
+	@"$(PYTHON)" -m venv --clear .venv-newest
+	@.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints/newest.txt --editable ".[cluster,dev]"
+	@touch $@
 
 lint: setup
 	@$(PY) -m ruff check bird_tf tools tests

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging as python_logging
+import os
 import sys
 import types
 import typing
@@ -25,7 +26,7 @@ Config = TypeVar("Config")
 _BUILT_IN_HELP = (
     ("help", "print this page"),
     ("version", "print the version of bird_tf"),
-    ("flagfile", "read flags from this file: one --name=value a line, # starts a comment; may be repeated"),
+    ("flagfile", "read flags from this file, or from the one of that name that the package brings; may be repeated"),
 )
 
 
@@ -136,12 +137,22 @@ def to_flagfile(config: Any) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _with_flagfile_found(argument: str) -> str:
+    """`--flagfile=configs/resnet.flags` with the file that an installed package brings, if there is none at that path."""
+    name, equals, path = argument.partition("=")
+    if name.lstrip("-") != "flagfile" or not equals or os.path.exists(path):
+        return argument
+    shipped = os.path.join(os.path.dirname(bird_tf.__file__), "configs", os.path.basename(path))
+    return f"{name}={shipped}" if os.path.exists(shipped) else argument
+
+
 def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:
     """The configuration that command-line arguments (without the program's name) describe.
 
     Raises:
         InputError: unknown flag, bad value, missing required flag, unreadable flagfile, or left-over words.
     """
+    arguments = [_with_flagfile_found(argument) for argument in arguments]
     values = flags.FlagValues()
     define_flags(config_class, values)
     flags.DEFINE_multi_string("flagfile", [], "", flag_values=values)
