@@ -138,12 +138,18 @@ def to_flagfile(config: Any) -> str:
 
 
 def _with_flagfile_found(argument: str) -> str:
-    """`--flagfile=configs/resnet.flags` with the file that an installed package brings, if there is none at that path."""
+    """`--flagfile=configs/resnet.flags` as it is, or with the package's own file if there is none at that path.
+
+    Raises:
+        InputError: neither is there.
+    """
     name, equals, path = argument.partition("=")
     if name.lstrip("-") != "flagfile" or not equals or os.path.exists(path):
         return argument
     shipped = os.path.join(os.path.dirname(bird_tf.__file__), "configs", os.path.basename(path))
-    return f"{name}={shipped}" if os.path.exists(shipped) else argument
+    if not os.path.exists(shipped):
+        raise InputError(f"--flagfile={path}: no such file, and the package brings none of that name")
+    return f"{name}={shipped}"
 
 
 def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:
@@ -192,7 +198,7 @@ def progress(total: int, unit: str, description: str) -> tqdm.tqdm[Any]:
 
 
 def run(main: Callable[[Config], None], config_class: type[Config]) -> None:
-    """Parses the command line, calls `main(config)`, and exits: 0 on success, 2 on bad input, 130 on Ctrl-C.
+    """Parses the command line, calls `main(config)`, and exits: 0 on success, 1 on bad input, 130 on Ctrl-C.
 
     An InputError or a file that cannot be opened ends in one line on standard error; anything else is a defect
     of ours and shows its traceback.

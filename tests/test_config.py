@@ -73,3 +73,11 @@ def test_help_names_every_flag_with_default_and_choices():
     page = config.help_page(Outer, "What it does.")
     for words in ("--sizes", "default 3,5", "one of a, b", "required", "--flagfile"):
         assert words in page
+
+
+def test_a_flagfile_that_the_package_brings_is_found_by_its_name(tmp_path, monkeypatch):
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "shipped.flags").write_text("--name=from the package\n")
+    monkeypatch.setattr(config.bird_tf, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.chdir(tmp_path / "configs")
+    assert config.parse(Outer, ["--flagfile=elsewhere/shipped.flags"]).name == "from the package"
