@@ -96,3 +96,9 @@ def test_every_module_has_a_test_file():
 def test_module_docstrings_say_their_purpose_in_at_most_six_lines(path):
     docstring = ast.get_docstring(ast.parse(path.read_text()))
     assert docstring and len(docstring.splitlines()) <= 6
+
+
+def test_the_runner_image_leaves_out_just_the_training_side():
+    script = (PACKAGE.parent / "docker" / "keep_serving_side.sh").read_text()
+    [loop] = [line for line in script.splitlines() if line.startswith("for module in ")]
+    assert set(loop.removeprefix("for module in ").removesuffix("; do").split()) == TRAINING_SIDE
