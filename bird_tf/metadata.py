@@ -340,9 +340,10 @@ class SplitConfig:
 def split(recordings: Sequence[Recording], split_config: SplitConfig) -> list[Recording]:
     """Gives each recording its `split`, by recording (never by chunk) and stratified by class.
 
-    A layout that decides the split keeps it. Otherwise each class, the rarest first, gets `val_share` of its
-    recordings into validation, and at least one if it has two groups; a group is not taken if that would leave some
-    class without training recordings. The order is that of md5 hashes: the same in every process.
+    A layout that decides the split keeps it. Otherwise each class, the rarest first, is to get `val_share` of its
+    recordings into validation, and at least one if it has two groups. Of the groups that hold it the one is taken
+    that brings all classes together nearest to what they are to get, as long as that helps; none that would leave a
+    class without training recordings. Ties go by md5 hashes: the same in every process.
 
     Raises:
         InputError: a share outside [0, 1).
@@ -361,19 +362,27 @@ def split(recordings: Sequence[Recording], split_config: SplitConfig) -> list[Re
         counts[group_of(recording)][recording.label] += 1
     totals = collections.Counter(recording.label for recording in recordings)
     groups = {label: [g for g in counts if label in counts[g]] for label in totals}
+    wanted = {
+        label: max(1, round(split_config.val_share * total)) if split_config.val_share and len(groups[label]) > 1 else 0
+        for label, total in totals.items()
+    }
     in_val: collections.Counter[str] = collections.Counter()
     chosen: set[str] = set()
+
+    def cost(group: str) -> int:
+        """By how much the group moves the classes away from what they are to get; below 0 it brings them nearer."""
+        return sum(abs(in_val[c] + n - wanted[c]) - abs(in_val[c] - wanted[c]) for c, n in counts[group].items())
+
     for label in sorted(totals, key=lambda c: (len(groups[c]), c)):
-        if split_config.val_share == 0 or len(groups[label]) < 2:
-            continue
-        wanted = max(1, round(split_config.val_share * totals[label]))
-        ranked = sorted(groups[label], key=lambda g: _md5(f"split {split_config.split_seed} {g}"))
-        # nearest to what is wanted first and small ones before large, so that one session does not take a class away
-        for group in sorted(ranked, key=lambda g: (abs(counts[g][label] - wanted), counts[g].total())):
-            leaves_some = all(in_val[c] + n < totals[c] for c, n in counts[group].items())
-            if in_val[label] < wanted and group not in chosen and leaves_some:
-                chosen.add(group)
-                in_val.update(counts[group])
+        free = sorted(set(groups[label]) - chosen, key=lambda g: _md5(f"split {split_config.split_seed} {g}"))
+        while in_val[label] < wanted[label]:
+            free = [g for g in free if all(in_val[c] + n < totals[c] for c, n in counts[g].items())]
+            best = min(free, key=cost, default=None)
+            if best is None or (cost(best) >= 0 and in_val[label]):
+                break
+            free.remove(best)
+            chosen.add(best)
+            in_val.update(counts[best])
     return [
         dataclasses.replace(recording, split="val" if group_of(recording) in chosen else "train")
         for recording in recordings
