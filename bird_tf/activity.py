@@ -14,6 +14,15 @@ class ActivityConfig:
     """When a chunk counts as active."""
 
     signal_threshold: float = config.option(0.001, "chunks with a signal-to-noise estimate below it count as noise")
+    signal_interval: tuple[float, ...] = config.option(
+        (0.0, 1.0), "training chunks that are not noise need an estimate in it: lowest,highest"
+    )
+
+    def __post_init__(self) -> None:
+        if len(self.signal_interval) != 2 or not self.signal_interval[0] < self.signal_interval[1]:
+            raise config.InputError(
+                f"--signal_interval={','.join(map(str, self.signal_interval))}: write two numbers, lowest,highest"
+            )
 
 
 def signal_to_noise(spectrograms: np.ndarray) -> np.ndarray:

@@ -15,8 +15,15 @@ ORDER = (
     "frontend",
     "audio",
     "metadata",
+    "spans",
+    "tables",
+    "layouts",
+    "split",
     "activity",
     "records",
+    "worker",
+    "plan",
+    "journal",
     "convert",
     "augment",
     "dataset",
@@ -33,7 +40,19 @@ ORDER = (
     "submission",
 )
 
-TRAINING_SIDE = {"convert", "augment", "dataset", "models", "losses", "schedules", "export", "train"}
+TRAINING_SIDE = {
+    "worker",
+    "plan",
+    "journal",
+    "convert",
+    "augment",
+    "dataset",
+    "models",
+    "losses",
+    "schedules",
+    "export",
+    "train",
+}
 
 
 def _imports(path):
