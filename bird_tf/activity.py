@@ -14,6 +14,15 @@ class ActivityConfig:
     """When a chunk counts as active."""
 
     signal_threshold: float = config.option(0.001, "chunks with a signal-to-noise estimate below it count as noise")
+    signal_interval: tuple[float, ...] = config.option(
+        (0.0, 1.0), "training chunks that are not noise need an estimate in it: lowest,highest"
+    )
+
+    def __post_init__(self) -> None:
+        if len(self.signal_interval) != 2 or not self.signal_interval[0] < self.signal_interval[1]:
+            raise config.InputError(
+                f"--signal_interval={','.join(map(str, self.signal_interval))}: write two numbers, lowest,highest"
+            )
 
 
 def signal_to_noise(spectrograms: np.ndarray) -> np.ndarray:
@@ -29,13 +38,20 @@ def signal_to_noise(spectrograms: np.ndarray) -> np.ndarray:
     Returns:
         [batch] float64 in [0, 1].
     """
-    rows = np.median(spectrograms, axis=2, keepdims=True)
-    columns = np.median(spectrograms, axis=1, keepdims=True)
+    rows, columns = _median(spectrograms, axis=2), _median(spectrograms, axis=1)
     binary = (spectrograms >= 1.25 * rows) & (spectrograms >= 1.15 * columns) & (spectrograms > 0)
     # the median of nine ones and zeros is whether five of them are ones
     cleaned = _sum_3x3(binary) >= 5
     closed = _sum_3x3(_sum_3x3(cleaned) >= 1) == 9
     return np.asarray(closed.mean(axis=(1, 2)))
+
+
+def _median(values: np.ndarray, axis: int) -> np.ndarray:
+    """The median along an axis, which stays with length 1. NumPy sorts faster than np.median selects: vectorised."""
+    ordered = np.sort(values, axis=axis)
+    count = values.shape[axis]
+    middle = np.take(ordered, [(count - 1) // 2, count // 2], axis=axis)
+    return np.asarray(middle.mean(axis=axis, keepdims=True))
 
 
 def _sum_3x3(images: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from bird_tf import config, frontend
+from bird_tf import config, files, frontend
 
 # What counts as a recording in a folder; libsndfile may still refuse one, and then it is listed as skipped.
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64",
@@ -58,15 +58,10 @@ def find(folder: str) -> list[str]:
     """
     if not os.path.isdir(folder):
         raise config.InputError(f"{folder} is not a folder; --audio names the folder with the recordings")
-    found = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            os.path.join(root, name) for name in names if not name.startswith(".") and name.lower().endswith(SUFFIXES)
-        ]
+    found = files.find(folder, SUFFIXES)
     if not found:
         raise config.InputError(f"{folder} holds no recordings (looked for {' '.join(SUFFIXES)})")
-    return sorted(found)
+    return found
 
 
 def duration_seconds(path: str) -> float:

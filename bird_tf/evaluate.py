@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import audio, config, files, frontend, metadata, metrics, pooling, predict, records, report
+from bird_tf import audio, config, files, frontend, layouts, metadata, metrics, pooling, predict, records, report
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class EvaluateConfig:
         (), "exported model, as runs/NAME/export; repeated: an ensemble", required=True
     )
     records: str = config.option("", "records directory whose validation recordings are scored")
-    source: metadata.SourceConfig
+    source: layouts.SourceConfig
     chunking: audio.ChunkingConfig
     pooling: str = config.option("", "chunk scores to recording scores; empty: as the model was chosen with")
     output: str = config.option("", "folder for the results; empty: evaluation/ beside the first model")
@@ -133,7 +133,7 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
     if settings.records:
         scored = score_records(ensemble, settings.records, method)
     else:
-        recordings, unmatched = metadata.read(settings.source)
+        recordings, unmatched = layouts.read(settings.source)
         scored = score_audio(ensemble, recordings, settings.chunking, method)
         scored.skipped.extend(unmatched)
     truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))

@@ -8,16 +8,52 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import sys
+import threading
 from collections.abc import Iterator
 from concurrent import futures
+from multiprocessing import connection
 
 from bird_tf import config
 
 
-def _one_thread() -> None:
-    """A worker leaves the other cores to the other workers; it must run before TensorFlow starts its threads."""
+def _prepare_process() -> None:
+    """What a worker process does first, before TensorFlow starts its threads."""
+    # it leaves the other cores to the other workers
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = "1"
+    # decoders in C write notes about damaged headers to descriptor 2, into the user's progress bar; Python's own
+    # messages keep their way out
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this process when the one that started it is gone: killed, it could not tell, and a next run is waiting."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+
+def worker_died(error: BaseException | None) -> bool:
+    """Whether a future failed because the process that worked on it (or, in a pool, beside it) is gone."""
+    # Dask's exception is told by its name, since Dask need not be installed
+    return isinstance(error, futures.BrokenExecutor) or type(error).__name__ == "KilledWorker"
+
+
+def _pool(workers: int) -> futures.Executor:
+    # spawn, not fork: a forked TensorFlow may deadlock
+    context = multiprocessing.get_context("spawn")
+    return futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_process)
+
+
+def alone() -> futures.Executor:
+    """One process for work that may end it; a context manager."""
+    return _pool(1)
 
 
 @contextlib.contextmanager
@@ -38,13 +74,7 @@ def start(workers: int, scheduler: str = "") -> Iterator[futures.Executor]:
             yield cluster
         return
     workers = workers or len(os.sched_getaffinity(0))
-    pool: futures.Executor
-    if workers == 1:
-        pool = futures.ThreadPoolExecutor(1)
-    else:
-        # spawn, not fork: a forked TensorFlow may deadlock
-        context = multiprocessing.get_context("spawn")
-        pool = futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread)
+    pool = futures.ThreadPoolExecutor(1) if workers == 1 else _pool(workers)
     try:
         yield pool
     except BaseException:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import hashlib
 import importlib
 import io
@@ -19,6 +20,17 @@ from typing import Any
 from bird_tf import config, tf
 
 TEMPORARY_SUFFIX = ".partial"
+
+
+class DiskFullError(config.InputError):
+    """There is no room for a file; it is not there under its final name."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._path = path
+
+    def __str__(self) -> str:
+        return f"{self._path}: the disk is full; make room and repeat the command"
 
 
 def is_remote(path: str) -> bool:
@@ -48,6 +60,15 @@ def exists(path: str) -> bool:
     return bool(tf.io.gfile.exists(enable(path))) if is_remote(path) else os.path.exists(path)
 
 
+def find(folder: str, suffixes: tuple[str, ...]) -> list[str]:
+    """Paths below a local folder that end so, in any case, sorted; what is hidden is left out, links to folders too."""
+    found = []
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [os.path.join(root, n) for n in names if n[0] != "." and n.lower().endswith(suffixes)]
+    return sorted(found)
+
+
 def read_text(path: str) -> str:
     """The whole file as UTF-8 text."""
     with _open(path, "r") as file:
@@ -67,6 +88,9 @@ def replacing(path: str) -> Iterator[str]:
     """Yields a temporary path to write a file or folder at; on success it takes the place of `path`.
 
     On an exception what was written is removed and `path` stays as it was.
+
+    Raises:
+        InputError: the disk is full.
     """
     temporary = path.rstrip("/") + TEMPORARY_SUFFIX
     make_folder(os.path.dirname(path) or ".")
@@ -78,8 +102,10 @@ def replacing(path: str) -> Iterator[str]:
             if os.path.isdir(path):
                 shutil.rmtree(path)
             os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         _remove(temporary)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(path) from error
         raise
 
 
@@ -89,7 +115,7 @@ def _remove(path: str) -> None:
             tf.io.gfile.remove(path)
     elif os.path.isdir(path):
         shutil.rmtree(path)
-    elif os.path.exists(path):
+    elif os.path.lexists(path):
         os.remove(path)
 
 
@@ -139,9 +165,16 @@ def write_table(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
             append(row)
 
 
-def read_table(path: str) -> list[dict[str, str]]:
-    """The rows of a comma-separated table as {column: text}."""
-    return list(csv.DictReader(io.StringIO(read_text(path))))
+def read_table(path: str, delimiter: str = ",") -> list[dict[str, str]]:
+    """The rows of a table with a header line as {column: text}.
+
+    Raises:
+        InputError: the file is not UTF-8 text, or not a table.
+    """
+    try:
+        return list(csv.DictReader(io.StringIO(read_text(path).removeprefix("\ufeff")), delimiter=delimiter))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise config.InputError(f"{path}: not a table in UTF-8 ({error}); save it as CSV in UTF-8") from error
 
 
 def checksum(path: str) -> str:

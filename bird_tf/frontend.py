@@ -157,15 +157,14 @@ def spectrograms(samples: tf.Tensor, front_end: FrontendConfig) -> tf.Tensor:
     samples = tf.cast(samples, tf.float32)
     samples = tf.concat([samples[:, :1], samples[:, 1:] - front_end.pre_emphasis * samples[:, :-1]], axis=1)
     padded = tf.pad(samples, [[0, 0], [front_end.n_fft // 2] * 2], mode="REFLECT")
-    spectra = tf.signal.stft(
-        padded,
-        frame_length=front_end.n_fft,
-        frame_step=front_end.hop_length,
-        fft_length=front_end.n_fft,
-        window_fn=tf.signal.hann_window,
-    )  # [batch, frames, bins] complex64
+    frames = _frames(padded, front_end) * tf.signal.hann_window(front_end.n_fft)
+    spectra = tf.signal.rfft(frames)  # [batch, frames, bins] complex64
     weights = np.ascontiguousarray(filter_bank(front_end)[::-1].T)
-    bands = tf.tensordot(tf.abs(spectra), weights, axes=1)  # [batch, frames, num_bands]
+    # bins that weigh in no band are cut away, and the root is cheaper than tf.abs, which guards against overflow
+    used = np.flatnonzero(weights.max(axis=1))
+    spectra = spectra[:, :, used[0] : used[-1] + 1]
+    magnitudes = tf.sqrt(tf.square(tf.math.real(spectra)) + tf.square(tf.math.imag(spectra)))
+    bands = tf.tensordot(magnitudes, weights[used[0] : used[-1] + 1], axes=1)  # [batch, frames, num_bands]
     decibels = tf.math.log(tf.maximum(bands, _AMPLITUDE_FLOOR)) * (20.0 / np.log(10.0))
     decibels -= tf.reduce_max(decibels, axis=[1, 2], keepdims=True)
     decibels = tf.maximum(decibels, -front_end.top_db)[:, : front_end.num_frames]
@@ -173,6 +172,22 @@ def spectrograms(samples: tf.Tensor, front_end: FrontendConfig) -> tf.Tensor:
     highest = tf.reduce_max(decibels, axis=[1, 2], keepdims=True)
     scaled = tf.math.divide_no_nan(decibels - lowest, highest - lowest)
     return tf.transpose(scaled, [0, 2, 1])
+
+
+def _frames(samples: tf.Tensor, front_end: FrontendConfig) -> tf.Tensor:
+    """[batch, chunk_samples + n_fft] → [batch, 1 + chunk_samples // hop_length, n_fft], frame i from sample i · hop.
+
+    The signal is laid out in rows of one hop, and a frame is a few neighbouring rows: long copies, where
+    `tf.signal.frame` gathers pieces of gcd(n_fft, hop) samples, four by default, and takes as long as the transform.
+    """
+    hop, count = front_end.hop_length, 1 + front_end.chunk_samples // front_end.hop_length
+    rows_a_frame = -(-front_end.n_fft // hop)
+    rows = count + rows_a_frame - 1
+    length = front_end.chunk_samples + 2 * (front_end.n_fft // 2)
+    samples = tf.pad(samples, [[0, 0], [0, max(0, rows * hop - length)]])[:, : rows * hop]
+    grid = tf.reshape(samples, [-1, rows, hop])
+    frames = tf.concat([grid[:, i : i + count] for i in range(rows_a_frame)], axis=2)  # [batch, count, >= n_fft]
+    return frames[:, :, : front_end.n_fft]
 
 
 def quantise(values: tf.Tensor) -> tf.Tensor:

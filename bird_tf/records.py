@@ -21,6 +21,7 @@ SPLITS = ("train", "val", "noise")
 MANIFEST = "manifest.json"
 CLASSES = "classes.csv"
 RECORDINGS = "recordings.csv"
+SUMMARY = "summary.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -149,22 +150,45 @@ def read(manifest: Manifest, split: str, batch_size: int) -> tf.data.Dataset:
 class ShardWriter:
     """Writes one shard under a temporary name; `writing` gives it its final one."""
 
-    def __init__(self, writer: tf.io.TFRecordWriter) -> None:
-        self._writer = writer
+    def __init__(self, path: str, writer: tf.io.TFRecordWriter) -> None:
+        self._path, self._writer = path, writer
         self.count = 0
 
     def write(self, chunk: Chunk) -> None:
         """Appends a chunk."""
-        self._writer.write(serialise(chunk))
+        example = serialise(chunk)
+        try:
+            self._writer.write(example)
+        except tf.errors.ResourceExhaustedError as error:
+            raise files.DiskFullError(self._path) from error
         self.count += 1
+
+    def close(self) -> None:
+        """Writes what is still in memory."""
+        try:
+            self._writer.close()
+        except tf.errors.ResourceExhaustedError as error:
+            raise files.DiskFullError(self._path) from error
 
 
 @contextlib.contextmanager
 def writing(directory: str, name: str) -> Iterator[ShardWriter]:
-    """Yields a writer for `directory/name`, which appears there only when the block ends without an exception."""
-    with files.replacing(os.path.join(directory, name)) as temporary, tf.io.TFRecordWriter(temporary) as file:
-        writer = ShardWriter(file)
-        yield writer
+    """Yields a writer for `directory/name`, which appears there only when the block ends without an exception.
+
+    Raises:
+        InputError: the disk is full.
+    """
+    path = os.path.join(directory, name)
+    with files.replacing(path) as temporary:
+        writer = ShardWriter(path, tf.io.TFRecordWriter(temporary))
+        try:
+            yield writer
+        except BaseException:
+            # what is written goes away: that closing it fails too is no news
+            with contextlib.suppress(tf.errors.OpError):
+                writer.close()
+            raise
+        writer.close()
 
 
 def describe_shard(directory: str, name: str, count: int) -> Shard:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bird_tf import config as config_module
-from bird_tf import convert, export, frontend, metadata, records, train
+from bird_tf import convert, export, frontend, layouts, records, train
 from tools import synthesise
 
 SMALL = {"sample_rate_hz": 22050, "num_bands": 32, "num_frames": 32, "n_fft": 512, "fmax_hz": 10000.0}
@@ -36,7 +36,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="session")
 def source(data):
     """Where `data` lies."""
-    return metadata.SourceConfig(audio=str(data / "wav"), metadata=str(data / "xml"))
+    return layouts.SourceConfig(audio=str(data / "wav"), metadata=str(data / "xml"))
 
 
 @pytest.fixture(scope="session")

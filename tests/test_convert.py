@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import activity, audio, config, convert, frontend, records
+from bird_tf import activity, audio, config, convert, frontend, records, worker
 from tests.conftest import SMALL, settings
 
 
@@ -88,7 +88,7 @@ def test_bytes_do_not_depend_on_the_number_of_workers(data, tmp_path):
 
 def test_a_second_run_goes_on_where_the_first_stopped(data, tmp_path, monkeypatch):
     whole = convert.convert(_settings(data, tmp_path / "whole"))
-    original, calls = convert.write_shard, []
+    original, calls = worker.write_shard, []
 
     def failing(task):
         calls.append(task.name)
@@ -96,7 +96,7 @@ def test_a_second_run_goes_on_where_the_first_stopped(data, tmp_path, monkeypatc
             raise KeyboardInterrupt
         return original(task)
 
-    monkeypatch.setattr(convert, "write_shard", failing)
+    monkeypatch.setattr(worker, "write_shard", failing)
     with pytest.raises(KeyboardInterrupt):
         convert.convert(_settings(data, tmp_path / "broken"))
     with pytest.raises(config.InputError, match="did not finish"):
@@ -107,7 +107,7 @@ def test_a_second_run_goes_on_where_the_first_stopped(data, tmp_path, monkeypatc
 
 
 def test_other_flags_on_an_unfinished_directory_are_refused(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(convert, "write_shard", lambda task: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(worker, "write_shard", lambda task: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         convert.convert(_settings(data, tmp_path / "x"))
     with pytest.raises(config.InputError, match="unfinished conversion"):
@@ -172,14 +172,3 @@ def test_different_rates_and_stereo_are_converted(tmp_path, generator):
     )
     assert manifest.num_chunks("train") + manifest.num_chunks("val") == 8
     assert manifest.skipped == ()
-
-
-def test_shards_are_balanced_by_length(data, tmp_path, source):
-    from bird_tf import metadata, taxonomy
-
-    found, _ = metadata.read(source)
-    recordings = metadata.split(found, metadata.SplitConfig())
-    classes = taxonomy.from_labels([(r.label, r.name) for r in recordings])
-    tasks = convert.plan(_settings(data, tmp_path, shard_minutes=0.2), recordings, classes)
-    lengths = [sum(audio.duration_seconds(r.path) for r in t.recordings) for t in tasks if t.noise_name]
-    assert len(lengths) > 1 and max(lengths) - min(lengths) < 4.2  # the longest recording

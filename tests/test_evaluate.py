@@ -18,9 +18,9 @@ def _evaluate(tmp_path, model_path, **values):
 def test_records_and_audio_give_the_same_numbers(model_path, manifest, data, tmp_path):
     ensemble = predict.Ensemble([model_path])
     from_records = evaluate.score_records(ensemble, manifest.directory, "mean")
-    from bird_tf import audio, metadata
+    from bird_tf import audio, layouts
 
-    found, _ = metadata.read(metadata.SourceConfig(audio=str(data / "wav"), metadata=str(data / "xml")))
+    found, _ = layouts.read(layouts.SourceConfig(audio=str(data / "wav"), metadata=str(data / "xml")))
     wanted = [r for r in found if r.recording_id in from_records.recording_ids]
     from_audio = evaluate.score_audio(ensemble, wanted, audio.ChunkingConfig(), "mean")
     assert from_records.recording_ids == from_audio.recording_ids
@@ -64,10 +64,10 @@ def test_records_of_another_front_end_are_refused_by_field(model_path, manifest,
 
 
 def test_labels_that_the_model_does_not_know_are_listed(model_path, data, tmp_path):
-    from bird_tf import audio, metadata
+    from bird_tf import audio, layouts
 
     ensemble = predict.Ensemble([model_path])
-    found, _ = metadata.read(metadata.SourceConfig(audio=str(data / "wav"), metadata=str(data / "xml")))
+    found, _ = layouts.read(layouts.SourceConfig(audio=str(data / "wav"), metadata=str(data / "xml")))
     strange = dataclasses.replace(found[0], label="strang")
     scored = evaluate.score_audio(ensemble, [strange, *found[1:4]], audio.ChunkingConfig(), "mean")
     assert len(scored.recording_ids) == 3

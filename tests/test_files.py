@@ -1,4 +1,5 @@
 import os
+import pickle
 
 import pytest
 
@@ -65,3 +66,28 @@ def test_checksum_is_md5_of_the_bytes(tmp_path):
 
 def test_remote_paths_are_told_by_their_scheme():
     assert files.is_remote("s3://bucket/x") and not files.is_remote("/data/x")
+
+
+def test_a_full_disk_is_named(tmp_path):
+    (tmp_path / "x.txt.partial").symlink_to("/dev/full")
+    with pytest.raises(config.InputError, match=r"x\.txt: the disk is full"):
+        files.write_text(str(tmp_path / "x.txt"), "more than fits")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_is_named_across_processes():
+    error = pickle.loads(pickle.dumps(files.DiskFullError("a/b")))
+    assert str(error) == "a/b: the disk is full; make room and repeat the command"
+
+
+def test_find_follows_no_link_to_a_folder(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "A.WAV").touch()
+    (tmp_path / "deep" / "loop").symlink_to(tmp_path)
+    assert files.find(str(tmp_path), (".wav",)) == [str(tmp_path / "deep" / "A.WAV")]
+
+
+def test_tables_in_another_encoding_are_refused(tmp_path):
+    (tmp_path / "x.csv").write_bytes("file,label\na.wav,Käuzchen\n".encode("latin-1"))
+    with pytest.raises(config.InputError, match=r"x\.csv: not a table in UTF-8"):
+        files.read_table(str(tmp_path / "x.csv"))

@@ -15,8 +15,15 @@ ORDER = (
     "frontend",
     "audio",
     "metadata",
+    "spans",
+    "tables",
+    "layouts",
+    "split",
     "activity",
     "records",
+    "worker",
+    "plan",
+    "journal",
     "convert",
     "augment",
     "dataset",
@@ -34,7 +41,20 @@ ORDER = (
     "submission",
 )
 
-TRAINING_SIDE = {"convert", "augment", "dataset", "models", "losses", "schedules", "optimizers", "export", "train"}
+TRAINING_SIDE = {
+    "worker",
+    "plan",
+    "journal",
+    "convert",
+    "augment",
+    "dataset",
+    "models",
+    "losses",
+    "schedules",
+    "optimizers",
+    "export",
+    "train",
+}
 
 
 def _imports(path):

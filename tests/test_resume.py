@@ -1,0 +1,133 @@
+"""Conversions that are killed, whose workers die, whose disk is full: what is there afterwards, byte for byte."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from bird_tf import audio, config, convert, executor, journal, records, worker
+from tests.conftest import SMALL, settings
+from tests.test_convert import _bytes, _settings
+
+ROOT = pathlib.Path(__file__).parent.parent
+SHORT = {"shard_minutes": 0.1}
+prepare_process = executor._prepare_process
+
+
+def _wait_until(condition, seconds=90):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.01)
+
+
+def _children(pid):
+    return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _gone(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_a_killed_conversion_goes_on_and_ends_with_the_same_bytes(data, tmp_path):
+    whole = convert.convert(_settings(data, tmp_path / "whole", **SHORT))
+    output = tmp_path / "killed"
+    flags = {"audio": data / "wav", "metadata": data / "xml", "output": output, "val_share": 0.3, **SMALL, **SHORT}
+    command = [sys.executable, "tools/make_tfrecords.py", "--workers=2", *(f"--{k}={v}" for k, v in flags.items())]
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE)
+    notes = output / worker.UNFINISHED
+    try:
+        _wait_until(lambda: process.poll() is not None or len(list(notes.glob("*.json"))) > 1)  # the plan and a shard
+        children = _children(process.pid)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        errors = process.communicate()[1].decode()
+    assert process.returncode == -signal.SIGKILL, errors
+    assert children
+    _wait_until(lambda: all(map(_gone, children)))  # workers do not outlive the converter
+    kept = {p.name: p.stat().st_mtime_ns for p in output.glob("*.tfrecord")}
+    assert len(kept) < len(_bytes(whole.directory))
+    with pytest.raises(config.InputError, match="did not finish"):
+        records.load(str(output))
+    described = [p for p in notes.glob("*.json") if p.name != "plan.json"]
+    convert.convert(_settings(data, output, **SHORT))
+    assert _bytes(output) == _bytes(whole.directory)
+    for path in described:  # what was finished is not made again
+        name = path.name.removesuffix(".json")
+        assert (output / name).stat().st_mtime_ns == kept[name]
+    assert not notes.exists()
+
+
+def test_a_damaged_shard_of_an_unfinished_conversion_is_made_again(data, tmp_path, monkeypatch):
+    whole = convert.convert(_settings(data, tmp_path / "whole", **SHORT))
+    monkeypatch.setattr(records, "save", lambda manifest: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        convert.convert(_settings(data, tmp_path / "x", **SHORT))
+    monkeypatch.undo()
+    victim = sorted((tmp_path / "x").glob("train-*.tfrecord"))[0]
+    victim.write_bytes(victim.read_bytes()[:-5] + b"xxxxx")
+    convert.convert(_settings(data, tmp_path / "x", **SHORT))
+    assert _bytes(tmp_path / "x") == _bytes(whole.directory)
+
+
+def _deadly_process():
+    """Prepares a worker that a certain recording kills, as a decoder that segfaults would."""
+    prepare_process()
+    blocks = audio.blocks
+
+    def deadly(path, rate):
+        if "deadly" in path:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return blocks(path, rate)
+
+    audio.blocks = deadly
+
+
+def test_a_recording_that_kills_its_worker_is_skipped_and_the_rest_goes_on(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(executor, "_prepare_process", _deadly_process)
+    for i, path in enumerate(sorted((data / "wav").iterdir())[:6]):
+        folder = tmp_path / "audio" / f"species{i % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        name = "deadly.wav" if i == 3 else f"{i}.wav"
+        (folder / name).symlink_to(path)
+    flags = {"audio": tmp_path / "audio", "output": tmp_path / "out", "val_share": 0.0, "shard_minutes": 0.1, **SMALL}
+    manifest = convert.convert(settings(convert.ConvertConfig, workers=2, **flags))
+    [entry] = manifest.skipped
+    assert entry["file"].endswith("deadly.wav") and "process died" in entry["reason"]
+    assert manifest.num_recordings["train"] == 5
+
+
+def test_a_second_converter_on_the_same_directory_refuses(data, tmp_path, monkeypatch):
+    refused = []
+
+    def also(task):
+        with pytest.raises(config.InputError, match="another converter is at work"):
+            convert.convert(_settings(data, tmp_path / "x", overwrite=len(refused) % 2 == 1))
+        refused.append(task.name)
+        return original(task)
+
+    original = worker.write_shard
+    monkeypatch.setattr(worker, "write_shard", also)
+    convert.convert(_settings(data, tmp_path / "x"))
+    assert len(refused) > 1
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_no_half_shard(data, tmp_path, monkeypatch):
+    output = tmp_path / "x"
+    (output / worker.UNFINISHED).mkdir(parents=True)
+    shards = convert.convert(_settings(data, tmp_path / "whole")).shards["train"]
+    for shard in shards:  # what is written to this device does not fit
+        (output / f"{shard.name}.partial").symlink_to("/dev/full")
+    monkeypatch.setattr(journal, "_clear", lambda directory: None)
+    with pytest.raises(config.InputError, match=r"train-00000.*the disk is full"):
+        convert.convert(_settings(data, output))
+    assert not list(output.glob("train-*.tfrecord"))
+    convert.convert(_settings(data, output))
+    assert _bytes(output) == _bytes(tmp_path / "whole")
