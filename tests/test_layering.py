@@ -19,6 +19,7 @@ ORDER = (
     "records",
     "convert",
     "augment",
+    "sampling",
     "dataset",
     "models",
     "losses",
@@ -33,7 +34,7 @@ ORDER = (
     "submission",
 )
 
-TRAINING_SIDE = {"convert", "augment", "dataset", "models", "losses", "schedules", "export", "train"}
+TRAINING_SIDE = {"convert", "augment", "sampling", "dataset", "models", "losses", "schedules", "export", "train"}
 
 
 def _imports(path):
