@@ -17,10 +17,12 @@ ORDER = (
     "metadata",
     "activity",
     "records",
+    "damage",
     "convert",
     "augment",
     "sampling",
     "dataset",
+    "preview",
     "models",
     "losses",
     "schedules",
@@ -34,7 +36,18 @@ ORDER = (
     "submission",
 )
 
-TRAINING_SIDE = {"convert", "augment", "sampling", "dataset", "models", "losses", "schedules", "export", "train"}
+TRAINING_SIDE = {
+    "convert",
+    "augment",
+    "sampling",
+    "dataset",
+    "preview",
+    "models",
+    "losses",
+    "schedules",
+    "export",
+    "train",
+}
 
 
 def _imports(path):
