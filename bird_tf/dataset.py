@@ -6,10 +6,13 @@ Equal seeds give equal batches in equal order. What is done to a picture belongs
 from __future__ import annotations
 
 import dataclasses
+import math
 
-from bird_tf import augment, config, frontend, records, tf
+from bird_tf import augment, config, frontend, records, sampling, tf
 
 _SHUFFLE_SALT, _AUGMENT_SALT, _NOISE_SALT = 1, 2, 3
+# noise chunks read for a batch, as a share of its chunks: reading one for every chunk would double the reading
+_NOISE_SHARE = 0.125
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,8 +31,13 @@ class DatasetConfig:
     unknown_background: str = config.option(
         "negative", "classes that a recording with unknown background does not name", choices=("ignore", "negative")
     )
+    no_call_share: float = config.option(0.0, "share of a batch that are noise chunks, with no species as target")
+    sampling: sampling.SamplingConfig = dataclasses.field(default_factory=sampling.SamplingConfig)
+    data_service: str = config.option("", "tf.data service that makes the batches, as grpc://host:5000; empty: here")
 
     def __post_init__(self) -> None:
+        if not 0 <= self.no_call_share < 1 or round(self.no_call_share * self.batch_size) >= self.batch_size:
+            raise config.InputError(f"--no_call_share={self.no_call_share}: need a share of the batch below 1")
         if self.batch_size < 1 or self.shuffle_buffer < 1 or not 0 <= self.background_weight <= 1:
             raise config.InputError(
                 f"--batch_size={self.batch_size} --shuffle_buffer={self.shuffle_buffer} --background_weight="
@@ -38,12 +46,23 @@ class DatasetConfig:
 
 
 def steps_per_epoch(manifest: records.Manifest, settings: DatasetConfig) -> int:
-    """Batches that go through every training chunk about once, at least one."""
-    return max(1, round(manifest.num_chunks("train") / settings.batch_size))
+    """Batches in which every training chunk is expected as often as `sampling` wants it, at least one."""
+    from_train = settings.batch_size - _num_no_call(manifest, settings)
+    return max(1, round(sampling.chunks_per_epoch(manifest, settings.sampling) / from_train))
+
+
+def _num_no_call(manifest: records.Manifest, settings: DatasetConfig) -> int:
+    """Chunks of each batch that hold no species."""
+    return round(settings.no_call_share * settings.batch_size) if manifest.num_chunks("noise") else 0
 
 
 def training(
-    manifest: records.Manifest, settings: DatasetConfig, augmentation: augment.AugmentConfig, seed: int, epoch: int = 0
+    manifest: records.Manifest,
+    settings: DatasetConfig,
+    augmentation: augment.AugmentConfig,
+    seed: int,
+    epoch: int = 0,
+    step: int = 0,
 ) -> tf.data.Dataset:
     """Batches for training, without end: epoch after epoch of `steps_per_epoch` batches, all of full size.
 
@@ -53,56 +72,111 @@ def training(
         augmentation: how chunks are varied.
         seed: decides order and augmentation.
         epoch: where to start, from 0; what follows is what a run from the start would see there.
+        step: batches of that epoch to leave out; they are read, but neither parsed nor augmented.
 
     Returns:
         {"spectrogram": [batch, bands, frames] float32 in [0, 1]; "targets": [batch, classes] float32 in [0, 1];
-        "weights": [batch, classes] float32, 0 where presence is unknown; "label": [batch] int64}.
+        "weights": [batch, classes] float32, 0 where presence is unknown; "label": [batch] int64, -1 for no-call}.
 
     Raises:
         InputError: no training chunk.
     """
-    if not manifest.num_chunks("train"):
-        raise config.InputError(f"{manifest.directory} has no training chunk")
-    steps = steps_per_epoch(manifest, settings)
-    examples = _epochs(manifest.paths("train"), steps * settings.batch_size, settings, seed, epoch)
-    batches = examples.batch(settings.batch_size, drop_remainder=True)
-    if augmentation.add_noise and manifest.num_chunks("noise"):
-        noise_per_epoch = steps * settings.batch_size
-        noise = _epochs(manifest.paths("noise"), noise_per_epoch, settings, seed + _NOISE_SALT, epoch)
-        batches = tf.data.Dataset.zip((batches, noise.batch(settings.batch_size, drop_remainder=True)))
-    else:
-        batches = batches.map(lambda examples: (examples, None))
+    front_end, num_no_call = manifest.front_end, _num_no_call(manifest, settings)
 
-    def finish(step: tf.Tensor, both: tuple[tf.Tensor, tf.Tensor | None]) -> dict[str, tf.Tensor]:
-        parsed = records.parse(both[0], manifest.front_end)
-        noise = None if both[1] is None else _pictures(records.parse(both[1], manifest.front_end))
-        draw = tf.stack([tf.cast(seed * 8 + _AUGMENT_SALT, tf.int64), step])
-        return {
-            "spectrogram": augment.apply(_pictures(parsed), noise, augmentation, draw),
-            "label": parsed["label"],
-            **targets(parsed, len(manifest.classes), settings),
-        }
+    def finish(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        seeds = tf.unstack(tf.random.split(tf.stack([tf.cast(seed * 8 + _AUGMENT_SALT, tf.int64), batch["step"]]), 3))
+        examples = _with_targets(records.parse(batch["examples"], front_end), manifest, settings)
+        noise = records.parse_spectrogram(batch["noise"], front_end) if "noise" in batch else None
+        if noise is not None and num_no_call:
+            examples, noise = _with_no_call(examples, noise[:num_no_call]), noise[num_no_call:]
+        pictures = augment.apply(examples["spectrogram"], noise, augmentation, front_end.top_db, seeds[0])
+        examples = {**examples, "spectrogram": pictures}
+        if augmentation.same_species:
+            partners = _with_targets(records.parse(batch["partners"], front_end), manifest, settings)
+            partners = {**partners, "spectrogram": frontend.dequantise(partners["spectrogram"])}
+            examples = augment.add_same_species(examples, partners, augmentation, front_end.top_db, seeds[1])
+        return augment.mix(examples, augmentation, front_end.top_db, seeds[2])
 
-    batches = batches.enumerate(start=epoch * steps)
-    return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    strings = _batches_of_strings(manifest, settings, augmentation, seed, epoch, step)
+    batches = strings.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+    if settings.data_service:
+        # whole epochs are handed to the workers, so that no two of them read the same chunks
+        by_epoch = tf.data.experimental.service.ShardingPolicy.DYNAMIC
+        batches = batches.apply(tf.data.experimental.service.distribute(by_epoch, settings.data_service))
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _epochs(
-    paths: list[str], num_examples: int, settings: DatasetConfig, seed: int, first_epoch: int
+def _with_targets(
+    parsed: dict[str, tf.Tensor], manifest: records.Manifest, settings: DatasetConfig
+) -> dict[str, tf.Tensor]:
+    wanted = targets(parsed, len(manifest.classes), settings)
+    return {"spectrogram": parsed["spectrogram"], "label": parsed["label"], **wanted}
+
+
+def _with_no_call(examples: dict[str, tf.Tensor], noise: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Appends chunks that hold none of the classes."""
+    num = tf.shape(noise)[0]
+    classes = examples["targets"].shape[1]
+    added = {
+        "spectrogram": noise,
+        "label": tf.fill([num], tf.constant(-1, tf.int64)),
+        "targets": tf.zeros([num, classes]),
+        "weights": tf.ones([num, classes]),
+    }
+    return {name: tf.concat([examples[name], value], axis=0) for name, value in added.items()}
+
+
+def _batches_of_strings(
+    manifest: records.Manifest,
+    settings: DatasetConfig,
+    augmentation: augment.AugmentConfig,
+    seed: int,
+    first_epoch: int,
+    first_step: int,
 ) -> tf.data.Dataset:
-    """Serialised examples, `num_examples` for each epoch, shards and examples shuffled anew in each."""
+    """Serialised examples in batches: "examples", "partners" and "noise" where they are needed, and "step", from 0."""
+    steps, num_no_call = steps_per_epoch(manifest, settings), _num_no_call(manifest, settings)
+    rates = sampling.rates(sampling.counts(manifest, settings.sampling), settings.sampling)
+    num_noise = num_no_call
+    if augmentation.needs_noise and manifest.num_chunks("noise"):
+        num_noise += math.ceil(settings.batch_size * _NOISE_SHARE)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        draw = tf.stack([tf.cast(seed * 8 + _SHUFFLE_SALT, tf.int64), epoch])
-        shards = tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(paths, draw))
-        examples = shards.interleave(
-            tf.data.TFRecordDataset, cycle_length=min(8, len(paths)), num_parallel_calls=tf.data.AUTOTUNE
-        )
-        order = tf.random.stateless_uniform([], draw, 0, 2**62, tf.int64)
-        examples = examples.shuffle(settings.shuffle_buffer, seed=order, reshuffle_each_iteration=False)
-        return examples.repeat().take(num_examples)
+        order = tf.stack([tf.cast(seed * 8 + _SHUFFLE_SALT, tf.int64), epoch])
+        examples = _shuffled_shards(manifest.paths("train"), order)
+        examples = sampling.resample(examples, rates, settings.sampling, order)
+        examples = _shuffled(examples, settings, order)
+        size = settings.batch_size - num_no_call
+        if augmentation.same_species:
+            pairs = _shuffled(sampling.with_partners(examples), settings, order).repeat()
+            chunks = pairs.batch(size, drop_remainder=True).map(lambda own, other: {"examples": own, "partners": other})
+        else:
+            chunks = examples.repeat().batch(size, drop_remainder=True).map(lambda own: {"examples": own})
+        parts = {"step": tf.data.Dataset.range(epoch * steps, (epoch + 1) * steps), "chunks": chunks}
+        if num_noise:
+            order = tf.stack([tf.cast(seed * 8 + _NOISE_SALT, tf.int64), epoch])
+            noise = _shuffled_shards(manifest.paths("noise"), order)
+            if manifest.num_chunks("noise") <= settings.shuffle_buffer:
+                noise = noise.cache()  # a few chunks would be read again and again; the buffer holds them all anyway
+            parts["noise"] = _shuffled(noise, settings, order).repeat().batch(num_noise, drop_remainder=True)
+        # one pipeline for the whole epoch, so that a worker of a data service can be handed it
+        whole = tf.data.Dataset.zip(parts).map(lambda batch: {**batch, **batch.pop("chunks")})
+        return whole.skip(tf.where(epoch == first_epoch, tf.cast(first_step, tf.int64), 0))
 
     return tf.data.Dataset.range(first_epoch, 2**31).flat_map(one_epoch)
+
+
+def _shuffled_shards(paths: list[str], seed: tf.Tensor) -> tf.data.Dataset:
+    """Serialised examples of all shards, the shards in random order and interleaved."""
+    shards = tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(paths, seed))
+    return shards.interleave(
+        tf.data.TFRecordDataset, cycle_length=min(8, len(paths)), num_parallel_calls=tf.data.AUTOTUNE
+    )
+
+
+def _shuffled(examples: tf.data.Dataset, settings: DatasetConfig, seed: tf.Tensor) -> tf.data.Dataset:
+    order = tf.random.stateless_uniform([], seed, 0, 2**62, tf.int64)
+    return examples.shuffle(settings.shuffle_buffer, seed=order, reshuffle_each_iteration=False)
 
 
 def evaluation(manifest: records.Manifest, settings: DatasetConfig) -> tf.data.Dataset:

@@ -47,7 +47,8 @@ def loss(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, settings: Lo
         logits: [batch, classes] float32.
         targets: [batch, classes] float32 in [0, 1]: how far each class is present.
         weights: [batch, classes] float32: 0 where it is not known whether the class is present; softmax compares
-            the classes with each other and leaves such classes out of its sum.
+            the classes with each other and leaves such classes out of its sum. Where no class is present (no-call)
+            it asks for equal probabilities.
         settings: which loss.
 
     Returns:
@@ -57,9 +58,10 @@ def loss(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, settings: Lo
         # a class of weight 0 is neither right nor wrong: it takes no part in the competition
         logits += tf.where(weights > 0, 0.0, -1e9)
         targets = targets * tf.cast(weights > 0, tf.float32)
-        targets = tf.math.divide_no_nan(targets, tf.reduce_sum(targets, axis=1, keepdims=True))
         known = tf.cast(weights > 0, tf.float32)
         spread = known / tf.reduce_sum(known, axis=1, keepdims=True)
+        present = tf.reduce_sum(targets, axis=1, keepdims=True)
+        targets = tf.where(present > 0, tf.math.divide_no_nan(targets, present), spread)
         targets += settings.label_smoothing * (spread - targets)
         return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
     targets += settings.label_smoothing * (0.5 - targets)

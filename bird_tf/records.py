@@ -134,11 +134,30 @@ def parse(serialised: tf.Tensor, front_end: frontend.FrontendConfig) -> dict[str
     }
     features = {name: tf.io.FixedLenFeature([], kind) for name, kind in scalar.items()}
     parsed = tf.io.parse_example(serialised, {**features, "background": tf.io.RaggedFeature(tf.int64)})
-    shape = [-1, front_end.num_bands, front_end.num_frames]
-    parsed["spectrogram"] = tf.reshape(tf.io.decode_raw(parsed["spectrogram"], tf.uint8), shape)
+    parsed["spectrogram"] = _decode(parsed["spectrogram"], front_end)
     parsed["background"] = parsed["background"].to_tensor(-1)
     parsed["background_known"] = parsed["background_known"] > 0
     return dict(parsed)
+
+
+def _decode(raw: tf.Tensor, front_end: frontend.FrontendConfig) -> tf.Tensor:
+    shape = [-1, front_end.num_bands, front_end.num_frames]
+    return tf.reshape(tf.io.decode_raw(raw, tf.uint8), shape)
+
+
+def parse_spectrogram(serialised: tf.Tensor, front_end: frontend.FrontendConfig) -> tf.Tensor:
+    """Only the spectrograms of a batch of examples, [batch, num_bands, num_frames] uint8."""
+    parsed = tf.io.parse_example(serialised, {"spectrogram": tf.io.FixedLenFeature([], tf.string)})
+    return _decode(parsed["spectrogram"], front_end)
+
+
+def parse_label(serialised: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Only "label" [batch] int64 and "signal_to_noise" [batch] float32 of a batch of examples; quicker than `parse`."""
+    features = {
+        "label": tf.io.FixedLenFeature([], tf.int64),
+        "signal_to_noise": tf.io.FixedLenFeature([], tf.float32),
+    }
+    return dict(tf.io.parse_example(serialised, features))
 
 
 def read(manifest: Manifest, split: str, batch_size: int) -> tf.data.Dataset:

@@ -17,6 +17,7 @@ from absl import logging
 from bird_tf import (
     augment,
     config,
+    damage,
     dataset,
     export,
     files,
@@ -26,6 +27,7 @@ from bird_tf import (
     models,
     optimizers,
     pooling,
+    preview,
     records,
     schedules,
     tf,
@@ -172,7 +174,8 @@ def train(settings: TrainConfig) -> dict[str, Any]:
     network = models.build(settings.model, front_end.num_bands, front_end.num_frames, num_classes)
     method = settings.pooling or pooling.default(num_classes)
     steps = dataset.steps_per_epoch(manifest, settings.dataset)
-    batches = iter(dataset.training(manifest, settings.dataset, settings.augmentation, settings.seed))
+    stream = dataset.training(manifest, settings.dataset, settings.augmentation, settings.seed)
+    batches = damage.naming(stream, manifest)
     logging.info(
         "%s, %d parameters; %d training chunks, %d validation recordings, %d classes; %d steps an epoch",
         settings.model.architecture, network.count_params(), manifest.num_chunks("train"),
@@ -187,6 +190,7 @@ def train(settings: TrainConfig) -> dict[str, Any]:
     validate = validator(network, manifest, settings, method)
     writer = tf.summary.create_file_writer(files.enable(os.path.join(settings.run_dir, "logs")))
     clock = Clock(settings, steps)
+    preview.log(writer, manifest, settings.dataset, settings.augmentation, settings.seed)
     best: dict[str, float] = {}
     best_weights: list[np.ndarray] = network.get_weights()
     epoch, best_epoch, steps_done = 0, 0, 0

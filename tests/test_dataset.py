@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from bird_tf import augment, config, dataset, tf
+from bird_tf import augment, config, dataset, frontend, records, sampling, tf
 
 PLAIN = augment.AugmentConfig()
 VARIED = augment.AugmentConfig(roll_time=0.5, roll_frequency=0.1, gaussian_noise=0.05, add_noise=True)
@@ -35,6 +35,13 @@ def test_starting_at_an_epoch_sees_what_a_run_from_the_start_sees_there(manifest
     whole = _take(dataset.training(manifest, settings, VARIED, seed=1), 2 * steps + 2)
     assert _equal(whole[2 * steps :], _take(dataset.training(manifest, settings, VARIED, seed=1, epoch=2), 2))
     assert not _equal(whole[:steps], whole[steps : 2 * steps])
+
+
+@pytest.mark.parametrize(("epoch", "step"), [(0, 2), (1, 1)])
+def test_starting_within_an_epoch_sees_what_a_run_from_the_start_sees_there(manifest, settings, epoch, step):
+    skipped = epoch * dataset.steps_per_epoch(manifest, settings) + step
+    whole = _take(dataset.training(manifest, settings, VARIED, seed=1), skipped + 4)
+    assert _equal(whole[skipped:], _take(dataset.training(manifest, settings, VARIED, 1, epoch=epoch, step=step), 4))
 
 
 def test_an_epoch_shows_every_chunk_about_once(manifest, settings):
@@ -79,6 +86,64 @@ def test_noise_records_are_blended_in(manifest, settings):
     noisy = _take(dataset.training(manifest, settings, blended, seed=1), 1)[0]
     np.testing.assert_array_equal(plain["label"], noisy["label"])
     assert (np.abs(plain["spectrogram"] - noisy["spectrogram"]).mean(axis=(1, 2)) > 0.01).all()
+
+
+def _changed(settings, **values):
+    return dataclasses.replace(settings, **values)
+
+
+def test_class_balance_decides_the_length_of_an_epoch_and_its_content(manifest, settings):
+    most = 10 * max(manifest.chunks_per_class["train"])
+    evened = _changed(settings, sampling=sampling.SamplingConfig(min_per_class=most))
+    steps = dataset.steps_per_epoch(manifest, evened)
+    present = sum(count > 0 for count in manifest.chunks_per_class["train"])
+    assert steps == round(present * most / 4) > dataset.steps_per_epoch(manifest, settings)
+    labels = np.concatenate([b["label"] for b in _take(dataset.training(manifest, evened, PLAIN, seed=1), steps)])
+    drawn = np.bincount(labels, minlength=len(manifest.classes))
+    # an epoch is cut off or filled up by a few chunks, since the repetitions are random
+    assert np.abs(drawn[drawn > 0] - most).max() < 0.2 * most and np.sum(drawn > 0) == present
+
+
+def test_only_chunks_within_the_signal_to_noise_interval_are_seen(manifest, settings):
+    filtered = _changed(settings, sampling=sampling.SamplingConfig(min_signal_to_noise=0.02))
+    allowed, all_ = set(), 0
+    for batch in records.read(manifest, "train", 64):
+        good = batch["signal_to_noise"].numpy() >= 0.02
+        all_ += len(good)
+        allowed |= {p.tobytes() for p in frontend.dequantise(batch["spectrogram"]).numpy()[good]}
+    steps = dataset.steps_per_epoch(manifest, filtered)
+    assert steps == round(len(allowed) / 4) < round(all_ / 4)
+    seen = _take(dataset.training(manifest, filtered, PLAIN, seed=1), steps)
+    assert {p.tobytes() for b in seen for p in b["spectrogram"]} <= allowed
+
+
+def test_no_call_chunks_come_from_noise_and_hold_no_species(manifest, settings):
+    quarter = _changed(settings, no_call_share=0.25)
+    assert dataset.steps_per_epoch(manifest, quarter) > dataset.steps_per_epoch(manifest, settings)
+    noise = {
+        p.tobytes()
+        for batch in records.read(manifest, "noise", 64)
+        for p in frontend.dequantise(batch["spectrogram"]).numpy()
+    }
+    for batch in _take(dataset.training(manifest, quarter, PLAIN, seed=1), 3):
+        assert batch["label"][3] == -1 and batch["targets"][3].sum() == 0 and batch["weights"][3].min() == 1
+        assert batch["spectrogram"][3].tobytes() in noise and (batch["label"][:3] >= 0).all()
+
+
+@pytest.mark.parametrize("values", [{"same_species": 1.0}, {"mixup": 1.0}, {"or_mixup": 1.0}])
+def test_mixing_reproduces_and_resumes(manifest, settings, values):
+    mixing = augment.AugmentConfig(**values)
+    whole = _take(dataset.training(manifest, settings, mixing, seed=1), 4)
+    assert _equal(whole[2:], _take(dataset.training(manifest, settings, mixing, seed=1, step=2), 2))
+    plain = _take(dataset.training(manifest, settings, PLAIN, seed=1), 4)
+    assert not _equal(whole, plain)
+    several = [(batch["targets"] > 0).sum(axis=1).max() > 1 for batch in whole]
+    assert any(several) is (values.keys() != {"same_species"})
+
+
+def test_no_call_shares_that_leave_nothing_are_refused():
+    with pytest.raises(config.InputError, match="--no_call_share"):
+        dataset.DatasetConfig(no_call_share=0.99, batch_size=4)
 
 
 def test_records_without_training_chunks_are_refused(manifest, settings):

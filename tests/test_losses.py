@@ -70,6 +70,13 @@ def test_softmax_takes_weak_positives_as_a_distribution():
     assert float(loss) == pytest.approx(-(2 / 3 * log_p[0] + 1 / 3 * log_p[1]), rel=1e-5)
 
 
+def test_softmax_asks_for_equal_probabilities_where_no_class_is_present():
+    logits = tf.constant([[1.0, 2.0, 0.5]])
+    loss = losses.loss(logits, tf.zeros((1, 3)), tf.ones((1, 3)), losses.LossConfig())
+    log_p = np.log(np.exp([1.0, 2.0, 0.5]) / np.exp([1.0, 2.0, 0.5]).sum())
+    assert float(loss) == pytest.approx(-log_p.mean(), rel=1e-5)
+
+
 def test_probabilities_are_those_of_the_loss(batch):
     logits, _, _ = batch
     np.testing.assert_allclose(np.sum(losses.probabilities(logits, "softmax"), axis=1), 1.0, rtol=1e-5)

@@ -1,0 +1,115 @@
+"""Operations that put two chunks together, and the rule for what the mixture is to be recognised as.
+
+Which chunks meet belongs to `augment` and `dataset`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from bird_tf import frontend, tf
+
+
+def add_noise(pictures: tf.Tensor, noise: tf.Tensor, chosen: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Blends pictures with noise as in 2018: both weighted by U(1, 2), the weights scaled to a sum of 1.
+
+    The blends are one sparse matrix times the stack of all chunks: one pass over memory, which is what counts here
+    (gather, blend and scatter took twice as long).
+
+    Args:
+        pictures: [batch, bands, frames] uint8.
+        noise: [any, bands, frames] uint8; each picture gets one of them at random.
+        chosen: [batch] bool, which pictures; the others are only made float32.
+        seed: [2] int.
+
+    Returns:
+        [batch, bands, frames] float32 in [0, 1]. The targets stay: noise chunks hold no species.
+    """
+    which, how = tf.unstack(tf.random.split(seed))
+    batch, num_noise = tf.shape(pictures)[0], tf.shape(noise)[0]
+    weights = tf.random.stateless_uniform([batch, 2], how, 1.0, 2.0)
+    share = tf.where(chosen, weights[:, 0] / tf.reduce_sum(weights, axis=1), 1.0)
+    own, blended = tf.range(batch), tf.cast(tf.where(chosen)[:, 0], tf.int32)
+    drawn = batch + tf.gather(tf.random.stateless_uniform([batch], which, 0, num_noise, tf.int32), blended)
+    rows, columns = tf.concat([own, blended], axis=0), tf.concat([own, drawn], axis=0)
+    blend_of = tf.SparseTensor(
+        tf.cast(tf.stack([rows, columns], axis=1), tf.int64),
+        tf.concat([share, 1.0 - tf.gather(share, blended)], axis=0),
+        tf.cast(tf.stack([batch, batch + num_noise]), tf.int64),
+    )
+    all_chunks = frontend.dequantise(tf.concat([pictures, noise], axis=0))
+    flat = tf.reshape(all_chunks, [batch + num_noise, pictures.shape[1] * pictures.shape[2]])
+    return tf.reshape(tf.sparse.sparse_dense_matmul(blend_of, flat), tf.shape(pictures))
+
+
+def add_powers(
+    pictures: tf.Tensor, others: tf.Tensor, ratios_db: tuple[float, float], range_db: float, seed: tf.Tensor
+) -> tf.Tensor:
+    """Plays another chunk together with each, at a random ratio of their mean powers.
+
+    A pixel v stands for range_db · v decibels, the range that the front-end keeps below a chunk's peak. The powers
+    of both are added and the sum is scaled to [0, 1] as the front-end does. Where a chunk had less than that range
+    before it was scaled, the ratio is only nearly the one that was drawn.
+
+    Args:
+        pictures: [batch, bands, frames] float32 in [0, 1].
+        others: of the same shape and range.
+        ratios_db: the least and greatest ratio of a picture's mean power to that of the other, dB.
+        range_db: of the spectrograms.
+        seed: [2] int.
+
+    Returns:
+        [batch, bands, frames] float32 in [0, 1]. For the targets see `either`.
+    """
+    nepers = math.log(10.0) / 10.0
+    own, other = range_db * nepers * pictures, range_db * nepers * others
+    ratio = nepers * tf.random.stateless_uniform([tf.shape(pictures)[0], 1, 1], seed, *ratios_db)
+    level = tf.reduce_logsumexp(own, axis=[1, 2], keepdims=True) - ratio
+    other += level - tf.reduce_logsumexp(other, axis=[1, 2], keepdims=True)
+    both = own + tf.math.softplus(other - own)
+    lowest = tf.reduce_min(both, axis=[1, 2], keepdims=True)
+    highest = tf.reduce_max(both, axis=[1, 2], keepdims=True)
+    # the front-end's floor, range_db below the peak
+    lowest = tf.maximum(lowest, highest - range_db * nepers)
+    return tf.math.divide_no_nan(tf.maximum(both - lowest, 0.0), highest - lowest)
+
+
+def blend(pictures: tf.Tensor, others: tf.Tensor, alpha: float, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mixup (Zhang et al., arXiv 1710.09412): λ · picture + (1 - λ) · other with λ of Beta(alpha, alpha).
+
+    Args:
+        pictures: [batch, bands, frames] float32.
+        others: of the same shape.
+        alpha: above 0; small values leave most pictures nearly alone.
+        seed: [2] int.
+
+    Returns:
+        The mixture, [batch, bands, frames] float32, and λ [batch, 1] float32, by which targets are blended too.
+    """
+    gammas = tf.random.stateless_gamma([tf.shape(pictures)[0], 2], seed, alpha)
+    total = tf.reduce_sum(gammas, axis=1, keepdims=True)
+    share = tf.where(total > 0, gammas[:, :1] / total, 1.0)  # both may underflow
+    return others + share[:, :, None] * (pictures - others), share
+
+
+def either(
+    targets: tf.Tensor, weights: tf.Tensor, other_targets: tf.Tensor, other_weights: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Targets of two chunks heard together: a species is present if it is in either of them (OR-mixup).
+
+    The target is the greater one. It counts if a chunk is known to hold the species, or if both are known not to:
+    a species that one lacks and the other may hold is neither right nor wrong.
+
+    Args:
+        targets: [batch, classes] float32 in [0, 1].
+        weights: [batch, classes] float32, 0 where presence is unknown.
+        other_targets: as `targets`.
+        other_weights: as `weights`.
+
+    Returns:
+        (targets, weights) of the mixture.
+    """
+    targets, other_targets = targets * weights, other_targets * other_weights
+    greater = tf.maximum(targets, other_targets)
+    known = tf.maximum(tf.cast(greater > 0, weights.dtype), tf.minimum(weights, other_weights))
+    return greater, known

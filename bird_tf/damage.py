@@ -1,0 +1,54 @@
+"""Says which shard and which of its records is damaged, when reading fails in the middle of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from bird_tf import config, files, records, tf
+
+Element = TypeVar("Element")
+
+
+def naming(batches: Iterable[Element], manifest: records.Manifest) -> Iterator[Element]:
+    """Passes batches on; where reading them fails, the records are searched for the cause.
+
+    TensorFlow's own message names a byte, but no file.
+
+    Args:
+        batches: a dataset that reads from `manifest`.
+        manifest: the records.
+
+    Raises:
+        InputError: a shard is missing or damaged; the message names it and the record's number and byte.
+    """
+    iterator = iter(batches)
+    while True:
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
+            for split in records.SPLITS:
+                for path in manifest.paths(split):
+                    if found := find(path, manifest):
+                        raise config.InputError(f"{found}; copy it again or convert again") from error
+            raise
+        yield batch
+
+
+def find(path: str, manifest: records.Manifest) -> str:
+    """What is wrong with a shard, reading it from its start: its name and the first bad record; "" if nothing is."""
+    if not files.exists(path):
+        return f"{path}: this shard is missing"
+    number, position = 0, 0
+    try:
+        for example in tf.data.TFRecordDataset(path):
+            parsed = records.parse(example[None], manifest.front_end)
+            if int(tf.shape(parsed["spectrogram"])[0]) != 1:
+                return f"{path}: record {number} at byte {position} has a spectrogram of another size"
+            # a record is its length and that number's checksum, the example, and its checksum
+            number, position = number + 1, position + 12 + len(example.numpy()) + 4
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
+        return f"{path}: record {number} at byte {position} is damaged"
+    return ""

@@ -1,0 +1,110 @@
+import collections
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bird_tf import config, records, sampling, tf
+
+FOUND = np.array([100, 400, 0, 25])
+
+
+def test_balance_draws_classes_by_a_power_of_their_count():
+    expected = {0.0: [100, 400, 0, 25], 0.5: 525 * np.array([10, 20, 0, 5]) / 35, 1.0: [175, 175, 0, 175]}
+    for a, numbers in expected.items():
+        rates = sampling.rates(FOUND, sampling.SamplingConfig(balance=a))
+        np.testing.assert_allclose(rates * FOUND, numbers)
+
+
+def test_limits_hold_for_every_class_that_is_there():
+    rates = sampling.rates(FOUND, sampling.SamplingConfig(min_per_class=60, max_per_class=150))
+    np.testing.assert_allclose(rates * FOUND, [100, 150, 0, 60])
+
+
+def _chunks(labels, ratios):
+    chunk = dict(
+        background=(), background_known=True, recording_id="r", start_seconds=0.0,
+        latitude=0.0, longitude=0.0, day_of_year=1.0, hour=1.0, spectrogram=np.zeros((2, 2), np.uint8),
+    )  # fmt: skip
+    return [
+        records.serialise(records.Chunk(label=label, signal_to_noise=ratio, chunk_index=i, **chunk))
+        for i, (label, ratio) in enumerate(zip(labels, ratios, strict=True))
+    ]
+
+
+@pytest.fixture(scope="module")
+def stream():
+    """2000 chunks: of class 0 1600, 1 300, 2 100; ratios from 0 to 1."""
+    labels = np.random.default_rng(0).permutation([0] * 1600 + [1] * 300 + [2] * 100)
+    return tf.data.Dataset.from_tensor_slices(_chunks(labels, np.arange(2000) / 2000))
+
+
+def _counts(examples):
+    labels = [int(records.parse_label(example[None])["label"][0]) for example in examples]
+    return np.bincount(labels, minlength=3)
+
+
+@pytest.mark.parametrize("values", [{"balance": 0.5}, {"balance": 1.0}, {"min_per_class": 250, "max_per_class": 400}])
+def test_the_stream_has_the_expected_frequencies(stream, values):
+    settings = sampling.SamplingConfig(**values)
+    found = np.array([1600, 300, 100])
+    wanted = sampling.rates(found, settings)
+    drawn = _counts(sampling.resample(stream, wanted, settings, tf.constant([1, 2], tf.int64)))
+    # each chunk adds a Bernoulli variable: 4 standard deviations
+    fraction = wanted % 1
+    np.testing.assert_array_less(np.abs(drawn - wanted * found), 4 * np.sqrt(found * fraction * (1 - fraction)) + 1)
+
+
+def test_another_epoch_keeps_other_chunks(stream):
+    settings = sampling.SamplingConfig(max_per_class=100)
+    wanted = sampling.rates(np.array([1600, 300, 100]), settings)
+
+    def kept(*seed):
+        return list(sampling.resample(stream, wanted, settings, tf.constant(seed, tf.int64)).as_numpy_iterator())
+
+    assert kept(1, 2) == kept(1, 2)
+    assert len(set(kept(1, 2)) & set(kept(1, 3))) < 0.7 * len(kept(1, 2))
+
+
+def test_the_signal_to_noise_interval_is_a_filter(stream):
+    settings = sampling.SamplingConfig(min_signal_to_noise=0.25, max_signal_to_noise=0.5)
+    kept = sampling.resample(stream, np.ones(3), settings, tf.constant([1, 2], tf.int64))
+    ratios = records.parse_label(tf.stack(list(kept)))["signal_to_noise"].numpy()
+    assert len(ratios) == 501 and ratios.min() == 0.25 and ratios.max() == 0.5
+
+
+def test_without_settings_the_stream_is_as_it_was(stream):
+    settings = sampling.SamplingConfig()
+    rates = sampling.rates(np.array([1600, 300, 100]), settings)
+    assert sampling.resample(stream, rates, settings, tf.constant([1, 2], tf.int64)) is stream
+
+
+def test_counts_follow_the_interval(manifest):
+    plain = sampling.counts(manifest, sampling.SamplingConfig())
+    np.testing.assert_array_equal(plain, manifest.chunks_per_class["train"])
+    batches = list(records.read(manifest, "train", 64))
+    ratios = np.concatenate([batch["signal_to_noise"] for batch in batches])
+    settings = sampling.SamplingConfig(min_signal_to_noise=float(np.median(ratios)))
+    filtered = sampling.counts(manifest, settings)
+    assert filtered.sum() == (ratios >= np.median(ratios)).sum() < plain.sum()
+    assert sampling.chunks_per_epoch(manifest, settings) == pytest.approx(filtered.sum())
+
+
+def test_an_interval_without_chunks_is_refused(manifest):
+    with pytest.raises(config.InputError, match=r"min_signal_to_noise=0\.99"):
+        sampling.counts(manifest, sampling.SamplingConfig(min_signal_to_noise=0.99))
+
+
+def test_partners_are_others_of_the_same_species(stream):
+    pairs = list(sampling.with_partners(stream).as_numpy_iterator())
+    first, second = (records.parse_label([pair[i] for pair in pairs])["label"].numpy() for i in (0, 1))
+    np.testing.assert_array_equal(first, second)
+    assert sum(own == other for own, other in pairs) <= 3  # the last of a species may be left alone
+    alone = collections.Counter(own for own, _ in pairs)
+    assert len(alone) == 2000 and set(alone.values()) == {1}
+
+
+@pytest.mark.parametrize("changes", [{"balance": 1.5}, {"min_per_class": 3, "max_per_class": 2}, {"min_per_class": -1}])
+def test_impossible_settings_are_refused(changes):
+    with pytest.raises(config.InputError, match=f"--{next(iter(changes))}"):
+        dataclasses.replace(sampling.SamplingConfig(), **changes)

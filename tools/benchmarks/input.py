@@ -1,0 +1,125 @@
+"""Measures the input graph: reading alone, each augmentation alone on every chunk, and recipes from configs/.
+
+Each row is the best of several rounds, taken in turn so that other load on the machine meets all alike. `share` is the
+throughput as a share of a bare read-parse-cast pipeline's; `per core` divides by the processor time that was used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from bird_tf import augment, config, dataset, frontend, records, taxonomy, tf, train
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Flags of the measurement."""
+
+    records: str = config.option("", "records to read; empty: generated ones of 128 bands × 256 frames")
+    recipes: tuple[str, ...] = config.option(("configs/resnet.flags",), "training flagfile; may be repeated")
+    batches: int = config.option(100, "batches of a round")
+    rounds: int = config.option(3, "rounds")
+    each: bool = config.option(True, "measure each augmentation as well")
+
+
+# one augmentation a row, at a usual strength
+_EACH: dict[str, float | bool | tuple[float, ...]] = {
+    "roll_time": 0.5, "roll_frequency": 0.1, "flip": True, "crop": 0.1, "zoom": 0.1, "rotation": 3.0,
+    "warp_time": 0.2, "warp_frequency": 0.1, "add_noise": True, "background_db": (0.0, 30.0),
+    "gaussian_noise": 0.05, "brightness": 0.2, "multiplication": 0.2, "mean_subtraction": 1.0, "gain": 0.25,
+    "blur": 1.0, "pixel_dropout": 0.1, "time_mask": 0.2, "frequency_mask": 0.2, "same_species": 1.0, "mixup": 1.0,
+    "or_mixup": 1.0,
+}  # fmt: skip
+
+
+def generate(directory: str, num_chunks: int = 4096, num_noise: int = 512) -> records.Manifest:
+    """Records of random chunks, eight shards a split, for where there are none."""
+    generator, classes = np.random.default_rng(0), [f"class{i:03d}" for i in range(100)]
+    shards: dict[str, tuple[records.Shard, ...]] = {"val": ()}
+    for split, count in (("train", num_chunks), ("noise", num_noise)):
+        written = []
+        for shard in range(8):
+            name = records.shard_name(split, shard, 8)
+            with records.writing(directory, name) as writer:
+                for i in range(shard, count, 8):
+                    writer.write(
+                        records.Chunk(
+                            spectrogram=generator.integers(0, 256, (128, 256), np.uint8), label=i % 100,
+                            background=(), background_known=True, recording_id=str(i // 10), chunk_index=i % 10,
+                            start_seconds=0.0, signal_to_noise=0.01, latitude=0.0, longitude=0.0, day_of_year=1.0,
+                            hour=6.0,
+                        )
+                    )  # fmt: skip
+            written.append(records.describe_shard(directory, name, writer.count))
+        shards[split] = tuple(written)
+    counts = {"train": tuple(np.bincount(np.arange(num_chunks) % 100, minlength=100).tolist())}
+    return records.Manifest(
+        directory=directory, front_end=frontend.FrontendConfig(), shards=shards, chunks_per_class=counts,
+        classes=taxonomy.Taxonomy(class_ids=tuple(classes), names=tuple(classes)),
+        num_recordings={}, converter={}, skipped=(), versions={},
+    )  # fmt: skip
+
+
+def bare(manifest: records.Manifest, batch_size: int) -> tf.data.Dataset:
+    """Reading in file order, parsing and casting, and nothing else."""
+    shards = tf.data.Dataset.from_tensor_slices(manifest.paths("train"))
+    examples = shards.interleave(tf.data.TFRecordDataset, cycle_length=8, num_parallel_calls=tf.data.AUTOTUNE)
+    batches = examples.repeat().batch(batch_size, drop_remainder=True)
+
+    def cast(serialised: tf.Tensor) -> tf.Tensor:
+        return frontend.dequantise(records.parse(serialised, manifest.front_end)["spectrogram"])
+
+    return batches.map(cast, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def measure(make: Callable[[], tf.data.Dataset], batches: int) -> tuple[float, float]:
+    """Seconds by the clock and of processor time for so many batches, after a warm-up."""
+    iterator = iter(make())
+    for _ in range(batches // 2):
+        next(iterator)
+    wall, processor = time.perf_counter(), time.process_time()
+    for _ in range(batches):
+        next(iterator)
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+def main(settings: Settings) -> None:
+    """Prints one row for each pipeline."""
+    with tempfile.TemporaryDirectory() as directory:
+        manifest = records.load(settings.records) if settings.records else generate(directory)
+        plain = dataset.DatasetConfig()
+
+        def training(augmentation: augment.AugmentConfig) -> Callable[[], tf.data.Dataset]:
+            return lambda: dataset.training(manifest, plain, augmentation, seed=0)
+
+        rows = {
+            "bare read, parse, cast": lambda: bare(manifest, plain.batch_size),
+            "shuffled, with targets": training(augment.AugmentConfig()),
+        }
+        for path in settings.recipes:
+            flags = [f"--flagfile={path}", "--records=-", "--run_dir=-"]
+            recipe = config.parse(train.TrainConfig, flags)
+            rows[f"recipe {os.path.basename(path)}"] = training(recipe.augmentation)
+        for name, strength in _EACH.items() if settings.each else ():
+            one = {name: strength, "augment_probability": 1.0}
+            rows[name] = training(config.from_mapping(augment.AugmentConfig, one))
+        best = dict.fromkeys(rows, (float("inf"), float("inf")))
+        for _ in range(settings.rounds):
+            for name, make in rows.items():
+                wall, processor = measure(make, settings.batches)
+                best[name] = min(best[name][0], wall), min(best[name][1], processor)
+    examples = settings.batches * plain.batch_size
+    reference = best["bare read, parse, cast"]
+    print(f"{os.cpu_count()} cores, batches of {plain.batch_size}, best of {settings.rounds} rounds")
+    print(f"{'':26}{'examples/s':>11}{'share':>8}{'per core':>10}{'share':>8}")
+    for name, (wall, processor) in best.items():
+        print(
+            f"{name:26}{examples / wall:11.0f}{reference[0] / wall:8.0%}"
+            f"{examples / processor:10.0f}{reference[1] / processor:8.0%}"
+        )
