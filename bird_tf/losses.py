@@ -12,9 +12,19 @@ class LossConfig:
     """The loss."""
 
     loss: str = config.option(
-        "softmax", "softmax: one species a chunk, as in 2018; sigmoid: any number", choices=("softmax", "sigmoid")
+        "softmax",
+        "softmax: one species a chunk, as in 2018; sigmoid: any number; focal: sigmoid, hard answers weigh more",
+        choices=("softmax", "sigmoid", "focal"),
     )
+    focal_gamma: float = config.option(2.0, "focal: power of the distance to the target that weighs an answer")
     label_smoothing: float = config.option(0.0, "share of the target spread over all classes")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1 or self.focal_gamma < 0:
+            raise config.InputError(
+                f"--label_smoothing={self.label_smoothing} --focal_gamma={self.focal_gamma}: need a share in [0, 1) "
+                "and a power of at least 0"
+            )
 
 
 def probabilities(logits: tf.Tensor, loss: str) -> tf.Tensor:
@@ -22,7 +32,7 @@ def probabilities(logits: tf.Tensor, loss: str) -> tf.Tensor:
 
     Args:
         logits: [batch, classes] float32.
-        loss: "softmax" or "sigmoid".
+        loss: "softmax", or a loss that takes each class by itself.
 
     Returns:
         [batch, classes] float32 in [0, 1].
@@ -54,4 +64,8 @@ def loss(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, settings: Lo
         return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
     targets += settings.label_smoothing * (0.5 - targets)
     each = tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)
+    if settings.loss == "focal":
+        # Lin et al. 2017, (1 - p_t)^gamma; |target - p| is 1 - p_t at targets of 0 and 1, and extends it to
+        # those between; the floor keeps the power's slope finite where an answer is exact
+        each *= tf.maximum(tf.abs(targets - tf.sigmoid(logits)), 1e-7) ** settings.focal_gamma
     return tf.math.divide_no_nan(tf.reduce_sum(each * weights), tf.reduce_sum(weights))

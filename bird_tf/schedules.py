@@ -16,12 +16,15 @@ class ScheduleConfig:
     learning_rate: float = config.option(1e-3, "learning rate at the start")
     learning_rate_end: float = config.option(1e-6, "learning rate at the end, for linear and step-N")
     schedule: str = config.option("cosine", "constant, linear, cosine, root, or step-N: a step every N epochs")
+    warmup_epochs: float = config.option(0.0, "epochs in which the rate rises from 0 to the schedule's, in a line")
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"constant|linear|cosine|root|step-[1-9]\d*", self.schedule):
             raise config.InputError(
                 f"--schedule={self.schedule}: must be constant, linear, cosine, root or step-N with N >= 1"
             )
+        if self.warmup_epochs < 0:
+            raise config.InputError(f"--warmup_epochs={self.warmup_epochs}: must be at least 0")
 
 
 def learning_rate(settings: ScheduleConfig, position: float, num_epochs: int) -> float:
@@ -35,7 +38,14 @@ def learning_rate(settings: ScheduleConfig, position: float, num_epochs: int) ->
     Returns:
         linear: from start to end over E epochs. step-N: equal drops every N epochs, E // N - 1 of them, none if
         that is below one. cosine: start / 2 · (1 + cos(π · position / E)). root: start / √(1 + position).
+        All times min(1, position / warmup_epochs).
     """
+    if position < settings.warmup_epochs:
+        return position / settings.warmup_epochs * _scheduled(settings, position, num_epochs)
+    return _scheduled(settings, position, num_epochs)
+
+
+def _scheduled(settings: ScheduleConfig, position: float, num_epochs: int) -> float:
     start, end = settings.learning_rate, settings.learning_rate_end
     if settings.schedule == "linear":
         return max(end, start - position * (start - end) / max(1, num_epochs - 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -23,6 +24,7 @@ from bird_tf import (
     losses,
     metrics,
     models,
+    optimizers,
     pooling,
     records,
     schedules,
@@ -46,8 +48,7 @@ class TrainConfig:
     augmentation: augment.AugmentConfig
     loss: losses.LossConfig
     schedule: schedules.ScheduleConfig
-    optimizer: str = config.option("adam", "the optimiser", choices=("adam", "adamw", "sgd", "nesterov"))
-    l2: float = config.option(0.0, "weight of the squared kernels in the loss")
+    optimizer: optimizers.OptimizerConfig
     epochs: int = config.option(100, "the most epochs")
     max_minutes: float = config.option(0.0, "wall-clock budget, export included, that the schedule follows; 0: none")
     patience: int = config.option(10, "epochs without a better validation MLRAP after which training stops")
@@ -96,24 +97,11 @@ def _check(manifest: records.Manifest) -> None:
         )
 
 
-def _optimiser(settings: TrainConfig) -> Any:
-    rate = settings.schedule.learning_rate
-    makers: dict[str, Callable[[], Any]] = {
-        "adam": lambda: keras.optimizers.Adam(rate),
-        "adamw": lambda: keras.optimizers.AdamW(rate),
-        "sgd": lambda: keras.optimizers.SGD(rate),
-        "nesterov": lambda: keras.optimizers.SGD(rate, momentum=0.9, nesterov=True),
-    }
-    optimiser = makers[settings.optimizer]()
-    if settings.dtype_policy == "mixed_float16":
-        optimiser = keras.optimizers.LossScaleOptimizer(optimiser)
-    return optimiser
-
-
 def train_step(
-    network: keras.Model, optimiser: Any, settings: TrainConfig
+    network: keras.Model, optimiser: Any, average: optimizers.MovingAverage | None, settings: TrainConfig
 ) -> Callable[[dict[str, tf.Tensor]], tf.Tensor]:
     """Makes the function that learns from one batch and returns its loss, scalar float32."""
+    l2 = settings.optimizer.l2
     kernels = [v for v in network.trainable_variables if v.name == "kernel"]
 
     @tf.function(reduce_retracing=True)
@@ -121,11 +109,13 @@ def train_step(
         with tf.GradientTape() as tape:
             logits = network(batch["spectrogram"], training=True)["logits"]
             loss = losses.loss(logits, batch["targets"], batch["weights"], settings.loss)
-            if settings.l2:
-                loss += settings.l2 * tf.add_n([tf.reduce_sum(tf.square(tf.cast(k, tf.float32))) for k in kernels])
+            if l2:
+                loss += l2 * tf.add_n([tf.reduce_sum(tf.square(tf.cast(k, tf.float32))) for k in kernels])
             scaled = optimiser.scale_loss(loss)
         gradients = tape.gradient(scaled, [v.value for v in network.trainable_variables])
         optimiser.apply(gradients, network.trainable_variables)
+        if average:
+            average.update()
         return loss
 
     return step
@@ -189,8 +179,11 @@ def train(settings: TrainConfig) -> dict[str, Any]:
         manifest.num_recordings["val"], num_classes, steps,
     )  # fmt: skip
 
-    optimiser = _optimiser(settings)
-    step = train_step(network, optimiser, settings)
+    optimiser = optimizers.build(
+        settings.optimizer, settings.schedule.learning_rate, scale_loss=settings.dtype_policy == "mixed_float16"
+    )
+    average = optimizers.MovingAverage(network, settings.optimizer.ema) if settings.optimizer.ema else None
+    step = train_step(network, optimiser, average, settings)
     validate = validator(network, manifest, settings, method)
     writer = tf.summary.create_file_writer(files.enable(os.path.join(settings.run_dir, "logs")))
     clock = Clock(settings, steps)
@@ -201,7 +194,8 @@ def train(settings: TrainConfig) -> dict[str, Any]:
         epoch += 1
         steps_done = _epoch(epoch, batches, step, optimiser, clock, settings, steps, steps_done, writer)
         started = clock.elapsed
-        scores = validate()
+        with average.in_place() if average else contextlib.nullcontext():
+            scores, weights = validate(), network.get_weights()
         clock.validation_seconds = clock.elapsed - started
         with writer.as_default(step=epoch):
             for name, value in scores.items():
@@ -209,7 +203,7 @@ def train(settings: TrainConfig) -> dict[str, Any]:
         writer.flush()
         better = not best or scores["mlrap"] > best["mlrap"]
         if better:
-            best, best_epoch, best_weights = scores, epoch, network.get_weights()
+            best, best_epoch, best_weights = scores, epoch, weights
         logging.info(
             "epoch %d: validation loss %.4f, MLRAP %.4f (foreground %.4f), top-1 %.4f%s",
             epoch, scores["loss"], scores["mlrap"], scores["mlrap_foreground"], scores["top1"],

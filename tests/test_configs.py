@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from bird_tf import config, convert, frontend, models, train
+from bird_tf import config, convert, frontend, models, optimizers, train
 
 FOLDER = pathlib.Path(__file__).parent.parent / "configs"
 RECORDS = sorted(path.name for path in FOLDER.glob("records*.flags"))
@@ -22,7 +22,7 @@ def test_training_flagfiles_parse_and_build(name):
     settings = config.parse(train.TrainConfig, [f"--flagfile={FOLDER / name}", "--records=r", "--run_dir=d"])
     network = models.build(settings.model, 64, 64, 7)
     assert network.output["logits"].shape == (None, 7)
-    train._optimiser(settings)
+    optimizers.build(settings.optimizer, settings.schedule.learning_rate, scale_loss=False)
 
 
 def test_records_flags_are_the_defaults_of_2018():

@@ -23,6 +23,7 @@ ORDER = (
     "models",
     "losses",
     "schedules",
+    "optimizers",
     "pooling",
     "metrics",
     "export",
@@ -33,7 +34,7 @@ ORDER = (
     "submission",
 )
 
-TRAINING_SIDE = {"convert", "augment", "dataset", "models", "losses", "schedules", "export", "train"}
+TRAINING_SIDE = {"convert", "augment", "dataset", "models", "losses", "schedules", "optimizers", "export", "train"}
 
 
 def _imports(path):

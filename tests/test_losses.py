@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bird_tf import keras, losses, tf
+from bird_tf import config, keras, losses, tf
 
 
 @pytest.fixture
@@ -32,7 +32,26 @@ def test_sigmoid_equals_keras(batch):
     assert float(ours) == pytest.approx(float(expected), rel=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
+def test_focal_equals_keras(batch):
+    logits, targets, weights = batch
+    expected = keras.losses.BinaryFocalCrossentropy(from_logits=True, gamma=1.5)(targets, logits)
+    ours = losses.loss(logits, targets, weights, losses.LossConfig(loss="focal", focal_gamma=1.5))
+    assert float(ours) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_focal_without_power_is_sigmoid(batch):
+    focal = losses.loss(*batch, losses.LossConfig(loss="focal", focal_gamma=0.0, label_smoothing=0.1))
+    plain = losses.loss(*batch, losses.LossConfig(loss="sigmoid", label_smoothing=0.1))
+    assert float(focal) == pytest.approx(float(plain), rel=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{"label_smoothing": 1.0}, {"focal_gamma": -1.0}])
+def test_impossible_options_are_refused(changes):
+    with pytest.raises(config.InputError, match=f"--{next(iter(changes))}"):
+        losses.LossConfig(**changes)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid", "focal"])
 def test_what_is_not_known_does_not_matter(batch, kind):
     logits, _, _ = batch
     targets = tf.one_hot([0] * 6, 5)
@@ -54,4 +73,4 @@ def test_softmax_takes_weak_positives_as_a_distribution():
 def test_probabilities_are_those_of_the_loss(batch):
     logits, _, _ = batch
     np.testing.assert_allclose(np.sum(losses.probabilities(logits, "softmax"), axis=1), 1.0, rtol=1e-5)
-    np.testing.assert_allclose(losses.probabilities(logits, "sigmoid"), 1 / (1 + np.exp(-logits.numpy())), rtol=1e-5)
+    np.testing.assert_allclose(losses.probabilities(logits, "focal"), 1 / (1 + np.exp(-logits.numpy())), rtol=1e-5)

@@ -36,6 +36,25 @@ def test_pi_parameters_follow_from_its_layers():
     assert network.count_params() == convolutions + (8 * 16 * 8 * 10 + 10) + (10 * 10 + 10) + (10 * 5 + 5)
 
 
+def test_attention_parameters_follow_from_its_layers():
+    settings = models.ModelConfig(architecture="attention", filters=(4, 8), max_pooling=False, stage_convolutions=2)
+    network = models.build(settings, 32, 64, 5)
+    stem = 25 * 1 * 4 + 4 * 4
+    stages = (9 * 4 * 4 + 4 * 4) * 2 + (9 * 4 * 8 + 4 * 8) + (9 * 8 * 8 + 4 * 8)
+    assert network.count_params() == stem + stages + (8 * 8 + 8) + (8 * 5 + 5)
+
+
+def test_attention_starts_as_the_mean_over_time(generator):
+    """Its weights start at zero: every moment counts the same, and a chunk played backwards has the same features."""
+    settings = models.ModelConfig(architecture="attention", filters=(4,), kernel_size=1)
+    network = models.build(settings, 16, 32, 3)
+    last = [layer for layer in network.layers if isinstance(layer, keras.layers.ReLU)][-1]
+    pictures = generator.random((2, 16, 32)).astype(np.float32)
+    images = keras.Model(network.inputs[0], last.output)(pictures)
+    pooled = network(pictures, training=False)["embeddings"]
+    np.testing.assert_allclose(pooled, np.mean(images, axis=(1, 2)), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("architecture", models.ARCHITECTURES)
 @pytest.mark.parametrize(
     "changes",
@@ -97,7 +116,9 @@ def test_too_many_halvings_are_refused():
         models.build(models.ModelConfig(), 8, 256, 3)
 
 
-@pytest.mark.parametrize("changes", [{"filters": ()}, {"filters": (0,)}, {"dropout": 1.0}, {"kernel_size": 0}])
+@pytest.mark.parametrize(
+    "changes", [{"filters": ()}, {"filters": (0,)}, {"dropout": 1.0}, {"kernel_size": 0}, {"resnet_n": 0}]
+)
 def test_impossible_options_are_refused(changes):
     with pytest.raises(config.InputError, match=f"--{next(iter(changes))}"):
         dataclasses.replace(models.ModelConfig(), **changes)

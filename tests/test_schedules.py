@@ -33,6 +33,21 @@ def test_rates_fall_between_the_epochs_too(schedule):
     assert rates == sorted(rates, reverse=True)
 
 
+def test_warm_up_rises_in_a_line_to_the_schedule():
+    plain = schedules.ScheduleConfig(schedule="constant", learning_rate=0.1)
+    warm = schedules.ScheduleConfig(schedule="constant", learning_rate=0.1, warmup_epochs=2)
+    rates = [schedules.learning_rate(warm, position, 10) for position in (0, 0.5, 1, 1.5, 2, 7)]
+    assert rates == pytest.approx([0, 0.025, 0.05, 0.075, 0.1, 0.1])
+    cosine = [schedules.ScheduleConfig(warmup_epochs=epochs) for epochs in (0, 2)]
+    assert len({schedules.learning_rate(settings, 3.3, 10) for settings in cosine}) == 1
+    assert schedules.learning_rate(plain, 0, 10) == 0.1
+
+
+def test_negative_warm_up_is_refused():
+    with pytest.raises(config.InputError, match="--warmup_epochs"):
+        schedules.ScheduleConfig(warmup_epochs=-1)
+
+
 @pytest.mark.parametrize("schedule", ["step", "step-0", "step-x", "cosinus"])
 def test_unknown_schedules_are_refused(schedule):
     with pytest.raises(config.InputError, match=f"--schedule={schedule}"):

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from bird_tf import config, dataset, export, keras, models, tf, train
+from bird_tf import config, dataset, export, keras, models, optimizers, tf, train
 from tests.conftest import train_settings
 
 
@@ -52,7 +52,8 @@ def test_mixed_precision_learns_and_keeps_float32_weights(manifest, tmp_path, po
 def _assert_learns_one_batch(settings, manifest):
     network = models.build(settings.model, manifest.front_end.num_bands, manifest.front_end.num_frames, 6)
     batch = next(iter(dataset.training(manifest, settings.dataset, settings.augmentation, seed=0)))
-    step = train.train_step(network, train._optimiser(settings), settings)
+    optimiser = optimizers.build(settings.optimizer, 1e-2, scale_loss=settings.dtype_policy == "mixed_float16")
+    step = train.train_step(network, optimiser, None, settings)
     losses = [float(step(batch)) for _ in range(30)]
     assert losses[-1] < 0.8 * losses[0]
     return network
@@ -94,6 +95,17 @@ def test_best_weights_are_kept_not_the_last(manifest, tmp_path):
     settings = train_settings(manifest, tmp_path)
     scores = train.validator(network, manifest, settings, run.pooling)()
     assert scores["mlrap"] == pytest.approx(run.metrics["mlrap"])
+
+
+def test_averaged_weights_are_those_validated_and_exported(manifest, tmp_path):
+    train.train(train_settings(manifest, tmp_path / "run", epochs=1, ema=0.99))
+    run, weights = export.load_run(str(tmp_path / "run"))
+    settings = train_settings(manifest, tmp_path)
+    scores = train.validator(export._float32_network(run, weights), manifest, settings, run.pooling)()
+    assert scores["mlrap"] == pytest.approx(run.metrics["mlrap"])
+    assert scores["loss"] == pytest.approx(run.metrics["loss"], rel=1e-4)
+    train.train(train_settings(manifest, tmp_path / "plain", epochs=1))
+    assert not np.allclose(weights[0], export.load_run(str(tmp_path / "plain"))[1][0])
 
 
 def test_an_occupied_run_directory_is_refused(manifest, run_dir):

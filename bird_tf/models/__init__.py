@@ -10,7 +10,7 @@ import importlib
 
 from bird_tf import config, keras
 
-ARCHITECTURES = ("baseline", "resnet", "pi")
+ARCHITECTURES = ("baseline", "resnet", "pi", "attention")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,14 +29,17 @@ class ModelConfig:
     dropout_type: str = config.option("pixel", "what drops out together", choices=("pixel", "location", "channel"))
     resnet_k: int = config.option(2, "resnet: widening factor of the filters")
     resnet_n: int = config.option(2, "resnet: blocks in a stack")
+    stage_convolutions: int = config.option(1, "attention: convolutions in a stage")
     dense_units: int = config.option(512, "pi: units of each of its two dense layers")
 
     def __post_init__(self) -> None:
-        if not self.filters or min(self.filters) < 1 or self.kernel_size < 1 or not 0 <= self.dropout < 1:
-            raise config.InputError(
-                f"--filters={','.join(map(str, self.filters))} --kernel_size={self.kernel_size} "
-                f"--dropout={self.dropout}: need filters and kernel size of at least 1, 0 <= dropout < 1"
-            )
+        counts = ("kernel_size", "resnet_k", "resnet_n", "stage_convolutions", "dense_units")
+        if wrong := [name for name in counts if getattr(self, name) < 1]:
+            raise config.InputError(f"--{wrong[0]}={getattr(self, wrong[0])}: must be at least 1")
+        if not self.filters or min(self.filters) < 1:
+            raise config.InputError(f"--filters={','.join(map(str, self.filters))}: need counts of at least 1")
+        if not 0 <= self.dropout < 1:
+            raise config.InputError(f"--dropout={self.dropout}: must be at least 0 and below 1")
 
 
 def build(model: ModelConfig, num_bands: int, num_frames: int, num_classes: int) -> keras.Model:

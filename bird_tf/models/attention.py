@@ -1,0 +1,44 @@
+"""A plain convolution network that learns much a CPU-second: coarse stem, stages of convolutions, attention over time.
+
+The stem leaves a sixteenth of the pixels, so that the stages, where the 2018 networks spend most of their time on
+whole pictures, cost little; attention weighs the moments of a chunk, of which a call fills only some.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bird_tf import keras, models
+from bird_tf.models import layers
+
+_STEM_SIZE, _STEM_STRIDE = 5, 4
+
+
+def network(images: Any, model: models.ModelConfig, num_classes: int) -> dict[str, Any]:
+    """[batch, num_bands, num_frames, 1] → logits and embeddings."""
+    x = layers.convolve(
+        images, model.filters[0], _STEM_SIZE, init=model.nonlinearity, stride=_STEM_STRIDE, bias=not model.batch_norm
+    )
+    x = layers.nonlinearity(layers.normalise(x, model), model.nonlinearity)
+    for stage, filters in enumerate(model.filters):
+        halving = stage > 0
+        x = layers.convolve_normalised(x, filters, model, stride=2 if halving and not model.max_pooling else 1)
+        for _ in range(1, model.stage_convolutions):
+            x = layers.convolve_normalised(x, filters, model)
+        if halving and model.max_pooling:
+            x = keras.layers.MaxPooling2D(2, padding="same")(x)
+        x = layers.drop(x, model)
+    moments = keras.ops.mean(x, axis=1)  # [batch, moments, channels]
+    return layers.classify(_attend(moments), num_classes)
+
+
+def _attend(moments: Any) -> Any:
+    """Each channel's mean over time, weighted by what all channels say of each moment; the weights are float32.
+
+    [batch, moments, channels] → [batch, channels].
+    """
+    scores = keras.layers.Dense(moments.shape[-1], kernel_initializer="zeros", dtype="float32", name="attention")(
+        moments
+    )
+    weights = keras.ops.softmax(scores, axis=1)
+    return keras.ops.sum(weights * keras.ops.cast(moments, "float32"), axis=1)
