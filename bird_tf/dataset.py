@@ -43,7 +43,12 @@ def steps_per_epoch(manifest: records.Manifest, settings: DatasetConfig) -> int:
 
 
 def training(
-    manifest: records.Manifest, settings: DatasetConfig, augmentation: augment.AugmentConfig, seed: int, epoch: int = 0
+    manifest: records.Manifest,
+    settings: DatasetConfig,
+    augmentation: augment.AugmentConfig,
+    seed: int,
+    epoch: int = 0,
+    step: int = 0,
 ) -> tf.data.Dataset:
     """Batches for training, without end: epoch after epoch of `steps_per_epoch` batches, all of full size.
 
@@ -53,6 +58,7 @@ def training(
         augmentation: how chunks are varied.
         seed: decides order and augmentation.
         epoch: where to start, from 0; what follows is what a run from the start would see there.
+        step: batches of that epoch to leave out; they are read, but neither parsed nor augmented.
 
     Returns:
         {"spectrogram": [batch, bands, frames] float32 in [0, 1]; "targets": [batch, classes] float32 in [0, 1];
@@ -83,7 +89,7 @@ def training(
             **targets(parsed, len(manifest.classes), settings),
         }
 
-    batches = batches.enumerate(start=epoch * steps)
+    batches = batches.enumerate(start=epoch * steps).skip(step)
     return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 

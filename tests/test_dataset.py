@@ -37,6 +37,13 @@ def test_starting_at_an_epoch_sees_what_a_run_from_the_start_sees_there(manifest
     assert not _equal(whole[:steps], whole[steps : 2 * steps])
 
 
+@pytest.mark.parametrize(("epoch", "step"), [(0, 2), (1, 1)])
+def test_starting_within_an_epoch_sees_what_a_run_from_the_start_sees_there(manifest, settings, epoch, step):
+    skipped = epoch * dataset.steps_per_epoch(manifest, settings) + step
+    whole = _take(dataset.training(manifest, settings, VARIED, seed=1), skipped + 4)
+    assert _equal(whole[skipped:], _take(dataset.training(manifest, settings, VARIED, 1, epoch=epoch, step=step), 4))
+
+
 def test_an_epoch_shows_every_chunk_about_once(manifest, settings):
     steps = dataset.steps_per_epoch(manifest, settings)
     seen = collections.Counter(
