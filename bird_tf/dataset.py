@@ -62,7 +62,8 @@ def training(
 
     Returns:
         {"spectrogram": [batch, bands, frames] float32 in [0, 1]; "targets": [batch, classes] float32 in [0, 1];
-        "weights": [batch, classes] float32, 0 where presence is unknown; "label": [batch] int64}.
+        "weights": [batch, classes] float32, 0 where presence is unknown; "label": [batch] int64;
+        "recording_id": [batch] string}.
 
     Raises:
         InputError: no training chunk.
@@ -86,6 +87,7 @@ def training(
         return {
             "spectrogram": augment.apply(_pictures(parsed), noise, augmentation, draw),
             "label": parsed["label"],
+            "recording_id": parsed["recording_id"],
             **targets(parsed, len(manifest.classes), settings),
         }
 

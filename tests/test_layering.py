@@ -27,6 +27,14 @@ ORDER = (
     "pooling",
     "metrics",
     "export",
+    "pretrained",
+    "teachers",
+    "distribution",
+    "learning",
+    "checkpoints",
+    "validation",
+    "monitor",
+    "experiment",
     "train",
     "predict",
     "report",
@@ -34,7 +42,8 @@ ORDER = (
     "submission",
 )
 
-TRAINING_SIDE = {"convert", "augment", "dataset", "models", "losses", "schedules", "optimizers", "export", "train"}
+TRAINING_SIDE = {"convert", "augment", "dataset", "models"} | set(ORDER[ORDER.index("losses") : ORDER.index("pooling")])
+TRAINING_SIDE |= set(ORDER[ORDER.index("export") : ORDER.index("train") + 1])
 
 
 def _imports(path):
