@@ -8,13 +8,16 @@ import numpy as np
 from absl import logging
 
 from bird_tf import config, export, keras, models, taxonomy
+from bird_tf.models import application
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainedConfig:
     """Where a training starts."""
 
-    pretrained: str = config.option("", "finished run, as runs/NAME, whose weights training starts from")
+    pretrained: str = config.option(
+        "", "finished run, as runs/NAME, whose weights training starts from; imagenet: --backbone's"
+    )
     pretrained_output: bool = config.option(True, "take its last layer too, for the classes that it knows")
     freeze_layers: int = config.option(
         0, "the first so many convolutions and dense layers, normalisations between them included, stay as they are"
@@ -39,7 +42,11 @@ def start(
     Raises:
         InputError: the other run has another network, or there are not so many layers to freeze.
     """
-    if settings.pretrained:
+    if settings.pretrained == "imagenet":
+        if model.architecture != "application":
+            raise config.InputError(f"--pretrained=imagenet needs --architecture=application, not {model.architecture}")
+        network.set_weights([*application.imagenet_weights(model), *network.get_weights()[-2:]])
+    elif settings.pretrained:
         run, weights = export.load_run(settings.pretrained)
         ours, theirs = config.to_mapping(model), config.to_mapping(run.model)
         if differing := [name for name in ours if ours[name] != theirs[name] and not name.startswith("dropout")]:

@@ -80,14 +80,14 @@ def train(settings: TrainConfig) -> dict[str, Any]:
     with checkpoints.catching_signals() as caught:
         batches = iter(under_way.batches())
         while under_way.go_on():
-            _epoch(under_way, batches, caught)
+            run_epoch(under_way, batches, caught)
             _validate(under_way)
             under_way.save()
     under_way.monitor.close()
     return _finish(under_way)
 
 
-def _epoch(under_way: experiment.Experiment, batches: Iterator[Any], caught: list[int]) -> None:
+def run_epoch(under_way: experiment.Experiment, batches: Iterator[Any], caught: list[int]) -> None:
     """Trains to the end of an epoch, or until the time is up."""
     settings, progress, clock = under_way.settings, under_way.progress, under_way.clock
     started, waited, rate = clock.elapsed, 0.0, 0.0

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from bird_tf import config, export, learning, losses, models, optimizers, pretrained, taxonomy, tf
+from bird_tf import config, export, keras, learning, losses, models, optimizers, pretrained, taxonomy, tf
 
 
 @pytest.fixture
@@ -76,3 +76,28 @@ def test_spectrograms_of_another_size_are_refused_where_they_matter(tmp_path, ru
         pretrained.start(
             models.build(pi, 64, 32, 6), pi, run.classes, pretrained.PretrainedConfig(pretrained=str(tmp_path))
         )
+
+
+def test_imagenet_weights_that_cannot_be_had_are_told_in_one_line(earlier, monkeypatch):
+    run, _, classes, network = earlier
+    with pytest.raises(config.InputError, match="--architecture=application, not baseline"):
+        pretrained.start(network, run.model, classes, pretrained.PretrainedConfig(pretrained="imagenet"))
+
+    def fail(*_, **__):
+        raise Exception("URL fetch failure")
+
+    monkeypatch.setattr(keras.applications, "MobileNetV2", fail)
+    model = models.ModelConfig(architecture="application", backbone="MobileNetV2")
+    with pytest.raises(config.InputError, match=r"MobileNetV2 cannot be had .URL fetch failure"):
+        pretrained.start(network, model, classes, pretrained.PretrainedConfig(pretrained="imagenet"))
+
+
+def test_imagenet_weights_replace_all_but_the_last_layer(monkeypatch):
+    model = models.ModelConfig(architecture="application", backbone="MobileNetV2")
+    network, source = models.build(model, 32, 32, 3), keras.applications.MobileNetV2(include_top=False, weights=None)
+    fresh = network.get_weights()
+    monkeypatch.setattr(keras.applications, "MobileNetV2", lambda **_: source)
+    classes = taxonomy.Taxonomy(("a", "b", "c"), ("A", "B", "C"))
+    pretrained.start(network, model, classes, pretrained.PretrainedConfig(pretrained="imagenet"))
+    for ours, theirs in zip(network.get_weights(), [*source.get_weights(), *fresh[-2:]], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
