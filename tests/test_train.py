@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from bird_tf import config, export, pooling, tf, train, validation
+from bird_tf import config, export, learning, pooling, tf, train, validation
 from tests.conftest import train_settings
 
 
@@ -95,6 +95,23 @@ def test_snapshots_are_runs_of_their_own(manifest, tmp_path):
 def test_a_loss_that_is_no_number_stops_the_run(manifest, tmp_path):
     with pytest.raises(config.InputError, match=r"the loss is .* at step .*recordings of its batch: [0-9]+, "):
         train.train(train_settings(manifest, tmp_path / "run", learning_rate=1e30, epochs=5, optimizer="sgd"))
+
+
+def test_a_batch_too_large_for_memory_is_told_in_one_line(manifest, tmp_path, monkeypatch):
+    def step(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(learning.Learner, "step", step)
+    with pytest.raises(config.InputError, match="--batch_size=8 does not fit into memory"):
+        train.train(train_settings(manifest, tmp_path / "run"))
+
+
+def test_classes_that_cannot_be_learnt_are_named(manifest, monkeypatch):
+    warned = []
+    monkeypatch.setattr(train.logging, "warning", lambda text, *values: warned.append(text % values))
+    counts = {**manifest.chunks_per_class, "train": (0, *manifest.chunks_per_class["train"][1:])}
+    train._check(dataclasses.replace(manifest, chunks_per_class=counts))
+    assert warned == [f"1 classes have no training chunk and cannot be learnt: {manifest.classes.class_ids[0]}"]
 
 
 def test_unusable_records_are_refused(manifest, tmp_path):
