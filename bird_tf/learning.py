@@ -52,10 +52,6 @@ class Learner:
         loss, norm = self._graph(batch)
         return float(loss), float(norm)
 
-    def graph(self, batch: Any) -> tf.Graph:
-        """The graph that `step` runs."""
-        return self._graph.get_concrete_function(batch).graph
-
     def _step(self, batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
         loss, gradients = self._strategy.run(self._gradients, args=(batch,))
         loss = self._strategy.reduce("SUM", loss, axis=None)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files, metrics, taxonomy, tf, validation
+from bird_tf import config, files, keras, metrics, taxonomy, tf, validation
 
 # the confusion image names so many species at most, those with the most recordings
 _MOST_CLASSES = 40
@@ -25,9 +25,10 @@ class Monitor:
         self._profile_steps = profile_steps if active else 0
         self._steps_seen = 0
 
-    def beginning(self, settings: Any, batch: Any, graph: tf.Graph) -> None:
-        """Configuration as text, the graph of a step, and pictures of a batch as augmented."""
+    def beginning(self, settings: Any, batch: Any, network: keras.Model) -> None:
+        """Configuration as text, the graph of the network, and pictures of a batch as augmented."""
         rows = "\n".join(f"| {name} | {value} |" for name, value in config.to_mapping(settings).items())
+        graph = tf.function(lambda x: network(x, training=False)).get_concrete_function(batch["spectrogram"]).graph
         pictures = tf.expand_dims(batch["spectrogram"][:_PICTURES], -1)
         with self._writer.as_default(step=0):
             tf.summary.text("configuration", f"| flag | value |\n|---|---|\n{rows}")

@@ -102,7 +102,7 @@ def run_epoch(under_way: experiment.Experiment, batches: Iterator[Any], caught: 
             batch = next(batches)
             waited += clock.elapsed - asked
             if not progress.steps and under_way.strategy.num_replicas_in_sync == 1:
-                under_way.monitor.beginning(settings, batch, under_way.learner.graph(batch))
+                under_way.monitor.beginning(settings, batch, under_way.learner.network)
             loss, norm = _step(under_way, batch)
             progress.steps += 1
             progress.epoch_loss += loss

@@ -63,8 +63,3 @@ def test_a_state_of_another_network_does_not_fit(network):
     learner = _learner(network)
     with pytest.raises(ValueError, match="zip"):
         learner.restore(learner.state()[:-1])
-
-
-def test_the_graph_is_that_of_a_step(network, batch):
-    operations = {node.type for node in _learner(network).graph(batch).get_operations()}
-    assert {"MatMul", "ResourceApplyGradientDescent"} & operations or "AssignSubVariableOp" in operations
