@@ -76,7 +76,8 @@ def training(
 
     Returns:
         {"spectrogram": [batch, bands, frames] float32 in [0, 1]; "targets": [batch, classes] float32 in [0, 1];
-        "weights": [batch, classes] float32, 0 where presence is unknown; "label": [batch] int64, -1 for no-call}.
+        "weights": [batch, classes] float32, 0 where presence is unknown; "label": [batch] int64, -1 for no-call;
+        "recording_id": [batch] string, empty for no-call}.
 
     Raises:
         InputError: no training chunk.
@@ -110,7 +111,7 @@ def _with_targets(
     parsed: dict[str, tf.Tensor], manifest: records.Manifest, settings: DatasetConfig
 ) -> dict[str, tf.Tensor]:
     wanted = targets(parsed, len(manifest.classes), settings)
-    return {"spectrogram": parsed["spectrogram"], "label": parsed["label"], **wanted}
+    return {**{name: parsed[name] for name in ("spectrogram", "label", "recording_id")}, **wanted}
 
 
 def _with_no_call(examples: dict[str, tf.Tensor], noise: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -120,6 +121,7 @@ def _with_no_call(examples: dict[str, tf.Tensor], noise: tf.Tensor) -> dict[str,
     added = {
         "spectrogram": noise,
         "label": tf.fill([num], tf.constant(-1, tf.int64)),
+        "recording_id": tf.fill([num], ""),
         "targets": tf.zeros([num, classes]),
         "weights": tf.ones([num, classes]),
     }

@@ -7,6 +7,7 @@ no custom operation. Stands before `train` in the order of the modules, since a 
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import tempfile
 from collections.abc import Mapping
@@ -54,8 +55,9 @@ class Run:
 def save_run(run_dir: str, run: Run, weights: list[np.ndarray]) -> None:
     """Writes what `load_run` reads: classes.csv, best.npz, run.json."""
     taxonomy.save(os.path.join(run_dir, records.CLASSES), run.classes)
-    with files.replacing(os.path.join(run_dir, WEIGHTS)) as temporary, open(temporary, "wb") as file:
-        np.savez(file, *weights)
+    buffer = io.BytesIO()
+    np.savez(buffer, *weights)
+    files.write_bytes(os.path.join(run_dir, WEIGHTS), buffer.getvalue())
     files.write_json(
         os.path.join(run_dir, RUN_DESCRIPTION),
         {
@@ -100,7 +102,7 @@ def load_run(run_dir: str) -> tuple[Run, list[np.ndarray]]:
         metrics=stored["metrics"],
         versions=stored["versions"],
     )
-    with np.load(os.path.join(run_dir, WEIGHTS)) as arrays:
+    with np.load(io.BytesIO(files.read_bytes(os.path.join(run_dir, WEIGHTS)))) as arrays:
         return run, [arrays[f"arr_{i}"] for i in range(len(arrays.files))]
 
 

@@ -125,6 +125,18 @@ def write_text(path: str, text: str) -> None:
         file.write(text)
 
 
+def write_bytes(path: str, content: bytes) -> None:
+    """Writes a file of bytes, whole or not at all."""
+    with replacing(path) as temporary, _open(temporary, "wb") as file:
+        file.write(content)
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole file."""
+    with _open(path, "rb") as file:
+        return bytes(file.read())
+
+
 def write_json(path: str, value: Any) -> None:
     """Writes JSON that a person can read, with a newline at its end. NaN is refused: it is not JSON."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -63,7 +63,7 @@ class MovingAverage:
 
     def __init__(self, network: keras.Model, decay: float) -> None:
         self._network, self._decay = network, decay
-        self._averages = [tf.Variable(weight.value, trainable=False) for weight in network.weights]
+        self._averages = [tf.Variable(weight.numpy(), trainable=False) for weight in network.weights]
         self._updates = tf.Variable(0.0, trainable=False)
         self.variables = [*self._averages, self._updates]
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from typing import Any
 
 import numpy as np
 
-from bird_tf import augment, dataset, records, tf
+from bird_tf import augment, dataset, records
 
 _MOST_PICTURES = 32
 _COLUMNS = 8
@@ -50,16 +49,3 @@ def _title(targets: np.ndarray, weights: np.ndarray, class_ids: tuple[str, ...])
     names += [f"+{len(present) - 3}"] if len(present) > 3 else []
     ignored = int(np.sum(weights == 0))
     return ", ".join(names or ["no call"]) + (f" ({ignored} ignored)" if ignored else "")
-
-
-def log(
-    writer: Any,
-    manifest: records.Manifest,
-    settings: dataset.DatasetConfig,
-    augmentation: augment.AugmentConfig,
-    seed: int,
-) -> None:
-    """Writes a picture of a training batch to TensorBoard, as "training/batch" at step 0."""
-    picture = png(batch(manifest, settings, augmentation, seed), manifest.classes.class_ids)
-    with writer.as_default(step=0):
-        tf.summary.image("training/batch", tf.io.decode_png(picture, channels=3)[None])

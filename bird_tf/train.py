@@ -1,92 +1,35 @@
-"""One experiment, in the order of events: data, network, optimiser, loop, validation, best weights, export."""
+"""One experiment, in the order of events: data, network, loop, validation, checkpoint, best weights, export."""
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import os
-import random
-import time
-from collections.abc import Callable
+import signal
+import sys
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from absl import logging
 
 from bird_tf import (
-    augment,
+    checkpoints,
     config,
     damage,
     dataset,
+    distribution,
+    experiment,
     export,
     files,
-    keras,
-    losses,
-    metrics,
-    models,
-    optimizers,
-    pooling,
-    preview,
     records,
     schedules,
     tf,
 )
 
-# what a run needs after its last step besides validation: the export, and its check
-_EXPORT_SECONDS = 20.0
 _REPORT_EVERY = 10
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainConfig:
-    """Flags of a training."""
-
-    records: str = config.option("", "records directory, as tfrecords/NAME", required=True)
-    run_dir: str = config.option("", "run directory to make, as runs/NAME", required=True)
-    overwrite: bool = config.option(False, "replace what is in --run_dir")
-    model: models.ModelConfig
-    dataset: dataset.DatasetConfig
-    augmentation: augment.AugmentConfig
-    loss: losses.LossConfig
-    schedule: schedules.ScheduleConfig
-    optimizer: optimizers.OptimizerConfig
-    epochs: int = config.option(100, "the most epochs")
-    max_minutes: float = config.option(0.0, "wall-clock budget, export included, that the schedule follows; 0: none")
-    patience: int = config.option(10, "epochs without a better validation MLRAP after which training stops")
-    pooling: str = config.option("", "chunk scores to recording scores; empty: the default for the number of classes")
-    dtype_policy: str = config.option(
-        "float32", "precision of the network", choices=("float32", "mixed_float16", "mixed_bfloat16")
-    )
-    seed: int = config.option(0, "of weights, order and augmentation")
-
-
-class Clock:
-    """How far a run has come, by epochs or by its wall-clock budget, whichever is further."""
-
-    def __init__(self, settings: TrainConfig, steps_per_epoch: int) -> None:
-        self._started = time.monotonic()
-        self._budget = settings.max_minutes * 60 or math.inf
-        self._epochs, self._steps = settings.epochs, steps_per_epoch
-        self.validation_seconds = 0.0
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self._started
-
-    def position(self, steps_done: int) -> float:
-        """Epochs done, from 0 to `epochs`; under a budget at least the share of the time that is gone."""
-        usable = max(1.0, self._budget - _EXPORT_SECONDS - 1.3 * self.validation_seconds)
-        return max(steps_done / self._steps, self._epochs * min(1.0, self.elapsed / usable))
-
-
-def _prepare_run_dir(settings: TrainConfig) -> None:
-    if files.exists(settings.run_dir) and tf.io.gfile.listdir(settings.run_dir):
-        if not settings.overwrite:
-            raise config.InputError(f"{settings.run_dir} holds something; choose another --run_dir or use --overwrite")
-        tf.io.gfile.rmtree(settings.run_dir)
-    files.write_text(os.path.join(settings.run_dir, "run.flags"), config.to_flagfile(settings))
+# the flags of the command
+TrainConfig = experiment.TrainConfig
 
 
 def _check(manifest: records.Manifest) -> None:
@@ -97,185 +40,170 @@ def _check(manifest: records.Manifest) -> None:
             f"{manifest.directory} has no validation chunk, so the best epoch could not be told: convert with "
             "--val_share above 0 and at least two recordings of some species"
         )
-
-
-def train_step(
-    network: keras.Model, optimiser: Any, average: optimizers.MovingAverage | None, settings: TrainConfig
-) -> Callable[[dict[str, tf.Tensor]], tf.Tensor]:
-    """Makes the function that learns from one batch and returns its loss, scalar float32."""
-    l2 = settings.optimizer.l2
-    kernels = [v for v in network.trainable_variables if v.name == "kernel"]
-
-    @tf.function(reduce_retracing=True)
-    def step(batch: dict[str, tf.Tensor]) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            logits = network(batch["spectrogram"], training=True)["logits"]
-            loss = losses.loss(logits, batch["targets"], batch["weights"], settings.loss)
-            if l2:
-                loss += l2 * tf.add_n([tf.reduce_sum(tf.square(tf.cast(k, tf.float32))) for k in kernels])
-            scaled = optimiser.scale_loss(loss)
-        gradients = tape.gradient(scaled, [v.value for v in network.trainable_variables])
-        optimiser.apply(gradients, network.trainable_variables)
-        if average:
-            average.update()
-        return loss
-
-    return step
-
-
-def validator(
-    network: keras.Model, manifest: records.Manifest, settings: TrainConfig, method: str
-) -> Callable[[], dict[str, float]]:
-    """Makes the function that scores the validation recordings: `metrics.headline` and the loss."""
-    batches = dataset.evaluation(manifest, settings.dataset)
-
-    @tf.function(reduce_retracing=True)
-    def answer(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        logits = network(batch["spectrogram"], training=False)["logits"]
-        loss = losses.loss(logits, batch["targets"], batch["weights"], settings.loss)
-        return losses.probabilities(logits, settings.loss.loss), loss
-
-    def validate() -> dict[str, float]:
-        scores, ids, total = [], [], 0.0
-        labels: dict[str, int] = {}
-        backgrounds: dict[str, list[int]] = {}
-        for batch in batches:
-            probabilities, loss = answer(batch)
-            scores.append(probabilities.numpy())
-            total += float(loss) * len(scores[-1])
-            batch_ids = [i.decode() for i in batch["recording_id"].numpy()]
-            ids += batch_ids
-            labels.update(zip(batch_ids, batch["label"].numpy().tolist(), strict=True))
-            backgrounds.update(zip(batch_ids, batch["background"].numpy().tolist(), strict=True))
-        recordings, pooled = pooling.by_recording(ids, np.concatenate(scores), method)
-        indices = np.array([labels[r] for r in recordings])
-        truth = metrics.truth(indices, [backgrounds[r] for r in recordings], len(manifest.classes))
-        return {**metrics.headline(pooled, truth, indices), "loss": total / len(ids)}
-
-    return validate
+    counts = zip(manifest.classes.class_ids, manifest.chunks_per_class["train"], strict=True)
+    if silent := [class_id for class_id, count in counts if not count]:
+        logging.warning(
+            "%d classes have no training chunk and cannot be learnt: %s", len(silent), ", ".join(silent[:10])
+        )
 
 
 def train(settings: TrainConfig) -> dict[str, Any]:
-    """Runs one experiment and leaves run.flags, run.json, best.npz, logs/, export/ and summary.json in `run_dir`.
+    """Runs one experiment, or what is left of it, and leaves all that README.md promises in `run_dir`.
 
     Returns:
         What summary.json holds.
 
     Raises:
-        InputError: unusable records, an occupied run directory, options that do not fit, or a loss that is no number.
+        InputError: unusable records, another run's directory, options that do not fit, or a loss that is no number.
+        KeyboardInterrupt, SystemExit: SIGINT or SIGTERM came; the checkpoint is written.
     """
+    distribution.check(settings.distribute)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)
     manifest = records.load(settings.records)
     _check(manifest)
-    _prepare_run_dir(settings)
+    flagfile = config.to_flagfile(settings)
+    checkpoints.check_run_dir(settings.run_dir, flagfile, overwrite=settings.overwrite)
+    if distribution.is_chief(strategy):
+        checkpoints.prepare_run_dir(settings.run_dir, flagfile, overwrite=settings.overwrite)
+    distribution.wait_for_all(strategy)
+    if summary := checkpoints.finished(settings.run_dir):
+        logging.info("%s is finished; --overwrite would train it anew", settings.run_dir)
+        return summary
 
-    random.seed(settings.seed)  # what Keras draws the seeds of initialisers and dropout from
-    keras.config.set_dtype_policy(settings.dtype_policy)
-    front_end, num_classes = manifest.front_end, len(manifest.classes)
-    network = models.build(settings.model, front_end.num_bands, front_end.num_frames, num_classes)
-    method = settings.pooling or pooling.default(num_classes)
-    steps = dataset.steps_per_epoch(manifest, settings.dataset)
-    stream = dataset.training(manifest, settings.dataset, settings.augmentation, settings.seed)
-    batches = damage.naming(stream, manifest)
+    under_way = experiment.Experiment(settings, manifest, strategy)
     logging.info(
-        "%s, %d parameters; %d training chunks, %d validation recordings, %d classes; %d steps an epoch",
-        settings.model.architecture, network.count_params(), manifest.num_chunks("train"),
-        manifest.num_recordings["val"], num_classes, steps,
+        "%s, %d parameters; %d training chunks, %d validation recordings, %d classes; %d steps an epoch; %d devices",
+        settings.model.architecture, under_way.learner.network.count_params(), manifest.num_chunks("train"),
+        manifest.num_recordings["val"], len(manifest.classes), under_way.num_steps, strategy.num_replicas_in_sync,
     )  # fmt: skip
-
-    optimiser = optimizers.build(
-        settings.optimizer, settings.schedule.learning_rate, scale_loss=settings.dtype_policy == "mixed_float16"
-    )
-    average = optimizers.MovingAverage(network, settings.optimizer.ema) if settings.optimizer.ema else None
-    step = train_step(network, optimiser, average, settings)
-    validate = validator(network, manifest, settings, method)
-    writer = tf.summary.create_file_writer(files.enable(os.path.join(settings.run_dir, "logs")))
-    clock = Clock(settings, steps)
-    preview.log(writer, manifest, settings.dataset, settings.augmentation, settings.seed)
-    best: dict[str, float] = {}
-    best_weights: list[np.ndarray] = network.get_weights()
-    epoch, best_epoch, steps_done = 0, 0, 0
-    while clock.position(steps_done) < settings.epochs and epoch - best_epoch < settings.patience:
-        epoch += 1
-        steps_done = _epoch(epoch, batches, step, optimiser, clock, settings, steps, steps_done, writer)
-        started = clock.elapsed
-        with average.in_place() if average else contextlib.nullcontext():
-            scores, weights = validate(), network.get_weights()
-        clock.validation_seconds = clock.elapsed - started
-        with writer.as_default(step=epoch):
-            for name, value in scores.items():
-                tf.summary.scalar(f"validation/{name}", value)
-        writer.flush()
-        better = not best or scores["mlrap"] > best["mlrap"]
-        if better:
-            best, best_epoch, best_weights = scores, epoch, weights
-        logging.info(
-            "epoch %d: validation loss %.4f, MLRAP %.4f (foreground %.4f), top-1 %.4f%s",
-            epoch, scores["loss"], scores["mlrap"], scores["mlrap_foreground"], scores["top1"],
-            " (best so far)" if better else "",
-        )  # fmt: skip
-    writer.close()
-
-    run = export.Run(
-        model=settings.model,
-        loss=settings.loss.loss,
-        pooling=method,
-        front_end=front_end,
-        classes=manifest.classes,
-        training=config.to_mapping(settings),
-        metrics=best,
-        versions=records.versions(),
-    )
-    export.save_run(settings.run_dir, run, best_weights)
-    exported = export.export(settings.run_dir)
-    summary = {
-        **best, "best_epoch": best_epoch, "epochs": epoch, "steps": steps_done, "export": exported,
-        "num_parameters": network.count_params(), "wall_seconds": round(clock.elapsed, 1),
-    }  # fmt: skip
-    files.write_json(os.path.join(settings.run_dir, "summary.json"), summary)
-    return summary
+    with checkpoints.catching_signals() as caught:
+        batches = damage.naming(under_way.batches(), manifest)
+        while under_way.go_on():
+            run_epoch(under_way, batches, caught)
+            _validate(under_way)
+            under_way.save()
+    under_way.monitor.close()
+    return _finish(under_way)
 
 
-def _epoch(
-    epoch: int,
-    batches: Any,
-    step: Callable[[dict[str, tf.Tensor]], tf.Tensor],
-    optimiser: Any,
-    clock: Clock,
-    settings: TrainConfig,
-    num_steps: int,
-    steps_done: int,
-    writer: Any,
-) -> int:
-    """Trains for one epoch, or until the time is up. Returns the steps done in all."""
-    started, waited, first = clock.elapsed, 0.0, steps_done
-    total = 0.0
-    with config.progress(num_steps, "step", f"epoch {epoch}") as progress:
-        while steps_done < epoch * num_steps and clock.position(steps_done) < settings.epochs:
-            rate = schedules.learning_rate(settings.schedule, clock.position(steps_done), settings.epochs)
-            optimiser.learning_rate.assign(rate)
+def run_epoch(under_way: experiment.Experiment, batches: Iterator[Any], caught: list[int]) -> None:
+    """Trains to the end of an epoch, or until the time is up."""
+    settings, progress, clock = under_way.settings, under_way.progress, under_way.clock
+    started, waited, rate = clock.elapsed, 0.0, 0.0
+    done, epoch = under_way.place()
+    first, end = progress.steps, epoch * under_way.num_steps
+    with config.progress(under_way.num_steps, "step", f"epoch {epoch}") as bar:
+        bar.update(done)
+        while progress.steps < end and clock.position() < settings.epochs:
+            rate = schedules.learning_rate(settings.schedule, clock.position(), settings.epochs)
+            under_way.learner.optimiser.learning_rate.assign(rate)
             asked = clock.elapsed
             batch = next(batches)
             waited += clock.elapsed - asked
-            loss = step(batch)
-            steps_done += 1
-            progress.update()
-            total += float(loss)
-            if not math.isfinite(total):
-                raise config.InputError(
-                    f"the loss is {float(loss)} at step {steps_done}; try a lower --learning_rate than "
-                    f"{settings.schedule.learning_rate:g}, or --dtype_policy=float32"
+            if not progress.steps and under_way.strategy.num_replicas_in_sync == 1:
+                under_way.monitor.beginning(settings, batch, under_way.learner.network, under_way.manifest.classes)
+            loss, norm = _step(under_way, batch)
+            progress.steps += 1
+            progress.epoch_loss += loss
+            under_way.monitor.step()
+            bar.update()
+            if progress.steps % _REPORT_EVERY == 0:
+                bar.set_postfix_str(
+                    f"loss {progress.epoch_loss / (progress.steps - first + done):.4f}, rate {rate:.1e}"
                 )
-            if steps_done % _REPORT_EVERY == 0:
-                progress.set_postfix_str(f"loss {total / (steps_done - first):.4f}, rate {rate:.1e}")
-    if steps_done == first:
-        return steps_done
-    seconds = clock.elapsed - started
-    with writer.as_default(step=epoch):
-        tf.summary.scalar("training/loss", total / (steps_done - first))
-        tf.summary.scalar("training/learning_rate", rate)
-        tf.summary.scalar("training/examples_per_second", (steps_done - first) * settings.dataset.batch_size / seconds)
-        tf.summary.scalar("training/input_wait_share", waited / seconds)
-    return steps_done
+            if progress.steps < end:  # the end of an epoch has a checkpoint of its own, after validation
+                under_way.save_if_due()
+                if caught:
+                    _stop(under_way, caught[0])
+    if progress.steps > first:
+        steps, seconds = progress.steps - first, clock.elapsed - started
+        under_way.monitor.epoch(
+            epoch,
+            {
+                "loss": progress.epoch_loss / (done + steps),
+                "learning_rate": rate,
+                "gradient_norm": norm,
+                "examples_per_second": steps * settings.dataset.batch_size / seconds,
+                "input_wait_share": waited / seconds,
+            },
+        )
+    progress.epoch_loss = 0.0
+
+
+def _step(under_way: experiment.Experiment, batch: Any) -> tuple[float, float]:
+    """One step; what stops it is told in one line."""
+    settings, step = under_way.settings, under_way.progress.steps
+    try:
+        loss, norm = under_way.learner.step(batch)
+    except tf.errors.ResourceExhaustedError as error:
+        raise config.InputError(
+            f"--batch_size={settings.dataset.batch_size} does not fit into memory; halve it ({error.message[:80]} …)"
+        ) from error
+    if not math.isfinite(loss):
+        again = dataset.training(
+            under_way.manifest, settings.dataset, settings.augmentation, settings.seed,
+            epoch=step // under_way.num_steps, step=step % under_way.num_steps,
+        )  # fmt: skip
+        heard = sorted({i.decode() for i in next(iter(again))["recording_id"].numpy()})
+        raise config.InputError(
+            f"the loss is {loss} at step {step + 1}; try a lower --learning_rate than "
+            f"{settings.schedule.learning_rate:g}, --clip_norm=1, or --dtype_policy=float32; recordings of its batch: "
+            f"{', '.join(heard)}"
+        )
+    return loss, norm
+
+
+def _stop(under_way: experiment.Experiment, number: int) -> None:
+    """Saves and leaves, as after SIGINT and SIGTERM."""
+    under_way.save()
+    under_way.monitor.close()
+    logging.info("stopped after step %d; the same command goes on from there", under_way.progress.steps)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + number)
+
+
+def _validate(under_way: experiment.Experiment) -> None:
+    """Ends an epoch: how good is it, is it the best?"""
+    learner, progress, clock = under_way.learner, under_way.progress, under_way.clock
+    started = clock.elapsed
+    with learner.average.in_place() if learner.average else contextlib.nullcontext():
+        outcome, weights = under_way.validate(), learner.network.get_weights()
+    progress.validation_seconds = clock.elapsed - started
+    progress.epochs += 1
+    scores = outcome.metrics
+    better = not progress.best or scores["mlrap"] > progress.best["mlrap"]
+    if better:
+        progress.best, progress.best_epoch, progress.best_weights = scores, progress.epochs, weights
+    under_way.monitor.validated(progress.epochs, outcome, under_way.manifest.classes, better=better)
+    logging.info(
+        "epoch %d: validation loss %.4f, MLRAP %.4f (foreground %.4f), top-1 %.4f%s",
+        progress.epochs, scores["loss"], scores["mlrap"], scores["mlrap_foreground"], scores["top1"],
+        " (best so far)" if better else "",
+    )  # fmt: skip
+    every = under_way.settings.snapshot_epochs
+    if every and progress.epochs % every == 0 and under_way.chief:
+        folder = os.path.join(under_way.settings.run_dir, "snapshots", f"epoch-{progress.epochs:04d}")
+        export.save_run(folder, under_way.describe(scores), weights)
+
+
+def _finish(under_way: experiment.Experiment) -> dict[str, Any]:
+    """Leaves the best weights, the exported model and, last, summary.json."""
+    progress, run_dir = under_way.progress, under_way.settings.run_dir
+    summary = {
+        **progress.best, "best_epoch": progress.best_epoch, "epochs": progress.epochs, "steps": progress.steps,
+        "export": os.path.join(run_dir, export.EXPORT), "num_parameters": under_way.learner.network.count_params(),
+        "wall_seconds": round(under_way.clock.elapsed, 1),
+    }  # fmt: skip
+    if under_way.chief:
+        export.save_run(run_dir, under_way.describe(progress.best), list(progress.best_weights))
+        export.export(run_dir)
+        summary["wall_seconds"] = round(under_way.clock.elapsed, 1)
+        files.write_json(os.path.join(run_dir, checkpoints.SUMMARY), summary)
+    distribution.wait_for_all(under_way.strategy)
+    return summary
 
 
 def main(settings: TrainConfig) -> None:

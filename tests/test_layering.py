@@ -37,6 +37,14 @@ ORDER = (
     "pooling",
     "metrics",
     "export",
+    "pretrained",
+    "teachers",
+    "distribution",
+    "learning",
+    "checkpoints",
+    "validation",
+    "monitor",
+    "experiment",
     "train",
     "predict",
     "report",
@@ -44,22 +52,8 @@ ORDER = (
     "submission",
 )
 
-TRAINING_SIDE = {
-    "augment",
-    "convert",
-    "dataset",
-    "export",
-    "journal",
-    "losses",
-    "models",
-    "optimizers",
-    "plan",
-    "preview",
-    "sampling",
-    "schedules",
-    "train",
-    "worker",
-}
+TRAINING_SIDE = set(ORDER[ORDER.index("worker") : ORDER.index("pooling")])
+TRAINING_SIDE |= set(ORDER[ORDER.index("export") : ORDER.index("train") + 1])
 
 
 def _imports(path):

@@ -5,6 +5,9 @@ import pytest
 
 from bird_tf import config, keras, models
 
+# those of keras.applications are slow to build, and have no options of ours
+OWN = [name for name in models.ARCHITECTURES if name != "application"]
+
 
 @pytest.fixture
 def policy():
@@ -55,7 +58,7 @@ def test_attention_starts_as_the_mean_over_time(generator):
     np.testing.assert_allclose(pooled, np.mean(images, axis=(1, 2)), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("architecture", models.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", OWN)
 @pytest.mark.parametrize(
     "changes",
     [
@@ -64,6 +67,7 @@ def test_attention_starts_as_the_mean_over_time(generator):
         {"batch_norm": False, "nonlinearity": "lrelu", "dropout": 0.2, "dropout_type": "location"},
         {"kernel_size": 5, "nonlinearity": "vlrelu", "dropout": 0.2, "dropout_type": "channel"},
         {"nonlinearity": "identity", "dropout": 0.2},
+        {"groups": 2, "stage_convolutions": 2},
     ],
 )
 def test_every_option_builds_trains_and_answers_in_float32(architecture, changes, generator):
@@ -77,7 +81,7 @@ def test_every_option_builds_trains_and_answers_in_float32(architecture, changes
         assert np.isfinite(answer["logits"]).all()
 
 
-@pytest.mark.parametrize("architecture", models.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", OWN)
 @pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16"])
 def test_logits_stay_float32_under_mixed_precision(architecture, name, generator, policy):
     keras.config.set_dtype_policy(name)
@@ -85,6 +89,27 @@ def test_logits_stay_float32_under_mixed_precision(architecture, name, generator
     answer = network(generator.random((2, 16, 16)).astype(np.float32))
     assert answer["logits"].dtype == answer["embeddings"].dtype == "float32"
     assert {v.dtype for v in network.trainable_variables} == {"float32"}
+
+
+def test_groups_see_their_own_channels_only():
+    kernels = _weighted_layers(
+        models.build(models.ModelConfig(architecture="baseline", filters=(8, 16), groups=4), 16, 16, 3)
+    )
+    assert [tuple(layer.kernel.shape) for layer in kernels[:2]] == [(3, 3, 1, 8), (3, 3, 2, 16)]
+
+
+def test_a_backbone_of_keras_answers_as_the_others_do(generator):
+    settings = models.ModelConfig(architecture="application", backbone="MobileNetV2", dropout=0.1)
+    network = models.build(settings, 32, 64, 3)
+    alone = keras.applications.MobileNetV2(include_top=False, weights=None)
+    assert network.count_params() == alone.count_params() + 1280 * 3 + 3
+    answer = network(generator.random((2, 32, 64)).astype(np.float32), training=True)
+    assert answer["logits"].shape == (2, 3) and np.isfinite(answer["logits"]).all()
+    # the pictures arrive in [-1, 1], equal in three channels
+    pictures = generator.random((2, 32, 64)).astype(np.float32)
+    alone.set_weights(network.get_weights()[:-2])
+    expected = alone(np.repeat(2 * pictures[..., None] - 1, 3, axis=-1), training=False).numpy().mean(axis=(1, 2))
+    np.testing.assert_allclose(network(pictures, training=False)["embeddings"], expected, rtol=1e-3, atol=1e-5)
 
 
 def test_a_chunk_does_not_depend_on_the_batch_outside_training(generator):
@@ -117,7 +142,8 @@ def test_too_many_halvings_are_refused():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"filters": ()}, {"filters": (0,)}, {"dropout": 1.0}, {"kernel_size": 0}, {"resnet_n": 0}]
+    "changes",
+    [{"filters": ()}, {"filters": (0,)}, {"dropout": 1.0}, {"kernel_size": 0}, {"resnet_n": 0}, {"groups": 3}],
 )
 def test_impossible_options_are_refused(changes):
     with pytest.raises(config.InputError, match=f"--{next(iter(changes))}"):

@@ -23,13 +23,3 @@ def test_titles_name_targets_and_what_is_ignored():
     assert title(np.zeros(5), ones, class_ids) == "no call"
     assert title(np.ones(5), ones, class_ids) == "a, b, c, +2"
     assert title(np.array([1, 0, 0, 0, 0]), np.array([1, 0, 0, 1, 1]), class_ids) == "a (2 ignored)"
-
-
-def test_tensorboard_gets_the_picture(manifest, tmp_path):
-    writer = tf.summary.create_file_writer(str(tmp_path))
-    preview.log(writer, manifest, dataset.DatasetConfig(batch_size=2), augment.AugmentConfig(), seed=0)
-    writer.close()
-    [file] = tmp_path.iterdir()
-    values = [v for event in tf.compat.v1.train.summary_iterator(str(file)) for v in event.summary.value]
-    [image] = [value for value in values if value.tag == "training/batch"]
-    assert tf.io.decode_png(image.tensor.string_val[2]).shape[2] == 3

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from bird_tf import config, dataset, export, keras, models, optimizers, tf, train
+from bird_tf import config, export, learning, pooling, tf, train, validation
 from tests.conftest import train_settings
 
 
@@ -32,38 +32,16 @@ def test_tensorboard_has_the_scalars(run_dir):
     assert {"training/loss", "training/learning_rate", "validation/mlrap", "validation/mlrap_foreground"} <= tags
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "nesterov"])
-def test_every_optimiser_lowers_the_loss_on_a_fixed_batch(manifest, tmp_path, optimizer):
-    settings = train_settings(manifest, tmp_path, optimizer=optimizer, learning_rate=1e-2, l2=1e-4)
-    _assert_learns_one_batch(settings, manifest)
-
-
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_learns_and_keeps_float32_weights(manifest, tmp_path, policy):
-    settings = train_settings(manifest, tmp_path, dtype_policy=policy, learning_rate=1e-2)
-    keras.config.set_dtype_policy(policy)
-    try:
-        network = _assert_learns_one_batch(settings, manifest)
-    finally:
-        keras.config.set_dtype_policy("float32")
-    assert {variable.dtype for variable in network.trainable_variables} == {"float32"}
-
-
-def _assert_learns_one_batch(settings, manifest):
-    network = models.build(settings.model, manifest.front_end.num_bands, manifest.front_end.num_frames, 6)
-    batch = next(iter(dataset.training(manifest, settings.dataset, settings.augmentation, seed=0)))
-    optimiser = optimizers.build(settings.optimizer, 1e-2, scale_loss=settings.dtype_policy == "mixed_float16")
-    step = train.train_step(network, optimiser, None, settings)
-    losses = [float(step(batch)) for _ in range(30)]
-    assert losses[-1] < 0.8 * losses[0]
-    return network
-
-
 def test_a_mixed_run_exports_float32(manifest, tmp_path):
     train.train(train_settings(manifest, tmp_path / "run", dtype_policy="mixed_bfloat16", epochs=1))
     loaded = tf.saved_model.load(str(tmp_path / "run" / "export"))
     outputs = loaded.signatures["serving_default"].structured_outputs
     assert {spec.dtype for spec in outputs.values()} == {tf.float32}
+
+
+def _validated(network, manifest, settings):
+    method = pooling.default(len(manifest.classes))
+    return validation.validator(network, manifest, settings.dataset, settings.loss, method)().metrics
 
 
 def test_the_budget_ends_the_run_in_time(manifest, tmp_path):
@@ -72,14 +50,6 @@ def test_the_budget_ends_the_run_in_time(manifest, tmp_path):
     summary = train.train(settings)
     assert time.monotonic() - started < 30
     assert summary["epochs"] < 100000
-
-
-def test_position_follows_the_budget(manifest, tmp_path):
-    settings = train_settings(manifest, tmp_path, epochs=10)
-    assert train.Clock(settings, 20).position(30) == 1.5
-    budgeted = train.Clock(dataclasses.replace(settings, max_minutes=1e-3), 20)
-    budgeted._started -= 60
-    assert budgeted.position(0) == 10
 
 
 def test_early_stopping_waits_for_its_patience(manifest, tmp_path):
@@ -93,7 +63,7 @@ def test_best_weights_are_kept_not_the_last(manifest, tmp_path):
     run, weights = export.load_run(str(tmp_path / "run"))
     network = export._float32_network(run, weights)
     settings = train_settings(manifest, tmp_path)
-    scores = train.validator(network, manifest, settings, run.pooling)()
+    scores = _validated(network, manifest, settings)
     assert scores["mlrap"] == pytest.approx(run.metrics["mlrap"])
 
 
@@ -101,21 +71,47 @@ def test_averaged_weights_are_those_validated_and_exported(manifest, tmp_path):
     train.train(train_settings(manifest, tmp_path / "run", epochs=1, ema=0.99))
     run, weights = export.load_run(str(tmp_path / "run"))
     settings = train_settings(manifest, tmp_path)
-    scores = train.validator(export._float32_network(run, weights), manifest, settings, run.pooling)()
+    scores = _validated(export._float32_network(run, weights), manifest, settings)
     assert scores["mlrap"] == pytest.approx(run.metrics["mlrap"])
     assert scores["loss"] == pytest.approx(run.metrics["loss"], rel=1e-4)
     train.train(train_settings(manifest, tmp_path / "plain", epochs=1))
     assert not np.allclose(weights[0], export.load_run(str(tmp_path / "plain"))[1][0])
 
 
-def test_an_occupied_run_directory_is_refused(manifest, run_dir):
-    with pytest.raises(config.InputError, match="--overwrite"):
-        train.train(train_settings(manifest, run_dir))
+def test_a_finished_run_is_left_as_it_is(manifest, run_dir):
+    before = (run_dir / "best.npz").stat().st_mtime_ns
+    summary = train.train(train_settings(manifest, run_dir))
+    assert summary == json.loads((run_dir / "summary.json").read_text())
+    assert (run_dir / "best.npz").stat().st_mtime_ns == before
+
+
+def test_snapshots_are_runs_of_their_own(manifest, tmp_path):
+    train.train(train_settings(manifest, tmp_path / "run", epochs=3, snapshot_epochs=2))
+    assert [path.name for path in (tmp_path / "run" / "snapshots").iterdir()] == ["epoch-0002"]
+    exported = export.export(str(tmp_path / "run" / "snapshots" / "epoch-0002"))
+    assert "serving_default" in tf.saved_model.load(exported).signatures
 
 
 def test_a_loss_that_is_no_number_stops_the_run(manifest, tmp_path):
-    with pytest.raises(config.InputError, match=r"the loss is .* at step"):
+    with pytest.raises(config.InputError, match=r"the loss is .* at step .*recordings of its batch: [0-9]+, "):
         train.train(train_settings(manifest, tmp_path / "run", learning_rate=1e30, epochs=5, optimizer="sgd"))
+
+
+def test_a_batch_too_large_for_memory_is_told_in_one_line(manifest, tmp_path, monkeypatch):
+    def step(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(learning.Learner, "step", step)
+    with pytest.raises(config.InputError, match="--batch_size=8 does not fit into memory"):
+        train.train(train_settings(manifest, tmp_path / "run"))
+
+
+def test_classes_that_cannot_be_learnt_are_named(manifest, monkeypatch):
+    warned = []
+    monkeypatch.setattr(train.logging, "warning", lambda text, *values: warned.append(text % values))
+    counts = {**manifest.chunks_per_class, "train": (0, *manifest.chunks_per_class["train"][1:])}
+    train._check(dataclasses.replace(manifest, chunks_per_class=counts))
+    assert warned == [f"1 classes have no training chunk and cannot be learnt: {manifest.classes.class_ids[0]}"]
 
 
 def test_unusable_records_are_refused(manifest, tmp_path):

@@ -10,7 +10,11 @@ import importlib
 
 from bird_tf import config, keras
 
-ARCHITECTURES = ("baseline", "resnet", "pi", "attention")
+ARCHITECTURES = ("baseline", "resnet", "pi", "attention", "application")
+BACKBONES = (
+    *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")),
+    *("MobileNetV2", "ResNet50V2", "ResNet101V2", "Xception"),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,15 +33,21 @@ class ModelConfig:
     dropout_type: str = config.option("pixel", "what drops out together", choices=("pixel", "location", "channel"))
     resnet_k: int = config.option(2, "resnet: widening factor of the filters")
     resnet_n: int = config.option(2, "resnet: blocks in a stack")
+    groups: int = config.option(1, "groups that the channels of each convolution are cut into; divides the filters")
+    backbone: str = config.option("EfficientNetV2B0", "application: which of keras.applications", choices=BACKBONES)
     stage_convolutions: int = config.option(1, "attention: convolutions in a stage")
     dense_units: int = config.option(512, "pi: units of each of its two dense layers")
 
     def __post_init__(self) -> None:
-        counts = ("kernel_size", "resnet_k", "resnet_n", "stage_convolutions", "dense_units")
+        counts = ("kernel_size", "resnet_k", "resnet_n", "stage_convolutions", "dense_units", "groups")
         if wrong := [name for name in counts if getattr(self, name) < 1]:
             raise config.InputError(f"--{wrong[0]}={getattr(self, wrong[0])}: must be at least 1")
         if not self.filters or min(self.filters) < 1:
             raise config.InputError(f"--filters={','.join(map(str, self.filters))}: need counts of at least 1")
+        if any(filters % self.groups for filters in self.filters):
+            raise config.InputError(
+                f"--groups={self.groups}: must divide each of --filters={','.join(map(str, self.filters))}"
+            )
         if not 0 <= self.dropout < 1:
             raise config.InputError(f"--dropout={self.dropout}: must be at least 0 and below 1")
 

@@ -34,18 +34,25 @@ def normalise(x: Any, model: models.ModelConfig) -> Any:
     return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-4)(x) if model.batch_norm else x
 
 
-def convolve(
-    x: Any, filters: int, size: int, *, init: str, stride: int = 1, bias: bool = True, padding: str = "same"
-) -> Any:
-    """Convolution, initialised for the nonlinearity named `init`."""
+def convolve(x: Any, filters: int, size: int, *, init: str, stride: int = 1, bias: bool = True, groups: int = 1) -> Any:
+    """Convolution, initialised for the nonlinearity named `init`; the picture itself has one channel, and no groups."""
     return keras.layers.Conv2D(
-        filters, size, strides=stride, padding=padding, use_bias=bias, kernel_initializer=initialiser(init)
+        filters,
+        size,
+        strides=stride,
+        padding="same",
+        use_bias=bias,
+        groups=groups if x.shape[-1] > 1 else 1,
+        kernel_initializer=initialiser(init),
     )(x)
 
 
 def convolve_normalised(x: Any, filters: int, model: models.ModelConfig, *, stride: int = 1) -> Any:
     """Convolution, normalisation, nonlinearity; no bias where the normalisation takes it away again."""
-    x = convolve(x, filters, model.kernel_size, init=model.nonlinearity, stride=stride, bias=not model.batch_norm)
+    x = convolve(
+        x, filters, model.kernel_size, init=model.nonlinearity, stride=stride, bias=not model.batch_norm,
+        groups=model.groups,
+    )  # fmt: skip
     return nonlinearity(normalise(x, model), model.nonlinearity)
 
 

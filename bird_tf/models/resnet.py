@@ -31,7 +31,7 @@ def _block(x: Any, filters: int, model: models.ModelConfig, *, stride: int, firs
     if pooled:
         y = keras.layers.MaxPooling2D(stride)(y)
     y = layers.drop(y, model)
-    y = layers.convolve(y, filters, model.kernel_size, init=model.nonlinearity)
+    y = layers.convolve(y, filters, model.kernel_size, init=model.nonlinearity, groups=model.groups)
     if y.shape != shortcut.shape:
         shortcut = layers.convolve(shortcut, filters, 1, init=model.nonlinearity, stride=convolution_stride, bias=False)
         if pooled:

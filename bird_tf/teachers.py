@@ -1,0 +1,93 @@
+"""Distillation: exported models whose mean prediction on a batch a network learns to repeat."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from bird_tf import config, export, files, frontend, losses, records, taxonomy, tf
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TeacherConfig:
+    """Who teaches, and how much of the lesson counts."""
+
+    teacher: tuple[str, ...] = config.option((), "exported model to learn from; repeated: the mean of several")
+    teacher_weight: float = config.option(0.9, "share of the teachers' answers in the loss; true labels have the rest")
+    temperature: float = config.option(2.0, "divides the logits of teacher and pupil: above 1 it shows also-rans")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.teacher_weight <= 1 or self.temperature <= 0:
+            raise config.InputError(
+                f"--teacher_weight={self.teacher_weight} --temperature={self.temperature}: need a share in [0, 1] and "
+                "a temperature above 0"
+            )
+
+
+class Committee:
+    """The teachers of one training."""
+
+    def __init__(
+        self, settings: TeacherConfig, front_end: frontend.FrontendConfig, classes: taxonomy.Taxonomy, loss: str
+    ) -> None:
+        """Loads them.
+
+        Args:
+            settings: which, and how much they count.
+            front_end: of the pupil's records.
+            classes: the pupil's.
+            loss: the pupil's: decides how logits become answers.
+
+        Raises:
+            InputError: not an exported model, or one with another front-end or without some of the classes.
+        """
+        self._settings, self._loss = settings, loss
+        self._members = []
+        for path in settings.teacher:
+            known = _classes(path, front_end)
+            if missing := sorted(set(classes.class_ids) - set(known.class_ids)):
+                raise config.InputError(
+                    f"--teacher={path} does not know {len(missing)} classes: {', '.join(missing[:5])}"
+                )
+            order = [known.index(class_id) for class_id in classes.class_ids]
+            self._members.append((tf.saved_model.load(path), order))
+
+    def targets(self, spectrograms: tf.Tensor) -> tf.Tensor:
+        """Mean of the teachers' answers at the temperature: [batch, bands, frames] → [batch, classes] in [0, 1]."""
+        answers = []
+        for model, order in self._members:
+            logits = tf.gather(model.signatures["spectrogram"](spectrogram=spectrograms)["logits"], order, axis=1)
+            answers.append(losses.probabilities(logits / self._settings.temperature, self._loss))
+        return tf.add_n(answers) / len(answers)
+
+    def mix(self, loss: tf.Tensor, logits: tf.Tensor, targets: tf.Tensor, settings: losses.LossConfig) -> tf.Tensor:
+        """The loss with the teachers' part.
+
+        Args:
+            loss: scalar, against the true labels.
+            logits: [batch, classes] of the pupil.
+            targets: [batch, classes] from `targets`.
+            settings: the pupil's loss.
+
+        Returns:
+            (1 - weight) · loss + weight · T² · loss of logits / T against `targets` (Hinton et al. 2015: T² keeps the
+            size of the gradient), scalar.
+        """
+        temperature, weight = self._settings.temperature, self._settings.teacher_weight
+        plain = dataclasses.replace(settings, label_smoothing=0.0)
+        soft = losses.loss(logits / temperature, targets, tf.ones_like(targets), plain)
+        return (1.0 - weight) * loss + weight * temperature**2 * soft
+
+
+def _classes(path: str, front_end: frontend.FrontendConfig) -> taxonomy.Taxonomy:
+    description = os.path.join(path, "assets", "frontend.json")
+    if not files.exists(description):
+        raise config.InputError(
+            f"--teacher={path} is not an exported model; its folder is called {export.EXPORT}/ in a run"
+        )
+    theirs = frontend.from_description(files.read_json(description), description)
+    if theirs != front_end:
+        ours, other = config.to_mapping(front_end), config.to_mapping(theirs)
+        names = ", ".join(f"{name} {other[name]} / {ours[name]}" for name in ours if ours[name] != other[name])
+        raise config.InputError(f"--teacher={path} hears with another front-end (its own / the records'): {names}")
+    return taxonomy.load(os.path.join(path, "assets", records.CLASSES))

@@ -1,0 +1,71 @@
+"""How well a network in training does on the validation recordings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from bird_tf import dataset, keras, losses, metrics, pooling, records, tf
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One validation.
+
+    Attributes:
+        metrics: `metrics.headline` and the loss.
+        scores: [recordings, classes] float64, pooled.
+        truth: [recordings, classes] bool, background included.
+        labels: [recordings] index of the foreground species.
+    """
+
+    metrics: dict[str, float]
+    scores: np.ndarray
+    truth: np.ndarray
+    labels: np.ndarray
+
+
+def validator(
+    network: keras.Model,
+    manifest: records.Manifest,
+    settings: dataset.DatasetConfig,
+    loss: losses.LossConfig,
+    method: str,
+) -> Callable[[], Outcome]:
+    """Makes the function that scores the validation recordings with the network as it is then.
+
+    Args:
+        network: what is judged.
+        manifest: the records.
+        settings: what the loss takes as target.
+        loss: of the training.
+        method: of pooling.
+    """
+    batches = dataset.evaluation(manifest, settings)
+
+    @tf.function(reduce_retracing=True)
+    def answer(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        logits = network(batch["spectrogram"], training=False)["logits"]
+        return losses.probabilities(logits, loss.loss), losses.loss(logits, batch["targets"], batch["weights"], loss)
+
+    def validate() -> Outcome:
+        scores, ids, total = [], [], 0.0
+        labels: dict[str, int] = {}
+        backgrounds: dict[str, list[int]] = {}
+        for batch in batches:
+            probabilities, batch_loss = answer(batch)
+            scores.append(probabilities.numpy())
+            total += float(batch_loss) * len(scores[-1])
+            batch_ids = [i.decode() for i in batch["recording_id"].numpy()]
+            ids += batch_ids
+            labels.update(zip(batch_ids, batch["label"].numpy().tolist(), strict=True))
+            backgrounds.update(zip(batch_ids, batch["background"].numpy().tolist(), strict=True))
+        recordings, pooled = pooling.by_recording(ids, np.concatenate(scores), method)
+        indices = np.array([labels[r] for r in recordings])
+        truth = metrics.truth(indices, [backgrounds[r] for r in recordings], len(manifest.classes))
+        headline = {**metrics.headline(pooled, truth, indices), "loss": total / len(ids)}
+        return Outcome(metrics=headline, scores=pooled, truth=truth, labels=indices)
+
+    return validate

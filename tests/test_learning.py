@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from bird_tf import keras, learning, losses, optimizers, tf
+
+
+@pytest.fixture
+def network():
+    inputs = keras.Input((4, 5))
+    logits = keras.layers.Dense(3, name="logits")(keras.layers.Dropout(0.5, seed=1)(keras.layers.Flatten()(inputs)))
+    return keras.Model(inputs, {"logits": logits})
+
+
+@pytest.fixture
+def batch(generator):
+    return {
+        "spectrogram": tf.constant(generator.random((6, 4, 5)), tf.float32),
+        "targets": tf.one_hot(generator.integers(0, 3, 6), 3),
+        "weights": tf.ones((6, 3)),
+    }
+
+
+def _learner(network, **changes):
+    settings = optimizers.OptimizerConfig(**{"optimizer": "sgd", **changes})
+    return learning.Learner(network, settings, losses.LossConfig(), 0.1)
+
+
+def test_a_step_is_plain_gradient_descent(network, batch):
+    network.layers[2].rate = 0.0
+    kernel, bias = network.get_weights()
+    flat, targets = batch["spectrogram"].numpy().reshape(6, 20), batch["targets"].numpy()
+    logits = flat @ kernel + bias
+    answers = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    slope = (answers - targets) / 6
+    loss, norm = _learner(network, l2=0.01).step(batch)
+    assert loss == pytest.approx(-np.mean(np.log((answers * targets).sum(axis=1))) + 0.01 * np.sum(kernel**2), rel=1e-4)
+    kernel_slope = flat.T @ slope + 0.02 * kernel
+    assert norm == pytest.approx(np.sqrt(np.sum(kernel_slope**2) + np.sum(slope.sum(axis=0) ** 2)), rel=1e-4)
+    np.testing.assert_allclose(network.get_weights()[0], kernel - 0.1 * kernel_slope, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(network.get_weights()[1], bias - 0.1 * slope.sum(axis=0), rtol=1e-4, atol=1e-6)
+
+
+def test_the_norm_told_is_that_before_clipping(network, batch):
+    network.layers[2].rate = 0.0
+    before = network.get_weights()
+    _, norm = _learner(network, clip_norm=0.01).step(batch)
+    moved = np.sqrt(sum(np.sum((a - b) ** 2) for a, b in zip(network.get_weights(), before, strict=True)))
+    assert norm > 0.05
+    assert moved == pytest.approx(0.1 * 0.01, rel=1e-3)
+
+
+def test_restoring_repeats_steps_dropout_included(network, batch):
+    learner = _learner(network, optimizer="adam", ema=0.9)
+    learner.step(batch)
+    state = learner.state()
+    first = [learner.step(batch)[0] for _ in range(3)]
+    learner.restore(state)
+    assert [learner.step(batch)[0] for _ in range(3)] == pytest.approx(first, rel=1e-6)
+    assert len(set(first)) == 3
+
+
+def test_a_state_of_another_network_does_not_fit(network):
+    learner = _learner(network)
+    with pytest.raises(ValueError, match="zip"):
+        learner.restore(learner.state()[:-1])

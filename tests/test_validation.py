@@ -1,0 +1,27 @@
+import numpy as np
+import pytest
+import sklearn.metrics
+
+from bird_tf import dataset, export, losses, records, validation
+
+
+def test_validation_is_what_scikit_learn_makes_of_the_networks_answers(manifest, run_dir):
+    run, weights = export.load_run(str(run_dir))
+    network = export._float32_network(run, weights)
+    loss = losses.LossConfig(loss="sigmoid")
+    outcome = validation.validator(network, manifest, dataset.DatasetConfig(batch_size=3), loss, "mean")()
+
+    scores, truth = {}, {}
+    for chunk in records.read(manifest, "val", 1):
+        picture = chunk["spectrogram"].numpy() / np.float32(255)
+        name = chunk["recording_id"].numpy()[0].decode()
+        answer = 1 / (1 + np.exp(-network(picture, training=False)["logits"].numpy()[0]))
+        scores.setdefault(name, []).append(answer)
+        truth[name] = np.isin(np.arange(6), [*chunk["label"].numpy(), *chunk["background"].numpy().ravel()])
+    pooled = np.stack([np.mean(scores[name], axis=0) for name in sorted(scores)])
+    wanted = np.stack([truth[name] for name in sorted(truth)])
+    np.testing.assert_allclose(outcome.scores, pooled, atol=1e-5)
+    np.testing.assert_array_equal(outcome.truth, wanted)
+    expected = sklearn.metrics.label_ranking_average_precision_score(wanted, pooled)
+    assert outcome.metrics["mlrap"] == pytest.approx(expected, abs=1e-6)
+    assert outcome.metrics["num_recordings"] == len(pooled)

@@ -1,0 +1,134 @@
+"""A training's steps, input and bookkeeping included, against a plain Keras `fit` on arrays in memory.
+
+Both learn from the same number of equal-sized random spectrograms with the same network, in turns; the ratio is the
+median over the rounds. A ratio of 0.95 says that everything besides the step itself costs 5 %.
+"""
+
+import dataclasses
+import os
+import statistics
+import tempfile
+import time
+
+import numpy as np
+
+from bird_tf import (
+    config,
+    distribution,
+    experiment,
+    frontend,
+    keras,
+    models,
+    records,
+    taxonomy,
+    tf,
+    train,
+)
+
+_NUM_CLASSES = 100
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Flags of the measurement."""
+
+    model: models.ModelConfig
+    batch_size: int = config.option(32, "spectrograms in a batch")
+    steps: int = config.option(20, "steps in a round")
+    rounds: int = config.option(5, "rounds of each; one more comes first and is not counted")
+    num_bands: int = config.option(128, "height of a spectrogram")
+    num_frames: int = config.option(256, "width of a spectrogram")
+    dtype_policy: str = config.option(
+        "float32", "precision of the network", choices=("float32", "mixed_float16", "mixed_bfloat16")
+    )
+    peak_tflops: float = config.option(0.0, "of the device, in that precision; its share is then told")
+
+
+def make_records(directory: str, settings: Settings, spectrograms: np.ndarray, labels: np.ndarray) -> records.Manifest:
+    """Writes the arrays as records of one shard; the first chunk is the validation's as well."""
+    front_end = frontend.FrontendConfig(num_bands=settings.num_bands, num_frames=settings.num_frames)
+    names = {split: records.shard_name(split, 0, 1) for split in records.SPLITS}
+    counts = {"train": len(labels), "val": 1, "noise": 0}
+    for split, name in names.items():
+        with records.writing(directory, name) as writer:
+            for index in range(counts[split]):
+                about = dict.fromkeys(("start_seconds", "signal_to_noise"), 0.0)
+                unknown = dict.fromkeys(("latitude", "longitude", "day_of_year", "hour"), float("nan"))
+                writer.write(
+                    records.Chunk(
+                        spectrogram=spectrograms[index], label=int(labels[index]), background=(), background_known=True,
+                        recording_id=str(index), chunk_index=0, **about, **unknown,
+                    )
+                )  # fmt: skip
+    class_ids = tuple(f"class{i:03d}" for i in range(_NUM_CLASSES))
+    manifest = records.Manifest(
+        directory=directory,
+        front_end=front_end,
+        classes=taxonomy.Taxonomy(class_ids, class_ids),
+        shards={split: (records.describe_shard(directory, name, counts[split]),) for split, name in names.items()},
+        chunks_per_class={
+            "train": tuple(int(n) for n in np.bincount(labels, minlength=_NUM_CLASSES)),
+            **dict.fromkeys(("val", "noise"), (0,) * _NUM_CLASSES),
+        },
+        num_recordings=counts,
+        converter={},
+        skipped=(),
+        versions={},
+    )
+    records.save(manifest)
+    return manifest
+
+
+def forward_flops(network: keras.Model, num_bands: int, num_frames: int) -> int:
+    """Floating-point operations of one spectrogram on its way to the logits, a multiply-add being two."""
+    picture = tf.TensorSpec([1, num_bands, num_frames], tf.float32)
+    graph = tf.function(lambda x: network(x, training=False)["logits"]).get_concrete_function(picture).graph
+    options = tf.compat.v1.profiler.ProfileOptionBuilder(tf.compat.v1.profiler.ProfileOptionBuilder.float_operation())
+    told = tf.compat.v1.profiler.profile(graph, options=options.with_empty_output().build())
+    return int(told.total_float_ops)
+
+
+def main(settings: Settings) -> None:
+    """Measures and prints."""
+    generator = np.random.default_rng(0)
+    total = settings.steps * settings.batch_size
+    pictures = generator.integers(0, 256, (total, settings.num_bands, settings.num_frames), np.uint8)
+    labels = generator.integers(0, _NUM_CLASSES, total)
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = make_records(os.path.join(folder, "records"), settings, pictures, labels)
+        flags = {
+            **config.to_mapping(settings.model), "records": manifest.directory, "batch_size": settings.batch_size,
+            "run_dir": os.path.join(folder, "run"), "dtype_policy": settings.dtype_policy, "optimizer": "adam",
+            "epochs": settings.rounds + 1,
+        }  # fmt: skip
+        ours = experiment.Experiment(
+            config.from_mapping(experiment.TrainConfig, flags), manifest, distribution.strategy("none", 1)
+        )
+        batches = iter(ours.batches())
+        plain = models.build(settings.model, settings.num_bands, settings.num_frames, _NUM_CLASSES)
+        plain = keras.Model(plain.input, plain.output["logits"])
+        plain.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
+        arrays = frontend.dequantise(pictures).numpy(), np.eye(_NUM_CLASSES, dtype=np.float32)[labels]
+
+        seconds: list[tuple[float, float]] = []
+        for _ in range(settings.rounds + 1):
+            started = time.perf_counter()
+            train.run_epoch(ours, batches, [])
+            ours.progress.epochs += 1
+            between = time.perf_counter()
+            plain.fit(*arrays, batch_size=settings.batch_size, epochs=1, verbose=0)
+            seconds.append((between - started, time.perf_counter() - between))
+        ours.monitor.close()
+    mine, theirs = (statistics.median(column) for column in zip(*seconds[1:], strict=True))
+    ratio = statistics.median(plain_seconds / our_seconds for our_seconds, plain_seconds in seconds[1:])
+    flops = forward_flops(ours.learner.network, settings.num_bands, settings.num_frames)
+    # forwards, and backwards to inputs and to weights
+    achieved = 3 * flops * total / mine / 1e12
+    devices = ", ".join(str(device.name) for device in tf.config.list_logical_devices())
+    print(f"{settings.model.architecture}, batches of {settings.batch_size}, {settings.dtype_policy}, on {devices}")
+    print(f"train          {total / mine:10.1f} spectrograms/s, {settings.steps / mine:.2f} steps/s")
+    print(f"Keras fit      {total / theirs:10.1f} spectrograms/s, of arrays in memory")
+    print(f"ratio          {ratio:10.3f}")
+    print(f"model          {flops / 1e9:10.3f} GFLOP forward a spectrogram; training {achieved:.4f} TFLOP/s")
+    if settings.peak_tflops:
+        print(f"share of peak  {achieved / settings.peak_tflops:10.1%}")
