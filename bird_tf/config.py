@@ -223,4 +223,15 @@ def run(main: Callable[[Config], None], config_class: type[Config]) -> None:
         except KeyboardInterrupt:
             sys.exit(130)
 
-    app.run(guarded, argv=sys.argv[:1])
+    try:
+        app.run(guarded, argv=sys.argv[:1])
+    except SystemExit as end:
+        if "tensorflow_io.python" not in sys.modules:
+            raise
+        # its file systems may abort a process that ends ("pure virtual method called") and take the exit status along
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)  # noqa: T201
+        logging.flush()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))

@@ -22,6 +22,8 @@ def _prepare_process() -> None:
     # it leaves the other cores to the other workers
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = "1"
+    # each process would take the whole memory of a GPU, which none of them uses
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     # decoders in C write notes about damaged headers to descriptor 2, into the user's progress bar; Python's own
     # messages keep their way out
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)

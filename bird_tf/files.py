@@ -69,6 +69,14 @@ def find(folder: str, suffixes: tuple[str, ...]) -> list[str]:
     return sorted(found)
 
 
+def names(folder: str) -> list[str]:
+    """Names of what lies in a folder, unsorted; none if there is no such folder."""
+    if not exists(folder):
+        return []
+    found = tf.io.gfile.listdir(enable(folder)) if is_remote(folder) else os.listdir(folder)
+    return [name.rstrip("/") for name in found if name.rstrip("/")]
+
+
 def read_text(path: str) -> str:
     """The whole file as UTF-8 text."""
     with _open(path, "r") as file:

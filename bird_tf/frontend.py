@@ -181,13 +181,14 @@ def _frames(samples: tf.Tensor, front_end: FrontendConfig) -> tf.Tensor:
     `tf.signal.frame` gathers pieces of gcd(n_fft, hop) samples, four by default, and takes as long as the transform.
     """
     hop, count = front_end.hop_length, 1 + front_end.chunk_samples // front_end.hop_length
-    rows_a_frame = -(-front_end.n_fft // hop)
-    rows = count + rows_a_frame - 1
+    pieces = -(-front_end.n_fft // hop)
+    rows = count + pieces - 1
     length = front_end.chunk_samples + 2 * (front_end.n_fft // 2)
     samples = tf.pad(samples, [[0, 0], [0, max(0, rows * hop - length)]])[:, : rows * hop]
     grid = tf.reshape(samples, [-1, rows, hop])
-    frames = tf.concat([grid[:, i : i + count] for i in range(rows_a_frame)], axis=2)  # [batch, count, >= n_fft]
-    return frames[:, :, : front_end.n_fft]
+    whole = [grid[:, i : i + count] for i in range(pieces - 1)]
+    rest = grid[:, pieces - 1 :, : front_end.n_fft - (pieces - 1) * hop]
+    return tf.concat([*whole, rest], axis=2)
 
 
 def quantise(values: tf.Tensor) -> tf.Tensor:

@@ -30,7 +30,7 @@ def opened(directory: str, overwrite: bool, plan: Mapping[str, Any]) -> Iterator
     """
     _refuse_finished(directory, overwrite)
     ours = any(files.exists(os.path.join(directory, name)) for name in (records.MANIFEST, worker.UNFINISHED))
-    if not ours and files.exists(directory) and tf.io.gfile.listdir(files.enable(directory)):
+    if not ours and files.names(directory):
         raise config.InputError(f"{directory} holds something else; --output names a new or empty folder")
     with _locked(directory):
         _refuse_finished(directory, overwrite)
@@ -133,11 +133,11 @@ def _refuse_finished(directory: str, overwrite: bool) -> None:
 
 def _clear(directory: str) -> None:
     """Removes what converters make, the manifest first: what is left is never taken for finished records."""
-    for name in sorted(tf.io.gfile.listdir(directory), key=lambda name: name != records.MANIFEST):
+    for name in sorted(files.names(directory), key=lambda name: name != records.MANIFEST):
         if name.endswith(_MADE):
             tf.io.gfile.remove(os.path.join(directory, name))
     notes = os.path.join(directory, worker.UNFINISHED)
-    for name in tf.io.gfile.listdir(notes) if files.exists(notes) else []:
+    for name in files.names(notes):
         if name != _LOCK:
             tf.io.gfile.remove(os.path.join(notes, name))
 

@@ -169,10 +169,21 @@ def parse_json(path: str) -> tuple[str, Recording]:
         file_name, label = str(fields.get("filename", "")), str(fields.get("classid", "")) or name
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise config.InputError(f"{path}: not metadata of a sorted tree ({error!r})") from error
-    # the 2018 sorter wrote an empty list for "none" and for "unknown" alike: empty is taken as unknown
+    # the 2018 sorter, which knew no author, wrote an empty list for "none" and for "unknown" alike: it says unknown
     listed = names(map(str, background)) if isinstance(background, list) else ()
+    known = bool(listed) or (isinstance(background, list) and "author" in fields)
     return file_name, Recording(
-        recording_id="", path="", label=label, name=name, background=listed, background_known=bool(listed)
+        recording_id="",
+        path="",
+        label=label,
+        name=name,
+        background=listed,
+        background_known=known,
+        author=str(fields.get("author") or ""),
+        latitude=number(str(fields.get("latitude")), limit=90),
+        longitude=number(str(fields.get("longitude")), limit=180),
+        day_of_year=number(str(fields.get("day_of_year")), limit=366),
+        hour=number(str(fields.get("hour")), limit=24),
     )
 
 

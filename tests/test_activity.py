@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 import scipy.ndimage
 
-from bird_tf import activity
+from bird_tf import activity, config
 
 
 def _by_scipy(picture):
@@ -35,3 +36,16 @@ def test_a_chunk_does_not_depend_on_the_batch(generator):
     pictures = generator.random((3, 20, 20)).astype(np.float32)
     alone = [activity.signal_to_noise(p[None])[0] for p in pictures]
     np.testing.assert_array_equal(activity.signal_to_noise(pictures), alone)
+
+
+@pytest.mark.parametrize("interval", [(0.5,), (0.5, 0.1), (0.1, 0.2, 0.3)])
+def test_an_interval_is_two_rising_numbers(interval):
+    with pytest.raises(config.InputError, match="--signal_interval"):
+        activity.ActivityConfig(signal_interval=interval)
+
+
+@pytest.mark.parametrize("shape", [(7, 9), (8, 10), (1, 2)])
+def test_a_median_by_sorting_is_numpys(generator, shape):
+    pictures = generator.random((3, *shape)).astype(np.float32)
+    for axis in (1, 2):
+        np.testing.assert_array_equal(activity._median(pictures, axis), np.median(pictures, axis=axis, keepdims=True))

@@ -172,3 +172,45 @@ def test_different_rates_and_stereo_are_converted(tmp_path, generator):
     )
     assert manifest.num_chunks("train") + manifest.num_chunks("val") == 8
     assert manifest.skipped == ()
+
+
+def test_a_whitelist_and_a_number_of_classes_choose(data, tmp_path, manifest):
+    wanted = manifest.classes.class_ids[1:4]
+    (tmp_path / "wanted.txt").write_text("\n".join([*wanted[:2], "", manifest.classes.names[3].upper()]))
+    listed = convert.convert(_settings(data, tmp_path / "1", whitelist=[tmp_path / "wanted.txt"]))
+    assert listed.classes.class_ids == wanted
+    assert convert.convert(_settings(data, tmp_path / "2", max_classes=2)).classes.class_ids == tuple(
+        manifest.classes.class_ids[:2]
+    )
+
+
+def test_annotated_recordings_are_converted_by_their_spans(data, tmp_path):
+    (tmp_path / "audio").mkdir()
+    for i, path in enumerate(sorted((data / "wav").iterdir())[:4]):
+        shutil.copy(path, tmp_path / "audio" / f"site {i}.wav")
+        (tmp_path / "audio" / f"site {i}.txt").write_text("0\t1\tparmaj\n1\t2\tturmer\n")
+    made = convert.convert(
+        settings(convert.ConvertConfig, audio=tmp_path / "audio", output=tmp_path / "out", workers=1,
+                 val_share=0.25, noise_share=1.0, **SMALL)
+    )  # fmt: skip
+    assert made.classes.class_ids == ("parmaj", "turmer")
+    assert made.chunks_per_class["train"] == (3, 3) and made.chunks_per_class["val"] == (1, 1)
+    for split in ("train", "val"):
+        assert all(int(c["label"]) == int(c["chunk_index"]) for c in _chunks(made, split))
+    assert all(c["chunk_index"] >= 2 for c in _chunks(made, "noise"))
+
+
+@pytest.mark.slow
+def test_seven_workers_write_the_same_bytes(data, tmp_path):
+    one = convert.convert(_settings(data, tmp_path / "1", shard_minutes=0.1))
+    many = convert.convert(_settings(data, tmp_path / "7", shard_minutes=0.1, workers=7))
+    assert _bytes(one.directory) == _bytes(many.directory)
+
+
+def test_a_dask_cluster_writes_the_same_bytes(data, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    one = convert.convert(_settings(data, tmp_path / "1"))
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None)
+    with cluster:
+        many = convert.convert(_settings(data, tmp_path / "dask", scheduler=cluster.scheduler_address))
+    assert _bytes(one.directory) == _bytes(many.directory)

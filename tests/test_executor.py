@@ -1,4 +1,7 @@
 import os
+import signal
+import sys
+from concurrent import futures
 
 import pytest
 
@@ -37,3 +40,32 @@ def test_dask_runs_the_same_calls():
     with cluster, executor.start(0, cluster.scheduler_address) as pool:
         assert pool.submit(_divide, 6, 3).result() == 2
         assert isinstance(pool.submit(_divide, 1, 0).exception(), ZeroDivisionError)
+
+
+def _speak():
+    os.write(2, b"a decoder's note")
+    print("a word of Python's", file=sys.stderr)
+    return os.environ["CUDA_VISIBLE_DEVICES"], os.environ["TF_NUM_INTRAOP_THREADS"]
+
+
+def _die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_keeps_decoders_notes_to_itself_and_leaves_the_gpu_alone(capfd):
+    with executor.alone() as pool:
+        assert pool.submit(_speak).result() == ("-1", "1")
+    assert capfd.readouterr().err == "a word of Python's\n"
+
+
+def test_a_process_that_dies_is_told_from_an_exception():
+    with executor.alone() as pool:
+        assert not executor.worker_died(pool.submit(_divide, 1, 0).exception())
+        assert executor.worker_died(pool.submit(_die).exception())
+    assert not executor.worker_died(None)
+    assert executor.worker_died(futures.BrokenExecutor())
+
+
+def test_dasks_word_for_a_dead_worker_is_known():
+    distributed = pytest.importorskip("distributed")
+    assert executor.worker_died(distributed.scheduler.KilledWorker("task", None, 3))

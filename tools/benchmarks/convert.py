@@ -1,0 +1,221 @@
+"""The converter against the 2018 way, on one core each; two workers against one; memory on a very long recording.
+
+The reference restates what the 2018 baseline does for each chunk: librosa's mel spectrogram with its filter bank built
+in the call, decibels, signal to noise by medians and morphology, a PNG. It is kinder than 2018 in two places: files are
+read and resampled once, by today's librosa with soxr.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import librosa
+import numpy as np
+import PIL.Image
+import scipy.ndimage
+import soundfile
+
+from bird_tf import activity, audio, config, executor, frontend, metadata, spans, taxonomy, worker
+
+_LABELS = taxonomy.Taxonomy(("a",), ("a",))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What to measure on."""
+
+    audio: str = config.option("", "folder with recordings to measure on; empty: 44.1 kHz wav files that it makes")
+    seconds: float = config.option(240.0, "sound to use of them, about so much")
+    rounds: int = config.option(3, "repetitions; the best of each side counts")
+    hours: float = config.option(0.0, "length of a silent wav whose conversion shows the memory; 0: leave that out")
+    front_end: frontend.FrontendConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class _Measured:
+    """CPU seconds of the two ways over the same chunks, the reference's parts, and how far the results lie apart."""
+
+    chunks: int
+    ours: float
+    reference: float
+    parts: dict[str, float]
+    difference: float
+
+
+def _task(
+    paths: Sequence[str], folder: str, front_end: frontend.FrontendConfig, name: str, noise: str = ""
+) -> worker.ShardTask:
+    return worker.ShardTask(
+        directory=folder,
+        name=name,
+        noise_name=noise,
+        recordings=tuple(metadata.Recording(recording_id=str(i), path=p, label="a") for i, p in enumerate(paths)),
+        quotas=({},) * len(paths),
+        classes=_LABELS,
+        front_end=front_end,
+        chunking=audio.ChunkingConfig(),
+        activity=activity.ActivityConfig(),
+        annotated=spans.AnnotationConfig(),
+        noise_share=0.0,
+    )
+
+
+class Reference:
+    """The 2018 way, with a clock for each part."""
+
+    def __init__(self, front_end: frontend.FrontendConfig) -> None:
+        self._front_end = front_end
+        self.parts = dict.fromkeys(("load", "spectrogram", "signal to noise", "PNG"), 0.0)
+
+    def _timed(self, part: str, function: Callable[..., Any], *arguments: object) -> Any:
+        started = time.process_time()
+        result = function(*arguments)
+        self.parts[part] += time.process_time() - started
+        return result
+
+    def convert(self, path: str, folder: str) -> int:
+        """Writes a PNG for each whole chunk of a recording; returns how many."""
+        fe = self._front_end
+        sound = self._timed("load", lambda: librosa.load(path, sr=fe.sample_rate_hz)[0])
+        count = len(sound) // fe.chunk_samples
+        for i in range(count):
+            chunk = sound[i * fe.chunk_samples : (i + 1) * fe.chunk_samples]
+            picture = self._timed("spectrogram", self.spectrogram, chunk)
+            level = self._timed("signal to noise", self.signal_to_noise, picture)
+            target = os.path.join(folder, f"{int(level * 10000):04d}_{os.path.basename(path)}_{i}.png")
+            self._timed("PNG", self._write, picture, target)
+        return count
+
+    def _write(self, picture: np.ndarray, path: str) -> None:
+        PIL.Image.fromarray((picture * 255).astype(np.uint8)).save(path)
+
+    def spectrogram(self, samples: np.ndarray) -> np.ndarray:
+        """[chunk_samples] → [num_bands, num_frames] float32 in [0, 1]."""
+        fe = self._front_end
+        samples = np.append(samples[0], samples[1:] - fe.pre_emphasis * samples[:-1])
+        bands = librosa.feature.melspectrogram(
+            y=samples, sr=fe.sample_rate_hz, n_fft=fe.n_fft, hop_length=fe.hop_length, n_mels=fe.num_bands,
+            fmin=fe.fmin_hz, fmax=fe.fmax_hz, power=1.0, pad_mode="reflect",
+        )  # fmt: skip
+        decibels = librosa.amplitude_to_db(bands, ref=np.max, top_db=fe.top_db)[::-1, : fe.num_frames]
+        decibels = decibels - decibels.min()
+        return np.asarray(decibels / max(float(decibels.max()), 1e-9))
+
+    def signal_to_noise(self, picture: np.ndarray) -> np.ndarray:
+        """The share that stands out, as `activity.signal_to_noise` defines it, in SciPy's operations."""
+        rows, columns = np.median(picture, axis=1, keepdims=True), np.median(picture, axis=0, keepdims=True)
+        binary = (picture >= 1.25 * rows) & (picture >= 1.15 * columns) & (picture > 0)
+        # the median of a binary picture is a rounded mean, which SciPy computes faster than its median filter
+        cleaned = scipy.ndimage.uniform_filter(binary.astype(np.float32), 3, mode="nearest") > 0.5
+        return np.asarray(scipy.ndimage.grey_closing(cleaned.astype(np.uint8), (3, 3), mode="nearest").mean())
+
+
+def _measure(paths: Sequence[str], front_end: frontend.FrontendConfig, rounds: int) -> _Measured:
+    """Runs in a process of its own, on one core."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    ours, theirs, parts, chunks = [], [], [], 0
+    with tempfile.TemporaryDirectory() as folder:
+        worker.write_shard(_task(paths[:1], folder, front_end, "warm"))
+        Reference(front_end).convert(paths[0], folder)
+        for _ in range(rounds):
+            started = time.process_time()
+            result = worker.write_shard(_task(paths, folder, front_end, "ours"))
+            ours.append(time.process_time() - started)
+            chunks = sum(outcome.chunks.get("a", 0) for outcome in result.outcomes)
+            reference = Reference(front_end)
+            started = time.process_time()
+            count = sum(reference.convert(path, folder) for path in paths)
+            theirs.append((time.process_time() - started) / max(1, count) * chunks)
+            parts.append({name: seconds / max(1, count) for name, seconds in reference.parts.items()})
+    samples = next(iter(audio.Stream(paths[0], front_end, audio.ChunkingConfig(), 8)))
+    difference = frontend.spectrograms(samples, front_end).numpy() - [reference.spectrogram(s) for s in samples]
+    return _Measured(chunks, min(ours), min(theirs), parts[int(np.argmin(theirs))], float(np.abs(difference).max()))
+
+
+def _wall(paths: Sequence[str], front_end: frontend.FrontendConfig, workers: int) -> float:
+    """Wall-clock seconds for the recordings in four shards, the start of the processes left out."""
+    with tempfile.TemporaryDirectory() as folder, executor.alone() if workers == 1 else executor.start(workers) as pool:
+
+        def run(names: Sequence[str]) -> float:
+            started = time.monotonic()
+            shards = [pool.submit(worker.write_shard, _task(paths, folder, front_end, name)) for name in names]
+            for shard in shards:
+                shard.result()
+            return time.monotonic() - started
+
+        run([f"warm{i}" for i in range(2 * workers)])
+        return run([f"timed{i}" for i in range(4)])
+
+
+def _memory(path: str, front_end: frontend.FrontendConfig) -> tuple[float, float, float]:
+    """GiB that a worker holds at most after a first chunk and after the long recording, and the seconds it took."""
+    with tempfile.TemporaryDirectory() as folder:
+        short = os.path.join(folder, "short.wav")
+        soundfile.write(short, np.zeros(front_end.chunk_samples), front_end.sample_rate_hz)
+        held, started = [], time.monotonic()
+        for file in (short, path):
+            worker.write_shard(_task([file], folder, front_end, "x", noise="noise"))
+            held.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+        return held[0], held[1], time.monotonic() - started
+
+
+def _silent_wav(path: str, hours: float, rate: int) -> None:
+    """A wav of 16-bit zeros that takes no room on disk."""
+    with soundfile.SoundFile(path, "w", rate, 1, "PCM_16") as file:
+        file.write(np.zeros(1, np.int16))
+    size = 2 * round(hours * 3600 * rate)
+    with open(path, "r+b") as raw:
+        for place, value in ((4, size + 36), (40, size)):
+            raw.seek(place)
+            raw.write(value.to_bytes(4, "little"))
+        raw.truncate(44 + size)
+
+
+def _choose(settings: Settings, folder: str) -> list[str]:
+    if settings.audio:
+        paths, seconds = [], 0.0
+        # every tenth, so that the choice is mixed; then those between
+        ordered = audio.find(settings.audio)
+        for path in [p for start in range(10) for p in ordered[start::10]]:
+            if seconds < settings.seconds:
+                paths.append(path)
+                seconds += audio.duration_seconds(path)
+        return paths
+    generator, rate, paths = np.random.default_rng(0), 44100, []
+    for i in range(4):
+        t = np.arange(round(settings.seconds / 4 * rate)) / rate
+        chirp = np.sin(2 * np.pi * (3000 * t + 200 * np.sin((5 + i) * t))) * (np.sin(3 * t) > 0)
+        paths.append(os.path.join(folder, f"{i}.wav"))
+        soundfile.write(paths[-1], 0.3 * chirp + generator.normal(0, 0.02, len(t)), rate)
+    return paths
+
+
+def main(settings: Settings) -> None:
+    """Prints the table."""
+    front_end = settings.front_end
+    with tempfile.TemporaryDirectory() as folder:
+        paths = _choose(settings, folder)
+        with executor.alone() as pool:
+            measured = pool.submit(_measure, paths, front_end, settings.rounds).result()
+        seconds = measured.chunks * front_end.chunk_seconds
+        print(f"{measured.chunks} chunks of {len(paths)} recordings; spectrograms differ by {measured.difference:.1e}")
+        print(f"{'':24}{'ms a chunk':>12}{'s of sound per CPU s':>24}")
+        for name, cpu in (("2018 way", measured.reference), ("converter", measured.ours)):
+            print(f"{name:24}{1000 * cpu / measured.chunks:12.2f}{seconds / cpu:24.0f}")
+        for name, cpu in measured.parts.items():
+            print(f"  of the 2018 way: {name:16}{1000 * cpu:.2f} ms")
+        print(f"ratio {measured.reference / measured.ours:.2f}")
+        one, two = _wall(paths, front_end, 1), _wall(paths, front_end, 2)
+        print(f"two workers against one: {one / two:.2f} on {len(os.sched_getaffinity(0))} cores")
+        if settings.hours:
+            path = os.path.join(folder, "long.wav")
+            _silent_wav(path, settings.hours, front_end.sample_rate_hz)
+            with executor.alone() as pool:
+                before, after, taken = pool.submit(_memory, path, front_end).result()
+            print(f"{settings.hours:g} h in {taken:.0f} s: {before:.2f} GiB after 1 s of sound, {after:.2f} at its end")

@@ -1,0 +1,158 @@
+"""Shows what is in a records directory: counts, durations, signal to noise, what was skipped, and pictures of it.
+
+Every shard's checksum is verified. contact.png goes beside the records, or to --output: one row of spectrograms for
+each class, the last one noise.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import itertools
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bird_tf import config, files, records
+
+_EDGES = (0.0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InspectConfig:
+    """Flags of the inspection."""
+
+    records: str = config.option("", "records directory to look at, as tfrecords/NAME", required=True)
+    output: str = config.option("", "where the contact sheet goes; empty: contact.png in the records directory")
+    columns: int = config.option(8, "spectrograms a row of the contact sheet; 0: no sheet")
+    max_classes: int = config.option(30, "rows of the contact sheet, the classes with the most chunks first")
+
+
+def damaged(manifest: records.Manifest) -> list[str]:
+    """Names of the shards whose bytes are not those that were written."""
+    shards = [shard for part in records.SPLITS for shard in manifest.shards[part]]
+    with config.progress(len(shards), "shard", "verifying") as progress:
+        found = []
+        for shard in shards:
+            if files.checksum(os.path.join(manifest.directory, shard.name)) != shard.checksum:
+                found.append(shard.name)
+            progress.update()
+    return found
+
+
+def _chunks(manifest: records.Manifest, split: str) -> Iterator[dict[str, Any]]:
+    for batch in records.read(manifest, split, 64):
+        columns = {name: value.numpy() for name, value in batch.items()}
+        for i in range(len(columns["label"])):
+            yield {name: column[i] for name, column in columns.items()}
+
+
+def gather(manifest: records.Manifest, columns: int) -> tuple[dict[str, list[float]], dict[str, list[dict[str, Any]]]]:
+    """Reads every chunk once.
+
+    Returns:
+        {split: signal to noise of its chunks}, and {class id, or "noise": chunks to show}, each of another recording
+        as far as there are enough of them.
+    """
+    levels: dict[str, list[float]] = {part: [] for part in records.SPLITS}
+    shown: dict[str, list[dict[str, Any]]] = collections.defaultdict(list)
+    spare: dict[str, list[dict[str, Any]]] = collections.defaultdict(list)
+    for part in records.SPLITS:
+        seen = set()
+        for chunk in _chunks(manifest, part):
+            levels[part].append(float(chunk["signal_to_noise"]))
+            row = "noise" if part == "noise" else manifest.classes.class_ids[int(chunk["label"])]
+            place = shown if (row, chunk["recording_id"]) not in seen else spare
+            seen.add((row, chunk["recording_id"]))
+            if len(place[row]) < columns:
+                place[row].append(chunk)
+    return levels, {row: [*chunks, *spare[row]][:columns] for row, chunks in shown.items()}
+
+
+def table(manifest: records.Manifest, levels: dict[str, list[float]]) -> list[str]:
+    """The lines that are printed."""
+    front_end = manifest.front_end
+    lines = [
+        f"{manifest.directory}: {front_end.scale}, {front_end.num_bands} x {front_end.num_frames}, "
+        f"{front_end.chunk_seconds:g} s at {front_end.sample_rate_hz} Hz",
+        "",
+        f"{'':32}{'train':>9}{'val':>9}{'noise':>9}",
+    ]
+    rows: list[tuple[str, list[float]]] = [
+        ("recordings", [manifest.num_recordings[part] for part in records.SPLITS]),
+        ("chunks", [manifest.num_chunks(part) for part in records.SPLITS]),
+        ("minutes", [round(manifest.num_chunks(p) * front_end.chunk_seconds / 60, 1) for p in records.SPLITS]),
+    ]
+    for i, (class_id, name) in enumerate(zip(manifest.classes.class_ids, manifest.classes.names, strict=True)):
+        label = class_id if class_id == name else f"{class_id} {name}"
+        rows.append((label, [manifest.chunks_per_class[part][i] for part in records.SPLITS]))
+    lines += [f"{name[:31]:32}" + "".join(f"{value:9}" for value in values) for name, values in rows]
+    lines += ["", f"{'signal to noise':32}{'train':>9}{'val':>9}{'noise':>9}"]
+    counts = [np.histogram(levels[part], _EDGES)[0] for part in records.SPLITS]
+    most = max(1, int(np.sum(counts, axis=0).max()))
+    for i, (low, high) in enumerate(itertools.pairwise(_EDGES)):
+        bar = "#" * round(20 * sum(int(count[i]) for count in counts) / most)
+        lines.append(f"{f'{low:g} to {high:g}':32}" + "".join(f"{count[i]:9}" for count in counts) + "  " + bar)
+    durations = [
+        float(row["seconds"]) for row in files.read_table(os.path.join(manifest.directory, records.RECORDINGS))
+    ]
+    if durations:
+        quartiles = ", ".join(f"{value:.1f}" for value in np.percentile(durations, [0, 25, 50, 75, 100]))
+        lines += ["", f"seconds of a recording, minimum, quartiles, maximum: {quartiles}"]
+    lines += ["", f"{len(manifest.skipped)} skipped"]
+    return lines + [f"  {entry['reason']}" for entry in manifest.skipped]
+
+
+def contact_sheet(path: str, manifest: records.Manifest, shown: dict[str, list[dict[str, Any]]], rows: int) -> None:
+    """Draws the chunks that `gather` chose."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    counts = dict(zip(manifest.classes.class_ids, manifest.chunks_per_class["train"], strict=True))
+    names = sorted((name for name in shown if name != "noise"), key=lambda name: (-counts[name], name))[:rows]
+    names += ["noise"] if "noise" in shown else []
+    width = max(len(shown[name]) for name in names)
+    inches = 1.6 * width + 1.5
+    figure, grid = plt.subplots(len(names), width, figsize=(inches, 1.15 * len(names)), squeeze=False)
+    for axes, name in zip(grid, names, strict=True):
+        for axis in axes:
+            axis.axis("off")
+        axes[0].text(-0.08, 0.5, name, transform=axes[0].transAxes, ha="right", va="center", fontsize=7)
+        for axis, chunk in zip(axes, shown[name], strict=False):
+            axis.imshow(chunk["spectrogram"], cmap="magma", vmin=0, vmax=255, aspect="auto")
+            recording = chunk["recording_id"].decode()[-14:]
+            axis.set_title(
+                f"{recording} {chunk['start_seconds']:.0f} s  {chunk['signal_to_noise']:.3f}", fontsize=5, pad=1
+            )
+    figure.subplots_adjust(
+        left=1.1 / (1.6 * width + 1.5), right=0.995, top=1 - 0.15 / len(names), bottom=0.01, wspace=0.04
+    )
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def main(settings: InspectConfig) -> None:
+    """Prints the tables and draws the sheet.
+
+    Raises:
+        InputError: no records there, or damaged ones.
+    """
+    manifest = records.load(settings.records)
+    bad = damaged(manifest)
+    if bad:
+        raise config.InputError(f"{settings.records}: damaged: {', '.join(bad)}; copy them again or convert again")
+    levels, shown = gather(manifest, max(1, settings.columns))
+    print("\n".join(table(manifest, levels)))
+    print("every checksum is right")
+    if settings.columns and shown:
+        path = settings.output or os.path.join(settings.records, "contact.png")
+        contact_sheet(path, manifest, shown, settings.max_classes)
+        print(f"pictures: {path}")
+
+
+if __name__ == "__main__":
+    config.run(main, InspectConfig)
