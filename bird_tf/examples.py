@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 
 import numpy as np
 
@@ -106,7 +107,7 @@ def _heard(ensemble: serving.Ensemble, path: str, excerpt: tuple[float, float]) 
     model = ensemble.models[0]
     rate, size = model.front_end.sample_rate_hz, model.front_end.chunk_samples
     samples = _samples(path, rate, excerpt)
-    count = max(1, len(samples) // size)
+    count = max(1, math.ceil(len(samples) / size - 0.01))  # a few samples of rounding are no chunk of their own
     padded = np.pad(samples, (0, max(0, count * size - len(samples))))[: count * size]
     spectrograms = model.spectrograms(padded.reshape(count, size))
     return spectrograms, _mp3(_samples(path, _RATE_HZ, excerpt))
