@@ -23,8 +23,8 @@ h3 { font-size: 1rem; margin: 0; overflow-wrap: anywhere; }
 figure { margin: 0; } figure svg { width: 100%; height: auto; } figcaption { font-size: .88rem; color: #56655a; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .94rem; }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #dde5dd; white-space: nowrap; }
-th.number, td.number { text-align: right; }
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #dde5dd; }
+th.number, td.number { text-align: right; white-space: nowrap; }
 th button { all: unset; cursor: pointer; font-weight: 600; } th button:focus-visible { outline: 2px solid #2f6f44; }
 th[aria-sort=ascending] button::after { content: " ▲"; } th[aria-sort=descending] button::after { content: " ▼"; }
 .bar { background: #4f8a5b; height: .7rem; border-radius: .2rem; min-width: 1px; }
@@ -37,7 +37,8 @@ audio { width: 100%; height: 2.4rem; margin-bottom: .4rem; }
 .strips span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .strips span.true { text-decoration: underline; font-weight: 600; }
 .strips svg { width: 100%; height: 1rem; background: #eef2ee; border-radius: .15rem; }
-@media (max-width: 40rem) { .strips { grid-template-columns: 1fr 2.6rem; } .strips svg { grid-column: 1 / -1; } }
+@media (max-width: 40rem) { th, td { padding: .3rem .35rem; } .track { width: 4rem; }
+  .strips { grid-template-columns: 1fr 2.6rem; } .strips svg { grid-column: 1 / -1; } }
 """
 
 _SCRIPT = """

@@ -98,11 +98,11 @@ def spectrogram_png(spectrograms: np.ndarray) -> bytes:
     """Chunks side by side, low frequencies below, as PNG.
 
     Args:
-        spectrograms: [chunks, bands, frames] float32 in [0, 1], the lowest band first.
+        spectrograms: [chunks, bands, frames] float32 in [0, 1], the top row the highest band.
     """
     import matplotlib.image
 
-    picture = np.concatenate(list(spectrograms), axis=1)[::-1]
+    picture = np.concatenate(list(spectrograms), axis=1)
     step = -(-picture.shape[1] // _MAX_PICTURE_WIDTH)  # ceil
     if step > 1:
         width = picture.shape[1] // step * step

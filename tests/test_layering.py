@@ -26,6 +26,7 @@ ORDER = (
     "pooling",
     "metrics",
     "decisions",
+    "tflite",
     "export",
     "train",
     "serving",
