@@ -105,6 +105,12 @@ def by_recording(recording_ids: Sequence[str], scores: np.ndarray, method: str) 
     return [str(i) for i in unique], np.stack([pool(scores[chunks], method) for chunks in chunks_of])
 
 
+def num_segments(duration_seconds: float, segment_seconds: float) -> int:
+    """Consecutive segments of a recording, the last partial one included; at least one."""
+    # a few samples that resampling added at the end are no segment of their own
+    return max(1, math.ceil(duration_seconds / segment_seconds - 1e-3))
+
+
 def by_segment(
     start_seconds: np.ndarray,
     end_seconds: np.ndarray,
@@ -128,10 +134,8 @@ def by_segment(
     Returns:
         [ceil(duration / segment), classes] float64, at least one row.
     """
-    # a few samples that resampling added at the end are no segment of their own
-    num_segments = max(1, math.ceil(duration_seconds / segment_seconds - 1e-3))
     pooled = []
-    for i in range(num_segments):
+    for i in range(num_segments(duration_seconds, segment_seconds)):
         begin, end = i * segment_seconds, (i + 1) * segment_seconds
         inside = (start_seconds < end - 1e-6) & (end_seconds > begin + 1e-6)
         if not inside.any():

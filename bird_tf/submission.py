@@ -233,7 +233,7 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
     prior = np.concatenate(list(answers.values())).mean(axis=0) if answers else np.full(num_classes, 1 / num_classes)
     for media_id, path, reason in broken:
         logging.warning("gets the mean of the others: %s", reason)
-        count = max(1, int(np.ceil(audio.duration_seconds(path) / SEGMENT_SECONDS))) if soundscape else 1
+        count = pooling.num_segments(audio.duration_seconds(path), SEGMENT_SECONDS) if soundscape else 1
         answers[media_id] = np.tile(prior, (count, 1))
 
     lines, expected = [], []
