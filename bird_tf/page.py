@@ -112,11 +112,11 @@ def strip(name: str, value: str, scores: np.ndarray, *, marked: bool) -> str:
     step = -(-len(scores) // _MAX_CELLS)  # ceil: a long recording shows the highest of neighbouring chunks
     cells = [float(scores[i : i + step].max()) for i in range(0, len(scores), step)]
     boxes = "".join(
-        f"<rect x='{i}' width='1.02' height='1' fill='#1f5f36' fill-opacity='{p:.2f}'></rect>"
+        f"<rect x='{i}' width='1' height='1' fill='#1f5f36' fill-opacity='{p:.2f}'></rect>"
         for i, p in enumerate(cells)
         if p >= 0.005
     )
     return (
         f"<span class='{'true' if marked else 'other'}'>{name}</span><span>{value}</span>"
-        f"<svg viewBox='0 0 {len(cells)} 1' preserveAspectRatio='none'>{boxes}</svg>"
+        f"<svg viewBox='0 0 {len(cells)} 1' preserveAspectRatio='none' shape-rendering='crispEdges'>{boxes}</svg>"
     )
