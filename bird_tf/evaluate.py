@@ -1,174 +1,201 @@
-"""SavedModel(s) + labelled recordings, as records or as audio → metrics and the report."""
+"""The command: SavedModel(s) + labelled recordings, as records or as audio → metrics, decisions and the report."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from absl import logging
 
-from bird_tf import audio, config, files, frontend, layouts, metadata, metrics, pooling, predict, records, report
+from bird_tf import (
+    audio,
+    config,
+    decisions,
+    examples,
+    files,
+    labelled,
+    layouts,
+    metrics,
+    pooling,
+    records,
+    report,
+    segments,
+    serving,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Flags of an evaluation: either --records or --audio with --metadata."""
+    """Flags of an evaluation: either --records or --audio with --metadata, or --audio with --segments."""
 
     model: tuple[str, ...] = config.option(
         (), "exported model, as runs/NAME/export; repeated: an ensemble", required=True
     )
     records: str = config.option("", "records directory whose validation recordings are scored")
     source: layouts.SourceConfig
+    segments: str = config.option(
+        "",
+        "CSV of calls (media_id, class_id, start_seconds, end_seconds): --audio is scored by segment",
+    )
     chunking: audio.ChunkingConfig
-    pooling: str = config.option("", "chunk scores to recording scores; empty: as the model was chosen with")
+    pooling: str = config.option(
+        "",
+        f"chunk scores to recording scores: {', '.join(pooling.METHODS)}, or auto: the best on these recordings; "
+        "empty: as the model was chosen with, with --tune auto",
+    )
+    tune: bool = config.option(
+        False, "choose pooling, weights, calibration and thresholds on these recordings and keep them in the model"
+    )
+    precision: float = config.option(0.9, "with --tune: what the thresholds of the rule 'precision' are to reach")
+    decisions: str = config.option("", "decisions to evaluate; empty: a single model's own; none: none")
+    worst: int = config.option(12, "recordings shown in the report, those that fared worst")
     output: str = config.option("", "folder for the results; empty: evaluation/ beside the first model")
 
+    def __post_init__(self) -> None:
+        if self.pooling not in ("", "auto"):
+            pooling.check(self.pooling)
+        if not 0 < self.precision <= 1:
+            raise config.InputError(f"--precision={self.precision}: must be in (0, 1]")
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Scored:
-    """Pooled scores of labelled recordings, sorted by id.
-
-    Attributes:
-        recording_ids: [recordings].
-        labels: [recordings] index of the foreground species.
-        backgrounds: for each recording, indices of its background species.
-        scores: [recordings, classes] in [0, 1].
-        skipped: (recording, reason) of those left out.
-    """
-
-    recording_ids: list[str]
-    labels: np.ndarray
-    backgrounds: list[list[int]]
-    scores: np.ndarray
-    skipped: list[tuple[str, str]]
-
-
-def score_records(ensemble: predict.Ensemble, directory: str, method: str) -> Scored:
-    """Scores the validation recordings of a records directory.
-
-    Raises:
-        InputError: no validation chunk, another front-end than a model's, or classes that the models do not know.
-    """
-    manifest = records.load(directory)
-    if not manifest.num_chunks("val"):
-        raise config.InputError(f"{directory} has no validation chunk; evaluate with --audio and --metadata instead")
-    for model in ensemble.models:
-        if model.front_end != manifest.front_end:
-            ours, theirs = config.to_mapping(model.front_end), config.to_mapping(manifest.front_end)
-            names = ", ".join(f"{k} {ours[k]} / {theirs[k]}" for k in ours if ours[k] != theirs[k])
-            raise config.InputError(f"{model.path} and {directory} have different front-ends: {names}")
-    known = set(ensemble.classes.class_ids)
-    unknown = [class_id for class_id in manifest.classes.class_ids if class_id not in known]
-    if unknown:
-        raise config.InputError(f"{directory} has classes that the model does not know: {', '.join(unknown[:5])}")
-    to_model = np.array([ensemble.classes.index(class_id) for class_id in manifest.classes.class_ids])
-
-    scores, ids = [], []
-    about: dict[str, tuple[int, list[int]]] = {}
-    with config.progress(manifest.num_chunks("val"), "chunk", "evaluating") as progress:
-        for batch in records.read(manifest, "val", predict.BATCH_SIZE):
-            scores.append(ensemble.see(frontend.dequantise(batch["spectrogram"]).numpy()))
-            batch_ids = [i.decode() for i in batch["recording_id"].numpy()]
-            ids += batch_ids
-            for recording_id, label, background in zip(
-                batch_ids, batch["label"].numpy(), batch["background"].numpy(), strict=True
-            ):
-                about[recording_id] = (int(to_model[label]), [int(to_model[b]) for b in background if b >= 0])
-            progress.update(len(batch_ids))
-    recording_ids, pooled = pooling.by_recording(ids, np.concatenate(scores), method)
-    return Scored(
-        recording_ids=recording_ids,
-        labels=np.array([about[i][0] for i in recording_ids]),
-        backgrounds=[about[i][1] for i in recording_ids],
-        scores=pooled,
-        skipped=[],
-    )
-
-
-def score_audio(
-    ensemble: predict.Ensemble, recordings: Sequence[metadata.Recording], chunking: audio.ChunkingConfig, method: str
-) -> Scored:
-    """Scores labelled recordings.
-
-    Raises:
-        InputError: not one that can be read and has a label that the models know.
-    """
-    known = set(ensemble.classes.class_ids)
-    skipped = [(r.path, f"{r.label} is no class of the model") for r in recordings if r.label not in known]
-    by_id = {r.recording_id: r for r in recordings if r.label in known}
-    pooled: dict[str, np.ndarray] = {}
-    wanted = [(i, r.path) for i, r in sorted(by_id.items())]
-    for recording_id, path, scores, reason in predict.score_all(ensemble, wanted, chunking):
-        if scores is None:
-            skipped.append((path, reason))
-        else:
-            pooled[recording_id] = pooling.pool(scores.probabilities, method)
-    if not pooled:
-        raise config.InputError(f"none of {len(recordings)} recordings can be scored; the first: {skipped[0][1]}")
-    return Scored(
-        recording_ids=list(pooled),
-        labels=np.array([ensemble.classes.index(by_id[i].label) for i in pooled]),
-        backgrounds=[ensemble.classes.resolve(by_id[i].background) for i in pooled],
-        scores=np.stack(list(pooled.values())),
-        skipped=skipped,
-    )
+    @property
+    def output_folder(self) -> str:
+        """Where the results go."""
+        return self.output or os.path.join(os.path.dirname(self.model[0].rstrip("/")), "evaluation")
 
 
 def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
     """Scores the recordings and writes summary.json, recordings.csv, species.csv, skipped.csv and report.html.
 
     Returns:
-        What summary.json holds: `metrics.headline`, chance_mlrap, num_skipped, and what was evaluated.
+        What summary.json holds: `metrics.headline`, chance_mlrap, intervals, and what was evaluated.
 
     Raises:
         InputError: both or neither of --records and --audio, or what the scoring raises.
     """
     if bool(settings.records) == bool(settings.source.audio):
         raise config.InputError("give either --records=DIR or --audio=DIR with --metadata=DIR")
-    ensemble = predict.Ensemble(settings.model)
-    method = settings.pooling or ensemble.pooling
-    if settings.records:
-        scored = score_records(ensemble, settings.records, method)
+    ensemble = serving.Ensemble(settings.model, settings.decisions)
+    manifest = records.load(settings.records) if settings.records else None
+    if manifest:
+        scored = labelled.score_records(ensemble, manifest)
     else:
         recordings, unmatched = layouts.read(settings.source)
-        scored = score_audio(ensemble, recordings, settings.chunking, method)
+        scored = labelled.score_audio(ensemble, recordings, settings.chunking)
         scored.skipped.extend(unmatched)
     truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
-    headline = metrics.headline(scored.scores, truth, scored.labels)
+    tried = _decide(settings, ensemble, scored, truth)
+    scores = labelled.pooled(scored.mixed(ensemble), ensemble.decisions.pooling)
+    if settings.tune:
+        probabilities = decisions.cross_fitted(scores, truth)
+    else:
+        probabilities = ensemble.decisions.recording.probabilities(scores)
+    headline = metrics.headline(scores, truth, scored.labels)
+    intervals = metrics.intervals(scores, truth, scored.labels)
     results = report.Results(
         title=f"{' + '.join(settings.model)} on {settings.records or settings.source.audio}",
+        notes=_notes(settings, ensemble),
         headline=headline,
+        intervals=intervals,
         classes=ensemble.classes,
         recording_ids=scored.recording_ids,
         labels=scored.labels,
         truth=truth,
-        scores=scored.scores,
+        scores=scores,
+        probabilities=probabilities,
+        training_recordings=_training_recordings(settings.records, ensemble),
+        decisions=ensemble.decisions,
+        examples=examples.worst(ensemble, scored, scores, truth, settings.worst, manifest),
     )
-    output = settings.output or os.path.join(os.path.dirname(settings.model[0].rstrip("/")), "evaluation")
+    output = settings.output_folder
     _write_tables(output, results, scored.skipped)
     report.write(os.path.join(output, "report.html"), results)
     undefined = {name: None for name, value in headline.items() if value != value}
     summary = {
-        **headline, **undefined, "chance_mlrap": metrics.chance_mlrap(truth), "num_skipped": len(scored.skipped),
-        "models": list(settings.model), "evaluated": settings.records or settings.source.audio, "pooling": method,
-        "output": output,
+        **headline, **undefined, "chance_mlrap": metrics.chance_mlrap(truth),
+        "intervals": {name: list(pair) for name, pair in intervals.items() if pair[0] == pair[0]},
+        "calibration_error": metrics.expected_calibration_error(scores, truth),
+        "calibration_error_calibrated": metrics.expected_calibration_error(probabilities, truth),
+        "num_skipped": len(scored.skipped), "models": list(settings.model),
+        "evaluated": settings.records or settings.source.audio, "tuned_on_these": settings.tune,
+        "pooling": ensemble.decisions.pooling, "pooling_mlrap": tried,
+        "weights": list(ensemble.decisions.weights), "output": output,
     }  # fmt: skip
     files.write_json(os.path.join(output, "summary.json"), summary)
     return summary
 
 
+def _decide(
+    settings: EvaluateConfig, ensemble: serving.Ensemble, scored: labelled.Scored, truth: np.ndarray
+) -> dict[str, float]:
+    """Sets the ensemble's decisions as the flags ask, and keeps them if tuned. Returns the MLRAP of poolings tried."""
+    tried: dict[str, float] = {}
+    decided = ensemble.decisions
+    if settings.pooling == "auto" or (settings.tune and not settings.pooling):
+        method, tried = decisions.choose_pooling(scored.mixed(ensemble), truth)
+        decided = dataclasses.replace(decided, pooling=method)
+    elif settings.pooling:
+        decided = dataclasses.replace(decided, pooling=settings.pooling)
+    if settings.tune and len(ensemble.models) > 1:
+        decided = dataclasses.replace(decided, weights=decisions.search_weights(scored.chunks, truth, decided.pooling))
+    ensemble.decisions = decided
+    if settings.tune:
+        mixed = scored.mixed(ensemble)
+        ensemble.decisions = dataclasses.replace(
+            decided,
+            recording=decisions.fit(labelled.pooled(mixed, decided.pooling), truth, settings.precision),
+            chunk=decisions.fit(labelled.pooled(mixed, "max"), truth, settings.precision),
+            precision=settings.precision,
+            fitted_on=f"{len(truth)} recordings of {settings.records or settings.source.audio}",
+        )
+        targets = [os.path.join(settings.output_folder, "decisions.json")]
+        if len(ensemble.models) == 1:
+            targets.append(os.path.join(ensemble.models[0].path, decisions.ASSET))
+        for target in targets:
+            decisions.save(target, ensemble.decisions, ensemble.classes)
+            logging.info("pooling, weights, calibration and thresholds: %s", target)
+    return tried
+
+
+def _notes(settings: EvaluateConfig, ensemble: serving.Ensemble) -> list[str]:
+    decided = ensemble.decisions
+    notes = [f"Pooling: {decided.pooling}."]
+    if len(ensemble.models) > 1:
+        notes.append(f"Weights: {', '.join(f'{w:.2f}' for w in decided.weights)}.")
+    if settings.tune:
+        notes.append(
+            "Pooling, weights and thresholds were chosen on these very recordings: the metrics are a little too good. "
+            "The calibrated probabilities shown here are of maps fitted without the recording in question."
+        )
+    elif decided.fitted_on:
+        notes.append(f"Calibration and thresholds were fitted on {decided.fitted_on}.")
+    else:
+        notes.append("The scores are not calibrated: run with --tune on validation recordings to calibrate them.")
+    return notes
+
+
+def _training_recordings(records_directory: str, ensemble: serving.Ensemble) -> list[int]:
+    """[classes] training recordings by the table of the records, or of those the model was trained on; else empty."""
+    training: Mapping[str, Any] = ensemble.models[0].description["training"]
+    path = os.path.join(records_directory or str(training["records"]), "recordings.csv")
+    if not files.exists(path):
+        return []
+    labels = [row["label"] for row in files.read_table(path) if row["split"] == "train"]
+    return [labels.count(class_id) for class_id in ensemble.classes.class_ids]
+
+
 def _write_tables(output: str, results: report.Results, skipped: Sequence[tuple[str, str]]) -> None:
     ids, best = results.classes.class_ids, np.argmax(results.scores, axis=1)
+    precisions = metrics.ranking_precisions(results.scores, results.truth)
     rows = [
-        (recording, ids[label], ids[b], f"{s[b]:.6f}", f"{metrics.average_precision(s, t):.6f}")
-        for recording, label, b, s, t in zip(
-            results.recording_ids, results.labels, best, results.scores, results.truth, strict=True
+        (recording, ids[label], ids[b], f"{s[b]:.6f}", f"{p:.6f}")
+        for recording, label, b, s, p in zip(
+            results.recording_ids, results.labels, best, results.scores, precisions, strict=True
         )
     ]
-    columns = ("recording_id", "label", "best", "best_probability", "average_precision")
+    columns = ("recording_id", "label", "best", "best_score", "average_precision")
     files.write_table(os.path.join(output, "recordings.csv"), columns, rows)
     species = [dataclasses.astuple(entry) for entry in report.per_species(results)]
     names = [field.name for field in dataclasses.fields(report.Species)]
@@ -178,10 +205,22 @@ def _write_tables(output: str, results: report.Results, skipped: Sequence[tuple[
 
 def main(settings: EvaluateConfig) -> None:
     """Evaluates, and says in one line what came of it."""
+    if settings.segments:
+        summary = segments.evaluate(
+            settings.model, settings.decisions, settings.source.audio, settings.segments, settings.chunking,
+            settings.pooling, settings.output_folder,
+        )  # fmt: skip
+        logging.info(
+            "c-mAP %.4f, AUROC %.4f over %d segments of %d recordings, %d skipped",
+            summary["cmap"], summary["auroc"], summary["num_segments"], summary["num_recordings"],
+            summary["num_skipped"],
+        )  # fmt: skip
+        return
     summary = evaluate(settings)
+    low, high = summary["intervals"]["mlrap"]
     logging.info(
-        "MLRAP %.4f (chance %.4f), foreground %.4f, top-1 %.4f on %d recordings, %d skipped; %s",
-        summary["mlrap"], summary["chance_mlrap"], summary["mlrap_foreground"], summary["top1"],
+        "MLRAP %.4f (95 %%: %.4f to %.4f; chance %.4f), foreground %.4f, top-1 %.4f on %d recordings, %d skipped; %s",
+        summary["mlrap"], low, high, summary["chance_mlrap"], summary["mlrap_foreground"], summary["top1"],
         summary["num_recordings"], summary["num_skipped"], os.path.join(summary["output"], "report.html"),
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, frontend, keras, losses, models, records, taxonomy, tf
+from bird_tf import config, files, frontend, keras, losses, models, records, taxonomy, tf, tflite
 
 FORMAT_VERSION = 1
 RUN_DESCRIPTION = "run.json"
@@ -198,11 +198,14 @@ class ExportConfig:
     """Flags of the export."""
 
     run_dir: str = config.option("", "run directory, as runs/NAME; the SavedModel goes to its export/", required=True)
+    tflite: bool = config.option(False, "write RUN_DIR/tflite/ as well, for phones and small computers")
 
 
 def main(settings: ExportConfig) -> None:
     """Exports a finished run again."""
-    export(settings.run_dir)
+    path = export(settings.run_dir)
+    if settings.tflite:
+        tflite.convert(path, os.path.join(settings.run_dir, "tflite"))
 
 
 def run() -> None:

@@ -41,13 +41,21 @@ def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
     Returns:
         In [0, 1]; NaN without a positive.
     """
+    return float(_average_precisions(scores, truth, np.ones((1, len(scores))))[0])
+
+
+def _average_precisions(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """[draws] average precision of one ranking [n] whose items count `weights` [draws, n] times."""
     if not truth.any():
-        return float("nan")
+        return np.full(len(weights), np.nan)
     order = np.argsort(-scores, kind="stable")
-    ranked, hits = scores[order], np.cumsum(truth[order])
-    last_of_ties = np.append(ranked[1:] != ranked[:-1], True)
-    precision = hits[last_of_ties] / (np.flatnonzero(last_of_ties) + 1)
-    return float(np.sum(np.diff(hits[last_of_ties], prepend=0) * precision) / hits[-1])
+    ranked, weights = scores[order], weights[:, order]
+    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # of each group of ties
+    hits = np.cumsum(weights * truth[order], axis=1)[:, last]
+    called = np.cumsum(weights, axis=1)[:, last]
+    precision = hits / np.maximum(called, 1)  # nothing called: no hit either
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.sum(np.diff(hits, axis=1, prepend=0) * precision, axis=1) / hits[:, -1])
 
 
 def _mean(values: list[float]) -> float:
@@ -55,22 +63,32 @@ def _mean(values: list[float]) -> float:
     return float(np.mean(defined)) if defined else float("nan")
 
 
+def ranking_precisions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """[recordings] average precision of each recording's ranking of the classes; NaN where none is present."""
+    return np.array([average_precision(s, t) for s, t in zip(scores, truth, strict=True)])
+
+
 def mlrap(scores: np.ndarray, truth: np.ndarray) -> float:
     """Multi-label ranking average precision: mean over recordings of the average precision of their ranking."""
-    return _mean([average_precision(s, t) for s, t in zip(scores, truth, strict=True)])
+    return _mean(list(ranking_precisions(scores, truth)))
 
 
-def mean_average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
-    """BirdCLEF's mAP: as mlrap, but of at most 100 answers a recording; equal to it for up to 100 classes."""
+def _answered_precisions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """As `ranking_precisions`, but of at most 100 answers a recording; equal to it for up to 100 classes."""
     if scores.shape[1] <= _MAX_ANSWERS:
-        return mlrap(scores, truth)
-    values = []
-    for s, t in zip(scores, truth, strict=True):
+        return ranking_precisions(scores, truth)
+    values = np.full(len(scores), np.nan)
+    for i, (s, t) in enumerate(zip(scores, truth, strict=True)):
         top = np.argsort(-s, kind="stable")[:_MAX_ANSWERS]
         found = int(t[top].sum())
         if t.any():
-            values.append(average_precision(s[top], t[top]) * found / int(t.sum()) if found else 0.0)
-    return _mean(values)
+            values[i] = average_precision(s[top], t[top]) * found / int(t.sum()) if found else 0.0
+    return values
+
+
+def mean_average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
+    """BirdCLEF's mAP: mean over recordings of their average precision, 100 answers each."""
+    return _mean(list(_answered_precisions(scores, truth)))
 
 
 def class_average_precisions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -94,27 +112,38 @@ def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.asarray((scores >= own).sum(axis=1))
 
 
-def mean_reciprocal_rank(scores: np.ndarray, labels: np.ndarray) -> float:
-    """MRR of the foreground species."""
-    return float(np.mean(1.0 / ranks(scores, labels)))
-
-
-def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """Share of recordings whose foreground species is among the k highest scores."""
-    return float(np.mean(ranks(scores, labels) <= k))
-
-
 def auroc(scores: np.ndarray, truth: np.ndarray) -> float:
     """Area under the ROC curve, mean over classes that are present in some recordings and absent from others."""
-    import scipy.stats
+    ones = np.ones((1, len(scores)))
+    return _mean([float(_areas(s, t, ones)[0]) for s, t in zip(scores.T, truth.T, strict=True)])
 
-    values = []
-    for s, t in zip(scores.T, truth.T, strict=True):
-        positives, negatives = int(t.sum()), int((~t).sum())
-        if positives and negatives:
-            rank_sum = scipy.stats.rankdata(s)[t].sum()
-            values.append((rank_sum - positives * (positives + 1) / 2) / (positives * negatives))
-    return _mean(values)
+
+def _areas(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """[draws] area under the ROC curve of scores [n] that count `weights` [draws, n] times; half for a tie."""
+    order = np.argsort(scores, kind="stable")
+    ranked, weights = scores[order], weights[:, order]
+    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    positives = np.diff(np.cumsum(weights * truth[order], axis=1)[:, last], axis=1, prepend=0)
+    negatives = np.diff(np.cumsum(weights * ~truth[order], axis=1)[:, last], axis=1, prepend=0)
+    below = np.cumsum(negatives, axis=1) - negatives / 2
+    pairs = positives.sum(axis=1) * negatives.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.sum(positives * below, axis=1) / np.where(pairs > 0, pairs, np.nan))
+
+
+def _by_recording(scores: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """The metrics that are means over recordings: [recordings] what each contributes, NaN where not defined."""
+    foreground = np.zeros_like(truth)
+    foreground[np.arange(len(labels)), labels] = True
+    own_ranks = ranks(scores, labels)
+    return {
+        "mlrap": ranking_precisions(scores, truth),
+        "mlrap_foreground": ranking_precisions(scores, foreground),
+        "mrr": 1.0 / own_ranks,
+        "map": _answered_precisions(scores, truth),
+        "top1": (own_ranks <= 1).astype(float),
+        "top5": (own_ranks <= 5).astype(float),
+    }
 
 
 def headline(scores: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -129,19 +158,106 @@ def headline(scores: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> dict[
         mlrap and map (background counts as right), mlrap_foreground, mrr, cmap, auroc, top1, top5 in [0, 1], and
         num_recordings.
     """
-    foreground = np.zeros_like(truth)
-    foreground[np.arange(len(labels)), labels] = True
+    means = {name: _mean(list(values)) for name, values in _by_recording(scores, truth, labels).items()}
     return {
-        "mlrap": mlrap(scores, truth),
-        "mlrap_foreground": mlrap(scores, foreground),
-        "mrr": mean_reciprocal_rank(scores, labels),
-        "map": mean_average_precision(scores, truth),
+        **{name: means[name] for name in ("mlrap", "mlrap_foreground", "mrr", "map")},
         "cmap": class_mean_average_precision(scores, truth),
         "auroc": auroc(scores, truth),
-        "top1": top_k(scores, labels, 1),
-        "top5": top_k(scores, labels, 5),
+        "top1": means["top1"],
+        "top5": means["top5"],
         "num_recordings": len(labels),
     }
+
+
+def intervals(
+    scores: np.ndarray, truth: np.ndarray, labels: np.ndarray, num_draws: int = 1000, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """95 % bootstrap intervals (percentiles) of the metrics of `headline`, over recordings.
+
+    Args:
+        scores, truth, labels: as for `headline`.
+        num_draws: sets of recordings drawn with replacement.
+        seed: equal seeds, equal intervals.
+
+    Returns:
+        {metric: (low, high)}; NaN where a metric is not defined.
+    """
+    generator = np.random.default_rng(seed)
+    n = len(labels)
+    # how often each recording is drawn; float32 counts are exact, and half as large
+    weights = generator.multinomial(n, np.full(n, 1 / n), size=num_draws).astype(np.float32)
+    draws: dict[str, np.ndarray] = {}
+    for name, values in _by_recording(scores, truth, labels).items():
+        defined = ~np.isnan(values)
+        total = weights[:, defined].sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            draws[name] = weights[:, defined] @ values[defined] / np.where(total > 0, total, np.nan)
+    present = np.flatnonzero(truth.any(axis=0))
+    for name, of_class in (("cmap", _average_precisions), ("auroc", _areas)):
+        total, count = np.zeros(num_draws), np.zeros(num_draws)
+        for index in present:
+            values = of_class(scores[:, index], truth[:, index], weights)
+            total += np.nan_to_num(values)
+            count += ~np.isnan(values)
+        with np.errstate(invalid="ignore"):
+            draws[name] = total / np.where(count > 0, count, np.nan)
+    return {name: _percentiles(values) for name, values in draws.items()}
+
+
+def _percentiles(values: np.ndarray) -> tuple[float, float]:
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return float("nan"), float("nan")
+    low, high = np.percentile(defined, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def expected_calibration_error(probabilities: np.ndarray, truth: np.ndarray, num_bins: int = 10) -> float:
+    """Mean distance between probability and frequency over the bins of `reliability`, weighted by their sizes."""
+    confidence, frequency, counts = reliability(probabilities, truth, num_bins)
+    return float(np.sum(np.abs(confidence - frequency) * counts) / counts.sum())
+
+
+def reliability(
+    probabilities: np.ndarray, truth: np.ndarray, num_bins: int = 10
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probabilities in bins of equal width against how often the class was present.
+
+    Args:
+        probabilities: any shape, in [0, 1].
+        truth: of the same shape, bool.
+        num_bins: equal parts of [0, 1].
+
+    Returns:
+        For each bin that holds any: mean probability, share present, and their number.
+    """
+    flat, present = np.ravel(probabilities), np.ravel(truth)
+    bins = np.minimum((flat * num_bins).astype(int), num_bins - 1)
+    counts = np.bincount(bins, minlength=num_bins)
+    filled = counts > 0
+    sums = np.bincount(bins, flat, num_bins)[filled], np.bincount(bins, present, num_bins)[filled]
+    return sums[0] / counts[filled], sums[1] / counts[filled], counts[filled]
+
+
+def segment_truth(
+    calls: Iterable[tuple[float, float, int]], num_segments: int, segment_seconds: float, num_classes: int
+) -> np.ndarray:
+    """Which classes each segment of a recording holds.
+
+    Args:
+        calls: (start, end, class index) of each call, seconds; a call counts in every segment that it overlaps.
+        num_segments: consecutive ones from 0 on.
+        segment_seconds: their length.
+        num_classes: number of classes.
+
+    Returns:
+        [segments, classes] bool.
+    """
+    present = np.zeros((num_segments, num_classes), bool)
+    begins = np.arange(num_segments) * segment_seconds
+    for start, end, index in calls:
+        present[(begins < end) & (begins + segment_seconds > start), index] = True
+    return present
 
 
 def chance_mlrap(truth: np.ndarray, num_draws: int = 200, seed: int = 0) -> float:

@@ -38,11 +38,18 @@ def maximum(scores: np.ndarray) -> np.ndarray:
     return np.asarray(np.max(scores, axis=0))
 
 
+def log_sum_exp(scores: np.ndarray) -> np.ndarray:
+    """Between mean and maximum: log of the mean of exp(r·p), divided by r = 8 (Pinheiro and Collobert 2015)."""
+    sharpness = 8.0
+    return np.asarray(np.log(np.mean(np.exp(sharpness * scores), axis=0)) / sharpness)
+
+
 _METHODS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "median_filtered": median_filtered,
     "mean_exponential": mean_exponential,
     "mean": mean,
     "max": maximum,
+    "log_sum_exp": log_sum_exp,
 }
 METHODS = tuple(_METHODS)
 
@@ -53,6 +60,12 @@ _MANY_CLASSES = 10
 def default(num_classes: int) -> str:
     """The method used unless one is asked for: 2018's, or mean_exponential where the classes are few."""
     return "median_filtered" if num_classes >= _MANY_CLASSES else "mean_exponential"
+
+
+def check(method: str) -> None:
+    """Raises InputError if there is no such method."""
+    if method not in _METHODS:
+        raise config.InputError(f"--pooling={method}: must be one of {', '.join(METHODS)}")
 
 
 def pool(scores: np.ndarray, method: str) -> np.ndarray:
@@ -69,8 +82,7 @@ def pool(scores: np.ndarray, method: str) -> np.ndarray:
         ValueError: no chunk, or not two axes.
         InputError: unknown method.
     """
-    if method not in _METHODS:
-        raise config.InputError(f"--pooling={method}: must be one of {', '.join(METHODS)}")
+    check(method)
     scores = np.asarray(scores, np.float64)
     if scores.ndim != 2 or not len(scores):
         raise ValueError(f"scores of shape {scores.shape}: expected [chunks, classes] with at least one chunk")
@@ -91,6 +103,12 @@ def by_recording(recording_ids: Sequence[str], scores: np.ndarray, method: str) 
     unique, inverse = np.unique(np.asarray(recording_ids), return_inverse=True)
     chunks_of = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
     return [str(i) for i in unique], np.stack([pool(scores[chunks], method) for chunks in chunks_of])
+
+
+def num_segments(duration_seconds: float, segment_seconds: float) -> int:
+    """Consecutive segments of a recording, the last partial one included; at least one."""
+    # a few samples that resampling added at the end are no segment of their own
+    return max(1, math.ceil(duration_seconds / segment_seconds - 1e-3))
 
 
 def by_segment(
@@ -116,10 +134,8 @@ def by_segment(
     Returns:
         [ceil(duration / segment), classes] float64, at least one row.
     """
-    # a few samples that resampling added at the end are no segment of their own
-    num_segments = max(1, math.ceil(duration_seconds / segment_seconds - 1e-3))
     pooled = []
-    for i in range(num_segments):
+    for i in range(num_segments(duration_seconds, segment_seconds)):
         begin, end = i * segment_seconds, (i + 1) * segment_seconds
         inside = (start_seconds < end - 1e-6) & (end_seconds > begin + 1e-6)
         if not inside.any():

@@ -17,9 +17,9 @@ import numpy as np
 from absl import logging
 
 import bird_tf.audio
-from bird_tf import audio, config, files, metadata, pooling, predict, taxonomy
+from bird_tf import audio, config, files, metadata, pooling, scoring, segments, serving, taxonomy
 
-SEGMENT_SECONDS = 5
+SEGMENT_SECONDS = segments.SECONDS
 MAX_LINES = 100
 TASKS = ("monophone", "soundscape")
 
@@ -39,6 +39,9 @@ class SubmissionConfig:
     )
     output: str = config.option("", "run file to write")
     pooling: str = config.option("", "chunk scores to answers; empty: monophone as the model, soundscape mean")
+    decisions: str = config.option(
+        "", "pooling and an ensemble's weights by bird_tf.evaluate --tune; empty: a single model's own; none: none"
+    )
     chunking: bird_tf.audio.ChunkingConfig
     validate: str = config.option("", "run file to check instead of writing one; with --model its class ids as well")
 
@@ -213,28 +216,25 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
         InputError: models or recordings that cannot be used.
         RuntimeError: the run breaks a rule; it is not given its name.
     """
-    ensemble = predict.Ensemble(settings.model)
+    ensemble = serving.Ensemble(settings.model, settings.decisions)
     soundscape = settings.task == "soundscape"
-    method = settings.pooling or ("mean" if soundscape else ensemble.pooling)
+    method = settings.pooling or (segments.DEFAULT_POOLING if soundscape else ensemble.decisions.pooling)
     recordings = media_ids(settings.audio, settings.metadata)
     answers: dict[str, np.ndarray] = {}
     broken: list[tuple[str, str, str]] = []
-    for media_id, path, scores, reason in predict.score_all(ensemble, recordings, settings.chunking):
-        if scores is None:
-            broken.append((media_id, path, reason))
+    for outcome in scoring.score_all(ensemble, recordings, settings.chunking):
+        if outcome.scores is None:
+            broken.append((outcome.recording_id, outcome.path, outcome.reason))
         elif soundscape:
-            answers[media_id] = pooling.by_segment(
-                scores.start_seconds, scores.end_seconds, scores.probabilities,
-                scores.duration_seconds, SEGMENT_SECONDS, method,
-            )  # fmt: skip
+            answers[outcome.recording_id] = segments.pooled(outcome.scores, method)
         else:
-            answers[media_id] = pooling.pool(scores.probabilities, method)[None]
+            answers[outcome.recording_id] = pooling.pool(outcome.scores.probabilities, method)[None]
     num_classes = len(ensemble.classes)
     prior = np.concatenate(list(answers.values())).mean(axis=0) if answers else np.full(num_classes, 1 / num_classes)
     for media_id, path, reason in broken:
         logging.warning("gets the mean of the others: %s", reason)
-        segments = max(1, int(np.ceil(audio.duration_seconds(path) / SEGMENT_SECONDS))) if soundscape else 1
-        answers[media_id] = np.tile(prior, (segments, 1))
+        count = pooling.num_segments(audio.duration_seconds(path), SEGMENT_SECONDS) if soundscape else 1
+        answers[media_id] = np.tile(prior, (count, 1))
 
     lines, expected = [], []
     for media_id, _ in recordings:
@@ -264,7 +264,7 @@ def check_run(settings: SubmissionConfig) -> int:
         InputError: it breaks a rule; the message names the first line and how many more there are.
     """
     lines = files.read_text(settings.validate).removesuffix("\n").split("\n")
-    class_ids = predict.Ensemble(settings.model).classes.class_ids if settings.model else ()
+    class_ids = serving.Ensemble(settings.model).classes.class_ids if settings.model else ()
     found = list(errors(lines, settings.task, class_ids))
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -22,6 +23,10 @@ def _run(*arguments):
 def _succeed(*arguments):
     done = _run(*arguments)
     assert done.returncode == 0, done.stderr
+    # what TensorFlow says of itself reaches no user
+    assert not re.search(
+        r"All log messages before|^[WEIF]0000 |^\d{4}-\d\d-\d\d .*: [WEIF] ", done.stderr, re.MULTILINE
+    )
     return done.stderr
 
 
@@ -48,7 +53,7 @@ def test_the_whole_way(tmp_path):
         _succeed("-m", "bird_tf.submission", f"--task={task}", model, f"--audio={audio}/wav", f"--output={output}")
         log = _succeed("-m", "bird_tf.submission", f"--task={task}", f"--validate={output}", model)
         assert "a valid" in log
-    assert _succeed("-m", "bird_tf.export", f"--run_dir={run}")
+    assert _succeed("-m", "bird_tf.export", f"--run_dir={run}", "--tflite")
     assert not list(tmp_path.rglob("*.partial"))
 
 

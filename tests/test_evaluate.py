@@ -1,32 +1,19 @@
 import csv
-import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
 
-from bird_tf import config, evaluate, predict, records
+from bird_tf import config, decisions, evaluate, metrics, pooling, serving
 from tests.conftest import settings
 
 
 def _evaluate(tmp_path, model_path, **values):
+    models = [model_path] if isinstance(model_path, str) else model_path
     return evaluate.evaluate(
-        settings(evaluate.EvaluateConfig, model=[model_path], output=tmp_path / "evaluation", **values)
+        settings(evaluate.EvaluateConfig, model=models, output=tmp_path / "evaluation", **{"worst": 2, **values})
     )
-
-
-def test_records_and_audio_give_the_same_numbers(model_path, manifest, data, tmp_path):
-    ensemble = predict.Ensemble([model_path])
-    from_records = evaluate.score_records(ensemble, manifest.directory, "mean")
-    from bird_tf import audio, layouts
-
-    found, _ = layouts.read(layouts.SourceConfig(audio=str(data / "wav"), metadata=str(data / "xml")))
-    wanted = [r for r in found if r.recording_id in from_records.recording_ids]
-    from_audio = evaluate.score_audio(ensemble, wanted, audio.ChunkingConfig(), "mean")
-    assert from_records.recording_ids == from_audio.recording_ids
-    np.testing.assert_array_equal(from_records.labels, from_audio.labels)
-    assert from_records.backgrounds == from_audio.backgrounds
-    np.testing.assert_allclose(from_records.scores, from_audio.scores, atol=0.01)  # the uint8 step
 
 
 def test_validation_in_training_and_evaluation_agree(model_path, manifest, run_dir, tmp_path):
@@ -34,9 +21,11 @@ def test_validation_in_training_and_evaluation_agree(model_path, manifest, run_d
     trained = json.loads((run_dir / "summary.json").read_text())
     for name in ("mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1", "num_recordings"):
         assert summary[name] == pytest.approx(trained[name], abs=1e-6)
+    for name, (low, high) in summary["intervals"].items():
+        assert low - 1e-9 <= summary[name] <= high + 1e-9
 
 
-def test_everything_promised_is_on_disk(model_path, manifest, data, tmp_path):
+def test_everything_promised_is_on_disk(model_path, data, tmp_path):
     summary = _evaluate(tmp_path, model_path, audio=data / "wav", metadata=data / "xml")
     out = tmp_path / "evaluation"
     assert {path.name for path in out.iterdir()} == {
@@ -48,6 +37,9 @@ def test_everything_promised_is_on_disk(model_path, manifest, data, tmp_path):
     assert len(rows) == summary["num_recordings"] == 18
     assert np.mean([float(row["average_precision"]) for row in rows]) == pytest.approx(summary["mlrap"], abs=1e-5)
     assert np.mean([row["label"] == row["best"] for row in rows]) == pytest.approx(summary["top1"])
+    with open(out / "species.csv") as file:
+        # the model's records are known by their path in it, so are their training recordings
+        assert sum(int(row["training_recordings"]) for row in csv.DictReader(file)) == 18 - 6
 
 
 def test_one_source_must_be_named(model_path, manifest, data, tmp_path):
@@ -56,19 +48,45 @@ def test_one_source_must_be_named(model_path, manifest, data, tmp_path):
             _evaluate(tmp_path, model_path, **values)
 
 
-def test_records_of_another_front_end_are_refused_by_field(model_path, manifest, tmp_path, monkeypatch):
-    other = dataclasses.replace(manifest, front_end=dataclasses.replace(manifest.front_end, fmin_hz=300.0))
-    monkeypatch.setattr(records, "load", lambda directory: other)
-    with pytest.raises(config.InputError, match=r"different front-ends: fmin_hz 500\.0 / 300\.0"):
-        _evaluate(tmp_path, model_path, records=manifest.directory)
+def test_tuning_keeps_its_decisions_in_the_model(model_path, manifest, data, tmp_path):
+    model = str(shutil.copytree(model_path, tmp_path / "model"))
+    plain = _evaluate(tmp_path, model, audio=data / "wav", metadata=data / "xml")
+    tuned = _evaluate(tmp_path, model, audio=data / "wav", metadata=data / "xml", tune=True, precision=0.8)
+    assert set(tuned["pooling_mlrap"]) == set(pooling.METHODS)
+    assert tuned["mlrap"] == pytest.approx(max(tuned["pooling_mlrap"].values())) and tuned["mlrap"] >= plain["mlrap"]
+    kept = serving.Ensemble([model]).decisions
+    assert kept.pooling == tuned["pooling"] and kept.precision == 0.8 and kept.fitted_on.startswith("18 recordings of")
+    beside = decisions.load(str(tmp_path / "evaluation" / "decisions.json"), serving.Model(model).classes, 1)
+    assert beside.recording.slope == kept.recording.slope != 1.0
+    again = _evaluate(tmp_path, model, audio=data / "wav", metadata=data / "xml")
+    assert again["mlrap"] == pytest.approx(tuned["mlrap"]) and again["pooling"] == tuned["pooling"]
+    none = _evaluate(tmp_path, model, audio=data / "wav", metadata=data / "xml", decisions="none")
+    assert none["pooling"] == plain["pooling"] and none["calibration_error"] == none["calibration_error_calibrated"]
 
 
-def test_labels_that_the_model_does_not_know_are_listed(model_path, data, tmp_path):
-    from bird_tf import audio, layouts
+def test_an_ensembles_weights_are_searched_and_kept_beside_the_results(model_path, manifest, tmp_path):
+    summary = _evaluate(tmp_path, [model_path, model_path], records=manifest.directory, tune=True, pooling="mean")
+    assert summary["pooling"] == "mean" and sum(summary["weights"]) == pytest.approx(1)
+    again = _evaluate(
+        tmp_path / "again", [model_path, model_path], records=manifest.directory,
+        decisions=tmp_path / "evaluation" / "decisions.json",
+    )  # fmt: skip
+    assert again["weights"] == summary["weights"] and again["mlrap"] == pytest.approx(summary["mlrap"])
 
-    ensemble = predict.Ensemble([model_path])
-    found, _ = layouts.read(layouts.SourceConfig(audio=str(data / "wav"), metadata=str(data / "xml")))
-    strange = dataclasses.replace(found[0], label="strang")
-    scored = evaluate.score_audio(ensemble, [strange, *found[1:4]], audio.ChunkingConfig(), "mean")
-    assert len(scored.recording_ids) == 3
-    assert scored.skipped == [(strange.path, "strang is no class of the model")]
+
+def test_pooling_auto_takes_the_best(model_path, manifest, tmp_path):
+    auto = _evaluate(tmp_path, model_path, records=manifest.directory, pooling="auto")
+    one = _evaluate(tmp_path, model_path, records=manifest.directory, pooling=auto["pooling"])
+    assert one["mlrap"] == pytest.approx(auto["mlrap"]) == max(auto["pooling_mlrap"].values())
+
+
+@pytest.mark.parametrize("values", [{"pooling": "best"}, {"precision": 0.0}])
+def test_bad_flags_are_refused(model_path, tmp_path, values):
+    with pytest.raises(config.InputError, match=f"--{next(iter(values))}="):
+        _evaluate(tmp_path, model_path, **values)
+
+
+def test_the_summary_has_what_the_contract_names(model_path, manifest, tmp_path):
+    summary = _evaluate(tmp_path, model_path, records=manifest.directory)
+    assert {"mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1", "num_recordings"} <= set(summary)
+    assert set(summary["intervals"]) <= set(metrics.headline(np.eye(2), np.eye(2, dtype=bool), np.arange(2)))

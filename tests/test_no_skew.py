@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bird_tf import audio, frontend, keras, predict, records, tf
+from bird_tf import audio, frontend, keras, records, serving, tf
 
 
 def _validation(manifest):
@@ -28,7 +28,7 @@ def test_converter_equals_saved_model_to_the_uint8_step(manifest, data, model_pa
 
 
 def test_scores_from_records_equal_scores_from_audio(manifest, data, model_path):
-    model = predict.Model(model_path)
+    model = serving.Model(model_path)
     for recording_id, stored in _validation(manifest).items():
         seen = model.see(frontend.dequantise(stored).numpy())
         heard = model.hear(_samples(data, manifest, recording_id))
@@ -39,9 +39,9 @@ def test_scores_from_records_equal_scores_from_audio(manifest, data, model_path)
 def test_policy_of_the_process_does_not_change_the_saved_model(data, manifest, model_path):
     recording_id = next(iter(_validation(manifest)))
     samples = _samples(data, manifest, recording_id)
-    expected = predict.Model(model_path).hear(samples)
+    expected = serving.Model(model_path).hear(samples)
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        np.testing.assert_array_equal(predict.Model(model_path).hear(samples), expected)
+        np.testing.assert_array_equal(serving.Model(model_path).hear(samples), expected)
     finally:
         keras.config.set_dtype_policy("float32")

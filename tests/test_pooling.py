@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.special
 
 from bird_tf import config, pooling
 
@@ -20,6 +21,13 @@ def test_the_other_methods_by_hand():
     np.testing.assert_allclose(pooling.pool(scores, "mean"), [0.5, 0.3])
     np.testing.assert_allclose(pooling.pool(scores, "max"), [0.9, 0.4])
     np.testing.assert_allclose(pooling.pool(scores, "mean_exponential"), [1.0, 0.4])
+
+
+def test_log_sum_exp_equals_scipys_and_lies_between_mean_and_max(generator):
+    scores = generator.random((7, 12))
+    pooled = pooling.pool(scores, "log_sum_exp")
+    np.testing.assert_allclose(pooled, (scipy.special.logsumexp(8 * scores, axis=0) - np.log(7)) / 8)
+    assert (scores.mean(axis=0) < pooled).all() and (pooled < scores.max(axis=0)).all()
 
 
 @pytest.mark.parametrize("method", pooling.METHODS)

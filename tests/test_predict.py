@@ -1,22 +1,13 @@
 import csv
+import json
 import shutil
 
 import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import audio, config, pooling, predict
-from tests.conftest import settings, train_settings
-
-
-@pytest.fixture(scope="module")
-def other_model_path(manifest, tmp_path_factory):
-    """A second model of the same records."""
-    from bird_tf import train
-
-    run_dir = tmp_path_factory.mktemp("runs") / "other"
-    train.train(train_settings(manifest, run_dir, seed=1, epochs=1, loss="sigmoid"))
-    return str(run_dir / "export")
+from bird_tf import config, decisions, pooling, predict, scoring, serving
+from tests.conftest import settings
 
 
 def _predict(tmp_path, model, folder, **values):
@@ -40,6 +31,7 @@ def test_tables_hold_every_chunk_and_recording(tmp_path, model_path, data, manif
     summary = _predict(tmp_path, model_path, data / "wav")
     chunks, recordings = _rows(tmp_path / "out" / "chunks.csv"), _rows(tmp_path / "out" / "recordings.csv")
     assert summary["num_recordings"] == len(recordings) == 18
+    assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary
     ids = manifest.classes.class_ids
     for row in recordings:
         own = np.array([[float(c[i]) for i in ids] for c in chunks if c["recording_id"] == row["recording_id"]])
@@ -47,22 +39,6 @@ def test_tables_hold_every_chunk_and_recording(tmp_path, model_path, data, manif
         np.testing.assert_allclose(pooled, pooling.pool(own, summary["pooling"]), atol=1e-5)
         assert row["best"] == ids[int(np.argmax(pooled))]
         assert 0 <= float(chunks[0]["start_seconds"]) < float(chunks[0]["end_seconds"]) <= float(row["seconds"]) + 1
-
-
-def test_scores_do_not_depend_on_batch_or_company(tmp_path, model_path, data, monkeypatch):
-    path = sorted((data / "wav").iterdir())[4]
-    _predict(tmp_path / "many", model_path, data / "wav")
-    _predict(tmp_path / "one", model_path, path)
-    monkeypatch.setattr(predict, "BATCH_SIZE", 3)
-    _predict(tmp_path / "small", model_path, path)
-    [one] = _rows(tmp_path / "one" / "out" / "recordings.csv")
-    [small] = _rows(tmp_path / "small" / "out" / "recordings.csv")
-    [many] = [
-        r for r in _rows(tmp_path / "many" / "out" / "recordings.csv") if r["recording_id"] == one["recording_id"]
-    ]
-    names = [name for name in one if name not in ("recording_id", "file", "best")]
-    for other in (many, small):
-        np.testing.assert_allclose([float(one[n]) for n in names], [float(other[n]) for n in names], atol=1e-5)
 
 
 def test_a_broken_file_is_listed_and_the_rest_goes_on(tmp_path, model_path, data):
@@ -89,82 +65,71 @@ def test_shorter_than_a_chunk_still_gets_scores(tmp_path, model_path):
     assert len(_rows(tmp_path / "out" / "chunks.csv")) == 1
 
 
-def test_an_ensemble_is_the_mean_of_its_members(model_path, other_model_path, data):
-    path = str(sorted((data / "wav").iterdir())[0])
-    chunking = audio.ChunkingConfig(overlap_seconds=0.25)
-    first, second, both = (
-        predict.Ensemble(members).score(path, chunking).probabilities
-        for members in ([model_path], [other_model_path], [model_path, other_model_path])
-    )
-    assert not np.allclose(first, second)
-    np.testing.assert_allclose(both, (first + second) / 2, atol=1e-6)
+def _interrupt_after(monkeypatch, count):
+    """Scoring that is interrupted after so many recordings, and the list of what was asked of it."""
+    asked, whole = [], scoring.score_all
+
+    def interrupted(ensemble, recordings, chunking, **values):
+        asked.append([recording_id for recording_id, _ in recordings])
+        for i, outcome in enumerate(whole(ensemble, recordings, chunking, **values)):
+            if i == count:
+                raise KeyboardInterrupt
+            yield outcome
+
+    monkeypatch.setattr(scoring, "score_all", interrupted)
+    return asked
 
 
-def test_chunk_scores_on_other_times_are_weighted_by_what_they_share():
-    scores = predict.Scores(
-        path="", duration_seconds=4.0, start_seconds=np.array([0.0, 2.0]), end_seconds=np.array([2.0, 4.0]),
-        probabilities=np.array([[0.2], [0.8]]),
-    )  # fmt: skip
-    start, end = np.array([0.0, 1.0, 1.5, 9.0]), np.array([1.0, 3.0, 4.0, 10.0])
-    np.testing.assert_allclose(predict.align(scores, start, end)[:, 0], [0.2, 0.5, 0.2 * 0.2 + 0.8 * 0.8, 0.8])
-    same = predict.align(scores, scores.start_seconds, scores.end_seconds)
-    np.testing.assert_allclose(same, scores.probabilities)
+def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, model_path, data, monkeypatch):
+    _predict(tmp_path / "whole", model_path, data / "wav", format="csv,raven", embeddings=True)
+    asked = _interrupt_after(monkeypatch, 10)
+    with pytest.raises(KeyboardInterrupt):
+        _predict(tmp_path, model_path, data / "wav", format="csv,raven", embeddings=True)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [predict.UNFINISHED]
+    changed = next(iter(sorted((data / "wav").iterdir())))
+    changed.touch()  # scored already, but written to since
+    _predict(tmp_path, model_path, data / "wav", format="csv,raven", embeddings=True)
+    assert len(asked[0]) == 18 and len(asked[1]) == 9
+    whole, resumed = tmp_path / "whole" / "out", tmp_path / "out"
+    assert {p.name for p in whole.iterdir()} == {p.name for p in resumed.iterdir()}
+    for name in ("recordings.csv", "chunks.csv", "detections.csv", "1.Table.1.selections.txt"):
+        assert (whole / name).read_bytes() == (resumed / name).read_bytes(), name
 
 
-def test_detections_reach_the_threshold_in_every_format(tmp_path, model_path, data, manifest):
+@pytest.mark.parametrize("values", [{"overlap_seconds": 0.5}, {"embeddings": True}])
+def test_what_another_way_of_scoring_left_is_not_used(tmp_path, model_path, data, monkeypatch, values):
+    asked = _interrupt_after(monkeypatch, 4)
+    for flags in ({}, values):
+        with pytest.raises(KeyboardInterrupt):
+            _predict(tmp_path, model_path, data / "wav", **flags)
+    assert [len(recordings) for recordings in asked] == [18, 18]
+
+
+def test_the_models_own_calibration_and_thresholds_are_used(tmp_path, model_path, data):
+    model = str(shutil.copytree(model_path, tmp_path / "model"))
+    classes = serving.Model(model).classes
+    thresholds = {rule: np.full(len(classes), 2.0) for rule in decisions.RULES}
+    thresholds["f1"][0] = 0.0
+    fitted = decisions.Calibration(slope=2.0, intercept=-1.0, thresholds=thresholds)
+    decided = decisions.Decisions(pooling="mean", weights=(1.0,), recording=fitted, chunk=fitted, fitted_on="these")
+    decisions.save(f"{model}/{decisions.ASSET}", decided, classes)
     path = sorted((data / "wav").iterdir())[0]
-    _predict(tmp_path, model_path, path, format="csv,raven,audacity,kaleidoscope", min_probability=0.15)
-    out = tmp_path / "out"
-    expected = [
-        (float(row["start_seconds"]), manifest.classes.names[i])
-        for row in _rows(out / "chunks.csv")
-        for i, class_id in enumerate(manifest.classes.class_ids)
-        if float(row[class_id]) >= 0.15
-    ]
-    assert expected
-    recording_id = path.stem.removeprefix("DEMO_RN")
-    with open(out / f"{recording_id}.Table.1.selections.txt", newline="") as file:
-        raven = list(csv.DictReader(file, delimiter="\t"))
-    assert [(float(r["Begin Time (s)"]), r["Species"]) for r in raven] == expected
-    assert [int(r["Selection"]) for r in raven] == list(range(1, len(raven) + 1))
-    labels = [line.split("\t") for line in (out / f"{recording_id}.labels.txt").read_text().splitlines()]
-    assert [(float(start), text.rsplit(" ", 1)[0]) for start, _, text in labels] == expected
-    kaleidoscope = _rows(out / "kaleidoscope.csv")
-    assert [(float(r["OFFSET"]), r["TOP1MATCH"]) for r in kaleidoscope] == expected
-    assert {r["IN FILE"] for r in kaleidoscope} == {path.name}
+    assert _predict(tmp_path / "own", model, path)["calibrated_on"] == "these"
+    _predict(tmp_path / "raw", model, path, decisions="none", pooling="mean")
+    [own], [raw] = (_rows(tmp_path / name / "out" / "recordings.csv") for name in ("own", "raw"))
+    for class_id in classes.class_ids:
+        p = float(raw[class_id])
+        assert float(own[class_id]) == pytest.approx(1 / (1 + np.exp(1 - 2 * np.log(p / (1 - p)))), abs=1e-4)
+    assert own["present"] == classes.class_ids[0]
+    detections = _rows(tmp_path / "own" / "out" / "detections.csv")
+    assert {row["class_id"] for row in detections} == {classes.class_ids[0]} and len(detections) == 1
 
 
-def test_what_is_no_model_is_refused_with_a_hint(tmp_path, run_dir):
-    with pytest.raises(config.InputError, match=r"did you mean .*/export\?"):
-        predict.Model(str(run_dir))
-    with pytest.raises(config.InputError, match="not an exported model"):
-        predict.Model(str(tmp_path))
-
-
-def test_models_of_other_classes_cannot_vote_together(tmp_path, model_path):
-    other = shutil.copytree(model_path, tmp_path / "other")
-    table = other / "assets" / "classes.csv"
-    table.write_text(table.read_text().replace("fistul", "strang"))
-    with pytest.raises(config.InputError, match="cannot vote together"):
-        predict.Ensemble([model_path, str(other)])
-
-
-def test_another_order_of_classes_is_put_right(tmp_path, model_path, data):
-    other = shutil.copytree(model_path, tmp_path / "other")
-    table = other / "assets" / "classes.csv"
-    head, *rows = table.read_text().splitlines()
-    turned = [f"{i},{row.split(',', 1)[1]}" for i, row in enumerate(rows[::-1])]
-    table.write_text("\n".join([head, *turned]) + "\n")
-    path = str(sorted((data / "wav").iterdir())[0])
-    plain = predict.Ensemble([model_path]).score(path, audio.ChunkingConfig()).probabilities
-    mixed = predict.Ensemble([model_path, str(other)]).score(path, audio.ChunkingConfig()).probabilities
-    np.testing.assert_allclose(mixed, (plain + plain[:, ::-1]) / 2, atol=1e-6)
-
-
-@pytest.mark.parametrize("values", [{"format": "csv,xls"}, {"pooling": "best"}])
-def test_bad_flags_are_refused(tmp_path, model_path, data, values):
+@pytest.mark.parametrize("values", [{"pooling": "best"}, {"overlap_seconds": 1.5}, {"batch_size": 0}])
+def test_bad_flags_are_refused_before_anything_is_written(tmp_path, model_path, data, values):
     with pytest.raises(config.InputError, match=f"--{next(iter(values))}="):
         _predict(tmp_path, model_path, data / "wav", **values)
+    assert not (tmp_path / "out").exists()
 
 
 def test_equal_names_in_two_folders_stay_two_recordings(tmp_path):

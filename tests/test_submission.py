@@ -13,7 +13,10 @@ CLASSES = taxonomy.Taxonomy(("aaaaaa", "bbbbbb", "cccccc"), ("A", "B", "C"))
 
 def _write(tmp_path, model_path, folder, **values):
     return submission.write_run(
-        settings(submission.SubmissionConfig, model=[model_path], audio=folder, output=tmp_path / "run.txt", **values)
+        settings(
+            submission.SubmissionConfig,
+            **{"model": [model_path], "audio": folder, "output": tmp_path / "run.txt", **values},
+        )
     )
 
 
@@ -62,6 +65,32 @@ def test_every_segment_appears_the_last_partial_one_too(model_path, tmp_path, ge
     _write(tmp_path, model_path, folder, task="soundscape", overlap_seconds=overlap)
     spans = sorted({line.split(";")[1] for line in _lines(tmp_path)})
     assert spans == [f"00:00:{5 * i:02d}-00:00:{5 * i + 5:02d}" for i in range(segments)]
+
+
+@pytest.mark.parametrize("task", submission.TASKS)
+def test_an_ensembles_run_is_valid_and_its_members_mean(task, model_path, data, tmp_path):
+    """Members that are alike must give the run of one, whatever the weights."""
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    for path in sorted((data / "wav").iterdir())[:3]:
+        shutil.copy(path, folder)
+    _write(tmp_path, model_path, folder, task=task, overlap_seconds=0.4)
+    one = _lines(tmp_path)
+    _write(tmp_path, model_path, folder, task=task, overlap_seconds=0.4, model=[model_path, model_path])
+    assert _lines(tmp_path) == one
+    assert list(submission.errors(one, task)) == []
+
+
+def test_a_soundscape_that_breaks_off_keeps_every_segment_of_its_header(model_path, tmp_path, generator):
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    samples = generator.normal(0, 0.1, 22050 * 13).astype(np.float32)
+    soundfile.write(folder / "good_RN1.wav", samples, 22050)
+    samples[-1] = np.inf
+    soundfile.write(folder / "broken_RN2.wav", samples, 22050, subtype="FLOAT")
+    assert len(_write(tmp_path, model_path, folder, task="soundscape")["broken"]) == 1
+    spans = {line.split(";")[1] for line in _lines(tmp_path) if line.startswith("2;")}
+    assert len(spans) == 3
 
 
 @pytest.mark.parametrize("task", submission.TASKS)

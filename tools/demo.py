@@ -9,9 +9,7 @@ import subprocess
 import sys
 import time
 
-import numpy as np
-
-from bird_tf import config, files, metrics, submission, taxonomy
+from bird_tf import config, files, taxonomy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,21 +24,6 @@ def _command(title: str, *arguments: str) -> None:
     print(f"\n== {title}\n$ python {shlex.join(arguments)}", flush=True)
     if subprocess.run([sys.executable, *arguments], check=False).returncode:
         sys.exit(f"error: the demo stops here: {title.lower()} failed (see above)")
-
-
-def soundscape_cmap(run_path: str, truth_path: str, classes: taxonomy.Taxonomy) -> float:
-    """c-mAP of a soundscape run over its segments, by the time-stamped truth of the synthesiser."""
-    with open(run_path, encoding="utf-8") as file:
-        lines = [line.strip().split(";") for line in file]
-    spans = sorted({(media_id, span) for media_id, span, _, _ in lines})
-    scores, truth = np.zeros((len(spans), len(classes))), np.zeros((len(spans), len(classes)), bool)
-    for media_id, span, class_id, probability in lines:
-        scores[spans.index((media_id, span)), classes.index(class_id)] = float(probability)
-    for call in files.read_table(truth_path):
-        first = int(float(call["start_seconds"]) // submission.SEGMENT_SECONDS)
-        last = int(float(call["end_seconds"]) // submission.SEGMENT_SECONDS)
-        truth[first : last + 1, classes.index(call["class_id"])] = True
-    return metrics.class_mean_average_precision(scores, truth)
 
 
 def main(settings: DemoConfig) -> None:
@@ -81,14 +64,19 @@ def main(settings: DemoConfig) -> None:
             *("-m", "bird_tf.submission", f"--task={task}", f"--model={model}", f"--audio={data}/{audio}/wav"),
             f"--output={output}",
         )
+    _command(
+        "Compare the soundscape's segments with the truth",
+        *("-m", "bird_tf.evaluate", f"--model={model}", f"--audio={data}/soundscape/wav"),
+        *(f"--segments={data}/soundscape/truth.csv", f"--output={path('run', 'evaluation')}"),
+    )
     evaluation = files.read_json(path("run", "evaluation", "summary.json"))
     classes = taxonomy.load(path("records", "classes.csv"))
-    cmap = soundscape_cmap(soundscape, f"{data}/soundscape/truth.csv", classes)
+    segments = files.read_json(path("run", "evaluation", "segments.json"))
     print(
         f"\nDone in {time.monotonic() - started:.0f} s.\n"
         f"  validation   MLRAP {evaluation['mlrap']:.3f} on {evaluation['num_recordings']} recordings of "
         f"{len(classes)} species (chance {evaluation['chance_mlrap']:.3f})\n"
-        f"  soundscape   c-mAP {cmap:.3f} over its segments\n"
+        f"  soundscape   c-mAP {segments['cmap']:.3f} over {segments['num_segments']} segments\n"
         f"  records      {records}/\n  model        {model}/\n  report       {run}/evaluation/report.html\n"
         f"  predictions  {predictions}/recordings.csv, chunks.csv\n  run files    {monophone}, {soundscape}\n"
         f"  TensorBoard  .venv/bin/tensorboard --logdir {run}"

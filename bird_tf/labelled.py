@@ -1,0 +1,124 @@
+"""Labelled recordings, as records or as audio → the models' scores beside the truth."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from bird_tf import audio, config, frontend, metadata, pooling, records, scoring, serving
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scored:
+    """Scores of labelled recordings, sorted by id.
+
+    Attributes:
+        recording_ids: [recordings].
+        labels: [recordings] index of the foreground species.
+        backgrounds: for each recording, indices of its background species.
+        chunks: for each recording [models, chunks, classes] float32 in [0, 1].
+        start_seconds: for each recording [chunks] when its chunks begin.
+        paths: for each recording its audio file; empty if scored from records.
+        skipped: (recording, reason) of those left out.
+    """
+
+    recording_ids: list[str]
+    labels: np.ndarray
+    backgrounds: list[list[int]]
+    chunks: list[np.ndarray]
+    start_seconds: list[np.ndarray]
+    paths: list[str]
+    skipped: list[tuple[str, str]]
+
+    def mixed(self, ensemble: serving.Ensemble) -> list[np.ndarray]:
+        """For each recording [chunks, classes], the models' weighted mean."""
+        return [ensemble.mix(members) for members in self.chunks]
+
+
+def pooled(chunks: Sequence[np.ndarray], method: str) -> np.ndarray:
+    """[recordings, classes] from each recording's [chunks, classes]."""
+    return np.stack([pooling.pool(scores, method) for scores in chunks])
+
+
+def _check_fit(ensemble: serving.Ensemble, manifest: records.Manifest) -> None:
+    """Refuses records that the models cannot see or whose classes they do not know."""
+    directory = manifest.directory
+    if not manifest.num_chunks("val"):
+        raise config.InputError(f"{directory} has no validation chunk; evaluate with --audio and --metadata instead")
+    for model in ensemble.models:
+        if model.front_end != manifest.front_end:
+            ours, theirs = config.to_mapping(model.front_end), config.to_mapping(manifest.front_end)
+            names = ", ".join(f"{k} {ours[k]} / {theirs[k]}" for k in ours if ours[k] != theirs[k])
+            raise config.InputError(
+                f"{model.path} and {directory} have different front-ends: {names}; evaluate with --audio instead"
+            )
+    known = set(ensemble.classes.class_ids)
+    unknown = [class_id for class_id in manifest.classes.class_ids if class_id not in known]
+    if unknown:
+        raise config.InputError(f"{directory} has classes that the model does not know: {', '.join(unknown[:5])}")
+
+
+def score_records(ensemble: serving.Ensemble, manifest: records.Manifest) -> Scored:
+    """Scores the validation recordings of a records directory.
+
+    Raises:
+        InputError: no validation chunk, another front-end than a model's, or classes that the models do not know.
+    """
+    _check_fit(ensemble, manifest)
+    to_model = np.array([ensemble.classes.index(class_id) for class_id in manifest.classes.class_ids])
+    scores: dict[str, list[np.ndarray]] = {}
+    starts: dict[str, list[float]] = {}
+    about: dict[str, tuple[int, list[int]]] = {}
+    with config.progress(manifest.num_chunks("val"), "chunk", "evaluating") as progress:
+        for batch in records.read(manifest, "val", ensemble.models[0].batch_size):
+            members = ensemble.see(frontend.dequantise(batch["spectrogram"]).numpy())
+            columns = (batch[name].numpy() for name in ("recording_id", "start_seconds", "label", "background"))
+            for i, (raw_id, start, label, background) in enumerate(zip(*columns, strict=True)):
+                recording_id = raw_id.decode()
+                scores.setdefault(recording_id, []).append(members[:, i])
+                starts.setdefault(recording_id, []).append(float(start))
+                about[recording_id] = (int(to_model[label]), [int(to_model[b]) for b in background if b >= 0])
+            progress.update(members.shape[1])
+    recording_ids = sorted(scores)
+    return Scored(
+        recording_ids=recording_ids,
+        labels=np.array([about[i][0] for i in recording_ids]),
+        backgrounds=[about[i][1] for i in recording_ids],
+        chunks=[np.stack(scores[i], axis=1) for i in recording_ids],
+        start_seconds=[np.array(starts[i]) for i in recording_ids],
+        paths=[""] * len(recording_ids),
+        skipped=[],
+    )
+
+
+def score_audio(
+    ensemble: serving.Ensemble, recordings: Sequence[metadata.Recording], chunking: audio.ChunkingConfig
+) -> Scored:
+    """Scores labelled recordings.
+
+    Raises:
+        InputError: not one that can be read and has a label that the models know.
+    """
+    known = set(ensemble.classes.class_ids)
+    skipped = [(r.path, f"{r.label} is no class of the model") for r in recordings if r.label not in known]
+    by_id = {r.recording_id: r for r in recordings if r.label in known}
+    found: dict[str, serving.Scores] = {}
+    wanted = [(i, r.path) for i, r in sorted(by_id.items())]
+    for outcome in scoring.score_all(ensemble, wanted, chunking):
+        if outcome.scores is None:
+            skipped.append((outcome.path, outcome.reason))
+        else:
+            found[outcome.recording_id] = outcome.scores
+    if not found:
+        raise config.InputError(f"none of {len(recordings)} recordings can be scored; the first: {skipped[0][1]}")
+    return Scored(
+        recording_ids=list(found),
+        labels=np.array([ensemble.classes.index(by_id[i].label) for i in found]),
+        backgrounds=[ensemble.classes.resolve(by_id[i].background) for i in found],
+        chunks=[scores.members for scores in found.values()],
+        start_seconds=[scores.start_seconds for scores in found.values()],
+        paths=[scores.path for scores in found.values()],
+        skipped=skipped,
+    )

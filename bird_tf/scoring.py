@@ -1,0 +1,246 @@
+"""Recordings → scores, as a stream: one thread decodes while the models work on batches that cross recordings.
+
+Memory does not grow with the length of a recording, but for its scores. What the scores are good for belongs elsewhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from bird_tf import audio, config, frontend, serving
+
+# batches decoded ahead: enough that a slow file does not stall the models, little enough to stay in tens of megabytes
+_AHEAD = 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One recording's scores, or the reason why there are none."""
+
+    recording_id: str
+    path: str
+    scores: serving.Scores | None
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Chunks:
+    """Samples [n, chunk_samples] of recording `index` for the models of front-end `group`."""
+
+    index: int
+    group: int
+    samples: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class _End:
+    """Recording `index` has no more chunks: one front-end's sample count, or the reason why it cannot be read."""
+
+    index: int
+    group: int
+    num_samples: int = 0
+    reason: str = ""
+
+
+class _Decoder:
+    """Decodes recordings in a thread of its own; iterating gives their chunks in order, and an `_End` for each."""
+
+    def __init__(self, paths: Sequence[str], front_ends: Sequence[frontend.FrontendConfig],
+                 chunking: audio.ChunkingConfig, batch_size: int) -> None:  # fmt: skip
+        self._arguments = paths, front_ends, chunking, batch_size
+        self._queue: queue.Queue[_Chunks | _End | BaseException | None] = queue.Queue(_AHEAD)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="decoder", daemon=True)
+
+    def __enter__(self) -> _Decoder:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[_Chunks | _End]:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def _put(self, item: _Chunks | _End | BaseException | None) -> None:
+        while not self._stopped.is_set():
+            try:
+                return self._queue.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+
+    def _run(self) -> None:
+        try:
+            for item in self._items():
+                if self._stopped.is_set():
+                    return
+                self._put(item)
+            self._put(None)
+        except BaseException as error:  # noqa: BLE001, raised again where the chunks are used
+            self._put(error)
+
+    def _items(self) -> Iterator[_Chunks | _End]:
+        paths, front_ends, chunking, batch_size = self._arguments
+        for index, path in enumerate(paths):
+            for group, front_end in enumerate(front_ends):
+                stream = audio.Stream(path, front_end, chunking, batch_size)
+                try:
+                    for samples in stream:
+                        yield _Chunks(index, group, samples)
+                except audio.UnreadableError as error:
+                    yield _End(index, group, reason=str(error))
+                    break
+                yield _End(index, group, num_samples=stream.num_samples)
+
+
+class _Recording:
+    """What is known so far of one recording."""
+
+    def __init__(self, num_models: int, num_groups: int) -> None:
+        self.answers: list[list[np.ndarray]] = [[] for _ in range(num_models)]
+        self.embeddings: list[np.ndarray] = []
+        self.num_samples = [0] * num_groups
+        self.waiting = 0  # chunks that no model has seen yet
+        self.open = set(range(num_groups))
+        self.reason = ""
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.reason) or (not self.open and not self.waiting)
+
+
+class _Group:
+    """Models with equal front-ends, and the batch that waits for them."""
+
+    def __init__(self, ensemble: serving.Ensemble, members: list[int], embeddings: bool) -> None:
+        self.front_end = ensemble.models[members[0]].front_end
+        self._ensemble, self._members = ensemble, members
+        self._embeds = embeddings and 0 in members
+        self._batch = np.zeros((ensemble.models[0].batch_size, self.front_end.chunk_samples), np.float32)
+        self._owners: list[_Recording] = []
+
+    def add(self, samples: np.ndarray, owner: _Recording) -> None:
+        """Puts chunks into the batch, and has the models answer each time that it is full."""
+        while len(samples):
+            filled = len(self._owners)
+            taken = samples[: len(self._batch) - filled]
+            self._batch[filled : filled + len(taken)] = taken
+            self._owners += [owner] * len(taken)
+            owner.waiting += len(taken)
+            samples = samples[len(taken) :]
+            if len(self._owners) == len(self._batch):
+                self.flush()
+
+    def flush(self) -> None:
+        """Has the models answer what is in the batch, and hands the rows to the recordings that they are of."""
+        batch, owners = self._batch[: len(self._owners)], self._owners
+        if not owners:
+            return
+        self._owners = []
+        # the chunks of one recording lie together
+        bounds = [0, *(i for i in range(1, len(owners)) if owners[i] is not owners[i - 1]), len(owners)]
+        for member in self._members:
+            answer = self._ensemble.in_order(member, self._ensemble.models[member].hear(batch))
+            for begin, end in itertools.pairwise(bounds):
+                owners[begin].answers[member].append(answer[begin:end])
+        features = self._ensemble.models[0].embed(batch) if self._embeds else None
+        for begin, end in itertools.pairwise(bounds):
+            owners[begin].waiting -= end - begin
+            if features is not None:
+                owners[begin].embeddings.append(features[begin:end])
+
+
+def score_all(
+    ensemble: serving.Ensemble,
+    recordings: Sequence[tuple[str, str]],
+    chunking: audio.ChunkingConfig,
+    *,
+    embeddings: bool = False,
+) -> Iterator[Outcome]:
+    """Scores recordings, with a progress bar in seconds of sound that tells when it will be done.
+
+    Args:
+        ensemble: members with other chunks than the first are averaged over the time that chunks share.
+        recordings: (id, path).
+        chunking: how they are cut.
+        embeddings: whether the first model's embeddings are wanted.
+
+    Yields:
+        What came of each recording, in their order.
+    """
+    front_ends = list(dict.fromkeys(model.front_end for model in ensemble.models))
+    groups = [
+        _Group(ensemble, [i for i, m in enumerate(ensemble.models) if m.front_end == front_end], embeddings)
+        for front_end in front_ends
+    ]
+    hop_seconds = chunking.hop_samples(front_ends[0]) / front_ends[0].sample_rate_hz
+    lengths = [audio.duration_seconds(path) for _, path in recordings]
+    pending = {i: _Recording(len(ensemble.models), len(groups)) for i in range(len(recordings))}
+    paths = [path for _, path in recordings]
+    batch_size = ensemble.models[0].batch_size
+    with (
+        config.progress(round(sum(lengths)), "s", "scoring") as progress,
+        _Decoder(paths, front_ends, chunking, batch_size) as decoder,
+    ):
+        next_index, heard = 0, 0.0
+        for item in decoder:
+            recording = pending[item.index]
+            if isinstance(item, _Chunks):
+                groups[item.group].add(item.samples, recording)
+                heard += len(item.samples) * hop_seconds * (item.group == 0)
+            else:
+                recording.open.discard(item.group)
+                recording.num_samples[item.group] = item.num_samples
+                recording.reason = item.reason
+                if item.reason or not recording.open:
+                    heard = sum(lengths[: item.index + 1])
+            progress.update(max(0, int(heard) - progress.n))
+            while next_index in pending and pending[next_index].complete:
+                yield _outcome(ensemble, groups, chunking, *recordings[next_index], pending.pop(next_index))
+                next_index += 1
+        for group in groups:
+            group.flush()
+        for index in sorted(pending):
+            yield _outcome(ensemble, groups, chunking, *recordings[index], pending.pop(index))
+
+
+def _outcome(
+    ensemble: serving.Ensemble, groups: list[_Group], chunking: audio.ChunkingConfig,
+    recording_id: str, path: str, recording: _Recording,
+) -> Outcome:  # fmt: skip
+    """Puts together what the models said of a recording."""
+    if recording.reason:
+        return Outcome(recording_id=recording_id, path=path, scores=None, reason=recording.reason)
+    times: list[tuple[np.ndarray, np.ndarray]] = []
+    members: list[np.ndarray] = []
+    for number, model in enumerate(ensemble.models):
+        group = next(i for i, g in enumerate(groups) if g.front_end == model.front_end)
+        rate = model.front_end.sample_rate_hz
+        answer = np.concatenate(recording.answers[number])
+        recording.answers[number] = []  # a day of scores is large: no two copies for longer than needed
+        start = np.arange(len(answer)) * chunking.hop_samples(model.front_end) / rate
+        end = np.minimum(start + model.front_end.chunk_seconds, recording.num_samples[group] / rate)
+        times.append((start, end))
+        members.append(serving.align(answer, start, end, *times[0]))
+    stacked = np.stack(members) if len(members) > 1 else members[0][None]
+    scores = serving.Scores(
+        path=path,
+        duration_seconds=recording.num_samples[0] / ensemble.models[0].front_end.sample_rate_hz,
+        start_seconds=times[0][0],
+        end_seconds=times[0][1],
+        members=stacked,
+        probabilities=ensemble.mix(stacked),
+        embeddings=np.concatenate(recording.embeddings) if recording.embeddings else np.zeros((0, 0), np.float32),
+    )
+    return Outcome(recording_id=recording_id, path=path, scores=scores)

@@ -1,0 +1,90 @@
+"""Soundscapes with a time-stamped truth → metrics over their segments."""
+
+from __future__ import annotations
+
+import collections
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bird_tf import audio, config, files, metrics, pooling, predict, scoring, serving, taxonomy
+
+SECONDS = 5
+
+# rescaling each segment, as median_filtered does, would make segments incomparable: c-mAP ranks over all of them
+DEFAULT_POOLING = "mean"
+
+
+def pooled(scores: serving.Scores, method: str) -> np.ndarray:
+    """[segments, classes] of one recording, the last partial segment included."""
+    return pooling.by_segment(
+        scores.start_seconds, scores.end_seconds, scores.probabilities, scores.duration_seconds, SECONDS, method
+    )
+
+
+def read_truth(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[tuple[float, float, int]]]:
+    """(start, end, class index) of every call, by recording.
+
+    Raises:
+        InputError: no such table, a time that is no number, or a class that the models do not know.
+    """
+    calls: dict[str, list[tuple[float, float, int]]] = collections.defaultdict(list)
+    for number, row in enumerate(files.read_table(path), 2):
+        try:
+            index = classes.index(row["class_id"])
+            calls[row["media_id"]].append((float(row["start_seconds"]), float(row["end_seconds"]), index))
+        except (KeyError, ValueError, TypeError) as error:
+            raise config.InputError(
+                f"--segments={path}, line {number}: need media_id, class_id (one that the model knows), start_seconds "
+                f"and end_seconds; {error!r}"
+            ) from error
+    return calls
+
+
+def headline(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """cmap and auroc over segments [segments, classes], mlrap over the segments that hold a species."""
+    return {
+        "cmap": metrics.class_mean_average_precision(scores, truth),
+        "auroc": metrics.auroc(scores, truth),
+        "mlrap": metrics.mlrap(scores, truth),
+    }
+
+
+def evaluate(
+    models: Sequence[str], decisions_path: str, audio_path: str, truth_path: str, chunking: audio.ChunkingConfig,
+    method: str, output: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Scores soundscapes and writes OUTPUT/segments.json.
+
+    Returns:
+        What it holds: `headline`, num_segments, num_recordings, num_skipped.
+
+    Raises:
+        InputError: models, recordings or truth that cannot be used, or not one recording that can be read.
+    """
+    ensemble = serving.Ensemble(models, decisions_path)
+    calls = read_truth(truth_path, ensemble.classes)
+    recordings = predict.find_recordings(audio_path)
+    strange = sorted(set(calls) - {recording_id for recording_id, _ in recordings})
+    if strange:
+        raise config.InputError(f"--segments={truth_path}: {audio_path} has no recording {strange[0]}")
+    scores, truth, skipped = [], [], []
+    for outcome in scoring.score_all(ensemble, recordings, chunking):
+        if outcome.scores is None:
+            skipped.append(outcome.reason)
+            continue
+        scores.append(pooled(outcome.scores, method or DEFAULT_POOLING))
+        present = calls.get(outcome.recording_id, [])
+        truth.append(metrics.segment_truth(present, len(scores[-1]), SECONDS, len(ensemble.classes)))
+    if not scores:
+        raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0]}")
+    summary = {
+        **headline(np.concatenate(scores), np.concatenate(truth)),
+        "num_segments": sum(map(len, scores)), "num_recordings": len(scores), "num_skipped": len(skipped),
+        "models": list(models), "pooling": method or DEFAULT_POOLING, "evaluated": audio_path,
+    }  # fmt: skip
+    undefined = {name: None for name, value in summary.items() if value != value}
+    files.write_json(os.path.join(output, "segments.json"), {**summary, **undefined})
+    return summary

@@ -1,0 +1,188 @@
+"""SavedModels as they answer: what one says of itself, and several that vote.
+
+Needs nothing of the training side: front-end, classes, pooling and decisions come out of the SavedModel. How audio
+reaches the models belongs to `scoring`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bird_tf import config, decisions, files, frontend, taxonomy, tf
+
+# Every call of a model has so many chunks unless asked otherwise, the last one filled up: one graph, equal scores.
+BATCH_SIZE = 16
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What the models say of one recording.
+
+    Attributes:
+        path: the audio file.
+        duration_seconds: its length.
+        start_seconds, end_seconds: [chunks] float64, when each chunk begins and ends.
+        members: [models, chunks, classes] float32 in [0, 1], what each model says.
+        probabilities: [chunks, classes] float32 in [0, 1], their weighted mean.
+        embeddings: [chunks, features] float32 of the first model; no rows unless they were asked for.
+    """
+
+    path: str
+    duration_seconds: float
+    start_seconds: np.ndarray
+    end_seconds: np.ndarray
+    members: np.ndarray
+    probabilities: np.ndarray
+    embeddings: np.ndarray
+
+
+class Model:
+    """One SavedModel and what it says of itself.
+
+    Attributes:
+        path: where it lies.
+        front_end: chunk → spectrogram.
+        classes: in the order of its outputs.
+        description: what its train.json holds.
+    """
+
+    def __init__(self, path: str, batch_size: int = BATCH_SIZE) -> None:
+        """Loads a SavedModel that is always called with `batch_size` chunks.
+
+        Raises:
+            InputError: the folder is no SavedModel of bird_tf, or of another front-end version.
+        """
+        assets = os.path.join(path, "assets")
+        if not files.exists(os.path.join(path, "saved_model.pb")) or not files.exists(assets):
+            inner = os.path.join(path, "export")
+            hint = f"; did you mean {inner}?" if files.exists(inner) else "; train one with bird_tf.train"
+            raise config.InputError(f"--model={path} is not an exported model{hint}")
+        description_path = os.path.join(assets, "frontend.json")
+        self.path, self.batch_size = path, batch_size
+        self.front_end = frontend.from_description(files.read_json(description_path), description_path)
+        self.classes = taxonomy.load(os.path.join(assets, "classes.csv"))
+        self.description: Mapping[str, Any] = files.read_json(os.path.join(assets, "train.json"))
+        self._loaded = tf.saved_model.load(path)  # the signatures live as long as this does
+
+    def _call(self, signature: str, name: str, inputs: np.ndarray, output: str) -> np.ndarray:
+        function = self._loaded.signatures[signature]
+        answers = []
+        for first in range(0, len(inputs), self.batch_size):
+            batch = inputs[first : first + self.batch_size]
+            filled = np.zeros((self.batch_size, *inputs.shape[1:]), np.float32)
+            filled[: len(batch)] = batch
+            answers.append(function(**{name: tf.constant(filled)})[output].numpy()[: len(batch)])
+        return np.concatenate(answers)
+
+    def hear(self, samples: np.ndarray) -> np.ndarray:
+        """[chunks, chunk_samples] float32 in [-1, 1] → [chunks, classes] probabilities."""
+        return self._call("serving_default", "samples", samples, "probabilities")
+
+    def see(self, spectrograms: np.ndarray) -> np.ndarray:
+        """[chunks, bands, frames] float32 in [0, 1] → [chunks, classes] probabilities."""
+        return self._call("spectrogram", "spectrogram", spectrograms, "probabilities")
+
+    def embed(self, samples: np.ndarray) -> np.ndarray:
+        """[chunks, chunk_samples] float32 in [-1, 1] → [chunks, features] float32, what the last layer sees."""
+        return self._call("embed", "samples", samples, "embeddings")
+
+    def spectrograms(self, samples: np.ndarray) -> np.ndarray:
+        """[chunks, chunk_samples] float32 in [-1, 1] → [chunks, bands, frames] float32 in [0, 1]."""
+        return self._call("frontend", "samples", samples, "spectrogram")
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for SavedModels that answer alike: a digest of graph and weights."""
+        names = ("saved_model.pb", os.path.join("variables", "variables.data-00000-of-00001"))
+        return files.digest([files.checksum(os.path.join(self.path, name)) for name in names])
+
+
+class Ensemble:
+    """One or more models of the same classes; the weighted mean of their probabilities counts.
+
+    Attributes:
+        models: the members; the first one's chunks are those of the result.
+        classes: the first one's.
+        decisions: pooling, weights, calibration and thresholds.
+    """
+
+    def __init__(self, paths: Sequence[str], decisions_path: str = "", batch_size: int = BATCH_SIZE) -> None:
+        """Loads the members.
+
+        Args:
+            paths: SavedModels.
+            decisions_path: a file of decisions; empty: a single model's own, where it has some; "none": none.
+            batch_size: chunks in each call.
+
+        Raises:
+            InputError: as `Model`; no model; members that know different classes; or decisions of other models.
+        """
+        if not paths:
+            raise config.InputError("--model is missing: name an exported model, as runs/NAME/export")
+        if batch_size < 1:
+            raise config.InputError(f"--batch_size={batch_size}: must be at least 1")
+        self.models = [Model(path, batch_size) for path in paths]
+        self.classes = self.models[0].classes
+        for other in self.models[1:]:
+            if set(other.classes.class_ids) != set(self.classes.class_ids):
+                raise config.InputError(
+                    f"{other.path} knows other classes than {self.models[0].path}: they cannot vote together"
+                )
+        self._orders = [[m.classes.index(class_id) for class_id in self.classes.class_ids] for m in self.models]
+        self.decisions = self._decisions(decisions_path)
+
+    def _decisions(self, path: str) -> decisions.Decisions:
+        own = os.path.join(self.models[0].path, decisions.ASSET)
+        if path == "none" or (not path and (len(self.models) > 1 or not files.exists(own))):
+            return decisions.neutral(self.classes, len(self.models), str(self.models[0].description["pooling"]))
+        return decisions.load(path or own, self.classes, len(self.models))
+
+    def in_order(self, model: int, probabilities: np.ndarray) -> np.ndarray:
+        """Probabilities of a member in the order of the ensemble's classes."""
+        return probabilities if model == 0 else probabilities[:, self._orders[model]]
+
+    def see(self, spectrograms: np.ndarray) -> np.ndarray:
+        """[chunks, bands, frames] float32 → [models, chunks, classes], of members with equal front-ends."""
+        return np.stack([self.in_order(i, model.see(spectrograms)) for i, model in enumerate(self.models)])
+
+    def mix(self, members: np.ndarray) -> np.ndarray:
+        """[models, chunks, classes] → [chunks, classes] float32, the weighted mean over models."""
+        if len(members) == 1:
+            return members[0]
+        return np.tensordot(np.asarray(self.decisions.weights, np.float32), members, axes=1)
+
+
+def align(
+    probabilities: np.ndarray,
+    own_start: np.ndarray,
+    own_end: np.ndarray,
+    start_seconds: np.ndarray,
+    end_seconds: np.ndarray,
+) -> np.ndarray:
+    """Chunk scores on other chunks' times: the mean over the chunks that overlap, weighted by the time they share.
+
+    Args:
+        probabilities: [n, classes] of n chunks.
+        own_start, own_end: [n] their times, rising.
+        start_seconds, end_seconds: [m] the times wanted.
+
+    Returns:
+        [m, classes]; equal times, equal scores; where nothing overlaps, the nearest chunk's.
+    """
+    if np.array_equal(start_seconds, own_start) and np.array_equal(end_seconds, own_end):
+        return probabilities
+    aligned = np.empty((len(start_seconds), probabilities.shape[1]), probabilities.dtype)
+    for i, (start, end) in enumerate(zip(start_seconds, end_seconds, strict=True)):
+        first, last = np.searchsorted(own_end, start, side="right"), np.searchsorted(own_start, end, side="left")
+        if first >= last:
+            first = int(np.argmin(np.abs(own_start + own_end - start - end)))
+            last = first + 1
+        shared = np.minimum(end, own_end[first:last]) - np.maximum(start, own_start[first:last])
+        weights = shared if last - first > 1 else np.ones(1)
+        aligned[i] = weights @ probabilities[first:last] / weights.sum()
+    return aligned

@@ -1,0 +1,130 @@
+import json
+
+import numpy as np
+import pytest
+import scipy.special
+import sklearn.linear_model
+import sklearn.metrics
+
+from bird_tf import config, decisions, metrics, pooling, taxonomy
+
+CLASSES = taxonomy.Taxonomy(("aa", "bb", "cc"), ("A", "B", "C"))
+
+
+@pytest.fixture
+def case(generator):
+    """Scores that are too sure of themselves: the true logits are half of theirs, and 1 lower."""
+    logits = generator.normal(0, 3, (400, 3))
+    truth = generator.random((400, 3)) < scipy.special.expit(0.5 * logits - 1)
+    return scipy.special.expit(logits), truth
+
+
+def test_platt_equals_scikit_learns_logistic_regression(case):
+    scores, truth = case
+    model = sklearn.linear_model.LogisticRegression(C=1e9, tol=1e-9)
+    model.fit(scipy.special.logit(scores).reshape(-1, 1), truth.ravel())
+    slope, intercept = decisions.fit_platt(scores, truth)
+    assert slope == pytest.approx(model.coef_[0, 0], rel=1e-3)
+    assert intercept == pytest.approx(model.intercept_[0], rel=1e-3)
+    assert (slope, intercept) == (pytest.approx(0.5, abs=0.1), pytest.approx(-1, abs=0.2))
+
+
+def test_calibration_brings_probabilities_nearer_to_frequencies_and_keeps_the_ranking(case):
+    scores, truth = case
+    calibrated = decisions.cross_fitted(scores, truth)
+    before, after = (metrics.expected_calibration_error(p, truth) for p in (scores, calibrated))
+    assert after < before / 2
+    fitted = decisions.fit(scores, truth, 0.9).probabilities(scores)
+    np.testing.assert_array_equal(np.argsort(fitted, axis=None), np.argsort(scores, axis=None))
+
+
+def test_each_recording_is_judged_by_a_map_fitted_without_it(case):
+    scores, truth = case
+    flipped = truth.copy()
+    flipped[0] = ~flipped[0]
+    ours, theirs = decisions.cross_fitted(scores, truth), decisions.cross_fitted(scores, flipped)
+    np.testing.assert_array_equal(ours[0], theirs[0])
+    assert not np.array_equal(ours[1], theirs[1])
+
+
+def test_even_a_useless_model_keeps_its_ranking(generator):
+    scores = generator.random((50, 3))
+    slope, _ = decisions.fit_platt(scores, scores < 0.3)
+    assert slope > 0
+    assert decisions.fit_platt(scores, np.zeros((50, 3), bool)) == (1.0, 0.0)
+
+
+def test_thresholds_are_the_best_of_scikit_learns_curve(case):
+    scores, truth = np.round(case[0][:, 0], 2), case[1][:, 0]
+    precision, recall, values = sklearn.metrics.precision_recall_curve(truth, scores)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    best = decisions.best_f1_threshold(scores, truth)
+    assert sklearn.metrics.f1_score(truth, scores >= best) == pytest.approx(f1.max())
+    for wanted in (0.5, 0.6):
+        threshold = decisions.precision_threshold(scores, truth, wanted)
+        assert threshold == pytest.approx(values[precision[:-1] >= wanted].min())
+    assert decisions.precision_threshold(np.array([0.9, 0.1]), np.array([False, True]), 0.9) > 1
+    assert np.isnan(decisions.best_f1_threshold(scores, np.zeros(400, bool)))
+
+
+def test_a_class_with_few_positives_takes_the_common_thresholds(case):
+    scores, truth = case
+    truth[:, 2] = False
+    truth[:4, 2] = True
+    fitted = decisions.fit(scores, truth, 0.9)
+    calibrated = fitted.probabilities(scores)
+    assert fitted.thresholds["f1"][2] == decisions.best_f1_threshold(calibrated.ravel(), truth.ravel())
+    assert fitted.thresholds["f1"][0] == decisions.best_f1_threshold(calibrated[:, 0], truth[:, 0])
+
+
+def test_the_best_pooling_is_chosen(generator):
+    truth = np.eye(3, dtype=bool)[np.arange(30) % 3]
+    chunks = [generator.random((20, 3)) * 0.8 for _ in range(30)]
+    for scores, present in zip(chunks, truth, strict=True):
+        scores[0, present] = 0.9  # one loud call: only the maximum finds it for sure
+    method, tried = decisions.choose_pooling(chunks, truth)
+    assert method == "max" and tried["max"] == 1.0 and set(tried) == set(pooling.METHODS)
+    assert tried["mean"] == metrics.mlrap(np.stack([c.mean(axis=0) for c in chunks]), truth)
+
+
+def test_weights_prefer_the_model_that_knows(generator):
+    truth = np.eye(3, dtype=bool)[np.arange(30) % 3]
+    good, bad = truth * 0.5 + 0.3 * generator.random((30, 3)), generator.random((30, 3))
+    chunks = [np.stack([b[None], g[None]]) for g, b in zip(good, bad, strict=True)]
+    weights = decisions.search_weights(chunks, truth, "mean")
+    assert sum(weights) == pytest.approx(1) and weights[1] > 0.8
+    assert decisions.search_weights([c[:1] for c in chunks], truth, "mean") == (1.0,)
+
+
+def test_they_come_back_from_disk_in_the_order_of_the_classes(tmp_path, case):
+    fitted = decisions.fit(*case, 0.9)
+    decided = decisions.Decisions(
+        pooling="max", weights=(0.3, 0.7), recording=fitted, chunk=fitted, precision=0.9, fitted_on="these"
+    )
+    path = str(tmp_path / "decisions.json")
+    decisions.save(path, decided, CLASSES)
+    turned = taxonomy.Taxonomy(CLASSES.class_ids[::-1], CLASSES.names[::-1])
+    back = decisions.load(path, turned, 2)
+    assert (back.pooling, back.weights, back.fitted_on) == ("max", (0.3, 0.7), "these")
+    for rule in decisions.RULES:
+        np.testing.assert_array_equal(back.chunk.thresholds[rule], fitted.thresholds[rule][::-1])
+    assert (back.chunk.slope, back.chunk.intercept) == (fitted.slope, fitted.intercept)
+
+
+def test_decisions_that_do_not_fit_are_refused(tmp_path):
+    path = str(tmp_path / "decisions.json")
+    with pytest.raises(config.InputError, match="no such file"):
+        decisions.load(path, CLASSES, 1)
+    decisions.save(path, decisions.neutral(CLASSES, 1, "mean"), CLASSES)
+    with pytest.raises(config.InputError, match="for 1 models, not 2"):
+        decisions.load(path, CLASSES, 2)
+    with pytest.raises(config.InputError, match="other classes"):
+        decisions.load(path, taxonomy.Taxonomy(("xx",), ("X",)), 1)
+    (tmp_path / "decisions.json").write_text(json.dumps({"format_version": 99}))
+    with pytest.raises(config.InputError, match="no decisions of format"):
+        decisions.load(path, CLASSES, 1)
+
+
+def test_undecided_scores_stay_as_they_are(generator):
+    scores = generator.random((4, 3)).astype(np.float32)
+    assert decisions.neutral(CLASSES, 1, "mean").recording.probabilities(scores) is scores

@@ -1,0 +1,75 @@
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+from bird_tf import config, decisions, serving
+
+
+def test_what_is_no_model_is_refused_with_a_hint(tmp_path, run_dir):
+    with pytest.raises(config.InputError, match=r"did you mean .*/export\?"):
+        serving.Model(str(run_dir))
+    with pytest.raises(config.InputError, match="not an exported model"):
+        serving.Model(str(tmp_path))
+
+
+def test_models_of_other_classes_cannot_vote_together(tmp_path, model_path):
+    other = shutil.copytree(model_path, tmp_path / "other")
+    table = other / "assets" / "classes.csv"
+    table.write_text(table.read_text().replace("fistul", "strang"))
+    with pytest.raises(config.InputError, match="cannot vote together"):
+        serving.Ensemble([model_path, str(other)])
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_answers_do_not_depend_on_the_batch_size(model_path, generator, batch_size):
+    usual = serving.Model(model_path)
+    samples = generator.normal(0, 0.1, (5, usual.front_end.chunk_samples)).astype(np.float32)
+    other = serving.Model(model_path, batch_size)
+    for answer in ("hear", "embed", "spectrograms"):
+        # sums in another order: float32
+        np.testing.assert_allclose(getattr(other, answer)(samples), getattr(usual, answer)(samples), atol=1e-5)
+    np.testing.assert_allclose(usual.see(usual.spectrograms(samples)), usual.hear(samples), atol=1e-5)
+
+
+def test_the_fingerprint_is_of_graph_and_weights(tmp_path, model_path):
+    other = serving.Model(str(shutil.copytree(model_path, tmp_path / "other")))
+    usual = serving.Model(model_path).fingerprint
+    assert other.fingerprint == usual
+    weights = tmp_path / "other" / "variables" / "variables.data-00000-of-00001"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    assert other.fingerprint != usual
+
+
+def test_weights_and_thresholds_come_out_of_the_model_unless_told_otherwise(tmp_path, model_path):
+    model = str(shutil.copytree(model_path, tmp_path / "model"))
+    plain = serving.Ensemble([model])
+    assert plain.decisions.fitted_on == ""
+    fitted = decisions.neutral(plain.classes, 1, "max")
+    decisions.save(f"{model}/{decisions.ASSET}", fitted, plain.classes)
+    assert serving.Ensemble([model]).decisions.pooling == "max"
+    assert serving.Ensemble([model], "none").decisions.pooling == plain.decisions.pooling
+    both = decisions.neutral(plain.classes, 2, "mean")
+    decisions.save(str(tmp_path / "both.json"), both, plain.classes)
+    assert serving.Ensemble([model, model], str(tmp_path / "both.json")).decisions.pooling == "mean"
+    with pytest.raises(config.InputError, match="made for 2 models, not 1"):
+        serving.Ensemble([model], str(tmp_path / "both.json"))
+
+
+def test_an_ensemble_mixes_by_its_weights(tmp_path, model_path, generator):
+    ensemble = serving.Ensemble([model_path, model_path])
+    members = generator.random((2, 4, len(ensemble.classes))).astype(np.float32)
+    np.testing.assert_allclose(ensemble.mix(members), members.mean(axis=0), rtol=1e-6)
+    weighted = decisions.neutral(ensemble.classes, 2, "mean")
+    ensemble.decisions = dataclasses.replace(weighted, weights=(0.25, 0.75))
+    np.testing.assert_allclose(ensemble.mix(members), 0.25 * members[0] + 0.75 * members[1], rtol=1e-6)
+
+
+def test_chunk_scores_on_other_times_are_weighted_by_what_they_share():
+    own_start, own_end = np.array([0.0, 2.0]), np.array([2.0, 4.0])
+    probabilities = np.array([[0.2], [0.8]])
+    start, end = np.array([0.0, 1.0, 1.5, 9.0]), np.array([1.0, 3.0, 4.0, 10.0])
+    aligned = serving.align(probabilities, own_start, own_end, start, end)
+    np.testing.assert_allclose(aligned[:, 0], [0.2, 0.5, 0.2 * 0.2 + 0.8 * 0.8, 0.8])
+    np.testing.assert_allclose(serving.align(probabilities, own_start, own_end, own_start, own_end), probabilities)

@@ -1,0 +1,52 @@
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+from bird_tf import audio, export, serving, tflite
+from tools import tflite_predict
+
+TOOL = pathlib.Path(__file__).parent.parent / "tools" / "tflite_predict.py"
+
+
+@pytest.fixture(scope="module")
+def folder(run_dir, tmp_path_factory):
+    """A run exported with its TensorFlow Lite files."""
+    run = shutil.copytree(run_dir, tmp_path_factory.mktemp("tflite") / "run")
+    export.main(export.ExportConfig(run_dir=str(run), tflite=True))
+    return run / "tflite"
+
+
+def test_everything_promised_is_there(folder):
+    assert {p.name for p in folder.iterdir()} == {
+        "frontend.tflite", "frontend.json", "classes.csv", *map(tflite.network_name, tflite.TOLERANCES),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", tflite.TOLERANCES)
+def test_the_tool_gives_the_saved_models_answers(folder, model_path, data, kind, capsys):
+    path = sorted((data / "wav").iterdir())[0]
+    tflite_predict.main(str(folder), str(path), kind)
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    model = serving.Model(model_path)
+    chunks = np.concatenate(list(audio.Stream(str(path), model.front_end, audio.ChunkingConfig(minimum_seconds=0), 9)))
+    expected = model.hear(chunks)
+    assert [float(line[0]) for line in lines] == list(range(len(expected)))
+    for (_, _, name, probability), row in zip(lines, expected, strict=True):
+        tolerance = tflite.TOLERANCES[kind]
+        assert float(probability) == pytest.approx(row[model.classes.names.index(name)], abs=tolerance)
+        assert float(probability) >= row.max() - tolerance
+
+
+def test_a_model_that_answers_otherwise_is_not_kept(model_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(tflite, "_differences", lambda *_: {"float32": 0.5})
+    with pytest.raises(RuntimeError, match="float32 differs"):
+        tflite.convert(model_path, str(tmp_path / "tflite"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_tool_stays_small_and_needs_nothing_of_ours():
+    text = TOOL.read_text()
+    assert len([line for line in text.split('"""', 2)[2].splitlines() if line.strip()]) <= 40
+    assert "bird_tf" not in text.split('"""', 2)[2]

@@ -1,0 +1,98 @@
+"""Measures prediction: audio-seconds per second end to end, the share of each stage, and how near it comes to the rate
+of the bare network. Networks are untrained unless --model names one: weights do not change the speed.
+
+All parts are timed in turn, several rounds of them, and the median round counts, so that other work on the machine
+falls on all of them alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+import soundfile
+
+from bird_tf import audio, config, export, frontend, models, scoring, serving, taxonomy, tf
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is measured."""
+
+    model: tuple[str, ...] = config.option((), "exported model, repeated; none: each architecture, untrained")
+    seconds: float = config.option(64.0, "length of the recording, seconds")
+    rate_hz: int = config.option(48000, "its sample rate, Hz; other than the model's, it is resampled")
+    rounds: int = config.option(3, "how often each part is timed")
+    num_classes: int = config.option(100, "outputs of the untrained networks")
+
+
+def _untrained(folder: str, architecture: str, num_classes: int) -> str:
+    """Exports a network with its first weights. Returns the path of the SavedModel."""
+    front_end, model = frontend.FrontendConfig(), models.ModelConfig(architecture=architecture)
+    names = tuple(f"species{i:04d}" for i in range(num_classes))
+    network = models.build(model, front_end.num_bands, front_end.num_frames, num_classes)
+    run = export.Run(
+        model=model, loss="softmax", pooling="mean", front_end=front_end, classes=taxonomy.Taxonomy(names, names),
+        training={}, metrics={}, versions={},
+    )  # fmt: skip
+    run_dir = os.path.join(folder, architecture)
+    export.save_run(run_dir, run, network.get_weights())
+    return export.export(run_dir)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def measure(model_path: str, recording: str, rounds: int) -> tuple[float, dict[str, float]]:
+    """Seconds of sound in the chunks, and the median seconds that each part takes for them."""
+    ensemble, chunking = serving.Ensemble([model_path], "none"), audio.ChunkingConfig()
+    model = ensemble.models[0]
+    chunks = np.concatenate(list(audio.Stream(recording, model.front_end, chunking, model.batch_size)))
+    pictures = model.spectrograms(chunks)
+    batch = tf.constant(np.resize(pictures, (model.batch_size, *pictures.shape[1:])))
+    signature = tf.saved_model.load(model_path)
+
+    def bare() -> None:
+        for _ in range(len(chunks) // model.batch_size):
+            signature.signatures["spectrogram"](spectrogram=batch)["probabilities"].numpy()
+
+    parts: dict[str, Callable[[], object]] = {
+        "end to end": lambda: list(scoring.score_all(ensemble, [("x", recording)], chunking)),
+        "decoding": lambda: [len(c) for c in audio.Stream(recording, model.front_end, chunking, model.batch_size)],
+        "front-end": lambda: model.spectrograms(chunks),
+        "network": lambda: model.see(pictures),
+        "bare network": bare,
+    }
+    for work in parts.values():
+        work()  # traces, and fills caches
+    taken: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(rounds):
+        for name, work in parts.items():
+            taken[name].append(_seconds(work))
+    return len(chunks) * model.front_end.chunk_seconds, {n: statistics.median(t) for n, t in taken.items()}
+
+
+def main(settings: Settings) -> None:
+    """Prints a line for each model. With decoding beside the models, the shares may add up to more than 1."""
+    with tempfile.TemporaryDirectory() as folder:
+        recording = os.path.join(folder, "recording.flac")
+        noise = np.random.default_rng(0).normal(0, 0.1, round(settings.seconds * settings.rate_hz))
+        soundfile.write(recording, noise, settings.rate_hz)
+        paths = settings.model or [_untrained(folder, a, settings.num_classes) for a in models.ARCHITECTURES]
+        lines = []
+        for path in paths:
+            sound, seconds = measure(path, recording, settings.rounds)
+            whole = seconds["end to end"]
+            name = os.path.basename(os.path.dirname(path.rstrip("/")))
+            shares = "".join(f"{seconds[part] / whole:12.2f}" for part in ("decoding", "front-end", "network"))
+            lines.append(f"{name:12}{sound / whole:12.1f}{shares}{seconds['bare network'] / whole:16.2f}")
+    heads = "".join(f"{head:>12}" for head in ("sound s/s", "decoding", "front-end", "network"))
+    print("\n".join([f"{'model':12}{heads}{'of bare rate':>16}", *lines]))

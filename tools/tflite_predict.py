@@ -1,0 +1,46 @@
+"""Names birds with TensorFlow Lite: python tflite_predict.py FOLDER RECORDING [float32|float16|int8]
+
+FOLDER is what `bird_tf.export --tflite` wrote. Needs numpy, soundfile, and tflite-runtime (or ai-edge-litert or
+TensorFlow); prints start, end, species and probability of the likeliest species of each chunk.
+"""
+
+import csv
+import importlib
+import json
+import sys
+from typing import Any
+
+import numpy as np
+import soundfile
+
+
+def interpreter(path: str) -> Any:
+    """A TensorFlow Lite interpreter of whichever package is installed."""
+    for package in ("tflite_runtime.interpreter", "ai_edge_litert.interpreter", "tensorflow.lite.python.interpreter"):
+        try:
+            return importlib.import_module(package).Interpreter(model_path=path)
+        except ImportError:
+            continue
+    sys.exit("error: install tflite-runtime")
+
+
+def main(folder: str, recording: str, kind: str = "float32") -> None:
+    """Prints a line for each chunk; the last, partial one is filled up with zeros."""
+    with open(f"{folder}/frontend.json") as file:
+        front_end = json.load(file)["config"]
+    with open(f"{folder}/classes.csv", newline="", encoding="utf-8") as file:
+        names = [row["name"] for row in csv.DictReader(file)]
+    rate, size = front_end["sample_rate_hz"], round(front_end["sample_rate_hz"] * front_end["chunk_seconds"])
+    hear = interpreter(f"{folder}/frontend.tflite").get_signature_runner("frontend")
+    see = interpreter(f"{folder}/network_{kind}.tflite").get_signature_runner("spectrogram")
+    if soundfile.info(recording).samplerate != rate:
+        sys.exit(f"error: {recording} is not at {rate} Hz; resample it first, as with: sox in.wav -r {rate} out.wav")
+    for i, block in enumerate(soundfile.blocks(recording, size, dtype="float32", always_2d=True, fill_value=0)):
+        pictures = hear(samples=block.mean(axis=1)[None])["spectrogram"]
+        [p] = see(spectrogram=pictures)["probabilities"]
+        start, best = i * front_end["chunk_seconds"], int(np.argmax(p))
+        print(f"{start:.2f}\t{start + front_end['chunk_seconds']:.2f}\t{names[best]}\t{p[best]:.4f}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
