@@ -16,14 +16,14 @@ from bird_tf import config, distribution, experiment, records, tf
 halves = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
 for kind in ("none", "mirrored"):
-    settings = config.parse(experiment.TrainConfig, [*sys.argv[1:], "--distribute=" + kind, "--run_dir=unused"])
+    settings = config.parse(experiment.TrainConfig, [*sys.argv[1:], "--distribute=" + kind])
     strategy = distribution.strategy(kind, settings.dataset.batch_size)
     run = experiment.Experiment(settings, records.load(settings.records), strategy)
     batches = iter(run.batches())
     print(strategy.num_replicas_in_sync, *(run.learner.step(next(batches))[i] for _ in range(4) for i in (0, 1)))
     with run.learner.average.in_place():
         print(run.validate().metrics["loss"])
-settings = config.parse(experiment.TrainConfig, [*sys.argv[1:], "--batch_norm", "--run_dir=unused"])
+settings = config.parse(experiment.TrainConfig, [*sys.argv[1:], "--batch_norm"])
 with strategy.scope():
     run = experiment.Experiment(settings, records.load(settings.records), strategy)
 run.learner.step(next(iter(run.batches())))
@@ -38,7 +38,7 @@ def _flags(settings, *without):
 
 def test_two_devices_learn_as_one(manifest, tmp_path):
     settings = train_settings(manifest, tmp_path, batch_norm=False, optimizer="adamw", clip_norm=0.1, ema=0.5, l2=1e-3)
-    flags = _flags(settings, "--distribute", "--run_dir")
+    flags = _flags(settings, "--distribute")
     done = subprocess.run([sys.executable, "-c", _CURVES, *flags], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     one, average, two, average_of_two, spread = [[float(x) for x in line.split()] for line in done.stdout.splitlines()]
