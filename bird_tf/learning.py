@@ -53,18 +53,21 @@ class Learner:
         return float(loss), float(norm)
 
     def _step(self, batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        loss, gradients = self._strategy.run(self._gradients, args=(batch,))
+        loss, gradients, statistics = self._strategy.run(self._gradients, args=(batch,))
         loss = self._strategy.reduce("SUM", loss, axis=None)
         # the same on every device by now: the optimiser, which would otherwise clip before it sums, takes one of them
         gradients = [self._strategy.experimental_local_results(g)[0] for g in gradients]
         norm = tf.linalg.global_norm(gradients) / self.optimiser.scale_loss(1.0)
         self.optimiser.apply(gradients, self.network.trainable_variables)
+        # each device saw its own part: their mean keeps the network one, and workers of one mind when to stop
+        for weight, mean in zip(self.network.non_trainable_weights, statistics, strict=False):
+            weight.assign(self._strategy.experimental_local_results(mean)[0])
         if self.average:
             self.average.update()
         return loss, norm
 
-    def _gradients(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """This device's share of the loss, and the gradients of the whole."""
+    def _gradients(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
+        """This device's share of the loss, the gradients of the whole, and, of several devices, the mean statistics."""
         variables = self.network.trainable_variables
         soft = self._committee.targets(batch["spectrogram"]) if self._committee else None
         with tf.GradientTape() as tape:
@@ -78,9 +81,13 @@ class Learner:
             loss /= self._strategy.num_replicas_in_sync
             scaled = self.optimiser.scale_loss(loss)
         gradients = tape.gradient(scaled, [v.value for v in variables])
-        if self._strategy.num_replicas_in_sync > 1:
-            gradients = tf.distribute.get_replica_context().all_reduce("SUM", gradients)
-        return loss, gradients
+        if self._strategy.num_replicas_in_sync == 1:
+            return loss, gradients, []
+        context = tf.distribute.get_replica_context()
+        # the copy lies on this device, which the reduction has to know
+        statistics = [tf.identity(weight.value) for weight in self.network.non_trainable_weights]
+        statistics = context.all_reduce("MEAN", statistics) if statistics else []
+        return loss, context.all_reduce("SUM", gradients), statistics
 
     @property
     def _variables(self) -> list[Any]:

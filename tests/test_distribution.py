@@ -16,13 +16,19 @@ from bird_tf import config, distribution, experiment, records, tf
 halves = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
 for kind in ("none", "mirrored"):
-    settings = config.parse(experiment.TrainConfig, [*sys.argv[1:], "--distribute=" + kind, "--run_dir=unused"])
+    settings = config.parse(experiment.TrainConfig, [*sys.argv[1:], "--distribute=" + kind])
     strategy = distribution.strategy(kind, settings.dataset.batch_size)
     run = experiment.Experiment(settings, records.load(settings.records), strategy)
     batches = iter(run.batches())
     print(strategy.num_replicas_in_sync, *(run.learner.step(next(batches))[i] for _ in range(4) for i in (0, 1)))
     with run.learner.average.in_place():
         print(run.validate().metrics["loss"])
+settings = config.parse(experiment.TrainConfig, [*sys.argv[1:], "--batch_norm"])
+with strategy.scope():
+    run = experiment.Experiment(settings, records.load(settings.records), strategy)
+run.learner.step(next(iter(run.batches())))
+means = [w.value.values for w in run.learner.network.weights if w.path.endswith("moving_mean")]
+print(*(float(abs(first - second).numpy().max() + (abs(first).numpy().max() == 0)) for first, second in means))
 """
 
 
@@ -32,14 +38,16 @@ def _flags(settings, *without):
 
 def test_two_devices_learn_as_one(manifest, tmp_path):
     settings = train_settings(manifest, tmp_path, batch_norm=False, optimizer="adamw", clip_norm=0.1, ema=0.5, l2=1e-3)
-    flags = _flags(settings, "--distribute", "--run_dir")
+    flags = _flags(settings, "--distribute")
     done = subprocess.run([sys.executable, "-c", _CURVES, *flags], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    one, average, two, average_of_two = [[float(x) for x in line.split()] for line in done.stdout.splitlines()]
+    one, average, two, average_of_two, spread = [[float(x) for x in line.split()] for line in done.stdout.splitlines()]
     assert (one[0], two[0]) == (1, 2)
     # the order of the sums differs
     assert two[1:] == pytest.approx(one[1:], rel=1e-3)
     assert average_of_two == pytest.approx(average, rel=1e-3)
+    # with statistics over the batch the devices move them together
+    assert spread == [0.0] * 3
 
 
 def _free_ports(count):
