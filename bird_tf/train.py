@@ -149,7 +149,7 @@ def validator(
         scores, ids, total = [], [], 0.0
         labels: dict[str, int] = {}
         backgrounds: dict[str, list[int]] = {}
-        for batch in batches:
+        for batch in damage.naming(batches, manifest):
             probabilities, loss = answer(batch)
             scores.append(probabilities.numpy())
             total += float(loss) * len(scores[-1])
