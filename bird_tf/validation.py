@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bird_tf import dataset, keras, losses, metrics, pooling, records, tf
+from bird_tf import damage, dataset, keras, losses, metrics, pooling, records, tf
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ def validator(
         scores, ids, total = [], [], 0.0
         labels: dict[str, int] = {}
         backgrounds: dict[str, list[int]] = {}
-        for batch in batches:
+        for batch in damage.naming(batches, manifest):
             probabilities, batch_loss = answer(batch)
             scores.append(probabilities.numpy())
             total += float(batch_loss) * len(scores[-1])
