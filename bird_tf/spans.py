@@ -26,6 +26,10 @@ class AnnotationConfig:
         "noise", "chunks of an annotated recording that no annotation touches", choices=("noise", "drop")
     )
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.annotation_share <= 1:
+            raise config.InputError(f"--annotation_share={self.annotation_share}: need 0 <= share <= 1")
+
 
 @dataclasses.dataclass(frozen=True)
 class Heard:

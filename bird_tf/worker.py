@@ -85,7 +85,7 @@ def note_path(task: ShardTask, suffix: str) -> str:
 
 
 @functools.cache
-def _compiled(front_end: frontend.FrontendConfig) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+def _compiled(front_end: frontend.FrontendConfig, count: int) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     # a graph that is still alive when the interpreter ends prints a traceback
     atexit.register(_compiled.cache_clear)
 
@@ -93,8 +93,8 @@ def _compiled(front_end: frontend.FrontendConfig) -> Callable[[tf.Tensor], tuple
         spectrograms = frontend.spectrograms(samples, front_end)
         return spectrograms, frontend.quantise(spectrograms)
 
-    # XLA joins the many small steps: a third less time. One shape of input, so it compiles once a process.
-    signature = [tf.TensorSpec([_BATCH_SIZE, front_end.chunk_samples], tf.float32)]
+    # XLA joins the many small steps: a third less time. It compiles once a process for each number of chunks.
+    signature = [tf.TensorSpec([count, front_end.chunk_samples], tf.float32)]
     function = tf.function(compute, input_signature=signature, jit_compile=True).get_concrete_function()
     return typing.cast(Callable[..., tuple[tf.Tensor, tf.Tensor]], function)
 
@@ -110,10 +110,12 @@ def spectrograms(samples: np.ndarray, front_end: frontend.FrontendConfig) -> tup
         Two [chunks, num_bands, num_frames] arrays: float32 in [0, 1], and the same as uint8.
     """
     count = len(samples)
-    if count < _BATCH_SIZE:
-        samples = np.pad(samples, ((0, _BATCH_SIZE - count), (0, 0)))
+    # the end of a recording is filled up to half a block or a whole one
+    size = _BATCH_SIZE if count > _BATCH_SIZE // 2 else _BATCH_SIZE // 2
+    if count < size:
+        samples = np.pad(samples, ((0, size - count), (0, 0)))
     with tf.device("CPU"):
-        exact, quantised = _compiled(front_end)(tf.constant(samples))
+        exact, quantised = _compiled(front_end, size)(tf.constant(samples))
     return exact.numpy()[:count], quantised.numpy()[:count]
 
 

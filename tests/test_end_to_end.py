@@ -85,7 +85,7 @@ def _bad(tmp_path, *arguments):
         (["tools/make_tfrecords.py", "--audio={missing}", "--output={out}"], "missing is not a folder"),
         (["tools/make_tfrecords.py", "--audio={empty}", "--output={out}"], "holds no recordings"),
         (["tools/make_tfrecords.py", "--audio={flat}", "--output={out}"], "layout not recognised"),
-        (["tools/make_tfrecords.py", "--audio={flat}", "--metadata={empty}", "--output={out}"], "no .xml files"),
+        (["tools/make_tfrecords.py", "--audio={flat}", "--metadata={empty}", "--output={out}"], "no XML files"),
         (["tools/make_tfrecords.py", "--audio={flat}", "--layout=birds", "--output={out}"], "layout"),
         (["tools/make_tfrecords.py", "--audio={flat}", "--ouptut={out}"], "ouptut"),
         (["tools/make_tfrecords.py", "--audio={flat}"], "--output is missing"),

@@ -94,3 +94,9 @@ def test_an_annotated_recording_is_named_after_the_species_marked_longest():
     assert (made.label, made.name, made.background, made.labels) == ("b", "b", ("a", "z"), ("b", "a"))
     with pytest.raises(config.InputError, match="name no species"):
         spans.annotated(bare, [_mark(0, 1, "")])
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_an_impossible_share_is_refused(share):
+    with pytest.raises(config.InputError, match="--annotation_share"):
+        spans.AnnotationConfig(annotation_share=share)
