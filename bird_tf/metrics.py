@@ -46,16 +46,16 @@ def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
 
 def _average_precisions(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """[draws] average precision of one ranking [n] whose items count `weights` [draws, n] times."""
-    if not truth.any():
-        return np.full(len(weights), np.nan)
-    order = np.argsort(-scores, kind="stable")
-    ranked, weights = scores[order], weights[:, order]
-    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # of each group of ties
-    hits = np.cumsum(weights * truth[order], axis=1)[:, last]
-    called = np.cumsum(weights, axis=1)[:, last]
-    precision = hits / np.maximum(called, 1)  # nothing called: no hit either
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.sum(np.diff(hits, axis=1, prepend=0) * precision, axis=1) / hits[:, -1])
+    positives = np.flatnonzero(truth)
+    reached = (scores[:, None] >= scores[positives]).astype(weights.dtype)  # [n, positives]: who ranks at least so high
+    own = weights[:, positives]
+    precision = (own @ reached[positives]) / np.maximum(weights @ reached, 1)  # nothing called: no hit either
+    return np.asarray(np.sum(own * precision, axis=1) / _or_nan(own.sum(axis=1)))
+
+
+def _or_nan(counts: np.ndarray) -> np.ndarray:
+    """Counts to divide by: what has none is not defined."""
+    return np.where(counts > 0, counts, np.nan)
 
 
 def _mean(values: list[float]) -> float:
@@ -120,15 +120,13 @@ def auroc(scores: np.ndarray, truth: np.ndarray) -> float:
 
 def _areas(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """[draws] area under the ROC curve of scores [n] that count `weights` [draws, n] times; half for a tie."""
-    order = np.argsort(scores, kind="stable")
-    ranked, weights = scores[order], weights[:, order]
-    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    positives = np.diff(np.cumsum(weights * truth[order], axis=1)[:, last], axis=1, prepend=0)
-    negatives = np.diff(np.cumsum(weights * ~truth[order], axis=1)[:, last], axis=1, prepend=0)
-    below = np.cumsum(negatives, axis=1) - negatives / 2
-    pairs = positives.sum(axis=1) * negatives.sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.sum(positives * below, axis=1) / np.where(pairs > 0, pairs, np.nan))
+    positives = np.flatnonzero(truth)
+    others, wanted = scores[:, None], scores[positives]
+    below = ((others < wanted) + 0.5 * (others == wanted)) * ~truth[:, None]  # [n, positives]
+    own = weights[:, positives]
+    num_positives = own.sum(axis=1)
+    pairs = num_positives * (weights.sum(axis=1) - num_positives)
+    return np.asarray(np.sum(own * (weights @ below.astype(weights.dtype)), axis=1) / _or_nan(pairs))
 
 
 def _by_recording(scores: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
@@ -190,8 +188,7 @@ def intervals(
     for name, values in _by_recording(scores, truth, labels).items():
         defined = ~np.isnan(values)
         total = weights[:, defined].sum(axis=1)
-        with np.errstate(invalid="ignore"):
-            draws[name] = weights[:, defined] @ values[defined] / np.where(total > 0, total, np.nan)
+        draws[name] = weights[:, defined] @ values[defined] / _or_nan(total)
     present = np.flatnonzero(truth.any(axis=0))
     for name, of_class in (("cmap", _average_precisions), ("auroc", _areas)):
         total, count = np.zeros(num_draws), np.zeros(num_draws)
@@ -199,8 +196,7 @@ def intervals(
             values = of_class(scores[:, index], truth[:, index], weights)
             total += np.nan_to_num(values)
             count += ~np.isnan(values)
-        with np.errstate(invalid="ignore"):
-            draws[name] = total / np.where(count > 0, count, np.nan)
+        draws[name] = total / _or_nan(count)
     return {name: _percentiles(values) for name, values in draws.items()}
 
 
