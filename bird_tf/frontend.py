@@ -160,10 +160,11 @@ def spectrograms(samples: tf.Tensor, front_end: FrontendConfig) -> tf.Tensor:
     frames = _frames(padded, front_end) * tf.signal.hann_window(front_end.n_fft)
     spectra = tf.signal.rfft(frames)  # [batch, frames, bins] complex64
     weights = np.ascontiguousarray(filter_bank(front_end)[::-1].T)
-    # bins that weigh in no band are cut away, and the root is cheaper than tf.abs, which guards against overflow
+    # bins that weigh in no band are cut away (TensorFlow Lite cuts no complex numbers), and the root is cheaper than
+    # tf.abs, which guards against overflow
     used = np.flatnonzero(weights.max(axis=1))
-    spectra = spectra[:, :, used[0] : used[-1] + 1]
-    magnitudes = tf.sqrt(tf.square(tf.math.real(spectra)) + tf.square(tf.math.imag(spectra)))
+    real, imaginary = (part(spectra)[:, :, used[0] : used[-1] + 1] for part in (tf.math.real, tf.math.imag))
+    magnitudes = tf.sqrt(tf.square(real) + tf.square(imaginary))
     bands = tf.tensordot(magnitudes, weights[used[0] : used[-1] + 1], axes=1)  # [batch, frames, num_bands]
     decibels = tf.math.log(tf.maximum(bands, _AMPLITUDE_FLOOR)) * (20.0 / np.log(10.0))
     decibels -= tf.reduce_max(decibels, axis=[1, 2], keepdims=True)

@@ -48,7 +48,7 @@ def _learns(manifest, settings):
 
 @pytest.mark.parametrize("changes", [{}, {"dtype_policy": "mixed_float16"}, {"ema": 0.9, "dropout": 0.3}])
 def test_an_experiment_goes_on_from_its_checkpoint_as_if_nothing_had_been(manifest, tmp_path, changes, policy):
-    settings = train_settings(manifest, tmp_path, **changes)
+    settings = train_settings(manifest, tmp_path, batch_size=4, **changes)
     first = _experiment(manifest, settings)
     batches = iter(first.batches())
     for _ in range(3):

@@ -70,7 +70,7 @@ class AugmentConfig:
         return self.add_noise or bool(self.background_db)
 
 
-Operation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Operation = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
 
 # in the order in which a chunk undergoes them, noise between the two tables, by the name of the strength
 _ON_BYTES = {
@@ -175,7 +175,7 @@ def _on_rows(pictures: tf.Tensor, operation: Operation, chosen: tf.Tensor, seed:
     return tf.tensor_scatter_nd_update(pictures, rows, operation(tf.gather_nd(pictures, rows), seed))
 
 
-Examples = dict[str, tf.Tensor]
+Examples = dict[str, "tf.Tensor"]
 
 
 def add_same_species(
