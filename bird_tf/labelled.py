@@ -48,12 +48,7 @@ def _check_fit(ensemble: serving.Ensemble, manifest: records.Manifest) -> None:
     if not manifest.num_chunks("val"):
         raise config.InputError(f"{directory} has no validation chunk; evaluate with --audio and --metadata instead")
     for model in ensemble.models:
-        if model.front_end != manifest.front_end:
-            ours, theirs = config.to_mapping(model.front_end), config.to_mapping(manifest.front_end)
-            names = ", ".join(f"{k} {ours[k]} / {theirs[k]}" for k in ours if ours[k] != theirs[k])
-            raise config.InputError(
-                f"{model.path} and {directory} have different front-ends: {names}; evaluate with --audio instead"
-            )
+        model.check_front_end(manifest.front_end, f"{directory} (evaluate with --audio instead)")
     known = set(ensemble.classes.class_ids)
     unknown = [class_id for class_id in manifest.classes.class_ids if class_id not in known]
     if unknown:

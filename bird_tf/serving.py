@@ -61,7 +61,7 @@ class Model:
         if not files.exists(os.path.join(path, "saved_model.pb")) or not files.exists(assets):
             inner = os.path.join(path, "export")
             hint = f"; did you mean {inner}?" if files.exists(inner) else "; train one with bird_tf.train"
-            raise config.InputError(f"--model={path} is not an exported model{hint}")
+            raise config.InputError(f"{path} is not an exported model{hint}")
         description_path = os.path.join(assets, "frontend.json")
         self.path, self.batch_size = path, batch_size
         self.front_end = frontend.from_description(files.read_json(description_path), description_path)
@@ -78,6 +78,21 @@ class Model:
             filled[: len(batch)] = batch
             answers.append(function(**{name: tf.constant(filled)})[output].numpy()[: len(batch)])
         return np.concatenate(answers)
+
+    def check_front_end(self, front_end: frontend.FrontendConfig, directory: str) -> None:
+        """Refuses spectrograms of other records than those the model knows how to read.
+
+        Raises:
+            InputError: the front-ends differ; the message names where.
+        """
+        if self.front_end != front_end:
+            ours, theirs = config.to_mapping(self.front_end), config.to_mapping(front_end)
+            names = ", ".join(f"{k} {ours[k]} / {theirs[k]}" for k in ours if ours[k] != theirs[k])
+            raise config.InputError(f"{self.path} and {directory} have different front-ends: {names}")
+
+    def logits(self, spectrograms: tf.Tensor) -> tf.Tensor:
+        """[batch, bands, frames] float32 in [0, 1] → [batch, classes] float32; in a graph too, in any batch size."""
+        return self._loaded.signatures["spectrogram"](spectrogram=spectrograms)["logits"]
 
     def hear(self, samples: np.ndarray) -> np.ndarray:
         """[chunks, chunk_samples] float32 in [-1, 1] → [chunks, classes] probabilities."""

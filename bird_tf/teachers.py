@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 
-from bird_tf import config, export, files, frontend, losses, records, taxonomy, tf
+from bird_tf import config, frontend, losses, serving, taxonomy, tf
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,19 +43,19 @@ class Committee:
         self._settings, self._loss = settings, loss
         self._members = []
         for path in settings.teacher:
-            known = _classes(path, front_end)
-            if missing := sorted(set(classes.class_ids) - set(known.class_ids)):
+            model = serving.Model(path)
+            model.check_front_end(front_end, "the records")
+            if missing := sorted(set(classes.class_ids) - set(model.classes.class_ids)):
                 raise config.InputError(
                     f"--teacher={path} does not know {len(missing)} classes: {', '.join(missing[:5])}"
                 )
-            order = [known.index(class_id) for class_id in classes.class_ids]
-            self._members.append((tf.saved_model.load(path), order))
+            self._members.append((model, [model.classes.index(class_id) for class_id in classes.class_ids]))
 
     def targets(self, spectrograms: tf.Tensor) -> tf.Tensor:
         """Mean of the teachers' answers at the temperature: [batch, bands, frames] → [batch, classes] in [0, 1]."""
         answers = []
         for model, order in self._members:
-            logits = tf.gather(model.signatures["spectrogram"](spectrogram=spectrograms)["logits"], order, axis=1)
+            logits = tf.gather(model.logits(spectrograms), order, axis=1)
             answers.append(losses.probabilities(logits / self._settings.temperature, self._loss))
         return tf.add_n(answers) / len(answers)
 
@@ -77,17 +76,3 @@ class Committee:
         plain = dataclasses.replace(settings, label_smoothing=0.0)
         soft = losses.loss(logits / temperature, targets, tf.ones_like(targets), plain)
         return (1.0 - weight) * loss + weight * temperature**2 * soft
-
-
-def _classes(path: str, front_end: frontend.FrontendConfig) -> taxonomy.Taxonomy:
-    description = os.path.join(path, "assets", "frontend.json")
-    if not files.exists(description):
-        raise config.InputError(
-            f"--teacher={path} is not an exported model; its folder is called {export.EXPORT}/ in a run"
-        )
-    theirs = frontend.from_description(files.read_json(description), description)
-    if theirs != front_end:
-        ours, other = config.to_mapping(front_end), config.to_mapping(theirs)
-        names = ", ".join(f"{name} {other[name]} / {ours[name]}" for name in ours if ours[name] != other[name])
-        raise config.InputError(f"--teacher={path} hears with another front-end (its own / the records'): {names}")
-    return taxonomy.load(os.path.join(path, "assets", records.CLASSES))
