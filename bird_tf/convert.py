@@ -136,8 +136,7 @@ def _run(settings: ConvertConfig, tasks: Sequence[worker.ShardTask]) -> dict[str
         while progress.left:
             for task in progress.left:
                 journal.forget(task)
-            workers = min(settings.workers or os.cpu_count() or 1, len(progress.left))
-            with executor.start(workers, settings.scheduler) as pool:
+            with executor.start(settings.workers, settings.scheduler, len(progress.left)) as pool:
                 pending = {pool.submit(worker.write_shard, task): task for task in progress.left}
                 for future in futures.as_completed(pending):
                     if not executor.worker_died(future.exception()):

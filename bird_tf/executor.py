@@ -59,12 +59,13 @@ def alone() -> futures.Executor:
 
 
 @contextlib.contextmanager
-def start(workers: int, scheduler: str = "") -> Iterator[futures.Executor]:
+def start(workers: int, scheduler: str = "", num_tasks: int | None = None) -> Iterator[futures.Executor]:
     """Yields an executor and shuts it down at the end.
 
     Args:
         workers: number of processes; 0 means as many as there are cores, 1 means a thread of this process.
         scheduler: address of a Dask scheduler (`tcp://host:8786`); it overrides `workers`.
+        num_tasks: how much there is to do, if known; more processes than that are not started.
 
     Raises:
         InputError: a negative number, Dask not installed, or nobody at the address.
@@ -76,6 +77,7 @@ def start(workers: int, scheduler: str = "") -> Iterator[futures.Executor]:
             yield cluster
         return
     workers = workers or len(os.sched_getaffinity(0))
+    workers = workers if num_tasks is None else max(1, min(workers, num_tasks))
     pool = futures.ThreadPoolExecutor(1) if workers == 1 else _pool(workers)
     try:
         yield pool

@@ -24,6 +24,11 @@ def test_results_and_exceptions_travel_in_the_future(workers):
         assert isinstance(pool.submit(_divide, 1, 0).exception(), ZeroDivisionError)
 
 
+def test_no_more_processes_than_tasks():
+    with executor.start(8, num_tasks=1) as pool:
+        assert pool.submit(os.getpid).result() == os.getpid()
+
+
 def test_a_pool_runs_elsewhere():
     with executor.start(2) as pool:
         assert pool.submit(os.getpid).result() != os.getpid()
