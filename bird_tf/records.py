@@ -175,7 +175,10 @@ class ShardWriter:
 
     def write(self, chunk: Chunk) -> None:
         """Appends a chunk."""
-        example = serialise(chunk)
+        self.write_serialised(serialise(chunk))
+
+    def write_serialised(self, example: bytes) -> None:
+        """Appends what `serialise` gave."""
         try:
             self._writer.write(example)
         except tf.errors.ResourceExhaustedError as error:

@@ -26,6 +26,7 @@ ORDER = (
     "plan",
     "journal",
     "convert",
+    "folds",
     "augment",
     "sampling",
     "dataset",

@@ -1,4 +1,5 @@
 import collections
+import dataclasses
 
 import pytest
 
@@ -49,3 +50,30 @@ def test_share_zero_keeps_all_for_training():
 def test_impossible_share_is_refused():
     with pytest.raises(config.InputError, match="--val_share=1"):
         split.split([], split.SplitConfig(val_share=1.0))
+
+
+def test_a_large_session_does_not_take_most_of_a_class_when_another_could_go():
+    recordings = _recordings({"a": 6, "b": 6})
+    authors = ["many"] * 5 + ["few"] + ["many", "few", "few", "x", "y", "z"]
+    recordings = [dataclasses.replace(r, author=a) for r, a in zip(recordings, authors, strict=True)]
+    divided = split.split(recordings, split.SplitConfig(group_by="author", val_share=0.5))
+    assert sum(r.split == "train" for r in divided if r.label == "a") >= 3
+
+
+def test_folds_hold_equal_shares_of_each_class_and_keep_sessions_together():
+    recordings = _recordings({"a": 20, "b": 10, "c": 5}, authors=[f"s{i}" for i in range(35)])
+    fold_of = split.folds(recordings, 5, split.SplitConfig(group_by="author"))
+    shares = collections.Counter((r.label, fold_of[r.recording_id]) for r in recordings)
+    assert [shares["a", fold] for fold in range(5)] == [4] * 5
+    assert [shares["b", fold] for fold in range(5)] == [2] * 5
+    assert [shares["c", fold] for fold in range(5)] == [1] * 5
+    together = _recordings({"a": 20, "b": 12}, authors=[f"s{i}" for i in range(7)])
+    fold_of = split.folds(together, 3, split.SplitConfig(group_by="author"))
+    for author in {r.author for r in together}:
+        assert len({fold_of[r.recording_id] for r in together if r.author == author}) == 1
+    assert set(fold_of.values()) == {0, 1, 2}
+
+
+def test_more_folds_than_groups_are_refused():
+    with pytest.raises(config.InputError, match="--folds=4: need at least 2 and at most 3"):
+        split.folds(_recordings({"a": 3}), 4, split.SplitConfig())

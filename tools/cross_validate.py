@@ -1,0 +1,99 @@
+"""Trains and judges one recipe on k folds of the recordings, so that no choice hangs on one lucky split.
+
+python tools/cross_validate.py --flagfile=configs/recommended.flags --records=tfrecords/NAME --run_dir=runs/NAME-cv
+    --group_by=author --max_minutes=10
+
+A fold's recordings are only judged on: best epoch and pooling are chosen on --val_share of the others. Repeat the
+command to go on after an interruption.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import statistics
+import subprocess
+import sys
+
+from bird_tf import config, files, folds, records, split, train
+
+METRICS = ("mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1")
+COLUMNS = ("fold", "seed", "num_recordings", "chance_mlrap", *METRICS)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CrossValidateConfig(train.TrainConfig):
+    """The flags of a training, of which --run_dir takes all folds, and those of the protocol."""
+
+    split: split.SplitConfig
+    folds: int = config.option(5, "parts that the recordings are divided into; each is held out once")
+    only_folds: tuple[int, ...] = config.option((), "folds to run, from 0, comma-separated; empty: all")
+    repeats: int = config.option(1, "trainings of each fold, with --seed, --seed + 1 and so on")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.repeats < 1 or any(not 0 <= fold < self.folds for fold in self.only_folds):
+            raise config.InputError(
+                f"--repeats={self.repeats} --only_folds={','.join(map(str, self.only_folds))}: need at least one "
+                f"repeat, and folds from 0 to {self.folds - 1}"
+            )
+
+
+def _command(module: str, *arguments: str) -> None:
+    """Runs a command of the package as a user would; what stops it stops the whole."""
+    if code := subprocess.run([sys.executable, "-m", f"bird_tf.{module}", *arguments], check=False).returncode:
+        sys.exit(f"error: {module} failed with exit status {code} (see above)")
+
+
+def _judge(settings: CrossValidateConfig, fold: int, seed: int) -> tuple[float, ...]:
+    """Trains on all but one fold, and gives a row of COLUMNS for that one."""
+    folder = os.path.join(settings.run_dir, f"fold-{fold}")
+    run_dir = os.path.join(folder, f"seed-{seed}")
+    values = config.to_mapping(settings) | {
+        "records": os.path.join(folder, "records"),
+        "run_dir": run_dir,
+        "seed": seed,
+    }
+    names = config.to_mapping(config.from_mapping(train.TrainConfig, {}))
+    flagfile = run_dir + ".flags"
+    training = config.from_mapping(train.TrainConfig, {name: values[name] for name in names})
+    files.write_text(flagfile, config.to_flagfile(training))
+    _command("train", f"--flagfile={flagfile}")
+    model, output = os.path.join(run_dir, "export"), os.path.join(run_dir, "evaluation")
+    _command("evaluate", f"--model={model}", f"--records={os.path.join(folder, 'test')}", f"--output={output}")
+    summary = files.read_json(os.path.join(output, "summary.json"))
+    return (fold, seed, *(math.nan if summary[name] is None else summary[name] for name in COLUMNS[2:]))
+
+
+def _mean_and_error(values: list[float]) -> tuple[float, float]:
+    """Mean and its standard error; NaN where one value says nothing of it."""
+    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return statistics.fmean(values), error
+
+
+def main(settings: CrossValidateConfig) -> None:
+    """Runs the folds and writes folds.csv, a line a training, and cross_validation.json, means and standard errors."""
+    manifest = records.load(settings.records)
+    rows: list[tuple[float, ...]] = []
+    for fold in settings.only_folds or range(settings.folds):
+        folder = os.path.join(settings.run_dir, f"fold-{fold}")
+        if not files.exists(os.path.join(folder, "test", records.MANIFEST)):
+            folds.prepare(manifest, folder, settings.folds, fold, settings.split)
+        rows += [_judge(settings, fold, settings.seed + repeat) for repeat in range(settings.repeats)]
+        files.write_table(os.path.join(settings.run_dir, "folds.csv"), COLUMNS, rows)
+    columns = {name: [row[COLUMNS.index(name)] for row in rows] for name in METRICS}
+    outcome = {name: _mean_and_error(values) for name, values in columns.items()}
+    files.write_json(
+        os.path.join(settings.run_dir, "cross_validation.json"),
+        {name: {"mean": mean, "standard_error": None if error != error else error}
+         for name, (mean, error) in outcome.items()},
+    )  # fmt: skip
+    print("fold  seed  recordings  " + "  ".join(f"{name:>16}" for name in METRICS))
+    for row in rows:
+        print(f"{row[0]:4}  {row[1]:4}  {row[2]:10}  " + "  ".join(f"{value:16.4f}" for value in row[4:]))
+    print("mean ± s.e.             " + "  ".join(f"{m:8.4f} ± {e:.3f}" for m, e in outcome.values()))
+
+
+if __name__ == "__main__":
+    config.run(main, CrossValidateConfig)
