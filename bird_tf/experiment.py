@@ -46,6 +46,9 @@ class TrainConfig:
     records: str = config.option("", "records directory, as tfrecords/NAME", required=True)
     run_dir: str = config.option("", "run directory, as runs/NAME; an unfinished run there goes on", required=True)
     overwrite: bool = config.option(False, "replace what is in --run_dir")
+    dry_run: bool = config.option(
+        False, "build everything, take a few steps, print what the training needs, keep nothing"
+    )
     model: models.ModelConfig
     pretrained: pretrained.PretrainedConfig
     dataset: dataset.DatasetConfig

@@ -22,6 +22,7 @@ from bird_tf import (
     export,
     files,
     records,
+    rehearsal,
     schedules,
     tf,
 )
@@ -207,7 +208,13 @@ def _finish(under_way: experiment.Experiment) -> dict[str, Any]:
 
 
 def main(settings: TrainConfig) -> None:
-    """Trains, and says in one line what came of it."""
+    """Trains, and says in one line what came of it; a dry run says what it would need."""
+    if settings.dry_run:
+        manifest = records.load(settings.records)
+        _check(manifest)
+        strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)
+        logging.info("\n".join(rehearsal.rehearse(settings, manifest, strategy, _step).lines()))
+        return
     summary = train(settings)
     logging.info(
         "%s: MLRAP %.4f on %d validation recordings (epoch %d of %d), %.1f minutes; model in %s",

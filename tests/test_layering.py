@@ -49,6 +49,7 @@ ORDER = (
     "validation",
     "monitor",
     "experiment",
+    "rehearsal",
     "train",
     "scoring",
     "writers",
