@@ -211,9 +211,10 @@ def main(settings: EvaluateConfig) -> None:
             settings.pooling, settings.output_folder,
         )  # fmt: skip
         logging.info(
-            "c-mAP %.4f, AUROC %.4f over %d segments of %d recordings, %d skipped",
+            "c-mAP %.4f, AUROC %.4f over %d segments of %d recordings, %d skipped; false alarms an hour: %s",
             summary["cmap"], summary["auroc"], summary["num_segments"], summary["num_recordings"],
             summary["num_skipped"],
+            ", ".join(f"{rate:.1f} ({rule})" for rule, rate in summary["false_alarms_per_hour"].items()),
         )  # fmt: skip
         return
     summary = evaluate(settings)

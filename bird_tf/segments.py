@@ -59,7 +59,8 @@ def evaluate(
     """Scores soundscapes and writes OUTPUT/segments.json.
 
     Returns:
-        What it holds: `headline`, num_segments, num_recordings, num_skipped.
+        What it holds: `headline`, false_alarms_per_hour by the rule of the thresholds, num_segments, num_recordings,
+        num_skipped.
 
     Raises:
         InputError: models, recordings or truth that cannot be used, or not one recording that can be read.
@@ -70,18 +71,25 @@ def evaluate(
     strange = sorted(set(calls) - {recording_id for recording_id, _ in recordings})
     if strange:
         raise config.InputError(f"--segments={truth_path}: {audio_path} has no recording {strange[0]}")
-    scores, truth, skipped = [], [], []
+    scores, loudest, truth, skipped, hours = [], [], [], [], 0.0
     for outcome in scoring.score_all(ensemble, recordings, chunking):
         if outcome.scores is None:
             skipped.append(outcome.reason)
             continue
         scores.append(pooled(outcome.scores, method or DEFAULT_POOLING))
+        loudest.append(pooled(outcome.scores, "max"))
+        hours += outcome.scores.duration_seconds / 3600
         present = calls.get(outcome.recording_id, [])
         truth.append(metrics.segment_truth(present, len(scores[-1]), SECONDS, len(ensemble.classes)))
     if not scores:
         raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0]}")
+    told = ensemble.decisions.chunk.probabilities(np.concatenate(loudest))
     summary = {
         **headline(np.concatenate(scores), np.concatenate(truth)),
+        "false_alarms_per_hour": {
+            rule: float(np.sum((told >= thresholds) & ~np.concatenate(truth)) / hours)
+            for rule, thresholds in ensemble.decisions.chunk.thresholds.items()
+        },
         "num_segments": sum(map(len, scores)), "num_recordings": len(scores), "num_skipped": len(skipped),
         "models": list(models), "pooling": method or DEFAULT_POOLING, "evaluated": audio_path,
     }  # fmt: skip

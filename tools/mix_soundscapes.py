@@ -1,0 +1,133 @@
+"""Mixes soundscapes with a known truth from labelled recordings: calls at known times in noise, and noise alone.
+
+python tools/mix_soundscapes.py --audio=DIR --records=tfrecords/NAME --output=DIR
+then python -m bird_tf.evaluate --model=… --audio=DIR/mixtures --segments=DIR/mixtures.csv, and the same with noise
+
+The calls are the chunks of the validation recordings that stand out most from their noise, the beds are what the
+converter took for noise. Nothing of a training recording is used if the records hold none, as a fold's test records.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import numpy as np
+import soundfile
+
+from bird_tf import audio, config, files, records
+
+_FADE_SECONDS = 0.05
+_COLUMNS = ("media_id", "class_id", "start_seconds", "end_seconds")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MixConfig:
+    """Flags of the mixer."""
+
+    audio: str = config.option("", "folder with the recordings that the records were made of", required=True)
+    records: str = config.option("", "records with validation recordings and noise", required=True)
+    output: str = config.option("", "folder for mixtures/, noise/ and their truths", required=True)
+    num_mixtures: int = config.option(20, "soundscapes with calls, and as many of noise alone")
+    seconds: float = config.option(60.0, "length of each, seconds")
+    calls: int = config.option(8, "calls in each soundscape")
+    ratio_db: tuple[float, ...] = config.option((0.0, 20.0), "interval of a call's power over the noise's, dB")
+    seed: int = config.option(0, "equal seeds, equal bytes")
+
+    def __post_init__(self) -> None:
+        if self.num_mixtures < 1 or self.seconds <= 0 or self.calls < 1 or len(self.ratio_db) != 2:
+            raise config.InputError(
+                f"--num_mixtures={self.num_mixtures} --seconds={self.seconds} --calls={self.calls} "
+                f"--ratio_db={','.join(map(str, self.ratio_db))}: need at least one of each, and two ratios"
+            )
+
+
+def _spans(manifest: records.Manifest, part: str) -> list[tuple[str, float, int, float]]:
+    """(recording, start in seconds, label, signal to noise) of every chunk of a split."""
+    found: list[tuple[str, float, int, float]] = []
+    for batch in records.read(manifest, part, 256) if manifest.num_chunks(part) else ():
+        names = ("recording_id", "start_seconds", "label", "signal_to_noise")
+        for recording, start, label, ratio in zip(*(batch[name].numpy() for name in names), strict=True):
+            found.append((recording.decode(), float(start), int(label), float(ratio)))
+    return found
+
+
+def _fade(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Soft ends."""
+    ramp = np.minimum(1.0, np.minimum(np.arange(1, len(samples) + 1), np.arange(len(samples), 0, -1))
+                      / (_FADE_SECONDS * rate))  # fmt: skip
+    return np.asarray(samples * ramp)
+
+
+class Mixer:
+    """Cuts spans out of recordings and lays them over each other."""
+
+    def __init__(self, settings: MixConfig) -> None:
+        """Raises InputError if the records hold no validation chunk or no noise."""
+        manifest = records.load(settings.records)
+        self._settings, self._classes = settings, manifest.classes
+        self._rate, self._seconds = manifest.front_end.sample_rate_hz, manifest.front_end.chunk_seconds
+        table = files.read_table(os.path.join(settings.records, records.RECORDINGS))
+        self._paths = {row["recording_id"]: os.path.join(settings.audio, row["file"]) for row in table}
+        clearest: dict[str, tuple[str, float, int, float]] = {}
+        for span in _spans(manifest, "val"):
+            clearest[span[0]] = max(clearest.get(span[0], span), span, key=lambda s: s[3])
+        self._calls, self._noise = list(clearest.values()), _spans(manifest, "noise")
+        if not self._calls or not self._noise:
+            raise config.InputError(
+                f"--records={settings.records}: {len(self._calls)} validation recordings and {len(self._noise)} noise "
+                "chunks; both are needed: convert with --val_share above 0 and --noise_share=1"
+            )
+
+    def _cut(self, recording_id: str, start: float) -> np.ndarray:
+        """A chunk's samples, of power 1."""
+        samples = np.concatenate(list(audio.blocks(self._paths[recording_id], self._rate)))
+        first = round(start * self._rate)
+        span = samples[first : first + round(self._seconds * self._rate)].astype(np.float64)
+        return np.asarray(span / max(1e-9, np.sqrt(np.mean(np.square(span)))))
+
+    def bed(self, generator: np.random.Generator) -> np.ndarray:
+        """Noise of power about 1, [seconds · rate] float64: pieces of recordings, faded into each other."""
+        bed = np.zeros(round(self._settings.seconds * self._rate))
+        overlap, position = round(_FADE_SECONDS * self._rate), 0
+        while position < len(bed):
+            recording, start, _, _ = self._noise[generator.integers(len(self._noise))]
+            piece = _fade(self._cut(recording, start), self._rate)[: len(bed) - position]
+            bed[position : position + len(piece)] += piece
+            position += max(1, len(piece) - overlap)
+        return bed
+
+    def mixture(self, generator: np.random.Generator) -> tuple[np.ndarray, list[tuple[str, float, float]]]:
+        """A bed with calls, and (class id, start, end) of each."""
+        bed, truth = self.bed(generator), []
+        for _ in range(self._settings.calls):
+            recording, start, label, _ = self._calls[generator.integers(len(self._calls))]
+            call = _fade(self._cut(recording, start), self._rate)[: len(bed)]
+            position = int(generator.integers(0, len(bed) - len(call) + 1))
+            bed[position : position + len(call)] += call * 10 ** (generator.uniform(*self._settings.ratio_db) / 20)
+            truth.append((self._classes.class_ids[label], position / self._rate, (position + len(call)) / self._rate))
+        return bed, sorted(truth, key=lambda entry: entry[1])
+
+    def write(self, name: str, samples: np.ndarray) -> None:
+        """Writes OUTPUT/NAME.wav."""
+        path = os.path.join(self._settings.output, name + ".wav")
+        files.make_folder(os.path.dirname(path))
+        soundfile.write(path, 0.9 * samples / np.abs(samples).max(), self._rate, subtype="PCM_16")
+
+
+def main(settings: MixConfig) -> None:
+    """Writes OUTPUT/mixtures and OUTPUT/noise with OUTPUT/mixtures.csv and OUTPUT/noise.csv, which has no call."""
+    mixer, generator = Mixer(settings), np.random.default_rng(settings.seed)
+    rows: list[tuple[str, str, str, str]] = []
+    for number in range(settings.num_mixtures):
+        samples, truth = mixer.mixture(generator)
+        mixer.write(f"mixtures/mix{number:03d}", samples)
+        rows += [(f"mix{number:03d}", class_id, f"{start:.3f}", f"{end:.3f}") for class_id, start, end in truth]
+        mixer.write(f"noise/noise{number:03d}", mixer.bed(generator))
+    files.write_table(os.path.join(settings.output, "mixtures.csv"), _COLUMNS, rows)
+    files.write_table(os.path.join(settings.output, "noise.csv"), _COLUMNS, [])
+    print(f"{settings.output}: {settings.num_mixtures} mixtures with {len(rows)} calls, and as many of noise alone")
+
+
+if __name__ == "__main__":
+    config.run(main, MixConfig)
