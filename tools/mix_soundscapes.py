@@ -100,11 +100,12 @@ class Mixer:
     def mixture(self, generator: np.random.Generator) -> tuple[np.ndarray, list[tuple[str, float, float]]]:
         """A bed with calls, and (class id, start, end) of each."""
         bed, truth = self.bed(generator), []
+        lowest, highest = self._settings.ratio_db
         for _ in range(self._settings.calls):
             recording, start, label, _ = self._calls[generator.integers(len(self._calls))]
             call = _fade(self._cut(recording, start), self._rate)[: len(bed)]
             position = int(generator.integers(0, len(bed) - len(call) + 1))
-            bed[position : position + len(call)] += call * 10 ** (generator.uniform(*self._settings.ratio_db) / 20)
+            bed[position : position + len(call)] += call * 10 ** (generator.uniform(lowest, highest) / 20)
             truth.append((self._classes.class_ids[label], position / self._rate, (position + len(call)) / self._rate))
         return bed, sorted(truth, key=lambda entry: entry[1])
 
