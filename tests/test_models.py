@@ -148,3 +148,13 @@ def test_too_many_halvings_are_refused():
 def test_impossible_options_are_refused(changes):
     with pytest.raises(config.InputError, match=f"--{next(iter(changes))}"):
         dataclasses.replace(models.ModelConfig(), **changes)
+
+
+def test_without_its_mean_a_bands_level_changes_nothing(generator):
+    settings = models.ModelConfig(architecture="attention", filters=(4, 8), subtract_mean=True)
+    network = models.build(settings, 16, 32, 3)
+    pictures = generator.random((2, 16, 32)).astype(np.float32) / 2
+    louder = pictures + generator.random((2, 16, 1)).astype(np.float32) / 2
+    answers = [network(p, training=False)["logits"].numpy() for p in (pictures, louder, pictures[:, :, ::-1])]
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-4)
+    assert np.abs(answers[0] - answers[2]).max() > 1e-3

@@ -22,6 +22,9 @@ class ModelConfig:
     """What decides a network's layers. The defaults are the 2018 baseline's."""
 
     architecture: str = config.option("resnet", "the network", choices=ARCHITECTURES)
+    subtract_mean: bool = config.option(
+        False, "subtract each band's mean over the chunk first: steady noise and the microphone's response go"
+    )
     filters: tuple[int, ...] = config.option((16, 32, 64, 128), "filters of each group or stack, comma-separated")
     kernel_size: int = config.option(3, "side of the square convolution kernels, pixels")
     nonlinearity: str = config.option(
@@ -73,8 +76,12 @@ def build(model: ModelConfig, num_bands: int, num_frames: int, num_classes: int)
             f"spectrograms of {num_bands} x {num_frames}"
         )
     inputs = keras.Input((num_bands, num_frames), name="spectrogram")
-    images = keras.layers.Reshape((num_bands, num_frames, 1))(inputs)
-    images = keras.layers.Rescaling(2.0, offset=-1.0, name="zero_centred")(images)
+    if model.subtract_mean:
+        # what is left has about a quarter of the range
+        centred = (inputs - keras.ops.mean(inputs, axis=2, keepdims=True)) * 4.0
+    else:
+        centred = keras.layers.Rescaling(2.0, offset=-1.0, name="zero_centred")(inputs)
+    images = keras.layers.Reshape((num_bands, num_frames, 1))(centred)
     architecture = importlib.import_module(f"bird_tf.models.{model.architecture}")
     outputs = architecture.network(images, model, num_classes)
     return keras.Model(inputs, outputs, name=model.architecture)
