@@ -24,6 +24,7 @@ from bird_tf import (
     frontend,
     journal,
     layouts,
+    listener,
     metadata,
     plan,
     records,
@@ -60,6 +61,7 @@ class ConvertConfig:
     annotated: spans.AnnotationConfig
     split: split.SplitConfig
     selection: SelectionConfig
+    teacher: listener.ListenerConfig
     shard_minutes: float = config.option(20.0, "sound that goes into one shard, minutes")
     max_skipped_share: float = config.option(0.5, "fail if more than this share of the recordings is unusable")
     workers: int = config.option(
@@ -94,6 +96,7 @@ def _tasks(
                     chunking=settings.chunking,
                     activity=settings.activity,
                     annotated=settings.annotated,
+                    teacher=settings.teacher,
                     noise_share=settings.selection.noise_share,
                 )
             )
@@ -136,7 +139,8 @@ def _run(settings: ConvertConfig, tasks: Sequence[worker.ShardTask]) -> dict[str
         while progress.left:
             for task in progress.left:
                 journal.forget(task)
-            with executor.start(settings.workers, settings.scheduler, len(progress.left)) as pool:
+            alone = not settings.teacher.teacher_model  # with more threads a teacher may sum in another order
+            with executor.start(settings.workers, settings.scheduler, len(progress.left), in_process=alone) as pool:
                 pending = {pool.submit(worker.write_shard, task): task for task in progress.left}
                 for future in futures.as_completed(pending):
                     if not executor.worker_died(future.exception()):
@@ -189,17 +193,22 @@ def convert(settings: ConvertConfig) -> records.Manifest:
         The manifest, as it was written.
 
     Raises:
-        InputError: what `layouts.read` and `journal.opened` raise; a full disk; too many unusable recordings.
+        InputError: what `layouts.read`, `listener.describe` and `journal.opened` raise; a full disk; too many
+            unusable recordings.
     """
     started = time.monotonic()
     recordings, classes, unmatched = _find(settings)
-    frontend.filter_bank(settings.front_end)  # an impossible one is refused before hours of work
+    # what is impossible is refused before hours of work
+    frontend.filter_bank(settings.front_end)
+    teacher = listener.describe(settings.teacher, classes)
     with journal.opened(settings.output, settings.overwrite, journal.describe(settings, recordings)):
         tasks = _tasks(settings, recordings, classes)
         results = _run(settings, tasks)
         outcomes = {o.recording_id: o for result in results.values() for o in result.outcomes}
         skipped = _skipped(settings, recordings, outcomes, unmatched)
-        manifest = _manifest(settings, recordings, classes, tasks, results, skipped)
+        manifest = dataclasses.replace(
+            _manifest(settings, recordings, classes, tasks, results, skipped), teacher=teacher
+        )
         _write_recordings_table(settings, recordings, outcomes)
         files.write_json(os.path.join(settings.output, records.SUMMARY), _summary(manifest, outcomes, started))
         records.save(manifest)

@@ -31,6 +31,9 @@ class DatasetConfig:
     unknown_background: str = config.option(
         "negative", "classes that a recording with unknown background does not name", choices=("ignore", "negative")
     )
+    records_teacher_weight: float = config.option(
+        0.0, "share of what the records' teacher says in the targets; true labels have the rest"
+    )
     no_call_share: float = config.option(0.0, "share of a batch that are noise chunks, with no species as target")
     sampling: sampling.SamplingConfig = dataclasses.field(default_factory=sampling.SamplingConfig)
     data_service: str = config.option("", "tf.data service that makes the batches, as grpc://host:5000; empty: here")
@@ -38,6 +41,8 @@ class DatasetConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.no_call_share < 1 or round(self.no_call_share * self.batch_size) >= self.batch_size:
             raise config.InputError(f"--no_call_share={self.no_call_share}: need a share of the batch below 1")
+        if not 0 <= self.records_teacher_weight <= 1:
+            raise config.InputError(f"--records_teacher_weight={self.records_teacher_weight}: need a share in [0, 1]")
         if self.batch_size < 1 or self.shuffle_buffer < 1 or not 0 <= self.background_weight <= 1:
             raise config.InputError(
                 f"--batch_size={self.batch_size} --shuffle_buffer={self.shuffle_buffer} --background_weight="
@@ -80,20 +85,22 @@ def training(
         "recording_id": [batch] string, empty for no-call}.
 
     Raises:
-        InputError: no training chunk.
+        InputError: no training chunk; a teacher's answers are asked for, and the records hold none.
     """
+    if settings.records_teacher_weight:
+        manifest.require_teacher(f"--records_teacher_weight={settings.records_teacher_weight}")
     front_end, num_no_call = manifest.front_end, _num_no_call(manifest, settings)
 
     def finish(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         seeds = tf.unstack(tf.random.split(tf.stack([tf.cast(seed * 8 + _AUGMENT_SALT, tf.int64), batch["step"]]), 3))
-        examples = _with_targets(records.parse(batch["examples"], front_end), manifest, settings)
+        examples = _with_targets(batch["examples"], manifest, settings)
         noise = records.parse_spectrogram(batch["noise"], front_end) if "noise" in batch else None
         if noise is not None and num_no_call:
             examples, noise = _with_no_call(examples, noise[:num_no_call]), noise[num_no_call:]
         pictures = augment.apply(examples["spectrogram"], noise, augmentation, front_end.top_db, seeds[0])
         examples = {**examples, "spectrogram": pictures}
         if augmentation.same_species:
-            partners = _with_targets(records.parse(batch["partners"], front_end), manifest, settings)
+            partners = _with_targets(batch["partners"], manifest, settings)
             partners = {**partners, "spectrogram": frontend.dequantise(partners["spectrogram"])}
             examples = augment.add_same_species(examples, partners, augmentation, front_end.top_db, seeds[1])
         return augment.mix(examples, augmentation, front_end.top_db, seeds[2])
@@ -107,10 +114,12 @@ def training(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _with_targets(
-    parsed: dict[str, tf.Tensor], manifest: records.Manifest, settings: DatasetConfig
-) -> dict[str, tf.Tensor]:
+def _with_targets(serialised: tf.Tensor, manifest: records.Manifest, settings: DatasetConfig) -> dict[str, tf.Tensor]:
+    parsed = records.parse(serialised, manifest.front_end)
     wanted = targets(parsed, len(manifest.classes), settings)
+    if settings.records_teacher_weight:
+        answers = records.parse_teacher(serialised, len(manifest.classes))["teacher"]
+        wanted = taught(wanted, answers, settings.records_teacher_weight)
     return {**{name: parsed[name] for name in ("spectrogram", "label", "recording_id")}, **wanted}
 
 
@@ -138,6 +147,7 @@ def _batches_of_strings(
 ) -> tf.data.Dataset:
     """Serialised examples in batches: "examples", "partners" and "noise" where they are needed, and "step", from 0."""
     steps, num_no_call = steps_per_epoch(manifest, settings), _num_no_call(manifest, settings)
+    keeps = sampling.keeping(manifest, settings.sampling)
     rates = sampling.rates(sampling.counts(manifest, settings.sampling), settings.sampling)
     num_noise = num_no_call
     if augmentation.needs_noise and manifest.num_chunks("noise"):
@@ -146,7 +156,7 @@ def _batches_of_strings(
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.stack([tf.cast(seed * 8 + _SHUFFLE_SALT, tf.int64), epoch])
         examples = _shuffled_shards(manifest.paths("train"), order)
-        examples = sampling.resample(examples, rates, settings.sampling, order)
+        examples = sampling.resample(examples, rates, keeps, order)
         examples = _shuffled(examples, settings, order)
         size = settings.batch_size - num_no_call
         if augmentation.same_species:
@@ -222,3 +232,27 @@ def targets(parsed: dict[str, tf.Tensor], num_classes: int, settings: DatasetCon
         ignored = tf.maximum(ignored, unknown[:, None] * (1.0 - label) * (1.0 - background))
     positive = settings.background_weight if settings.background == "positive" else 0.0
     return {"targets": label + positive * background, "weights": 1.0 - ignored}
+
+
+def taught(wanted: dict[str, tf.Tensor], answers: tf.Tensor, weight: float) -> dict[str, tf.Tensor]:
+    """Targets that are partly a teacher's answers. What only one of labels and teacher knows is taken from that one.
+
+    A cross-entropy is linear in the target, so blending targets blends the losses; and what mixes chunks afterwards
+    mixes the answers by the rules of labels.
+
+    Args:
+        wanted: what `targets` gives.
+        answers: [batch, classes] float32 in [0, 1], NaN where the teacher does not know the class.
+        weight: of the answers, above 0 and up to 1.
+
+    Returns:
+        As `targets`.
+    """
+    known = tf.cast(~tf.math.is_nan(answers), tf.float32)
+    of_labels, of_teacher = (1.0 - weight * known) * wanted["weights"], weight * known
+    total = of_labels + of_teacher
+    said = tf.where(known > 0, answers, 0.0)
+    return {
+        "targets": tf.math.divide_no_nan(of_labels * wanted["targets"] + of_teacher * said, total),
+        "weights": tf.cast(total > 0, tf.float32),
+    }

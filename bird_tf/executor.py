@@ -59,13 +59,16 @@ def alone() -> futures.Executor:
 
 
 @contextlib.contextmanager
-def start(workers: int, scheduler: str = "", num_tasks: int | None = None) -> Iterator[futures.Executor]:
+def start(
+    workers: int, scheduler: str = "", num_tasks: int | None = None, *, in_process: bool = True
+) -> Iterator[futures.Executor]:
     """Yields an executor and shuts it down at the end.
 
     Args:
         workers: number of processes; 0 means as many as there are cores, 1 means a thread of this process.
         scheduler: address of a Dask scheduler (`tcp://host:8786`); it overrides `workers`.
         num_tasks: how much there is to do, if known; more processes than that are not started.
+        in_process: whether a single worker may be this process, which computes with threads on all cores.
 
     Raises:
         InputError: a negative number, Dask not installed, or nobody at the address.
@@ -78,7 +81,7 @@ def start(workers: int, scheduler: str = "", num_tasks: int | None = None) -> It
         return
     workers = workers or len(os.sched_getaffinity(0))
     workers = workers if num_tasks is None else max(1, min(workers, num_tasks))
-    pool = futures.ThreadPoolExecutor(1) if workers == 1 else _pool(workers)
+    pool = futures.ThreadPoolExecutor(1) if workers == 1 and in_process else _pool(workers)
     try:
         yield pool
     except BaseException:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bird_tf import config, files, frontend, metadata, records, tf, worker
+from bird_tf import config, files, frontend, listener, metadata, records, tf, worker
 
 _PLAN = "plan.json"
 _LOCK = "lock"
@@ -57,12 +57,13 @@ def close(directory: str) -> None:
 
 
 def describe(settings: Any, recordings: Sequence[metadata.Recording]) -> dict[str, Any]:
-    """Everything that decides the bytes of the shards: flags, recordings and their sizes, versions."""
+    """Everything that decides the bytes of the shards: flags, recordings and their sizes, versions, the teacher."""
     flags = {k: v for k, v in config.to_mapping(settings).items() if k not in _WITHOUT_EFFECT}
+    teacher = listener.fingerprint(settings.teacher)
     return {
         "flags": flags,
         "recordings": {r.recording_id: [r.path, _size(r.path), metadata.md5(repr(r))] for r in recordings},
-        "versions": {**records.versions(), "front-end": str(frontend.VERSION)},
+        "versions": {**records.versions(), "front-end": str(frontend.VERSION), "the teacher's files": teacher},
     }
 
 

@@ -16,7 +16,8 @@ import numpy as np
 import bird_tf
 from bird_tf import config, files, frontend, taxonomy, tf
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_READABLE = (1, 2)  # the first knew no teacher
 SPLITS = ("train", "val", "noise")
 MANIFEST = "manifest.json"
 CLASSES = "classes.csv"
@@ -26,7 +27,10 @@ SUMMARY = "summary.json"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """One example. `spectrogram` is [num_bands, num_frames] uint8; the rest as in `metadata.Recording`."""
+    """One example. `spectrogram` is [num_bands, num_frames] uint8; the rest as in `metadata.Recording`.
+
+    `teacher` holds the teacher's probability of each class, NaN where it does not know it; None without a teacher.
+    """
 
     spectrogram: np.ndarray
     label: int
@@ -40,6 +44,7 @@ class Chunk:
     longitude: float
     day_of_year: float
     hour: float
+    teacher: Sequence[float] | np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +71,7 @@ class Manifest:
         converter: the converter's flags.
         skipped: {"file", "reason"} of every recording that was left out.
         versions: {package: version} that wrote it.
+        teacher: what `listener.describe` says of the model whose answers the chunks hold; None if they hold none.
     """
 
     directory: str
@@ -77,6 +83,7 @@ class Manifest:
     converter: Mapping[str, Any]
     skipped: tuple[Mapping[str, str], ...]
     versions: Mapping[str, str]
+    teacher: Mapping[str, Any] | None = None
 
     def num_chunks(self, split: str) -> int:
         """Number of chunks in a split."""
@@ -85,6 +92,17 @@ class Manifest:
     def paths(self, split: str) -> list[str]:
         """Paths of the shards of a split that hold any chunk, in order."""
         return [os.path.join(self.directory, shard.name) for shard in self.shards[split] if shard.count]
+
+    def require_teacher(self, flag: str) -> None:
+        """Refuses a flag that needs a teacher's answers, if the chunks hold none.
+
+        Raises:
+            InputError: they do not.
+        """
+        if self.teacher is None:
+            raise config.InputError(
+                f"{flag}: {self.directory} holds no teacher's answers; convert with --teacher_model"
+            )
 
 
 def shard_name(split: str, index: int, total: int) -> str:
@@ -106,6 +124,8 @@ def serialise(chunk: Chunk) -> bytes:
     }
     for name in ("start_seconds", "signal_to_noise", "latitude", "longitude", "day_of_year", "hour"):
         features[name] = feature(float_list=floats(value=[getattr(chunk, name)]))
+    if chunk.teacher is not None:
+        features["teacher"] = feature(float_list=floats(value=chunk.teacher))
     example = tf.train.Example(features=tf.train.Features(feature=features))
     return bytes(example.SerializeToString(deterministic=True))
 
@@ -156,6 +176,21 @@ def parse_label(serialised: tf.Tensor) -> dict[str, tf.Tensor]:
     features = {
         "label": tf.io.FixedLenFeature([], tf.int64),
         "signal_to_noise": tf.io.FixedLenFeature([], tf.float32),
+    }
+    return dict(tf.io.parse_example(serialised, features))
+
+
+def parse_teacher(serialised: tf.Tensor, num_classes: int) -> dict[str, tf.Tensor]:
+    """What a teacher said of a batch of examples, of records that know it.
+
+    Returns:
+        teacher [batch, classes] float32 in [0, 1], NaN where it does not know the class; label [batch] int64;
+        recording_id [batch] string.
+    """
+    features = {
+        "teacher": tf.io.FixedLenFeature([num_classes], tf.float32),
+        "label": tf.io.FixedLenFeature([], tf.int64),
+        "recording_id": tf.io.FixedLenFeature([], tf.string),
     }
     return dict(tf.io.parse_example(serialised, features))
 
@@ -251,6 +286,7 @@ def save(manifest: Manifest) -> None:
             "converter": dict(manifest.converter),
             "skipped": [dict(entry) for entry in manifest.skipped],
             "versions": dict(manifest.versions),
+            "teacher": None if manifest.teacher is None else dict(manifest.teacher),
         },
     )
 
@@ -271,7 +307,7 @@ def load(directory: str) -> Manifest:
             "run tools/make_tfrecords.py again with the same flags"
         )
     stored = files.read_json(path)
-    if stored.get("format_version") != FORMAT_VERSION:
+    if stored.get("format_version") not in _READABLE:
         raise config.InputError(
             f"{path}: format version {stored.get('format_version')}, this is version {FORMAT_VERSION}: convert again"
         )
@@ -288,6 +324,7 @@ def load(directory: str) -> Manifest:
         converter=stored["converter"],
         skipped=tuple(stored["skipped"]),
         versions=stored["versions"],
+        teacher=stored.get("teacher"),
     )
     for shard in (shard for shards in manifest.shards.values() for shard in shards):
         shard_path = os.path.join(directory, shard.name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 from absl import logging
@@ -31,6 +32,11 @@ class SamplingConfig:
     max_per_class: int = config.option(0, "chunks of a species an epoch at most, others each time; 0: no limit")
     min_signal_to_noise: float = config.option(0.0, "leave out training chunks below this value")
     max_signal_to_noise: float = config.option(1.0, "leave out training chunks above this value")
+    teacher_presence: float = config.option(
+        0.0,
+        "leave out training chunks to which the records' teacher gives less than this share of the most that it gives "
+        "their label in the recording; for recordings labelled as a whole",
+    )
 
     def __post_init__(self) -> None:
         if not 0 <= self.balance <= 1:
@@ -45,42 +51,100 @@ class SamplingConfig:
                 f"--min_signal_to_noise={self.min_signal_to_noise} is above "
                 f"--max_signal_to_noise={self.max_signal_to_noise}"
             )
+        if not 0 <= self.teacher_presence <= 1:
+            raise config.InputError(f"--teacher_presence={self.teacher_presence}: need a share in [0, 1]")
 
     @property
     def filters(self) -> bool:
-        """Whether the signal-to-noise interval leaves anything out."""
-        return self.min_signal_to_noise > 0.0 or self.max_signal_to_noise < 1.0
+        """Whether the signal-to-noise interval or the teacher may leave anything out."""
+        return self.min_signal_to_noise > 0.0 or self.max_signal_to_noise < 1.0 or self.teacher_presence > 0.0
+
+
+Filter = Callable[["tf.Tensor"], "tf.Tensor"]
+
+
+def keeping(manifest: records.Manifest, settings: SamplingConfig) -> Filter | None:
+    """The function that tells which training chunks are seen at all: [batch] serialised examples → [batch] bool.
+
+    A chunk stays if its signal to noise lies in the interval, and if the teacher gives its label at least
+    `teacher_presence` of what it gives it in any training chunk of the recording, or does not know the species.
+
+    Returns:
+        It, or None if all are seen.
+
+    Raises:
+        InputError: the records hold no teacher's answers, and they are needed.
+    """
+    if settings.teacher_presence:
+        manifest.require_teacher(f"--teacher_presence={settings.teacher_presence}")
+    return _keeping(tuple(manifest.paths("train")), len(manifest.classes), settings) if settings.filters else None
+
+
+def _keeping(paths: tuple[str, ...], num_classes: int, settings: SamplingConfig) -> Filter:
+    # constants rather than a lookup table: they travel to the workers of a data service
+    keys, greatest = _greatest(paths, num_classes) if settings.teacher_presence else (None, None)
+
+    def keeps(serialised: tf.Tensor) -> tf.Tensor:
+        ratio = records.parse_label(serialised)["signal_to_noise"]
+        kept = (ratio >= settings.min_signal_to_noise) & (ratio <= settings.max_signal_to_noise)
+        if keys is not None:
+            key, answer = _presence(serialised, num_classes)
+            least = settings.teacher_presence * tf.gather(greatest, tf.searchsorted(keys, key))
+            kept &= ~(answer < least)  # where the teacher does not know, this is not less
+        return kept
+
+    return keeps
+
+
+def _presence(serialised: tf.Tensor, num_classes: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """A number for label and recording, [batch] int64, and the teacher's answer of the label, [batch] float32."""
+    found = records.parse_teacher(serialised, num_classes)
+    key = tf.strings.join([tf.strings.as_string(found["label"]), found["recording_id"]], " ")
+    return tf.strings.to_hash_bucket_fast(key, 2**62), tf.gather(found["teacher"], found["label"], batch_dims=1)
+
+
+@functools.lru_cache(maxsize=4)
+def _greatest(paths: tuple[str, ...], num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The greatest answer for each label of each recording: rising keys of `_presence`, and the answers."""
+    logging.info("looking for the chunks in which the teacher hears the labels")
+    answers = tf.data.TFRecordDataset(list(paths)).batch(_BLOCK).map(lambda block: _presence(block, num_classes))
+    found, values = (np.concatenate(parts) for parts in zip(*answers.as_numpy_iterator(), strict=True))
+    keys, places = np.unique(found, return_inverse=True)
+    greatest = np.full(len(keys), np.nan, np.float32)
+    np.fmax.at(greatest, places, values)
+    return keys, greatest
 
 
 def counts(manifest: records.Manifest, settings: SamplingConfig) -> np.ndarray:
-    """Training chunks of each class within the signal-to-noise interval, [classes] int64.
+    """Training chunks of each class that are seen at all, [classes] int64.
 
-    The manifest knows them; only with an interval are the records read for it, once in a process.
+    The manifest knows them; only with a filter are the records read for it, once in a process.
 
     Raises:
-        InputError: no chunk.
+        InputError: no chunk, or as `keeping`.
     """
     if not manifest.num_chunks("train"):
         raise config.InputError(f"{manifest.directory} has no training chunk")
     if not settings.filters:
         return np.asarray(manifest.chunks_per_class["train"], np.int64)
-    lowest, highest = settings.min_signal_to_noise, settings.max_signal_to_noise
-    found = _count(tuple(manifest.paths("train")), lowest, highest, len(manifest.classes))
+    keeping(manifest, settings)
+    found = _count(tuple(manifest.paths("train")), len(manifest.classes), settings)
     if not found.sum():
         raise config.InputError(
-            f"{manifest.directory} has no training chunk within --min_signal_to_noise={lowest} and "
-            f"--max_signal_to_noise={highest}"
+            f"{manifest.directory} has no training chunk within --min_signal_to_noise={settings.min_signal_to_noise} "
+            f"and --max_signal_to_noise={settings.max_signal_to_noise}"
         )
     return found
 
 
 @functools.lru_cache(maxsize=4)
-def _count(paths: tuple[str, ...], lowest: float, highest: float, num_classes: int) -> np.ndarray:
-    logging.info("counting the chunks within the signal-to-noise interval")
+def _count(paths: tuple[str, ...], num_classes: int, settings: SamplingConfig) -> np.ndarray:
+    logging.info("counting the chunks that the filters leave")
+    keeps = _keeping(paths, num_classes, settings)
     found = np.zeros(num_classes, np.int64)
-    for block in tf.data.TFRecordDataset(list(paths)).batch(_BLOCK).map(records.parse_label):
-        kept = (block["signal_to_noise"] >= lowest) & (block["signal_to_noise"] <= highest)
-        found += np.bincount(block["label"][kept], minlength=num_classes)
+    blocks = tf.data.TFRecordDataset(list(paths)).batch(_BLOCK)
+    for labels, kept in blocks.map(lambda block: (records.parse_label(block)["label"], keeps(block))):
+        found += np.bincount(labels[kept], minlength=num_classes)
     return found
 
 
@@ -110,9 +174,7 @@ def chunks_per_epoch(manifest: records.Manifest, settings: SamplingConfig) -> fl
     return float(found @ rates(found, settings))
 
 
-def resample(
-    examples: tf.data.Dataset, wanted: np.ndarray, settings: SamplingConfig, seed: tf.Tensor
-) -> tf.data.Dataset:
+def resample(examples: tf.data.Dataset, wanted: np.ndarray, keeps: Filter | None, seed: tf.Tensor) -> tf.data.Dataset:
     """Leaves out and repeats examples so that each class comes as often as is wanted.
 
     Each example is passed on ⌊r + u⌋ times, r the rate of its class and u of U(0, 1): in expectation r times,
@@ -121,19 +183,18 @@ def resample(
     Args:
         examples: serialised examples.
         wanted: [classes], what `rates` gives.
-        settings: the signal-to-noise interval.
+        keeps: which are seen at all, from `keeping`.
         seed: [2] int64.
     """
-    if not settings.filters and np.allclose(wanted[wanted > 0], 1.0):
+    if keeps is None and np.allclose(wanted[wanted > 0], 1.0):
         return examples
 
     def block(index: tf.Tensor, serialised: tf.Tensor) -> tf.data.Dataset:
-        found = records.parse_label(serialised)
+        rate = tf.gather(wanted.astype(np.float32), records.parse_label(serialised)["label"])
         draws = tf.random.stateless_uniform(tf.shape(serialised), tf.random.fold_in(seed, index))
-        copies = tf.cast(tf.floor(tf.gather(wanted.astype(np.float32), found["label"]) + draws), tf.int32)
-        ratio = found["signal_to_noise"]
-        kept = (ratio >= settings.min_signal_to_noise) & (ratio <= settings.max_signal_to_noise)
-        return tf.data.Dataset.from_tensor_slices(tf.repeat(serialised, tf.where(kept, copies, 0)))
+        copies = tf.cast(tf.floor(rate + draws), tf.int32)
+        copies = copies if keeps is None else tf.where(keeps(serialised), copies, 0)
+        return tf.data.Dataset.from_tensor_slices(tf.repeat(serialised, copies))
 
     return examples.batch(_BLOCK).enumerate().flat_map(block)
 

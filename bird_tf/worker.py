@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import activity, audio, files, frontend, metadata, records, spans, taxonomy, tf
+from bird_tf import activity, audio, files, frontend, listener, metadata, records, spans, taxonomy, tf
 
 # Spectrograms are made in blocks that stay in the processor's cache: 8 chunks were fastest of 1, 8 and 32.
 _BATCH_SIZE = 8
@@ -35,7 +35,7 @@ class ShardTask:
         recordings: what goes into it.
         quotas: for each recording the most chunks to take of a class, {} for no limit.
         classes: gives labels and background their indices.
-        front_end, chunking, activity, annotated, noise_share: as in ConvertConfig.
+        front_end, chunking, activity, annotated, teacher, noise_share: as in ConvertConfig.
         unusable: ids of recordings that ended a worker process before; they are not opened again.
     """
 
@@ -49,6 +49,7 @@ class ShardTask:
     chunking: audio.ChunkingConfig
     activity: activity.ActivityConfig
     annotated: spans.AnnotationConfig
+    teacher: listener.ListenerConfig
     noise_share: float
     unusable: tuple[str, ...] = ()
 
@@ -241,12 +242,24 @@ def _write_recording(task: ShardTask, recording: metadata.Recording, selection: 
     )
 
 
+def _asking_the_teacher(
+    task: ShardTask, recording: metadata.Recording, keep: Callable[[records.Chunk], None]
+) -> Callable[[records.Chunk], None]:
+    """`keep`, of chunks that hold the teacher's answers as well, if there is a teacher."""
+    if not task.teacher.teacher_model:
+        return keep
+    teacher = listener.load(task.teacher, task.classes)
+    lesson = listener.Lesson(teacher, recording.path, task.front_end.chunk_seconds)
+    return lambda chunk: keep(dataclasses.replace(chunk, teacher=lesson.answers(chunk.start_seconds)))
+
+
 def _write_recordings(task: ShardTask, keep: Any, keep_noise: Any) -> tuple[Outcome, ...]:
     outcomes = []
     for recording, quota in zip(task.recordings, task.quotas, strict=True):
         # if this process dies, the one that started it finds here what it died of
         files.write_text(note_path(task, ".now"), recording.recording_id)
-        outcomes.append(_write_recording(task, recording, _Selection(task, quota, keep, keep_noise)))
+        selection = _Selection(task, quota, _asking_the_teacher(task, recording, keep), keep_noise)
+        outcomes.append(_write_recording(task, recording, selection))
     return tuple(outcomes)
 
 

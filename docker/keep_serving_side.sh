@@ -2,7 +2,7 @@
 # keep_serving_side.sh SOURCE: removes what only training needs; prediction, evaluation and submission stay.
 set -eu
 cd "$1"
-for module in worker plan journal convert folds augment sampling dataset preview models losses schedules optimizers export pretrained teachers distribution learning checkpoints validation monitor experiment rehearsal train; do
+for module in listener worker plan journal convert folds augment sampling dataset preview models losses schedules optimizers export pretrained teachers distribution learning checkpoints validation monitor experiment rehearsal train; do
   rm -r "bird_tf/$module.py" 2>/dev/null || rm -r "bird_tf/$module"
   sed -i "/bird_tf\.$module/d" setup.cfg
 done

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from bird_tf import augment, config, dataset, frontend, records, sampling, tf
+from bird_tf import augment, config, dataset, frontend, losses, records, sampling, tf
 
 PLAIN = augment.AugmentConfig()
 VARIED = augment.AugmentConfig(roll_time=0.5, roll_frequency=0.1, gaussian_noise=0.05, add_noise=True)
@@ -185,3 +185,29 @@ def _targets(settings, background, known):
 )
 def test_targets(values, background, known, targets, weights):
     assert _targets(dataset.DatasetConfig(**values), background, known) == (targets, weights)
+
+
+@pytest.mark.parametrize(
+    ("target", "weight", "answer", "share", "expected"),
+    [
+        (1.0, 1.0, 0.6, 0.25, (0.9, 1.0)),  # both know: blended
+        (0.0, 0.0, 0.6, 0.25, (0.6, 1.0)),  # the teacher alone
+        (1.0, 1.0, np.nan, 0.25, (1.0, 1.0)),  # the label alone
+        (0.0, 0.0, np.nan, 0.25, (0.0, 0.0)),  # nobody
+        (1.0, 1.0, 0.6, 1.0, (0.6, 1.0)),
+        (1.0, 1.0, np.nan, 1.0, (1.0, 1.0)),
+    ],
+)
+def test_what_labels_and_teacher_know_is_blended(target, weight, answer, share, expected):
+    wanted = {"targets": tf.constant([[target]]), "weights": tf.constant([[weight]])}
+    made = dataset.taught(wanted, tf.constant([[answer]], tf.float32), share)
+    assert (made["targets"].numpy().item(), made["weights"].numpy().item()) == pytest.approx(expected)
+
+
+def test_blended_targets_are_blended_losses(generator):
+    logits, truth, answers = (tf.constant(generator.uniform(0, 1, (3, 5)), tf.float32) for _ in range(3))
+    sigmoid, ones = losses.LossConfig(loss="sigmoid"), tf.ones((3, 5))
+    made = dataset.taught({"targets": truth, "weights": ones}, answers, 0.3)
+    both = losses.loss(logits, truth, ones, sigmoid), losses.loss(logits, answers, ones, sigmoid)
+    mixed = losses.loss(logits, made["targets"], made["weights"], sigmoid)
+    assert float(mixed) == pytest.approx(0.7 * float(both[0]) + 0.3 * float(both[1]), rel=1e-5)

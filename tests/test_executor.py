@@ -17,6 +17,11 @@ def test_one_worker_is_this_process():
         assert pool.submit(os.getpid).result() == os.getpid()
 
 
+def test_one_worker_is_another_process_where_threads_would_count():
+    with executor.start(1, in_process=False) as pool:
+        assert pool.submit(os.getpid).result() != os.getpid()
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_and_exceptions_travel_in_the_future(workers):
     with executor.start(workers) as pool:

@@ -29,6 +29,14 @@ def test_what_was_skipped_is_shown_with_its_reason(manifest):
     assert inspect_tfrecords.table(skipped, levels)[-2:] == ["1 skipped", "  x.wav: holds no samples"]
 
 
+def test_a_teacher_is_mentioned(manifest):
+    taught = dataclasses.replace(
+        manifest, teacher={"model": "x.tflite", "classes": list(manifest.classes.class_ids[:4])}
+    )
+    lines = [inspect_tfrecords.table(m, {part: [] for part in records.SPLITS}) for m in (manifest, taught)]
+    assert set(lines[1]) - set(lines[0]) == {"answers of a teacher, who knows 4 of 6 classes: x.tflite"}
+
+
 def test_a_contact_sheet_is_drawn(manifest, tmp_path, capsys):
     output = tmp_path / "sheet.png"
     inspect_tfrecords.main(inspect_tfrecords.InspectConfig(records=manifest.directory, output=str(output), columns=4))

@@ -22,6 +22,7 @@ ORDER = (
     "activity",
     "records",
     "damage",
+    "listener",
     "worker",
     "plan",
     "journal",
@@ -64,7 +65,7 @@ ORDER = (
     "submission",
 )
 
-TRAINING_SIDE = set(ORDER[ORDER.index("worker") : ORDER.index("pooling")])
+TRAINING_SIDE = set(ORDER[ORDER.index("listener") : ORDER.index("pooling")])
 TRAINING_SIDE |= set(ORDER[ORDER.index("export") : ORDER.index("train") + 1])
 
 

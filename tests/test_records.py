@@ -34,6 +34,26 @@ def test_round_trip(generator, small_front_end):
     assert math.isnan(parsed["longitude"].numpy()[0])
 
 
+def test_a_teachers_answers_are_optional(generator, small_front_end):
+    answers = [[0.25, math.nan, 1.0], [0.0, 0.5, math.nan]]
+    chunks = [_chunk(generator, small_front_end, teacher=row, label=i) for i, row in enumerate(answers)]
+    serialised = [records.serialise(chunk) for chunk in chunks]
+    found = records.parse_teacher(serialised, 3)
+    np.testing.assert_array_equal(found["teacher"], np.float32(answers))
+    assert found["label"].numpy().tolist() == [0, 1] and found["recording_id"].numpy()[0].decode() == "RN7é"
+    # who does not ask for them reads on as before
+    np.testing.assert_array_equal(records.parse(serialised, small_front_end)["label"], [0, 1])
+    assert b"teacher" not in records.serialise(_chunk(generator, small_front_end))
+
+
+def test_records_of_before_the_teacher_are_read(manifest, tmp_path):
+    copy = shutil.copytree(manifest.directory, tmp_path / "copy")
+    stored = json.loads((copy / records.MANIFEST).read_text())
+    assert stored.pop("teacher") is None
+    (copy / records.MANIFEST).write_text(json.dumps({**stored, "format_version": 1}))
+    assert records.load(str(copy)).teacher is None
+
+
 def test_batched_and_single_parsing_agree_eagerly_and_in_a_dataset(generator, small_front_end):
     serialised = [records.serialise(_chunk(generator, small_front_end, chunk_index=i)) for i in range(5)]
     together = records.parse(serialised, small_front_end)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import activity, audio, frontend, metadata, records, spans, taxonomy, worker
+from bird_tf import activity, audio, frontend, listener, metadata, records, spans, taxonomy, worker
 from tests.conftest import SMALL
 
 RATE = SMALL["sample_rate_hz"]
@@ -26,6 +26,7 @@ def _run(folder, *recordings, split="val", classes=("a",), quotas=None, **values
             "chunking": audio.ChunkingConfig(),
             "activity": activity.ActivityConfig(),
             "annotated": spans.AnnotationConfig(),
+            "teacher": listener.ListenerConfig(),
             "noise_share": 1.0,
             **values,
         },

@@ -89,6 +89,9 @@ def table(manifest: records.Manifest, levels: dict[str, list[float]]) -> list[st
         label = class_id if class_id == name else f"{class_id} {name}"
         rows.append((label, [manifest.chunks_per_class[part][i] for part in records.SPLITS]))
     lines += [f"{name[:31]:32}" + "".join(f"{value:9}" for value in values) for name, values in rows]
+    if manifest.teacher:
+        known = f"{len(manifest.teacher['classes'])} of {len(manifest.classes)} classes"
+        lines += ["", f"answers of a teacher, who knows {known}: {manifest.teacher['model']}"]
     lines += ["", f"{'signal to noise':32}{'train':>9}{'val':>9}{'noise':>9}"]
     counts = [np.histogram(levels[part], _EDGES)[0] for part in records.SPLITS]
     most = max(1, int(np.sum(counts, axis=0).max()))

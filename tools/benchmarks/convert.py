@@ -21,7 +21,7 @@ import PIL.Image
 import scipy.ndimage
 import soundfile
 
-from bird_tf import activity, audio, config, executor, frontend, metadata, spans, taxonomy, worker
+from bird_tf import activity, audio, config, executor, frontend, listener, metadata, spans, taxonomy, worker
 
 _LABELS = taxonomy.Taxonomy(("a",), ("a",))
 
@@ -62,6 +62,7 @@ def _task(
         chunking=audio.ChunkingConfig(),
         activity=activity.ActivityConfig(),
         annotated=spans.AnnotationConfig(),
+        teacher=listener.ListenerConfig(),
         noise_share=0.0,
     )
 

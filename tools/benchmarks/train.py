@@ -9,6 +9,7 @@ import os
 import statistics
 import tempfile
 import time
+from typing import Any
 
 import numpy as np
 
@@ -52,8 +53,8 @@ def make_records(directory: str, settings: Settings, spectrograms: np.ndarray, l
     for split, name in names.items():
         with records.writing(directory, name) as writer:
             for index in range(counts[split]):
-                about = dict.fromkeys(("start_seconds", "signal_to_noise"), 0.0)
-                unknown = dict.fromkeys(("latitude", "longitude", "day_of_year", "hour"), float("nan"))
+                about: dict[str, Any] = dict.fromkeys(("start_seconds", "signal_to_noise"), 0.0)
+                unknown: dict[str, Any] = dict.fromkeys(("latitude", "longitude", "day_of_year", "hour"), float("nan"))
                 writer.write(
                     records.Chunk(
                         spectrogram=spectrograms[index], label=int(labels[index]), background=(), background_known=True,
