@@ -90,7 +90,7 @@ def _keeping(paths: tuple[str, ...], num_classes: int, settings: SamplingConfig)
         if keys is not None:
             key, answer = _presence(serialised, num_classes)
             least = settings.teacher_presence * tf.gather(greatest, tf.searchsorted(keys, key))
-            kept &= ~(answer < least)  # where the teacher does not know, this is not less
+            kept &= (answer >= least) | tf.math.is_nan(answer)
         return kept
 
     return keeps
