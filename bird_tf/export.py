@@ -123,14 +123,20 @@ def serving_module(run: Run, network: keras.Model) -> tuple[tf.Module, dict[str,
 
     serving_default: samples [batch, chunk_samples] float32 in [-1, 1] → probabilities, logits [batch, classes].
     spectrogram: spectrogram [batch, num_bands, num_frames] float32 in [0, 1] → probabilities, logits.
+    Both say when, if the network is attention: moments [batch, moments, classes], each moment's evidence of a class,
+    weighted by attention; the moments divide the chunk evenly, and their mean is the logits.
     frontend: samples → spectrogram. embed: samples → embeddings [batch, features].
     """
     samples = tf.TensorSpec([None, run.front_end.chunk_samples], tf.float32, "samples")
     pictures = tf.TensorSpec([None, run.front_end.num_bands, run.front_end.num_frames], tf.float32, "spectrogram")
 
     def answer(spectrogram: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = network(spectrogram, training=False)["logits"]
-        return {"probabilities": losses.probabilities(logits, run.loss), "logits": logits}
+        outputs = network(spectrogram, training=False)
+        said = {"probabilities": losses.probabilities(outputs["logits"], run.loss), "logits": outputs["logits"]}
+        if "moments" in outputs:
+            num_moments = outputs["moments"].shape[1]
+            said["moments"] = network.get_layer("logits")(num_moments * outputs["moments"])
+        return said
 
     def hear(samples: tf.Tensor) -> tf.Tensor:
         return frontend.spectrograms(samples, run.front_end)

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from bird_tf import config, export, frontend, losses, tf
+from bird_tf import config, export, frontend, keras, losses, models, tf
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,37 @@ print(answer["probabilities"].shape)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd="/", check=False)
     assert done.stdout.strip() == f"(2, {len(manifest.classes)})", done.stderr
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_moments_say_when(manifest, half):
+    """A network whose weights are set by hand: class 1 is loudness, wherever it is."""
+    model = models.ModelConfig(architecture="attention", filters=(2, 2), batch_norm=False, max_pooling=False)
+    front_end, classes = manifest.front_end, manifest.classes
+    network = models.build(model, front_end.num_bands, front_end.num_frames, len(classes))
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            layer.kernel.assign(np.full(layer.kernel.shape, 1 / np.prod(layer.kernel.shape[:3])))
+    stem = next(layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D))
+    stem.bias.assign([1.0, 1.0])  # pictures are zero-centred: silence is -1
+    last = network.get_layer("logits")
+    last.kernel.assign(np.eye(len(classes))[1] * np.ones((2, 1)))
+    last.bias.assign(np.arange(len(classes)) / 10)
+    run = export.Run(model=model, loss="sigmoid", pooling="mean", front_end=front_end, classes=classes,
+                     training={}, metrics={}, versions={})  # fmt: skip
+    _, signatures = export.serving_module(run, network)
+    time = np.arange(front_end.chunk_samples) / front_end.sample_rate_hz
+    burst = np.abs(time / front_end.chunk_seconds - 0.25 - 0.5 * half) < 0.1
+    samples = (0.5 * np.sin(2 * np.pi * 3000 * time) * burst).astype(np.float32)[None]
+    said = signatures["serving_default"](samples)
+    moments = said["moments"].numpy()[0]  # [moments, classes]
+    assert moments.shape[1] == len(classes)
+    np.testing.assert_allclose(moments.mean(axis=0), said["logits"][0], atol=1e-5)
+    assert int(2 * np.argmax(moments[:, 1]) / len(moments)) == half
+    evidence = moments[:, 1] - moments[:, 1].min()
+    first, second = evidence[: len(moments) // 2].sum(), evidence[-(len(moments) // 2) :].sum()
+    assert (second > 1.5 * first) if half else (first > 1.5 * second)
+    assert np.ptp(np.delete(moments, 1, axis=1), axis=0).max() < 1e-5
 
 
 def test_no_custom_operation_is_inside(loaded):

@@ -49,7 +49,7 @@ def test_attention_parameters_follow_from_its_layers():
 
 def test_attention_starts_as_the_mean_over_time(generator):
     """Its weights start at zero: every moment counts the same, and a chunk played backwards has the same features."""
-    settings = models.ModelConfig(architecture="attention", filters=(4,), kernel_size=1)
+    settings = models.ModelConfig(architecture="attention", filters=(4,), kernel_sizes=(1,))
     network = models.build(settings, 16, 32, 3)
     last = [layer for layer in network.layers if isinstance(layer, keras.layers.ReLU)][-1]
     pictures = generator.random((2, 16, 32)).astype(np.float32)
@@ -65,7 +65,7 @@ def test_attention_starts_as_the_mean_over_time(generator):
         {},
         {"max_pooling": False, "nonlinearity": "elu"},
         {"batch_norm": False, "nonlinearity": "lrelu", "dropout": 0.2, "dropout_type": "location"},
-        {"kernel_size": 5, "nonlinearity": "vlrelu", "dropout": 0.2, "dropout_type": "channel"},
+        {"kernel_sizes": (5, 2), "nonlinearity": "vlrelu", "dropout": 0.2, "dropout_type": "channel"},
         {"nonlinearity": "identity", "dropout": 0.2},
         {"groups": 2, "stage_convolutions": 2},
     ],
@@ -89,6 +89,23 @@ def test_logits_stay_float32_under_mixed_precision(architecture, name, generator
     answer = network(generator.random((2, 16, 16)).astype(np.float32))
     assert answer["logits"].dtype == answer["embeddings"].dtype == "float32"
     assert {v.dtype for v in network.trainable_variables} == {"float32"}
+
+
+@pytest.mark.parametrize("architecture", OWN)
+@pytest.mark.parametrize("sizes", [(5, 2), (7,)])
+def test_each_group_has_kernels_of_its_size(architecture, sizes):
+    settings = models.ModelConfig(architecture=architecture, filters=(4, 6), kernel_sizes=sizes, resnet_k=1)
+    layers = models.build(settings, 16, 16, 3).layers
+    sides = [layer.kernel_size[0] for layer in layers if isinstance(layer, keras.layers.Conv2D)]
+    first, last = sizes[0], sizes[-1]
+    expected = {
+        "baseline": [first, last, 1],
+        "pi": [first, last],
+        "attention": [5, first, last],
+        "resnet": [first, *[first] * 4, *[last] * 4],
+    }[architecture]
+    # the resnet's shortcuts change the number of channels by 1 × 1 convolutions
+    assert [side for side in sides if architecture != "resnet" or side > 1] == expected
 
 
 def test_groups_see_their_own_channels_only():
@@ -143,7 +160,16 @@ def test_too_many_halvings_are_refused():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"filters": ()}, {"filters": (0,)}, {"dropout": 1.0}, {"kernel_size": 0}, {"resnet_n": 0}, {"groups": 3}],
+    [
+        {"filters": ()},
+        {"filters": (0,)},
+        {"dropout": 1.0},
+        {"kernel_sizes": (0,)},
+        {"kernel_sizes": (3, 3)},
+        {"kernel_sizes": ()},
+        {"resnet_n": 0},
+        {"groups": 3},
+    ],
 )
 def test_impossible_options_are_refused(changes):
     with pytest.raises(config.InputError, match=f"--{next(iter(changes))}"):

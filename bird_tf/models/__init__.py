@@ -26,7 +26,9 @@ class ModelConfig:
         False, "subtract each band's mean over the chunk first: steady noise and the microphone's response go"
     )
     filters: tuple[int, ...] = config.option((16, 32, 64, 128), "filters of each group or stack, comma-separated")
-    kernel_size: int = config.option(3, "side of the square convolution kernels, pixels")
+    kernel_sizes: tuple[int, ...] = config.option(
+        (3,), "side of the square convolution kernels of each group or stack, pixels, or one value for all"
+    )
     nonlinearity: str = config.option(
         "relu", "after each convolution", choices=("relu", "lrelu", "vlrelu", "elu", "identity")
     )
@@ -42,17 +44,28 @@ class ModelConfig:
     dense_units: int = config.option(512, "pi: units of each of its two dense layers")
 
     def __post_init__(self) -> None:
-        counts = ("kernel_size", "resnet_k", "resnet_n", "stage_convolutions", "dense_units", "groups")
+        counts = ("resnet_k", "resnet_n", "stage_convolutions", "dense_units", "groups")
         if wrong := [name for name in counts if getattr(self, name) < 1]:
             raise config.InputError(f"--{wrong[0]}={getattr(self, wrong[0])}: must be at least 1")
         if not self.filters or min(self.filters) < 1:
             raise config.InputError(f"--filters={','.join(map(str, self.filters))}: need counts of at least 1")
+        if len(self.kernel_sizes) not in (1, len(self.filters)) or min(self.kernel_sizes) < 1:
+            raise config.InputError(
+                f"--kernel_sizes={','.join(map(str, self.kernel_sizes))}: need one side of at least 1, or one for each "
+                f"of --filters={','.join(map(str, self.filters))}"
+            )
         if any(filters % self.groups for filters in self.filters):
             raise config.InputError(
                 f"--groups={self.groups}: must divide each of --filters={','.join(map(str, self.filters))}"
             )
         if not 0 <= self.dropout < 1:
             raise config.InputError(f"--dropout={self.dropout}: must be at least 0 and below 1")
+
+    @property
+    def stages(self) -> list[tuple[int, int]]:
+        """Filters and kernel size of each group or stack."""
+        sizes = self.kernel_sizes if len(self.kernel_sizes) > 1 else self.kernel_sizes * len(self.filters)
+        return list(zip(self.filters, sizes, strict=True))
 
 
 def build(model: ModelConfig, num_bands: int, num_frames: int, num_classes: int) -> keras.Model:
@@ -65,7 +78,8 @@ def build(model: ModelConfig, num_bands: int, num_frames: int, num_classes: int)
 
     Returns:
         A functional model: [batch, num_bands, num_frames] float32 in [0, 1] → {"logits": [batch, num_classes]
-        float32, "embeddings": [batch, features] float32, what the last layer sees}.
+        float32, "embeddings": [batch, features] float32, what the last layer sees}; attention also gives "moments":
+        [batch, moments, features] float32, what each moment adds to the embeddings.
 
     Raises:
         InputError: the spectrogram is too small for so many halvings.

@@ -15,30 +15,31 @@ _STEM_SIZE, _STEM_STRIDE = 5, 4
 
 
 def network(images: Any, model: models.ModelConfig, num_classes: int) -> dict[str, Any]:
-    """[batch, num_bands, num_frames, 1] → logits and embeddings."""
+    """[batch, num_bands, num_frames, 1] → logits, embeddings, and moments, of which the embeddings are the sum."""
     x = layers.convolve(
         images, model.filters[0], _STEM_SIZE, init=model.nonlinearity, stride=_STEM_STRIDE, bias=not model.batch_norm
     )
     x = layers.nonlinearity(layers.normalise(x, model), model.nonlinearity)
-    for stage, filters in enumerate(model.filters):
+    for stage, (filters, size) in enumerate(model.stages):
         halving = stage > 0
-        x = layers.convolve_normalised(x, filters, model, stride=2 if halving and not model.max_pooling else 1)
+        x = layers.convolve_normalised(x, filters, size, model, stride=2 if halving and not model.max_pooling else 1)
         for _ in range(1, model.stage_convolutions):
-            x = layers.convolve_normalised(x, filters, model)
+            x = layers.convolve_normalised(x, filters, size, model)
         if halving and model.max_pooling:
             x = keras.layers.MaxPooling2D(2, padding="same")(x)
         x = layers.drop(x, model)
     moments = keras.ops.mean(x, axis=1)  # [batch, moments, channels]
-    return layers.classify(_attend(moments), num_classes)
+    weighted = _attend(moments)
+    return {**layers.classify(keras.ops.sum(weighted, axis=1), num_classes), "moments": weighted}
 
 
 def _attend(moments: Any) -> Any:
-    """Each channel's mean over time, weighted by what all channels say of each moment; the weights are float32.
+    """Each channel weighted by what all channels say of each moment; the weights, float32, sum to 1 over time.
 
-    [batch, moments, channels] → [batch, channels].
+    [batch, moments, channels] → the same shape.
     """
     scores = keras.layers.Dense(moments.shape[-1], kernel_initializer="zeros", dtype="float32", name="attention")(
         moments
     )
     weights = keras.ops.softmax(scores, axis=1)
-    return keras.ops.sum(weights * keras.ops.cast(moments, "float32"), axis=1)
+    return weights * keras.ops.cast(moments, "float32")

@@ -11,8 +11,8 @@ from bird_tf.models import layers
 def network(images: Any, model: models.ModelConfig, num_classes: int) -> dict[str, Any]:
     """[batch, num_bands, num_frames, 1] → logits and embeddings."""
     x = images
-    for filters in model.filters:
-        x = layers.convolve_normalised(x, filters, model, stride=1 if model.max_pooling else 2)
+    for filters, size in model.stages:
+        x = layers.convolve_normalised(x, filters, size, model, stride=1 if model.max_pooling else 2)
         if model.max_pooling:
             x = keras.layers.MaxPooling2D(2)(x)
         x = layers.drop(x, model)

@@ -47,10 +47,10 @@ def convolve(x: Any, filters: int, size: int, *, init: str, stride: int = 1, bia
     )(x)
 
 
-def convolve_normalised(x: Any, filters: int, model: models.ModelConfig, *, stride: int = 1) -> Any:
+def convolve_normalised(x: Any, filters: int, size: int, model: models.ModelConfig, *, stride: int = 1) -> Any:
     """Convolution, normalisation, nonlinearity; no bias where the normalisation takes it away again."""
     x = convolve(
-        x, filters, model.kernel_size, init=model.nonlinearity, stride=stride, bias=not model.batch_norm,
+        x, filters, size, init=model.nonlinearity, stride=stride, bias=not model.batch_norm,
         groups=model.groups,
     )  # fmt: skip
     return nonlinearity(normalise(x, model), model.nonlinearity)

@@ -11,8 +11,8 @@ from bird_tf.models import layers
 def network(images: Any, model: models.ModelConfig, num_classes: int) -> dict[str, Any]:
     """[batch, num_bands, num_frames, 1] → logits and embeddings."""
     x = images
-    for filters in model.filters:
-        x = layers.convolve_normalised(x, filters, model, stride=2)
+    for filters, size in model.stages:
+        x = layers.convolve_normalised(x, filters, size, model, stride=2)
     x = keras.layers.Flatten()(x)
     for _ in range(2):
         x = keras.layers.Dense(model.dense_units, kernel_initializer=layers.initialiser(model.nonlinearity))(x)
