@@ -41,12 +41,17 @@ def find(path: str, manifest: records.Manifest) -> str:
     """What is wrong with a shard, reading it from its start: its name and the first bad record; "" if nothing is."""
     if not files.exists(path):
         return f"{path}: this shard is missing"
-    number, position = 0, 0
+    front_end, number, position = manifest.front_end, 0, 0
     try:
         for example in tf.data.TFRecordDataset(path):
-            parsed = records.parse(example[None], manifest.front_end)
-            if int(tf.shape(parsed["spectrogram"])[0]) != 1:
-                return f"{path}: record {number} at byte {position} has a spectrogram of another size"
+            raw = tf.io.parse_single_example(example, {"spectrogram": tf.io.FixedLenFeature([], tf.string)})
+            size = len(raw["spectrogram"].numpy())
+            if size != front_end.num_bands * front_end.num_frames:
+                return (
+                    f"{path}: record {number} at byte {position} holds a spectrogram of {size} bytes, not the "
+                    f"{front_end.num_bands} x {front_end.num_frames} of the manifest"
+                )
+            records.parse(example[None], front_end)
             # a record is its length and that number's checksum, the example, and its checksum
             number, position = number + 1, position + 12 + len(example.numpy()) + 4
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):

@@ -161,7 +161,8 @@ def parse(serialised: tf.Tensor, front_end: frontend.FrontendConfig) -> dict[str
 
 
 def _decode(raw: tf.Tensor, front_end: frontend.FrontendConfig) -> tf.Tensor:
-    shape = [-1, front_end.num_bands, front_end.num_frames]
+    # not -1: spectrograms of another size, all alike, would pass as more or fewer chunks
+    shape = [tf.shape(raw)[0], front_end.num_bands, front_end.num_frames]
     return tf.reshape(tf.io.decode_raw(raw, tf.uint8), shape)
 
 

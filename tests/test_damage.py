@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-from bird_tf import augment, config, damage, dataset, records
+from bird_tf import augment, config, damage, dataset, records, tf
 
 SETTINGS = dataset.DatasetConfig(batch_size=4, shuffle_buffer=4)
 
@@ -45,6 +45,24 @@ def test_a_record_that_is_no_chunk_is_named(copy):
     records.tf.io.TFRecordWriter(path).write(b"not an example")
     with pytest.raises(config.InputError, match=f"{path}: record 0 at byte 0 is damaged"):
         _read_all(copy)
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.9, 2])
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_spectrograms_of_another_shape_are_named(copy, factor, split):
+    """Also if all of them are: then no two differ, and only the manifest can tell."""
+    path = copy.paths(split)[0]
+    size = round(factor * 32 * 32)
+    examples = [tf.train.Example.FromString(example.numpy()) for example in tf.data.TFRecordDataset(path)]
+    with tf.io.TFRecordWriter(path) as writer:
+        for example in examples:
+            example.features.feature["spectrogram"].bytes_list.value[0] = bytes(size)
+            writer.write(example.SerializeToString())
+    with pytest.raises(config.InputError, match=f"{path}: record 0 at byte 0 .* {size} bytes, not the 32 x 32"):
+        if split == "train":
+            _read_all(copy)
+        else:
+            list(damage.naming(dataset.evaluation(copy, SETTINGS), copy))
 
 
 def test_an_error_of_another_cause_is_passed_on(copy):
