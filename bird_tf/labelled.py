@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bird_tf import audio, config, frontend, metadata, pooling, records, scoring, serving
+from bird_tf import audio, config, damage, frontend, metadata, pooling, records, scoring, serving
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def score_records(ensemble: serving.Ensemble, manifest: records.Manifest) -> Sco
     starts: dict[str, list[float]] = {}
     about: dict[str, tuple[int, list[int]]] = {}
     with config.progress(manifest.num_chunks("val"), "chunk", "evaluating") as progress:
-        for batch in records.read(manifest, "val", ensemble.models[0].batch_size):
+        for batch in damage.naming(records.read(manifest, "val", ensemble.models[0].batch_size), manifest):
             members = ensemble.see(frontend.dequantise(batch["spectrogram"]).numpy())
             columns = (batch[name].numpy() for name in ("recording_id", "start_seconds", "label", "background"))
             for i, (raw_id, start, label, background) in enumerate(zip(*columns, strict=True)):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files, records
+from bird_tf import config, damage, files, records
 
 _EDGES = (0.0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
@@ -43,7 +43,7 @@ def damaged(manifest: records.Manifest) -> list[str]:
 
 
 def _chunks(manifest: records.Manifest, split: str) -> Iterator[dict[str, Any]]:
-    for batch in records.read(manifest, split, 64):
+    for batch in damage.naming(records.read(manifest, split, 64), manifest):
         columns = {name: value.numpy() for name, value in batch.items()}
         for i in range(len(columns["label"])):
             yield {name: column[i] for name, column in columns.items()}
