@@ -204,18 +204,15 @@ def test_masks_are_distributed_as_those_of_tensorflow_io(operation, axis):
 
 def test_noise_is_blended_with_weights_between_a_third_and_two_thirds(bytes_):
     white, black = tf.fill(tf.shape(bytes_), tf.constant(255, tf.uint8)), tf.zeros([3, 16, 24], tf.uint8)
-    chosen = tf.range(64) % 4 > 0
-    share = mixing.add_noise(white, black, chosen, SEED).numpy()
+    share = mixing.add_noise(white, black, SEED).numpy()
     assert np.ptp(share, axis=(1, 2)).max() == 0  # one weight a picture
-    np.testing.assert_array_equal(share[::4], 1.0)
-    drawn = share[chosen.numpy()]
-    assert 1 / 3 < drawn.min() < 0.4 and 0.6 < drawn.max() < 2 / 3
+    assert 1 / 3 < share.min() < 0.4 and 0.6 < share.max() < 2 / 3
 
 
 def test_each_picture_gets_one_of_the_noise_chunks(bytes_):
     noise = tf.constant([40, 80, 120], tf.uint8)[:, None, None] * tf.ones([3, 16, 24], tf.uint8)
     black = tf.zeros_like(bytes_)
-    blended = mixing.add_noise(black, noise, tf.fill([64], True), SEED).numpy()[:, 0, 0]
+    blended = mixing.add_noise(black, noise, SEED).numpy()[:, 0, 0]
     weights = tf.random.stateless_uniform([64, 2], tf.random.split(SEED)[1], 1.0, 2.0).numpy()
     levels = blended / (weights[:, 1] / weights.sum(axis=1)) * 255
     assert set(np.round(levels)) == {40, 80, 120}
@@ -273,7 +270,8 @@ def test_every_operation_can_be_turned_on():
 @pytest.mark.parametrize("changes", [{"augment_probability": 0.0}, {"augment_count": 0}])
 def test_probability_and_count_zero_are_the_identity(bytes_, changes):
     expected = frontend.dequantise(bytes_)
-    np.testing.assert_array_equal(_apply(bytes_, dataclasses.replace(EVERYTHING, **changes)), expected)
+    # XLA multiplies by 1 / 255 rather than divide
+    np.testing.assert_allclose(_apply(bytes_, dataclasses.replace(EVERYTHING, **changes)), expected, atol=1e-7)
     np.testing.assert_array_equal(_apply(bytes_, augment.AugmentConfig()), expected)
 
 
@@ -288,7 +286,7 @@ def test_equal_seeds_give_equal_pictures_eagerly_and_in_a_dataset(bytes_):
 def test_a_chunk_that_is_not_drawn_is_left_alone(bytes_):
     settings = augment.AugmentConfig(brightness=0.5, augment_probability=0.5)
     plain, varied = frontend.dequantise(bytes_).numpy(), _apply(bytes_, settings).numpy()
-    changed = np.any(plain != varied, axis=(1, 2))
+    changed = np.any(np.abs(plain - varied) > 1e-6, axis=(1, 2))
     chosen = augment.choose(tf.constant(64), 1, settings, tf.random.split(SEED, 2)[1])[:, 0]
     np.testing.assert_array_equal(changed, chosen)
 

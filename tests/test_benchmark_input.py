@@ -16,9 +16,13 @@ def test_it_measures_recipes_and_each_augmentation(manifest, capsys, monkeypatch
     settings = benchmark.Settings(records=manifest.directory, batches=1, rounds=1)
     benchmark.main(settings)
     lines = capsys.readouterr().out.splitlines()
+    *lines, stages, fed = lines
     names = [line[:26].strip() for line in lines[2:]]
     assert names == ["bare read, parse, cast", "shuffled, with targets", "recipe resnet.flags", *benchmark._EACH]
     assert lines[2].split()[-1] == "100%" and all(float(line[26:].split()[0]) > 0 for line in lines[2:])
+    shares = [int(word[:-1]) for word in stages.split() if word.endswith("%")]
+    assert 99 <= sum(shares) <= 101 and "augmentation" in stages
+    assert "feeds" in fed and "989 TFLOP/s peak at 30%" in fed and "estimate" in fed
 
 
 def test_generated_records_can_be_read(tmp_path):

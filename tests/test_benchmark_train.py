@@ -19,7 +19,7 @@ def benchmark():
 
 def test_operations_are_those_of_the_layers(benchmark):
     settings = models.ModelConfig(architecture="pi", filters=(4,), dense_units=8, batch_norm=False)
-    flops = benchmark.forward_flops(models.build(settings, 16, 16, 3), 16, 16)
+    flops = models.forward_flops(models.build(settings, 16, 16, 3), 16, 16)
     multiply_adds = 8 * 8 * 9 * 4 + 8 * 8 * 4 * 8 + 8 * 8 + 8 * 3
     # biases and rescaling come on top, nonlinearities may
     assert 2 * multiply_adds <= flops <= 2 * multiply_adds * 1.2

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 
-from bird_tf import config, keras
+from bird_tf import config, keras, tf
 
 ARCHITECTURES = ("baseline", "resnet", "pi", "attention", "application")
 BACKBONES = (
@@ -99,3 +99,12 @@ def build(model: ModelConfig, num_bands: int, num_frames: int, num_classes: int)
     architecture = importlib.import_module(f"bird_tf.models.{model.architecture}")
     outputs = architecture.network(images, model, num_classes)
     return keras.Model(inputs, outputs, name=model.architecture)
+
+
+def forward_flops(network: keras.Model, num_bands: int, num_frames: int) -> int:
+    """Floating-point operations of one spectrogram on its way to the logits, a multiply-add being two."""
+    picture = tf.TensorSpec([1, num_bands, num_frames], tf.float32)
+    graph = tf.function(lambda x: network(x, training=False)["logits"]).get_concrete_function(picture).graph
+    options = tf.compat.v1.profiler.ProfileOptionBuilder(tf.compat.v1.profiler.ProfileOptionBuilder.float_operation())
+    told = tf.compat.v1.profiler.profile(graph, options=options.with_empty_output().build())
+    return int(told.total_float_ops)

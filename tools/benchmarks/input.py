@@ -1,7 +1,8 @@
 """Measures the input graph: reading alone, each augmentation alone on every chunk, and recipes from configs/.
 
 Each row is the best of several rounds, taken in turn so that other load on the machine meets all alike. `share` is the
-throughput as a share of a bare read-parse-cast pipeline's; `per core` divides by the processor time that was used.
+throughput as a share of a bare read-parse-cast pipeline's; `per core` divides by the processor time that was used,
+which other load on the machine hardly changes. What a recipe feeds is an estimate: the device is not there.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bird_tf import augment, config, dataset, frontend, records, taxonomy, tf, train
+from bird_tf import augment, config, dataset, frontend, models, records, taxonomy, tf, train
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,8 @@ class Settings:
     batches: int = config.option(100, "batches of a round")
     rounds: int = config.option(3, "rounds")
     each: bool = config.option(True, "measure each augmentation as well")
+    peak_tflops: float = config.option(989.0, "of the device to be fed; 989: an H100 SXM's dense bfloat16")
+    utilisation: float = config.option(0.3, "share of that peak which training is assumed to reach")
 
 
 # one augmentation a row, at a usual strength
@@ -38,8 +41,11 @@ _EACH: dict[str, float | bool | tuple[float, ...]] = {
 }  # fmt: skip
 
 
-def generate(directory: str, num_chunks: int = 4096, num_noise: int = 512) -> records.Manifest:
-    """Records of random chunks, eight shards a split, for where there are none."""
+def generate(directory: str, num_chunks: int = 16384, num_noise: int = 512) -> records.Manifest:
+    """Records of random chunks, eight shards a split, for where there are none.
+
+    They are more than the shuffle buffer holds, so that what is measured reads as much as it yields.
+    """
     generator, classes = np.random.default_rng(0), [f"class{i:03d}" for i in range(100)]
     shards: dict[str, tuple[records.Shard, ...]] = {"val": ()}
     for split, count in (("train", num_chunks), ("noise", num_noise)):
@@ -89,8 +95,22 @@ def measure(make: Callable[[], tf.data.Dataset], batches: int) -> tuple[float, f
     return time.perf_counter() - wall, time.process_time() - processor
 
 
+def feeds(recipe: train.TrainConfig, front_end: frontend.FrontendConfig, rate: float, settings: Settings) -> str:
+    """How many devices so many examples a second keep at work, by the network's operations; a sentence."""
+    size = front_end.num_bands, front_end.num_frames
+    # forwards, and backwards to inputs and to weights
+    flops = 3 * models.forward_flops(
+        models.build(recipe.model, *size, 100), *size
+    )  # forwards, and backwards to inputs and to weights
+    needed = settings.peak_tflops * 1e12 * settings.utilisation / flops
+    return (
+        f"feeds {rate / needed:.2f} devices of {settings.peak_tflops:g} TFLOP/s peak at {settings.utilisation:.0%}: "
+        f"each would train {needed:.0f} spectrograms/s at {flops / 1e9:.2f} GFLOP (estimate)"
+    )
+
+
 def main(settings: Settings) -> None:
-    """Prints one row for each pipeline."""
+    """Prints one row for each pipeline; for each recipe where its processor time goes, and what it feeds."""
     with tempfile.TemporaryDirectory() as directory:
         manifest = records.load(settings.records) if settings.records else generate(directory)
         plain = dataset.DatasetConfig()
@@ -102,9 +122,10 @@ def main(settings: Settings) -> None:
             "bare read, parse, cast": lambda: bare(manifest, plain.batch_size),
             "shuffled, with targets": training(augment.AugmentConfig()),
         }
+        recipes = {}
         for path in settings.recipes:
-            flags = [f"--flagfile={path}", "--records=-", "--run_dir=-"]
-            recipe = config.parse(train.TrainConfig, flags)
+            recipe = config.parse(train.TrainConfig, [f"--flagfile={path}", "--records=-", "--run_dir=-"])
+            recipes[f"recipe {os.path.basename(path)}"] = recipe
             rows[f"recipe {os.path.basename(path)}"] = training(recipe.augmentation)
         for name, strength in _EACH.items() if settings.each else ():
             one = {name: strength, "augment_probability": 1.0}
@@ -115,7 +136,7 @@ def main(settings: Settings) -> None:
                 wall, processor = measure(make, settings.batches)
                 best[name] = min(best[name][0], wall), min(best[name][1], processor)
     examples = settings.batches * plain.batch_size
-    reference = best["bare read, parse, cast"]
+    reference, shuffled = best["bare read, parse, cast"], best["shuffled, with targets"]
     print(f"{os.cpu_count()} cores, batches of {plain.batch_size}, best of {settings.rounds} rounds")
     print(f"{'':26}{'examples/s':>11}{'share':>8}{'per core':>10}{'share':>8}")
     for name, (wall, processor) in best.items():
@@ -123,3 +144,9 @@ def main(settings: Settings) -> None:
             f"{name:26}{examples / wall:11.0f}{reference[0] / wall:8.0%}"
             f"{examples / processor:10.0f}{reference[1] / processor:8.0%}"
         )
+    for name, recipe in recipes.items():
+        wall, processor = best[name]
+        stages = reference[1], shuffled[1] - reference[1], processor - shuffled[1]
+        read, shuffle, vary = (f"{seconds / processor:.0%}" for seconds in stages)
+        print(f"{name}: {read} reading, parsing, casting; {shuffle} shuffling, targets; {vary} augmentation")
+        print(f"{name}: {feeds(recipe, manifest.front_end, examples / wall, settings)}")

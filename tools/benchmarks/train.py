@@ -80,15 +80,6 @@ def make_records(directory: str, settings: Settings, spectrograms: np.ndarray, l
     return manifest
 
 
-def forward_flops(network: keras.Model, num_bands: int, num_frames: int) -> int:
-    """Floating-point operations of one spectrogram on its way to the logits, a multiply-add being two."""
-    picture = tf.TensorSpec([1, num_bands, num_frames], tf.float32)
-    graph = tf.function(lambda x: network(x, training=False)["logits"]).get_concrete_function(picture).graph
-    options = tf.compat.v1.profiler.ProfileOptionBuilder(tf.compat.v1.profiler.ProfileOptionBuilder.float_operation())
-    told = tf.compat.v1.profiler.profile(graph, options=options.with_empty_output().build())
-    return int(told.total_float_ops)
-
-
 def main(settings: Settings) -> None:
     """Measures and prints."""
     generator = np.random.default_rng(0)
@@ -122,7 +113,7 @@ def main(settings: Settings) -> None:
         ours.monitor.close()
     mine, theirs = (statistics.median(column) for column in zip(*seconds[1:], strict=True))
     ratio = statistics.median(plain_seconds / our_seconds for our_seconds, plain_seconds in seconds[1:])
-    flops = forward_flops(ours.learner.network, settings.num_bands, settings.num_frames)
+    flops = models.forward_flops(ours.learner.network, settings.num_bands, settings.num_frames)
     # forwards, and backwards to inputs and to weights
     achieved = 3 * flops * total / mine / 1e12
     devices = ", ".join(str(device.name) for device in tf.config.list_logical_devices())
