@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -22,6 +22,7 @@ from bird_tf import (
     executor,
     files,
     frontend,
+    inventory,
     journal,
     layouts,
     listener,
@@ -209,7 +210,7 @@ def convert(settings: ConvertConfig) -> records.Manifest:
         manifest = dataclasses.replace(
             _manifest(settings, recordings, classes, tasks, results, skipped), teacher=teacher
         )
-        _write_recordings_table(settings, recordings, outcomes)
+        inventory.write(settings.output, settings.source.audio, _fates(recordings, outcomes))
         files.write_json(os.path.join(settings.output, records.SUMMARY), _summary(manifest, outcomes, started))
         records.save(manifest)
         journal.close(settings.output)
@@ -273,19 +274,13 @@ def _manifest(
     )
 
 
-def _write_recordings_table(
-    settings: ConvertConfig, recordings: Sequence[metadata.Recording], outcomes: Mapping[str, worker.Outcome]
-) -> None:
-    columns = ("recording_id", "file", "split", "label", "name", "background", "background_known", "author",
-               "seconds", "chunks", "noise_chunks", "skipped")  # fmt: skip
-    rows = []
-    for r in recordings:
-        o = outcomes[r.recording_id]
-        file = os.path.relpath(r.path, settings.source.audio)
-        rows.append((r.recording_id, file, r.split, r.label, r.name, ", ".join(r.background), r.background_known,
-                     r.author, f"{o.seconds:.2f}", sum(o.chunks.values()),
-                     sum(o.noise.values()), o.reason))  # fmt: skip
-    files.write_table(os.path.join(settings.output, records.RECORDINGS), columns, rows)
+def _fates(
+    recordings: Sequence[metadata.Recording], outcomes: Mapping[str, worker.Outcome]
+) -> Iterator[tuple[metadata.Recording, tuple[float, int, int, str]]]:
+    """Each recording with its seconds, chunks, noise chunks, and why it was skipped."""
+    for recording in recordings:
+        o = outcomes[recording.recording_id]
+        yield recording, (o.seconds, sum(o.chunks.values()), sum(o.noise.values()), o.reason)
 
 
 def _summary(manifest: records.Manifest, outcomes: Mapping[str, worker.Outcome], started: float) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from bird_tf import (
     labelled,
     layouts,
     metrics,
+    occurrence,
     pooling,
     records,
     report,
@@ -51,6 +52,7 @@ class EvaluateConfig:
     )
     precision: float = config.option(0.9, "with --tune: what the thresholds of the rule 'precision' are to reach")
     decisions: str = config.option("", "decisions to evaluate; empty: a single model's own; none: none")
+    expected: occurrence.OccurrenceConfig
     worst: int = config.option(12, "recordings shown in the report, those that fared worst")
     output: str = config.option("", "folder for the results; empty: evaluation/ beside the first model")
 
@@ -59,6 +61,17 @@ class EvaluateConfig:
             pooling.check(self.pooling)
         if not 0 < self.precision <= 1:
             raise config.InputError(f"--precision={self.precision}: must be in (0, 1]")
+        if self.segments and not self.source.audio:
+            raise config.InputError("--segments needs --audio=DIR, the folder with the soundscapes")
+        useless = {
+            "--tune with --segments": self.segments and self.tune,
+            "--pooling=auto with --segments": self.segments and self.pooling == "auto",
+            "--records with --segments": self.segments and self.records,
+            "--metadata with --records": self.records and self.source.metadata,
+            "--precision without --tune": self.precision != 0.9 and not self.tune,
+        }
+        if refused := [flags for flags, given in useless.items() if given]:
+            raise config.InputError(f"{refused[0]} has no effect; leave it out")
 
     @property
     def output_folder(self) -> str:
@@ -78,6 +91,7 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
     if bool(settings.records) == bool(settings.source.audio):
         raise config.InputError("give either --records=DIR or --audio=DIR with --metadata=DIR")
     ensemble = serving.Ensemble(settings.model, settings.decisions)
+    expectation = occurrence.Expectation(settings.expected, ensemble)
     manifest = records.load(settings.records) if settings.records else None
     if manifest:
         scored = labelled.score_records(ensemble, manifest)
@@ -92,11 +106,17 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         probabilities = decisions.cross_fitted(scores, truth)
     else:
         probabilities = ensemble.decisions.recording.probabilities(scores)
+    without: dict[str, float] = {}
+    if settings.expected.active:
+        without = metrics.headline(scores, truth, scored.labels)
+        probabilities = scores = occurrence.update(
+            probabilities, np.stack([expectation.ratios(recording) for recording in scored.recordings])
+        )
     headline = metrics.headline(scores, truth, scored.labels)
     intervals = metrics.intervals(scores, truth, scored.labels)
     results = report.Results(
         title=f"{' + '.join(settings.model)} on {settings.records or settings.source.audio}",
-        notes=_notes(settings, ensemble),
+        notes=[*_notes(settings, ensemble), *_expectation_notes(expectation, without, headline)],
         headline=headline,
         intervals=intervals,
         classes=ensemble.classes,
@@ -105,24 +125,25 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         truth=truth,
         scores=scores,
         probabilities=probabilities,
-        training_recordings=_training_recordings(settings.records, ensemble),
+        training_recordings=ensemble.prior.num_recordings.tolist() if ensemble.prior.num_recordings.any() else [],
         decisions=ensemble.decisions,
         examples=examples.worst(ensemble, scored, scores, truth, settings.worst, manifest),
     )
     output = settings.output_folder
     _write_tables(output, results, scored.skipped)
     report.write(os.path.join(output, "report.html"), results)
-    undefined = {name: None for name, value in headline.items() if value != value}
     summary = {
-        **headline, **undefined, "chance_mlrap": metrics.chance_mlrap(truth),
+        **files.defined(headline), "chance_mlrap": metrics.chance_mlrap(truth),
         "intervals": {name: list(pair) for name, pair in intervals.items() if pair[0] == pair[0]},
         "calibration_error": metrics.expected_calibration_error(scores, truth),
         "calibration_error_calibrated": metrics.expected_calibration_error(probabilities, truth),
         "num_skipped": len(scored.skipped), "models": list(settings.model),
         "evaluated": settings.records or settings.source.audio, "tuned_on_these": settings.tune,
         "pooling": ensemble.decisions.pooling, "pooling_mlrap": tried,
-        "weights": list(ensemble.decisions.weights), "output": output,
+        "weights": list(ensemble.decisions.weights), "expected": expectation.describe(), "output": output,
     }  # fmt: skip
+    if without:
+        summary["without_prior"] = files.defined(without)
     files.write_json(os.path.join(output, "summary.json"), summary)
     return summary
 
@@ -176,14 +197,13 @@ def _notes(settings: EvaluateConfig, ensemble: serving.Ensemble) -> list[str]:
     return notes
 
 
-def _training_recordings(records_directory: str, ensemble: serving.Ensemble) -> list[int]:
-    """[classes] training recordings by the table of the records, or of those the model was trained on; else empty."""
-    training: Mapping[str, Any] = ensemble.models[0].description["training"]
-    path = os.path.join(records_directory or str(training["records"]), "recordings.csv")
-    if not files.exists(path):
+def _expectation_notes(
+    expectation: occurrence.Expectation, without: Mapping[str, float], headline: Mapping[str, float]
+) -> list[str]:
+    if not without:
         return []
-    labels = [row["label"] for row in files.read_table(path) if row["split"] == "train"]
-    return [labels.count(class_id) for class_id in ensemble.classes.class_ids]
+    changes = ", ".join(f"{name} {without[name]:.3f} → {headline[name]:.3f}" for name in ("mlrap", "cmap", "top1"))
+    return [f"Scores are combined with {expectation.describe()}; without it → with it: {changes}."]
 
 
 def _write_tables(output: str, results: report.Results, skipped: Sequence[tuple[str, str]]) -> None:
@@ -203,26 +223,32 @@ def _write_tables(output: str, results: report.Results, skipped: Sequence[tuple[
     files.write_table(os.path.join(output, "skipped.csv"), ("file", "reason"), skipped)
 
 
+def _without(summary: Mapping[str, Any], name: str) -> str:
+    """The metric that scores without the prior reach, for the summary line."""
+    return f" (without the prior {summary['without_prior'][name]:.4f})" if "without_prior" in summary else ""
+
+
 def main(settings: EvaluateConfig) -> None:
     """Evaluates, and says in one line what came of it."""
     if settings.segments:
         summary = segments.evaluate(
             settings.model, settings.decisions, settings.source.audio, settings.segments, settings.chunking,
-            settings.pooling, settings.output_folder,
+            settings.pooling, settings.expected, settings.source.metadata, settings.output_folder,
         )  # fmt: skip
         logging.info(
-            "c-mAP %.4f, AUROC %.4f over %d segments of %d recordings, %d skipped; false alarms an hour: %s",
-            summary["cmap"], summary["auroc"], summary["num_segments"], summary["num_recordings"],
-            summary["num_skipped"],
+            "c-mAP %.4f, AUROC %.4f%s over %d segments of %d recordings, %d skipped; false alarms an hour: %s",
+            summary["cmap"], summary["auroc"], _without(summary, "cmap"), summary["num_segments"],
+            summary["num_recordings"], summary["num_skipped"],
             ", ".join(f"{rate:.1f} ({rule})" for rule, rate in summary["false_alarms_per_hour"].items()),
         )  # fmt: skip
         return
     summary = evaluate(settings)
     low, high = summary["intervals"]["mlrap"]
     logging.info(
-        "MLRAP %.4f (95 %%: %.4f to %.4f; chance %.4f), foreground %.4f, top-1 %.4f on %d recordings, %d skipped; %s",
-        summary["mlrap"], low, high, summary["chance_mlrap"], summary["mlrap_foreground"], summary["top1"],
-        summary["num_recordings"], summary["num_skipped"], os.path.join(summary["output"], "report.html"),
+        "MLRAP %.4f (95 %%: %.4f to %.4f; chance %.4f)%s, foreground %.4f, top-1 %.4f on %d recordings, %d skipped; %s",
+        summary["mlrap"], low, high, summary["chance_mlrap"], _without(summary, "mlrap"),
+        summary["mlrap_foreground"], summary["top1"], summary["num_recordings"], summary["num_skipped"],
+        os.path.join(summary["output"], "report.html"),
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from bird_tf import (
     dataset,
     distribution,
     export,
+    inventory,
     keras,
     learning,
     losses,
@@ -28,6 +29,7 @@ from bird_tf import (
     optimizers,
     pooling,
     pretrained,
+    prior,
     records,
     schedules,
     teachers,
@@ -126,6 +128,7 @@ class Experiment:
             self.learner.restore(state)
             logging.info("%s goes on after step %d of epoch %d", settings.run_dir, *self.place())
         self.clock = Clock(settings, self.num_steps, self.progress)
+        self.prior = prior.fit(inventory.read(manifest.directory), manifest.classes)
         self.monitor = monitor.Monitor(settings.run_dir, settings.profile_steps, active=self.chief)
         self._saved = self.clock.elapsed
 
@@ -185,6 +188,7 @@ class Experiment:
             pooling=self.method,
             front_end=self.manifest.front_end,
             classes=self.manifest.classes,
+            prior=self.prior,
             training=config.to_mapping(self.settings),
             metrics=scores,
             versions=records.versions(),

@@ -16,11 +16,26 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, frontend, keras, losses, models, records, taxonomy, tf, tflite
+from bird_tf import (
+    config,
+    decisions,
+    files,
+    frontend,
+    inventory,
+    keras,
+    losses,
+    models,
+    prior,
+    records,
+    taxonomy,
+    tf,
+    tflite,
+)
 
 FORMAT_VERSION = 1
 RUN_DESCRIPTION = "run.json"
 WEIGHTS = "best.npz"
+PRIOR = "prior.json"
 EXPORT = "export"
 
 # Outputs before and after saving come from the same float32 graph; only the order of sums may differ.
@@ -37,6 +52,7 @@ class Run:
         pooling: how chunk scores become the scores of a recording, unless one asks for another way.
         front_end: chunk → spectrogram.
         classes: in the order of the outputs.
+        prior: what the training recordings tell before a sound is heard.
         training: the flags of the training.
         metrics: of the best epoch, on validation recordings.
         versions: {package: version}.
@@ -47,14 +63,16 @@ class Run:
     pooling: str
     front_end: frontend.FrontendConfig
     classes: taxonomy.Taxonomy
+    prior: prior.Prior
     training: Mapping[str, Any]
     metrics: Mapping[str, float]
     versions: Mapping[str, str]
 
 
 def save_run(run_dir: str, run: Run, weights: list[np.ndarray]) -> None:
-    """Writes what `load_run` reads: classes.csv, best.npz, run.json."""
+    """Writes what `load_run` reads: classes.csv, prior.json, best.npz, run.json."""
     taxonomy.save(os.path.join(run_dir, records.CLASSES), run.classes)
+    prior.save(os.path.join(run_dir, PRIOR), run.prior)
     buffer = io.BytesIO()
     np.savez(buffer, *weights)
     files.write_bytes(os.path.join(run_dir, WEIGHTS), buffer.getvalue())
@@ -92,12 +110,18 @@ def load_run(run_dir: str) -> tuple[Run, list[np.ndarray]]:
     stored = files.read_json(path)
     if stored.get("format_version") != FORMAT_VERSION:
         raise config.InputError(f"{path}: run format {stored.get('format_version')}, this is {FORMAT_VERSION}")
+    classes = taxonomy.load(os.path.join(run_dir, records.CLASSES))
+    prior_path = os.path.join(run_dir, PRIOR)
     run = Run(
         model=config.from_mapping(models.ModelConfig, stored["model"]),
         loss=stored["loss"],
         pooling=stored["pooling"],
         front_end=frontend.from_description(stored["front_end"], path),
-        classes=taxonomy.load(os.path.join(run_dir, records.CLASSES)),
+        classes=classes,
+        # runs of earlier versions kept none
+        prior=prior.load(prior_path)
+        if files.exists(prior_path)
+        else prior.fit(inventory.read(stored["training"]["records"]), classes),
         training=stored["training"],
         metrics=stored["metrics"],
         versions=stored["versions"],
@@ -160,6 +184,8 @@ def serving_module(run: Run, network: keras.Model) -> tuple[tf.Module, dict[str,
 def export(run_dir: str) -> str:
     """Writes RUN_DIR/export from the best weights of a run, and proves that it answers as the network does.
 
+    Decisions that an earlier export of the same weights was given by bird_tf.evaluate --tune stay with it.
+
     Returns:
         The path of the SavedModel.
 
@@ -171,7 +197,11 @@ def export(run_dir: str) -> str:
     network = _float32_network(run, weights)
     module, signatures = serving_module(run, network)
     target = os.path.join(run_dir, EXPORT)
+    kept = os.path.join(target, decisions.ASSET)
     with tempfile.TemporaryDirectory() as assets, files.replacing(target) as temporary:
+        if files.exists(kept):
+            files.write_text(os.path.join(assets, os.path.basename(kept)), files.read_text(kept))
+        prior.save(os.path.join(assets, PRIOR), run.prior)
         files.write_json(os.path.join(assets, "frontend.json"), frontend.describe(run.front_end))
         files.write_json(os.path.join(assets, "train.json"), {"format_version": FORMAT_VERSION, **_description(run)})
         taxonomy.save(os.path.join(assets, records.CLASSES), run.classes)

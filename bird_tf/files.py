@@ -162,6 +162,11 @@ def read_json(path: str) -> Any:
         raise config.InputError(f"{path} is not JSON ({error}); was it edited by hand?") from error
 
 
+def defined(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, with null for numbers that are NaN, as JSON has it."""
+    return {name: None if value != value else value for name, value in values.items()}
+
+
 def _open(path: str, mode: str) -> Any:
     """Opens a file of bytes, or of UTF-8 text whose line ends stay as they are."""
     if is_remote(path):

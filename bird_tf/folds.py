@@ -12,13 +12,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bird_tf import config, files, metadata, records, split, tf
+from bird_tf import config, files, inventory, metadata, records, split, tf
 
 _BATCH = 256
 
 
 def recordings(directory: str) -> list[metadata.Recording]:
-    """The recordings of a records directory that have chunks, with label, background and author, as its table says.
+    """The recordings of a records directory that have chunks, as its table says.
 
     Raises:
         InputError: the table is missing.
@@ -26,11 +26,7 @@ def recordings(directory: str) -> list[metadata.Recording]:
     path = os.path.join(directory, records.RECORDINGS)
     if not files.exists(path):
         raise config.InputError(f"{path} is missing, so nobody knows which recordings belong together; convert again")
-    return [
-        metadata.Recording(recording_id=row["recording_id"], path=row["file"], label=row["label"], author=row["author"])
-        for row in files.read_table(path)
-        if not row["skipped"]
-    ]
+    return inventory.read(directory)
 
 
 def prepare(manifest: records.Manifest, output: str, num_folds: int, fold: int, settings: split.SplitConfig) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bird_tf import audio, config, damage, frontend, metadata, pooling, records, scoring, serving
+from bird_tf import audio, config, damage, frontend, inventory, metadata, pooling, records, scoring, serving
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,6 +16,7 @@ class Scored:
 
     Attributes:
         recording_ids: [recordings].
+        recordings: what is known of each.
         labels: [recordings] index of the foreground species.
         backgrounds: for each recording, indices of its background species.
         chunks: for each recording [models, chunks, classes] float32 in [0, 1].
@@ -25,6 +26,7 @@ class Scored:
     """
 
     recording_ids: list[str]
+    recordings: list[metadata.Recording]
     labels: np.ndarray
     backgrounds: list[list[int]]
     chunks: list[np.ndarray]
@@ -77,8 +79,10 @@ def score_records(ensemble: serving.Ensemble, manifest: records.Manifest) -> Sco
                 about[recording_id] = (int(to_model[label]), [int(to_model[b]) for b in background if b >= 0])
             progress.update(members.shape[1])
     recording_ids = sorted(scores)
+    known = {r.recording_id: r for r in inventory.read(manifest.directory)}
     return Scored(
         recording_ids=recording_ids,
+        recordings=[known.get(i, metadata.Recording(recording_id=i, path="")) for i in recording_ids],
         labels=np.array([about[i][0] for i in recording_ids]),
         backgrounds=[about[i][1] for i in recording_ids],
         chunks=[np.stack(scores[i], axis=1) for i in recording_ids],
@@ -110,6 +114,7 @@ def score_audio(
         raise config.InputError(f"none of {len(recordings)} recordings can be scored; the first: {skipped[0][1]}")
     return Scored(
         recording_ids=list(found),
+        recordings=[by_id[i] for i in found],
         labels=np.array([ensemble.classes.index(by_id[i].label) for i in found]),
         backgrounds=[ensemble.classes.resolve(by_id[i].background) for i in found],
         chunks=[scores.members for scores in found.values()],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from absl import logging
 
@@ -72,6 +72,32 @@ def read(source: SourceConfig) -> tuple[list[metadata.Recording], list[tuple[str
     if not recordings:
         raise config.InputError(f"{source.audio}: no labelled recording is left ({len(unmatched)} do not match)")
     return metadata.unique(recordings), unmatched
+
+
+def describe(paths: Sequence[str], root: str, described: str) -> dict[str, metadata.Recording]:
+    """What metadata says of recordings whose label nobody needs to know, as test recordings.
+
+    Args:
+        paths: the recordings.
+        root: the folder that they were looked for in.
+        described: a folder of BirdCLEF XML files, or one CSV; empty for none.
+
+    Returns:
+        {path: recording}; bare ones where the metadata says nothing.
+
+    Raises:
+        InputError: no such metadata, or none that can be read.
+    """
+    if not described:
+        found = {}
+    elif os.path.isfile(described):
+        found = tables.describe(described, paths, root)
+    else:
+        by_stem = metadata.described(described)
+        stems = {path: os.path.splitext(os.path.basename(path))[0] for path in paths}
+        found = {path: by_stem[stem] for path, stem in stems.items() if stem in by_stem}
+    bare = {path: metadata.Recording(recording_id=metadata.media_id(path), path=path) for path in paths}
+    return {path: dataclasses.replace(found.get(path, bare[path]), path=path) for path in paths}
 
 
 def _is_utf8(path: str) -> bool:

@@ -45,6 +45,7 @@ class Recording:
         author: who recorded it, or the session; recordings of one author sound alike.
         split: "train" or "val" where the layout decides it, else empty.
         latitude, longitude: degrees; NaN if unknown.
+        elevation: metres above the sea; NaN if unknown.
         day_of_year, hour: 1 … 366; hours of the day, 0 … 24; NaN if unknown.
         annotations: who is heard when, if that is known; then `label` is the species marked longest and `background`
             the other ones. Without them `label` holds for the whole recording.
@@ -60,6 +61,7 @@ class Recording:
     split: str = ""
     latitude: float = NAN
     longitude: float = NAN
+    elevation: float = NAN
     day_of_year: float = NAN
     hour: float = NAN
     annotations: tuple[Annotation, ...] = ()
@@ -100,21 +102,19 @@ def media_id(path: str) -> str:
     return number.group(1) if number else stem
 
 
-def described_media_ids(folder: str) -> dict[str, str]:
-    """{stem of the audio file: MediaId} as the XML files of a folder say; those that say neither are left out.
+def described(folder: str) -> dict[str, Recording]:
+    """{stem of the audio file: what is known of it} as the XML files of a folder say; no label is needed.
 
     Raises:
         InputError: no such folder.
     """
     if not os.path.isdir(folder):
-        raise config.InputError(f"{folder} is not a folder; --metadata names the folder with the XML files")
-    described = {}
+        raise config.InputError(f"--metadata={folder}: no such folder of XML files")
+    found = {}
     for path in files.find(folder, (".xml",)):
         fields = _xml_fields(path)
-        stem = os.path.splitext(os.path.basename(fields.get("FileName") or path))[0]
-        if fields.get("MediaId"):
-            described[stem] = fields["MediaId"]
-    return described
+        found[os.path.splitext(os.path.basename(fields.get("FileName") or path))[0]] = _recording(fields)
+    return found
 
 
 def _xml_fields(path: str) -> dict[str, str]:
@@ -140,12 +140,18 @@ def parse_xml(path: str) -> tuple[str, Recording]:
         InputError: not such a file, or without a label.
     """
     fields = _xml_fields(path)
+    recording = _recording(fields)
+    if not recording.label:
+        raise config.InputError(f"{path}: neither ClassId nor Genus and Species: the recording has no label")
+    return fields.get("FileName", ""), recording
+
+
+def _recording(fields: Mapping[str, str]) -> Recording:
+    """What the elements of a BirdCLEF XML file say; the path is empty, the label too if there is none."""
     name = f"{fields.get('Genus', '')} {fields.get('Species', '')}".strip()
     label = fields.get("ClassId", "") or name
-    if not label:
-        raise config.InputError(f"{path}: neither ClassId nor Genus and Species: the recording has no label")
     background = fields.get("BackgroundSpecies")
-    return fields.get("FileName", ""), Recording(
+    return Recording(
         recording_id=fields.get("MediaId", ""),
         path="",
         label=label,
@@ -155,6 +161,7 @@ def parse_xml(path: str) -> tuple[str, Recording]:
         author=fields.get("AuthorID", "") or fields.get("Author", ""),
         latitude=number(fields.get("Latitude", ""), limit=90),
         longitude=number(fields.get("Longitude", ""), limit=180),
+        elevation=elevation(fields.get("Elevation", "")),
         day_of_year=day_of_year(fields.get("Date", "")),
         hour=hour_of_day(fields.get("Time", "")),
     )
@@ -182,6 +189,7 @@ def parse_json(path: str) -> tuple[str, Recording]:
         author=str(fields.get("author") or ""),
         latitude=number(str(fields.get("latitude")), limit=90),
         longitude=number(str(fields.get("longitude")), limit=180),
+        elevation=elevation(str(fields.get("elevation", ""))),
         day_of_year=number(str(fields.get("day_of_year")), limit=366),
         hour=number(str(fields.get("hour")), limit=24),
     )
@@ -199,6 +207,17 @@ def number(text: str, limit: float) -> float:
     except ValueError:
         return NAN
     return value if abs(value) <= limit else NAN
+
+
+def elevation(text: str) -> float:
+    """Metres of an elevation such as 1200, ca. 1,200 m or 1100-1300 (their middle); NaN for anything else."""
+    number = r"(-?\d{1,3}(?:,\d{3})+|-?\d+(?:\.\d+)?)"
+    parts = re.fullmatch(rf"\D*?{number}(?:\s*[-–]\s*{number})?\s*(?:m|metres|meters)?\.?", text.strip().lower())
+    if not parts:
+        return NAN
+    metres = [float(part.replace(",", "")) for part in parts.groups() if part]
+    middle = sum(metres) / len(metres)
+    return middle if -500 <= middle <= 9000 else NAN
 
 
 def day_of_year(text: str) -> float:

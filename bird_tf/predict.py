@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from absl import logging
 
 import bird_tf.audio
 import bird_tf.writers
-from bird_tf import audio, config, files, metadata, pooling, scoring, serving, writers
+from bird_tf import audio, config, files, metadata, occurrence, pooling, scoring, serving, writers
 
 # folder in the output that holds the scores so far; gone when the tables are there
 UNFINISHED = "unfinished"
@@ -39,10 +40,21 @@ class PredictConfig:
     )
     batch_size: int = config.option(serving.BATCH_SIZE, "chunks in each call of a model; no score depends on it")
     chunking: bird_tf.audio.ChunkingConfig
+    expected: occurrence.OccurrenceConfig
+    metadata: str = config.option(
+        "", "folder with the recordings' XML files, or one CSV: place and time for --occurrence and --prior"
+    )
 
     def __post_init__(self) -> None:
         if self.pooling:
             pooling.check(self.pooling)
+        if self.metadata and not self.expected.needs_place:
+            raise config.InputError(f"--metadata={self.metadata} has no use without --occurrence or --prior")
+
+    @property
+    def root(self) -> str:
+        """The folder that the recordings are looked for in."""
+        return self.audio if os.path.isdir(self.audio) else os.path.dirname(self.audio)
 
 
 def find_recordings(path: str) -> list[tuple[str, str]]:
@@ -124,6 +136,8 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
     recordings = find_recordings(settings.audio)
     ensemble = serving.Ensemble(settings.model, settings.decisions, settings.batch_size)
     method = settings.pooling or ensemble.decisions.pooling
+    expectation = occurrence.Expectation(settings.expected, ensemble)
+    ratios = occurrence.ratios_of(expectation, recordings, settings.root, settings.metadata)
     settings.chunking.hop_samples(ensemble.models[0].front_end)  # a bad overlap shows before anything is written
     unfinished = Unfinished(settings, ensemble)
     todo = [(i, path) for i, path in recordings if not unfinished.has(i, path)]
@@ -142,10 +156,11 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
 
     broken = {path for path, _ in skipped}
     readable = [(i, path) for i, path in recordings if path not in broken]
-    seconds = _write(settings, ensemble, method, unfinished, readable)
+    seconds = _write(settings, ensemble, method, ratios, unfinished, readable)
     files.write_table(os.path.join(settings.output, "skipped.csv"), ("file", "reason"), skipped)
     summary = {
         "models": list(settings.model), "pooling": method, "calibrated_on": ensemble.decisions.fitted_on,
+        "expected": expectation.describe(),
         "num_recordings": len(readable), "num_skipped": len(skipped), "audio_seconds": round(seconds, 3),
         "output": settings.output,
     }  # fmt: skip
@@ -155,14 +170,14 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
 
 
 def _write(
-    settings: PredictConfig, ensemble: serving.Ensemble, method: str, unfinished: Unfinished,
-    recordings: list[tuple[str, str]],
+    settings: PredictConfig, ensemble: serving.Ensemble, method: str, ratios: Mapping[str, np.ndarray],
+    unfinished: Unfinished, recordings: list[tuple[str, str]],
 ) -> float:  # fmt: skip
     """Writes the tables from what was kept. Returns the seconds of sound in them."""
     context = writers.Context(
         settings=settings.tables,
         output=settings.output,
-        root=settings.audio if os.path.isdir(settings.audio) else os.path.dirname(settings.audio),
+        root=settings.root,
         classes=ensemble.classes,
         front_end=ensemble.models[0].front_end,
         decisions=ensemble.decisions,
@@ -173,8 +188,11 @@ def _write(
             raw = unfinished.scores(recording_id, path)
             pooled = ensemble.decisions.recording.probabilities(pooling.pool(raw.probabilities, method))
             calibrated = ensemble.decisions.chunk.probabilities(raw.probabilities)
+            expected = ratios[recording_id]
             answer = writers.Answer(
-                recording_id=recording_id, scores=dataclasses.replace(raw, probabilities=calibrated), pooled=pooled
+                recording_id=recording_id,
+                scores=dataclasses.replace(raw, probabilities=occurrence.update(calibrated, expected)),
+                pooled=occurrence.update(pooled, expected),
             )
             append(answer)
             if settings.embeddings:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import audio, config, files, metrics, pooling, predict, scoring, serving, taxonomy
+from bird_tf import audio, config, files, metrics, occurrence, pooling, predict, scoring, serving, taxonomy
 
 SECONDS = 5
 
@@ -54,13 +54,13 @@ def headline(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 def evaluate(
     models: Sequence[str], decisions_path: str, audio_path: str, truth_path: str, chunking: audio.ChunkingConfig,
-    method: str, output: str,
+    method: str, expected: occurrence.OccurrenceConfig, described: str, output: str,
 ) -> dict[str, Any]:  # fmt: skip
     """Scores soundscapes and writes OUTPUT/segments.json.
 
     Returns:
         What it holds: `headline`, false_alarms_per_hour by the rule of the thresholds, num_segments, num_recordings,
-        num_skipped.
+        num_skipped; with --occurrence, --species_list or --prior also `without_prior`, the headline without them.
 
     Raises:
         InputError: models, recordings or truth that cannot be used, or not one recording that can be read.
@@ -71,28 +71,34 @@ def evaluate(
     strange = sorted(set(calls) - {recording_id for recording_id, _ in recordings})
     if strange:
         raise config.InputError(f"--segments={truth_path}: {audio_path} has no recording {strange[0]}")
-    scores, loudest, truth, skipped, hours = [], [], [], [], 0.0
+    expectation = occurrence.Expectation(expected, ensemble)
+    ratios = occurrence.ratios_of(expectation, recordings, audio_path, described)
+    plain, scores, loudest, truth, skipped, hours = [], [], [], [], [], 0.0
     for outcome in scoring.score_all(ensemble, recordings, chunking):
         if outcome.scores is None:
             skipped.append(outcome.reason)
             continue
-        scores.append(pooled(outcome.scores, method or DEFAULT_POOLING))
-        loudest.append(pooled(outcome.scores, "max"))
+        expects = ratios[outcome.recording_id]
+        plain.append(pooled(outcome.scores, method or DEFAULT_POOLING))
+        scores.append(occurrence.update(plain[-1], expects))
+        told = ensemble.decisions.chunk.probabilities(pooled(outcome.scores, "max"))
+        loudest.append(occurrence.update(told, expects))
         hours += outcome.scores.duration_seconds / 3600
         present = calls.get(outcome.recording_id, [])
         truth.append(metrics.segment_truth(present, len(scores[-1]), SECONDS, len(ensemble.classes)))
     if not scores:
         raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0]}")
-    told = ensemble.decisions.chunk.probabilities(np.concatenate(loudest))
     summary = {
         **headline(np.concatenate(scores), np.concatenate(truth)),
         "false_alarms_per_hour": {
-            rule: float(np.sum((told >= thresholds) & ~np.concatenate(truth)) / hours)
+            rule: float(np.sum((np.concatenate(loudest) >= thresholds) & ~np.concatenate(truth)) / hours)
             for rule, thresholds in ensemble.decisions.chunk.thresholds.items()
         },
         "num_segments": sum(map(len, scores)), "num_recordings": len(scores), "num_skipped": len(skipped),
         "models": list(models), "pooling": method or DEFAULT_POOLING, "evaluated": audio_path,
+        "expected": expectation.describe(),
     }  # fmt: skip
-    undefined = {name: None for name, value in summary.items() if value != value}
-    files.write_json(os.path.join(output, "segments.json"), {**summary, **undefined})
+    if expected.active:
+        summary["without_prior"] = files.defined(headline(np.concatenate(plain), np.concatenate(truth)))
+    files.write_json(os.path.join(output, "segments.json"), files.defined(summary))
     return summary

@@ -7,13 +7,14 @@ reaches the models belongs to `scoring`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from bird_tf import config, decisions, files, frontend, taxonomy, tf
+from bird_tf import config, decisions, files, frontend, prior, taxonomy, tf
 
 # Every call of a model has so many chunks unless asked otherwise, the last one filled up: one graph, equal scores.
 BATCH_SIZE = 16
@@ -110,6 +111,12 @@ class Model:
         """[chunks, chunk_samples] float32 in [-1, 1] → [chunks, bands, frames] float32 in [0, 1]."""
         return self._call("frontend", "samples", samples, "spectrogram")
 
+    @functools.cached_property
+    def prior(self) -> prior.Prior:
+        """What its training recordings tell; nothing in models exported by earlier versions."""
+        path = os.path.join(self.path, prior.ASSET)
+        return prior.load(path) if files.exists(path) else prior.fit([], self.classes)
+
     @property
     def fingerprint(self) -> str:
         """Equal for SavedModels that answer alike: a digest of graph and weights."""
@@ -156,6 +163,11 @@ class Ensemble:
         if path == "none" or (not path and (len(self.models) > 1 or not files.exists(own))):
             return decisions.neutral(self.classes, len(self.models), str(self.models[0].description["pooling"]))
         return decisions.load(path or own, self.classes, len(self.models))
+
+    @property
+    def prior(self) -> prior.Prior:
+        """The first model's."""
+        return self.models[0].prior
 
     def in_order(self, model: int, probabilities: np.ndarray) -> np.ndarray:
         """Probabilities of a member in the order of the ensemble's classes."""

@@ -17,7 +17,7 @@ import numpy as np
 from absl import logging
 
 import bird_tf.audio
-from bird_tf import audio, config, files, metadata, pooling, scoring, segments, serving, taxonomy
+from bird_tf import audio, config, files, metadata, occurrence, pooling, scoring, segments, serving, taxonomy
 
 SEGMENT_SECONDS = segments.SECONDS
 MAX_LINES = 100
@@ -35,7 +35,7 @@ class SubmissionConfig:
     model: tuple[str, ...] = config.option((), "exported model, as runs/NAME/export; repeated: an ensemble")
     audio: str = config.option("", "folder with the test recordings (searched recursively)")
     metadata: str = config.option(
-        "", "folder with their XML files, for the MediaId of names that do not end in _RN<id>"
+        "", "folder with their XML files: the MediaId of names that do not end in _RN<id>, place and time for priors"
     )
     output: str = config.option("", "run file to write")
     pooling: str = config.option("", "chunk scores to answers; empty: monophone as the model, soundscape mean")
@@ -43,6 +43,7 @@ class SubmissionConfig:
         "", "pooling and an ensemble's weights by bird_tf.evaluate --tune; empty: a single model's own; none: none"
     )
     chunking: bird_tf.audio.ChunkingConfig
+    expected: occurrence.OccurrenceConfig
     validate: str = config.option("", "run file to check instead of writing one; with --model its class ids as well")
 
 
@@ -186,12 +187,14 @@ def media_ids(folder: str, metadata_folder: str) -> list[tuple[str, str]]:
         InputError: no recordings, or two of one MediaId.
     """
     paths = audio.find(folder)
-    described = metadata.described_media_ids(metadata_folder) if metadata_folder else {}
+    described = metadata.described(metadata_folder) if metadata_folder else {}
     found = []
     for path in paths:
         stem = os.path.splitext(os.path.basename(path))[0]
         own = metadata.media_id(path)
-        found.append((own if own != stem else described.get(stem, stem), path))
+        if own == stem and stem in described:
+            own = described[stem].recording_id or stem
+        found.append((own, path))
     counts = collections.Counter(media_id for media_id, _ in found)
     doubles = [media_id for media_id, count in counts.items() if count > 1]
     if doubles:
@@ -205,9 +208,9 @@ def media_ids(folder: str, metadata_folder: str) -> list[tuple[str, str]]:
 def write_run(settings: SubmissionConfig) -> dict[str, Any]:
     """Scores every test recording and writes the run file, then OUTPUT.json with a summary.
 
-    A recording that cannot be read gets the mean of all the others (uniform if there are none): it must have its
-    lines. Of a soundscape that cannot be read the length is unknown unless its header tells it; it gets at least one
-    segment.
+    A recording that cannot be read gets the training prior, the share of each class in the training recordings: it
+    must have its lines. Of a soundscape that cannot be read the length is unknown unless its header tells it; it gets
+    at least one segment.
 
     Returns:
         What the summary holds.
@@ -220,6 +223,8 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
     soundscape = settings.task == "soundscape"
     method = settings.pooling or (segments.DEFAULT_POOLING if soundscape else ensemble.decisions.pooling)
     recordings = media_ids(settings.audio, settings.metadata)
+    expectation = occurrence.Expectation(settings.expected, ensemble)
+    ratios = occurrence.ratios_of(expectation, recordings, settings.audio, settings.metadata)
     answers: dict[str, np.ndarray] = {}
     broken: list[tuple[str, str, str]] = []
     for outcome in scoring.score_all(ensemble, recordings, settings.chunking):
@@ -228,17 +233,18 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
         elif soundscape:
             answers[outcome.recording_id] = segments.pooled(outcome.scores, method)
         else:
-            answers[outcome.recording_id] = pooling.pool(outcome.scores.probabilities, method)[None]
-    num_classes = len(ensemble.classes)
-    prior = np.concatenate(list(answers.values())).mean(axis=0) if answers else np.full(num_classes, 1 / num_classes)
+            answer = pooling.pool(outcome.scores.probabilities, method)[None]
+            if settings.expected.active:  # as in predict, odds are those of calibrated probabilities
+                answer = ensemble.decisions.recording.probabilities(answer)
+            answers[outcome.recording_id] = answer
     for media_id, path, reason in broken:
-        logging.warning("gets the mean of the others: %s", reason)
+        logging.warning("gets the training prior: %s", reason)
         count = pooling.num_segments(audio.duration_seconds(path), SEGMENT_SECONDS) if soundscape else 1
-        answers[media_id] = np.tile(prior, (count, 1))
+        answers[media_id] = np.tile(ensemble.prior.frequencies, (count, 1))
 
     lines, expected = [], []
     for media_id, _ in recordings:
-        rows = answers[media_id]
+        rows = occurrence.update(answers[media_id], ratios[media_id])
         expected += [media_id] * len(rows)
         if soundscape:
             lines += soundscape_lines(media_id, rows, ensemble.classes)
@@ -251,7 +257,7 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
     summary = {
         "task": settings.task, "models": list(settings.model), "pooling": method, "num_recordings": len(recordings),
         "num_items": len(expected), "num_lines": len(lines), "broken": [path for _, path, _ in broken],
-        "output": settings.output,
+        "expected": expectation.describe(), "output": settings.output,
     }  # fmt: skip
     files.write_json(settings.output + ".json", summary)
     return summary

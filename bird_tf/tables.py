@@ -6,7 +6,7 @@ import ast
 import collections
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bird_tf import config, files, metadata, spans
 
@@ -21,6 +21,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "author": ("author", "recordist", "session"),
     "latitude": ("latitude", "lat"),
     "longitude": ("longitude", "lon", "lng"),
+    "elevation": ("elevation", "elevation_m", "altitude"),
     "date": ("date",),
     "time": ("time", "time_of_day"),
 }
@@ -72,17 +73,12 @@ def read(
     """
     rows = _rows(path)
     found = _columns(path, rows, columns)
-    by_relative = {os.path.relpath(p, root): p for p in paths}
-    by_name = collections.defaultdict(list)
-    for p in paths:
-        by_name[os.path.basename(p)].append(p)
+    match_of = _matcher(paths, root)
     described: dict[str, list[tuple[int, dict[str, str]]]] = collections.defaultdict(list)
     unmatched = []
     for number, row in enumerate(rows, 2):
-        fields = {what: (row[column] or "").strip() for what, column in found.items()}
-        file = os.path.normpath(fields["file"].replace("\\", "/"))
-        alike = by_name[os.path.basename(file)]
-        match = by_relative.get(file) or (alike[0] if len(alike) == 1 else None)
+        fields = _fields(row, found)
+        match = match_of(fields["file"])
         if match is None or not fields["label"]:
             reason = "no label" if match else f"{fields['file']!r} is not below {root}, or there are several"
             unmatched.append((f"{path}, line {number}", reason))
@@ -98,7 +94,50 @@ def read(
     return recordings, unmatched
 
 
-def _columns(path: str, rows: Sequence[Mapping[str, str]], columns: Mapping[str, str]) -> dict[str, str]:
+def describe(path: str, paths: Sequence[str], root: str) -> dict[str, metadata.Recording]:
+    """What a table says of recordings that need no label: {audio file: recording}, its first row counts.
+
+    Raises:
+        InputError: not such a table, or without the column `file`.
+    """
+    rows = _rows(path)
+    found = _columns(path, rows, {}, needed=("file",))
+    match_of = _matcher(paths, root)
+    described: dict[str, metadata.Recording] = {}
+    for number, row in enumerate(rows, 2):
+        fields = {**_fields(row, found), "start": "", "label": ""}
+        match = match_of(fields["file"])
+        if match and match not in described:
+            described[match] = _recording(path, match, [(number, fields)])
+    return described
+
+
+def _fields(row: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
+    """{what: text} of a row."""
+    return {what: (row[column] or "").strip() for what, column in found.items()}
+
+
+def _matcher(paths: Sequence[str], root: str) -> Callable[[str], str | None]:
+    """The function that finds the recording meant by a cell of the column `file`."""
+    by_relative = {os.path.relpath(p, root): p for p in paths}
+    by_name = collections.defaultdict(list)
+    for p in paths:
+        by_name[os.path.basename(p)].append(p)
+
+    def match(cell: str) -> str | None:
+        file = os.path.normpath(cell.replace("\\", "/"))
+        alike = by_name[os.path.basename(file)]
+        return by_relative.get(file) or (alike[0] if len(alike) == 1 else None)
+
+    return match
+
+
+def _columns(
+    path: str,
+    rows: Sequence[Mapping[str, str]],
+    columns: Mapping[str, str],
+    needed: Sequence[str] = ("file", "label"),
+) -> dict[str, str]:
     """{what: column} of the columns that the table has."""
     if not rows:
         raise config.InputError(f"{path}: a table without rows")
@@ -108,9 +147,8 @@ def _columns(path: str, rows: Sequence[Mapping[str, str]], columns: Mapping[str,
             raise config.InputError(f"{path} has no column {column} (--columns={what}={column}): {', '.join(rows[0])}")
     wanted = {what: (columns[what].lower(),) if what in columns else names for what, names in NAMES.items()}
     found = {what: there[n] for what, names in wanted.items() for n in reversed(names) if n in there}
-    if missing := {"file", "label"} - set(found) | (
-        {"start", "end"} - set(found) if {"start", "end"} & set(found) else set()
-    ):
+    marked = {"start", "end"} if {"start", "end"} & set(found) else set()
+    if missing := {*needed, *marked} - set(found):
         raise config.InputError(
             f"{path}: which column holds {' and which '.join(sorted(missing))}? it has {', '.join(rows[0])}; "
             f"say --columns={min(missing)}=NAME"
@@ -132,6 +170,7 @@ def _recording(path: str, audio_file: str, entries: Sequence[tuple[int, dict[str
         author=fields.get("author", ""),
         latitude=metadata.number(fields.get("latitude", ""), limit=90),
         longitude=metadata.number(fields.get("longitude", ""), limit=180),
+        elevation=metadata.elevation(fields.get("elevation", "")),
         day_of_year=metadata.day_of_year(fields.get("date", "")),
         hour=metadata.hour_of_day(fields.get("time", "")),
     )

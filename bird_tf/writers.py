@@ -106,7 +106,7 @@ def detections(scores: serving.Scores, least: np.ndarray, top: int, merge_second
     Returns:
         By start, then class.
     """
-    kept = scores.probabilities >= least
+    kept = (scores.probabilities >= least) & (scores.probabilities > 0)  # 0: a species that cannot be there
     if 0 < top < kept.shape[1]:
         below = np.argsort(-scores.probabilities, axis=1, kind="stable")[:, top:]
         np.put_along_axis(kept, below, False, axis=1)
@@ -156,7 +156,8 @@ def _write_csv(context: Context) -> Iterator[Append]:
             scores, pooled = answer.scores, answer.pooled
             for start, end, row in zip(scores.start_seconds, scores.end_seconds, scores.probabilities, strict=True):
                 append_chunk([answer.recording_id, f"{start:.3f}", f"{end:.3f}", *(f"{p:.6f}" for p in row)])
-            present = " ".join(ids[i] for i in np.argsort(-pooled, kind="stable") if pooled[i] >= least[i])
+            kept = (pooled >= least) & (pooled > 0)
+            present = " ".join(ids[i] for i in np.argsort(-pooled, kind="stable") if kept[i])
             append_recording([answer.recording_id, scores.path, f"{scores.duration_seconds:.3f}",
                               ids[int(np.argmax(pooled))], present, *(f"{p:.6f}" for p in pooled)])  # fmt: skip
             for row in _detection_rows(context, answer):

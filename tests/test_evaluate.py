@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from bird_tf import config, decisions, evaluate, metrics, pooling, serving
+from bird_tf import config, decisions, evaluate, metrics, pooling, prior, serving
 from tests.conftest import settings
 
 
@@ -25,7 +25,7 @@ def test_validation_in_training_and_evaluation_agree(model_path, manifest, run_d
         assert low - 1e-9 <= summary[name] <= high + 1e-9
 
 
-def test_everything_promised_is_on_disk(model_path, data, tmp_path):
+def test_everything_promised_is_on_disk(model_path, data, manifest, tmp_path):
     summary = _evaluate(tmp_path, model_path, audio=data / "wav", metadata=data / "xml")
     out = tmp_path / "evaluation"
     assert {path.name for path in out.iterdir()} == {
@@ -38,8 +38,8 @@ def test_everything_promised_is_on_disk(model_path, data, tmp_path):
     assert np.mean([float(row["average_precision"]) for row in rows]) == pytest.approx(summary["mlrap"], abs=1e-5)
     assert np.mean([row["label"] == row["best"] for row in rows]) == pytest.approx(summary["top1"])
     with open(out / "species.csv") as file:
-        # the model's records are known by their path in it, so are their training recordings
-        assert sum(int(row["training_recordings"]) for row in csv.DictReader(file)) == 18 - 6
+        # the model knows how many recordings it learned from
+        assert sum(int(row["training_recordings"]) for row in csv.DictReader(file)) == manifest.num_recordings["train"]
 
 
 def test_one_source_must_be_named(model_path, manifest, data, tmp_path):
@@ -86,7 +86,52 @@ def test_bad_flags_are_refused(model_path, tmp_path, values):
         _evaluate(tmp_path, model_path, **values)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [{"tune": True}, {"pooling": "auto"}, {"records": "r"}, {"records": "r", "segments": "", "metadata": "x"},
+     {"segments": "", "precision": 0.5}],
+)  # fmt: skip
+def test_flags_without_effect_are_refused(model_path, tmp_path, values):
+    with pytest.raises(config.InputError, match="has no effect"):
+        _evaluate(tmp_path, model_path, audio="a", **{"segments": "truth.csv", **values})
+    with pytest.raises(config.InputError, match="--segments needs --audio"):
+        _evaluate(tmp_path, model_path, segments="truth.csv")
+
+
 def test_the_summary_has_what_the_contract_names(model_path, manifest, tmp_path):
     summary = _evaluate(tmp_path, model_path, records=manifest.directory)
     assert {"mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1", "num_recordings"} <= set(summary)
     assert set(summary["intervals"]) <= set(metrics.headline(np.eye(2), np.eye(2, dtype=bool), np.arange(2)))
+
+
+def test_the_effect_of_a_prior_is_reported_and_the_same_from_records_and_audio(
+    model_path, manifest, data, tmp_path, monkeypatch
+):
+    ratios = np.linspace(0.5, 2, len(manifest.classes))
+    monkeypatch.setattr(prior.Prior, "log_ratios", lambda _, recording: np.log(ratios) * (recording.latitude == 50.8))
+    monkeypatch.setattr(prior.Prior, "informed", True)
+    plain = _evaluate(tmp_path, model_path, records=manifest.directory)
+    found = _evaluate(tmp_path, model_path, records=manifest.directory, prior="learned")
+    assert found["without_prior"] == {name: plain[name] for name in found["without_prior"]}
+    assert "learned prior" in found["expected"] and "without_prior" not in plain
+    assert "without it → with it: mlrap" in (tmp_path / "evaluation" / "report.html").read_text()
+    none = _evaluate(tmp_path, model_path, records=manifest.directory, prior="learned", prior_weight=1e-9)
+    assert none["mlrap"] == pytest.approx(plain["mlrap"])
+    # records and audio of the same recordings
+    monkeypatch.setattr(prior.Prior, "log_ratios", lambda *_: np.log(ratios))
+    assert _evaluate(tmp_path, model_path, records=manifest.directory, prior="learned") == found
+
+
+def test_a_species_list_is_scored_by_segment_too(model_path, manifest, data, tmp_path):
+    [path, *_] = sorted((data / "wav").iterdir())
+    (tmp_path / "a").mkdir()
+    shutil.copy(path, tmp_path / "a" / "S_RN1.wav")
+    ids = manifest.classes.class_ids
+    (tmp_path / "truth.csv").write_text(f"media_id,class_id,start_seconds,end_seconds\n1,{ids[0]},0,1\n")
+    (tmp_path / "list.txt").write_text(ids[0])
+    evaluate.main(
+        settings(evaluate.EvaluateConfig, model=[model_path], audio=tmp_path / "a", segments=tmp_path / "truth.csv",
+                 species_list=tmp_path / "list.txt", output=tmp_path / "out")
+    )  # fmt: skip
+    summary = json.loads((tmp_path / "out" / "segments.json").read_text())
+    assert summary["mlrap"] == 1.0 and "mlrap" in summary["without_prior"]

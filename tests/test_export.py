@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from bird_tf import config, export, frontend, keras, losses, models, tf
+from bird_tf import config, decisions, export, frontend, keras, losses, models, prior, tf
 
 
 @pytest.fixture(scope="module")
@@ -119,8 +119,10 @@ def test_a_difference_after_reloading_is_an_error(run_dir, tmp_path, monkeypatch
     assert not (copy / "export").exists() and not list(copy.glob("*.partial"))
 
 
-def test_exporting_again_gives_the_same_answers(run_dir, loaded, samples, tmp_path):
+def test_exporting_again_gives_the_same_answers_and_keeps_decisions(run_dir, loaded, samples, tmp_path):
     copy = shutil.copytree(run_dir, tmp_path / "run")
+    kept = copy / "export" / decisions.ASSET
+    kept.write_text("decided on validation")
     again = tf.saved_model.load(export.export(str(copy)))
     for first, second in zip(
         loaded.signatures["serving_default"](samples=tf.constant(samples)).values(),
@@ -128,8 +130,19 @@ def test_exporting_again_gives_the_same_answers(run_dir, loaded, samples, tmp_pa
         strict=True,
     ):
         np.testing.assert_allclose(first, second, atol=1e-6)
+    assert kept.read_text() == "decided on validation"  # what --tune decided stays with the model
 
 
 def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(config.InputError, match="not a finished run"):
         export.load_run(str(tmp_path))
+
+
+def test_the_training_prior_travels_with_the_model_or_is_learned_anew(run_dir, model_path, manifest, tmp_path):
+    ours = prior.load(f"{model_path}/{prior.ASSET}")
+    assert (
+        ours.num_recordings.sum() == manifest.num_recordings["train"] and ours.class_ids == manifest.classes.class_ids
+    )
+    copy = shutil.copytree(run_dir, tmp_path / "run")
+    (copy / export.PRIOR).unlink()  # as runs of earlier versions are
+    np.testing.assert_array_equal(export.load_run(str(copy))[0].prior.observations, ours.observations)

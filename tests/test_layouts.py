@@ -1,6 +1,7 @@
 import collections
 import dataclasses
 import json
+import math
 import os
 
 import pytest
@@ -185,3 +186,23 @@ def test_long_recordings_with_tables_named_after_them_are_a_layout(tmp_path, apa
         ("c.wav", "its annotations name no species"),
         ("d.wav", "no annotations for it"),
     ]
+
+
+def test_recordings_without_a_label_are_described_by_xml_or_csv(tmp_path):
+    root = tmp_path / "test"
+    paths = [str(root / name) for name in ("a.wav", "sub/b_RN9.wav", "c.wav")]
+    (tmp_path / "xml").mkdir()
+    text = "<Audio><MediaId>5</MediaId><FileName>a.wav</FileName><Latitude>1.5</Latitude><Time>06:30</Time></Audio>"
+    (tmp_path / "xml" / "x.xml").write_text(text)
+    (tmp_path / "t.csv").write_text(
+        "filename,lat,lon,elevation,date\na.wav,1.5,2,300,2020-02-01\nsub/b_RN9.wav,3,4,,\n"
+    )
+    by_xml = layouts.describe(paths, str(root), str(tmp_path / "xml"))
+    assert (by_xml[paths[0]].latitude, by_xml[paths[0]].hour, by_xml[paths[0]].recording_id) == (1.5, 6.5, "5")
+    by_csv = layouts.describe(paths, str(root), str(tmp_path / "t.csv"))
+    assert (by_csv[paths[0]].longitude, by_csv[paths[0]].elevation, by_csv[paths[0]].day_of_year) == (2, 300, 32)
+    assert by_csv[paths[1]].latitude == 3 and by_csv[paths[1]].path == paths[1]
+    for found in (by_xml, by_csv, layouts.describe(paths, str(root), "")):
+        assert math.isnan(found[paths[2]].latitude) and found[paths[2]].recording_id == "c"
+    with pytest.raises(config.InputError, match=r"--metadata=.*nowhere"):
+        layouts.describe(paths, str(root), str(tmp_path / "nowhere"))

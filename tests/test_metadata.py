@@ -62,3 +62,13 @@ def test_coordinates_that_are_none_become_nan(tmp_path, text):
 def test_media_id_is_the_number_after_rn(name):
     assert metadata.media_id(f"/some/{name}") == "123"
     assert metadata.media_id("/some/other_RN1x.wav") == "other_RN1x"
+
+
+@pytest.mark.parametrize(
+    ("text", "metres"),
+    [("120", 120), ("ca. 1200 m", 1200), ("1,100-1,300", 1200), ("-2", -2), ("12.5m", 12.5), ("3000 ft", math.nan),
+     ("?", math.nan), ("", math.nan), ("99999", math.nan), ("10-20-30", math.nan)],
+)  # fmt: skip
+def test_elevations_are_free_text(tmp_path, text, metres):
+    [recording], _ = layouts.read(birdclef_set(tmp_path, ("1", "a.wav", "x", f"<Elevation>{text}</Elevation>")))
+    assert recording.elevation == pytest.approx(metres, nan_ok=True)

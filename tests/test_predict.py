@@ -125,6 +125,30 @@ def test_the_models_own_calibration_and_thresholds_are_used(tmp_path, model_path
     assert {row["class_id"] for row in detections} == {classes.class_ids[0]} and len(detections) == 1
 
 
+def test_species_that_cannot_be_there_are_never_detected(tmp_path, model_path, data, manifest):
+    listed = manifest.classes.class_ids[:2]
+    (tmp_path / "list.txt").write_text("\n".join(listed))
+    summary = _predict(tmp_path, model_path, data / "wav", species_list=tmp_path / "list.txt", min_probability=0.0)
+    assert summary["expected"].endswith("list.txt")
+    assert {row["class_id"] for row in _rows(tmp_path / "out" / "detections.csv")} == set(listed)
+    for row in _rows(tmp_path / "out" / "recordings.csv"):
+        assert (
+            {i for i in manifest.classes.class_ids if float(row[i]) > 0} == set(row["present"].split()) == set(listed)
+        )
+
+
+def test_an_occurrence_table_is_asked_at_each_recordings_place(tmp_path, model_path, data, manifest):
+    ids = manifest.classes.class_ids
+    (tmp_path / "t.csv").write_text(
+        f"latitude,longitude,week,class_id,frequency\n50.8,12.9,,{ids[0]},0.5\n-50,0,,{ids[1]},0.5\n"
+    )
+    _predict(tmp_path, model_path, data / "wav", occurrence=tmp_path / "t.csv", metadata=data / "xml")
+    rows = _rows(tmp_path / "out" / "recordings.csv")
+    assert all(float(row[ids[0]]) > 0 and float(row[ids[1]]) == 0 for row in rows)
+    with pytest.raises(config.InputError, match=r"--metadata=.*has no use"):
+        _predict(tmp_path, model_path, data / "wav", metadata=data / "xml")
+
+
 @pytest.mark.parametrize("values", [{"pooling": "best"}, {"overlap_seconds": 1.5}, {"batch_size": 0}])
 def test_bad_flags_are_refused_before_anything_is_written(tmp_path, model_path, data, values):
     with pytest.raises(config.InputError, match=f"--{next(iter(values))}="):

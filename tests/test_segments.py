@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import audio, config, metrics, scoring, segments, serving
+from bird_tf import audio, config, metrics, occurrence, scoring, segments, serving
 from tools import synthesise
 
 
@@ -18,7 +18,7 @@ def soundscape(tmp_path_factory):
 def _evaluate(model_path, folder, output, truth=None, **values):
     return segments.evaluate(
         [model_path], "", str(folder / "wav"), str(truth or folder / "truth.csv"), audio.ChunkingConfig(),
-        values.get("method", ""), str(output),
+        values.get("method", ""), occurrence.OccurrenceConfig(), "", str(output),
     )  # fmt: skip
 
 

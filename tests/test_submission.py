@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import config, submission, taxonomy
+from bird_tf import config, inventory, submission, taxonomy
 from tests.conftest import settings
 
 CLASSES = taxonomy.Taxonomy(("aaaaaa", "bbbbbb", "cccccc"), ("A", "B", "C"))
@@ -94,18 +94,27 @@ def test_a_soundscape_that_breaks_off_keeps_every_segment_of_its_header(model_pa
 
 
 @pytest.mark.parametrize("task", submission.TASKS)
-def test_a_broken_recording_gets_the_mean_of_the_others(task, model_path, data, tmp_path):
+def test_a_broken_recording_gets_the_training_prior(task, model_path, data, manifest, tmp_path):
     folder = shutil.copytree(data / "wav", tmp_path / "audio")
     (folder / "X_RN999.wav").write_bytes(b"broken")
     summary = _write(tmp_path, model_path, folder, task=task)
     assert [path.rsplit("/", 1)[1] for path in summary["broken"]] == ["X_RN999.wav"]
-    scores = [line.split(";") for line in _lines(tmp_path)]
-    column = 2 if task == "monophone" else 3
-    of = {"monophone": lambda f: f[1], "soundscape": lambda f: f[2]}[task]
-    for class_id in {of(f) for f in scores}:
-        own = [float(f[column]) for f in scores if f[0] == "999" and of(f) == class_id]
-        others = [float(f[column]) for f in scores if f[0] != "999" and of(f) == class_id]
-        assert own == [pytest.approx(np.mean(others), abs=1e-6)]
+    own = [line.split(";") for line in _lines(tmp_path) if line.startswith("999;")]
+    found = {f[-3]: float(f[-2]) for f in own} if task == "monophone" else {f[-2]: float(f[-1]) for f in own}
+    labels = [r.label for r in inventory.read(manifest.directory) if r.split == "train"]
+    classes = manifest.classes.class_ids
+    assert found == pytest.approx({c: (labels.count(c) + 1) / (len(labels) + len(classes)) for c in classes})
+
+
+@pytest.mark.parametrize("task", submission.TASKS)
+def test_a_species_list_sends_the_others_to_the_end(task, model_path, data, manifest, tmp_path):
+    listed = manifest.classes.class_ids[:2]
+    (tmp_path / "list.txt").write_text("\n".join(listed))
+    summary = _write(tmp_path, model_path, data / "wav", task=task, species_list=tmp_path / "list.txt")
+    assert "list.txt" in summary["expected"]
+    fields = [line.split(";") for line in _lines(tmp_path)]
+    scored = {f[1] if task == "monophone" else f[2] for f in fields if float(f[2 if task == "monophone" else 3]) > 0}
+    assert scored == set(listed)
 
 
 def test_media_id_comes_from_name_then_xml_then_stem(tmp_path):

@@ -89,7 +89,7 @@ def describe(recording: metadata.Recording, file_name: str) -> dict[str, Any]:
         "background": list(recording.background) if recording.background_known else None,
         "author": recording.author,
     }
-    for name in ("latitude", "longitude", "day_of_year", "hour"):
+    for name in ("latitude", "longitude", "elevation", "day_of_year", "hour"):
         value = getattr(recording, name)
         fields[name] = None if math.isnan(value) else value
     return fields

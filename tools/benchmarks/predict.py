@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 import soundfile
 
-from bird_tf import audio, config, export, frontend, models, scoring, serving, taxonomy, tf
+from bird_tf import audio, config, export, frontend, models, prior, scoring, serving, taxonomy, tf
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,10 +35,11 @@ def _untrained(folder: str, architecture: str, num_classes: int) -> str:
     """Exports a network with its first weights. Returns the path of the SavedModel."""
     front_end, model = frontend.FrontendConfig(), models.ModelConfig(architecture=architecture)
     names = tuple(f"species{i:04d}" for i in range(num_classes))
+    classes = taxonomy.Taxonomy(names, names)
     network = models.build(model, front_end.num_bands, front_end.num_frames, num_classes)
     run = export.Run(
-        model=model, loss="softmax", pooling="mean", front_end=front_end, classes=taxonomy.Taxonomy(names, names),
-        training={}, metrics={}, versions={},
+        model=model, loss="softmax", pooling="mean", front_end=front_end, classes=classes,
+        prior=prior.fit([], classes), training={}, metrics={}, versions={},
     )  # fmt: skip
     run_dir = os.path.join(folder, architecture)
     export.save_run(run_dir, run, network.get_weights())
