@@ -37,6 +37,7 @@ class Progress:
         epoch_loss: sum of the losses of the epoch under way.
         best: metrics of the best epoch so far.
         best_epoch: which that was, from 1; 0 for none.
+        best_pooling: how its recordings were scored.
         elapsed_seconds: time spent in all processes until the last checkpoint.
         validation_seconds: how long the last validation took.
         best_weights: of the best epoch, in the order of the network.
@@ -47,6 +48,7 @@ class Progress:
     epoch_loss: float = 0.0
     best: dict[str, float] = dataclasses.field(default_factory=dict)
     best_epoch: int = 0
+    best_pooling: str = ""
     elapsed_seconds: float = 0.0
     validation_seconds: float = 0.0
     best_weights: Sequence[np.ndarray] = ()

@@ -62,7 +62,11 @@ class TrainConfig:
     epochs: int = config.option(100, "the most epochs")
     max_minutes: float = config.option(0.0, "wall-clock budget, export included, that the schedule follows; 0: none")
     patience: int = config.option(10, "epochs without a better validation MLRAP after which training stops")
-    pooling: str = config.option("", "chunk scores to recording scores; empty: the default for the number of classes")
+    pooling: str = config.option(
+        "",
+        f"chunk scores to recording scores: {', '.join(pooling.METHODS)}, or auto: the best on validation, kept in the "
+        "model; empty: the default for the number of classes",
+    )
     snapshot_epochs: int = config.option(0, "epochs from one snapshot to the next in snapshots/; 0: none")
     checkpoint_minutes: float = config.option(
         2.0, "minutes between checkpoints within an epoch; each epoch ends with one"
@@ -78,6 +82,8 @@ class TrainConfig:
     profile_steps: int = config.option(0, "steps to profile for TensorBoard, after the first five; 0: none")
 
     def __post_init__(self) -> None:
+        if self.pooling not in ("", "auto"):
+            pooling.check(self.pooling)
         if self.epochs < 1 or self.patience < 1:
             raise config.InputError(f"--epochs={self.epochs} --patience={self.patience}: must be at least 1")
         if self.distribute == "multiworker" and self.max_minutes:
@@ -113,14 +119,12 @@ class Experiment:
         self.settings, self.manifest, self.strategy = settings, manifest, strategy
         self.chief = distribution.is_chief(strategy)
         self.num_steps = dataset.steps_per_epoch(manifest, settings.dataset)
-        self.method = settings.pooling or pooling.default(len(manifest.classes))
+        method = settings.pooling or pooling.default(len(manifest.classes))
         random.seed(settings.seed)  # what Keras draws the seeds of initialisers and dropout from
         keras.config.set_dtype_policy(settings.dtype_policy)
         with strategy.scope():
             self.learner = self._learner()
-        self.validate = validation.validator(
-            self.learner.network, manifest, settings.dataset, settings.loss, self.method
-        )
+        self.validate = validation.validator(self.learner.network, manifest, settings.dataset, settings.loss, method)
         self.content = checkpoints.digest(manifest)
         self.progress = checkpoints.Progress()
         if stored := checkpoints.load(settings.run_dir, self.content):
@@ -180,12 +184,12 @@ class Experiment:
         if self.clock.elapsed - self._saved >= self.settings.checkpoint_minutes * 60:
             self.save()
 
-    def describe(self, scores: dict[str, float]) -> export.Run:
-        """What the run directory is to say of weights with these metrics."""
+    def describe(self, scores: dict[str, float], method: str) -> export.Run:
+        """What the run directory is to say of weights with these metrics, reached by this pooling."""
         return export.Run(
             model=self.settings.model,
             loss=self.settings.loss.loss,
-            pooling=self.method,
+            pooling=method,
             front_end=self.manifest.front_end,
             classes=self.manifest.classes,
             prior=self.prior,

@@ -89,20 +89,19 @@ def pool(scores: np.ndarray, method: str) -> np.ndarray:
     return _METHODS[method](scores)
 
 
-def by_recording(recording_ids: Sequence[str], scores: np.ndarray, method: str) -> tuple[list[str], np.ndarray]:
-    """Pools the chunks of many recordings.
+def by_recording(recording_ids: Sequence[str], scores: np.ndarray) -> tuple[list[str], list[np.ndarray]]:
+    """Sorts the chunks of many recordings.
 
     Args:
         recording_ids: [chunks] the recording that each chunk is of.
-        scores: [chunks, classes] in [0, 1].
-        method: one of METHODS.
+        scores: [chunks, classes].
 
     Returns:
-        The recordings, sorted by id, and [recordings, classes] their scores.
+        The recordings, sorted by id, and for each its [chunks, classes].
     """
     unique, inverse = np.unique(np.asarray(recording_ids), return_inverse=True)
     chunks_of = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
-    return [str(i) for i in unique], np.stack([pool(scores[chunks], method) for chunks in chunks_of])
+    return [str(i) for i in unique], [scores[chunks] for chunks in chunks_of]
 
 
 def num_segments(duration_seconds: float, segment_seconds: float) -> int:

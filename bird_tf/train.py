@@ -178,6 +178,7 @@ def _validate(under_way: experiment.Experiment) -> None:
     better = not progress.best or scores["mlrap"] > progress.best["mlrap"]
     if better:
         progress.best, progress.best_epoch, progress.best_weights = scores, progress.epochs, weights
+        progress.best_pooling = outcome.pooling
     under_way.monitor.validated(progress.epochs, outcome, under_way.manifest.classes, better=better)
     logging.info(
         "epoch %d: validation loss %.4f, MLRAP %.4f (foreground %.4f), top-1 %.4f%s",
@@ -187,19 +188,21 @@ def _validate(under_way: experiment.Experiment) -> None:
     every = under_way.settings.snapshot_epochs
     if every and progress.epochs % every == 0 and under_way.chief:
         folder = os.path.join(under_way.settings.run_dir, "snapshots", f"epoch-{progress.epochs:04d}")
-        export.save_run(folder, under_way.describe(scores), weights)
+        export.save_run(folder, under_way.describe(scores, outcome.pooling), weights)
 
 
 def _finish(under_way: experiment.Experiment) -> dict[str, Any]:
     """Leaves the best weights, the exported model and, last, summary.json."""
     progress, run_dir = under_way.progress, under_way.settings.run_dir
     summary = {
-        **progress.best, "best_epoch": progress.best_epoch, "epochs": progress.epochs, "steps": progress.steps,
+        **progress.best, "best_epoch": progress.best_epoch, "pooling": progress.best_pooling,
+        "epochs": progress.epochs, "steps": progress.steps,
         "export": os.path.join(run_dir, export.EXPORT), "num_parameters": under_way.learner.network.count_params(),
         "wall_seconds": round(under_way.clock.elapsed, 1),
     }  # fmt: skip
     if under_way.chief:
-        export.save_run(run_dir, under_way.describe(progress.best), list(progress.best_weights))
+        run = under_way.describe(progress.best, progress.best_pooling)
+        export.save_run(run_dir, run, list(progress.best_weights))
         export.export(run_dir)
         summary["wall_seconds"] = round(under_way.clock.elapsed, 1)
         files.write_json(os.path.join(run_dir, checkpoints.SUMMARY), summary)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bird_tf import damage, dataset, keras, losses, metrics, pooling, records, tf
+from bird_tf import damage, dataset, decisions, keras, losses, metrics, pooling, records, tf
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,12 +19,14 @@ class Outcome:
         scores: [recordings, classes] float64, pooled.
         truth: [recordings, classes] bool, background included.
         labels: [recordings] index of the foreground species.
+        pooling: the method that was used.
     """
 
     metrics: dict[str, float]
     scores: np.ndarray
     truth: np.ndarray
     labels: np.ndarray
+    pooling: str
 
 
 def validator(
@@ -41,7 +43,7 @@ def validator(
         manifest: the records.
         settings: what the loss takes as target.
         loss: of the training.
-        method: of pooling.
+        method: of pooling; "auto": each time the one with the best MLRAP.
     """
     batches = dataset.evaluation(manifest, settings)
 
@@ -62,10 +64,12 @@ def validator(
             ids += batch_ids
             labels.update(zip(batch_ids, batch["label"].numpy().tolist(), strict=True))
             backgrounds.update(zip(batch_ids, batch["background"].numpy().tolist(), strict=True))
-        recordings, pooled = pooling.by_recording(ids, np.concatenate(scores), method)
+        recordings, chunks = pooling.by_recording(ids, np.concatenate(scores))
         indices = np.array([labels[r] for r in recordings])
         truth = metrics.truth(indices, [backgrounds[r] for r in recordings], len(manifest.classes))
+        chosen = decisions.choose_pooling(chunks, truth)[0] if method == "auto" else method
+        pooled = np.stack([pooling.pool(own, chosen) for own in chunks])
         headline = {**metrics.headline(pooled, truth, indices), "loss": total / len(ids)}
-        return Outcome(metrics=headline, scores=pooled, truth=truth, labels=indices)
+        return Outcome(metrics=headline, scores=pooled, truth=truth, labels=indices, pooling=chosen)
 
     return validate

@@ -9,7 +9,9 @@ def outcome():
     """Four recordings of three classes; the third class has none, the first is taken for the second once."""
     scores = np.array([[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.0, 0.1, 0.9]])
     labels = np.array([0, 0, 1, 1])
-    return validation.Outcome(metrics={"mlrap": 0.5}, scores=scores, truth=np.eye(3, dtype=bool)[labels], labels=labels)
+    return validation.Outcome(
+        metrics={"mlrap": 0.5}, scores=scores, truth=np.eye(3, dtype=bool)[labels], labels=labels, pooling="mean"
+    )
 
 
 CLASSES = taxonomy.Taxonomy(("a", "b", "c"), ("Turdus merula", "Parus major", "Pica pica"))
@@ -29,7 +31,11 @@ def test_confusion_is_the_share_of_each_species_recordings(outcome):
 def test_the_confusion_image_shows_forty_species_at_most(generator):
     labels = np.repeat(np.arange(60), 2)
     crowd = validation.Outcome(
-        metrics={}, scores=generator.random((120, 60)), truth=np.eye(60, dtype=bool)[labels], labels=labels
+        metrics={},
+        scores=generator.random((120, 60)),
+        truth=np.eye(60, dtype=bool)[labels],
+        labels=labels,
+        pooling="mean",
     )
     assert monitor.confusion(crowd)[0].shape == (40, 40)
     names = tuple(f"Species {i}" for i in range(60))

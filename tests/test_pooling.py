@@ -44,11 +44,12 @@ def test_few_classes_have_another_default():
     assert pooling.pool(np.array([[0.7, 0.3]]), pooling.default(2))[0] > 0
 
 
-def test_recordings_are_pooled_each_by_itself(generator):
+def test_chunks_are_sorted_by_recording(generator):
     scores, ids = generator.random((6, 3)), ["b", "a", "b", "c", "a", "b"]
-    unique, pooled = pooling.by_recording(ids, scores, "mean")
+    unique, chunks = pooling.by_recording(ids, scores)
     assert unique == ["a", "b", "c"]
-    np.testing.assert_allclose(pooled, [scores[[1, 4]].mean(0), scores[[0, 2, 5]].mean(0), scores[3]])
+    for found, expected in zip(chunks, ([1, 4], [0, 2, 5], [3]), strict=True):
+        np.testing.assert_array_equal(found, scores[expected])
 
 
 @pytest.mark.parametrize(("duration", "segments"), [(0.3, 1), (5.0, 1), (5.00001, 1), (5.2, 2), (12.5, 3), (60.0, 12)])

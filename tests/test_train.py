@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from bird_tf import config, export, learning, pooling, tf, train, validation
+from bird_tf import config, export, learning, pooling, serving, tf, train, validation
 from tests.conftest import train_settings
 
 
@@ -123,3 +123,11 @@ def test_unusable_records_are_refused(manifest, tmp_path):
     with pytest.raises(config.InputError, match="no such records"):
         train.train(train_settings(dataclasses.replace(manifest, directory=str(tmp_path / "none")), tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_the_pooling_chosen_on_validation_is_the_models(manifest, tmp_path):
+    summary = train.train(train_settings(manifest, tmp_path / "run", pooling="auto", epochs=1))
+    model = serving.Ensemble([str(tmp_path / "run" / "export")])
+    assert model.decisions.pooling == summary["pooling"] in pooling.METHODS
+    with pytest.raises(config.InputError, match="--pooling=best"):
+        train_settings(manifest, tmp_path / "run", pooling="best")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from bird_tf import dataset, export, losses, records, validation
+from bird_tf import dataset, export, losses, pooling, records, validation
 
 
 def test_validation_is_what_scikit_learn_makes_of_the_networks_answers(manifest, run_dir):
@@ -25,3 +25,15 @@ def test_validation_is_what_scikit_learn_makes_of_the_networks_answers(manifest,
     expected = sklearn.metrics.label_ranking_average_precision_score(wanted, pooled)
     assert outcome.metrics["mlrap"] == pytest.approx(expected, abs=1e-6)
     assert outcome.metrics["num_recordings"] == len(pooled)
+
+
+def test_pooling_is_chosen_by_its_mlrap_when_left_to_validation(manifest, run_dir):
+    run, weights = export.load_run(str(run_dir))
+    network = export._float32_network(run, weights)
+    found = {
+        method: validation.validator(network, manifest, dataset.DatasetConfig(), losses.LossConfig(), method)()
+        for method in (*pooling.METHODS, "auto")
+    }
+    chosen = found.pop("auto")
+    assert chosen.metrics["mlrap"] == max(outcome.metrics["mlrap"] for outcome in found.values())
+    np.testing.assert_array_equal(chosen.scores, found[chosen.pooling].scores)
