@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bird_tf import config as config_module
-from bird_tf import convert, export, frontend, layouts, records, train
+from bird_tf import convert, export, frontend, layouts, models, prior, records, train
 from tools import synthesise
 
 SMALL = {"sample_rate_hz": 22050, "num_bands": 32, "num_frames": 32, "n_fft": 512, "fmax_hz": 10000.0}
@@ -85,3 +85,22 @@ def model_path(run_dir):
 def generator():
     """Seeded random numbers."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def untrained(manifest, tmp_path_factory):
+    """Exports an untrained network that knows the classes of `manifest`: a function of its front-end and options."""
+
+    def make(front_end, **options):
+        model = models.ModelConfig(filters=(4, 8), **options)
+        num_classes = len(manifest.classes)
+        network = models.build(model, front_end.num_bands, front_end.num_frames, num_classes)
+        run = export.Run(
+            model=model, loss="softmax", pooling="mean", front_end=front_end, classes=manifest.classes,
+            prior=prior.fit([], manifest.classes), training={"records": ""}, metrics={}, versions={},
+        )  # fmt: skip
+        run_dir = tmp_path_factory.mktemp("untrained")
+        export.save_run(str(run_dir), run, network.get_weights())
+        return export.export(str(run_dir))
+
+    return make

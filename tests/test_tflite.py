@@ -39,6 +39,15 @@ def test_the_tool_gives_the_saved_models_answers(folder, model_path, data, kind,
         assert float(probability) >= row.max() - tolerance
 
 
+def test_the_pi_network_answers_alike_however_its_weights_are_stored(untrained, small_front_end, tmp_path):
+    path = untrained(small_front_end, architecture="pi", dense_units=16)
+    tflite.convert(path, str(tmp_path / "tflite"))
+    assert all(difference <= tflite.TOLERANCES[kind] for kind, difference in
+               tflite._differences(path, str(tmp_path / "tflite")).items())  # fmt: skip
+    sizes = [(tmp_path / "tflite" / tflite.network_name(kind)).stat().st_size for kind in tflite.TOLERANCES]
+    assert sizes == sorted(sizes, reverse=True)
+
+
 def test_a_model_that_answers_otherwise_is_not_kept(model_path, tmp_path, monkeypatch):
     monkeypatch.setattr(tflite, "_differences", lambda *_: {"float32": 0.5})
     with pytest.raises(RuntimeError, match="float32 differs"):

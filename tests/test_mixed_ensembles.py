@@ -1,0 +1,74 @@
+"""Members with other chunk lengths and sample rates vote together, in every command."""
+
+import csv
+import dataclasses
+
+import numpy as np
+import pytest
+import soundfile
+
+from bird_tf import audio as audio_module
+from bird_tf import evaluate, frontend, pooling, predict, scoring, serving, submission
+from tests.conftest import SMALL, settings
+
+
+@pytest.fixture(scope="module")
+def other(untrained):
+    """Chunks of 2.5 s at 16 kHz, beside `model_path`'s 1 s at 22.05 kHz."""
+    small = frontend.FrontendConfig(**SMALL)
+    return untrained(dataclasses.replace(small, sample_rate_hz=16000, chunk_seconds=2.5, fmax_hz=7000.0, num_frames=48))
+
+
+def _single(model, path):
+    [outcome] = scoring.score_all(serving.Ensemble([model]), [("1", str(path))], audio_module.ChunkingConfig())
+    return outcome.scores
+
+
+def test_time_codes_are_the_first_members_and_scores_the_mean_over_shared_time(model_path, other, tmp_path, generator):
+    soundfile.write(tmp_path / "x_RN1.wav", generator.normal(0, 0.1, round(6.7 * 48000)), 48000)
+    short, long = (_single(model, tmp_path / "x_RN1.wav") for model in (model_path, other))
+    predict.predict(
+        settings(
+            predict.PredictConfig, model=[model_path, other], audio=tmp_path / "x_RN1.wav", output=tmp_path / "out"
+        )
+    )
+    with open(tmp_path / "out" / "chunks.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(float(r["start_seconds"]), float(r["end_seconds"])) for r in rows] == [
+        *((float(i), float(i + 1)) for i in range(6)), (6.0, 6.7),
+    ]  # fmt: skip
+    ids = serving.Model(model_path).classes.class_ids
+    found = np.array([[float(r[i]) for i in ids] for r in rows])
+    # chunk 1 lies in the long model's chunk 0; chunk 2 half in its chunk 0, half in 1
+    expected = {1: long.probabilities[0], 2: long.probabilities[:2].mean(axis=0), 6: long.probabilities[2]}
+    for chunk, theirs in expected.items():
+        np.testing.assert_allclose(found[chunk], (short.probabilities[chunk] + theirs) / 2, atol=2e-6)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_every_segment_has_its_place_whichever_leads(model_path, other, tmp_path, generator, first):
+    (tmp_path / "a").mkdir()
+    soundfile.write(tmp_path / "a" / "S_RN7.wav", generator.normal(0, 0.1, round(12.2 * 32000)), 32000)
+    models = [model_path, other] if first == 0 else [other, model_path]
+    submission.write_run(
+        settings(submission.SubmissionConfig, task="soundscape", model=models, audio=tmp_path / "a",
+                 output=tmp_path / "run.txt")
+    )  # fmt: skip
+    lines = (tmp_path / "run.txt").read_text().splitlines()
+    spans = list(dict.fromkeys(line.split(";")[1] for line in lines))
+    assert spans == ["00:00:00-00:00:05", "00:00:05-00:00:10", "00:00:10-00:00:15"]
+    assert list(submission.errors(lines, "soundscape")) == []
+
+
+def test_evaluate_scores_their_mean(model_path, other, data, tmp_path):
+    summary = evaluate.evaluate(
+        settings(evaluate.EvaluateConfig, model=[model_path, other], audio=data / "wav", metadata=data / "xml",
+                 pooling="mean", worst=1, output=tmp_path)
+    )  # fmt: skip
+    assert summary["num_recordings"] == 18 and summary["num_skipped"] == 0
+    with open(tmp_path / "recordings.csv", newline="") as file:
+        row = next(csv.DictReader(file))
+    ensemble = serving.Ensemble([model_path, other])
+    path = next(p for p in (data / "wav").iterdir() if p.stem.endswith(f"_RN{row['recording_id']}"))
+    [outcome] = scoring.score_all(ensemble, [("1", str(path))], audio_module.ChunkingConfig())
+    assert float(row["best_score"]) == pytest.approx(pooling.pool(outcome.scores.probabilities, "mean").max(), abs=1e-5)
