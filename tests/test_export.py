@@ -84,7 +84,7 @@ def test_moments_say_when(manifest, half):
     last.kernel.assign(np.eye(len(classes))[1] * np.ones((2, 1)))
     last.bias.assign(np.arange(len(classes)) / 10)
     run = export.Run(model=model, loss="sigmoid", pooling="mean", front_end=front_end, classes=classes,
-                     training={}, metrics={}, versions={})  # fmt: skip
+                     prior=prior.fit([], classes), training={}, metrics={}, versions={})  # fmt: skip
     _, signatures = export.serving_module(run, network)
     time = np.arange(front_end.chunk_samples) / front_end.sample_rate_hz
     burst = np.abs(time / front_end.chunk_seconds - 0.25 - 0.5 * half) < 0.1

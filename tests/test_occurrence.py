@@ -113,7 +113,9 @@ def test_bad_tables_are_refused(tmp_path, row, words):
 @pytest.mark.parametrize(
     "flags",
     [{"latitude": 1.0}, {"latitude": 91.0, "longitude": 0.0, "prior": "learned"}, {"date": "May"},
-     {"prior_weight": 0.0}, {"least_frequency": 0.0}, {"latitude": 1.0, "longitude": 1.0}, {"date": "2024-01-01"}],
+     {"prior_weight": 0.0}, {"least_frequency": 0.0}, {"latitude": 1.0, "longitude": 1.0}, {"date": "2024-01-01"},
+     {"occurrence_use": "multiplier"}, {"least_frequency": 0.1}, {"prior_weight": 0.5},
+     {"prior_weight": 0.5, "occurrence": "t.csv"}],
 )  # fmt: skip
 def test_flags_that_cannot_be_or_have_no_use_are_refused(flags):
     with pytest.raises(config.InputError, match="--"):
