@@ -203,8 +203,8 @@ def _choose(settings: Settings, folder: str) -> list[str]:
     return paths
 
 
-def main(settings: Settings) -> None:
-    """Prints the table."""
+def main(settings: Settings) -> list[tuple[str, str, str, float]]:
+    """Prints the table. Returns (what, result, reference, ratio) for `all`."""
     front_end = settings.front_end
     with tempfile.TemporaryDirectory() as folder:
         paths = _choose(settings, folder)
@@ -227,3 +227,8 @@ def main(settings: Settings) -> None:
             with executor.alone() as pool:
                 before, after, taken = pool.submit(_memory, path, front_end).result()
             print(f"{settings.hours:g} h in {taken:.0f} s: {before:.2f} GiB after 1 s of sound, {after:.2f} at its end")
+    result = f"{seconds / measured.ours:.0f} s of sound a CPU second"
+    return [
+        ("convert", result, "the 2018 way", measured.reference / measured.ours),
+        ("convert, two workers", f"{seconds / two:.0f} s of sound a second", "one worker", one / two),
+    ]

@@ -109,8 +109,12 @@ def feeds(recipe: train.TrainConfig, front_end: frontend.FrontendConfig, rate: f
     )
 
 
-def main(settings: Settings) -> None:
-    """Prints one row for each pipeline; for each recipe where its processor time goes, and what it feeds."""
+def main(settings: Settings) -> list[tuple[str, str, str, float]]:
+    """Prints one row for each pipeline; for each recipe where its processor time goes, and what it feeds.
+
+    Returns:
+        (what, result, reference, ratio) of the recipes for `all`.
+    """
     with tempfile.TemporaryDirectory() as directory:
         manifest = records.load(settings.records) if settings.records else generate(directory)
         plain = dataset.DatasetConfig()
@@ -150,3 +154,8 @@ def main(settings: Settings) -> None:
         read, shuffle, vary = (f"{seconds / processor:.0%}" for seconds in stages)
         print(f"{name}: {read} reading, parsing, casting; {shuffle} shuffling, targets; {vary} augmentation")
         print(f"{name}: {feeds(recipe, manifest.front_end, examples / wall, settings)}")
+    return [
+        (f"input, {name}", f"{examples / wall:.0f} examples/s", "bare read, parse, cast", reference[0] / wall)
+        for name, (wall, _) in best.items()
+        if name.startswith("recipe")
+    ]

@@ -24,7 +24,8 @@ from bird_tf import audio, config, export, frontend, models, prior, scoring, ser
 class Settings:
     """What is measured."""
 
-    model: tuple[str, ...] = config.option((), "exported model, repeated; none: each architecture, untrained")
+    model: tuple[str, ...] = config.option((), "exported model, repeated; none: untrained networks")
+    architectures: tuple[str, ...] = config.option(models.ARCHITECTURES, "those that are untrained; may be repeated")
     seconds: float = config.option(64.0, "length of the recording, seconds")
     rate_hz: int = config.option(48000, "its sample rate, Hz; other than the model's, it is resampled")
     rounds: int = config.option(3, "how often each part is timed")
@@ -81,19 +82,26 @@ def measure(model_path: str, recording: str, rounds: int) -> tuple[float, dict[s
     return len(chunks) * model.front_end.chunk_seconds, {n: statistics.median(t) for n, t in taken.items()}
 
 
-def main(settings: Settings) -> None:
-    """Prints a line for each model. With decoding beside the models, the shares may add up to more than 1."""
+def main(settings: Settings) -> list[tuple[str, str, str, float]]:
+    """Prints a line for each model. With decoding beside the models, the shares may add up to more than 1.
+
+    Returns:
+        (what, result, reference, ratio) of each for `all`.
+    """
     with tempfile.TemporaryDirectory() as folder:
         recording = os.path.join(folder, "recording.flac")
         noise = np.random.default_rng(0).normal(0, 0.1, round(settings.seconds * settings.rate_hz))
         soundfile.write(recording, noise, settings.rate_hz)
-        paths = settings.model or [_untrained(folder, a, settings.num_classes) for a in models.ARCHITECTURES]
-        lines = []
+        paths = settings.model or [_untrained(folder, a, settings.num_classes) for a in settings.architectures]
+        lines, headlines = [], []
         for path in paths:
             sound, seconds = measure(path, recording, settings.rounds)
             whole = seconds["end to end"]
             name = os.path.basename(os.path.dirname(path.rstrip("/")))
             shares = "".join(f"{seconds[part] / whole:12.2f}" for part in ("decoding", "front-end", "network"))
-            lines.append(f"{name:12}{sound / whole:12.1f}{shares}{seconds['bare network'] / whole:16.2f}")
+            of_bare = seconds["bare network"] / whole
+            lines.append(f"{name:12}{sound / whole:12.1f}{shares}{of_bare:16.2f}")
+            headlines.append((f"predict, {name}", f"{sound / whole:.1f} s of sound a second", "bare network", of_bare))
     heads = "".join(f"{head:>12}" for head in ("sound s/s", "decoding", "front-end", "network"))
     print("\n".join([f"{'model':12}{heads}{'of bare rate':>16}", *lines]))
+    return headlines

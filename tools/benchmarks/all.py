@@ -1,0 +1,60 @@
+"""Measures every subject with its own defaults, and prints their results as one table in Markdown, for the README."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import importlib
+import importlib.metadata
+import os
+import pathlib
+import platform
+import sys
+from typing import Any
+
+from bird_tf import config
+
+# each subject with what differs from its own defaults, and from those where sizes are tiny
+_USUAL: dict[str, dict[str, Any]] = {
+    "convert": {},
+    "input": {"each": False},
+    "train": {},
+    "predict": {"architectures": ("resnet", "attention")},
+}
+_TINY: dict[str, dict[str, Any]] = {
+    "convert": {"seconds": 4.0},
+    "input": {"each": False, "batches": 2},
+    "train": {"architecture": "baseline", "filters": (4, 8), "steps": 2},
+    "predict": {"seconds": 4.0, "num_classes": 4, "architectures": ("baseline",)},
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What all of them share."""
+
+    rounds: int = config.option(3, "repetitions of each")
+    tiny: bool = config.option(False, "sizes of seconds, to see that it works; the numbers mean nothing")
+
+
+def machine() -> str:
+    """One line: the day, the processor and its cores, the versions."""
+    described = pathlib.Path("/proc/cpuinfo")
+    lines = described.read_text().splitlines() if described.exists() else []
+    processor = next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.machine())
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("tensorflow", "keras", "numpy"))
+    cores = len(os.sched_getaffinity(0))
+    return f"{datetime.date.today()}, {processor}, {cores} cores, Python {platform.python_version()}, {versions}"
+
+
+def main(settings: Settings) -> None:
+    """Runs them one after the other, then prints the table."""
+    results = []
+    for name, values in (_TINY if settings.tiny else _USUAL).items():
+        print(f"\n{name}", flush=True)
+        subject = importlib.import_module(f"{__package__}.{name}")
+        results += subject.main(config.from_mapping(subject.Settings, {**values, "rounds": settings.rounds}))
+    command = f"python tools/benchmark.py all {' '.join(sys.argv[1:])}".strip()
+    print(f"\n{machine()}; `{command}`\n\n| measured | result | reference | ratio |\n|---|---|---|---|")
+    for what, result, reference, ratio in results:
+        print(f"| {what} | {result} | {reference} | {ratio:.2f} |")
