@@ -205,7 +205,7 @@ def run(main: Callable[[Config], None], config_class: type[Config]) -> None:
     """
     arguments = sys.argv[1:]
     if {"--help", "-help", "-h", "--helpshort"} & set(arguments):
-        print(help_page(config_class, sys.modules[config_class.__module__].__doc__ or ""))  # noqa: T201
+        print(help_page(config_class, sys.modules[main.__module__].__doc__ or ""))  # noqa: T201
         return
     if "--version" in arguments:
         print(f"bird_tf {bird_tf.__version__}")  # noqa: T201
