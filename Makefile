@@ -7,7 +7,7 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_inf
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	"$$p" -c "$(SUITABLE)" >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 
-.PHONY: help setup demo test test-slow test-newest lint type clean
+.PHONY: help setup demo test test-slow test-newest coverage docs-check lint type clean
 help:
 	@echo "make demo       set-up, then the whole main job on generated recordings (about 5 minutes)"
 	@echo "make test       set-up, then the tests"
@@ -15,6 +15,8 @@ help:
 	@echo "make lint type  ruff; mypy"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make test-newest  the tests on the newest TensorFlow, in an environment of its own"
+	@echo "make docs-check the commands of README.md and the guides, on generated recordings"
+	@echo "make coverage   lines of bird_tf that the tests run; below 90 % is an error"
 	@echo "make clean      remove demo/, runs/ and caches (not $(VENV), not tfrecords/)"
 
 setup: $(VENV)/installed
@@ -44,6 +46,12 @@ test-newest: .venv-newest/installed
 	@"$(PYTHON)" -m venv --clear .venv-newest
 	@.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints/newest.txt --editable ".[cluster,dev]"
 	@touch $@
+
+docs-check: setup
+	@$(PY) tools/check_docs.py
+
+coverage: setup
+	@$(PY) -m pytest -m "not slow" --cov=bird_tf --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: setup
 	@$(PY) -m ruff check bird_tf tools tests
