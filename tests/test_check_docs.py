@@ -1,0 +1,83 @@
+import ast
+import re
+import time
+
+import pytest
+
+from tools import check_docs
+
+PAGE = """Text with `python -m bird_tf.train --epochs=3 … --nobatch_norm` and `--format=csv`.
+
+```bash
+python tools/demo.py --output=x \\
+  --help   # not --this
+A='1 2' make test && dask scheduler --port 8786 &
+```
+
+<!-- docs-check: skip, it needs a bucket -->
+```bash
+bird-tf-convert --output=s3://BUCKET/x
+```
+
+```python
+--not_a_flag
+```
+"""
+
+
+@pytest.mark.parametrize("page", check_docs.PAGES)
+def test_pages_name_only_what_exists(page):
+    assert check_docs.faults(page, (check_docs.ROOT / page).read_text()) == []
+
+
+def test_blocks_are_taken_from_a_page_with_their_lines_and_reasons():
+    blocks, prose = check_docs.read("p", PAGE)
+    assert [(block.line, block.reason) for block in blocks] == [(4, ""), (11, "it needs a bucket")]
+    assert "--format" in prose and "--not_a_flag" not in prose
+    assert list(check_docs.commands(blocks[0].text)) == [
+        ["python", "tools/demo.py", "--output=x", "--help"], ["make", "test"], ["dask", "scheduler", "--port", "8786"],
+    ]  # fmt: skip
+    assert check_docs.faults("p", PAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("`python -m bird_tf.train --epoch=3`", "bird_tf.train --epoch"),
+        ("```bash\npython tools/demo.py --rate=3\n```", "tools/demo.py --rate"),
+        ("```bash\nbird-tf-predict --modle=x\n```", "bird_tf.predict --modle"),
+        ("`--balanse=0.5` helps", "commands --balanse"),
+        ("see `configs/resnett.flags`", "configs/resnett.flags"),
+        ("`resnett.flags`", "resnett.flags"),
+        ("tools/picture.py", "tools/picture.py"),
+        ("`make tests`", "make tests"),
+        ("    python tools/demo.py", "'python tools/demo.py' is indented: fence it as bash, that it be run"),
+    ],
+)
+def test_what_does_not_exist_is_found(line, fault):
+    assert fault in check_docs.faults("p", line + "\n")
+
+
+def test_a_block_runs_to_its_first_failure_and_leaves_nothing_behind(tmp_path):
+    def run(text, minutes=1.0):
+        return check_docs.run(check_docs.Block("p", 1, text, ""), tmp_path, minutes)
+
+    assert run("touch a\nfalse\ntouch b\n").endswith("exit status 1")
+    assert (tmp_path / "a").exists() and not (tmp_path / "b").exists()
+    assert run("(sleep 1; touch late) &\ntrue\n") == ""
+    assert "still running" in run("sleep 60", minutes=0.01)
+    time.sleep(1.5)
+    assert not (tmp_path / "late").exists()
+
+
+def test_error_lines_in_the_readme_are_those_of_the_code():
+    readme = (check_docs.ROOT / "README.md").read_text()
+    section = readme.split("## When something stops")[1].split("\n## ")[0]
+    quoted = re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
+    sources = [ast.parse(path.read_text()) for path in (check_docs.ROOT / "bird_tf").rglob("*.py")]
+    texts = " ".join(
+        node.value for source in sources for node in ast.walk(source)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )  # fmt: skip
+    assert len(quoted) > 8
+    assert [line for line in quoted if line not in texts] == []

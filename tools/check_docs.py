@@ -1,0 +1,255 @@
+"""Runs the commands of the documentation as they are written (`make docs-check`).
+
+Each page's bash blocks run in order, each in a shell of its own, in a scratch copy of the project beside generated
+recordings under the names that the pages use (DATA, TEST, …). Only trainings and the like are shorter (SHORTER). A block after
+<!-- docs-check: skip, REASON --> is listed and not run; its flags, like all others, are compared with --help.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import itertools
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+
+import soundfile
+
+from bird_tf import config, metadata
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PAGES = ("README.md", "configs/README.md", "tfrecords/README.md", "docker/README.md", "CONTRIBUTING.md")
+SHORTER = {
+    "bird_tf.train": "--epochs=1 --filters=4,8,8,8",
+    "tools/cross_validate.py": "--epochs=1 --filters=4,8,8,8 --only_folds=0,1",
+    "tools/mix_soundscapes.py": "--num_mixtures=2 --seconds=10 --calls=2",
+}
+FOLDERS = ("bird_tf", "configs", "constraints", "docker", "tests", "tfrecords", "tools")
+
+_SKIP = re.compile(r"<!-- docs-check: skip, ([^>]+?) -->")
+_PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(FOLDERS)})/[\w./-]*\w")
+# what starts each of the installed commands
+_COMMANDS = {
+    "bird-tf-convert": "tools/make_tfrecords.py",
+    **{f"bird-tf-{name}": f"bird_tf.{name}" for name in ("train", "export", "evaluate", "predict", "submission")},
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckConfig:
+    """Flags of the check."""
+
+    pages: tuple[str, ...] = config.option(PAGES, "page to check; may be repeated")
+    folder: str = config.option("", "scratch folder to work in and to keep; empty: a temporary one")
+    max_minutes: float = config.option(10.0, "a block that takes longer has failed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A fenced block of shell: its page, the line it begins at, its text, and why it is not run (empty: it is)."""
+
+    page: str
+    line: int
+    text: str
+    reason: str
+
+
+def read(page: str, source: str) -> tuple[list[Block], str]:
+    """Takes a page apart: its bash blocks in order, and what is left of it without any fenced block."""
+    blocks, prose, inside, reason = [], [], None, ""
+    for number, line in enumerate(source.splitlines(), start=1):
+        if line.startswith("```"):
+            if inside is None:
+                inside, language, text = number + 1, line[3:], ""
+            else:
+                if language == "bash":
+                    blocks.append(Block(page, inside, text, reason))
+                inside, reason = None, ""
+        elif inside is not None:
+            text += line + "\n"
+        else:
+            found = _SKIP.search(line)
+            reason = found[1] if found else reason
+            prose.append(line)
+    return blocks, "\n".join(prose)
+
+
+def commands(shell: str) -> Iterator[list[str]]:
+    """The words of each command in lines of shell, without comments and without assignments in front."""
+    for line in shell.replace("\\\n", " ").splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|")
+        lexer.whitespace_split = True
+        for separator, words in itertools.groupby(lexer, key=lambda word: set(word) <= set(";&|")):
+            command = list(itertools.dropwhile(re.compile(r"[A-Z_]+=").match, words))
+            if command and not separator:
+                yield command
+
+
+def program(words: list[str]) -> str:
+    """Which of ours a command starts: "bird_tf.MODULE" or "tools/FILE.py"; empty: none."""
+    if words[0] != "python" or len(words) < 2:
+        return _COMMANDS.get(words[0], "")
+    if words[1] == "tools/benchmark.py":
+        return " ".join(words[1:3])
+    return words[1] if words[1].startswith("tools/") else words[2] if words[1] == "-m" and len(words) > 2 else ""
+
+
+@functools.cache
+def flags(name: str) -> frozenset[str]:
+    """The flags that the --help of a program lists, also as `noflag`; a program that has no such page has none."""
+    start = ["-m", name] if name.startswith("bird_tf.") else name.split()
+    page = subprocess.run(
+        [sys.executable, *start, "--help"], cwd=ROOT, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    ).stdout  # fmt: skip
+    found = re.findall(r"^  --(\w+)$", page, re.MULTILINE)
+    return frozenset([*found, *(f"no{flag}" for flag in found)])
+
+
+def faults(page: str, source: str) -> list[str]:
+    """What a page names that does not exist: flags, files, flagfiles, make targets; and commands out of our sight."""
+    blocks, prose = read(page, source)
+    spans = [span.replace("…", " ") for span in re.findall(r"`([^`\n]+)`", prose)]
+    anyones = frozenset().union(*map(flags, [*_COMMANDS.values(), "tools/data_service.py"]))
+    known = {path.name for path in (ROOT / "configs").glob("*.flags")} | {"run.flags"}
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    indented = re.findall(r"^ {4}((?:python|make|bird-tf-\w+) .*)", prose, re.MULTILINE)
+    found = [f"{line!r} is indented: fence it as bash, that it be run" for line in indented]
+    for shell in [*(block.text for block in blocks), *(span for span in spans if "--" in span or "make " in span)]:
+        for words in commands(shell):
+            if words[0] == "make":
+                found += [f"make {word}" for word in words[1:] if "=" not in word and word not in targets]
+            name = program(words)
+            ours = flags(name) if name else anyones if words[0].startswith("--") else None
+            named = [word[2:].partition("=")[0] for word in words if word.startswith("--")]
+            found += [f"{name or 'commands'} --{flag}" for flag in named if ours is not None and flag not in ours]
+    found += [path for path in sorted(set(_PATH.findall(source))) if not _exists(path)]
+    found += [name for name in sorted(set(re.findall(r"[\w-]+\.flags", source)) - known)]
+    return found
+
+
+def _exists(path: str) -> bool:
+    """Whether a path of the project exists; names in capitals, and converted data, are the reader's own."""
+    parts = pathlib.PurePosixPath(path).parts
+    return any(part.isupper() for part in parts) or parts[:1] == ("tfrecords",) or (ROOT / path).exists()
+
+
+def scratch(folder: pathlib.Path) -> None:
+    """Copies the project, gives it a `.venv` whose python trains briefly, and lays out the recordings."""
+    for entry in ROOT.iterdir():
+        if entry.name in FOLDERS:
+            ignore = shutil.ignore_patterns("__pycache__") if entry.name != "tfrecords" else _all_but_tracked
+            shutil.copytree(entry, folder / entry.name, ignore=ignore)
+        elif entry.is_file() and entry.name != ".git":
+            shutil.copy2(entry, folder)
+    programs = folder / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for entry in pathlib.Path(sys.executable).parent.iterdir():
+        if not entry.name.startswith(("python", "activate", "bird-tf-")):
+            (programs / entry.name).symlink_to(entry)
+    cases = "".join(f'*" {name} "*) set -- "$@" {added};;\n' for name, added in SHORTER.items())
+    _script(programs / "python", f'case " $* " in\n{cases}esac\nexec {sys.executable} "$@"\n')
+    for name, started in _COMMANDS.items():
+        _script(programs / name, f'exec python {"" if "/" in started else "-m "}{started} "$@"\n')
+    (programs / "activate").write_text(f"PATH={shlex.quote(str(programs))}:$PATH\n")
+    (programs.parent / "installed").touch()  # so that make leaves it alone
+    lay_out(folder)
+
+
+def _all_but_tracked(folder: str, names: list[str]) -> set[str]:
+    return set(names) - {"README.md", "sample"} if folder.endswith("tfrecords") else set()
+
+
+def _script(path: pathlib.Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}")
+    path.chmod(0o755)
+
+
+def lay_out(folder: pathlib.Path) -> None:
+    """Generated recordings in every layout that the pages speak of, in folders with names in capitals."""
+    made = folder / "synthesised"
+    program = [sys.executable, "tools/synthesise.py", f"--output={made}", "--per_species=6", "--seconds=6"]
+    subprocess.run(program, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)}, check=True)
+    for part, name in (("train", "DATA"), ("test", "TEST"), ("soundscape", "SOUNDSCAPES")):
+        (made / part).rename(folder / name)
+        (folder / name / "wav").rename(folder / name / "audio")
+    shutil.copytree(folder / "TEST" / "audio", folder / "NEW_RECORDINGS")
+    min((folder / "NEW_RECORDINGS").iterdir()).rename(folder / "NEW_RECORDINGS" / "dawn.wav")
+    samples, _ = soundfile.read(folder / "NEW_RECORDINGS" / "dawn.wav")
+    soundfile.write(folder / "NEW_RECORDINGS" / "dawn_32khz.wav", samples, 32000)
+    kaggle = ["primary_label,secondary_labels,filename,author"]
+    for path in sorted((folder / "DATA" / "xml").glob("*.xml")):
+        about = metadata.parse_xml(str(path))[1]
+        sound = (folder / "DATA" / "audio" / path.name).with_suffix(".wav")
+        for target in (folder / "SPECIES_FOLDERS" / about.name, folder / "KAGGLE" / "train_audio" / about.label):
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy(sound, target)
+        kaggle.append(f"{about.label},[],{about.label}/{sound.name},{about.author}")
+        (folder / "RAVEN").mkdir(exist_ok=True)
+        shutil.copy(sound, folder / "RAVEN")
+        selection = f"Begin Time (s)\tEnd Time (s)\tSpecies\n0.5\t3.0\t{about.name}\n"
+        (folder / "RAVEN" / f"{sound.stem}.Table.1.selections.txt").write_text(selection)
+    (folder / "KAGGLE" / "train_metadata.csv").write_text("\n".join(kaggle) + "\n")
+
+
+def run(block: Block, folder: pathlib.Path, max_minutes: float) -> str:
+    """Runs a block; what it left running in the background is ended. Returns its output if it failed, else ""."""
+    programs = folder / ".venv" / "bin"
+    environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(folder)}
+    with tempfile.TemporaryFile("w+") as output:
+        shell = subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", block.text],
+            cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+        try:
+            failed = f"exit status {shell.returncode}" if shell.wait(60 * max_minutes) else ""
+        except subprocess.TimeoutExpired:
+            failed = f"still running after {max_minutes:g} minutes"
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(shell.pid, signal.SIGKILL)
+        output.seek(0)
+        return f"{output.read()}\n{failed}" if failed else ""
+
+
+def main(settings: CheckConfig) -> None:
+    """Checks names first, then runs; goes on after a block that fails.
+
+    Raises:
+        InputError: something named does not exist, or a block failed.
+    """
+    pages = {page: (ROOT / page).read_text() for page in settings.pages}
+    found = [f"{page}: {fault}" for page, source in pages.items() for fault in faults(page, source)]
+    if found:
+        raise config.InputError(f"the pages name what does not exist: {'; '.join(found)}")
+    failed, skipped = 0, []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(settings.folder or temporary).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch(folder)
+        for block in (block for page, source in pages.items() for block in read(page, source)[0]):
+            if block.reason:
+                skipped.append(block)
+                continue
+            started = time.monotonic()
+            output = run(block, folder, settings.max_minutes)
+            failed += bool(output)
+            outcome = f"{'FAILED' if output else 'ok'} in {time.monotonic() - started:.0f} s"
+            print("\n".join([f"{block.page}:{block.line}: {outcome}", *output.splitlines()[-40:]]), flush=True)
+    for block in skipped:
+        print(f"{block.page}:{block.line}: not run: {block.reason}")
+    if failed:
+        raise config.InputError(f"{failed} blocks of the documentation fail (see above)")
+
+
+if __name__ == "__main__":
+    config.run(main, CheckConfig)

@@ -1,0 +1,125 @@
+"""Makes the pictures of README.md anew, from nothing but generated recordings: `python tools/pictures.py`.
+
+Runs the demo into demo/, trains once more, and needs chromium for the pictures of pages.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import html
+import http.server
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+import urllib.request
+
+import PIL.Image
+
+from bird_tf import config
+
+_BRIEF = ("--records=demo/records", "--epochs=5", "--learning_rate=5e-4", "--seed=1")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PicturesConfig:
+    """Flags of the pictures."""
+
+    output: str = config.option("tools/pictures", "folder for the pictures")
+    browser: str = config.option("chromium", "headless browser")
+
+
+def _run(*arguments: str) -> None:
+    subprocess.run([sys.executable, *arguments], check=True)
+
+
+def _page(browser: str, address: str, path: str, width: int, height: int) -> None:
+    """Takes a picture of the top of a page as soon as it has loaded."""
+    with tempfile.TemporaryDirectory() as profile:
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}"]
+        size = [f"--window-size={width},{height}", f"--screenshot={path}"]
+        subprocess.run([browser, *options, *size, address], check=True, capture_output=True)
+
+
+class _Late(http.server.BaseHTTPRequestHandler):
+    """A page around the one its query names, and a picture in it that comes so late that the inner page is drawn."""
+
+    def do_GET(self) -> None:
+        framed = urllib.parse.unquote(self.path.partition("?")[2])
+        if not framed:
+            time.sleep(20)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        frame = f'<iframe src="{html.escape(framed)}" style="border:0; width:100%; height:100vh"></iframe>'
+        self.wfile.write(f'<body style="margin:0">{frame}<img src="/late">'.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+
+def _tensorboard(browser: str, logdir: str, path: str) -> None:
+    """Takes a picture of the curves of the trainings below a folder."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"http://localhost:{free.getsockname()[1]}"
+    program = os.path.join(os.path.dirname(sys.executable), "tensorboard")
+    arguments = ["--logdir", logdir, "--port", address.rpartition(":")[2]]
+    server = subprocess.Popen([program, *arguments], stderr=subprocess.DEVNULL)
+    around = http.server.ThreadingHTTPServer(("localhost", 0), _Late)
+    threading.Thread(target=around.serve_forever, daemon=True).start()
+    try:
+        for _ in range(60):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{address}/data/runs", timeout=5).read()
+                break
+            time.sleep(1)
+        page = f"{address}/?tagFilter=/loss|/mlrap&smoothing=0&darkMode=false#timeseries"
+        _page(browser, f"http://localhost:{around.server_port}/?{urllib.parse.quote(page)}", path, 1500, 880)
+    finally:
+        around.shutdown()
+        server.terminate()
+        server.wait()
+    with PIL.Image.open(path) as picture:
+        charts = picture.crop((0, 0, 1245, 880))  # without the pane of settings
+    charts.save(path)
+
+
+def shrink(path: str, width: int, colours: int = 32) -> None:
+    """Scales a picture down to so many pixels across and keeps so many colours, that it stays small."""
+    with PIL.Image.open(path) as picture:
+        height = round(picture.height * min(1.0, width / picture.width))
+        small = picture.convert("RGB").resize((min(width, picture.width), height), PIL.Image.Resampling.LANCZOS)
+    small.quantize(colours, dither=PIL.Image.Dither.NONE).save(path, optimize=True)
+
+
+def main(settings: PicturesConfig) -> None:
+    """Makes contact.png, batch.png, report.png and tensorboard.png."""
+    if not shutil.which(settings.browser):
+        raise config.InputError(f"--browser={settings.browser}: no such program; install chromium")
+    os.makedirs(settings.output, exist_ok=True)
+    contact, batch, report, curves = (
+        os.path.join(settings.output, f"{name}.png") for name in ("contact", "batch", "report", "tensorboard")
+    )
+    _run("tools/demo.py", "--output=demo")
+    # a training cut short: its report has mistakes to show
+    _run("-m", "bird_tf.train", "--flagfile=configs/demo.flags", *_BRIEF, "--run_dir=demo/brief", "--overwrite")
+    _run("-m", "bird_tf.evaluate", "--model=demo/brief/export", "--records=demo/records", "--tune")
+    _run("tools/inspect_tfrecords.py", "--records=demo/records", f"--output={contact}", "--columns=6")
+    _run("tools/show_batch.py", "--flagfile=configs/recommended.flags", "--records=demo/records", f"--output={batch}")
+    page = os.path.abspath("demo/brief/evaluation/report.html")
+    _page(settings.browser, f"file://{page}", report, 1100, 1300)
+    _tensorboard(settings.browser, "demo", curves)
+    for path, width in ((contact, 720), (batch, 840), (report, 900), (curves, 900)):
+        shrink(path, width)
+        print(f"{path}: {os.path.getsize(path) / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    config.run(main, PicturesConfig)
