@@ -1,8 +1,8 @@
 """Runs the commands of the documentation as they are written (`make docs-check`).
 
 Each page's bash blocks run in order, each in a shell of its own, in a scratch copy of the project beside generated
-recordings under the names that the pages use (DATA, TEST, …). Only trainings and the like are shorter (SHORTER). A block after
-<!-- docs-check: skip, REASON --> is listed and not run; its flags, like all others, are compared with --help.
+recordings under the names that the pages use (DATA, TEST, …). Only what takes minutes is cut short (SHORTER). A block
+after <!-- docs-check: skip, REASON --> is not run but listed; all flags are compared with --help.
 """
 
 from __future__ import annotations
