@@ -51,7 +51,7 @@ class CheckConfig:
 
     pages: tuple[str, ...] = config.option(PAGES, "page to check; may be repeated")
     folder: str = config.option("", "scratch folder to work in and to keep; empty: a temporary one")
-    max_minutes: float = config.option(10.0, "a block that takes longer has failed")
+    max_minutes: float = config.option(30.0, "a block that takes longer has failed")
 
 
 @dataclasses.dataclass(frozen=True)
