@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
+import sys
+import tempfile
+import threading
 import types
 import typing
 
@@ -16,12 +20,35 @@ __version__ = "0.1.0"
 
 # Level 3 is needed: TensorFlow 2.16 reports CUDA factories registered twice as errors, on machines without a GPU too.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+_LOADING = threading.Lock()
+_CHATTER = re.compile(rb"WARNING: All log messages before absl::|[IWE]0000 ")
+
+
+def _load(name: str) -> None:
+    """Imports a module without the remarks that TensorFlow's libraries make while they load.
+
+    In TensorFlow 2.21 those come before there is a log level, so only the file descriptor can be asked. All else is
+    passed on.
+    """
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            importlib.import_module(name)
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            said.seek(0)
+            os.write(2, b"".join(line for line in said if not _CHATTER.match(line)))
 
 
 class _OnFirstUse(types.ModuleType):
     """A stand-in for a module, imported when the first attribute is asked for."""
 
     def __getattr__(self, name: str) -> typing.Any:
+        if self.__name__ not in sys.modules:
+            with _LOADING:
+                _load(self.__name__)
         return getattr(importlib.import_module(self.__name__), name)
 
 
