@@ -7,6 +7,7 @@ may touch them (no subclass of a Keras layer, no decorator of theirs).
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
@@ -24,17 +25,17 @@ _LOADING = threading.Lock()
 _CHATTER = re.compile(rb"WARNING: All log messages before absl::|[IWE]0000 ")
 
 
-def _load(name: str) -> None:
-    """Imports a module without the remarks that TensorFlow's libraries make while they load.
+@contextlib.contextmanager
+def without_chatter() -> typing.Iterator[None]:
+    """Keeps the remarks that TensorFlow's libraries make on themselves from the user; all else is passed on at the end.
 
-    In TensorFlow 2.21 those come before there is a log level, so only the file descriptor can be asked. All else is
-    passed on.
+    They come from C++ before there is a log level, so only the file descriptor can be asked.
     """
     kept = os.dup(2)
     with tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), 2)
         try:
-            importlib.import_module(name)
+            yield
         finally:
             os.dup2(kept, 2)
             os.close(kept)
@@ -47,8 +48,8 @@ class _OnFirstUse(types.ModuleType):
 
     def __getattr__(self, name: str) -> typing.Any:
         if self.__name__ not in sys.modules:
-            with _LOADING:
-                _load(self.__name__)
+            with _LOADING, without_chatter():
+                importlib.import_module(self.__name__)
         return getattr(importlib.import_module(self.__name__), name)
 
 

@@ -105,6 +105,7 @@ def training(
             examples = augment.add_same_species(examples, partners, augmentation, front_end.top_db, seeds[1])
         return augment.mix(examples, augmentation, front_end.top_db, seeds[2])
 
+    augment.start_compiler()
     strings = _batches_of_strings(manifest, settings, augmentation, seed, epoch, step)
     batches = strings.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     if settings.data_service:

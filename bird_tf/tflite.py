@@ -6,15 +6,14 @@ and the small float32 front-end serves every network.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from absl import logging
 
+import bird_tf
 from bird_tf import files, tf
 
 FRONTEND = "frontend.tflite"
@@ -56,7 +55,7 @@ def _converted(model_path: str, signature: str, kind: str) -> bytes:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if kind == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    with _quiet():
+    with bird_tf.without_chatter():
         return bytes(converter.convert())
 
 
@@ -84,16 +83,3 @@ def _differences(model_path: str, folder: str) -> dict[str, float]:
 
 def _runner(path: str, signature: str) -> Any:
     return tf.lite.Interpreter(model_path=path).get_signature_runner(signature)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the converter's remarks on flags that it sets itself: they come from C++, past every Python logger."""
-    with open(os.devnull, "w") as nowhere:
-        stderr = os.dup(2)
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
