@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from bird_tf import augment, config, frontend, records, sampling, tf
+from bird_tf import augment, config, executor, frontend, records, sampling, tf
 
 _SHUFFLE_SALT, _AUGMENT_SALT, _NOISE_SALT = 1, 2, 3
 # noise chunks read for a batch, as a share of its chunks: reading one for every chunk would double the reading
@@ -105,7 +105,7 @@ def training(
             examples = augment.add_same_species(examples, partners, augmentation, front_end.top_db, seeds[1])
         return augment.mix(examples, augmentation, front_end.top_db, seeds[2])
 
-    augment.start_compiler()
+    executor.start_compiler()
     strings = _batches_of_strings(manifest, settings, augmentation, seed, epoch, step)
     batches = strings.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     if settings.data_service:

@@ -14,7 +14,14 @@ from collections.abc import Iterator
 from concurrent import futures
 from multiprocessing import connection
 
-from bird_tf import config
+import bird_tf
+from bird_tf import config, tf
+
+
+def start_compiler() -> None:
+    """Starts XLA, which remarks on that once a process, before what it compiles does it in the midst of work."""
+    with bird_tf.without_chatter(), tf.device("CPU"):
+        tf.function(lambda: tf.constant(0), jit_compile=True)()
 
 
 def _prepare_process() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import activity, audio, files, frontend, listener, metadata, records, spans, taxonomy, tf
+from bird_tf import activity, audio, executor, files, frontend, listener, metadata, records, spans, taxonomy, tf
 
 # Spectrograms are made in blocks that stay in the processor's cache: 8 chunks were fastest of 1, 8 and 32.
 _BATCH_SIZE = 8
@@ -95,6 +95,7 @@ def _compiled(front_end: frontend.FrontendConfig, count: int) -> Callable[[tf.Te
         return spectrograms, frontend.quantise(spectrograms)
 
     # XLA joins the many small steps: a third less time. It compiles once a process for each number of chunks.
+    executor.start_compiler()
     signature = [tf.TensorSpec([count, front_end.chunk_samples], tf.float32)]
     function = tf.function(compute, input_signature=signature, jit_compile=True).get_concrete_function()
     return typing.cast(Callable[..., tuple[tf.Tensor, tf.Tensor]], function)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 
-import bird_tf
 from bird_tf import config, frontend, tf
 from bird_tf.augment import geometry, mixing, pixels
 
@@ -69,12 +68,6 @@ class AugmentConfig:
     def needs_noise(self) -> bool:
         """Whether an operation takes chunks from the noise records."""
         return self.add_noise or bool(self.background_db)
-
-
-def start_compiler() -> None:
-    """Starts XLA, for it remarks on that once a process, in a thread of the input graph unless it has been done."""
-    with bird_tf.without_chatter(), tf.device("CPU"):
-        tf.function(lambda: tf.constant(0), jit_compile=True)()
 
 
 Operation = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
