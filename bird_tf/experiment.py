@@ -62,6 +62,12 @@ class TrainConfig:
     epochs: int = config.option(100, "the most epochs")
     max_minutes: float = config.option(0.0, "wall-clock budget, export included, that the schedule follows; 0: none")
     patience: int = config.option(10, "epochs without a better validation MLRAP after which training stops")
+    keep: str = config.option(
+        "best",
+        "weights to export: best by validation MLRAP, or last, for few validation recordings make the best a matter of "
+        "luck; then --patience has no effect",
+        choices=("best", "last"),
+    )
     pooling: str = config.option(
         "",
         f"chunk scores to recording scores: {', '.join(pooling.METHODS)}, or auto: the best on validation, kept in the "

@@ -29,7 +29,8 @@ def split(recordings: Sequence[metadata.Recording], split_config: SplitConfig) -
     recordings into validation, and at least one if it has two groups. Of the groups that hold it the one is taken
     that brings all classes together nearest to what they are to get, as long as that helps; one that takes more than
     half of another class only if there is no other, and none that would leave a class without training recordings.
-    Ties go by md5 hashes: the same in every process.
+    A class of which only large groups are left stays without validation where they would take more than a quarter
+    beyond the share. Ties go by md5 hashes: the same in every process.
 
     Raises:
         InputError: a share outside [0, 1).
@@ -45,6 +46,7 @@ def split(recordings: Sequence[metadata.Recording], split_config: SplitConfig) -
         label: max(1, round(split_config.val_share * total)) if split_config.val_share and len(groups[label]) > 1 else 0
         for label, total in totals.items()
     }
+    most = 1.25 * sum(wanted.values())
     in_val: collections.Counter[str] = collections.Counter()
     chosen: set[str] = set()
 
@@ -60,7 +62,7 @@ def split(recordings: Sequence[metadata.Recording], split_config: SplitConfig) -
                 g for g in free if all(in_val[c] + n <= max(wanted[c], totals[c] // 2) for c, n in counts[g].items())
             ]
             best = min(sparing or free, key=cost, default=None)
-            if best is None or (cost(best) >= 0 and in_val[label]):
+            if best is None or (cost(best) >= 0 and (in_val[label] or in_val.total() + counts[best].total() > most)):
                 break
             free.remove(best)
             chosen.add(best)

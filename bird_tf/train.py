@@ -176,14 +176,14 @@ def _validate(under_way: experiment.Experiment) -> None:
     progress.epochs += 1
     scores = outcome.metrics
     better = not progress.best or scores["mlrap"] > progress.best["mlrap"]
-    if better:
+    if better or under_way.settings.keep == "last":
         progress.best, progress.best_epoch, progress.best_weights = scores, progress.epochs, weights
         progress.best_pooling = outcome.pooling
     under_way.monitor.validated(progress.epochs, outcome, under_way.manifest.classes, better=better)
     logging.info(
         "epoch %d: validation loss %.4f, MLRAP %.4f (foreground %.4f), top-1 %.4f%s",
         progress.epochs, scores["loss"], scores["mlrap"], scores["mlrap_foreground"], scores["top1"],
-        " (best so far)" if better else "",
+        " (best so far)" if better and under_way.settings.keep == "best" else "",
     )  # fmt: skip
     every = under_way.settings.snapshot_epochs
     if every and progress.epochs % every == 0 and under_way.chief:

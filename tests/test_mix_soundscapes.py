@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import audio, config, folds, segments
+from bird_tf import audio, config, folds, occurrence, segments
 from tests import conftest
 from tools import mix_soundscapes
 
@@ -38,7 +38,7 @@ def test_mixtures_are_scored_and_noise_gives_false_alarms_only(settings, model_p
     def score(name):
         return segments.evaluate(
             [model_path], "", f"{settings.output}/{name}", f"{settings.output}/{name}.csv", audio.ChunkingConfig(), "",
-            str(tmp_path / name),
+            occurrence.OccurrenceConfig(), "", str(tmp_path / name),
         )  # fmt: skip
 
     mixed, noise = score("mixtures"), score("noise")
@@ -52,7 +52,7 @@ def test_false_alarms_are_counted_by_class_segment_and_hour(settings, model_path
     monkeypatch.setattr(segments, "pooled", lambda scores, method: np.full((3, 6), 0.9))
     summary = segments.evaluate(
         [model_path], "none", f"{settings.output}/noise", f"{settings.output}/noise.csv", audio.ChunkingConfig(), "",
-        str(tmp_path),
+        occurrence.OccurrenceConfig(), "", str(tmp_path),
     )  # fmt: skip
     assert summary["false_alarms_per_hour"]["f1"] == pytest.approx(3 * 6 / (12 / 3600))
 

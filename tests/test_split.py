@@ -77,3 +77,11 @@ def test_folds_hold_equal_shares_of_each_class_and_keep_sessions_together():
 def test_more_folds_than_groups_are_refused():
     with pytest.raises(config.InputError, match="--folds=4: need at least 2 and at most 3"):
         split.folds(_recordings({"a": 3}), 4, split.SplitConfig())
+
+
+def test_large_sessions_do_not_make_validation_much_larger_than_its_share():
+    """Ten classes of ten recordings, half of each in one session: none of them would be a tenth."""
+    recordings = _recordings({c: 10 for c in "abcdefghij"})
+    recordings = [dataclasses.replace(r, author=f"{r.label}{i % 10 // 5}") for i, r in enumerate(recordings)]
+    divided = split.split(recordings, split.SplitConfig(group_by="author", val_share=0.1))
+    assert 0 < sum(r.split == "val" for r in divided) <= 12

@@ -67,6 +67,12 @@ def test_best_weights_are_kept_not_the_last(manifest, tmp_path):
     assert scores["mlrap"] == pytest.approx(run.metrics["mlrap"])
 
 
+def test_the_last_weights_are_kept_where_that_is_asked_for(manifest, tmp_path):
+    settings = train_settings(manifest, tmp_path / "run", epochs=3, patience=1, learning_rate=0.0, keep="last")
+    summary = train.train(settings)
+    assert (summary["best_epoch"], summary["epochs"]) == (3, 3)
+
+
 def test_averaged_weights_are_those_validated_and_exported(manifest, tmp_path):
     train.train(train_settings(manifest, tmp_path / "run", epochs=1, ema=0.99))
     run, weights = export.load_run(str(tmp_path / "run"))
