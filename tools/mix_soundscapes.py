@@ -10,6 +10,7 @@ converter took for noise. Nothing of a training recording is used if the records
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 
 import numpy as np
@@ -73,17 +74,18 @@ class Mixer:
         for span in _spans(manifest, "val"):
             clearest[span[0]] = max(clearest.get(span[0], span), span, key=lambda s: s[3])
         self._calls, self._noise = list(clearest.values()), _spans(manifest, "noise")
+        self._cut = functools.cache(self._decode)  # a span is heard many times, and its whole recording decoded for it
         if not self._calls or not self._noise:
             raise config.InputError(
                 f"--records={settings.records}: {len(self._calls)} validation recordings and {len(self._noise)} noise "
                 "chunks; both are needed: convert with --val_share above 0 and --noise_share=1"
             )
 
-    def _cut(self, recording_id: str, start: float) -> np.ndarray:
-        """A chunk's samples, of power 1."""
+    def _decode(self, recording_id: str, start: float) -> np.ndarray:
+        """A chunk's samples, of power 1; what the recording's end cuts off is filled by repeating the rest."""
         samples = np.concatenate(list(audio.blocks(self._paths[recording_id], self._rate)))
-        first = round(start * self._rate)
-        span = samples[first : first + round(self._seconds * self._rate)].astype(np.float64)
+        first, length = round(start * self._rate), round(self._seconds * self._rate)
+        span = np.resize(samples[first : first + length].astype(np.float64), length)
         return np.asarray(span / max(1e-9, np.sqrt(np.mean(np.square(span)))))
 
     def bed(self, generator: np.random.Generator) -> np.ndarray:
