@@ -34,6 +34,19 @@ class InputError(ValueError):
     """Something the user gave cannot be used. The message says what, where, and what to do, in one line."""
 
 
+def refuse_without_effect(given: Mapping[str, object]) -> None:
+    """Refuses flags that others leave without effect, for whoever gave them expects one.
+
+    Args:
+        given: {the flag, and beside or without which it has no effect: whether it is given so}.
+
+    Raises:
+        InputError: one is; the message names the first.
+    """
+    if refused := [flags for flags, is_given in given.items() if is_given]:
+        raise InputError(f"{refused[0]} has no effect; leave it out")
+
+
 def option(default: Any, help: str, *, choices: Sequence[str] = (), required: bool = False) -> Any:
     """Declares a dataclass field that is a flag as well.
 

@@ -202,14 +202,10 @@ def evaluation(manifest: records.Manifest, settings: DatasetConfig) -> tf.data.D
 
     def finish(parsed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         wanted = targets(parsed, len(manifest.classes), settings)
-        return {**parsed, "spectrogram": _pictures(parsed), **wanted}
+        return {**parsed, "spectrogram": frontend.dequantise(parsed["spectrogram"]), **wanted}
 
     batches = records.read(manifest, "val", settings.batch_size)
     return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
-
-
-def _pictures(parsed: dict[str, tf.Tensor]) -> tf.Tensor:
-    return frontend.dequantise(parsed["spectrogram"])
 
 
 def targets(parsed: dict[str, tf.Tensor], num_classes: int, settings: DatasetConfig) -> dict[str, tf.Tensor]:

@@ -182,7 +182,7 @@ def choose_pooling(chunks: Sequence[np.ndarray], truth: np.ndarray) -> tuple[str
     Returns:
         Its name (the first of equals), and the MLRAP of each method.
     """
-    found = {m: metrics.mlrap(np.stack([pooling.pool(c, m) for c in chunks]), truth) for m in pooling.METHODS}
+    found = {m: metrics.mlrap(pooling.pool_each(chunks, m), truth) for m in pooling.METHODS}
     return max(found, key=lambda method: found[method]), found
 
 
@@ -205,7 +205,7 @@ def search_weights(chunks: Sequence[np.ndarray], truth: np.ndarray, method: str)
     def quality(candidate: np.ndarray) -> float:
         weights = candidate / candidate.sum()
         mixed = [np.tensordot(weights, members, axes=1) for members in chunks]
-        return metrics.mlrap(np.stack([pooling.pool(m, method) for m in mixed]), truth)
+        return metrics.mlrap(pooling.pool_each(mixed, method), truth)
 
     for _ in range(_SELECTION_ROUNDS if num_models > 1 else 1):
         # of equals the one that has proved itself most often

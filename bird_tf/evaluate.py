@@ -63,15 +63,15 @@ class EvaluateConfig:
             raise config.InputError(f"--precision={self.precision}: must be in (0, 1]")
         if self.segments and not self.source.audio:
             raise config.InputError("--segments needs --audio=DIR, the folder with the soundscapes")
-        useless = {
-            "--tune with --segments": self.segments and self.tune,
-            "--pooling=auto with --segments": self.segments and self.pooling == "auto",
-            "--records with --segments": self.segments and self.records,
-            "--metadata with --records": self.records and self.source.metadata,
-            "--precision without --tune": self.precision != 0.9 and not self.tune,
-        }
-        if refused := [flags for flags, given in useless.items() if given]:
-            raise config.InputError(f"{refused[0]} has no effect; leave it out")
+        config.refuse_without_effect(
+            {
+                "--tune with --segments": self.segments and self.tune,
+                "--pooling=auto with --segments": self.segments and self.pooling == "auto",
+                "--records with --segments": self.segments and self.records,
+                "--metadata with --records": self.records and self.source.metadata,
+                "--precision without --tune": self.precision != 0.9 and not self.tune,
+            }
+        )
 
     @property
     def output_folder(self) -> str:
@@ -101,7 +101,7 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         scored.skipped.extend(unmatched)
     truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
     tried = _decide(settings, ensemble, scored, truth)
-    scores = labelled.pooled(scored.mixed(ensemble), ensemble.decisions.pooling)
+    scores = pooling.pool_each(scored.mixed(ensemble), ensemble.decisions.pooling)
     if settings.tune:
         probabilities = decisions.cross_fitted(scores, truth)
     else:
@@ -166,8 +166,8 @@ def _decide(
         mixed = scored.mixed(ensemble)
         ensemble.decisions = dataclasses.replace(
             decided,
-            recording=decisions.fit(labelled.pooled(mixed, decided.pooling), truth, settings.precision),
-            chunk=decisions.fit(labelled.pooled(mixed, "max"), truth, settings.precision),
+            recording=decisions.fit(pooling.pool_each(mixed, decided.pooling), truth, settings.precision),
+            chunk=decisions.fit(pooling.pool_each(mixed, "max"), truth, settings.precision),
             precision=settings.precision,
             fitted_on=f"{len(truth)} recordings of {settings.records or settings.source.audio}",
         )

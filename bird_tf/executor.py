@@ -6,6 +6,7 @@ All three are a `concurrent.futures.Executor`, so the code that hands out work d
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import sys
@@ -18,6 +19,7 @@ import bird_tf
 from bird_tf import config, tf
 
 
+@functools.cache
 def start_compiler() -> None:
     """Starts XLA, which remarks on that once a process, before what it compiles does it in the midst of work."""
     with bird_tf.without_chatter(), tf.device("CPU"):

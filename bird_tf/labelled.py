@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bird_tf import audio, config, damage, frontend, inventory, metadata, pooling, records, scoring, serving
+from bird_tf import audio, config, damage, frontend, inventory, metadata, records, scoring, serving
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,11 +37,6 @@ class Scored:
     def mixed(self, ensemble: serving.Ensemble) -> list[np.ndarray]:
         """For each recording [chunks, classes], the models' weighted mean."""
         return [ensemble.mix(members) for members in self.chunks]
-
-
-def pooled(chunks: Sequence[np.ndarray], method: str) -> np.ndarray:
-    """[recordings, classes] from each recording's [chunks, classes]."""
-    return np.stack([pooling.pool(scores, method) for scores in chunks])
 
 
 def _check_fit(ensemble: serving.Ensemble, manifest: records.Manifest) -> None:

@@ -93,14 +93,10 @@ class Listener:
         return chosen
 
 
+@functools.lru_cache(maxsize=1)
 def load(settings: ListenerConfig, classes: taxonomy.Taxonomy) -> Listener:
     """The teacher, loaded once a process; raises as `Listener`."""
-    return _loaded(settings, classes)
-
-
-@functools.lru_cache(maxsize=1)
-def _loaded(settings: ListenerConfig, classes: taxonomy.Taxonomy) -> Listener:
-    atexit.register(_loaded.cache_clear)  # a graph that is still alive when the interpreter ends prints a traceback
+    atexit.register(load.cache_clear)  # a graph that is still alive when the interpreter ends prints a traceback
     listener = Listener(settings, classes)
     if missing := [name for name, known in zip(classes.names, listener.known, strict=True) if not known]:
         logging.warning(

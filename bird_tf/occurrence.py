@@ -60,15 +60,15 @@ class OccurrenceConfig:
         if self.prior_weight <= 0:
             raise config.InputError(f"--prior_weight={self.prior_weight}: must be above 0; --prior=none leaves it out")
         multiplies = self.prior != "none" or (self.occurrence and self.occurrence_use == "multiplier")
-        useless = {
-            "--latitude and --longitude without --occurrence or --prior": place and not self.needs_place,
-            "--date without --occurrence or --prior": self.date and not self.needs_place,
-            "--occurrence_use without --occurrence": self.occurrence_use != "filter" and not self.occurrence,
-            "--least_frequency without --occurrence": self.least_frequency != 0.01 and not self.occurrence,
-            "--prior_weight without something that multiplies": self.prior_weight != 1 and not multiplies,
-        }
-        if refused := [flags for flags, given in useless.items() if given]:
-            raise config.InputError(f"{refused[0]} has no effect; leave it out")
+        config.refuse_without_effect(
+            {
+                "--latitude and --longitude without --occurrence or --prior": place and not self.needs_place,
+                "--date without --occurrence or --prior": self.date and not self.needs_place,
+                "--occurrence_use without --occurrence": self.occurrence_use != "filter" and not self.occurrence,
+                "--least_frequency without --occurrence": self.least_frequency != 0.01 and not self.occurrence,
+                "--prior_weight without something that multiplies": self.prior_weight != 1 and not multiplies,
+            }
+        )
 
     @property
     def needs_place(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -87,6 +87,11 @@ def pool(scores: np.ndarray, method: str) -> np.ndarray:
     if scores.ndim != 2 or not len(scores):
         raise ValueError(f"scores of shape {scores.shape}: expected [chunks, classes] with at least one chunk")
     return _METHODS[method](scores)
+
+
+def pool_each(chunks: Iterable[np.ndarray], method: str) -> np.ndarray:
+    """[recordings, classes] float64 from each recording's [chunks, classes]; raises as `pool`."""
+    return np.stack([pool(scores, method) for scores in chunks])
 
 
 def by_recording(recording_ids: Sequence[str], scores: np.ndarray) -> tuple[list[str], list[np.ndarray]]:

@@ -88,10 +88,11 @@ def evaluate(
         truth.append(metrics.segment_truth(present, len(scores[-1]), SECONDS, len(ensemble.classes)))
     if not scores:
         raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0]}")
+    present_at, heard_at = np.concatenate(truth), np.concatenate(loudest)
     summary = {
-        **headline(np.concatenate(scores), np.concatenate(truth)),
+        **headline(np.concatenate(scores), present_at),
         "false_alarms_per_hour": {
-            rule: float(np.sum((np.concatenate(loudest) >= thresholds) & ~np.concatenate(truth)) / hours)
+            rule: float(np.sum((heard_at >= thresholds) & ~present_at) / hours)
             for rule, thresholds in ensemble.decisions.chunk.thresholds.items()
         },
         "num_segments": sum(map(len, scores)), "num_recordings": len(scores), "num_skipped": len(skipped),
@@ -99,6 +100,6 @@ def evaluate(
         "expected": expectation.describe(),
     }  # fmt: skip
     if expected.active:
-        summary["without_prior"] = files.defined(headline(np.concatenate(plain), np.concatenate(truth)))
+        summary["without_prior"] = files.defined(headline(np.concatenate(plain), present_at))
     files.write_json(os.path.join(output, "segments.json"), files.defined(summary))
     return summary

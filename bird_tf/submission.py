@@ -224,7 +224,8 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
     method = settings.pooling or (segments.DEFAULT_POOLING if soundscape else ensemble.decisions.pooling)
     recordings = media_ids(settings.audio, settings.metadata)
     expectation = occurrence.Expectation(settings.expected, ensemble)
-    ratios = occurrence.ratios_of(expectation, recordings, settings.audio, settings.metadata)
+    described = settings.metadata if settings.expected.needs_place else ""  # read once for the MediaIds already
+    ratios = occurrence.ratios_of(expectation, recordings, settings.audio, described)
     answers: dict[str, np.ndarray] = {}
     broken: list[tuple[str, str, str]] = []
     for outcome in scoring.score_all(ensemble, recordings, settings.chunking):

@@ -68,7 +68,7 @@ def validator(
         indices = np.array([labels[r] for r in recordings])
         truth = metrics.truth(indices, [backgrounds[r] for r in recordings], len(manifest.classes))
         chosen = decisions.choose_pooling(chunks, truth)[0] if method == "auto" else method
-        pooled = np.stack([pooling.pool(own, chosen) for own in chunks])
+        pooled = pooling.pool_each(chunks, chosen)
         headline = {**metrics.headline(pooled, truth, indices), "loss": total / len(ids)}
         return Outcome(metrics=headline, scores=pooled, truth=truth, labels=indices, pooling=chosen)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import audio, examples, labelled, layouts, metrics, serving
+from bird_tf import audio, examples, labelled, layouts, metrics, pooling, serving
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def ensemble(model_path):
 
 def _worst(ensemble, scored, manifest, count=3):
     truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
-    pooled = labelled.pooled(scored.mixed(ensemble), "mean")
+    pooled = pooling.pool_each(scored.mixed(ensemble), "mean")
     return truth, pooled, examples.worst(ensemble, scored, pooled, truth, count, manifest)
 
 

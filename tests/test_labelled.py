@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from bird_tf import audio, config, labelled, layouts, serving
+from bird_tf import audio, config, labelled, layouts, pooling, serving
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def test_records_and_audio_give_the_same_scores(ensemble, manifest, found):
     for name in ("chunks", "start_seconds"):
         for ours, theirs in zip(getattr(from_records, name), getattr(from_audio, name), strict=True):
             np.testing.assert_allclose(ours, theirs, atol=0.01)  # the uint8 step
-    pooled = [labelled.pooled(scored.mixed(ensemble), "mean") for scored in (from_records, from_audio)]
+    pooled = [pooling.pool_each(scored.mixed(ensemble), "mean") for scored in (from_records, from_audio)]
     np.testing.assert_allclose(*pooled, atol=0.01)
 
 

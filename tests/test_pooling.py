@@ -76,3 +76,9 @@ def test_bad_scores_and_methods_are_refused():
         pooling.pool(np.zeros(3), "mean")
     with pytest.raises(config.InputError, match="--pooling=median"):
         pooling.pool(np.zeros((1, 3)), "median")
+
+
+def test_each_recording_is_pooled_by_itself(generator):
+    chunks = [generator.random((n, 4)) for n in (1, 3)]
+    pooled = pooling.pool_each(chunks, "mean")
+    np.testing.assert_array_equal(pooled, [pooling.pool(own, "mean") for own in chunks])

@@ -86,9 +86,8 @@ def main(settings: CrossValidateConfig) -> None:
     outcome = {name: _mean_and_error(values) for name, values in columns.items()}
     files.write_json(
         os.path.join(settings.run_dir, "cross_validation.json"),
-        {name: {"mean": mean, "standard_error": None if error != error else error}
-         for name, (mean, error) in outcome.items()},
-    )  # fmt: skip
+        {name: files.defined({"mean": mean, "standard_error": error}) for name, (mean, error) in outcome.items()},
+    )
     print("fold  seed  recordings  " + "  ".join(f"{name:>16}" for name in METRICS))
     for row in rows:
         print(f"{row[0]:4}  {row[1]:4}  {row[2]:10}  " + "  ".join(f"{value:16.4f}" for value in row[4:]))

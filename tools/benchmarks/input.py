@@ -99,9 +99,7 @@ def feeds(recipe: train.TrainConfig, front_end: frontend.FrontendConfig, rate: f
     """How many devices so many examples a second keep at work, by the network's operations; a sentence."""
     size = front_end.num_bands, front_end.num_frames
     # forwards, and backwards to inputs and to weights
-    flops = 3 * models.forward_flops(
-        models.build(recipe.model, *size, 100), *size
-    )  # forwards, and backwards to inputs and to weights
+    flops = 3 * models.forward_flops(models.build(recipe.model, *size, 100), *size)
     needed = settings.peak_tflops * 1e12 * settings.utilisation / flops
     return (
         f"feeds {rate / needed:.2f} devices of {settings.peak_tflops:g} TFLOP/s peak at {settings.utilisation:.0%}: "
