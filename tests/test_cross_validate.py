@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from bird_tf import config
+from bird_tf import config, files, inventory, metadata
 from tools import cross_validate
 
 
@@ -30,3 +30,28 @@ def test_a_fold_is_trained_judged_and_summed_up(manifest, tmp_path, capsys):
 def test_a_fold_that_is_not_there_is_refused(manifest, tmp_path):
     with pytest.raises(config.InputError, match="folds from 0 to 1"):
         config.parse(cross_validate.CrossValidateConfig, _flags(manifest, tmp_path, "--folds=2", "--only_folds=2"))
+
+
+def _judged(run_dir, precisions):
+    columns = ("recording_id", "average_precision")
+    files.write_table(f"{run_dir}/fold-0/seed-0/evaluation/recordings.csv", columns, precisions.items())
+
+
+def test_a_gain_is_that_on_the_same_recordings_and_an_author_is_one_draw(tmp_path):
+    known = [metadata.Recording(recording_id=i, path=f"{i}.wav", author=a) for i, a in ("1A", "2A", "3B", "4C", "5C")]
+    entries = [(recording, (1.0, 1, 0, "")) for recording in known]
+    inventory.write(str(tmp_path / "test"), "", entries)
+    _judged(tmp_path / "new", {"1": 0.5, "2": 0.7, "3": 1.0, "4": 0.2})
+    _judged(tmp_path / "old", {"1": 0.3, "2": 0.7, "3": 0.6, "5": 0.9})
+    # differences 0.2, 0.0 of author A and 0.4 of B: mean 0.2, sums of residuals -0.2 and 0.2
+    mean, error, number = cross_validate.gain(str(tmp_path / "new"), str(tmp_path / "old"), {0: str(tmp_path / "test")})
+    assert (mean, number) == (pytest.approx(0.2), 3)
+    assert error == pytest.approx((2 / 1 * (0.2**2 + 0.2**2)) ** 0.5 / 3)
+
+
+def test_a_baseline_of_other_recordings_is_refused(tmp_path):
+    inventory.write(str(tmp_path / "test"), "", [(metadata.Recording(recording_id="1", path="1.wav"), (1.0, 1, 0, ""))])
+    _judged(tmp_path / "new", {"1": 0.5})
+    _judged(tmp_path / "old", {"2": 0.5})
+    with pytest.raises(config.InputError, match="none of these recordings"):
+        cross_validate.gain(str(tmp_path / "new"), str(tmp_path / "old"), {0: str(tmp_path / "test")})

@@ -3,7 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from bird_tf import config, keras, models
+from bird_tf import config, keras, models, tf
+from bird_tf.models import layers
 
 # those of keras.applications are slow to build, and have no options of ours
 OWN = [name for name in models.ARCHITECTURES if name != "application"]
@@ -56,6 +57,30 @@ def test_attention_starts_as_the_mean_over_time(generator):
     images = keras.Model(network.inputs[0], last.output)(pictures)
     pooled = network(pictures, training=False)["embeddings"]
     np.testing.assert_allclose(pooled, np.mean(images, axis=(1, 2)), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_normalisation_is_that_of_keras(name, policy, generator):
+    """In training with its gradients and statistics, and afterwards."""
+    keras.config.set_dtype_policy(name)
+    coarse = {} if name == "float32" else {"rtol": 2e-2, "atol": 2e-2}
+    pictures = generator.normal(3, 2, (4, 5, 6, 7)).astype(np.float32)
+    inputs = keras.Input((5, 6, 7))
+    theirs = keras.Model(inputs, keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-4)(inputs))
+    ours = keras.Model(inputs, layers.normalise(inputs, models.ModelConfig()))
+    weights = [generator.uniform(0.5, 2, 7).astype(np.float32) for _ in theirs.weights]
+    found = []
+    for network in (ours, theirs):
+        network.set_weights(weights)
+        with tf.GradientTape() as tape:
+            answer = network(pictures, training=True)
+            loss = tf.reduce_sum(tf.cast(answer, tf.float32) ** 3)
+        gradients = tape.gradient(loss, [weight.value for weight in network.trainable_weights])
+        after = network(pictures, training=False)
+        assert answer.dtype == after.dtype == keras.config.dtype_policy().compute_dtype
+        found.append([np.asarray(tf.cast(x, tf.float32)) for x in (answer, after, *gradients)] + network.get_weights())
+    for own, other in zip(*found, strict=True):
+        np.testing.assert_allclose(own, other, **{"rtol": 1e-4, "atol": 1e-5, **coarse})
 
 
 @pytest.mark.parametrize("architecture", OWN)
