@@ -18,7 +18,9 @@ _BATCH = 256
 
 
 def recordings(directory: str) -> list[metadata.Recording]:
-    """The recordings of a records directory that have chunks, as its table says, their split left open.
+    """The recordings of a records directory, as its table says, their split left open.
+
+    Those without a chunk are among them, so that equal recordings fall into equal folds whatever the front-end.
 
     Raises:
         InputError: the table is missing.
@@ -26,7 +28,7 @@ def recordings(directory: str) -> list[metadata.Recording]:
     path = os.path.join(directory, records.RECORDINGS)
     if not files.exists(path):
         raise config.InputError(f"{path} is missing, so nobody knows which recordings belong together; convert again")
-    return [dataclasses.replace(r, split="") for r in inventory.read(directory)]
+    return [dataclasses.replace(r, split="") for r in inventory.read(directory, silent=True)]
 
 
 def prepare(manifest: records.Manifest, output: str, num_folds: int, fold: int, settings: split.SplitConfig) -> None:

@@ -32,8 +32,13 @@ def write(directory: str, root: str, entries: Iterable[tuple[metadata.Recording,
     files.write_table(os.path.join(directory, records.RECORDINGS), _COLUMNS, rows)
 
 
-def read(directory: str) -> list[metadata.Recording]:
-    """The recordings of a records directory that gave a chunk, paths as in the table; none where there is no table."""
+def read(directory: str, *, silent: bool = False) -> list[metadata.Recording]:
+    """The recordings of a records directory that gave a chunk, paths as in the table; none where there is no table.
+
+    Args:
+        directory: of the records.
+        silent: those that gave none as well.
+    """
     path = os.path.join(directory, records.RECORDINGS)
     if not files.exists(path):
         return []
@@ -52,7 +57,7 @@ def read(directory: str) -> list[metadata.Recording]:
             hour=_number(row, "hour"),
         )
         for row in files.read_table(path)
-        if int(row["chunks"])
+        if silent or int(row["chunks"])
     ]
 
 

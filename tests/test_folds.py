@@ -2,7 +2,7 @@ import csv
 
 import pytest
 
-from bird_tf import config, folds, records, split, tf
+from bird_tf import config, folds, inventory, metadata, records, split, tf
 
 
 def _chunks(manifest, part):
@@ -44,6 +44,18 @@ def test_regrouped_chunks_are_the_same_bytes_and_counted_right(manifest, tmp_pat
     assert records.load(str(tmp_path / "some")).chunks_per_class == made.chunks_per_class
     with open(tmp_path / "some" / records.RECORDINGS) as file:
         assert {row["recording_id"]: row["split"] for row in csv.DictReader(file)} == chosen
+
+
+def test_folds_do_not_depend_on_which_recordings_gave_chunks(tmp_path):
+    """So that two front-ends, of which each skips others, are judged on the same recordings."""
+    known = [metadata.Recording(recording_id=str(i), path=f"{i}.wav", label="ab"[i % 2]) for i in range(9)]
+    assigned = []
+    for skipped in ("3", "6"):
+        entries = [(r, (1.0, int(r.recording_id != skipped), 0, "")) for r in known]
+        folder = tmp_path / skipped
+        inventory.write(str(folder), "", entries)
+        assigned.append(split.folds(folds.recordings(str(folder)), 3, split.SplitConfig()))
+    assert assigned[0] == assigned[1] and len(assigned[0]) == 9
 
 
 def test_records_without_their_table_are_refused(manifest, tmp_path):
