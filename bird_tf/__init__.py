@@ -10,9 +10,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import re
+import subprocess
 import sys
-import tempfile
 import threading
 import types
 import typing
@@ -22,25 +21,41 @@ __version__ = "0.1.0"
 # Level 3 is needed: TensorFlow 2.16 reports CUDA factories registered twice as errors, on machines without a GPU too.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 _LOADING = threading.Lock()
-_CHATTER = re.compile(rb"WARNING: All log messages before absl::|[IWE]0000 ")
+_SIFTER = os.path.join(os.path.dirname(__file__), "chatter.py")
+_SIFTING = threading.Lock()
 
 
 @contextlib.contextmanager
 def without_chatter() -> typing.Iterator[None]:
-    """Keeps the remarks that TensorFlow's libraries make on themselves from the user; all else is passed on at the end.
+    """Keeps from the user what libraries in C remark on themselves and on damaged files; all else is passed on at once.
 
-    They come from C++ before there is a log level, so only the file descriptor can be asked.
+    Such remarks know no log level, so only file descriptor 2 can be asked. A process of its own sifts what comes there,
+    since it outlives a crash; Python's own `sys.stderr` goes around it, and child processes with bars of their own are
+    to be given that. Inside another such context nothing happens.
     """
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            said.seek(0)
-            os.write(2, b"".join(line for line in said if not _CHATTER.match(line)))
+    if not _SIFTING.acquire(blocking=False):
+        yield
+        return
+    end, (reading, writing) = os.urandom(16), os.pipe()
+    # a session of its own: Ctrl-C is not for it
+    command = [sys.executable, "-I", "-S", _SIFTER, end.hex()]
+    sifter = subprocess.Popen(command, stdin=reading, start_new_session=True)
+    kept, python = os.dup(2), sys.stderr
+    if python is sys.__stderr__ and python:
+        python.flush()
+        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    os.dup2(writing, 2)
+    os.close(reading)
+    os.close(writing)
+    try:
+        yield
+    finally:
+        os.write(2, end)  # not only closed: processes started meanwhile may hold it open
+        os.dup2(kept, 2)
+        os.close(kept)
+        sifter.wait()
+        sys.stderr = python
+        _SIFTING.release()
 
 
 class _OnFirstUse(types.ModuleType):

@@ -225,11 +225,18 @@ def run(main: Callable[[Config], None], config_class: type[Config]) -> None:
         return
     flags.FLAGS([sys.argv[0]])
     logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().setFormatter(python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler = logging.get_absl_handler().python_handler
+    handler.setFormatter(python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
 
     def guarded(_: Sequence[str]) -> None:
         try:
-            main(parse(config_class, arguments))
+            settings = parse(config_class, arguments)
+            with bird_tf.without_chatter():
+                kept = handler.setStream(sys.stderr)  # it had the one that is sifted
+                try:
+                    main(settings)
+                finally:
+                    handler.setStream(kept)
         except (InputError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
             logging.flush()
             sys.exit(f"error: {' '.join(str(error).split())}")

@@ -9,7 +9,6 @@ import contextlib
 import functools
 import multiprocessing
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent import futures
@@ -33,12 +32,6 @@ def _prepare_process() -> None:
         os.environ[name] = "1"
     # each process would take the whole memory of a GPU, which none of them uses
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    # decoders in C write notes about damaged headers to descriptor 2, into the user's progress bar; Python's own
-    # messages keep their way out
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

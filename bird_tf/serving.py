@@ -69,15 +69,30 @@ class Model:
         self.classes = taxonomy.load(os.path.join(assets, "classes.csv"))
         self.description: Mapping[str, Any] = files.read_json(os.path.join(assets, "train.json"))
         self._loaded = tf.saved_model.load(path)  # the signatures live as long as this does
+        self._frozen: dict[str, tuple[Any, list[str]]] = {}
+
+    def _freeze(self, signature: str) -> tuple[Any, list[str]]:
+        """A signature with weights turned into constants, and the names of its outputs in their order.
+
+        TensorFlow folds normalisation into convolutions of constants; only their sums change order (1e-6).
+        """
+        if signature not in self._frozen:
+            from tensorflow.python.framework import convert_to_constants
+
+            function = self._loaded.signatures[signature]
+            constant = convert_to_constants.convert_variables_to_constants_v2(function)
+            self._frozen[signature] = constant, sorted(function.structured_outputs)  # as tf.nest flattens them
+        return self._frozen[signature]
 
     def _call(self, signature: str, name: str, inputs: np.ndarray, output: str) -> np.ndarray:
-        function = self._loaded.signatures[signature]
+        function, outputs = self._freeze(signature)
         answers = []
         for first in range(0, len(inputs), self.batch_size):
             batch = inputs[first : first + self.batch_size]
             filled = np.zeros((self.batch_size, *inputs.shape[1:]), np.float32)
             filled[: len(batch)] = batch
-            answers.append(function(**{name: tf.constant(filled)})[output].numpy()[: len(batch)])
+            answer = function(**{name: tf.constant(filled)})[outputs.index(output)]
+            answers.append(answer.numpy()[: len(batch)])
         return np.concatenate(answers)
 
     def check_front_end(self, front_end: frontend.FrontendConfig, directory: str) -> None:

@@ -14,7 +14,7 @@ def _flags(manifest, run_dir, *more):
     ]  # fmt: skip
 
 
-def test_a_fold_is_trained_judged_and_summed_up(manifest, tmp_path, capsys):
+def test_a_fold_is_trained_judged_and_summed_up(manifest, tmp_path, capfd):
     flags = _flags(manifest, tmp_path, "--folds=2", "--only_folds=1")
     cross_validate.main(config.parse(cross_validate.CrossValidateConfig, flags))
     with open(tmp_path / "folds.csv") as file:
@@ -24,7 +24,7 @@ def test_a_fold_is_trained_judged_and_summed_up(manifest, tmp_path, capsys):
     assert evaluated["mlrap"] == pytest.approx(float(row["mlrap"]))
     outcome = json.loads((tmp_path / "cross_validation.json").read_text())
     assert outcome["mlrap"] == {"mean": pytest.approx(float(row["mlrap"])), "standard_error": None}
-    assert "mlrap" in capsys.readouterr().out
+    assert "mlrap" in capfd.readouterr().out
 
 
 def test_a_fold_that_is_not_there_is_refused(manifest, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parent.parent / "bird_tf"
 
 ORDER = (
+    "chatter",
     "config",
     "files",
     "executor",

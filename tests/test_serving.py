@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from bird_tf import config, decisions, serving
+from bird_tf import config, decisions, models, serving, tf
 
 
 def test_what_is_no_model_is_refused_with_a_hint(tmp_path, run_dir):
@@ -31,6 +31,20 @@ def test_answers_do_not_depend_on_the_batch_size(model_path, generator, batch_si
         # sums in another order: float32
         np.testing.assert_allclose(getattr(other, answer)(samples), getattr(usual, answer)(samples), atol=1e-5)
     np.testing.assert_allclose(usual.see(usual.spectrograms(samples)), usual.hear(samples), atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", models.ARCHITECTURES[:-1])  # the last are Keras's own, and large
+def test_frozen_weights_answer_as_the_saved_signatures(small_front_end, untrained, generator, architecture):
+    path = untrained(small_front_end, architecture=architecture)
+    model, saved = serving.Model(path), tf.saved_model.load(path).signatures
+    samples = generator.normal(0, 0.1, (5, small_front_end.chunk_samples)).astype(np.float32)
+    pictures = model.spectrograms(samples)
+    heard, seen = saved["serving_default"](samples=samples), saved["spectrogram"](spectrogram=pictures)
+    # sums in another order: float32
+    np.testing.assert_allclose(model.hear(samples), heard["probabilities"], atol=1e-5)
+    np.testing.assert_allclose(model.see(pictures), seen["probabilities"], atol=1e-5)
+    np.testing.assert_allclose(model.embed(samples), saved["embed"](samples=samples)["embeddings"], atol=1e-5)
+    np.testing.assert_allclose(model.logits(pictures), seen["logits"], atol=1e-5)
 
 
 def test_the_fingerprint_is_of_graph_and_weights(tmp_path, model_path):

@@ -47,7 +47,8 @@ class CrossValidateConfig(train.TrainConfig):
 
 def _command(module: str, *arguments: str) -> None:
     """Runs a command of the package as a user would; what stops it stops the whole."""
-    if code := subprocess.run([sys.executable, "-m", f"bird_tf.{module}", *arguments], check=False).returncode:
+    command = [sys.executable, "-m", f"bird_tf.{module}", *arguments]
+    if code := subprocess.run(command, stderr=sys.stderr, check=False).returncode:
         sys.exit(f"error: {module} failed with exit status {code} (see above)")
 
 

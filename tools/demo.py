@@ -22,7 +22,7 @@ class DemoConfig:
 def _command(title: str, *arguments: str) -> None:
     """Shows a command, runs it, and ends the demo if it fails."""
     print(f"\n== {title}\n$ python {shlex.join(arguments)}", flush=True)
-    if subprocess.run([sys.executable, *arguments], check=False).returncode:
+    if subprocess.run([sys.executable, *arguments], stderr=sys.stderr, check=False).returncode:
         sys.exit(f"error: the demo stops here: {title.lower()} failed (see above)")
 
 

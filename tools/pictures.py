@@ -36,7 +36,7 @@ class PicturesConfig:
 
 
 def _run(*arguments: str) -> None:
-    subprocess.run([sys.executable, *arguments], check=True)
+    subprocess.run([sys.executable, *arguments], stderr=sys.stderr, check=True)
 
 
 def _page(browser: str, address: str, path: str, width: int, height: int) -> None:
