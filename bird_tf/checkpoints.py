@@ -35,7 +35,7 @@ class Progress:
         steps: batches learnt from.
         epochs: epochs finished and validated.
         epoch_loss: sum of the losses of the epoch under way.
-        best: metrics of the best epoch so far.
+        best: metrics of the best epoch so far; without validation those of an earlier training, or none.
         best_epoch: which that was, from 1; 0 for none.
         best_pooling: how its recordings were scored.
         elapsed_seconds: time spent in all processes until the last checkpoint.

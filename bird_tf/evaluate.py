@@ -90,7 +90,8 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
     """
     if bool(settings.records) == bool(settings.source.audio):
         raise config.InputError("give either --records=DIR or --audio=DIR with --metadata=DIR")
-    ensemble = serving.Ensemble(settings.model, settings.decisions)
+    paths = [_without_refit(path, settings.records) for path in settings.model]
+    ensemble = serving.Ensemble(paths, settings.decisions)
     expectation = occurrence.Expectation(settings.expected, ensemble)
     manifest = records.load(settings.records) if settings.records else None
     if manifest:
@@ -116,7 +117,7 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
     intervals = metrics.intervals(scores, truth, scored.labels)
     results = report.Results(
         title=f"{' + '.join(settings.model)} on {settings.records or settings.source.audio}",
-        notes=[*_notes(settings, ensemble), *_expectation_notes(expectation, without, headline)],
+        notes=[*_notes(settings, ensemble, paths), *_expectation_notes(expectation, without, headline)],
         headline=headline,
         intervals=intervals,
         classes=ensemble.classes,
@@ -137,7 +138,7 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         "intervals": {name: list(pair) for name, pair in intervals.items() if pair[0] == pair[0]},
         "calibration_error": metrics.expected_calibration_error(scores, truth),
         "calibration_error_calibrated": metrics.expected_calibration_error(probabilities, truth),
-        "num_skipped": len(scored.skipped), "models": list(settings.model),
+        "num_skipped": len(scored.skipped), "models": paths,
         "evaluated": settings.records or settings.source.audio, "tuned_on_these": settings.tune,
         "pooling": ensemble.decisions.pooling, "pooling_mlrap": tried,
         "weights": list(ensemble.decisions.weights), "expected": expectation.describe(), "output": output,
@@ -146,6 +147,24 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         summary["without_prior"] = files.defined(without)
     files.write_json(os.path.join(output, "summary.json"), summary)
     return summary
+
+
+def _without_refit(path: str, directory: str) -> str:
+    """The model to judge on the validation recordings of a records directory: itself, unless it has learnt from them.
+
+    Raises:
+        InputError: it has, and the model of the same run that has not is gone.
+    """
+    description = os.path.join(path, serving.DESCRIPTION)
+    flags = files.read_json(description)["training"] if directory and files.exists(description) else {}
+    if not flags.get("refit") or os.path.abspath(flags["records"]) != os.path.abspath(directory):
+        return path
+    run_dir, name = os.path.split(path.rstrip("/"))
+    other = os.path.join(run_dir, serving.VALIDATED, name)
+    if not files.exists(other):
+        raise config.InputError(f"{path} has learnt from all of {directory}, and {other}, which has not, is gone")
+    logging.info("%s has learnt from all of %s; %s, which has not, is judged instead", path, directory, other)
+    return other
 
 
 def _decide(
@@ -173,16 +192,22 @@ def _decide(
         )
         targets = [os.path.join(settings.output_folder, "decisions.json")]
         if len(ensemble.models) == 1:
-            targets.append(os.path.join(ensemble.models[0].path, decisions.ASSET))
+            kept_in = dict.fromkeys((ensemble.models[0].path, settings.model[0]))
+            targets += [os.path.join(path, decisions.ASSET) for path in kept_in]
         for target in targets:
             decisions.save(target, ensemble.decisions, ensemble.classes)
             logging.info("pooling, weights, calibration and thresholds: %s", target)
     return tried
 
 
-def _notes(settings: EvaluateConfig, ensemble: serving.Ensemble) -> list[str]:
+def _notes(settings: EvaluateConfig, ensemble: serving.Ensemble, paths: Sequence[str]) -> list[str]:
     decided = ensemble.decisions
-    notes = [f"Pooling: {decided.pooling}."]
+    notes = [
+        f"{asked} has learnt from these recordings; {judged}, which has not, is judged in its place."
+        for asked, judged in zip(settings.model, paths, strict=True)
+        if asked != judged
+    ]
+    notes.append(f"Pooling: {decided.pooling}.")
     if len(ensemble.models) > 1:
         notes.append(f"Weights: {', '.join(f'{w:.2f}' for w in decided.weights)}.")
     if settings.tune:

@@ -68,6 +68,11 @@ class TrainConfig:
         "luck; then --patience has no effect",
         choices=("best", "last"),
     )
+    refit: bool = config.option(
+        False,
+        "then train anew on training and validation recordings together and export that; metrics and pooling are those "
+        "of the first training, which stays in validated/; each has half of --max_minutes; needs --keep=last",
+    )
     pooling: str = config.option(
         "",
         f"chunk scores to recording scores: {', '.join(pooling.METHODS)}, or auto: the best on validation, kept in the "
@@ -92,10 +97,17 @@ class TrainConfig:
             pooling.check(self.pooling)
         if self.epochs < 1 or self.patience < 1:
             raise config.InputError(f"--epochs={self.epochs} --patience={self.patience}: must be at least 1")
+        if self.refit and self.keep != "last":
+            raise config.InputError(f"--refit --keep={self.keep}: without validation no epoch is best; use --keep=last")
         if self.distribute == "multiworker" and self.max_minutes:
             raise config.InputError(
                 "--max_minutes with --distribute=multiworker: the workers' clocks differ; use --epochs"
             )
+
+    @property
+    def num_trainings(self) -> int:
+        """How many trainings share --max_minutes."""
+        return 2 if self.refit else 1
 
 
 class Clock:
@@ -103,7 +115,7 @@ class Clock:
 
     def __init__(self, settings: TrainConfig, steps_per_epoch: int, progress: checkpoints.Progress) -> None:
         self._started = time.monotonic() - progress.elapsed_seconds
-        self._budget = settings.max_minutes * 60 or math.inf
+        self._budget = settings.max_minutes * 60 / settings.num_trainings or math.inf
         self._epochs, self._steps, self._progress = settings.epochs, steps_per_epoch, progress
 
     @property
@@ -117,11 +129,37 @@ class Clock:
         return max(self._progress.steps / self._steps, self._epochs * min(1.0, self.elapsed / usable))
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Validated:
+    """What is said of weights that have nothing to be validated on.
+
+    Attributes:
+        metrics: as `validation.Outcome` has them; empty if nobody knows.
+        pooling: the method of their recordings' scores.
+    """
+
+    metrics: dict[str, float]
+    pooling: str
+
+
 class Experiment:
     """A training under way: what its steps need, and how far it has come."""
 
-    def __init__(self, settings: TrainConfig, manifest: records.Manifest, strategy: tf.distribute.Strategy) -> None:
-        """Builds everything, and goes back to the last checkpoint if there is one."""
+    def __init__(
+        self,
+        settings: TrainConfig,
+        manifest: records.Manifest,
+        strategy: tf.distribute.Strategy,
+        validated: Validated | None = None,
+    ) -> None:
+        """Builds everything, and goes back to the last checkpoint if there is one.
+
+        Args:
+            settings: the flags.
+            manifest: the records.
+            strategy: the devices.
+            validated: what an earlier training's validation said, for one that has nothing to validate on.
+        """
         self.settings, self.manifest, self.strategy = settings, manifest, strategy
         self.chief = distribution.is_chief(strategy)
         self.num_steps = dataset.steps_per_epoch(manifest, settings.dataset)
@@ -130,7 +168,11 @@ class Experiment:
         keras.config.set_dtype_policy(settings.dtype_policy)
         with strategy.scope():
             self.learner = self._learner()
-        self.validate = validation.validator(self.learner.network, manifest, settings.dataset, settings.loss, method)
+        self.validated = validated or Validated(metrics={}, pooling=method)
+        self.validate = None
+        if manifest.num_chunks("val"):
+            network = self.learner.network
+            self.validate = validation.validator(network, manifest, settings.dataset, settings.loss, method)
         self.content = checkpoints.digest(manifest)
         self.progress = checkpoints.Progress()
         if stored := checkpoints.load(settings.run_dir, self.content):

@@ -93,6 +93,18 @@ class Manifest:
         """Paths of the shards of a split that hold any chunk, in order."""
         return [os.path.join(self.directory, shard.name) for shard in self.shards[split] if shard.count]
 
+    def with_all_for_training(self) -> Manifest:
+        """The same records, their validation recordings among those to train on; nothing is left to validate."""
+        train, val = self.chunks_per_class["train"], self.chunks_per_class["val"]
+        together = tuple(a + b for a, b in zip(train, val, strict=True))
+        num = self.num_recordings["train"] + self.num_recordings["val"]
+        return dataclasses.replace(
+            self,
+            shards={**self.shards, "train": (*self.shards["train"], *self.shards["val"]), "val": ()},
+            chunks_per_class={**self.chunks_per_class, "train": together, "val": (0,) * len(val)},
+            num_recordings={**self.num_recordings, "train": num, "val": 0},
+        )
+
     def require_teacher(self, flag: str) -> None:
         """Refuses a flag that needs a teacher's answers, if the chunks hold none.
 

@@ -29,7 +29,7 @@ class Estimate:
         peak_bytes: {device: the most memory in use so far}; the process's own under "host".
         step_seconds: median of a few steps after the first, input included.
         steps: of an epoch.
-        num_epochs: that --epochs and --max_minutes leave time for, validation not counted.
+        num_epochs: that --epochs, twice with --refit, and --max_minutes leave time for, validation not counted.
         examples_per_second: training chunks.
     """
 
@@ -90,7 +90,7 @@ def rehearse(
         peak_bytes=_peaks(),
         step_seconds=step_seconds,
         steps=under_way.num_steps,
-        num_epochs=min(settings.epochs, settings.max_minutes * 60 / epoch_seconds or math.inf),
+        num_epochs=min(settings.num_trainings * settings.epochs, settings.max_minutes * 60 / epoch_seconds or math.inf),
         examples_per_second=settings.dataset.batch_size / step_seconds,
     )
 

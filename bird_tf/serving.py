@@ -16,6 +16,11 @@ import numpy as np
 
 from bird_tf import config, decisions, files, frontend, prior, taxonomy, tf
 
+# what a model says of its training
+DESCRIPTION = "assets/train.json"
+# within the run directory of a training with --refit, the run that has not learnt from the validation recordings
+VALIDATED = "validated"
+
 # Every call of a model has so many chunks unless asked otherwise, the last one filled up: one graph, equal scores.
 BATCH_SIZE = 16
 
@@ -67,14 +72,14 @@ class Model:
         self.path, self.batch_size = path, batch_size
         self.front_end = frontend.from_description(files.read_json(description_path), description_path)
         self.classes = taxonomy.load(os.path.join(assets, "classes.csv"))
-        self.description: Mapping[str, Any] = files.read_json(os.path.join(assets, "train.json"))
+        self.description: Mapping[str, Any] = files.read_json(os.path.join(path, DESCRIPTION))
         self._loaded = tf.saved_model.load(path)  # the signatures live as long as this does
         self._frozen: dict[str, tuple[Any, list[str]]] = {}
 
     def _freeze(self, signature: str) -> tuple[Any, list[str]]:
         """A signature with weights turned into constants, and the names of its outputs in their order.
 
-        TensorFlow folds normalisation into convolutions of constants; only their sums change order (1e-6).
+        TensorFlow folds normalisation into convolutions of constants; only their sums change order (within 1e-5).
         """
         if signature not in self._frozen:
             from tensorflow.python.framework import convert_to_constants

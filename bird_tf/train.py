@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import os
 import signal
@@ -24,7 +25,9 @@ from bird_tf import (
     records,
     rehearsal,
     schedules,
+    serving,
     tf,
+    validation,
 )
 
 _REPORT_EVERY = 10
@@ -33,13 +36,13 @@ _REPORT_EVERY = 10
 TrainConfig = experiment.TrainConfig
 
 
-def _check(manifest: records.Manifest) -> None:
+def _check(manifest: records.Manifest, settings: TrainConfig) -> None:
     if len(manifest.classes) < 2:
         raise config.InputError(f"{manifest.directory} has one class only: there is nothing to tell apart")
-    if not manifest.num_chunks("val"):
+    if not manifest.num_chunks("val") and (settings.keep == "best" or settings.pooling == "auto" or settings.refit):
         raise config.InputError(
-            f"{manifest.directory} has no validation chunk, so the best epoch could not be told: convert with "
-            "--val_share above 0 and at least two recordings of some species"
+            f"{manifest.directory} has no validation chunk, and --keep=best, --pooling=auto and --refit need some: "
+            "convert with --val_share above 0 and at least two recordings of some species"
         )
     counts = zip(manifest.classes.class_ids, manifest.chunks_per_class["train"], strict=True)
     if silent := [class_id for class_id, count in counts if not count]:
@@ -50,6 +53,8 @@ def _check(manifest: records.Manifest) -> None:
 
 def train(settings: TrainConfig) -> dict[str, Any]:
     """Runs one experiment, or what is left of it, and leaves all that README.md promises in `run_dir`.
+
+    With `refit` there are two trainings: one in `run_dir`/validated, and one in `run_dir` on all recordings.
 
     Returns:
         What summary.json holds.
@@ -63,7 +68,12 @@ def train(settings: TrainConfig) -> dict[str, Any]:
         tf.config.experimental.enable_op_determinism()
     strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)
     manifest = records.load(settings.records)
-    _check(manifest)
+    _check(manifest, settings)
+    return _run(settings, manifest, strategy)
+
+
+def _run(settings: TrainConfig, manifest: records.Manifest, strategy: tf.distribute.Strategy) -> dict[str, Any]:
+    """One run directory, from its first flag to its summary."""
     flagfile = config.to_flagfile(settings)
     checkpoints.check_run_dir(settings.run_dir, flagfile, overwrite=settings.overwrite)
     if distribution.is_chief(strategy):
@@ -72,8 +82,12 @@ def train(settings: TrainConfig) -> dict[str, Any]:
     if summary := checkpoints.finished(settings.run_dir):
         logging.info("%s is finished; --overwrite would train it anew", settings.run_dir)
         return summary
+    validated = None
+    if settings.refit:
+        validated = _validated(settings, manifest, strategy)
+        manifest = manifest.with_all_for_training()
 
-    under_way = experiment.Experiment(settings, manifest, strategy)
+    under_way = experiment.Experiment(settings, manifest, strategy, validated)
     logging.info(
         "%s, %d parameters; %d training chunks, %d validation recordings, %d classes; %d steps an epoch; %d devices",
         settings.model.architecture, under_way.learner.network.count_params(), manifest.num_chunks("train"),
@@ -83,10 +97,26 @@ def train(settings: TrainConfig) -> dict[str, Any]:
         batches = damage.naming(under_way.batches(), manifest)
         while under_way.go_on():
             run_epoch(under_way, batches, caught)
-            _validate(under_way)
+            _end_epoch(under_way)
             under_way.save()
     under_way.monitor.close()
     return _finish(under_way)
+
+
+def _validated(
+    settings: TrainConfig, manifest: records.Manifest, strategy: tf.distribute.Strategy
+) -> experiment.Validated:
+    """The first training of two, which keeps the validation recordings for its validation."""
+    first = dataclasses.replace(
+        settings,
+        refit=False,
+        run_dir=os.path.join(settings.run_dir, serving.VALIDATED),
+        max_minutes=settings.max_minutes / settings.num_trainings,
+    )
+    _run(first, manifest, strategy)
+    run, _ = export.load_run(first.run_dir)
+    logging.info("%s: MLRAP %.4f; now anew, on all recordings", first.run_dir, run.metrics["mlrap"])
+    return experiment.Validated(metrics=dict(run.metrics), pooling=run.pooling)
 
 
 def run_epoch(under_way: experiment.Experiment, batches: Iterator[Any], caught: list[int]) -> None:
@@ -166,29 +196,37 @@ def _stop(under_way: experiment.Experiment, number: int) -> None:
     sys.exit(128 + number)
 
 
-def _validate(under_way: experiment.Experiment) -> None:
+def _end_epoch(under_way: experiment.Experiment) -> None:
     """Ends an epoch: how good is it, is it the best?"""
     learner, progress, clock = under_way.learner, under_way.progress, under_way.clock
     started = clock.elapsed
     with learner.average.in_place() if learner.average else contextlib.nullcontext():
-        outcome, weights = under_way.validate(), learner.network.get_weights()
+        outcome = under_way.validate() if under_way.validate else None
+        weights = learner.network.get_weights()
     progress.validation_seconds = clock.elapsed - started
     progress.epochs += 1
-    scores = outcome.metrics
-    better = not progress.best or scores["mlrap"] > progress.best["mlrap"]
+    found = outcome or under_way.validated
+    better = _tell(under_way, outcome) if outcome else True
     if better or under_way.settings.keep == "last":
-        progress.best, progress.best_epoch, progress.best_weights = scores, progress.epochs, weights
-        progress.best_pooling = outcome.pooling
+        progress.best, progress.best_epoch, progress.best_weights = found.metrics, progress.epochs, weights
+        progress.best_pooling = found.pooling
+    every = under_way.settings.snapshot_epochs
+    if every and progress.epochs % every == 0 and under_way.chief:
+        folder = os.path.join(under_way.settings.run_dir, "snapshots", f"epoch-{progress.epochs:04d}")
+        export.save_run(folder, under_way.describe(found.metrics, found.pooling), weights)
+
+
+def _tell(under_way: experiment.Experiment, outcome: validation.Outcome) -> bool:
+    """Tells TensorBoard and the log how good an epoch is. Returns whether it is the best so far."""
+    progress, scores = under_way.progress, outcome.metrics
+    better = not progress.best or scores["mlrap"] > progress.best["mlrap"]
     under_way.monitor.validated(progress.epochs, outcome, under_way.manifest.classes, better=better)
     logging.info(
         "epoch %d: validation loss %.4f, MLRAP %.4f (foreground %.4f), top-1 %.4f%s",
         progress.epochs, scores["loss"], scores["mlrap"], scores["mlrap_foreground"], scores["top1"],
         " (best so far)" if better and under_way.settings.keep == "best" else "",
     )  # fmt: skip
-    every = under_way.settings.snapshot_epochs
-    if every and progress.epochs % every == 0 and under_way.chief:
-        folder = os.path.join(under_way.settings.run_dir, "snapshots", f"epoch-{progress.epochs:04d}")
-        export.save_run(folder, under_way.describe(scores, outcome.pooling), weights)
+    return better
 
 
 def _finish(under_way: experiment.Experiment) -> dict[str, Any]:
@@ -214,15 +252,19 @@ def main(settings: TrainConfig) -> None:
     """Trains, and says in one line what came of it; a dry run says what it would need."""
     if settings.dry_run:
         manifest = records.load(settings.records)
-        _check(manifest)
+        _check(manifest, settings)
         strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)
         logging.info("\n".join(rehearsal.rehearse(settings, manifest, strategy, _step).lines()))
         return
     summary = train(settings)
+    quality = "not validated"
+    if "mlrap" in summary:
+        quality = f"MLRAP {summary['mlrap']:.4f} on {summary['num_recordings']:.0f} validation recordings"
+        quality += " without them in training" if settings.refit else ""
     logging.info(
-        "%s: MLRAP %.4f on %d validation recordings (epoch %d of %d), %.1f minutes; model in %s",
-        settings.run_dir, summary["mlrap"], summary["num_recordings"], summary["best_epoch"], summary["epochs"],
-        summary["wall_seconds"] / 60, summary["export"],
+        "%s: %s (epoch %d of %d), %.1f minutes; model in %s",
+        settings.run_dir, quality, summary["best_epoch"], summary["epochs"], summary["wall_seconds"] / 60,
+        summary["export"],
     )  # fmt: skip
 
 

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from bird_tf import config, export, learning, pooling, serving, tf, train, validation
-from tests.conftest import train_settings
+from bird_tf import config, decisions, evaluate, export, learning, pooling, serving, tf, train, validation
+from tests.conftest import settings, train_settings
 
 
 def test_a_run_leaves_all_that_it_promises(run_dir):
@@ -116,19 +116,67 @@ def test_classes_that_cannot_be_learnt_are_named(manifest, monkeypatch):
     warned = []
     monkeypatch.setattr(train.logging, "warning", lambda text, *values: warned.append(text % values))
     counts = {**manifest.chunks_per_class, "train": (0, *manifest.chunks_per_class["train"][1:])}
-    train._check(dataclasses.replace(manifest, chunks_per_class=counts))
+    silent = dataclasses.replace(manifest, chunks_per_class=counts)
+    train._check(silent, train_settings(silent, "run"))
     assert warned == [f"1 classes have no training chunk and cannot be learnt: {manifest.classes.class_ids[0]}"]
 
 
 def test_unusable_records_are_refused(manifest, tmp_path):
+    settings = train_settings(manifest, tmp_path / "run")
     with pytest.raises(config.InputError, match="no validation chunk"):
-        train._check(dataclasses.replace(manifest, shards={**manifest.shards, "val": ()}))
+        train._check(dataclasses.replace(manifest, shards={**manifest.shards, "val": ()}), settings)
     one = dataclasses.replace(manifest.classes, class_ids=("a",), names=("A",))
     with pytest.raises(config.InputError, match="one class only"):
-        train._check(dataclasses.replace(manifest, classes=one))
+        train._check(dataclasses.replace(manifest, classes=one), settings)
     with pytest.raises(config.InputError, match="no such records"):
         train.train(train_settings(dataclasses.replace(manifest, directory=str(tmp_path / "none")), tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def refitted(manifest, tmp_path_factory):
+    """A run that was trained twice."""
+    directory = tmp_path_factory.mktemp("refitted") / "run"
+    train.train(train_settings(manifest, directory, keep="last", refit=True, epochs=1, pooling="auto"))
+    return directory
+
+
+def test_a_refit_says_how_good_the_model_is_that_did_not_see_the_validation(refitted, manifest):
+    final, validated = (json.loads((path / "summary.json").read_text()) for path in (refitted, refitted / "validated"))
+    assert {final[name] == validated[name] for name in ("mlrap", "loss", "pooling", "num_recordings")} == {True}
+    assert final["steps"] > validated["steps"]
+    (run, own), (_, others) = export.load_run(str(refitted)), export.load_run(str(refitted / "validated"))
+    assert run.metrics["mlrap"] == final["mlrap"]
+    assert any(not np.array_equal(a, b) for a, b in zip(own, others, strict=True))
+
+
+def test_a_refit_that_is_finished_is_left_as_it_is(refitted, manifest):
+    before = (refitted / "best.npz").stat().st_mtime_ns
+    train.train(train_settings(manifest, refitted, keep="last", refit=True, epochs=1, pooling="auto"))
+    assert (refitted / "best.npz").stat().st_mtime_ns == before
+
+
+def test_a_refit_is_judged_on_its_own_records_by_the_model_that_did_not_see_them(refitted, manifest, tmp_path):
+    flags = {"records": manifest.directory, "output": str(tmp_path / "out"), "worst": 0, "tune": True}
+    own = evaluate.evaluate(settings(evaluate.EvaluateConfig, model=[str(refitted / "export")], **flags))
+    assert own["models"] == [str(refitted / "validated" / "export")]
+    assert own["mlrap"] == pytest.approx(json.loads((refitted / "summary.json").read_text())["mlrap"])
+    kept = [(path / "export" / decisions.ASSET).read_text() for path in (refitted, refitted / "validated")]
+    assert kept[0] == kept[1]
+    assert "is judged in its place" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_without_validation_the_last_weights_are_kept(manifest, tmp_path):
+    everything = manifest.with_all_for_training()
+    assert everything.num_chunks("train") == manifest.num_chunks("train") + manifest.num_chunks("val")
+    assert sum(everything.chunks_per_class["train"]) == everything.num_chunks("train")
+    flags = train_settings(manifest, tmp_path / "run", keep="last", epochs=1)
+    train._check(everything, flags)
+    summary = train._run(flags, everything, tf.distribute.get_strategy())
+    assert "mlrap" not in summary and summary["best_epoch"] == 1
+    assert serving.Ensemble([summary["export"]]).decisions.pooling == pooling.default(len(manifest.classes))
+    with pytest.raises(config.InputError, match="--keep=last"):
+        train_settings(manifest, tmp_path / "run", refit=True)
 
 
 def test_the_pooling_chosen_on_validation_is_the_models(manifest, tmp_path):

@@ -5,7 +5,8 @@ python tools/cross_validate.py --flagfile=configs/recommended.flags --records=tf
 
 A fold's recordings are only judged on: best epoch and pooling are chosen on --val_share of the others. Repeat the
 command to go on after an interruption. With --baseline=runs/OTHER-cv, an earlier one on the same folds, it tells what
-the recipe gains on the same recordings, which is far surer than the difference of two means.
+the recipe gains on the same recordings, which is far surer than the difference of two means. A recipe with --refit is
+trained once a fold, on all others: what its second training does.
 """
 
 from __future__ import annotations
@@ -122,6 +123,9 @@ def gain(run_dir: str, baseline: str, tested: Mapping[int, str]) -> tuple[float,
 def main(settings: CrossValidateConfig) -> None:
     """Runs the folds and writes folds.csv, a line a training, and cross_validation.json, means and standard errors."""
     manifest = records.load(settings.records)
+    if settings.refit:
+        everything = dataclasses.replace(settings.split, val_share=0.0)
+        settings = dataclasses.replace(settings, refit=False, split=everything)
     rows: list[tuple[float, ...]] = []
     numbers = settings.only_folds or range(settings.folds)
     for fold in numbers:
