@@ -166,8 +166,8 @@ def _decide(
         mixed = scored.mixed(ensemble)
         ensemble.decisions = dataclasses.replace(
             decided,
-            recording=decisions.fit(pooling.pool_each(mixed, decided.pooling), truth, settings.precision),
-            chunk=decisions.fit(pooling.pool_each(mixed, "max"), truth, settings.precision),
+            recording=decisions.fit(pooling.pool_each(mixed, decided.pooling)[:, None], truth, settings.precision),
+            chunk=decisions.fit(mixed, truth, settings.precision),
             precision=settings.precision,
             fitted_on=f"{len(truth)} recordings of {settings.records or settings.source.audio}",
         )
