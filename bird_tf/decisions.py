@@ -189,21 +189,27 @@ def cross_fitted(scores: np.ndarray, truth: np.ndarray, num_folds: int = 5) -> n
     return calibrated
 
 
-def choose_pooling(chunks: Sequence[np.ndarray], truth: np.ndarray) -> tuple[str, dict[str, float]]:
+def choose_pooling(
+    chunks: Sequence[np.ndarray], truth: np.ndarray, attention: Sequence[np.ndarray] | None = None
+) -> tuple[str, dict[str, float]]:
     """The pooling with the best MLRAP.
 
     Args:
         chunks: for each recording [chunks, classes] in [0, 1].
         truth: [recordings, classes] bool.
+        attention: for each recording [chunks], what they claim; None: that method is not tried.
 
     Returns:
         Its name (the first of equals), and the MLRAP of each method.
     """
-    found = {m: metrics.mlrap(pooling.pool_each(chunks, m), truth) for m in pooling.METHODS}
+    methods = [m for m in pooling.METHODS if m != pooling.ATTENTION or attention is not None]
+    found = {m: metrics.mlrap(pooling.pool_each(chunks, m, attention), truth) for m in methods}
     return max(found, key=lambda method: found[method]), found
 
 
-def search_weights(chunks: Sequence[np.ndarray], truth: np.ndarray, method: str) -> tuple[float, ...]:
+def search_weights(
+    chunks: Sequence[np.ndarray], truth: np.ndarray, method: str, attention: Sequence[np.ndarray] | None = None
+) -> tuple[float, ...]:
     """Weights of an ensemble by greedy selection with replacement (Caruana et al. 2004) on MLRAP.
 
     Twenty times the model is added, again or anew, that makes the ensemble so far best.
@@ -212,6 +218,7 @@ def search_weights(chunks: Sequence[np.ndarray], truth: np.ndarray, method: str)
         chunks: for each recording [models, chunks, classes] in [0, 1].
         truth: [recordings, classes] bool.
         method: the pooling.
+        attention: for each recording [models, chunks], what they claim, where the pooling needs it.
 
     Returns:
         [models] how often each was added, divided by the rounds.
@@ -222,7 +229,8 @@ def search_weights(chunks: Sequence[np.ndarray], truth: np.ndarray, method: str)
     def quality(candidate: np.ndarray) -> float:
         weights = candidate / candidate.sum()
         mixed = [np.tensordot(weights, members, axes=1) for members in chunks]
-        return metrics.mlrap(pooling.pool_each(mixed, method), truth)
+        claimed = None if attention is None else [np.tensordot(weights, members, axes=1) for members in attention]
+        return metrics.mlrap(pooling.pool_each(mixed, method, claimed), truth)
 
     for _ in range(_SELECTION_ROUNDS if num_models > 1 else 1):
         # of equals the one that has proved itself most often

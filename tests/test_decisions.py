@@ -110,8 +110,23 @@ def test_the_best_pooling_is_chosen(generator):
     for scores, present in zip(chunks, truth, strict=True):
         scores[0, present] = 0.9  # one loud call: only the maximum finds it for sure
     method, tried = decisions.choose_pooling(chunks, truth)
-    assert method == "max" and tried["max"] == 1.0 and set(tried) == set(pooling.METHODS)
+    assert method == "max" and tried["max"] == 1.0 and set(tried) == {*pooling.METHODS} - {"attention"}
     assert tried["mean"] == metrics.mlrap(np.stack([c.mean(axis=0) for c in chunks]), truth)
+
+
+def test_attention_is_chosen_where_it_knows_best(generator):
+    truth = np.eye(3, dtype=bool)[np.arange(30) % 3]
+    chunks, attention = [generator.random((20, 3)) for _ in range(30)], [np.zeros(20) for _ in range(30)]
+    for i, (scores, present, claimed) in enumerate(zip(chunks, truth, attention, strict=True)):
+        scores[i % 20] = 0.1 + 0.1 * present  # faint, but nothing else is worth listening to
+        claimed[i % 20] = 20.0
+    method, tried = decisions.choose_pooling(chunks, truth, attention)
+    assert method == "attention" and tried["attention"] == 1.0 and set(tried) == set(pooling.METHODS)
+    # an ensemble's attention is mixed as its scores are: the second model's is worth more
+    members = [np.stack([own, own]) for own in chunks]
+    claims = [np.stack([generator.normal(0, 20, 20), own]) for own in attention]
+    weights = decisions.search_weights(members, truth, "attention", claims)
+    assert weights[1] > 0.8
 
 
 def test_weights_prefer_the_model_that_knows(generator):
