@@ -55,8 +55,9 @@ class Decisions:
         pooling: one of pooling.METHODS, chunk scores → recording scores.
         weights: [models] of the ensemble, summing to 1.
         recording: for pooled scores.
-        chunk: for the scores of single chunks, fitted on each recording's best chunk: its probability is that of a
-            recording whose best chunk scores so.
+        chunk: for the scores of single chunks, where each is judged: every chunk of a recording without the species
+            may be a false alarm, but which chunks of a recording with it hold a call the labels do not tell, so that
+            such a recording counts once, by its best chunk.
         precision: what the rule "precision" was asked to reach; 0 if nothing was fitted.
         fitted_on: the recordings that all this was chosen on; empty if nothing was.
     """
@@ -86,7 +87,7 @@ def fit_platt(scores: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     """Slope and intercept of the calibrated logit by maximum likelihood (Platt 1999, without his smoothing).
 
     Args:
-        scores: [recordings, classes] in [0, 1].
+        scores: in [0, 1], of any shape.
         truth: of the same shape, bool.
 
     Returns:
@@ -133,31 +134,47 @@ def _operating_points(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray
     return ranked[last], hits[last], last + 1
 
 
-def fit(scores: np.ndarray, truth: np.ndarray, precision: float) -> Calibration:
+def fit(chunks: Sequence[np.ndarray] | np.ndarray, truth: np.ndarray, precision: float) -> Calibration:
     """Fits map and thresholds on labelled recordings.
 
     Args:
-        scores: [recordings, classes] in [0, 1].
-        truth: of the same shape, bool, background included.
+        chunks: for each recording [chunks, classes] in [0, 1]; of pooled scores [recordings, 1, classes].
+        truth: [recordings, classes] bool, background included.
         precision: what the rule "precision" is to reach.
 
     Returns:
-        The calibration. A class that is present in fewer than five recordings takes the thresholds of all classes
-        together.
+        The calibration, fitted on what `_told` counts. A class that is present in fewer than five recordings takes the
+        thresholds of all classes together.
     """
-    slope, intercept = fit_platt(scores, truth)
+    scores, present, counts = _told(chunks, truth)
+    slope, intercept = fit_platt(scores[counts], present[counts])
     plain = Calibration(slope=slope, intercept=intercept, thresholds={})
-    calibrated = plain.probabilities(np.asarray(scores, np.float64))
+    calibrated = plain.probabilities(scores)
     together = (
-        best_f1_threshold(calibrated.ravel(), truth.ravel()),
-        precision_threshold(calibrated.ravel(), truth.ravel(), precision),
+        best_f1_threshold(calibrated[counts], present[counts]),
+        precision_threshold(calibrated[counts], present[counts], precision),
     )
-    thresholds = {rule: np.full(scores.shape[1], common) for rule, common in zip(RULES, together, strict=True)}
+    thresholds = {rule: np.full(truth.shape[1], common) for rule, common in zip(RULES, together, strict=True)}
     for index in np.flatnonzero(truth.sum(axis=0) >= _FEW_POSITIVES):
-        own, present = calibrated[:, index], truth[:, index]
-        thresholds["f1"][index] = best_f1_threshold(own, present)
-        thresholds["precision"][index] = precision_threshold(own, present, precision)
+        own = counts[:, index]
+        heard, there = calibrated[own, index], present[own, index]
+        thresholds["f1"][index] = best_f1_threshold(heard, there)
+        thresholds["precision"][index] = precision_threshold(heard, there, precision)
     return dataclasses.replace(plain, thresholds=thresholds)
+
+
+def _told(chunks: Sequence[np.ndarray] | np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What weak labels tell of chunks: of a recording without a species all, of one with it only the best.
+
+    Returns:
+        Scores float64, presence and whether they count, [all chunks, classes] each.
+    """
+    counts = []
+    for own, present in zip(chunks, truth, strict=True):
+        best = np.arange(len(own))[:, None] == np.argmax(own, axis=0)
+        counts.append(best | ~present)
+    scores = np.concatenate(chunks).astype(np.float64)
+    return scores, np.repeat(truth, [len(own) for own in chunks], axis=0), np.concatenate(counts)
 
 
 def cross_fitted(scores: np.ndarray, truth: np.ndarray, num_folds: int = 5) -> np.ndarray:
@@ -172,21 +189,27 @@ def cross_fitted(scores: np.ndarray, truth: np.ndarray, num_folds: int = 5) -> n
     return calibrated
 
 
-def choose_pooling(chunks: Sequence[np.ndarray], truth: np.ndarray) -> tuple[str, dict[str, float]]:
+def choose_pooling(
+    chunks: Sequence[np.ndarray], truth: np.ndarray, attention: Sequence[np.ndarray] | None = None
+) -> tuple[str, dict[str, float]]:
     """The pooling with the best MLRAP.
 
     Args:
         chunks: for each recording [chunks, classes] in [0, 1].
         truth: [recordings, classes] bool.
+        attention: for each recording [chunks], what they claim; None: that method is not tried.
 
     Returns:
         Its name (the first of equals), and the MLRAP of each method.
     """
-    found = {m: metrics.mlrap(pooling.pool_each(chunks, m), truth) for m in pooling.METHODS}
+    methods = [m for m in pooling.METHODS if m != pooling.ATTENTION or attention is not None]
+    found = {m: metrics.mlrap(pooling.pool_each(chunks, m, attention), truth) for m in methods}
     return max(found, key=lambda method: found[method]), found
 
 
-def search_weights(chunks: Sequence[np.ndarray], truth: np.ndarray, method: str) -> tuple[float, ...]:
+def search_weights(
+    chunks: Sequence[np.ndarray], truth: np.ndarray, method: str, attention: Sequence[np.ndarray] | None = None
+) -> tuple[float, ...]:
     """Weights of an ensemble by greedy selection with replacement (Caruana et al. 2004) on MLRAP.
 
     Twenty times the model is added, again or anew, that makes the ensemble so far best.
@@ -195,6 +218,7 @@ def search_weights(chunks: Sequence[np.ndarray], truth: np.ndarray, method: str)
         chunks: for each recording [models, chunks, classes] in [0, 1].
         truth: [recordings, classes] bool.
         method: the pooling.
+        attention: for each recording [models, chunks], what they claim, where the pooling needs it.
 
     Returns:
         [models] how often each was added, divided by the rounds.
@@ -205,7 +229,8 @@ def search_weights(chunks: Sequence[np.ndarray], truth: np.ndarray, method: str)
     def quality(candidate: np.ndarray) -> float:
         weights = candidate / candidate.sum()
         mixed = [np.tensordot(weights, members, axes=1) for members in chunks]
-        return metrics.mlrap(pooling.pool_each(mixed, method), truth)
+        claimed = None if attention is None else [np.tensordot(weights, members, axes=1) for members in attention]
+        return metrics.mlrap(pooling.pool_each(mixed, method, claimed), truth)
 
     for _ in range(_SELECTION_ROUNDS if num_models > 1 else 1):
         # of equals the one that has proved itself most often

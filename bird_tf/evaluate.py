@@ -44,8 +44,8 @@ class EvaluateConfig:
     chunking: audio.ChunkingConfig
     pooling: str = config.option(
         "",
-        f"chunk scores to recording scores: {', '.join(pooling.METHODS)}, or auto: the best on these recordings; "
-        "empty: as the model was chosen with, with --tune auto",
+        f"chunk scores to recording scores: {', '.join(pooling.METHODS)} (of networks that have it), or auto: the best "
+        "on these recordings; empty: as the model was chosen with, with --tune auto",
     )
     tune: bool = config.option(
         False, "choose pooling, weights, calibration and thresholds on these recordings and keep them in the model"
@@ -74,6 +74,11 @@ class EvaluateConfig:
         )
 
     @property
+    def chooses_pooling(self) -> bool:
+        """Whether the pooling is whatever does best on these recordings."""
+        return self.pooling == "auto" or (self.tune and not self.pooling)
+
+    @property
     def output_folder(self) -> str:
         """Where the results go."""
         return self.output or os.path.join(os.path.dirname(self.model[0].rstrip("/")), "evaluation")
@@ -92,6 +97,8 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         raise config.InputError("give either --records=DIR or --audio=DIR with --metadata=DIR")
     paths = [_without_refit(path, settings.records) for path in settings.model]
     ensemble = serving.Ensemble(paths, settings.decisions)
+    if not settings.chooses_pooling:
+        ensemble.check_pooling(settings.pooling or ensemble.decisions.pooling)
     expectation = occurrence.Expectation(settings.expected, ensemble)
     manifest = records.load(settings.records) if settings.records else None
     if manifest:
@@ -102,7 +109,7 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         scored.skipped.extend(unmatched)
     truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
     tried = _decide(settings, ensemble, scored, truth)
-    scores = pooling.pool_each(scored.mixed(ensemble), ensemble.decisions.pooling)
+    scores = scored.pooled(ensemble)
     if settings.tune:
         probabilities = decisions.cross_fitted(scores, truth)
     else:
@@ -173,20 +180,20 @@ def _decide(
     """Sets the ensemble's decisions as the flags ask, and keeps them if tuned. Returns the MLRAP of poolings tried."""
     tried: dict[str, float] = {}
     decided = ensemble.decisions
-    if settings.pooling == "auto" or (settings.tune and not settings.pooling):
-        method, tried = decisions.choose_pooling(scored.mixed(ensemble), truth)
+    if settings.chooses_pooling:
+        method, tried = decisions.choose_pooling(scored.mixed(ensemble), truth, scored.attention(ensemble))
         decided = dataclasses.replace(decided, pooling=method)
     elif settings.pooling:
         decided = dataclasses.replace(decided, pooling=settings.pooling)
     if settings.tune and len(ensemble.models) > 1:
-        decided = dataclasses.replace(decided, weights=decisions.search_weights(scored.chunks, truth, decided.pooling))
+        weights = decisions.search_weights(scored.chunks, truth, decided.pooling, scored.attentions)
+        decided = dataclasses.replace(decided, weights=weights)
     ensemble.decisions = decided
     if settings.tune:
-        mixed = scored.mixed(ensemble)
         ensemble.decisions = dataclasses.replace(
             decided,
-            recording=decisions.fit(pooling.pool_each(mixed, decided.pooling), truth, settings.precision),
-            chunk=decisions.fit(pooling.pool_each(mixed, "max"), truth, settings.precision),
+            recording=decisions.fit(scored.pooled(ensemble)[:, None], truth, settings.precision),
+            chunk=decisions.fit(scored.mixed(ensemble), truth, settings.precision),
             precision=settings.precision,
             fitted_on=f"{len(truth)} recordings of {settings.records or settings.source.audio}",
         )

@@ -75,8 +75,8 @@ class TrainConfig:
     )
     pooling: str = config.option(
         "",
-        f"chunk scores to recording scores: {', '.join(pooling.METHODS)}, or auto: the best on validation, kept in the "
-        "model; empty: the default for the number of classes",
+        f"chunk scores to recording scores: {', '.join(pooling.METHODS)} (of networks that have it), or auto: the best "
+        "on validation, kept in the model; empty: the default for the number of classes",
     )
     snapshot_epochs: int = config.option(0, "epochs from one snapshot to the next in snapshots/; 0: none")
     checkpoint_minutes: float = config.option(
@@ -95,6 +95,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.pooling not in ("", "auto"):
             pooling.check(self.pooling)
+        if self.pooling == pooling.ATTENTION and not self.model.attends:
+            raise config.InputError(
+                f"--pooling={self.pooling}: --architecture={self.model.architecture} gives none; name another --pooling"
+            )
         if self.epochs < 1 or self.patience < 1:
             raise config.InputError(f"--epochs={self.epochs} --patience={self.patience}: must be at least 1")
         if self.refit and self.keep != "last":

@@ -148,7 +148,8 @@ def serving_module(run: Run, network: keras.Model) -> tuple[tf.Module, dict[str,
     serving_default: samples [batch, chunk_samples] float32 in [-1, 1] → probabilities, logits [batch, classes].
     spectrogram: spectrogram [batch, num_bands, num_frames] float32 in [0, 1] → probabilities, logits.
     Both say when, if the network is attention: moments [batch, moments, classes], each moment's evidence of a class,
-    weighted by attention; the moments divide the chunk evenly, and their mean is the logits.
+    weighted by attention; the moments divide the chunk evenly, and their mean is the logits. And they say how much
+    attention [batch] the chunk claims: its softmax over chunks gives their weights (pooling.attended).
     frontend: samples → spectrogram. embed: samples → embeddings [batch, features].
     """
     samples = tf.TensorSpec([None, run.front_end.chunk_samples], tf.float32, "samples")
@@ -160,6 +161,7 @@ def serving_module(run: Run, network: keras.Model) -> tuple[tf.Module, dict[str,
         if "moments" in outputs:
             num_moments = outputs["moments"].shape[1]
             said["moments"] = network.get_layer("logits")(num_moments * outputs["moments"])
+            said["attention"] = outputs["attention"]
         return said
 
     def hear(samples: tf.Tensor) -> tf.Tensor:

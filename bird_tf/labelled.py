@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bird_tf import audio, config, damage, frontend, inventory, metadata, records, scoring, serving
+from bird_tf import audio, config, damage, frontend, inventory, metadata, pooling, records, scoring, serving
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,7 @@ class Scored:
         labels: [recordings] index of the foreground species.
         backgrounds: for each recording, indices of its background species.
         chunks: for each recording [models, chunks, classes] float32 in [0, 1].
+        attentions: for each recording [models, chunks] float32, as in serving.Scores.
         start_seconds: for each recording [chunks] when its chunks begin.
         paths: for each recording its audio file; empty if scored from records.
         skipped: (recording, reason) of those left out.
@@ -30,6 +31,7 @@ class Scored:
     labels: np.ndarray
     backgrounds: list[list[int]]
     chunks: list[np.ndarray]
+    attentions: list[np.ndarray]
     start_seconds: list[np.ndarray]
     paths: list[str]
     skipped: list[tuple[str, str]]
@@ -37,6 +39,15 @@ class Scored:
     def mixed(self, ensemble: serving.Ensemble) -> list[np.ndarray]:
         """For each recording [chunks, classes], the models' weighted mean."""
         return [ensemble.mix(members) for members in self.chunks]
+
+    def attention(self, ensemble: serving.Ensemble) -> list[np.ndarray] | None:
+        """For each recording [chunks], the models' weighted mean; None if one of them gives none."""
+        able = all(model.attends for model in ensemble.models)
+        return [ensemble.mix(members) for members in self.attentions] if able else None
+
+    def pooled(self, ensemble: serving.Ensemble) -> np.ndarray:
+        """[recordings, classes] float64, mixed and pooled as the ensemble's decisions say."""
+        return pooling.pool_each(self.mixed(ensemble), ensemble.decisions.pooling, self.attention(ensemble))
 
 
 def _check_fit(ensemble: serving.Ensemble, manifest: records.Manifest) -> None:
@@ -60,27 +71,28 @@ def score_records(ensemble: serving.Ensemble, manifest: records.Manifest) -> Sco
     """
     _check_fit(ensemble, manifest)
     to_model = np.array([ensemble.classes.index(class_id) for class_id in manifest.classes.class_ids])
-    scores: dict[str, list[np.ndarray]] = {}
+    answers: dict[str, list[serving.Answers]] = {}
     starts: dict[str, list[float]] = {}
     about: dict[str, tuple[int, list[int]]] = {}
     with config.progress(manifest.num_chunks("val"), "chunk", "evaluating") as progress:
         for batch in damage.naming(records.read(manifest, "val", ensemble.models[0].batch_size), manifest):
-            members = ensemble.see(frontend.dequantise(batch["spectrogram"]).numpy())
+            said = ensemble.see(frontend.dequantise(batch["spectrogram"]).numpy())
             columns = (batch[name].numpy() for name in ("recording_id", "start_seconds", "label", "background"))
             for i, (raw_id, start, label, background) in enumerate(zip(*columns, strict=True)):
                 recording_id = raw_id.decode()
-                scores.setdefault(recording_id, []).append(members[:, i])
+                answers.setdefault(recording_id, []).append(serving.Answers(*(part[:, i] for part in said)))
                 starts.setdefault(recording_id, []).append(float(start))
                 about[recording_id] = (int(to_model[label]), [int(to_model[b]) for b in background if b >= 0])
-            progress.update(members.shape[1])
-    recording_ids = sorted(scores)
+            progress.update(said.attention.shape[1])
+    recording_ids = sorted(answers)
     known = {r.recording_id: r for r in inventory.read(manifest.directory)}
     return Scored(
         recording_ids=recording_ids,
         recordings=[known.get(i, metadata.Recording(recording_id=i, path="")) for i in recording_ids],
         labels=np.array([about[i][0] for i in recording_ids]),
         backgrounds=[about[i][1] for i in recording_ids],
-        chunks=[np.stack(scores[i], axis=1) for i in recording_ids],
+        chunks=[np.stack([a.probabilities for a in answers[i]], axis=1) for i in recording_ids],
+        attentions=[np.stack([a.attention for a in answers[i]], axis=1) for i in recording_ids],
         start_seconds=[np.array(starts[i]) for i in recording_ids],
         paths=[""] * len(recording_ids),
         skipped=[],
@@ -113,6 +125,7 @@ def score_audio(
         labels=np.array([ensemble.classes.index(by_id[i].label) for i in found]),
         backgrounds=[ensemble.classes.resolve(by_id[i].background) for i in found],
         chunks=[scores.members for scores in found.values()],
+        attentions=[scores.attentions for scores in found.values()],
         start_seconds=[scores.start_seconds for scores in found.values()],
         paths=[scores.path for scores in found.values()],
         skipped=skipped,

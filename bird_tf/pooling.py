@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -44,6 +44,12 @@ def log_sum_exp(scores: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(np.mean(np.exp(sharpness * scores), axis=0)) / sharpness)
 
 
+def attended(scores: np.ndarray, attention: np.ndarray) -> np.ndarray:
+    """Mean over chunks, weighted by the softmax of their attention, [chunks] float: the network's, one level up."""
+    weights = np.exp(attention - attention.max())
+    return np.asarray(weights @ scores / weights.sum())
+
+
 _METHODS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "median_filtered": median_filtered,
     "mean_exponential": mean_exponential,
@@ -51,7 +57,9 @@ _METHODS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "max": maximum,
     "log_sum_exp": log_sum_exp,
 }
-METHODS = tuple(_METHODS)
+# needs a model that says how much attention its chunks claim
+ATTENTION = "attention"
+METHODS = (*_METHODS, ATTENTION)
 
 # below this many classes a chunk's median is no longer the score of a class that is absent
 _MANY_CLASSES = 10
@@ -64,34 +72,40 @@ def default(num_classes: int) -> str:
 
 def check(method: str) -> None:
     """Raises InputError if there is no such method."""
-    if method not in _METHODS:
+    if method not in METHODS:
         raise config.InputError(f"--pooling={method}: must be one of {', '.join(METHODS)}")
 
 
-def pool(scores: np.ndarray, method: str) -> np.ndarray:
+def pool(scores: np.ndarray, method: str, attention: np.ndarray | None = None) -> np.ndarray:
     """Pools the chunks of one recording or segment.
 
     Args:
         scores: [chunks, classes] in [0, 1], at least one chunk.
         method: one of METHODS.
+        attention: [chunks] float, what each claims; only the method of that name needs it.
 
     Returns:
         [classes] float64 in [0, 1].
 
     Raises:
-        ValueError: no chunk, or not two axes.
+        ValueError: no chunk, not two axes, or attention is wanted and none given.
         InputError: unknown method.
     """
     check(method)
     scores = np.asarray(scores, np.float64)
     if scores.ndim != 2 or not len(scores):
         raise ValueError(f"scores of shape {scores.shape}: expected [chunks, classes] with at least one chunk")
-    return _METHODS[method](scores)
+    if method != ATTENTION:
+        return _METHODS[method](scores)
+    if attention is None or not np.isfinite(attention).all():
+        raise ValueError("pooling by attention: the model gives none")
+    return attended(scores, np.asarray(attention, np.float64))
 
 
-def pool_each(chunks: Iterable[np.ndarray], method: str) -> np.ndarray:
-    """[recordings, classes] float64 from each recording's [chunks, classes]; raises as `pool`."""
-    return np.stack([pool(scores, method) for scores in chunks])
+def pool_each(chunks: Sequence[np.ndarray], method: str, attention: Sequence[np.ndarray] | None = None) -> np.ndarray:
+    """[recordings, classes] float64 from each recording's [chunks, classes] (and [chunks]); raises as `pool`."""
+    claimed = [None] * len(chunks) if attention is None else attention
+    return np.stack([pool(scores, method, own) for scores, own in zip(chunks, claimed, strict=True)])
 
 
 def by_recording(recording_ids: Sequence[str], scores: np.ndarray) -> tuple[list[str], list[np.ndarray]]:
@@ -99,10 +113,10 @@ def by_recording(recording_ids: Sequence[str], scores: np.ndarray) -> tuple[list
 
     Args:
         recording_ids: [chunks] the recording that each chunk is of.
-        scores: [chunks, classes].
+        scores: [chunks, …].
 
     Returns:
-        The recordings, sorted by id, and for each its [chunks, classes].
+        The recordings, sorted by id, and for each its [chunks, …].
     """
     unique, inverse = np.unique(np.asarray(recording_ids), return_inverse=True)
     chunks_of = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
@@ -122,6 +136,7 @@ def by_segment(
     duration_seconds: float,
     segment_seconds: float,
     method: str,
+    attention: np.ndarray | None = None,
 ) -> np.ndarray:
     """Pools the chunks of one recording into consecutive segments from 0 on, the last partial one included.
 
@@ -133,7 +148,7 @@ def by_segment(
         scores: [chunks, classes] in [0, 1].
         duration_seconds: of the recording.
         segment_seconds: length of a segment.
-        method: one of METHODS.
+        method, attention: as in `pool`.
 
     Returns:
         [ceil(duration / segment), classes] float64, at least one row.
@@ -145,5 +160,5 @@ def by_segment(
         if not inside.any():
             middles = (start_seconds + end_seconds) / 2
             inside[np.argmin(np.abs(middles - (begin + end) / 2))] = True
-        pooled.append(pool(scores[inside], method))
+        pooled.append(pool(scores[inside], method, None if attention is None else attention[inside]))
     return np.stack(pooled)

@@ -19,6 +19,7 @@ from bird_tf import audio, config, files, metadata, occurrence, pooling, scoring
 
 # folder in the output that holds the scores so far; gone when the tables are there
 UNFINISHED = "unfinished"
+_FORMAT_VERSION = 2  # of what is kept in it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,9 @@ class PredictConfig:
     tables: bird_tf.writers.TableConfig
     embeddings: bool = config.option(False, "write ID.embeddings.npz for each recording as well")
     pooling: str = config.option(
-        "", f"chunk scores to recording scores: {', '.join(pooling.METHODS)}; empty: as the model was chosen with"
+        "",
+        f"chunk scores to recording scores: {', '.join(pooling.METHODS)} (of networks that have it); empty: as the "
+        "model was chosen with",
     )
     batch_size: int = config.option(serving.BATCH_SIZE, "chunks in each call of a model; no score depends on it")
     chunking: bird_tf.audio.ChunkingConfig
@@ -75,6 +78,7 @@ class Unfinished:
     def __init__(self, settings: PredictConfig, ensemble: serving.Ensemble) -> None:
         self._folder = os.path.join(settings.output, UNFINISHED)
         state = {
+            "format_version": _FORMAT_VERSION,
             "models": [model.fingerprint for model in ensemble.models],
             "weights": list(ensemble.decisions.weights),
             "chunking": config.to_mapping(settings.chunking),
@@ -106,17 +110,17 @@ class Unfinished:
             np.savez(
                 file, source=self._source(scores.path), duration_seconds=scores.duration_seconds,
                 start_seconds=scores.start_seconds, end_seconds=scores.end_seconds,
-                probabilities=scores.probabilities, embeddings=scores.embeddings,
+                probabilities=scores.probabilities, attention=scores.attention, embeddings=scores.embeddings,
             )  # fmt: skip
 
     def scores(self, recording_id: str, path: str) -> serving.Scores:
         """What was kept; of an ensemble the mixture only."""
         with np.load(self._path(recording_id)) as stored:
-            probabilities = stored["probabilities"]
+            probabilities, attention = stored["probabilities"], stored["attention"]
             return serving.Scores(
                 path=path, duration_seconds=float(stored["duration_seconds"]), start_seconds=stored["start_seconds"],
                 end_seconds=stored["end_seconds"], members=probabilities[None], probabilities=probabilities,
-                embeddings=stored["embeddings"],
+                attentions=attention[None], attention=attention, embeddings=stored["embeddings"],
             )  # fmt: skip
 
     def remove(self) -> None:
@@ -135,7 +139,7 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
     """
     recordings = find_recordings(settings.audio)
     ensemble = serving.Ensemble(settings.model, settings.decisions, settings.batch_size)
-    method = settings.pooling or ensemble.decisions.pooling
+    method = ensemble.check_pooling(settings.pooling or ensemble.decisions.pooling)
     expectation = occurrence.Expectation(settings.expected, ensemble)
     ratios = occurrence.ratios_of(expectation, recordings, settings.root, settings.metadata)
     settings.chunking.hop_samples(ensemble.models[0].front_end)  # a bad overlap shows before anything is written
@@ -186,7 +190,7 @@ def _write(
     with writers.writing(context) as append:
         for recording_id, path in recordings:
             raw = unfinished.scores(recording_id, path)
-            pooled = ensemble.decisions.recording.probabilities(pooling.pool(raw.probabilities, method))
+            pooled = ensemble.decisions.recording.probabilities(pooling.pool(raw.probabilities, method, raw.attention))
             calibrated = ensemble.decisions.chunk.probabilities(raw.probabilities)
             expected = ratios[recording_id]
             answer = writers.Answer(

@@ -108,7 +108,7 @@ class _Recording:
     """What is known so far of one recording."""
 
     def __init__(self, num_models: int, num_groups: int) -> None:
-        self.answers: list[list[np.ndarray]] = [[] for _ in range(num_models)]
+        self.answers: list[list[serving.Answers]] = [[] for _ in range(num_models)]
         self.embeddings: list[np.ndarray] = []
         self.num_samples = [0] * num_groups
         self.waiting = 0  # chunks that no model has seen yet
@@ -153,7 +153,7 @@ class _Group:
         for member in self._members:
             answer = self._ensemble.in_order(member, self._ensemble.models[member].hear(batch))
             for begin, end in itertools.pairwise(bounds):
-                owners[begin].answers[member].append(answer[begin:end])
+                owners[begin].answers[member].append(serving.Answers(*(part[begin:end] for part in answer)))
         features = self._ensemble.models[0].embed(batch) if self._embeds else None
         for begin, end in itertools.pairwise(bounds):
             owners[begin].waiting -= end - begin
@@ -223,17 +223,17 @@ def _outcome(
     if recording.reason:
         return Outcome(recording_id=recording_id, path=path, scores=None, reason=recording.reason)
     times: list[tuple[np.ndarray, np.ndarray]] = []
-    members: list[np.ndarray] = []
+    members: list[serving.Answers] = []
     for number, model in enumerate(ensemble.models):
         group = next(i for i, g in enumerate(groups) if g.front_end == model.front_end)
         rate = model.front_end.sample_rate_hz
-        answer = np.concatenate(recording.answers[number])
+        answer = serving.Answers(*map(np.concatenate, zip(*recording.answers[number], strict=True)))
         recording.answers[number] = []  # a day of scores is large: no two copies for longer than needed
-        start = np.arange(len(answer)) * chunking.hop_samples(model.front_end) / rate
+        start = np.arange(len(answer.attention)) * chunking.hop_samples(model.front_end) / rate
         end = np.minimum(start + model.front_end.chunk_seconds, recording.num_samples[group] / rate)
         times.append((start, end))
-        members.append(serving.align(answer, start, end, *times[0]))
-    stacked = np.stack(members) if len(members) > 1 else members[0][None]
+        members.append(serving.Answers(*(serving.align(part, start, end, *times[0]) for part in answer)))
+    stacked, attentions = (np.stack(p) if len(p) > 1 else p[0][None] for p in zip(*members, strict=True))
     scores = serving.Scores(
         path=path,
         duration_seconds=recording.num_samples[0] / ensemble.models[0].front_end.sample_rate_hz,
@@ -241,6 +241,8 @@ def _outcome(
         end_seconds=times[0][1],
         members=stacked,
         probabilities=ensemble.mix(stacked),
+        attentions=attentions,
+        attention=ensemble.mix(attentions),
         embeddings=np.concatenate(recording.embeddings) if recording.embeddings else np.zeros((0, 0), np.float32),
     )
     return Outcome(recording_id=recording_id, path=path, scores=scores)

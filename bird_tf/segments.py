@@ -20,8 +20,9 @@ DEFAULT_POOLING = "mean"
 def pooled(scores: serving.Scores, method: str) -> np.ndarray:
     """[segments, classes] of one recording, the last partial segment included."""
     return pooling.by_segment(
-        scores.start_seconds, scores.end_seconds, scores.probabilities, scores.duration_seconds, SECONDS, method
-    )
+        scores.start_seconds, scores.end_seconds, scores.probabilities, scores.duration_seconds, SECONDS, method,
+        scores.attention,
+    )  # fmt: skip
 
 
 def read_truth(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[tuple[float, float, int]]]:
@@ -66,6 +67,7 @@ def evaluate(
         InputError: models, recordings or truth that cannot be used, or not one recording that can be read.
     """
     ensemble = serving.Ensemble(models, decisions_path)
+    method = ensemble.check_pooling(method or DEFAULT_POOLING)
     calls = read_truth(truth_path, ensemble.classes)
     recordings = predict.find_recordings(audio_path)
     strange = sorted(set(calls) - {recording_id for recording_id, _ in recordings})
@@ -79,7 +81,7 @@ def evaluate(
             skipped.append(outcome.reason)
             continue
         expects = ratios[outcome.recording_id]
-        plain.append(pooled(outcome.scores, method or DEFAULT_POOLING))
+        plain.append(pooled(outcome.scores, method))
         scores.append(occurrence.update(plain[-1], expects))
         told = ensemble.decisions.chunk.probabilities(pooled(outcome.scores, "max"))
         loudest.append(occurrence.update(told, expects))
@@ -96,7 +98,7 @@ def evaluate(
             for rule, thresholds in ensemble.decisions.chunk.thresholds.items()
         },
         "num_segments": sum(map(len, scores)), "num_recordings": len(scores), "num_skipped": len(skipped),
-        "models": list(models), "pooling": method or DEFAULT_POOLING, "evaluated": audio_path,
+        "models": list(models), "pooling": method, "evaluated": audio_path,
         "expected": expectation.describe(),
     }  # fmt: skip
     if expected.active:

@@ -10,11 +10,11 @@ import dataclasses
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from bird_tf import config, decisions, files, frontend, prior, taxonomy, tf
+from bird_tf import config, decisions, files, frontend, pooling, prior, taxonomy, tf
 
 # what a model says of its training
 DESCRIPTION = "assets/train.json"
@@ -35,6 +35,8 @@ class Scores:
         start_seconds, end_seconds: [chunks] float64, when each chunk begins and ends.
         members: [models, chunks, classes] float32 in [0, 1], what each model says.
         probabilities: [chunks, classes] float32 in [0, 1], their weighted mean.
+        attentions: [models, chunks] float32, how much each model says that a chunk claims; not a number if it does not.
+        attention: [chunks] float32, their weighted mean.
         embeddings: [chunks, features] float32 of the first model; no rows unless they were asked for.
     """
 
@@ -44,7 +46,21 @@ class Scores:
     end_seconds: np.ndarray
     members: np.ndarray
     probabilities: np.ndarray
+    attentions: np.ndarray
+    attention: np.ndarray
     embeddings: np.ndarray
+
+
+class Answers(NamedTuple):
+    """What one model, or with a first axis several, say of chunks.
+
+    Attributes:
+        probabilities: [chunks, classes] float32.
+        attention: [chunks] float32, how much each claims; not a number if the model does not say.
+    """
+
+    probabilities: np.ndarray
+    attention: np.ndarray
 
 
 class Model:
@@ -89,16 +105,27 @@ class Model:
             self._frozen[signature] = constant, sorted(function.structured_outputs)  # as tf.nest flattens them
         return self._frozen[signature]
 
-    def _call(self, signature: str, name: str, inputs: np.ndarray, output: str) -> np.ndarray:
-        function, outputs = self._freeze(signature)
+    @functools.cached_property
+    def attends(self) -> bool:
+        """Whether it says how much attention chunks claim."""
+        return "attention" in self._loaded.signatures["spectrogram"].structured_outputs
+
+    def _answers(self, signature: str, name: str, inputs: np.ndarray) -> Answers:
+        if self.attends:
+            return Answers(*self._call(signature, name, inputs, "probabilities", "attention"))
+        [probabilities] = self._call(signature, name, inputs, "probabilities")
+        return Answers(probabilities, np.full(len(inputs), np.nan, np.float32))
+
+    def _call(self, signature: str, name: str, inputs: np.ndarray, *outputs: str) -> list[np.ndarray]:
+        function, names = self._freeze(signature)
         answers = []
         for first in range(0, len(inputs), self.batch_size):
             batch = inputs[first : first + self.batch_size]
             filled = np.zeros((self.batch_size, *inputs.shape[1:]), np.float32)
             filled[: len(batch)] = batch
-            answer = function(**{name: tf.constant(filled)})[outputs.index(output)]
-            answers.append(answer.numpy()[: len(batch)])
-        return np.concatenate(answers)
+            said = dict(zip(names, function(**{name: tf.constant(filled)}), strict=True))
+            answers.append([said[output].numpy()[: len(batch)] for output in outputs])
+        return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
 
     def check_front_end(self, front_end: frontend.FrontendConfig, directory: str) -> None:
         """Refuses spectrograms of other records than those the model knows how to read.
@@ -115,21 +142,21 @@ class Model:
         """[batch, bands, frames] float32 in [0, 1] → [batch, classes] float32; in a graph too, in any batch size."""
         return self._loaded.signatures["spectrogram"](spectrogram=spectrograms)["logits"]
 
-    def hear(self, samples: np.ndarray) -> np.ndarray:
-        """[chunks, chunk_samples] float32 in [-1, 1] → [chunks, classes] probabilities."""
-        return self._call("serving_default", "samples", samples, "probabilities")
+    def hear(self, samples: np.ndarray) -> Answers:
+        """[chunks, chunk_samples] float32 in [-1, 1] → what it says of them."""
+        return self._answers("serving_default", "samples", samples)
 
-    def see(self, spectrograms: np.ndarray) -> np.ndarray:
-        """[chunks, bands, frames] float32 in [0, 1] → [chunks, classes] probabilities."""
-        return self._call("spectrogram", "spectrogram", spectrograms, "probabilities")
+    def see(self, spectrograms: np.ndarray) -> Answers:
+        """[chunks, bands, frames] float32 in [0, 1] → what it says of them."""
+        return self._answers("spectrogram", "spectrogram", spectrograms)
 
     def embed(self, samples: np.ndarray) -> np.ndarray:
         """[chunks, chunk_samples] float32 in [-1, 1] → [chunks, features] float32, what the last layer sees."""
-        return self._call("embed", "samples", samples, "embeddings")
+        return self._call("embed", "samples", samples, "embeddings")[0]
 
     def spectrograms(self, samples: np.ndarray) -> np.ndarray:
         """[chunks, chunk_samples] float32 in [-1, 1] → [chunks, bands, frames] float32 in [0, 1]."""
-        return self._call("frontend", "samples", samples, "spectrogram")
+        return self._call("frontend", "samples", samples, "spectrogram")[0]
 
     @functools.cached_property
     def prior(self) -> prior.Prior:
@@ -189,23 +216,39 @@ class Ensemble:
         """The first model's."""
         return self.models[0].prior
 
-    def in_order(self, model: int, probabilities: np.ndarray) -> np.ndarray:
-        """Probabilities of a member in the order of the ensemble's classes."""
-        return probabilities if model == 0 else probabilities[:, self._orders[model]]
+    def check_pooling(self, method: str) -> str:
+        """Returns the method, if the members can do it.
 
-    def see(self, spectrograms: np.ndarray) -> np.ndarray:
-        """[chunks, bands, frames] float32 → [models, chunks, classes], of members with equal front-ends."""
-        return np.stack([self.in_order(i, model.see(spectrograms)) for i, model in enumerate(self.models)])
+        Raises:
+            InputError: there is no such method, or it is attention, and a member gives none.
+        """
+        pooling.check(method)
+        silent = [model.path for model in self.models if not model.attends]
+        if method == pooling.ATTENTION and silent:
+            raise config.InputError(
+                f"--pooling={method}: {silent[0]} gives none; name another --pooling, or export it again with "
+                "bird_tf.export if it is an attention network of an earlier version"
+            )
+        return method
+
+    def in_order(self, model: int, answers: Answers) -> Answers:
+        """What a member says, in the order of the ensemble's classes."""
+        return answers if model == 0 else answers._replace(probabilities=answers.probabilities[:, self._orders[model]])
+
+    def see(self, spectrograms: np.ndarray) -> Answers:
+        """[chunks, bands, frames] float32 → [models, chunks, …], of members with equal front-ends."""
+        said = [self.in_order(i, model.see(spectrograms)) for i, model in enumerate(self.models)]
+        return Answers(*map(np.stack, zip(*said, strict=True)))
 
     def mix(self, members: np.ndarray) -> np.ndarray:
-        """[models, chunks, classes] → [chunks, classes] float32, the weighted mean over models."""
+        """[models, chunks, …] → [chunks, …] float32, the weighted mean over models, of probabilities or attention."""
         if len(members) == 1:
             return members[0]
         return np.tensordot(np.asarray(self.decisions.weights, np.float32), members, axes=1)
 
 
 def align(
-    probabilities: np.ndarray,
+    scores: np.ndarray,
     own_start: np.ndarray,
     own_end: np.ndarray,
     start_seconds: np.ndarray,
@@ -214,16 +257,16 @@ def align(
     """Chunk scores on other chunks' times: the mean over the chunks that overlap, weighted by the time they share.
 
     Args:
-        probabilities: [n, classes] of n chunks.
+        scores: [n, …] of n chunks.
         own_start, own_end: [n] their times, rising.
         start_seconds, end_seconds: [m] the times wanted.
 
     Returns:
-        [m, classes]; equal times, equal scores; where nothing overlaps, the nearest chunk's.
+        [m, …]; equal times, equal scores; where nothing overlaps, the nearest chunk's.
     """
     if np.array_equal(start_seconds, own_start) and np.array_equal(end_seconds, own_end):
-        return probabilities
-    aligned = np.empty((len(start_seconds), probabilities.shape[1]), probabilities.dtype)
+        return scores
+    aligned = np.empty((len(start_seconds), *scores.shape[1:]), scores.dtype)
     for i, (start, end) in enumerate(zip(start_seconds, end_seconds, strict=True)):
         first, last = np.searchsorted(own_end, start, side="right"), np.searchsorted(own_start, end, side="left")
         if first >= last:
@@ -231,5 +274,5 @@ def align(
             last = first + 1
         shared = np.minimum(end, own_end[first:last]) - np.maximum(start, own_start[first:last])
         weights = shared if last - first > 1 else np.ones(1)
-        aligned[i] = weights @ probabilities[first:last] / weights.sum()
+        aligned[i] = weights @ scores[first:last] / weights.sum()
     return aligned

@@ -221,7 +221,8 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
     """
     ensemble = serving.Ensemble(settings.model, settings.decisions)
     soundscape = settings.task == "soundscape"
-    method = settings.pooling or (segments.DEFAULT_POOLING if soundscape else ensemble.decisions.pooling)
+    usual = segments.DEFAULT_POOLING if soundscape else ensemble.decisions.pooling
+    method = ensemble.check_pooling(settings.pooling or usual)
     recordings = media_ids(settings.audio, settings.metadata)
     expectation = occurrence.Expectation(settings.expected, ensemble)
     described = settings.metadata if settings.expected.needs_place else ""  # read once for the MediaIds already
@@ -234,7 +235,7 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
         elif soundscape:
             answers[outcome.recording_id] = segments.pooled(outcome.scores, method)
         else:
-            answer = pooling.pool(outcome.scores.probabilities, method)[None]
+            answer = pooling.pool(outcome.scores.probabilities, method, outcome.scores.attention)[None]
             if settings.expected.active:  # as in predict, odds are those of calibrated probabilities
                 answer = ensemble.decisions.recording.probabilities(answer)
             answers[outcome.recording_id] = answer

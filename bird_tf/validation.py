@@ -48,17 +48,21 @@ def validator(
     batches = dataset.evaluation(manifest, settings)
 
     @tf.function(reduce_retracing=True)
-    def answer(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        logits = network(batch["spectrogram"], training=False)["logits"]
-        return losses.probabilities(logits, loss.loss), losses.loss(logits, batch["targets"], batch["weights"], loss)
+    def answer(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]:
+        outputs = network(batch["spectrogram"], training=False)
+        logits = outputs["logits"]
+        batch_loss = losses.loss(logits, batch["targets"], batch["weights"], loss)
+        return losses.probabilities(logits, loss.loss), outputs.get("attention"), batch_loss
 
     def validate() -> Outcome:
-        scores, ids, total = [], [], 0.0
+        scores, claims, ids, total = [], [], [], 0.0
         labels: dict[str, int] = {}
         backgrounds: dict[str, list[int]] = {}
         for batch in damage.naming(batches, manifest):
-            probabilities, batch_loss = answer(batch)
+            probabilities, claimed, batch_loss = answer(batch)
             scores.append(probabilities.numpy())
+            if claimed is not None:
+                claims.append(claimed.numpy())
             total += float(batch_loss) * len(scores[-1])
             batch_ids = [i.decode() for i in batch["recording_id"].numpy()]
             ids += batch_ids
@@ -67,8 +71,9 @@ def validator(
         recordings, chunks = pooling.by_recording(ids, np.concatenate(scores))
         indices = np.array([labels[r] for r in recordings])
         truth = metrics.truth(indices, [backgrounds[r] for r in recordings], len(manifest.classes))
-        chosen = decisions.choose_pooling(chunks, truth)[0] if method == "auto" else method
-        pooled = pooling.pool_each(chunks, chosen)
+        attention = pooling.by_recording(ids, np.concatenate(claims))[1] if claims else None
+        chosen = decisions.choose_pooling(chunks, truth, attention)[0] if method == "auto" else method
+        pooled = pooling.pool_each(chunks, chosen, attention)
         headline = {**metrics.headline(pooled, truth, indices), "loss": total / len(ids)}
         return Outcome(metrics=headline, scores=pooled, truth=truth, labels=indices, pooling=chosen)
 

@@ -95,6 +95,9 @@ def untrained(manifest, tmp_path_factory):
         model = models.ModelConfig(filters=(4, 8), **options)
         num_classes = len(manifest.classes)
         network = models.build(model, front_end.num_bands, front_end.num_frames, num_classes)
+        if model.attends:  # it starts at zero: all would claim the same
+            kernel = network.get_layer("attention").kernel
+            kernel.assign(np.random.default_rng(0).normal(0, 1, kernel.shape))
         run = export.Run(
             model=model, loss="softmax", pooling="mean", front_end=front_end, classes=manifest.classes,
             prior=prior.fit([], manifest.classes), training={"records": ""}, metrics={}, versions={},
@@ -104,3 +107,9 @@ def untrained(manifest, tmp_path_factory):
         return export.export(str(run_dir))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def attending_path(manifest, untrained):
+    """The SavedModel of a network that says how much attention its chunks claim, at random."""
+    return untrained(manifest.front_end, architecture="attention")

@@ -34,7 +34,7 @@ def test_calibration_brings_probabilities_nearer_to_frequencies_and_keeps_the_ra
     calibrated = decisions.cross_fitted(scores, truth)
     before, after = (metrics.expected_calibration_error(p, truth) for p in (scores, calibrated))
     assert after < before / 2
-    fitted = decisions.fit(scores, truth, 0.9).probabilities(scores)
+    fitted = decisions.fit(scores[:, None], truth, 0.9).probabilities(scores)
     np.testing.assert_array_equal(np.argsort(fitted, axis=None), np.argsort(scores, axis=None))
 
 
@@ -71,10 +71,37 @@ def test_a_class_with_few_positives_takes_the_common_thresholds(case):
     scores, truth = case
     truth[:, 2] = False
     truth[:4, 2] = True
-    fitted = decisions.fit(scores, truth, 0.9)
+    fitted = decisions.fit(scores[:, None], truth, 0.9)
     calibrated = fitted.probabilities(scores)
     assert fitted.thresholds["f1"][2] == decisions.best_f1_threshold(calibrated.ravel(), truth.ravel())
     assert fitted.thresholds["f1"][0] == decisions.best_f1_threshold(calibrated[:, 0], truth[:, 0])
+
+
+def test_thresholds_of_chunks_by_hand():
+    """Recordings with species 0 count by their best chunk, those without by every chunk."""
+    chunks = [np.array(column)[:, None] for column in ([0.9, 0.05], [0.4, 0.7], [0.8, 0.6, 0.6], [0.2])]
+    truth = np.array([[True], [True], [False], [False]])
+    scores, present, counts = decisions._told(chunks, truth)
+    np.testing.assert_array_equal(scores[counts], [0.9, 0.7, 0.8, 0.6, 0.6, 0.2])
+    np.testing.assert_array_equal(present[counts], [True, True, False, False, False, False])
+    fitted = decisions.fit(chunks, truth, 0.6)
+    # F1 from 0.9 on 2/3, from 0.8 on 2/4, from 0.7 on 4/5; precision from 0.7 on 2/3, from 0.6 on 2/5
+    expected = fitted.probabilities(np.array([[0.7]]))[0]
+    np.testing.assert_allclose(fitted.thresholds["f1"], expected)
+    np.testing.assert_allclose(fitted.thresholds["precision"], expected)
+
+
+def test_many_chunks_without_the_species_raise_the_thresholds_of_chunks(generator):
+    """12 faint calls (0.45) and 8 loud ones (0.9), beside 20 recordings whose noise scores up to 0.5."""
+    truth = np.arange(40)[:, None] < 20
+    chunks = [generator.random((100, 1)) * (0.4 if present else 0.5) for present in truth[:, 0]]
+    for i in range(20):
+        chunks[i][0] = 0.45 if i < 12 else 0.9
+    by_best = decisions.fit(pooling.pool_each(chunks, "max")[:, None], truth, 0.9)
+    by_chunk = decisions.fit(chunks, truth, 0.9)
+    # of recordings half hold it, and to call all is best; of chunks hundreds would be false alarms
+    for fitted, least in ((by_best, 0.45), (by_chunk, 0.9)):
+        np.testing.assert_allclose(fitted.thresholds["f1"], fitted.probabilities(np.array([least])))
 
 
 def test_the_best_pooling_is_chosen(generator):
@@ -83,8 +110,23 @@ def test_the_best_pooling_is_chosen(generator):
     for scores, present in zip(chunks, truth, strict=True):
         scores[0, present] = 0.9  # one loud call: only the maximum finds it for sure
     method, tried = decisions.choose_pooling(chunks, truth)
-    assert method == "max" and tried["max"] == 1.0 and set(tried) == set(pooling.METHODS)
+    assert method == "max" and tried["max"] == 1.0 and set(tried) == {*pooling.METHODS} - {"attention"}
     assert tried["mean"] == metrics.mlrap(np.stack([c.mean(axis=0) for c in chunks]), truth)
+
+
+def test_attention_is_chosen_where_it_knows_best(generator):
+    truth = np.eye(3, dtype=bool)[np.arange(30) % 3]
+    chunks, attention = [generator.random((20, 3)) for _ in range(30)], [np.zeros(20) for _ in range(30)]
+    for i, (scores, present, claimed) in enumerate(zip(chunks, truth, attention, strict=True)):
+        scores[i % 20] = 0.1 + 0.1 * present  # faint, but nothing else is worth listening to
+        claimed[i % 20] = 20.0
+    method, tried = decisions.choose_pooling(chunks, truth, attention)
+    assert method == "attention" and tried["attention"] == 1.0 and set(tried) == set(pooling.METHODS)
+    # an ensemble's attention is mixed as its scores are: the second model's is worth more
+    members = [np.stack([own, own]) for own in chunks]
+    claims = [np.stack([generator.normal(0, 20, 20), own]) for own in attention]
+    weights = decisions.search_weights(members, truth, "attention", claims)
+    assert weights[1] > 0.8
 
 
 def test_weights_prefer_the_model_that_knows(generator):
@@ -97,7 +139,7 @@ def test_weights_prefer_the_model_that_knows(generator):
 
 
 def test_they_come_back_from_disk_in_the_order_of_the_classes(tmp_path, case):
-    fitted = decisions.fit(*case, 0.9)
+    fitted = decisions.fit(case[0][:, None], case[1], 0.9)
     decided = decisions.Decisions(
         pooling="max", weights=(0.3, 0.7), recording=fitted, chunk=fitted, precision=0.9, fitted_on="these"
     )

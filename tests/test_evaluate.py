@@ -52,7 +52,7 @@ def test_tuning_keeps_its_decisions_in_the_model(model_path, manifest, data, tmp
     model = str(shutil.copytree(model_path, tmp_path / "model"))
     plain = _evaluate(tmp_path, model, audio=data / "wav", metadata=data / "xml")
     tuned = _evaluate(tmp_path, model, audio=data / "wav", metadata=data / "xml", tune=True, precision=0.8)
-    assert set(tuned["pooling_mlrap"]) == set(pooling.METHODS)
+    assert set(tuned["pooling_mlrap"]) == {*pooling.METHODS} - {"attention"}
     assert tuned["mlrap"] == pytest.approx(max(tuned["pooling_mlrap"].values())) and tuned["mlrap"] >= plain["mlrap"]
     kept = serving.Ensemble([model]).decisions
     assert kept.pooling == tuned["pooling"] and kept.precision == 0.8 and kept.fitted_on.startswith("18 recordings of")
@@ -78,6 +78,24 @@ def test_pooling_auto_takes_the_best(model_path, manifest, tmp_path):
     auto = _evaluate(tmp_path, model_path, records=manifest.directory, pooling="auto")
     one = _evaluate(tmp_path, model_path, records=manifest.directory, pooling=auto["pooling"])
     assert one["mlrap"] == pytest.approx(auto["mlrap"]) == max(auto["pooling_mlrap"].values())
+
+
+def test_attention_is_tried_and_used_where_every_member_has_it(attending_path, model_path, manifest, tmp_path):
+    auto = _evaluate(tmp_path, attending_path, records=manifest.directory, pooling="auto")
+    assert set(auto["pooling_mlrap"]) == set(pooling.METHODS)
+    both = [attending_path, attending_path]
+    alone, twice = (
+        _evaluate(tmp_path, models, records=manifest.directory, pooling="attention")
+        for models in (attending_path, both)
+    )
+    assert alone["mlrap"] == pytest.approx(auto["pooling_mlrap"]["attention"]) == pytest.approx(twice["mlrap"])
+    tuned = _evaluate(tmp_path, both, records=manifest.directory, pooling="attention", tune=True)
+    assert tuned["pooling"] == "attention" and tuned["mlrap"] == pytest.approx(alone["mlrap"])
+    one_without = [attending_path, model_path]
+    tuned = _evaluate(tmp_path, one_without, records=manifest.directory, tune=True)
+    assert "attention" not in tuned["pooling_mlrap"]
+    with pytest.raises(config.InputError, match=f"--pooling=attention: {model_path} gives none"):
+        _evaluate(tmp_path, one_without, records=manifest.directory, pooling="attention")
 
 
 @pytest.mark.parametrize("values", [{"pooling": "best"}, {"precision": 0.0}])

@@ -34,6 +34,16 @@ def test_signatures_have_the_shapes_of_the_contract(loaded, samples, manifest):
     assert {value.dtype for value in everything} == {tf.float32}
 
 
+def test_attention_is_said_by_both_signatures_of_the_network_that_has_it(attending_path, samples, manifest):
+    call = tf.saved_model.load(attending_path).signatures
+    served = call["serving_default"](samples=tf.constant(samples))
+    seen = call["spectrogram"](spectrogram=call["frontend"](samples=tf.constant(samples))["spectrogram"])
+    assert set(served) == set(seen) == {"probabilities", "logits", "moments", "attention"}
+    assert served["attention"].shape == (3,) and served["attention"].dtype == tf.float32
+    np.testing.assert_allclose(served["attention"], seen["attention"], atol=1e-4)
+    assert np.ptp(served["attention"]) > 1e-3
+
+
 def test_signatures_agree_with_each_other_and_with_the_network(loaded, samples, run_dir):
     call = loaded.signatures
     served = call["serving_default"](samples=tf.constant(samples))

@@ -16,18 +16,22 @@ def found(source):
     return layouts.read(source)[0]
 
 
-def test_records_and_audio_give_the_same_scores(ensemble, manifest, found):
+def test_records_and_audio_give_the_same_scores(attending_path, manifest, found):
+    ensemble = serving.Ensemble([attending_path])
     from_records = labelled.score_records(ensemble, manifest)
     wanted = [r for r in found if r.recording_id in from_records.recording_ids]
     from_audio = labelled.score_audio(ensemble, wanted, audio.ChunkingConfig())
     assert from_records.recording_ids == from_audio.recording_ids
     np.testing.assert_array_equal(from_records.labels, from_audio.labels)
     assert from_records.backgrounds == from_audio.backgrounds
-    for name in ("chunks", "start_seconds"):
+    for name in ("chunks", "attentions", "start_seconds"):
         for ours, theirs in zip(getattr(from_records, name), getattr(from_audio, name), strict=True):
             np.testing.assert_allclose(ours, theirs, atol=0.01)  # the uint8 step
-    pooled = [pooling.pool_each(scored.mixed(ensemble), "mean") for scored in (from_records, from_audio)]
-    np.testing.assert_allclose(*pooled, atol=0.01)
+    for method in pooling.METHODS:
+        ensemble.decisions = dataclasses.replace(ensemble.decisions, pooling=method)
+        pooled = [scored.pooled(ensemble) for scored in (from_records, from_audio)]
+        # median_filtered squares twice the score
+        np.testing.assert_allclose(*pooled, atol=0.04, err_msg=method)
 
 
 def test_records_of_another_front_end_are_refused_by_field(ensemble, manifest):

@@ -60,6 +60,26 @@ def test_every_segment_has_its_place_whichever_leads(model_path, other, tmp_path
     assert list(submission.errors(lines, "soundscape")) == []
 
 
+def test_their_attention_is_aligned_and_mixed_as_their_scores_are(attending_path, untrained, data, tmp_path, generator):
+    small = frontend.FrontendConfig(**SMALL)
+    long_path = untrained(dataclasses.replace(small, chunk_seconds=2.0, num_frames=64), architecture="attention")
+    soundfile.write(tmp_path / "x_RN1.wav", generator.normal(0, 0.1, 4 * 22050), 22050)
+    short, long = (_single(model, tmp_path / "x_RN1.wav") for model in (attending_path, long_path))
+    ensemble = serving.Ensemble([attending_path, long_path])
+    [outcome] = scoring.score_all(ensemble, [("1", str(tmp_path / "x_RN1.wav"))], audio_module.ChunkingConfig())
+    both = outcome.scores
+    np.testing.assert_allclose(both.attention, (short.attention + np.repeat(long.attention, 2)) / 2, atol=1e-5)
+    pooled = pooling.pool(both.probabilities, "attention", both.attention)
+    folder = tmp_path / "out"
+    predict.predict(
+        settings(predict.PredictConfig, model=[attending_path, long_path], audio=tmp_path / "x_RN1.wav", output=folder,
+                 pooling="attention")
+    )  # fmt: skip
+    with open(folder / "recordings.csv", newline="") as file:
+        [row] = csv.DictReader(file)
+    np.testing.assert_allclose([float(row[i]) for i in ensemble.classes.class_ids], pooled, atol=2e-6)
+
+
 def test_evaluate_scores_their_mean(model_path, other, data, tmp_path):
     summary = evaluate.evaluate(
         settings(evaluate.EvaluateConfig, model=[model_path, other], audio=data / "wav", metadata=data / "xml",

@@ -83,6 +83,20 @@ def test_normalisation_is_that_of_keras(name, policy, generator):
         np.testing.assert_allclose(own, other, **{"rtol": 1e-4, "atol": 1e-5, **coarse})
 
 
+def test_attention_that_a_chunk_claims_is_what_its_moments_claim(generator):
+    """The log of the mean of exp(scores) over moments, mean over channels: a chunk twice as long claims the same."""
+    settings = models.ModelConfig(architecture="attention", filters=(4, 6), batch_norm=False)
+    network = models.build(settings, 16, 64, 3)
+    layer = network.get_layer("attention")
+    layer.kernel.assign(generator.normal(0, 3, layer.kernel.shape))
+    scores = keras.Model(network.inputs[0], layer.output)
+    pictures = generator.random((3, 16, 64)).astype(np.float32)
+    expected = np.log(np.mean(np.exp(scores(pictures)), axis=1)).mean(axis=1)
+    claimed = network(pictures, training=False)["attention"]
+    assert claimed.dtype == "float32" and np.ptp(expected) > 0.01
+    np.testing.assert_allclose(claimed, expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("architecture", OWN)
 @pytest.mark.parametrize(
     "changes",

@@ -30,8 +30,8 @@ def test_converter_equals_saved_model_to_the_uint8_step(manifest, data, model_pa
 def test_scores_from_records_equal_scores_from_audio(manifest, data, model_path):
     model = serving.Model(model_path)
     for recording_id, stored in _validation(manifest).items():
-        seen = model.see(frontend.dequantise(stored).numpy())
-        heard = model.hear(_samples(data, manifest, recording_id))
+        seen = model.see(frontend.dequantise(stored).numpy()).probabilities
+        heard = model.hear(_samples(data, manifest, recording_id)).probabilities
         # what the uint8 step may move
         np.testing.assert_allclose(seen, heard, atol=0.01)
 
@@ -39,9 +39,9 @@ def test_scores_from_records_equal_scores_from_audio(manifest, data, model_path)
 def test_policy_of_the_process_does_not_change_the_saved_model(data, manifest, model_path):
     recording_id = next(iter(_validation(manifest)))
     samples = _samples(data, manifest, recording_id)
-    expected = serving.Model(model_path).hear(samples)
+    expected = serving.Model(model_path).hear(samples).probabilities
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        np.testing.assert_array_equal(serving.Model(model_path).hear(samples), expected)
+        np.testing.assert_array_equal(serving.Model(model_path).hear(samples).probabilities, expected)
     finally:
         keras.config.set_dtype_policy("float32")

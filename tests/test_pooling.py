@@ -32,10 +32,27 @@ def test_log_sum_exp_equals_scipys_and_lies_between_mean_and_max(generator):
 
 @pytest.mark.parametrize("method", pooling.METHODS)
 def test_results_are_probabilities_whatever_the_chunks_order(method, generator):
-    scores = generator.random((9, 12))
-    pooled = pooling.pool(scores, method)
+    scores, attention = generator.random((9, 12)), generator.normal(0, 1, 9)
+    pooled = pooling.pool(scores, method, attention)
     assert pooled.shape == (12,) and pooled.min() >= 0 and pooled.max() <= 1
-    np.testing.assert_allclose(pooling.pool(scores[::-1], method), pooled)
+    np.testing.assert_allclose(pooling.pool(scores[::-1], method, attention[::-1]), pooled)
+
+
+def test_attention_weighs_chunks_by_its_softmax(generator):
+    scores = np.array([[0.9, 0.2], [0.1, 0.4]])
+    np.testing.assert_allclose(pooling.pool(scores, "attention", np.log([3.0, 1.0])), [0.7, 0.25])
+    scores, attention = generator.random((7, 12)), generator.normal(0, 1, 7).astype(np.float32)
+    expected = scipy.special.softmax(attention.astype(np.float64)) @ scores
+    # a constant, as the layer's bias, changes nothing, and huge numbers do not overflow
+    for constant in (0, 1000):
+        np.testing.assert_allclose(pooling.pool(scores, "attention", attention + constant), expected, rtol=1e-4)
+    np.testing.assert_allclose(pooling.pool(scores, "attention", np.zeros(7)), scores.mean(axis=0))
+
+
+def test_attention_that_no_model_gave_is_no_method():
+    for attention in (None, np.full(3, np.nan)):
+        with pytest.raises(ValueError, match="the model gives none"):
+            pooling.pool(np.zeros((3, 2)), "attention", attention)
 
 
 def test_few_classes_have_another_default():
@@ -67,6 +84,9 @@ def test_a_chunk_counts_in_every_segment_that_it_overlaps():
     scores = np.array([[0.2], [0.4], [0.6], [1.0]])
     pooled = pooling.by_segment(start, end, scores, 20.0, 5.0, "mean")
     np.testing.assert_allclose(pooled[:, 0], [0.3, 0.5, 1.0, 1.0])  # the last segment takes the nearest chunk
+    attention = np.log([3.0, 1.0, 4.0, 1.0])
+    pooled = pooling.by_segment(start, end, scores, 20.0, 5.0, "attention", attention)
+    np.testing.assert_allclose(pooled[:, 0], [0.25, 0.56, 1.0, 1.0])
 
 
 def test_bad_scores_and_methods_are_refused():
@@ -82,3 +102,6 @@ def test_each_recording_is_pooled_by_itself(generator):
     chunks = [generator.random((n, 4)) for n in (1, 3)]
     pooled = pooling.pool_each(chunks, "mean")
     np.testing.assert_array_equal(pooled, [pooling.pool(own, "mean") for own in chunks])
+    attention = [generator.random(n) for n in (1, 3)]
+    pooled = pooling.pool_each(chunks, "attention", attention)
+    np.testing.assert_array_equal(pooled[1], pooling.pool(chunks[1], "attention", attention[1]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import config, decisions, pooling, predict, scoring, serving
+from bird_tf import audio, config, decisions, pooling, predict, scoring, serving
 from tests.conftest import settings
 
 
@@ -63,6 +63,24 @@ def test_shorter_than_a_chunk_still_gets_scores(tmp_path, model_path):
     soundfile.write(tmp_path / "x.wav", [0.0, 0.1, -0.1], 22050)
     _predict(tmp_path, model_path, tmp_path / "x.wav")
     assert len(_rows(tmp_path / "out" / "chunks.csv")) == 1
+
+
+def test_pooling_by_attention_is_that_of_scoring_and_refused_where_there_is_none(
+    tmp_path, attending_path, model_path, data
+):
+    _predict(tmp_path, attending_path, data / "wav", pooling="attention")
+    ensemble = serving.Ensemble([attending_path])
+    recordings = predict.find_recordings(str(data / "wav"))
+    for outcome, row in zip(
+        scoring.score_all(ensemble, recordings, audio.ChunkingConfig()),
+        _rows(tmp_path / "out" / "recordings.csv"),
+        strict=True,
+    ):
+        expected = pooling.pool(outcome.scores.probabilities, "attention", outcome.scores.attention)
+        np.testing.assert_allclose([float(row[i]) for i in ensemble.classes.class_ids], expected, atol=2e-6)
+    with pytest.raises(config.InputError, match=r"--pooling=attention: .* gives none"):
+        _predict(tmp_path / "none", model_path, data / "wav", pooling="attention")
+    assert not (tmp_path / "none").exists()
 
 
 def _interrupt_after(monkeypatch, count):

@@ -37,6 +37,13 @@ def test_metrics_are_those_of_the_segments(model_path, soundscape, tmp_path):
     assert json.loads((tmp_path / "segments.json").read_text())["cmap"] == summary["cmap"]
 
 
+def test_attention_weighs_the_chunks_of_a_segment(attending_path, model_path, soundscape, tmp_path):
+    summary = _evaluate(attending_path, soundscape, tmp_path, method="attention")
+    assert summary["pooling"] == "attention" and summary["num_segments"] == 5
+    with pytest.raises(config.InputError, match=r"--pooling=attention: .* gives none"):
+        _evaluate(model_path, soundscape, tmp_path, method="attention")
+
+
 def test_recordings_without_a_call_count_and_broken_ones_are_told(model_path, soundscape, tmp_path):
     folder = tmp_path / "set"
     (folder / "wav").mkdir(parents=True)

@@ -23,14 +23,27 @@ def test_models_of_other_classes_cannot_vote_together(tmp_path, model_path):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 64])
-def test_answers_do_not_depend_on_the_batch_size(model_path, generator, batch_size):
-    usual = serving.Model(model_path)
+def test_answers_do_not_depend_on_the_batch_size(attending_path, generator, batch_size):
+    usual = serving.Model(attending_path)
     samples = generator.normal(0, 0.1, (5, usual.front_end.chunk_samples)).astype(np.float32)
-    other = serving.Model(model_path, batch_size)
-    for answer in ("hear", "embed", "spectrograms"):
+    other = serving.Model(attending_path, batch_size)
+    for answer in ("embed", "spectrograms"):
         # sums in another order: float32
         np.testing.assert_allclose(getattr(other, answer)(samples), getattr(usual, answer)(samples), atol=1e-5)
-    np.testing.assert_allclose(usual.see(usual.spectrograms(samples)), usual.hear(samples), atol=1e-5)
+    for answers in (other.hear(samples), usual.see(usual.spectrograms(samples))):
+        for ours, theirs in zip(answers, usual.hear(samples), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_a_model_without_attention_is_not_pooled_by_it(model_path, attending_path, generator):
+    samples = generator.normal(0, 0.1, (2, serving.Model(model_path).front_end.chunk_samples)).astype(np.float32)
+    assert np.isnan(serving.Model(model_path).hear(samples).attention).all()
+    assert np.isfinite(serving.Model(attending_path).hear(samples).attention).all()
+    assert serving.Ensemble([attending_path, attending_path]).check_pooling("attention") == "attention"
+    mixed = serving.Ensemble([attending_path, model_path])
+    assert mixed.check_pooling("mean") == "mean"
+    with pytest.raises(config.InputError, match=f"--pooling=attention: {model_path} gives none"):
+        mixed.check_pooling("attention")
 
 
 @pytest.mark.parametrize("architecture", models.ARCHITECTURES[:-1])  # the last are Keras's own, and large
@@ -77,7 +90,8 @@ def test_an_ensemble_mixes_by_its_weights(tmp_path, model_path, generator):
     np.testing.assert_allclose(ensemble.mix(members), members.mean(axis=0), rtol=1e-6)
     weighted = decisions.neutral(ensemble.classes, 2, "mean")
     ensemble.decisions = dataclasses.replace(weighted, weights=(0.25, 0.75))
-    np.testing.assert_allclose(ensemble.mix(members), 0.25 * members[0] + 0.75 * members[1], rtol=1e-6)
+    for part in (members, members[:, :, 0]):
+        np.testing.assert_allclose(ensemble.mix(part), 0.25 * part[0] + 0.75 * part[1], rtol=1e-6)
 
 
 def test_chunk_scores_on_other_times_are_weighted_by_what_they_share():
@@ -87,3 +101,5 @@ def test_chunk_scores_on_other_times_are_weighted_by_what_they_share():
     aligned = serving.align(probabilities, own_start, own_end, start, end)
     np.testing.assert_allclose(aligned[:, 0], [0.2, 0.5, 0.2 * 0.2 + 0.8 * 0.8, 0.8])
     np.testing.assert_allclose(serving.align(probabilities, own_start, own_end, own_start, own_end), probabilities)
+    one_axis = serving.align(probabilities[:, 0], own_start, own_end, start, end)  # attention has no classes
+    np.testing.assert_allclose(one_axis, aligned[:, 0])

@@ -60,7 +60,7 @@ def test_the_written_request_is_answered_as_the_model_answers(model_path, record
     [predictions] = rest(signatures, body).values()
     probabilities = np.array([prediction["probabilities"] for prediction in predictions])
     # samples are written to six decimals
-    np.testing.assert_allclose(probabilities, model.hear(chunks), atol=1e-3)
+    np.testing.assert_allclose(probabilities, model.hear(chunks).probabilities, atol=1e-3)
     assert {"probabilities", "logits"} == set(predictions[0])
     samples = [instance["samples"] for instance in json.loads(body)["instances"]]
     columns = rest(signatures, json.dumps({"inputs": {"samples": samples}}))["outputs"]

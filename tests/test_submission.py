@@ -56,6 +56,17 @@ def test_runs_of_real_scores_are_valid_and_complete(task, model_path, data, tmp_
     assert json.loads((tmp_path / "run.txt.json").read_text()) == summary
 
 
+@pytest.mark.parametrize("task", submission.TASKS)
+def test_attention_pools_recordings_and_segments(task, attending_path, model_path, data, tmp_path):
+    _write(tmp_path, attending_path, data / "wav", task=task, pooling="attention")
+    lines = _lines(tmp_path)
+    assert list(submission.errors(lines, task)) == []
+    _write(tmp_path, attending_path, data / "wav", task=task, pooling="mean")
+    assert lines != _lines(tmp_path)
+    with pytest.raises(config.InputError, match=r"--pooling=attention: .* gives none"):
+        _write(tmp_path, model_path, data / "wav", task=task, pooling="attention")
+
+
 @pytest.mark.parametrize(("seconds", "segments"), [(0.3, 1), (4.99, 1), (5.0, 1), (5.01, 2), (12.2, 3)])
 @pytest.mark.parametrize("overlap", [0.0, 0.5])
 def test_every_segment_appears_the_last_partial_one_too(model_path, tmp_path, generator, seconds, segments, overlap):

@@ -31,7 +31,7 @@ def test_the_tool_gives_the_saved_models_answers(folder, model_path, data, kind,
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     model = serving.Model(model_path)
     chunks = np.concatenate(list(audio.Stream(str(path), model.front_end, audio.ChunkingConfig(minimum_seconds=0), 9)))
-    expected = model.hear(chunks)
+    expected = model.hear(chunks).probabilities
     assert [float(line[0]) for line in lines] == list(range(len(expected)))
     for (_, _, name, probability), row in zip(lines, expected, strict=True):
         tolerance = tflite.TOLERANCES[kind]
@@ -46,6 +46,15 @@ def test_the_pi_network_answers_alike_however_its_weights_are_stored(untrained, 
                tflite._differences(path, str(tmp_path / "tflite")).items())  # fmt: skip
     sizes = [(tmp_path / "tflite" / tflite.network_name(kind)).stat().st_size for kind in tflite.TOLERANCES]
     assert sizes == sorted(sizes, reverse=True)
+
+
+def test_the_attention_network_answers_alike_and_says_its_attention(attending_path, tmp_path):
+    tflite.convert(attending_path, str(tmp_path / "tflite"))  # compares them
+    network = tflite._runner(str(tmp_path / "tflite" / tflite.network_name("float32")), "spectrogram")
+    model = serving.Model(attending_path)
+    samples = np.random.default_rng(0).normal(0, 0.1, (1, model.front_end.chunk_samples)).astype(np.float32)
+    pictures = model.spectrograms(samples)
+    np.testing.assert_allclose(network(spectrogram=pictures)["attention"], model.see(pictures).attention, atol=1e-3)
 
 
 def test_a_model_that_answers_otherwise_is_not_kept(model_path, tmp_path, monkeypatch):

@@ -5,7 +5,20 @@ import time
 import numpy as np
 import pytest
 
-from bird_tf import config, decisions, evaluate, export, learning, pooling, serving, tf, train, validation
+from bird_tf import (
+    config,
+    decisions,
+    evaluate,
+    export,
+    labelled,
+    learning,
+    metrics,
+    pooling,
+    serving,
+    tf,
+    train,
+    validation,
+)
 from tests.conftest import settings, train_settings
 
 
@@ -185,3 +198,15 @@ def test_the_pooling_chosen_on_validation_is_the_models(manifest, tmp_path):
     assert model.decisions.pooling == summary["pooling"] in pooling.METHODS
     with pytest.raises(config.InputError, match="--pooling=best"):
         train_settings(manifest, tmp_path / "run", pooling="best")
+
+
+def test_pooling_by_attention_is_the_models_and_refused_where_there_is_none(manifest, tmp_path):
+    run_dir = tmp_path / "run"
+    summary = train.train(train_settings(manifest, run_dir, architecture="attention", pooling="attention", epochs=1))
+    ensemble = serving.Ensemble([str(run_dir / "export")])
+    assert ensemble.decisions.pooling == ensemble.check_pooling("attention") == summary["pooling"]
+    scored = labelled.score_records(ensemble, manifest)
+    truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
+    assert metrics.mlrap(scored.pooled(ensemble), truth) == pytest.approx(summary["mlrap"], abs=1e-6)
+    with pytest.raises(config.InputError, match="--pooling=attention: --architecture=baseline gives none"):
+        train_settings(manifest, tmp_path / "other", pooling="attention")

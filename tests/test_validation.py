@@ -33,6 +33,7 @@ def test_pooling_is_chosen_by_its_mlrap_when_left_to_validation(manifest, run_di
     found = {
         method: validation.validator(network, manifest, dataset.DatasetConfig(), losses.LossConfig(), method)()
         for method in (*pooling.METHODS, "auto")
+        if method != "attention"  # the network has none
     }
     chosen = found.pop("auto")
     assert chosen.metrics["mlrap"] == max(outcome.metrics["mlrap"] for outcome in found.values())

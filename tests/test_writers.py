@@ -15,7 +15,8 @@ def _scores(probabilities=PROBABILITIES, hop=1.0):
     start = np.arange(len(probabilities)) * hop
     return serving.Scores(
         path="/birds/here/x.wav", duration_seconds=4.0, start_seconds=start, end_seconds=start + 1.0,
-        members=probabilities[None], probabilities=probabilities, embeddings=np.ones((4, 3), np.float32),
+        members=probabilities[None], probabilities=probabilities, attentions=np.zeros((1, 4), np.float32),
+        attention=np.zeros(4, np.float32), embeddings=np.ones((4, 3), np.float32),
     )  # fmt: skip
 
 

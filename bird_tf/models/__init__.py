@@ -62,6 +62,11 @@ class ModelConfig:
             raise config.InputError(f"--dropout={self.dropout}: must be at least 0 and below 1")
 
     @property
+    def attends(self) -> bool:
+        """Whether the network says how much attention a chunk claims."""
+        return self.architecture == "attention"
+
+    @property
     def stages(self) -> list[tuple[int, int]]:
         """Filters and kernel size of each group or stack."""
         sizes = self.kernel_sizes if len(self.kernel_sizes) > 1 else self.kernel_sizes * len(self.filters)
@@ -79,7 +84,8 @@ def build(model: ModelConfig, num_bands: int, num_frames: int, num_classes: int)
     Returns:
         A functional model: [batch, num_bands, num_frames] float32 in [0, 1] → {"logits": [batch, num_classes]
         float32, "embeddings": [batch, features] float32, what the last layer sees}; attention also gives "moments":
-        [batch, moments, features] float32, what each moment adds to the embeddings.
+        [batch, moments, features] float32, what each moment adds to the embeddings, and "attention": [batch] float32,
+        how much the chunk claims: the logit of its weight among other chunks.
 
     Raises:
         InputError: the spectrogram is too small for so many halvings.

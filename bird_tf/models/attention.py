@@ -6,6 +6,7 @@ whole pictures, cost little; attention weighs the moments of a chunk, of which a
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from bird_tf import keras, models
@@ -15,7 +16,7 @@ _STEM_SIZE, _STEM_STRIDE = 5, 4
 
 
 def network(images: Any, model: models.ModelConfig, num_classes: int) -> dict[str, Any]:
-    """[batch, num_bands, num_frames, 1] → logits, embeddings, and moments, of which the embeddings are the sum."""
+    """[batch, num_bands, num_frames, 1] → what `models.build` promises; the embeddings are the sum of the moments."""
     x = layers.convolve(
         images, model.filters[0], _STEM_SIZE, init=model.nonlinearity, stride=_STEM_STRIDE, bias=not model.batch_norm
     )
@@ -29,17 +30,21 @@ def network(images: Any, model: models.ModelConfig, num_classes: int) -> dict[st
             x = keras.layers.MaxPooling2D(2, padding="same")(x)
         x = layers.drop(x, model)
     moments = keras.ops.mean(x, axis=1)  # [batch, moments, channels]
-    weighted = _attend(moments)
-    return {**layers.classify(keras.ops.sum(weighted, axis=1), num_classes), "moments": weighted}
+    weighted, attention = _attend(moments)
+    return {
+        **layers.classify(keras.ops.sum(weighted, axis=1), num_classes), "moments": weighted, "attention": attention,
+    }  # fmt: skip
 
 
-def _attend(moments: Any) -> Any:
+def _attend(moments: Any) -> tuple[Any, Any]:
     """Each channel weighted by what all channels say of each moment; the weights, float32, sum to 1 over time.
 
-    [batch, moments, channels] → the same shape.
+    [batch, moments, channels] → the same shape; and the attention that the chunk claims, [batch] float32: the log of
+    the mean over moments of what the weights are before they are made to sum to 1, mean over channels.
     """
     scores = keras.layers.Dense(moments.shape[-1], kernel_initializer="zeros", dtype="float32", name="attention")(
         moments
     )
     weights = keras.ops.softmax(scores, axis=1)
-    return weights * keras.ops.cast(moments, "float32")
+    claimed = keras.ops.logsumexp(scores, axis=1) - math.log(scores.shape[1])  # [batch, channels]
+    return weights * keras.ops.cast(moments, "float32"), keras.ops.mean(claimed, axis=1)
