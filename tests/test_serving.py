@@ -54,8 +54,8 @@ def test_frozen_weights_answer_as_the_saved_signatures(small_front_end, untraine
     pictures = model.spectrograms(samples)
     heard, seen = saved["serving_default"](samples=samples), saved["spectrogram"](spectrogram=pictures)
     # sums in another order: float32
-    np.testing.assert_allclose(model.hear(samples), heard["probabilities"], atol=1e-5)
-    np.testing.assert_allclose(model.see(pictures), seen["probabilities"], atol=1e-5)
+    np.testing.assert_allclose(model.hear(samples).probabilities, heard["probabilities"], atol=1e-5)
+    np.testing.assert_allclose(model.see(pictures).probabilities, seen["probabilities"], atol=1e-5)
     np.testing.assert_allclose(model.embed(samples), saved["embed"](samples=samples)["embeddings"], atol=1e-5)
     np.testing.assert_allclose(model.logits(pictures), seen["logits"], atol=1e-5)
 
