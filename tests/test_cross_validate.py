@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from bird_tf import config, files, inventory, metadata
+from bird_tf import config, files, inventory, metadata, records
 from tools import cross_validate
 
 
@@ -25,6 +25,18 @@ def test_a_fold_is_trained_judged_and_summed_up(manifest, tmp_path, capfd):
     outcome = json.loads((tmp_path / "cross_validation.json").read_text())
     assert outcome["mlrap"] == {"mean": pytest.approx(float(row["mlrap"])), "standard_error": None}
     assert "mlrap" in capfd.readouterr().out
+
+
+def test_with_refit_each_fold_trains_once_on_all_others(manifest, tmp_path, monkeypatch):
+    judged = []
+    row = dict.fromkeys(cross_validate.COLUMNS, 0.5)
+    monkeypatch.setattr(cross_validate, "_judge", lambda *given: judged.append(given) or tuple(row.values()))
+    flags = _flags(manifest, tmp_path, "--folds=2", "--only_folds=1", "--keep=last", "--refit")
+    cross_validate.main(config.parse(cross_validate.CrossValidateConfig, flags))
+    [(settings, fold, _)] = judged
+    training = records.load(str(tmp_path / "fold-1" / "records"))
+    assert fold == 1 and not settings.refit
+    assert training.num_chunks("train") and not training.num_chunks("val")
 
 
 def test_a_fold_that_is_not_there_is_refused(manifest, tmp_path):
