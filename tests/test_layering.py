@@ -43,6 +43,7 @@ ORDER = (
     "prior",
     "decisions",
     "serving",
+    "parity",
     "tflite",
     "export",
     "pretrained",
