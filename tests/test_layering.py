@@ -45,6 +45,7 @@ ORDER = (
     "serving",
     "parity",
     "tflite",
+    "onnx",
     "export",
     "pretrained",
     "teachers",
