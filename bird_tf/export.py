@@ -25,6 +25,7 @@ from bird_tf import (
     keras,
     losses,
     models,
+    onnx,
     prior,
     records,
     taxonomy,
@@ -237,6 +238,7 @@ class ExportConfig:
 
     run_dir: str = config.option("", "run directory, as runs/NAME; the SavedModel goes to its export/", required=True)
     tflite: bool = config.option(False, "write RUN_DIR/tflite/ as well, for phones and small computers")
+    onnx: bool = config.option(False, "write RUN_DIR/onnx/ as well, for runtimes other than TensorFlow's")
 
 
 def main(settings: ExportConfig) -> None:
@@ -244,6 +246,8 @@ def main(settings: ExportConfig) -> None:
     path = export(settings.run_dir)
     if settings.tflite:
         tflite.convert(path, os.path.join(settings.run_dir, "tflite"))
+    if settings.onnx:
+        onnx.convert(path, os.path.join(settings.run_dir, "onnx"))
 
 
 def run() -> None:

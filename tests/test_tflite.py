@@ -41,9 +41,7 @@ def test_the_tool_gives_the_saved_models_answers(folder, model_path, data, kind,
 
 def test_the_pi_network_answers_alike_however_its_weights_are_stored(untrained, small_front_end, tmp_path):
     path = untrained(small_front_end, architecture="pi", dense_units=16)
-    tflite.convert(path, str(tmp_path / "tflite"))
-    assert all(difference <= tflite.TOLERANCES[kind] for kind, difference in
-               tflite._differences(path, str(tmp_path / "tflite")).items())  # fmt: skip
+    tflite.convert(path, str(tmp_path / "tflite"))  # compares them
     sizes = [(tmp_path / "tflite" / tflite.network_name(kind)).stat().st_size for kind in tflite.TOLERANCES]
     assert sizes == sorted(sizes, reverse=True)
 
@@ -55,13 +53,6 @@ def test_the_attention_network_answers_alike_and_says_its_attention(attending_pa
     samples = np.random.default_rng(0).normal(0, 0.1, (1, model.front_end.chunk_samples)).astype(np.float32)
     pictures = model.spectrograms(samples)
     np.testing.assert_allclose(network(spectrogram=pictures)["attention"], model.see(pictures).attention, atol=1e-3)
-
-
-def test_a_model_that_answers_otherwise_is_not_kept(model_path, tmp_path, monkeypatch):
-    monkeypatch.setattr(tflite, "_differences", lambda *_: {"float32": 0.5})
-    with pytest.raises(RuntimeError, match="float32 differs"):
-        tflite.convert(model_path, str(tmp_path / "tflite"))
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_tool_stays_small_and_needs_nothing_of_ours():
