@@ -54,7 +54,7 @@ def test_the_export_writes_files_that_answer_as_the_saved_model_does(run_dir, tm
 def test_the_front_end_gives_the_same_spectrograms(generator, changes, tmp_path):
     front_end = dataclasses.replace(frontend.FrontendConfig(), **changes)
     spec = tf.TensorSpec([None, front_end.chunk_samples], tf.float32, "samples")
-    hear = tf.function(lambda samples: {"spectrogram": frontend.spectrograms(samples, front_end)})
+    hear = tf.function(lambda *, samples: {"spectrogram": frontend.spectrograms(samples, front_end)})
     onnx._convert(hear.get_concrete_function(samples=spec), str(tmp_path / "frontend.onnx"))
     samples = _chirps(generator, front_end)
     [pictures] = onnx._session(str(tmp_path / "frontend.onnx")).run(["spectrogram"], {"samples": samples})
