@@ -90,20 +90,6 @@ class Model:
         self.classes = taxonomy.load(os.path.join(assets, "classes.csv"))
         self.description: Mapping[str, Any] = files.read_json(os.path.join(path, DESCRIPTION))
         self._loaded = tf.saved_model.load(path)  # the signatures live as long as this does
-        self._frozen: dict[str, tuple[Any, list[str]]] = {}
-
-    def _freeze(self, signature: str) -> tuple[Any, list[str]]:
-        """A signature with weights turned into constants, and the names of its outputs in their order.
-
-        TensorFlow folds normalisation into convolutions of constants; only their sums change order (within 1e-5).
-        """
-        if signature not in self._frozen:
-            from tensorflow.python.framework import convert_to_constants
-
-            function = self._loaded.signatures[signature]
-            constant = convert_to_constants.convert_variables_to_constants_v2(function)
-            self._frozen[signature] = constant, sorted(function.structured_outputs)  # as tf.nest flattens them
-        return self._frozen[signature]
 
     @functools.cached_property
     def attends(self) -> bool:
@@ -117,13 +103,13 @@ class Model:
         return Answers(probabilities, np.full(len(inputs), np.nan, np.float32))
 
     def _call(self, signature: str, name: str, inputs: np.ndarray, *outputs: str) -> list[np.ndarray]:
-        function, names = self._freeze(signature)
+        function = self._loaded.signatures[signature]
         answers = []
         for first in range(0, len(inputs), self.batch_size):
             batch = inputs[first : first + self.batch_size]
             filled = np.zeros((self.batch_size, *inputs.shape[1:]), np.float32)
             filled[: len(batch)] = batch
-            said = dict(zip(names, function(**{name: tf.constant(filled)}), strict=True))
+            said = function(**{name: tf.constant(filled)})
             answers.append([said[output].numpy()[: len(batch)] for output in outputs])
         return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
 

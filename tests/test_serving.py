@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from bird_tf import config, decisions, models, serving, tf
+from bird_tf import config, decisions, serving
 
 
 def test_what_is_no_model_is_refused_with_a_hint(tmp_path, run_dir):
@@ -44,20 +44,6 @@ def test_a_model_without_attention_is_not_pooled_by_it(model_path, attending_pat
     assert mixed.check_pooling("mean") == "mean"
     with pytest.raises(config.InputError, match=f"--pooling=attention: {model_path} gives none"):
         mixed.check_pooling("attention")
-
-
-@pytest.mark.parametrize("architecture", models.ARCHITECTURES[:-1])  # the last are Keras's own, and large
-def test_frozen_weights_answer_as_the_saved_signatures(small_front_end, untrained, generator, architecture):
-    path = untrained(small_front_end, architecture=architecture)
-    model, saved = serving.Model(path), tf.saved_model.load(path).signatures
-    samples = generator.normal(0, 0.1, (5, small_front_end.chunk_samples)).astype(np.float32)
-    pictures = model.spectrograms(samples)
-    heard, seen = saved["serving_default"](samples=samples), saved["spectrogram"](spectrogram=pictures)
-    # sums in another order: float32
-    np.testing.assert_allclose(model.hear(samples).probabilities, heard["probabilities"], atol=1e-5)
-    np.testing.assert_allclose(model.see(pictures).probabilities, seen["probabilities"], atol=1e-5)
-    np.testing.assert_allclose(model.embed(samples), saved["embed"](samples=samples)["embeddings"], atol=1e-5)
-    np.testing.assert_allclose(model.logits(pictures), seen["logits"], atol=1e-5)
 
 
 def test_the_fingerprint_is_of_graph_and_weights(tmp_path, model_path):

@@ -1,6 +1,5 @@
 """Measures prediction: audio-seconds per second end to end, the share of each stage, and how near it comes to the rate
-of the bare network. That is the SavedModel's own signature, called in batches; `serving`, which makes the weights
-constants, may outrun it. Networks are untrained unless --model names one: weights do not change the speed.
+of the bare network. Networks are untrained unless --model names one: weights do not change the speed.
 
 All parts are timed in turn, several rounds of them, and the median round counts, so that other work on the machine
 falls on all of them alike.
