@@ -1,15 +1,18 @@
-"""Recordings → scores, as a stream: one thread decodes while the models work on batches that cross recordings.
+"""Recordings → scores, as a stream: one thread decodes while the models work on batches that cross recordings, several
+of them at once.
 
 Memory does not grow with the length of a recording, but for its scores. What the scores are good for belongs elsewhere.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
 import queue
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent import futures
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,8 @@ from bird_tf import audio, config, frontend, serving
 
 # batches decoded ahead: enough that a slow file does not stall the models, little enough to stay in tens of megabytes
 _AHEAD = 8
+# batches that the models work on at once: where one leaves a core or the device idle, another goes on
+_AT_ONCE = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -120,45 +125,64 @@ class _Recording:
         return bool(self.reason) or (not self.open and not self.waiting)
 
 
-class _Group:
-    """Models with equal front-ends, and the batch that waits for them."""
+# what the members say of a batch, and the first model's embeddings if they are wanted
+_Said = tuple[list[serving.Answers], np.ndarray | None]
 
-    def __init__(self, ensemble: serving.Ensemble, members: list[int], embeddings: bool) -> None:
-        self.front_end = ensemble.models[members[0]].front_end
-        self._ensemble, self._members = ensemble, members
+
+class _Group:
+    """Models with equal front-ends, the batch that waits for them, and those that they work on."""
+
+    def __init__(self, ensemble: serving.Ensemble, members: list[int], embeddings: bool,
+                 workers: futures.Executor) -> None:  # fmt: skip
+        self._ensemble, self._members, self._workers = ensemble, members, workers
         self._embeds = embeddings and 0 in members
-        self._batch = np.zeros((ensemble.models[0].batch_size, self.front_end.chunk_samples), np.float32)
+        self._batch_size = ensemble.models[0].batch_size
+        self._waiting: list[np.ndarray] = []
         self._owners: list[_Recording] = []
+        self._at_work: collections.deque[tuple[list[_Recording], futures.Future[_Said]]] = collections.deque()
 
     def add(self, samples: np.ndarray, owner: _Recording) -> None:
-        """Puts chunks into the batch, and has the models answer each time that it is full."""
+        """Puts chunks into the batch, and sends it to the models each time that it is full."""
         while len(samples):
-            filled = len(self._owners)
-            taken = samples[: len(self._batch) - filled]
-            self._batch[filled : filled + len(taken)] = taken
+            taken = samples[: self._batch_size - len(self._owners)]
+            self._waiting.append(taken)
             self._owners += [owner] * len(taken)
             owner.waiting += len(taken)
             samples = samples[len(taken) :]
-            if len(self._owners) == len(self._batch):
-                self.flush()
+            if len(self._owners) == self._batch_size:
+                self._send()
 
-    def flush(self) -> None:
-        """Has the models answer what is in the batch, and hands the rows to the recordings that they are of."""
-        batch, owners = self._batch[: len(self._owners)], self._owners
-        if not owners:
-            return
-        self._owners = []
+    def _send(self) -> None:
+        if len(self._at_work) == _AT_ONCE:
+            self._receive()
+        self._at_work.append((self._owners, self._workers.submit(self._ask, np.concatenate(self._waiting))))
+        self._waiting, self._owners = [], []
+
+    def _ask(self, batch: np.ndarray) -> _Said:
+        models = self._ensemble.models
+        answers = [self._ensemble.in_order(member, models[member].hear(batch)) for member in self._members]
+        return answers, models[0].embed(batch) if self._embeds else None
+
+    def _receive(self) -> None:
+        """Hands the rows of the batch sent first to the recordings that they are of."""
+        owners, answer = self._at_work.popleft()
+        answers, features = answer.result()
         # the chunks of one recording lie together
         bounds = [0, *(i for i in range(1, len(owners)) if owners[i] is not owners[i - 1]), len(owners)]
-        for member in self._members:
-            answer = self._ensemble.in_order(member, self._ensemble.models[member].hear(batch))
-            for begin, end in itertools.pairwise(bounds):
-                owners[begin].answers[member].append(serving.Answers(*(part[begin:end] for part in answer)))
-        features = self._ensemble.models[0].embed(batch) if self._embeds else None
         for begin, end in itertools.pairwise(bounds):
-            owners[begin].waiting -= end - begin
+            owner = owners[begin]
+            for member, said in zip(self._members, answers, strict=True):
+                owner.answers[member].append(serving.Answers(*(part[begin:end] for part in said)))
             if features is not None:
-                owners[begin].embeddings.append(features[begin:end])
+                owner.embeddings.append(features[begin:end])
+            owner.waiting -= end - begin
+
+    def finish(self) -> None:
+        """Has the models answer all that is left."""
+        if self._owners:
+            self._send()
+        while self._at_work:
+            self._receive()
 
 
 def score_all(
@@ -180,19 +204,20 @@ def score_all(
         What came of each recording, in their order.
     """
     front_ends = list(dict.fromkeys(model.front_end for model in ensemble.models))
-    groups = [
-        _Group(ensemble, [i for i, m in enumerate(ensemble.models) if m.front_end == front_end], embeddings)
-        for front_end in front_ends
-    ]
     hop_seconds = chunking.hop_samples(front_ends[0]) / front_ends[0].sample_rate_hz
     lengths = [audio.duration_seconds(path) for _, path in recordings]
-    pending = {i: _Recording(len(ensemble.models), len(groups)) for i in range(len(recordings))}
+    pending = {i: _Recording(len(ensemble.models), len(front_ends)) for i in range(len(recordings))}
     paths = [path for _, path in recordings]
     batch_size = ensemble.models[0].batch_size
     with (
         config.progress(round(sum(lengths)), "s", "scoring") as progress,
         _Decoder(paths, front_ends, chunking, batch_size) as decoder,
+        futures.ThreadPoolExecutor(_AT_ONCE) as workers,
     ):
+        groups = [
+            _Group(ensemble, [i for i, m in enumerate(ensemble.models) if m.front_end == f], embeddings, workers)
+            for f in front_ends
+        ]
         next_index, heard = 0, 0.0
         for item in decoder:
             recording = pending[item.index]
@@ -207,16 +232,16 @@ def score_all(
                     heard = sum(lengths[: item.index + 1])
             progress.update(max(0, int(heard) - progress.n))
             while next_index in pending and pending[next_index].complete:
-                yield _outcome(ensemble, groups, chunking, *recordings[next_index], pending.pop(next_index))
+                yield _outcome(ensemble, front_ends, chunking, *recordings[next_index], pending.pop(next_index))
                 next_index += 1
         for group in groups:
-            group.flush()
+            group.finish()
         for index in sorted(pending):
-            yield _outcome(ensemble, groups, chunking, *recordings[index], pending.pop(index))
+            yield _outcome(ensemble, front_ends, chunking, *recordings[index], pending.pop(index))
 
 
 def _outcome(
-    ensemble: serving.Ensemble, groups: list[_Group], chunking: audio.ChunkingConfig,
+    ensemble: serving.Ensemble, front_ends: Sequence[frontend.FrontendConfig], chunking: audio.ChunkingConfig,
     recording_id: str, path: str, recording: _Recording,
 ) -> Outcome:  # fmt: skip
     """Puts together what the models said of a recording."""
@@ -225,7 +250,7 @@ def _outcome(
     times: list[tuple[np.ndarray, np.ndarray]] = []
     members: list[serving.Answers] = []
     for number, model in enumerate(ensemble.models):
-        group = next(i for i, g in enumerate(groups) if g.front_end == model.front_end)
+        group = front_ends.index(model.front_end)
         rate = model.front_end.sample_rate_hz
         answer = serving.Answers(*map(np.concatenate, zip(*recording.answers[number], strict=True)))
         recording.answers[number] = []  # a day of scores is large: no two copies for longer than needed

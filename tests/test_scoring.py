@@ -1,5 +1,7 @@
+import itertools
 import shutil
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -116,6 +118,28 @@ def test_what_goes_wrong_while_decoding_is_raised(model_path, recordings, monkey
     monkeypatch.setattr(audio, "blocks", fail)
     with pytest.raises(ZeroDivisionError, match="ours"):
         _score([model_path], recordings)
+
+
+def test_a_batch_that_takes_longer_keeps_its_place(model_path, recordings, monkeypatch):
+    usual, hear, calls = _score([model_path], recordings, batch_size=3), serving.Model.hear, itertools.count()
+
+    def slowly(self, samples):
+        time.sleep(0.1 * (next(calls) % 2 == 0))
+        return hear(self, samples)
+
+    monkeypatch.setattr(serving.Model, "hear", slowly)
+    for a, b in zip(usual, _score([model_path], recordings, batch_size=3), strict=True):
+        np.testing.assert_array_equal(a.scores.probabilities, b.scores.probabilities)
+
+
+def test_what_goes_wrong_in_a_model_is_raised(model_path, recordings, monkeypatch):
+    def fail(self, samples):
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(serving.Model, "hear", fail)
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        _score([model_path], recordings)
+    assert "decoder" not in {thread.name for thread in threading.enumerate()}
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ class Settings:
 
     model: tuple[str, ...] = config.option((), "exported model, repeated; none: untrained networks")
     architectures: tuple[str, ...] = config.option(models.ARCHITECTURES, "those that are untrained; may be repeated")
-    seconds: float = config.option(64.0, "length of the recording, seconds")
+    seconds: float = config.option(128.0, "length of the recording, seconds")
     rate_hz: int = config.option(48000, "its sample rate, Hz; other than the model's, it is resampled")
     rounds: int = config.option(3, "how often each part is timed")
     num_classes: int = config.option(100, "outputs of the untrained networks")
