@@ -20,6 +20,8 @@ SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", "
             ".m4a", ".aac", ".wma")  # fmt: skip
 
 _BLOCK_SECONDS = 10.0
+# what libsndfile gives as the number of frames where the header does not tell it
+_UNKNOWN_FRAMES = 2**62
 
 
 class UnreadableError(config.InputError):
@@ -41,8 +43,9 @@ class ChunkingConfig:
         Raises:
             InputError: the overlap is negative or leaves no step forward.
         """
-        hop = round((front_end.chunk_seconds - self.overlap_seconds) * front_end.sample_rate_hz)
-        if self.overlap_seconds < 0 or hop < 1:
+        step = front_end.chunk_seconds - self.overlap_seconds
+        hop = round(step * front_end.sample_rate_hz) if self.overlap_seconds >= 0 else 0  # not a number neither
+        if hop < 1:
             raise config.InputError(
                 f"--overlap_seconds={self.overlap_seconds}: need 0 <= overlap < {front_end.chunk_seconds:g}, "
                 "the length of a chunk"
@@ -67,10 +70,26 @@ def find(folder: str) -> list[str]:
 def duration_seconds(path: str) -> float:
     """Length by the file's header, seconds; 0 if it has none that libsndfile reads."""
     try:
-        info = soundfile.info(path)
-    except (soundfile.SoundFileError, OSError):
+        with _opened(path) as file:
+            return float(file.frames / file.samplerate) if file.frames < _UNKNOWN_FRAMES else 0.0
+    except UnreadableError:
         return 0.0
-    return float(info.frames / info.samplerate)
+
+
+class _SoundFile(soundfile.SoundFile):
+    """Read from its beginning to its end: of a FLAC that does not tell its length, no other place can be found."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _opened(path: str) -> soundfile.SoundFile:
+    """The file, open; raises UnreadableError."""
+    try:
+        return _SoundFile(path)
+    # TypeError: headerless formats, of which nobody says the rate
+    except (soundfile.SoundFileError, OSError, UnicodeEncodeError, TypeError) as error:
+        raise UnreadableError(f"{path}: cannot be decoded ({error})") from error
 
 
 def blocks(path: str, sample_rate_hz: int) -> Iterator[np.ndarray]:
@@ -87,7 +106,7 @@ def blocks(path: str, sample_rate_hz: int) -> Iterator[np.ndarray]:
         UnreadableError: not audio, damaged, or with samples that are no numbers.
     """
     try:
-        with soundfile.SoundFile(path) as file:
+        with _opened(path) as file:
             resampler = None
             if file.samplerate != sample_rate_hz:
                 resampler = soxr.ResampleStream(file.samplerate, sample_rate_hz, 1, dtype="float32", quality="HQ")

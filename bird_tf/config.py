@@ -213,8 +213,8 @@ def progress(total: int, unit: str, description: str) -> tqdm.tqdm[Any]:
 def run(main: Callable[[Config], None], config_class: type[Config]) -> None:
     """Parses the command line, calls `main(config)`, and exits: 0 on success, 1 on bad input, 130 on Ctrl-C.
 
-    An InputError or a file that cannot be opened ends in one line on standard error; anything else is a defect
-    of ours and shows its traceback.
+    An InputError or what the system refuses to do with a file ends in one line on standard error; anything else is a
+    defect of ours and shows its traceback.
     """
     arguments = sys.argv[1:]
     if {"--help", "-help", "-h", "--helpshort"} & set(arguments):
@@ -237,7 +237,7 @@ def run(main: Callable[[Config], None], config_class: type[Config]) -> None:
                     main(settings)
                 finally:
                     handler.setStream(kept)
-        except (InputError, FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        except (InputError, OSError) as error:
             logging.flush()
             sys.exit(f"error: {' '.join(str(error).split())}")
         except KeyboardInterrupt:

@@ -61,6 +61,8 @@ class EvaluateConfig:
             pooling.check(self.pooling)
         if not 0 < self.precision <= 1:
             raise config.InputError(f"--precision={self.precision}: must be in (0, 1]")
+        if self.worst < 0:
+            raise config.InputError(f"--worst={self.worst}: must be 0 (none) or more")
         if self.segments and not self.source.audio:
             raise config.InputError("--segments needs --audio=DIR, the folder with the soundscapes")
         config.refuse_without_effect(
@@ -100,6 +102,7 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
     if not settings.chooses_pooling:
         ensemble.check_pooling(settings.pooling or ensemble.decisions.pooling)
     expectation = occurrence.Expectation(settings.expected, ensemble)
+    files.make_folder(settings.output_folder)  # what cannot be had shows before anything is scored
     manifest = records.load(settings.records) if settings.records else None
     if manifest:
         scored = labelled.score_records(ensemble, manifest)

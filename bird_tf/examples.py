@@ -21,7 +21,7 @@ class Example:
 
     Attributes:
         index: its place among the scored recordings.
-        start_seconds: [chunks] when its chunks begin.
+        seconds: its length.
         species: class indices worth showing: those present, then the ones that scored highest.
         chunks: [chunks, species] probabilities.
         excerpt: (start, end) of what is shown and played, seconds.
@@ -30,7 +30,7 @@ class Example:
     """
 
     index: int
-    start_seconds: np.ndarray
+    seconds: float
     species: list[int]
     chunks: np.ndarray
     excerpt: tuple[float, float]
@@ -60,7 +60,7 @@ def worst(
     chosen = [int(i) for i in np.argsort(precisions, kind="stable")[:count]]
     mixed = {i: ensemble.mix(scored.chunks[i]) for i in chosen}
     front_end = ensemble.models[0].front_end
-    excerpts = {i: _excerpt(mixed[i], scored.start_seconds[i], truth[i], front_end) for i in chosen}
+    excerpts = {i: _excerpt(mixed[i], scored.start_seconds[i], truth[i], scored.seconds[i], front_end) for i in chosen}
     stored = _stored_spectrograms(manifest, scored, excerpts) if manifest else {}
     found = []
     for i in chosen:
@@ -69,18 +69,17 @@ def worst(
         species = present[:_NUM_SPECIES] + others[: max(1, _NUM_SPECIES - len(present))]
         spectrograms, mp3 = (stored[i], b"") if manifest else _heard(ensemble, scored.paths[i], excerpts[i])
         found.append(Example(
-            index=i, start_seconds=scored.start_seconds[i], species=species, chunks=mixed[i][:, species],
+            index=i, seconds=scored.seconds[i], species=species, chunks=mixed[i][:, species],
             excerpt=excerpts[i], spectrograms=spectrograms, mp3=mp3,
         ))  # fmt: skip
     return found
 
 
 def _excerpt(
-    chunks: np.ndarray, start: np.ndarray, present: np.ndarray, front_end: frontend.FrontendConfig
+    chunks: np.ndarray, start: np.ndarray, present: np.ndarray, end: float, front_end: frontend.FrontendConfig
 ) -> tuple[float, float]:
     """The seconds around the chunk that speaks loudest for a species that is not there."""
     wrong = np.where(present, 0.0, chunks).max(axis=1)
-    end = float(start[-1]) + front_end.chunk_seconds
     length = max(_EXCERPT_SECONDS, front_end.chunk_seconds)
     begin = float(start[int(np.argmax(wrong))]) - (length - front_end.chunk_seconds) / 2
     begin = max(0.0, min(begin, end - length))

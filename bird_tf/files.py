@@ -78,9 +78,16 @@ def names(folder: str) -> list[str]:
 
 
 def read_text(path: str) -> str:
-    """The whole file as UTF-8 text."""
-    with _open(path, "r") as file:
-        return str(file.read())
+    """The whole file as UTF-8 text.
+
+    Raises:
+        InputError: it is another kind of file.
+    """
+    try:
+        with _open(path, "r") as file:
+            return str(file.read())
+    except UnicodeDecodeError as error:
+        raise config.InputError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
 
 
 def make_folder(path: str) -> None:
@@ -98,16 +105,21 @@ def replacing(path: str) -> Iterator[str]:
     On an exception what was written is removed and `path` stays as it was.
 
     Raises:
-        InputError: the disk is full.
+        InputError: the disk is full, or a file would take the place of a folder.
     """
-    temporary = path.rstrip("/") + TEMPORARY_SUFFIX
+    path = path.rstrip("/")
+    temporary = path + TEMPORARY_SUFFIX
     make_folder(os.path.dirname(path) or ".")
+    if not is_remote(path) and os.path.isdir(temporary):
+        shutil.rmtree(temporary)  # left by a process that was killed
     try:
         yield temporary
         if is_remote(path):
             tf.io.gfile.rename(temporary, path, overwrite=True)
         else:
             if os.path.isdir(path):
+                if not os.path.isdir(temporary):
+                    raise config.InputError(f"{path} is a folder; name a file")
                 shutil.rmtree(path)
             os.replace(temporary, path)
     except BaseException as error:
@@ -163,15 +175,21 @@ def read_json(path: str) -> Any:
 
 
 def defined(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same, with null for numbers that are NaN, as JSON has it."""
-    return {name: None if value != value else value for name, value in values.items()}
+    """The same, with null for numbers that are NaN, as JSON has it, in mappings within it too."""
+    return {
+        name: defined(value) if isinstance(value, Mapping) else None if value != value else value
+        for name, value in values.items()
+    }
 
 
 def _open(path: str, mode: str) -> Any:
     """Opens a file of bytes, or of UTF-8 text whose line ends stay as they are."""
     if is_remote(path):
         return tf.io.gfile.GFile(enable(path), mode)
-    return open(path, mode) if "b" in mode else open(path, mode, encoding="utf-8", newline="")
+    if "b" in mode:
+        return open(path, mode)
+    # names of files may hold bytes that are no UTF-8; a table can still tell of them
+    return open(path, mode, encoding="utf-8", newline="", errors="backslashreplace" if mode == "w" else "strict")
 
 
 @contextlib.contextmanager
@@ -198,8 +216,8 @@ def read_table(path: str, delimiter: str = ",") -> list[dict[str, str]]:
     """
     try:
         return list(csv.DictReader(io.StringIO(read_text(path).removeprefix("\ufeff")), delimiter=delimiter))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise config.InputError(f"{path}: not a table in UTF-8 ({error}); save it as CSV in UTF-8") from error
+    except csv.Error as error:
+        raise config.InputError(f"{path}: not a table ({error}); save it as CSV") from error
 
 
 def checksum(path: str) -> str:

@@ -22,6 +22,7 @@ class Scored:
         chunks: for each recording [models, chunks, classes] float32 in [0, 1].
         attentions: for each recording [models, chunks] float32, as in serving.Scores.
         start_seconds: for each recording [chunks] when its chunks begin.
+        seconds: [recordings] length of each; of records, to the end of the last chunk.
         paths: for each recording its audio file; empty if scored from records.
         skipped: (recording, reason) of those left out.
     """
@@ -33,6 +34,7 @@ class Scored:
     chunks: list[np.ndarray]
     attentions: list[np.ndarray]
     start_seconds: list[np.ndarray]
+    seconds: list[float]
     paths: list[str]
     skipped: list[tuple[str, str]]
 
@@ -94,6 +96,7 @@ def score_records(ensemble: serving.Ensemble, manifest: records.Manifest) -> Sco
         chunks=[np.stack([a.probabilities for a in answers[i]], axis=1) for i in recording_ids],
         attentions=[np.stack([a.attention for a in answers[i]], axis=1) for i in recording_ids],
         start_seconds=[np.array(starts[i]) for i in recording_ids],
+        seconds=[max(starts[i]) + manifest.front_end.chunk_seconds for i in recording_ids],
         paths=[""] * len(recording_ids),
         skipped=[],
     )
@@ -127,6 +130,7 @@ def score_audio(
         chunks=[scores.members for scores in found.values()],
         attentions=[scores.attentions for scores in found.values()],
         start_seconds=[scores.start_seconds for scores in found.values()],
+        seconds=[scores.duration_seconds for scores in found.values()],
         paths=[scores.path for scores in found.values()],
         skipped=skipped,
     )

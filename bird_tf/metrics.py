@@ -11,6 +11,8 @@ import numpy as np
 
 # a BirdCLEF run lists at most so many classes a recording
 _MAX_ANSWERS = 100
+# of one class, whose ranks are found together
+_POSITIVES_AT_ONCE = 256
 
 
 def truth(labels: np.ndarray, backgrounds: Sequence[Iterable[int]], num_classes: int) -> np.ndarray:
@@ -46,11 +48,20 @@ def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
 
 def _average_precisions(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """[draws] average precision of one ranking [n] whose items count `weights` [draws, n] times."""
-    positives = np.flatnonzero(truth)
-    reached = (scores[:, None] >= scores[positives]).astype(weights.dtype)  # [n, positives]: who ranks at least so high
-    own = weights[:, positives]
-    precision = (own @ reached[positives]) / np.maximum(weights @ reached, 1)  # nothing called: no hit either
-    return np.asarray(np.sum(own * precision, axis=1) / _or_nan(own.sum(axis=1)))
+    total, found = np.zeros(len(weights)), np.zeros(len(weights))
+    everyone = np.flatnonzero(truth)
+    for positives in _blocks(everyone):
+        reached = (scores[:, None] >= scores[positives]).astype(weights.dtype)  # [n, positives]: who ranks so high
+        hits, called = weights[:, everyone] @ reached[everyone], weights @ reached
+        own = weights[:, positives]
+        total += np.sum(own * hits / np.maximum(called, 1), axis=1)  # nothing called: no hit either
+        found += own.sum(axis=1)
+    return np.asarray(total / _or_nan(found))
+
+
+def _blocks(positives: np.ndarray) -> list[np.ndarray]:
+    """So many at once that a table of all scores by positives stays small."""
+    return np.array_split(positives, -(-len(positives) // _POSITIVES_AT_ONCE)) if len(positives) else []
 
 
 def _or_nan(counts: np.ndarray) -> np.ndarray:
@@ -120,13 +131,13 @@ def auroc(scores: np.ndarray, truth: np.ndarray) -> float:
 
 def _areas(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """[draws] area under the ROC curve of scores [n] that count `weights` [draws, n] times; half for a tie."""
-    positives = np.flatnonzero(truth)
-    others, wanted = scores[:, None], scores[positives]
-    below = ((others < wanted) + 0.5 * (others == wanted)) * ~truth[:, None]  # [n, positives]
-    own = weights[:, positives]
-    num_positives = own.sum(axis=1)
-    pairs = num_positives * (weights.sum(axis=1) - num_positives)
-    return np.asarray(np.sum(own * (weights @ below.astype(weights.dtype)), axis=1) / _or_nan(pairs))
+    won, others = np.zeros(len(weights)), scores[:, None]
+    for positives in _blocks(np.flatnonzero(truth)):
+        wanted = scores[positives]
+        below = ((others < wanted) + 0.5 * (others == wanted)) * ~truth[:, None]  # [n, positives]
+        won += np.sum(weights[:, positives] * (weights @ below.astype(weights.dtype)), axis=1)
+    num_positives = weights[:, truth].sum(axis=1)
+    return np.asarray(won / _or_nan(num_positives * (weights.sum(axis=1) - num_positives)))
 
 
 def _by_recording(scores: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from absl import logging
@@ -132,6 +132,7 @@ class Table:
             lambda: np.full((WEEKS, len(classes)), np.nan)
         )
         known = False
+        rows: list[tuple[tuple[float, float], int, list[int], float]] = []
         for number, row in enumerate(files.read_table(path), 2):
             try:
                 place = (float(row["latitude"]), float(row["longitude"]))
@@ -146,6 +147,8 @@ class Table:
                 raise config.InputError(
                     f"--occurrence={path}, line {number}: week 1 … {WEEKS}, frequency 0 … 1, degrees on earth"
                 )
+            rows.append((place, week, index, frequency))
+        for place, week, index, frequency in sorted(rows, key=lambda row: row[1]):  # a week's rows overrule the year's
             weeks = slice(None) if not week else slice(week - 1, week)
             found[place][weeks] = np.nan_to_num(found[place][weeks])  # what a week's rows do not list is not seen
             found[place][weeks, index] = frequency
@@ -236,7 +239,7 @@ class Expectation:
 
 def ratios_of(
     expectation: Expectation, recordings: Sequence[tuple[str, str]], root: str, described: str
-) -> dict[str, np.ndarray]:
-    """{recording id: [classes] ratios} of recordings (id, path) below `root` that metadata describes."""
-    about = layouts.describe([path for _, path in recordings], root, described)
-    return {recording_id: expectation.ratios(about[path]) for recording_id, path in recordings}
+) -> Callable[[str], np.ndarray]:
+    """Recording id → [classes] ratios, for recordings (id, path) below `root` that metadata describes."""
+    by_path, paths = layouts.describe([path for _, path in recordings], root, described), dict(recordings)
+    return lambda recording_id: expectation.ratios(by_path[paths[recording_id]])

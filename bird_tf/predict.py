@@ -7,7 +7,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from bird_tf import audio, config, files, metadata, occurrence, pooling, scoring
 
 # folder in the output that holds the scores so far; gone when the tables are there
 UNFINISHED = "unfinished"
-_FORMAT_VERSION = 2  # of what is kept in it
+_FORMAT_VERSION = 3  # of what is kept in it
+_ROWS_AT_ONCE = 4096  # chunks whose probabilities are worked out together
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,10 +74,15 @@ def find_recordings(path: str) -> list[tuple[str, str]]:
 class Unfinished:
     """The scores of a run that is under way, one file a recording, in OUTPUT/unfinished/.
 
-    They are of use to a later run with the same models and the same way of cutting only; others are removed.
+    They are of use to a later run with the same models and the same way of cutting only; others are refused.
     """
 
     def __init__(self, settings: PredictConfig, ensemble: serving.Ensemble) -> None:
+        """Opens the folder.
+
+        Raises:
+            InputError: it holds the scores of another run, or something that is not ours.
+        """
         self._folder = os.path.join(settings.output, UNFINISHED)
         state = {
             "format_version": _FORMAT_VERSION,
@@ -85,12 +92,17 @@ class Unfinished:
             "embeddings": settings.embeddings,
         }
         path = os.path.join(self._folder, "run.json")
-        if os.path.exists(self._folder) and not (os.path.exists(path) and files.read_json(path) == state):
-            shutil.rmtree(self._folder)
+        kept = files.read_json(path) if os.path.exists(path) else {}
+        differing = [name for name, value in state.items() if kept.get(name) != value]
+        if differing and files.names(self._folder):
+            raise config.InputError(
+                f"{self._folder} holds what another run had scored when it stopped ({', '.join(differing)} differ): "
+                "repeat that run's command, remove the folder, or name another --output"
+            )
         files.write_json(path, state)
 
     def _path(self, recording_id: str) -> str:
-        return os.path.join(self._folder, f"{recording_id}.npz")
+        return os.path.join(self._folder, f"{metadata.md5(recording_id)}.npz")  # ids may be as long as names can be
 
     @staticmethod
     def _source(path: str) -> str:
@@ -101,8 +113,11 @@ class Unfinished:
         """Whether this recording was scored before, and has not changed since."""
         if not os.path.exists(self._path(recording_id)):
             return False
-        with np.load(self._path(recording_id)) as stored:
-            return bool(stored["source"] == self._source(path))
+        try:
+            with open(self._path(recording_id), "rb") as file, np.load(file) as stored:
+                return bool(stored["source"] == self._source(path))
+        except (EOFError, ValueError, KeyError, zipfile.BadZipFile):  # the power went while it was written
+            return False
 
     def keep(self, recording_id: str, scores: serving.Scores) -> None:
         """Keeps the scores of a recording, whole or not at all."""
@@ -174,7 +189,7 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
 
 
 def _write(
-    settings: PredictConfig, ensemble: serving.Ensemble, method: str, ratios: Mapping[str, np.ndarray],
+    settings: PredictConfig, ensemble: serving.Ensemble, method: str, ratios: Callable[[str], np.ndarray],
     unfinished: Unfinished, recordings: list[tuple[str, str]],
 ) -> float:  # fmt: skip
     """Writes the tables from what was kept. Returns the seconds of sound in them."""
@@ -191,11 +206,13 @@ def _write(
         for recording_id, path in recordings:
             raw = unfinished.scores(recording_id, path)
             pooled = ensemble.decisions.recording.probabilities(pooling.pool(raw.probabilities, method, raw.attention))
-            calibrated = ensemble.decisions.chunk.probabilities(raw.probabilities)
-            expected = ratios[recording_id]
+            expected = ratios(recording_id)
+            for first in range(0, len(raw.probabilities), _ROWS_AT_ONCE):  # in place: a day's scores are large
+                rows = raw.probabilities[first : first + _ROWS_AT_ONCE]
+                rows[:] = occurrence.update(ensemble.decisions.chunk.probabilities(rows), expected)
             answer = writers.Answer(
                 recording_id=recording_id,
-                scores=dataclasses.replace(raw, probabilities=occurrence.update(calibrated, expected)),
+                scores=raw,
                 pooled=occurrence.update(pooled, expected),
             )
             append(answer)

@@ -167,10 +167,10 @@ def _example(results: Results, names: Sequence[str], example: examples.Example) 
     )  # fmt: skip
     title = html.escape(results.recording_ids[example.index])
     label = int(results.labels[example.index])
-    seconds = float(example.start_seconds[-1])
     return (
         f"<article><h3>{title}</h3><p>labelled <b>{names[label]}</b>, put first <b>{names[best]}</b> "
         f"({results.scores[example.index, best]:.2f}); average precision {precision:.3f}</p>"
         f"<img alt='spectrogram of {title}' src='data:image/png;base64,{png}'>"
-        f"<p class=hint>{start:.0f}–{end:.0f} s of {seconds:.0f} s</p>{sound}<div class=strips>{strips}</div></article>"
+        f"<p class=hint>{start:.0f}–{end:.0f} s of {example.seconds:.0f} s</p>{sound}"
+        f"<div class=strips>{strips}</div></article>"
     )

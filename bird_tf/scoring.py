@@ -205,12 +205,12 @@ def score_all(
     """
     front_ends = list(dict.fromkeys(model.front_end for model in ensemble.models))
     hop_seconds = chunking.hop_samples(front_ends[0]) / front_ends[0].sample_rate_hz
-    lengths = [audio.duration_seconds(path) for _, path in recordings]
+    ends = list(itertools.accumulate(audio.duration_seconds(path) for _, path in recordings))
     pending = {i: _Recording(len(ensemble.models), len(front_ends)) for i in range(len(recordings))}
     paths = [path for _, path in recordings]
     batch_size = ensemble.models[0].batch_size
     with (
-        config.progress(round(sum(lengths)), "s", "scoring") as progress,
+        config.progress(round(ends[-1] if ends else 0), "s", "scoring") as progress,
         _Decoder(paths, front_ends, chunking, batch_size) as decoder,
         futures.ThreadPoolExecutor(_AT_ONCE) as workers,
     ):
@@ -229,7 +229,7 @@ def score_all(
                 recording.num_samples[item.group] = item.num_samples
                 recording.reason = item.reason
                 if item.reason or not recording.open:
-                    heard = sum(lengths[: item.index + 1])
+                    heard = ends[item.index]
             progress.update(max(0, int(heard) - progress.n))
             while next_index in pending and pending[next_index].complete:
                 yield _outcome(ensemble, front_ends, chunking, *recordings[next_index], pending.pop(next_index))

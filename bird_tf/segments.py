@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from bird_tf import audio, config, files, metrics, occurrence, pooling, predict, scoring, serving, taxonomy
 
@@ -57,7 +58,7 @@ def evaluate(
     models: Sequence[str], decisions_path: str, audio_path: str, truth_path: str, chunking: audio.ChunkingConfig,
     method: str, expected: occurrence.OccurrenceConfig, described: str, output: str,
 ) -> dict[str, Any]:  # fmt: skip
-    """Scores soundscapes and writes OUTPUT/segments.json.
+    """Scores soundscapes and writes OUTPUT/segments.json and skipped.csv.
 
     Returns:
         What it holds: `headline`, false_alarms_per_hour by the rule of the thresholds, num_segments, num_recordings,
@@ -75,12 +76,14 @@ def evaluate(
         raise config.InputError(f"--segments={truth_path}: {audio_path} has no recording {strange[0]}")
     expectation = occurrence.Expectation(expected, ensemble)
     ratios = occurrence.ratios_of(expectation, recordings, audio_path, described)
+    files.make_folder(output)  # what cannot be had shows before anything is scored
     plain, scores, loudest, truth, skipped, hours = [], [], [], [], [], 0.0
     for outcome in scoring.score_all(ensemble, recordings, chunking):
         if outcome.scores is None:
-            skipped.append(outcome.reason)
+            skipped.append((outcome.path, outcome.reason))
+            logging.warning("skipped: %s", outcome.reason)
             continue
-        expects = ratios[outcome.recording_id]
+        expects = ratios(outcome.recording_id)
         plain.append(pooled(outcome.scores, method))
         scores.append(occurrence.update(plain[-1], expects))
         told = ensemble.decisions.chunk.probabilities(pooled(outcome.scores, "max"))
@@ -89,7 +92,7 @@ def evaluate(
         present = calls.get(outcome.recording_id, [])
         truth.append(metrics.segment_truth(present, len(scores[-1]), SECONDS, len(ensemble.classes)))
     if not scores:
-        raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0]}")
+        raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")
     present_at, heard_at = np.concatenate(truth), np.concatenate(loudest)
     summary = {
         **headline(np.concatenate(scores), present_at),
@@ -102,6 +105,7 @@ def evaluate(
         "expected": expectation.describe(),
     }  # fmt: skip
     if expected.active:
-        summary["without_prior"] = files.defined(headline(np.concatenate(plain), present_at))
+        summary["without_prior"] = headline(np.concatenate(plain), present_at)
+    files.write_table(os.path.join(output, "skipped.csv"), ("file", "reason"), skipped)
     files.write_json(os.path.join(output, "segments.json"), files.defined(summary))
     return summary

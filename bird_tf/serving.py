@@ -77,7 +77,7 @@ class Model:
         """Loads a SavedModel that is always called with `batch_size` chunks.
 
         Raises:
-            InputError: the folder is no SavedModel of bird_tf, or of another front-end version.
+            InputError: the folder is no SavedModel of bird_tf, damaged, or of another front-end version.
         """
         assets = os.path.join(path, "assets")
         if not files.exists(os.path.join(path, "saved_model.pb")) or not files.exists(assets):
@@ -89,7 +89,10 @@ class Model:
         self.front_end = frontend.from_description(files.read_json(description_path), description_path)
         self.classes = taxonomy.load(os.path.join(assets, "classes.csv"))
         self.description: Mapping[str, Any] = files.read_json(os.path.join(path, DESCRIPTION))
-        self._loaded = tf.saved_model.load(path)  # the signatures live as long as this does
+        try:
+            self._loaded = tf.saved_model.load(path)  # the signatures live as long as this does
+        except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
+            raise config.InputError(f"{path} is damaged ({error}); export the run again with bird_tf.export") from error
 
     @functools.cached_property
     def attends(self) -> bool:
@@ -230,7 +233,8 @@ class Ensemble:
         """[models, chunks, …] → [chunks, …] float32, the weighted mean over models, of probabilities or attention."""
         if len(members) == 1:
             return members[0]
-        return np.tensordot(np.asarray(self.decisions.weights, np.float32), members, axes=1)
+        mixed = np.tensordot(np.asarray(self.decisions.weights, np.float32), members, axes=1)
+        return np.minimum(mixed, members.max(axis=0))  # rounding may put it a hair above all of them
 
 
 def align(

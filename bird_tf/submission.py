@@ -35,7 +35,9 @@ class SubmissionConfig:
     model: tuple[str, ...] = config.option((), "exported model, as runs/NAME/export; repeated: an ensemble")
     audio: str = config.option("", "folder with the test recordings (searched recursively)")
     metadata: str = config.option(
-        "", "folder with their XML files: the MediaId of names that do not end in _RN<id>, place and time for priors"
+        "",
+        "folder with their XML files: the MediaId of names that do not end in _RN<id>; or one CSV; place and time for "
+        "priors",
     )
     output: str = config.option("", "run file to write")
     pooling: str = config.option("", "chunk scores to answers; empty: monophone as the model, soundscape mean")
@@ -98,6 +100,8 @@ def errors(
         "line N: rule broken", or "run: …" for what concerns no single line.
     """
     allowed = set(class_ids)
+    if lines and lines[0].startswith("\ufeff"):
+        yield "line 1: begins with a byte order mark"
     items: dict[tuple[str, ...], list[tuple[int, str, float, str]]] = collections.defaultdict(list)
     for number, line in enumerate(lines, 1):
         fields = line.split(";")
@@ -187,7 +191,8 @@ def media_ids(folder: str, metadata_folder: str) -> list[tuple[str, str]]:
         InputError: no recordings, or two of one MediaId.
     """
     paths = audio.find(folder)
-    described = metadata.described(metadata_folder) if metadata_folder else {}
+    # a CSV names the files themselves, and has no MediaIds beside them
+    described = metadata.described(metadata_folder) if metadata_folder and not os.path.isfile(metadata_folder) else {}
     found = []
     for path in paths:
         stem = os.path.splitext(os.path.basename(path))[0]
@@ -219,6 +224,9 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
         InputError: models or recordings that cannot be used.
         RuntimeError: the run breaks a rule; it is not given its name.
     """
+    if os.path.isdir(settings.output):
+        raise config.InputError(f"--output={settings.output} is a folder; name a file")
+    files.make_folder(os.path.dirname(settings.output) or ".")
     ensemble = serving.Ensemble(settings.model, settings.decisions)
     soundscape = settings.task == "soundscape"
     usual = segments.DEFAULT_POOLING if soundscape else ensemble.decisions.pooling
@@ -246,7 +254,7 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
 
     lines, expected = [], []
     for media_id, _ in recordings:
-        rows = occurrence.update(answers[media_id], ratios[media_id])
+        rows = occurrence.update(answers[media_id], ratios(media_id))
         expected += [media_id] * len(rows)
         if soundscape:
             lines += soundscape_lines(media_id, rows, ensemble.classes)

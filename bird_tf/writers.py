@@ -33,6 +33,8 @@ class TableConfig:
         unknown = [name for name in self.format.split(",") if name not in _WRITERS]
         if unknown:
             raise config.InputError(f"--format={self.format}: {unknown[0]!r} is none of {', '.join(_WRITERS)}")
+        if len(set(self.format.split(","))) < len(self.format.split(",")):
+            raise config.InputError(f"--format={self.format}: names a format twice")
         if self.min_probability is not None and not 0 <= self.min_probability <= 1:
             raise config.InputError(f"--min_probability={self.min_probability}: must be in [0, 1]")
         if self.top < 0:

@@ -1,4 +1,5 @@
 import math
+import os
 
 import librosa
 import numpy as np
@@ -127,3 +128,25 @@ def test_missing_and_empty_folders_are_refused(tmp_path, make):
 def test_duration_is_that_of_the_header(tmp_path):
     assert audio.duration_seconds(_write(tmp_path / "x.wav", np.zeros(RATE * 3 // 2))) == 1.5
     assert audio.duration_seconds(str(tmp_path / "none.wav")) == 0
+
+
+def test_a_flac_that_does_not_tell_its_length_is_read_all_the_same(tmp_path, generator):
+    path = tmp_path / "x.flac"
+    _write(path, generator.uniform(-0.5, 0.5, 25 * RATE))
+    expected = np.concatenate(list(audio.blocks(str(path), RATE)))
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0  # the number of samples: the last 36 of 64 bits after the sizes of blocks and frames
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    assert audio.duration_seconds(str(path)) == 0.0
+    np.testing.assert_array_equal(np.concatenate(list(audio.blocks(str(path), RATE))), expected)
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.wav", b"x.raw"])
+def test_names_that_libsndfile_does_not_take_are_told(tmp_path, name):
+    path = os.path.join(str(tmp_path), os.fsdecode(name))
+    with open(path, "wb") as file:
+        file.write(bytes(1000))
+    assert audio.duration_seconds(path) == 0.0
+    with pytest.raises(audio.UnreadableError, match="cannot be decoded"):
+        list(audio.blocks(path, RATE))

@@ -98,7 +98,7 @@ def test_attention_is_tried_and_used_where_every_member_has_it(attending_path, m
         _evaluate(tmp_path, one_without, records=manifest.directory, pooling="attention")
 
 
-@pytest.mark.parametrize("values", [{"pooling": "best"}, {"precision": 0.0}])
+@pytest.mark.parametrize("values", [{"pooling": "best"}, {"precision": 0.0}, {"worst": -1}])
 def test_bad_flags_are_refused(model_path, tmp_path, values):
     with pytest.raises(config.InputError, match=f"--{next(iter(values))}="):
         _evaluate(tmp_path, model_path, **values)

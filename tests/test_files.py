@@ -87,7 +87,34 @@ def test_find_follows_no_link_to_a_folder(tmp_path):
     assert files.find(str(tmp_path), (".wav",)) == [str(tmp_path / "deep" / "A.WAV")]
 
 
-def test_tables_in_another_encoding_are_refused(tmp_path):
-    (tmp_path / "x.csv").write_bytes("file,label\na.wav,Käuzchen\n".encode("latin-1"))
-    with pytest.raises(config.InputError, match=r"x\.csv: not a table in UTF-8"):
-        files.read_table(str(tmp_path / "x.csv"))
+def test_a_file_never_takes_the_place_of_a_folder(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "precious").touch()
+    for path in (str(tmp_path / "mine"), f"{tmp_path}/mine/"):
+        with pytest.raises(config.InputError, match="mine is a folder; name a file"):
+            files.write_text(path, "text")
+    assert os.listdir(tmp_path) == ["mine"] and os.listdir(tmp_path / "mine") == ["precious"]
+
+
+def test_what_a_killed_process_left_is_no_hindrance(tmp_path):
+    (tmp_path / "x.partial" / "half").mkdir(parents=True)
+    with files.replacing(str(tmp_path / "x")) as temporary:
+        os.mkdir(temporary)
+    assert os.listdir(tmp_path) == ["x"] and os.listdir(tmp_path / "x") == []
+
+
+def test_other_text_than_utf_8_is_named_and_names_of_files_that_are_none_are_told(tmp_path):
+    (tmp_path / "latin.txt").write_bytes("Grünfink".encode("latin-1"))
+    for read in (files.read_text, files.read_table):
+        with pytest.raises(config.InputError, match=r"latin\.txt: not UTF-8"):
+            read(str(tmp_path / "latin.txt"))
+    path = str(tmp_path / "t.csv")
+    files.write_table(path, ("file",), [(os.fsdecode(b"caf\xe9.wav"),)])
+    assert files.read_table(path) == [{"file": "caf\\udce9.wav"}]
+
+
+def test_numbers_that_are_none_become_null_at_any_depth():
+    nan = float("nan")
+    assert files.defined({"a": nan, "b": {"c": nan, "d": 1.0}, "e": "x"}) == {
+        "a": None, "b": {"c": None, "d": 1.0}, "e": "x",
+    }  # fmt: skip

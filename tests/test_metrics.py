@@ -108,3 +108,12 @@ def test_reliability_by_hand():
 def test_a_call_counts_in_every_segment_that_it_overlaps():
     truth = metrics.segment_truth([(1.0, 2.0, 0), (4.0, 10.0, 1), (14.9, 99.0, 0)], 4, 5.0, 2)
     assert truth.tolist() == [[True, True], [False, True], [True, False], [True, False]]
+
+
+def test_many_positives_are_counted_in_parts(case, monkeypatch):
+    whole, intervals = metrics.headline(*case), metrics.intervals(*case, num_draws=50)
+    monkeypatch.setattr(metrics, "_POSITIVES_AT_ONCE", 2)
+    assert metrics.headline(*case) == pytest.approx(whole, rel=1e-12)
+    parts = metrics.intervals(*case, num_draws=50)
+    for name, pair in intervals.items():
+        assert parts[name] == pytest.approx(pair, rel=1e-5), name

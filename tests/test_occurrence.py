@@ -56,6 +56,14 @@ def test_the_week_and_its_neighbours_count_round_the_year(table):
     np.testing.assert_allclose(found.at(dataclasses.replace(HERE, day_of_year=math.nan)), [0.6, 0.2, 0])
 
 
+def test_a_weeks_rows_overrule_the_years_in_any_order(tmp_path):
+    rows = ["18,-66,1,aa,0.9\n", "18,-66,,aa,0.1\n"]
+    for i, order in enumerate((rows, rows[::-1])):
+        (tmp_path / f"{i}.csv").write_text(HEADER + "".join(order))
+        frequencies = occurrence.Table(str(tmp_path / f"{i}.csv"), CLASSES).frequencies
+        assert frequencies[0, :2, 0].tolist() == [0.9, 0.1]
+
+
 def test_the_nearest_place_counts_and_an_unknown_one_tells_nothing(table):
     found = occurrence.Table(table, CLASSES)
     np.testing.assert_allclose(found.at(dataclasses.replace(HERE, latitude=60.0, longitude=20.0)), [0, 0, 0.9])

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import shutil
 
 import numpy as np
@@ -115,12 +116,46 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, model_path, data,
 
 
 @pytest.mark.parametrize("values", [{"overlap_seconds": 0.5}, {"embeddings": True}])
-def test_what_another_way_of_scoring_left_is_not_used(tmp_path, model_path, data, monkeypatch, values):
+def test_what_another_way_of_scoring_left_is_refused_and_kept(tmp_path, model_path, data, monkeypatch, values):
     asked = _interrupt_after(monkeypatch, 4)
-    for flags in ({}, values):
-        with pytest.raises(KeyboardInterrupt):
-            _predict(tmp_path, model_path, data / "wav", **flags)
-    assert [len(recordings) for recordings in asked] == [18, 18]
+    with pytest.raises(KeyboardInterrupt):
+        _predict(tmp_path, model_path, data / "wav")
+    with pytest.raises(config.InputError, match="holds what another run had scored"):
+        _predict(tmp_path, model_path, data / "wav", **values)
+    with pytest.raises(KeyboardInterrupt):
+        _predict(tmp_path, model_path, data / "wav")
+    assert [len(recordings) for recordings in asked] == [18, 14]
+
+
+def test_a_folder_of_ones_own_in_the_place_of_scores_is_left_alone(tmp_path, model_path, data):
+    mine = tmp_path / "out" / predict.UNFINISHED / "mine"
+    mine.mkdir(parents=True)
+    with pytest.raises(config.InputError, match="remove the folder, or name another --output"):
+        _predict(tmp_path, model_path, data / "wav")
+    assert mine.exists()
+
+
+def test_scores_that_were_torn_are_made_again(tmp_path, model_path, data, monkeypatch):
+    asked = _interrupt_after(monkeypatch, 4)
+    with pytest.raises(KeyboardInterrupt):
+        _predict(tmp_path, model_path, data / "wav")
+    kept = sorted((tmp_path / "out" / predict.UNFINISHED).glob("*.npz"))
+    kept[0].write_bytes(b"")
+    kept[1].write_bytes(kept[1].read_bytes()[:100])
+    with pytest.raises(KeyboardInterrupt):
+        _predict(tmp_path, model_path, data / "wav")
+    assert [len(recordings) for recordings in asked] == [18, 16]
+
+
+def test_names_of_any_bytes_and_any_length_do_not_stop_the_rest(tmp_path, model_path, data):
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    good = sorted((data / "wav").iterdir())[0]
+    shutil.copy(good, folder / ("x" * 250 + ".wav"))
+    shutil.copy(good, os.path.join(os.fsencode(folder), b"caf\xe9.wav"))
+    assert _predict(tmp_path, model_path, folder)["num_recordings"] == 1
+    [row] = _rows(tmp_path / "out" / "skipped.csv")
+    assert "caf\\udce9.wav" in row["file"] and "cannot be decoded" in row["reason"]
 
 
 def test_the_models_own_calibration_and_thresholds_are_used(tmp_path, model_path, data):
@@ -167,7 +202,13 @@ def test_an_occurrence_table_is_asked_at_each_recordings_place(tmp_path, model_p
         _predict(tmp_path, model_path, data / "wav", metadata=data / "xml")
 
 
-@pytest.mark.parametrize("values", [{"pooling": "best"}, {"overlap_seconds": 1.5}, {"batch_size": 0}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"pooling": "best"}, {"overlap_seconds": 1.5}, {"overlap_seconds": float("nan")}, {"batch_size": 0},
+        {"format": "csv,csv"},
+    ],
+)  # fmt: skip
 def test_bad_flags_are_refused_before_anything_is_written(tmp_path, model_path, data, values):
     with pytest.raises(config.InputError, match=f"--{next(iter(values))}="):
         _predict(tmp_path, model_path, data / "wav", **values)

@@ -18,7 +18,7 @@ def results():
     scores = np.array([[0.9, 0.1, 0.0], [0.7, 0.2, 0.1], [0.1, 0.8, 0.1]])
     truth = np.array([[True, True, False], [False, True, False], [False, True, False]])
     example = examples.Example(
-        index=1, start_seconds=np.arange(3.0), species=[1, 0], chunks=np.array([[0.1, 0.7]] * 3), excerpt=(0.0, 2.0),
+        index=1, seconds=3.0, species=[1, 0], chunks=np.array([[0.1, 0.7]] * 3), excerpt=(0.0, 2.0),
         spectrograms=np.random.default_rng(0).random((2, 8, 16)), mp3=b"sound",
     )  # fmt: skip
     return report.Results(

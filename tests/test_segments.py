@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import audio, config, metrics, occurrence, scoring, segments, serving
+from bird_tf import audio, config, files, metrics, occurrence, scoring, segments, serving
 from tools import synthesise
 
 
@@ -15,10 +15,10 @@ def soundscape(tmp_path_factory):
     return folder
 
 
-def _evaluate(model_path, folder, output, truth=None, **values):
+def _evaluate(model_path, folder, output, truth=None, expected=None, **values):
     return segments.evaluate(
         [model_path], "", str(folder / "wav"), str(truth or folder / "truth.csv"), audio.ChunkingConfig(),
-        values.get("method", ""), occurrence.OccurrenceConfig(), "", str(output),
+        values.get("method", ""), expected or occurrence.OccurrenceConfig(), "", str(output),
     )  # fmt: skip
 
 
@@ -53,6 +53,18 @@ def test_recordings_without_a_call_count_and_broken_ones_are_told(model_path, so
     (folder / "wav" / "broken_RN11.wav").write_bytes(b"x")
     summary = _evaluate(model_path, folder, tmp_path / "out", soundscape / "truth.csv")
     assert (summary["num_segments"], summary["num_recordings"], summary["num_skipped"]) == (7, 2, 1)
+    [skipped] = files.read_table(str(tmp_path / "out" / "skipped.csv"))
+    assert skipped["file"].endswith("broken_RN11.wav") and "cannot be decoded" in skipped["reason"]
+
+
+def test_noise_alone_has_false_alarms_and_no_metric(model_path, soundscape, tmp_path):
+    (tmp_path / "truth.csv").write_text("media_id,class_id,start_seconds,end_seconds\n")
+    (tmp_path / "list.txt").write_text("fistul\n")
+    expected = occurrence.OccurrenceConfig(species_list=str(tmp_path / "list.txt"))
+    summary = _evaluate(model_path, soundscape, tmp_path / "out", tmp_path / "truth.csv", expected)
+    assert np.isnan(summary["cmap"]) and np.isnan(summary["without_prior"]["cmap"])
+    stored = json.loads((tmp_path / "out" / "segments.json").read_text())
+    assert stored["without_prior"]["cmap"] is None and stored["false_alarms_per_hour"]["f1"] >= 0
 
 
 @pytest.mark.parametrize(

@@ -89,3 +89,19 @@ def test_chunk_scores_on_other_times_are_weighted_by_what_they_share():
     np.testing.assert_allclose(serving.align(probabilities, own_start, own_end, own_start, own_end), probabilities)
     one_axis = serving.align(probabilities[:, 0], own_start, own_end, start, end)  # attention has no classes
     np.testing.assert_allclose(one_axis, aligned[:, 0])
+
+
+def test_a_mean_is_never_above_its_members(model_path):
+    ensemble = serving.Ensemble([model_path] * 10)
+    sure = np.ones((10, 3, len(ensemble.classes)), np.float32)
+    assert ensemble.mix(sure).max() == 1.0
+
+
+def test_a_damaged_model_is_named(tmp_path, model_path):
+    other = shutil.copytree(model_path, tmp_path / "other")
+    (other / "variables" / "variables.index").write_bytes(b"")
+    with pytest.raises(config.InputError, match="other is damaged"):
+        serving.Model(str(other))
+    (other / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(config.InputError, match="other is damaged"):
+        serving.Model(str(other))

@@ -198,6 +198,10 @@ def test_rules_on_a_recording_as_a_whole():
     assert "no class of the model" in next(submission.errors(GOOD, "monophone", class_ids=["aaaaaa"]))
 
 
+def test_a_byte_order_mark_is_told():
+    assert list(submission.errors(["\ufeff1;aaaaaa;0.5;1"], "monophone")) == ["line 1: begins with a byte order mark"]
+
+
 def test_missing_and_superfluous_recordings_are_named():
     assert list(submission.errors(GOOD, "monophone", expected=["1", "2"])) == []
     assert "3 lacks 1" in next(submission.errors(GOOD, "monophone", expected=["1", "2", "3"]))
@@ -216,3 +220,22 @@ def test_check_run_names_file_line_and_the_number_of_errors(tmp_path):
     (tmp_path / "run.txt").write_text("\n".join(["1;aaaaaa;2;1", "1;bbbbbb;x;2"]) + "\n")
     with pytest.raises(config.InputError, match=r"run\.txt, line 1: .*\(and 1 more\)"):
         submission.check_run(settings(submission.SubmissionConfig, validate=tmp_path / "run.txt"))
+
+
+def test_a_run_is_never_written_over_a_folder(model_path, data, tmp_path):
+    (tmp_path / "mine" / "precious").mkdir(parents=True)
+    with pytest.raises(config.InputError, match="mine is a folder; name a file"):
+        _write(tmp_path, model_path, data / "wav", output=tmp_path / "mine")
+    assert (tmp_path / "mine" / "precious").exists()
+
+
+def test_a_csv_tells_place_and_time_as_in_predict(model_path, data, manifest, tmp_path):
+    ids = manifest.classes.class_ids
+    rows = [f"{path.name},50.8,12.9" for path in sorted((data / "wav").iterdir())]
+    (tmp_path / "about.csv").write_text("\n".join(["filename,latitude,longitude", *rows]) + "\n")
+    (tmp_path / "t.csv").write_text(
+        f"latitude,longitude,week,class_id,frequency\n50.8,12.9,,{ids[0]},0.5\n-50,0,,{ids[1]},0.5\n"
+    )
+    _write(tmp_path, model_path, data / "wav", occurrence=tmp_path / "t.csv", metadata=tmp_path / "about.csv")
+    first = [line.split(";") for line in _lines(tmp_path) if line.endswith(";1")]
+    assert len(first) == 18 and {class_id for _, class_id, _, _ in first} == {ids[0]}

@@ -43,4 +43,6 @@ def main(folder: str, recording: str, kind: str = "float32") -> None:
 
 
 if __name__ == "__main__":
+    if not 3 <= len(sys.argv) <= 4:
+        sys.exit(__doc__)
     main(*sys.argv[1:])
