@@ -43,7 +43,7 @@ def without_chatter() -> typing.Iterator[None]:
     kept, python = os.dup(2), sys.stderr
     if python is sys.__stderr__ and python:
         python.flush()
-        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+        sys.stderr = os.fdopen(os.dup(2), "w", 1, python.encoding, python.errors)
     os.dup2(writing, 2)
     os.close(reading)
     os.close(writing)

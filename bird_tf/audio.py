@@ -87,8 +87,10 @@ def _opened(path: str) -> soundfile.SoundFile:
     """The file, open; raises UnreadableError."""
     try:
         return _SoundFile(path)
+    except UnicodeEncodeError as error:
+        raise UnreadableError(f"{path}: its name is not UTF-8; rename it") from error
     # TypeError: headerless formats, of which nobody says the rate
-    except (soundfile.SoundFileError, OSError, UnicodeEncodeError, TypeError) as error:
+    except (soundfile.SoundFileError, OSError, TypeError) as error:
         raise UnreadableError(f"{path}: cannot be decoded ({error})") from error
 
 

@@ -86,3 +86,7 @@ config.run(main, Settings)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     first, *rest = done.stderr.splitlines()
     assert first.endswith(" a word") and rest == ["another", "error: the last"] and done.returncode == 1
+
+
+def test_names_that_are_no_text_are_told_all_the_same():
+    assert _run(r"print('caf\udce9.wav', file=sys.stderr)") == (b"caf\\udce9.wav\nafter", 0)

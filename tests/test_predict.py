@@ -155,7 +155,7 @@ def test_names_of_any_bytes_and_any_length_do_not_stop_the_rest(tmp_path, model_
     shutil.copy(good, os.path.join(os.fsencode(folder), b"caf\xe9.wav"))
     assert _predict(tmp_path, model_path, folder)["num_recordings"] == 1
     [row] = _rows(tmp_path / "out" / "skipped.csv")
-    assert "caf\\udce9.wav" in row["file"] and "cannot be decoded" in row["reason"]
+    assert "caf\\udce9.wav" in row["file"] and "rename it" in row["reason"]
 
 
 def test_the_models_own_calibration_and_thresholds_are_used(tmp_path, model_path, data):
