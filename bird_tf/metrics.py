@@ -48,15 +48,12 @@ def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
 
 def _average_precisions(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """[draws] average precision of one ranking [n] whose items count `weights` [draws, n] times."""
-    total, found = np.zeros(len(weights)), np.zeros(len(weights))
-    everyone = np.flatnonzero(truth)
-    for positives in _blocks(everyone):
+    total, own = np.zeros(len(weights)), weights[:, truth]
+    for positives in _blocks(np.flatnonzero(truth)):
         reached = (scores[:, None] >= scores[positives]).astype(weights.dtype)  # [n, positives]: who ranks so high
-        hits, called = weights[:, everyone] @ reached[everyone], weights @ reached
-        own = weights[:, positives]
-        total += np.sum(own * hits / np.maximum(called, 1), axis=1)  # nothing called: no hit either
-        found += own.sum(axis=1)
-    return np.asarray(total / _or_nan(found))
+        precision = (own @ reached[truth]) / np.maximum(weights @ reached, 1)  # nothing called: no hit either
+        total += np.sum(weights[:, positives] * precision, axis=1)
+    return np.asarray(total / _or_nan(own.sum(axis=1)))
 
 
 def _blocks(positives: np.ndarray) -> list[np.ndarray]:
