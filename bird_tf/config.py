@@ -20,6 +20,7 @@ import tqdm
 from absl import app, flags, logging
 
 import bird_tf
+from bird_tf import stderr_filter
 
 Config = TypeVar("Config")
 
@@ -47,7 +48,9 @@ def refuse_without_effect(given: Mapping[str, object]) -> None:
         raise InputError(f"{refused[0]} has no effect; leave it out")
 
 
-def option(default: Any, help: str, *, choices: Sequence[str] = (), required: bool = False) -> Any:
+def option(
+    default: Any, help: str, *, choices: Sequence[str] = (), required: bool = False, was: Sequence[str] = ()
+) -> Any:
     """Declares a dataclass field that is a flag as well.
 
     Args:
@@ -55,8 +58,11 @@ def option(default: Any, help: str, *, choices: Sequence[str] = (), required: bo
         help: one line, with the unit where there is one.
         choices: the values allowed, if they are few.
         required: whether the command refuses to start without it.
+        was: its earlier names. As flags they are refused, and the message says the new name; in files that an earlier
+            version wrote they are read.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "choices": tuple(choices), "required": required})
+    metadata = {"help": help, "choices": tuple(choices), "required": required, "was": tuple(was)}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def _leaves(config_class: type) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
@@ -68,6 +74,11 @@ def _leaves(config_class: type) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
             yield from _leaves(typing.cast(type, kind))
         else:
             yield field, kind
+
+
+def _earlier_names(config_class: type) -> dict[str, str]:
+    """{earlier name: today's} of the flags that were renamed."""
+    return {name: field.name for field, _ in _leaves(config_class) for name in field.metadata["was"]}
 
 
 def _base_type(kind: Any) -> Any:
@@ -104,6 +115,8 @@ def from_mapping(config_class: type[Config], values: Mapping[str, Any]) -> Confi
         InputError: a name that `config_class` does not have, or an element that is not a number.
     """
     known = {field.name for field, _ in _leaves(config_class)}
+    earlier = _earlier_names(config_class)
+    values = {earlier.get(name, name) if name not in known else name: value for name, value in values.items()}
     if unknown := sorted(set(values) - known):
         raise InputError(f"{config_class.__name__} has no field {', '.join(unknown)}; written by another version?")
     types_of = typing.get_type_hints(config_class)
@@ -177,6 +190,10 @@ def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:
     flags.DEFINE_multi_string("flagfile", [], "", flag_values=values)
     try:
         rest = values(["bird_tf", *arguments])[1:]
+    except flags.UnrecognizedFlagError as error:
+        if new := _earlier_names(config_class).get(error.flagname):
+            raise InputError(f"--{error.flagname} is now called --{new}: see CHANGELOG.md") from error
+        raise InputError(str(error)) from error
     except flags.Error as error:
         raise InputError(str(error)) from error
     if rest:
@@ -231,7 +248,7 @@ def run(main: Callable[[Config], None], config_class: type[Config]) -> None:
     def guarded(_: Sequence[str]) -> None:
         try:
             settings = parse(config_class, arguments)
-            with bird_tf.without_chatter():
+            with stderr_filter.filtered():
                 kept = handler.setStream(sys.stderr)  # it had the one that is sifted
                 try:
                     main(settings)

@@ -15,25 +15,13 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import (
-    activity,
-    audio,
-    config,
-    executor,
-    files,
-    frontend,
-    inventory,
-    journal,
-    layouts,
-    listener,
-    metadata,
-    plan,
-    records,
-    spans,
-    split,
-    taxonomy,
-    worker,
-)
+from bird_tf import config, executor, files
+from bird_tf.audio import activity, decode, frontend
+from bird_tf.backbones import backbone
+from bird_tf.conversion import plan, state, worker
+from bird_tf.labels import metadata, spans, split, taxonomy
+from bird_tf.labels.layouts import reader
+from bird_tf.records import manifests, recordings_table, shard_files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,15 +42,15 @@ class SelectionConfig:
 class ConvertConfig:
     """Flags of the converter."""
 
-    source: layouts.SourceConfig
+    source: reader.SourceConfig
     output: str = config.option("", "records directory to make, as tfrecords/NAME or s3://BUCKET/NAME", required=True)
     front_end: frontend.FrontendConfig
-    chunking: audio.ChunkingConfig
+    chunking: decode.ChunkingConfig
     activity: activity.ActivityConfig
     annotated: spans.AnnotationConfig
     split: split.SplitConfig
     selection: SelectionConfig
-    teacher: listener.ListenerConfig
+    teacher: backbone.BackboneConfig
     shard_minutes: float = config.option(20.0, "sound that goes into one shard, minutes")
     max_skipped_share: float = config.option(0.5, "fail if more than this share of the recordings is unusable")
     workers: int = config.option(
@@ -76,20 +64,20 @@ def _tasks(
     settings: ConvertConfig, recordings: Sequence[metadata.Recording], classes: taxonomy.Taxonomy
 ) -> list[worker.ShardTask]:
     """The tasks, training shards first."""
-    seconds = {r.recording_id: audio.duration_seconds(r.path) for r in recordings}
+    seconds = {r.recording_id: decode.duration_seconds(r.path) for r in recordings}
     hop_seconds = settings.chunking.hop_samples(settings.front_end) / settings.front_end.sample_rate_hz
     training = [r for r in recordings if r.split == "train"]
     quotas = plan.quotas(training, seconds, hop_seconds, settings.selection.max_chunks_per_class)
     tasks = []
     for part in ("train", "val"):
         members = [r for r in recordings if r.split == part]
-        groups = plan.balance(members, seconds, 60 * settings.shard_minutes)
+        groups = plan.balance_shards(members, seconds, 60 * settings.shard_minutes)
         for i, group in enumerate(groups):
             tasks.append(
                 worker.ShardTask(
                     directory=settings.output,
-                    name=records.shard_name(part, i, len(groups)),
-                    noise_name=records.shard_name("noise", i, len(groups)) if part == "train" else "",
+                    name=shard_files.shard_name(part, i, len(groups)),
+                    noise_name=shard_files.shard_name("noise", i, len(groups)) if part == "train" else "",
                     recordings=tuple(group),
                     quotas=tuple(quotas.get(r.recording_id, {}) for r in group),
                     classes=classes,
@@ -108,7 +96,7 @@ class _Progress:
     """Collects results, and shows them on a progress bar."""
 
     def __init__(self, tasks: Sequence[worker.ShardTask]) -> None:
-        finished = {task.name: journal.finished(task) for task in tasks}
+        finished = {task.name: state.finished(task) for task in tasks}
         self.results = {name: result for name, result in finished.items() if result is not None}
         self.left = [task for task in tasks if task.name not in self.results]
         if self.results:
@@ -139,7 +127,7 @@ def _run(settings: ConvertConfig, tasks: Sequence[worker.ShardTask]) -> dict[str
     try:
         while progress.left:
             for task in progress.left:
-                journal.forget(task)
+                state.forget(task)
             alone = not settings.teacher.teacher_model  # with more threads a teacher may sum in another order
             with executor.start(settings.workers, settings.scheduler, len(progress.left), in_process=alone) as pool:
                 pending = {pool.submit(worker.write_shard, task): task for task in progress.left}
@@ -147,7 +135,7 @@ def _run(settings: ConvertConfig, tasks: Sequence[worker.ShardTask]) -> dict[str
                     if not executor.worker_died(future.exception()):
                         progress.add(pending[future], future.result())
             # a process has died, and the others of its pool with it: what they were at is done again with care
-            for task in [task for task in progress.left if journal.in_work(task)]:
+            for task in [task for task in progress.left if state.in_work(task)]:
                 progress.add(task, _run_alone(task))
     finally:
         progress.close()
@@ -162,7 +150,7 @@ def _run_alone(task: worker.ShardTask) -> worker.ShardResult:
             future = pool.submit(worker.write_shard, dataclasses.replace(task, unusable=tuple(unusable)))
             if not executor.worker_died(future.exception()):
                 return future.result()
-        guilty = journal.in_work(task)
+        guilty = state.in_work(task)
         if not guilty or guilty in unusable:
             raise config.InputError(f"{task.name}: its worker process dies, and not while reading a recording")
         logging.warning("a worker process died while reading recording %s: it is skipped", guilty)
@@ -171,13 +159,13 @@ def _run_alone(task: worker.ShardTask) -> worker.ShardResult:
 
 def _find(settings: ConvertConfig) -> tuple[list[metadata.Recording], taxonomy.Taxonomy, list[tuple[str, str]]]:
     """The recordings of wanted classes, divided into training and validation; the classes; and what does not match."""
-    found, unmatched = layouts.read(settings.source)
+    found, unmatched = reader.read(settings.source)
     whitelist: list[str] = []
     for entry in settings.selection.whitelist:
         whitelist += files.read_text(entry).splitlines() if os.path.isfile(entry) else [entry]
     names = [name.strip() for name in whitelist if name.strip()]
     wanted = plan.choose_classes(found, names, settings.selection.max_classes)
-    recordings = split.split(plan.of_classes(found, wanted), settings.split)
+    recordings = split.split(plan.filter_classes(found, wanted), settings.split)
     classes = taxonomy.from_labels(
         [(c, r.name if c == r.label else c) for r in recordings for c in r.labels if c in wanted]
     )
@@ -187,22 +175,22 @@ def _find(settings: ConvertConfig) -> tuple[list[metadata.Recording], taxonomy.T
     return recordings, classes, unmatched
 
 
-def convert(settings: ConvertConfig) -> records.Manifest:
+def convert(settings: ConvertConfig) -> manifests.Manifest:
     """Makes a records directory.
 
     Returns:
         The manifest, as it was written.
 
     Raises:
-        InputError: what `layouts.read`, `listener.describe` and `journal.opened` raise; a full disk; too many
+        InputError: what `reader.read`, `backbone.describe` and `state.opened` raise; a full disk; too many
             unusable recordings.
     """
     started = time.monotonic()
     recordings, classes, unmatched = _find(settings)
     # what is impossible is refused before hours of work
     frontend.filter_bank(settings.front_end)
-    teacher = listener.describe(settings.teacher, classes)
-    with journal.opened(settings.output, settings.overwrite, journal.describe(settings, recordings)):
+    teacher = backbone.describe(settings.teacher, classes)
+    with state.opened(settings.output, settings.overwrite, state.describe(settings, recordings)):
         tasks = _tasks(settings, recordings, classes)
         results = _run(settings, tasks)
         outcomes = {o.recording_id: o for result in results.values() for o in result.outcomes}
@@ -210,17 +198,17 @@ def convert(settings: ConvertConfig) -> records.Manifest:
         manifest = dataclasses.replace(
             _manifest(settings, recordings, classes, tasks, results, skipped), teacher=teacher
         )
-        inventory.write(settings.output, settings.source.audio, _fates(recordings, outcomes))
-        files.write_json(os.path.join(settings.output, records.SUMMARY), _summary(manifest, outcomes, started))
-        records.save(manifest)
-        journal.close(settings.output)
+        recordings_table.write(settings.output, settings.source.audio, _table_entries(recordings, outcomes))
+        files.write_json(os.path.join(settings.output, manifests.SUMMARY), _summary(manifest, outcomes, started))
+        manifests.save(manifest)
+        state.close(settings.output)
     return manifest
 
 
 def _skipped(
     settings: ConvertConfig,
     recordings: Sequence[metadata.Recording],
-    outcomes: Mapping[str, worker.Outcome],
+    outcomes: Mapping[str, worker.ConvertedRecording],
     unmatched: Sequence[tuple[str, str]],
 ) -> list[dict[str, str]]:
     """{"file", "reason"} of all that was left out; refuses if it is too much."""
@@ -244,13 +232,13 @@ def _manifest(
     tasks: Sequence[worker.ShardTask],
     results: Mapping[str, worker.ShardResult],
     skipped: Sequence[Mapping[str, str]],
-) -> records.Manifest:
-    shards: dict[str, list[records.Shard]] = {part: [] for part in records.SPLITS}
+) -> manifests.Manifest:
+    shards: dict[str, list[manifests.Shard]] = {part: [] for part in manifests.SPLITS}
     for task in tasks:
         for shard in results[task.name].shards:
             shards[shard.name.split("-")[0]].append(shard)
-    counts = {part: [0] * len(classes) for part in records.SPLITS}
-    num_recordings = dict.fromkeys(records.SPLITS, 0)
+    counts = {part: [0] * len(classes) for part in manifests.SPLITS}
+    num_recordings = dict.fromkeys(manifests.SPLITS, 0)
     outcomes = {o.recording_id: o for result in results.values() for o in result.outcomes}
     for recording in recordings:
         outcome = outcomes[recording.recording_id]
@@ -261,7 +249,7 @@ def _manifest(
     for class_id, count in zip(classes.class_ids, counts["train"], strict=True):
         if not count:
             logging.warning("class %s has no training chunk: a model cannot learn it", class_id)
-    return records.Manifest(
+    return manifests.Manifest(
         directory=settings.output,
         front_end=settings.front_end,
         classes=classes,
@@ -270,12 +258,12 @@ def _manifest(
         num_recordings=num_recordings,
         converter=config.to_mapping(settings),
         skipped=tuple(skipped),
-        versions=records.versions(),
+        versions=manifests.versions(),
     )
 
 
-def _fates(
-    recordings: Sequence[metadata.Recording], outcomes: Mapping[str, worker.Outcome]
+def _table_entries(
+    recordings: Sequence[metadata.Recording], outcomes: Mapping[str, worker.ConvertedRecording]
 ) -> Iterator[tuple[metadata.Recording, tuple[float, int, int, str]]]:
     """Each recording with its seconds, chunks, noise chunks, and why it was skipped."""
     for recording in recordings:
@@ -283,12 +271,14 @@ def _fates(
         yield recording, (o.seconds, sum(o.chunks.values()), sum(o.noise.values()), o.reason)
 
 
-def _summary(manifest: records.Manifest, outcomes: Mapping[str, worker.Outcome], started: float) -> dict[str, Any]:
+def _summary(
+    manifest: manifests.Manifest, outcomes: Mapping[str, worker.ConvertedRecording], started: float
+) -> dict[str, Any]:
     return {
         "records": manifest.directory,
         "num_classes": len(manifest.classes),
         "num_recordings": dict(manifest.num_recordings),
-        "num_chunks": {part: manifest.num_chunks(part) for part in records.SPLITS},
+        "num_chunks": {part: manifest.num_chunks(part) for part in manifests.SPLITS},
         "audio_hours": round(sum(o.seconds for o in outcomes.values()) / 3600, 4),
         "num_skipped": len(manifest.skipped),
         "wall_seconds": round(time.monotonic() - started, 1),
@@ -298,7 +288,7 @@ def _summary(manifest: records.Manifest, outcomes: Mapping[str, worker.Outcome],
 def main(settings: ConvertConfig) -> None:
     """Converts, and says in one line what came of it."""
     manifest = convert(settings)
-    chunks = ", ".join(f"{manifest.num_chunks(part)} {part}" for part in records.SPLITS)
+    chunks = ", ".join(f"{manifest.num_chunks(part)} {part}" for part in manifests.SPLITS)
     logging.info(
         "%s: %d classes, chunks: %s; %d recordings skipped",
         manifest.directory, len(manifest.classes), chunks, len(manifest.skipped),

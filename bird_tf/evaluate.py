@@ -10,22 +10,13 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import (
-    audio,
-    config,
-    decisions,
-    examples,
-    files,
-    labelled,
-    layouts,
-    metrics,
-    occurrence,
-    pooling,
-    records,
-    report,
-    segments,
-    serving,
-)
+from bird_tf import config, files
+from bird_tf.audio import decode
+from bird_tf.evaluation import examples, report, soundscapes
+from bird_tf.inference import ensembles, labelled, occurrence, saved_model
+from bird_tf.labels.layouts import reader
+from bird_tf.records import manifests
+from bird_tf.scores import calibration, decisions, metrics, pooling
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,12 +27,12 @@ class EvaluateConfig:
         (), "exported model, as runs/NAME/export; repeated: an ensemble", required=True
     )
     records: str = config.option("", "records directory whose validation recordings are scored")
-    source: layouts.SourceConfig
+    source: reader.SourceConfig
     segments: str = config.option(
         "",
         "CSV of calls (media_id, class_id, start_seconds, end_seconds): --audio is scored by segment",
     )
-    chunking: audio.ChunkingConfig
+    chunking: decode.ChunkingConfig
     pooling: str = config.option(
         "",
         f"chunk scores to recording scores: {', '.join(pooling.METHODS)} (of networks that have it), or auto: the best "
@@ -98,36 +89,36 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
     if bool(settings.records) == bool(settings.source.audio):
         raise config.InputError("give either --records=DIR or --audio=DIR with --metadata=DIR")
     paths = [_without_refit(path, settings.records) for path in settings.model]
-    ensemble = serving.Ensemble(paths, settings.decisions)
+    ensemble = ensembles.Ensemble(paths, settings.decisions)
     if not settings.chooses_pooling:
         ensemble.check_pooling(settings.pooling or ensemble.decisions.pooling)
-    expectation = occurrence.Expectation(settings.expected, ensemble)
+    odds = occurrence.OddsFactors(settings.expected, ensemble)
     files.make_folder(settings.output_folder)  # what cannot be had shows before anything is scored
-    manifest = records.load(settings.records) if settings.records else None
+    manifest = manifests.load(settings.records) if settings.records else None
     if manifest:
         scored = labelled.score_records(ensemble, manifest)
     else:
-        recordings, unmatched = layouts.read(settings.source)
+        recordings, unmatched = reader.read(settings.source)
         scored = labelled.score_audio(ensemble, recordings, settings.chunking)
         scored.skipped.extend(unmatched)
     truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
     tried = _decide(settings, ensemble, scored, truth)
     scores = scored.pooled(ensemble)
     if settings.tune:
-        probabilities = decisions.cross_fitted(scores, truth)
+        probabilities = calibration.cross_fitted(scores, truth)
     else:
         probabilities = ensemble.decisions.recording.probabilities(scores)
     without: dict[str, float] = {}
     if settings.expected.active:
         without = metrics.headline(scores, truth, scored.labels)
-        probabilities = scores = occurrence.update(
-            probabilities, np.stack([expectation.ratios(recording) for recording in scored.recordings])
+        probabilities = scores = occurrence.multiply_odds(
+            probabilities, np.stack([odds.ratios(recording) for recording in scored.recordings])
         )
     headline = metrics.headline(scores, truth, scored.labels)
     intervals = metrics.intervals(scores, truth, scored.labels)
     results = report.Results(
         title=f"{' + '.join(settings.model)} on {settings.records or settings.source.audio}",
-        notes=[*_notes(settings, ensemble, paths), *_expectation_notes(expectation, without, headline)],
+        notes=[*_notes(settings, ensemble, paths), *_odds_notes(odds, without, headline)],
         headline=headline,
         intervals=intervals,
         classes=ensemble.classes,
@@ -151,7 +142,7 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         "num_skipped": len(scored.skipped), "models": paths,
         "evaluated": settings.records or settings.source.audio, "tuned_on_these": settings.tune,
         "pooling": ensemble.decisions.pooling, "pooling_mlrap": tried,
-        "weights": list(ensemble.decisions.weights), "expected": expectation.describe(), "output": output,
+        "weights": list(ensemble.decisions.weights), "expected": odds.describe(), "output": output,
     }  # fmt: skip
     if without:
         summary["without_prior"] = files.defined(without)
@@ -165,12 +156,12 @@ def _without_refit(path: str, directory: str) -> str:
     Raises:
         InputError: it has, and the model of the same run that has not is gone.
     """
-    description = os.path.join(path, serving.DESCRIPTION)
+    description = os.path.join(path, saved_model.DESCRIPTION)
     flags = files.read_json(description)["training"] if directory and files.exists(description) else {}
     if not flags.get("refit") or os.path.abspath(flags["records"]) != os.path.abspath(directory):
         return path
     run_dir, name = os.path.split(path.rstrip("/"))
-    other = os.path.join(run_dir, serving.VALIDATED, name)
+    other = os.path.join(run_dir, saved_model.VALIDATED, name)
     if not files.exists(other):
         raise config.InputError(f"{path} has learnt from all of {directory}, and {other}, which has not, is gone")
     logging.info("%s has learnt from all of %s; %s, which has not, is judged instead", path, directory, other)
@@ -178,7 +169,7 @@ def _without_refit(path: str, directory: str) -> str:
 
 
 def _decide(
-    settings: EvaluateConfig, ensemble: serving.Ensemble, scored: labelled.Scored, truth: np.ndarray
+    settings: EvaluateConfig, ensemble: ensembles.Ensemble, scored: labelled.LabelledScores, truth: np.ndarray
 ) -> dict[str, float]:
     """Sets the ensemble's decisions as the flags ask, and keeps them if tuned. Returns the MLRAP of poolings tried."""
     tried: dict[str, float] = {}
@@ -195,8 +186,8 @@ def _decide(
     if settings.tune:
         ensemble.decisions = dataclasses.replace(
             decided,
-            recording=decisions.fit(scored.pooled(ensemble)[:, None], truth, settings.precision),
-            chunk=decisions.fit(scored.mixed(ensemble), truth, settings.precision),
+            recording=calibration.fit(scored.pooled(ensemble)[:, None], truth, settings.precision),
+            chunk=calibration.fit(scored.mixed(ensemble), truth, settings.precision),
             precision=settings.precision,
             fitted_on=f"{len(truth)} recordings of {settings.records or settings.source.audio}",
         )
@@ -210,7 +201,7 @@ def _decide(
     return tried
 
 
-def _notes(settings: EvaluateConfig, ensemble: serving.Ensemble, paths: Sequence[str]) -> list[str]:
+def _notes(settings: EvaluateConfig, ensemble: ensembles.Ensemble, paths: Sequence[str]) -> list[str]:
     decided = ensemble.decisions
     notes = [
         f"{asked} has learnt from these recordings; {judged}, which has not, is judged in its place."
@@ -232,13 +223,11 @@ def _notes(settings: EvaluateConfig, ensemble: serving.Ensemble, paths: Sequence
     return notes
 
 
-def _expectation_notes(
-    expectation: occurrence.Expectation, without: Mapping[str, float], headline: Mapping[str, float]
-) -> list[str]:
+def _odds_notes(odds: occurrence.OddsFactors, without: Mapping[str, float], headline: Mapping[str, float]) -> list[str]:
     if not without:
         return []
     changes = ", ".join(f"{name} {without[name]:.3f} → {headline[name]:.3f}" for name in ("mlrap", "cmap", "top1"))
-    return [f"Scores are combined with {expectation.describe()}; without it → with it: {changes}."]
+    return [f"Scores are combined with {odds.describe()}; without it → with it: {changes}."]
 
 
 def _write_tables(output: str, results: report.Results, skipped: Sequence[tuple[str, str]]) -> None:
@@ -266,7 +255,7 @@ def _without(summary: Mapping[str, Any], name: str) -> str:
 def main(settings: EvaluateConfig) -> None:
     """Evaluates, and says in one line what came of it."""
     if settings.segments:
-        summary = segments.evaluate(
+        summary = soundscapes.evaluate(
             settings.model, settings.decisions, settings.source.audio, settings.segments, settings.chunking,
             settings.pooling, settings.expected, settings.source.metadata, settings.output_folder,
         )  # fmt: skip

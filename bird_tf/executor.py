@@ -14,14 +14,13 @@ from collections.abc import Iterator
 from concurrent import futures
 from multiprocessing import connection
 
-import bird_tf
-from bird_tf import config, tf
+from bird_tf import config, stderr_filter, tf
 
 
 @functools.cache
 def start_compiler() -> None:
     """Starts XLA, which remarks on that once a process, before what it compiles does it in the midst of work."""
-    with bird_tf.without_chatter(), tf.device("CPU"):
+    with stderr_filter.filtered(), tf.device("CPU"):
         tf.function(lambda: tf.constant(0), jit_compile=True)()
 
 

@@ -232,3 +232,8 @@ def checksum(path: str) -> str:
 def digest(value: Mapping[str, Any] | Sequence[Any]) -> str:
     """md5 of a value's canonical JSON: equal values, equal text, in every process and on every machine."""
     return hashlib.md5(json.dumps(value, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
+
+
+def text_digest(text: str) -> str:
+    """md5 of a text, in hexadecimal: the same in every process and on every machine, which `hash()` is not."""
+    return hashlib.md5(text.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()

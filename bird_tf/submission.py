@@ -16,8 +16,12 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-import bird_tf.audio
-from bird_tf import audio, config, files, metadata, occurrence, pooling, scoring, segments, serving, taxonomy
+from bird_tf import config, files
+from bird_tf.audio import decode
+from bird_tf.inference import ensembles, occurrence, scoring, segments
+from bird_tf.labels import metadata, taxonomy
+from bird_tf.labels.layouts import birdclef
+from bird_tf.scores import pooling
 
 SEGMENT_SECONDS = segments.SECONDS
 MAX_LINES = 100
@@ -44,7 +48,7 @@ class SubmissionConfig:
     decisions: str = config.option(
         "", "pooling and an ensemble's weights by bird_tf.evaluate --tune; empty: a single model's own; none: none"
     )
-    chunking: bird_tf.audio.ChunkingConfig
+    chunking: decode.ChunkingConfig
     expected: occurrence.OccurrenceConfig
     validate: str = config.option("", "run file to check instead of writing one; with --model its class ids as well")
 
@@ -190,9 +194,9 @@ def media_ids(folder: str, metadata_folder: str) -> list[tuple[str, str]]:
     Raises:
         InputError: no recordings, or two of one MediaId.
     """
-    paths = audio.find(folder)
+    paths = decode.find(folder)
     # a CSV names the files themselves, and has no MediaIds beside them
-    described = metadata.described(metadata_folder) if metadata_folder and not os.path.isfile(metadata_folder) else {}
+    described = birdclef.read_folder(metadata_folder) if metadata_folder and not os.path.isfile(metadata_folder) else {}
     found = []
     for path in paths:
         stem = os.path.splitext(os.path.basename(path))[0]
@@ -227,17 +231,17 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
     if os.path.isdir(settings.output):
         raise config.InputError(f"--output={settings.output} is a folder; name a file")
     files.make_folder(os.path.dirname(settings.output) or ".")
-    ensemble = serving.Ensemble(settings.model, settings.decisions)
+    ensemble = ensembles.Ensemble(settings.model, settings.decisions)
     soundscape = settings.task == "soundscape"
     usual = segments.DEFAULT_POOLING if soundscape else ensemble.decisions.pooling
     method = ensemble.check_pooling(settings.pooling or usual)
     recordings = media_ids(settings.audio, settings.metadata)
-    expectation = occurrence.Expectation(settings.expected, ensemble)
+    odds = occurrence.OddsFactors(settings.expected, ensemble)
     described = settings.metadata if settings.expected.needs_place else ""  # read once for the MediaIds already
-    ratios = occurrence.ratios_of(expectation, recordings, settings.audio, described)
+    ratios = occurrence.factors_of(odds, recordings, settings.audio, described)
     answers: dict[str, np.ndarray] = {}
     broken: list[tuple[str, str, str]] = []
-    for outcome in scoring.score_all(ensemble, recordings, settings.chunking):
+    for outcome in scoring.score_recordings(ensemble, recordings, settings.chunking):
         if outcome.scores is None:
             broken.append((outcome.recording_id, outcome.path, outcome.reason))
         elif soundscape:
@@ -249,12 +253,12 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
             answers[outcome.recording_id] = answer
     for media_id, path, reason in broken:
         logging.warning("gets the training prior: %s", reason)
-        count = pooling.num_segments(audio.duration_seconds(path), SEGMENT_SECONDS) if soundscape else 1
+        count = pooling.num_segments(decode.duration_seconds(path), SEGMENT_SECONDS) if soundscape else 1
         answers[media_id] = np.tile(ensemble.prior.frequencies, (count, 1))
 
     lines, expected = [], []
     for media_id, _ in recordings:
-        rows = occurrence.update(answers[media_id], ratios(media_id))
+        rows = occurrence.multiply_odds(answers[media_id], ratios(media_id))
         expected += [media_id] * len(rows)
         if soundscape:
             lines += soundscape_lines(media_id, rows, ensemble.classes)
@@ -267,7 +271,7 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
     summary = {
         "task": settings.task, "models": list(settings.model), "pooling": method, "num_recordings": len(recordings),
         "num_items": len(expected), "num_lines": len(lines), "broken": [path for _, path, _ in broken],
-        "expected": expectation.describe(), "output": settings.output,
+        "expected": odds.describe(), "output": settings.output,
     }  # fmt: skip
     files.write_json(settings.output + ".json", summary)
     return summary
@@ -280,7 +284,7 @@ def check_run(settings: SubmissionConfig) -> int:
         InputError: it breaks a rule; the message names the first line and how many more there are.
     """
     lines = files.read_text(settings.validate).removesuffix("\n").split("\n")
-    class_ids = serving.Ensemble(settings.model).classes.class_ids if settings.model else ()
+    class_ids = ensembles.Ensemble(settings.model).classes.class_ids if settings.model else ()
     found = list(errors(lines, settings.task, class_ids))
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""

@@ -13,30 +13,28 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import (
+from bird_tf import config, files, tf
+from bird_tf.inference import saved_model
+from bird_tf.input import dataset
+from bird_tf.records import manifests, verify
+from bird_tf.training import (
     checkpoints,
-    config,
-    damage,
-    dataset,
     distribution,
-    experiment,
-    export,
-    files,
-    records,
-    rehearsal,
+    dry_run,
+    experiments,
+    exporter,
+    run_directory,
     schedules,
-    serving,
-    tf,
     validation,
 )
 
 _REPORT_EVERY = 10
 
 # the flags of the command
-TrainConfig = experiment.TrainConfig
+TrainConfig = experiments.TrainConfig
 
 
-def _check(manifest: records.Manifest, settings: TrainConfig) -> None:
+def _check(manifest: manifests.Manifest, settings: TrainConfig) -> None:
     if len(manifest.classes) < 2:
         raise config.InputError(f"{manifest.directory} has one class only: there is nothing to tell apart")
     if not manifest.num_chunks("val") and (settings.keep == "best" or settings.pooling == "auto" or settings.refit):
@@ -67,12 +65,12 @@ def train(settings: TrainConfig) -> dict[str, Any]:
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)
-    manifest = records.load(settings.records)
+    manifest = manifests.load(settings.records)
     _check(manifest, settings)
     return _run(settings, manifest, strategy)
 
 
-def _run(settings: TrainConfig, manifest: records.Manifest, strategy: tf.distribute.Strategy) -> dict[str, Any]:
+def _run(settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.distribute.Strategy) -> dict[str, Any]:
     """One run directory, from its first flag to its summary."""
     flagfile = config.to_flagfile(settings)
     checkpoints.check_run_dir(settings.run_dir, flagfile, overwrite=settings.overwrite)
@@ -87,70 +85,70 @@ def _run(settings: TrainConfig, manifest: records.Manifest, strategy: tf.distrib
         validated = _validated(settings, manifest, strategy)
         manifest = manifest.with_all_for_training()
 
-    under_way = experiment.Experiment(settings, manifest, strategy, validated)
+    experiment = experiments.Experiment(settings, manifest, strategy, validated)
     logging.info(
         "%s, %d parameters; %d training chunks, %d validation recordings, %d classes; %d steps an epoch; %d devices",
-        settings.model.architecture, under_way.learner.network.count_params(), manifest.num_chunks("train"),
-        manifest.num_recordings["val"], len(manifest.classes), under_way.num_steps, strategy.num_replicas_in_sync,
+        settings.model.architecture, experiment.state.network.count_params(), manifest.num_chunks("train"),
+        manifest.num_recordings["val"], len(manifest.classes), experiment.num_steps, strategy.num_replicas_in_sync,
     )  # fmt: skip
     with checkpoints.catching_signals() as caught:
-        batches = damage.naming(under_way.batches(), manifest)
-        while under_way.go_on():
-            run_epoch(under_way, batches, caught)
-            _end_epoch(under_way)
-            under_way.save()
-    under_way.monitor.close()
-    return _finish(under_way)
+        batches = verify.naming_damage(experiment.batches(), manifest)
+        while experiment.go_on():
+            run_epoch(experiment, batches, caught)
+            _end_epoch(experiment)
+            experiment.save()
+    experiment.monitor.close()
+    return _finish(experiment)
 
 
 def _validated(
-    settings: TrainConfig, manifest: records.Manifest, strategy: tf.distribute.Strategy
-) -> experiment.Validated:
+    settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.distribute.Strategy
+) -> experiments.Validated:
     """The first training of two, which keeps the validation recordings for its validation."""
     first = dataclasses.replace(
         settings,
         refit=False,
-        run_dir=os.path.join(settings.run_dir, serving.VALIDATED),
+        run_dir=os.path.join(settings.run_dir, saved_model.VALIDATED),
         max_minutes=settings.max_minutes / settings.num_trainings,
     )
     _run(first, manifest, strategy)
-    run, _ = export.load_run(first.run_dir)
+    run, _ = run_directory.load(first.run_dir)
     logging.info("%s: MLRAP %.4f; now anew, on all recordings", first.run_dir, run.metrics["mlrap"])
-    return experiment.Validated(metrics=dict(run.metrics), pooling=run.pooling)
+    return experiments.Validated(metrics=dict(run.metrics), pooling=run.pooling)
 
 
-def run_epoch(under_way: experiment.Experiment, batches: Iterator[Any], caught: list[int]) -> None:
+def run_epoch(experiment: experiments.Experiment, batches: Iterator[Any], caught: list[int]) -> None:
     """Trains to the end of an epoch, or until the time is up."""
-    settings, progress, clock = under_way.settings, under_way.progress, under_way.clock
+    settings, progress, clock = experiment.settings, experiment.progress, experiment.clock
     started, waited, rate = clock.elapsed, 0.0, 0.0
-    done, epoch = under_way.place()
-    first, end = progress.steps, epoch * under_way.num_steps
-    with config.progress(under_way.num_steps, "step", f"epoch {epoch}") as bar:
+    done, epoch = experiment.place()
+    first, end = progress.steps, epoch * experiment.num_steps
+    with config.progress(experiment.num_steps, "step", f"epoch {epoch}") as bar:
         bar.update(done)
         while progress.steps < end and clock.position() < settings.epochs:
             rate = schedules.learning_rate(settings.schedule, clock.position(), settings.epochs)
-            under_way.learner.optimiser.learning_rate.assign(rate)
+            experiment.state.optimiser.learning_rate.assign(rate)
             asked = clock.elapsed
             batch = next(batches)
             waited += clock.elapsed - asked
-            if not progress.steps and under_way.strategy.num_replicas_in_sync == 1:
-                under_way.monitor.beginning(settings, batch, under_way.learner.network, under_way.manifest.classes)
-            loss, norm = _step(under_way, batch)
+            if not progress.steps and experiment.strategy.num_replicas_in_sync == 1:
+                experiment.monitor.beginning(settings, batch, experiment.state.network, experiment.manifest.classes)
+            loss, norm = _step(experiment, batch)
             progress.steps += 1
             progress.epoch_loss += loss
-            under_way.monitor.step()
+            experiment.monitor.step()
             bar.update()
             if progress.steps % _REPORT_EVERY == 0:
                 bar.set_postfix_str(
                     f"loss {progress.epoch_loss / (progress.steps - first + done):.4f}, rate {rate:.1e}"
                 )
             if progress.steps < end:  # the end of an epoch has a checkpoint of its own, after validation
-                under_way.save_if_due()
+                experiment.save_if_due()
                 if caught:
-                    _stop(under_way, caught[0])
+                    _stop(experiment, caught[0])
     if progress.steps > first:
         steps, seconds = progress.steps - first, clock.elapsed - started
-        under_way.monitor.epoch(
+        experiment.monitor.epoch(
             epoch,
             {
                 "loss": progress.epoch_loss / (done + steps),
@@ -163,19 +161,19 @@ def run_epoch(under_way: experiment.Experiment, batches: Iterator[Any], caught: 
     progress.epoch_loss = 0.0
 
 
-def _step(under_way: experiment.Experiment, batch: Any) -> tuple[float, float]:
+def _step(experiment: experiments.Experiment, batch: Any) -> tuple[float, float]:
     """One step; what stops it is told in one line."""
-    settings, step = under_way.settings, under_way.progress.steps
+    settings, step = experiment.settings, experiment.progress.steps
     try:
-        loss, norm = under_way.learner.step(batch)
+        loss, norm = experiment.state.step(batch)
     except tf.errors.ResourceExhaustedError as error:
         raise config.InputError(
             f"--batch_size={settings.dataset.batch_size} does not fit into memory; halve it ({error.message[:80]} …)"
         ) from error
     if not math.isfinite(loss):
         again = dataset.training(
-            under_way.manifest, settings.dataset, settings.augmentation, settings.seed,
-            epoch=step // under_way.num_steps, step=step % under_way.num_steps,
+            experiment.manifest, settings.dataset, settings.augmentation, settings.seed,
+            epoch=step // experiment.num_steps, step=step % experiment.num_steps,
         )  # fmt: skip
         heard = sorted({i.decode() for i in next(iter(again))["recording_id"].numpy()})
         raise config.InputError(
@@ -186,75 +184,75 @@ def _step(under_way: experiment.Experiment, batch: Any) -> tuple[float, float]:
     return loss, norm
 
 
-def _stop(under_way: experiment.Experiment, number: int) -> None:
+def _stop(experiment: experiments.Experiment, number: int) -> None:
     """Saves and leaves, as after SIGINT and SIGTERM."""
-    under_way.save()
-    under_way.monitor.close()
-    logging.info("stopped after step %d; the same command goes on from there", under_way.progress.steps)
+    experiment.save()
+    experiment.monitor.close()
+    logging.info("stopped after step %d; the same command goes on from there", experiment.progress.steps)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     sys.exit(128 + number)
 
 
-def _end_epoch(under_way: experiment.Experiment) -> None:
+def _end_epoch(experiment: experiments.Experiment) -> None:
     """Ends an epoch: how good is it, is it the best?"""
-    learner, progress, clock = under_way.learner, under_way.progress, under_way.clock
+    state, progress, clock = experiment.state, experiment.progress, experiment.clock
     started = clock.elapsed
-    with learner.average.in_place() if learner.average else contextlib.nullcontext():
-        outcome = under_way.validate() if under_way.validate else None
-        weights = learner.network.get_weights()
+    with state.average.in_place() if state.average else contextlib.nullcontext():
+        outcome = experiment.validate() if experiment.validate else None
+        weights = state.network.get_weights()
     progress.validation_seconds = clock.elapsed - started
     progress.epochs += 1
-    found = outcome or under_way.validated
-    better = _tell(under_way, outcome) if outcome else True
-    if better or under_way.settings.keep == "last":
+    found = outcome or experiment.validated
+    better = _tell(experiment, outcome) if outcome else True
+    if better or experiment.settings.keep == "last":
         progress.best, progress.best_epoch, progress.best_weights = found.metrics, progress.epochs, weights
         progress.best_pooling = found.pooling
-    every = under_way.settings.snapshot_epochs
-    if every and progress.epochs % every == 0 and under_way.chief:
-        folder = os.path.join(under_way.settings.run_dir, "snapshots", f"epoch-{progress.epochs:04d}")
-        export.save_run(folder, under_way.describe(found.metrics, found.pooling), weights)
+    every = experiment.settings.snapshot_epochs
+    if every and progress.epochs % every == 0 and experiment.chief:
+        folder = os.path.join(experiment.settings.run_dir, "snapshots", f"epoch-{progress.epochs:04d}")
+        run_directory.save(folder, experiment.describe(found.metrics, found.pooling), weights)
 
 
-def _tell(under_way: experiment.Experiment, outcome: validation.Outcome) -> bool:
+def _tell(experiment: experiments.Experiment, outcome: validation.ValidationResult) -> bool:
     """Tells TensorBoard and the log how good an epoch is. Returns whether it is the best so far."""
-    progress, scores = under_way.progress, outcome.metrics
+    progress, scores = experiment.progress, outcome.metrics
     better = not progress.best or scores["mlrap"] > progress.best["mlrap"]
-    under_way.monitor.validated(progress.epochs, outcome, under_way.manifest.classes, better=better)
+    experiment.monitor.validated(progress.epochs, outcome, experiment.manifest.classes, better=better)
     logging.info(
         "epoch %d: validation loss %.4f, MLRAP %.4f (foreground %.4f), top-1 %.4f%s",
         progress.epochs, scores["loss"], scores["mlrap"], scores["mlrap_foreground"], scores["top1"],
-        " (best so far)" if better and under_way.settings.keep == "best" else "",
+        " (best so far)" if better and experiment.settings.keep == "best" else "",
     )  # fmt: skip
     return better
 
 
-def _finish(under_way: experiment.Experiment) -> dict[str, Any]:
+def _finish(experiment: experiments.Experiment) -> dict[str, Any]:
     """Leaves the best weights, the exported model and, last, summary.json."""
-    progress, run_dir = under_way.progress, under_way.settings.run_dir
+    progress, run_dir = experiment.progress, experiment.settings.run_dir
     summary = {
         **progress.best, "best_epoch": progress.best_epoch, "pooling": progress.best_pooling,
         "epochs": progress.epochs, "steps": progress.steps,
-        "export": os.path.join(run_dir, export.EXPORT), "num_parameters": under_way.learner.network.count_params(),
-        "wall_seconds": round(under_way.clock.elapsed, 1),
+        "export": os.path.join(run_dir, exporter.EXPORT), "num_parameters": experiment.state.network.count_params(),
+        "wall_seconds": round(experiment.clock.elapsed, 1),
     }  # fmt: skip
-    if under_way.chief:
-        run = under_way.describe(progress.best, progress.best_pooling)
-        export.save_run(run_dir, run, list(progress.best_weights))
-        export.export(run_dir)
-        summary["wall_seconds"] = round(under_way.clock.elapsed, 1)
+    if experiment.chief:
+        run = experiment.describe(progress.best, progress.best_pooling)
+        run_directory.save(run_dir, run, list(progress.best_weights))
+        exporter.export(run_dir)
+        summary["wall_seconds"] = round(experiment.clock.elapsed, 1)
         files.write_json(os.path.join(run_dir, checkpoints.SUMMARY), summary)
-    distribution.wait_for_all(under_way.strategy)
+    distribution.wait_for_all(experiment.strategy)
     return summary
 
 
 def main(settings: TrainConfig) -> None:
     """Trains, and says in one line what came of it; a dry run says what it would need."""
     if settings.dry_run:
-        manifest = records.load(settings.records)
+        manifest = manifests.load(settings.records)
         _check(manifest, settings)
         strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)
-        logging.info("\n".join(rehearsal.rehearse(settings, manifest, strategy, _step).lines()))
+        logging.info("\n".join(dry_run.estimate(settings, manifest, strategy, _step).lines()))
         return
     summary = train(settings)
     quality = "not validated"

@@ -5,8 +5,13 @@ import pathlib
 import numpy as np
 import pytest
 
-from bird_tf import config as config_module
-from bird_tf import convert, export, frontend, layouts, models, prior, records, train
+from bird_tf import config, convert, train
+from bird_tf.audio import frontend
+from bird_tf.labels.layouts import reader
+from bird_tf.models import architectures
+from bird_tf.records import manifests
+from bird_tf.scores import prior
+from bird_tf.training import exporter, run_directory
 from tools import synthesise
 
 SMALL = {"sample_rate_hz": 22050, "num_bands": 32, "num_frames": 32, "n_fft": 512, "fmax_hz": 10000.0}
@@ -14,7 +19,7 @@ SMALL = {"sample_rate_hz": 22050, "num_bands": 32, "num_frames": 32, "n_fft": 51
 
 def settings(config_class, **values):
     """A configuration from flat values, as the flags of the same names would give it."""
-    return config_module.from_mapping(
+    return config.from_mapping(
         config_class, {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in values.items()}
     )
 
@@ -36,11 +41,11 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="session")
 def source(data):
     """Where `data` lies."""
-    return layouts.SourceConfig(audio=str(data / "wav"), metadata=str(data / "xml"))
+    return reader.SourceConfig(audio=str(data / "wav"), metadata=str(data / "xml"))
 
 
 @pytest.fixture(scope="session")
-def manifest(data, tmp_path_factory) -> records.Manifest:
+def manifest(data, tmp_path_factory) -> manifests.Manifest:
     """Records of `data`, in several shards, with noise."""
     output = tmp_path_factory.mktemp("records") / "set"
     return convert.convert(
@@ -78,7 +83,7 @@ def run_dir(manifest, tmp_path_factory):
 @pytest.fixture(scope="session")
 def model_path(run_dir):
     """Its SavedModel."""
-    return str(run_dir / export.EXPORT)
+    return str(run_dir / exporter.EXPORT)
 
 
 @pytest.fixture
@@ -92,19 +97,19 @@ def untrained(manifest, tmp_path_factory):
     """Exports an untrained network that knows the classes of `manifest`: a function of its front-end and options."""
 
     def make(front_end, **options):
-        model = models.ModelConfig(filters=(4, 8), **options)
+        model = architectures.ModelConfig(filters=(4, 8), **options)
         num_classes = len(manifest.classes)
-        network = models.build(model, front_end.num_bands, front_end.num_frames, num_classes)
-        if model.attends:  # it starts at zero: all would claim the same
+        network = architectures.build(model, front_end.num_bands, front_end.num_frames, num_classes)
+        if model.has_attention:  # it starts at zero: all would claim the same
             kernel = network.get_layer("attention").kernel
             kernel.assign(np.random.default_rng(0).normal(0, 1, kernel.shape))
-        run = export.Run(
+        run = run_directory.Run(
             model=model, loss="softmax", pooling="mean", front_end=front_end, classes=manifest.classes,
             prior=prior.fit([], manifest.classes), training={"records": ""}, metrics={}, versions={},
         )  # fmt: skip
         run_dir = tmp_path_factory.mktemp("untrained")
-        export.save_run(str(run_dir), run, network.get_weights())
-        return export.export(str(run_dir))
+        run_directory.save(str(run_dir), run, network.get_weights())
+        return exporter.export(str(run_dir))
 
     return make
 

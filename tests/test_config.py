@@ -81,3 +81,17 @@ def test_a_flagfile_that_the_package_brings_is_found_by_its_name(tmp_path, monke
     monkeypatch.setattr(config.bird_tf, "__file__", str(tmp_path / "__init__.py"))
     monkeypatch.chdir(tmp_path / "configs")
     assert config.parse(Outer, ["--flagfile=elsewhere/shipped.flags"]).name == "from the package"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Renamed:
+    backbone_labels: str = config.option("", "labels", was=("teacher_labels",))
+
+
+def test_a_renamed_flag_is_refused_with_its_new_name_and_read_from_old_files(tmp_path):
+    flagfile = tmp_path / "old.flags"
+    flagfile.write_text("--teacher_labels=x\n")
+    for argument in ("--teacher_labels=x", f"--flagfile={flagfile}"):
+        with pytest.raises(config.InputError, match="--teacher_labels is now called --backbone_labels"):
+            config.parse(Renamed, [argument])
+    assert config.from_mapping(Renamed, {"teacher_labels": "x"}) == Renamed(backbone_labels="x")

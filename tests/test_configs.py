@@ -4,7 +4,10 @@ import pathlib
 
 import pytest
 
-from bird_tf import config, convert, frontend, models, optimizers, train
+from bird_tf import config, convert, train
+from bird_tf.audio import frontend
+from bird_tf.models import architectures
+from bird_tf.training import optimizers
 
 FOLDER = pathlib.Path(__file__).parent.parent / "configs"
 RECORDS = sorted(path.name for path in FOLDER.glob("records*.flags"))
@@ -20,7 +23,7 @@ def test_converter_flagfiles_parse_and_have_a_filter_bank(name):
 @pytest.mark.parametrize("name", TRAINING)
 def test_training_flagfiles_parse_and_build(name):
     settings = config.parse(train.TrainConfig, [f"--flagfile={FOLDER / name}", "--records=r", "--run_dir=d"])
-    network = models.build(settings.model, 64, 64, 7)
+    network = architectures.build(settings.model, 64, 64, 7)
     assert network.output["logits"].shape == (None, 7)
     optimizers.build(settings.optimizer, settings.schedule.learning_rate, scale_loss=False)
 

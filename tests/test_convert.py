@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import activity, audio, config, convert, frontend, records, worker
+from bird_tf import config, convert
+from bird_tf.audio import activity, decode, frontend
+from bird_tf.conversion import worker
+from bird_tf.records import manifests, shard_files
 from tests.conftest import SMALL, settings
 
 
@@ -28,13 +31,13 @@ def _bytes(directory):
 def _chunks(manifest, split):
     return [
         {name: value[i].numpy() for name, value in batch.items()}
-        for batch in records.read(manifest, split, 16)
+        for batch in shard_files.read(manifest, split, 16)
         for i in range(len(batch["label"]))
     ]
 
 
 def test_records_hold_every_recording(manifest, data):
-    with open(os.path.join(manifest.directory, records.RECORDINGS)) as file:
+    with open(os.path.join(manifest.directory, manifests.RECORDINGS)) as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(list((data / "wav").iterdir())) == 18
     chunks = collections.Counter(
@@ -61,7 +64,7 @@ def test_no_recording_is_on_both_sides(manifest):
 
 
 def test_counts_in_the_manifest_are_those_of_the_shards(manifest):
-    for split in records.SPLITS:
+    for split in manifests.SPLITS:
         labels = collections.Counter(int(chunk["label"]) for chunk in _chunks(manifest, split))
         assert tuple(labels[i] for i in range(len(manifest.classes))) == manifest.chunks_per_class[split]
         assert sum(shard.count for shard in manifest.shards[split]) == sum(labels.values())
@@ -70,13 +73,13 @@ def test_counts_in_the_manifest_are_those_of_the_shards(manifest):
 def test_stored_spectrograms_are_the_front_ends(manifest, data):
     chunk = _chunks(manifest, "val")[0]
     path = str(data / "wav" / f"DEMO_RN{chunk['recording_id'].decode()}.wav")
-    samples = np.concatenate(list(audio.Stream(path, manifest.front_end, audio.ChunkingConfig(), 8)))
+    samples = np.concatenate(list(decode.ChunkStream(path, manifest.front_end, decode.ChunkingConfig(), 8)))
     spectrograms = frontend.spectrograms(samples, manifest.front_end)
     index = int(chunk["chunk_index"])
     # a batch of another size may sum in another order: one step of 255 at a rounding edge
     difference = frontend.quantise(spectrograms).numpy()[index].astype(int) - chunk["spectrogram"]
     assert np.abs(difference).max() <= 1
-    assert activity.signal_to_noise(spectrograms.numpy())[index] == pytest.approx(chunk["signal_to_noise"], abs=1e-3)
+    assert activity.active_share(spectrograms.numpy())[index] == pytest.approx(chunk["signal_to_noise"], abs=1e-3)
 
 
 def test_bytes_do_not_depend_on_the_number_of_workers(data, tmp_path):
@@ -100,7 +103,7 @@ def test_a_second_run_goes_on_where_the_first_stopped(data, tmp_path, monkeypatc
     with pytest.raises(KeyboardInterrupt):
         convert.convert(_settings(data, tmp_path / "broken"))
     with pytest.raises(config.InputError, match="did not finish"):
-        records.load(str(tmp_path / "broken"))
+        manifests.load(str(tmp_path / "broken"))
     convert.convert(_settings(data, tmp_path / "broken"))
     assert calls.count(calls[0]) == 1  # the finished shard is not made again
     assert _bytes(tmp_path / "broken") == _bytes(whole.directory)
@@ -145,7 +148,7 @@ def test_too_many_unreadable_recordings_fail_the_run(data, tmp_path):
         victim.write_bytes(b"")
     with pytest.raises(config.InputError, match="10 of 18"):
         convert.convert(_settings(broken, tmp_path / "out"))
-    assert not (tmp_path / "out" / records.MANIFEST).exists()
+    assert not (tmp_path / "out" / manifests.MANIFEST).exists()
 
 
 def test_caps_hold_and_are_spread_over_recordings(data, tmp_path):

@@ -9,7 +9,10 @@ import time
 
 import pytest
 
-from bird_tf import audio, config, convert, executor, journal, records, worker
+from bird_tf import config, convert, executor
+from bird_tf.audio import decode
+from bird_tf.conversion import state, worker
+from bird_tf.records import manifests
 from tests.conftest import SMALL, settings
 from tests.test_convert import _bytes, _settings
 
@@ -55,7 +58,7 @@ def test_a_killed_conversion_goes_on_and_ends_with_the_same_bytes(data, tmp_path
     kept = {p.name: p.stat().st_mtime_ns for p in output.glob("*.tfrecord")}
     assert len(kept) < len(_bytes(whole.directory))
     with pytest.raises(config.InputError, match="did not finish"):
-        records.load(str(output))
+        manifests.load(str(output))
     described = [p for p in notes.glob("*.json") if p.name != "plan.json"]
     convert.convert(_settings(data, output, **SHORT))
     assert _bytes(output) == _bytes(whole.directory)
@@ -67,7 +70,7 @@ def test_a_killed_conversion_goes_on_and_ends_with_the_same_bytes(data, tmp_path
 
 def test_a_damaged_shard_of_an_unfinished_conversion_is_made_again(data, tmp_path, monkeypatch):
     whole = convert.convert(_settings(data, tmp_path / "whole", **SHORT))
-    monkeypatch.setattr(records, "save", lambda manifest: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(manifests, "save", lambda manifest: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         convert.convert(_settings(data, tmp_path / "x", **SHORT))
     monkeypatch.undo()
@@ -80,14 +83,14 @@ def test_a_damaged_shard_of_an_unfinished_conversion_is_made_again(data, tmp_pat
 def _deadly_process():
     """Prepares a worker that a certain recording kills, as a decoder that segfaults would."""
     prepare_process()
-    blocks = audio.blocks
+    blocks = decode.blocks
 
     def deadly(path, rate):
         if "deadly" in path:
             os.kill(os.getpid(), signal.SIGKILL)
         return blocks(path, rate)
 
-    audio.blocks = deadly
+    decode.blocks = deadly
 
 
 def test_a_recording_that_kills_its_worker_is_skipped_and_the_rest_goes_on(data, tmp_path, monkeypatch):
@@ -125,7 +128,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_no_half_shard(data, tmp_path, 
     shards = convert.convert(_settings(data, tmp_path / "whole")).shards["train"]
     for shard in shards:  # what is written to this device does not fit
         (output / f"{shard.name}.partial").symlink_to("/dev/full")
-    monkeypatch.setattr(journal, "_clear", lambda directory: None)
+    monkeypatch.setattr(state, "_clear", lambda directory: None)
     with pytest.raises(config.InputError, match=r"train-00000.*the disk is full"):
         convert.convert(_settings(data, output))
     assert not list(output.glob("train-*.tfrecord"))

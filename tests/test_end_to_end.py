@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from bird_tf import records
+from bird_tf import files
+from bird_tf.records import manifests
 from tools import synthesise
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -111,10 +112,8 @@ def test_bad_input_gets_one_line(tmp_path, data, arguments, words):
 
 
 def test_the_tracked_sample_is_of_todays_format():
-    sample = records.load(str(ROOT / "tfrecords" / "sample"))
-    for split in records.SPLITS:
+    sample = manifests.load(str(ROOT / "tfrecords" / "sample"))
+    for split in manifests.SPLITS:
         assert sample.num_chunks(split) > 0
         for shard in sample.shards[split]:
-            from bird_tf import files
-
             assert files.checksum(str(ROOT / "tfrecords" / "sample" / shard.name)) == shard.checksum

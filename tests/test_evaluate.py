@@ -5,7 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from bird_tf import config, decisions, evaluate, metrics, pooling, prior, serving
+from bird_tf import config, evaluate
+from bird_tf.inference import ensembles, saved_model
+from bird_tf.scores import decisions, metrics, pooling, prior
 from tests.conftest import settings
 
 
@@ -54,9 +56,9 @@ def test_tuning_keeps_its_decisions_in_the_model(model_path, manifest, data, tmp
     tuned = _evaluate(tmp_path, model, audio=data / "wav", metadata=data / "xml", tune=True, precision=0.8)
     assert set(tuned["pooling_mlrap"]) == {*pooling.METHODS} - {"attention"}
     assert tuned["mlrap"] == pytest.approx(max(tuned["pooling_mlrap"].values())) and tuned["mlrap"] >= plain["mlrap"]
-    kept = serving.Ensemble([model]).decisions
+    kept = ensembles.Ensemble([model]).decisions
     assert kept.pooling == tuned["pooling"] and kept.precision == 0.8 and kept.fitted_on.startswith("18 recordings of")
-    beside = decisions.load(str(tmp_path / "evaluation" / "decisions.json"), serving.Model(model).classes, 1)
+    beside = decisions.load(str(tmp_path / "evaluation" / "decisions.json"), saved_model.Model(model).classes, 1)
     assert beside.recording.slope == kept.recording.slope != 1.0
     again = _evaluate(tmp_path, model, audio=data / "wav", metadata=data / "xml")
     assert again["mlrap"] == pytest.approx(tuned["mlrap"]) and again["pooling"] == tuned["pooling"]

@@ -5,8 +5,7 @@ from concurrent import futures
 
 import pytest
 
-import bird_tf
-from bird_tf import config, executor
+from bird_tf import config, executor, stderr_filter
 
 
 def _divide(a, b):
@@ -64,7 +63,7 @@ def _die():
 
 
 def test_a_process_is_sifted_with_its_parent_and_leaves_the_gpu_alone(capfd):
-    with bird_tf.without_chatter(), executor.alone() as pool:
+    with stderr_filter.filtered(), executor.alone() as pool:
         assert pool.submit(_speak).result() == ("-1", "1")
     assert capfd.readouterr().err == "a word of Python's\n"
 

@@ -6,7 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from bird_tf import config, decisions, export, frontend, keras, losses, models, prior, tf
+from bird_tf import config, keras, tf
+from bird_tf.audio import frontend
+from bird_tf.models import architectures, losses
+from bird_tf.scores import decisions, prior
+from bird_tf.training import exporter, run_directory
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +30,11 @@ def test_signatures_have_the_shapes_of_the_contract(loaded, samples, manifest):
     assert {name: tuple(value.shape) for name, value in served.items()} == {
         "probabilities": (3, classes), "logits": (3, classes),
     }  # fmt: skip
-    pictures = call["frontend"](samples=tf.constant(samples))["spectrogram"]
-    assert tuple(pictures.shape) == (3, front_end.num_bands, front_end.num_frames)
-    assert set(call["spectrogram"](spectrogram=pictures)) == {"probabilities", "logits"}
+    spectrograms = call["frontend"](samples=tf.constant(samples))["spectrogram"]
+    assert tuple(spectrograms.shape) == (3, front_end.num_bands, front_end.num_frames)
+    assert set(call["spectrogram"](spectrogram=spectrograms)) == {"probabilities", "logits"}
     assert call["embed"](samples=tf.constant(samples))["embeddings"].shape[0] == 3
-    everything = [*served.values(), pictures]
+    everything = [*served.values(), spectrograms]
     assert {value.dtype for value in everything} == {tf.float32}
 
 
@@ -47,11 +51,11 @@ def test_attention_is_said_by_both_signatures_of_the_network_that_has_it(attendi
 def test_signatures_agree_with_each_other_and_with_the_network(loaded, samples, run_dir):
     call = loaded.signatures
     served = call["serving_default"](samples=tf.constant(samples))
-    pictures = call["frontend"](samples=tf.constant(samples))["spectrogram"]
-    seen = call["spectrogram"](spectrogram=pictures)
+    spectrograms = call["frontend"](samples=tf.constant(samples))["spectrogram"]
+    seen = call["spectrogram"](spectrogram=spectrograms)
     np.testing.assert_allclose(served["logits"], seen["logits"], atol=1e-5)
-    run, weights = export.load_run(str(run_dir))
-    expected = export._float32_network(run, weights)(frontend.spectrograms(samples, run.front_end), training=False)
+    run, weights = run_directory.load(str(run_dir))
+    expected = exporter._float32_network(run, weights)(frontend.spectrograms(samples, run.front_end), training=False)
     np.testing.assert_allclose(served["logits"], expected["logits"], atol=1e-4)
     np.testing.assert_allclose(served["probabilities"], losses.probabilities(served["logits"], run.loss), atol=1e-5)
 
@@ -82,20 +86,20 @@ print(answer["probabilities"].shape)
 @pytest.mark.parametrize("half", [0, 1])
 def test_moments_say_when(manifest, half):
     """A network whose weights are set by hand: class 1 is loudness, wherever it is."""
-    model = models.ModelConfig(architecture="attention", filters=(2, 2), batch_norm=False, max_pooling=False)
+    model = architectures.ModelConfig(architecture="attention", filters=(2, 2), batch_norm=False, max_pooling=False)
     front_end, classes = manifest.front_end, manifest.classes
-    network = models.build(model, front_end.num_bands, front_end.num_frames, len(classes))
+    network = architectures.build(model, front_end.num_bands, front_end.num_frames, len(classes))
     for layer in network.layers:
         if isinstance(layer, keras.layers.Conv2D):
             layer.kernel.assign(np.full(layer.kernel.shape, 1 / np.prod(layer.kernel.shape[:3])))
     stem = next(layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D))
-    stem.bias.assign([1.0, 1.0])  # pictures are zero-centred: silence is -1
+    stem.bias.assign([1.0, 1.0])  # spectrograms are zero-centred: silence is -1
     last = network.get_layer("logits")
     last.kernel.assign(np.eye(len(classes))[1] * np.ones((2, 1)))
     last.bias.assign(np.arange(len(classes)) / 10)
-    run = export.Run(model=model, loss="sigmoid", pooling="mean", front_end=front_end, classes=classes,
+    run = run_directory.Run(model=model, loss="sigmoid", pooling="mean", front_end=front_end, classes=classes,
                      prior=prior.fit([], classes), training={}, metrics={}, versions={})  # fmt: skip
-    _, signatures = export.serving_module(run, network)
+    _, signatures = exporter.serving_module(run, network)
     time = np.arange(front_end.chunk_samples) / front_end.sample_rate_hz
     burst = np.abs(time / front_end.chunk_seconds - 0.25 - 0.5 * half) < 0.1
     samples = (0.5 * np.sin(2 * np.pi * 3000 * time) * burst).astype(np.float32)[None]
@@ -123,9 +127,9 @@ def test_no_custom_operation_is_inside(loaded):
 def test_a_difference_after_reloading_is_an_error(run_dir, tmp_path, monkeypatch):
     copy = shutil.copytree(run_dir, tmp_path / "run")
     shutil.rmtree(copy / "export")
-    monkeypatch.setattr(export, "_largest_difference", lambda *_: 0.1)
+    monkeypatch.setattr(exporter, "_largest_difference", lambda *_: 0.1)
     with pytest.raises(RuntimeError, match="answers differently"):
-        export.export(str(copy))
+        exporter.export(str(copy))
     assert not (copy / "export").exists() and not list(copy.glob("*.partial"))
 
 
@@ -133,7 +137,7 @@ def test_exporting_again_gives_the_same_answers_and_keeps_decisions(run_dir, loa
     copy = shutil.copytree(run_dir, tmp_path / "run")
     kept = copy / "export" / decisions.ASSET
     kept.write_text("decided on validation")
-    again = tf.saved_model.load(export.export(str(copy)))
+    again = tf.saved_model.load(exporter.export(str(copy)))
     for first, second in zip(
         loaded.signatures["serving_default"](samples=tf.constant(samples)).values(),
         again.signatures["serving_default"](samples=tf.constant(samples)).values(),
@@ -145,7 +149,7 @@ def test_exporting_again_gives_the_same_answers_and_keeps_decisions(run_dir, loa
 
 def test_what_is_no_run_is_refused(tmp_path):
     with pytest.raises(config.InputError, match="not a finished run"):
-        export.load_run(str(tmp_path))
+        run_directory.load(str(tmp_path))
 
 
 def test_the_training_prior_travels_with_the_model_or_is_learned_anew(run_dir, model_path, manifest, tmp_path):
@@ -154,5 +158,5 @@ def test_the_training_prior_travels_with_the_model_or_is_learned_anew(run_dir, m
         ours.num_recordings.sum() == manifest.num_recordings["train"] and ours.class_ids == manifest.classes.class_ids
     )
     copy = shutil.copytree(run_dir, tmp_path / "run")
-    (copy / export.PRIOR).unlink()  # as runs of earlier versions are
-    np.testing.assert_array_equal(export.load_run(str(copy))[0].prior.observations, ours.observations)
+    (copy / run_directory.PRIOR).unlink()  # as runs of earlier versions are
+    np.testing.assert_array_equal(run_directory.load(str(copy))[0].prior.observations, ours.observations)

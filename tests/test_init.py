@@ -4,8 +4,9 @@ import sys
 import pytest
 
 PROGRAM = """
-import os, bird_tf
-with bird_tf.without_chatter():
+import os
+from bird_tf import stderr_filter
+with stderr_filter.filtered():
     os.write(2, {said!r})
 os.write(2, b"after")
 """
@@ -25,9 +26,11 @@ def test_what_libraries_say_of_themselves_is_sifted(said, kept):
 
 def test_the_compiled_input_graph_starts_in_silence(manifest):
     program = f"""
-from bird_tf import augment, dataset, records
-settings = augment.AugmentConfig(roll_time=0.5), dataset.DatasetConfig(batch_size=8)
-batches = dataset.training(records.load({manifest.directory!r}), settings[1], settings[0], seed=0)
+from bird_tf.input import dataset
+from bird_tf.input.augment import augmentations
+from bird_tf.records import manifests
+settings = augmentations.AugmentConfig(roll_time=0.5), dataset.DatasetConfig(batch_size=8)
+batches = dataset.training(manifests.load({manifest.directory!r}), settings[1], settings[0], seed=0)
 print(next(iter(batches))["spectrogram"].shape)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

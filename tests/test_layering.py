@@ -1,122 +1,108 @@
-"""The order of the modules: each imports only from above itself. ORDER is the documentation of it."""
+"""The order of the packages, and of the modules in each: a module imports only from those above it in ORDER."""
 
 import ast
 import pathlib
 
 import pytest
 
-PACKAGE = pathlib.Path(__file__).parent.parent / "bird_tf"
+ROOT = pathlib.Path(__file__).parent.parent
+PACKAGE = ROOT / "bird_tf"
 
-ORDER = (
-    "chatter",
-    "config",
-    "files",
-    "executor",
-    "taxonomy",
-    "frontend",
-    "audio",
-    "metadata",
-    "spans",
-    "tables",
-    "layouts",
-    "split",
-    "activity",
-    "records",
-    "inventory",
-    "damage",
-    "listener",
-    "worker",
-    "plan",
-    "journal",
-    "convert",
-    "folds",
-    "augment",
-    "sampling",
-    "dataset",
-    "preview",
-    "models",
-    "losses",
-    "schedules",
-    "optimizers",
-    "pooling",
-    "metrics",
-    "prior",
-    "decisions",
-    "serving",
-    "parity",
-    "tflite",
-    "onnx",
-    "export",
-    "pretrained",
-    "teachers",
-    "distribution",
-    "learning",
-    "checkpoints",
-    "validation",
-    "monitor",
-    "experiment",
-    "rehearsal",
-    "train",
-    "scoring",
-    "occurrence",
-    "writers",
-    "predict",
-    "segments",
-    "labelled",
-    "examples",
-    "plots",
-    "page",
-    "report",
-    "evaluate",
-    "submission",
-)
+# Packages and their modules, from the ground up. "" holds what all others stand on.
+ORDER = {
+    "": ("stderr_filter", "config", "files", "executor", "resume"),
+    "audio": ("frontend", "decode", "activity"),
+    "labels": ("metadata", "free_text", "taxonomy", "spans", "split"),
+    "labels.layouts": ("birdclef", "sorted_tree", "csv_table", "selections", "reader"),
+    "records": ("schema", "manifests", "shard_files", "recordings_table", "verify"),
+    "backbones": ("signatures", "tflite", "saved_model", "backbone", "windows"),
+    "scores": ("pooling", "metrics", "calibration", "decisions", "prior"),
+    "inference": (
+        "saved_model", "ensembles", "segments", "audio_files", "scoring", "score_store", "labelled", "occurrence",
+    ),
+    "inference.writers": ("detections", "tables"),
+    "inference.formats": ("compare", "tflite", "onnx"),
+    "evaluation": ("soundscapes", "examples", "plots", "page", "report"),
+    "conversion": ("compiled_frontend", "worker", "plan", "state", "folds"),
+    "input.augment": ("geometry", "pixels", "mixing", "augmentations"),
+    "input": ("sampling", "dataset", "preview"),
+    "models": ("losses", "architectures", "layers", "attention", "application", "baseline", "pi", "resnet"),
+    "training": (
+        "schedules", "optimizers", "distribution", "run_directory", "exporter", "pretrained", "distillation",
+        "train_step", "checkpoints", "validation", "tensorboard", "experiments", "dry_run",
+    ),
+}  # fmt: skip
+COMMANDS = ("convert", "train", "export", "evaluate", "predict", "submission")
 
-TRAINING_SIDE = set(ORDER[ORDER.index("listener") : ORDER.index("pooling")])
-TRAINING_SIDE |= set(ORDER[ORDER.index("export") : ORDER.index("train") + 1])
+# What the runner image has no use for: three commands and these folders. The serving side imports nothing of them.
+TRAINING_FOLDERS = ("conversion", "input", "models", "training")
+TRAINING_COMMANDS = ("convert", "train", "export")
+# tested together, by one test file for the whole
+TESTED_TOGETHER = {
+    "input.augment": "augmentations",
+    "models": "architectures",
+}
+
+FLAT = [(package, module) for package, modules in ORDER.items() for module in modules]
+FLAT += [("", command) for command in COMMANDS]
+
+
+def _path(package, module):
+    return PACKAGE.joinpath(*package.split("."), f"{module}.py")
+
+
+def _name(package, module):
+    return ".".join(part for part in ("bird_tf", package, module) if part)
 
 
 def _imports(path):
-    """Names of bird_tf's modules that a file imports, wherever in it, and the other packages."""
+    """Dotted names of bird_tf's modules that a file imports, wherever in it, and the other packages."""
     own, foreign = set(), set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "bird_tf":
-            own |= {alias.name for alias in node.names} - {"keras", "tf"}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bird_tf."):
-            own.add(node.module.split(".")[1])
+        if isinstance(node, ast.ImportFrom):
+            if node.module.split(".")[0] == "bird_tf":
+                own |= {f"{node.module}.{alias.name}" for alias in node.names}
+            else:
+                foreign.add(node.module.split(".")[0])
         elif isinstance(node, ast.Import):
             for alias in node.names:
-                first, *rest = alias.name.split(".")
-                (own if first == "bird_tf" and rest else foreign).add(rest[0] if first == "bird_tf" and rest else first)
-        elif isinstance(node, ast.ImportFrom):
-            foreign.add((node.module or "").split(".")[0])
-    return own, foreign
-
-
-def _files(module):
-    return sorted((PACKAGE / module).glob("*.py")) if (PACKAGE / module).is_dir() else [PACKAGE / f"{module}.py"]
+                (own if alias.name.startswith("bird_tf.") else foreign).add(alias.name)
+    return own - {"bird_tf.keras", "bird_tf.tf"}, foreign
 
 
 def test_every_module_has_its_place():
-    found = {p.stem for p in PACKAGE.glob("*.py")} | {p.parent.name for p in PACKAGE.glob("*/__init__.py")}
-    assert found - {"__init__"} == set(ORDER)
+    found = {path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py") if path.stem != "__init__"}
+    assert found == {_path(*place).relative_to(PACKAGE).with_suffix("") for place in FLAT}
 
 
-@pytest.mark.parametrize("module", ORDER)
-def test_a_module_imports_only_from_above(module):
-    above = set(ORDER[: ORDER.index(module)]) | {module}
-    for path in _files(module):
-        assert _imports(path)[0] <= above, path
+@pytest.mark.parametrize("place", FLAT, ids=lambda place: _name(*place))
+def test_a_module_imports_only_from_above(place):
+    above = {_name(*other) for other in FLAT[: FLAT.index(place)]}
+    if not place[0] and place[1] in COMMANDS:  # a command uses no other command
+        above -= {_name("", command) for command in COMMANDS}
+    if place[0] == "models" and place[1] != "architectures":
+        above.add("bird_tf.models.architectures")
+    assert _imports(_path(*place))[0] <= above
 
 
-@pytest.mark.parametrize("module", ["predict", "report", "evaluate", "submission"])
-def test_the_serving_side_needs_nothing_of_the_training_side(module):
-    seen, todo = set(), [module]
-    while todo:
-        for path in _files(todo.pop()):
-            new = _imports(path)[0] - seen
-            seen |= new
-            todo += new
-    assert not seen & TRAINING_SIDE
+@pytest.mark.parametrize("package", sorted({package for package in ORDER if package}))
+def test_a_package_holds_nothing_but_its_modules(package):
+    tree = ast.parse((_path(package, "__init__")).read_text())
+    assert len(tree.body) == 1 and ast.get_docstring(tree)
+
+
+def test_the_serving_side_imports_nothing_of_the_training_folders():
+    for package, module in FLAT:
+        serves = package.split(".")[0] not in TRAINING_FOLDERS and module not in TRAINING_COMMANDS
+        for name in _imports(_path(package, module))[0] if serves else ():
+            assert name.split(".")[1] not in (*TRAINING_FOLDERS, *TRAINING_COMMANDS), (package, module)
+
+
+def test_the_runner_image_leaves_out_just_these_folders_and_commands():
+    script = (ROOT / "docker" / "keep_serving_side.sh").read_text()
+    [loop] = [line for line in script.splitlines() if line.startswith("for part in ")]
+    removed = loop.removeprefix("for part in ").removesuffix("; do").split()
+    assert removed == [*TRAINING_FOLDERS, *(f"{command}.py" for command in TRAINING_COMMANDS)]
 
 
 def test_tensorflow_io_is_imported_in_one_module_only():
@@ -125,18 +111,16 @@ def test_tensorflow_io_is_imported_in_one_module_only():
     assert not [path for path in PACKAGE.rglob("*.py") if "tensorflow_io" in _imports(path)[1]]
 
 
-def test_every_module_has_a_test_file():
-    tests = {path.stem.removeprefix("test_") for path in pathlib.Path(__file__).parent.glob("test_*.py")}
-    assert set(ORDER) <= tests
+def test_tests_mirror_the_packages():
+    for package, module in FLAT:
+        module = TESTED_TOGETHER.get(package, module)
+        assert ROOT.joinpath("tests", *package.split("."), f"test_{module}.py").exists(), (package, module)
+    folders = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
+    packages = {pathlib.Path(*package.split(".")) for package in ORDER}
+    assert folders - packages == {pathlib.Path("tools")}
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_module_docstrings_say_their_purpose_in_at_most_six_lines(path):
     docstring = ast.get_docstring(ast.parse(path.read_text()))
     assert docstring and len(docstring.splitlines()) <= 6
-
-
-def test_the_runner_image_leaves_out_just_the_training_side():
-    script = (PACKAGE.parent / "docker" / "keep_serving_side.sh").read_text()
-    [loop] = [line for line in script.splitlines() if line.startswith("for module in ")]
-    assert set(loop.removeprefix("for module in ").removesuffix("; do").split()) == TRAINING_SIDE

@@ -2,13 +2,16 @@
 
 import numpy as np
 
-from bird_tf import audio, frontend, keras, records, serving, tf
+from bird_tf import keras, tf
+from bird_tf.audio import decode, frontend
+from bird_tf.inference import saved_model
+from bird_tf.records import shard_files
 
 
 def _validation(manifest):
     """(recording id, spectrograms [chunks, bands, frames] uint8 in the order of the chunks) of each recording."""
     pictures = {}
-    for batch in records.read(manifest, "val", 16):
+    for batch in shard_files.read(manifest, "val", 16):
         for recording_id, picture in zip(batch["recording_id"].numpy(), batch["spectrogram"].numpy(), strict=True):
             pictures.setdefault(recording_id.decode(), []).append(picture)
     return {recording_id: np.stack(found) for recording_id, found in pictures.items()}
@@ -16,7 +19,7 @@ def _validation(manifest):
 
 def _samples(data, manifest, recording_id):
     path = str(data / "wav" / f"DEMO_RN{recording_id}.wav")
-    return np.concatenate(list(audio.Stream(path, manifest.front_end, audio.ChunkingConfig(), 8)))
+    return np.concatenate(list(decode.ChunkStream(path, manifest.front_end, decode.ChunkingConfig(), 8)))
 
 
 def test_converter_equals_saved_model_to_the_uint8_step(manifest, data, model_path):
@@ -28,10 +31,10 @@ def test_converter_equals_saved_model_to_the_uint8_step(manifest, data, model_pa
 
 
 def test_scores_from_records_equal_scores_from_audio(manifest, data, model_path):
-    model = serving.Model(model_path)
+    model = saved_model.Model(model_path)
     for recording_id, stored in _validation(manifest).items():
-        seen = model.see(frontend.dequantise(stored).numpy()).probabilities
-        heard = model.hear(_samples(data, manifest, recording_id)).probabilities
+        seen = model.predict_spectrograms(frontend.dequantise(stored).numpy()).probabilities
+        heard = model.predict_samples(_samples(data, manifest, recording_id)).probabilities
         # what the uint8 step may move
         np.testing.assert_allclose(seen, heard, atol=0.01)
 
@@ -39,9 +42,9 @@ def test_scores_from_records_equal_scores_from_audio(manifest, data, model_path)
 def test_policy_of_the_process_does_not_change_the_saved_model(data, manifest, model_path):
     recording_id = next(iter(_validation(manifest)))
     samples = _samples(data, manifest, recording_id)
-    expected = serving.Model(model_path).hear(samples).probabilities
+    expected = saved_model.Model(model_path).predict_samples(samples).probabilities
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        np.testing.assert_array_equal(serving.Model(model_path).hear(samples).probabilities, expected)
+        np.testing.assert_array_equal(saved_model.Model(model_path).predict_samples(samples).probabilities, expected)
     finally:
         keras.config.set_dtype_policy("float32")

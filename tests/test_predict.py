@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import audio, config, decisions, pooling, predict, scoring, serving
+from bird_tf import config, predict
+from bird_tf.audio import decode
+from bird_tf.inference import audio_files, ensembles, saved_model, score_store, scoring
+from bird_tf.scores import calibration, decisions, pooling
 from tests.conftest import settings
 
 
@@ -70,10 +73,10 @@ def test_pooling_by_attention_is_that_of_scoring_and_refused_where_there_is_none
     tmp_path, attending_path, model_path, data
 ):
     _predict(tmp_path, attending_path, data / "wav", pooling="attention")
-    ensemble = serving.Ensemble([attending_path])
-    recordings = predict.find_recordings(str(data / "wav"))
+    ensemble = ensembles.Ensemble([attending_path])
+    recordings = audio_files.find_recordings(str(data / "wav"))
     for outcome, row in zip(
-        scoring.score_all(ensemble, recordings, audio.ChunkingConfig()),
+        scoring.score_recordings(ensemble, recordings, decode.ChunkingConfig()),
         _rows(tmp_path / "out" / "recordings.csv"),
         strict=True,
     ):
@@ -86,7 +89,7 @@ def test_pooling_by_attention_is_that_of_scoring_and_refused_where_there_is_none
 
 def _interrupt_after(monkeypatch, count):
     """Scoring that is interrupted after so many recordings, and the list of what was asked of it."""
-    asked, whole = [], scoring.score_all
+    asked, whole = [], scoring.score_recordings
 
     def interrupted(ensemble, recordings, chunking, **values):
         asked.append([recording_id for recording_id, _ in recordings])
@@ -95,7 +98,7 @@ def _interrupt_after(monkeypatch, count):
                 raise KeyboardInterrupt
             yield outcome
 
-    monkeypatch.setattr(scoring, "score_all", interrupted)
+    monkeypatch.setattr(scoring, "score_recordings", interrupted)
     return asked
 
 
@@ -104,7 +107,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, model_path, data,
     asked = _interrupt_after(monkeypatch, 10)
     with pytest.raises(KeyboardInterrupt):
         _predict(tmp_path, model_path, data / "wav", format="csv,raven", embeddings=True)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [predict.UNFINISHED]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [score_store.FOLDER]
     changed = next(iter(sorted((data / "wav").iterdir())))
     changed.touch()  # scored already, but written to since
     _predict(tmp_path, model_path, data / "wav", format="csv,raven", embeddings=True)
@@ -120,7 +123,7 @@ def test_what_another_way_of_scoring_left_is_refused_and_kept(tmp_path, model_pa
     asked = _interrupt_after(monkeypatch, 4)
     with pytest.raises(KeyboardInterrupt):
         _predict(tmp_path, model_path, data / "wav")
-    with pytest.raises(config.InputError, match="holds what another run had scored"):
+    with pytest.raises(config.InputError, match="holds a prediction that differs"):
         _predict(tmp_path, model_path, data / "wav", **values)
     with pytest.raises(KeyboardInterrupt):
         _predict(tmp_path, model_path, data / "wav")
@@ -128,9 +131,9 @@ def test_what_another_way_of_scoring_left_is_refused_and_kept(tmp_path, model_pa
 
 
 def test_a_folder_of_ones_own_in_the_place_of_scores_is_left_alone(tmp_path, model_path, data):
-    mine = tmp_path / "out" / predict.UNFINISHED / "mine"
+    mine = tmp_path / "out" / score_store.FOLDER / "mine"
     mine.mkdir(parents=True)
-    with pytest.raises(config.InputError, match="remove the folder, or name another --output"):
+    with pytest.raises(config.InputError, match="holds something that is no prediction; name another --output"):
         _predict(tmp_path, model_path, data / "wav")
     assert mine.exists()
 
@@ -139,7 +142,7 @@ def test_scores_that_were_torn_are_made_again(tmp_path, model_path, data, monkey
     asked = _interrupt_after(monkeypatch, 4)
     with pytest.raises(KeyboardInterrupt):
         _predict(tmp_path, model_path, data / "wav")
-    kept = sorted((tmp_path / "out" / predict.UNFINISHED).glob("*.npz"))
+    kept = sorted((tmp_path / "out" / score_store.FOLDER).glob("*.npz"))
     kept[0].write_bytes(b"")
     kept[1].write_bytes(kept[1].read_bytes()[:100])
     with pytest.raises(KeyboardInterrupt):
@@ -160,10 +163,10 @@ def test_names_of_any_bytes_and_any_length_do_not_stop_the_rest(tmp_path, model_
 
 def test_the_models_own_calibration_and_thresholds_are_used(tmp_path, model_path, data):
     model = str(shutil.copytree(model_path, tmp_path / "model"))
-    classes = serving.Model(model).classes
-    thresholds = {rule: np.full(len(classes), 2.0) for rule in decisions.RULES}
+    classes = saved_model.Model(model).classes
+    thresholds = {rule: np.full(len(classes), 2.0) for rule in calibration.RULES}
     thresholds["f1"][0] = 0.0
-    fitted = decisions.Calibration(slope=2.0, intercept=-1.0, thresholds=thresholds)
+    fitted = calibration.Calibration(slope=2.0, intercept=-1.0, thresholds=thresholds)
     decided = decisions.Decisions(pooling="mean", weights=(1.0,), recording=fitted, chunk=fitted, fitted_on="these")
     decisions.save(f"{model}/{decisions.ASSET}", decided, classes)
     path = sorted((data / "wav").iterdir())[0]
@@ -219,5 +222,5 @@ def test_equal_names_in_two_folders_stay_two_recordings(tmp_path):
     for name in ("a/1.wav", "b/1.wav"):
         (tmp_path / name).parent.mkdir()
         soundfile.write(tmp_path / name, [0.0], 8000)
-    found = predict.find_recordings(str(tmp_path))
+    found = audio_files.find_recordings(str(tmp_path))
     assert len({recording_id for recording_id, _ in found}) == 2

@@ -17,19 +17,21 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 READ = """
 import sys
-from bird_tf import records
-manifest = records.load(sys.argv[1])
-count = sum(len(batch["label"]) for batch in records.read(manifest, "train", 16))
+from bird_tf.records import manifests, shard_files
+manifest = manifests.load(sys.argv[1])
+count = sum(len(batch["label"]) for batch in shard_files.read(manifest, "train", 16))
 print("read", count, flush=True)
 """
 
 SAME_BATCHES = """
 import itertools, sys
-from bird_tf import augment, dataset, records
+from bird_tf.input import dataset
+from bird_tf.input.augment import augmentations
+from bird_tf.records import manifests
 settings = dataset.DatasetConfig(batch_size=4, shuffle_buffer=16)
 first, second = (
     [batch["spectrogram"].numpy().tobytes() for batch in itertools.islice(
-        dataset.training(records.load(path), settings, augment.AugmentConfig(add_noise=True), seed=1), 3)]
+        dataset.training(manifests.load(path), settings, augmentations.AugmentConfig(add_noise=True), seed=1), 3)]
     for path in sys.argv[1:]
 )
 print("equal" if first == second else "different", flush=True)

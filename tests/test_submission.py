@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import config, inventory, submission, taxonomy
+from bird_tf import config, submission
+from bird_tf.labels import taxonomy
+from bird_tf.records import recordings_table
 from tests.conftest import settings
 
 CLASSES = taxonomy.Taxonomy(("aaaaaa", "bbbbbb", "cccccc"), ("A", "B", "C"))
@@ -112,7 +114,7 @@ def test_a_broken_recording_gets_the_training_prior(task, model_path, data, mani
     assert [path.rsplit("/", 1)[1] for path in summary["broken"]] == ["X_RN999.wav"]
     own = [line.split(";") for line in _lines(tmp_path) if line.startswith("999;")]
     found = {f[-3]: float(f[-2]) for f in own} if task == "monophone" else {f[-2]: float(f[-1]) for f in own}
-    labels = [r.label for r in inventory.read(manifest.directory) if r.split == "train"]
+    labels = [r.label for r in recordings_table.read(manifest.directory) if r.split == "train"]
     classes = manifest.classes.class_ids
     assert found == pytest.approx({c: (labels.count(c) + 1) / (len(labels) + len(classes)) for c in classes})
 

@@ -5,20 +5,10 @@ import time
 import numpy as np
 import pytest
 
-from bird_tf import (
-    config,
-    decisions,
-    evaluate,
-    export,
-    labelled,
-    learning,
-    metrics,
-    pooling,
-    serving,
-    tf,
-    train,
-    validation,
-)
+from bird_tf import config, evaluate, tf, train
+from bird_tf.inference import ensembles, labelled
+from bird_tf.scores import decisions, metrics, pooling
+from bird_tf.training import exporter, run_directory, train_step, validation
 from tests.conftest import settings, train_settings
 
 
@@ -33,7 +23,7 @@ def test_a_run_leaves_all_that_it_promises(run_dir):
 def test_run_flags_reproduce_the_run(run_dir, manifest, tmp_path):
     again = config.parse(train.TrainConfig, [f"--flagfile={run_dir / 'run.flags'}", f"--run_dir={tmp_path / 'again'}"])
     train.train(again)
-    first, second = export.load_run(str(run_dir)), export.load_run(str(tmp_path / "again"))
+    first, second = run_directory.load(str(run_dir)), run_directory.load(str(tmp_path / "again"))
     assert first[0].metrics == second[0].metrics
     for a, b in zip(first[1], second[1], strict=True):
         np.testing.assert_array_equal(a, b)
@@ -73,8 +63,8 @@ def test_early_stopping_waits_for_its_patience(manifest, tmp_path):
 
 def test_best_weights_are_kept_not_the_last(manifest, tmp_path):
     train.train(train_settings(manifest, tmp_path / "run", epochs=4, patience=10))
-    run, weights = export.load_run(str(tmp_path / "run"))
-    network = export._float32_network(run, weights)
+    run, weights = run_directory.load(str(tmp_path / "run"))
+    network = exporter._float32_network(run, weights)
     settings = train_settings(manifest, tmp_path)
     scores = _validated(network, manifest, settings)
     assert scores["mlrap"] == pytest.approx(run.metrics["mlrap"])
@@ -88,13 +78,13 @@ def test_the_last_weights_are_kept_where_that_is_asked_for(manifest, tmp_path):
 
 def test_averaged_weights_are_those_validated_and_exported(manifest, tmp_path):
     train.train(train_settings(manifest, tmp_path / "run", epochs=1, ema=0.99))
-    run, weights = export.load_run(str(tmp_path / "run"))
+    run, weights = run_directory.load(str(tmp_path / "run"))
     settings = train_settings(manifest, tmp_path)
-    scores = _validated(export._float32_network(run, weights), manifest, settings)
+    scores = _validated(exporter._float32_network(run, weights), manifest, settings)
     assert scores["mlrap"] == pytest.approx(run.metrics["mlrap"])
     assert scores["loss"] == pytest.approx(run.metrics["loss"], rel=1e-4)
     train.train(train_settings(manifest, tmp_path / "plain", epochs=1))
-    assert not np.allclose(weights[0], export.load_run(str(tmp_path / "plain"))[1][0])
+    assert not np.allclose(weights[0], run_directory.load(str(tmp_path / "plain"))[1][0])
 
 
 def test_a_finished_run_is_left_as_it_is(manifest, run_dir):
@@ -107,7 +97,7 @@ def test_a_finished_run_is_left_as_it_is(manifest, run_dir):
 def test_snapshots_are_runs_of_their_own(manifest, tmp_path):
     train.train(train_settings(manifest, tmp_path / "run", epochs=3, snapshot_epochs=2))
     assert [path.name for path in (tmp_path / "run" / "snapshots").iterdir()] == ["epoch-0002"]
-    exported = export.export(str(tmp_path / "run" / "snapshots" / "epoch-0002"))
+    exported = exporter.export(str(tmp_path / "run" / "snapshots" / "epoch-0002"))
     assert "serving_default" in tf.saved_model.load(exported).signatures
 
 
@@ -120,7 +110,7 @@ def test_a_batch_too_large_for_memory_is_told_in_one_line(manifest, tmp_path, mo
     def step(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
-    monkeypatch.setattr(learning.Learner, "step", step)
+    monkeypatch.setattr(train_step.TrainState, "step", step)
     with pytest.raises(config.InputError, match="--batch_size=8 does not fit into memory"):
         train.train(train_settings(manifest, tmp_path / "run"))
 
@@ -158,7 +148,7 @@ def test_a_refit_says_how_good_the_model_is_that_did_not_see_the_validation(refi
     final, validated = (json.loads((path / "summary.json").read_text()) for path in (refitted, refitted / "validated"))
     assert {final[name] == validated[name] for name in ("mlrap", "loss", "pooling", "num_recordings")} == {True}
     assert final["steps"] > validated["steps"]
-    (run, own), (_, others) = export.load_run(str(refitted)), export.load_run(str(refitted / "validated"))
+    (run, own), (_, others) = run_directory.load(str(refitted)), run_directory.load(str(refitted / "validated"))
     assert run.metrics["mlrap"] == final["mlrap"]
     assert any(not np.array_equal(a, b) for a, b in zip(own, others, strict=True))
 
@@ -187,14 +177,14 @@ def test_without_validation_the_last_weights_are_kept(manifest, tmp_path):
     train._check(everything, flags)
     summary = train._run(flags, everything, tf.distribute.get_strategy())
     assert "mlrap" not in summary and summary["best_epoch"] == 1
-    assert serving.Ensemble([summary["export"]]).decisions.pooling == pooling.default(len(manifest.classes))
+    assert ensembles.Ensemble([summary["export"]]).decisions.pooling == pooling.default(len(manifest.classes))
     with pytest.raises(config.InputError, match="--keep=last"):
         train_settings(manifest, tmp_path / "run", refit=True)
 
 
 def test_the_pooling_chosen_on_validation_is_the_models(manifest, tmp_path):
     summary = train.train(train_settings(manifest, tmp_path / "run", pooling="auto", epochs=1))
-    model = serving.Ensemble([str(tmp_path / "run" / "export")])
+    model = ensembles.Ensemble([str(tmp_path / "run" / "export")])
     assert model.decisions.pooling == summary["pooling"] in pooling.METHODS
     with pytest.raises(config.InputError, match="--pooling=best"):
         train_settings(manifest, tmp_path / "run", pooling="best")
@@ -203,7 +193,7 @@ def test_the_pooling_chosen_on_validation_is_the_models(manifest, tmp_path):
 def test_pooling_by_attention_is_the_models_and_refused_where_there_is_none(manifest, tmp_path):
     run_dir = tmp_path / "run"
     summary = train.train(train_settings(manifest, run_dir, architecture="attention", pooling="attention", epochs=1))
-    ensemble = serving.Ensemble([str(run_dir / "export")])
+    ensemble = ensembles.Ensemble([str(run_dir / "export")])
     assert ensemble.decisions.pooling == ensemble.check_pooling("attention") == summary["pooling"]
     scored = labelled.score_records(ensemble, manifest)
     truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))

@@ -10,7 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from bird_tf import checkpoints, config, export, monitor, tf, train
+from bird_tf import config, tf, train
+from bird_tf.training import checkpoints, run_directory, tensorboard
 from tests.conftest import train_settings
 
 
@@ -68,7 +69,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(manifest, undisturbed, tmp
     assert process.returncode == 0, told
     assert "goes on after step" in told
 
-    whole, pieced = export.load_run(str(undisturbed)), export.load_run(str(run_dir))
+    whole, pieced = run_directory.load(str(undisturbed)), run_directory.load(str(run_dir))
     assert pieced[0].metrics == whole[0].metrics
     for a, b in zip(pieced[1], whole[1], strict=True):
         np.testing.assert_array_equal(a, b)
@@ -82,7 +83,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(manifest, undisturbed, tmp
 def test_a_signal_saves_and_leaves_and_the_same_flags_finish(manifest, tmp_path, monkeypatch, number, error):
     settings = train_settings(manifest, tmp_path / "run", epochs=1)
     with monkeypatch.context() as patch:
-        patch.setattr(monitor.Monitor, "step", lambda self: os.kill(os.getpid(), number))
+        patch.setattr(tensorboard.EventWriter, "step", lambda self: os.kill(os.getpid(), number))
         with pytest.raises(error) as stopped:
             train.train(settings)
     assert number != signal.SIGTERM or stopped.value.code == 128 + signal.SIGTERM

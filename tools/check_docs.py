@@ -25,7 +25,8 @@ from collections.abc import Iterator
 
 import soundfile
 
-from bird_tf import config, metadata
+from bird_tf import config
+from bird_tf.labels.layouts import birdclef
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "configs/README.md", "tfrecords/README.md", "docker/README.md", "CONTRIBUTING.md")
@@ -189,7 +190,7 @@ def lay_out(folder: pathlib.Path) -> None:
     soundfile.write(folder / "NEW_RECORDINGS" / "dawn_32khz.wav", samples, 32000)
     kaggle = ["primary_label,secondary_labels,filename,author"]
     for path in sorted((folder / "DATA" / "xml").glob("*.xml")):
-        about = metadata.parse_xml(str(path))[1]
+        about = birdclef.parse(str(path))[1]
         sound = (folder / "DATA" / "audio" / path.name).with_suffix(".wav")
         for target in (folder / "SPECIES_FOLDERS" / about.name, folder / "KAGGLE" / "train_audio" / about.label):
             target.mkdir(parents=True, exist_ok=True)

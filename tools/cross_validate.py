@@ -21,7 +21,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bird_tf import config, files, folds, inventory, records, split, train
+from bird_tf import config, files, train
+from bird_tf.conversion import folds
+from bird_tf.labels import split
+from bird_tf.records import manifests, recordings_table
 
 METRICS = ("mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1")
 COLUMNS = ("fold", "seed", "num_recordings", "chance_mlrap", *METRICS)
@@ -106,7 +109,7 @@ def gain(run_dir: str, baseline: str, tested: Mapping[int, str]) -> tuple[float,
     differences: dict[str, list[float]] = {}
     for fold, directory in tested.items():
         ours, theirs = _precisions(run_dir, fold), _precisions(baseline, fold)
-        for recording in inventory.read(directory):
+        for recording in recordings_table.read(directory):
             key = recording.recording_id
             if key in ours and key in theirs:
                 differences.setdefault(recording.author or key, []).append(ours[key] - theirs[key])
@@ -122,7 +125,7 @@ def gain(run_dir: str, baseline: str, tested: Mapping[int, str]) -> tuple[float,
 
 def main(settings: CrossValidateConfig) -> None:
     """Runs the folds and writes folds.csv, a line a training, and cross_validation.json, means and standard errors."""
-    manifest = records.load(settings.records)
+    manifest = manifests.load(settings.records)
     if settings.refit:
         everything = dataclasses.replace(settings.split, val_share=0.0)
         settings = dataclasses.replace(settings, refit=False, split=everything)
@@ -130,7 +133,7 @@ def main(settings: CrossValidateConfig) -> None:
     numbers = settings.only_folds or range(settings.folds)
     for fold in numbers:
         folder = os.path.join(settings.run_dir, f"fold-{fold}")
-        if not files.exists(os.path.join(folder, "test", records.MANIFEST)):
+        if not files.exists(os.path.join(folder, "test", manifests.MANIFEST)):
             folds.prepare(manifest, folder, settings.folds, fold, settings.split)
         rows += [_judge(settings, fold, settings.seed + repeat) for repeat in range(settings.repeats)]
         files.write_table(os.path.join(settings.run_dir, "folds.csv"), COLUMNS, rows)

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 
-from bird_tf import config, files, taxonomy
+from bird_tf import config, files
+from bird_tf.labels import taxonomy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, damage, files, records
+from bird_tf import config, files
+from bird_tf.records import manifests, shard_files, verify
 
 _EDGES = (0.0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
@@ -30,9 +31,9 @@ class InspectConfig:
     max_classes: int = config.option(30, "rows of the contact sheet, the classes with the most chunks first")
 
 
-def damaged(manifest: records.Manifest) -> list[str]:
+def damaged(manifest: manifests.Manifest) -> list[str]:
     """Names of the shards whose bytes are not those that were written."""
-    shards = [shard for part in records.SPLITS for shard in manifest.shards[part]]
+    shards = [shard for part in manifests.SPLITS for shard in manifest.shards[part]]
     with config.progress(len(shards), "shard", "verifying") as progress:
         found = []
         for shard in shards:
@@ -42,24 +43,26 @@ def damaged(manifest: records.Manifest) -> list[str]:
     return found
 
 
-def _chunks(manifest: records.Manifest, split: str) -> Iterator[dict[str, Any]]:
-    for batch in damage.naming(records.read(manifest, split, 64), manifest):
+def _chunks(manifest: manifests.Manifest, split: str) -> Iterator[dict[str, Any]]:
+    for batch in verify.naming_damage(shard_files.read(manifest, split, 64), manifest):
         columns = {name: value.numpy() for name, value in batch.items()}
         for i in range(len(columns["label"])):
             yield {name: column[i] for name, column in columns.items()}
 
 
-def gather(manifest: records.Manifest, columns: int) -> tuple[dict[str, list[float]], dict[str, list[dict[str, Any]]]]:
+def gather(
+    manifest: manifests.Manifest, columns: int
+) -> tuple[dict[str, list[float]], dict[str, list[dict[str, Any]]]]:
     """Reads every chunk once.
 
     Returns:
         {split: signal to noise of its chunks}, and {class id, or "noise": chunks to show}, each of another recording
         as far as there are enough of them.
     """
-    levels: dict[str, list[float]] = {part: [] for part in records.SPLITS}
+    levels: dict[str, list[float]] = {part: [] for part in manifests.SPLITS}
     shown: dict[str, list[dict[str, Any]]] = collections.defaultdict(list)
     spare: dict[str, list[dict[str, Any]]] = collections.defaultdict(list)
-    for part in records.SPLITS:
+    for part in manifests.SPLITS:
         seen = set()
         for chunk in _chunks(manifest, part):
             levels[part].append(float(chunk["signal_to_noise"]))
@@ -71,7 +74,7 @@ def gather(manifest: records.Manifest, columns: int) -> tuple[dict[str, list[flo
     return levels, {row: [*chunks, *spare[row]][:columns] for row, chunks in shown.items()}
 
 
-def table(manifest: records.Manifest, levels: dict[str, list[float]]) -> list[str]:
+def table(manifest: manifests.Manifest, levels: dict[str, list[float]]) -> list[str]:
     """The lines that are printed."""
     front_end = manifest.front_end
     lines = [
@@ -81,25 +84,25 @@ def table(manifest: records.Manifest, levels: dict[str, list[float]]) -> list[st
         f"{'':32}{'train':>9}{'val':>9}{'noise':>9}",
     ]
     rows: list[tuple[str, list[float]]] = [
-        ("recordings", [manifest.num_recordings[part] for part in records.SPLITS]),
-        ("chunks", [manifest.num_chunks(part) for part in records.SPLITS]),
-        ("minutes", [round(manifest.num_chunks(p) * front_end.chunk_seconds / 60, 1) for p in records.SPLITS]),
+        ("recordings", [manifest.num_recordings[part] for part in manifests.SPLITS]),
+        ("chunks", [manifest.num_chunks(part) for part in manifests.SPLITS]),
+        ("minutes", [round(manifest.num_chunks(p) * front_end.chunk_seconds / 60, 1) for p in manifests.SPLITS]),
     ]
     for i, (class_id, name) in enumerate(zip(manifest.classes.class_ids, manifest.classes.names, strict=True)):
         label = class_id if class_id == name else f"{class_id} {name}"
-        rows.append((label, [manifest.chunks_per_class[part][i] for part in records.SPLITS]))
+        rows.append((label, [manifest.chunks_per_class[part][i] for part in manifests.SPLITS]))
     lines += [f"{name[:31]:32}" + "".join(f"{value:9}" for value in values) for name, values in rows]
     if manifest.teacher:
         known = f"{len(manifest.teacher['classes'])} of {len(manifest.classes)} classes"
         lines += ["", f"answers of a teacher, who knows {known}: {manifest.teacher['model']}"]
     lines += ["", f"{'signal to noise':32}{'train':>9}{'val':>9}{'noise':>9}"]
-    counts = [np.histogram(levels[part], _EDGES)[0] for part in records.SPLITS]
+    counts = [np.histogram(levels[part], _EDGES)[0] for part in manifests.SPLITS]
     most = max(1, int(np.sum(counts, axis=0).max()))
     for i, (low, high) in enumerate(itertools.pairwise(_EDGES)):
         bar = "#" * round(20 * sum(int(count[i]) for count in counts) / most)
         lines.append(f"{f'{low:g} to {high:g}':32}" + "".join(f"{count[i]:9}" for count in counts) + "  " + bar)
     durations = [
-        float(row["seconds"]) for row in files.read_table(os.path.join(manifest.directory, records.RECORDINGS))
+        float(row["seconds"]) for row in files.read_table(os.path.join(manifest.directory, manifests.RECORDINGS))
     ]
     if durations:
         quartiles = ", ".join(f"{value:.1f}" for value in np.percentile(durations, [0, 25, 50, 75, 100]))
@@ -108,7 +111,7 @@ def table(manifest: records.Manifest, levels: dict[str, list[float]]) -> list[st
     return lines + [f"  {entry['reason']}" for entry in manifest.skipped]
 
 
-def contact_sheet(path: str, manifest: records.Manifest, shown: dict[str, list[dict[str, Any]]], rows: int) -> None:
+def contact_sheet(path: str, manifest: manifests.Manifest, shown: dict[str, list[dict[str, Any]]], rows: int) -> None:
     """Draws the chunks that `gather` chose."""
     import matplotlib
 
@@ -144,7 +147,7 @@ def main(settings: InspectConfig) -> None:
     Raises:
         InputError: no records there, or damaged ones.
     """
-    manifest = records.load(settings.records)
+    manifest = manifests.load(settings.records)
     bad = damaged(manifest)
     if bad:
         raise config.InputError(f"{settings.records}: damaged: {', '.join(bad)}; copy them again or convert again")

@@ -16,7 +16,9 @@ import os
 import numpy as np
 import soundfile
 
-from bird_tf import audio, config, files, records
+from bird_tf import config, files
+from bird_tf.audio import decode
+from bird_tf.records import manifests, shard_files
 
 _FADE_SECONDS = 0.05
 _COLUMNS = ("media_id", "class_id", "start_seconds", "end_seconds")
@@ -43,10 +45,10 @@ class MixConfig:
             )
 
 
-def _spans(manifest: records.Manifest, part: str) -> list[tuple[str, float, int, float]]:
+def _spans(manifest: manifests.Manifest, part: str) -> list[tuple[str, float, int, float]]:
     """(recording, start in seconds, label, signal to noise) of every chunk of a split."""
     found: list[tuple[str, float, int, float]] = []
-    for batch in records.read(manifest, part, 256) if manifest.num_chunks(part) else ():
+    for batch in shard_files.read(manifest, part, 256) if manifest.num_chunks(part) else ():
         names = ("recording_id", "start_seconds", "label", "signal_to_noise")
         for recording, start, label, ratio in zip(*(batch[name].numpy() for name in names), strict=True):
             found.append((recording.decode(), float(start), int(label), float(ratio)))
@@ -65,10 +67,10 @@ class Mixer:
 
     def __init__(self, settings: MixConfig) -> None:
         """Raises InputError if the records hold no validation chunk or no noise."""
-        manifest = records.load(settings.records)
+        manifest = manifests.load(settings.records)
         self._settings, self._classes = settings, manifest.classes
         self._rate, self._seconds = manifest.front_end.sample_rate_hz, manifest.front_end.chunk_seconds
-        table = files.read_table(os.path.join(settings.records, records.RECORDINGS))
+        table = files.read_table(os.path.join(settings.records, manifests.RECORDINGS))
         self._paths = {row["recording_id"]: os.path.join(settings.audio, row["file"]) for row in table}
         clearest: dict[str, tuple[str, float, int, float]] = {}
         for span in _spans(manifest, "val"):
@@ -83,7 +85,7 @@ class Mixer:
 
     def _decode(self, recording_id: str, start: float) -> np.ndarray:
         """A chunk's samples, of power 1; what the recording's end cuts off is filled by repeating the rest."""
-        samples = np.concatenate(list(audio.blocks(self._paths[recording_id], self._rate)))
+        samples = np.concatenate(list(decode.blocks(self._paths[recording_id], self._rate)))
         first, length = round(start * self._rate), round(self._seconds * self._rate)
         span = np.resize(samples[first : first + length].astype(np.float64), length)
         return np.asarray(span / max(1e-9, np.sqrt(np.mean(np.square(span)))))

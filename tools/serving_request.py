@@ -10,7 +10,8 @@ import json
 import os
 import sys
 
-from bird_tf import audio, config, files, frontend
+from bird_tf import config, files
+from bird_tf.audio import decode, frontend
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ def body(settings: RequestConfig) -> dict[str, object]:
     """The request in TensorFlow Serving's row format: an instance, samples [chunk_samples], for each chunk."""
     description = os.path.join(settings.model, "assets", "frontend.json")
     front_end = frontend.from_description(files.read_json(description), description)
-    chunks = next(iter(audio.Stream(settings.audio, front_end, audio.ChunkingConfig(), settings.max_chunks)))
+    chunks = next(iter(decode.ChunkStream(settings.audio, front_end, decode.ChunkingConfig(), settings.max_chunks)))
     # six decimals tell the steps of a 16-bit file apart
     instances = [{"samples": [round(float(sample), 6) for sample in chunk]} for chunk in chunks]
     return {"signature_name": settings.signature, "instances": instances}

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from bird_tf import config, files, preview, records, train
+from bird_tf import config, files, train
+from bird_tf.input import preview
+from bird_tf.records import manifests
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,7 +22,7 @@ class ShowBatchConfig(train.TrainConfig):
 
 def main(settings: ShowBatchConfig) -> None:
     """Writes the picture."""
-    manifest = records.load(settings.records)
+    manifest = manifests.load(settings.records)
     examples = preview.batch(manifest, settings.dataset, settings.augmentation, settings.seed)
     picture = preview.png(examples, manifest.classes.class_ids)
     with files.replacing(settings.output) as temporary, open(temporary, "wb") as file:

@@ -15,14 +15,16 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, layouts, metadata, split
+from bird_tf import config, files
+from bird_tf.labels import metadata, split
+from bird_tf.labels.layouts import reader
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SortConfig:
     """Flags of the sorting tool."""
 
-    source: layouts.SourceConfig
+    source: reader.SourceConfig
     split: split.SplitConfig
     output: str = config.option("", "folder to make the tree in, new or empty", required=True)
     how: str = config.option("copy", "what becomes of the recordings", choices=("copy", "move", "symlink", "hardlink"))
@@ -47,12 +49,12 @@ def sort(settings: SortConfig) -> list[tuple[str, str]]:
         (path, reason) of what was left out.
 
     Raises:
-        InputError: what `layouts.read` raises; an output that is not empty; annotated recordings, which have no place
+        InputError: what `reader.read` raises; an output that is not empty; annotated recordings, which have no place
             in the tree; a hard link to another disk.
     """
     if os.path.isdir(settings.output) and os.listdir(settings.output):
         raise config.InputError(f"{settings.output} is not empty; --output names a new or empty folder")
-    found, unmatched = layouts.read(settings.source)
+    found, unmatched = reader.read(settings.source)
     if annotated := [r for r in found if r.annotations]:
         raise config.InputError(f"{annotated[0].path} has several labels over time and fits into no species' folder")
     recordings = split.split(found, settings.split)
@@ -81,7 +83,7 @@ def _safe(name: str) -> str:
 
 
 def describe(recording: metadata.Recording, file_name: str) -> dict[str, Any]:
-    """What metadata/*.json says of a recording; `metadata.parse_json` reads it back. Unknown background is null."""
+    """What metadata/*.json says of a recording; `sorted_tree.parse` reads it back. Unknown background is null."""
     fields = {
         "filename": file_name,
         "classid": recording.label,

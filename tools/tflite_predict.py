@@ -31,13 +31,13 @@ def main(folder: str, recording: str, kind: str = "float32") -> None:
     with open(f"{folder}/classes.csv", newline="", encoding="utf-8") as file:
         names = [row["name"] for row in csv.DictReader(file)]
     rate, size = front_end["sample_rate_hz"], round(front_end["sample_rate_hz"] * front_end["chunk_seconds"])
-    hear = interpreter(f"{folder}/frontend.tflite").get_signature_runner("frontend")
-    see = interpreter(f"{folder}/network_{kind}.tflite").get_signature_runner("spectrogram")
+    front_end_runner = interpreter(f"{folder}/frontend.tflite").get_signature_runner("frontend")
+    network_runner = interpreter(f"{folder}/network_{kind}.tflite").get_signature_runner("spectrogram")
     if soundfile.info(recording).samplerate != rate:
         sys.exit(f"error: {recording} is not at {rate} Hz; resample it first, as with: sox in.wav -r {rate} out.wav")
     for i, block in enumerate(soundfile.blocks(recording, size, dtype="float32", always_2d=True, fill_value=0)):
-        pictures = hear(samples=block.mean(axis=1)[None])["spectrogram"]
-        [p] = see(spectrogram=pictures)["probabilities"]
+        spectrograms = front_end_runner(samples=block.mean(axis=1)[None])["spectrogram"]
+        [p] = network_runner(spectrogram=spectrograms)["probabilities"]
         start, best = i * front_end["chunk_seconds"], int(np.argmax(p))
         print(f"{start:.2f}\t{start + front_end['chunk_seconds']:.2f}\t{names[best]}\t{p[best]:.4f}")
 

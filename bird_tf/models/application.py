@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, keras, models
-from bird_tf.models import layers
+from bird_tf import config, keras
+from bird_tf.models import architectures, layers
 
 
-def network(images: Any, model: models.ModelConfig, num_classes: int) -> dict[str, Any]:
+def network(images: Any, model: architectures.ModelConfig, num_classes: int) -> dict[str, Any]:
     """[batch, num_bands, num_frames, 1] → logits and embeddings."""
     backbone = _backbone(model, None, input_tensor=keras.ops.repeat(images, 3, axis=-1))
     for layer in backbone.layers:
@@ -25,7 +25,7 @@ def network(images: Any, model: models.ModelConfig, num_classes: int) -> dict[st
     return layers.classify(x, num_classes)
 
 
-def imagenet_weights(model: models.ModelConfig) -> list[np.ndarray]:
+def imagenet_weights(model: architectures.ModelConfig) -> list[np.ndarray]:
     """Weights of the backbone as learnt from ImageNet, in the order of the network's; downloaded once and kept.
 
     Raises:
@@ -40,7 +40,7 @@ def imagenet_weights(model: models.ModelConfig) -> list[np.ndarray]:
         ) from error
 
 
-def _backbone(model: models.ModelConfig, weights: str | None, **inputs: Any) -> keras.Model:
+def _backbone(model: architectures.ModelConfig, weights: str | None, **inputs: Any) -> keras.Model:
     # the later families would otherwise scale pictures themselves, from [0, 255]
     scaling = {"include_preprocessing": False} if model.backbone.startswith("EfficientNetV2") else {}
     return getattr(keras.applications, model.backbone)(include_top=False, weights=weights, **inputs, **scaling)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from bird_tf import keras, models
-from bird_tf.models import layers
+from bird_tf import keras
+from bird_tf.models import architectures, layers
 
 _STEM_SIZE, _STEM_STRIDE = 5, 4
 
 
-def network(images: Any, model: models.ModelConfig, num_classes: int) -> dict[str, Any]:
-    """[batch, num_bands, num_frames, 1] → what `models.build` promises; the embeddings are the sum of the moments."""
+def network(images: Any, model: architectures.ModelConfig, num_classes: int) -> dict[str, Any]:
+    """[batch, num_bands, num_frames, 1] → what `architectures.build` promises."""
     x = layers.convolve(
         images, model.filters[0], _STEM_SIZE, init=model.nonlinearity, stride=_STEM_STRIDE, bias=not model.batch_norm
     )

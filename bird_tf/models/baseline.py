@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bird_tf import keras, models
-from bird_tf.models import layers
+from bird_tf import keras
+from bird_tf.models import architectures, layers
 
 
-def network(images: Any, model: models.ModelConfig, num_classes: int) -> dict[str, Any]:
+def network(images: Any, model: architectures.ModelConfig, num_classes: int) -> dict[str, Any]:
     """[batch, num_bands, num_frames, 1] → logits and embeddings."""
     x = images
     for filters, size in model.stages:

@@ -9,7 +9,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from bird_tf import keras, models, tf
+from bird_tf import keras, tf
+from bird_tf.models import architectures
 
 # slope below zero of the leaky rectifiers, as Lasagne defines them
 _SLOPES = {"relu": 0.0, "lrelu": 0.01, "vlrelu": 0.33}
@@ -30,7 +31,7 @@ def nonlinearity(x: Any, name: str) -> Any:
     return keras.layers.LeakyReLU(negative_slope=_SLOPES[name])(x) if _SLOPES[name] else keras.layers.ReLU()(x)
 
 
-def normalise(x: Any, model: models.ModelConfig) -> Any:
+def normalise(x: Any, model: architectures.ModelConfig) -> Any:
     """Batch normalisation as in 2018, if the model has it. Keras's momentum of 0.99 lags far behind short trainings."""
     return _one_pass_normalisation()(momentum=0.9, epsilon=1e-4)(x) if model.batch_norm else x
 
@@ -73,7 +74,7 @@ def convolve(x: Any, filters: int, size: int, *, init: str, stride: int = 1, bia
     )(x)
 
 
-def convolve_normalised(x: Any, filters: int, size: int, model: models.ModelConfig, *, stride: int = 1) -> Any:
+def convolve_normalised(x: Any, filters: int, size: int, model: architectures.ModelConfig, *, stride: int = 1) -> Any:
     """Convolution, normalisation, nonlinearity; no bias where the normalisation takes it away again."""
     x = convolve(
         x, filters, size, init=model.nonlinearity, stride=stride, bias=not model.batch_norm,
@@ -82,7 +83,7 @@ def convolve_normalised(x: Any, filters: int, size: int, model: models.ModelConf
     return nonlinearity(normalise(x, model), model.nonlinearity)
 
 
-def drop(x: Any, model: models.ModelConfig) -> Any:
+def drop(x: Any, model: architectures.ModelConfig) -> Any:
     """Dropout of single pixels, of all channels at a location, or of whole channels."""
     if not model.dropout:
         return x

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bird_tf import keras, models
-from bird_tf.models import layers
+from bird_tf import keras
+from bird_tf.models import architectures, layers
 
 
-def network(images: Any, model: models.ModelConfig, num_classes: int) -> dict[str, Any]:
+def network(images: Any, model: architectures.ModelConfig, num_classes: int) -> dict[str, Any]:
     """[batch, num_bands, num_frames, 1] → logits and embeddings."""
     # normalised by the first block, hence without bias
     x = layers.convolve(images, *model.stages[0], init=model.nonlinearity, bias=not model.batch_norm)
@@ -20,7 +20,7 @@ def network(images: Any, model: models.ModelConfig, num_classes: int) -> dict[st
     return layers.classify(keras.layers.GlobalAveragePooling2D()(x), num_classes)
 
 
-def _block(x: Any, filters: int, size: int, model: models.ModelConfig, *, stride: int, first: bool) -> Any:
+def _block(x: Any, filters: int, size: int, model: architectures.ModelConfig, *, stride: int, first: bool) -> Any:
     """Two convolutions around a shortcut; in the first block of a stack the shortcut is activated as well."""
     activated = layers.nonlinearity(layers.normalise(x, model), model.nonlinearity)
     shortcut = activated if first else x

@@ -21,7 +21,11 @@ import PIL.Image
 import scipy.ndimage
 import soundfile
 
-from bird_tf import activity, audio, config, executor, frontend, listener, metadata, spans, taxonomy, worker
+from bird_tf import config, executor
+from bird_tf.audio import activity, decode, frontend
+from bird_tf.backbones import backbone
+from bird_tf.conversion import worker
+from bird_tf.labels import metadata, spans, taxonomy
 
 _LABELS = taxonomy.Taxonomy(("a",), ("a",))
 
@@ -59,10 +63,10 @@ def _task(
         quotas=({},) * len(paths),
         classes=_LABELS,
         front_end=front_end,
-        chunking=audio.ChunkingConfig(),
+        chunking=decode.ChunkingConfig(),
         activity=activity.ActivityConfig(),
         annotated=spans.AnnotationConfig(),
-        teacher=listener.ListenerConfig(),
+        teacher=backbone.BackboneConfig(),
         noise_share=0.0,
     )
 
@@ -109,7 +113,7 @@ class Reference:
         return np.asarray(decibels / max(float(decibels.max()), 1e-9))
 
     def signal_to_noise(self, picture: np.ndarray) -> np.ndarray:
-        """The share that stands out, as `activity.signal_to_noise` defines it, in SciPy's operations."""
+        """The share that stands out, as `activity.active_share` defines it, in SciPy's operations."""
         rows, columns = np.median(picture, axis=1, keepdims=True), np.median(picture, axis=0, keepdims=True)
         binary = (picture >= 1.25 * rows) & (picture >= 1.15 * columns) & (picture > 0)
         # the median of a binary picture is a rounded mean, which SciPy computes faster than its median filter
@@ -134,7 +138,7 @@ def _measure(paths: Sequence[str], front_end: frontend.FrontendConfig, rounds: i
             count = sum(reference.convert(path, folder) for path in paths)
             theirs.append((time.process_time() - started) / max(1, count) * chunks)
             parts.append({name: seconds / max(1, count) for name, seconds in reference.parts.items()})
-    samples = next(iter(audio.Stream(paths[0], front_end, audio.ChunkingConfig(), 8)))
+    samples = next(iter(decode.ChunkStream(paths[0], front_end, decode.ChunkingConfig(), 8)))
     difference = frontend.spectrograms(samples, front_end).numpy() - [reference.spectrogram(s) for s in samples]
     return _Measured(chunks, min(ours), min(theirs), parts[int(np.argmin(theirs))], float(np.abs(difference).max()))
 
@@ -188,11 +192,11 @@ def _choose(settings: Settings, folder: str) -> list[str]:
     if settings.audio:
         paths, seconds = [], 0.0
         # every tenth, so that the choice is mixed; then those between
-        ordered = audio.find(settings.audio)
+        ordered = decode.find(settings.audio)
         for path in [p for start in range(10) for p in ordered[start::10]]:
             if seconds < settings.seconds:
                 paths.append(path)
-                seconds += audio.duration_seconds(path)
+                seconds += decode.duration_seconds(path)
         return paths
     generator, rate, paths = np.random.default_rng(0), 44100, []
     for i in range(4):

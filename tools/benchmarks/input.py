@@ -15,7 +15,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bird_tf import augment, config, dataset, frontend, models, records, taxonomy, tf, train
+from bird_tf import config, tf, train
+from bird_tf.audio import frontend
+from bird_tf.input import dataset
+from bird_tf.input.augment import augmentations
+from bird_tf.labels import taxonomy
+from bird_tf.models import architectures
+from bird_tf.records import manifests, schema, shard_files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,45 +47,45 @@ _EACH: dict[str, float | bool | tuple[float, ...]] = {
 }  # fmt: skip
 
 
-def generate(directory: str, num_chunks: int = 16384, num_noise: int = 512) -> records.Manifest:
+def generate(directory: str, num_chunks: int = 16384, num_noise: int = 512) -> manifests.Manifest:
     """Records of random chunks, eight shards a split, for where there are none.
 
     They are more than the shuffle buffer holds, so that what is measured reads as much as it yields.
     """
     generator, classes = np.random.default_rng(0), [f"class{i:03d}" for i in range(100)]
-    shards: dict[str, tuple[records.Shard, ...]] = {"val": ()}
+    shards: dict[str, tuple[manifests.Shard, ...]] = {"val": ()}
     for split, count in (("train", num_chunks), ("noise", num_noise)):
         written = []
         for shard in range(8):
-            name = records.shard_name(split, shard, 8)
-            with records.writing(directory, name) as writer:
+            name = shard_files.shard_name(split, shard, 8)
+            with shard_files.writing(directory, name) as writer:
                 for i in range(shard, count, 8):
                     writer.write(
-                        records.Chunk(
+                        schema.Chunk(
                             spectrogram=generator.integers(0, 256, (128, 256), np.uint8), label=i % 100,
                             background=(), background_known=True, recording_id=str(i // 10), chunk_index=i % 10,
                             start_seconds=0.0, signal_to_noise=0.01, latitude=0.0, longitude=0.0, day_of_year=1.0,
                             hour=6.0,
                         )
                     )  # fmt: skip
-            written.append(records.describe_shard(directory, name, writer.count))
+            written.append(shard_files.describe_shard(directory, name, writer.count))
         shards[split] = tuple(written)
     counts = {"train": tuple(np.bincount(np.arange(num_chunks) % 100, minlength=100).tolist())}
-    return records.Manifest(
+    return manifests.Manifest(
         directory=directory, front_end=frontend.FrontendConfig(), shards=shards, chunks_per_class=counts,
         classes=taxonomy.Taxonomy(class_ids=tuple(classes), names=tuple(classes)),
         num_recordings={}, converter={}, skipped=(), versions={},
     )  # fmt: skip
 
 
-def bare(manifest: records.Manifest, batch_size: int) -> tf.data.Dataset:
+def bare(manifest: manifests.Manifest, batch_size: int) -> tf.data.Dataset:
     """Reading in file order, parsing and casting, and nothing else."""
     shards = tf.data.Dataset.from_tensor_slices(manifest.paths("train"))
     examples = shards.interleave(tf.data.TFRecordDataset, cycle_length=8, num_parallel_calls=tf.data.AUTOTUNE)
     batches = examples.repeat().batch(batch_size, drop_remainder=True)
 
     def cast(serialised: tf.Tensor) -> tf.Tensor:
-        return frontend.dequantise(records.parse(serialised, manifest.front_end)["spectrogram"])
+        return frontend.dequantise(schema.parse(serialised, manifest.front_end)["spectrogram"])
 
     return batches.map(cast, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
@@ -99,7 +105,7 @@ def feeds(recipe: train.TrainConfig, front_end: frontend.FrontendConfig, rate: f
     """How many devices so many examples a second keep at work, by the network's operations; a sentence."""
     size = front_end.num_bands, front_end.num_frames
     # forwards, and backwards to inputs and to weights
-    flops = 3 * models.forward_flops(models.build(recipe.model, *size, 100), *size)
+    flops = 3 * architectures.forward_flops(architectures.build(recipe.model, *size, 100), *size)
     needed = settings.peak_tflops * 1e12 * settings.utilisation / flops
     return (
         f"feeds {rate / needed:.2f} devices of {settings.peak_tflops:g} TFLOP/s peak at {settings.utilisation:.0%}: "
@@ -114,15 +120,15 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
         (what, result, reference, ratio) of the recipes for `all`.
     """
     with tempfile.TemporaryDirectory() as directory:
-        manifest = records.load(settings.records) if settings.records else generate(directory)
+        manifest = manifests.load(settings.records) if settings.records else generate(directory)
         plain = dataset.DatasetConfig()
 
-        def training(augmentation: augment.AugmentConfig) -> Callable[[], tf.data.Dataset]:
+        def training(augmentation: augmentations.AugmentConfig) -> Callable[[], tf.data.Dataset]:
             return lambda: dataset.training(manifest, plain, augmentation, seed=0)
 
         rows = {
             "bare read, parse, cast": lambda: bare(manifest, plain.batch_size),
-            "shuffled, with targets": training(augment.AugmentConfig()),
+            "shuffled, with targets": training(augmentations.AugmentConfig()),
         }
         recipes = {}
         for path in settings.recipes:
@@ -131,7 +137,7 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
             rows[f"recipe {os.path.basename(path)}"] = training(recipe.augmentation)
         for name, strength in _EACH.items() if settings.each else ():
             one = {name: strength, "augment_probability": 1.0}
-            rows[name] = training(config.from_mapping(augment.AugmentConfig, one))
+            rows[name] = training(config.from_mapping(augmentations.AugmentConfig, one))
         best = dict.fromkeys(rows, (float("inf"), float("inf")))
         for _ in range(settings.rounds):
             for name, make in rows.items():

@@ -17,7 +17,13 @@ from collections.abc import Callable
 import numpy as np
 import soundfile
 
-from bird_tf import audio, config, export, frontend, models, prior, scoring, serving, taxonomy, tf
+from bird_tf import config, tf
+from bird_tf.audio import decode, frontend
+from bird_tf.inference import ensembles, scoring
+from bird_tf.labels import taxonomy
+from bird_tf.models import architectures
+from bird_tf.scores import prior
+from bird_tf.training import exporter, run_directory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,7 +31,9 @@ class Settings:
     """What is measured."""
 
     model: tuple[str, ...] = config.option((), "exported model, repeated; none: untrained networks")
-    architectures: tuple[str, ...] = config.option(models.ARCHITECTURES, "those that are untrained; may be repeated")
+    architectures: tuple[str, ...] = config.option(
+        architectures.ARCHITECTURES, "those that are untrained; may be repeated"
+    )
     seconds: float = config.option(128.0, "length of the recording, seconds")
     rate_hz: int = config.option(48000, "its sample rate, Hz; other than the model's, it is resampled")
     rounds: int = config.option(3, "how often each part is timed")
@@ -34,17 +42,17 @@ class Settings:
 
 def _untrained(folder: str, architecture: str, num_classes: int) -> str:
     """Exports a network with its first weights. Returns the path of the SavedModel."""
-    front_end, model = frontend.FrontendConfig(), models.ModelConfig(architecture=architecture)
+    front_end, model = frontend.FrontendConfig(), architectures.ModelConfig(architecture=architecture)
     names = tuple(f"species{i:04d}" for i in range(num_classes))
     classes = taxonomy.Taxonomy(names, names)
-    network = models.build(model, front_end.num_bands, front_end.num_frames, num_classes)
-    run = export.Run(
+    network = architectures.build(model, front_end.num_bands, front_end.num_frames, num_classes)
+    run = run_directory.Run(
         model=model, loss="softmax", pooling="mean", front_end=front_end, classes=classes,
         prior=prior.fit([], classes), training={}, metrics={}, versions={},
     )  # fmt: skip
     run_dir = os.path.join(folder, architecture)
-    export.save_run(run_dir, run, network.get_weights())
-    return export.export(run_dir)
+    run_directory.save(run_dir, run, network.get_weights())
+    return exporter.export(run_dir)
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -55,11 +63,11 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def measure(model_path: str, recording: str, rounds: int) -> tuple[float, dict[str, float]]:
     """Seconds of sound in the chunks, and the median seconds that each part takes for them."""
-    ensemble, chunking = serving.Ensemble([model_path], "none"), audio.ChunkingConfig()
+    ensemble, chunking = ensembles.Ensemble([model_path], "none"), decode.ChunkingConfig()
     model = ensemble.models[0]
-    chunks = np.concatenate(list(audio.Stream(recording, model.front_end, chunking, model.batch_size)))
-    pictures = model.spectrograms(chunks)
-    batch = tf.constant(np.resize(pictures, (model.batch_size, *pictures.shape[1:])))
+    chunks = np.concatenate(list(decode.ChunkStream(recording, model.front_end, chunking, model.batch_size)))
+    spectrograms = model.spectrograms(chunks)
+    batch = tf.constant(np.resize(spectrograms, (model.batch_size, *spectrograms.shape[1:])))
     signature = tf.saved_model.load(model_path)
 
     def bare() -> None:
@@ -67,10 +75,12 @@ def measure(model_path: str, recording: str, rounds: int) -> tuple[float, dict[s
             signature.signatures["spectrogram"](spectrogram=batch)["probabilities"].numpy()
 
     parts: dict[str, Callable[[], object]] = {
-        "end to end": lambda: list(scoring.score_all(ensemble, [("x", recording)], chunking)),
-        "decoding": lambda: [len(c) for c in audio.Stream(recording, model.front_end, chunking, model.batch_size)],
+        "end to end": lambda: list(scoring.score_recordings(ensemble, [("x", recording)], chunking)),
+        "decoding": lambda: [
+            len(c) for c in decode.ChunkStream(recording, model.front_end, chunking, model.batch_size)
+        ],
         "front-end": lambda: model.spectrograms(chunks),
-        "network": lambda: model.see(pictures),
+        "network": lambda: model.predict_spectrograms(spectrograms),
         "bare network": bare,
     }
     for work in parts.values():

@@ -13,18 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import (
-    config,
-    distribution,
-    experiment,
-    frontend,
-    keras,
-    models,
-    records,
-    taxonomy,
-    tf,
-    train,
-)
+from bird_tf import config, keras, tf, train
+from bird_tf.audio import frontend
+from bird_tf.labels import taxonomy
+from bird_tf.models import architectures
+from bird_tf.records import manifests, schema, shard_files
+from bird_tf.training import distribution, experiments
 
 _NUM_CLASSES = 100
 
@@ -33,7 +27,7 @@ _NUM_CLASSES = 100
 class Settings:
     """Flags of the measurement."""
 
-    model: models.ModelConfig
+    model: architectures.ModelConfig
     batch_size: int = config.option(32, "spectrograms in a batch")
     steps: int = config.option(20, "steps in a round")
     rounds: int = config.option(5, "rounds of each; one more comes first and is not counted")
@@ -45,28 +39,30 @@ class Settings:
     peak_tflops: float = config.option(0.0, "of the device, in that precision; its share is then told")
 
 
-def make_records(directory: str, settings: Settings, spectrograms: np.ndarray, labels: np.ndarray) -> records.Manifest:
+def make_records(
+    directory: str, settings: Settings, spectrograms: np.ndarray, labels: np.ndarray
+) -> manifests.Manifest:
     """Writes the arrays as records of one shard; the first chunk is the validation's as well."""
     front_end = frontend.FrontendConfig(num_bands=settings.num_bands, num_frames=settings.num_frames)
-    names = {split: records.shard_name(split, 0, 1) for split in records.SPLITS}
+    names = {split: shard_files.shard_name(split, 0, 1) for split in manifests.SPLITS}
     counts = {"train": len(labels), "val": 1, "noise": 0}
     for split, name in names.items():
-        with records.writing(directory, name) as writer:
+        with shard_files.writing(directory, name) as writer:
             for index in range(counts[split]):
                 about: dict[str, Any] = dict.fromkeys(("start_seconds", "signal_to_noise"), 0.0)
                 unknown: dict[str, Any] = dict.fromkeys(("latitude", "longitude", "day_of_year", "hour"), float("nan"))
                 writer.write(
-                    records.Chunk(
+                    schema.Chunk(
                         spectrogram=spectrograms[index], label=int(labels[index]), background=(), background_known=True,
                         recording_id=str(index), chunk_index=0, **about, **unknown,
                     )
                 )  # fmt: skip
     class_ids = tuple(f"class{i:03d}" for i in range(_NUM_CLASSES))
-    manifest = records.Manifest(
+    manifest = manifests.Manifest(
         directory=directory,
         front_end=front_end,
         classes=taxonomy.Taxonomy(class_ids, class_ids),
-        shards={split: (records.describe_shard(directory, name, counts[split]),) for split, name in names.items()},
+        shards={split: (shard_files.describe_shard(directory, name, counts[split]),) for split, name in names.items()},
         chunks_per_class={
             "train": tuple(int(n) for n in np.bincount(labels, minlength=_NUM_CLASSES)),
             **dict.fromkeys(("val", "noise"), (0,) * _NUM_CLASSES),
@@ -76,7 +72,7 @@ def make_records(directory: str, settings: Settings, spectrograms: np.ndarray, l
         skipped=(),
         versions={},
     )
-    records.save(manifest)
+    manifests.save(manifest)
     return manifest
 
 
@@ -84,23 +80,23 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
     """Measures and prints. Returns (what, result, reference, ratio) for `all`."""
     generator = np.random.default_rng(0)
     total = settings.steps * settings.batch_size
-    pictures = generator.integers(0, 256, (total, settings.num_bands, settings.num_frames), np.uint8)
+    spectrograms = generator.integers(0, 256, (total, settings.num_bands, settings.num_frames), np.uint8)
     labels = generator.integers(0, _NUM_CLASSES, total)
     with tempfile.TemporaryDirectory() as folder:
-        manifest = make_records(os.path.join(folder, "records"), settings, pictures, labels)
+        manifest = make_records(os.path.join(folder, "records"), settings, spectrograms, labels)
         flags = {
             **config.to_mapping(settings.model), "records": manifest.directory, "batch_size": settings.batch_size,
             "run_dir": os.path.join(folder, "run"), "dtype_policy": settings.dtype_policy, "optimizer": "adam",
             "epochs": settings.rounds + 1,
         }  # fmt: skip
-        ours = experiment.Experiment(
-            config.from_mapping(experiment.TrainConfig, flags), manifest, distribution.strategy("none", 1)
+        ours = experiments.Experiment(
+            config.from_mapping(experiments.TrainConfig, flags), manifest, distribution.strategy("none", 1)
         )
         batches = iter(ours.batches())
-        plain = models.build(settings.model, settings.num_bands, settings.num_frames, _NUM_CLASSES)
+        plain = architectures.build(settings.model, settings.num_bands, settings.num_frames, _NUM_CLASSES)
         plain = keras.Model(plain.input, plain.output["logits"])
         plain.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
-        arrays = frontend.dequantise(pictures).numpy(), np.eye(_NUM_CLASSES, dtype=np.float32)[labels]
+        arrays = frontend.dequantise(spectrograms).numpy(), np.eye(_NUM_CLASSES, dtype=np.float32)[labels]
 
         seconds: list[tuple[float, float]] = []
         for _ in range(settings.rounds + 1):
@@ -113,7 +109,7 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
         ours.monitor.close()
     mine, theirs = (statistics.median(column) for column in zip(*seconds[1:], strict=True))
     ratio = statistics.median(plain_seconds / our_seconds for our_seconds, plain_seconds in seconds[1:])
-    flops = models.forward_flops(ours.learner.network, settings.num_bands, settings.num_frames)
+    flops = architectures.forward_flops(ours.state.network, settings.num_bands, settings.num_frames)
     # forwards, and backwards to inputs and to weights
     achieved = 3 * flops * total / mine / 1e12
     devices = ", ".join(str(device.name) for device in tf.config.list_logical_devices())

@@ -1,0 +1,178 @@
+"""File → mono float32 samples at the front-end's rate → chunks, read as a stream: memory does not grow with length.
+
+What the samples sound like, and what is made of them, belongs elsewhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import soundfile
+import soxr
+
+from bird_tf import config, files
+from bird_tf.audio import frontend
+
+# What counts as a recording in a folder; libsndfile may still refuse one, and then it is listed as skipped.
+SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64",
+            ".m4a", ".aac", ".wma")  # fmt: skip
+
+_BLOCK_SECONDS = 10.0
+# what libsndfile gives as the number of frames where the header does not tell it
+_UNKNOWN_FRAMES = 2**62
+
+
+class UnreadableError(config.InputError):
+    """A recording that cannot be decoded."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChunkingConfig:
+    """How a recording is cut into chunks."""
+
+    overlap_seconds: float = config.option(0.0, "overlap of neighbouring chunks, seconds")
+    minimum_seconds: float = config.option(
+        0.5, "what must be left of a recording for a last, zero-padded chunk, seconds; a shorter recording keeps one"
+    )
+
+    def hop_samples(self, front_end: frontend.FrontendConfig) -> int:
+        """Samples from chunk to chunk.
+
+        Raises:
+            InputError: the overlap is negative or leaves no step forward.
+        """
+        step = front_end.chunk_seconds - self.overlap_seconds
+        hop = round(step * front_end.sample_rate_hz) if self.overlap_seconds >= 0 else 0  # not a number neither
+        if hop < 1:
+            raise config.InputError(
+                f"--overlap_seconds={self.overlap_seconds}: need 0 <= overlap < {front_end.chunk_seconds:g}, "
+                "the length of a chunk"
+            )
+        return hop
+
+
+def find(folder: str) -> list[str]:
+    """Paths of all recordings below a folder, sorted; hidden files and folders are left out.
+
+    Raises:
+        InputError: no such folder, or no recording in it.
+    """
+    if not os.path.isdir(folder):
+        raise config.InputError(f"{folder} is not a folder; --audio names the folder with the recordings")
+    found = files.find(folder, SUFFIXES)
+    if not found:
+        raise config.InputError(f"{folder} holds no recordings (looked for {' '.join(SUFFIXES)})")
+    return found
+
+
+def duration_seconds(path: str) -> float:
+    """Length by the file's header, seconds; 0 if it has none that libsndfile reads."""
+    try:
+        with _opened(path) as file:
+            return float(file.frames / file.samplerate) if file.frames < _UNKNOWN_FRAMES else 0.0
+    except UnreadableError:
+        return 0.0
+
+
+class _SoundFile(soundfile.SoundFile):
+    """Read from its beginning to its end: of a FLAC that does not tell its length, no other place can be found."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _opened(path: str) -> soundfile.SoundFile:
+    """The file, open; raises UnreadableError."""
+    try:
+        return _SoundFile(path)
+    except UnicodeEncodeError as error:
+        raise UnreadableError(f"{path}: its name is not UTF-8; rename it") from error
+    # TypeError: headerless formats, of which nobody says the rate
+    except (soundfile.SoundFileError, OSError, TypeError) as error:
+        raise UnreadableError(f"{path}: cannot be decoded ({error})") from error
+
+
+def blocks(path: str, sample_rate_hz: int) -> Iterator[np.ndarray]:
+    """Decodes a recording as a stream of mono blocks.
+
+    Args:
+        path: any format that libsndfile reads; channels are averaged.
+        sample_rate_hz: rate of what is returned; soxr in high quality resamples, as in librosa.
+
+    Yields:
+        [n] float32, nominally in [-1, 1].
+
+    Raises:
+        UnreadableError: not audio, damaged, or with samples that are no numbers.
+    """
+    try:
+        with _opened(path) as file:
+            resampler = None
+            if file.samplerate != sample_rate_hz:
+                resampler = soxr.ResampleStream(file.samplerate, sample_rate_hz, 1, dtype="float32", quality="HQ")
+            frames = round(_BLOCK_SECONDS * file.samplerate)
+            while True:
+                block = file.read(frames, dtype="float32", always_2d=True)
+                last = len(block) == 0
+                mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
+                if not np.isfinite(mono).all():
+                    raise UnreadableError(f"{path}: holds samples that are not finite numbers")
+                if resampler is not None:
+                    mono = resampler.resample_chunk(mono, last=last)
+                if len(mono):
+                    yield mono
+                if last:
+                    return
+    except (soundfile.SoundFileError, OSError) as error:
+        raise UnreadableError(f"{path}: cannot be decoded ({error})") from error
+
+
+class ChunkStream:
+    """The chunks of a recording, every one `hop_samples` after the one before.
+
+    With n samples in all, chunk i covers samples i·hop … i·hop + chunk_samples. Whole chunks are kept; one more,
+    padded with zeros, if at least `minimum_seconds` that no whole chunk covers are left, or if there is no other.
+
+    Attributes:
+        num_samples: samples read so far, at the front-end's rate; all of them after the last chunk.
+    """
+
+    def __init__(
+        self, path: str, front_end: frontend.FrontendConfig, chunking: ChunkingConfig, batch_size: int
+    ) -> None:
+        self._path, self._front_end, self._batch_size = path, front_end, batch_size
+        self._hop = chunking.hop_samples(front_end)
+        self._minimum = max(1.0, chunking.minimum_seconds * front_end.sample_rate_hz)
+        self.num_samples = 0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yields [1 … batch_size, chunk_samples] float32.
+
+        Raises:
+            UnreadableError: as `blocks`, or a recording without a single sample.
+        """
+        size, hop, emitted = self._front_end.chunk_samples, self._hop, 0
+        pending = np.zeros(0, np.float32)
+        for block in blocks(self._path, self._front_end.sample_rate_hz):
+            self.num_samples += len(block)
+            pending = np.concatenate([pending, block])
+            while len(pending) >= size + (self._batch_size - 1) * hop:
+                yield self._cut(pending, self._batch_size)
+                emitted += self._batch_size
+                pending = pending[self._batch_size * hop :]
+        if self.num_samples == 0:
+            raise UnreadableError(f"{self._path}: holds no samples")
+        whole = max(0, 1 + (len(pending) - size) // hop)
+        covered = (emitted + whole - 1) * hop + size if emitted + whole else 0
+        if self.num_samples - covered >= self._minimum or emitted + whole == 0:
+            whole += 1
+            pending = np.pad(pending, (0, max(0, (whole - 1) * hop + size - len(pending))))
+        if whole:
+            yield self._cut(pending, whole)
+
+    def _cut(self, samples: np.ndarray, count: int) -> np.ndarray:
+        windows = np.lib.stride_tricks.sliding_window_view(samples, self._front_end.chunk_samples)
+        return windows[: (count - 1) * self._hop + 1 : self._hop]

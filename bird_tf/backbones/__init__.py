@@ -1,0 +1,1 @@
+"""Pretrained models of waveforms that the user supplies."""

@@ -1,0 +1,1 @@
+"""Recordings → records: the work behind bird_tf.convert."""

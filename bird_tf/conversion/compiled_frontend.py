@@ -1,0 +1,52 @@
+"""The front-end compiled by XLA for the converter: blocks of a few chunks, always on the CPU."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import typing
+from collections.abc import Callable
+
+import numpy as np
+
+from bird_tf import executor, tf
+from bird_tf.audio import frontend
+
+# Spectrograms are made in blocks that stay in the processor's cache: 8 chunks were fastest of 1, 8 and 32.
+BATCH_SIZE = 8
+
+
+@functools.cache
+def _compiled(front_end: frontend.FrontendConfig, count: int) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    # a graph that is still alive when the interpreter ends prints a traceback
+    atexit.register(_compiled.cache_clear)
+
+    def compute(samples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        spectrograms = frontend.spectrograms(samples, front_end)
+        return spectrograms, frontend.quantise(spectrograms)
+
+    # XLA joins the many small steps: a third less time. It compiles once a process for each number of chunks.
+    executor.start_compiler()
+    signature = [tf.TensorSpec([count, front_end.chunk_samples], tf.float32)]
+    function = tf.function(compute, input_signature=signature, jit_compile=True).get_concrete_function()
+    return typing.cast(Callable[..., tuple[tf.Tensor, tf.Tensor]], function)
+
+
+def spectrograms(samples: np.ndarray, front_end: frontend.FrontendConfig) -> tuple[np.ndarray, np.ndarray]:
+    """The front-end's spectrograms of up to 8 chunks, always on the processor: one machine, one result.
+
+    Args:
+        samples: [1 … 8, chunk_samples] float32.
+        front_end: what decides the numbers.
+
+    Returns:
+        Two [chunks, num_bands, num_frames] arrays: float32 in [0, 1], and the same as uint8.
+    """
+    count = len(samples)
+    # the end of a recording is filled up to half a block or a whole one
+    size = BATCH_SIZE if count > BATCH_SIZE // 2 else BATCH_SIZE // 2
+    if count < size:
+        samples = np.pad(samples, ((0, size - count), (0, 0)))
+    with tf.device("CPU"):
+        exact, quantised = _compiled(front_end, size)(tf.constant(samples))
+    return exact.numpy()[:count], quantised.numpy()[:count]

@@ -1,0 +1,89 @@
+"""Recordings → tasks of about equal length, each with many classes. Nothing here depends on the number of workers."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import heapq
+from collections.abc import Mapping, Sequence
+
+from bird_tf import config, files
+from bird_tf.labels import metadata
+
+
+def quotas(
+    recordings: Sequence[metadata.Recording], seconds: Mapping[str, float], hop_seconds: float, cap: int
+) -> dict[str, dict[str, int]]:
+    """Shares a class's cap among its recordings: as much as each has, up to a common level.
+
+    Args:
+        recordings: the training recordings.
+        seconds: {recording_id: length}.
+        hop_seconds: from chunk to chunk.
+        cap: the most chunks of a class; 0 for no limit.
+
+    Returns:
+        {recording_id: {class id: most chunks}}; empty without a cap.
+    """
+    if not cap:
+        return {}
+    by_class: dict[str, list[tuple[int, str]]] = collections.defaultdict(list)
+    for recording in recordings:
+        for label in recording.labels:
+            annotated = [a.end_seconds - a.start_seconds for a in recording.annotations if a.label == label]
+            length = sum(annotated) if annotated else seconds[recording.recording_id]
+            by_class[label].append((max(1, int(length / hop_seconds)), recording.recording_id))
+    shared: dict[str, dict[str, int]] = collections.defaultdict(dict)
+    for label, members in by_class.items():
+        left = cap
+        for position, (available, recording_id) in enumerate(sorted(members)):
+            shared[recording_id][label] = min(available, left // (len(members) - position))
+            left -= shared[recording_id][label]
+    return dict(shared)
+
+
+def balance_shards(
+    recordings: Sequence[metadata.Recording], seconds: Mapping[str, float], shard_seconds: float
+) -> list[list[metadata.Recording]]:
+    """Divides recordings into groups of about `shard_seconds`.
+
+    The longest recording goes first, always to the group with the least sound so far; in its group the order is that
+    of hashes, so that long recordings do not come before short ones in every epoch of a training.
+    """
+    if not recordings:
+        return []
+    ordered = sorted(recordings, key=lambda r: (-seconds[r.recording_id], r.recording_id))
+    total = min(len(ordered), max(1, round(sum(seconds[r.recording_id] for r in ordered) / shard_seconds)))
+    groups: list[list[metadata.Recording]] = [[] for _ in range(total)]
+    loads = [(0.0, i) for i in range(total)]
+    for recording in ordered:
+        load, i = heapq.heappop(loads)
+        groups[i].append(recording)
+        heapq.heappush(loads, (load + seconds[recording.recording_id], i))
+    return [sorted(group, key=lambda r: files.digest([r.recording_id])) for group in groups]
+
+
+def choose_classes(recordings: Sequence[metadata.Recording], whitelist: Sequence[str], max_classes: int) -> set[str]:
+    """Ids of the classes that are wanted.
+
+    Args:
+        recordings: of all classes.
+        whitelist: class ids or names; empty for all.
+        max_classes: at most so many, those with the most recordings, ties by id; 0 for all.
+
+    Raises:
+        InputError: a name in the whitelist that no recording has.
+    """
+    counts = collections.Counter(label for recording in recordings for label in recording.labels)
+    ids = {recording.name.casefold(): recording.label for recording in recordings}
+    ids |= {label.casefold(): label for label in counts}
+    if unknown := [name for name in whitelist if name.casefold() not in ids]:
+        raise config.InputError(f"--whitelist: no recording of {', '.join(unknown[:5])} ({len(unknown)} such names)")
+    wanted = {ids[name.casefold()] for name in whitelist} or set(counts)
+    return set(sorted(wanted, key=lambda label: (-counts[label], label))[: max_classes or None])
+
+
+def filter_classes(recordings: Sequence[metadata.Recording], wanted: set[str]) -> list[metadata.Recording]:
+    """The recordings that hold a wanted class; an annotated one is filed under the first of its labels that is."""
+    first = ((r, next((label for label in r.labels if label in wanted), "")) for r in recordings)
+    return [r if r.label == label else dataclasses.replace(r, label=label, name=label) for r, label in first if label]

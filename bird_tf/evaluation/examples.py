@@ -1,0 +1,138 @@
+"""Recordings picked out for the report: what was heard, when, and an excerpt to look at and listen to."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+
+import numpy as np
+
+from bird_tf.audio import decode, frontend
+from bird_tf.inference import ensembles, labelled, saved_model
+from bird_tf.records import manifests, shard_files
+from bird_tf.scores import metrics
+
+_EXCERPT_SECONDS = 8.0
+_RATE_HZ = 32000  # of the excerpts: enough for birds, and any MP3 decoder plays it
+_NUM_SPECIES = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Example:
+    """One recording.
+
+    Attributes:
+        index: its place among the scored recordings.
+        seconds: its length.
+        species: class indices worth showing: those present, then the ones that scored highest.
+        chunks: [chunks, species] probabilities.
+        excerpt: (start, end) of what is shown and played, seconds.
+        spectrograms: [n, bands, frames] of the excerpt, in [0, 1], as the first model sees it.
+        mp3: its sound; empty if it was scored from records.
+    """
+
+    index: int
+    seconds: float
+    species: list[int]
+    chunks: np.ndarray
+    excerpt: tuple[float, float]
+    spectrograms: np.ndarray
+    mp3: bytes
+
+
+def worst(
+    ensemble: ensembles.Ensemble,
+    scored: labelled.LabelledScores,
+    pooled: np.ndarray,
+    truth: np.ndarray,
+    count: int,
+    manifest: manifests.Manifest | None,
+) -> list[Example]:
+    """The recordings whose species are ranked lowest.
+
+    Args:
+        ensemble: what scored them.
+        scored: the recordings.
+        pooled: [recordings, classes].
+        truth: [recordings, classes] bool.
+        count: how many are wanted.
+        manifest: where their spectrograms are, if they were scored from records.
+    """
+    precisions = metrics.ranking_precisions(pooled, truth)
+    chosen = [int(i) for i in np.argsort(precisions, kind="stable")[:count]]
+    mixed = {i: ensemble.mix(scored.chunks[i]) for i in chosen}
+    front_end = ensemble.models[0].front_end
+    excerpts = {i: _excerpt(mixed[i], scored.start_seconds[i], truth[i], scored.seconds[i], front_end) for i in chosen}
+    stored = _stored_spectrograms(manifest, scored, excerpts) if manifest else {}
+    found = []
+    for i in chosen:
+        present = np.flatnonzero(truth[i]).tolist()
+        others = [int(c) for c in np.argsort(-pooled[i], kind="stable") if not truth[i, c]]
+        species = present[:_NUM_SPECIES] + others[: max(1, _NUM_SPECIES - len(present))]
+        spectrograms, mp3 = (stored[i], b"") if manifest else _decoded_excerpt(ensemble, scored.paths[i], excerpts[i])
+        found.append(Example(
+            index=i, seconds=scored.seconds[i], species=species, chunks=mixed[i][:, species],
+            excerpt=excerpts[i], spectrograms=spectrograms, mp3=mp3,
+        ))  # fmt: skip
+    return found
+
+
+def _excerpt(
+    chunks: np.ndarray, start: np.ndarray, present: np.ndarray, end: float, front_end: frontend.FrontendConfig
+) -> tuple[float, float]:
+    """The seconds around the chunk that speaks loudest for a species that is not there."""
+    wrong = np.where(present, 0.0, chunks).max(axis=1)
+    length = max(_EXCERPT_SECONDS, front_end.chunk_seconds)
+    begin = float(start[int(np.argmax(wrong))]) - (length - front_end.chunk_seconds) / 2
+    begin = max(0.0, min(begin, end - length))
+    return begin, min(end, begin + length)
+
+
+def _stored_spectrograms(
+    manifest: manifests.Manifest, scored: labelled.LabelledScores, excerpts: dict[int, tuple[float, float]]
+) -> dict[int, np.ndarray]:
+    """The excerpts' spectrograms out of records."""
+    wanted = {scored.recording_ids[i]: i for i in excerpts}
+    found: dict[int, list[np.ndarray]] = {i: [] for i in excerpts}
+    for batch in shard_files.read(manifest, "val", saved_model.BATCH_SIZE):
+        columns = (batch[name].numpy() for name in ("recording_id", "start_seconds", "spectrogram"))
+        for recording_id, start, spectrogram in zip(*columns, strict=True):
+            i = wanted.get(recording_id.decode())
+            if i is not None and excerpts[i][0] - 1e-3 <= start < excerpts[i][1] - 1e-3:
+                found[i].append(frontend.dequantise(spectrogram).numpy())
+    return {i: np.stack(spectrograms) for i, spectrograms in found.items()}
+
+
+def _decoded_excerpt(ensemble: ensembles.Ensemble, path: str, excerpt: tuple[float, float]) -> tuple[np.ndarray, bytes]:
+    """Spectrograms and sound of an excerpt of a recording."""
+    model = ensemble.models[0]
+    rate, size = model.front_end.sample_rate_hz, model.front_end.chunk_samples
+    samples = _samples(path, rate, excerpt)
+    count = max(1, math.ceil(len(samples) / size - 0.01))  # a few samples of rounding are no chunk of their own
+    padded = np.pad(samples, (0, max(0, count * size - len(samples))))[: count * size]
+    spectrograms = model.spectrograms(padded.reshape(count, size))
+    return spectrograms, _mp3(_samples(path, _RATE_HZ, excerpt))
+
+
+def _samples(path: str, rate: int, excerpt: tuple[float, float]) -> np.ndarray:
+    """[n] float32 mono samples of an excerpt."""
+    first, last = (round(seconds * rate) for seconds in excerpt)
+    pieces: list[np.ndarray] = []
+    position = 0
+    for block in decode.blocks(path, rate):
+        pieces.append(block[max(0, first - position) : max(0, last - position)])
+        position += len(block)
+        if position >= last:
+            break
+    return np.concatenate(pieces)
+
+
+def _mp3(samples: np.ndarray) -> bytes:
+    """Samples at the excerpts' rate as MP3, as loud as they can be: faint birds are what one wants to hear."""
+    import soundfile
+
+    buffer = io.BytesIO()
+    peak = float(np.abs(samples).max(initial=0.0))
+    soundfile.write(buffer, samples * (0.9 / peak if peak else 1.0), _RATE_HZ, format="MP3", compression_level=0.7)
+    return buffer.getvalue()

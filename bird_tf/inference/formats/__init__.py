@@ -1,0 +1,1 @@
+"""SavedModel → other formats, each compared with the SavedModel."""

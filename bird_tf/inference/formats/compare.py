@@ -1,0 +1,61 @@
+"""SavedModel → a folder of files in another format, which gets its name once they answer as the SavedModel does.
+
+How a format is written, and how it is run, belongs to its own module: `tflite`, `onnx`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from absl import logging
+
+from bird_tf import files, stderr_filter, tf
+
+
+def convert(
+    model_path: str,
+    output: str,
+    write: Callable[[str, str], None],
+    answer: Callable[[str, np.ndarray], Mapping[str, np.ndarray]],
+    tolerances: Mapping[str, float],
+) -> None:
+    """Writes OUTPUT: the files of another format, frontend.json and classes.csv.
+
+    Args:
+        model_path: the SavedModel.
+        output: folder; one that is there already is replaced.
+        write: (model_path, folder) → None; writes the files of the format into an empty folder.
+        answer: (folder, samples [batch, chunk_samples] float32) → {kind: probabilities [batch, classes] float32}.
+        tolerances: {kind: how far a probability may be from the SavedModel's}.
+
+    Raises:
+        RuntimeError: a converted model answers otherwise than the SavedModel; nothing is written.
+    """
+    with files.replacing(output) as folder:
+        os.makedirs(folder)
+        with stderr_filter.filtered():
+            write(model_path, folder)
+        for name in ("frontend.json", "classes.csv"):
+            shutil.copy(os.path.join(model_path, "assets", name), os.path.join(folder, name))
+        serve = tf.saved_model.load(model_path).signatures["serving_default"]
+        samples = _coloured_noise(serve.structured_input_signature[1]["samples"].shape[1])
+        expected = serve(samples=tf.constant(samples))["probabilities"].numpy()
+        differences = {kind: float(np.abs(p - expected).max()) for kind, p in answer(folder, samples).items()}
+        for kind, difference in differences.items():
+            if not difference <= tolerances[kind]:
+                raise RuntimeError(f"{output}: {kind} differs from the SavedModel by {difference:g}")
+    logging.info(
+        "%s: largest differences from the SavedModel: %s",
+        output, ", ".join(f"{kind} {difference:.1e}" for kind, difference in differences.items()),
+    )  # fmt: skip
+
+
+def _coloured_noise(num_samples: int) -> np.ndarray:
+    """[8, num_samples] float32 in [-0.5, 0.5]: noise from white to brown, the same each time."""
+    noise = np.random.default_rng(0).normal(0, 1, (8, num_samples))
+    spectra = np.fft.rfft(noise) / np.maximum(1, np.arange(num_samples // 2 + 1)) ** np.linspace(0, 1, 8)[:, None]
+    coloured = np.fft.irfft(spectra, num_samples)
+    return (0.5 * coloured / np.abs(coloured).max(axis=1, keepdims=True)).astype(np.float32)

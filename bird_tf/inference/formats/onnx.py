@@ -1,0 +1,96 @@
+"""SavedModel → ONNX files, for whoever runs models without TensorFlow, compared with the SavedModel.
+
+Front-end and network are files of their own, as in `tflite`. Of the packages that this asks for, the extra `onnx`
+has versions that fit.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+import os
+from typing import Any
+
+import numpy as np
+
+from bird_tf import config, tf
+from bird_tf.inference.formats import compare
+
+FRONTEND = "frontend.onnx"
+NETWORK = "network.onnx"
+_TOLERANCES = {"float32": 1e-4}
+
+
+def convert(model_path: str, output: str) -> None:
+    """Writes OUTPUT/frontend.onnx, network.onnx, frontend.json and classes.csv.
+
+    Raises:
+        InputError: tf2onnx or onnxruntime does not load.
+        RuntimeError: the converted model answers otherwise than the SavedModel; nothing is written.
+    """
+    try:
+        for package in ("tf2onnx.convert", "onnxruntime"):
+            importlib.import_module(package)
+    except ImportError as error:
+        raise config.InputError(
+            f'--onnx needs tf2onnx and onnxruntime ({error}): pip install "bird-tf[onnx]"'
+        ) from error
+    compare.convert(model_path, output, _write, _answer, _TOLERANCES)
+
+
+def _write(model_path: str, folder: str) -> None:
+    model = tf.saved_model.load(model_path)
+    for name, file in (("frontend", FRONTEND), ("spectrogram", NETWORK)):
+        _convert(model.signatures[name], os.path.join(folder, file))
+
+
+def _convert(signature: Any, path: str) -> None:
+    """Writes one signature with its names; the size of the batch stays open."""
+    [(name, spec)] = signature.structured_input_signature[1].items()
+    function = tf.function(lambda value: signature(**{name: value}), input_signature=[spec], autograph=False)
+    logging.getLogger("tf2onnx").setLevel(logging.WARNING)
+    handlers = {"RFFT": _rfft, "Real": functools.partial(_part, 0), "Imag": functools.partial(_part, 1)}
+    importlib.import_module("tf2onnx.convert").from_function(
+        function,
+        [spec],
+        custom_op_handlers={operation: (handler, []) for operation, handler in handlers.items()},
+        output_path=path,
+    )
+
+
+def _rfft(graph: Any, node: Any, *_: Any) -> None:
+    """RFFT → [2, …, bins] float32, products with a cosine and a sine matrix.
+
+    tf2onnx itself does the same, but only where nothing but the magnitude is taken. ONNX's own DFT is no faster in
+    onnxruntime 1.23 and is off by 0.03 of a spectrogram where n_fft is no power of two.
+    """
+    n_fft = graph.get_shape(node.input[0])[-1]
+    angles = 2 * np.pi / n_fft * np.outer(np.arange(n_fft), np.arange(1 + n_fft // 2))
+    parts = np.stack([np.cos(angles), -np.sin(angles)])[:, None].astype(np.float32)  # [2, 1, n_fft, bins]
+    _become(graph, node, "MatMul", parts)
+
+
+def _part(index: int, graph: Any, node: Any, *_: Any) -> None:
+    """Real part (index 0) or imaginary part (1) of what `_rfft` made."""
+    _become(graph, node, "Gather", np.array(index), axis=0)
+
+
+def _become(graph: Any, node: Any, operation: str, constant: np.ndarray, **attributes: int) -> None:
+    """Makes a node another operation, of its first input and a constant."""
+    node.type = operation
+    graph.replace_inputs(node, [node.input[0], graph.make_const(f"{node.name}_{operation}", constant).output[0]])
+    for name, value in attributes.items():
+        node.set_attr(name, value)
+    graph.update_node_shape_dtype(node, override=True)
+
+
+def _answer(folder: str, samples: np.ndarray) -> dict[str, np.ndarray]:
+    """{"float32": probabilities [batch, classes]}."""
+    [spectrograms] = _session(os.path.join(folder, FRONTEND)).run(["spectrogram"], {"samples": samples})
+    [probabilities] = _session(os.path.join(folder, NETWORK)).run(["probabilities"], {"spectrogram": spectrograms})
+    return {"float32": probabilities}
+
+
+def _session(path: str) -> Any:
+    return importlib.import_module("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])

@@ -1,0 +1,249 @@
+"""Which species are to be expected at a recording's place and time, and scores that take it into account.
+
+Three sources: a list of species, a table of how often each is seen where and when, and the prior that the model learned
+from its training recordings. All become factors of a class's odds; scores are combined with them here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from absl import logging
+
+from bird_tf import config, files
+from bird_tf.inference import ensembles
+from bird_tf.labels import free_text, metadata, taxonomy
+from bird_tf.labels.layouts import reader
+from bird_tf.scores import prior
+
+WEEKS = 52
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OccurrenceConfig:
+    """What is known before listening. All of it is off unless asked for."""
+
+    species_list: str = config.option(
+        "", "text file, a class id or scientific name a line: all other species get probability 0"
+    )
+    occurrence: str = config.option(
+        "", "CSV: latitude, longitude, week (1 … 52; empty: the whole year), class_id (or scientific name), frequency"
+    )
+    occurrence_use: str = config.option(
+        "filter",
+        "filter: species below --least_frequency get probability 0; multiplier: odds are multiplied by frequency",
+        choices=("filter", "multiplier"),
+    )
+    least_frequency: float = config.option(
+        0.01, "with --occurrence: what the filter asks for; the multiplier takes no frequency for lower"
+    )
+    prior: str = config.option(
+        "none",
+        "learned: odds are multiplied by what place and time told of the training recordings",
+        choices=("none", "learned"),
+    )
+    prior_weight: float = config.option(1.0, "exponent of what odds are multiplied by; below 1: trust sound more")
+    latitude: float | None = config.option(None, "degrees, for recordings whose metadata does not tell")
+    longitude: float | None = config.option(None, "degrees, for recordings whose metadata does not tell")
+    date: str = config.option("", "YYYY-MM-DD, for recordings whose metadata does not tell")
+
+    def __post_init__(self) -> None:
+        place = self.latitude is not None and self.longitude is not None
+        if not place and (self.latitude, self.longitude) != (None, None):
+            raise config.InputError("--latitude and --longitude are given together")
+        if place and not (abs(self.latitude or 0) <= 90 and abs(self.longitude or 0) <= 180):
+            raise config.InputError(f"--latitude={self.latitude} --longitude={self.longitude}: no place on earth")
+        if self.date and math.isnan(free_text.day_of_year(self.date)):
+            raise config.InputError(f"--date={self.date}: must be a date as 2024-05-31")
+        if not 0 < self.least_frequency < 1:
+            raise config.InputError(f"--least_frequency={self.least_frequency}: must be between 0 and 1")
+        if self.prior_weight <= 0:
+            raise config.InputError(f"--prior_weight={self.prior_weight}: must be above 0; --prior=none leaves it out")
+        multiplies = self.prior != "none" or (self.occurrence and self.occurrence_use == "multiplier")
+        config.refuse_without_effect(
+            {
+                "--latitude and --longitude without --occurrence or --prior": place and not self.needs_place,
+                "--date without --occurrence or --prior": self.date and not self.needs_place,
+                "--occurrence_use without --occurrence": self.occurrence_use != "filter" and not self.occurrence,
+                "--least_frequency without --occurrence": self.least_frequency != 0.01 and not self.occurrence,
+                "--prior_weight without something that multiplies": self.prior_weight != 1 and not multiplies,
+            }
+        )
+
+    @property
+    def needs_place(self) -> bool:
+        """Whether it matters where and when a recording was made."""
+        return bool(self.occurrence) or self.prior != "none"
+
+    @property
+    def active(self) -> bool:
+        """Whether any score changes."""
+        return self.needs_place or bool(self.species_list)
+
+
+def multiply_odds(scores: np.ndarray, ratios: np.ndarray) -> np.ndarray:
+    """Scores whose odds p / (1 − p) are multiplied.
+
+    Args:
+        scores: [..., classes] in [0, 1].
+        ratios: [classes], at least 0.
+
+    Returns:
+        [..., classes] of the same type; a ratio of 1 changes nothing, one of 0 gives 0.
+    """
+    raised = scores * ratios
+    rest = (1 - scores) + raised
+    return np.asarray(np.divide(raised, rest, out=np.zeros_like(raised), where=rest > 0), scores.dtype)
+
+
+def read_species(path: str, classes: taxonomy.Taxonomy) -> np.ndarray:
+    """[classes] bool: those that a list names; lines that begin with # do not count.
+
+    Raises:
+        InputError: no line names a class of the model.
+    """
+    lines = [line.strip() for line in files.read_text(path).removeprefix("\ufeff").splitlines()]
+    names = [line for line in lines if line and not line.startswith("#")]
+    unknown = [name for name in names if not classes.resolve([name])]
+    if len(unknown) == len(names):
+        raise config.InputError(f"--species_list={path}: none of {len(names)} lines is a class of the model")
+    if unknown:
+        logging.info("%s: %d species are no classes of the model, as %s", path, len(unknown), unknown[0])
+    listed = np.zeros(len(classes), bool)
+    listed[classes.resolve(names)] = True
+    return listed
+
+
+class Table:
+    """How often species are seen, by place and week.
+
+    Attributes:
+        places: [places, 2] latitude, longitude.
+        frequencies: [places, 52, classes] in [0, 1]; NaN where the table says nothing of a week.
+    """
+
+    def __init__(self, path: str, classes: taxonomy.Taxonomy) -> None:
+        """Reads a CSV with the columns latitude, longitude, week, class_id, frequency.
+
+        Raises:
+            InputError: another table, a number that is none, or no class of the model.
+        """
+        found: dict[tuple[float, float], np.ndarray] = collections.defaultdict(
+            lambda: np.full((WEEKS, len(classes)), np.nan)
+        )
+        known = False
+        rows: list[tuple[tuple[float, float], int, list[int], float]] = []
+        for number, row in enumerate(files.read_table(path), 2):
+            try:
+                place = (float(row["latitude"]), float(row["longitude"]))
+                week = int(row["week"]) if row["week"].strip() else 0
+                index, frequency = classes.resolve([row["class_id"].strip()]), float(row["frequency"])
+            except (KeyError, ValueError, AttributeError) as error:
+                raise config.InputError(
+                    f"--occurrence={path}, line {number}: need latitude, longitude, week (1 … {WEEKS} or empty), "
+                    f"class_id and frequency; {error!r}"
+                ) from error
+            if not (0 <= week <= WEEKS and 0 <= frequency <= 1 and abs(place[0]) <= 90 and abs(place[1]) <= 180):
+                raise config.InputError(
+                    f"--occurrence={path}, line {number}: week 1 … {WEEKS}, frequency 0 … 1, degrees on earth"
+                )
+            rows.append((place, week, index, frequency))
+        for place, week, index, frequency in sorted(rows, key=lambda row: row[1]):  # a week's rows overrule the year's
+            weeks = slice(None) if not week else slice(week - 1, week)
+            found[place][weeks] = np.nan_to_num(found[place][weeks])  # what a week's rows do not list is not seen
+            found[place][weeks, index] = frequency
+            known = known or bool(index)
+        if not known:
+            raise config.InputError(f"--occurrence={path}: no row is of a class of the model")
+        self.places = np.array(list(found))
+        self.frequencies = np.stack(list(found.values()))
+
+    def at(self, recording: metadata.Recording) -> np.ndarray | None:
+        """[classes] frequencies at the nearest place: the mean over the week and its neighbours.
+
+        Without a day, or where the table says nothing of those weeks, the highest of the year. None for a recording of
+        unknown place, unless there is but one.
+        """
+        distances = prior.kilometres(recording.latitude, recording.longitude, *self.places.T)
+        if np.isnan(distances).any() and len(self.places) > 1:
+            return None
+        year = self.frequencies[0 if len(self.places) == 1 else int(np.argmin(distances))]
+        told = ~np.isnan(year[:, 0])
+        if not math.isnan(recording.day_of_year):
+            week = min(WEEKS - 1, int(recording.day_of_year - 1) // 7)
+            around = np.array([week - 1, week, (week + 1) % WEEKS])
+            if told[around].any():
+                return np.asarray(np.nanmean(year[around], axis=0))
+        return np.asarray(np.nanmax(year, axis=0))
+
+
+class OddsFactors:
+    """What is to be expected in recordings by the flags, for the classes of an ensemble."""
+
+    def __init__(self, settings: OccurrenceConfig, ensemble: ensembles.Ensemble) -> None:
+        """Reads what the flags name.
+
+        Raises:
+            InputError: unusable list or table, or a model that learned no prior.
+        """
+        self._settings, classes = settings, ensemble.classes
+        self._prior = ensemble.prior
+        if settings.prior == "learned" and not self._prior.informed:
+            raise config.InputError(
+                f"--prior=learned: {ensemble.models[0].path} learned none: place and time of its training recordings "
+                "are unknown, or tell nothing"
+            )
+        self._listed = read_species(settings.species_list, classes) if settings.species_list else None
+        self._table = Table(settings.occurrence, classes) if settings.occurrence else None
+        self._placeless = 0
+
+    def ratios(self, recording: metadata.Recording) -> np.ndarray:
+        """[classes] what the odds are multiplied by; where place and time are unknown, they tell nothing."""
+        settings = self._settings
+        if settings.latitude is not None and settings.longitude is not None and math.isnan(recording.latitude):
+            recording = dataclasses.replace(recording, latitude=settings.latitude, longitude=settings.longitude)
+        if math.isnan(recording.day_of_year):
+            recording = dataclasses.replace(recording, day_of_year=free_text.day_of_year(settings.date))
+        ratios = np.ones(len(self._prior.class_ids))
+        if settings.prior == "learned":
+            ratios *= np.exp(settings.prior_weight * self._prior.log_ratios(recording))
+        if self._table is not None:
+            frequencies = self._table.at(recording)
+            if frequencies is None:
+                self._warn_once(recording)
+            elif settings.occurrence_use == "filter":
+                ratios *= frequencies >= settings.least_frequency
+            else:
+                floored = np.maximum(frequencies, settings.least_frequency)
+                ratios *= (floored / floored.sum() / self._prior.frequencies) ** settings.prior_weight
+        return ratios if self._listed is None else ratios * self._listed
+
+    def _warn_once(self, recording: metadata.Recording) -> None:
+        if not self._placeless:
+            logging.warning(
+                "%s: place unknown, so --occurrence tells nothing of it (nor of others like it)", recording.path
+            )
+        self._placeless += 1
+
+    def describe(self) -> str:
+        """What is expected, in words for a report."""
+        settings = self._settings
+        parts = [f"species list {settings.species_list}"] if settings.species_list else []
+        if settings.occurrence:
+            parts.append(f"occurrence table {settings.occurrence} as {settings.occurrence_use}")
+        if settings.prior == "learned":
+            exponents = ", ".join(f"{name} {value:.2f}" for name, value in self._prior.exponents.items() if value > 0)
+            parts.append(f"learned prior with weight {settings.prior_weight:g} (exponents: {exponents})")
+        return "; ".join(parts)
+
+
+def factors_of(
+    odds: OddsFactors, recordings: Sequence[tuple[str, str]], root: str, described: str
+) -> Callable[[str], np.ndarray]:
+    """Recording id → [classes] ratios, for recordings (id, path) below `root` that metadata describes."""
+    by_path, paths = reader.describe([path for _, path in recordings], root, described), dict(recordings)
+    return lambda recording_id: odds.ratios(by_path[paths[recording_id]])

@@ -1,0 +1,1 @@
+"""Records → augmented batches, a tf.data graph."""

@@ -1,0 +1,1 @@
+"""Random operations on batches of spectrograms."""

@@ -1,0 +1,88 @@
+"""What is known of a recording: its label, background species, author, place, time and annotations."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+import os
+import re
+from collections.abc import Iterable
+
+from bird_tf import files
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Annotation:
+    """A species marked in a span of a recording; the label is empty where nobody could name it."""
+
+    start_seconds: float
+    end_seconds: float
+    label: str
+    background: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recording:
+    """One audio file and what is known of it.
+
+    Attributes:
+        recording_id: unique in its set; BirdCLEF's MediaId where there is one.
+        path: the audio file.
+        label: class id of the foreground species; empty if unknown (test recordings).
+        name: its Latin name.
+        background: names of the species heard behind it, as listed.
+        background_known: False if nobody noted the background, which is not the same as none.
+        author: who recorded it, or the session; recordings of one author sound alike.
+        split: "train" or "val" where the layout decides it, else empty.
+        latitude, longitude: degrees; NaN if unknown.
+        elevation: metres above the sea; NaN if unknown.
+        day_of_year, hour: 1 … 366; hours of the day, 0 … 24; NaN if unknown.
+        annotations: who is heard when, if that is known; then `label` is the species marked longest and `background`
+            the other ones. Without them `label` holds for the whole recording.
+    """
+
+    recording_id: str
+    path: str
+    label: str = ""
+    name: str = ""
+    background: tuple[str, ...] = ()
+    background_known: bool = False
+    author: str = ""
+    split: str = ""
+    latitude: float = math.nan
+    longitude: float = math.nan
+    elevation: float = math.nan
+    day_of_year: float = math.nan
+    hour: float = math.nan
+    annotations: tuple[Annotation, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class ids that chunks of it may have: the one label, or all annotated ones, the longest marked first."""
+        if not self.annotations:
+            return (self.label,)
+        marked: collections.Counter[str] = collections.Counter()
+        for annotation in self.annotations:
+            marked[annotation.label] += annotation.end_seconds - annotation.start_seconds  # type: ignore[assignment]
+        return tuple(sorted(filter(None, marked), key=lambda label: (-marked[label], label)))
+
+
+def with_unique_ids(recordings: Iterable[Recording]) -> list[Recording]:
+    """Sorted by id; where ids are shared, as of equal names in two folders, a digest of the path tells them apart."""
+    recordings = sorted(recordings, key=lambda r: (r.recording_id, r.path))
+    shared = {i for i, count in collections.Counter(r.recording_id for r in recordings).items() if count > 1}
+    root = os.path.commonpath([os.path.dirname(r.path) for r in recordings])
+    return [
+        dataclasses.replace(r, recording_id=f"{r.recording_id}-{files.text_digest(os.path.relpath(r.path, root))[:8]}")
+        if r.recording_id in shared
+        else r
+        for r in recordings
+    ]
+
+
+def media_id(path: str) -> str:
+    """BirdCLEF's MediaId: the number after the last `_RN` of the file's name, else the name without its suffix."""
+    stem = os.path.splitext(os.path.basename(path))[0]
+    number = re.search(r"_RN(\d+)$", stem)
+    return number.group(1) if number else stem

@@ -1,0 +1,76 @@
+"""The TFRecord files of a records directory: names, writing, reading."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from bird_tf import files, tf
+from bird_tf.records import manifests, schema
+
+
+def shard_name(split: str, index: int, total: int) -> str:
+    """train-00003-of-00064.tfrecord"""
+    return f"{split}-{index:05d}-of-{total:05d}.tfrecord"
+
+
+def read(manifest: manifests.Manifest, split: str, batch_size: int) -> tf.data.Dataset:
+    """Every chunk of a split once, in order, as batches of what `parse` gives; the last one may be smaller."""
+    examples = tf.data.TFRecordDataset(manifest.paths(split)).batch(batch_size)
+    return examples.map(
+        lambda serialised: schema.parse(serialised, manifest.front_end), num_parallel_calls=tf.data.AUTOTUNE
+    )
+
+
+class ShardWriter:
+    """Writes one shard under a temporary name; `writing` gives it its final one."""
+
+    def __init__(self, path: str, writer: tf.io.TFRecordWriter) -> None:
+        self._path, self._writer = path, writer
+        self.count = 0
+
+    def write(self, chunk: schema.Chunk) -> None:
+        """Appends a chunk."""
+        self.write_serialised(schema.serialise(chunk))
+
+    def write_serialised(self, example: bytes) -> None:
+        """Appends what `serialise` gave."""
+        try:
+            self._writer.write(example)
+        except tf.errors.ResourceExhaustedError as error:
+            raise files.DiskFullError(self._path) from error
+        self.count += 1
+
+    def close(self) -> None:
+        """Writes what is still in memory."""
+        try:
+            self._writer.close()
+        except tf.errors.ResourceExhaustedError as error:
+            raise files.DiskFullError(self._path) from error
+
+
+@contextlib.contextmanager
+def writing(directory: str, name: str) -> Iterator[ShardWriter]:
+    """Yields a writer for `directory/name`, which appears there only when the block ends without an exception.
+
+    Raises:
+        InputError: the disk is full.
+    """
+    path = os.path.join(directory, name)
+    with files.replacing(path) as temporary:
+        writer = ShardWriter(path, tf.io.TFRecordWriter(temporary))
+        try:
+            yield writer
+        except BaseException:
+            # what is written goes away: that closing it fails too is no news
+            with contextlib.suppress(tf.errors.OpError):
+                writer.close()
+            raise
+        writer.close()
+
+
+def describe_shard(directory: str, name: str, count: int) -> manifests.Shard:
+    """Size and checksum of a written shard."""
+    path = os.path.join(directory, name)
+    return manifests.Shard(name, count, int(tf.io.gfile.stat(path).length), files.checksum(path))

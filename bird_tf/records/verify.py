@@ -1,0 +1,60 @@
+"""Says which shard and which of its records is damaged, when reading fails in the middle of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from bird_tf import config, files, tf
+from bird_tf.records import manifests, schema
+
+Element = TypeVar("Element")
+
+
+def naming_damage(batches: Iterable[Element], manifest: manifests.Manifest) -> Iterator[Element]:
+    """Passes batches on; where reading them fails, the records are searched for the cause.
+
+    TensorFlow's own message names a byte, but no file.
+
+    Args:
+        batches: a dataset that reads from `manifest`.
+        manifest: the records.
+
+    Raises:
+        InputError: a shard is missing or damaged; the message names it and the record's number and byte.
+    """
+    iterator = iter(batches)
+    while True:
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
+            for split in manifests.SPLITS:
+                for path in manifest.paths(split):
+                    if found := find_damage(path, manifest):
+                        raise config.InputError(f"{found}; copy it again or convert again") from error
+            raise
+        yield batch
+
+
+def find_damage(path: str, manifest: manifests.Manifest) -> str:
+    """What is wrong with a shard, reading it from its start: its name and the first bad record; "" if nothing is."""
+    if not files.exists(path):
+        return f"{path}: this shard is missing"
+    front_end, number, position = manifest.front_end, 0, 0
+    try:
+        for example in tf.data.TFRecordDataset(path):
+            raw = tf.io.parse_single_example(example, {"spectrogram": tf.io.FixedLenFeature([], tf.string)})
+            size = len(raw["spectrogram"].numpy())
+            if size != front_end.num_bands * front_end.num_frames:
+                return (
+                    f"{path}: record {number} at byte {position} holds a spectrogram of {size} bytes, not the "
+                    f"{front_end.num_bands} x {front_end.num_frames} of the manifest"
+                )
+            schema.parse(example[None], front_end)
+            # a record is its length and that number's checksum, the example, and its checksum
+            number, position = number + 1, position + 12 + len(example.numpy()) + 4
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
+        return f"{path}: record {number} at byte {position} is damaged"
+    return ""

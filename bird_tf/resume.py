@@ -1,0 +1,123 @@
+"""Which work a directory belongs to: the same plan goes on, another plan is refused and the difference is named.
+
+Conversion, training, prediction and cross-validation claim their directories here. What else they keep in them, to
+go on from, is theirs to know.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bird_tf import config, files
+
+PLAN = "plan.json"
+LOCK = "lock"
+_MOST_NAMED = 3
+
+# {section: {name: value}}, with values as in JSON. Sections: "flags", "versions", and "inputs", whose values are
+# {aspect: value} so that the aspect that differs can be named.
+Plan = Mapping[str, Mapping[str, Any]]
+
+
+def differences(old: Plan, new: Plan) -> list[str]:
+    """Says in words what differs between two plans. Only the sections of the new plan are compared."""
+    changes = []
+    for section, wording in (("flags", "--{} was {}, is {}"), ("versions", "version of {} was {}, is {}")):
+        before, now = old.get(section, {}), new.get(section, {})
+        for name in sorted({*before, *now} if section in new else ()):
+            if before.get(name) != now.get(name):
+                changes.append(wording.format(name, _shown(before.get(name)), _shown(now.get(name))))
+    before, now = (old.get("inputs", {}), new["inputs"]) if "inputs" in new else ({}, {})
+    changes += [f"{name} is new" for name in now if name not in before]
+    changes += [f"{name} is gone" for name in before if name not in now]
+    for name, aspects in now.items():
+        if name in before and before[name] != aspects:
+            differing = [aspect for aspect in aspects if before[name].get(aspect) != aspects[aspect]]
+            changes.append(f"{name} has another {(differing or ['description'])[0]}")
+    return changes
+
+
+def _shown(value: Any) -> Any:
+    return "unset" if value is None else value
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A directory, and the plan of the work that is to be done in it.
+
+    Attributes:
+        directory: the directory.
+        plan: all that decides the result.
+        work: what the work is called in messages, as "conversion".
+        flag: the flag that names the directory.
+        notes: the folder in the directory that keeps the plan; empty: the directory itself.
+        overwrite: whether other work there may be replaced; None if the command has no such flag.
+    """
+
+    directory: str
+    plan: Plan
+    work: str
+    flag: str
+    notes: str = ""
+    overwrite: bool | None = None
+
+    @property
+    def _folder(self) -> str:
+        return os.path.join(self.directory, self.notes) if self.notes else self.directory
+
+    def goes_on(self) -> bool:
+        """Whether unfinished or finished work of this plan is there; False if new work may begin.
+
+        Raises:
+            InputError: work of another plan is there, or something else.
+        """
+        path = os.path.join(self._folder, PLAN)
+        if not files.exists(path):
+            if not self.overwrite and set(files.names(self._folder)) - {LOCK}:
+                anew = "" if self.overwrite is None else ", or replace what is there with --overwrite"
+                raise config.InputError(
+                    f"{self._folder} holds something that is no {self.work}; name another {self.flag}{anew}"
+                )
+            return False
+        changes = differences(files.read_json(path), self.plan)
+        if changes and not self.overwrite:
+            more = f" and {len(changes) - _MOST_NAMED} more" if len(changes) > _MOST_NAMED else ""
+            anew = "" if self.overwrite is None else ", or start anew with --overwrite"
+            raise config.InputError(
+                f"{self._folder} holds a {self.work} that differs: {'; '.join(changes[:_MOST_NAMED])}{more}; repeat "
+                f"it as it was, or name another {self.flag}{anew}"
+            )
+        return not changes
+
+    def begin(self) -> None:
+        """Writes the plan down. From now on the directory belongs to it."""
+        files.write_json(os.path.join(self._folder, PLAN), self.plan)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes with the same claim out while the block runs.
+
+        The lock is the operating system's (flock): it ends with the process that holds it, however that ends. Object
+        stores have no locks.
+
+        Raises:
+            InputError: another process holds the lock.
+        """
+        if files.is_remote(self.directory):
+            yield
+            return
+        files.make_folder(self._folder)
+        with open(os.path.join(self._folder, LOCK), "a", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise config.InputError(
+                    f"{self.directory}: another {self.work} is at work in it; wait for its end, or name another "
+                    f"{self.flag}"
+                ) from error
+            yield

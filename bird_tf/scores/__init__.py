@@ -1,0 +1,1 @@
+"""Chunk scores → answers, and how good they are."""

@@ -1,0 +1,155 @@
+"""Pooling, an ensemble's weights, calibration and thresholds: chosen on validation recordings, kept in one file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bird_tf import config, files
+from bird_tf.labels import taxonomy
+from bird_tf.scores import calibration, metrics, pooling
+
+ASSET = "assets/decisions.json"
+FORMAT_VERSION = 1
+_SELECTION_ROUNDS = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Decisions:
+    """What turns the models' scores into answers.
+
+    Attributes:
+        pooling: one of pooling.METHODS, chunk scores → recording scores.
+        weights: [models] of the ensemble, summing to 1.
+        recording: for pooled scores.
+        chunk: for the scores of single chunks, where each is judged: every chunk of a recording without the species
+            may be a false alarm, but which chunks of a recording with it hold a call the labels do not tell, so that
+            such a recording counts once, by its best chunk.
+        precision: what the rule "precision" was asked to reach; 0 if nothing was fitted.
+        fitted_on: the recordings that all this was chosen on; empty if nothing was.
+    """
+
+    pooling: str
+    weights: tuple[float, ...]
+    recording: calibration.Calibration
+    chunk: calibration.Calibration
+    precision: float = 0.0
+    fitted_on: str = ""
+
+
+def neutral(classes: taxonomy.Taxonomy, num_models: int, method: str) -> Decisions:
+    """No decisions: scores as they are, thresholds of 0.5, equal weights."""
+    same = calibration.Calibration(
+        slope=1.0, intercept=0.0, thresholds={rule: np.full(len(classes), 0.5) for rule in calibration.RULES}
+    )  # fmt: skip
+    return Decisions(pooling=method, weights=(1 / num_models,) * num_models, recording=same, chunk=same)
+
+
+def choose_pooling(
+    chunks: Sequence[np.ndarray], truth: np.ndarray, attention: Sequence[np.ndarray] | None = None
+) -> tuple[str, dict[str, float]]:
+    """The pooling with the best MLRAP.
+
+    Args:
+        chunks: for each recording [chunks, classes] in [0, 1].
+        truth: [recordings, classes] bool.
+        attention: for each recording [chunks], what they claim; None: that method is not tried.
+
+    Returns:
+        Its name (the first of equals), and the MLRAP of each method.
+    """
+    methods = [m for m in pooling.METHODS if m != pooling.ATTENTION or attention is not None]
+    found = {m: metrics.mlrap(pooling.pool_each(chunks, m, attention), truth) for m in methods}
+    return max(found, key=lambda method: found[method]), found
+
+
+def search_weights(
+    chunks: Sequence[np.ndarray], truth: np.ndarray, method: str, attention: Sequence[np.ndarray] | None = None
+) -> tuple[float, ...]:
+    """Weights of an ensemble by greedy selection with replacement (Caruana et al. 2004) on MLRAP.
+
+    Twenty times the model is added, again or anew, that makes the ensemble so far best.
+
+    Args:
+        chunks: for each recording [models, chunks, classes] in [0, 1].
+        truth: [recordings, classes] bool.
+        method: the pooling.
+        attention: for each recording [models, chunks], what they claim, where the pooling needs it.
+
+    Returns:
+        [models] how often each was added, divided by the rounds.
+    """
+    num_models = len(chunks[0])
+    counts = np.zeros(num_models)
+
+    def quality(candidate: np.ndarray) -> float:
+        weights = candidate / candidate.sum()
+        mixed = [np.tensordot(weights, members, axes=1) for members in chunks]
+        claimed = None if attention is None else [np.tensordot(weights, members, axes=1) for members in attention]
+        return metrics.mlrap(pooling.pool_each(mixed, method, claimed), truth)
+
+    for _ in range(_SELECTION_ROUNDS if num_models > 1 else 1):
+        # of equals the one that has proved itself most often
+        found = [(quality(counts + one), count) for one, count in zip(np.eye(num_models), counts, strict=True)]
+        counts[max(range(num_models), key=lambda model: found[model])] += 1
+    return tuple(float(c) for c in counts / counts.sum())
+
+
+def save(path: str, decisions: Decisions, classes: taxonomy.Taxonomy) -> None:
+    """Writes the decisions, whole or not at all; thresholds are keyed by class id."""
+
+    def described(fitted: calibration.Calibration) -> dict[str, Any]:
+        return {
+            "slope": fitted.slope,
+            "intercept": fitted.intercept,
+            "thresholds": {
+                rule: dict(zip(classes.class_ids, map(float, fitted.thresholds[rule]), strict=True))
+                for rule in calibration.RULES
+            },
+        }
+
+    files.write_json(
+        path,
+        {
+            "format_version": FORMAT_VERSION,
+            **dataclasses.asdict(dataclasses.replace(decisions, weights=tuple(map(float, decisions.weights)))),
+            "recording": described(decisions.recording),
+            "chunk": described(decisions.chunk),
+        },
+    )
+
+
+def load(path: str, classes: taxonomy.Taxonomy, num_models: int) -> Decisions:
+    """Reads what `save` wrote.
+
+    Raises:
+        InputError: no such file, another format, or made for other classes or another number of models.
+    """
+    if not files.exists(path):
+        raise config.InputError(f"--decisions={path}: no such file; bird_tf.evaluate --tune writes one")
+    stored = files.read_json(path)
+    if stored.get("format_version") != FORMAT_VERSION:
+        raise config.InputError(f"{path} holds no decisions of format {FORMAT_VERSION}; run bird_tf.evaluate --tune")
+    if len(stored["weights"]) != num_models:
+        raise config.InputError(f"{path} was made for {len(stored['weights'])} models, not {num_models}")
+
+    def stored_calibration(name: str) -> calibration.Calibration:
+        thresholds = stored[name]["thresholds"]
+        if set(thresholds[calibration.RULES[0]]) != set(classes.class_ids):
+            raise config.InputError(f"{path} was made for other classes than the model's; run bird_tf.evaluate --tune")
+        ordered = {rule: np.array([thresholds[rule][c] for c in classes.class_ids]) for rule in calibration.RULES}
+        return calibration.Calibration(
+            slope=stored[name]["slope"], intercept=stored[name]["intercept"], thresholds=ordered
+        )
+
+    return Decisions(
+        pooling=stored["pooling"],
+        weights=tuple(stored["weights"]),
+        recording=stored_calibration("recording"),
+        chunk=stored_calibration("chunk"),
+        precision=stored["precision"],
+        fitted_on=stored["fitted_on"],
+    )

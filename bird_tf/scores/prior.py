@@ -1,0 +1,258 @@
+"""Where and when the training recordings of each class were made → how much likelier a place and time make a class.
+
+Kernel density estimates, one a factor (place, elevation, day, hour), each relative to the density of all recordings, so
+that where recordists go does not count; combined with exponents that were fitted on held-out recordings.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bird_tf import config, files
+from bird_tf.labels import metadata, taxonomy
+
+ASSET = "assets/prior.json"
+FORMAT_VERSION = 1
+
+_COLUMNS = ("latitude", "longitude", "elevation", "day_of_year", "hour")
+# a class is as if it had so many recordings more, spread like those of all classes
+_SHRINKAGE = 4.0
+# log likelihood that an exponent of 1 must gain on held-out recordings; with 1, five a class are learned by heart
+_COST = 2.0
+# kernel widths and exponents are chosen on at most so many recordings
+_MAX_HELD_OUT = 500
+_BLOCK = 256
+
+
+def kilometres(latitude: Any, longitude: Any, other_latitude: Any, other_longitude: Any) -> np.ndarray:
+    """Great-circle distances between points in degrees, by the haversine formula; shapes broadcast."""
+    phi, psi = np.radians(latitude), np.radians(other_latitude)
+    half = np.sin((phi - psi) / 2) ** 2
+    half = half + np.cos(phi) * np.cos(psi) * np.sin(np.radians(np.subtract(longitude, other_longitude)) / 2) ** 2
+    return np.asarray(2 * 6371.0 * np.arcsin(np.sqrt(np.clip(half, 0, 1))))
+
+
+def _around(period: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The distance on a circle."""
+
+    def distance(here: np.ndarray, there: np.ndarray) -> np.ndarray:
+        apart = np.abs(here - there)[..., 0] % period
+        return np.asarray(np.minimum(apart, period - apart))
+
+    return distance
+
+
+@dataclasses.dataclass(frozen=True)
+class _Factor:
+    """What a kernel takes of an observation: columns, their distance [...] of two [..., columns], widths to try."""
+
+    columns: tuple[int, ...]
+    distance: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    widths: tuple[float, ...]
+
+
+_FACTORS: Mapping[str, _Factor] = {
+    "place": _Factor(
+        (0, 1), lambda a, b: kilometres(a[..., 0], a[..., 1], b[..., 0], b[..., 1]), (10, 30, 100, 300, 1000)
+    ),
+    "elevation": _Factor((2,), lambda a, b: np.abs(a - b)[..., 0], (100, 300, 1000)),
+    "day": _Factor((3,), _around(365.25), (10, 30, 90)),
+    "hour": _Factor((4,), _around(24), (1, 3)),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prior:
+    """What the training recordings tell before a sound is heard.
+
+    Attributes:
+        class_ids: the classes, in the order of the model's outputs.
+        num_recordings: [classes] training recordings.
+        labels: [n] class of each observation.
+        weights: [n] recordings of a class at one place and day share a weight of 1.
+        observations: [n, 5] latitude, longitude, elevation, day of year, hour; NaN where unknown.
+        widths: {factor: width of its kernel}, km, metres, days, hours.
+        exponents: {factor: how much of it counts}, 0 … 1; 0: it told nothing of held-out recordings.
+    """
+
+    class_ids: tuple[str, ...]
+    num_recordings: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+    observations: np.ndarray
+    widths: Mapping[str, float]
+    exponents: Mapping[str, float]
+
+    @property
+    def frequencies(self) -> np.ndarray:
+        """[classes] share of the training recordings, one more counted for each class; sums to 1."""
+        return np.asarray((self.num_recordings + 1) / (self.num_recordings + 1).sum())
+
+    @property
+    def informed(self) -> bool:
+        """Whether place or time tell anything."""
+        return any(exponent > 0 for exponent in self.exponents.values())
+
+    def log_ratios(self, recording: metadata.Recording) -> np.ndarray:
+        """[classes] log of how much likelier each class is at this place and time than anywhere; 0: nothing known."""
+        query, none = np.array([[getattr(recording, name) for name in _COLUMNS]]), np.zeros((1, len(self.labels)), bool)
+        total = np.zeros((1, len(self.class_ids)))
+        for name, exponent in self.exponents.items():
+            if exponent > 0:
+                total += exponent * self._log_ratios(name, self.widths[name], query, none)
+        return np.asarray(total[0])
+
+    def _log_ratios(self, name: str, width: float, queries: np.ndarray, left_out: np.ndarray) -> np.ndarray:
+        """[queries, classes] by one factor alone; observations that are `left_out` [queries, n] do not count.
+
+        density of the class / density of all, both kernel sums at the query; the sum of all has one recording more,
+        spread evenly, so that a place far from every recording tells nothing.
+        """
+        factor, columns = _FACTORS[name], list(_FACTORS[name].columns)
+        there = self.observations[:, columns]
+        known = ~np.isnan(there).any(axis=1)
+        weights = np.where(left_out, 0.0, self.weights * known)
+        distances = factor.distance(queries[:, None, columns], there[None])
+        kernels = weights * np.exp(-0.5 * (np.nan_to_num(distances, nan=np.inf) / width) ** 2)
+        sizes, near = self._by_class(weights), self._by_class(kernels)
+        total = np.maximum(sizes.sum(axis=1, keepdims=True), 1.0)
+        overall = (near.sum(axis=1, keepdims=True) + 1) / total
+        own = (near + sizes / total + _SHRINKAGE * overall) / (sizes + _SHRINKAGE)
+        ratios = np.log(own / overall)
+        ratios[np.isnan(queries[:, columns]).any(axis=1)] = 0.0
+        return np.asarray(ratios)
+
+    def _by_class(self, values: np.ndarray) -> np.ndarray:
+        """[queries, n] → [queries, classes] sums; observations lie sorted by class."""
+        sums = np.zeros((len(values), len(self.class_ids)))
+        if len(self.labels):
+            present, first = np.unique(self.labels, return_index=True)
+            sums[:, present] = np.add.reduceat(values, first, axis=1)
+        return sums
+
+
+def fit(recordings: Sequence[metadata.Recording], classes: taxonomy.Taxonomy) -> Prior:
+    """Learns from the training recordings among `recordings`; of none at all, a prior that tells nothing."""
+    known = set(classes.class_ids)
+    ours = sorted(
+        (r for r in recordings if r.split == "train" and r.label in known), key=lambda r: classes.index(r.label)
+    )
+    labels = np.array([classes.index(r.label) for r in ours], int)
+    occasions = [(r.latitude, r.longitude, r.day_of_year) for r in ours]
+    shared = collections.Counter((r.label, str(o)) for r, o in zip(ours, occasions, strict=True))
+    unfitted = Prior(
+        class_ids=classes.class_ids,
+        num_recordings=np.bincount(labels, minlength=len(classes)),
+        labels=labels,
+        weights=np.array([1 / shared[r.label, str(o)] for r, o in zip(ours, occasions, strict=True)]),
+        observations=np.array([[getattr(r, c) for c in _COLUMNS] for r in ours]).reshape(-1, len(_COLUMNS)),
+        widths={},
+        exponents={},
+    )
+    return _fitted(unfitted, _groups([str(o) for o in occasions]), _groups([r.author or r.recording_id for r in ours]))
+
+
+def _groups(names: Sequence[str]) -> np.ndarray:
+    """[n] a number for each name, equal for equal names."""
+    return np.unique(np.array(names, dtype=str), return_inverse=True)[1]
+
+
+def _fitted(prior: Prior, occasions: np.ndarray, authors: np.ndarray) -> Prior:
+    """With the kernel widths and exponents under which held-out labels are most probable.
+
+    A recording is judged by those that share neither author nor place and day with it. Exponents cost something, so
+    that chance alone gives none.
+    """
+    held_out = np.random.default_rng(0).permutation(len(prior.labels))[:_MAX_HELD_OUT]
+    wanted = prior.labels[held_out]
+    base = np.log(prior.frequencies)
+    chosen: dict[str, tuple[float, np.ndarray]] = {}
+    for name, factor in _FACTORS.items():
+        told = ~np.isnan(prior.observations[:, list(factor.columns)]).any(axis=1)
+        if told.any():
+            tables = {w: _in_blocks(prior, name, w, held_out, occasions, authors) for w in factor.widths}
+            best = min(tables, key=lambda width: _fit_exponents([tables[width]], base, wanted)[1])
+            chosen[name] = best, tables[best]
+    exponents, _ = _fit_exponents([table for _, table in chosen.values()], base, wanted)
+    return dataclasses.replace(
+        prior,
+        widths={name: float(width) for name, (width, _) in chosen.items()},
+        exponents=dict(zip(chosen, exponents, strict=True)),
+    )
+
+
+def _in_blocks(
+    prior: Prior, name: str, width: float, held_out: np.ndarray, occasions: np.ndarray, authors: np.ndarray
+) -> np.ndarray:
+    """[held out, classes] log ratios of recordings, each by the others."""
+    blocks = []
+    for first in range(0, len(held_out), _BLOCK):
+        block = held_out[first : first + _BLOCK]
+        alike = (occasions[block][:, None] == occasions) | (authors[block][:, None] == authors)
+        blocks.append(prior._log_ratios(name, width, prior.observations[block], alike))
+    return np.concatenate(blocks)
+
+
+def _fit_exponents(tables: Sequence[np.ndarray], base: np.ndarray, wanted: np.ndarray) -> tuple[list[float], float]:
+    """Exponents [tables] in [0, 1] that make the labels most probable, and the loss reached. A convex problem."""
+    import scipy.optimize
+    import scipy.special
+
+    if not tables:
+        return [], 0.0
+    stacked, rows = np.stack(tables), np.arange(len(wanted))
+
+    def loss(exponents: np.ndarray) -> tuple[float, np.ndarray]:
+        logits = base + np.tensordot(exponents, stacked, axes=1)
+        probabilities = scipy.special.softmax(logits, axis=1)
+        surplus = np.einsum("fnc,nc->fn", stacked, probabilities) - stacked[:, rows, wanted]
+        value = np.sum(scipy.special.logsumexp(logits, axis=1) - logits[rows, wanted]) + _COST * exponents.sum()
+        return float(value), surplus.sum(axis=1) + _COST
+
+    start = np.full(len(tables), 0.5)
+    found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, 1)] * len(tables))
+    return [round(float(x), 4) for x in found.x], float(found.fun)
+
+
+def save(path: str, prior: Prior) -> None:
+    """Writes the prior, whole or not at all."""
+    values = {"label": prior.labels.tolist(), "weight": [round(w, 6) for w in prior.weights.tolist()]}
+    for name, column in zip(_COLUMNS, prior.observations.T, strict=True):
+        values[name] = [None if math.isnan(value) else round(value, 4) for value in column.tolist()]
+    files.write_json(
+        path,
+        {
+            "format_version": FORMAT_VERSION,
+            "num_recordings": dict(zip(prior.class_ids, prior.num_recordings.tolist(), strict=True)),
+            "widths": dict(prior.widths),
+            "exponents": dict(prior.exponents),
+            "observations": values,
+        },
+    )
+
+
+def load(path: str) -> Prior:
+    """Reads what `save` wrote.
+
+    Raises:
+        InputError: of another format.
+    """
+    stored = files.read_json(path)
+    if stored.get("format_version") != FORMAT_VERSION:
+        raise config.InputError(f"{path} holds no prior of format {FORMAT_VERSION}; export the model again")
+    columns = [stored["observations"][name] for name in _COLUMNS]
+    return Prior(
+        class_ids=tuple(stored["num_recordings"]),
+        num_recordings=np.array(list(stored["num_recordings"].values())),
+        labels=np.array(stored["observations"]["label"], int),
+        weights=np.array(stored["observations"]["weight"], float),
+        observations=np.array(columns, float).T.reshape(-1, len(_COLUMNS)),  # null becomes NaN
+        widths=stored["widths"],
+        exponents=stored["exponents"],
+    )

@@ -1,0 +1,1 @@
+"""What bird_tf.train needs besides data and network."""

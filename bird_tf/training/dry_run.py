@@ -1,0 +1,106 @@
+"""A training's dry run: everything is built and a few steps are taken, nothing is kept, and its needs are told."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any
+
+from bird_tf import tf
+from bird_tf.records import manifests
+from bird_tf.training import experiments
+
+_TIMED_STEPS = 4
+_GIB = 2**30
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What a training on these records takes on this machine.
+
+    Attributes:
+        num_parameters: of the network.
+        state_bytes: weights, optimiser and moving average together, what a checkpoint holds.
+        buffer_bytes: spectrograms in the shuffle buffer, when it is full.
+        peak_bytes: {device: the most memory in use so far}; the process's own under "host".
+        step_seconds: median of a few steps after the first, input included.
+        steps: of an epoch.
+        num_epochs: that --epochs, twice with --refit, and --max_minutes leave time for, validation not counted.
+        examples_per_second: training chunks.
+    """
+
+    num_parameters: int
+    state_bytes: int
+    buffer_bytes: int
+    peak_bytes: dict[str, int]
+    step_seconds: float
+    steps: int
+    num_epochs: float
+    examples_per_second: float
+
+    def lines(self) -> list[str]:
+        """The estimate in words."""
+        peaks = ", ".join(f"{name} {peak / _GIB:.2f} GiB" for name, peak in self.peak_bytes.items())
+        epoch_minutes = self.steps * self.step_seconds / 60
+        return [
+            f"{self.num_parameters} parameters; a checkpoint has {self.state_bytes / _GIB:.3f} GiB",
+            f"memory: {peaks} at most so far; a full shuffle buffer has {self.buffer_bytes / _GIB:.2f} GiB",
+            f"{self.step_seconds:.3f} s a step, {self.examples_per_second:.0f} chunks/s; {self.steps} steps an epoch",
+            f"{epoch_minutes:.1f} minutes an epoch without validation, {self.num_epochs:.1f} epochs in "
+            f"{self.num_epochs * epoch_minutes / 60:.2f} hours",
+        ]
+
+
+def estimate(
+    settings: experiments.TrainConfig,
+    manifest: manifests.Manifest,
+    strategy: tf.distribute.Strategy,
+    step: Callable[[experiments.Experiment, Any], Any],
+) -> Estimate:
+    """Builds what the training needs, takes a few of its steps, and measures them.
+
+    Args:
+        settings: of the training; its run directory stays untouched.
+        manifest: the records.
+        strategy: the devices.
+        step: what `train` does with a batch.
+
+    Raises:
+        InputError: what building and steps raise, as for a batch too large for the memory.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        experiment = experiments.Experiment(dataclasses.replace(settings, run_dir=folder), manifest, strategy)
+        batches, seconds = iter(experiment.batches()), []
+        for _ in range(1 + _TIMED_STEPS):
+            started = time.perf_counter()
+            step(experiment, next(batches))
+            seconds.append(time.perf_counter() - started)
+        experiment.monitor.close()
+    step_seconds, front_end = statistics.median(seconds[1:]), manifest.front_end
+    epoch_seconds = experiment.num_steps * step_seconds
+    chunks = min(settings.dataset.shuffle_buffer, manifest.num_chunks("train"))
+    return Estimate(
+        num_parameters=experiment.state.network.count_params(),
+        state_bytes=sum(part.nbytes for part in experiment.state.arrays()),
+        buffer_bytes=chunks * front_end.num_bands * front_end.num_frames,
+        peak_bytes=_peaks(),
+        step_seconds=step_seconds,
+        steps=experiment.num_steps,
+        num_epochs=min(settings.num_trainings * settings.epochs, settings.max_minutes * 60 / epoch_seconds or math.inf),
+        examples_per_second=settings.dataset.batch_size / step_seconds,
+    )
+
+
+def _peaks() -> dict[str, int]:
+    unit = 1 if sys.platform == "darwin" else 1024
+    peaks = {"host": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    for device in tf.config.list_logical_devices("GPU"):
+        name = device.name.removeprefix("/device:")
+        peaks[name] = tf.config.experimental.get_memory_info(name)["peak"]
+    return peaks

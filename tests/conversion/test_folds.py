@@ -1,0 +1,66 @@
+import csv
+
+import pytest
+
+from bird_tf import config, tf
+from bird_tf.conversion import folds
+from bird_tf.labels import metadata, split
+from bird_tf.records import manifests, recordings_table, schema
+
+
+def _chunks(manifest, part):
+    """{(recording, chunk, start): serialised example}."""
+    parsed = {}
+    for example in tf.data.TFRecordDataset(manifest.paths(part)).as_numpy_iterator():
+        found = schema.parse(tf.constant([example]), manifest.front_end)
+        parsed[found["recording_id"].numpy()[0].decode(), int(found["chunk_index"][0])] = example
+    return parsed
+
+
+def test_a_fold_is_judged_on_recordings_that_its_training_never_sees(manifest, tmp_path):
+    settings = split.SplitConfig(val_share=0.3)
+    judged = []
+    for fold in range(3):
+        folds.prepare(manifest, str(tmp_path / str(fold)), 3, fold, settings)
+        training, test = (manifests.load(str(tmp_path / str(fold) / name)) for name in ("records", "test"))
+        seen = {key[0] for part in manifests.SPLITS for key in _chunks(training, part)}
+        held_out = {key[0] for key in _chunks(test, "val")}
+        assert seen and held_out and not seen & held_out
+        assert not test.num_chunks("train")
+        judged += sorted(held_out)
+    everything = {key[0] for part in ("train", "val") for key in _chunks(manifest, part)}
+    assert sorted(judged) == sorted(everything)
+
+
+def test_regrouped_chunks_are_the_same_bytes_and_counted_right(manifest, tmp_path):
+    found = folds.recordings(manifest.directory)
+    chosen = {r.recording_id: ("val" if i % 3 else "train") for i, r in enumerate(found[:9])}
+    made = folds.regroup(manifest, str(tmp_path / "some"), chosen)
+    before = _chunks(manifest, "train") | _chunks(manifest, "val")
+    for part in ("train", "val"):
+        chunks = _chunks(made, part)
+        assert chunks == {key: value for key, value in before.items() if chosen.get(key[0]) == part}
+        assert made.num_recordings[part] == len({key[0] for key in chunks})
+        assert made.num_chunks(part) == len(chunks) == sum(made.chunks_per_class[part])
+    noise = _chunks(manifest, "noise")
+    assert _chunks(made, "noise") == {key: value for key, value in noise.items() if key[0] in chosen}
+    assert manifests.load(str(tmp_path / "some")).chunks_per_class == made.chunks_per_class
+    with open(tmp_path / "some" / manifests.RECORDINGS) as file:
+        assert {row["recording_id"]: row["split"] for row in csv.DictReader(file)} == chosen
+
+
+def test_folds_do_not_depend_on_which_recordings_gave_chunks(tmp_path):
+    """So that two front-ends, of which each skips others, are judged on the same recordings."""
+    known = [metadata.Recording(recording_id=str(i), path=f"{i}.wav", label="ab"[i % 2]) for i in range(9)]
+    assigned = []
+    for skipped in ("3", "6"):
+        entries = [(r, (1.0, int(r.recording_id != skipped), 0, "")) for r in known]
+        folder = tmp_path / skipped
+        recordings_table.write(str(folder), "", entries)
+        assigned.append(split.folds(folds.recordings(str(folder)), 3, split.SplitConfig()))
+    assert assigned[0] == assigned[1] and len(assigned[0]) == 9
+
+
+def test_records_without_their_table_are_refused(manifest, tmp_path):
+    with pytest.raises(config.InputError, match=r"recordings\.csv is missing"):
+        folds.recordings(str(tmp_path))

@@ -1,0 +1,58 @@
+import pytest
+
+from bird_tf import config
+from bird_tf.conversion import plan
+from bird_tf.labels import metadata
+
+
+def _recordings(lengths, **known):
+    made = [metadata.Recording(recording_id=str(i), path="", label="a", **known) for i in range(len(lengths))]
+    return made, {str(i): float(length) for i, length in enumerate(lengths)}
+
+
+def _annotated(recording_id, *marks):
+    spans = tuple(metadata.Annotation(start_seconds=s, end_seconds=e, label=label) for s, e, label in marks)
+    return metadata.Recording(recording_id=recording_id, path="", label=spans[0].label, annotations=spans)
+
+
+def test_shards_are_balanced_by_length():
+    recordings, seconds = _recordings([60, 5, 5, 30, 30, 10, 20, 20])
+    groups = plan.balance_shards(recordings, seconds, 60)
+    assert [sum(seconds[r.recording_id] for r in group) for group in groups] == [60, 60, 60]
+    assert sorted(r.recording_id for group in groups for r in group) == sorted(seconds)
+
+
+def test_there_are_no_more_shards_than_recordings():
+    recordings, seconds = _recordings([1000, 0])
+    assert len(plan.balance_shards(recordings, seconds, 1)) == 2
+    assert plan.balance_shards([], {}, 1) == []
+
+
+def test_a_cap_is_shared_up_to_a_common_level():
+    recordings, seconds = _recordings([2, 100, 100])
+    assert plan.quotas(recordings, seconds, 1.0, cap=12) == {"0": {"a": 2}, "1": {"a": 5}, "2": {"a": 5}}
+    assert plan.quotas(recordings, seconds, 1.0, cap=0) == {}
+
+
+def test_annotated_spans_count_for_a_cap():
+    long = _annotated("long", (0, 3, "a"), (5, 100, "b"))
+    assert plan.quotas([long], {"long": 3600.0}, 1.0, cap=10) == {"long": {"a": 3, "b": 10}}
+
+
+def test_classes_are_chosen_by_name_by_id_and_by_number_of_recordings():
+    recordings = [
+        metadata.Recording(recording_id=str(i), path="", label=label, name=f"Genus {label}")
+        for i, label in enumerate("aaabbc")
+    ]
+    assert plan.choose_classes(recordings, [], 0) == {"a", "b", "c"}
+    assert plan.choose_classes(recordings, [], 2) == {"a", "b"}
+    assert plan.choose_classes(recordings, ["genus C", "B"], 0) == {"b", "c"}
+    assert plan.choose_classes(recordings, ["c", "b"], 1) == {"b"}
+    with pytest.raises(config.InputError, match="--whitelist: no recording of dodo"):
+        plan.choose_classes(recordings, ["a", "dodo"], 0)
+    assert [r.label for r in plan.filter_classes(recordings, {"a"})] == ["a"] * 3
+
+
+def test_an_annotated_recording_is_filed_under_a_class_that_is_wanted():
+    [kept] = plan.filter_classes([_annotated("1", (0, 9, "a"), (9, 10, "b"))], {"b"})
+    assert kept.label == "b" and len(kept.annotations) == 2

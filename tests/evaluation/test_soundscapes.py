@@ -1,0 +1,83 @@
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from bird_tf import config, files
+from bird_tf.audio import decode
+from bird_tf.evaluation import soundscapes
+from bird_tf.inference import ensembles, occurrence, scoring
+from bird_tf.scores import metrics
+from tools import synthesise
+
+
+@pytest.fixture(scope="module")
+def soundscape(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("soundscape")
+    synthesise.soundscape(str(folder), 23.0, 22050, seed=3, media_id=9)
+    return folder
+
+
+def _evaluate(model_path, folder, output, truth=None, expected=None, **values):
+    return soundscapes.evaluate(
+        [model_path], "", str(folder / "wav"), str(truth or folder / "truth.csv"), decode.ChunkingConfig(),
+        values.get("method", ""), expected or occurrence.OccurrenceConfig(), "", str(output),
+    )  # fmt: skip
+
+
+def test_metrics_are_those_of_the_segments(model_path, soundscape, tmp_path):
+    summary = _evaluate(model_path, soundscape, tmp_path)
+    ensemble = ensembles.Ensemble([model_path])
+    [outcome] = scoring.score_recordings(
+        ensemble, [("9", str(soundscape / "wav" / "DEMO_RN9.wav"))], decode.ChunkingConfig()
+    )
+    chunks = outcome.scores.probabilities  # of a second each, the last one shorter
+    scores = np.stack([chunks[i : i + 5].mean(axis=0) for i in range(0, 25, 5)])
+    truth = np.zeros((5, len(ensemble.classes)), bool)
+    for line in (soundscape / "truth.csv").read_text().splitlines()[1:]:
+        _, class_id, start, end = line.split(",")
+        truth[int(float(start) // 5) : int(float(end) // 5) + 1, ensemble.classes.index(class_id)] = True
+    assert summary["num_segments"] == 5 and summary["num_recordings"] == 1
+    assert summary["cmap"] == pytest.approx(metrics.class_mean_average_precision(scores, truth), abs=1e-6)
+    assert json.loads((tmp_path / "segments.json").read_text())["cmap"] == summary["cmap"]
+
+
+def test_attention_weighs_the_chunks_of_a_segment(attending_path, model_path, soundscape, tmp_path):
+    summary = _evaluate(attending_path, soundscape, tmp_path, method="attention")
+    assert summary["pooling"] == "attention" and summary["num_segments"] == 5
+    with pytest.raises(config.InputError, match=r"--pooling=attention: .* gives none"):
+        _evaluate(model_path, soundscape, tmp_path, method="attention")
+
+
+def test_recordings_without_a_call_count_and_broken_ones_are_told(model_path, soundscape, tmp_path):
+    folder = tmp_path / "set"
+    (folder / "wav").mkdir(parents=True)
+    for path in (soundscape / "wav").iterdir():
+        (folder / "wav" / path.name).write_bytes(path.read_bytes())
+    soundfile.write(folder / "wav" / "silent_RN10.wav", np.zeros(22050 * 7), 22050)
+    (folder / "wav" / "broken_RN11.wav").write_bytes(b"x")
+    summary = _evaluate(model_path, folder, tmp_path / "out", soundscape / "truth.csv")
+    assert (summary["num_segments"], summary["num_recordings"], summary["num_skipped"]) == (7, 2, 1)
+    [skipped] = files.read_table(str(tmp_path / "out" / "skipped.csv"))
+    assert skipped["file"].endswith("broken_RN11.wav") and "cannot be decoded" in skipped["reason"]
+
+
+def test_noise_alone_has_false_alarms_and_no_metric(model_path, soundscape, tmp_path):
+    (tmp_path / "truth.csv").write_text("media_id,class_id,start_seconds,end_seconds\n")
+    (tmp_path / "list.txt").write_text("fistul\n")
+    expected = occurrence.OccurrenceConfig(species_list=str(tmp_path / "list.txt"))
+    summary = _evaluate(model_path, soundscape, tmp_path / "out", tmp_path / "truth.csv", expected)
+    assert np.isnan(summary["cmap"]) and np.isnan(summary["without_prior"]["cmap"])
+    stored = json.loads((tmp_path / "out" / "segments.json").read_text())
+    assert stored["without_prior"]["cmap"] is None and stored["false_alarms_per_hour"]["f1"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("9,strang,0,1", "line 2"), ("9,fistul,now,1", "line 2"), ("77,fistul,0,1", "has no recording 77")],
+)
+def test_a_truth_that_does_not_fit_is_refused(model_path, soundscape, tmp_path, line, words):
+    (tmp_path / "truth.csv").write_text(f"media_id,class_id,start_seconds,end_seconds\n{line}\n")
+    with pytest.raises(config.InputError, match=words):
+        _evaluate(model_path, soundscape, tmp_path, tmp_path / "truth.csv")

@@ -1,0 +1,46 @@
+import pathlib
+
+import numpy as np
+import pytest
+
+from bird_tf import tf
+from bird_tf.inference.formats import compare
+
+TOLERANCES = {"exact": 1e-6, "rough": 0.1}
+
+
+def _convert(model_path, output, error):
+    """A format of text files whose answers are the SavedModel's, or beside them by `error`."""
+
+    def write(path, folder):
+        assert path == model_path
+        (pathlib.Path(folder) / "network.txt").write_text("weights")
+
+    def answer(folder, samples):
+        serve = tf.saved_model.load(model_path).signatures["serving_default"]
+        exact = serve(samples=tf.constant(samples))["probabilities"].numpy()
+        return {"exact": exact, "rough": exact + error}
+
+    compare.convert(model_path, str(output), write, answer, TOLERANCES)
+
+
+def test_a_folder_appears_with_the_files_front_end_and_classes(model_path, tmp_path):
+    _convert(model_path, tmp_path / "made", error=0.09)
+    assert {p.name for p in (tmp_path / "made").iterdir()} == {"network.txt", "frontend.json", "classes.csv"}
+
+
+@pytest.mark.parametrize("error", [0.11, np.nan])
+def test_a_model_that_answers_otherwise_is_not_kept(model_path, tmp_path, error):
+    with pytest.raises(RuntimeError, match="made: rough differs"):
+        _convert(model_path, tmp_path / "made", error)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_noise_is_of_many_colours_and_the_same_each_time():
+    noise = compare._coloured_noise(8000)
+    np.testing.assert_array_equal(noise, compare._coloured_noise(8000))
+    assert noise.shape == (8, 8000) and noise.dtype == np.float32
+    np.testing.assert_allclose(np.abs(noise).max(axis=1), 0.5)
+    power = np.abs(np.fft.rfft(noise)) ** 2
+    low_shares = power[:, 1:1000].sum(axis=1) / power[:, 1:].sum(axis=1)
+    assert (np.diff(low_shares) > 0).all() and low_shares[0] < 0.3 and low_shares[-1] > 0.99

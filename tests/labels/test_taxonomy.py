@@ -1,0 +1,43 @@
+import pytest
+
+from bird_tf import config
+from bird_tf.labels import taxonomy
+
+
+def test_classes_are_sorted_and_named_by_majority():
+    classes = taxonomy.from_labels(
+        [("zosjap", "Zosterops j."), ("aaaaaa", "A a"), ("zosjap", "Z j"), ("zosjap", "Z j")]
+    )
+    assert classes.class_ids == ("aaaaaa", "zosjap")
+    assert classes.names == ("A a", "Z j")
+    assert classes.index("zosjap") == 1
+
+
+def test_names_resolve_whatever_their_case_and_unknown_ones_are_left_out():
+    classes = taxonomy.Taxonomy(("aaa", "bbb", "ccc"), ("Parus major", "Turdus merula", "Sitta europaea"))
+    assert classes.resolve(["turdus MERULA", "Homo sapiens", "aaa", "Turdus merula"]) == [0, 1]
+
+
+def test_two_ids_of_one_name_stay_two_classes():
+    classes = taxonomy.from_labels([("aaa", "Parus major"), ("bbb", "Parus major")])
+    assert len(classes) == 2
+    assert classes.resolve(["Parus major"]) == [0]
+
+
+def test_round_trip(tmp_path):
+    classes = taxonomy.Taxonomy(("a", "b"), ("Ö, ö", 'x "y"'))
+    path = str(tmp_path / "classes.csv")
+    taxonomy.save(path, classes)
+    assert taxonomy.load(path) == classes
+    assert taxonomy.load(path).digest == classes.digest
+
+
+def test_order_changes_the_digest():
+    assert taxonomy.Taxonomy(("a", "b"), ("", "")).digest != taxonomy.Taxonomy(("b", "a"), ("", "")).digest
+
+
+@pytest.mark.parametrize("text", ["", "class_id\na\n", "index,class_id,name\n1,a,A\n0,b,B\n"])
+def test_a_damaged_list_is_refused(tmp_path, text):
+    (tmp_path / "classes.csv").write_text(text)
+    with pytest.raises(config.InputError, match=r"classes\.csv"):
+        taxonomy.load(str(tmp_path / "classes.csv"))

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from bird_tf import config, keras, tf
+from bird_tf.models import losses
+
+
+@pytest.fixture
+def batch(generator):
+    logits = tf.constant(generator.normal(size=(6, 5)), tf.float32)
+    targets = tf.one_hot(generator.integers(0, 5, 6), 5)
+    return logits, targets, tf.ones((6, 5))
+
+
+def test_softmax_equals_keras(batch):
+    logits, targets, weights = batch
+    expected = keras.losses.CategoricalCrossentropy(from_logits=True)(targets, logits)
+    ours = losses.loss(logits, targets, weights, losses.LossConfig(loss="softmax"))
+    assert float(ours) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_softmax_smoothing_equals_keras(batch):
+    logits, targets, weights = batch
+    expected = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)(targets, logits)
+    ours = losses.loss(logits, targets, weights, losses.LossConfig(loss="softmax", label_smoothing=0.1))
+    assert float(ours) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_sigmoid_equals_keras(batch):
+    logits, targets, weights = batch
+    expected = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.2)(targets, logits)
+    ours = losses.loss(logits, targets, weights, losses.LossConfig(loss="sigmoid", label_smoothing=0.2))
+    assert float(ours) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_focal_equals_keras(batch):
+    logits, targets, weights = batch
+    expected = keras.losses.BinaryFocalCrossentropy(from_logits=True, gamma=1.5)(targets, logits)
+    ours = losses.loss(logits, targets, weights, losses.LossConfig(loss="focal", focal_gamma=1.5))
+    assert float(ours) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_focal_without_power_is_sigmoid(batch):
+    focal = losses.loss(*batch, losses.LossConfig(loss="focal", focal_gamma=0.0, label_smoothing=0.1))
+    plain = losses.loss(*batch, losses.LossConfig(loss="sigmoid", label_smoothing=0.1))
+    assert float(focal) == pytest.approx(float(plain), rel=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{"label_smoothing": 1.0}, {"focal_gamma": -1.0}])
+def test_impossible_options_are_refused(changes):
+    with pytest.raises(config.InputError, match=f"--{next(iter(changes))}"):
+        losses.LossConfig(**changes)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid", "focal"])
+def test_what_is_not_known_does_not_matter(batch, kind):
+    logits, _, _ = batch
+    targets = tf.one_hot([0] * 6, 5)
+    weights = tf.constant([[1.0, 1.0, 1.0, 1.0, 0.0]] * 6)
+    settings = losses.LossConfig(loss=kind)
+    changed = tf.concat([logits[:, :4], logits[:, 4:] + 9.0], axis=1)
+    known = losses.loss(logits[:, :4], targets[:, :4], weights[:, :4], settings)
+    assert float(losses.loss(logits, targets, weights, settings)) == pytest.approx(float(known), rel=1e-5)
+    assert float(losses.loss(changed, targets, weights, settings)) == pytest.approx(float(known), rel=1e-5)
+
+
+def test_softmax_takes_weak_positives_as_a_distribution():
+    logits = tf.constant([[1.0, 2.0, 0.5]])
+    loss = losses.loss(logits, tf.constant([[1.0, 0.5, 0.0]]), tf.ones((1, 3)), losses.LossConfig())
+    log_p = np.log(np.exp([1.0, 2.0, 0.5]) / np.exp([1.0, 2.0, 0.5]).sum())
+    assert float(loss) == pytest.approx(-(2 / 3 * log_p[0] + 1 / 3 * log_p[1]), rel=1e-5)
+
+
+def test_softmax_asks_for_equal_probabilities_where_no_class_is_present():
+    logits = tf.constant([[1.0, 2.0, 0.5]])
+    loss = losses.loss(logits, tf.zeros((1, 3)), tf.ones((1, 3)), losses.LossConfig())
+    log_p = np.log(np.exp([1.0, 2.0, 0.5]) / np.exp([1.0, 2.0, 0.5]).sum())
+    assert float(loss) == pytest.approx(-log_p.mean(), rel=1e-5)
+
+
+def test_probabilities_are_those_of_the_loss(batch):
+    logits, _, _ = batch
+    np.testing.assert_allclose(np.sum(losses.probabilities(logits, "softmax"), axis=1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(losses.probabilities(logits, "focal"), 1 / (1 + np.exp(-logits.numpy())), rtol=1e-5)

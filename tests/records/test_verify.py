@@ -1,0 +1,77 @@
+import shutil
+
+import pytest
+
+from bird_tf import config, tf
+from bird_tf.input import dataset
+from bird_tf.input.augment import augmentations
+from bird_tf.records import manifests, schema, verify
+
+SETTINGS = dataset.DatasetConfig(batch_size=4, shuffle_buffer=4)
+
+
+@pytest.fixture
+def copy(manifest, tmp_path):
+    """Records that a test may damage after they were opened."""
+    return manifests.load(str(shutil.copytree(manifest.directory, tmp_path / "copy")))
+
+
+def _read_all(manifest):
+    steps = dataset.steps_per_epoch(manifest, SETTINGS) + 1
+    batches = dataset.training(manifest, SETTINGS, augmentations.AugmentConfig(), seed=0).take(steps)
+    return len(list(verify.naming_damage(batches, manifest)))
+
+
+def test_sound_records_pass_through(copy):
+    assert _read_all(copy) == dataset.steps_per_epoch(copy, SETTINGS) + 1
+
+
+def test_a_damaged_record_is_named_with_its_shard_and_position(copy):
+    path = copy.paths("train")[-1]
+    content = bytearray(open(path, "rb").read())
+    size = 16 + int.from_bytes(content[:8], "little")
+    content[size + 300] ^= 0xFF
+    open(path, "wb").write(content)
+    with pytest.raises(config.InputError, match=f"{path}: record 1 at byte {size} is damaged"):
+        _read_all(copy)
+
+
+def test_a_shard_that_vanished_is_named(copy, tmp_path):
+    path = copy.paths("train")[0]
+    shutil.move(path, tmp_path / "elsewhere")
+    with pytest.raises(config.InputError, match=f"{path}: this shard is missing"):
+        _read_all(copy)
+
+
+def test_a_record_that_is_no_chunk_is_named(copy):
+    path = copy.paths("train")[0]
+    schema.tf.io.TFRecordWriter(path).write(b"not an example")
+    with pytest.raises(config.InputError, match=f"{path}: record 0 at byte 0 is damaged"):
+        _read_all(copy)
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.9, 2])
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_spectrograms_of_another_shape_are_named(copy, factor, split):
+    """Also if all of them are: then no two differ, and only the manifest can tell."""
+    path = copy.paths(split)[0]
+    size = round(factor * 32 * 32)
+    examples = [tf.train.Example.FromString(example.numpy()) for example in tf.data.TFRecordDataset(path)]
+    with tf.io.TFRecordWriter(path) as writer:
+        for example in examples:
+            example.features.feature["spectrogram"].bytes_list.value[0] = bytes(size)
+            writer.write(example.SerializeToString())
+    with pytest.raises(config.InputError, match=f"{path}: record 0 at byte 0 .* {size} bytes, not the 32 x 32"):
+        if split == "train":
+            _read_all(copy)
+        else:
+            list(verify.naming_damage(dataset.evaluation(copy, SETTINGS), copy))
+
+
+def test_an_error_of_another_cause_is_passed_on(copy):
+    def fails():
+        raise schema.tf.errors.InvalidArgumentError(None, None, "something else")
+        yield
+
+    with pytest.raises(schema.tf.errors.InvalidArgumentError, match="something else"):
+        list(verify.naming_damage(fails(), copy))

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import scipy.special
+
+from bird_tf import config
+from bird_tf.scores import pooling
+
+
+def test_median_filtered_by_hand():
+    scores = np.array([[0.8, 0.1, 0.1, 0.1, 0.4], [0.2, 0.1, 0.1, 0.1, 0.1]])
+    # the medians are 0.1, so 0.1 is dropped: mean of (2p)² is (2.56 + 0.16) / 2 and 0.64 / 2; the largest exceeds 1
+    np.testing.assert_allclose(pooling.pool(scores, "median_filtered"), [1.0, 0, 0, 0, 0.32 / 1.36])
+
+
+def test_median_filtered_is_not_stretched_below_one():
+    scores = np.array([[0.3, 0.1, 0.1, 0.1]])
+    np.testing.assert_allclose(pooling.pool(scores, "median_filtered"), [0.36, 0, 0, 0])
+
+
+def test_the_other_methods_by_hand():
+    scores = np.array([[0.9, 0.2], [0.1, 0.4]])
+    np.testing.assert_allclose(pooling.pool(scores, "mean"), [0.5, 0.3])
+    np.testing.assert_allclose(pooling.pool(scores, "max"), [0.9, 0.4])
+    np.testing.assert_allclose(pooling.pool(scores, "mean_exponential"), [1.0, 0.4])
+
+
+def test_log_sum_exp_equals_scipys_and_lies_between_mean_and_max(generator):
+    scores = generator.random((7, 12))
+    pooled = pooling.pool(scores, "log_sum_exp")
+    np.testing.assert_allclose(pooled, (scipy.special.logsumexp(8 * scores, axis=0) - np.log(7)) / 8)
+    assert (scores.mean(axis=0) < pooled).all() and (pooled < scores.max(axis=0)).all()
+
+
+@pytest.mark.parametrize("method", pooling.METHODS)
+def test_results_are_probabilities_whatever_the_chunks_order(method, generator):
+    scores, attention = generator.random((9, 12)), generator.normal(0, 1, 9)
+    pooled = pooling.pool(scores, method, attention)
+    assert pooled.shape == (12,) and pooled.min() >= 0 and pooled.max() <= 1
+    np.testing.assert_allclose(pooling.pool(scores[::-1], method, attention[::-1]), pooled)
+
+
+def test_attention_weighs_chunks_by_its_softmax(generator):
+    scores = np.array([[0.9, 0.2], [0.1, 0.4]])
+    np.testing.assert_allclose(pooling.pool(scores, "attention", np.log([3.0, 1.0])), [0.7, 0.25])
+    scores, attention = generator.random((7, 12)), generator.normal(0, 1, 7).astype(np.float32)
+    expected = scipy.special.softmax(attention.astype(np.float64)) @ scores
+    # a constant, as the layer's bias, changes nothing, and huge numbers do not overflow
+    for constant in (0, 1000):
+        np.testing.assert_allclose(pooling.pool(scores, "attention", attention + constant), expected, rtol=1e-4)
+    np.testing.assert_allclose(pooling.pool(scores, "attention", np.zeros(7)), scores.mean(axis=0))
+
+
+def test_attention_that_no_model_gave_is_no_method():
+    for attention in (None, np.full(3, np.nan)):
+        with pytest.raises(ValueError, match="the model gives none"):
+            pooling.pool(np.zeros((3, 2)), "attention", attention)
+
+
+def test_few_classes_have_another_default():
+    assert pooling.default(1500) == "median_filtered"
+    assert pooling.default(2) != "median_filtered"
+    assert pooling.pool(np.array([[0.7, 0.3]]), pooling.default(2))[0] > 0
+
+
+def test_chunks_are_sorted_by_recording(generator):
+    scores, ids = generator.random((6, 3)), ["b", "a", "b", "c", "a", "b"]
+    unique, chunks = pooling.by_recording(ids, scores)
+    assert unique == ["a", "b", "c"]
+    for found, expected in zip(chunks, ([1, 4], [0, 2, 5], [3]), strict=True):
+        np.testing.assert_array_equal(found, scores[expected])
+
+
+@pytest.mark.parametrize(("duration", "segments"), [(0.3, 1), (5.0, 1), (5.00001, 1), (5.2, 2), (12.5, 3), (60.0, 12)])
+@pytest.mark.parametrize(("chunk", "hop"), [(1.0, 1.0), (1.0, 0.75), (3.0, 3.0), (7.0, 3.5)])
+def test_every_segment_is_there(duration, segments, chunk, hop):
+    start = np.arange(0, max(duration - chunk, 0) + 1e-9, hop)
+    end = np.minimum(start + chunk, duration)
+    scores = np.linspace(0, 1, len(start))[:, None]
+    pooled = pooling.by_segment(start, end, scores, duration, 5.0, "mean")
+    assert pooled.shape == (segments, 1) and np.isfinite(pooled).all()
+
+
+def test_a_chunk_counts_in_every_segment_that_it_overlaps():
+    start, end = np.array([0.0, 4.0, 5.0, 12.0]), np.array([1.0, 6.0, 8.0, 14.0])
+    scores = np.array([[0.2], [0.4], [0.6], [1.0]])
+    pooled = pooling.by_segment(start, end, scores, 20.0, 5.0, "mean")
+    np.testing.assert_allclose(pooled[:, 0], [0.3, 0.5, 1.0, 1.0])  # the last segment takes the nearest chunk
+    attention = np.log([3.0, 1.0, 4.0, 1.0])
+    pooled = pooling.by_segment(start, end, scores, 20.0, 5.0, "attention", attention)
+    np.testing.assert_allclose(pooled[:, 0], [0.25, 0.56, 1.0, 1.0])
+
+
+def test_bad_scores_and_methods_are_refused():
+    with pytest.raises(ValueError, match="at least one chunk"):
+        pooling.pool(np.zeros((0, 3)), "mean")
+    with pytest.raises(ValueError, match="chunks, classes"):
+        pooling.pool(np.zeros(3), "mean")
+    with pytest.raises(config.InputError, match="--pooling=median"):
+        pooling.pool(np.zeros((1, 3)), "median")
+
+
+def test_each_recording_is_pooled_by_itself(generator):
+    chunks = [generator.random((n, 4)) for n in (1, 3)]
+    pooled = pooling.pool_each(chunks, "mean")
+    np.testing.assert_array_equal(pooled, [pooling.pool(own, "mean") for own in chunks])
+    attention = [generator.random(n) for n in (1, 3)]
+    pooled = pooling.pool_each(chunks, "attention", attention)
+    np.testing.assert_array_equal(pooled[1], pooling.pool(chunks[1], "attention", attention[1]))

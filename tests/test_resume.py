@@ -1,0 +1,80 @@
+import pytest
+
+from bird_tf import config, files, resume
+
+PLAN = {
+    "flags": {"epochs": 3, "seed": 0},
+    "versions": {"numpy": "1.26"},
+    "inputs": {"a.wav": {"size": 10, "label": "x"}},
+}
+
+
+def _claim(directory, **changes):
+    return resume.Claim(**{"directory": str(directory), "plan": PLAN, "work": "test", "flag": "--output", **changes})
+
+
+def test_a_new_or_empty_directory_may_begin_and_then_goes_on(tmp_path):
+    for folder in (tmp_path / "new", tmp_path):
+        assert not _claim(folder).goes_on()
+    _claim(tmp_path).begin()
+    assert _claim(tmp_path).goes_on()
+    assert files.read_json(str(tmp_path / resume.PLAN)) == PLAN
+
+
+def test_a_directory_with_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.txt").touch()
+    with pytest.raises(config.InputError, match="holds something that is no test; name another --output$"):
+        _claim(tmp_path).goes_on()
+    with pytest.raises(config.InputError, match="name another --output, or replace what is there with --overwrite"):
+        _claim(tmp_path, overwrite=False).goes_on()
+    assert not _claim(tmp_path, overwrite=True).goes_on()
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "change"),
+    [
+        ("flags", {"epochs": 4, "seed": 0}, "--epochs was 3, is 4"),
+        ("flags", {"epochs": 3, "seed": 0, "new": 1}, "--new was unset, is 1"),
+        ("flags", {"epochs": 3}, "--seed was 0, is unset"),
+        ("versions", {"numpy": "2.0"}, "version of numpy was 1.26, is 2.0"),
+        ("inputs", {}, "a.wav is gone"),
+        ("inputs", {**PLAN["inputs"], "b.wav": {}}, "b.wav is new"),
+        ("inputs", {"a.wav": {"size": 11, "label": "x"}}, "a.wav has another size"),
+        ("inputs", {"a.wav": {"size": 10, "label": "y"}}, "a.wav has another label"),
+    ],
+)
+def test_another_plan_is_refused_and_the_difference_is_named(tmp_path, section, values, change):
+    _claim(tmp_path).begin()
+    other = {**PLAN, section: values}
+    assert resume.differences(PLAN, other) == [change]
+    with pytest.raises(config.InputError, match="holds a test that differs: ") as refused:
+        _claim(tmp_path, plan=other).goes_on()
+    assert change in str(refused.value) and "--overwrite" not in str(refused.value)
+    assert not _claim(tmp_path, plan=other, overwrite=True).goes_on()
+
+
+def test_only_the_sections_of_the_new_plan_are_compared():
+    assert resume.differences(PLAN, {"flags": PLAN["flags"]}) == []
+    assert resume.differences({}, {"flags": {"epochs": 3}}) == ["--epochs was unset, is 3"]
+
+
+def test_at_most_three_differences_are_named(tmp_path):
+    _claim(tmp_path, plan={"flags": dict.fromkeys("abcde", 0)}).begin()
+    with pytest.raises(config.InputError, match="--c was 0, is 1 and 2 more;"):
+        _claim(tmp_path, plan={"flags": dict.fromkeys("abcde", 1)}).goes_on()
+
+
+def test_notes_lie_in_a_folder_of_their_own_where_there_is_one(tmp_path):
+    (tmp_path / "result.csv").touch()
+    assert not _claim(tmp_path, notes="unfinished").goes_on()
+    _claim(tmp_path, notes="unfinished").begin()
+    assert (tmp_path / "unfinished" / resume.PLAN).exists() and _claim(tmp_path, notes="unfinished").goes_on()
+
+
+def test_a_lock_keeps_others_out_and_is_no_content(tmp_path):
+    with _claim(tmp_path).locked():
+        assert not _claim(tmp_path).goes_on()
+        with pytest.raises(config.InputError, match="another test is at work in it"), _claim(tmp_path).locked():
+            pass
+    with _claim(tmp_path).locked():
+        pass

@@ -1,0 +1,64 @@
+"""The input graph on a tf.data service, on loopback."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from bird_tf import config
+from bird_tf.input import dataset
+from bird_tf.input.augment import augmentations
+from tools import data_service
+
+SETTINGS = dataset.DatasetConfig(batch_size=4, shuffle_buffer=64)
+VARIED = augmentations.AugmentConfig(roll_time=0.5, add_noise=True, or_mixup=0.3)
+
+
+@pytest.fixture
+def dispatcher():
+    return data_service.start(data_service.ServiceConfig(role="dispatcher"))
+
+
+def _worker(dispatcher):
+    address = dispatcher.target.removeprefix("grpc://")
+    return data_service.start(data_service.ServiceConfig(role="worker", dispatcher=address))
+
+
+def _batches(manifest, settings, count):
+    stream = dataset.training(manifest, settings, VARIED, seed=1)
+    return [batch["spectrogram"].numpy().tobytes() for batch in itertools.islice(stream, count)]
+
+
+def test_one_worker_gives_the_batches_that_a_run_without_service_sees(manifest, dispatcher):
+    worker = _worker(dispatcher)
+    served = dataclasses.replace(SETTINGS, data_service=dispatcher.target)
+    count = dataset.steps_per_epoch(manifest, SETTINGS) + 2
+    assert _batches(manifest, served, count) == _batches(manifest, SETTINGS, count)
+    worker.stop()
+
+
+def test_two_workers_share_the_epochs(manifest, dispatcher):
+    workers = [_worker(dispatcher), _worker(dispatcher)]
+    served = dataclasses.replace(SETTINGS, data_service=dispatcher.target)
+    steps = dataset.steps_per_epoch(manifest, SETTINGS)
+    seen = _batches(manifest, served, 4 * steps)
+    assert len(set(seen)) == len(seen)  # nothing twice
+    assert set(seen) <= set(_batches(manifest, SETTINGS, 40 * steps))
+    for worker in workers:
+        worker.stop()
+
+
+def test_a_worker_without_dispatcher_is_refused():
+    with pytest.raises(config.InputError, match="--dispatcher"):
+        data_service.start(data_service.ServiceConfig(role="worker"))
+
+
+def test_the_service_starts_where_it_is_told_to(manifest, dispatcher):
+    worker = _worker(dispatcher)
+    served = dataclasses.replace(SETTINGS, data_service=dispatcher.target)
+    local, remote = (
+        next(iter(dataset.training(manifest, settings, VARIED, 1, epoch=2, step=1))) for settings in (SETTINGS, served)
+    )
+    np.testing.assert_array_equal(local["targets"], remote["targets"])
+    worker.stop()

@@ -1,0 +1,69 @@
+import csv
+
+import numpy as np
+import pytest
+import soundfile
+
+from bird_tf import config
+from bird_tf.audio import decode
+from bird_tf.conversion import folds
+from bird_tf.evaluation import soundscapes
+from bird_tf.inference import occurrence, segments
+from tests import conftest
+from tools import mix_soundscapes
+
+
+@pytest.fixture(scope="module")
+def settings(data, manifest, tmp_path_factory):
+    output = tmp_path_factory.mktemp("mixed")
+    made = conftest.settings(
+        mix_soundscapes.MixConfig, audio=data / "wav", records=manifest.directory, output=output, num_mixtures=2,
+        seconds=12.0, calls=3, ratio_db=(30.0, 30.0),
+    )  # fmt: skip
+    mix_soundscapes.main(made)
+    return made
+
+
+def test_calls_are_where_the_truth_says(settings, manifest):
+    with open(settings.output + "/mixtures.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6 and {row["class_id"] for row in rows} <= set(manifest.classes.class_ids)
+    for name in ("mix000", "mix001"):
+        samples, rate = soundfile.read(f"{settings.output}/mixtures/{name}.wav")
+        assert len(samples) == 12 * rate
+        called = np.zeros(len(samples), bool)
+        for row in rows:
+            if row["media_id"] == name:
+                called[round(float(row["start_seconds"]) * rate) : round(float(row["end_seconds"]) * rate)] = True
+        assert np.median(np.abs(samples[called])) > 10 * np.median(np.abs(samples[~called]))
+
+
+def test_mixtures_are_scored_and_noise_gives_false_alarms_only(settings, model_path, tmp_path):
+    def score(name):
+        return soundscapes.evaluate(
+            [model_path], "", f"{settings.output}/{name}", f"{settings.output}/{name}.csv", decode.ChunkingConfig(), "",
+            occurrence.OccurrenceConfig(), "", str(tmp_path / name),
+        )  # fmt: skip
+
+    mixed, noise = score("mixtures"), score("noise")
+    assert mixed["num_segments"] == noise["num_segments"] == 6
+    assert 0 < mixed["cmap"] <= 1 and noise["cmap"] != noise["cmap"]
+    segments_per_hour = 6 / (24 / 3600)
+    assert 0 <= noise["false_alarms_per_hour"]["f1"] <= segments_per_hour * 6
+
+
+def test_false_alarms_are_counted_by_class_segment_and_hour(settings, model_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(segments, "pooled", lambda scores, method: np.full((3, 6), 0.9))
+    summary = soundscapes.evaluate(
+        [model_path], "none", f"{settings.output}/noise", f"{settings.output}/noise.csv", decode.ChunkingConfig(), "",
+        occurrence.OccurrenceConfig(), "", str(tmp_path),
+    )  # fmt: skip
+    assert summary["false_alarms_per_hour"]["f1"] == pytest.approx(3 * 6 / (12 / 3600))
+
+
+def test_records_without_noise_are_refused(settings, manifest, tmp_path):
+    found = folds.recordings(manifest.directory)
+    folds.regroup(manifest, str(tmp_path / "few"), {found[0].recording_id: "train"})
+    few = conftest.settings(mix_soundscapes.MixConfig, audio="x", records=tmp_path / "few", output=tmp_path / "out")
+    with pytest.raises(config.InputError, match="0 validation recordings"):
+        mix_soundscapes.main(few)

@@ -1,0 +1,96 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bird_tf import config, tf
+from bird_tf.input import dataset
+from bird_tf.labels import taxonomy
+from bird_tf.models import architectures, losses
+from bird_tf.training import distillation, optimizers, train_step
+
+
+def _teachers(manifest, model_path, classes=None, **changes):
+    settings = distillation.DistillationConfig(teacher=(model_path,), **changes)
+    return distillation.TeacherEnsemble(settings, manifest.front_end, classes or manifest.classes, "softmax")
+
+
+@pytest.fixture
+def spectrograms(manifest):
+    return next(iter(dataset.evaluation(manifest, dataset.DatasetConfig())))["spectrogram"]
+
+
+def _logits(model_path, spectrograms):
+    return tf.saved_model.load(model_path).signatures["spectrogram"](spectrogram=spectrograms)["logits"].numpy()
+
+
+def test_targets_are_the_softened_answers(manifest, model_path, spectrograms):
+    scaled = np.exp(_logits(model_path, spectrograms) / 3.0)
+    expected = scaled / scaled.sum(axis=1, keepdims=True)
+    targets = _teachers(manifest, model_path, temperature=3.0).targets(spectrograms)
+    np.testing.assert_allclose(targets, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_several_teachers_are_averaged(manifest, model_path, spectrograms):
+    one = _teachers(manifest, model_path)
+    settings = distillation.DistillationConfig(teacher=(model_path, model_path))
+    two = distillation.TeacherEnsemble(settings, manifest.front_end, manifest.classes, "softmax")
+    np.testing.assert_allclose(two.targets(spectrograms), one.targets(spectrograms), rtol=1e-6)
+
+
+def test_classes_in_another_order_are_mapped(manifest, model_path, spectrograms):
+    turned = taxonomy.Taxonomy(manifest.classes.class_ids[::-1], manifest.classes.names[::-1])
+    targets = _teachers(manifest, model_path, turned).targets(spectrograms).numpy()
+    np.testing.assert_allclose(targets[:, ::-1], _teachers(manifest, model_path).targets(spectrograms), rtol=1e-6)
+
+
+def test_the_loss_is_mixed_as_hinton_has_it(manifest, model_path):
+    teachers = _teachers(manifest, model_path, temperature=2.0, teacher_weight=0.25)
+    logits, soft = tf.constant([[1.0, 3.0]]), tf.constant([[0.4, 0.6]])
+    log_p = np.log(np.exp([0.5, 1.5]) / np.exp([0.5, 1.5]).sum())
+    expected = 0.75 * 7.0 + 0.25 * 4.0 * -(0.4 * log_p[0] + 0.6 * log_p[1])
+    mixed = teachers.mix(tf.constant(7.0), logits, soft, losses.LossConfig(label_smoothing=0.3))
+    assert float(mixed) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_student_follows_the_teacher(manifest, model_path, spectrograms):
+    """Against the true labels: they are all said to be class 0."""
+    network = architectures.build(
+        architectures.ModelConfig(architecture="pi", filters=(4, 8), dense_units=32), 32, 32, 6
+    )
+    teachers = _teachers(manifest, model_path, teacher_weight=1.0, temperature=1.0)
+    state = train_step.TrainState(
+        network, optimizers.OptimizerConfig(), losses.LossConfig(), 3e-3, teachers=teachers
+    )  # fmt: skip
+    wanted = teachers.targets(spectrograms).numpy()
+    batch = {
+        "spectrogram": spectrograms,
+        "targets": tf.one_hot([0] * len(wanted), 6),
+        "weights": tf.ones((len(wanted), 6)),
+    }
+
+    def distance():
+        answers = losses.probabilities(network(spectrograms, training=False)["logits"], "softmax").numpy()
+        return np.mean(np.sum(wanted * np.log(wanted / answers), axis=1))
+
+    before = distance()
+    for _ in range(80):
+        state.step(batch)
+    assert distance() < 0.2 * before
+
+
+def test_teachers_that_do_not_fit_are_refused(manifest, model_path, tmp_path):
+    with pytest.raises(config.InputError, match="not an exported model"):
+        _teachers(manifest, str(tmp_path))
+    more = taxonomy.Taxonomy((*manifest.classes.class_ids, "zzz"), (*manifest.classes.names, "Zzz"))
+    with pytest.raises(config.InputError, match="does not know 1 classes: zzz"):
+        _teachers(manifest, model_path, more)
+    other = dataclasses.replace(manifest, front_end=dataclasses.replace(manifest.front_end, fmax_hz=9000.0))
+    with pytest.raises(config.InputError, match=r"fmax_hz 10000.0 / 9000.0"):
+        _teachers(other, model_path)
+
+
+@pytest.mark.parametrize("changes", [{"teacher_weight": 1.5}, {"temperature": 0.0}])
+def test_impossible_options_are_refused(changes):
+    with pytest.raises(config.InputError, match=f"--{next(iter(changes))}"):
+        distillation.DistillationConfig(**changes)

@@ -1,0 +1,109 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from bird_tf import config, keras, tf, train
+from bird_tf.training import distribution
+from tests.conftest import train_settings
+
+# loss curves on one device and on two logical ones: without statistics over the batch they are the same sums
+_CURVES = """
+import sys
+from bird_tf import config, tf
+from bird_tf.records import manifests
+from bird_tf.training import distribution, experiments
+halves = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
+for kind in ("none", "mirrored"):
+    settings = config.parse(experiments.TrainConfig, [*sys.argv[1:], "--distribute=" + kind])
+    strategy = distribution.strategy(kind, settings.dataset.batch_size)
+    run = experiments.Experiment(settings, manifests.load(settings.records), strategy)
+    batches = iter(run.batches())
+    print(strategy.num_replicas_in_sync, *(run.state.step(next(batches))[i] for _ in range(4) for i in (0, 1)))
+    with run.state.average.in_place():
+        print(run.validate().metrics["loss"])
+settings = config.parse(experiments.TrainConfig, [*sys.argv[1:], "--batch_norm"])
+with strategy.scope():
+    run = experiments.Experiment(settings, manifests.load(settings.records), strategy)
+run.state.step(next(iter(run.batches())))
+means = [w.value.values for w in run.state.network.weights if w.path.endswith("moving_mean")]
+print(*(float(abs(first - second).numpy().max() + (abs(first).numpy().max() == 0)) for first, second in means))
+"""
+
+
+def _flags(settings, *without):
+    return [f for f in config.to_flagfile(settings).split("\n")[:-1] if not f.startswith(without)]
+
+
+def test_two_devices_learn_as_one(manifest, tmp_path):
+    settings = train_settings(manifest, tmp_path, batch_norm=False, optimizer="adamw", clip_norm=0.1, ema=0.5, l2=1e-3)
+    flags = _flags(settings, "--distribute")
+    done = subprocess.run([sys.executable, "-c", _CURVES, *flags], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    one, average, two, average_of_two, spread = [[float(x) for x in line.split()] for line in done.stdout.splitlines()]
+    assert (one[0], two[0]) == (1, 2)
+    # the order of the sums differs
+    assert two[1:] == pytest.approx(one[1:], rel=1e-3)
+    assert average_of_two == pytest.approx(average, rel=1e-3)
+    # with statistics over the batch the devices move them together
+    assert spread == [0.0] * 3
+
+
+def _free_ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+@pytest.fixture
+def policy():
+    """Restores the Keras policy that a training sets."""
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+# bfloat16 has 8 significant bits, and gradients of half a batch round otherwise than those of the whole
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float32", 1e-3), pytest.param("mixed_bfloat16", 2e-2, marks=pytest.mark.slow)]
+)
+def test_two_processes_train_one_model(manifest, tmp_path, policy, dtype, tolerance):
+    values = {"batch_norm": False, "epochs": 1, "ema": 0.5, "dtype_policy": dtype}
+    flags = _flags(train_settings(manifest, tmp_path / "two", distribute="multiworker", **values))
+    workers = [f"127.0.0.1:{port}" for port in _free_ports(2)]
+    processes = []
+    for index in range(2):
+        tf_config = json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "bird_tf.train", *flags],
+                env={**os.environ, "TF_CONFIG": tf_config}, stderr=subprocess.PIPE, text=True,
+            )
+        )  # fmt: skip
+    told = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], told
+    lines = [next(line[9:] for line in text.splitlines() if "validation loss" in line) for text in told]
+    assert lines[0] == lines[1]
+    assert len([path for path in (tmp_path / "two" / "logs").iterdir() if "tfevents" in path.name]) == 1
+    alone = train.train(train_settings(manifest, tmp_path / "one", **values))
+    together = json.loads((tmp_path / "two" / "summary.json").read_text())
+    assert together["loss"] == pytest.approx(alone["loss"], rel=tolerance)
+    if dtype == "float32":
+        assert together["mlrap"] == pytest.approx(alone["mlrap"], abs=1e-6)
+
+
+def test_one_device_gets_whole_batches():
+    batches = tf.data.Dataset.range(4).batch(2)
+    assert distribution.share_out(distribution.strategy("none", 2), batches) is batches
+
+
+def test_workers_without_names_are_refused(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(config.InputError, match="TF_CONFIG does not name the workers"):
+        distribution.check("multiworker")
+    distribution.check("none")

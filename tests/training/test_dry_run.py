@@ -1,0 +1,42 @@
+import os
+
+import pytest
+
+from bird_tf import config, train
+from bird_tf.training import distribution, dry_run, experiments
+
+
+def _flags(manifest, run_dir, *more):
+    flags = [f"--records={manifest.directory}", f"--run_dir={run_dir}", "--architecture=attention", "--filters=8,16"]
+    return config.parse(experiments.TrainConfig, [*flags, "--batch_size=8", "--dry_run", *more])
+
+
+def test_a_dry_run_measures_and_leaves_nothing(manifest, tmp_path, caplog):
+    run_dir = tmp_path / "run"
+    train.main(_flags(manifest, run_dir, "--epochs=3"))
+    assert not run_dir.exists()
+
+
+def test_the_estimate_fits_network_records_and_budget(manifest, tmp_path):
+    settings = _flags(manifest, tmp_path / "run", "--epochs=3", "--optimizer=sgd", "--shuffle_buffer=10")
+    taken = []
+
+    def step(experiment, batch):
+        taken.append(batch["spectrogram"].shape[0])
+        return experiment.state.step(batch)
+
+    estimate = dry_run.estimate(settings, manifest, distribution.strategy("none", 8), step)
+    assert set(taken) == {8}
+    assert estimate.buffer_bytes == 10 * 32 * 32
+    assert estimate.state_bytes >= 4 * estimate.num_parameters
+    assert estimate.steps == pytest.approx(manifest.num_chunks("train") / 8, abs=1)
+    assert estimate.num_epochs == 3
+    assert estimate.examples_per_second == pytest.approx(8 / estimate.step_seconds)
+    assert 0 < estimate.peak_bytes["host"] < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert f"{estimate.num_parameters} parameters" in estimate.lines()[0]
+
+
+def test_a_budget_cuts_the_epochs(manifest, tmp_path):
+    settings = _flags(manifest, tmp_path / "run", "--epochs=100000", "--max_minutes=1")
+    estimate = dry_run.estimate(settings, manifest, distribution.strategy("none", 8), train._step)
+    assert estimate.num_epochs == pytest.approx(60 / (estimate.steps * estimate.step_seconds))

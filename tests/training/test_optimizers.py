@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from bird_tf import config, keras, tf
+from bird_tf.training import optimizers
+
+
+@pytest.fixture
+def network():
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.BatchNormalization()])
+
+
+def test_the_average_follows_its_formula(network):
+    average = optimizers.MovingAverage(network, 0.3)
+    expected = [w.numpy() for w in network.weights]
+    for step in range(6):
+        for weight in network.weights:
+            weight.assign(weight.value + step)
+        average.update()
+        decay = min(0.3, (1 + step) / (10 + step))
+        expected = [decay * e + (1 - decay) * w.numpy() for e, w in zip(expected, network.weights, strict=True)]
+    with average.in_place():
+        for weight, value in zip(network.get_weights(), expected, strict=True):
+            np.testing.assert_allclose(weight, value, rtol=1e-5)
+
+
+def test_after_the_block_the_trained_weights_are_back(network):
+    average = optimizers.MovingAverage(network, 0.9)
+    network.weights[0].assign(network.weights[0].value + 5.0)
+    trained = network.get_weights()
+    with average.in_place():
+        assert not np.allclose(network.get_weights()[0], trained[0])
+    np.testing.assert_array_equal(network.get_weights()[0], trained[0])
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "nesterov"])
+def test_gradients_are_clipped_by_the_norm_of_all_together(name):
+    weights = [keras.Variable([0.0, 0.0]), keras.Variable([0.0])]
+    gradients = [tf.constant([30.0, 0.0]), tf.constant([40.0])]  # a norm of 50
+    settings = optimizers.OptimizerConfig(optimizer=name, clip_norm=5.0)
+    clipped = optimizers.build(settings, 0.1, scale_loss=False)
+    clipped.apply(gradients, weights)
+    got = [w.numpy().copy() for w in weights]
+    for weight in weights:
+        weight.assign(np.zeros_like(weight))
+    plain = optimizers.build(optimizers.OptimizerConfig(optimizer=name), 0.1, scale_loss=False)
+    plain.apply([gradient / 10 for gradient in gradients], weights)
+    for a, b in zip(got, weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+@pytest.mark.parametrize("changes", [{"ema": 1.0}, {"l2": -1.0}, {"clip_norm": -0.1}])
+def test_impossible_options_are_refused(changes):
+    with pytest.raises(config.InputError, match=f"--{next(iter(changes))}"):
+        optimizers.OptimizerConfig(**changes)

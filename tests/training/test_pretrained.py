@@ -1,0 +1,109 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bird_tf import config, keras, tf
+from bird_tf.labels import taxonomy
+from bird_tf.models import architectures, losses
+from bird_tf.training import optimizers, pretrained, run_directory, train_step
+
+
+@pytest.fixture
+def earlier(run_dir):
+    """The run, its weights, and a fresh network for other classes: two known (one by its Latin name), one new."""
+    run, weights = run_directory.load(str(run_dir))
+    ids, names = run.classes.class_ids, run.classes.names
+    classes = taxonomy.Taxonomy((ids[4], "other", "renamed"), ("anything", "New species", names[1]))
+    return run, weights, classes, architectures.build(run.model, 32, 32, 3)
+
+
+def test_known_classes_keep_their_outputs(earlier, run_dir):
+    run, weights, classes, network = earlier
+    fresh = network.get_weights()
+    pretrained.start(network, run.model, classes, pretrained.PretrainedConfig(pretrained=str(run_dir)))
+    for ours, theirs in zip(network.get_weights()[:-2], weights[:-2], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    kernel, bias = network.get_weights()[-2:]
+    np.testing.assert_array_equal(kernel[:, 0], weights[-2][:, 4])
+    np.testing.assert_array_equal(kernel[:, 2], weights[-2][:, 1])
+    np.testing.assert_array_equal(kernel[:, 1], fresh[-2][:, 1])
+    np.testing.assert_array_equal(bias, [weights[-1][4], fresh[-1][1], weights[-1][1]])
+
+
+def test_the_last_layer_may_stay_fresh(earlier, run_dir):
+    run, weights, classes, network = earlier
+    fresh = network.get_weights()
+    settings = pretrained.PretrainedConfig(pretrained=str(run_dir), pretrained_output=False)
+    pretrained.start(network, run.model, classes, settings)
+    np.testing.assert_array_equal(network.get_weights()[-2], fresh[-2])
+    np.testing.assert_array_equal(network.get_weights()[0], weights[0])
+
+
+def test_frozen_layers_stay_as_they_are_in_training(earlier, run_dir, generator):
+    run, weights, classes, network = earlier
+    settings = pretrained.PretrainedConfig(pretrained=str(run_dir), freeze_layers=2)
+    pretrained.start(network, run.model, classes, settings)
+    state = train_step.TrainState(network, optimizers.OptimizerConfig(), losses.LossConfig(), 0.1)
+    state.step(
+        {
+            "spectrogram": tf.constant(generator.random((4, 32, 32)), tf.float32),
+            "targets": tf.one_hot([0, 1, 2, 0], 3),
+            "weights": tf.ones((4, 3)),
+        }
+    )
+    same = [np.array_equal(a, b) for a, b in zip(network.get_weights()[:-2], weights[:-2], strict=True)]
+    # two convolutions without bias, each with four arrays of its normalisation; the third convolution learns
+    assert same[:10] == [True] * 10 and not same[10]
+
+
+def test_what_does_not_fit_is_refused(earlier, run_dir, tmp_path):
+    run, _, classes, network = earlier
+    with pytest.raises(config.InputError, match=r"--nonlinearity=relu there, elu here"):
+        other = architectures.ModelConfig(architecture="baseline", filters=(4, 8), nonlinearity="elu")
+        pretrained.start(network, other, classes, pretrained.PretrainedConfig(pretrained=str(run_dir)))
+    with pytest.raises(config.InputError, match="not a finished run"):
+        pretrained.start(network, run.model, classes, pretrained.PretrainedConfig(pretrained=str(tmp_path)))
+    with pytest.raises(config.InputError, match="--freeze_layers=4: the network has 4"):
+        pretrained.start(network, run.model, classes, pretrained.PretrainedConfig(freeze_layers=4))
+    with pytest.raises(config.InputError, match="--freeze_layers=-1"):
+        pretrained.PretrainedConfig(freeze_layers=-1)
+
+
+def test_spectrograms_of_another_size_are_refused_where_they_matter(tmp_path, run_dir):
+    run, _ = run_directory.load(str(run_dir))
+    pi = architectures.ModelConfig(architecture="pi", filters=(4, 8), dense_units=8)
+    trained = architectures.build(pi, 32, 32, len(run.classes))
+    run_directory.save(str(tmp_path), dataclasses.replace(run, model=pi), trained.get_weights())
+    with pytest.raises(config.InputError, match="another size"):
+        pretrained.start(
+            architectures.build(pi, 64, 32, 6), pi, run.classes, pretrained.PretrainedConfig(pretrained=str(tmp_path))
+        )
+
+
+def test_imagenet_weights_that_cannot_be_had_are_told_in_one_line(earlier, monkeypatch):
+    run, _, classes, network = earlier
+    with pytest.raises(config.InputError, match="--architecture=application, not baseline"):
+        pretrained.start(network, run.model, classes, pretrained.PretrainedConfig(pretrained="imagenet"))
+
+    def fail(*_, **__):
+        raise Exception("URL fetch failure")
+
+    monkeypatch.setattr(keras.applications, "MobileNetV2", fail)
+    model = architectures.ModelConfig(architecture="application", backbone="MobileNetV2")
+    with pytest.raises(config.InputError, match=r"MobileNetV2 cannot be had .URL fetch failure"):
+        pretrained.start(network, model, classes, pretrained.PretrainedConfig(pretrained="imagenet"))
+
+
+def test_imagenet_weights_replace_all_but_the_last_layer(monkeypatch):
+    model = architectures.ModelConfig(architecture="application", backbone="MobileNetV2")
+    network, source = (
+        architectures.build(model, 32, 32, 3),
+        keras.applications.MobileNetV2(include_top=False, weights=None),
+    )
+    fresh = network.get_weights()
+    monkeypatch.setattr(keras.applications, "MobileNetV2", lambda **_: source)
+    classes = taxonomy.Taxonomy(("a", "b", "c"), ("A", "B", "C"))
+    pretrained.start(network, model, classes, pretrained.PretrainedConfig(pretrained="imagenet"))
+    for ours, theirs in zip(network.get_weights(), [*source.get_weights(), *fresh[-2:]], strict=True):
+        np.testing.assert_array_equal(ours, theirs)

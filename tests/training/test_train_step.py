@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from bird_tf import keras, tf
+from bird_tf.models import losses
+from bird_tf.training import optimizers, train_step
+
+
+@pytest.fixture
+def network():
+    inputs = keras.Input((4, 5))
+    logits = keras.layers.Dense(3, name="logits")(keras.layers.Dropout(0.5, seed=1)(keras.layers.Flatten()(inputs)))
+    return keras.Model(inputs, {"logits": logits})
+
+
+@pytest.fixture
+def batch(generator):
+    return {
+        "spectrogram": tf.constant(generator.random((6, 4, 5)), tf.float32),
+        "targets": tf.one_hot(generator.integers(0, 3, 6), 3),
+        "weights": tf.ones((6, 3)),
+    }
+
+
+def _state(network, **changes):
+    settings = optimizers.OptimizerConfig(**{"optimizer": "sgd", **changes})
+    return train_step.TrainState(network, settings, losses.LossConfig(), 0.1)
+
+
+def test_a_step_is_plain_gradient_descent(network, batch):
+    network.layers[2].rate = 0.0
+    kernel, bias = network.get_weights()
+    flat, targets = batch["spectrogram"].numpy().reshape(6, 20), batch["targets"].numpy()
+    logits = flat @ kernel + bias
+    answers = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    slope = (answers - targets) / 6
+    loss, norm = _state(network, l2=0.01).step(batch)
+    assert loss == pytest.approx(-np.mean(np.log((answers * targets).sum(axis=1))) + 0.01 * np.sum(kernel**2), rel=1e-4)
+    kernel_slope = flat.T @ slope + 0.02 * kernel
+    assert norm == pytest.approx(np.sqrt(np.sum(kernel_slope**2) + np.sum(slope.sum(axis=0) ** 2)), rel=1e-4)
+    np.testing.assert_allclose(network.get_weights()[0], kernel - 0.1 * kernel_slope, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(network.get_weights()[1], bias - 0.1 * slope.sum(axis=0), rtol=1e-4, atol=1e-6)
+
+
+def test_the_norm_told_is_that_before_clipping(network, batch):
+    network.layers[2].rate = 0.0
+    before = network.get_weights()
+    _, norm = _state(network, clip_norm=0.01).step(batch)
+    moved = np.sqrt(sum(np.sum((a - b) ** 2) for a, b in zip(network.get_weights(), before, strict=True)))
+    assert norm > 0.05
+    assert moved == pytest.approx(0.1 * 0.01, rel=1e-3)
+
+
+def test_restoring_repeats_steps_dropout_included(network, batch):
+    state = _state(network, optimizer="adam", ema=0.9)
+    state.step(batch)
+    arrays = state.arrays()
+    first = [state.step(batch)[0] for _ in range(3)]
+    state.restore(arrays)
+    assert [state.step(batch)[0] for _ in range(3)] == pytest.approx(first, rel=1e-6)
+    assert len(set(first)) == 3
+
+
+def test_a_state_of_another_network_does_not_fit(network):
+    state = _state(network)
+    with pytest.raises(ValueError, match="zip"):
+        state.restore(state.arrays()[:-1])
