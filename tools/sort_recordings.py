@@ -1,6 +1,6 @@
 """Sorts labelled recordings into the tree train/SPECIES, val/SPECIES, metadata/, which --layout=sorted reads.
 
-For those who want to see or hear the split; the converter does not need it.
+For users who want to look at the split or listen to it. The converter does not need such a tree.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SortConfig:
     source: reader.SourceConfig
     split: split.SplitConfig
     output: str = config.option("", "folder to make the tree in, new or empty", required=True)
-    how: str = config.option("copy", "what becomes of the recordings", choices=("copy", "move", "symlink", "hardlink"))
+    how: str = config.option("copy", "what to do with the recordings", choices=("copy", "move", "symlink", "hardlink"))
 
 
 def _symlink(path: str, target: str) -> None:
@@ -46,17 +46,19 @@ def sort(settings: SortConfig) -> list[tuple[str, str]]:
     """Makes the tree.
 
     Returns:
-        (path, reason) of what was left out.
+        (path, reason) of recordings that are left out.
 
     Raises:
-        InputError: what `reader.read` raises; an output that is not empty; annotated recordings, which have no place
-            in the tree; a hard link to another disk.
+        InputError: what `reader.read` raises; an output that is not empty; annotated recordings, which do not fit into
+            the tree; a hard link to another disk.
     """
     if os.path.isdir(settings.output) and os.listdir(settings.output):
         raise config.InputError(f"{settings.output} is not empty; --output names a new or empty folder")
     found, unmatched = reader.read(settings.source)
     if annotated := [r for r in found if r.annotations]:
-        raise config.InputError(f"{annotated[0].path} has several labels over time and fits into no species' folder")
+        raise config.InputError(
+            f"{annotated[0].path} has several labels over time, so it does not fit into the folder of one species"
+        )
     recordings = split.split(found, settings.split)
     with config.progress(len(recordings), "recording", settings.how) as progress:
         for recording in recordings:
@@ -68,22 +70,22 @@ def sort(settings: SortConfig) -> list[tuple[str, str]]:
             try:
                 _HOW[settings.how](recording.path, target)
             except FileExistsError as error:
-                raise config.InputError(f"{target} is there already: two recordings share their id") from error
+                raise config.InputError(f"{target} exists already: two recordings have the same id") from error
             except OSError as error:
                 raise config.InputError(f"{settings.how} of {recording.path} to {target}: {error.strerror}") from error
-            described = os.path.join(settings.output, "metadata", f"{_safe(recording.recording_id)}.json")
-            files.write_json(described, describe(recording, name))
+            json_path = os.path.join(settings.output, "metadata", f"{_safe(recording.recording_id)}.json")
+            files.write_json(json_path, describe(recording, name))
             progress.update()
     return unmatched
 
 
 def _safe(name: str) -> str:
-    """A name as a file's name: what would lead into another folder or hide it is replaced."""
+    """Makes a file name: characters that would lead into another folder, or hide the file, are replaced."""
     return re.sub(r"[/\\\0]", "_", name).lstrip(".") or "_"
 
 
 def describe(recording: metadata.Recording, file_name: str) -> dict[str, Any]:
-    """What metadata/*.json says of a recording; `sorted_tree.parse` reads it back. Unknown background is null."""
+    """The content of the JSON file of a recording; `sorted_tree.parse` reads it. Unknown background is null."""
     fields = {
         "filename": file_name,
         "classid": recording.label,
@@ -98,7 +100,7 @@ def describe(recording: metadata.Recording, file_name: str) -> dict[str, Any]:
 
 
 def main(settings: SortConfig) -> None:
-    """Sorts, and says in one line what came of it."""
+    """Sorts, and prints a summary line."""
     unmatched = sort(settings)
     for path, reason in unmatched:
         logging.warning("left out: %s (%s)", path, reason)

@@ -1,8 +1,8 @@
-"""Makes a small data set in BirdCLEF's shape from nothing but a seed, for the demo and the tests.
+"""Makes a small data set in BirdCLEF's shape from a seed, for the demo and the tests.
 
-Six invented species that differ as birds do (whistle, trill, sweeps, chatter, warble, buzz), near and far, in noise of
-many colours, some with another species behind them; recordings of one session share their noise. Also one soundscape
-with a time-stamped truth.
+Six invented species differ as birds do (whistle, trill, two sweeps, chatter, warble). They sing near and far, in noise
+of many colours, some with a background species. Recordings of one session share their noise. One soundscape has a
+time-stamped truth.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bird_tf import config, files
 
 @dataclasses.dataclass(frozen=True)
 class Voice:
-    """A species: its class id, genus and species, and how it makes a call, samples [n] float64 about in [-1, 1]."""
+    """A species: its class id, genus and species, and its call, samples [n] float64 in about [-1, 1]."""
 
     class_id: str
     genus: str
@@ -33,7 +33,7 @@ class Voice:
 
 
 def _tone(frequency_hz: np.ndarray, rate: int) -> np.ndarray:
-    """A sine of the given frequency at every sample, with soft ends."""
+    """A sine with this frequency at each sample, faded at both ends."""
     n = len(frequency_hz)
     ramp = np.minimum(1.0, np.minimum(np.arange(n), np.arange(n)[::-1]) / (0.01 * rate))
     return np.asarray(ramp * np.sin(2 * np.pi * np.cumsum(frequency_hz) / rate))
@@ -124,7 +124,7 @@ def _write_wav(path: str, samples: np.ndarray, rate: int) -> None:
 
 
 def _xml(media_id: int, voice: Voice, background: list[Voice] | None, session: str, day: int) -> str:
-    """Metadata in BirdCLEF's form; `background` None leaves the element out: nobody noted it."""
+    """Metadata in BirdCLEF's form. With `background` None, the element is left out: the background is unknown."""
     listed = "" if background is None else ",".join(v.name for v in background)
     element = "" if background is None else f"  <BackgroundSpecies>{listed}</BackgroundSpecies>\n"
     return (
@@ -144,7 +144,7 @@ def recordings(output: str, per_species: int, seconds: float, rate: int, seed: i
         per_species: recordings of each of the VOICES.
         seconds: mean length of a recording.
         rate: of the files, Hz.
-        seed: equal seeds, equal bytes.
+        seed: equal seeds give equal files.
         first_id: MediaId of the first recording.
 
     Returns:
@@ -156,17 +156,17 @@ def recordings(output: str, per_species: int, seconds: float, rate: int, seed: i
     generator = np.random.default_rng(seed)
     media_id = first_id
     for i in range(per_species):
-        colour, loudness = generator.uniform(0.0, 1.4), 10 ** generator.uniform(-2.0, -1.0)  # of the session
+        colour, loudness = generator.uniform(0.0, 1.4), 10 ** generator.uniform(-2.0, -1.0)  # the same in a session
         for voice in VOICES:
             samples = np.zeros(round(generator.uniform(0.6, 1.4) * seconds * rate))
             _sing(generator, voice, samples, rate, level=10 ** generator.uniform(-1.3, -0.2))
             others = [v for v in VOICES if v is not voice]
-            behind = [others[generator.integers(len(others))]] if generator.random() < 0.4 else []
-            for other in behind:
+            background = [others[generator.integers(len(others))]] if generator.random() < 0.4 else []
+            for other in background:
                 _sing(generator, other, samples, rate, level=10 ** generator.uniform(-1.8, -1.2))
             samples += loudness * _noise(generator, colour, len(samples))
             _write_wav(os.path.join(wav, f"DEMO_RN{media_id}.wav"), samples, rate)
-            noted = None if generator.random() < 0.2 else behind
+            noted = None if generator.random() < 0.2 else background
             text = _xml(media_id, voice, noted, session=f"session{i:03d}", day=1 + i % 28)
             files.write_text(os.path.join(xml, f"DEMO_RN{media_id}.xml"), text)
             media_id += 1
@@ -174,7 +174,7 @@ def recordings(output: str, per_species: int, seconds: float, rate: int, seed: i
 
 
 def soundscape(output: str, seconds: float, rate: int, seed: int, media_id: int) -> None:
-    """Writes one long recording in `output`/wav with every species at some time, and truth.csv.
+    """Writes one long recording with every species to `output`/wav, and truth.csv.
 
     truth.csv: media_id, class_id, start_seconds, end_seconds of each call.
     """
@@ -200,13 +200,13 @@ def soundscape(output: str, seconds: float, rate: int, seed: int, media_id: int)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SynthesiseConfig:
-    """Flags of the synthesiser."""
+    """Flags of the tool."""
 
     output: str = config.option("", "folder for train/, test/ and soundscape/", required=True)
     per_species: int = config.option(14, "training recordings of each species")
     seconds: float = config.option(9.0, "mean length of a recording, seconds")
     rate_hz: int = config.option(22050, "sample rate of the files, Hz")
-    seed: int = config.option(0, "equal seeds, equal bytes")
+    seed: int = config.option(0, "equal seeds give equal files")
 
 
 def main(settings: SynthesiseConfig) -> None:

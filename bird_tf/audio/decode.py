@@ -1,6 +1,6 @@
-"""File → mono float32 samples at the front-end's rate → chunks, read as a stream: memory does not grow with length.
+"""Audio file → mono float32 samples at the front-end's sample rate → chunks.
 
-What the samples sound like, and what is made of them, belongs elsewhere.
+Files are read as a stream: memory does not grow with their length.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import soxr
 from bird_tf import config, files
 from bird_tf.audio import frontend
 
-# What counts as a recording in a folder; libsndfile may still refuse one, and then it is listed as skipped.
+# Suffixes of recordings. If libsndfile cannot read such a file, it is listed as skipped.
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64",
             ".m4a", ".aac", ".wma")  # fmt: skip
 
 _BLOCK_SECONDS = 10.0
-# what libsndfile gives as the number of frames where the header does not tell it
+# libsndfile returns at least this number if the header does not give the number of frames
 _UNKNOWN_FRAMES = 2**62
 
 
@@ -31,21 +31,23 @@ class UnreadableError(config.InputError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChunkingConfig:
-    """How a recording is cut into chunks."""
+    """Settings for cutting recordings into chunks."""
 
     overlap_seconds: float = config.option(0.0, "overlap of neighbouring chunks, seconds")
     minimum_seconds: float = config.option(
-        0.5, "what must be left of a recording for a last, zero-padded chunk, seconds; a shorter recording keeps one"
+        0.5,
+        "a last, zero-padded chunk follows if this much is left of a recording, seconds; a shorter one still gives "
+        "one chunk",
     )
 
     def hop_samples(self, front_end: frontend.FrontendConfig) -> int:
         """Samples from chunk to chunk.
 
         Raises:
-            InputError: the overlap is negative or leaves no step forward.
+            InputError: the overlap is negative, or not shorter than a chunk.
         """
         step = front_end.chunk_seconds - self.overlap_seconds
-        hop = round(step * front_end.sample_rate_hz) if self.overlap_seconds >= 0 else 0  # not a number neither
+        hop = round(step * front_end.sample_rate_hz) if self.overlap_seconds >= 0 else 0  # NaN gives 0
         if hop < 1:
             raise config.InputError(
                 f"--overlap_seconds={self.overlap_seconds}: need 0 <= overlap < {front_end.chunk_seconds:g}, "
@@ -55,10 +57,10 @@ class ChunkingConfig:
 
 
 def find(folder: str) -> list[str]:
-    """Paths of all recordings below a folder, sorted; hidden files and folders are left out.
+    """Sorted paths of all recordings below a folder. Hidden files and folders are left out.
 
     Raises:
-        InputError: no such folder, or no recording in it.
+        InputError: the folder does not exist, or holds no recording.
     """
     if not os.path.isdir(folder):
         raise config.InputError(f"{folder} is not a folder; --audio names the folder with the recordings")
@@ -69,7 +71,7 @@ def find(folder: str) -> list[str]:
 
 
 def duration_seconds(path: str) -> float:
-    """Length by the file's header, seconds; 0 if it has none that libsndfile reads."""
+    """Length of a recording by its header, seconds; 0 if libsndfile cannot read it there."""
     try:
         with _opened(path) as file:
             return float(file.frames / file.samplerate) if file.frames < _UNKNOWN_FRAMES else 0.0
@@ -78,19 +80,19 @@ def duration_seconds(path: str) -> float:
 
 
 class _SoundFile(soundfile.SoundFile):
-    """Read from its beginning to its end: of a FLAC that does not tell its length, no other place can be found."""
+    """A file that is read from its start to its end. In a FLAC without known length, libsndfile cannot seek."""
 
     def seekable(self) -> bool:
         return False
 
 
 def _opened(path: str) -> soundfile.SoundFile:
-    """The file, open; raises UnreadableError."""
+    """Opens the file. Raises UnreadableError."""
     try:
         return _SoundFile(path)
     except UnicodeEncodeError as error:
         raise UnreadableError(f"{path}: its name is not UTF-8; rename it") from error
-    # TypeError: headerless formats, of which nobody says the rate
+    # TypeError: formats without header, whose sample rate is unknown
     except (soundfile.SoundFileError, OSError, TypeError) as error:
         raise UnreadableError(f"{path}: cannot be decoded ({error})") from error
 
@@ -100,13 +102,13 @@ def blocks(path: str, sample_rate_hz: int) -> Iterator[np.ndarray]:
 
     Args:
         path: any format that libsndfile reads; channels are averaged.
-        sample_rate_hz: rate of what is returned; soxr in high quality resamples, as in librosa.
+        sample_rate_hz: sample rate of the result; soxr resamples in high quality, as in librosa.
 
     Yields:
         [n] float32, nominally in [-1, 1].
 
     Raises:
-        UnreadableError: not audio, damaged, or with samples that are no numbers.
+        UnreadableError: the file is not audio, is damaged, or has samples that are not finite.
     """
     try:
         with _opened(path) as file:
@@ -131,13 +133,13 @@ def blocks(path: str, sample_rate_hz: int) -> Iterator[np.ndarray]:
 
 
 class ChunkStream:
-    """The chunks of a recording, every one `hop_samples` after the one before.
+    """The chunks of a recording; each begins `hop_samples` after the one before.
 
-    With n samples in all, chunk i covers samples i·hop … i·hop + chunk_samples. Whole chunks are kept; one more,
-    padded with zeros, if at least `minimum_seconds` that no whole chunk covers are left, or if there is no other.
+    Chunk i covers samples i·hop … i·hop + chunk_samples. All whole chunks are kept. One more chunk, padded with zeros,
+    follows if at least `minimum_seconds` are left that no whole chunk covers, or if there is no whole chunk.
 
     Attributes:
-        num_samples: samples read so far, at the front-end's rate; all of them after the last chunk.
+        num_samples: number of samples read so far, at the front-end's sample rate.
     """
 
     def __init__(
@@ -152,7 +154,7 @@ class ChunkStream:
         """Yields [1 … batch_size, chunk_samples] float32.
 
         Raises:
-            UnreadableError: as `blocks`, or a recording without a single sample.
+            UnreadableError: as `blocks`, or the recording has no samples.
         """
         size, hop, emitted = self._front_end.chunk_samples, self._hop, 0
         pending = np.zeros(0, np.float32)

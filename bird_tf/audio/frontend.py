@@ -1,7 +1,6 @@
-"""THE definition of chunk → spectrogram, in TensorFlow operations, for converter, export and tests alike.
+"""THE definition of chunk → spectrogram, in TensorFlow operations. Converter, export and tests use it.
 
-Every statistic is of one chunk alone, and everything is float32 under any Keras policy. How samples come out of a
-file belongs to `audio`; how spectrograms are stored, to `records`.
+Each statistic is of one chunk alone, and all numbers are float32 under any Keras policy.
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ import numpy as np
 
 from bird_tf import config, files, tf
 
-# A change in the numbers of `spectrograms` bumps this, and records of another version are refused.
+# A change in the numbers of `spectrograms` needs a new version. Records of other versions are refused.
 VERSION = 1
 
-# librosa.amplitude_to_db's floor, which the 2018 spectrograms were made with
+# the floor of librosa.amplitude_to_db, with which the 2018 spectrograms were made
 _AMPLITUDE_FLOOR = 1e-5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FrontendConfig:
-    """What decides the spectrogram of one chunk, and nothing else. The defaults are the 2018 baseline's values."""
+    """The settings that decide the spectrogram of a chunk, and no others. The defaults are those of 2018."""
 
-    sample_rate_hz: int = config.option(44100, "rate that recordings are resampled to, Hz")
+    sample_rate_hz: int = config.option(44100, "sample rate to which recordings are resampled, Hz")
     chunk_seconds: float = config.option(1.0, "length of a chunk, seconds")
     scale: str = config.option("mel", "frequency scale of the bands", choices=("mel", "linear"))
     num_bands: int = config.option(128, "height of a spectrogram, bands")
-    num_frames: int = config.option(256, "width of a spectrogram, frames; the hop follows from it")
+    num_frames: int = config.option(256, "width of a spectrogram, frames; it decides the hop")
     n_fft: int = config.option(1024, "length of the Fourier transform and its Hann window, samples")
     fmin_hz: float = config.option(500.0, "lower edge of the lowest band, Hz")
     fmax_hz: float = config.option(15000.0, "upper edge of the highest band, Hz")
@@ -61,24 +60,24 @@ class FrontendConfig:
 
     @property
     def hop_length(self) -> int:
-        """Samples from frame to frame: the largest hop that still gives `num_frames` frames (as in 2018)."""
+        """Samples from frame to frame: the largest hop that gives `num_frames` frames (as in 2018)."""
         return self.chunk_samples // (self.num_frames - 1)
 
     @property
     def fingerprint(self) -> str:
-        """Equal for two front-ends if and only if they make the same spectrograms."""
+        """A digest that is equal for two front-ends if and only if they make the same spectrograms."""
         return files.digest({"version": VERSION, **config.to_mapping(self)})
 
 
 def from_description(description: Mapping[str, Any], origin: str) -> FrontendConfig:
-    """The configuration that `describe` wrote.
+    """Reads the configuration that `describe` wrote.
 
     Args:
         description: {"version", "fingerprint", "config"}.
-        origin: the file it comes from, for the message.
+        origin: the file that it comes from, for messages.
 
     Raises:
-        InputError: it was written by another version of the front-end; the message names what differs.
+        InputError: another version of the front-end wrote it; the message names what differs.
     """
     fields = {field.name for field in dataclasses.fields(FrontendConfig)}
     stored = dict(description["config"])
@@ -98,7 +97,7 @@ def from_description(description: Mapping[str, Any], origin: str) -> FrontendCon
 
 
 def describe(front_end: FrontendConfig) -> dict[str, Any]:
-    """What manifest and SavedModel keep of a front-end; `from_description` is the way back."""
+    """The description of a front-end in manifest and SavedModel; `from_description` reads it."""
     return {"version": VERSION, "fingerprint": front_end.fingerprint, "config": config.to_mapping(front_end)}
 
 
@@ -112,7 +111,7 @@ def filter_bank(front_end: FrontendConfig) -> np.ndarray:
         [num_bands, 1 + n_fft // 2] float32, lowest band first.
 
     Raises:
-        InputError: a band so narrow that no Fourier bin falls into it.
+        InputError: a band is so narrow that it holds no Fourier bin.
     """
     if front_end.scale == "mel":
         import librosa
@@ -140,7 +139,7 @@ def filter_bank(front_end: FrontendConfig) -> np.ndarray:
 
 
 def spectrograms(samples: tf.Tensor, front_end: FrontendConfig) -> tf.Tensor:
-    """Log spectrograms, each scaled by its own chunk alone.
+    """Log spectrograms. Each chunk is scaled by itself.
 
     Pre-emphasis; 1 + chunk_samples // hop_length frames, centred, the edges reflected; periodic Hann window;
     magnitude; bands; dB relative to the chunk's peak, floored at -top_db; the first num_frames frames, their minimum
@@ -149,7 +148,7 @@ def spectrograms(samples: tf.Tensor, front_end: FrontendConfig) -> tf.Tensor:
 
     Args:
         samples: [batch, chunk_samples] float32 in [-1, 1].
-        front_end: what decides the numbers.
+        front_end: its settings.
 
     Returns:
         [batch, num_bands, num_frames] float32 in [0, 1], the top row the highest band.
@@ -160,8 +159,8 @@ def spectrograms(samples: tf.Tensor, front_end: FrontendConfig) -> tf.Tensor:
     frames = _frames(padded, front_end) * tf.signal.hann_window(front_end.n_fft)
     spectra = tf.signal.rfft(frames)  # [batch, frames, bins] complex64
     weights = np.ascontiguousarray(filter_bank(front_end)[::-1].T)
-    # bins that weigh in no band are cut away (TensorFlow Lite cuts no complex numbers), and the root is cheaper than
-    # tf.abs, which guards against overflow
+    # bins without weight in any band are left out (TensorFlow Lite cannot slice complex numbers); the square root is
+    # cheaper than tf.abs, which guards against overflow
     used = np.flatnonzero(weights.max(axis=1))
     real, imaginary = (part(spectra)[:, :, used[0] : used[-1] + 1] for part in (tf.math.real, tf.math.imag))
     magnitudes = tf.sqrt(tf.square(real) + tf.square(imaginary))
@@ -178,8 +177,8 @@ def spectrograms(samples: tf.Tensor, front_end: FrontendConfig) -> tf.Tensor:
 def _frames(samples: tf.Tensor, front_end: FrontendConfig) -> tf.Tensor:
     """[batch, chunk_samples + n_fft] → [batch, 1 + chunk_samples // hop_length, n_fft], frame i from sample i · hop.
 
-    The signal is laid out in rows of one hop, and a frame is a few neighbouring rows: long copies, where
-    `tf.signal.frame` gathers pieces of gcd(n_fft, hop) samples, four by default, and takes as long as the transform.
+    The signal is reshaped into rows of one hop, and a frame is a few neighbouring rows: these are long copies.
+    `tf.signal.frame` gathers pieces of gcd(n_fft, hop) samples, four by default, and is as slow as the transform.
     """
     hop, count = front_end.hop_length, 1 + front_end.chunk_samples // front_end.hop_length
     pieces = -(-front_end.n_fft // hop)
@@ -193,10 +192,10 @@ def _frames(samples: tf.Tensor, front_end: FrontendConfig) -> tf.Tensor:
 
 
 def quantise(values: tf.Tensor) -> tf.Tensor:
-    """[0, 1] float32 → uint8 in 255 steps, the form in which spectrograms are stored."""
+    """[0, 1] float32 → uint8 in 255 steps. Spectrograms are stored in this form."""
     return tf.cast(tf.round(values * 255.0), tf.uint8)
 
 
 def dequantise(values: tf.Tensor) -> tf.Tensor:
-    """uint8 → float32 in [0, 1]: the way back from `quantise`, exact to half a step (1/510)."""
+    """uint8 → float32 in [0, 1]: the inverse of `quantise`, exact to half a step (1/510)."""
     return tf.cast(values, tf.float32) / 255.0

@@ -1,1 +1,1 @@
-"""What is known of recordings: labels, annotations, classes, and which recordings train or validate."""
+"""Labels of recordings: metadata, annotations, classes, and the split into training and validation."""

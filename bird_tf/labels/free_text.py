@@ -1,4 +1,4 @@
-"""Numbers, times and names out of fields that people fill in freely: what cannot be read is NaN or left out."""
+"""Numbers, times and names in free-text fields. Values that cannot be read are NaN, or are left out."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Iterable
 
 
 def names(listed: Iterable[str]) -> tuple[str, ...]:
-    """Names without the blanks around them and without empty ones."""
+    """Strips names and leaves out empty ones."""
     return tuple(name.strip() for name in listed if name.strip())
 
 
 def number(text: str, limit: float) -> float:
-    """A number within ± limit; NaN for anything else, since these fields are free text."""
+    """Reads a number within ± limit; NaN for any other text."""
     try:
         value = float(text)
     except ValueError:
@@ -23,7 +23,7 @@ def number(text: str, limit: float) -> float:
 
 
 def elevation(text: str) -> float:
-    """Metres of an elevation such as 1200, ca. 1,200 m or 1100-1300 (their middle); NaN for anything else."""
+    """Reads an elevation in metres, such as 1200, ca. 1,200 m or 1100-1300 (the middle); NaN for any other text."""
     number = r"(-?\d{1,3}(?:,\d{3})+|-?\d+(?:\.\d+)?)"
     parts = re.fullmatch(rf"\D*?{number}(?:\s*[-–]\s*{number})?\s*(?:m|metres|meters)?\.?", text.strip().lower())
     if not parts:
@@ -34,7 +34,7 @@ def elevation(text: str) -> float:
 
 
 def day_of_year(text: str) -> float:
-    """Day 1 … 366 of a date written 2014-01-31 (or with / or .); NaN for anything else."""
+    """Reads a date such as 2014-01-31 (also with / or .) as day 1 … 366; NaN for any other text."""
     parts = re.fullmatch(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})", text)
     try:
         return float(datetime.date(*map(int, parts.groups())).timetuple().tm_yday) if parts else math.nan
@@ -43,7 +43,7 @@ def day_of_year(text: str) -> float:
 
 
 def hour_of_day(text: str) -> float:
-    """Hours 0 … 24 of a time such as 08:30, ~06h15, 9:30 am or 7.15; NaN for anything else."""
+    """Reads a time such as 08:30, ~06h15, 9:30 am or 7.15 as hours 0 … 24; NaN for any other text."""
     parts = re.search(r"\b(\d{1,2})\s*[:h.]\s*(\d{2})(?:[:.]\d+)?\s*([ap]\.?m\b)?", text.lower().replace("~", " "))
     if not parts:
         return math.nan

@@ -1,4 +1,4 @@
-"""What is known of a recording: its label, background species, author, place, time and annotations."""
+"""The metadata of a recording: its label, background species, author, place, time and annotations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bird_tf import files
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Annotation:
-    """A species marked in a span of a recording; the label is empty where nobody could name it."""
+    """A species in a span of a recording. The label is empty if the annotator could not name the species."""
 
     start_seconds: float
     end_seconds: float
@@ -24,22 +24,22 @@ class Annotation:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recording:
-    """One audio file and what is known of it.
+    """One audio file and its metadata.
 
     Attributes:
         recording_id: unique in its set; BirdCLEF's MediaId where there is one.
         path: the audio file.
         label: class id of the foreground species; empty if unknown (test recordings).
         name: its Latin name.
-        background: names of the species heard behind it, as listed.
-        background_known: False if nobody noted the background, which is not the same as none.
-        author: who recorded it, or the session; recordings of one author sound alike.
-        split: "train" or "val" where the layout decides it, else empty.
+        background: names of the background species, as listed.
+        background_known: False if the background was not noted. That differs from a background without species.
+        author: the recordist or the recording session. Recordings of one author sound similar.
+        split: "train" or "val" if the layout decides it, else empty.
         latitude, longitude: degrees; NaN if unknown.
         elevation: metres above the sea; NaN if unknown.
         day_of_year, hour: 1 … 366; hours of the day, 0 … 24; NaN if unknown.
-        annotations: who is heard when, if that is known; then `label` is the species marked longest and `background`
-            the other ones. Without them `label` holds for the whole recording.
+        annotations: species in time, if known. Then `label` is the species with the longest total time, and
+            `background` holds the others. Without annotations, `label` is valid for the whole recording.
     """
 
     recording_id: str
@@ -59,17 +59,17 @@ class Recording:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Class ids that chunks of it may have: the one label, or all annotated ones, the longest marked first."""
+        """Class ids that its chunks may have: the label, or all annotated ones, the longest total time first."""
         if not self.annotations:
             return (self.label,)
-        marked: collections.Counter[str] = collections.Counter()
+        seconds: collections.Counter[str] = collections.Counter()
         for annotation in self.annotations:
-            marked[annotation.label] += annotation.end_seconds - annotation.start_seconds  # type: ignore[assignment]
-        return tuple(sorted(filter(None, marked), key=lambda label: (-marked[label], label)))
+            seconds[annotation.label] += annotation.end_seconds - annotation.start_seconds  # type: ignore[assignment]
+        return tuple(sorted(filter(None, seconds), key=lambda label: (-seconds[label], label)))
 
 
 def with_unique_ids(recordings: Iterable[Recording]) -> list[Recording]:
-    """Sorted by id; where ids are shared, as of equal names in two folders, a digest of the path tells them apart."""
+    """Sorts recordings by id, and makes the ids unique: recordings of equal id get a digest of their path as suffix."""
     recordings = sorted(recordings, key=lambda r: (r.recording_id, r.path))
     shared = {i for i, count in collections.Counter(r.recording_id for r in recordings).items() if count > 1}
     root = os.path.commonpath([os.path.dirname(r.path) for r in recordings])
@@ -82,7 +82,7 @@ def with_unique_ids(recordings: Iterable[Recording]) -> list[Recording]:
 
 
 def media_id(path: str) -> str:
-    """BirdCLEF's MediaId: the number after the last `_RN` of the file's name, else the name without its suffix."""
+    """BirdCLEF's MediaId: the number after the last `_RN` of the file name, else the file name without suffix."""
     stem = os.path.splitext(os.path.basename(path))[0]
     number = re.search(r"_RN(\d+)$", stem)
     return number.group(1) if number else stem

@@ -11,13 +11,15 @@ from bird_tf.labels import metadata
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AnnotationConfig:
-    """How spans become labels of chunks."""
+    """Settings for the labels of chunks in annotated recordings."""
 
     annotation_share: float = config.option(
-        0.5, "a chunk gets the label of an annotation if they share this much of the shorter of the two"
+        0.5, "a chunk gets the label of an annotation if they overlap by this share of the shorter of the two"
     )
     unannotated: str = config.option(
-        "noise", "chunks of an annotated recording that no annotation touches", choices=("noise", "drop")
+        "noise",
+        "what to do with chunks that no annotation overlaps, in annotated recordings",
+        choices=("noise", "drop"),
     )
 
     def __post_init__(self) -> None:
@@ -27,59 +29,61 @@ class AnnotationConfig:
 
 @dataclasses.dataclass(frozen=True)
 class SpanLabels:
-    """What a span of an annotated recording holds.
+    """The labels of a span of an annotated recording.
 
     Attributes:
-        label: of the annotation that covers most; empty if none covers enough or nobody could name it.
-        background: the other species that touch it.
-        nothing: whether no annotation touches it at all.
+        label: of the annotation with the largest overlap; empty if that is too small, or if it names no species.
+        background: the other species that overlap the span.
+        is_empty: whether no annotation overlaps the span.
     """
 
     label: str
     background: tuple[str, ...]
-    nothing: bool
+    is_empty: bool
 
 
 def labels_in_span(
     annotations: Sequence[metadata.Annotation], start: float, end: float, settings: AnnotationConfig
 ) -> SpanLabels:
-    """What the annotations say of the span from `start` to `end`, seconds."""
-    shared: dict[metadata.Annotation, float] = {}
+    """The labels of the span from `start` to `end`, seconds."""
+    overlaps: dict[metadata.Annotation, float] = {}
     for annotation in annotations:
         overlap = min(end, annotation.end_seconds) - max(start, annotation.start_seconds)
         if overlap > 0:
-            shared[annotation] = overlap
-    best = max(shared, key=lambda a: (shared[a], a.label), default=None)
+            overlaps[annotation] = overlap
+    best = max(overlaps, key=lambda a: (overlaps[a], a.label), default=None)
     if best is None:
         return SpanLabels("", (), True)
-    # a hair less than the share asked for is rounding of times that were written with few digits
+    # the tolerance is for times that are rounded to a few digits
     needed = settings.annotation_share * min(end - start, best.end_seconds - best.start_seconds) - 1e-6
-    others = {name for a in shared for name in (a.label, *a.background)} - {best.label, ""}
-    return SpanLabels(best.label if shared[best] >= needed else "", tuple(sorted(others)), False)
+    others = {name for a in overlaps for name in (a.label, *a.background)} - {best.label, ""}
+    return SpanLabels(best.label if overlaps[best] >= needed else "", tuple(sorted(others)), False)
 
 
-def with_annotations(recording: metadata.Recording, found: Sequence[metadata.Annotation]) -> metadata.Recording:
-    """The recording with annotations: its label is the species marked longest, its background the others.
+def with_annotations(recording: metadata.Recording, annotations: Sequence[metadata.Annotation]) -> metadata.Recording:
+    """Adds annotations to a recording. Its label becomes the species with the longest total time.
+
+    Its background becomes the other species.
 
     Raises:
         InputError: no annotation names a species.
     """
-    made = dataclasses.replace(recording, annotations=tuple(found))
-    if not made.labels:
+    annotated = dataclasses.replace(recording, annotations=tuple(annotations))
+    if not annotated.labels:
         raise config.InputError(f"{recording.path}: its annotations name no species")
-    label, *others = made.labels
-    behind = {*others, *(name for a in found for name in a.background)} - {label}
+    label, *others = annotated.labels
+    background = {*others, *(name for a in annotations for name in a.background)} - {label}
     name = recording.name if recording.label == label else label
-    return dataclasses.replace(made, label=label, name=name, background=tuple(sorted(behind)))
+    return dataclasses.replace(annotated, label=label, name=name, background=tuple(sorted(background)))
 
 
 def parse_annotation(
     where: str, start: str, end: str, label: str, background: tuple[str, ...] = ()
 ) -> metadata.Annotation:
-    """An annotation from text; times in seconds, or as minutes:seconds or hours:minutes:seconds.
+    """Makes an annotation from text. Times are in seconds, or minutes:seconds, or hours:minutes:seconds.
 
     Raises:
-        InputError: times that are no numbers, or an end that is not after its start.
+        InputError: the times are not numbers, or the end is not after the start.
     """
     try:
         times = [

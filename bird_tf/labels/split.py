@@ -1,4 +1,4 @@
-"""Which recordings train, which validate, and which fold they fall into: by recording or by author, never by chunk."""
+"""Divides recordings into training and validation, and into folds: by recording or by author, never by chunk."""
 
 from __future__ import annotations
 
@@ -12,26 +12,29 @@ from bird_tf.labels import metadata
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SplitConfig:
-    """Which recordings validate."""
+    """Settings for the choice of validation recordings."""
 
-    val_share: float = config.option(0.1, "share of every class's recordings that validate; 0 keeps all for training")
+    val_share: float = config.option(
+        0.1, "share of the recordings of each class for validation; 0 keeps all for training"
+    )
     group_by: str = config.option(
         "recording",
-        "what stays on one side of the split; author keeps a session together",
+        "what stays on the same side of the split; author keeps a session together",
         choices=("recording", "author"),
     )
-    split_seed: int = config.option(0, "another number, another split")
+    split_seed: int = config.option(0, "seed of the split")
 
 
 def split(recordings: Sequence[metadata.Recording], split_config: SplitConfig) -> list[metadata.Recording]:
     """Gives each recording its `split`, by recording (never by chunk) and stratified by class.
 
-    A layout that decides the split keeps it. Otherwise each class, the rarest first, is to get `val_share` of its
-    recordings into validation, and at least one if it has two groups. Of the groups that hold it the one is taken
-    that brings all classes together nearest to what they are to get, as long as that helps; one that takes more than
-    half of another class only if there is no other, and none that would leave a class without training recordings.
-    A class of which only large groups are left stays without validation where they would take more than a quarter
-    beyond the share. Ties go by md5 hashes: the same in every process.
+    If the layout decides the split, it is kept. Otherwise the aim is `val_share` of the recordings of each class in
+    validation, and at least one if the class has two groups. The rarest class comes first. For each class, groups that
+    hold it are chosen one by one: always the group that brings the classes nearest to their wanted numbers, summed
+    over all classes, as long as it brings them nearer. A group that takes more than half of another class is chosen
+    only if there is no other. A group that would leave a class without training recordings is never chosen. If a
+    class has only large groups left, and they would exceed the wanted total by more than a quarter, the class gets no
+    validation recordings. md5 hashes decide ties, so the split is the same in every process.
 
     Raises:
         InputError: a share outside [0, 1).
@@ -47,12 +50,12 @@ def split(recordings: Sequence[metadata.Recording], split_config: SplitConfig) -
         label: max(1, round(split_config.val_share * total)) if split_config.val_share and len(groups[label]) > 1 else 0
         for label, total in totals.items()
     }
-    most = 1.25 * sum(wanted.values())
+    limit = 1.25 * sum(wanted.values())
     in_val: collections.Counter[str] = collections.Counter()
     chosen: set[str] = set()
 
     def cost(group: str) -> int:
-        """By how much the group moves the classes away from what they are to get; below 0 it brings them nearer."""
+        """How far the group moves the classes away from their wanted numbers; negative: it brings them nearer."""
         return sum(abs(in_val[c] + n - wanted[c]) - abs(in_val[c] - wanted[c]) for c, n in counts[group].items())
 
     for label in sorted(totals, key=lambda c: (len(groups[c]), c)):
@@ -61,11 +64,11 @@ def split(recordings: Sequence[metadata.Recording], split_config: SplitConfig) -
         )
         while in_val[label] < wanted[label]:
             free = [g for g in free if all(in_val[c] + n < totals[c] for c, n in counts[g].items())]
-            sparing = [
+            small = [
                 g for g in free if all(in_val[c] + n <= max(wanted[c], totals[c] // 2) for c, n in counts[g].items())
             ]
-            best = min(sparing or free, key=cost, default=None)
-            if best is None or (cost(best) >= 0 and (in_val[label] or in_val.total() + counts[best].total() > most)):
+            best = min(small or free, key=cost, default=None)
+            if best is None or (cost(best) >= 0 and (in_val[label] or in_val.total() + counts[best].total() > limit)):
                 break
             free.remove(best)
             chosen.add(best)
@@ -77,9 +80,10 @@ def split(recordings: Sequence[metadata.Recording], split_config: SplitConfig) -
 
 
 def folds(recordings: Sequence[metadata.Recording], num_folds: int, split_config: SplitConfig) -> dict[str, int]:
-    """Divides recordings into folds of about equal size and mixture of classes, groups kept together.
+    """Divides recordings into folds of about equal size and mixture of classes. Groups stay together.
 
-    The largest group goes first, each to the fold in which its classes are scarcest so far; ties by md5 hashes.
+    The largest group comes first. Each group goes to the fold that has the fewest recordings of its classes so far.
+    md5 hashes decide ties.
 
     Returns:
         {recording_id: 0 … num_folds - 1}.
@@ -89,11 +93,11 @@ def folds(recordings: Sequence[metadata.Recording], num_folds: int, split_config
     """
     counts, totals = _counts(recordings, split_config)
     if not 2 <= num_folds <= len(counts):
-        raise config.InputError(f"--folds={num_folds}: need at least 2 and at most {len(counts)}, one a group")
+        raise config.InputError(f"--folds={num_folds}: need at least 2 and at most {len(counts)}, the number of groups")
     filled: list[collections.Counter[str]] = [collections.Counter() for _ in range(num_folds)]
     fold_of: dict[str, int] = {}
 
-    def crowding(fold: int, group: str) -> tuple[float, int]:
+    def load(fold: int, group: str) -> tuple[float, int]:
         added = counts[group]
         return sum(n * filled[fold][c] / totals[c] for c, n in added.items()), filled[fold].total()
 
@@ -101,13 +105,13 @@ def folds(recordings: Sequence[metadata.Recording], num_folds: int, split_config
         return -counts[group].total(), files.text_digest(f"fold {split_config.split_seed} {group}")
 
     for group in sorted(counts, key=order):
-        fold_of[group] = min(range(num_folds), key=lambda fold: crowding(fold, group))
+        fold_of[group] = min(range(num_folds), key=lambda fold: load(fold, group))
         filled[fold_of[group]].update(counts[group])
     return {recording.recording_id: fold_of[_group(recording, split_config)] for recording in recordings}
 
 
 def _group(recording: metadata.Recording, split_config: SplitConfig) -> str:
-    """What stays together: the author's recordings where that is asked for and known, else the recording."""
+    """The group of a recording: its author if groups are by author and the author is known, else the recording."""
     by_author = split_config.group_by == "author" and recording.author
     return f"author {recording.author}" if by_author else f"recording {recording.recording_id}"
 
@@ -115,7 +119,7 @@ def _group(recording: metadata.Recording, split_config: SplitConfig) -> str:
 def _counts(
     recordings: Sequence[metadata.Recording], split_config: SplitConfig
 ) -> tuple[dict[str, collections.Counter[str]], collections.Counter[str]]:
-    """{group: {class id: recordings}}, and the recordings of each class."""
+    """{group: {class id: number of recordings}}, and the number of recordings of each class."""
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for recording in recordings:
         counts[_group(recording, split_config)].update(recording.labels)

@@ -1,6 +1,6 @@
 """The class list and its order; names ⇄ class ids ⇄ indices.
 
-A class is its id: in BirdCLEF, Latin names and ids are not one-to-one in either direction.
+The id identifies a class: in BirdCLEF, Latin names and ids are not one-to-one in either direction.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from bird_tf import config, files
 
 @dataclasses.dataclass(frozen=True)
 class Taxonomy:
-    """The classes a model knows, in the order of its outputs.
+    """The classes that a model knows, in the order of its outputs.
 
     Attributes:
-        class_ids: one id a class (BirdCLEF: six letters; folders: the folder's name).
-        names: its Latin name, or the id where none is known.
+        class_ids: the id of each class (BirdCLEF: six letters; folders: the folder's name).
+        names: the Latin name of each class, or the id if no name is known.
     """
 
     class_ids: tuple[str, ...]
@@ -34,15 +34,15 @@ class Taxonomy:
 
     @property
     def digest(self) -> str:
-        """Equal for equal ids in equal order."""
+        """A digest of the ids and their order."""
         return files.digest(list(self.class_ids))
 
     def index(self, class_id: str) -> int:
-        """Output index of a class id; KeyError if it is not a class."""
+        """Output index of a class id. Raises KeyError if there is no such class."""
         return self._indices[class_id]
 
     def resolve(self, names: Iterable[str]) -> list[int]:
-        """Sorted indices of those names (Latin names or class ids) that are classes; the others are left out."""
+        """Sorted indices of the names (Latin names or class ids) that are classes. Other names are left out."""
         found = (self._indices.get(name, self._by_name.get(name.casefold())) for name in names)
         return sorted({index for index in found if index is not None})
 
@@ -52,12 +52,12 @@ class Taxonomy:
 
     @functools.cached_property
     def _by_name(self) -> dict[str, int]:
-        # where two classes share a Latin name the first wins, the same in every process
+        # if two classes have the same Latin name, it means the first one, in every process
         return {name.casefold(): index for index, name in reversed(list(enumerate(self.names)))}
 
 
 def from_labels(labels: Sequence[tuple[str, str]]) -> Taxonomy:
-    """The taxonomy of labelled recordings: ids sorted, each with the name that most of its recordings give.
+    """Makes the taxonomy of labelled recordings. Ids are sorted; each has the name that most of its recordings give.
 
     Args:
         labels: (class id, Latin name) of every recording.
@@ -80,7 +80,7 @@ def load(path: str) -> Taxonomy:
     """Reads what `save` wrote.
 
     Raises:
-        InputError: not such a table, or its rows are out of order.
+        InputError: the file is not a class list, or its rows are out of order.
     """
     rows = files.read_table(path)
     if not rows or not {"index", "class_id", "name"} <= set(rows[0]):

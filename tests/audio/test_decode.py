@@ -36,7 +36,7 @@ def test_formats_of_libsndfile_are_read(tmp_path, suffix, tolerance):
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)
     read = np.concatenate(list(decode.blocks(_write(tmp_path / f"x.{suffix}", tone), RATE)))
     middle = slice(RATE // 2, RATE)
-    # lossy formats may shift by their coder's delay: compare the power
+    # lossy formats may shift the signal by the delay of their coder, so compare the standard deviations
     assert abs(np.std(read[middle]) - np.std(tone[middle])) < tolerance
 
 
@@ -47,20 +47,20 @@ def test_channels_are_averaged(tmp_path, generator):
 
 
 @pytest.mark.parametrize("rate", [11025, 22050, 44100, 48000, 96000])
-def test_resampling_equals_librosas(tmp_path, generator, rate):
+def test_resampling_matches_librosa(tmp_path, generator, rate):
     samples = generator.normal(0, 0.1, 25 * rate).astype(np.float32)  # several blocks
     path = _write(tmp_path / "x.wav", samples, rate, subtype="FLOAT")
     expected, _ = librosa.load(path, sr=RATE, res_type="soxr_hq")
     ours = np.concatenate(list(decode.blocks(path, RATE)))
     n = min(len(ours), len(expected))
     assert abs(len(ours) - len(expected)) <= 1
-    # a stream and the whole at once differ by soxr's rounding
+    # soxr rounds differently in a stream than in one piece
     np.testing.assert_allclose(ours[:n], expected[:n], atol=1e-4)
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.1, 0.25, 0.4])
 @pytest.mark.parametrize("samples", [1, 1999, 2000, 4000, 4001, 5999, 6000, 40000, 43210])
-def test_chunks_follow_the_formula(tmp_path, front_end, samples, overlap):
+def test_number_and_position_of_chunks_follow_the_formula(tmp_path, front_end, samples, overlap):
     sound = np.linspace(-0.9, 0.9, samples).astype(np.float32)
     path = _write(tmp_path / "x.wav", sound, subtype="FLOAT")
     chunks, stream = _all(path, front_end, overlap_seconds=overlap, minimum_seconds=0.25)
@@ -75,20 +75,20 @@ def test_chunks_follow_the_formula(tmp_path, front_end, samples, overlap):
         np.testing.assert_array_equal(chunk, padded[i * hop : i * hop + size])
 
 
-def test_nothing_is_left_out_but_the_short_rest(tmp_path, front_end, generator):
+def test_only_the_short_rest_is_left_out(tmp_path, front_end, generator):
     sound = generator.uniform(-1, 1, 30 * RATE + 100).astype(np.float32)
     chunks, _ = _all(_write(tmp_path / "x.wav", sound, subtype="FLOAT"), front_end)
     np.testing.assert_array_equal(chunks.ravel(), sound[: 30 * RATE])
 
 
 @pytest.mark.parametrize("overlap", [-0.1, 0.5, 0.7])
-def test_overlap_that_leaves_no_step_is_refused(front_end, overlap):
+def test_an_overlap_that_is_negative_or_not_shorter_than_a_chunk_is_refused(front_end, overlap):
     with pytest.raises(config.InputError, match="--overlap_seconds"):
         decode.ChunkingConfig(overlap_seconds=overlap).hop_samples(front_end)
 
 
 @pytest.mark.parametrize("content", [b"", b"not audio at all", b"RIFF\x00\x00\x00\x00WAVE"])
-def test_what_is_no_audio_is_named(tmp_path, front_end, content):
+def test_a_file_that_is_not_audio_is_unreadable(tmp_path, front_end, content):
     path = tmp_path / "x.wav"
     path.write_bytes(content)
     with pytest.raises(decode.UnreadableError, match=r"x\.wav"):
@@ -102,14 +102,14 @@ def test_a_file_without_samples_is_unreadable(tmp_path, front_end):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_samples_that_are_no_numbers_are_unreadable(tmp_path, front_end, value):
+def test_samples_that_are_not_finite_are_unreadable(tmp_path, front_end, value):
     sound = np.zeros(5000, np.float32)
     sound[4321] = value
     with pytest.raises(decode.UnreadableError, match="finite"):
         _all(_write(tmp_path / "x.wav", sound, subtype="FLOAT"), front_end)
 
 
-def test_find_is_recursive_sorted_and_minds_no_case(tmp_path):
+def test_find_is_recursive_sorted_and_ignores_case(tmp_path):
     for name in ("b/Ä 1.WAV", "a.mp3", "notes.txt", ".hidden.wav", "b/c/x.flac"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -117,26 +117,26 @@ def test_find_is_recursive_sorted_and_minds_no_case(tmp_path):
     assert found == ["a.mp3", "b/c/x.flac", "b/Ä 1.WAV"]
 
 
-@pytest.mark.parametrize("make", [True, False])
-def test_missing_and_empty_folders_are_refused(tmp_path, make):
+@pytest.mark.parametrize("exists", [True, False])
+def test_missing_and_empty_folders_are_refused(tmp_path, exists):
     folder = tmp_path / "folder"
-    if make:
+    if exists:
         folder.mkdir()
     with pytest.raises(config.InputError, match="folder"):
         decode.find(str(folder))
 
 
-def test_duration_is_that_of_the_header(tmp_path):
+def test_duration_is_read_from_the_header(tmp_path):
     assert decode.duration_seconds(_write(tmp_path / "x.wav", np.zeros(RATE * 3 // 2))) == 1.5
     assert decode.duration_seconds(str(tmp_path / "none.wav")) == 0
 
 
-def test_a_flac_that_does_not_tell_its_length_is_read_all_the_same(tmp_path, generator):
+def test_a_flac_without_length_in_its_header_is_read(tmp_path, generator):
     path = tmp_path / "x.flac"
     _write(path, generator.uniform(-0.5, 0.5, 25 * RATE))
     expected = np.concatenate(list(decode.blocks(str(path), RATE)))
     content = bytearray(path.read_bytes())
-    content[21] &= 0xF0  # the number of samples: the last 36 of 64 bits after the sizes of blocks and frames
+    content[21] &= 0xF0  # the number of samples: the last 36 of the 64 bits after the sizes of blocks and frames
     content[22:26] = bytes(4)
     path.write_bytes(content)
     assert decode.duration_seconds(str(path)) == 0.0
@@ -144,7 +144,7 @@ def test_a_flac_that_does_not_tell_its_length_is_read_all_the_same(tmp_path, gen
 
 
 @pytest.mark.parametrize(("name", "words"), [(b"caf\xe9.wav", "rename it"), (b"x.raw", "cannot be decoded")])
-def test_names_that_libsndfile_does_not_take_are_told(tmp_path, name, words):
+def test_names_that_libsndfile_does_not_accept_are_unreadable(tmp_path, name, words):
     path = os.path.join(str(tmp_path), os.fsdecode(name))
     with open(path, "wb") as file:
         file.write(bytes(1000))

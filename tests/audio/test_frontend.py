@@ -7,7 +7,7 @@ import pytest
 from bird_tf import config, keras, tf
 from bird_tf.audio import frontend
 
-# float32 sums of 1024 products in another order than librosa's, then a logarithm; seen: below 1e-4
+# The float32 sums of 1024 products have another order than in librosa, and a logarithm follows. Measured: below 1e-4.
 TOLERANCE = 1e-3
 
 
@@ -17,14 +17,14 @@ def default():
 
 
 def _bird_like(generator, seconds, rate):
-    """Sweeps in noise: every band and dynamic range is used."""
+    """Sweeps in noise, which use every band and the whole dynamic range."""
     t = np.arange(round(seconds * rate)) / rate
     sweep = np.sin(2 * np.pi * (2000 + 3000 * t / seconds) * t) * (np.sin(2 * np.pi * 5 * t) > 0)
     return (0.5 * sweep + 0.01 * generator.normal(size=len(t))).astype(np.float32)
 
 
 def _librosa(samples, front_end):
-    """The 2018 recipe in librosa's own words."""
+    """The 2018 spectrogram, computed with librosa."""
     emphasised = librosa.effects.preemphasis(samples, coef=front_end.pre_emphasis, zi=[0.0])
     magnitude = librosa.feature.melspectrogram(
         y=emphasised, sr=front_end.sample_rate_hz, n_fft=front_end.n_fft, hop_length=front_end.hop_length,
@@ -50,13 +50,13 @@ def test_spectrograms_match_librosa(default, generator, changes):
     np.testing.assert_allclose(ours, _librosa(samples, front_end), atol=TOLERANCE)
 
 
-def test_default_geometry_is_that_of_2018(default):
+def test_default_sizes_are_those_of_2018(default):
     assert (default.chunk_samples, default.hop_length) == (44100, 172)
-    assert 1 + default.chunk_samples // default.hop_length == 257  # one more than the 256 that are kept
+    assert 1 + default.chunk_samples // default.hop_length == 257  # one more than the 256 frames that are used
 
 
 @pytest.mark.parametrize("num_frames", [2, 33, 128, 256, 400])
-def test_hop_always_gives_enough_frames(default, num_frames):
+def test_the_hop_gives_enough_frames(default, num_frames):
     front_end = dataclasses.replace(default, num_frames=num_frames)
     assert 1 + front_end.chunk_samples // front_end.hop_length >= num_frames
     samples = np.zeros((1, front_end.chunk_samples), np.float32)
@@ -72,7 +72,7 @@ def test_range_is_zero_to_one(default, generator):
     assert values.min() == 0 and values.max() == 1
 
 
-def test_a_chunk_does_not_hear_its_neighbours(default, generator):
+def test_a_chunk_does_not_depend_on_its_neighbours(default, generator):
     faint, loud = 1e-3 * _bird_like(generator, 1, 44100), _bird_like(generator, 1, 44100)
     alone = frontend.spectrograms(faint[None], default).numpy()[0]
     beside = frontend.spectrograms(np.stack([loud, faint]), default).numpy()[1]
@@ -85,7 +85,7 @@ def test_eager_equals_graph(default, generator):
     np.testing.assert_allclose(frontend.spectrograms(samples, default), graph(samples), atol=1e-5)
 
 
-def test_mixed_precision_leaves_it_alone(default, generator):
+def test_mixed_precision_does_not_change_spectrograms(default, generator):
     samples = _bird_like(generator, 1, 44100)[None]
     expected = frontend.spectrograms(samples, default).numpy()
     keras.config.set_dtype_policy("mixed_float16")
@@ -96,7 +96,7 @@ def test_mixed_precision_leaves_it_alone(default, generator):
 
 
 @pytest.mark.parametrize("frequency_hz", [700.0, 3000.0, 7473.0, 11000.0, 14800.0])
-def test_linear_scale_shows_a_tone_where_it_is(default, frequency_hz):
+def test_linear_scale_shows_a_tone_in_its_band(default, frequency_hz):
     front_end = dataclasses.replace(default, scale="linear")
     tone = np.sin(2 * np.pi * frequency_hz * np.arange(44100) / 44100).astype(np.float32)
     row = int(frontend.spectrograms(tone[None], front_end).numpy()[0].mean(axis=1).argmax())
@@ -105,14 +105,14 @@ def test_linear_scale_shows_a_tone_where_it_is(default, frequency_hz):
     assert abs(from_row - frequency_hz) <= spacing
 
 
-def test_linear_bands_cover_exactly_the_band_asked_for(default):
+def test_linear_bands_cover_exactly_fmin_to_fmax(default):
     front_end = dataclasses.replace(default, scale="linear")
     bins_hz = np.arange(513) * 44100 / 1024
-    heard = frontend.filter_bank(front_end).sum(axis=0) > 0
-    np.testing.assert_array_equal(heard, (bins_hz > front_end.fmin_hz) & (bins_hz < front_end.fmax_hz))
+    covered = frontend.filter_bank(front_end).sum(axis=0) > 0
+    np.testing.assert_array_equal(covered, (bins_hz > front_end.fmin_hz) & (bins_hz < front_end.fmax_hz))
 
 
-def test_mel_bank_is_librosas(default):
+def test_mel_filter_bank_matches_librosa(default):
     expected = librosa.filters.mel(sr=44100, n_fft=1024, n_mels=128, fmin=500, fmax=15000)
     np.testing.assert_array_equal(frontend.filter_bank(default), expected)
 
@@ -127,11 +127,11 @@ def test_every_field_changes_the_fingerprint(default):
     assert len(prints | {default.fingerprint}) == len(changes) + 1
 
 
-def test_description_round_trip(default):
+def test_from_description_reads_what_describe_writes(default):
     assert frontend.from_description(frontend.describe(default), "here") == default
 
 
-def test_another_version_is_refused_by_name(default):
+def test_another_version_is_refused_with_the_differing_fields(default):
     old = {**frontend.describe(default), "version": 0}
     old["config"] = {**old["config"], "window": "hann"}
     with pytest.raises(config.InputError, match=r"records/x.*version 0.*window"):
@@ -155,12 +155,12 @@ def test_an_edited_description_is_refused(default):
         ({"pre_emphasis": 1.5}, "--pre_emphasis=1.5"),
     ],
 )
-def test_impossible_front_ends_are_refused(default, changes, words):
+def test_invalid_settings_are_refused(default, changes, words):
     with pytest.raises(config.InputError, match=words):
         dataclasses.replace(default, **changes)
 
 
-def test_bands_without_a_bin_are_refused(default):
+def test_bands_without_a_fourier_bin_are_refused(default):
     with pytest.raises(config.InputError, match="--num_bands=1024"):
         frontend.filter_bank(dataclasses.replace(default, scale="linear", num_bands=1024))
 

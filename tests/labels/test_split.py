@@ -8,15 +8,15 @@ from bird_tf.labels import metadata, split
 
 
 def _recordings(counts, authors=None):
-    made = []
+    recordings = []
     for label, n in counts.items():
         for i in range(n):
-            author = authors[len(made) % len(authors)] if authors else ""
-            made.append(metadata.Recording(recording_id=f"{label}{i}", path="", label=label, author=author))
-    return made
+            author = authors[len(recordings) % len(authors)] if authors else ""
+            recordings.append(metadata.Recording(recording_id=f"{label}{i}", path="", label=label, author=author))
+    return recordings
 
 
-def test_split_is_stratified_and_keeps_every_class_on_both_sides():
+def test_the_split_is_stratified_and_every_class_has_training_recordings():
     divided = split.split(_recordings({"a": 50, "b": 2, "c": 1, "d": 9}), split.SplitConfig())
     held_out = collections.Counter(r.label for r in divided if r.split == "val")
     assert held_out == {"a": 5, "b": 1, "d": 1}
@@ -34,7 +34,7 @@ def test_split_by_author_never_divides_a_session():
         assert {r.label for r in divided if r.split == side} == {"a", "b", "c"}
 
 
-def test_split_is_the_same_every_time_and_another_with_another_seed():
+def test_the_split_is_reproducible_and_depends_on_the_seed():
     recordings = _recordings({"a": 40, "b": 30})
     first = split.split(recordings, split.SplitConfig())
     assert {r.recording_id: r.split for r in split.split(recordings[::-1], split.SplitConfig())} == {
@@ -43,17 +43,17 @@ def test_split_is_the_same_every_time_and_another_with_another_seed():
     assert split.split(recordings, split.SplitConfig(split_seed=1)) != first
 
 
-def test_share_zero_keeps_all_for_training():
+def test_share_zero_puts_all_recordings_into_training():
     divided = split.split(_recordings({"a": 5}), split.SplitConfig(val_share=0.0))
     assert {r.split for r in divided} == {"train"}
 
 
-def test_impossible_share_is_refused():
+def test_a_share_of_1_is_refused():
     with pytest.raises(config.InputError, match="--val_share=1"):
         split.split([], split.SplitConfig(val_share=1.0))
 
 
-def test_a_large_session_does_not_take_most_of_a_class_when_another_could_go():
+def test_a_small_session_is_preferred_to_one_with_most_of_a_class():
     recordings = _recordings({"a": 6, "b": 6})
     authors = ["many"] * 5 + ["few"] + ["many", "few", "few", "x", "y", "z"]
     recordings = [dataclasses.replace(r, author=a) for r, a in zip(recordings, authors, strict=True)]
@@ -61,17 +61,17 @@ def test_a_large_session_does_not_take_most_of_a_class_when_another_could_go():
     assert sum(r.split == "train" for r in divided if r.label == "a") >= 3
 
 
-def test_folds_hold_equal_shares_of_each_class_and_keep_sessions_together():
+def test_folds_have_equal_shares_of_each_class_and_do_not_divide_sessions():
     recordings = _recordings({"a": 20, "b": 10, "c": 5}, authors=[f"s{i}" for i in range(35)])
     fold_of = split.folds(recordings, 5, split.SplitConfig(group_by="author"))
     shares = collections.Counter((r.label, fold_of[r.recording_id]) for r in recordings)
     assert [shares["a", fold] for fold in range(5)] == [4] * 5
     assert [shares["b", fold] for fold in range(5)] == [2] * 5
     assert [shares["c", fold] for fold in range(5)] == [1] * 5
-    together = _recordings({"a": 20, "b": 12}, authors=[f"s{i}" for i in range(7)])
-    fold_of = split.folds(together, 3, split.SplitConfig(group_by="author"))
-    for author in {r.author for r in together}:
-        assert len({fold_of[r.recording_id] for r in together if r.author == author}) == 1
+    sessions = _recordings({"a": 20, "b": 12}, authors=[f"s{i}" for i in range(7)])
+    fold_of = split.folds(sessions, 3, split.SplitConfig(group_by="author"))
+    for author in {r.author for r in sessions}:
+        assert len({fold_of[r.recording_id] for r in sessions if r.author == author}) == 1
     assert set(fold_of.values()) == {0, 1, 2}
 
 
@@ -81,7 +81,7 @@ def test_more_folds_than_groups_are_refused():
 
 
 def test_large_sessions_do_not_make_validation_much_larger_than_its_share():
-    """Ten classes of ten recordings, half of each in one session: none of them would be a tenth."""
+    """Ten classes of ten recordings; each class has two sessions of five, so no session is a tenth of its class."""
     recordings = _recordings({c: 10 for c in "abcdefghij"})
     recordings = [dataclasses.replace(r, author=f"{r.label}{i % 10 // 5}") for i, r in enumerate(recordings)]
     divided = split.split(recordings, split.SplitConfig(group_by="author", val_share=0.1))

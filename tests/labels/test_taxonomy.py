@@ -13,18 +13,18 @@ def test_classes_are_sorted_and_named_by_majority():
     assert classes.index("zosjap") == 1
 
 
-def test_names_resolve_whatever_their_case_and_unknown_ones_are_left_out():
+def test_names_are_resolved_in_any_case_and_unknown_names_are_left_out():
     classes = taxonomy.Taxonomy(("aaa", "bbb", "ccc"), ("Parus major", "Turdus merula", "Sitta europaea"))
     assert classes.resolve(["turdus MERULA", "Homo sapiens", "aaa", "Turdus merula"]) == [0, 1]
 
 
-def test_two_ids_of_one_name_stay_two_classes():
+def test_two_ids_with_the_same_name_are_two_classes():
     classes = taxonomy.from_labels([("aaa", "Parus major"), ("bbb", "Parus major")])
     assert len(classes) == 2
     assert classes.resolve(["Parus major"]) == [0]
 
 
-def test_round_trip(tmp_path):
+def test_a_saved_class_list_is_loaded_equal(tmp_path):
     classes = taxonomy.Taxonomy(("a", "b"), ("Ö, ö", 'x "y"'))
     path = str(tmp_path / "classes.csv")
     taxonomy.save(path, classes)
@@ -32,7 +32,7 @@ def test_round_trip(tmp_path):
     assert taxonomy.load(path).digest == classes.digest
 
 
-def test_order_changes_the_digest():
+def test_another_order_gives_another_digest():
     assert taxonomy.Taxonomy(("a", "b"), ("", "")).digest != taxonomy.Taxonomy(("b", "a"), ("", "")).digest
 
 

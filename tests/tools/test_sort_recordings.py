@@ -17,16 +17,16 @@ def _settings(data, output, **values):
 
 
 @pytest.mark.parametrize("how", ["copy", "symlink", "hardlink"])
-def test_the_tree_reads_back_as_what_was_sorted(data, tmp_path, how):
+def test_reading_the_tree_gives_the_same_recordings(data, tmp_path, how):
     config_ = _settings(data, tmp_path / "tree", how=how)
     assert sort_recordings.sort(config_) == []
     original = split.split(reader.read(config_.source)[0], config_.split)
     source = reader.SourceConfig(audio=str(tmp_path / "tree"))
     assert reader.detect(source)[0] == "sorted"
     read, _ = reader.read(source)
-    nowhere = {"path": ""}
+    no_path = {"path": ""}
     for before, after in zip(original, read, strict=True):
-        assert repr(dataclasses.replace(after, **nowhere)) == repr(dataclasses.replace(before, **nowhere))
+        assert repr(dataclasses.replace(after, **no_path)) == repr(dataclasses.replace(before, **no_path))
         assert os.path.samefile(before.path, after.path) == (how != "copy")
         assert os.path.islink(after.path) == (how == "symlink")
         with open(before.path, "rb") as one, open(after.path, "rb") as other:
@@ -34,7 +34,7 @@ def test_the_tree_reads_back_as_what_was_sorted(data, tmp_path, how):
     assert {r.background_known for r in read} == {True, False}
 
 
-def test_moving_takes_them_away(data, tmp_path):
+def test_move_leaves_no_recordings_behind(data, tmp_path):
     folder = tmp_path / "audio" / "Öl käuzchen"
     folder.mkdir(parents=True)
     for name in ("a b.WAV", "b.WAV"):
@@ -46,7 +46,7 @@ def test_moving_takes_them_away(data, tmp_path):
     assert sorted(p.name for p in (tmp_path / "tree" / "train" / "Öl käuzchen").iterdir()) == ["a b.WAV", "b.WAV"]
 
 
-def test_a_label_never_leads_outside_the_tree(data, tmp_path):
+def test_a_label_never_writes_outside_of_the_tree(data, tmp_path):
     (tmp_path / "table.csv").write_text("file,label\nx.wav,../../../evil\ny.wav,.hidden\n")
     for name in "xy":
         (tmp_path / "audio").mkdir(exist_ok=True)
@@ -59,8 +59,8 @@ def test_a_label_never_leads_outside_the_tree(data, tmp_path):
     assert {p.name for p in (tmp_path / "a" / "b" / "tree" / "train").iterdir()} == {"_.._.._evil", "hidden"}
 
 
-def test_a_folder_with_something_in_it_is_refused(data, tmp_path):
-    (tmp_path / "thesis.txt").touch()
+def test_a_folder_that_is_not_empty_is_refused(data, tmp_path):
+    (tmp_path / "notes.txt").touch()
     with pytest.raises(config.InputError, match="not empty"):
         sort_recordings.sort(_settings(data, tmp_path))
 

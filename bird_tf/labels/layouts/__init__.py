@@ -1,1 +1,1 @@
-"""How people lay out recordings and labels: a module for each foreign format, and the reader for all."""
+"""Layouts of labelled sets: one module for each foreign format, and the reader that chooses among them."""

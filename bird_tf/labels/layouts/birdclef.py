@@ -4,29 +4,50 @@ from __future__ import annotations
 
 import os
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bird_tf import config, files
 from bird_tf.labels import free_text, metadata
+from bird_tf.labels.layouts import matching
+
+_SUFFIX = ".xml"
 
 
-def read_folder(folder: str) -> dict[str, metadata.Recording]:
-    """{stem of the audio file: what is known of it} as the XML files of a folder say; no label is needed.
+def recognise(audio: str, metadata_path: str, columns: Sequence[str]) -> str:
+    """The reason to read XML files; empty if there are none. Arguments as of `read`."""
+    folder = metadata_path or audio
+    found = files.find(folder, (_SUFFIX,))
+    return f"{len(found)} XML files below {folder}" if found else ""
+
+
+def read(audio: str, metadata_path: str, columns: Sequence[str]) -> matching.Found:
+    """Reads the recordings.
+
+    Args:
+        audio: folder with the recordings.
+        metadata_path: folder with the XML files; empty: `audio`.
+        columns: not used.
+    """
+    return matching.join(audio, metadata_path or audio, _SUFFIX, parse)
+
+
+def describe(folder: str) -> dict[str, metadata.Recording]:
+    """Reads the XML files of a folder: {stem of the audio file: recording}. They need no label.
 
     Raises:
-        InputError: no such folder.
+        InputError: the folder does not exist.
     """
     if not os.path.isdir(folder):
         raise config.InputError(f"--metadata={folder}: no such folder of XML files")
     found = {}
-    for path in files.find(folder, (".xml",)):
+    for path in files.find(folder, (_SUFFIX,)):
         fields = _xml_fields(path)
         found[os.path.splitext(os.path.basename(fields.get("FileName") or path))[0]] = _recording(fields)
     return found
 
 
 def _xml_fields(path: str) -> dict[str, str]:
-    """{element: text} of a BirdCLEF XML file; raises InputError if it is none."""
+    """{element: text} of a BirdCLEF XML file. Raises InputError if the file is not XML."""
     with open(path, "rb") as file:
         content = file.read()
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
@@ -42,10 +63,10 @@ def parse(path: str) -> tuple[str, metadata.Recording]:
     """Reads one BirdCLEF XML file.
 
     Returns:
-        The FileName it gives (possibly empty), and the recording, its path still empty.
+        The FileName that it gives (possibly empty), and the recording; its path is still empty.
 
     Raises:
-        InputError: not such a file, or without a label.
+        InputError: the file is not XML, or has no label.
     """
     fields = _xml_fields(path)
     recording = _recording(fields)
@@ -55,7 +76,7 @@ def parse(path: str) -> tuple[str, metadata.Recording]:
 
 
 def _recording(fields: Mapping[str, str]) -> metadata.Recording:
-    """What the elements of a BirdCLEF XML file say; the path is empty, the label too if there is none."""
+    """The recording that the elements of a BirdCLEF XML file describe. Its path is empty."""
     name = f"{fields.get('Genus', '')} {fields.get('Species', '')}".strip()
     label = fields.get("ClassId", "") or name
     background = fields.get("BackgroundSpecies")

@@ -1,4 +1,4 @@
-"""One CSV for all recordings: a row for each, or for each span of one. Kaggle's train_metadata.csv reads as it is."""
+"""One CSV for all recordings: a row for each recording, or for each span of one. Kaggle's train_metadata.csv is one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import ast
 import collections
 import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from bird_tf import config, files
+from bird_tf.audio import decode
 from bird_tf.labels import free_text, metadata, spans
+from bird_tf.labels.layouts import matching
 
-# What a column may be called without --columns; the first that a table has is taken.
+# The names of columns that are known without --columns. The first one that a table has is used.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "file": ("file", "filename", "file_name", "path"),
     "label": ("label", "primary_label", "ebird_code", "class_id", "species"),
@@ -26,15 +28,16 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "date": ("date",),
     "time": ("time", "time_of_day"),
 }
+_SUFFIXES = (".csv", ".tsv")
 _UNKNOWN = ("", "?", "unknown", "nan", "na")
 _NONE = ("none", "-", "[]", "['']", '[""]')
 
 
 def parse_columns(columns: Sequence[str]) -> dict[str, str]:
-    """{what: column} of flags written what=column.
+    """Parses flags of the form WHAT=COLUMN to {what: column}.
 
     Raises:
-        InputError: not written so, or a word that no table has use for.
+        InputError: another form, or an unknown WHAT.
     """
     pairs = dict(entry.partition("=")[::2] for entry in columns)
     for what, column in pairs.items():
@@ -44,7 +47,7 @@ def parse_columns(columns: Sequence[str]) -> dict[str, str]:
 
 
 def fits(path: str, columns: Mapping[str, str]) -> bool:
-    """Whether a file is a table with the columns that `read` needs."""
+    """Whether a file is a table with the columns that `read_table` needs."""
     try:
         return bool(_columns(path, _rows(path), columns))
     except config.InputError:
@@ -55,27 +58,66 @@ def _rows(path: str) -> list[dict[str, str]]:
     return files.read_table(path, delimiter="\t" if path.lower().endswith(".tsv") else ",")
 
 
-def read(
-    path: str, paths: Sequence[str], root: str, columns: Mapping[str, str]
-) -> tuple[list[metadata.Recording], list[tuple[str, str]]]:
+def recognise(audio: str, metadata_path: str, columns: Sequence[str]) -> str:
+    """The reason to read a table; empty if there is none. Arguments as of `read`.
+
+    Raises:
+        InputError: there are several such tables; or what `parse_columns` raises.
+    """
+    if os.path.isfile(metadata_path):
+        return f"{metadata_path} is a table" if metadata_path.lower().endswith(_SUFFIXES) else ""
+    folder = metadata_path or audio
+    found = _find(folder, parse_columns(columns))
+    if len(found) > 1:
+        raise config.InputError(f"{folder} holds {len(found)} such tables; name the one with --metadata=FILE")
+    return f"{found[0]} has columns for file and label" if found else ""
+
+
+def read(audio: str, metadata_path: str, columns: Sequence[str]) -> matching.Found:
+    """Reads the recordings.
+
+    Args:
+        audio: folder with the recordings.
+        metadata_path: the table, or a folder with one; empty: `audio`.
+        columns: --columns, for columns with other names.
+
+    Raises:
+        InputError: no such table or several; or what `parse_columns` and `read_table` raise.
+    """
+    path, named_columns = metadata_path or audio, parse_columns(columns)
+    if os.path.isdir(path):
+        found = _find(path, named_columns)
+        if len(found) != 1:
+            raise config.InputError(
+                f"{path} holds {len(found)} tables with columns for file and label; name the one with --metadata=FILE"
+            )
+        path = found[0]
+    return read_table(path, decode.find(audio), audio, named_columns)
+
+
+def _find(folder: str, columns: Mapping[str, str]) -> list[str]:
+    return [path for path in files.find(folder, _SUFFIXES) if fits(path, columns)]
+
+
+def read_table(path: str, paths: Sequence[str], root: str, columns: Mapping[str, str]) -> matching.Found:
     """Reads the recordings that a table describes.
 
     Args:
         path: the table, comma-separated (tab-separated if it ends in .tsv), with a header line.
-        paths: the recordings there are; no other file is ever opened.
-        root: the folder that the column `file` counts from; a bare name will do where it is the only one of its kind.
-        columns: {what: column} where a column has a name of its own.
+        paths: the recordings. No other file is opened.
+        root: the folder that paths in the column `file` start from. A bare name is enough if only one recording has it.
+        columns: {what: column} for columns with other names.
 
     Returns:
         The recordings, and (file, reason) of rows and recordings that do not match.
 
     Raises:
-        InputError: not such a table, or without the columns `file` and `label`.
+        InputError: the file is not such a table, or the column `file` or `label` is missing.
     """
     rows = _rows(path)
     found = _columns(path, rows, columns)
-    match_of = _matcher(paths, root)
-    described: dict[str, list[tuple[int, dict[str, str]]]] = collections.defaultdict(list)
+    match_of = matching.matcher(paths, root)
+    rows_of: dict[str, list[tuple[int, dict[str, str]]]] = collections.defaultdict(list)
     unmatched = []
     for number, row in enumerate(rows, 2):
         fields = _fields(row, found)
@@ -84,53 +126,38 @@ def read(
             reason = "no label" if match else f"{fields['file']!r} is not below {root}, or there are several"
             unmatched.append((f"{path}, line {number}", reason))
         else:
-            described[match].append((number, fields))
+            rows_of[match].append((number, fields))
     recordings = []
-    for match, entries in described.items():
+    for match, entries in rows_of.items():
         try:
             recordings.append(_recording(path, match, entries))
         except config.InputError as error:
             unmatched.append((match, str(error)))
-    unmatched += [(p, f"no row for it in {path}") for p in paths if p not in described]
+    unmatched += [(p, f"no row for it in {path}") for p in paths if p not in rows_of]
     return recordings, unmatched
 
 
 def describe(path: str, paths: Sequence[str], root: str) -> dict[str, metadata.Recording]:
-    """What a table says of recordings that need no label: {audio file: recording}, its first row counts.
+    """Reads a table of recordings that need no label: {audio file: recording}. The first row of a recording counts.
 
     Raises:
-        InputError: not such a table, or without the column `file`.
+        InputError: the file is not a table, or the column `file` is missing.
     """
     rows = _rows(path)
     found = _columns(path, rows, {}, needed=("file",))
-    match_of = _matcher(paths, root)
-    described: dict[str, metadata.Recording] = {}
+    match_of = matching.matcher(paths, root)
+    recordings: dict[str, metadata.Recording] = {}
     for number, row in enumerate(rows, 2):
         fields = {**_fields(row, found), "start": "", "label": ""}
         match = match_of(fields["file"])
-        if match and match not in described:
-            described[match] = _recording(path, match, [(number, fields)])
-    return described
+        if match and match not in recordings:
+            recordings[match] = _recording(path, match, [(number, fields)])
+    return recordings
 
 
 def _fields(row: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
     """{what: text} of a row."""
     return {what: (row[column] or "").strip() for what, column in found.items()}
-
-
-def _matcher(paths: Sequence[str], root: str) -> Callable[[str], str | None]:
-    """The function that finds the recording meant by a cell of the column `file`."""
-    by_relative = {os.path.relpath(p, root): p for p in paths}
-    by_name = collections.defaultdict(list)
-    for p in paths:
-        by_name[os.path.basename(p)].append(p)
-
-    def match(cell: str) -> str | None:
-        file = os.path.normpath(cell.replace("\\", "/"))
-        alike = by_name[os.path.basename(file)]
-        return by_relative.get(file) or (alike[0] if len(alike) == 1 else None)
-
-    return match
 
 
 def _columns(
@@ -142,14 +169,14 @@ def _columns(
     """{what: column} of the columns that the table has."""
     if not rows:
         raise config.InputError(f"{path}: a table without rows")
-    there = {column.strip().lower(): column for column in rows[0] if column}
+    by_name = {column.strip().lower(): column for column in rows[0] if column}
     for what, column in columns.items():
-        if column.lower() not in there:
+        if column.lower() not in by_name:
             raise config.InputError(f"{path} has no column {column} (--columns={what}={column}): {', '.join(rows[0])}")
     wanted = {what: (columns[what].lower(),) if what in columns else names for what, names in COLUMNS.items()}
-    found = {what: there[n] for what, names in wanted.items() for n in reversed(names) if n in there}
-    marked = {"start", "end"} if {"start", "end"} & set(found) else set()
-    if missing := {*needed, *marked} - set(found):
+    found = {what: by_name[n] for what, names in wanted.items() for n in reversed(names) if n in by_name}
+    times = {"start", "end"} if {"start", "end"} & set(found) else set()
+    if missing := {*needed, *times} - set(found):
         raise config.InputError(
             f"{path}: which column holds {' and which '.join(sorted(missing))}? it has {', '.join(rows[0])}; "
             f"say --columns={min(missing)}=NAME"
@@ -181,19 +208,20 @@ def _recording(path: str, audio_file: str, entries: Sequence[tuple[int, dict[str
                 f"{path}, line {entries[1][0]}: a second row for it, and no start and end in line {number}"
             )
         return recording
-    marked = []
+    annotations = []
     for number, row in entries:
-        listed, one_known = background(row.get("background", ""))
-        known = known and one_known
-        marked.append(spans.parse_annotation(f"{path}, line {number}", row["start"], row["end"], row["label"], listed))
-    return spans.with_annotations(dataclasses.replace(recording, background_known=known), marked)
+        listed, known_in_span = background(row.get("background", ""))
+        known = known and known_in_span
+        where = f"{path}, line {number}"
+        annotations.append(spans.parse_annotation(where, row["start"], row["end"], row["label"], listed))
+    return spans.with_annotations(dataclasses.replace(recording, background_known=known), annotations)
 
 
 def background(text: str) -> tuple[tuple[str, ...], bool]:
     """The species of a cell, and whether they are known.
 
-    Names are separated by commas or semicolons, or are a Python list as in Kaggle's tables. `none`, `-` and `[]` say
-    that nothing was heard; an empty cell, `?` and `unknown`, that nobody noted it.
+    Names are separated by commas or semicolons, or are a Python list as in Kaggle's tables. `none`, `-` and `[]` mean
+    that there are no background species. An empty cell, `?` and `unknown` mean that the background is unknown.
     """
     text = text.strip()
     if text.casefold() in _UNKNOWN:

@@ -1,24 +1,31 @@
-"""Where recordings and their descriptions lie: five layouts, and telling which one it is."""
+"""Reads the recordings of a labelled set in any layout, and recognises which layout it is."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files
-from bird_tf.audio import decode
-from bird_tf.labels import metadata, spans
-from bird_tf.labels.layouts import birdclef, csv_table, selections, sorted_tree
+from bird_tf import config
+from bird_tf.labels import metadata
+from bird_tf.labels.layouts import annotation_files, birdclef, csv_table, folders, matching, sorted_tree
 
-_TABLES = (".csv", ".tsv")
+# The layouts. A layout is a module with `recognise` and `read`. They are tried in this order.
+_LAYOUTS: Mapping[str, Any] = {
+    "sorted": sorted_tree,
+    "birdclef": birdclef,
+    "csv": csv_table,
+    "annotations": annotation_files,
+    "folders": folders,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SourceConfig:
-    """Where the recordings lie and how they are labelled."""
+    """The folder of the recordings, and the place and layout of their labels."""
 
     audio: str = config.option("", "folder with the recordings (searched recursively)")
     metadata: str = config.option(
@@ -26,24 +33,24 @@ class SourceConfig:
     )
     layout: str = config.option(
         "auto",
-        "how recordings and labels are laid out: an XML file for each (birdclef), a folder for each species, a sorted "
-        "tree of train/ and val/, one csv, or annotations (Raven, Audacity)",
-        choices=("auto", "birdclef", "folders", "sorted", "csv", "annotations"),
+        "where labels are: an XML file for each recording (birdclef), a folder for each species (folders), a tree of "
+        "train/ and val/ (sorted), one table (csv), or Raven or Audacity files (annotations)",
+        choices=("auto", *_LAYOUTS),
     )
     columns: tuple[str, ...] = config.option(
         (),
-        f"WHAT=COLUMN where a table names a column otherwise; WHAT is {', '.join(csv_table.COLUMNS)}; may be repeated",
+        f"WHAT=COLUMN, for other names of columns; WHAT is {', '.join(csv_table.COLUMNS)}; may be repeated",
     )
     skip_unmatched: bool = config.option(
-        False, "list recordings without metadata, and metadata without recording, as skipped instead of stopping"
+        False, "list recordings without metadata, and metadata without recording, as skipped, instead of stopping"
     )
 
 
-def read(source: SourceConfig) -> tuple[list[metadata.Recording], list[tuple[str, str]]]:
-    """Finds the recordings of a labelled set.
+def read(source: SourceConfig) -> matching.Found:
+    """Reads the recordings of a labelled set.
 
     Returns:
-        The recordings, sorted by id, and (path, reason) of everything that was left out.
+        The recordings, sorted by id, and (path, reason) of everything that is left out.
 
     Raises:
         InputError: missing or empty folder, unknown layout, or recordings and metadata that do not match.
@@ -54,17 +61,10 @@ def read(source: SourceConfig) -> tuple[list[metadata.Recording], list[tuple[str
         raise config.InputError(f"--metadata={source.metadata}: no such folder or file")
     layout = source.layout
     if layout == "auto":
-        layout, why = detect(source)
-        logging.info("--layout=%s: %s", layout, why)
-    readers = {
-        "birdclef": _read_birdclef,
-        "folders": _read_folders,
-        "sorted": _read_sorted,
-        "csv": _read_csv,
-        "annotations": _read_annotations,
-    }
-    recordings, unmatched = readers[layout](source)
-    # a name in another encoding could be written into no table or record
+        layout, reason = detect(source)
+        logging.info("--layout=%s: %s", layout, reason)
+    recordings, unmatched = _LAYOUTS[layout].read(source.audio, source.metadata, source.columns)
+    # a name in another encoding cannot be written to tables and records
     unmatched += [(r.path, "its name is not UTF-8; rename it") for r in recordings if not _is_utf8(r.path)]
     unmatched = [(path.encode("utf-8", "backslashreplace").decode(), reason) for path, reason in unmatched]
     recordings = [r for r in recordings if _is_utf8(r.path)]
@@ -78,30 +78,30 @@ def read(source: SourceConfig) -> tuple[list[metadata.Recording], list[tuple[str
     return metadata.with_unique_ids(recordings), unmatched
 
 
-def describe(paths: Sequence[str], root: str, described: str) -> dict[str, metadata.Recording]:
-    """What metadata says of recordings whose label nobody needs to know, as test recordings.
+def describe(paths: Sequence[str], root: str, metadata_path: str) -> dict[str, metadata.Recording]:
+    """Reads the metadata of recordings that need no label, such as test recordings.
 
     Args:
         paths: the recordings.
-        root: the folder that they were looked for in.
-        described: a folder of BirdCLEF XML files, or one CSV; empty for none.
+        root: the folder that holds them.
+        metadata_path: a folder of BirdCLEF XML files, or one CSV; empty for none.
 
     Returns:
-        {path: recording}; bare ones where the metadata says nothing.
+        {path: recording}. Without metadata, only id and path are known.
 
     Raises:
-        InputError: no such metadata, or none that can be read.
+        InputError: the metadata does not exist or cannot be read.
     """
-    if not described:
+    if not metadata_path:
         found = {}
-    elif os.path.isfile(described):
-        found = csv_table.describe(described, paths, root)
+    elif os.path.isfile(metadata_path):
+        found = csv_table.describe(metadata_path, paths, root)
     else:
-        by_stem = birdclef.read_folder(described)
+        by_stem = birdclef.describe(metadata_path)
         stems = {path: os.path.splitext(os.path.basename(path))[0] for path in paths}
         found = {path: by_stem[stem] for path, stem in stems.items() if stem in by_stem}
-    bare = {path: metadata.Recording(recording_id=metadata.media_id(path), path=path) for path in paths}
-    return {path: dataclasses.replace(found.get(path, bare[path]), path=path) for path in paths}
+    unknown = {path: metadata.Recording(recording_id=metadata.media_id(path), path=path) for path in paths}
+    return {path: dataclasses.replace(found.get(path, unknown[path]), path=path) for path in paths}
 
 
 def _is_utf8(path: str) -> bool:
@@ -113,153 +113,21 @@ def _is_utf8(path: str) -> bool:
 
 
 def detect(source: SourceConfig) -> tuple[str, str]:
-    """Tells the layout from what lies in the folders.
+    """Recognises the layout by the files that are there.
 
     Returns:
-        The layout, and what it was told by.
+        The layout, and the reason.
 
     Raises:
-        InputError: none of the known layouts.
+        InputError: no layout fits, or several tables do.
     """
-    folders = {entry.name for entry in os.scandir(source.audio) if entry.is_dir()}
-    if {"train", "val"} <= folders:
-        return "sorted", f"{source.audio} has the folders train and val"
-    where = source.metadata or source.audio
-    if os.path.isfile(where):
-        return (
-            ("csv", f"{where} is a table") if where.lower().endswith(_TABLES) else ("annotations", f"{where} is text")
-        )
-    if xml := files.find(where, (".xml",)):
-        return "birdclef", f"{len(xml)} XML files below {where}"
-    columns = csv_table.parse_columns(source.columns)
-    if csv_files := [path for path in files.find(where, _TABLES) if csv_table.fits(path, columns)]:
-        if len(csv_files) == 1:
-            return "csv", f"{csv_files[0]} has columns for file and label"
-        raise config.InputError(f"{where} holds {len(csv_files)} such tables; name the one with --metadata=FILE")
-    if texts := _annotation_files(source):
-        return "annotations", f"{len(texts)} text files below {where} are named after recordings"
+    for name, layout in _LAYOUTS.items():
+        if reason := layout.recognise(source.audio, source.metadata, source.columns):
+            return name, reason
     if source.metadata:
-        raise config.InputError(f"{where} holds no XML files, no CSV and no texts named after recordings")
-    if any(os.path.dirname(path) != source.audio.rstrip("/") for path in decode.find(source.audio)):
-        return "folders", f"no metadata, and folders below {source.audio}: one for each species"
+        raise config.InputError(f"{source.metadata} holds no XML files, no CSV and no texts named after recordings")
     raise config.InputError(
         f"{source.audio}: layout not recognised: give --metadata=DIR with BirdCLEF XML files, selection tables or "
         "labels, or --metadata=FILE.csv, or put the recordings of each species into a folder of its own, or give the "
         "sorted tree of train/ val/ metadata/"
     )
-
-
-def _read_birdclef(source: SourceConfig) -> tuple[list[metadata.Recording], list[tuple[str, str]]]:
-    return _match(source, source.metadata or source.audio, ".xml", birdclef.parse)
-
-
-def _read_csv(source: SourceConfig) -> tuple[list[metadata.Recording], list[tuple[str, str]]]:
-    path, columns = source.metadata or source.audio, csv_table.parse_columns(source.columns)
-    if os.path.isdir(path):
-        found = [file for file in files.find(path, _TABLES) if csv_table.fits(file, columns)]
-        if len(found) != 1:
-            raise config.InputError(
-                f"{path} holds {len(found)} tables with columns for file and label; name the one with --metadata=FILE"
-            )
-        path = found[0]
-    return csv_table.read(path, decode.find(source.audio), source.audio, columns)
-
-
-def _annotation_files(source: SourceConfig) -> dict[str, list[str]]:
-    """{recording: the texts named after it}; a text belongs to the recording with the longest name that fits."""
-    if os.path.isfile(source.metadata):
-        texts = [source.metadata]
-    else:
-        texts = files.find(source.metadata or source.audio, selections.SUFFIXES)
-    by_stem = {os.path.splitext(os.path.basename(path))[0]: path for path in decode.find(source.audio)}
-    found: dict[str, list[str]] = {}
-    for text in texts:
-        name = os.path.basename(text)
-        # X.txt and X.Table.1.selections.txt belong to X: try ever shorter names
-        while (name := name.rpartition(".")[0]) and name not in by_stem:
-            pass
-        if name:
-            found.setdefault(by_stem[name], []).append(text)
-    return found
-
-
-def _read_annotations(source: SourceConfig) -> tuple[list[metadata.Recording], list[tuple[str, str]]]:
-    """Long recordings, each with tables or labels named after it; who annotates is taken to note all that is heard."""
-    columns = csv_table.parse_columns(source.columns)
-    recordings, unmatched = [], []
-    found = _annotation_files(source)
-    for path, texts in found.items():
-        try:
-            marked = [span for text in texts for span in selections.read(text, columns)]
-            bare = metadata.Recording(recording_id=metadata.media_id(path), path=path, background_known=True)
-            recordings.append(spans.with_annotations(bare, marked))
-        except config.InputError as error:
-            unmatched.append((path, str(error)))
-    where = source.metadata or source.audio
-    unmatched += [
-        (path, f"no annotations for it in {where}") for path in decode.find(source.audio) if path not in found
-    ]
-    return recordings, unmatched
-
-
-def _read_sorted(source: SourceConfig) -> tuple[list[metadata.Recording], list[tuple[str, str]]]:
-    """The tree that the 2018 baseline's sorter makes: train/SPECIES/, val/SPECIES/, metadata/*.json."""
-    folder = source.metadata or os.path.join(source.audio, "metadata")
-    recordings, unmatched = [], []
-    for split in ("train", "val"):
-        part = dataclasses.replace(source, audio=os.path.join(source.audio, split))
-        if os.path.isdir(folder):
-            found, _ = _match(part, folder, ".json", sorted_tree.parse)
-            described = {r.path for r in found}
-            unmatched += [(p, f"no metadata in {folder}") for p in decode.find(part.audio) if p not in described]
-        else:
-            found, _ = _read_folders(part)
-        recordings += [dataclasses.replace(recording, split=split) for recording in found]
-    return recordings, unmatched
-
-
-def _match(
-    source: SourceConfig, folder: str, suffix: str, parse: Callable[[str], tuple[str, metadata.Recording]]
-) -> tuple[list[metadata.Recording], list[tuple[str, str]]]:
-    """Joins audio files and metadata files: by the FileName that the metadata gives, or by equal stems."""
-    paths = decode.find(source.audio)
-    by_name = {os.path.basename(path): path for path in paths}
-    by_stem = {os.path.splitext(name)[0]: path for name, path in by_name.items()}
-    recordings, unmatched, used = [], [], set()
-    for file in files.find(folder, (suffix,)):
-        try:
-            file_name, recording = parse(file)
-        except config.InputError as error:
-            unmatched.append((file, str(error)))
-            continue
-        # only the last part counts: a name with a path in it must not lead outside the audio folder
-        file_name = os.path.basename(file_name.replace("\\", "/"))
-        stem = os.path.splitext(os.path.basename(file))[0]
-        path = by_name.get(file_name) or by_stem.get(os.path.splitext(file_name)[0]) or by_stem.get(stem)
-        if path is None:
-            unmatched.append((file, f"its recording {file_name or stem} is not below {source.audio}"))
-        elif path in used:
-            unmatched.append((file, f"{path} is described by another metadata file already"))
-        else:
-            used.add(path)
-            recordings.append(
-                dataclasses.replace(
-                    recording, path=path, recording_id=recording.recording_id or metadata.media_id(path)
-                )
-            )
-    unmatched += [(path, f"no metadata for it in {folder}") for path in paths if path not in used]
-    return recordings, unmatched
-
-
-def _read_folders(source: SourceConfig) -> tuple[list[metadata.Recording], list[tuple[str, str]]]:
-    """The label is the name of the folder right below the root; the background is unknown."""
-    recordings, unmatched = [], []
-    for path in decode.find(source.audio):
-        parts = os.path.relpath(path, source.audio).split(os.sep)
-        if len(parts) < 2:
-            unmatched.append((path, "lies in no species' folder"))
-            continue
-        recordings.append(
-            metadata.Recording(recording_id=metadata.media_id(path), path=path, label=parts[0], name=parts[0])
-        )
-    return recordings, unmatched

@@ -16,10 +16,10 @@ def _read(folder, text, *audio, columns=()):
     path = folder / "table.csv"
     path.write_text(text, encoding="utf-8")
     paths = [str(folder / "audio" / name) for name in audio]
-    return csv_table.read(str(path), paths, str(folder / "audio"), csv_table.parse_columns(columns))
+    return csv_table.read_table(str(path), paths, str(folder / "audio"), csv_table.parse_columns(columns))
 
 
-def test_kaggles_train_metadata_reads_as_it_is(tmp_path):
+def test_kaggles_train_metadata_is_read(tmp_path):
     recordings, unmatched = _read(tmp_path, KAGGLE, "asbfly/XC1.ogg", "barswa/XC2.ogg")
     assert unmatched == []
     first, second = recordings
@@ -39,17 +39,17 @@ def test_kaggles_train_metadata_reads_as_it_is(tmp_path):
         ("[broken", (), False), ("[__import__('os')]", (), False),
     ],
 )  # fmt: skip
-def test_background_known_none_and_unknown_are_three_things(tmp_path, cell, background, known):
+def test_known_background_no_background_and_unknown_background_differ(tmp_path, cell, background, known):
     [recording], _ = _read(tmp_path, f"file,label,background\nx.wav,a,{cell}\n", "x.wav")
     assert (recording.background, recording.background_known) == (background, known)
 
 
-def test_without_a_column_for_it_the_background_is_unknown(tmp_path):
+def test_the_background_is_unknown_without_a_column_for_it(tmp_path):
     [recording], _ = _read(tmp_path, "file,label\nx.wav,a\n", "x.wav")
     assert not recording.background_known
 
 
-def test_columns_may_have_names_of_their_own(tmp_path):
+def test_other_names_of_columns_are_given_by_the_flag(tmp_path):
     text = "Datei,Art,Tag\nÄ x.WAV,Käuzchen,2014-02-01\n"
     with pytest.raises(config.InputError, match=r"which column holds file and which label\?.*Datei, Art, Tag"):
         _read(tmp_path, text, "Ä x.WAV")
@@ -58,7 +58,7 @@ def test_columns_may_have_names_of_their_own(tmp_path):
 
 
 @pytest.mark.parametrize("columns", [("fiel=Datei",), ("file",), ("file=Nowhere",)])
-def test_a_mistaken_mapping_is_named(tmp_path, columns):
+def test_a_wrong_mapping_is_refused(tmp_path, columns):
     with pytest.raises(config.InputError, match="--columns="):
         _read(tmp_path, "file,label\nx.wav,a\n", "x.wav", columns=columns)
 
@@ -74,18 +74,18 @@ def test_rows_with_start_and_end_annotate_one_recording(tmp_path):
     assert not second.background_known
 
 
-def test_a_row_never_leads_outside_the_folder(tmp_path):
+def test_a_row_never_names_a_file_outside_of_the_folder(tmp_path):
     (tmp_path / "secret.wav").touch()
     text = "file,label\n../secret.wav,a\n/etc/passwd,a\nx.wav,a\n"
     recordings, unmatched = _read(tmp_path, text, "x.wav")
     assert [r.path for r in recordings] == [str(tmp_path / "audio" / "x.wav")]
-    assert [place.rsplit(", ", 1)[1] for place, _ in unmatched] == ["line 2", "line 3"]
+    assert [where.rsplit(", ", 1)[1] for where, _ in unmatched] == ["line 2", "line 3"]
 
 
-def test_what_does_not_match_is_listed(tmp_path):
+def test_rows_and_recordings_that_do_not_match_are_listed(tmp_path):
     text = "file,label\nx.wav,a\nx.wav,b\ny.wav,\nz.wav,a\nsame.wav,a\n"
     _, unmatched = _read(tmp_path, text, "x.wav", "y.wav", "1/same.wav", "2/same.wav", "left.wav")
-    reasons = {place.rsplit("/", 1)[1].split(", ")[-1]: reason for place, reason in unmatched}
+    reasons = {where.rsplit("/", 1)[1].split(", ")[-1]: reason for where, reason in unmatched}
     assert "second row" in reasons["x.wav"]
     assert "no label" in reasons["line 4"]
     assert "not below" in reasons["line 5"] and "several" in reasons["line 6"]
@@ -93,7 +93,7 @@ def test_what_does_not_match_is_listed(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "file,label\n", "start,file,label\n1,x.wav,a\n"])
-def test_tables_that_lack_something_are_refused(tmp_path, text):
+def test_incomplete_tables_are_refused(tmp_path, text):
     with pytest.raises(config.InputError, match=r"table\.csv"):
         _read(tmp_path, text, "x.wav")
     assert not csv_table.fits(str(tmp_path / "table.csv"), {})

@@ -1,0 +1,45 @@
+import math
+
+import pytest
+
+from bird_tf.labels.layouts import reader
+from tests.labels.layouts import example_sets
+
+
+@pytest.mark.parametrize(
+    ("text", "hour"),
+    [("08:30", 8.5), ("9:30 am", 9.5), ("9:30 pm", 21.5), ("12:15 am", 0.25), ("~06h15", 6.25), ("18:00:30", 18.0),
+     ("7.15", 7.25), ("?", math.nan), ("", math.nan), ("25:10", math.nan), ("morning", math.nan)],
+)  # fmt: skip
+def test_times_in_free_text_are_read(tmp_path, text, hour):
+    [recording], _ = reader.read(example_sets.birdclef_set(tmp_path, ("1", "a.wav", "x", f"<Time>{text}</Time>")))
+    assert recording.hour == pytest.approx(hour, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [("2016-12-31", 366.0), ("2014/1/31", 31.0), ("2014-00-00", math.nan), ("May 2014", math.nan), ("", math.nan)],
+)
+def test_dates_in_free_text_are_read(tmp_path, text, day):
+    [recording], _ = reader.read(example_sets.birdclef_set(tmp_path, ("1", "a.wav", "x", f"<Date>{text}</Date>")))
+    assert recording.day_of_year == pytest.approx(day, nan_ok=True)
+
+
+@pytest.mark.parametrize("text", ["ca. 12", "91", "", "12,5"])
+def test_invalid_coordinates_become_nan(tmp_path, text):
+    [recording], _ = reader.read(
+        example_sets.birdclef_set(tmp_path, ("1", "a.wav", "x", f"<Latitude>{text}</Latitude>"))
+    )
+    assert math.isnan(recording.latitude)
+
+
+@pytest.mark.parametrize(
+    ("text", "metres"),
+    [("120", 120), ("ca. 1200 m", 1200), ("1,100-1,300", 1200), ("-2", -2), ("12.5m", 12.5), ("3000 ft", math.nan),
+     ("?", math.nan), ("", math.nan), ("99999", math.nan), ("10-20-30", math.nan)],
+)  # fmt: skip
+def test_elevations_in_free_text_are_read(tmp_path, text, metres):
+    [recording], _ = reader.read(
+        example_sets.birdclef_set(tmp_path, ("1", "a.wav", "x", f"<Elevation>{text}</Elevation>"))
+    )
+    assert recording.elevation == pytest.approx(metres, nan_ok=True)
