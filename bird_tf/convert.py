@@ -1,7 +1,7 @@
 """Recordings → records directory.
 
-One task makes one shard (and the noise shard beside it), so any executor will do: a worker that dies loses one
-shard, a second run goes on where the first stopped, and the bytes do not depend on how many workers there are.
+One task writes one shard, and the noise shard beside it. A worker that dies loses one shard only, a second run goes
+on where the first stopped, and the bytes do not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from bird_tf.records import manifests, recordings_table, shard_files
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SelectionConfig:
-    """Which classes and chunks become examples."""
+    """Which classes and chunks go into the records."""
 
     max_chunks_per_class: int = config.option(
-        0, "cap on a class's training chunks, spread over its recordings; 0: none"
+        0, "the most training chunks of a class, divided among its recordings; 0: no limit"
     )
-    noise_share: float = config.option(0.1, "share of the rejected training chunks that is kept as noise")
+    noise_share: float = config.option(0.1, "share of the training chunks without activity that is kept as noise")
     whitelist: tuple[str, ...] = config.option(
-        (), "only this class (its id or name); may be repeated, or be a text file with one a line"
+        (), "use only this class (its id or name), or the classes in this text file, one a line; may be repeated"
     )
-    max_classes: int = config.option(0, "only so many classes, those with the most recordings; 0: all")
+    max_classes: int = config.option(0, "use only so many classes, those with the most recordings; 0: all")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,27 +43,27 @@ class ConvertConfig:
     """Flags of the converter."""
 
     source: reader.SourceConfig
-    output: str = config.option("", "records directory to make, as tfrecords/NAME or s3://BUCKET/NAME", required=True)
+    output: str = config.option("", "records directory to write, as tfrecords/NAME or s3://BUCKET/NAME", required=True)
     front_end: frontend.FrontendConfig
     chunking: decode.ChunkingConfig
     activity: activity.ActivityConfig
     annotated: spans.AnnotationConfig
     split: split.SplitConfig
     selection: SelectionConfig
-    teacher: backbone.BackboneConfig
-    shard_minutes: float = config.option(20.0, "sound that goes into one shard, minutes")
-    max_skipped_share: float = config.option(0.5, "fail if more than this share of the recordings is unusable")
+    backbone: backbone.BackboneConfig
+    shard_minutes: float = config.option(20.0, "audio in one shard, minutes")
+    max_skipped_share: float = config.option(0.5, "fail if more than this share of the recordings gives no chunk")
     workers: int = config.option(
-        0, "processes; 0: as many as cores, 1: none but this, which a decoder's crash then ends"
+        0, "worker processes; 0: one for each core; 1: no extra process, so a crash of a decoder ends the converter"
     )
-    scheduler: str = config.option("", "address of a Dask scheduler to run on instead, as tcp://host:8786")
-    overwrite: bool = config.option(False, "replace records that are at --output already")
+    scheduler: str = config.option("", "address of a Dask scheduler that runs the work instead, as tcp://host:8786")
+    overwrite: bool = config.option(False, "replace existing records at --output")
 
 
 def _tasks(
     settings: ConvertConfig, recordings: Sequence[metadata.Recording], classes: taxonomy.Taxonomy
 ) -> list[worker.ShardTask]:
-    """The tasks, training shards first."""
+    """The tasks: first those of the training shards, then those of the validation shards."""
     seconds = {r.recording_id: decode.duration_seconds(r.path) for r in recordings}
     hop_seconds = settings.chunking.hop_samples(settings.front_end) / settings.front_end.sample_rate_hz
     training = [r for r in recordings if r.split == "train"]
@@ -85,7 +85,7 @@ def _tasks(
                     chunking=settings.chunking,
                     activity=settings.activity,
                     annotated=settings.annotated,
-                    teacher=settings.teacher,
+                    backbone=settings.backbone,
                     noise_share=settings.selection.noise_share,
                 )
             )
@@ -93,7 +93,7 @@ def _tasks(
 
 
 class _Progress:
-    """Collects results, and shows them on a progress bar."""
+    """The results so far, the tasks that are left, and a progress bar."""
 
     def __init__(self, tasks: Sequence[worker.ShardTask]) -> None:
         finished = {task.name: state.finished(task) for task in tasks}
@@ -101,41 +101,48 @@ class _Progress:
         self.left = [task for task in tasks if task.name not in self.results]
         if self.results:
             logging.info(
-                "going on with an unfinished conversion: %d of %d shards are there", len(self.results), len(tasks)
+                "going on with an unfinished conversion: %d of %d shards are finished", len(self.results), len(tasks)
             )
         self._bar = config.progress(sum(len(t.recordings) for t in self.left), "recording", "converting")
-        outcomes = [o for result in self.results.values() for o in result.outcomes]
-        self._seconds, self._skipped = sum(o.seconds for o in outcomes), sum(bool(o.reason) for o in outcomes)
+        self._seconds, self._skipped = 0.0, 0
+        for result in self.results.values():
+            self._count(result)
 
     def add(self, task: worker.ShardTask, result: worker.ShardResult) -> None:
-        """Notes that a task is finished."""
+        """Adds the result of a task."""
         self.results[task.name] = result
         self.left.remove(task)
-        self._seconds += sum(o.seconds for o in result.outcomes)
-        self._skipped += sum(bool(o.reason) for o in result.outcomes)
-        self._bar.set_postfix_str(f"{self._seconds / 3600:.2f} h of sound, {self._skipped} skipped")
+        self._count(result)
+        self._bar.set_postfix_str(f"{self._seconds / 3600:.2f} h of audio, {self._skipped} skipped")
         self._bar.update(len(task.recordings))
 
+    def _count(self, result: worker.ShardResult) -> None:
+        self._seconds += sum(converted.seconds for converted in result.recordings)
+        self._skipped += sum(bool(converted.reason) for converted in result.recordings)
+
     def close(self) -> None:
-        """Ends the bar."""
+        """Closes the bar."""
         self._bar.close()
 
 
 def _run(settings: ConvertConfig, tasks: Sequence[worker.ShardTask]) -> dict[str, worker.ShardResult]:
-    """Runs what is left of the tasks. Returns {shard name: result} of all."""
+    """Runs the tasks that are not finished. Returns {shard name: result} of all tasks."""
     progress = _Progress(tasks)
     try:
         while progress.left:
             for task in progress.left:
-                state.forget(task)
-            alone = not settings.teacher.teacher_model  # with more threads a teacher may sum in another order
-            with executor.start(settings.workers, settings.scheduler, len(progress.left), in_process=alone) as pool:
+                state.clear_recording_in_work(task)
+            # a worker process has one thread; with several a backbone may sum in another order
+            in_process = not settings.backbone.backbone
+            with executor.start(
+                settings.workers, settings.scheduler, len(progress.left), in_process=in_process
+            ) as pool:
                 pending = {pool.submit(worker.write_shard, task): task for task in progress.left}
                 for future in futures.as_completed(pending):
                     if not executor.worker_died(future.exception()):
                         progress.add(pending[future], future.result())
-            # a process has died, and the others of its pool with it: what they were at is done again with care
-            for task in [task for task in progress.left if state.in_work(task)]:
+            # a process has died, which ends its whole pool: each task that was in work is repeated alone
+            for task in [task for task in progress.left if state.recording_in_work(task)]:
                 progress.add(task, _run_alone(task))
     finally:
         progress.close()
@@ -143,22 +150,24 @@ def _run(settings: ConvertConfig, tasks: Sequence[worker.ShardTask]) -> dict[str
 
 
 def _run_alone(task: worker.ShardTask) -> worker.ShardResult:
-    """Runs a task in a process of its own; each time that dies, the recording it was reading is left out."""
+    """Runs a task in a process of its own. If that dies, the task is repeated without the recording in work."""
     unusable: list[str] = []
     while True:
         with executor.alone() as pool:
             future = pool.submit(worker.write_shard, dataclasses.replace(task, unusable=tuple(unusable)))
             if not executor.worker_died(future.exception()):
                 return future.result()
-        guilty = state.in_work(task)
-        if not guilty or guilty in unusable:
-            raise config.InputError(f"{task.name}: its worker process dies, and not while reading a recording")
-        logging.warning("a worker process died while reading recording %s: it is skipped", guilty)
-        unusable.append(guilty)
+        recording_id = state.recording_in_work(task)
+        if not recording_id or recording_id in unusable:
+            raise config.InputError(
+                f"{task.name}: its worker process died, but not while reading a recording; is there enough memory?"
+            )
+        logging.warning("a worker process died while reading recording %s: it is skipped", recording_id)
+        unusable.append(recording_id)
 
 
 def _find(settings: ConvertConfig) -> tuple[list[metadata.Recording], taxonomy.Taxonomy, list[tuple[str, str]]]:
-    """The recordings of wanted classes, divided into training and validation; the classes; and what does not match."""
+    """Returns the recordings, with their split; the classes; and the files that do not match, with reasons."""
     found, unmatched = reader.read(settings.source)
     whitelist: list[str] = []
     for entry in settings.selection.whitelist:
@@ -176,30 +185,30 @@ def _find(settings: ConvertConfig) -> tuple[list[metadata.Recording], taxonomy.T
 
 
 def convert(settings: ConvertConfig) -> manifests.Manifest:
-    """Makes a records directory.
+    """Converts recordings to a records directory.
 
     Returns:
         The manifest, as it was written.
 
     Raises:
-        InputError: what `reader.read`, `backbone.describe` and `state.opened` raise; a full disk; too many
-            unusable recordings.
+        InputError: as `reader.read`, `backbone.describe` and `state.opened`; the disk is full; or too many recordings
+            give no chunk.
     """
     started = time.monotonic()
     recordings, classes, unmatched = _find(settings)
-    # what is impossible is refused before hours of work
+    # settings that cannot work are refused before hours of work
     frontend.filter_bank(settings.front_end)
-    teacher = backbone.describe(settings.teacher, classes)
+    described = backbone.describe(settings.backbone, classes)
     with state.opened(settings.output, settings.overwrite, state.describe(settings, recordings)):
         tasks = _tasks(settings, recordings, classes)
         results = _run(settings, tasks)
-        outcomes = {o.recording_id: o for result in results.values() for o in result.outcomes}
-        skipped = _skipped(settings, recordings, outcomes, unmatched)
+        converted = {c.recording_id: c for result in results.values() for c in result.recordings}
+        skipped = _skipped(settings, recordings, converted, unmatched)
         manifest = dataclasses.replace(
-            _manifest(settings, recordings, classes, tasks, results, skipped), teacher=teacher
+            _manifest(settings, recordings, classes, tasks, results, skipped), backbone=described
         )
-        recordings_table.write(settings.output, settings.source.audio, _table_entries(recordings, outcomes))
-        files.write_json(os.path.join(settings.output, manifests.SUMMARY), _summary(manifest, outcomes, started))
+        recordings_table.write(settings.output, settings.source.audio, _table_entries(recordings, converted))
+        files.write_json(os.path.join(settings.output, manifests.SUMMARY), _summary(manifest, converted, started))
         manifests.save(manifest)
         state.close(settings.output)
     return manifest
@@ -208,13 +217,13 @@ def convert(settings: ConvertConfig) -> manifests.Manifest:
 def _skipped(
     settings: ConvertConfig,
     recordings: Sequence[metadata.Recording],
-    outcomes: Mapping[str, worker.ConvertedRecording],
+    converted: Mapping[str, worker.ConvertedRecording],
     unmatched: Sequence[tuple[str, str]],
 ) -> list[dict[str, str]]:
-    """{"file", "reason"} of all that was left out; refuses if it is too much."""
-    reasons = {r.path: outcomes[r.recording_id].reason for r in recordings if outcomes[r.recording_id].reason}
+    """{"file", "reason"} of all files that were left out. Raises InputError if too many recordings gave no chunk."""
+    reasons = {r.path: converted[r.recording_id].reason for r in recordings if converted[r.recording_id].reason}
     skipped = [{"file": path, "reason": reason} for path, reason in [*unmatched, *sorted(reasons.items())]]
-    without = [r for r in recordings if not outcomes[r.recording_id].chunks]
+    without = [r for r in recordings if not converted[r.recording_id].chunks]
     if len(without) > settings.max_skipped_share * len(recordings):
         raise config.InputError(
             f"{len(without)} of {len(recordings)} recordings gave no chunk (--max_skipped_share="
@@ -239,10 +248,10 @@ def _manifest(
             shards[shard.name.split("-")[0]].append(shard)
     counts = {part: [0] * len(classes) for part in manifests.SPLITS}
     num_recordings = dict.fromkeys(manifests.SPLITS, 0)
-    outcomes = {o.recording_id: o for result in results.values() for o in result.outcomes}
+    converted = {c.recording_id: c for result in results.values() for c in result.recordings}
     for recording in recordings:
-        outcome = outcomes[recording.recording_id]
-        for part, chunks in ((recording.split, outcome.chunks), ("noise", outcome.noise)):
+        written = converted[recording.recording_id]
+        for part, chunks in ((recording.split, written.chunks), ("noise", written.noise)):
             num_recordings[part] += bool(chunks)
             for class_id, count in chunks.items():
                 counts[part][classes.index(class_id)] += count
@@ -263,30 +272,30 @@ def _manifest(
 
 
 def _table_entries(
-    recordings: Sequence[metadata.Recording], outcomes: Mapping[str, worker.ConvertedRecording]
+    recordings: Sequence[metadata.Recording], converted: Mapping[str, worker.ConvertedRecording]
 ) -> Iterator[tuple[metadata.Recording, tuple[float, int, int, str]]]:
-    """Each recording with its seconds, chunks, noise chunks, and why it was skipped."""
+    """Yields the rows of recordings.csv, as `recordings_table.write` needs them."""
     for recording in recordings:
-        o = outcomes[recording.recording_id]
-        yield recording, (o.seconds, sum(o.chunks.values()), sum(o.noise.values()), o.reason)
+        c = converted[recording.recording_id]
+        yield recording, (c.seconds, sum(c.chunks.values()), sum(c.noise.values()), c.reason)
 
 
 def _summary(
-    manifest: manifests.Manifest, outcomes: Mapping[str, worker.ConvertedRecording], started: float
+    manifest: manifests.Manifest, converted: Mapping[str, worker.ConvertedRecording], started: float
 ) -> dict[str, Any]:
     return {
         "records": manifest.directory,
         "num_classes": len(manifest.classes),
         "num_recordings": dict(manifest.num_recordings),
         "num_chunks": {part: manifest.num_chunks(part) for part in manifests.SPLITS},
-        "audio_hours": round(sum(o.seconds for o in outcomes.values()) / 3600, 4),
+        "audio_hours": round(sum(c.seconds for c in converted.values()) / 3600, 4),
         "num_skipped": len(manifest.skipped),
         "wall_seconds": round(time.monotonic() - started, 1),
     }
 
 
 def main(settings: ConvertConfig) -> None:
-    """Converts, and says in one line what came of it."""
+    """Converts, and logs a summary in one line."""
     manifest = convert(settings)
     chunks = ", ".join(f"{manifest.num_chunks(part)} {part}" for part in manifests.SPLITS)
     logging.info(

@@ -47,39 +47,39 @@ def test_records_hold_every_recording(manifest, data):
 
 
 def test_validation_keeps_every_chunk_and_training_the_active_ones(manifest, data):
-    assert all(chunk["signal_to_noise"] >= 0.005 for chunk in _chunks(manifest, "train"))
-    assert all(chunk["signal_to_noise"] < 0.005 for chunk in _chunks(manifest, "noise"))
+    assert all(chunk["activity"] >= 0.005 for chunk in _chunks(manifest, "train"))
+    assert all(chunk["activity"] < 0.005 for chunk in _chunks(manifest, "noise"))
     for chunk in _chunks(manifest, "val"):
         path = data / "wav" / f"DEMO_RN{chunk['recording_id'].decode()}.wav"
         assert 0 <= chunk["start_seconds"] < soundfile.info(str(path)).duration
-    seen = collections.defaultdict(list)
+    indices_of = collections.defaultdict(list)
     for chunk in _chunks(manifest, "val"):
-        seen[chunk["recording_id"]].append(int(chunk["chunk_index"]))
-    assert all(indices == list(range(len(indices))) for indices in seen.values())
+        indices_of[chunk["recording_id"]].append(int(chunk["chunk_index"]))
+    assert all(indices == list(range(len(indices))) for indices in indices_of.values())
 
 
-def test_no_recording_is_on_both_sides(manifest):
-    sides = [{chunk["recording_id"] for chunk in _chunks(manifest, split)} for split in ("train", "val")]
-    assert not sides[0] & sides[1]
+def test_no_recording_is_in_training_and_validation(manifest):
+    train, val = [{chunk["recording_id"] for chunk in _chunks(manifest, split)} for split in ("train", "val")]
+    assert not train & val
 
 
-def test_counts_in_the_manifest_are_those_of_the_shards(manifest):
+def test_counts_in_the_manifest_match_the_shards(manifest):
     for split in manifests.SPLITS:
         labels = collections.Counter(int(chunk["label"]) for chunk in _chunks(manifest, split))
         assert tuple(labels[i] for i in range(len(manifest.classes))) == manifest.chunks_per_class[split]
         assert sum(shard.count for shard in manifest.shards[split]) == sum(labels.values())
 
 
-def test_stored_spectrograms_are_the_front_ends(manifest, data):
+def test_stored_spectrograms_match_the_front_end(manifest, data):
     chunk = _chunks(manifest, "val")[0]
     path = str(data / "wav" / f"DEMO_RN{chunk['recording_id'].decode()}.wav")
     samples = np.concatenate(list(decode.ChunkStream(path, manifest.front_end, decode.ChunkingConfig(), 8)))
     spectrograms = frontend.spectrograms(samples, manifest.front_end)
     index = int(chunk["chunk_index"])
-    # a batch of another size may sum in another order: one step of 255 at a rounding edge
+    # a batch of another size may sum in another order, which changes a rounded value by 1 of 255
     difference = frontend.quantise(spectrograms).numpy()[index].astype(int) - chunk["spectrogram"]
     assert np.abs(difference).max() <= 1
-    assert activity.active_share(spectrograms.numpy())[index] == pytest.approx(chunk["signal_to_noise"], abs=1e-3)
+    assert activity.active_share(spectrograms.numpy())[index] == pytest.approx(chunk["activity"], abs=1e-3)
 
 
 def test_bytes_do_not_depend_on_the_number_of_workers(data, tmp_path):
@@ -113,11 +113,11 @@ def test_other_flags_on_an_unfinished_directory_are_refused(data, tmp_path, monk
     monkeypatch.setattr(worker, "write_shard", lambda task: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         convert.convert(_settings(data, tmp_path / "x"))
-    with pytest.raises(config.InputError, match="unfinished conversion"):
+    with pytest.raises(config.InputError, match="holds a conversion that differs"):
         convert.convert(_settings(data, tmp_path / "x", noise_share=0.7))
 
 
-def test_finished_records_are_not_overwritten_unasked(data, tmp_path):
+def test_finished_records_are_overwritten_only_with_the_flag(data, tmp_path):
     convert.convert(_settings(data, tmp_path / "x"))
     with pytest.raises(config.InputError, match="--overwrite"):
         convert.convert(_settings(data, tmp_path / "x"))
@@ -125,7 +125,7 @@ def test_finished_records_are_not_overwritten_unasked(data, tmp_path):
     assert again.front_end.num_bands == 16
 
 
-def test_a_folder_with_other_things_is_left_alone(data, tmp_path):
+def test_a_folder_with_other_files_is_refused(data, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(config.InputError, match="holds something else"):
         convert.convert(_settings(data, tmp_path))

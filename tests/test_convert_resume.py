@@ -1,4 +1,4 @@
-"""Conversions that are killed, whose workers die, whose disk is full: what is there afterwards, byte for byte."""
+"""Conversions that are killed, whose workers die, or whose disk is full: afterwards all bytes are right."""
 
 import os
 import pathlib
@@ -32,7 +32,7 @@ def _children(pid):
     return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _gone(pid):
+def _has_ended(pid):
     try:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except OSError:
@@ -54,17 +54,17 @@ def test_a_killed_conversion_goes_on_and_ends_with_the_same_bytes(data, tmp_path
         errors = process.communicate()[1].decode()
     assert process.returncode == -signal.SIGKILL, errors
     assert children
-    _wait_until(lambda: all(map(_gone, children)))  # workers do not outlive the converter
-    kept = {p.name: p.stat().st_mtime_ns for p in output.glob("*.tfrecord")}
-    assert len(kept) < len(_bytes(whole.directory))
+    _wait_until(lambda: all(map(_has_ended, children)))  # workers do not outlive the converter
+    modified = {p.name: p.stat().st_mtime_ns for p in output.glob("*.tfrecord")}
+    assert len(modified) < len(_bytes(whole.directory))
     with pytest.raises(config.InputError, match="did not finish"):
         manifests.load(str(output))
-    described = [p for p in notes.glob("*.json") if p.name != "plan.json"]
+    finished = [p for p in notes.glob("*.json") if p.name != "plan.json"]
     convert.convert(_settings(data, output, **SHORT))
     assert _bytes(output) == _bytes(whole.directory)
-    for path in described:  # what was finished is not made again
+    for path in finished:  # finished shards are not made again
         name = path.name.removesuffix(".json")
-        assert (output / name).stat().st_mtime_ns == kept[name]
+        assert (output / name).stat().st_mtime_ns == modified[name]
     assert not notes.exists()
 
 
@@ -81,7 +81,7 @@ def test_a_damaged_shard_of_an_unfinished_conversion_is_made_again(data, tmp_pat
 
 
 def _deadly_process():
-    """Prepares a worker that a certain recording kills, as a decoder that segfaults would."""
+    """Prepares a worker process that one recording kills, like a crash of a decoder."""
     prepare_process()
     blocks = decode.blocks
 
@@ -110,23 +110,23 @@ def test_a_recording_that_kills_its_worker_is_skipped_and_the_rest_goes_on(data,
 def test_a_second_converter_on_the_same_directory_refuses(data, tmp_path, monkeypatch):
     refused = []
 
-    def also(task):
-        with pytest.raises(config.InputError, match="another converter is at work"):
+    def convert_too(task):
+        with pytest.raises(config.InputError, match="another conversion is at work"):
             convert.convert(_settings(data, tmp_path / "x", overwrite=len(refused) % 2 == 1))
         refused.append(task.name)
         return original(task)
 
     original = worker.write_shard
-    monkeypatch.setattr(worker, "write_shard", also)
+    monkeypatch.setattr(worker, "write_shard", convert_too)
     convert.convert(_settings(data, tmp_path / "x"))
     assert len(refused) > 1
 
 
-def test_a_full_disk_is_one_clear_line_and_leaves_no_half_shard(data, tmp_path, monkeypatch):
+def test_a_full_disk_gives_one_clear_line_and_leaves_no_part_of_a_shard(data, tmp_path, monkeypatch):
     output = tmp_path / "x"
     (output / worker.UNFINISHED).mkdir(parents=True)
     shards = convert.convert(_settings(data, tmp_path / "whole")).shards["train"]
-    for shard in shards:  # what is written to this device does not fit
+    for shard in shards:  # writing to this device fails as on a full disk
         (output / f"{shard.name}.partial").symlink_to("/dev/full")
     monkeypatch.setattr(state, "_clear", lambda directory: None)
     with pytest.raises(config.InputError, match=r"train-00000.*the disk is full"):

@@ -49,7 +49,7 @@ def _why_not():
 
 @pytest.fixture
 def bucket():
-    """A bucket's name, a client, and the environment that leads to its server."""
+    """Name of a bucket, a client, and the environment variables for its server."""
     if reason := _why_not():
         pytest.skip(f"tensorflow-io or moto does not load: {reason}")
     import boto3

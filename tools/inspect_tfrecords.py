@@ -1,7 +1,7 @@
-"""Shows what is in a records directory: counts, durations, signal to noise, what was skipped, and pictures of it.
+"""Shows what is in a records directory: counts, durations, activity, skipped recordings, and some spectrograms.
 
-Every shard's checksum is verified. contact.png goes beside the records, or to --output: one row of spectrograms for
-each class, the last one noise.
+The checksum of every shard is verified. contact.png, beside the records or at --output, shows one row of spectrograms
+for each class; the last row is noise.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _EDGES = (0.0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 class InspectConfig:
     """Flags of the inspection."""
 
-    records: str = config.option("", "records directory to look at, as tfrecords/NAME", required=True)
-    output: str = config.option("", "where the contact sheet goes; empty: contact.png in the records directory")
-    columns: int = config.option(8, "spectrograms a row of the contact sheet; 0: no sheet")
-    max_classes: int = config.option(30, "rows of the contact sheet, the classes with the most chunks first")
+    records: str = config.option("", "records directory, as tfrecords/NAME", required=True)
+    output: str = config.option("", "file for the contact sheet; empty: contact.png in the records directory")
+    columns: int = config.option(8, "spectrograms in a row of the contact sheet; 0: no sheet")
+    max_classes: int = config.option(30, "the most classes on the contact sheet, those with the most chunks first")
 
 
 def damaged(manifest: manifests.Manifest) -> list[str]:
-    """Names of the shards whose bytes are not those that were written."""
+    """Names of the shards whose checksum is not the one in the manifest."""
     shards = [shard for part in manifests.SPLITS for shard in manifest.shards[part]]
     with config.progress(len(shards), "shard", "verifying") as progress:
         found = []
@@ -56,26 +56,26 @@ def gather(
     """Reads every chunk once.
 
     Returns:
-        {split: signal to noise of its chunks}, and {class id, or "noise": chunks to show}, each of another recording
-        as far as there are enough of them.
+        {split: activity of its chunks}, and {class id, or "noise": chunks to show}, each of another recording if there
+        are enough recordings.
     """
-    levels: dict[str, list[float]] = {part: [] for part in manifests.SPLITS}
+    activities: dict[str, list[float]] = {part: [] for part in manifests.SPLITS}
     shown: dict[str, list[dict[str, Any]]] = collections.defaultdict(list)
     spare: dict[str, list[dict[str, Any]]] = collections.defaultdict(list)
     for part in manifests.SPLITS:
-        seen = set()
+        used = set()
         for chunk in _chunks(manifest, part):
-            levels[part].append(float(chunk["signal_to_noise"]))
+            activities[part].append(float(chunk["activity"]))
             row = "noise" if part == "noise" else manifest.classes.class_ids[int(chunk["label"])]
-            place = shown if (row, chunk["recording_id"]) not in seen else spare
-            seen.add((row, chunk["recording_id"]))
+            place = shown if (row, chunk["recording_id"]) not in used else spare
+            used.add((row, chunk["recording_id"]))
             if len(place[row]) < columns:
                 place[row].append(chunk)
-    return levels, {row: [*chunks, *spare[row]][:columns] for row, chunks in shown.items()}
+    return activities, {row: [*chunks, *spare[row]][:columns] for row, chunks in shown.items()}
 
 
-def table(manifest: manifests.Manifest, levels: dict[str, list[float]]) -> list[str]:
-    """The lines that are printed."""
+def table(manifest: manifests.Manifest, activities: dict[str, list[float]]) -> list[str]:
+    """The lines to print."""
     front_end = manifest.front_end
     lines = [
         f"{manifest.directory}: {front_end.scale}, {front_end.num_bands} x {front_end.num_frames}, "
@@ -92,11 +92,11 @@ def table(manifest: manifests.Manifest, levels: dict[str, list[float]]) -> list[
         label = class_id if class_id == name else f"{class_id} {name}"
         rows.append((label, [manifest.chunks_per_class[part][i] for part in manifests.SPLITS]))
     lines += [f"{name[:31]:32}" + "".join(f"{value:9}" for value in values) for name, values in rows]
-    if manifest.teacher:
-        known = f"{len(manifest.teacher['classes'])} of {len(manifest.classes)} classes"
-        lines += ["", f"answers of a teacher, who knows {known}: {manifest.teacher['model']}"]
-    lines += ["", f"{'signal to noise':32}{'train':>9}{'val':>9}{'noise':>9}"]
-    counts = [np.histogram(levels[part], _EDGES)[0] for part in manifests.SPLITS]
+    if manifest.backbone:
+        known = f"{len(manifest.backbone['classes'])} of {len(manifest.classes)} classes"
+        lines += ["", f"answers of a backbone that knows {known}: {manifest.backbone['model']}"]
+    lines += ["", f"{'activity':32}{'train':>9}{'val':>9}{'noise':>9}"]
+    counts = [np.histogram(activities[part], _EDGES)[0] for part in manifests.SPLITS]
     most = max(1, int(np.sum(counts, axis=0).max()))
     for i, (low, high) in enumerate(itertools.pairwise(_EDGES)):
         bar = "#" * round(20 * sum(int(count[i]) for count in counts) / most)
@@ -112,7 +112,7 @@ def table(manifest: manifests.Manifest, levels: dict[str, list[float]]) -> list[
 
 
 def contact_sheet(path: str, manifest: manifests.Manifest, shown: dict[str, list[dict[str, Any]]], rows: int) -> None:
-    """Draws the chunks that `gather` chose."""
+    """Draws the chunks that `gather` has chosen."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -131,9 +131,7 @@ def contact_sheet(path: str, manifest: manifests.Manifest, shown: dict[str, list
         for axis, chunk in zip(axes, shown[name], strict=False):
             axis.imshow(chunk["spectrogram"], cmap="magma", vmin=0, vmax=255, aspect="auto")
             recording = chunk["recording_id"].decode()[-14:]
-            axis.set_title(
-                f"{recording} {chunk['start_seconds']:.0f} s  {chunk['signal_to_noise']:.3f}", fontsize=5, pad=1
-            )
+            axis.set_title(f"{recording} {chunk['start_seconds']:.0f} s  {chunk['activity']:.3f}", fontsize=5, pad=1)
     figure.subplots_adjust(
         left=1.1 / (1.6 * width + 1.5), right=0.995, top=1 - 0.15 / len(names), bottom=0.01, wspace=0.04
     )
@@ -142,22 +140,22 @@ def contact_sheet(path: str, manifest: manifests.Manifest, shown: dict[str, list
 
 
 def main(settings: InspectConfig) -> None:
-    """Prints the tables and draws the sheet.
+    """Prints the tables and draws the contact sheet.
 
     Raises:
-        InputError: no records there, or damaged ones.
+        InputError: there are no records, or they are damaged.
     """
     manifest = manifests.load(settings.records)
     bad = damaged(manifest)
     if bad:
         raise config.InputError(f"{settings.records}: damaged: {', '.join(bad)}; copy them again or convert again")
-    levels, shown = gather(manifest, max(1, settings.columns))
-    print("\n".join(table(manifest, levels)))
-    print("every checksum is right")
+    activities, shown = gather(manifest, max(1, settings.columns))
+    print("\n".join(table(manifest, activities)))
+    print("all checksums are right")
     if settings.columns and shown:
         path = settings.output or os.path.join(settings.records, "contact.png")
         contact_sheet(path, manifest, shown, settings.max_classes)
-        print(f"pictures: {path}")
+        print(f"spectrograms: {path}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Turns a folder of labelled recordings into a records directory; see tfrecords/README.md for what is in it."""
+"""Converts a folder of labelled recordings to a records directory. tfrecords/README.md describes its format."""
 
 from bird_tf import convert
 

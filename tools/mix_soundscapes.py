@@ -3,8 +3,8 @@
 python tools/mix_soundscapes.py --audio=DIR --records=tfrecords/NAME --output=DIR
 then python -m bird_tf.evaluate --model=… --audio=DIR/mixtures --segments=DIR/mixtures.csv, and the same with noise
 
-The calls are the chunks of the validation recordings that stand out most from their noise, the beds are what the
-converter took for noise. Nothing of a training recording is used if the records hold none, as a fold's test records.
+The calls are the chunks with the greatest activity of the validation recordings. The background is made of noise
+chunks. To use nothing of a training recording, give records without a training split, as the test records of a fold.
 """
 
 from __future__ import annotations
@@ -28,45 +28,47 @@ _COLUMNS = ("media_id", "class_id", "start_seconds", "end_seconds")
 class MixConfig:
     """Flags of the mixer."""
 
-    audio: str = config.option("", "folder with the recordings that the records were made of", required=True)
+    audio: str = config.option("", "folder with the recordings that the records were made from", required=True)
     records: str = config.option("", "records with validation recordings and noise", required=True)
-    output: str = config.option("", "folder for mixtures/, noise/ and their truths", required=True)
-    num_mixtures: int = config.option(20, "soundscapes with calls, and as many of noise alone")
-    seconds: float = config.option(60.0, "length of each, seconds")
+    output: str = config.option("", "folder for mixtures/, noise/ and a CSV file with the truth of each", required=True)
+    num_mixtures: int = config.option(20, "number of soundscapes with calls, and of soundscapes with noise alone")
+    seconds: float = config.option(60.0, "length of a soundscape, seconds")
     calls: int = config.option(8, "calls in each soundscape")
-    ratio_db: tuple[float, ...] = config.option((0.0, 20.0), "interval of a call's power over the noise's, dB")
-    seed: int = config.option(0, "equal seeds, equal bytes")
+    ratio_db: tuple[float, ...] = config.option(
+        (0.0, 20.0), "interval of the power of a call relative to the noise, dB"
+    )
+    seed: int = config.option(0, "seed; equal seeds give equal bytes")
 
     def __post_init__(self) -> None:
         if self.num_mixtures < 1 or self.seconds <= 0 or self.calls < 1 or len(self.ratio_db) != 2:
             raise config.InputError(
                 f"--num_mixtures={self.num_mixtures} --seconds={self.seconds} --calls={self.calls} "
-                f"--ratio_db={','.join(map(str, self.ratio_db))}: need at least one of each, and two ratios"
+                f"--ratio_db={','.join(map(str, self.ratio_db))}: need numbers above 0, and two ratios"
             )
 
 
 def _spans(manifest: manifests.Manifest, part: str) -> list[tuple[str, float, int, float]]:
-    """(recording, start in seconds, label, signal to noise) of every chunk of a split."""
+    """(recording id, start in seconds, label, activity) of every chunk of a split."""
     found: list[tuple[str, float, int, float]] = []
     for batch in shard_files.read(manifest, part, 256) if manifest.num_chunks(part) else ():
-        names = ("recording_id", "start_seconds", "label", "signal_to_noise")
-        for recording, start, label, ratio in zip(*(batch[name].numpy() for name in names), strict=True):
-            found.append((recording.decode(), float(start), int(label), float(ratio)))
+        names = ("recording_id", "start_seconds", "label", "activity")
+        for recording, start, label, activity in zip(*(batch[name].numpy() for name in names), strict=True):
+            found.append((recording.decode(), float(start), int(label), float(activity)))
     return found
 
 
 def _fade(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Soft ends."""
+    """Fades both ends of the samples."""
     ramp = np.minimum(1.0, np.minimum(np.arange(1, len(samples) + 1), np.arange(len(samples), 0, -1))
                       / (_FADE_SECONDS * rate))  # fmt: skip
     return np.asarray(samples * ramp)
 
 
 class Mixer:
-    """Cuts spans out of recordings and lays them over each other."""
+    """Cuts spans out of recordings and adds them."""
 
     def __init__(self, settings: MixConfig) -> None:
-        """Raises InputError if the records hold no validation chunk or no noise."""
+        """Raises InputError if the records have no validation chunk or no noise chunk."""
         manifest = manifests.load(settings.records)
         self._settings, self._classes = settings, manifest.classes
         self._rate, self._seconds = manifest.front_end.sample_rate_hz, manifest.front_end.chunk_seconds
@@ -76,22 +78,22 @@ class Mixer:
         for span in _spans(manifest, "val"):
             clearest[span[0]] = max(clearest.get(span[0], span), span, key=lambda s: s[3])
         self._calls, self._noise = list(clearest.values()), _spans(manifest, "noise")
-        self._cut = functools.cache(self._decode)  # a span is heard many times, and its whole recording decoded for it
+        self._cut = functools.cache(self._decode)  # a span is used many times, and its whole recording is decoded
         if not self._calls or not self._noise:
             raise config.InputError(
                 f"--records={settings.records}: {len(self._calls)} validation recordings and {len(self._noise)} noise "
-                "chunks; both are needed: convert with --val_share above 0 and --noise_share=1"
+                "chunks, but both are needed; convert with --val_share above 0 and --noise_share=1"
             )
 
     def _decode(self, recording_id: str, start: float) -> np.ndarray:
-        """A chunk's samples, of power 1; what the recording's end cuts off is filled by repeating the rest."""
+        """Samples of a chunk, scaled to power 1. At the end of the recording a shorter chunk is repeated."""
         samples = np.concatenate(list(decode.blocks(self._paths[recording_id], self._rate)))
         first, length = round(start * self._rate), round(self._seconds * self._rate)
         span = np.resize(samples[first : first + length].astype(np.float64), length)
         return np.asarray(span / max(1e-9, np.sqrt(np.mean(np.square(span)))))
 
     def bed(self, generator: np.random.Generator) -> np.ndarray:
-        """Noise of power about 1, [seconds · rate] float64: pieces of recordings, faded into each other."""
+        """Noise of power about 1, [seconds · rate] float64: noise chunks, with a crossfade between them."""
         bed = np.zeros(round(self._settings.seconds * self._rate))
         overlap, position = round(_FADE_SECONDS * self._rate), 0
         while position < len(bed):
@@ -102,7 +104,7 @@ class Mixer:
         return bed
 
     def mixture(self, generator: np.random.Generator) -> tuple[np.ndarray, list[tuple[str, float, float]]]:
-        """A bed with calls, and (class id, start, end) of each."""
+        """Noise with calls, and (class id, start, end) of each call."""
         bed, truth = self.bed(generator), []
         lowest, highest = self._settings.ratio_db
         for _ in range(self._settings.calls):
@@ -121,7 +123,7 @@ class Mixer:
 
 
 def main(settings: MixConfig) -> None:
-    """Writes OUTPUT/mixtures and OUTPUT/noise with OUTPUT/mixtures.csv and OUTPUT/noise.csv, which has no call."""
+    """Writes OUTPUT/mixtures and OUTPUT/noise, and their truth: mixtures.csv, and noise.csv without a row."""
     mixer, generator = Mixer(settings), np.random.default_rng(settings.seed)
     rows: list[tuple[str, str, str, str]] = []
     for number in range(settings.num_mixtures):

@@ -1,4 +1,4 @@
-"""Draws an augmented training batch with its targets as one PNG file, for the flags of any training.
+"""Draws an augmented training batch with its targets as one PNG file, for any flags of a training.
 
 python tools/show_batch.py --flagfile=configs/resnet.flags --records=tfrecords/NAME --output=batch.png
 """
@@ -14,19 +14,19 @@ from bird_tf.records import manifests
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShowBatchConfig(train.TrainConfig):
-    """The flags of a training, of which only those of its input count here, and where the picture goes."""
+    """The flags of a training, of which only those of its input have an effect, and the output file."""
 
-    run_dir: str = config.option("", "not needed here: nothing is trained")
-    output: str = config.option("batch.png", "picture to write")
+    run_dir: str = config.option("", "not needed, since nothing is trained")
+    output: str = config.option("batch.png", "PNG file to write")
 
 
 def main(settings: ShowBatchConfig) -> None:
-    """Writes the picture."""
+    """Writes the PNG file."""
     manifest = manifests.load(settings.records)
     examples = preview.batch(manifest, settings.dataset, settings.augmentation, settings.seed)
-    picture = preview.png(examples, manifest.classes.class_ids)
+    image = preview.png(examples, manifest.classes.class_ids)
     with files.replacing(settings.output) as temporary, open(temporary, "wb") as file:
-        file.write(picture)
+        file.write(image)
     print(f"{settings.output}: {len(examples['label'])} chunks of {settings.records}")
 
 

@@ -1,8 +1,9 @@
-"""Signal-to-noise estimate of a spectrogram, and the decision whether a chunk holds a sound worth learning from."""
+"""Activity of a chunk: the share of its spectrogram that stands out. It decides which chunks are used."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -10,27 +11,46 @@ from bird_tf import config
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ActivityConfig:
-    """When a chunk counts as active."""
+class ActivityInterval:
+    """The activity that training chunks must have."""
 
-    signal_threshold: float = config.option(0.001, "chunks with a signal-to-noise estimate below it count as noise")
     signal_interval: tuple[float, ...] = config.option(
-        (0.0, 1.0), "training chunks that are not noise need an estimate in it: lowest,highest"
+        (0.0, 1.0),
+        "leave out training chunks whose activity is outside this interval: lowest,highest",
+        was=("min_signal_to_noise", "max_signal_to_noise"),
     )
 
     def __post_init__(self) -> None:
-        if len(self.signal_interval) != 2 or not self.signal_interval[0] < self.signal_interval[1]:
-            raise config.InputError(
-                f"--signal_interval={','.join(map(str, self.signal_interval))}: write two numbers, lowest,highest"
-            )
+        if len(self.signal_interval) != 2 or not self.signal_interval[0] <= self.signal_interval[1]:
+            raise config.InputError(f"{self}: write two numbers, lowest,highest")
+
+    def __str__(self) -> str:
+        return f"--signal_interval={','.join(map(str, self.signal_interval))}"
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the interval leaves out any activity."""
+        return self.signal_interval[0] > 0.0 or self.signal_interval[1] < 1.0
+
+    def contains(self, activity: Any) -> Any:
+        """Whether an activity is in the interval; a number, an array or a tensor."""
+        return (activity >= self.signal_interval[0]) & (activity <= self.signal_interval[1])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ActivityConfig:
+    """Which chunks the converter takes for training."""
+
+    signal_threshold: float = config.option(0.001, "chunks whose activity is below it count as noise")
+    interval: ActivityInterval = dataclasses.field(default_factory=ActivityInterval)
 
 
 def active_share(spectrograms: np.ndarray) -> np.ndarray:
-    """Share of a spectrogram covered by sound that stands out (the 2018 baseline's measure).
+    """Share of the pixels that are active: the signal-to-noise estimate of the 2018 baseline.
 
-    A pixel stands out if it reaches 1.25 × its row's median and 1.15 × its column's. What stands out is cleaned by a
-    3 × 3 median and closed by a 3 × 3 square; the edge continues outwards. A steady tone scores low, by design of the
-    formula: it raises its own row's median.
+    A pixel is active if it reaches 1.25 × the median of its row and 1.15 × the median of its column. A 3 × 3 median
+    then removes single pixels, and a closing with a 3 × 3 square fills gaps; pixels outside equal the nearest edge
+    pixel. The activity of a steady tone is low, because the tone raises the median of its own row.
 
     Args:
         spectrograms: [batch, bands, frames] float32 in [0, 1].
@@ -40,14 +60,14 @@ def active_share(spectrograms: np.ndarray) -> np.ndarray:
     """
     rows, columns = _median(spectrograms, axis=2), _median(spectrograms, axis=1)
     binary = (spectrograms >= 1.25 * rows) & (spectrograms >= 1.15 * columns) & (spectrograms > 0)
-    # the median of nine ones and zeros is whether five of them are ones
+    # the median of nine zeros and ones is 1 if at least five are ones
     cleaned = _sum_3x3(binary) >= 5
     closed = _sum_3x3(_sum_3x3(cleaned) >= 1) == 9
     return np.asarray(closed.mean(axis=(1, 2)))
 
 
 def _median(values: np.ndarray, axis: int) -> np.ndarray:
-    """The median along an axis, which stays with length 1. NumPy sorts faster than np.median selects: vectorised."""
+    """The median along an axis, which is kept with length 1. Sorting is faster than np.median: NumPy vectorises it."""
     ordered = np.sort(values, axis=axis)
     count = values.shape[axis]
     middle = np.take(ordered, [(count - 1) // 2, count // 2], axis=axis)
@@ -55,7 +75,7 @@ def _median(values: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _sum_3x3(images: np.ndarray) -> np.ndarray:
-    """Sum of each pixel's 3 × 3 neighbourhood, [batch, bands, frames] bool → uint8; the edge is repeated outwards."""
+    """Sum over each pixel's 3 × 3 neighbourhood, [batch, bands, frames] bool → uint8. Edge pixels are repeated."""
     padded = np.pad(images.astype(np.uint8), ((0, 0), (1, 1), (1, 1)), mode="edge")
     rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
     return np.asarray(rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:])

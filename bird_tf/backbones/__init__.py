@@ -1,1 +1,1 @@
-"""Pretrained models of waveforms that the user supplies."""
+"""Backbones: pretrained models of waveforms that the user supplies."""

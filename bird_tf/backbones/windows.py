@@ -1,4 +1,4 @@
-"""One recording as a stream of windows for a backbone, at the backbone's own sample rate."""
+"""The windows of a recording that a backbone needs for a chunk, at the backbone's own sample rate."""
 
 from __future__ import annotations
 
@@ -11,47 +11,50 @@ from bird_tf.backbones import backbone
 
 
 class WindowStream:
-    """One recording as the teacher hears it, read forwards at the teacher's rate."""
+    """One recording, read from start to end at the backbone's sample rate, and the probabilities of its chunks."""
 
-    def __init__(self, listener: backbone.Backbone, path: str, chunk_seconds: float) -> None:
-        self._listener, self._chunk_seconds = listener, chunk_seconds
-        self._blocks = decode.blocks(path, listener.sample_rate_hz)
+    def __init__(self, model: backbone.Backbone, path: str, chunk_seconds: float) -> None:
+        self._model, self._chunk_seconds = model, chunk_seconds
+        self._blocks = decode.blocks(path, model.sample_rate_hz)
         self._samples, self._first = np.zeros(0, np.float32), 0
 
-    def answers(self, start_seconds: float) -> np.ndarray:
-        """What the teacher says of a chunk, the greatest of its windows' probabilities; chunks come in order of time.
+    def probabilities(self, start_seconds: float) -> np.ndarray:
+        """The backbone's probabilities of a chunk: the maximum over its windows. Chunks must be in the order of time.
 
-        A window longer than the chunk is centred on it; shorter ones are spread over it evenly, the first at its
-        start, the last at its end, ⌈chunk / window⌉ in all. Outside the recording, and from where it cannot be
-        decoded, there is silence.
+        A window longer than the chunk is centred on it. Shorter windows are spread over it evenly, the first at its
+        start, the last at its end, ⌈chunk / window⌉ in all. Samples outside the recording, and after an error in
+        decoding, are zeros.
+
+        Args:
+            start_seconds: start of the chunk in the recording.
 
         Returns:
-            [classes] float32 in [0, 1], NaN where the teacher does not know the class.
+            [classes] float32 in [0, 1], NaN for classes that the backbone does not know.
         """
-        rate, window = self._listener.sample_rate_hz, self._listener.window_samples
+        rate, window = self._model.sample_rate_hz, self._model.window_samples
         chunk = round(self._chunk_seconds * rate)
         span, count = max(chunk, window), math.ceil(chunk / window)
-        heard = self._cut(round(start_seconds * rate) - (span - chunk) // 2, span)
+        samples = self._cut(round(start_seconds * rate) - (span - chunk) // 2, span)
         starts = np.linspace(0, span - window, count).round().astype(int)
-        windows = np.stack([heard[start : start + window] for start in starts])
-        return np.asarray(self._listener.probabilities(windows).max(axis=0))
+        windows = np.stack([samples[start : start + window] for start in starts])
+        return np.asarray(self._model.probabilities(windows).max(axis=0))
 
     def _cut(self, start: int, length: int) -> np.ndarray:
-        """Samples [start, start + length) with zeros outside the recording; forgets what lies before them."""
+        """Samples [start, start + length), zeros outside the recording. Earlier samples are dropped."""
         while self._first + len(self._samples) < start + length:
             try:
                 block = next(self._blocks, None)
-            except decode.UnreadableError:  # the converter meets it as well, and says so
+            except decode.UnreadableError:  # the converter meets the same error, and reports it
                 block = None
             if block is None:
                 break
             self._samples = np.concatenate([self._samples, block])
-            self._forget(start)
-        self._forget(start)
+            self._drop_before(start)
+        self._drop_before(start)
         before = max(0, self._first - start)
         inside = self._samples[: max(0, length - before)]
         return np.pad(inside, (before, length - before - len(inside)))
 
-    def _forget(self, start: int) -> None:
-        gone = min(max(0, start - self._first), len(self._samples))
-        self._samples, self._first = self._samples[gone:], self._first + gone
+    def _drop_before(self, start: int) -> None:
+        count = min(max(0, start - self._first), len(self._samples))
+        self._samples, self._first = self._samples[count:], self._first + count

@@ -1,1 +1,1 @@
-"""Recordings → records: the work behind bird_tf.convert."""
+"""Recordings → records: the parts of bird_tf.convert."""

@@ -1,4 +1,4 @@
-"""The front-end compiled by XLA for the converter: blocks of a few chunks, always on the CPU."""
+"""The front-end compiled by XLA for the converter, in blocks of a few chunks, always on the CPU."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import numpy as np
 from bird_tf import executor, tf
 from bird_tf.audio import frontend
 
-# Spectrograms are made in blocks that stay in the processor's cache: 8 chunks were fastest of 1, 8 and 32.
+# A block that fits into the processor's cache is fastest: of 1, 8 and 32 chunks it was 8.
 BATCH_SIZE = 8
 
 
 @functools.cache
 def _compiled(front_end: frontend.FrontendConfig, count: int) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    # a graph that is still alive when the interpreter ends prints a traceback
+    # a graph that still exists when the interpreter ends prints a traceback
     atexit.register(_compiled.cache_clear)
 
     def compute(samples: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         spectrograms = frontend.spectrograms(samples, front_end)
         return spectrograms, frontend.quantise(spectrograms)
 
-    # XLA joins the many small steps: a third less time. It compiles once a process for each number of chunks.
+    # XLA fuses the many small steps, which takes a third less time. It compiles each number of chunks once a process.
     executor.start_compiler()
     signature = [tf.TensorSpec([count, front_end.chunk_samples], tf.float32)]
     function = tf.function(compute, input_signature=signature, jit_compile=True).get_concrete_function()
@@ -33,17 +33,17 @@ def _compiled(front_end: frontend.FrontendConfig, count: int) -> Callable[[tf.Te
 
 
 def spectrograms(samples: np.ndarray, front_end: frontend.FrontendConfig) -> tuple[np.ndarray, np.ndarray]:
-    """The front-end's spectrograms of up to 8 chunks, always on the processor: one machine, one result.
+    """The front-end's spectrograms of up to 8 chunks, on the CPU, so that a GPU does not change the bytes.
 
     Args:
         samples: [1 … 8, chunk_samples] float32.
-        front_end: what decides the numbers.
+        front_end: the front-end.
 
     Returns:
-        Two [chunks, num_bands, num_frames] arrays: float32 in [0, 1], and the same as uint8.
+        Two [chunks, num_bands, num_frames] arrays: the spectrograms as float32 in [0, 1] and as uint8.
     """
     count = len(samples)
-    # the end of a recording is filled up to half a block or a whole one
+    # the last chunks of a recording are padded to half a block or a whole block
     size = BATCH_SIZE if count > BATCH_SIZE // 2 else BATCH_SIZE // 2
     if count < size:
         samples = np.pad(samples, ((0, size - count), (0, 0)))

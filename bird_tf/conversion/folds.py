@@ -1,6 +1,6 @@
-"""Records regrouped by recording, for cross-validation: nothing is decoded again, the chunks stay as they are.
+"""Records regrouped by recording, for cross-validation. The chunks are copied, and nothing is decoded again.
 
-Which recordings belong together belongs to `split`; what is trained on the folds, to tools/cross_validate.py.
+`split` decides which recordings are in a fold. tools/cross_validate.py trains on the folds.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ _BATCH = 256
 
 
 def recordings(directory: str) -> list[metadata.Recording]:
-    """The recordings of a records directory, as its table says, their split left open.
+    """The recordings in the table of a records directory, without their split.
 
-    Those without a chunk are among them, so that equal recordings fall into equal folds whatever the front-end.
+    Recordings without a chunk are included, so that the folds do not depend on the front-end.
 
     Raises:
         InputError: the table is missing.
     """
     path = os.path.join(directory, manifests.RECORDINGS)
     if not files.exists(path):
-        raise config.InputError(f"{path} is missing, so nobody knows which recordings belong together; convert again")
-    return [dataclasses.replace(r, split="") for r in recordings_table.read(directory, silent=True)]
+        raise config.InputError(f"{path} is missing; folds need it: convert again")
+    return [dataclasses.replace(r, split="") for r in recordings_table.read(directory, with_unused=True)]
 
 
 def prepare(manifest: manifests.Manifest, output: str, num_folds: int, fold: int, settings: split.SplitConfig) -> None:
-    """Writes the records of one fold: `output`/records to train and choose on, `output`/test to be judged on.
+    """Writes the records of one fold: `output`/records for training and validation, `output`/test for the test.
 
-    The held-out recordings, their noise included, are nowhere but in `test`, where they are the validation split; of
-    the others, `settings.val_share` validate.
+    The recordings of the fold, with their noise, are only in `test`, as its validation split. Of the other
+    recordings, `settings.val_share` are for validation.
 
     Raises:
-        InputError: what `split.folds` and `split.split` raise.
+        InputError: as `split.folds` and `split.split`.
     """
     found = recordings(manifest.directory)
     fold_of = split.folds(found, num_folds, settings)
@@ -50,16 +50,19 @@ def prepare(manifest: manifests.Manifest, output: str, num_folds: int, fold: int
 
 
 def regroup(manifest: manifests.Manifest, output: str, split_of: Mapping[str, str]) -> manifests.Manifest:
-    """Copies the chunks of some recordings to records of their own, one shard a split; noise chunks go along.
+    """Copies the chunks of some recordings, noise included, to new records with one shard a split.
 
     Args:
         manifest: the records to copy from.
-        output: directory of the new ones; what it held before is replaced.
-        split_of: {recording_id: "train" or "val"} of the recordings that go along.
+        output: directory of the new records; an existing directory is replaced.
+        split_of: {recording_id: "train" or "val"} of the recordings to copy.
+
+    Returns:
+        The manifest of the new records.
     """
     if files.exists(output):
         tf.io.gfile.rmtree(output)
-    heard: dict[str, set[str]] = {part: set() for part in manifests.SPLITS}
+    copied: dict[str, set[str]] = {part: set() for part in manifests.SPLITS}
     counts = {part: np.zeros(len(manifest.classes), int) for part in manifests.SPLITS}
     names = {part: shard_files.shard_name(part, 0, 1) for part in manifests.SPLITS}
     with contextlib.ExitStack() as stack:
@@ -74,7 +77,7 @@ def regroup(manifest: manifests.Manifest, output: str, split_of: Mapping[str, st
                         part = "noise" if source == "noise" else part
                         writers[part].write_serialised(example)
                         counts[part][label] += 1
-                        heard[part].add(recording.decode())
+                        copied[part].add(recording.decode())
     written = {
         part: shard_files.describe_shard(output, names[part], int(counts[part].sum())) for part in manifests.SPLITS
     }
@@ -87,7 +90,7 @@ def regroup(manifest: manifests.Manifest, output: str, split_of: Mapping[str, st
         directory=output,
         shards={part: (shard,) for part, shard in written.items()},
         chunks_per_class={part: tuple(map(int, found)) for part, found in counts.items()},
-        num_recordings={part: len(found) for part, found in heard.items()},
+        num_recordings={part: len(ids) for part, ids in copied.items()},
     )
     manifests.save(regrouped)
     return regrouped

@@ -1,4 +1,4 @@
-"""Recordings → tasks of about equal length, each with many classes. Nothing here depends on the number of workers."""
+"""Recordings → groups of about equal length, one a shard. Nothing depends on the number of workers."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from bird_tf.labels import metadata
 def quotas(
     recordings: Sequence[metadata.Recording], seconds: Mapping[str, float], hop_seconds: float, cap: int
 ) -> dict[str, dict[str, int]]:
-    """Shares a class's cap among its recordings: as much as each has, up to a common level.
+    """Divides the cap of each class among its recordings: each gets as many chunks as it has, up to a common limit.
 
     Args:
         recordings: the training recordings.
         seconds: {recording_id: length}.
-        hop_seconds: from chunk to chunk.
+        hop_seconds: time from chunk to chunk.
         cap: the most chunks of a class; 0 for no limit.
 
     Returns:
-        {recording_id: {class id: most chunks}}; empty without a cap.
+        {recording_id: {class id: the most chunks}}; {} without a cap.
     """
     if not cap:
         return {}
@@ -47,8 +47,8 @@ def balance_shards(
 ) -> list[list[metadata.Recording]]:
     """Divides recordings into groups of about `shard_seconds`.
 
-    The longest recording goes first, always to the group with the least sound so far; in its group the order is that
-    of hashes, so that long recordings do not come before short ones in every epoch of a training.
+    The recordings are taken from the longest to the shortest, and each goes to the group that is shortest so far. In
+    a group they are ordered by a hash, so that long recordings do not always come first in a training.
     """
     if not recordings:
         return []
@@ -64,15 +64,18 @@ def balance_shards(
 
 
 def choose_classes(recordings: Sequence[metadata.Recording], whitelist: Sequence[str], max_classes: int) -> set[str]:
-    """Ids of the classes that are wanted.
+    """Chooses the classes to convert.
 
     Args:
         recordings: of all classes.
         whitelist: class ids or names; empty for all.
-        max_classes: at most so many, those with the most recordings, ties by id; 0 for all.
+        max_classes: the most classes, those with the most recordings first, then by id; 0 for all.
+
+    Returns:
+        Their class ids.
 
     Raises:
-        InputError: a name in the whitelist that no recording has.
+        InputError: no recording has a name of the whitelist.
     """
     counts = collections.Counter(label for recording in recordings for label in recording.labels)
     ids = {recording.name.casefold(): recording.label for recording in recordings}
@@ -84,6 +87,6 @@ def choose_classes(recordings: Sequence[metadata.Recording], whitelist: Sequence
 
 
 def filter_classes(recordings: Sequence[metadata.Recording], wanted: set[str]) -> list[metadata.Recording]:
-    """The recordings that hold a wanted class; an annotated one is filed under the first of its labels that is."""
+    """The recordings with a wanted class. An annotated recording gets the first of its labels that is wanted."""
     first = ((r, next((label for label in r.labels if label in wanted), "")) for r in recordings)
     return [r if r.label == label else dataclasses.replace(r, label=label, name=label) for r, label in first if label]

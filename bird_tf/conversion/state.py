@@ -1,23 +1,20 @@
-"""What an unfinished records directory remembers: who works on it, what was asked for, which shards are finished."""
+"""The notes in the directory of an unfinished conversion: its plan, the finished shards, the recordings being read."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bird_tf import config, files, tf
+from bird_tf import config, files, resume, tf
 from bird_tf.audio import frontend
 from bird_tf.backbones import backbone
 from bird_tf.conversion import worker
 from bird_tf.labels import metadata
 from bird_tf.records import manifests
 
-_PLAN = "plan.json"
-_LOCK = "lock"
-_MADE = (
+_CONVERTER_FILES = (
     ".tfrecord",
     files.TEMPORARY_SUFFIX,
     manifests.MANIFEST,
@@ -26,90 +23,66 @@ _MADE = (
     manifests.SUMMARY,
 )
 
-# where it runs and how it ends change no byte of a shard
+# flags that change no byte of a shard
 _WITHOUT_EFFECT = ("output", "workers", "scheduler", "overwrite", "max_skipped_share", "skip_unmatched", "layout")
 
 
 @contextlib.contextmanager
-def opened(directory: str, overwrite: bool, plan: Mapping[str, Any]) -> Iterator[None]:
-    """Holds a directory for one conversion: a new one, or an unfinished one of just this plan.
-
-    The lock is the operating system's (flock), so it goes with the process that held it, however that ended. Object
-    stores have none: nothing keeps two converters apart there.
+def opened(directory: str, overwrite: bool, plan: resume.Plan) -> Iterator[None]:
+    """Keeps a directory for one conversion while the block runs: a new conversion, or an unfinished one of this plan.
 
     Raises:
-        InputError: another converter is at work in it; it holds finished records, another plan, or something else.
+        InputError: another conversion is at work in it; or it holds finished records, an unfinished conversion of
+            another plan, or other files.
     """
+    claim = resume.Claim(
+        directory=directory, plan=plan, work="conversion", flag="--output", notes=worker.UNFINISHED, overwrite=overwrite
+    )
     _refuse_finished(directory, overwrite)
     ours = any(files.exists(os.path.join(directory, name)) for name in (manifests.MANIFEST, worker.UNFINISHED))
     if not ours and files.names(directory):
-        raise config.InputError(f"{directory} holds something else; --output names a new or empty folder")
-    with _locked(directory):
+        raise config.InputError(f"{directory} holds something else; --output must be a new or empty folder")
+    with claim.locked():
         _refuse_finished(directory, overwrite)
-        path = os.path.join(directory, worker.UNFINISHED, _PLAN)
-        if files.exists(path):
-            changes = differences(files.read_json(path), plan)
-            if not changes:
-                yield
-                return
-            if not overwrite:
-                more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
-                raise config.InputError(
-                    f"{directory} holds an unfinished conversion that differs: {'; '.join(changes[:3])}{more}; "
-                    "repeat it as it was, choose another --output, or start afresh with --overwrite"
-                )
-        _clear(directory)
-        files.write_json(path, plan)
+        if not claim.goes_on():
+            _clear(directory)
+            claim.begin()
         yield
 
 
 def close(directory: str) -> None:
-    """Forgets everything: the records are finished."""
+    """Removes the notes, when the records are finished."""
     tf.io.gfile.rmtree(os.path.join(directory, worker.UNFINISHED))
 
 
-def describe(settings: Any, recordings: Sequence[metadata.Recording]) -> dict[str, Any]:
-    """Everything that decides the bytes of the shards: flags, recordings and their sizes, versions, the teacher."""
+def describe(settings: Any, recordings: Sequence[metadata.Recording]) -> resume.Plan:
+    """The plan: everything that decides the bytes of the shards."""
     flags = {k: v for k, v in config.to_mapping(settings).items() if k not in _WITHOUT_EFFECT}
-    teacher = backbone.fingerprint(settings.teacher)
+    fingerprint = backbone.fingerprint(settings.backbone)
     return {
         "flags": flags,
-        "recordings": {r.recording_id: [r.path, _size(r.path), files.text_digest(repr(r))] for r in recordings},
-        "versions": {**manifests.versions(), "front-end": str(frontend.VERSION), "the teacher's files": teacher},
+        "versions": {**manifests.versions(), "front-end": str(frontend.VERSION), "the backbone's files": fingerprint},
+        "inputs": {
+            r.path: {
+                "size": _size(r.path),
+                "recording id": r.recording_id,
+                "label or metadata": files.text_digest(repr(r)),
+            }
+            for r in recordings
+        },
     }
 
 
 def _size(path: str) -> int:
-    """Bytes of a file; -1 where it cannot be told, as of a link that leads in a circle."""
+    """Bytes of a file; -1 if they cannot be read, as with a link that points to itself."""
     try:
         return os.path.getsize(path)
     except OSError:
         return -1
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """In words, what of two plans is not equal."""
-    changes = []
-    for name in sorted({*old["flags"], *new["flags"]}):
-        before, now = old["flags"].get(name), new["flags"].get(name)
-        if before != now:
-            changes.append(f"--{name} was {before}, is {now}")
-    for name in sorted({*old["versions"], *new["versions"]}):
-        before, now = old["versions"].get(name), new["versions"].get(name)
-        if before != now:
-            changes.append(f"version of {name} was {before}, is {now}")
-    before, now = old["recordings"], new["recordings"]
-    changes += [f"{now[i][0]} is new" for i in now if i not in before]
-    changes += [f"{before[i][0]} is gone" for i in before if i not in now]
-    for i in now:
-        if i in before and before[i] != now[i]:
-            what = "size" if before[i][1] != now[i][1] else "path" if before[i][0] != now[i][0] else "label or metadata"
-            changes.append(f"{now[i][0]} has another {what}")
-    return changes
-
-
 def finished(task: worker.ShardTask) -> worker.ShardResult | None:
-    """The result of an earlier run, if its shards are still what it wrote."""
+    """The result of a task in an earlier run; None if there is none, or if its shards have other checksums now."""
     path = worker.note_path(task, ".json")
     if not files.exists(path):
         return None
@@ -120,18 +93,18 @@ def finished(task: worker.ShardTask) -> worker.ShardResult | None:
         if not files.exists(shard_path) or files.checksum(shard_path) != shard.checksum:
             return None
     return worker.ShardResult(
-        shards=shards, outcomes=tuple(worker.ConvertedRecording(**outcome) for outcome in stored["outcomes"])
+        shards=shards, recordings=tuple(worker.ConvertedRecording(**converted) for converted in stored["recordings"])
     )
 
 
-def in_work(task: worker.ShardTask) -> str:
-    """Id of the recording that a worker was reading last for a task; "" if it has not begun one."""
+def recording_in_work(task: worker.ShardTask) -> str:
+    """Id of the recording that a worker read last for a task; "" if it has not begun one."""
     path = worker.note_path(task, ".now")
     return files.read_text(path) if files.exists(path) else ""
 
 
-def forget(task: worker.ShardTask) -> None:
-    """Drops the note of what a worker was reading."""
+def clear_recording_in_work(task: worker.ShardTask) -> None:
+    """Removes the note of the recording that a worker read last."""
     path = worker.note_path(task, ".now")
     if files.exists(path):
         tf.io.gfile.remove(path)
@@ -145,28 +118,11 @@ def _refuse_finished(directory: str, overwrite: bool) -> None:
 
 
 def _clear(directory: str) -> None:
-    """Removes what converters make, the manifest first: what is left is never taken for finished records."""
+    """Removes the files that converters make. The manifest goes first: the rest is never taken for finished records."""
     for name in sorted(files.names(directory), key=lambda name: name != manifests.MANIFEST):
-        if name.endswith(_MADE):
+        if name.endswith(_CONVERTER_FILES):
             tf.io.gfile.remove(os.path.join(directory, name))
     notes = os.path.join(directory, worker.UNFINISHED)
     for name in files.names(notes):
-        if name != _LOCK:
+        if name != resume.LOCK:
             tf.io.gfile.remove(os.path.join(notes, name))
-
-
-@contextlib.contextmanager
-def _locked(directory: str) -> Iterator[None]:
-    if files.is_remote(directory):
-        yield
-        return
-    folder = os.path.join(directory, worker.UNFINISHED)
-    files.make_folder(folder)
-    with open(os.path.join(folder, _LOCK), "a", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise config.InputError(
-                f"{directory}: another converter is at work in it; wait for its end or choose another --output"
-            ) from error
-        yield

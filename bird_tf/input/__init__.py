@@ -1,1 +1,1 @@
-"""Records → augmented batches, a tf.data graph."""
+"""Records → batches of augmented chunks with targets, a tf.data graph."""

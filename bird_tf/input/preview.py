@@ -1,4 +1,4 @@
-"""Pictures of a training batch as the network sees it, with its targets: as a PNG file and in TensorBoard."""
+"""A picture of a training batch: augmented spectrograms with their targets, for a PNG file or TensorBoard."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
 from bird_tf.records import manifests
 
-_MOST_PICTURES = 32
+_MAX_CHUNKS = 32
 _COLUMNS = 8
 
 
 def batch(
     manifest: manifests.Manifest, settings: dataset.DatasetConfig, augmentation: augmentations.AugmentConfig, seed: int
 ) -> dict[str, np.ndarray]:
-    """A batch such as training sees: from a stream of its own, whose small shuffle buffer makes it quick."""
+    """A batch as in training. It comes from a separate stream, with a small shuffle buffer to be quick."""
     few = dataclasses.replace(settings, shuffle_buffer=min(settings.shuffle_buffer, 8 * settings.batch_size))
     first = next(iter(dataset.training(manifest, few, augmentation, seed)))
     return {name: value.numpy() for name, value in first.items()}
 
 
 def png(examples: dict[str, np.ndarray], class_ids: tuple[str, ...]) -> bytes:
-    """Draws up to 32 chunks of a batch, each under its targets, as one PNG file.
+    """Draws up to 32 chunks of a batch with their targets as titles, as one PNG file.
 
-    A title lists the positive targets, the strongest first, and the number of classes of weight 0, if any.
+    A title lists the positive targets, the greatest first, and the number of classes with weight 0, if any.
     """
     from matplotlib.backends import backend_agg
     from matplotlib.figure import Figure
 
-    count = min(_MOST_PICTURES, len(examples["spectrogram"]))
+    count = min(_MAX_CHUNKS, len(examples["spectrogram"]))
     rows = -(-count // _COLUMNS)
     figure = Figure(figsize=(2.2 * _COLUMNS, 1.7 * rows), layout="constrained")
     for i, axes in enumerate(figure.subplots(rows, _COLUMNS, squeeze=False).flat):

@@ -1,1 +1,1 @@
-"""Records on disk: schema, shards, manifest."""
+"""Records on disk: the format of chunks, shards, manifest and recordings table."""

@@ -1,4 +1,4 @@
-"""The manifest of a records directory: what was made, by what, and whether it is complete and undamaged."""
+"""The manifest of a records directory: what the records hold, how they were made, and whether all files are there."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import bird_tf
 from bird_tf import config, files, tf
 from bird_tf.audio import frontend
 from bird_tf.labels import taxonomy
+from bird_tf.records import schema
 
-FORMAT_VERSION = 2
-_READABLE = (1, 2)  # the first knew no teacher
+# {format version that can be read: the manifest's field that describes the backbone}
+_BACKBONE_FIELDS = {1: "teacher", 2: "teacher", schema.FORMAT_VERSION: "backbone"}
 SPLITS = ("train", "val", "noise")
 MANIFEST = "manifest.json"
 CLASSES = "classes.csv"
@@ -25,7 +26,7 @@ SUMMARY = "summary.json"
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """One file of a split: its name in the directory, number of chunks, size in bytes, and md5 checksum."""
+    """One file of a split: its name, its number of chunks, its size in bytes, and its md5 checksum."""
 
     name: str
     count: int
@@ -35,19 +36,20 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a finished records directory says of itself.
+    """The description of a finished records directory.
 
     Attributes:
-        directory: where it lies.
-        front_end: what made the spectrograms.
+        directory: the directory.
+        front_end: the front-end that made the spectrograms.
         classes: the classes, in the order of the labels.
         shards: {split: its shards}.
         chunks_per_class: {split: number of chunks of each class}, by label.
         num_recordings: {split: number of recordings with at least one chunk}.
         converter: the converter's flags.
         skipped: {"file", "reason"} of every recording that was left out.
-        versions: {package: version} that wrote it.
-        teacher: what `backbone.describe` says of the model whose answers the chunks hold; None if they hold none.
+        versions: {package: version} of the code that wrote the records.
+        backbone: what `backbone.describe` gives for the model whose answers are in the chunks; None without one.
+        format_version: of manifest and chunks.
     """
 
     directory: str
@@ -59,7 +61,8 @@ class Manifest:
     converter: Mapping[str, Any]
     skipped: tuple[Mapping[str, str], ...]
     versions: Mapping[str, str]
-    teacher: Mapping[str, Any] | None = None
+    backbone: Mapping[str, Any] | None = None
+    format_version: int = schema.FORMAT_VERSION
 
     def num_chunks(self, split: str) -> int:
         """Number of chunks in a split."""
@@ -70,31 +73,29 @@ class Manifest:
         return [os.path.join(self.directory, shard.name) for shard in self.shards[split] if shard.count]
 
     def with_all_for_training(self) -> Manifest:
-        """The same records, their validation recordings among those to train on; nothing is left to validate."""
+        """The same records with the validation recordings in the training split; the validation split is empty."""
         train, val = self.chunks_per_class["train"], self.chunks_per_class["val"]
-        together = tuple(a + b for a, b in zip(train, val, strict=True))
+        total = tuple(a + b for a, b in zip(train, val, strict=True))
         num = self.num_recordings["train"] + self.num_recordings["val"]
         return dataclasses.replace(
             self,
             shards={**self.shards, "train": (*self.shards["train"], *self.shards["val"]), "val": ()},
-            chunks_per_class={**self.chunks_per_class, "train": together, "val": (0,) * len(val)},
+            chunks_per_class={**self.chunks_per_class, "train": total, "val": (0,) * len(val)},
             num_recordings={**self.num_recordings, "train": num, "val": 0},
         )
 
-    def require_teacher(self, flag: str) -> None:
-        """Refuses a flag that needs a teacher's answers, if the chunks hold none.
+    def require_backbone(self, flag: str) -> None:
+        """Refuses a flag that needs the backbone's answers, if the chunks have none.
 
         Raises:
-            InputError: they do not.
+            InputError: they have none.
         """
-        if self.teacher is None:
-            raise config.InputError(
-                f"{flag}: {self.directory} holds no teacher's answers; convert with --teacher_model"
-            )
+        if self.backbone is None:
+            raise config.InputError(f"{flag}: {self.directory} has no answers of a backbone; convert with --backbone")
 
 
 def versions() -> dict[str, str]:
-    """Versions of the code and of the libraries that decide numbers."""
+    """Versions of this package and of the libraries that influence the numbers."""
     import librosa
     import soundfile
     import soxr
@@ -111,12 +112,12 @@ def versions() -> dict[str, str]:
 
 
 def save(manifest: Manifest) -> None:
-    """Writes classes.csv and, last, manifest.json: from then on the directory is finished."""
+    """Writes classes.csv and then manifest.json, which makes the directory a finished one."""
     taxonomy.save(os.path.join(manifest.directory, CLASSES), manifest.classes)
     files.write_json(
         os.path.join(manifest.directory, MANIFEST),
         {
-            "format_version": FORMAT_VERSION,
+            "format_version": manifest.format_version,
             "front_end": frontend.describe(manifest.front_end),
             "classes_digest": manifest.classes.digest,
             "shards": {split: [dataclasses.astuple(s) for s in shards] for split, shards in manifest.shards.items()},
@@ -125,34 +126,36 @@ def save(manifest: Manifest) -> None:
             "converter": dict(manifest.converter),
             "skipped": [dict(entry) for entry in manifest.skipped],
             "versions": dict(manifest.versions),
-            "teacher": None if manifest.teacher is None else dict(manifest.teacher),
+            _BACKBONE_FIELDS[manifest.format_version]: None if manifest.backbone is None else dict(manifest.backbone),
         },
     )
 
 
 def load(directory: str) -> Manifest:
-    """Opens a records directory.
+    """Reads the manifest of a records directory and checks that all files are there.
 
     Raises:
-        InputError: no such directory, unfinished, of another format or front-end version, classes.csv changed, or a
-            shard missing or of another size.
+        InputError: the directory does not exist or is not finished; its format or front-end version cannot be read;
+            classes.csv was changed; or a shard is missing or has another size.
     """
     path = os.path.join(directory, MANIFEST)
     if not files.exists(directory):
         raise config.InputError(f"{directory}: no such records; make them with tools/make_tfrecords.py")
     if not files.exists(path):
         raise config.InputError(
-            f"{directory} has no {MANIFEST}: its conversion did not finish, or these are not records; "
+            f"{directory} has no {MANIFEST}: its conversion did not finish, or it holds no records; "
             "run tools/make_tfrecords.py again with the same flags"
         )
     stored = files.read_json(path)
-    if stored.get("format_version") not in _READABLE:
+    format_version = stored.get("format_version")
+    if format_version not in _BACKBONE_FIELDS:
         raise config.InputError(
-            f"{path}: format version {stored.get('format_version')}, this is version {FORMAT_VERSION}: convert again"
+            f"{path}: format version {format_version} cannot be read, only {', '.join(map(str, _BACKBONE_FIELDS))}; "
+            "convert again"
         )
     classes = taxonomy.load(os.path.join(directory, CLASSES))
     if classes.digest != stored["classes_digest"]:
-        raise config.InputError(f"{directory}: {CLASSES} is not the one these records were made with")
+        raise config.InputError(f"{directory}: {CLASSES} does not belong to these records; copy it again")
     manifest = Manifest(
         directory=directory,
         front_end=frontend.from_description(stored["front_end"], path),
@@ -163,12 +166,13 @@ def load(directory: str) -> Manifest:
         converter=stored["converter"],
         skipped=tuple(stored["skipped"]),
         versions=stored["versions"],
-        teacher=stored.get("teacher"),
+        backbone=stored.get(_BACKBONE_FIELDS[format_version]),
+        format_version=format_version,
     )
     for shard in (shard for shards in manifest.shards.values() for shard in shards):
         shard_path = os.path.join(directory, shard.name)
         if not files.exists(shard_path):
             raise config.InputError(f"{shard_path}: this shard is missing; copy it again or convert again")
         if tf.io.gfile.stat(shard_path).length != shard.bytes:
-            raise config.InputError(f"{shard_path}: not {shard.bytes} bytes long, as the manifest says; damaged?")
+            raise config.InputError(f"{shard_path}: its size is not {shard.bytes} bytes; copy it again")
     return manifest

@@ -1,4 +1,4 @@
-"""recordings.csv of records: one line for each recording, what is known of it and what became of it."""
+"""recordings.csv of records: one row for each recording, with its metadata and the result of its conversion."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ def write(directory: str, root: str, entries: Iterable[tuple[metadata.Recording,
 
     Args:
         directory: of the records.
-        root: the folder that paths count from.
-        entries: each recording with its seconds, chunks, noise chunks, and why it was skipped.
+        root: the folder that paths in the table are relative to.
+        entries: each recording with its length in seconds, its number of chunks and of noise chunks, and the reason
+            why it was skipped ("" if it was not).
     """
     rows = []
     for r, (seconds, chunks, noise_chunks, reason) in entries:
@@ -34,12 +35,12 @@ def write(directory: str, root: str, entries: Iterable[tuple[metadata.Recording,
     files.write_table(os.path.join(directory, manifests.RECORDINGS), _COLUMNS, rows)
 
 
-def read(directory: str, *, silent: bool = False) -> list[metadata.Recording]:
-    """The recordings of a records directory that gave a chunk, paths as in the table; none where there is no table.
+def read(directory: str, *, with_unused: bool = False) -> list[metadata.Recording]:
+    """Reads the recordings of a records directory, with paths as in the table. Without a table the list is empty.
 
     Args:
         directory: of the records.
-        silent: those that gave none as well.
+        with_unused: whether to return recordings without a chunk too.
     """
     path = os.path.join(directory, manifests.RECORDINGS)
     if not files.exists(path):
@@ -59,10 +60,10 @@ def read(directory: str, *, silent: bool = False) -> list[metadata.Recording]:
             hour=_number(row, "hour"),
         )
         for row in files.read_table(path)
-        if silent or int(row["chunks"])
+        if with_unused or int(row["chunks"])
     ]
 
 
 def _number(row: Mapping[str, str], name: str) -> float:
-    """NaN where the cell is empty, or the table older than the column."""
+    """The number in a cell; NaN if the cell is empty or the table has no such column."""
     return float(row.get(name) or math.nan)

@@ -1,4 +1,4 @@
-"""One chunk as a tf.train.Example: its features, written and parsed. tfrecords/README.md specifies them."""
+"""One chunk as a tf.train.Example: writing and parsing its features. tfrecords/README.md specifies them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,26 @@ import numpy as np
 from bird_tf import tf
 from bird_tf.audio import frontend
 
+# Version 2 added the backbone's answers, as "teacher". Version 3 calls them "backbone_answers" and leaves out place and
+# time, which are in recordings.csv.
+FORMAT_VERSION = 3
+_ACTIVITY = "signal_to_noise"  # the feature's name on disk since version 1
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """One example. `spectrogram` is [num_bands, num_frames] uint8; the rest as in `metadata.Recording`.
+    """One chunk of a recording.
 
-    `teacher` holds the teacher's probability of each class, NaN where it does not know it; None without a teacher.
+    Attributes:
+        spectrogram: [num_bands, num_frames] uint8.
+        label: index of the foreground species.
+        background: indices of the background species that are classes.
+        background_known, recording_id: as in `metadata.Recording`.
+        chunk_index: from 0, in the order of time.
+        start_seconds: where the chunk begins in the recording.
+        activity: share of active pixels, in [0, 1].
+        backbone_answers: [classes] the backbone's probability of each class, NaN for classes that it does not know;
+            None without a backbone.
     """
 
     spectrogram: np.ndarray
@@ -25,16 +39,12 @@ class Chunk:
     recording_id: str
     chunk_index: int
     start_seconds: float
-    signal_to_noise: float
-    latitude: float
-    longitude: float
-    day_of_year: float
-    hour: float
-    teacher: Sequence[float] | np.ndarray | None = None
+    activity: float
+    backbone_answers: Sequence[float] | np.ndarray | None = None
 
 
 def serialise(chunk: Chunk) -> bytes:
-    """The chunk as a tf.train.Example, equal bytes for equal chunks."""
+    """The chunk as a tf.train.Example. Equal chunks give equal bytes."""
     feature, floats, ints = tf.train.Feature, tf.train.FloatList, tf.train.Int64List
     raw = tf.train.BytesList
     features = {
@@ -44,17 +54,21 @@ def serialise(chunk: Chunk) -> bytes:
         "background_known": feature(int64_list=ints(value=[int(chunk.background_known)])),
         "recording_id": feature(bytes_list=raw(value=[chunk.recording_id.encode()])),
         "chunk_index": feature(int64_list=ints(value=[chunk.chunk_index])),
+        "start_seconds": feature(float_list=floats(value=[chunk.start_seconds])),
+        _ACTIVITY: feature(float_list=floats(value=[chunk.activity])),
     }
-    for name in ("start_seconds", "signal_to_noise", "latitude", "longitude", "day_of_year", "hour"):
-        features[name] = feature(float_list=floats(value=[getattr(chunk, name)]))
-    if chunk.teacher is not None:
-        features["teacher"] = feature(float_list=floats(value=chunk.teacher))
+    if chunk.backbone_answers is not None:
+        features[_backbone_feature(FORMAT_VERSION)] = feature(float_list=floats(value=chunk.backbone_answers))
     example = tf.train.Example(features=tf.train.Features(feature=features))
     return bytes(example.SerializeToString(deterministic=True))
 
 
+def _backbone_feature(format_version: int) -> str:
+    return "backbone_answers" if format_version >= 3 else "teacher"
+
+
 def parse(serialised: tf.Tensor, front_end: frontend.FrontendConfig) -> dict[str, tf.Tensor]:
-    """Reads a batch of examples; the way back from `serialise`.
+    """Parses a batch of examples of any format version, without the backbone's answers.
 
     Args:
         serialised: [batch] string.
@@ -62,8 +76,8 @@ def parse(serialised: tf.Tensor, front_end: frontend.FrontendConfig) -> dict[str
 
     Returns:
         spectrogram [batch, num_bands, num_frames] uint8; label, chunk_index [batch] int64; background [batch, None]
-        int64, filled up with -1; background_known [batch] bool; recording_id [batch] string; start_seconds,
-        signal_to_noise, latitude, longitude, day_of_year, hour [batch] float32.
+        int64, padded with -1; background_known [batch] bool; recording_id [batch] string; start_seconds, activity
+        [batch] float32.
     """
     scalar = {
         "spectrogram": tf.string,
@@ -71,20 +85,20 @@ def parse(serialised: tf.Tensor, front_end: frontend.FrontendConfig) -> dict[str
         "background_known": tf.int64,
         "recording_id": tf.string,
         "chunk_index": tf.int64,
-        **dict.fromkeys(
-            ("start_seconds", "signal_to_noise", "latitude", "longitude", "day_of_year", "hour"), tf.float32
-        ),
+        "start_seconds": tf.float32,
+        _ACTIVITY: tf.float32,
     }
     features = {name: tf.io.FixedLenFeature([], kind) for name, kind in scalar.items()}
     parsed = tf.io.parse_example(serialised, {**features, "background": tf.io.RaggedFeature(tf.int64)})
     parsed["spectrogram"] = _decode(parsed["spectrogram"], front_end)
     parsed["background"] = parsed["background"].to_tensor(-1)
     parsed["background_known"] = parsed["background_known"] > 0
+    parsed["activity"] = parsed.pop(_ACTIVITY)
     return dict(parsed)
 
 
 def _decode(raw: tf.Tensor, front_end: frontend.FrontendConfig) -> tf.Tensor:
-    # not -1: spectrograms of another size, all alike, would pass as more or fewer chunks
+    # not -1: a batch of spectrograms that all have another size would pass as more or fewer chunks
     shape = [tf.shape(raw)[0], front_end.num_bands, front_end.num_frames]
     return tf.reshape(tf.io.decode_raw(raw, tf.uint8), shape)
 
@@ -96,24 +110,30 @@ def parse_spectrogram(serialised: tf.Tensor, front_end: frontend.FrontendConfig)
 
 
 def parse_label(serialised: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Only "label" [batch] int64 and "signal_to_noise" [batch] float32 of a batch of examples; quicker than `parse`."""
-    features = {
-        "label": tf.io.FixedLenFeature([], tf.int64),
-        "signal_to_noise": tf.io.FixedLenFeature([], tf.float32),
-    }
-    return dict(tf.io.parse_example(serialised, features))
+    """Only "label" [batch] int64 and "activity" [batch] float32 of a batch of examples; faster than `parse`."""
+    features = {"label": tf.io.FixedLenFeature([], tf.int64), _ACTIVITY: tf.io.FixedLenFeature([], tf.float32)}
+    parsed = tf.io.parse_example(serialised, features)
+    return {"label": parsed["label"], "activity": parsed[_ACTIVITY]}
 
 
-def parse_backbone(serialised: tf.Tensor, num_classes: int) -> dict[str, tf.Tensor]:
-    """What a teacher said of a batch of examples, of records that know it.
+def parse_backbone(serialised: tf.Tensor, num_classes: int, format_version: int) -> dict[str, tf.Tensor]:
+    """Only the backbone's answers of a batch of examples, and the chunks that they belong to.
+
+    Args:
+        serialised: [batch] string, of records with a backbone.
+        num_classes: number of classes.
+        format_version: of the records.
 
     Returns:
-        teacher [batch, classes] float32 in [0, 1], NaN where it does not know the class; label [batch] int64;
-        recording_id [batch] string.
+        backbone_answers [batch, classes] float32 in [0, 1], NaN for classes that the backbone does not know; label
+        [batch] int64; recording_id [batch] string.
     """
+    name = _backbone_feature(format_version)
     features = {
-        "teacher": tf.io.FixedLenFeature([num_classes], tf.float32),
+        name: tf.io.FixedLenFeature([num_classes], tf.float32),
         "label": tf.io.FixedLenFeature([], tf.int64),
         "recording_id": tf.io.FixedLenFeature([], tf.string),
     }
-    return dict(tf.io.parse_example(serialised, features))
+    parsed = tf.io.parse_example(serialised, features)
+    parsed["backbone_answers"] = parsed.pop(name)
+    return dict(parsed)

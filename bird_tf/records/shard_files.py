@@ -16,7 +16,7 @@ def shard_name(split: str, index: int, total: int) -> str:
 
 
 def read(manifest: manifests.Manifest, split: str, batch_size: int) -> tf.data.Dataset:
-    """Every chunk of a split once, in order, as batches of what `parse` gives; the last one may be smaller."""
+    """Reads every chunk of a split once, in order: batches as from `schema.parse`. The last one may be smaller."""
     examples = tf.data.TFRecordDataset(manifest.paths(split)).batch(batch_size)
     return examples.map(
         lambda serialised: schema.parse(serialised, manifest.front_end), num_parallel_calls=tf.data.AUTOTUNE
@@ -24,7 +24,7 @@ def read(manifest: manifests.Manifest, split: str, batch_size: int) -> tf.data.D
 
 
 class ShardWriter:
-    """Writes one shard under a temporary name; `writing` gives it its final one."""
+    """Writes one shard under a temporary name. `writing` renames it."""
 
     def __init__(self, path: str, writer: tf.io.TFRecordWriter) -> None:
         self._path, self._writer = path, writer
@@ -35,7 +35,7 @@ class ShardWriter:
         self.write_serialised(schema.serialise(chunk))
 
     def write_serialised(self, example: bytes) -> None:
-        """Appends what `serialise` gave."""
+        """Appends a chunk that `schema.serialise` has made."""
         try:
             self._writer.write(example)
         except tf.errors.ResourceExhaustedError as error:
@@ -43,7 +43,7 @@ class ShardWriter:
         self.count += 1
 
     def close(self) -> None:
-        """Writes what is still in memory."""
+        """Writes the rest of the data and closes the file."""
         try:
             self._writer.close()
         except tf.errors.ResourceExhaustedError as error:
@@ -52,7 +52,7 @@ class ShardWriter:
 
 @contextlib.contextmanager
 def writing(directory: str, name: str) -> Iterator[ShardWriter]:
-    """Yields a writer for `directory/name`, which appears there only when the block ends without an exception.
+    """Yields a writer for `directory/name`. The file appears there only when the block ends without an exception.
 
     Raises:
         InputError: the disk is full.
@@ -63,7 +63,7 @@ def writing(directory: str, name: str) -> Iterator[ShardWriter]:
         try:
             yield writer
         except BaseException:
-            # what is written goes away: that closing it fails too is no news
+            # the file is removed, so a second error while closing it does not matter
             with contextlib.suppress(tf.errors.OpError):
                 writer.close()
             raise

@@ -1,4 +1,4 @@
-"""Says which shard and which of its records is damaged, when reading fails in the middle of a run."""
+"""Finds the shard and the record that are damaged, when reading fails in the middle of a run."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Element = TypeVar("Element")
 
 
 def naming_damage(batches: Iterable[Element], manifest: manifests.Manifest) -> Iterator[Element]:
-    """Passes batches on; where reading them fails, the records are searched for the cause.
+    """Passes batches on. If reading one fails, all shards are searched for the cause.
 
-    TensorFlow's own message names a byte, but no file.
+    TensorFlow's own message gives a position in bytes, but no file.
 
     Args:
         batches: a dataset that reads from `manifest`.
         manifest: the records.
 
     Raises:
-        InputError: a shard is missing or damaged; the message names it and the record's number and byte.
+        InputError: a shard is missing or damaged; the message gives its path and the record's number and position.
     """
     iterator = iter(batches)
     while True:
@@ -39,7 +39,7 @@ def naming_damage(batches: Iterable[Element], manifest: manifests.Manifest) -> I
 
 
 def find_damage(path: str, manifest: manifests.Manifest) -> str:
-    """What is wrong with a shard, reading it from its start: its name and the first bad record; "" if nothing is."""
+    """Reads a shard from the start. Returns a description of the first damage, or "" if there is none."""
     if not files.exists(path):
         return f"{path}: this shard is missing"
     front_end, number, position = manifest.front_end, 0, 0
@@ -53,7 +53,7 @@ def find_damage(path: str, manifest: manifests.Manifest) -> str:
                     f"{front_end.num_bands} x {front_end.num_frames} of the manifest"
                 )
             schema.parse(example[None], front_end)
-            # a record is its length and that number's checksum, the example, and its checksum
+            # a record: 8 bytes of length, 4 of checksum, the example, 4 of checksum
             number, position = number + 1, position + 12 + len(example.numpy()) + 4
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
         return f"{path}: record {number} at byte {position} is damaged"

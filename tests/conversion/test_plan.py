@@ -34,7 +34,7 @@ def test_a_cap_is_shared_up_to_a_common_level():
     assert plan.quotas(recordings, seconds, 1.0, cap=0) == {}
 
 
-def test_annotated_spans_count_for_a_cap():
+def test_only_annotated_spans_count_for_a_cap():
     long = _annotated("long", (0, 3, "a"), (5, 100, "b"))
     assert plan.quotas([long], {"long": 3600.0}, 1.0, cap=10) == {"long": {"a": 3, "b": 10}}
 
@@ -53,6 +53,6 @@ def test_classes_are_chosen_by_name_by_id_and_by_number_of_recordings():
     assert [r.label for r in plan.filter_classes(recordings, {"a"})] == ["a"] * 3
 
 
-def test_an_annotated_recording_is_filed_under_a_class_that_is_wanted():
+def test_an_annotated_recording_gets_a_label_that_is_wanted():
     [kept] = plan.filter_classes([_annotated("1", (0, 9, "a"), (9, 10, "b"))], {"b"})
     assert kept.label == "b" and len(kept.annotations) == 2

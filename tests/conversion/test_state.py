@@ -1,42 +1,64 @@
+import pathlib
+
 import pytest
 
-from bird_tf import config, convert
-from bird_tf.conversion import state
+from bird_tf import config, convert, resume
+from bird_tf.conversion import state, worker
+from bird_tf.labels.layouts import reader
 from tests.test_convert import _settings
 
 
 @pytest.fixture
-def plan():
-    return {
-        "flags": {"noise_share": 0.1, "audio": "a"},
-        "versions": {"soxr": "1.0"},
-        "recordings": {"1": ["a/1.wav", 100, "x"], "2": ["a/2.wav", 100, "x"]},
-    }
+def recordings(source):
+    return reader.read(source)[0]
 
 
-def test_equal_plans_do_not_differ(plan):
-    assert state.differences(plan, plan) == []
+def _plan(data, recordings, **values):
+    return state.describe(_settings(data, "x", **values), recordings)
+
+
+def test_equal_plans_do_not_differ(data, recordings):
+    assert resume.differences(_plan(data, recordings), _plan(data, recordings)) == []
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"flags": {"noise_share": 0.7, "audio": "a"}}, "--noise_share was 0.1, is 0.7"),
-        ({"versions": {"soxr": "1.1"}}, "version of soxr was 1.0, is 1.1"),
-        ({"recordings": {"1": ["a/1.wav", 100, "x"]}}, "a/2.wav is gone"),
-        ({"recordings": {"1": ["a/1.wav", 100, "x"], "2": ["a/2.wav", 99, "x"]}}, "a/2.wav has another size"),
-        ({"recordings": {"1": ["a/1.wav", 100, "y"], "2": ["a/2.wav", 100, "x"]}}, "a/1.wav has another label"),
+        (lambda plan, path: plan["flags"].update(noise_share=0.7), "--noise_share was 0.1, is 0.7"),
+        (lambda plan, path: plan["versions"].update(soxr="0.0"), "is 0.0"),
+        (lambda plan, path: plan["inputs"].pop(path), "{path} is gone"),
+        (lambda plan, path: plan["inputs"][path].update(size=99), "{path} has another size"),
+        (lambda plan, path: plan["inputs"][path].update({"recording id": "x"}), "{path} has another recording id"),
+        (lambda plan, path: plan["inputs"][path].update({"label or metadata": "x"}), "{path} has another label"),
     ],
 )
-def test_what_differs_is_named(plan, change, words):
-    [difference] = state.differences(plan, {**plan, **change})
-    assert words in difference
+def test_what_differs_is_named(data, recordings, change, words):
+    old, new = _plan(data, recordings), _plan(data, recordings)
+    change(new, recordings[0].path)
+    [difference] = resume.differences(old, new)
+    assert words.format(path=recordings[0].path) in difference
 
 
 def test_where_it_runs_makes_no_difference(data, tmp_path):
     first = state.describe(_settings(data, tmp_path / "a", workers=1), [])
     second = state.describe(_settings(data, tmp_path / "b", workers=7, scheduler="tcp://x:1"), [])
-    assert state.differences(first, second) == []
+    assert resume.differences(first, second) == []
+
+
+def test_the_directory_of_a_conversion_is_locked_and_keeps_its_notes(tmp_path):
+    plan, output = {"flags": {"noise_share": 0.1}}, str(tmp_path / "x")
+    with state.opened(output, False, plan):
+        notes = pathlib.Path(output) / worker.UNFINISHED
+        assert {path.name for path in notes.iterdir()} == {resume.LOCK, resume.PLAN}
+        with pytest.raises(config.InputError, match="another conversion is at work"), state.opened(output, True, plan):
+            pass
+        (notes / "train-0.json").touch()
+    with state.opened(output, False, plan):
+        assert (notes / "train-0.json").exists()
+    with state.opened(output, True, {"flags": {"noise_share": 0.2}}):
+        assert not (notes / "train-0.json").exists()
+        state.close(output)
+    assert not notes.exists()
 
 
 def test_a_new_recording_in_an_unfinished_directory_is_named(data, tmp_path, monkeypatch):
@@ -47,7 +69,7 @@ def test_a_new_recording_in_an_unfinished_directory_is_named(data, tmp_path, mon
         convert.convert(_settings(data, tmp_path / "x", max_classes=4))
 
 
-def test_overwrite_takes_away_records_and_nothing_else(data, tmp_path):
+def test_overwrite_removes_records_and_nothing_else(data, tmp_path):
     with pytest.raises(config.InputError, match="holds something else"):
         (tmp_path / "thesis.txt").write_text("mine")
         convert.convert(_settings(data, tmp_path, overwrite=True))

@@ -1,4 +1,4 @@
-"""One task: which chunks it writes, and what becomes of recordings that are bad in some way."""
+"""One task: the chunks that it writes, and how it treats damaged or unusual recordings."""
 
 import shutil
 
@@ -17,7 +17,7 @@ RATE = SMALL["sample_rate_hz"]
 
 
 def _run(folder, *recordings, split="val", classes=("a",), quotas=None, **values):
-    """Runs a task on recordings; returns its chunks, its noise chunks, and the outcomes."""
+    """Runs a task. Returns [chunks, noise chunks], and a ConvertedRecording for each recording."""
     task = worker.ShardTask(
         directory=str(folder / "records"),
         name="val-0",
@@ -30,7 +30,7 @@ def _run(folder, *recordings, split="val", classes=("a",), quotas=None, **values
             "chunking": decode.ChunkingConfig(),
             "activity": activity.ActivityConfig(),
             "annotated": spans.AnnotationConfig(),
-            "teacher": backbone.BackboneConfig(),
+            "backbone": backbone.BackboneConfig(),
             "noise_share": 1.0,
             **values,
         },
@@ -40,7 +40,7 @@ def _run(folder, *recordings, split="val", classes=("a",), quotas=None, **values
     for shard in result.shards:
         dataset = schema.tf.data.TFRecordDataset(f"{task.directory}/{shard.name}").batch(1000)
         found.append([{k: v.numpy() for k, v in schema.parse(b, task.front_end).items()} for b in dataset])
-    return [part[0] if part else None for part in found], result.outcomes
+    return [part[0] if part else None for part in found], result.recordings
 
 
 def _recording(path, **known):
@@ -48,7 +48,7 @@ def _recording(path, **known):
 
 
 def _sound(seconds, rate=RATE, channels=1, seed=0):
-    """Noise with a chirp in it, [samples, channels] float32."""
+    """A chirp with noise, [samples, channels] float32."""
     generator = np.random.default_rng(seed)
     t = np.arange(round(seconds * rate)) / rate
     chirp = np.sin(2 * np.pi * (1500 * t + 100 * np.sin(9 * t))) * (np.sin(5 * t) > 0.3)
@@ -81,7 +81,7 @@ def _loop(path):
     return path
 
 
-# what it is: (how to make it, chunks expected, words of the reason)
+# {description: (function that makes the file, expected chunks, words of the reason)}
 BAD = {
     "truncated wav": (lambda d: _cut(_write(d / "x.wav", _sound(5))), 3, ""),
     "truncated mp3": (lambda d: _cut(_write(d / "x.mp3", _sound(5))), 3, ""),
@@ -99,7 +99,7 @@ BAD = {
     "6 channels": (lambda d: _write(d / "x.wav", _sound(3, channels=6)), 3, ""),
     "flac named mp3": (lambda d: _renamed(_write(d / "x.flac", _sound(3)), "x.mp3"), 3, ""),
     "mp3 named wav": (lambda d: _renamed(_write(d / "x.mp3", _sound(3)), "x.wav"), 3, ""),
-    "link in a circle": (lambda d: _loop(d / "x.wav"), 0, "cannot be decoded"),
+    "link to itself": (lambda d: _loop(d / "x.wav"), 0, "cannot be decoded"),
     "a folder": (lambda d: (d / "x.wav").mkdir() or d / "x.wav", 0, "cannot be decoded"),
 }
 
@@ -109,16 +109,16 @@ def test_a_bad_recording_is_used_or_listed_and_the_next_one_read(tmp_path, what)
     make, count, words = BAD[what]
     (tmp_path / "audio").mkdir()
     good = _recording(_write(tmp_path / "audio" / "good.wav", _sound(2)), recording_id="2")
-    [chunks], (outcome, after) = _run(tmp_path, _recording(make(tmp_path / "audio")), good)
+    [chunks], (converted, after) = _run(tmp_path, _recording(make(tmp_path / "audio")), good)
     assert after.chunks == {"a": 2} and after.reason == ""
-    written = outcome.chunks.get("a", 0)
+    written = converted.chunks.get("a", 0)
     assert list(chunks["recording_id"]) == [b"1"] * written + [b"2"] * 2
-    if count is None:  # how much of a damaged stream comes out is the decoder's affair; nothing is hidden
-        assert written > 0 or "cannot be decoded" in outcome.reason
+    if count is None:  # it depends on the decoder how much of a damaged stream can be read
+        assert written > 0 or "cannot be decoded" in converted.reason
         assert written < 5
     else:
         assert written == count
-        assert words in outcome.reason and bool(outcome.reason) == bool(words)
+        assert words in converted.reason and bool(converted.reason) == bool(words)
 
 
 @pytest.mark.slow
@@ -127,21 +127,21 @@ def test_three_hours_of_silence_are_listed(tmp_path):
     with soundfile.SoundFile(path, "w", RATE, 1) as file:
         for _ in range(180):
             file.write(np.zeros(60 * RATE, np.int16))
-    [chunks, noise], [outcome] = _run(tmp_path, _recording(path), split="train", noise_share=0.01)
+    [chunks, noise], [converted] = _run(tmp_path, _recording(path), split="train", noise_share=0.01)
     assert chunks is None and 50 < len(noise["label"]) < 200
-    assert "no chunk reaches --signal_threshold" in outcome.reason
+    assert "no chunk reaches --signal_threshold" in converted.reason
 
 
-def test_training_is_restricted_to_an_interval_of_signal_to_noise(tmp_path):
+def test_training_chunks_are_limited_to_an_interval_of_activity(tmp_path):
     path = _write(tmp_path / "x.wav", np.concatenate([_sound(20, seed=3), 0 * _sound(2)]))
     [everything, noise], _ = _run(tmp_path, _recording(path), split="train")
-    lowest, highest = np.percentile(everything["signal_to_noise"], [30, 70])
-    limited = activity.ActivityConfig(signal_interval=(lowest, highest))
-    [chunks, still], _ = _run(tmp_path, _recording(path), split="train", activity=limited)
-    wanted = [v for v in everything["signal_to_noise"] if lowest <= v <= highest]
-    assert 0 < len(wanted) < len(everything["label"])
-    np.testing.assert_array_equal(chunks["signal_to_noise"], wanted)
-    assert len(noise["label"]) == len(still["label"]) == 2
+    lowest, highest = np.percentile(everything["activity"], [30, 70])
+    limited = activity.ActivityConfig(interval=activity.ActivityInterval(signal_interval=(lowest, highest)))
+    [chunks, same_noise], _ = _run(tmp_path, _recording(path), split="train", activity=limited)
+    expected = [v for v in everything["activity"] if lowest <= v <= highest]
+    assert 0 < len(expected) < len(everything["label"])
+    np.testing.assert_array_equal(chunks["activity"], expected)
+    assert len(noise["label"]) == len(same_noise["label"]) == 2
 
 
 def test_chunks_of_an_annotated_recording_get_the_labels_of_their_spans(tmp_path):
@@ -153,14 +153,14 @@ def test_chunks_of_an_annotated_recording_get_the_labels_of_their_spans(tmp_path
         metadata.Annotation(start_seconds=6.1, end_seconds=6.2, label=""),
     )
     recording = _recording(path, annotations=marks, background_known=True)
-    [chunks, noise], [outcome] = _run(tmp_path, recording, split="train", classes=("a", "b", "c"))
+    [chunks, noise], [converted] = _run(tmp_path, recording, split="train", classes=("a", "b", "c"))
     assert list(zip(chunks["chunk_index"], chunks["label"], strict=True)) == [(0, 0), (1, 0), (2, 1), (3, 1)]
     # the second chunk holds 0.2 s of b as well; none of the others holds a second species
     assert chunks["background"].tolist() == [[-1], [1], [-1], [-1]]
     assert chunks["background_known"].all()
-    # a species that is no class, and a sound that nobody could name, are neither example nor noise
+    # chunks with a species that is no class, or with an unnamed sound, are left out
     assert noise["chunk_index"].tolist() == [7]
-    assert outcome.chunks == {"a": 2, "b": 2}
+    assert converted.chunks == {"a": 2, "b": 2}
 
 
 def test_a_quota_is_drawn_for_each_label(tmp_path):
@@ -169,10 +169,10 @@ def test_a_quota_is_drawn_for_each_label(tmp_path):
         metadata.Annotation(start_seconds=0.0, end_seconds=10.0, label="a"),
         metadata.Annotation(start_seconds=10.0, end_seconds=20.0, label="b"),
     )
-    [chunks, _], [outcome] = _run(
+    [chunks, _], [converted] = _run(
         tmp_path, _recording(path, annotations=marks), split="train", classes=("a", "b"), quotas=({"a": 2, "b": 5},)
     )
-    assert outcome.chunks == {"a": 2, "b": 5}
+    assert converted.chunks == {"a": 2, "b": 5}
     assert list(chunks["chunk_index"]) == sorted(chunks["chunk_index"])
 
 
@@ -181,7 +181,7 @@ def test_a_quota_is_drawn_for_each_label(tmp_path):
     [((), False, [-1]), ((), True, [-1]), (("b", "dodo", "a"), True, [1])],
     ids=["unknown", "none", "known"],
 )
-def test_background_known_none_and_unknown_reach_the_records(tmp_path, background, known, stored):
+def test_known_no_and_unknown_background_are_written(tmp_path, background, known, stored):
     path = _write(tmp_path / "x.wav", _sound(1))
     recording = _recording(path, background=background, background_known=known)
     [chunks], _ = _run(tmp_path, recording, classes=("a", "b"))

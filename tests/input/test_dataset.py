@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bird_tf import config, tf
-from bird_tf.audio import frontend
+from bird_tf.audio import activity, frontend
 from bird_tf.input import dataset, sampling
 from bird_tf.input.augment import augmentations
 from bird_tf.models import losses
@@ -35,7 +35,7 @@ def test_equal_seeds_give_equal_batches(manifest, settings):
     assert not _equal(first, _take(dataset.training(manifest, settings, VARIED, seed=2), 6))
 
 
-def test_starting_at_an_epoch_sees_what_a_run_from_the_start_sees_there(manifest, settings):
+def test_a_start_at_an_epoch_gives_the_batches_of_a_run_from_the_start(manifest, settings):
     steps = dataset.steps_per_epoch(manifest, settings)
     whole = _take(dataset.training(manifest, settings, VARIED, seed=1), 2 * steps + 2)
     assert _equal(whole[2 * steps :], _take(dataset.training(manifest, settings, VARIED, seed=1, epoch=2), 2))
@@ -43,22 +43,22 @@ def test_starting_at_an_epoch_sees_what_a_run_from_the_start_sees_there(manifest
 
 
 @pytest.mark.parametrize(("epoch", "step"), [(0, 2), (1, 1)])
-def test_starting_within_an_epoch_sees_what_a_run_from_the_start_sees_there(manifest, settings, epoch, step):
+def test_a_start_within_an_epoch_gives_the_batches_of_a_run_from_the_start(manifest, settings, epoch, step):
     skipped = epoch * dataset.steps_per_epoch(manifest, settings) + step
     whole = _take(dataset.training(manifest, settings, VARIED, seed=1), skipped + 4)
     assert _equal(whole[skipped:], _take(dataset.training(manifest, settings, VARIED, 1, epoch=epoch, step=step), 4))
 
 
-def test_an_epoch_shows_every_chunk_about_once(manifest, settings):
+def test_an_epoch_has_every_chunk_about_once(manifest, settings):
     steps = dataset.steps_per_epoch(manifest, settings)
-    seen = collections.Counter(
+    times = collections.Counter(
         spectrogram.tobytes()
         for batch in _take(dataset.training(manifest, settings, PLAIN, seed=1), steps)
         for spectrogram in batch["spectrogram"]
     )
     count = manifest.num_chunks("train")
-    assert abs(sum(seen.values()) - count) <= settings.batch_size / 2
-    assert len(seen) >= count - settings.batch_size
+    assert abs(sum(times.values()) - count) <= settings.batch_size / 2
+    assert len(times) >= count - settings.batch_size
 
 
 def test_batches_are_full_even_if_the_records_hold_fewer_chunks(manifest):
@@ -76,12 +76,12 @@ def test_shapes_types_and_ranges(manifest, settings):
     assert batch["targets"].shape == batch["weights"].shape == (4, num_classes)
 
 
-def test_no_noise_records_leave_the_chunks_alone(manifest, settings):
-    silent = dataclasses.replace(manifest, shards={**manifest.shards, "noise": ()})
+def test_without_noise_records_add_noise_changes_nothing(manifest, settings):
+    without_noise = dataclasses.replace(manifest, shards={**manifest.shards, "noise": ()})
     only_noise = augmentations.AugmentConfig(add_noise=True, augment_probability=1.0)
     assert _equal(
-        _take(dataset.training(silent, settings, only_noise, seed=1), 3),
-        _take(dataset.training(silent, settings, PLAIN, seed=1), 3),
+        _take(dataset.training(without_noise, settings, only_noise, seed=1), 3),
+        _take(dataset.training(without_noise, settings, PLAIN, seed=1), 3),
     )
 
 
@@ -97,38 +97,39 @@ def _changed(settings, **values):
     return dataclasses.replace(settings, **values)
 
 
-def test_class_balance_decides_the_length_of_an_epoch_and_its_content(manifest, settings):
+def test_class_balance_decides_length_and_content_of_an_epoch(manifest, settings):
     most = 10 * max(manifest.chunks_per_class["train"])
-    evened = _changed(settings, sampling=sampling.SamplingConfig(min_per_class=most))
-    steps = dataset.steps_per_epoch(manifest, evened)
+    balanced = _changed(settings, sampling=sampling.SamplingConfig(min_per_class=most))
+    steps = dataset.steps_per_epoch(manifest, balanced)
     present = sum(count > 0 for count in manifest.chunks_per_class["train"])
     assert steps == round(present * most / 4) > dataset.steps_per_epoch(manifest, settings)
-    labels = np.concatenate([b["label"] for b in _take(dataset.training(manifest, evened, PLAIN, seed=1), steps)])
+    labels = np.concatenate([b["label"] for b in _take(dataset.training(manifest, balanced, PLAIN, seed=1), steps)])
     drawn = np.bincount(labels, minlength=len(manifest.classes))
-    # an epoch is cut off or filled up by a few chunks, since the repetitions are random
+    # an epoch may be a few chunks longer or shorter, since the repetitions are random
     assert np.abs(drawn[drawn > 0] - most).max() < 0.2 * most and np.sum(drawn > 0) == present
 
 
-def test_only_chunks_within_the_signal_to_noise_interval_are_seen(manifest, settings):
-    filtered = _changed(settings, sampling=sampling.SamplingConfig(min_signal_to_noise=0.02))
+def test_only_chunks_within_the_interval_of_activity_are_used(manifest, settings):
+    interval = activity.ActivityInterval(signal_interval=(0.02, 1.0))
+    filtered = _changed(settings, sampling=sampling.SamplingConfig(interval=interval))
     allowed, all_ = set(), 0
     for batch in shard_files.read(manifest, "train", 64):
-        good = batch["signal_to_noise"].numpy() >= 0.02
-        all_ += len(good)
-        allowed |= {p.tobytes() for p in frontend.dequantise(batch["spectrogram"]).numpy()[good]}
+        inside = batch["activity"].numpy() >= 0.02
+        all_ += len(inside)
+        allowed |= {s.tobytes() for s in frontend.dequantise(batch["spectrogram"]).numpy()[inside]}
     steps = dataset.steps_per_epoch(manifest, filtered)
     assert steps == round(len(allowed) / 4) < round(all_ / 4)
-    seen = _take(dataset.training(manifest, filtered, PLAIN, seed=1), steps)
-    assert {p.tobytes() for b in seen for p in b["spectrogram"]} <= allowed
+    batches = _take(dataset.training(manifest, filtered, PLAIN, seed=1), steps)
+    assert {s.tobytes() for b in batches for s in b["spectrogram"]} <= allowed
 
 
-def test_no_call_chunks_come_from_noise_and_hold_no_species(manifest, settings):
+def test_no_call_chunks_are_noise_and_hold_no_species(manifest, settings):
     quarter = _changed(settings, no_call_share=0.25)
     assert dataset.steps_per_epoch(manifest, quarter) > dataset.steps_per_epoch(manifest, settings)
     noise = {
-        p.tobytes()
+        s.tobytes()
         for batch in shard_files.read(manifest, "noise", 64)
-        for p in frontend.dequantise(batch["spectrogram"]).numpy()
+        for s in frontend.dequantise(batch["spectrogram"]).numpy()
     }
     for batch in _take(dataset.training(manifest, quarter, PLAIN, seed=1), 3):
         assert batch["label"][3] == -1 and batch["targets"][3].sum() == 0 and batch["weights"][3].min() == 1
@@ -195,21 +196,21 @@ def test_targets(values, background, known, targets, weights):
 @pytest.mark.parametrize(
     ("target", "weight", "answer", "share", "expected"),
     [
-        (1.0, 1.0, 0.6, 0.25, (0.9, 1.0)),  # both know: blended
-        (0.0, 0.0, 0.6, 0.25, (0.6, 1.0)),  # the teacher alone
-        (1.0, 1.0, np.nan, 0.25, (1.0, 1.0)),  # the label alone
-        (0.0, 0.0, np.nan, 0.25, (0.0, 0.0)),  # nobody
+        (1.0, 1.0, 0.6, 0.25, (0.9, 1.0)),  # both know the class: blended
+        (0.0, 0.0, 0.6, 0.25, (0.6, 1.0)),  # only the backbone knows it
+        (1.0, 1.0, np.nan, 0.25, (1.0, 1.0)),  # only the label knows it
+        (0.0, 0.0, np.nan, 0.25, (0.0, 0.0)),  # none knows it
         (1.0, 1.0, 0.6, 1.0, (0.6, 1.0)),
         (1.0, 1.0, np.nan, 1.0, (1.0, 1.0)),
     ],
 )
-def test_what_labels_and_teacher_know_is_blended(target, weight, answer, share, expected):
-    wanted = {"targets": tf.constant([[target]]), "weights": tf.constant([[weight]])}
-    made = dataset.blend_targets(wanted, tf.constant([[answer]], tf.float32), share)
+def test_targets_from_labels_are_blended_with_answers(target, weight, answer, share, expected):
+    label_targets = {"targets": tf.constant([[target]]), "weights": tf.constant([[weight]])}
+    made = dataset.blend_targets(label_targets, tf.constant([[answer]], tf.float32), share)
     assert (made["targets"].numpy().item(), made["weights"].numpy().item()) == pytest.approx(expected)
 
 
-def test_blended_targets_are_blended_losses(generator):
+def test_blended_targets_give_blended_losses(generator):
     logits, truth, answers = (tf.constant(generator.uniform(0, 1, (3, 5)), tf.float32) for _ in range(3))
     sigmoid, ones = losses.LossConfig(loss="sigmoid"), tf.ones((3, 5))
     made = dataset.blend_targets({"targets": truth, "weights": ones}, answers, 0.3)

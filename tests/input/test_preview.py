@@ -8,15 +8,15 @@ from bird_tf.input.augment import augmentations
 def test_a_png_shows_every_chunk_of_the_batch(manifest):
     settings = dataset.DatasetConfig(batch_size=10)
     examples = preview.batch(manifest, settings, augmentations.AugmentConfig(or_mixup=1.0), seed=0)
-    picture = tf.io.decode_png(preview.png(examples, manifest.classes.class_ids)).numpy()
+    image = tf.io.decode_png(preview.png(examples, manifest.classes.class_ids)).numpy()
     empty = tf.io.decode_png(preview.png({n: v[:9] for n, v in examples.items()}, manifest.classes.class_ids)).numpy()
-    assert picture.shape == empty.shape and picture.shape[1] > 1500
-    different = np.argwhere(np.any(picture != empty, axis=2))
-    assert different.min(axis=0)[0] > picture.shape[0] / 2  # only the tenth differs: second row, second column
-    assert picture.shape[1] / 8 - 20 < different.min(axis=0)[1] < different.max(axis=0)[1] < picture.shape[1] / 4 + 20
+    assert image.shape == empty.shape and image.shape[1] > 1500
+    different = np.argwhere(np.any(image != empty, axis=2))
+    assert different.min(axis=0)[0] > image.shape[0] / 2  # only the tenth differs: second row, second column
+    assert image.shape[1] / 8 - 20 < different.min(axis=0)[1] < different.max(axis=0)[1] < image.shape[1] / 4 + 20
 
 
-def test_titles_name_targets_and_what_is_ignored():
+def test_titles_list_targets_and_the_number_of_ignored_classes():
     class_ids = ("a", "b", "c", "d", "e")
     title = preview._title
     ones = np.ones(5)

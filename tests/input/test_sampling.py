@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from bird_tf import config, tf
-from bird_tf.input import sampling
+from bird_tf.audio import activity
+from bird_tf.input import dataset, sampling
 from bird_tf.labels import taxonomy
 from bird_tf.records import schema, shard_files
+from tests.records.test_schema import as_format_2
 
 FOUND = np.array([100, 400, 0, 25])
 
@@ -24,20 +26,25 @@ def test_limits_hold_for_every_class_that_is_there():
     np.testing.assert_allclose(rates * FOUND, [100, 150, 0, 60])
 
 
-def _chunks(labels, ratios):
-    chunk = dict(
-        background=(), background_known=True, recording_id="r", start_seconds=0.0,
-        latitude=0.0, longitude=0.0, day_of_year=1.0, hour=1.0, spectrogram=np.zeros((2, 2), np.uint8),
-    )  # fmt: skip
+def _interval(lowest, highest):
+    return activity.ActivityInterval(signal_interval=(lowest, highest))
+
+
+def _chunk(**values):
+    fields = {"recording_id": "r", "activity": 0.5, "background": (), "background_known": True, "start_seconds": 0.0}
+    return schema.Chunk(spectrogram=np.zeros((2, 2), np.uint8), **{**fields, **values})
+
+
+def _chunks(labels, activities):
     return [
-        schema.serialise(schema.Chunk(label=label, signal_to_noise=ratio, chunk_index=i, **chunk))
-        for i, (label, ratio) in enumerate(zip(labels, ratios, strict=True))
+        schema.serialise(_chunk(label=label, activity=value, chunk_index=i))
+        for i, (label, value) in enumerate(zip(labels, activities, strict=True))
     ]
 
 
 @pytest.fixture(scope="module")
 def stream():
-    """2000 chunks: of class 0 1600, 1 300, 2 100; ratios from 0 to 1."""
+    """2000 chunks: 1600 of class 0, 300 of class 1, 100 of class 2; activities from 0 to 1."""
     labels = np.random.default_rng(0).permutation([0] * 1600 + [1] * 300 + [2] * 100)
     return tf.data.Dataset.from_tensor_slices(_chunks(labels, np.arange(2000) / 2000))
 
@@ -51,42 +58,41 @@ def _counts(examples):
 def test_the_stream_has_the_expected_frequencies(stream, values):
     settings = sampling.SamplingConfig(**values)
     found = np.array([1600, 300, 100])
-    wanted = sampling.rates(found, settings)
-    drawn = _counts(sampling.resample(stream, wanted, None, tf.constant([1, 2], tf.int64)))
+    rates = sampling.rates(found, settings)
+    drawn = _counts(sampling.resample(stream, rates, None, tf.constant([1, 2], tf.int64)))
     # each chunk adds a Bernoulli variable: 4 standard deviations
-    fraction = wanted % 1
-    np.testing.assert_array_less(np.abs(drawn - wanted * found), 4 * np.sqrt(found * fraction * (1 - fraction)) + 1)
+    fraction = rates % 1
+    np.testing.assert_array_less(np.abs(drawn - rates * found), 4 * np.sqrt(found * fraction * (1 - fraction)) + 1)
 
 
-def test_another_epoch_keeps_other_chunks(stream):
+def test_another_epoch_uses_other_chunks(stream):
     settings = sampling.SamplingConfig(max_per_class=100)
-    wanted = sampling.rates(np.array([1600, 300, 100]), settings)
+    rates = sampling.rates(np.array([1600, 300, 100]), settings)
 
-    def kept(*seed):
-        return list(sampling.resample(stream, wanted, None, tf.constant(seed, tf.int64)).as_numpy_iterator())
+    def used(*seed):
+        return list(sampling.resample(stream, rates, None, tf.constant(seed, tf.int64)).as_numpy_iterator())
 
-    assert kept(1, 2) == kept(1, 2)
-    assert len(set(kept(1, 2)) & set(kept(1, 3))) < 0.7 * len(kept(1, 2))
-
-
-def test_the_signal_to_noise_interval_is_a_filter(manifest, stream):
-    settings = sampling.SamplingConfig(min_signal_to_noise=0.25, max_signal_to_noise=0.5)
-    keeps = sampling.chunk_filter(manifest, settings)
-    kept = sampling.resample(stream, np.ones(3), keeps, tf.constant([1, 2], tf.int64))
-    ratios = schema.parse_label(tf.stack(list(kept)))["signal_to_noise"].numpy()
-    assert len(ratios) == 501 and ratios.min() == 0.25 and ratios.max() == 0.5
+    assert used(1, 2) == used(1, 2)
+    assert len(set(used(1, 2)) & set(used(1, 3))) < 0.7 * len(used(1, 2))
 
 
-def test_without_settings_the_stream_is_as_it_was(manifest, stream):
+def test_the_interval_of_activity_is_a_filter(manifest, stream):
+    passes = sampling.chunk_filter(manifest, sampling.SamplingConfig(interval=_interval(0.25, 0.5)))
+    used = sampling.resample(stream, np.ones(3), passes, tf.constant([1, 2], tf.int64))
+    activities = schema.parse_label(tf.stack(list(used)))["activity"].numpy()
+    assert len(activities) == 501 and activities.min() == 0.25 and activities.max() == 0.5
+
+
+def test_with_default_settings_the_stream_does_not_change(manifest, stream):
     settings = sampling.SamplingConfig()
     rates = sampling.rates(np.array([1600, 300, 100]), settings)
-    keeps = sampling.chunk_filter(manifest, settings)
-    assert keeps is None and sampling.resample(stream, rates, keeps, tf.constant([1, 2], tf.int64)) is stream
+    passes = sampling.chunk_filter(manifest, settings)
+    assert passes is None and sampling.resample(stream, rates, passes, tf.constant([1, 2], tf.int64)) is stream
 
 
-@pytest.fixture
-def taught(manifest, tmp_path):
-    """A manifest of two shards, and {chunk index: what the teacher gives its label in its recording}."""
+@pytest.fixture(params=[2, 3], ids=lambda version: f"format {version}")
+def with_answers(request, manifest, tmp_path):
+    """Records of two training shards with the answers of a backbone."""
     nan = np.nan
     # (recording, label, answers)
     rows = [
@@ -100,64 +106,74 @@ def taught(manifest, tmp_path):
         with shard_files.writing(str(tmp_path), name) as writer:
             for i in range(shard, len(rows), 2):
                 recording, label, answers = rows[i]
-                writer.write(
-                    schema.Chunk(
-                        spectrogram=np.zeros((2, 2), np.uint8), label=label, background=(), background_known=True,
-                        recording_id=recording, chunk_index=i, start_seconds=0.0, signal_to_noise=0.5, latitude=0.0,
-                        longitude=0.0, day_of_year=1.0, hour=1.0, teacher=answers,
-                    )
-                )  # fmt: skip
+                chunk = _chunk(recording_id=recording, label=label, chunk_index=i, backbone_answers=answers)
+                writer.write_serialised(as_format_2(chunk) if request.param == 2 else schema.serialise(chunk))
         shards.append(shard_files.describe_shard(str(tmp_path), name, writer.count))
     return dataclasses.replace(
         manifest, directory=str(tmp_path), shards={"train": tuple(shards), "val": (), "noise": ()},
-        classes=taxonomy.Taxonomy(("x", "y"), ("x", "y")), teacher={"model": "m", "fingerprint": "", "classes": ["x"]},
+        classes=taxonomy.Taxonomy(("x", "y"), ("x", "y")), format_version=request.param,
+        backbone={"model": "m", "fingerprint": "", "classes": ["x"]},
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("presence", "kept"), [(0.5, {0, 2, 3, 5, 6, 7, 8}), (0.2, {0, 1, 2, 3, 4, 5, 6, 7, 8}), (1.0, {0, 3, 5, 6, 7, 8})]
+    ("presence", "used"), [(0.5, {0, 2, 3, 5, 6, 7, 8}), (0.2, {0, 1, 2, 3, 4, 5, 6, 7, 8}), (1.0, {0, 3, 5, 6, 7, 8})]
 )
-def test_chunks_in_which_the_teacher_hears_the_label_stay(taught, presence, kept):
-    """By its most in recording and label; where it does not know the species, all stay."""
-    settings = sampling.SamplingConfig(teacher_presence=presence)
-    examples = tf.data.TFRecordDataset(taught.paths("train"))
+def test_chunks_in_which_the_backbone_finds_the_label_are_used(with_answers, presence, used):
+    """The limit is a share of the greatest answer of label and recording. Of unknown species all chunks are used."""
+    settings = sampling.SamplingConfig(backbone_presence=presence)
+    examples = tf.data.TFRecordDataset(with_answers.paths("train"))
     resampled = sampling.resample(
-        examples, np.ones(2), sampling.chunk_filter(taught, settings), tf.constant([1, 2], tf.int64)
+        examples, np.ones(2), sampling.chunk_filter(with_answers, settings), tf.constant([1, 2], tf.int64)
     )
     index = {"chunk_index": tf.io.FixedLenFeature([], tf.int64)}
-    assert {int(tf.io.parse_single_example(e, index)["chunk_index"]) for e in resampled} == kept
-    assert sampling.counts(taught, settings).sum() == len(kept)
+    assert {int(tf.io.parse_single_example(e, index)["chunk_index"]) for e in resampled} == used
+    assert sampling.counts(with_answers, settings).sum() == len(used)
 
 
 def test_counts_follow_the_interval(manifest):
     plain = sampling.counts(manifest, sampling.SamplingConfig())
     np.testing.assert_array_equal(plain, manifest.chunks_per_class["train"])
     batches = list(shard_files.read(manifest, "train", 64))
-    ratios = np.concatenate([batch["signal_to_noise"] for batch in batches])
-    settings = sampling.SamplingConfig(min_signal_to_noise=float(np.median(ratios)))
+    activities = np.concatenate([batch["activity"] for batch in batches])
+    settings = sampling.SamplingConfig(interval=_interval(float(np.median(activities)), 1.0))
     filtered = sampling.counts(manifest, settings)
-    assert filtered.sum() == (ratios >= np.median(ratios)).sum() < plain.sum()
+    assert filtered.sum() == (activities >= np.median(activities)).sum() < plain.sum()
     assert sampling.chunks_per_epoch(manifest, settings) == pytest.approx(filtered.sum())
 
 
 def test_an_interval_without_chunks_is_refused(manifest):
-    with pytest.raises(config.InputError, match=r"min_signal_to_noise=0\.99"):
-        sampling.counts(manifest, sampling.SamplingConfig(min_signal_to_noise=0.99))
+    with pytest.raises(config.InputError, match=r"--signal_interval=0\.99,1\.0"):
+        sampling.counts(manifest, sampling.SamplingConfig(interval=_interval(0.99, 1.0)))
 
 
 def test_partners_are_others_of_the_same_species(stream):
     pairs = list(sampling.with_partners(stream).as_numpy_iterator())
     first, second = (schema.parse_label([pair[i] for pair in pairs])["label"].numpy() for i in (0, 1))
     np.testing.assert_array_equal(first, second)
-    assert sum(own == other for own, other in pairs) <= 3  # the last of a species may be left alone
-    alone = collections.Counter(own for own, _ in pairs)
-    assert len(alone) == 2000 and set(alone.values()) == {1}
+    assert sum(own == other for own, other in pairs) <= 3  # the last chunk of a species may be its own partner
+    times = collections.Counter(own for own, _ in pairs)
+    assert len(times) == 2000 and set(times.values()) == {1}
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"balance": 1.5}, {"min_per_class": 3, "max_per_class": 2}, {"min_per_class": -1}, {"teacher_presence": 2.0}],
+    [{"balance": 1.5}, {"min_per_class": 3, "max_per_class": 2}, {"min_per_class": -1}, {"backbone_presence": 2.0}],
 )
 def test_impossible_settings_are_refused(changes):
     with pytest.raises(config.InputError, match=f"--{next(iter(changes))}"):
         dataclasses.replace(sampling.SamplingConfig(), **changes)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("records_teacher_weight", "backbone_weight"),
+        ("teacher_presence", "backbone_presence"),
+        ("min_signal_to_noise", "signal_interval"),
+        ("max_signal_to_noise", "signal_interval"),
+    ],
+)
+def test_earlier_names_of_flags_are_refused_with_the_new_name(old, new):
+    with pytest.raises(config.InputError, match=f"--{old} is now called --{new}:"):
+        config.parse(dataset.DatasetConfig, [f"--{old}=0.5"])

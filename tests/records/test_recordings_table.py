@@ -6,24 +6,25 @@ from bird_tf.labels import metadata
 from bird_tf.records import recordings_table
 
 
-def test_what_was_written_comes_back_without_recordings_that_gave_no_chunk(tmp_path):
+def test_round_trip_without_recordings_that_gave_no_chunk(tmp_path):
     known = metadata.Recording(
         recording_id="7", path="/root/a/x.wav", label="parmaj", name="Parus major", author="s1", split="train",
         latitude=-3.25, longitude=-70.125, elevation=120.0, day_of_year=366.0, hour=6.1,
     )  # fmt: skip
     unknown = metadata.Recording(recording_id="8", path="/root/y.wav", label="sit", name="Sitta", split="val")
-    silent = metadata.Recording(recording_id="9", path="/root/z.wav", label="sit", name="Sitta", split="train")
+    unused = metadata.Recording(recording_id="9", path="/root/z.wav", label="sit", name="Sitta", split="train")
     recordings_table.write(
-        str(tmp_path), "/root", [(known, (3.0, 2, 1, "")), (unknown, (1.0, 1, 0, "")), (silent, (1.0, 0, 1, "noise"))]
+        str(tmp_path), "/root", [(known, (3.0, 2, 1, "")), (unknown, (1.0, 1, 0, "")), (unused, (1.0, 0, 1, "noise"))]
     )
     first, second = recordings_table.read(str(tmp_path))
     assert (first.path, first.label, first.author, first.split) == ("a/x.wav", "parmaj", "s1", "train")
     for name in ("latitude", "longitude", "elevation", "day_of_year", "hour"):
         assert getattr(first, name) == pytest.approx(getattr(known, name))
         assert math.isnan(getattr(second, name))
+    assert [r.recording_id for r in recordings_table.read(str(tmp_path), with_unused=True)] == ["7", "8", "9"]
 
 
-def test_tables_of_earlier_versions_say_nothing_of_place_and_time(tmp_path):
+def test_in_tables_of_earlier_versions_place_and_time_are_unknown(tmp_path):
     (tmp_path / "recordings.csv").write_text(
         "recording_id,file,split,label,name,author,seconds,chunks,noise_chunks,skipped\n1,a.wav,train,x,X,,2,1,0,\n"
     )
@@ -32,7 +33,7 @@ def test_tables_of_earlier_versions_say_nothing_of_place_and_time(tmp_path):
     assert recordings_table.read(str(tmp_path / "nowhere")) == []
 
 
-def test_a_conversion_keeps_what_the_metadata_says(manifest):
+def test_a_conversion_writes_place_and_time_of_the_metadata(manifest):
     recordings = recordings_table.read(manifest.directory)
     assert sum(r.split == "train" for r in recordings) == manifest.num_recordings["train"]
     assert {(r.latitude, r.longitude, r.hour) for r in recordings} == {(50.8, 12.9, 6.5)}

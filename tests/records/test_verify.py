@@ -1,3 +1,4 @@
+import pathlib
 import shutil
 
 import pytest
@@ -12,7 +13,7 @@ SETTINGS = dataset.DatasetConfig(batch_size=4, shuffle_buffer=4)
 
 @pytest.fixture
 def copy(manifest, tmp_path):
-    """Records that a test may damage after they were opened."""
+    """Records that a test may damage after their manifest was loaded."""
     return manifests.load(str(shutil.copytree(manifest.directory, tmp_path / "copy")))
 
 
@@ -22,28 +23,28 @@ def _read_all(manifest):
     return len(list(verify.naming_damage(batches, manifest)))
 
 
-def test_sound_records_pass_through(copy):
+def test_undamaged_records_pass_through(copy):
     assert _read_all(copy) == dataset.steps_per_epoch(copy, SETTINGS) + 1
 
 
 def test_a_damaged_record_is_named_with_its_shard_and_position(copy):
     path = copy.paths("train")[-1]
-    content = bytearray(open(path, "rb").read())
+    content = bytearray(pathlib.Path(path).read_bytes())
     size = 16 + int.from_bytes(content[:8], "little")
     content[size + 300] ^= 0xFF
-    open(path, "wb").write(content)
+    pathlib.Path(path).write_bytes(content)
     with pytest.raises(config.InputError, match=f"{path}: record 1 at byte {size} is damaged"):
         _read_all(copy)
 
 
-def test_a_shard_that_vanished_is_named(copy, tmp_path):
+def test_a_missing_shard_is_named(copy, tmp_path):
     path = copy.paths("train")[0]
     shutil.move(path, tmp_path / "elsewhere")
     with pytest.raises(config.InputError, match=f"{path}: this shard is missing"):
         _read_all(copy)
 
 
-def test_a_record_that_is_no_chunk_is_named(copy):
+def test_a_record_that_is_no_example_is_named(copy):
     path = copy.paths("train")[0]
     schema.tf.io.TFRecordWriter(path).write(b"not an example")
     with pytest.raises(config.InputError, match=f"{path}: record 0 at byte 0 is damaged"):
@@ -53,7 +54,7 @@ def test_a_record_that_is_no_chunk_is_named(copy):
 @pytest.mark.parametrize("factor", [0.5, 0.9, 2])
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_spectrograms_of_another_shape_are_named(copy, factor, split):
-    """Also if all of them are: then no two differ, and only the manifest can tell."""
+    """Also if all spectrograms have that shape, which only a comparison with the manifest shows."""
     path = copy.paths(split)[0]
     size = round(factor * 32 * 32)
     examples = [tf.train.Example.FromString(example.numpy()) for example in tf.data.TFRecordDataset(path)]
@@ -68,7 +69,7 @@ def test_spectrograms_of_another_shape_are_named(copy, factor, split):
             list(verify.naming_damage(dataset.evaluation(copy, SETTINGS), copy))
 
 
-def test_an_error_of_another_cause_is_passed_on(copy):
+def test_an_error_with_another_cause_is_passed_on(copy):
     def fails():
         raise schema.tf.errors.InvalidArgumentError(None, None, "something else")
         yield

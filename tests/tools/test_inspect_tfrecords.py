@@ -9,41 +9,41 @@ from bird_tf.records import manifests
 from tools import inspect_tfrecords
 
 
-def test_the_numbers_are_those_of_the_records(manifest):
-    levels, shown = inspect_tfrecords.gather(manifest, 3)
+def test_the_numbers_match_the_records(manifest):
+    activities, shown = inspect_tfrecords.gather(manifest, 3)
     for part in manifests.SPLITS:
-        assert len(levels[part]) == manifest.num_chunks(part)
+        assert len(activities[part]) == manifest.num_chunks(part)
     assert set(shown) == {*manifest.classes.class_ids, "noise"}
     assert all(1 <= len(chunks) <= 3 for chunks in shown.values())
-    # as many recordings as there are before a second chunk of one
+    # a second chunk of a recording comes only after all recordings
     assert len({chunk["recording_id"] for chunk in shown[manifest.classes.class_ids[0]]}) == 3
-    lines = inspect_tfrecords.table(manifest, levels)
+    lines = inspect_tfrecords.table(manifest, activities)
     [chunks] = [line.split()[1:] for line in lines if line.startswith("chunks")]
     assert [int(count) for count in chunks] == [manifest.num_chunks(part) for part in manifests.SPLITS]
-    histogram = lines[lines.index(next(line for line in lines if line.startswith("signal to noise"))) + 1 :][:8]
+    histogram = lines[lines.index(next(line for line in lines if line.startswith("activity"))) + 1 :][:8]
     assert sum(int(line[32:41]) for line in histogram) == manifest.num_chunks("train")
 
 
 def test_what_was_skipped_is_shown_with_its_reason(manifest):
     skipped = dataclasses.replace(manifest, skipped=({"file": "x.wav", "reason": "x.wav: holds no samples"},))
-    levels = {part: [] for part in manifests.SPLITS}
-    assert inspect_tfrecords.table(skipped, levels)[-2:] == ["1 skipped", "  x.wav: holds no samples"]
+    activities = {part: [] for part in manifests.SPLITS}
+    assert inspect_tfrecords.table(skipped, activities)[-2:] == ["1 skipped", "  x.wav: holds no samples"]
 
 
-def test_a_teacher_is_mentioned(manifest):
-    taught = dataclasses.replace(
-        manifest, teacher={"model": "x.tflite", "classes": list(manifest.classes.class_ids[:4])}
+def test_a_backbone_is_mentioned(manifest):
+    with_backbone = dataclasses.replace(
+        manifest, backbone={"model": "x.tflite", "classes": list(manifest.classes.class_ids[:4])}
     )
-    lines = [inspect_tfrecords.table(m, {part: [] for part in manifests.SPLITS}) for m in (manifest, taught)]
-    assert set(lines[1]) - set(lines[0]) == {"answers of a teacher, who knows 4 of 6 classes: x.tflite"}
+    lines = [inspect_tfrecords.table(m, {part: [] for part in manifests.SPLITS}) for m in (manifest, with_backbone)]
+    assert set(lines[1]) - set(lines[0]) == {"answers of a backbone that knows 4 of 6 classes: x.tflite"}
 
 
 def test_a_contact_sheet_is_drawn(manifest, tmp_path, capsys):
     output = tmp_path / "sheet.png"
     inspect_tfrecords.main(inspect_tfrecords.InspectConfig(records=manifest.directory, output=str(output), columns=4))
-    picture = matplotlib.image.imread(output)
-    assert picture.shape[0] > 7 * 50 and picture[..., :3].std() > 0.1
-    assert "every checksum is right" in capsys.readouterr().out
+    image = matplotlib.image.imread(output)
+    assert image.shape[0] > 7 * 50 and image[..., :3].std() > 0.1
+    assert "all checksums are right" in capsys.readouterr().out
 
 
 def test_a_flipped_bit_is_found(manifest, tmp_path):

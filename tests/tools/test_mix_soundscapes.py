@@ -24,25 +24,28 @@ def settings(data, manifest, tmp_path_factory):
     return made
 
 
-def test_calls_are_where_the_truth_says(settings, manifest):
+def test_calls_are_at_the_times_in_the_truth(settings, manifest):
     with open(settings.output + "/mixtures.csv") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 6 and {row["class_id"] for row in rows} <= set(manifest.classes.class_ids)
     for name in ("mix000", "mix001"):
         samples, rate = soundfile.read(f"{settings.output}/mixtures/{name}.wav")
         assert len(samples) == 12 * rate
-        called = np.zeros(len(samples), bool)
+        has_call = np.zeros(len(samples), bool)
         for row in rows:
             if row["media_id"] == name:
-                called[round(float(row["start_seconds"]) * rate) : round(float(row["end_seconds"]) * rate)] = True
-        assert np.median(np.abs(samples[called])) > 10 * np.median(np.abs(samples[~called]))
+                has_call[round(float(row["start_seconds"]) * rate) : round(float(row["end_seconds"]) * rate)] = True
+        assert np.median(np.abs(samples[has_call])) > 10 * np.median(np.abs(samples[~has_call]))
 
 
-def test_mixtures_are_scored_and_noise_gives_false_alarms_only(settings, model_path, tmp_path):
+def test_mixtures_are_scored_and_noise_gives_only_false_alarms(settings, model_path, tmp_path):
     def score(name):
         return soundscapes.evaluate(
-            [model_path], "", f"{settings.output}/{name}", f"{settings.output}/{name}.csv", decode.ChunkingConfig(), "",
-            occurrence.OccurrenceConfig(), "", str(tmp_path / name),
+            soundscapes.SoundscapeConfig(
+                models=(model_path,), audio=f"{settings.output}/{name}", calls=f"{settings.output}/{name}.csv",
+                output=str(tmp_path / name), chunking=decode.ChunkingConfig(),
+                occurrence_settings=occurrence.OccurrenceConfig(),
+            )
         )  # fmt: skip
 
     mixed, noise = score("mixtures"), score("noise")
@@ -55,8 +58,11 @@ def test_mixtures_are_scored_and_noise_gives_false_alarms_only(settings, model_p
 def test_false_alarms_are_counted_by_class_segment_and_hour(settings, model_path, tmp_path, monkeypatch):
     monkeypatch.setattr(segments, "pooled", lambda scores, method: np.full((3, 6), 0.9))
     summary = soundscapes.evaluate(
-        [model_path], "none", f"{settings.output}/noise", f"{settings.output}/noise.csv", decode.ChunkingConfig(), "",
-        occurrence.OccurrenceConfig(), "", str(tmp_path),
+        soundscapes.SoundscapeConfig(
+            models=(model_path,), audio=f"{settings.output}/noise", calls=f"{settings.output}/noise.csv",
+            output=str(tmp_path), chunking=decode.ChunkingConfig(), occurrence_settings=occurrence.OccurrenceConfig(),
+            decisions="none",
+        )
     )  # fmt: skip
     assert summary["false_alarms_per_hour"]["f1"] == pytest.approx(3 * 6 / (12 / 3600))
 

@@ -9,7 +9,7 @@ FOLDER = pathlib.Path(__file__).parent.parent.parent / "configs"
 
 
 @pytest.mark.parametrize("name", ["resnet.flags", "modern.flags"])
-def test_any_training_flagfile_gives_a_picture(manifest, tmp_path, name, capsys):
+def test_any_training_flagfile_gives_a_png_file(manifest, tmp_path, name, capsys):
     output = tmp_path / "batch.png"
     flags = [f"--flagfile={FOLDER / name}", f"--records={manifest.directory}", f"--output={output}"]
     show_batch.main(config.parse(show_batch.ShowBatchConfig, flags))

@@ -1,8 +1,8 @@
-"""The converter against the 2018 way, on one core each; two workers against one; memory on a very long recording.
+"""Measures the converter against the 2018 way on one core, two workers against one, and memory on a long recording.
 
-The reference restates what the 2018 baseline does for each chunk: librosa's mel spectrogram with its filter bank built
-in the call, decibels, signal to noise by medians and morphology, a PNG. It is kinder than 2018 in two places: files are
-read and resampled once, by today's librosa with soxr.
+The reference does what the 2018 baseline does for each chunk: librosa's mel spectrogram, which builds the filter bank
+in each call, decibels, activity by medians and morphology, a PNG file. It is faster than 2018 in two places: files are
+read once and resampled once, by today's librosa with soxr.
 """
 
 from __future__ import annotations
@@ -32,18 +32,20 @@ _LABELS = taxonomy.Taxonomy(("a",), ("a",))
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What to measure on."""
+    """Flags of the measurement."""
 
-    audio: str = config.option("", "folder with recordings to measure on; empty: 44.1 kHz wav files that it makes")
-    seconds: float = config.option(240.0, "sound to use of them, about so much")
-    rounds: int = config.option(3, "repetitions; the best of each side counts")
-    hours: float = config.option(0.0, "length of a silent wav whose conversion shows the memory; 0: leave that out")
+    audio: str = config.option("", "folder with recordings to measure on; empty: generated 44.1 kHz wav files")
+    seconds: float = config.option(240.0, "approximate length of the audio to use, seconds")
+    rounds: int = config.option(3, "repetitions; the fastest of each side counts")
+    hours: float = config.option(
+        0.0, "length of a silent wav file for the measurement of memory, hours; 0: no such measurement"
+    )
     front_end: frontend.FrontendConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class _Measured:
-    """CPU seconds of the two ways over the same chunks, the reference's parts, and how far the results lie apart."""
+    """CPU seconds of both sides for the same chunks, the parts of the reference, and the difference of the results."""
 
     chunks: int
     ours: float
@@ -66,17 +68,17 @@ def _task(
         chunking=decode.ChunkingConfig(),
         activity=activity.ActivityConfig(),
         annotated=spans.AnnotationConfig(),
-        teacher=backbone.BackboneConfig(),
+        backbone=backbone.BackboneConfig(),
         noise_share=0.0,
     )
 
 
 class Reference:
-    """The 2018 way, with a clock for each part."""
+    """The 2018 way, with the CPU time of each part."""
 
     def __init__(self, front_end: frontend.FrontendConfig) -> None:
         self._front_end = front_end
-        self.parts = dict.fromkeys(("load", "spectrogram", "signal to noise", "PNG"), 0.0)
+        self.parts = dict.fromkeys(("load", "spectrogram", "activity", "PNG"), 0.0)
 
     def _timed(self, part: str, function: Callable[..., Any], *arguments: object) -> Any:
         started = time.process_time()
@@ -85,20 +87,20 @@ class Reference:
         return result
 
     def convert(self, path: str, folder: str) -> int:
-        """Writes a PNG for each whole chunk of a recording; returns how many."""
+        """Writes a PNG file for each whole chunk of a recording. Returns the number of chunks."""
         fe = self._front_end
-        sound = self._timed("load", lambda: librosa.load(path, sr=fe.sample_rate_hz)[0])
-        count = len(sound) // fe.chunk_samples
+        samples = self._timed("load", lambda: librosa.load(path, sr=fe.sample_rate_hz)[0])
+        count = len(samples) // fe.chunk_samples
         for i in range(count):
-            chunk = sound[i * fe.chunk_samples : (i + 1) * fe.chunk_samples]
-            picture = self._timed("spectrogram", self.spectrogram, chunk)
-            level = self._timed("signal to noise", self.signal_to_noise, picture)
-            target = os.path.join(folder, f"{int(level * 10000):04d}_{os.path.basename(path)}_{i}.png")
-            self._timed("PNG", self._write, picture, target)
+            chunk = samples[i * fe.chunk_samples : (i + 1) * fe.chunk_samples]
+            spectrogram = self._timed("spectrogram", self.spectrogram, chunk)
+            active_share = self._timed("activity", self.activity, spectrogram)
+            target = os.path.join(folder, f"{int(active_share * 10000):04d}_{os.path.basename(path)}_{i}.png")
+            self._timed("PNG", self._write, spectrogram, target)
         return count
 
-    def _write(self, picture: np.ndarray, path: str) -> None:
-        PIL.Image.fromarray((picture * 255).astype(np.uint8)).save(path)
+    def _write(self, spectrogram: np.ndarray, path: str) -> None:
+        PIL.Image.fromarray((spectrogram * 255).astype(np.uint8)).save(path)
 
     def spectrogram(self, samples: np.ndarray) -> np.ndarray:
         """[chunk_samples] → [num_bands, num_frames] float32 in [0, 1]."""
@@ -112,17 +114,17 @@ class Reference:
         decibels = decibels - decibels.min()
         return np.asarray(decibels / max(float(decibels.max()), 1e-9))
 
-    def signal_to_noise(self, picture: np.ndarray) -> np.ndarray:
-        """The share that stands out, as `activity.active_share` defines it, in SciPy's operations."""
-        rows, columns = np.median(picture, axis=1, keepdims=True), np.median(picture, axis=0, keepdims=True)
-        binary = (picture >= 1.25 * rows) & (picture >= 1.15 * columns) & (picture > 0)
-        # the median of a binary picture is a rounded mean, which SciPy computes faster than its median filter
+    def activity(self, spectrogram: np.ndarray) -> np.ndarray:
+        """The share of active pixels as in `activity.active_share`, computed with SciPy."""
+        rows, columns = np.median(spectrogram, axis=1, keepdims=True), np.median(spectrogram, axis=0, keepdims=True)
+        binary = (spectrogram >= 1.25 * rows) & (spectrogram >= 1.15 * columns) & (spectrogram > 0)
+        # the median of zeros and ones is a rounded mean, which SciPy computes faster than its median filter
         cleaned = scipy.ndimage.uniform_filter(binary.astype(np.float32), 3, mode="nearest") > 0.5
         return np.asarray(scipy.ndimage.grey_closing(cleaned.astype(np.uint8), (3, 3), mode="nearest").mean())
 
 
 def _measure(paths: Sequence[str], front_end: frontend.FrontendConfig, rounds: int) -> _Measured:
-    """Runs in a process of its own, on one core."""
+    """Measures both sides on one core. It runs in a process of its own."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     ours, theirs, parts, chunks = [], [], [], 0
     with tempfile.TemporaryDirectory() as folder:
@@ -132,7 +134,7 @@ def _measure(paths: Sequence[str], front_end: frontend.FrontendConfig, rounds: i
             started = time.process_time()
             result = worker.write_shard(_task(paths, folder, front_end, "ours"))
             ours.append(time.process_time() - started)
-            chunks = sum(outcome.chunks.get("a", 0) for outcome in result.outcomes)
+            chunks = sum(converted.chunks.get("a", 0) for converted in result.recordings)
             reference = Reference(front_end)
             started = time.process_time()
             count = sum(reference.convert(path, folder) for path in paths)
@@ -144,14 +146,14 @@ def _measure(paths: Sequence[str], front_end: frontend.FrontendConfig, rounds: i
 
 
 def _cpu(task: worker.ShardTask) -> float:
-    """CPU seconds that a shard takes in the worker."""
+    """CPU seconds of one task, measured in the worker."""
     started = time.process_time()
     worker.write_shard(task)
     return time.process_time() - started
 
 
 def _pooled(paths: Sequence[str], front_end: frontend.FrontendConfig, workers: int) -> tuple[float, float]:
-    """Wall-clock and CPU seconds for the recordings in four shards, the start of the processes left out."""
+    """Wall-clock and CPU seconds for four tasks, without the start of the processes."""
     with tempfile.TemporaryDirectory() as folder, executor.alone() if workers == 1 else executor.start(workers) as pool:
 
         def run(names: Sequence[str]) -> tuple[float, float]:
@@ -165,19 +167,19 @@ def _pooled(paths: Sequence[str], front_end: frontend.FrontendConfig, workers: i
 
 
 def _memory(path: str, front_end: frontend.FrontendConfig) -> tuple[float, float, float]:
-    """GiB that a worker holds at most after a first chunk and after the long recording, and the seconds it took."""
+    """Peak memory of a worker, GiB, after one chunk and after the long recording; and the seconds for both."""
     with tempfile.TemporaryDirectory() as folder:
         short = os.path.join(folder, "short.wav")
         soundfile.write(short, np.zeros(front_end.chunk_samples), front_end.sample_rate_hz)
-        held, started = [], time.monotonic()
+        peaks, started = [], time.monotonic()
         for file in (short, path):
             worker.write_shard(_task([file], folder, front_end, "x", noise="noise"))
-            held.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
-        return held[0], held[1], time.monotonic() - started
+            peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+        return peaks[0], peaks[1], time.monotonic() - started
 
 
 def _silent_wav(path: str, hours: float, rate: int) -> None:
-    """A wav of 16-bit zeros that takes no room on disk."""
+    """Writes a wav file of 16-bit zeros that needs no space on disk."""
     with soundfile.SoundFile(path, "w", rate, 1, "PCM_16") as file:
         file.write(np.zeros(1, np.int16))
     size = 2 * round(hours * 3600 * rate)
@@ -191,7 +193,7 @@ def _silent_wav(path: str, hours: float, rate: int) -> None:
 def _choose(settings: Settings, folder: str) -> list[str]:
     if settings.audio:
         paths, seconds = [], 0.0
-        # every tenth, so that the choice is mixed; then those between
+        # every tenth recording, so that the choice is mixed; then those between
         ordered = decode.find(settings.audio)
         for path in [p for start in range(10) for p in ordered[start::10]]:
             if seconds < settings.seconds:
@@ -223,14 +225,14 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
             print(f"  of the 2018 way: {name:16}{1000 * cpu:.2f} ms")
         print(f"ratio {measured.reference / measured.ours:.2f}")
         (one, one_cpu), (two, two_cpu) = _pooled(paths, front_end, 1), _pooled(paths, front_end, 2)
-        # on a busy machine the first figure is the neighbours'; the second says what two workers cost each other
+        # other load on the machine changes the first ratio; the second shows how two workers slow each other down
         print(f"two workers against one: {one / two:.2f} by the clock, {two_cpu / one_cpu:.2f} of its CPU seconds")
         if settings.hours:
             path = os.path.join(folder, "long.wav")
             _silent_wav(path, settings.hours, front_end.sample_rate_hz)
             with executor.alone() as pool:
                 before, after, taken = pool.submit(_memory, path, front_end).result()
-            print(f"{settings.hours:g} h in {taken:.0f} s: {before:.2f} GiB after 1 s of sound, {after:.2f} at its end")
+            print(f"{settings.hours:g} h in {taken:.0f} s: {before:.2f} GiB after 1 s of sound, {after:.2f} at the end")
     result = f"{seconds / measured.ours:.0f} s of sound a CPU second"
     return [
         ("convert", result, "the 2018 way", measured.reference / measured.ours),

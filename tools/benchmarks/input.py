@@ -1,8 +1,8 @@
 """Measures the input graph: reading alone, each augmentation alone on every chunk, and recipes from configs/.
 
-Each row is the best of several rounds, taken in turn so that other load on the machine meets all alike. `share` is the
-throughput as a share of a bare read-parse-cast pipeline's; `per core` divides by the processor time that was used,
-which other load on the machine hardly changes. What a recipe feeds is an estimate: the device is not there.
+Each row is the best of several rounds; the rows take turns, so that other load on the machine affects all of them.
+`share` is the throughput relative to a plain pipeline that reads, parses and casts. `per core` divides by the CPU time
+used, which depends little on other load. The number of devices that a recipe feeds is an estimate, without a device.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Settings:
     recipes: tuple[str, ...] = config.option(("configs/resnet.flags",), "training flagfile; may be repeated")
     batches: int = config.option(100, "batches of a round")
     rounds: int = config.option(3, "rounds")
-    each: bool = config.option(True, "measure each augmentation as well")
-    peak_tflops: float = config.option(989.0, "of the device to be fed; 989: an H100 SXM's dense bfloat16")
-    utilisation: float = config.option(0.3, "share of that peak which training is assumed to reach")
+    each: bool = config.option(True, "measure each augmentation too")
+    peak_tflops: float = config.option(989.0, "peak of the device to be fed, TFLOP/s; 989: H100 SXM, dense bfloat16")
+    utilisation: float = config.option(0.3, "assumed share of that peak in training")
 
 
 # one augmentation a row, at a usual strength
@@ -48,9 +48,9 @@ _EACH: dict[str, float | bool | tuple[float, ...]] = {
 
 
 def generate(directory: str, num_chunks: int = 16384, num_noise: int = 512) -> manifests.Manifest:
-    """Records of random chunks, eight shards a split, for where there are none.
+    """Writes records of random chunks, eight shards a split.
 
-    They are more than the shuffle buffer holds, so that what is measured reads as much as it yields.
+    They are larger than the shuffle buffer, so that as many chunks are read as are used.
     """
     generator, classes = np.random.default_rng(0), [f"class{i:03d}" for i in range(100)]
     shards: dict[str, tuple[manifests.Shard, ...]] = {"val": ()}
@@ -64,8 +64,7 @@ def generate(directory: str, num_chunks: int = 16384, num_noise: int = 512) -> m
                         schema.Chunk(
                             spectrogram=generator.integers(0, 256, (128, 256), np.uint8), label=i % 100,
                             background=(), background_known=True, recording_id=str(i // 10), chunk_index=i % 10,
-                            start_seconds=0.0, signal_to_noise=0.01, latitude=0.0, longitude=0.0, day_of_year=1.0,
-                            hour=6.0,
+                            start_seconds=0.0, activity=0.01,
                         )
                     )  # fmt: skip
             written.append(shard_files.describe_shard(directory, name, writer.count))
@@ -79,7 +78,7 @@ def generate(directory: str, num_chunks: int = 16384, num_noise: int = 512) -> m
 
 
 def bare(manifest: manifests.Manifest, batch_size: int) -> tf.data.Dataset:
-    """Reading in file order, parsing and casting, and nothing else."""
+    """A pipeline that only reads in file order, parses and casts."""
     shards = tf.data.Dataset.from_tensor_slices(manifest.paths("train"))
     examples = shards.interleave(tf.data.TFRecordDataset, cycle_length=8, num_parallel_calls=tf.data.AUTOTUNE)
     batches = examples.repeat().batch(batch_size, drop_remainder=True)
@@ -91,7 +90,7 @@ def bare(manifest: manifests.Manifest, batch_size: int) -> tf.data.Dataset:
 
 
 def measure(make: Callable[[], tf.data.Dataset], batches: int) -> tuple[float, float]:
-    """Seconds by the clock and of processor time for so many batches, after a warm-up."""
+    """Wall-clock seconds and CPU seconds for some batches, after a warm-up."""
     iterator = iter(make())
     for _ in range(batches // 2):
         next(iterator)
@@ -102,9 +101,9 @@ def measure(make: Callable[[], tf.data.Dataset], batches: int) -> tuple[float, f
 
 
 def feeds(recipe: train.TrainConfig, front_end: frontend.FrontendConfig, rate: float, settings: Settings) -> str:
-    """How many devices so many examples a second keep at work, by the network's operations; a sentence."""
+    """A sentence: how many devices a rate of examples a second keeps busy, by the operations of the network."""
     size = front_end.num_bands, front_end.num_frames
-    # forwards, and backwards to inputs and to weights
+    # the forward pass, and the backward pass to inputs and to weights
     flops = 3 * architectures.forward_flops(architectures.build(recipe.model, *size, 100), *size)
     needed = settings.peak_tflops * 1e12 * settings.utilisation / flops
     return (
@@ -114,7 +113,7 @@ def feeds(recipe: train.TrainConfig, front_end: frontend.FrontendConfig, rate: f
 
 
 def main(settings: Settings) -> list[tuple[str, str, str, float]]:
-    """Prints one row for each pipeline; for each recipe where its processor time goes, and what it feeds.
+    """Prints one row for each pipeline; for each recipe the parts of its CPU time and the devices that it feeds.
 
     Returns:
         (what, result, reference, ratio) of the recipes for `all`.

@@ -1,1 +1,1 @@
-"""Random operations on batches of spectrograms."""
+"""Augmentation: random operations on batches of spectrograms."""

@@ -1,7 +1,7 @@
 """Seeded random operations on batches of spectrograms: vectorised, stateless, each the identity at strength 0.
 
-Here: which operation meets which chunk. The operations are in `geometry`, `pixels` and `mixing`. Which chunks meet in
-a batch, and what they are to be recognised as, belongs to `dataset`.
+This module decides which operation is applied to which chunk. The operations are in `geometry`, `pixels` and
+`mixing`. The batches and their targets are made in `dataset`.
 """
 
 from __future__ import annotations
@@ -16,36 +16,41 @@ from bird_tf.input.augment import geometry, mixing, pixels
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
-    """How training chunks are varied. A strength of 0 turns an operation off; recipes are in configs/."""
+    """The operations and their strengths. A strength of 0 turns an operation off. Recipes are in configs/."""
 
-    augment_count: int = config.option(2, "the most operations on one chunk, mixing of species not counted")
-    augment_probability: float = config.option(0.5, "probability that an operation is tried on a chunk")
-    roll_time: float = config.option(0.0, "roll in time by up to this share of the width, either way")
-    roll_frequency: float = config.option(0.0, "roll in frequency by up to this share of the height, either way")
+    augment_count: int = config.option(2, "the most operations on one chunk, without same_species, mixup and or_mixup")
+    augment_probability: float = config.option(0.5, "probability of each operation on a chunk, before that limit")
+    roll_time: float = config.option(0.0, "roll forwards or backwards in time by up to this share of the width")
+    roll_frequency: float = config.option(0.0, "roll up or down in frequency by up to this share of the height")
     flip: bool = config.option(False, "play backwards")
-    crop: float = config.option(0.0, "cut up to this share off height and width and stretch the rest")
+    crop: float = config.option(0.0, "cut off up to this share of height and width and stretch the rest")
     zoom: float = config.option(0.0, "enlarge about the centre by up to this share")
-    rotation: float = config.option(0.0, "turn by up to this many degrees, either way")
+    rotation: float = config.option(0.0, "turn left or right by up to this many degrees")
     warp_time: float = config.option(0.0, "move one moment by up to this share of the width, below 0.5 (SpecAugment)")
     warp_frequency: float = config.option(0.0, "move one band by up to this share of the height, below 0.5")
     add_noise: bool = config.option(False, "blend with a chunk from the noise records, as in 2018")
     background_db: tuple[float, ...] = config.option(
-        (), "add a chunk from the noise records at a signal-to-noise ratio in this interval, dB, as 0,30; empty: off"
+        (),
+        "add a chunk from the noise records at a signal-to-noise ratio in this interval, dB, as 0,30; empty: off",
     )
     gaussian_noise: float = config.option(0.0, "standard deviation of noise added to every pixel")
-    brightness: float = config.option(0.0, "add up to this to all pixels, either way")
+    brightness: float = config.option(0.0, "add up to this value to all pixels, or subtract it")
     multiplication: float = config.option(0.0, "multiply all pixels by 1 plus or minus up to this")
     mean_subtraction: float = config.option(0.0, "subtract up to this share of the mean")
-    gain: float = config.option(0.0, "make fainter by up to this share of the range, the floor staying")
-    blur: float = config.option(0.0, "blend with the smoothed spectrogram by up to this share")
+    gain: float = config.option(
+        0.0, "make fainter by up to this share of the range; what falls below the floor is lost"
+    )
+    blur: float = config.option(0.0, "blend with a smoothed copy, which has up to this share")
     pixel_dropout: float = config.option(0.0, "share of pixels set to 0")
-    time_mask: float = config.option(0.0, "black out up to this share of the width (2018's blackout, SpecAugment)")
-    frequency_mask: float = config.option(0.0, "black out up to this share of the height (SpecAugment)")
+    time_mask: float = config.option(0.0, "set up to this share of the width to 0 (blackout of 2018, SpecAugment)")
+    frequency_mask: float = config.option(0.0, "set up to this share of the height to 0 (SpecAugment)")
     same_species: float = config.option(0.0, "probability that another chunk of the same species is added")
-    mixup: float = config.option(0.0, "probability that a chunk and its targets are blended with another's (mixup)")
-    mixup_alpha: float = config.option(0.4, "of mixup's Beta distribution")
-    or_mixup: float = config.option(0.0, "probability that another chunk is added, the species of both being present")
-    mix_db: float = config.option(10.0, "same_species, or_mixup: the added chunk is fainter by up to this, dB")
+    mixup: float = config.option(0.0, "probability that a chunk and its targets are blended with another chunk (mixup)")
+    mixup_alpha: float = config.option(0.4, "parameter of the Beta distribution of mixup")
+    or_mixup: float = config.option(
+        0.0, "probability that another chunk is added; the species of both count as present"
+    )
+    mix_db: float = config.option(10.0, "with same_species and or_mixup: the added chunk is fainter by up to this, dB")
 
     def __post_init__(self) -> None:
         probabilities = ("augment_probability", "same_species", "mixup", "or_mixup", "pixel_dropout")
@@ -73,7 +78,7 @@ class AugmentConfig:
 
 Operation = Callable[["tf.Tensor", "tf.Tensor"], "tf.Tensor"]
 
-# in the order in which a chunk undergoes them, noise between the two tables, by the name of the strength
+# {name of the strength: operation}, in the order of application; add_noise comes between the two tables
 _ON_BYTES = {
     "roll_time": geometry.roll_time,
     "roll_frequency": geometry.roll_frequency,
@@ -106,59 +111,59 @@ def _turned_on(table: Mapping[str, Callable[..., tf.Tensor]], settings: AugmentC
 
 
 def _add_background(noise: tf.Tensor, settings: AugmentConfig, range_db: float) -> Operation:
-    """Adds to each spectrogram one of the noise chunks, [any, bands, frames] uint8."""
+    """An operation that adds one of the noise chunks, [any, bands, frames] uint8, to each spectrogram."""
     ratios = settings.background_db[0], settings.background_db[1]
 
     def on_spectrograms(spectrograms: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         which, how = tf.unstack(tf.random.split(seed))
-        drawn = mixing.draw(noise, tf.shape(spectrograms)[0], which)
+        drawn = mixing.draw_noise(noise, tf.shape(spectrograms)[0], which)
         return mixing.add_powers(spectrograms, frontend.dequantise(drawn), ratios, range_db, how)
 
     return on_spectrograms
 
 
 def choose(batch_size: tf.Tensor, num_operations: int, settings: AugmentConfig, seed: tf.Tensor) -> tf.Tensor:
-    """Which operations each chunk undergoes.
+    """Draws the operations for each chunk.
 
-    Each operation is tried with `augment_probability`; where more than `augment_count` succeed, that many of them
-    drawn at random stay.
+    Each operation is drawn with `augment_probability`. If these are more than `augment_count`, that many of them are
+    chosen at random.
 
     Returns:
         [batch, num_operations] bool.
     """
     draws = tf.random.stateless_uniform([batch_size, num_operations], seed)
-    tried = draws < settings.augment_probability
+    drawn = draws < settings.augment_probability
     if num_operations <= settings.augment_count:
-        return tried
-    # of those that succeed the smallest draws stay: given success they are as good as a random order
+        return drawn
+    # the smallest numbers are chosen: among the drawn operations their order is random
     position = tf.argsort(tf.argsort(draws, axis=1), axis=1)
-    return tried & (position < settings.augment_count)
+    return drawn & (position < settings.augment_count)
 
 
 def apply(
     spectrograms: tf.Tensor, noise: tf.Tensor | None, settings: AugmentConfig, range_db: float, seed: tf.Tensor
 ) -> tf.Tensor:
-    """Applies to each chunk the operations drawn for it.
+    """Applies to each chunk the operations that are drawn for it.
 
-    What only moves bytes, noise addition and the step to float32 are compiled by XLA into one pass over memory, which
-    costs less than the step alone without it, and rounds to within 1e-7 of it. What computes follows for those
-    chunks only that it is drawn for.
+    XLA compiles the operations that only move bytes, add_noise and the conversion to float32 into one pass over
+    memory. That costs less than the conversion alone without XLA; rounding differs by at most 1e-7. The other
+    operations follow, each only on the chunks that it is drawn for.
 
     Args:
         spectrograms: [batch, bands, frames] uint8.
-        noise: [any, bands, frames] uint8, noise chunks of which each operation draws one for each chunk, or None.
+        noise: [any, bands, frames] uint8, noise chunks from which each operation draws one for each chunk; or None.
         settings: operations and strengths.
-        range_db: what the pixels' range stands for, dB.
+        range_db: the decibels between pixel values 0 and 1.
         seed: [2] int; equal seeds give equal results.
 
     Returns:
         [batch, bands, frames] float32 in [0, 1].
     """
     on_bytes, in_float32 = _turned_on(_ON_BYTES, settings), _turned_on(_IN_FLOAT32, settings)
-    blended = settings.add_noise and noise is not None
+    adds_noise = settings.add_noise and noise is not None
     if settings.background_db and noise is not None:
         in_float32.insert(0, _add_background(noise, settings, range_db))
-    num = len(on_bytes) + int(blended) + len(in_float32)
+    num = len(on_bytes) + int(adds_noise) + len(in_float32)
     seeds = tf.unstack(tf.random.split(seed, 1 + num))
     chosen = choose(tf.shape(spectrograms)[0], num, settings, seeds.pop())
     draws = list(zip(tf.unstack(chosen, num, axis=1), seeds, strict=True))
@@ -167,7 +172,7 @@ def apply(
     def to_float32(spectrograms: tf.Tensor) -> tf.Tensor:
         for operation, (drawn, how) in zip(on_bytes, first, strict=False):
             spectrograms = tf.where(drawn[:, None, None], operation(spectrograms, how), spectrograms)
-        if not blended:
+        if not adds_noise:
             return frontend.dequantise(spectrograms)
         drawn, how = first[-1]
         mixture = mixing.add_noise(spectrograms, noise, how)
@@ -181,7 +186,7 @@ def apply(
 
 
 def _on_rows(spectrograms: tf.Tensor, operation: Operation, chosen: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """The spectrograms, those chosen ([batch] bool) replaced by what the operation makes of them."""
+    """Applies an operation to the chosen ([batch] bool) spectrograms; the others stay as they are."""
     rows = tf.where(chosen)
     return tf.tensor_scatter_nd_update(spectrograms, rows, operation(tf.gather_nd(spectrograms, rows), seed))
 
@@ -192,49 +197,51 @@ Examples = dict[str, "tf.Tensor"]
 def add_same_species(
     examples: Examples, partners: Examples, settings: AugmentConfig, range_db: float, seed: tf.Tensor
 ) -> Examples:
-    """Adds its partner, a chunk of the same species, to each chunk with probability `same_species`.
+    """Adds to each chunk its partner, a chunk of the same species, with probability `same_species`.
 
     Args:
         examples: "spectrogram" [batch, bands, frames] float32 in [0, 1]; "targets", "weights" [batch, classes] float32.
-        partners: of the same form, for the first so many chunks; the rest of the batch stays.
+        partners: the same for the partners of the first chunks; chunks without a partner stay as they are.
         settings: probability, and `mix_db`.
-        range_db: what the pixels' range stands for, dB.
+        range_db: the decibels between pixel values 0 and 1.
         seed: [2] int.
 
     Returns:
-        As `examples`; the targets follow `mixing.either`, since both may hold background species.
+        As `examples`. The targets follow `mixing.union_targets`, since both chunks may hold background species.
     """
     drawn, how = tf.unstack(tf.random.split(seed))
     rows = _drawn_rows(partners, settings.same_species, drawn)
-    return _update(examples, rows, _added(_take(examples, rows), _take(partners, rows), settings, range_db, how))
+    return _update(examples, rows, _add(_take(examples, rows), _take(partners, rows), settings, range_db, how))
 
 
 def mix(examples: Examples, settings: AugmentConfig, range_db: float, seed: tf.Tensor) -> Examples:
     """Mixes chunks of a batch with each other: mixup and OR-mixup.
 
-    The other chunk is the one that stands a random number of places, the same for the whole batch, further on.
-    Targets: mixup blends them as it does the spectrograms, and knows of a species only what both chunks know;
-    OR-mixup takes the greater one, by `mixing.either`. Arguments and result as of `add_same_species`.
+    The other chunk is a random number of places further on in the batch, the same number for the whole batch. Mixup
+    blends the targets like the spectrograms; a species counts only if it counts in both chunks. The targets of
+    OR-mixup follow `mixing.union_targets`. Arguments and result are those of `add_same_species`.
     """
-    operations = ((settings.mixup, _blended), (settings.or_mixup, _added))
+    operations = ((settings.mixup, _blend), (settings.or_mixup, _add))
     for part, (probability, operation) in zip(tf.unstack(tf.random.split(seed)), operations, strict=True):
         if probability:
             drawn, places, how = tf.unstack(tf.random.split(part, 3))
             rows = _drawn_rows(examples, probability, drawn)
             size = tf.shape(examples["spectrogram"], out_type=tf.int64)[0]
-            further = tf.random.stateless_uniform([], places, 1, tf.maximum(size, 2), tf.int64)
-            others = _take(examples, tf.math.floormod(rows + further, size))
+            distance = tf.random.stateless_uniform([], places, 1, tf.maximum(size, 2), tf.int64)
+            others = _take(examples, tf.math.floormod(rows + distance, size))
             examples = _update(examples, rows, operation(_take(examples, rows), others, settings, range_db, how))
     return examples
 
 
-def _added(own: Examples, others: Examples, settings: AugmentConfig, range_db: float, seed: tf.Tensor) -> Examples:
+def _add(own: Examples, others: Examples, settings: AugmentConfig, range_db: float, seed: tf.Tensor) -> Examples:
+    """Adds the powers of two chunks (OR-mixup, same_species)."""
     targets, weights = mixing.union_targets(own["targets"], own["weights"], others["targets"], others["weights"])
     mixture = mixing.add_powers(own["spectrogram"], others["spectrogram"], (0.0, settings.mix_db), range_db, seed)
     return {"spectrogram": mixture, "targets": targets, "weights": weights}
 
 
-def _blended(own: Examples, others: Examples, settings: AugmentConfig, range_db: float, seed: tf.Tensor) -> Examples:
+def _blend(own: Examples, others: Examples, settings: AugmentConfig, range_db: float, seed: tf.Tensor) -> Examples:
+    """Blends two chunks (mixup)."""
     del range_db
     mixture, share = mixing.blend(own["spectrogram"], others["spectrogram"], settings.mixup_alpha, seed)
     return {
@@ -245,7 +252,7 @@ def _blended(own: Examples, others: Examples, settings: AugmentConfig, range_db:
 
 
 def _drawn_rows(examples: Examples, probability: float, seed: tf.Tensor) -> tf.Tensor:
-    """Rows of a batch, each with `probability`. Returns [drawn, 1] int64."""
+    """Draws rows of a batch, each with `probability`. Returns [drawn, 1] int64."""
     return tf.where(tf.random.stateless_uniform(tf.shape(examples["spectrogram"])[:1], seed) < probability)
 
 

@@ -1,6 +1,6 @@
-"""Operations that move a spectrogram's pixels: rolls, flip, crop, zoom, rotation, warps.
+"""Operations that move the pixels of a spectrogram: rolls, flip, crop, zoom, rotation, warps.
 
-Each is one function of (spectrograms, strength, seed) on a batch; which chunk undergoes which belongs to `augment`.
+Each is a function of (spectrograms, strength, seed) on a batch. `augmentations` decides which chunks they are for.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from bird_tf import tf
 
 
 def roll_time(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Rolls each spectrogram in time by U(-share, share) of its width; what leaves at one edge enters at the other.
+    """Rolls each spectrogram in time by U(-share, share) of its width; what leaves at one edge comes in at the other.
 
     Args:
         spectrograms: [batch, bands, frames] of any type.
@@ -25,7 +25,7 @@ def roll_time(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tens
 
 
 def roll_frequency(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Rolls each spectrogram in frequency by U(-share, share) of its height; arguments as of `roll_time`."""
+    """Rolls each spectrogram in frequency by U(-share, share) of its height. Arguments as for `roll_time`."""
     return _roll_rows(spectrograms, share, seed)
 
 
@@ -42,13 +42,13 @@ def _roll_rows(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Ten
 
 
 def flip(spectrograms: tf.Tensor, on: bool, seed: tf.Tensor) -> tf.Tensor:
-    """Plays each spectrogram backwards; `on` False is the identity, `seed` is not needed."""
+    """Reverses each spectrogram in time; `on=False` is the identity, `seed` is not used."""
     del seed
     return spectrograms[:, :, ::-1] if on else spectrograms
 
 
 def crop(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Cuts up to `share` off height and width, each by itself and anywhere, and stretches the rest to the full size.
+    """Cuts off up to `share` of height and of width at random places, and stretches the rest to the full size.
 
     Args:
         spectrograms: [batch, bands, frames] float32.
@@ -67,7 +67,7 @@ def crop(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
 
 
 def zoom(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Enlarges each spectrogram about its centre by a factor U(1, 1 + share); arguments as of `crop`."""
+    """Enlarges each spectrogram about its centre by a factor U(1, 1 + share). Arguments as for `crop`."""
     bands, frames = spectrograms.shape[1:]
     kept = 1.0 / (1.0 + share * tf.random.stateless_uniform([tf.shape(spectrograms)[0]], seed))
     none = tf.zeros_like(kept)
@@ -77,9 +77,9 @@ def zoom(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
 
 
 def rotation(spectrograms: tf.Tensor, degrees: float, seed: tf.Tensor) -> tf.Tensor:
-    """Turns each spectrogram about its centre by U(-degrees, degrees); what comes in from outside is 0.
+    """Turns each spectrogram about its centre by U(-degrees, degrees). Pixels from outside are 0.
 
-    Other arguments as of `crop`.
+    Other arguments as for `crop`.
     """
     bands, frames = spectrograms.shape[1:]
     limit = math.radians(degrees)
@@ -90,7 +90,7 @@ def rotation(spectrograms: tf.Tensor, degrees: float, seed: tf.Tensor) -> tf.Ten
 
 
 def _transform(spectrograms: tf.Tensor, coefficients: list[tf.Tensor]) -> tf.Tensor:
-    """The spectrogram whose pixel (x, y) is the old one's at (a x + b y + c, d x + e y + f), interpolated bilinearly.
+    """New spectrograms whose pixel (x, y) is the old pixel (a x + b y + c, d x + e y + f), interpolated bilinearly.
 
     Args:
         spectrograms: [batch, bands, frames] float32.
@@ -109,10 +109,10 @@ def _transform(spectrograms: tf.Tensor, coefficients: list[tf.Tensor]) -> tf.Ten
 
 
 def warp_time(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Moves one moment of each spectrogram by U(-share, share) of its width, stretching one side and squeezing the other.
+    """Moves one moment of each spectrogram by U(-share, share) of its width. The edges stay where they are.
 
     The time warp of SpecAugment (Park et al., arXiv 1904.08779): the moment is drawn at least `share` away from both
-    edges, the edges stay, and between them time runs evenly.
+    edges; one side of it is stretched evenly, the other side is compressed.
 
     Args:
         spectrograms: [batch, bands, frames] float32.
@@ -126,7 +126,7 @@ def warp_time(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tens
 
 
 def warp_frequency(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
-    """As `warp_time`, along frequency: raises or lowers part of the voice while the edges of the band stay."""
+    """As `warp_time`, along frequency: moves one band up or down, while the lowest and the highest stay."""
     return _warp_rows(spectrograms, share, seed)
 
 

@@ -1,6 +1,6 @@
-"""Operations that put two chunks together, and the rule for what the mixture is to be recognised as.
+"""Operations that mix two chunks, and the targets of the mixture.
 
-Which chunks meet belongs to `augment` and `dataset`.
+`augmentations` and `dataset` decide which chunks are mixed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from bird_tf import tf
 from bird_tf.audio import frontend
 
 
-def draw(noise: tf.Tensor, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Draws, `count` times, one of the chunks; [any, bands, frames] → [count, bands, frames]."""
+def draw_noise(noise: tf.Tensor, count: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Draws `count` of the noise chunks, with repetition; [any, bands, frames] → [count, bands, frames]."""
     return tf.gather(noise, tf.random.stateless_uniform([count], seed, 0, tf.shape(noise)[0], tf.int32))
 
 
@@ -21,40 +21,40 @@ def add_noise(spectrograms: tf.Tensor, noise: tf.Tensor, seed: tf.Tensor) -> tf.
 
     Args:
         spectrograms: [batch, bands, frames] uint8.
-        noise: [any, bands, frames] uint8; each spectrogram gets one of them at random.
+        noise: [any, bands, frames] uint8; one of them is drawn for each spectrogram.
         seed: [2] int.
 
     Returns:
-        [batch, bands, frames] float32 in [0, 1]. The targets stay: noise chunks hold no species.
+        [batch, bands, frames] float32 in [0, 1]. The targets do not change, since noise chunks hold no species.
     """
     which, how = tf.unstack(tf.random.split(seed))
     weights = tf.random.stateless_uniform([tf.shape(spectrograms)[0], 2, 1, 1], how, 1.0, 2.0)
     weights /= tf.reduce_sum(weights, axis=1, keepdims=True)
-    drawn = draw(noise, tf.shape(spectrograms)[0], which)
+    drawn = draw_noise(noise, tf.shape(spectrograms)[0], which)
     return weights[:, 0] * frontend.dequantise(spectrograms) + weights[:, 1] * frontend.dequantise(drawn)
 
 
 def add_powers(
     spectrograms: tf.Tensor, others: tf.Tensor, ratios_db: tuple[float, float], range_db: float, seed: tf.Tensor
 ) -> tf.Tensor:
-    """Plays another chunk together with each, at a random ratio of their mean powers.
+    """Adds another chunk to each spectrogram, at a random ratio of their mean powers.
 
-    A pixel v stands for range_db · v decibels, the range that the front-end keeps below a chunk's peak. The powers
-    of both are added and the sum is scaled to [0, 1] as the front-end does. Where a chunk had less than that range
-    before it was scaled, the ratio is only nearly the one that was drawn.
+    A pixel value v means range_db · v decibels; range_db is the range below its peak that the front-end keeps of a
+    chunk. The powers of both are added, and the sum is scaled to [0, 1] as in the front-end. If the range of a chunk
+    was smaller before scaling, the ratio differs a little from the one that was drawn.
 
     Args:
         spectrograms: [batch, bands, frames] float32 in [0, 1].
         others: of the same shape and range.
-        ratios_db: the least and greatest ratio of a spectrogram's mean power to that of the other, dB.
-        range_db: of the spectrograms.
+        ratios_db: the least and the greatest ratio of a spectrogram's mean power to the other's, dB.
+        range_db: the decibels between pixel values 0 and 1.
         seed: [2] int.
 
     Returns:
-        [batch, bands, frames] float32 in [0, 1]. For the targets see `either`.
+        [batch, bands, frames] float32 in [0, 1]. `union_targets` gives the targets.
     """
     nepers = math.log(10.0) / 10.0
-    # powers from 1 to 10^8 at 80 dB: well within float32
+    # powers from 1 to 10^8 at 80 dB: float32 is enough
     own, other = tf.exp(range_db * nepers * spectrograms), tf.exp(range_db * nepers * others)
     ratio = tf.exp(nepers * tf.random.stateless_uniform([tf.shape(spectrograms)[0], 1, 1], seed, *ratios_db))
     own_mean, other_mean = (tf.reduce_mean(power, axis=[1, 2], keepdims=True) for power in (own, other))
@@ -72,25 +72,25 @@ def blend(spectrograms: tf.Tensor, others: tf.Tensor, alpha: float, seed: tf.Ten
     Args:
         spectrograms: [batch, bands, frames] float32.
         others: of the same shape.
-        alpha: above 0; small values leave most spectrograms nearly alone.
+        alpha: above 0; with small values most spectrograms change little.
         seed: [2] int.
 
     Returns:
-        The mixture, [batch, bands, frames] float32, and λ [batch, 1] float32, by which targets are blended too.
+        The mixture, [batch, bands, frames] float32, and λ [batch, 1] float32, for blending the targets.
     """
     gammas = tf.random.stateless_gamma([tf.shape(spectrograms)[0], 2], seed, alpha)
     total = tf.reduce_sum(gammas, axis=1, keepdims=True)
-    share = tf.where(total > 0, gammas[:, :1] / total, 1.0)  # both may underflow
+    share = tf.where(total > 0, gammas[:, :1] / total, 1.0)  # both may underflow to 0
     return others + share[:, :, None] * (spectrograms - others), share
 
 
 def union_targets(
     targets: tf.Tensor, weights: tf.Tensor, other_targets: tf.Tensor, other_weights: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Targets of two chunks heard together: a species is present if it is in either of them (OR-mixup).
+    """Targets of the sum of two chunks: a species is present if it is present in one of them (OR-mixup).
 
-    The target is the greater one. It counts if a chunk is known to hold the species, or if both are known not to:
-    a species that one lacks and the other may hold is neither right nor wrong.
+    The target is the greater one. It counts (weight 1) if one chunk is known to hold the species, or if both are known
+    not to hold it. It does not count if one chunk lacks the species and the other chunk may hold it.
 
     Args:
         targets: [batch, classes] float32 in [0, 1].

@@ -1,6 +1,6 @@
-"""Operations that change a spectrogram's pixels where they are: noise, brightness, gain, dropout, masks, blur.
+"""Operations that change the values of pixels: noise, brightness, gain, dropout, masks, blur.
 
-Each is one function of (spectrograms, strength, seed) on a batch; which chunk undergoes which belongs to `augment`.
+Each is a function of (spectrograms, strength, seed) on a batch. `augmentations` decides which chunks they are for.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ def gaussian_noise(spectrograms: tf.Tensor, deviation: float, seed: tf.Tensor) -
 
 
 def brightness(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Adds U(-share, share) to each spectrogram and clips to [0, 1]; other arguments as of `gaussian_noise`."""
+    """Adds U(-share, share) to each spectrogram and clips to [0, 1]. Other arguments as for `gaussian_noise`."""
     return tf.clip_by_value(spectrograms + _each(spectrograms, seed, -share, share), 0.0, 1.0)
 
 
 def multiplication(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Multiplies each spectrogram by U(1 - share, 1 + share) and clips to [0, 1]; arguments as of `gaussian_noise`."""
+    """Multiplies each spectrogram by U(1 - share, 1 + share) and clips to [0, 1]. Arguments as for `gaussian_noise`."""
     return tf.clip_by_value(spectrograms * _each(spectrograms, seed, 1.0 - share, 1.0 + share), 0.0, 1.0)
 
 
 def mean_subtraction(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Subtracts U(0, share) of each spectrogram's own mean and clips to [0, 1]; other arguments as of `gaussian_noise`."""
+    """Subtracts U(0, share) of each spectrogram's mean and clips to [0, 1]. Arguments as for `gaussian_noise`."""
     mean = tf.reduce_mean(spectrograms, axis=[1, 2], keepdims=True)
     return tf.maximum(spectrograms - _each(spectrograms, seed, 0.0, share) * mean, 0.0)
 
 
 def gain(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Makes each chunk fainter by U(0, share) of the range, before the clamp: what falls under the floor is lost.
+    """Makes each chunk fainter by U(0, share) of the range. What falls below the floor is lost.
 
-    Then the rest is stretched to its own peak again, as the front-end does. A gain that loses nothing would cancel
-    out there, so this is all of a random gain that spectrograms relative to their own peak can show.
+    The rest is then scaled to its peak again, as in the front-end. Since spectrograms are relative to their own peak,
+    the lost part is the only effect that a gain can have.
 
     Args:
         spectrograms: [batch, bands, frames] float32 in [0, 1].
@@ -58,9 +58,10 @@ def gain(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
 
 
 def blur(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Blends each spectrogram, by U(0, share), with itself smoothed by 1/4, 1/2, 1/4 along both axes, edges repeated.
+    """Blends each spectrogram with a smoothed copy, which has the share U(0, share).
 
-    Other arguments as of `gaussian_noise`.
+    The copy is smoothed by 1/4, 1/2, 1/4 along both axes; the edges are repeated. Other arguments as for
+    `gaussian_noise`.
     """
     padded = tf.pad(spectrograms, [[0, 0], [1, 1], [1, 1]], mode="SYMMETRIC")
     smooth = (padded[:, :-2] + 2.0 * padded[:, 1:-1] + padded[:, 2:]) / 4.0
@@ -76,14 +77,14 @@ def pixel_dropout(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.
 
 
 def time_mask(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Blacks out one span of time in each spectrogram: the blackout of 2018, and SpecAugment's mask.
+    """Sets one span of time in each spectrogram to 0: the blackout of 2018, and the time mask of SpecAugment.
 
-    With n frames the span has W = ⌊U(0, share · n)⌋ of them and begins at ⌊U(0, n - W)⌋: the distribution of
+    Of n frames the span has W = ⌊U(0, share · n)⌋ and begins at ⌊U(0, n - W)⌋: the distribution of
     `tfio.audio.time_mask(param=share * n)`.
 
     Args:
         spectrograms: [batch, bands, frames] of any type.
-        share: the most that is blacked out, in [0, 1].
+        share: the greatest length of the span, as a share of all frames, in [0, 1].
         seed: [2] int.
 
     Returns:
@@ -93,7 +94,7 @@ def time_mask(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tens
 
 
 def frequency_mask(spectrograms: tf.Tensor, share: float, seed: tf.Tensor) -> tf.Tensor:
-    """Blacks out one span of bands in each spectrogram; otherwise as `time_mask`."""
+    """Sets one span of bands in each spectrogram to 0; otherwise as `time_mask`."""
     return spectrograms * _mask(spectrograms, 1, share, seed)[:, :, None]
 
 

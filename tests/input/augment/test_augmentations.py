@@ -11,7 +11,7 @@ from bird_tf.audio import frontend
 from bird_tf.input.augment import augmentations, geometry, mixing, pixels
 
 SEED = tf.constant([3, 5])
-# every operation on one chunk, with a strength at which it shows
+# {operation on one chunk: a strength with a visible effect}
 STRENGTHS = {
     geometry.roll_time: 0.5,
     geometry.roll_frequency: 0.5,
@@ -62,7 +62,7 @@ def test_an_operation_takes_an_empty_batch(spectrograms, operation):
 
 
 @pytest.mark.parametrize(("operation", "axis"), [(geometry.roll_time, 2), (geometry.roll_frequency, 1)])
-def test_rolls_are_rolls(spectrograms, operation, axis):
+def test_rolls_equal_numpys(spectrograms, operation, axis):
     rolled = operation(spectrograms, 0.5, SEED).numpy()
     shifts = set()
     for before, after in zip(spectrograms.numpy(), rolled, strict=True):
@@ -80,7 +80,7 @@ def test_rolls_stay_within_their_share(share):
     assert np.abs(shifts).max() == round(40 * share)
 
 
-def test_flip_plays_backwards(spectrograms):
+def test_flip_reverses_time(spectrograms):
     np.testing.assert_array_equal(geometry.flip(spectrograms, True, SEED), spectrograms.numpy()[:, :, ::-1])
     np.testing.assert_array_equal(geometry.flip(spectrograms, False, SEED), spectrograms)
 
@@ -103,11 +103,11 @@ def test_rotation_equals_scipy_about_the_centre(generator):
     turned = geometry.rotation(tf.constant(spectrogram)[None], 30.0, SEED).numpy()[0]
     degrees = math.degrees(float(tf.random.stateless_uniform([1], SEED, -math.pi / 6, math.pi / 6)[0]))
     expected = scipy.ndimage.rotate(spectrogram, degrees, reshape=False, order=1)
-    inner = slice(8, 25)  # the edges are interpolated with what lies outside, differently
+    inner = slice(8, 25)  # SciPy interpolates the edges differently
     np.testing.assert_allclose(turned[inner, inner], expected[inner, inner], atol=1e-4)
 
 
-def test_crop_shows_a_part_from_edge_to_edge():
+def test_crop_stretches_a_part_from_edge_to_edge():
     ramp = np.linspace(0, 1, 50, dtype=np.float32)
     cropped = geometry.crop(tf.constant(np.tile(ramp, (200, 10, 1))), 0.4, SEED).numpy()[:, 5]
     lengths = cropped[:, -1] - cropped[:, 0]
@@ -152,7 +152,7 @@ def test_levels_change_by_their_formula(operation, expected):
     assert scipy.stats.ks_2samp(changed[:, 0, 0], expected(uniform)).statistic < 1.63 * math.sqrt(2 / 4000)
 
 
-def test_gain_keeps_the_peak_and_loses_what_is_faint(spectrograms):
+def test_gain_keeps_the_peak_and_sets_faint_pixels_to_0(spectrograms):
     peaked = spectrograms / tf.reduce_max(spectrograms, axis=[1, 2], keepdims=True)
     fainter = pixels.gain(peaked, 0.5, SEED).numpy()
     np.testing.assert_allclose(fainter.max(axis=(1, 2)), 1.0, atol=1e-6)
@@ -198,7 +198,7 @@ def test_masks_are_distributed_as_those_of_tensorflow_io(operation, axis):
         mask = tf.function(lambda ones: tf.map_fn(lambda one: theirs(one, param=12), ones))
         masked = mask(tf.ones([3000, 30, 30])).numpy()
     finally:
-        tf.random.set_seed(None)  # it would decide the order of later tests' batches
+        tf.random.set_seed(None)  # otherwise it decides the order of batches in later tests
     for mine, reference in zip(ours, _spans(masked, axis), strict=True):
         assert scipy.stats.ks_2samp(mine, reference).pvalue > 0.01
 
@@ -210,7 +210,7 @@ def test_noise_is_blended_with_weights_between_a_third_and_two_thirds(bytes_):
     assert 1 / 3 < share.min() < 0.4 and 0.6 < share.max() < 2 / 3
 
 
-def test_each_picture_gets_one_of_the_noise_chunks(bytes_):
+def test_each_spectrogram_gets_one_of_the_noise_chunks(bytes_):
     noise = tf.constant([40, 80, 120], tf.uint8)[:, None, None] * tf.ones([3, 16, 24], tf.uint8)
     black = tf.zeros_like(bytes_)
     blended = mixing.add_noise(black, noise, SEED).numpy()[:, 0, 0]
@@ -242,7 +242,7 @@ def test_mixup_shares_follow_their_beta_distribution():
     assert scipy.stats.kstest(share.numpy()[:, 0], scipy.stats.beta(0.4, 0.4).cdf).pvalue > 0.01
 
 
-def test_either_takes_the_greater_target_and_knows_what_one_knows_to_be_there():
+def test_the_union_takes_the_greater_target_and_counts_if_one_chunk_is_known_to_hold_it():
     #          a only, both, neither, unknown/absent, present/unknown, unknown/unknown, weak/strong
     targets = [[1, 1, 0, 0, 1, 0, 0.5]], [[0, 1, 0, 0, 0, 0, 1]]
     weights = [[1, 1, 1, 0, 1, 0, 1]], [[1, 1, 1, 1, 0, 0, 1]]
@@ -271,12 +271,12 @@ def test_every_operation_can_be_turned_on():
 @pytest.mark.parametrize("changes", [{"augment_probability": 0.0}, {"augment_count": 0}])
 def test_probability_and_count_zero_are_the_identity(bytes_, changes):
     expected = frontend.dequantise(bytes_)
-    # XLA multiplies by 1 / 255 rather than divide
+    # XLA multiplies by 1 / 255 instead of dividing by 255
     np.testing.assert_allclose(_apply(bytes_, dataclasses.replace(EVERYTHING, **changes)), expected, atol=1e-7)
     np.testing.assert_array_equal(_apply(bytes_, augmentations.AugmentConfig()), expected)
 
 
-def test_equal_seeds_give_equal_pictures_eagerly_and_in_a_dataset(bytes_):
+def test_equal_seeds_give_equal_spectrograms_eagerly_and_in_a_dataset(bytes_):
     eager = _apply(bytes_, EVERYTHING)
     dataset = tf.data.Dataset.from_tensors(bytes_).map(lambda p: _apply(p, EVERYTHING))
     np.testing.assert_allclose(next(iter(dataset)), eager, atol=1e-5)
@@ -284,7 +284,7 @@ def test_equal_seeds_give_equal_pictures_eagerly_and_in_a_dataset(bytes_):
     assert eager.numpy().min() >= 0 and eager.numpy().max() <= 1
 
 
-def test_a_chunk_that_is_not_drawn_is_left_alone(bytes_):
+def test_a_chunk_that_is_not_drawn_does_not_change(bytes_):
     settings = augmentations.AugmentConfig(brightness=0.5, augment_probability=0.5)
     plain, varied = frontend.dequantise(bytes_).numpy(), _apply(bytes_, settings).numpy()
     changed = np.any(np.abs(plain - varied) > 1e-6, axis=(1, 2))
@@ -300,7 +300,7 @@ def test_choice_follows_probability_and_count(probability, count):
     assert chosen.sum(axis=1).max() <= count
     # 20 000 draws of a mean below 4: standard error below 0.01
     assert chosen.sum(axis=1).mean() == pytest.approx(np.minimum(draws, count).mean(), abs=0.03)
-    np.testing.assert_allclose(chosen.mean(axis=0), chosen.mean(), atol=0.02)  # none is preferred
+    np.testing.assert_allclose(chosen.mean(axis=0), chosen.mean(), atol=0.02)  # all operations are equally frequent
 
 
 def _examples(spectrograms, labels):
@@ -318,7 +318,7 @@ def test_mixing_follows_its_probability_and_its_rule_for_targets(spectrograms, n
     examples = _examples(spectrograms, labels)
     mixed = augmentations.mix(examples, augmentations.AugmentConfig(**{name: 0.5}), 80.0, SEED)
     changed = np.any(mixed["spectrogram"].numpy() != spectrograms.numpy(), axis=(1, 2))
-    assert 20 < changed.sum() < 44  # 32 in odds, standard deviation 4
+    assert 20 < changed.sum() < 44  # 32 expected, standard deviation 4
     np.testing.assert_array_equal(mixed["targets"].numpy()[~changed], examples["targets"].numpy()[~changed])
     sums = mixed["targets"].numpy()[changed].sum(axis=1)
     np.testing.assert_allclose(sums, np.ones_like(sums) if name == "mixup" else np.round(sums), atol=1e-5)
