@@ -1,4 +1,4 @@
-"""The command: run directory → SavedModel, and on request TensorFlow Lite and ONNX files."""
+"""Exports a finished run again: run directory → SavedModel, and on request TensorFlow Lite and ONNX files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bird_tf.training import exporter
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """Flags of the export."""
+    """Flags of an export."""
 
     run_dir: str = config.option("", "run directory, as runs/NAME; the SavedModel goes to its export/", required=True)
-    tflite: bool = config.option(False, "write RUN_DIR/tflite/ as well, for phones and small computers")
-    onnx: bool = config.option(False, "write RUN_DIR/onnx/ as well, for runtimes other than TensorFlow's")
+    tflite: bool = config.option(False, "also write RUN_DIR/tflite/, for phones and small computers")
+    onnx: bool = config.option(False, "also write RUN_DIR/onnx/, for runtimes other than TensorFlow")
 
 
 def main(settings: ExportConfig) -> None:

@@ -26,6 +26,7 @@ from bird_tf.training import (
     run_directory,
     schedules,
     validation,
+    weights,
 )
 
 _REPORT_EVERY = 10
@@ -34,121 +35,144 @@ _REPORT_EVERY = 10
 TrainConfig = experiments.TrainConfig
 
 
-def _check(manifest: manifests.Manifest, settings: TrainConfig) -> None:
-    if len(manifest.classes) < 2:
-        raise config.InputError(f"{manifest.directory} has one class only: there is nothing to tell apart")
-    if not manifest.num_chunks("val") and (settings.keep == "best" or settings.pooling == "auto" or settings.refit):
-        raise config.InputError(
-            f"{manifest.directory} has no validation chunk, and --keep=best, --pooling=auto and --refit need some: "
-            "convert with --val_share above 0 and at least two recordings of some species"
-        )
-    counts = zip(manifest.classes.class_ids, manifest.chunks_per_class["train"], strict=True)
-    if silent := [class_id for class_id, count in counts if not count]:
-        logging.warning(
-            "%d classes have no training chunk and cannot be learnt: %s", len(silent), ", ".join(silent[:10])
-        )
-
-
 def train(settings: TrainConfig) -> dict[str, Any]:
-    """Runs one experiment, or what is left of it, and leaves all that README.md promises in `run_dir`.
+    """Runs one experiment, or the rest of an interrupted one, and writes the files that README.md lists to `run_dir`.
 
-    With `refit` there are two trainings: one in `run_dir`/validated, and one in `run_dir` on all recordings.
+    With `refit` there are two trainings: one in `run_dir`/validated, and then one in `run_dir` on all recordings.
 
     Returns:
-        What summary.json holds.
+        The content of summary.json.
 
     Raises:
-        InputError: unusable records, another run's directory, options that do not fit, or a loss that is no number.
-        KeyboardInterrupt, SystemExit: SIGINT or SIGTERM came; the checkpoint is written.
+        InputError: the records cannot be used, `run_dir` holds something else, options do not fit, or the loss is not
+            finite.
+        KeyboardInterrupt, SystemExit: after SIGINT or SIGTERM; the checkpoint is written.
     """
     distribution.check(settings.distribute)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)
     manifest = manifests.load(settings.records)
-    _check(manifest, settings)
-    return _run(settings, manifest, strategy)
+    _check_records(manifest, settings)
+    return _train(settings, manifest, strategy)
 
 
-def _run(settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.distribute.Strategy) -> dict[str, Any]:
-    """One run directory, from its first flag to its summary."""
-    flagfile = config.to_flagfile(settings)
-    checkpoints.check_run_dir(settings.run_dir, flagfile, overwrite=settings.overwrite)
-    if distribution.is_chief(strategy):
-        checkpoints.prepare_run_dir(settings.run_dir, flagfile, overwrite=settings.overwrite)
-    distribution.wait_for_all(strategy)
+def _check_records(manifest: manifests.Manifest, settings: TrainConfig) -> None:
+    if len(manifest.classes) < 2:
+        raise config.InputError(f"{manifest.directory} has one class only; training needs at least two")
+    if not manifest.num_chunks("val") and (settings.keep == "best" or settings.pooling == "auto" or settings.refit):
+        raise config.InputError(
+            f"{manifest.directory} has no validation chunk, and --keep=best, --pooling=auto and --refit need some: "
+            "convert with --val_share above 0 and at least two recordings of some species"
+        )
+    counts = zip(manifest.classes.class_ids, manifest.chunks_per_class["train"], strict=True)
+    if absent := [class_id for class_id, count in counts if not count]:
+        logging.warning(
+            "%d classes have no training chunk and cannot be learnt: %s", len(absent), ", ".join(absent[:10])
+        )
+
+
+def _train(settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.distribute.Strategy) -> dict[str, Any]:
+    """All that happens in one run directory."""
+    _claim_run_dir(settings, manifest, strategy)
     if summary := checkpoints.finished(settings.run_dir):
-        logging.info("%s is finished; --overwrite would train it anew", settings.run_dir)
+        logging.info("%s is finished; --overwrite trains it again", settings.run_dir)
         return summary
-    validated = None
+    first_validation = None
     if settings.refit:
-        validated = _validated(settings, manifest, strategy)
+        first_validation = _train_with_validation(settings, manifest, strategy)
         manifest = manifest.with_all_for_training()
 
-    experiment = experiments.Experiment(settings, manifest, strategy, validated)
+    experiment = experiments.Experiment(settings, manifest, strategy, first_validation)
     logging.info(
         "%s, %d parameters; %d training chunks, %d validation recordings, %d classes; %d steps an epoch; %d devices",
         settings.model.architecture, experiment.state.network.count_params(), manifest.num_chunks("train"),
         manifest.num_recordings["val"], len(manifest.classes), experiment.num_steps, strategy.num_replicas_in_sync,
     )  # fmt: skip
-    with checkpoints.catching_signals() as caught:
+    with checkpoints.catching_signals() as signals:
         batches = verify.naming_damage(experiment.batches(), manifest)
-        while experiment.go_on():
-            run_epoch(experiment, batches, caught)
-            _end_epoch(experiment)
+        while experiment.has_next_epoch():
+            run_epoch(experiment, batches, signals)
+            _validate(experiment)
             experiment.save()
-    experiment.monitor.close()
+    experiment.events.close()
     return _finish(experiment)
 
 
-def _validated(
+def _claim_run_dir(settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.distribute.Strategy) -> None:
+    """Claims the run directory for this training. The chief writes after all workers have checked it."""
+    claim = experiments.claim(settings, manifest)
+    flagfile = os.path.join(settings.run_dir, checkpoints.FLAGS)
+    if not settings.overwrite and files.exists(flagfile) and not claim.has_plan:
+        raise config.InputError(
+            f"{settings.run_dir} is a run of an earlier version of bird_tf. It can be exported and used, but its "
+            "training cannot go on; name another --run_dir, or train it again with --overwrite"
+        )
+    goes_on = claim.goes_on()
+    distribution.wait_for_all(strategy)
+    if distribution.is_chief(strategy):
+        if settings.overwrite and files.exists(settings.run_dir):
+            tf.io.gfile.rmtree(settings.run_dir)
+        if settings.overwrite or not goes_on:
+            claim.begin()
+        files.write_text(flagfile, config.to_flagfile(settings))
+    distribution.wait_for_all(strategy)
+
+
+def _train_with_validation(
     settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.distribute.Strategy
-) -> experiments.Validated:
-    """The first training of two, which keeps the validation recordings for its validation."""
+) -> experiments.ValidationSummary:
+    """The first training of --refit, which does not train on the validation recordings."""
     first = dataclasses.replace(
         settings,
         refit=False,
         run_dir=os.path.join(settings.run_dir, saved_model.VALIDATED),
         max_minutes=settings.max_minutes / settings.num_trainings,
     )
-    _run(first, manifest, strategy)
-    run, _ = run_directory.load(first.run_dir)
-    logging.info("%s: MLRAP %.4f; now anew, on all recordings", first.run_dir, run.metrics["mlrap"])
-    return experiments.Validated(metrics=dict(run.metrics), pooling=run.pooling)
+    _train(first, manifest, strategy)
+    run = run_directory.load_description(first.run_dir)
+    logging.info("%s: MLRAP %.4f; the second training uses all recordings", first.run_dir, run.metrics["mlrap"])
+    return experiments.ValidationSummary(metrics=dict(run.metrics), pooling=run.pooling)
 
 
-def run_epoch(experiment: experiments.Experiment, batches: Iterator[Any], caught: list[int]) -> None:
-    """Trains to the end of an epoch, or until the time is up."""
+def run_epoch(experiment: experiments.Experiment, batches: Iterator[Any], signals: list[int]) -> None:
+    """Trains to the end of the current epoch, or until the time is up.
+
+    Args:
+        experiment: the training.
+        batches: from `experiment.batches`.
+        signals: SIGINT or SIGTERM, once received: the training is saved and stopped.
+    """
     settings, progress, clock = experiment.settings, experiment.progress, experiment.clock
     started, waited, rate = clock.elapsed, 0.0, 0.0
-    done, epoch = experiment.place()
+    done, epoch = experiment.step_and_epoch()
     first, end = progress.steps, epoch * experiment.num_steps
     with config.progress(experiment.num_steps, "step", f"epoch {epoch}") as bar:
         bar.update(done)
         while progress.steps < end and clock.position() < settings.epochs:
             rate = schedules.learning_rate(settings.schedule, clock.position(), settings.epochs)
             experiment.state.optimiser.learning_rate.assign(rate)
-            asked = clock.elapsed
+            requested = clock.elapsed
             batch = next(batches)
-            waited += clock.elapsed - asked
+            waited += clock.elapsed - requested
             if not progress.steps and experiment.strategy.num_replicas_in_sync == 1:
-                experiment.monitor.beginning(settings, batch, experiment.state.network, experiment.manifest.classes)
+                experiment.events.write_start(settings, batch, experiment.state.network, experiment.manifest.classes)
             loss, norm = _step(experiment, batch)
             progress.steps += 1
             progress.epoch_loss += loss
-            experiment.monitor.step()
+            experiment.events.after_step()
             bar.update()
             if progress.steps % _REPORT_EVERY == 0:
                 bar.set_postfix_str(
                     f"loss {progress.epoch_loss / (progress.steps - first + done):.4f}, rate {rate:.1e}"
                 )
-            if progress.steps < end:  # the end of an epoch has a checkpoint of its own, after validation
+            if progress.steps < end:  # at the end of an epoch the checkpoint is written after the validation
                 experiment.save_if_due()
-                if caught:
-                    _stop(experiment, caught[0])
+                if signals:
+                    _stop(experiment, signals[0])
     if progress.steps > first:
         steps, seconds = progress.steps - first, clock.elapsed - started
-        experiment.monitor.epoch(
+        experiment.events.write_epoch(
             epoch,
             {
                 "loss": progress.epoch_loss / (done + steps),
@@ -162,7 +186,11 @@ def run_epoch(experiment: experiments.Experiment, batches: Iterator[Any], caught
 
 
 def _step(experiment: experiments.Experiment, batch: Any) -> tuple[float, float]:
-    """One step; what stops it is told in one line."""
+    """Takes one step. Returns the loss and the norm of its gradient.
+
+    Raises:
+        InputError: the batch does not fit into memory, or the loss is not finite.
+    """
     settings, step = experiment.settings, experiment.progress.steps
     try:
         loss, norm = experiment.state.step(batch)
@@ -171,74 +199,75 @@ def _step(experiment: experiments.Experiment, batch: Any) -> tuple[float, float]
             f"--batch_size={settings.dataset.batch_size} does not fit into memory; halve it ({error.message[:80]} …)"
         ) from error
     if not math.isfinite(loss):
-        again = dataset.training(
+        repeated = dataset.training(
             experiment.manifest, settings.dataset, settings.augmentation, settings.seed,
             epoch=step // experiment.num_steps, step=step % experiment.num_steps,
         )  # fmt: skip
-        heard = sorted({i.decode() for i in next(iter(again))["recording_id"].numpy()})
+        recording_ids = sorted({i.decode() for i in next(iter(repeated))["recording_id"].numpy()})
         raise config.InputError(
             f"the loss is {loss} at step {step + 1}; try a lower --learning_rate than "
             f"{settings.schedule.learning_rate:g}, --clip_norm=1, or --dtype_policy=float32; recordings of its batch: "
-            f"{', '.join(heard)}"
+            f"{', '.join(recording_ids)}"
         )
     return loss, norm
 
 
 def _stop(experiment: experiments.Experiment, number: int) -> None:
-    """Saves and leaves, as after SIGINT and SIGTERM."""
+    """Saves, and ends the process as SIGINT or SIGTERM would."""
     experiment.save()
-    experiment.monitor.close()
+    experiment.events.close()
     logging.info("stopped after step %d; the same command goes on from there", experiment.progress.steps)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     sys.exit(128 + number)
 
 
-def _end_epoch(experiment: experiments.Experiment) -> None:
-    """Ends an epoch: how good is it, is it the best?"""
+def _validate(experiment: experiments.Experiment) -> None:
+    """Ends an epoch: validates the weights, keeps them if they are the best, and writes a snapshot if one is due."""
     state, progress, clock = experiment.state, experiment.progress, experiment.clock
-    started = clock.elapsed
+    started, every = clock.elapsed, experiment.settings.snapshot_epochs
     with state.average.in_place() if state.average else contextlib.nullcontext():
-        outcome = experiment.validate() if experiment.validate else None
-        weights = state.network.get_weights()
-    progress.validation_seconds = clock.elapsed - started
-    progress.epochs += 1
-    found = outcome or experiment.validated
-    better = _tell(experiment, outcome) if outcome else True
-    if better or experiment.settings.keep == "last":
-        progress.best, progress.best_epoch, progress.best_weights = found.metrics, progress.epochs, weights
-        progress.best_pooling = found.pooling
-    every = experiment.settings.snapshot_epochs
-    if every and progress.epochs % every == 0 and experiment.chief:
-        folder = os.path.join(experiment.settings.run_dir, "snapshots", f"epoch-{progress.epochs:04d}")
-        run_directory.save(folder, experiment.describe(found.metrics, found.pooling), weights)
+        result = experiment.validate() if experiment.validate else None
+        progress.validation_seconds = clock.elapsed - started
+        progress.epochs += 1
+        validated = experiment.first_validation
+        if result:
+            validated = experiments.ValidationSummary(metrics=result.metrics, pooling=result.pooling)
+        is_best = not result or not progress.best_metrics or result.metrics["mlrap"] > progress.best_metrics["mlrap"]
+        if result:
+            _report(experiment, result, is_best=is_best)
+        if is_best or experiment.settings.keep == "last":
+            progress.best_metrics, progress.best_pooling = validated.metrics, validated.pooling
+            progress.best_epoch, progress.best_weights = progress.epochs, weights.arrays(weights.by_name(state.network))
+        if every and progress.epochs % every == 0 and experiment.is_chief:
+            folder = os.path.join(experiment.settings.run_dir, "snapshots", f"epoch-{progress.epochs:04d}")
+            run_directory.save(folder, experiment.describe(validated), state.network)
 
 
-def _tell(experiment: experiments.Experiment, outcome: validation.ValidationResult) -> bool:
-    """Tells TensorBoard and the log how good an epoch is. Returns whether it is the best so far."""
-    progress, scores = experiment.progress, outcome.metrics
-    better = not progress.best or scores["mlrap"] > progress.best["mlrap"]
-    experiment.monitor.validated(progress.epochs, outcome, experiment.manifest.classes, better=better)
+def _report(experiment: experiments.Experiment, result: validation.ValidationResult, *, is_best: bool) -> None:
+    """Writes the result of a validation to TensorBoard and to the log."""
+    epoch, metrics = experiment.progress.epochs, result.metrics
+    experiment.events.write_validation(epoch, result, experiment.manifest.classes, is_best=is_best)
     logging.info(
         "epoch %d: validation loss %.4f, MLRAP %.4f (foreground %.4f), top-1 %.4f%s",
-        progress.epochs, scores["loss"], scores["mlrap"], scores["mlrap_foreground"], scores["top1"],
-        " (best so far)" if better and experiment.settings.keep == "best" else "",
+        epoch, metrics["loss"], metrics["mlrap"], metrics["mlrap_foreground"], metrics["top1"],
+        " (best so far)" if is_best and experiment.settings.keep == "best" else "",
     )  # fmt: skip
-    return better
 
 
 def _finish(experiment: experiments.Experiment) -> dict[str, Any]:
-    """Leaves the best weights, the exported model and, last, summary.json."""
-    progress, run_dir = experiment.progress, experiment.settings.run_dir
+    """Writes the best weights, the exported model and, last, summary.json."""
+    progress, run_dir, network = experiment.progress, experiment.settings.run_dir, experiment.state.network
     summary = {
-        **progress.best, "best_epoch": progress.best_epoch, "pooling": progress.best_pooling,
+        **progress.best_metrics, "best_epoch": progress.best_epoch, "pooling": progress.best_pooling,
         "epochs": progress.epochs, "steps": progress.steps,
-        "export": os.path.join(run_dir, exporter.EXPORT), "num_parameters": experiment.state.network.count_params(),
+        "export": os.path.join(run_dir, exporter.EXPORT), "num_parameters": network.count_params(),
         "wall_seconds": round(experiment.clock.elapsed, 1),
     }  # fmt: skip
-    if experiment.chief:
-        run = experiment.describe(progress.best, progress.best_pooling)
-        run_directory.save(run_dir, run, list(progress.best_weights))
+    weights.assign(weights.by_name(network), progress.best_weights, os.path.join(run_dir, checkpoints.CHECKPOINT))
+    if experiment.is_chief:
+        validated = experiments.ValidationSummary(metrics=progress.best_metrics, pooling=progress.best_pooling)
+        run_directory.save(run_dir, experiment.describe(validated), network)
         exporter.export(run_dir)
         summary["wall_seconds"] = round(experiment.clock.elapsed, 1)
         files.write_json(os.path.join(run_dir, checkpoints.SUMMARY), summary)
@@ -247,10 +276,10 @@ def _finish(experiment: experiments.Experiment) -> dict[str, Any]:
 
 
 def main(settings: TrainConfig) -> None:
-    """Trains, and says in one line what came of it; a dry run says what it would need."""
+    """Trains, and logs the result in one line; after a dry run, the estimate."""
     if settings.dry_run:
         manifest = manifests.load(settings.records)
-        _check(manifest, settings)
+        _check_records(manifest, settings)
         strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)
         logging.info("\n".join(dry_run.estimate(settings, manifest, strategy, _step).lines()))
         return

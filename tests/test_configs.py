@@ -1,4 +1,4 @@
-"""Every flagfile parses with the command it is for, and what it describes can be built."""
+"""Every flagfile can be parsed by its command, and its network can be built."""
 
 import pathlib
 

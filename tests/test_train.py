@@ -12,12 +12,13 @@ from bird_tf.training import exporter, run_directory, train_step, validation
 from tests.conftest import settings, train_settings
 
 
-def test_a_run_leaves_all_that_it_promises(run_dir):
-    left = {path.name for path in run_dir.iterdir()}
-    assert {"run.flags", "run.json", "best.npz", "classes.csv", "logs", "export", "summary.json"} <= left
+def test_a_run_writes_all_documented_files(run_dir):
+    names = {path.name for path in run_dir.iterdir()}
+    assert {"plan.json", "run.flags", "run.json", "best.weights.h5", "classes.csv", "logs", "export"} <= names
+    assert {"summary.json", "prior.json", "checkpoint.npz"} <= names
     summary = json.loads((run_dir / "summary.json").read_text())
-    names = {"mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1", "num_recordings"}
-    assert names <= set(summary) and all(0 <= summary[name] <= 1 for name in names - {"num_recordings"})
+    metrics = {"mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1", "num_recordings"}
+    assert metrics <= set(summary) and all(0 <= summary[name] <= 1 for name in metrics - {"num_recordings"})
 
 
 def test_run_flags_reproduce_the_run(run_dir, manifest, tmp_path):
@@ -25,7 +26,7 @@ def test_run_flags_reproduce_the_run(run_dir, manifest, tmp_path):
     train.train(again)
     first, second = run_directory.load(str(run_dir)), run_directory.load(str(tmp_path / "again"))
     assert first[0].metrics == second[0].metrics
-    for a, b in zip(first[1], second[1], strict=True):
+    for a, b in zip(first[1].get_weights(), second[1].get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -42,7 +43,7 @@ def test_a_mixed_run_exports_float32(manifest, tmp_path):
     assert {spec.dtype for spec in outputs.values()} == {tf.float32}
 
 
-def _validated(network, manifest, settings):
+def _metrics(network, manifest, settings):
     method = pooling.default(len(manifest.classes))
     return validation.validator(network, manifest, settings.dataset, settings.loss, method)().metrics
 
@@ -61,52 +62,75 @@ def test_early_stopping_waits_for_its_patience(manifest, tmp_path):
     assert summary["best_epoch"] <= summary["epochs"] <= summary["best_epoch"] + 2 < 50
 
 
-def test_best_weights_are_kept_not_the_last(manifest, tmp_path):
+def test_the_best_weights_are_exported_not_the_last(manifest, tmp_path):
     train.train(train_settings(manifest, tmp_path / "run", epochs=4, patience=10))
-    run, weights = run_directory.load(str(tmp_path / "run"))
-    network = exporter._float32_network(run, weights)
-    settings = train_settings(manifest, tmp_path)
-    scores = _validated(network, manifest, settings)
+    run, network = run_directory.load(str(tmp_path / "run"))
+    scores = _metrics(network, manifest, train_settings(manifest, tmp_path))
     assert scores["mlrap"] == pytest.approx(run.metrics["mlrap"])
 
 
-def test_the_last_weights_are_kept_where_that_is_asked_for(manifest, tmp_path):
+def test_the_last_weights_are_exported_with_keep_last(manifest, tmp_path):
     settings = train_settings(manifest, tmp_path / "run", epochs=3, patience=1, learning_rate=0.0, keep="last")
     summary = train.train(settings)
     assert (summary["best_epoch"], summary["epochs"]) == (3, 3)
 
 
-def test_averaged_weights_are_those_validated_and_exported(manifest, tmp_path):
+def test_averaged_weights_are_validated_and_exported(manifest, tmp_path):
     train.train(train_settings(manifest, tmp_path / "run", epochs=1, ema=0.99))
-    run, weights = run_directory.load(str(tmp_path / "run"))
-    settings = train_settings(manifest, tmp_path)
-    scores = _validated(exporter._float32_network(run, weights), manifest, settings)
+    run, network = run_directory.load(str(tmp_path / "run"))
+    scores = _metrics(network, manifest, train_settings(manifest, tmp_path))
     assert scores["mlrap"] == pytest.approx(run.metrics["mlrap"])
     assert scores["loss"] == pytest.approx(run.metrics["loss"], rel=1e-4)
     train.train(train_settings(manifest, tmp_path / "plain", epochs=1))
-    assert not np.allclose(weights[0], run_directory.load(str(tmp_path / "plain"))[1][0])
+    _, plain = run_directory.load(str(tmp_path / "plain"))
+    assert not np.allclose(network.get_weights()[0], plain.get_weights()[0])
 
 
-def test_a_finished_run_is_left_as_it_is(manifest, run_dir):
-    before = (run_dir / "best.npz").stat().st_mtime_ns
+def test_a_finished_run_is_not_changed(manifest, run_dir):
+    before = (run_dir / "best.weights.h5").stat().st_mtime_ns
     summary = train.train(train_settings(manifest, run_dir))
     assert summary == json.loads((run_dir / "summary.json").read_text())
-    assert (run_dir / "best.npz").stat().st_mtime_ns == before
+    assert (run_dir / "best.weights.h5").stat().st_mtime_ns == before
 
 
-def test_snapshots_are_runs_of_their_own(manifest, tmp_path):
+def test_overwriting_leaves_no_file_of_the_earlier_run(manifest, tmp_path):
+    train.train(train_settings(manifest, tmp_path / "run", epochs=2, snapshot_epochs=1))
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    with pytest.raises(config.InputError, match="holds a training that differs: --epochs was 2, is 1"):
+        train.train(train_settings(manifest, tmp_path / "run", epochs=1))
+    summary = train.train(train_settings(manifest, tmp_path / "run", epochs=1, overwrite=True))
+    assert summary["epochs"] == 1
+    assert not {"notes.txt", "snapshots"} & {path.name for path in (tmp_path / "run").iterdir()}
+    assert train.train(train_settings(manifest, tmp_path / "run", epochs=1)) == summary
+
+
+def test_a_run_of_an_earlier_version_is_refused(manifest, tmp_path):
+    (tmp_path / "run.flags").write_text("--epochs=2\n")
+    with pytest.raises(config.InputError, match="is a run of an earlier version of bird_tf"):
+        train.train(train_settings(manifest, tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["run.flags"]
+
+
+def test_a_folder_that_is_no_run_is_refused(manifest, tmp_path):
+    (tmp_path / "thesis.doc").write_text("precious")
+    with pytest.raises(config.InputError, match="holds something that is no training; name another --run_dir, or"):
+        train.train(train_settings(manifest, tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.doc"]
+
+
+def test_snapshots_can_be_exported(manifest, tmp_path):
     train.train(train_settings(manifest, tmp_path / "run", epochs=3, snapshot_epochs=2))
     assert [path.name for path in (tmp_path / "run" / "snapshots").iterdir()] == ["epoch-0002"]
     exported = exporter.export(str(tmp_path / "run" / "snapshots" / "epoch-0002"))
     assert "serving_default" in tf.saved_model.load(exported).signatures
 
 
-def test_a_loss_that_is_no_number_stops_the_run(manifest, tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run(manifest, tmp_path):
     with pytest.raises(config.InputError, match=r"the loss is .* at step .*recordings of its batch: [0-9]+, "):
         train.train(train_settings(manifest, tmp_path / "run", learning_rate=1e30, epochs=5, optimizer="sgd"))
 
 
-def test_a_batch_too_large_for_memory_is_told_in_one_line(manifest, tmp_path, monkeypatch):
+def test_a_batch_too_large_for_memory_is_reported_in_one_line(manifest, tmp_path, monkeypatch):
     def step(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
@@ -116,21 +140,21 @@ def test_a_batch_too_large_for_memory_is_told_in_one_line(manifest, tmp_path, mo
 
 
 def test_classes_that_cannot_be_learnt_are_named(manifest, monkeypatch):
-    warned = []
-    monkeypatch.setattr(train.logging, "warning", lambda text, *values: warned.append(text % values))
+    warnings = []
+    monkeypatch.setattr(train.logging, "warning", lambda text, *values: warnings.append(text % values))
     counts = {**manifest.chunks_per_class, "train": (0, *manifest.chunks_per_class["train"][1:])}
-    silent = dataclasses.replace(manifest, chunks_per_class=counts)
-    train._check(silent, train_settings(silent, "run"))
-    assert warned == [f"1 classes have no training chunk and cannot be learnt: {manifest.classes.class_ids[0]}"]
+    absent = dataclasses.replace(manifest, chunks_per_class=counts)
+    train._check_records(absent, train_settings(absent, "run"))
+    assert warnings == [f"1 classes have no training chunk and cannot be learnt: {manifest.classes.class_ids[0]}"]
 
 
 def test_unusable_records_are_refused(manifest, tmp_path):
     settings = train_settings(manifest, tmp_path / "run")
     with pytest.raises(config.InputError, match="no validation chunk"):
-        train._check(dataclasses.replace(manifest, shards={**manifest.shards, "val": ()}), settings)
+        train._check_records(dataclasses.replace(manifest, shards={**manifest.shards, "val": ()}), settings)
     one = dataclasses.replace(manifest.classes, class_ids=("a",), names=("A",))
     with pytest.raises(config.InputError, match="one class only"):
-        train._check(dataclasses.replace(manifest, classes=one), settings)
+        train._check_records(dataclasses.replace(manifest, classes=one), settings)
     with pytest.raises(config.InputError, match="no such records"):
         train.train(train_settings(dataclasses.replace(manifest, directory=str(tmp_path / "none")), tmp_path / "run"))
     assert not (tmp_path / "run").exists()
@@ -144,22 +168,22 @@ def refitted(manifest, tmp_path_factory):
     return directory
 
 
-def test_a_refit_says_how_good_the_model_is_that_did_not_see_the_validation(refitted, manifest):
+def test_a_refit_reports_the_metrics_of_the_first_training(refitted, manifest):
     final, validated = (json.loads((path / "summary.json").read_text()) for path in (refitted, refitted / "validated"))
     assert {final[name] == validated[name] for name in ("mlrap", "loss", "pooling", "num_recordings")} == {True}
     assert final["steps"] > validated["steps"]
-    (run, own), (_, others) = run_directory.load(str(refitted)), run_directory.load(str(refitted / "validated"))
+    (run, second), (_, first) = run_directory.load(str(refitted)), run_directory.load(str(refitted / "validated"))
     assert run.metrics["mlrap"] == final["mlrap"]
-    assert any(not np.array_equal(a, b) for a, b in zip(own, others, strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(second.get_weights(), first.get_weights(), strict=True))
 
 
-def test_a_refit_that_is_finished_is_left_as_it_is(refitted, manifest):
-    before = (refitted / "best.npz").stat().st_mtime_ns
+def test_a_finished_refit_is_not_changed(refitted, manifest):
+    before = (refitted / "best.weights.h5").stat().st_mtime_ns
     train.train(train_settings(manifest, refitted, keep="last", refit=True, epochs=1, pooling="auto"))
-    assert (refitted / "best.npz").stat().st_mtime_ns == before
+    assert (refitted / "best.weights.h5").stat().st_mtime_ns == before
 
 
-def test_a_refit_is_judged_on_its_own_records_by_the_model_that_did_not_see_them(refitted, manifest, tmp_path):
+def test_a_refit_is_evaluated_on_its_own_records_with_the_first_model(refitted, manifest, tmp_path):
     flags = {"records": manifest.directory, "output": str(tmp_path / "out"), "worst": 0, "tune": True}
     own = evaluate.evaluate(settings(evaluate.EvaluateConfig, model=[str(refitted / "export")], **flags))
     assert own["models"] == [str(refitted / "validated" / "export")]
@@ -169,20 +193,20 @@ def test_a_refit_is_judged_on_its_own_records_by_the_model_that_did_not_see_them
     assert "is judged in its place" in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_without_validation_the_last_weights_are_kept(manifest, tmp_path):
+def test_without_validation_the_last_weights_are_exported(manifest, tmp_path):
     everything = manifest.with_all_for_training()
     assert everything.num_chunks("train") == manifest.num_chunks("train") + manifest.num_chunks("val")
     assert sum(everything.chunks_per_class["train"]) == everything.num_chunks("train")
     flags = train_settings(manifest, tmp_path / "run", keep="last", epochs=1)
-    train._check(everything, flags)
-    summary = train._run(flags, everything, tf.distribute.get_strategy())
+    train._check_records(everything, flags)
+    summary = train._train(flags, everything, tf.distribute.get_strategy())
     assert "mlrap" not in summary and summary["best_epoch"] == 1
     assert ensembles.Ensemble([summary["export"]]).decisions.pooling == pooling.default(len(manifest.classes))
     with pytest.raises(config.InputError, match="--keep=last"):
         train_settings(manifest, tmp_path / "run", refit=True)
 
 
-def test_the_pooling_chosen_on_validation_is_the_models(manifest, tmp_path):
+def test_the_pooling_chosen_on_validation_is_stored_in_the_model(manifest, tmp_path):
     summary = train.train(train_settings(manifest, tmp_path / "run", pooling="auto", epochs=1))
     model = ensembles.Ensemble([str(tmp_path / "run" / "export")])
     assert model.decisions.pooling == summary["pooling"] in pooling.METHODS
@@ -190,7 +214,7 @@ def test_the_pooling_chosen_on_validation_is_the_models(manifest, tmp_path):
         train_settings(manifest, tmp_path / "run", pooling="best")
 
 
-def test_pooling_by_attention_is_the_models_and_refused_where_there_is_none(manifest, tmp_path):
+def test_pooling_by_attention_is_stored_in_the_model_and_refused_for_other_networks(manifest, tmp_path):
     run_dir = tmp_path / "run"
     summary = train.train(train_settings(manifest, run_dir, architecture="attention", pooling="attention", epochs=1))
     ensemble = ensembles.Ensemble([str(run_dir / "export")])

@@ -1,12 +1,12 @@
-"""Trains and judges one recipe on k folds of the recordings, so that no choice hangs on one lucky split.
+"""Cross-validation: trains a recipe k times, each time without one fold of the recordings, and evaluates on that fold.
 
 python tools/cross_validate.py --flagfile=configs/recommended.flags --records=tfrecords/NAME --run_dir=runs/NAME-cv
     --group_by=author --max_minutes=10
 
-A fold's recordings are only judged on: best epoch and pooling are chosen on --val_share of the others. Repeat the
-command to go on after an interruption. With --baseline=runs/OTHER-cv, an earlier one on the same folds, it tells what
-the recipe gains on the same recordings, which is far surer than the difference of two means. A recipe with --refit is
-trained once a fold, on all others: what its second training does.
+The recordings of a fold are only used to evaluate: best epoch and pooling are chosen on --val_share of the others.
+After an interruption the same command continues. --baseline=runs/OTHER-cv names an earlier cross-validation with the
+same folds and prints the gain on the same recordings, which is more precise than the difference of two means. A recipe
+with --refit is trained once for each fold, on all other recordings, as in its second training.
 """
 
 from __future__ import annotations
@@ -21,24 +21,27 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bird_tf import config, files, train
+from bird_tf import config, files, resume, tf, train
 from bird_tf.conversion import folds
 from bird_tf.labels import split
 from bird_tf.records import manifests, recordings_table
+from bird_tf.training import checkpoints
 
 METRICS = ("mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1")
 COLUMNS = ("fold", "seed", "num_recordings", "chance_mlrap", *METRICS)
+# flags that do not influence the results of a fold
+_WITHOUT_EFFECT = frozenset({"run_dir", "overwrite", "profile_steps", "baseline", "only_folds", "repeats"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CrossValidateConfig(train.TrainConfig):
-    """The flags of a training, of which --run_dir takes all folds, and those of the protocol."""
+    """The flags of a training, whose --run_dir holds all folds, and those of the cross-validation."""
 
     split: split.SplitConfig
-    folds: int = config.option(5, "parts that the recordings are divided into; each is held out once")
+    folds: int = config.option(5, "number of folds; each is held out once")
     only_folds: tuple[int, ...] = config.option((), "folds to run, from 0, comma-separated; empty: all")
-    repeats: int = config.option(1, "trainings of each fold, with --seed, --seed + 1 and so on")
-    baseline: str = config.option("", "--run_dir of a cross-validation of the same recordings to compare with")
+    repeats: int = config.option(1, "number of trainings for each fold, with --seed, --seed + 1 and so on")
+    baseline: str = config.option("", "--run_dir of a cross-validation of the same recordings, to compare with")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -50,20 +53,41 @@ class CrossValidateConfig(train.TrainConfig):
 
 
 def _command(module: str, *arguments: str) -> None:
-    """Runs a command of the package as a user would; what stops it stops the whole."""
+    """Runs a command of the package in a process of its own. If it fails, the cross-validation stops."""
     command = [sys.executable, "-m", f"bird_tf.{module}", *arguments]
     if code := subprocess.run(command, stderr=sys.stderr, check=False).returncode:
         sys.exit(f"error: {module} failed with exit status {code} (see above)")
 
 
-def _judge(settings: CrossValidateConfig, fold: int, seed: int) -> tuple[float, ...]:
-    """Trains on all but one fold, and gives a row of COLUMNS for that one."""
+def _claim_run_dir(settings: CrossValidateConfig, manifest: manifests.Manifest) -> None:
+    """Claims the run directory for this cross-validation. With --overwrite it is emptied first."""
+    flags = config.to_mapping(settings)
+    claim = resume.Claim(
+        directory=settings.run_dir,
+        plan={
+            "flags": {name: flags[name] for name in flags if name not in _WITHOUT_EFFECT},
+            "inputs": {settings.records: {"content": checkpoints.digest(manifest)}},
+        },
+        work="cross-validation",
+        flag="--run_dir",
+        overwrite=settings.overwrite,
+    )
+    goes_on = claim.goes_on()
+    if settings.overwrite and files.exists(settings.run_dir):
+        tf.io.gfile.rmtree(settings.run_dir)
+    if settings.overwrite or not goes_on:
+        claim.begin()
+
+
+def _train_and_evaluate(settings: CrossValidateConfig, fold: int, seed: int) -> tuple[float, ...]:
+    """Trains on all folds but one, and evaluates on that one. Returns a row of COLUMNS."""
     folder = os.path.join(settings.run_dir, f"fold-{fold}")
     run_dir = os.path.join(folder, f"seed-{seed}")
     values = config.to_mapping(settings) | {
         "records": os.path.join(folder, "records"),
         "run_dir": run_dir,
         "seed": seed,
+        "overwrite": False,
     }
     names = config.to_mapping(config.from_mapping(train.TrainConfig, {}))
     flagfile = run_dir + ".flags"
@@ -77,7 +101,7 @@ def _judge(settings: CrossValidateConfig, fold: int, seed: int) -> tuple[float, 
 
 
 def _mean_and_error(values: list[float]) -> tuple[float, float]:
-    """Mean and its standard error; NaN where one value says nothing of it."""
+    """Mean and its standard error, which is NaN for one value."""
     error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
     return statistics.fmean(values), error
 
@@ -93,15 +117,15 @@ def _precisions(run_dir: str, fold: int) -> dict[str, float]:
 
 
 def gain(run_dir: str, baseline: str, tested: Mapping[int, str]) -> tuple[float, float, int]:
-    """How much better a recipe is than another on the same recordings.
+    """The gain of a recipe over another on the same recordings.
 
     Args:
         run_dir, baseline: two cross-validations with the same folds.
-        tested: {fold: the records directory that holds what it was judged on}.
+        tested: {fold: directory of the records that it was evaluated on}.
 
     Returns:
-        The mean difference in MLRAP over the recordings that both have judged, its standard error, for which the
-        recordings of one author count as one draw (NaN with one author), and the number of those recordings.
+        The mean difference in MLRAP over the recordings that both have evaluated; its standard error, clustered by
+        author (NaN with one author); and the number of these recordings.
 
     Raises:
         InputError: they have no recording in common.
@@ -114,7 +138,7 @@ def gain(run_dir: str, baseline: str, tested: Mapping[int, str]) -> tuple[float,
             if key in ours and key in theirs:
                 differences.setdefault(recording.author or key, []).append(ours[key] - theirs[key])
     if not differences:
-        raise config.InputError(f"--baseline={baseline} has judged none of these recordings in the same fold")
+        raise config.InputError(f"--baseline={baseline} has evaluated none of these recordings in the same fold")
     number = sum(map(len, differences.values()))
     mean = sum(map(sum, differences.values())) / number
     residuals = np.array([sum(values) - mean * len(values) for values in differences.values()])
@@ -124,23 +148,24 @@ def gain(run_dir: str, baseline: str, tested: Mapping[int, str]) -> tuple[float,
 
 
 def main(settings: CrossValidateConfig) -> None:
-    """Runs the folds and writes folds.csv, a line a training, and cross_validation.json, means and standard errors."""
+    """Runs the folds. Writes folds.csv (a row for each training) and cross_validation.json (means and errors)."""
     manifest = manifests.load(settings.records)
+    _claim_run_dir(settings, manifest)
     if settings.refit:
-        everything = dataclasses.replace(settings.split, val_share=0.0)
-        settings = dataclasses.replace(settings, refit=False, split=everything)
+        without_validation = dataclasses.replace(settings.split, val_share=0.0)
+        settings = dataclasses.replace(settings, refit=False, split=without_validation)
     rows: list[tuple[float, ...]] = []
     numbers = settings.only_folds or range(settings.folds)
     for fold in numbers:
         folder = os.path.join(settings.run_dir, f"fold-{fold}")
         if not files.exists(os.path.join(folder, "test", manifests.MANIFEST)):
             folds.prepare(manifest, folder, settings.folds, fold, settings.split)
-        rows += [_judge(settings, fold, settings.seed + repeat) for repeat in range(settings.repeats)]
+        rows += [_train_and_evaluate(settings, fold, settings.seed + repeat) for repeat in range(settings.repeats)]
         files.write_table(os.path.join(settings.run_dir, "folds.csv"), COLUMNS, rows)
     columns = {name: [row[COLUMNS.index(name)] for row in rows] for name in METRICS}
-    outcome = {name: _mean_and_error(values) for name, values in columns.items()}
+    means = {name: _mean_and_error(values) for name, values in columns.items()}
     summary: dict[str, object] = {
-        name: files.defined({"mean": mean, "standard_error": error}) for name, (mean, error) in outcome.items()
+        name: files.defined({"mean": mean, "standard_error": error}) for name, (mean, error) in means.items()
     }
     if settings.baseline:
         tested = {fold: os.path.join(settings.run_dir, f"fold-{fold}", "test") for fold in numbers}
@@ -152,7 +177,7 @@ def main(settings: CrossValidateConfig) -> None:
     print("fold  seed  recordings  " + "  ".join(f"{name:>16}" for name in METRICS))
     for row in rows:
         print(f"{row[0]:4}  {row[1]:4}  {row[2]:10}  " + "  ".join(f"{value:16.4f}" for value in row[4:]))
-    print("mean ± s.e.             " + "  ".join(f"{m:8.4f} ± {e:.3f}" for m, e in outcome.values()))
+    print("mean ± s.e.             " + "  ".join(f"{m:8.4f} ± {e:.3f}" for m, e in means.values()))
     if settings.baseline:
         print(f"MLRAP against {settings.baseline}: {mean:+.4f} ± {error:.4f} on the same {number} recordings")
 

@@ -1,1 +1,1 @@
-"""Networks: spectrograms → logits, and the loss."""
+"""Networks (spectrograms → logits) and the loss."""

@@ -1,6 +1,6 @@
-"""Architectures: spectrograms → logits. `build` is the one way to make a network.
+"""Architectures: spectrograms → logits. `build` makes every network.
 
-How logits become probabilities and what they are trained on belongs to `losses`.
+The loss, and how logits become probabilities, are in `losses`.
 """
 
 from __future__ import annotations
@@ -19,40 +19,44 @@ APPLICATIONS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What decides a network's layers. The defaults are the 2018 baseline's."""
+    """The options of a network. The defaults are those of the 2018 baseline."""
 
     architecture: str = config.option("resnet", "the network", choices=ARCHITECTURES)
     subtract_mean: bool = config.option(
-        False, "subtract each band's mean over the chunk first: steady noise and the microphone's response go"
+        False, "first subtract the mean of each band over the chunk: removes steady noise and the microphone's response"
     )
-    filters: tuple[int, ...] = config.option((16, 32, 64, 128), "filters of each group or stack, comma-separated")
+    filters: tuple[int, ...] = config.option(
+        (16, 32, 64, 128), "number of filters of each group or stack, comma-separated"
+    )
     kernel_sizes: tuple[int, ...] = config.option(
-        (3,), "side of the square convolution kernels of each group or stack, pixels, or one value for all"
+        (3,), "side of the square convolution kernels in pixels, for each group or stack, or one value for all"
     )
     nonlinearity: str = config.option(
-        "relu", "after each convolution", choices=("relu", "lrelu", "vlrelu", "elu", "identity")
+        "relu", "nonlinearity after each convolution", choices=("relu", "lrelu", "vlrelu", "elu", "identity")
     )
-    batch_norm: bool = config.option(True, "normalise batches (momentum 0.9, epsilon 1e-4, as in 2018)")
-    max_pooling: bool = config.option(True, "halve by max-pooling; false: by strided convolutions")
-    dropout: float = config.option(0.0, "probability of dropping out")
-    dropout_type: str = config.option("pixel", "what drops out together", choices=("pixel", "location", "channel"))
+    batch_norm: bool = config.option(True, "batch normalisation (momentum 0.9, epsilon 1e-4, as in 2018)")
+    max_pooling: bool = config.option(True, "halve the image by max-pooling; false: by strided convolutions")
+    dropout: float = config.option(0.0, "dropout probability")
+    dropout_type: str = config.option("pixel", "unit of the dropout", choices=("pixel", "location", "channel"))
     resnet_k: int = config.option(2, "resnet: widening factor of the filters")
-    resnet_n: int = config.option(2, "resnet: blocks in a stack")
-    groups: int = config.option(1, "groups that the channels of each convolution are cut into; divides the filters")
-    backbone: str = config.option("EfficientNetV2B0", "application: which of keras.applications", choices=APPLICATIONS)
-    stage_convolutions: int = config.option(1, "attention: convolutions in a stage")
-    dense_units: int = config.option(512, "pi: units of each of its two dense layers")
+    resnet_n: int = config.option(2, "resnet: blocks in each stack")
+    groups: int = config.option(1, "groups of channels in each convolution; must divide --filters")
+    application: str = config.option(
+        "EfficientNetV2B0", "application: which network of keras.applications", choices=APPLICATIONS, was=("backbone",)
+    )
+    stage_convolutions: int = config.option(1, "attention: convolutions in each stage")
+    dense_units: int = config.option(512, "pi: units in each of the two dense layers")
 
     def __post_init__(self) -> None:
         counts = ("resnet_k", "resnet_n", "stage_convolutions", "dense_units", "groups")
         if wrong := [name for name in counts if getattr(self, name) < 1]:
             raise config.InputError(f"--{wrong[0]}={getattr(self, wrong[0])}: must be at least 1")
         if not self.filters or min(self.filters) < 1:
-            raise config.InputError(f"--filters={','.join(map(str, self.filters))}: need counts of at least 1")
+            raise config.InputError(f"--filters={','.join(map(str, self.filters))}: each must be at least 1")
         if len(self.kernel_sizes) not in (1, len(self.filters)) or min(self.kernel_sizes) < 1:
             raise config.InputError(
-                f"--kernel_sizes={','.join(map(str, self.kernel_sizes))}: need one side of at least 1, or one for each "
-                f"of --filters={','.join(map(str, self.filters))}"
+                f"--kernel_sizes={','.join(map(str, self.kernel_sizes))}: need one number of at least 1, or one for "
+                f"each of --filters={','.join(map(str, self.filters))}"
             )
         if any(filters % self.groups for filters in self.filters):
             raise config.InputError(
@@ -63,18 +67,18 @@ class ModelConfig:
 
     @property
     def has_attention(self) -> bool:
-        """Whether the network says how much attention a chunk claims."""
+        """Whether the network gives attention logits."""
         return self.architecture == "attention"
 
     @property
     def stages(self) -> list[tuple[int, int]]:
-        """Filters and kernel size of each group or stack."""
+        """Number of filters and kernel size of each group or stack."""
         sizes = self.kernel_sizes if len(self.kernel_sizes) > 1 else self.kernel_sizes * len(self.filters)
         return list(zip(self.filters, sizes, strict=True))
 
 
 def build(model: ModelConfig, num_bands: int, num_frames: int, num_classes: int) -> keras.Model:
-    """Builds a network under the Keras policy of the moment.
+    """Builds a network under the current Keras dtype policy.
 
     Args:
         model: its options.
@@ -83,12 +87,12 @@ def build(model: ModelConfig, num_bands: int, num_frames: int, num_classes: int)
 
     Returns:
         A functional model: [batch, num_bands, num_frames] float32 in [0, 1] → {"logits": [batch, num_classes]
-        float32, "embeddings": [batch, features] float32, what the last layer sees}; attention also gives "moments":
-        [batch, moments, features] float32, what each moment adds to the embeddings, and "attention": [batch] float32,
-        how much the chunk claims: the logit of its weight among other chunks.
+        float32, "embeddings": [batch, features] float32, the input of the last layer}. The attention network also gives
+        "time_steps": [batch, time_steps, features] float32, whose sum over the time steps is the embeddings, and
+        "attention_logits": [batch] float32, the logit of the chunk's weight among other chunks.
 
     Raises:
-        InputError: the spectrogram is too small for so many halvings.
+        InputError: the spectrogram is too small for the number of halvings.
     """
     if min(num_bands, num_frames) < 2 ** len(model.filters):
         raise config.InputError(
@@ -97,7 +101,7 @@ def build(model: ModelConfig, num_bands: int, num_frames: int, num_classes: int)
         )
     inputs = keras.Input((num_bands, num_frames), name="spectrogram")
     if model.subtract_mean:
-        # what is left has about a quarter of the range
+        # without the means the values span about a quarter of the range
         centred = (inputs - keras.ops.mean(inputs, axis=2, keepdims=True)) * 4.0
     else:
         centred = keras.layers.Rescaling(2.0, offset=-1.0, name="zero_centred")(inputs)
@@ -108,9 +112,9 @@ def build(model: ModelConfig, num_bands: int, num_frames: int, num_classes: int)
 
 
 def forward_flops(network: keras.Model, num_bands: int, num_frames: int) -> int:
-    """Floating-point operations of one spectrogram on its way to the logits, a multiply-add being two."""
-    picture = tf.TensorSpec([1, num_bands, num_frames], tf.float32)
-    graph = tf.function(lambda x: network(x, training=False)["logits"]).get_concrete_function(picture).graph
+    """Floating-point operations for the logits of one spectrogram. A multiply-add counts as two."""
+    spectrogram = tf.TensorSpec([1, num_bands, num_frames], tf.float32)
+    graph = tf.function(lambda x: network(x, training=False)["logits"]).get_concrete_function(spectrogram).graph
     options = tf.compat.v1.profiler.ProfileOptionBuilder(tf.compat.v1.profiler.ProfileOptionBuilder.float_operation())
-    told = tf.compat.v1.profiler.profile(graph, options=options.with_empty_output().build())
-    return int(told.total_float_ops)
+    profile = tf.compat.v1.profiler.profile(graph, options=options.with_empty_output().build())
+    return int(profile.total_float_ops)

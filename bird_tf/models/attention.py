@@ -1,7 +1,7 @@
-"""A plain convolution network that learns much a CPU-second: coarse stem, stages of convolutions, attention over time.
+"""A convolution network that trains fast on a CPU: a coarse stem, stages of convolutions, attention over time.
 
-The stem leaves a sixteenth of the pixels, so that the stages, where the 2018 networks spend most of their time on
-whole pictures, cost little; attention weighs the moments of a chunk, of which a call fills only some.
+The stem keeps one sixteenth of the pixels, so the stages are cheap; the 2018 networks convolve whole spectrograms.
+Attention weights the time steps of a chunk, because a call fills only some of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _STEM_SIZE, _STEM_STRIDE = 5, 4
 
 
 def network(images: Any, model: architectures.ModelConfig, num_classes: int) -> dict[str, Any]:
-    """[batch, num_bands, num_frames, 1] → what `architectures.build` promises."""
+    """[batch, num_bands, num_frames, 1] → the outputs that `architectures.build` documents."""
     x = layers.convolve(
         images, model.filters[0], _STEM_SIZE, init=model.nonlinearity, stride=_STEM_STRIDE, bias=not model.batch_norm
     )
@@ -29,22 +29,29 @@ def network(images: Any, model: architectures.ModelConfig, num_classes: int) -> 
         if halving and model.max_pooling:
             x = keras.layers.MaxPooling2D(2, padding="same")(x)
         x = layers.drop(x, model)
-    moments = keras.ops.mean(x, axis=1)  # [batch, moments, channels]
-    weighted, attention = _attend(moments)
+    weighted, attention_logits = _attend(keras.ops.mean(x, axis=1))  # mean over the bands
     return {
-        **layers.classify(keras.ops.sum(weighted, axis=1), num_classes), "moments": weighted, "attention": attention,
-    }  # fmt: skip
+        **layers.classify(keras.ops.sum(weighted, axis=1), num_classes),
+        "time_steps": weighted,
+        "attention_logits": attention_logits,
+    }
 
 
-def _attend(moments: Any) -> tuple[Any, Any]:
-    """Each channel weighted by what all channels say of each moment; the weights, float32, sum to 1 over time.
+def _attend(time_steps: Any) -> tuple[Any, Any]:
+    """Attention over time, with weights of its own for each channel.
 
-    [batch, moments, channels] → the same shape; and the attention that the chunk claims, [batch] float32: the log of
-    the mean over moments of what the weights are before they are made to sum to 1, mean over channels.
+    Args:
+        time_steps: [batch, time_steps, channels].
+
+    Returns:
+        [batch, time_steps, channels] float32, the input times weights that sum to 1 over time; and [batch] float32, the
+        attention logit of the chunk: log(mean over time of exp(scores)), then the mean over channels.
     """
-    scores = keras.layers.Dense(moments.shape[-1], kernel_initializer="zeros", dtype="float32", name="attention")(
-        moments
-    )
+    _, num_time_steps, channels = time_steps.shape
+    dense = keras.layers.Dense(channels, kernel_initializer="zeros", dtype="float32", name="attention")
+    # over two axes: beside TensorFlow 2.21, tf2onnx 1.17 mistakes the channels of a dense layer over three axes
+    scores = dense(keras.ops.reshape(time_steps, (-1, channels)))
+    scores = keras.ops.reshape(scores, (-1, num_time_steps, channels))
     weights = keras.ops.softmax(scores, axis=1)
-    claimed = keras.ops.logsumexp(scores, axis=1) - math.log(scores.shape[1])  # [batch, channels]
-    return weights * keras.ops.cast(moments, "float32"), keras.ops.mean(claimed, axis=1)
+    logits = keras.ops.logsumexp(scores, axis=1) - math.log(scores.shape[1])  # [batch, channels]
+    return weights * keras.ops.cast(time_steps, "float32"), keras.ops.mean(logits, axis=1)

@@ -1,4 +1,4 @@
-"""The 2018 baseline network: groups of convolutions, each halving the picture; a 1 × 1 convolution; average pooling."""
+"""The 2018 baseline network: groups that each halve the image; a 1 × 1 convolution; average pooling."""
 
 from __future__ import annotations
 

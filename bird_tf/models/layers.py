@@ -1,6 +1,6 @@
-"""Pieces that the architectures share: convolution with its initialisation, normalisation, nonlinearity, dropout.
+"""Parts that the architectures share: convolution and its initialisation, normalisation, nonlinearity, dropout.
 
-Each takes and returns a symbolic tensor [batch, height, width, channels].
+Inputs and outputs are symbolic tensors [batch, height, width, channels].
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Any
 from bird_tf import keras, tf
 from bird_tf.models import architectures
 
-# slope below zero of the leaky rectifiers, as Lasagne defines them
+# slopes of the leaky rectifiers below zero, as Lasagne defines them
 _SLOPES = {"relu": 0.0, "lrelu": 0.01, "vlrelu": 0.33}
 
 
 def initialiser(nonlinearity: str) -> Any:
-    """He's normal initialisation with the gain that fits the nonlinearity (2018: √2 for identity as well)."""
+    """He's normal initialisation with the gain of the nonlinearity (√2 for identity too, as in 2018)."""
     scale = 1.0 if nonlinearity == "elu" else 2.0 / (1.0 + _SLOPES.get(nonlinearity, 0.0) ** 2)
     return keras.initializers.VarianceScaling(scale, mode="fan_in", distribution="untruncated_normal")
 
@@ -32,15 +32,15 @@ def nonlinearity(x: Any, name: str) -> Any:
 
 
 def normalise(x: Any, model: architectures.ModelConfig) -> Any:
-    """Batch normalisation as in 2018, if the model has it. Keras's momentum of 0.99 lags far behind short trainings."""
+    """Batch normalisation as in 2018, if the model has it. Keras's momentum of 0.99 is too slow for short trainings."""
     return _one_pass_normalisation()(momentum=0.9, epsilon=1e-4)(x) if model.batch_norm else x
 
 
 @functools.cache
 def _one_pass_normalisation() -> Any:
-    """The class of a batch normalisation in TensorFlow's fused operation, over [batch, height, width, channels].
+    """A subclass of Keras's BatchNormalization with TensorFlow's fused operation, [batch, height, width, channels].
 
-    Keras's own, of which it is a kind, composes it of elementwise operations: the resnet then learns a third slower.
+    Keras's own uses elementwise operations, with which the resnet trains a third slower.
     """
 
     class Normalisation(keras.layers.BatchNormalization):
@@ -49,20 +49,20 @@ def _one_pass_normalisation() -> Any:
             if not (training and self.trainable):
                 moving = {"mean": self.moving_mean.value, "variance": self.moving_variance.value}
                 return tf.raw_ops.FusedBatchNormV3(x=inputs, **affine, **moving, is_training=False).y
-            no = tf.zeros([0])
-            normal = tf.raw_ops.FusedBatchNormV3(x=inputs, **affine, mean=no, variance=no, is_training=True)
-            # the operation gives the unbiased variance, Keras averages the biased one
+            unused = tf.zeros([0])
+            fused = tf.raw_ops.FusedBatchNormV3(x=inputs, **affine, mean=unused, variance=unused, is_training=True)
+            # the operation returns the unbiased variance; Keras averages the biased one
             count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
-            seen = normal.batch_mean, normal.batch_variance * (count - 1) / count
-            for moving, value in zip((self.moving_mean, self.moving_variance), seen, strict=True):
+            statistics = fused.batch_mean, fused.batch_variance * (count - 1) / count
+            for moving, value in zip((self.moving_mean, self.moving_variance), statistics, strict=True):
                 moving.assign(moving * self.momentum + value * (1 - self.momentum))
-            return normal.y
+            return fused.y
 
     return Normalisation
 
 
 def convolve(x: Any, filters: int, size: int, *, init: str, stride: int = 1, bias: bool = True, groups: int = 1) -> Any:
-    """Convolution, initialised for the nonlinearity named `init`; the picture itself has one channel, and no groups."""
+    """Convolution, initialised for the nonlinearity `init`. Groups are not used on the spectrogram's single channel."""
     return keras.layers.Conv2D(
         filters,
         size,
@@ -75,7 +75,7 @@ def convolve(x: Any, filters: int, size: int, *, init: str, stride: int = 1, bia
 
 
 def convolve_normalised(x: Any, filters: int, size: int, model: architectures.ModelConfig, *, stride: int = 1) -> Any:
-    """Convolution, normalisation, nonlinearity; no bias where the normalisation takes it away again."""
+    """Convolution, normalisation, nonlinearity. Without bias if a normalisation follows, which would cancel it."""
     x = convolve(
         x, filters, size, init=model.nonlinearity, stride=stride, bias=not model.batch_norm,
         groups=model.groups,
@@ -84,7 +84,7 @@ def convolve_normalised(x: Any, filters: int, size: int, model: architectures.Mo
 
 
 def drop(x: Any, model: architectures.ModelConfig) -> Any:
-    """Dropout of single pixels, of all channels at a location, or of whole channels."""
+    """Dropout of single pixels, of all channels at a location, or of whole channels, if the model has it."""
     if not model.dropout:
         return x
     kinds: dict[str, Callable[[], Any]] = {

@@ -1,4 +1,4 @@
-"""What training minimises, and how logits become probabilities."""
+"""The loss of a training, and how logits become probabilities."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class LossConfig:
 
     loss: str = config.option(
         "softmax",
-        "softmax: one species a chunk, as in 2018; sigmoid: any number; focal: sigmoid, hard answers weigh more",
+        "softmax: one species in a chunk, as in 2018; sigmoid: any number; focal: sigmoid, hard examples weigh more",
         choices=("softmax", "sigmoid", "focal"),
     )
-    focal_gamma: float = config.option(2.0, "focal: power of the distance to the target that weighs an answer")
-    label_smoothing: float = config.option(0.0, "share of the target spread over all classes")
+    focal_gamma: float = config.option(2.0, "focal: each class is weighted by |target - probability| to this power")
+    label_smoothing: float = config.option(0.0, "share of the target that is spread over all classes")
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1 or self.focal_gamma < 0:
@@ -28,11 +28,11 @@ class LossConfig:
 
 
 def probabilities(logits: tf.Tensor, loss: str) -> tf.Tensor:
-    """Probabilities of the classes: softmax over them, or each by itself.
+    """Probabilities: softmax over the classes, or sigmoid of each class.
 
     Args:
         logits: [batch, classes] float32.
-        loss: "softmax", or a loss that takes each class by itself.
+        loss: "softmax", or a loss with a sigmoid for each class.
 
     Returns:
         [batch, classes] float32 in [0, 1].
@@ -45,17 +45,16 @@ def loss(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, settings: Lo
 
     Args:
         logits: [batch, classes] float32.
-        targets: [batch, classes] float32 in [0, 1]: how far each class is present.
-        weights: [batch, classes] float32: 0 where it is not known whether the class is present; softmax compares
-            the classes with each other and leaves such classes out of its sum. Where no class is present (no-call)
-            it asks for equal probabilities.
+        targets: [batch, classes] float32 in [0, 1], 1 if the class is present.
+        weights: [batch, classes] float32, 0 where it is not known whether the class is present. Softmax leaves such
+            classes out of its sum. For a chunk without any class (no-call) its targets are equal probabilities.
         settings: which loss.
 
     Returns:
         Scalar float32.
     """
     if settings.loss == "softmax":
-        # a class of weight 0 is neither right nor wrong: it takes no part in the competition
+        # -1e9 takes a class of weight 0 out of the softmax
         logits += tf.where(weights > 0, 0.0, -1e9)
         targets = targets * tf.cast(weights > 0, tf.float32)
         known = tf.cast(weights > 0, tf.float32)
@@ -67,7 +66,7 @@ def loss(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, settings: Lo
     targets += settings.label_smoothing * (0.5 - targets)
     each = tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)
     if settings.loss == "focal":
-        # Lin et al. 2017, (1 - p_t)^gamma; |target - p| is 1 - p_t at targets of 0 and 1, and extends it to
-        # those between; the floor keeps the power's slope finite where an answer is exact
+        # Lin et al. 2017: (1 - p_t)^gamma. |target - p| equals 1 - p_t for targets of 0 and 1, and is defined between
+        # them too. The lower limit keeps the gradient finite where p equals the target.
         each *= tf.maximum(tf.abs(targets - tf.sigmoid(logits)), 1e-7) ** settings.focal_gamma
     return tf.math.divide_no_nan(tf.reduce_sum(each * weights), tf.reduce_sum(weights))

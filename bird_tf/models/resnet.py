@@ -1,4 +1,4 @@
-"""The 2018 resnet: stacks of pre-activated wide residual blocks, each stack halving the picture, average pooling."""
+"""The 2018 resnet: stacks of pre-activated wide residual blocks; each stack halves the image; average pooling."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bird_tf.models import architectures, layers
 
 def network(images: Any, model: architectures.ModelConfig, num_classes: int) -> dict[str, Any]:
     """[batch, num_bands, num_frames, 1] → logits and embeddings."""
-    # normalised by the first block, hence without bias
+    # no bias: the first block begins with a normalisation
     x = layers.convolve(images, *model.stages[0], init=model.nonlinearity, bias=not model.batch_norm)
     for filters, size in model.stages:
         x = _block(x, filters * model.resnet_k, size, model, stride=2, first=True)
@@ -21,7 +21,7 @@ def network(images: Any, model: architectures.ModelConfig, num_classes: int) -> 
 
 
 def _block(x: Any, filters: int, size: int, model: architectures.ModelConfig, *, stride: int, first: bool) -> Any:
-    """Two convolutions around a shortcut; in the first block of a stack the shortcut is activated as well."""
+    """Two convolutions around a shortcut; in the first block of a stack the shortcut is activated too."""
     activated = layers.nonlinearity(layers.normalise(x, model), model.nonlinearity)
     shortcut = activated if first else x
     convolution_stride = 1 if model.max_pooling else stride

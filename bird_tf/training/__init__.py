@@ -1,1 +1,1 @@
-"""What bird_tf.train needs besides data and network."""
+"""Training: steps, schedules, validation, checkpoints, and the export of finished runs."""

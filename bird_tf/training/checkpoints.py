@@ -1,6 +1,6 @@
-"""What is left of a training when its process ends: the run directory's state, and how the same command goes on.
+"""Checkpoints: the state of an unfinished training on disk, from which the same command continues.
 
-A run directory belongs to one set of flags. What a run has learnt in the end is written by `export`.
+The weights of a finished run are in `run_directory`.
 """
 
 from __future__ import annotations
@@ -12,153 +12,98 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files, tf
+from bird_tf import files
 from bird_tf.records import manifests
 
 FLAGS = "run.flags"
 SUMMARY = "summary.json"
 CHECKPOINT = "checkpoint.npz"
-# flags that change nothing of what is learnt
-_WITHOUT_EFFECT = frozenset({"run_dir", "overwrite", "checkpoint_minutes", "profile_steps"})
+PROGRESS = "progress"
+_BEST = "best/"
 
 
 @dataclasses.dataclass(kw_only=True)
 class Progress:
-    """How far a training has come.
+    """The progress of a training.
 
     Attributes:
-        steps: batches learnt from.
-        epochs: epochs finished and validated.
-        epoch_loss: sum of the losses of the epoch under way.
-        best: metrics of the best epoch so far; without validation those of an earlier training, or none.
-        best_epoch: which that was, from 1; 0 for none.
-        best_pooling: how its recordings were scored.
-        elapsed_seconds: time spent in all processes until the last checkpoint.
-        validation_seconds: how long the last validation took.
-        best_weights: of the best epoch, in the order of the network.
+        steps: number of training steps so far.
+        epochs: number of finished and validated epochs.
+        epoch_loss: sum of the losses in the current epoch.
+        best_metrics: of the best epoch so far; without validation those of an earlier training, or none.
+        best_epoch: its number, from 1; 0 if there is none.
+        best_pooling: its method to pool chunk scores.
+        best_weights: {name: array} of its network.
+        elapsed_seconds: time in all processes until the last checkpoint.
+        validation_seconds: duration of the last validation.
     """
 
     steps: int = 0
     epochs: int = 0
     epoch_loss: float = 0.0
-    best: dict[str, float] = dataclasses.field(default_factory=dict)
+    best_metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     best_epoch: int = 0
     best_pooling: str = ""
+    best_weights: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     elapsed_seconds: float = 0.0
     validation_seconds: float = 0.0
-    best_weights: Sequence[np.ndarray] = ()
-
-
-def _by_flag(flagfile: str) -> dict[str, list[str]]:
-    values: dict[str, list[str]] = {}
-    for line in flagfile.splitlines():
-        name, _, value = line.removeprefix("--").partition("=")
-        if name not in _WITHOUT_EFFECT:
-            values.setdefault(name, []).append(value)
-    return values
-
-
-def check_run_dir(run_dir: str, flagfile: str, *, overwrite: bool) -> None:
-    """Refuses a directory that is another run's.
-
-    Raises:
-        InputError: it holds a run with other flags, or something that is no run.
-    """
-    if overwrite or not files.exists(run_dir) or not tf.io.gfile.listdir(run_dir):
-        return
-    path = os.path.join(run_dir, FLAGS)
-    if not files.exists(path):
-        raise config.InputError(
-            f"{run_dir} holds something that is no run; choose another --run_dir or use --overwrite"
-        )
-    theirs, ours = _by_flag(files.read_text(path)), _by_flag(flagfile)
-    differing = [
-        f"--{name}={','.join(theirs.get(name, ['unset']))} there, {','.join(ours.get(name, ['unset']))} here"
-        for name in sorted({*theirs, *ours})
-        if theirs.get(name) != ours.get(name)
-    ]
-    if differing:
-        raise config.InputError(
-            f"{run_dir} is a run with other flags ({'; '.join(differing)}): the same flags would go on with it; choose "
-            "another --run_dir, or use --overwrite"
-        )
-
-
-def prepare_run_dir(run_dir: str, flagfile: str, *, overwrite: bool) -> None:
-    """Empties the directory if asked to, and writes down its flags."""
-    if overwrite and files.exists(run_dir):
-        tf.io.gfile.rmtree(run_dir)
-    files.write_text(os.path.join(run_dir, FLAGS), flagfile)
 
 
 def finished(run_dir: str) -> dict[str, Any] | None:
-    """The summary of a run that has come to its end."""
+    """The summary of a finished training; None if it is not finished."""
     path = os.path.join(run_dir, SUMMARY)
     return dict(files.read_json(path)) if files.exists(path) else None
 
 
 def digest(manifest: manifests.Manifest) -> str:
-    """Equal for records of equal content."""
+    """Equal for records with equal content."""
     shards = {split: [shard.checksum for shard in shards] for split, shards in manifest.shards.items()}
     return files.digest({"front_end": manifest.front_end.fingerprint, "classes": manifest.classes.digest, **shards})
 
 
-def save(run_dir: str, progress: Progress, state: Sequence[np.ndarray], content: str) -> None:
+def save(run_dir: str, progress: Progress, state: Mapping[str, np.ndarray]) -> None:
     """Writes the checkpoint, whole or not at all.
 
     Args:
-        run_dir: where.
-        progress: how far training has come.
-        state: from `train_step.TrainState.state`.
-        content: digest of the records.
+        run_dir: the run directory.
+        progress: the progress of the training.
+        state: {name: array} from `train_step.TrainState.arrays`.
     """
-    told = {field.name: getattr(progress, field.name) for field in dataclasses.fields(progress)}
-    del told["best_weights"]
-    arrays = {f"state_{i:04d}": value for i, value in enumerate(state)}
-    arrays |= {f"best_{i:04d}": value for i, value in enumerate(progress.best_weights)}
+    values = {field.name: getattr(progress, field.name) for field in dataclasses.fields(progress)}
+    best = {_BEST + name: array for name, array in values.pop("best_weights").items()}
     buffer = io.BytesIO()
-    np.savez(buffer, told=np.array(json.dumps({"progress": told, "records": content})), **arrays)
+    np.savez(buffer, **{PROGRESS: np.array(json.dumps(values))}, **state, **best)
     files.write_bytes(os.path.join(run_dir, CHECKPOINT), buffer.getvalue())
 
 
-def load(run_dir: str, content: str) -> tuple[Progress, list[np.ndarray]] | None:
-    """Reads the checkpoint: progress and state, or None where there is none.
-
-    Raises:
-        InputError: the records are no longer those that the run began with.
-    """
+def load(run_dir: str) -> tuple[Progress, dict[str, np.ndarray]] | None:
+    """Reads the checkpoint: progress, and the state as it was given to `save`; None if there is no checkpoint."""
     path = os.path.join(run_dir, CHECKPOINT)
     if not files.exists(path):
         return None
-    with np.load(io.BytesIO(files.read_bytes(path))) as arrays:
-        told: Mapping[str, Any] = json.loads(str(arrays["told"]))
-        if told["records"] != content:
-            raise config.InputError(
-                f"{run_dir}: its records have changed since it began; use --overwrite to begin anew"
-            )
-        names = sorted(arrays.files)
-        best = [arrays[name] for name in names if name.startswith("best_")]
-        return (
-            Progress(**told["progress"], best_weights=best),
-            [arrays[name] for name in names if name.startswith("state_")],
-        )
+    with np.load(io.BytesIO(files.read_bytes(path))) as stored:
+        values = json.loads(str(stored[PROGRESS]))
+        arrays = {name: stored[name] for name in stored.files if name != PROGRESS}
+    best = {name.removeprefix(_BEST): array for name, array in arrays.items() if name.startswith(_BEST)}
+    state = {name: array for name, array in arrays.items() if not name.startswith(_BEST)}
+    return Progress(**values, best_weights=best), state
 
 
 @contextlib.contextmanager
 def catching_signals() -> Iterator[list[int]]:
-    """Yields a list that the first SIGINT or SIGTERM is noted in, so that a step can be finished and saved.
+    """Yields a list to which the first SIGINT or SIGTERM is added, so that the current step can end and be saved.
 
-    A second one acts at once, as it would outside the block. Threads other than the main one get no signals.
+    A second signal acts at once, as outside the block. Threads other than the main thread receive no signals.
     """
-    caught: list[int] = []
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield caught
+        yield received
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -166,13 +111,13 @@ def catching_signals() -> Iterator[list[int]]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    def note(number: int, _: FrameType | None) -> None:
-        caught.append(number)
+    def receive(number: int, _: FrameType | None) -> None:
+        received.append(number)
         restore()
 
     for number in before:
-        signal.signal(number, note)
+        signal.signal(number, receive)
     try:
-        yield caught
+        yield received
     finally:
         restore()

@@ -1,4 +1,4 @@
-"""Distillation: exported models whose mean prediction on a batch a network learns to repeat."""
+"""Distillation: a network, the student, learns from the mean prediction of exported models, the teachers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,23 @@ from bird_tf.models import losses
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DistillationConfig:
-    """Who teaches, and how much of the lesson counts."""
+    """The teachers, and their share of the loss."""
 
-    teacher: tuple[str, ...] = config.option((), "exported model to learn from; repeated: the mean of several")
-    teacher_weight: float = config.option(0.9, "share of the teachers' answers in the loss; true labels have the rest")
-    temperature: float = config.option(2.0, "divides the logits of teacher and pupil: above 1 it shows also-rans")
+    teacher: tuple[str, ...] = config.option((), "exported model to learn from; may be repeated: the mean of several")
+    teacher_weight: float = config.option(
+        0.9, "share of the teachers' predictions in the loss; the labels have the rest"
+    )
+    distil_temperature: float = config.option(
+        2.0,
+        "divides the logits of teachers and student; above 1, less probable classes count more",
+        was=("temperature",),
+    )
 
     def __post_init__(self) -> None:
-        if not 0 <= self.teacher_weight <= 1 or self.temperature <= 0:
+        if not 0 <= self.teacher_weight <= 1 or self.distil_temperature <= 0:
             raise config.InputError(
-                f"--teacher_weight={self.teacher_weight} --temperature={self.temperature}: need a share in [0, 1] and "
-                "a temperature above 0"
+                f"--teacher_weight={self.teacher_weight} --distil_temperature={self.distil_temperature}: need a share "
+                "in [0, 1] and a temperature above 0"
             )
 
 
@@ -33,13 +39,13 @@ class TeacherEnsemble:
     def __init__(
         self, settings: DistillationConfig, front_end: frontend.FrontendConfig, classes: taxonomy.Taxonomy, loss: str
     ) -> None:
-        """Loads them.
+        """Loads the teachers.
 
         Args:
-            settings: which, and how much they count.
-            front_end: of the pupil's records.
-            classes: the pupil's.
-            loss: the pupil's: decides how logits become answers.
+            settings: the teachers, and their share of the loss.
+            front_end: of the student's records.
+            classes: of the student.
+            loss: of the student; decides how logits become probabilities.
 
         Raises:
             InputError: not an exported model, or one with another front-end or without some of the classes.
@@ -56,27 +62,27 @@ class TeacherEnsemble:
             self._members.append((model, [model.classes.index(class_id) for class_id in classes.class_ids]))
 
     def targets(self, spectrograms: tf.Tensor) -> tf.Tensor:
-        """Mean of the teachers' answers at the temperature: [batch, bands, frames] → [batch, classes] in [0, 1]."""
-        answers = []
+        """Mean of the teachers' probabilities at T: [batch, bands, frames] → [batch, classes] in [0, 1]."""
+        predictions = []
         for model, order in self._members:
             logits = tf.gather(model.logits(spectrograms), order, axis=1)
-            answers.append(losses.probabilities(logits / self._settings.temperature, self._loss))
-        return tf.add_n(answers) / len(answers)
+            predictions.append(losses.probabilities(logits / self._settings.distil_temperature, self._loss))
+        return tf.add_n(predictions) / len(predictions)
 
     def mix(self, loss: tf.Tensor, logits: tf.Tensor, targets: tf.Tensor, settings: losses.LossConfig) -> tf.Tensor:
-        """The loss with the teachers' part.
+        """The loss with the teachers' share.
 
         Args:
-            loss: scalar, against the true labels.
-            logits: [batch, classes] of the pupil.
+            loss: scalar, against the labels.
+            logits: [batch, classes] of the student.
             targets: [batch, classes] from `targets`.
-            settings: the pupil's loss.
+            settings: the student's loss.
 
         Returns:
-            (1 - weight) · loss + weight · T² · loss of logits / T against `targets` (Hinton et al. 2015: T² keeps the
-            size of the gradient), scalar.
+            Scalar: (1 - weight) · loss + weight · T² · loss of logits / T against `targets` (Hinton et al. 2015; T²
+            keeps the size of the gradient).
         """
-        temperature, weight = self._settings.temperature, self._settings.teacher_weight
+        temperature, weight = self._settings.distil_temperature, self._settings.teacher_weight
         plain = dataclasses.replace(settings, label_smoothing=0.0)
         soft = losses.loss(logits / temperature, targets, tf.ones_like(targets), plain)
         return (1.0 - weight) * loss + weight * temperature**2 * soft

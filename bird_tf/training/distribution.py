@@ -1,6 +1,6 @@
-"""On how many devices a training runs, and which part of a batch each of them gets.
+"""The devices of a training, and the part of each batch that a device gets.
 
-A batch is always the global one: it is cut among the devices, so learning rate, steps and shuffling stay as on one.
+--batch_size is that of all devices together. Learning rate, steps and shuffling are those of one device.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ KINDS = ("none", "mirrored", "multiworker")
 
 
 def check(kind: str) -> None:
-    """Refuses what cannot start, before anything is written.
+    """Refuses a distribution that cannot start, before anything is written.
 
     Raises:
-        InputError: several workers are asked for and TF_CONFIG does not name them.
+        InputError: --distribute=multiworker, but TF_CONFIG does not name the workers.
     """
     if kind == "multiworker" and not json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster"):
         raise config.InputError(
@@ -28,10 +28,10 @@ def check(kind: str) -> None:
 
 
 def strategy(kind: str, batch_size: int) -> tf.distribute.Strategy:
-    """Makes the strategy; several workers meet here. Call it before any other work of TensorFlow.
+    """Makes the strategy, and connects the workers. Call it before any other use of TensorFlow.
 
     Raises:
-        InputError: the batch cannot be cut evenly.
+        InputError: the batch cannot be divided evenly.
     """
     if kind == "none":
         return tf.distribute.get_strategy()
@@ -42,31 +42,33 @@ def strategy(kind: str, batch_size: int) -> tf.distribute.Strategy:
         made = tf.distribute.MultiWorkerMirroredStrategy()
     if batch_size % made.num_replicas_in_sync:
         raise config.InputError(
-            f"--batch_size={batch_size}: cannot be cut among {made.num_replicas_in_sync} devices; use a multiple"
+            f"--batch_size={batch_size}: cannot be divided among {made.num_replicas_in_sync} devices; use a multiple"
         )
     return made
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes."""
+    """Whether this process writes the files. It is the first worker."""
     resolver = strategy.cluster_resolver
     return resolver is None or resolver.task_id in (None, 0)
 
 
 def wait_for_all(strategy: tf.distribute.Strategy) -> None:
-    """Returns when every worker has come here."""
+    """Returns when all workers have called it."""
+    if strategy.cluster_resolver is None:  # a single process
+        return
 
     @tf.function
-    def meet() -> tf.Tensor:
+    def collective() -> tf.Tensor:
         return strategy.reduce("SUM", strategy.run(tf.ones, args=([],)), axis=None)
 
-    meet()
+    collective()
 
 
-def share_out(strategy: tf.distribute.Strategy, batches: tf.data.Dataset) -> Any:
-    """Cuts each batch into equal parts in order, one a device.
+def distribute_batches(strategy: tf.distribute.Strategy, batches: tf.data.Dataset) -> Any:
+    """Divides each batch into equal parts in order, one for each device.
 
-    Every worker reads and augments whole batches and keeps its part: equal seeds then give equal batches on any
+    Every worker reads and augments whole batches and keeps its own part, so equal seeds give equal batches with any
     number of workers.
 
     Args:
@@ -76,14 +78,16 @@ def share_out(strategy: tf.distribute.Strategy, batches: tf.data.Dataset) -> Any
     if strategy.num_replicas_in_sync == 1:
         return batches
 
-    def part(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        total = context.num_replicas_in_sync
-        here = total // context.num_input_pipelines
-        first = context.input_pipeline_id * here
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        num_devices = context.num_replicas_in_sync
+        num_local = num_devices // context.num_input_pipelines
+        first = context.input_pipeline_id * num_local
 
-        def cut(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            return {k: tf.reshape(v, [total, -1, *v.shape[1:]])[first : first + here] for k, v in batch.items()}
+        def divide(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+            # [batch, …] → [devices, batch / devices, …] → those of this worker
+            parts = {name: tf.reshape(value, [num_devices, -1, *value.shape[1:]]) for name, value in batch.items()}
+            return {name: value[first : first + num_local] for name, value in parts.items()}
 
-        return batches.map(cut).unbatch().prefetch(tf.data.AUTOTUNE)
+        return batches.map(divide).unbatch().prefetch(tf.data.AUTOTUNE)
 
-    return strategy.distribute_datasets_from_function(part)
+    return strategy.distribute_datasets_from_function(of_worker)

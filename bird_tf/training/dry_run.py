@@ -1,4 +1,4 @@
-"""A training's dry run: everything is built and a few steps are taken, nothing is kept, and its needs are told."""
+"""Dry run: builds a training, takes a few steps, and estimates its memory and time. Nothing is kept."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _GIB = 2**30
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What a training on these records takes on this machine.
+    """Memory and time of a training on these records and this machine.
 
     Attributes:
         num_parameters: of the network.
-        state_bytes: weights, optimiser and moving average together, what a checkpoint holds.
-        buffer_bytes: spectrograms in the shuffle buffer, when it is full.
-        peak_bytes: {device: the most memory in use so far}; the process's own under "host".
+        state_bytes: size of weights, optimiser and moving average, which a checkpoint holds.
+        buffer_bytes: size of the spectrograms in a full shuffle buffer.
+        peak_bytes: {device: maximum of the memory in use so far}; that of the process under "host".
         step_seconds: median of a few steps after the first, input included.
-        steps: of an epoch.
-        num_epochs: that --epochs, twice with --refit, and --max_minutes leave time for, validation not counted.
-        examples_per_second: training chunks.
+        steps: number of steps in an epoch.
+        num_epochs: number of epochs by --epochs (of both trainings with --refit) and --max_minutes, without validation.
+        examples_per_second: training chunks per second.
     """
 
     num_parameters: int
@@ -45,12 +45,12 @@ class Estimate:
     examples_per_second: float
 
     def lines(self) -> list[str]:
-        """The estimate in words."""
+        """The estimate as text."""
         peaks = ", ".join(f"{name} {peak / _GIB:.2f} GiB" for name, peak in self.peak_bytes.items())
         epoch_minutes = self.steps * self.step_seconds / 60
         return [
             f"{self.num_parameters} parameters; a checkpoint has {self.state_bytes / _GIB:.3f} GiB",
-            f"memory: {peaks} at most so far; a full shuffle buffer has {self.buffer_bytes / _GIB:.2f} GiB",
+            f"memory: {peaks} at most so far; a full shuffle buffer needs {self.buffer_bytes / _GIB:.2f} GiB",
             f"{self.step_seconds:.3f} s a step, {self.examples_per_second:.0f} chunks/s; {self.steps} steps an epoch",
             f"{epoch_minutes:.1f} minutes an epoch without validation, {self.num_epochs:.1f} epochs in "
             f"{self.num_epochs * epoch_minutes / 60:.2f} hours",
@@ -63,16 +63,16 @@ def estimate(
     strategy: tf.distribute.Strategy,
     step: Callable[[experiments.Experiment, Any], Any],
 ) -> Estimate:
-    """Builds what the training needs, takes a few of its steps, and measures them.
+    """Builds a training, takes a few of its steps, and measures them.
 
     Args:
-        settings: of the training; its run directory stays untouched.
+        settings: of the training; its run directory is not touched.
         manifest: the records.
         strategy: the devices.
-        step: what `train` does with a batch.
+        step: the step that `train` takes with an experiment and a batch.
 
     Raises:
-        InputError: what building and steps raise, as for a batch too large for the memory.
+        InputError: building or a step failed, as for a batch that does not fit into memory.
     """
     with tempfile.TemporaryDirectory() as folder:
         experiment = experiments.Experiment(dataclasses.replace(settings, run_dir=folder), manifest, strategy)
@@ -81,13 +81,13 @@ def estimate(
             started = time.perf_counter()
             step(experiment, next(batches))
             seconds.append(time.perf_counter() - started)
-        experiment.monitor.close()
+        experiment.events.close()
     step_seconds, front_end = statistics.median(seconds[1:]), manifest.front_end
     epoch_seconds = experiment.num_steps * step_seconds
     chunks = min(settings.dataset.shuffle_buffer, manifest.num_chunks("train"))
     return Estimate(
         num_parameters=experiment.state.network.count_params(),
-        state_bytes=sum(part.nbytes for part in experiment.state.arrays()),
+        state_bytes=sum(array.nbytes for array in experiment.state.arrays().values()),
         buffer_bytes=chunks * front_end.num_bands * front_end.num_frames,
         peak_bytes=_peaks(),
         step_seconds=step_seconds,

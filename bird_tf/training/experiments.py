@@ -1,19 +1,20 @@
-"""A training under way: its flags, what its steps need, how far it has come, and the way back from a checkpoint.
+"""One experiment: its flags, the objects that its steps need, its progress, and its checkpoints.
 
-The order of events belongs to `train`.
+The order of events is in `train`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import random
 import time
 from typing import Any
 
 from absl import logging
 
-from bird_tf import config, keras, tf
+from bird_tf import config, keras, resume, tf
 from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
 from bird_tf.models import architectures, losses
@@ -32,8 +33,11 @@ from bird_tf.training import (
     validation,
 )
 
-# what a run needs after its last step besides validation: the export, and its check
+CHECKPOINT_SECONDS = 120.0
+# time that the export needs after the last validation
 _EXPORT_SECONDS = 20.0
+# flags that do not influence the trained network
+_WITHOUT_EFFECT = frozenset({"run_dir", "overwrite", "dry_run", "profile_steps"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,10 +45,10 @@ class TrainConfig:
     """Flags of a training."""
 
     records: str = config.option("", "records directory, as tfrecords/NAME", required=True)
-    run_dir: str = config.option("", "run directory, as runs/NAME; an unfinished run there goes on", required=True)
-    overwrite: bool = config.option(False, "replace what is in --run_dir")
+    run_dir: str = config.option("", "run directory, as runs/NAME; an unfinished run in it is continued", required=True)
+    overwrite: bool = config.option(False, "replace the content of --run_dir")
     dry_run: bool = config.option(
-        False, "build everything, take a few steps, print what the training needs, keep nothing"
+        False, "only build everything, take a few steps, and print how much memory and time the training needs"
     )
     model: architectures.ModelConfig
     pretrained: pretrained.PretrainedConfig
@@ -54,37 +58,34 @@ class TrainConfig:
     teachers: distillation.DistillationConfig
     schedule: schedules.ScheduleConfig
     optimizer: optimizers.OptimizerConfig
-    epochs: int = config.option(100, "the most epochs")
-    max_minutes: float = config.option(0.0, "wall-clock budget, export included, that the schedule follows; 0: none")
-    patience: int = config.option(10, "epochs without a better validation MLRAP after which training stops")
+    epochs: int = config.option(100, "maximum number of epochs")
+    max_minutes: float = config.option(0.0, "wall-clock limit, export included, to which the schedule adapts; 0: none")
+    patience: int = config.option(10, "stop after this number of epochs without a better validation MLRAP")
     keep: str = config.option(
         "best",
-        "weights to export: best by validation MLRAP, or last, for few validation recordings make the best a matter of "
-        "luck; then --patience has no effect",
+        "weights to export: best by validation MLRAP; or last, for sets with few validation recordings, where it is "
+        "chance which epoch is best (--patience has no effect then)",
         choices=("best", "last"),
     )
     refit: bool = config.option(
         False,
-        "then train anew on training and validation recordings together and export that; metrics and pooling are those "
-        "of the first training, which stays in validated/; each has half of --max_minutes; needs --keep=last",
+        "train a second time, on training and validation recordings, and export that network; metrics and pooling are "
+        "those of the first training, which is kept in validated/; each has half of --max_minutes; needs --keep=last",
     )
     pooling: str = config.option(
         "",
-        f"chunk scores to recording scores: {', '.join(pooling.METHODS)} (of networks that have it), or auto: the best "
-        "on validation, kept in the model; empty: the default for the number of classes",
+        f"chunk scores to recording scores: {', '.join(pooling.METHODS)} (only of the attention network), or auto: the "
+        "best on the validation recordings; stored in the model; empty: the default for the number of classes",
     )
-    snapshot_epochs: int = config.option(0, "epochs from one snapshot to the next in snapshots/; 0: none")
-    checkpoint_minutes: float = config.option(
-        2.0, "minutes between checkpoints within an epoch; each epoch ends with one"
-    )
+    snapshot_epochs: int = config.option(0, "write the weights to snapshots/ every N epochs; 0: never")
     distribute: str = config.option(
-        "none", "mirrored: all GPUs of this machine; multiworker: TF_CONFIG's", choices=distribution.KINDS
+        "none", "mirrored: all GPUs of this machine; multiworker: the workers in TF_CONFIG", choices=distribution.KINDS
     )
     dtype_policy: str = config.option(
         "float32", "precision of the network", choices=("float32", "mixed_float16", "mixed_bfloat16")
     )
-    deterministic: bool = config.option(False, "only operations that repeat to the bit, at some cost of speed")
-    seed: int = config.option(0, "of weights, order and augmentation")
+    deterministic: bool = config.option(False, "use only operations that give equal bits each time; slower")
+    seed: int = config.option(0, "seed of weights, order and augmentation")
     profile_steps: int = config.option(0, "steps to profile for TensorBoard, after the first five; 0: none")
 
     def __post_init__(self) -> None:
@@ -97,20 +98,34 @@ class TrainConfig:
         if self.epochs < 1 or self.patience < 1:
             raise config.InputError(f"--epochs={self.epochs} --patience={self.patience}: must be at least 1")
         if self.refit and self.keep != "last":
-            raise config.InputError(f"--refit --keep={self.keep}: without validation no epoch is best; use --keep=last")
+            raise config.InputError(
+                f"--refit --keep={self.keep}: the second training has no validation and no best epoch; use --keep=last"
+            )
         if self.distribute == "multiworker" and self.max_minutes:
             raise config.InputError(
-                "--max_minutes with --distribute=multiworker: the workers' clocks differ; use --epochs"
+                "--max_minutes with --distribute=multiworker: the clocks of the workers differ; use --epochs"
             )
 
     @property
     def num_trainings(self) -> int:
-        """How many trainings share --max_minutes."""
+        """Number of trainings that share --max_minutes."""
         return 2 if self.refit else 1
 
 
+def claim(settings: TrainConfig, manifest: manifests.Manifest) -> resume.Claim:
+    """The claim of a training on its run directory. Of a finished run only the flags must be the same."""
+    flags = config.to_mapping(settings)
+    plan: dict[str, Any] = {"flags": {name: flags[name] for name in flags if name not in _WITHOUT_EFFECT}}
+    if settings.overwrite or not checkpoints.finished(settings.run_dir):
+        plan["versions"] = {**manifests.versions(), "keras": keras.__version__}
+        plan["inputs"] = {settings.records: {"content": checkpoints.digest(manifest)}}
+    return resume.Claim(
+        directory=settings.run_dir, plan=plan, work="training", flag="--run_dir", overwrite=settings.overwrite
+    )
+
+
 class Clock:
-    """How far a run has come, by epochs or by its wall-clock budget, whichever is further."""
+    """The progress of a run by epochs or by its wall-clock budget, whichever is further."""
 
     def __init__(self, settings: TrainConfig, steps_per_epoch: int, progress: checkpoints.Progress) -> None:
         self._started = time.monotonic() - progress.elapsed_seconds
@@ -119,22 +134,22 @@ class Clock:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start, those between two processes of the run left out."""
+        """Seconds since the start, without the time between two processes of the run."""
         return time.monotonic() - self._started
 
     def position(self) -> float:
-        """Epochs done, from 0 to `epochs`; under a budget at least the share of the time that is gone."""
+        """Epochs done, from 0 to `epochs`; with a budget at least `epochs` · the share of the time that is used up."""
         usable = max(1.0, self._budget - _EXPORT_SECONDS - 1.3 * self._progress.validation_seconds)
         return max(self._progress.steps / self._steps, self._epochs * min(1.0, self.elapsed / usable))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Validated:
-    """What is said of weights that have nothing to be validated on.
+class ValidationSummary:
+    """What a run stores of a validation.
 
     Attributes:
-        metrics: as `validation.ValidationResult` has them; empty if nobody knows.
-        pooling: the method of their recordings' scores.
+        metrics: as in `validation.ValidationResult`; empty without validation recordings.
+        pooling: the method to pool chunk scores.
     """
 
     metrics: dict[str, float]
@@ -142,46 +157,45 @@ class Validated:
 
 
 class Experiment:
-    """A training under way: what its steps need, and how far it has come."""
+    """All objects of a training, and its progress."""
 
     def __init__(
         self,
         settings: TrainConfig,
         manifest: manifests.Manifest,
         strategy: tf.distribute.Strategy,
-        validated: Validated | None = None,
+        first_validation: ValidationSummary | None = None,
     ) -> None:
-        """Builds everything, and goes back to the last checkpoint if there is one.
+        """Builds everything, and loads the last checkpoint if there is one.
 
         Args:
             settings: the flags.
             manifest: the records.
             strategy: the devices.
-            validated: what an earlier training's validation said, for one that has nothing to validate on.
+            first_validation: of the first training, for the second one of --refit, which has no validation recordings.
         """
         self.settings, self.manifest, self.strategy = settings, manifest, strategy
-        self.chief = distribution.is_chief(strategy)
+        self.is_chief = distribution.is_chief(strategy)
         self.num_steps = dataset.steps_per_epoch(manifest, settings.dataset)
         method = settings.pooling or pooling.default(len(manifest.classes))
-        random.seed(settings.seed)  # what Keras draws the seeds of initialisers and dropout from
+        random.seed(settings.seed)  # Keras draws the seeds of initialisers and dropout from it
         keras.config.set_dtype_policy(settings.dtype_policy)
         with strategy.scope():
             self.state = self._build_state()
-        self.validated = validated or Validated(metrics={}, pooling=method)
+        self.first_validation = first_validation or ValidationSummary(metrics={}, pooling=method)
         self.validate = None
         if manifest.num_chunks("val"):
             network = self.state.network
             self.validate = validation.validator(network, manifest, settings.dataset, settings.loss, method)
-        self.content = checkpoints.digest(manifest)
         self.progress = checkpoints.Progress()
-        if stored := checkpoints.load(settings.run_dir, self.content):
+        if stored := checkpoints.load(settings.run_dir):
             self.progress, state = stored
-            self.state.restore(state)
-            logging.info("%s goes on after step %d of epoch %d", settings.run_dir, *self.place())
+            self.state.restore(state, os.path.join(settings.run_dir, checkpoints.CHECKPOINT))
+            logging.info("%s goes on after step %d of epoch %d", settings.run_dir, *self.step_and_epoch())
         self.clock = Clock(settings, self.num_steps, self.progress)
         self.prior = prior.fit(recordings_table.read(manifest.directory), manifest.classes)
-        self.monitor = tensorboard.EventWriter(settings.run_dir, settings.profile_steps, active=self.chief)
-        self._saved = self.clock.elapsed
+        self.events = tensorboard.EventWriter(settings.run_dir, settings.profile_steps, active=self.is_chief)
+        self._saved_at = self.clock.elapsed
 
     def _build_state(self) -> train_step.TrainState:
         settings, manifest = self.settings, self.manifest
@@ -200,47 +214,48 @@ class Experiment:
             teachers=teachers,
         )
 
-    def place(self) -> tuple[int, int]:
-        """Steps done of the epoch under way, and its number from 1."""
+    def step_and_epoch(self) -> tuple[int, int]:
+        """The number of steps done in the current epoch, and the number of that epoch, from 1."""
         return max(0, self.progress.steps - self.progress.epochs * self.num_steps), self.progress.epochs + 1
 
     def batches(self) -> Any:
-        """Training batches from where the run is on, as the devices get them."""
-        done, epoch = self.place()
+        """Training batches from the current step on, divided among the devices."""
+        done, epoch = self.step_and_epoch()
         settings = self.settings
         stream = dataset.training(
             self.manifest, settings.dataset, settings.augmentation, settings.seed, epoch=epoch - 1, step=done
         )
-        wanted = ("spectrogram", "targets", "weights")
-        return distribution.share_out(self.strategy, stream.map(lambda batch: {name: batch[name] for name in wanted}))
+        names = ("spectrogram", "targets", "weights")
+        stream = stream.map(lambda batch: {name: batch[name] for name in names})
+        return distribution.distribute_batches(self.strategy, stream)
 
-    def go_on(self) -> bool:
-        """Whether there is another epoch to come."""
+    def has_next_epoch(self) -> bool:
+        """Whether there is another epoch: neither --epochs, the time nor --patience is used up."""
         patient = self.progress.epochs - self.progress.best_epoch < self.settings.patience
         return patient and self.clock.position() < self.settings.epochs
 
     def save(self) -> None:
-        """Writes a checkpoint."""
-        if self.chief:
+        """Writes a checkpoint. Only the chief does."""
+        if self.is_chief:
             self.progress.elapsed_seconds = self.clock.elapsed
-            checkpoints.save(self.settings.run_dir, self.progress, self.state.arrays(), self.content)
-        self._saved = self.clock.elapsed
+            checkpoints.save(self.settings.run_dir, self.progress, self.state.arrays())
+        self._saved_at = self.clock.elapsed
 
     def save_if_due(self) -> None:
         """Writes a checkpoint if the last one is old enough."""
-        if self.clock.elapsed - self._saved >= self.settings.checkpoint_minutes * 60:
+        if self.clock.elapsed - self._saved_at >= CHECKPOINT_SECONDS:
             self.save()
 
-    def describe(self, scores: dict[str, float], method: str) -> run_directory.Run:
-        """What the run directory is to say of weights with these metrics, reached by this pooling."""
+    def describe(self, validated: ValidationSummary) -> run_directory.Run:
+        """The description of the network in a run directory, with the validation of its weights."""
         return run_directory.Run(
             model=self.settings.model,
             loss=self.settings.loss.loss,
-            pooling=method,
+            pooling=validated.pooling,
             front_end=self.manifest.front_end,
             classes=self.manifest.classes,
             prior=self.prior,
             training=config.to_mapping(self.settings),
-            metrics=scores,
+            metrics=validated.metrics,
             versions=manifests.versions(),
         )

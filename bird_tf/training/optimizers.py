@@ -1,29 +1,31 @@
-"""How a step changes the weights: the optimiser, and the moving average of what it leaves.
+"""The optimiser, and the moving average of the weights.
 
-What is minimised belongs to `losses`, the learning rate over time to `schedules`.
+The loss is in `losses`, the learning rate over time in `schedules`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from bird_tf import config, keras, tf
+from bird_tf.training import weights
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """How gradients become weights."""
+    """The optimiser and its options."""
 
     optimizer: str = config.option("adam", "the optimiser", choices=("adam", "adamw", "sgd", "nesterov"))
-    l2: float = config.option(0.0, "weight of the squared kernels in the loss")
+    l2: float = config.option(0.0, "weight of the sum of the squared kernels in the loss")
     clip_norm: float = config.option(
-        0.0, "gradients whose norm, all weights together, is larger are scaled to it; 0: no"
+        0.0, "scale down gradients whose norm over all weights is larger than this; 0: never"
     )
     ema: float = config.option(
-        0.0, "decay of a moving average of the weights, validated and exported in their place, as 0.999; 0: none"
+        0.0, "decay of a moving average of the weights, which is validated and exported instead, as 0.999; 0: none"
     )
 
     def __post_init__(self) -> None:
@@ -37,9 +39,9 @@ def build(settings: OptimizerConfig, learning_rate: float, *, scale_loss: bool) 
     """Makes the optimiser.
 
     Args:
-        settings: which one.
+        settings: its options.
         learning_rate: at the start.
-        scale_loss: whether gradients are computed in float16, whose smallest numbers a scaled loss keeps from zero.
+        scale_loss: whether gradients are computed in float16: a scaled loss keeps small gradients from becoming zero.
     """
     arguments: dict[str, Any] = {"learning_rate": learning_rate, "global_clipnorm": settings.clip_norm or None}
     makers: dict[str, Callable[[], Any]] = {
@@ -52,33 +54,54 @@ def build(settings: OptimizerConfig, learning_rate: float, *, scale_loss: bool) 
     return keras.optimizers.LossScaleOptimizer(optimiser) if scale_loss else optimiser
 
 
-class MovingAverage:
-    """Exponential moving average of a network's weights, the statistics of batch normalisation among them.
+def variables(optimiser: Any, network: keras.Model) -> dict[str, Any]:
+    """{name: variable} of an optimiser's state.
 
-    Keras's own (`use_ema`) leaves those statistics out: they would follow the newest weights beside averaged ones.
+    Keras derives a name from the path of the weight, as "adam/conv2d_7_kernel_momentum" from "conv2d_7/kernel". Here
+    the path is replaced by the name in `weights`, which does not count the layers of other networks.
+    """
+    slots = {weight.path.replace("/", "_") + "_": name for name, weight in weights.by_name(network).items()}
+    found = {}
+    for variable in optimiser.variables:
+        kind, _, name = variable.path.rpartition("/")
+        for prefix, weight_name in slots.items():
+            if name.startswith(prefix):
+                name = f"{weight_name}/{name.removeprefix(prefix)}"
+                break
+        found[f"{re.sub(r'_[0-9]+$', '', kind)}/{name}"] = variable
+    return found
+
+
+class MovingAverage:
+    """Exponential moving average of a network's weights, including the statistics of batch normalisation.
+
+    Keras's own (`use_ema`) leaves those statistics out: averaged kernels would have the statistics of the newest ones.
 
     Attributes:
-        variables: its state, for checkpoints.
+        variables: {name: variable} of its state, for checkpoints.
     """
 
     def __init__(self, network: keras.Model, decay: float) -> None:
         self._network, self._decay = network, decay
-        self._averages = [tf.Variable(weight.numpy(), trainable=False) for weight in network.weights]
+        named = weights.by_name(network)
+        self._weights = list(named.values())
+        self._averages = [tf.Variable(weight.numpy(), trainable=False) for weight in self._weights]
         self._updates = tf.Variable(0.0, trainable=False)
-        self.variables = [*self._averages, self._updates]
+        self.variables = {**dict(zip(named, self._averages, strict=True)), "updates": self._updates}
 
     def update(self) -> None:
-        """Takes in the weights of the moment; early ones weigh less, so that the start is soon forgotten."""
+        """Adds the current weights. The decay is lower at first, so that the initial weights are soon forgotten."""
         decay = tf.minimum(self._decay, (1.0 + self._updates) / (10.0 + self._updates))
-        for average, weight in zip(self._averages, self._network.weights, strict=True):
+        for average, weight in zip(self._averages, self._weights, strict=True):
             average.assign_add((1.0 - decay) * (tf.convert_to_tensor(weight.value) - average))
         self._updates.assign_add(1.0)
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """Inside the block the network has the averages for weights."""
+        """Inside the block the network has the averaged weights."""
         trained = self._network.get_weights()
-        self._network.set_weights([average.numpy() for average in self._averages])
+        for weight, average in zip(self._weights, self._averages, strict=True):
+            weight.assign(average.numpy())
         try:
             yield
         finally:

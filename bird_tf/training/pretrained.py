@@ -1,4 +1,4 @@
-"""Weights to start from: those of an earlier run, classes mapped by name, layers frozen."""
+"""Weights to start from: those of an earlier run, with classes matched by name; and frozen layers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from bird_tf.training import run_directory
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainedConfig:
-    """Where a training starts."""
+    """The first weights of a training."""
 
     pretrained: str = config.option(
-        "", "finished run, as runs/NAME, whose weights training starts from; imagenet: --backbone's"
+        "", "start from the weights of this finished run, as runs/NAME; imagenet: those of --application"
     )
-    pretrained_output: bool = config.option(True, "take its last layer too, for the classes that it knows")
+    pretrained_output: bool = config.option(True, "take its last layer too, for the classes that both know")
     freeze_layers: int = config.option(
-        0, "the first so many convolutions and dense layers, normalisations between them included, stay as they are"
+        0, "do not train the first N convolutions and dense layers, nor the normalisations between them"
     )
 
     def __post_init__(self) -> None:
@@ -33,37 +33,37 @@ class PretrainedConfig:
 def start(
     network: keras.Model, model: architectures.ModelConfig, classes: taxonomy.Taxonomy, settings: PretrainedConfig
 ) -> None:
-    """Gives a fresh network the weights asked for, and freezes its first layers.
+    """Gives a new network its first weights, and freezes its first layers.
 
     Args:
         network: from `architectures.build`.
         model: its options.
-        classes: its outputs.
+        classes: in the order of its outputs.
         settings: where the weights come from.
 
     Raises:
-        InputError: the other run has another network, or there are not so many layers to freeze.
+        InputError: the other run has another network, or the network has too few layers to freeze.
     """
     if settings.pretrained == "imagenet":
         if model.architecture != "application":
             raise config.InputError(f"--pretrained=imagenet needs --architecture=application, not {model.architecture}")
         network.set_weights([*application.imagenet_weights(model), *network.get_weights()[-2:]])
     elif settings.pretrained:
-        run, weights = run_directory.load(settings.pretrained)
+        run, trained = run_directory.load(settings.pretrained)
         ours, theirs = config.to_mapping(model), config.to_mapping(run.model)
         if differing := [name for name in ours if ours[name] != theirs[name] and not name.startswith("dropout")]:
             names = ", ".join(f"--{name}={theirs[name]} there, {ours[name]} here" for name in differing)
             raise config.InputError(f"--pretrained={settings.pretrained} has another network: {names}")
-        known = _same_classes(classes, run.classes) if settings.pretrained_output else {}
-        network.set_weights(_mapped(network.get_weights(), weights, known, settings.pretrained))
+        shared = _shared_classes(classes, run.classes) if settings.pretrained_output else {}
+        network.set_weights(_mapped(network.get_weights(), trained.get_weights(), shared, settings.pretrained))
         logging.info(
-            "starts from %s, with the outputs of %d of %d classes", settings.pretrained, len(known), len(classes)
+            "starts from %s, with the outputs of %d of %d classes", settings.pretrained, len(shared), len(classes)
         )
     _freeze(network, settings.freeze_layers)
 
 
-def _same_classes(ours: taxonomy.Taxonomy, theirs: taxonomy.Taxonomy) -> dict[int, int]:
-    """{our index: their index} of the classes that both know, by class id, else by Latin name."""
+def _shared_classes(ours: taxonomy.Taxonomy, theirs: taxonomy.Taxonomy) -> dict[int, int]:
+    """{our index: their index} of the classes that both know, matched by class id or else by Latin name."""
     found = {
         index: theirs.resolve([class_id]) or theirs.resolve([name])
         for index, (class_id, name) in enumerate(zip(ours.class_ids, ours.names, strict=True))
@@ -71,17 +71,17 @@ def _same_classes(ours: taxonomy.Taxonomy, theirs: taxonomy.Taxonomy) -> dict[in
     return {index: match[0] for index, match in found.items() if match}
 
 
-def _mapped(fresh: list[np.ndarray], stored: list[np.ndarray], known: dict[int, int], path: str) -> list[np.ndarray]:
-    """The stored weights, the last layer's (kernel [features, classes], bias [classes]) for known classes only."""
+def _mapped(fresh: list[np.ndarray], stored: list[np.ndarray], shared: dict[int, int], path: str) -> list[np.ndarray]:
+    """The stored weights; in the last layer (kernel [features, classes], bias [classes]) only for shared classes."""
     *body, kernel, bias = fresh
     for ours, theirs in zip(body, stored[:-2], strict=True):
         if ours.shape != theirs.shape:
             raise config.InputError(
                 f"--pretrained={path} has a layer of shape {theirs.shape}, here it is {ours.shape}: its spectrograms "
-                "are of another size, which this network cannot bridge"
+                "have another size, and this network needs equal sizes"
             )
     kernel, bias = kernel.copy(), bias.copy()
-    for ours_index, theirs_index in known.items():
+    for ours_index, theirs_index in shared.items():
         kernel[:, ours_index] = stored[-2][:, theirs_index]
         bias[ours_index] = stored[-1][theirs_index]
     return [*stored[:-2], kernel, bias]
@@ -91,6 +91,8 @@ def _freeze(network: keras.Model, count: int) -> None:
     layers = [layer for layer in network.layers if layer.weights]
     weighted = [index for index, layer in enumerate(layers) if hasattr(layer, "kernel")]
     if count >= len(weighted):
-        raise config.InputError(f"--freeze_layers={count}: the network has {len(weighted)}, one must be left to learn")
+        raise config.InputError(
+            f"--freeze_layers={count}: the network has {len(weighted)}, and the last must be trained"
+        )
     for layer in layers[: weighted[count]] if count else []:
         layer.trainable = False

@@ -1,4 +1,4 @@
-"""A finished run: what its directory says of the network, and the weights."""
+"""A finished run on disk: the description of its network, and the weights."""
 
 from __future__ import annotations
 
@@ -10,32 +10,35 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files
+from bird_tf import config, files, keras
 from bird_tf.audio import frontend
 from bird_tf.labels import taxonomy
 from bird_tf.models import architectures
 from bird_tf.records import manifests, recordings_table
 from bird_tf.scores import prior
+from bird_tf.training import weights
 
 FORMAT_VERSION = 1
 RUN_DESCRIPTION = "run.json"
-WEIGHTS = "best.npz"
+WEIGHTS = f"best{weights.SUFFIX}"
 PRIOR = "prior.json"
+# version 0.1.0 wrote the arrays in the order of the network's weights, without names
+_UNNAMED_WEIGHTS = "best.npz"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """What a run directory says of its model, weights apart.
+    """The description of a run's network.
 
     Attributes:
         model: the network's options.
         loss: "softmax" or "sigmoid"; decides how logits become probabilities.
-        pooling: how chunk scores become the scores of a recording, unless one asks for another way.
+        pooling: the default method to pool chunk scores into the scores of a recording.
         front_end: chunk → spectrogram.
         classes: in the order of the outputs.
-        prior: what the training recordings tell before a sound is heard.
+        prior: the classes' odds by place and time in the training recordings.
         training: the flags of the training.
-        metrics: of the best epoch, on validation recordings.
+        metrics: of the exported weights, on validation recordings.
         versions: {package: version}.
     """
 
@@ -50,13 +53,11 @@ class Run:
     versions: Mapping[str, str]
 
 
-def save(run_dir: str, run: Run, weights: list[np.ndarray]) -> None:
-    """Writes what `load_run` reads: classes.csv, prior.json, best.npz, run.json."""
+def save(run_dir: str, run: Run, network: keras.Model) -> None:
+    """Writes what `load` reads: classes.csv, prior.json, best.weights.h5, run.json."""
     taxonomy.save(os.path.join(run_dir, manifests.CLASSES), run.classes)
     prior.save(os.path.join(run_dir, PRIOR), run.prior)
-    buffer = io.BytesIO()
-    np.savez(buffer, *weights)
-    files.write_bytes(os.path.join(run_dir, WEIGHTS), buffer.getvalue())
+    weights.save(os.path.join(run_dir, WEIGHTS), network)
     files.write_json(
         os.path.join(run_dir, RUN_DESCRIPTION),
         {
@@ -69,7 +70,7 @@ def save(run_dir: str, run: Run, weights: list[np.ndarray]) -> None:
 
 
 def description(run: Run) -> dict[str, Any]:
-    """What the SavedModel's train.json keeps."""
+    """The part of the description that the SavedModel's train.json holds too."""
     return {
         "loss": run.loss,
         "pooling": run.pooling,
@@ -79,11 +80,11 @@ def description(run: Run) -> dict[str, Any]:
     }
 
 
-def load(run_dir: str) -> tuple[Run, list[np.ndarray]]:
-    """Reads a run directory: the run, and the weights in the order of the network's variables.
+def load_description(run_dir: str) -> Run:
+    """Reads the description of a run.
 
     Raises:
-        InputError: not a run directory, or of another format or front-end version.
+        InputError: not a run directory, or one of another format or front-end version.
     """
     path = os.path.join(run_dir, RUN_DESCRIPTION)
     if not files.exists(path):
@@ -93,13 +94,13 @@ def load(run_dir: str) -> tuple[Run, list[np.ndarray]]:
         raise config.InputError(f"{path}: run format {stored.get('format_version')}, this is {FORMAT_VERSION}")
     classes = taxonomy.load(os.path.join(run_dir, manifests.CLASSES))
     prior_path = os.path.join(run_dir, PRIOR)
-    run = Run(
+    return Run(
         model=config.from_mapping(architectures.ModelConfig, stored["model"]),
         loss=stored["loss"],
         pooling=stored["pooling"],
         front_end=frontend.from_description(stored["front_end"], path),
         classes=classes,
-        # runs of earlier versions kept none
+        # early runs have no prior.json
         prior=prior.load(prior_path)
         if files.exists(prior_path)
         else prior.fit(recordings_table.read(stored["training"]["records"]), classes),
@@ -107,5 +108,25 @@ def load(run_dir: str) -> tuple[Run, list[np.ndarray]]:
         metrics=stored["metrics"],
         versions=stored["versions"],
     )
-    with np.load(io.BytesIO(files.read_bytes(os.path.join(run_dir, WEIGHTS)))) as arrays:
-        return run, [arrays[f"arr_{i}"] for i in range(len(arrays.files))]
+
+
+def load(run_dir: str) -> tuple[Run, keras.Model]:
+    """Reads a run directory: the description, and the trained network in float32, whatever it was trained in.
+
+    Raises:
+        InputError: as `load_description`; or the weights are damaged or do not fit the description.
+    """
+    run = load_description(run_dir)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        network = architectures.build(run.model, run.front_end.num_bands, run.front_end.num_frames, len(run.classes))
+    finally:
+        keras.config.set_dtype_policy(policy)
+    path, unnamed = (os.path.join(run_dir, name) for name in (WEIGHTS, _UNNAMED_WEIGHTS))
+    if files.exists(path) or not files.exists(unnamed):
+        weights.load(path, network)
+    else:
+        with np.load(io.BytesIO(files.read_bytes(unnamed))) as stored:
+            network.set_weights([stored[f"arr_{i}"] for i in range(len(stored.files))])
+    return run, network

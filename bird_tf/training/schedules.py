@@ -1,4 +1,4 @@
-"""How fast training learns: the learning rate as a function of how far training has come."""
+"""Learning rate schedules: the learning rate as a function of the progress of the training."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from bird_tf import config
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
-    """The learning rate over time."""
+    """The learning rate and its schedule."""
 
     learning_rate: float = config.option(1e-3, "learning rate at the start")
     learning_rate_end: float = config.option(1e-6, "learning rate at the end, for linear and step-N")
     schedule: str = config.option("cosine", "constant, linear, cosine, root, or step-N: a step every N epochs")
-    warmup_epochs: float = config.option(0.0, "epochs in which the rate rises from 0 to the schedule's, in a line")
+    warmup_epochs: float = config.option(0.0, "epochs in which the rate rises linearly from 0 to that of the schedule")
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"constant|linear|cosine|root|step-[1-9]\d*", self.schedule):
@@ -28,17 +28,17 @@ class ScheduleConfig:
 
 
 def learning_rate(settings: ScheduleConfig, position: float, num_epochs: int) -> float:
-    """The 2018 baseline's five schedules, continued between the epochs.
+    """The five schedules of the 2018 baseline, as continuous functions.
 
     Args:
         settings: the schedule.
-        position: epochs done so far, from 0; a fraction in the middle of an epoch. 2018 counts e = 1 + position.
+        position: finished epochs, from 0, with the fraction of the current one. 2018 counts e = 1 + position.
         num_epochs: E.
 
     Returns:
-        linear: from start to end over E epochs. step-N: equal drops every N epochs, E // N - 1 of them, none if
-        that is below one. cosine: start / 2 · (1 + cos(π · position / E)). root: start / √(1 + position).
-        All times min(1, position / warmup_epochs).
+        constant: start. linear: from start to end over E epochs. step-N: E // N - 1 equal drops, one every N epochs; no
+        drop if that is below 1. cosine: start / 2 · (1 + cos(π · position / E)). root: start / √(1 + position).
+        All are multiplied by min(1, position / warmup_epochs).
     """
     if position < settings.warmup_epochs:
         return position / settings.warmup_epochs * _scheduled(settings, position, num_epochs)

@@ -1,26 +1,26 @@
-"""One step of learning: a batch → new weights, on one device or many, in any precision; and its whole state.
+"""One training step: a batch → new weights, on one device or several, in any precision; and the state it changes.
 
-Which batches come, how fast to learn and when to stop belongs to `train`.
+Batches, learning rate and the end of the training are chosen in `train`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from bird_tf import keras, tf
 from bird_tf.models import losses
-from bird_tf.training import distillation, optimizers
+from bird_tf.training import distillation, optimizers, weights
 
 
 class TrainState:
-    """A network with all that a step changes. Make it inside the strategy's scope.
+    """A network, and everything else that a training step changes. Make it inside the strategy's scope.
 
     Attributes:
-        network: what learns.
-        optimiser: how.
+        network: the network.
+        optimiser: the Keras optimiser.
         average: the moving average of the weights, or None.
     """
 
@@ -41,12 +41,18 @@ class TrainState:
         self._loss, self._l2, self._teachers = loss, optimizer.l2, teachers
         self._strategy = tf.distribute.get_strategy()
         self._graph = tf.function(self._step, reduce_retracing=True)
+        parts = {
+            "network": weights.variables(network),
+            "optimiser": optimizers.variables(self.optimiser, network),
+            "average": self.average.variables if self.average else {},
+        }
+        self._variables = {f"{part}/{name}": value for part, named in parts.items() for name, value in named.items()}
 
     def step(self, batch: Any) -> tuple[float, float]:
-        """Learns from one batch.
+        """Trains on one batch.
 
         Args:
-            batch: what `dataset.training` yields, cut up by `distribution.share_out`.
+            batch: from `dataset.training`, divided by `distribution.distribute_batches`.
 
         Returns:
             The loss, and the norm of its gradient before clipping.
@@ -57,11 +63,12 @@ class TrainState:
     def _step(self, batch: Any) -> tuple[tf.Tensor, tf.Tensor]:
         loss, gradients, statistics = self._strategy.run(self._gradients, args=(batch,))
         loss = self._strategy.reduce("SUM", loss, axis=None)
-        # the same on every device by now: the optimiser, which would otherwise clip before it sums, takes one of them
+        # all devices have the same gradients now; the optimiser gets one copy, or it would clip before the sum
         gradients = [self._strategy.experimental_local_results(g)[0] for g in gradients]
         norm = tf.linalg.global_norm(gradients) / self.optimiser.scale_loss(1.0)
         self.optimiser.apply(gradients, self.network.trainable_variables)
-        # each device saw its own part: their mean keeps the network one, and workers of one mind when to stop
+        # Each device has the statistics of its own part of the batch. With their mean all devices stay equal, and so
+        # all workers stop at the same epoch.
         for weight, mean in zip(self.network.non_trainable_weights, statistics, strict=False):
             weight.assign(self._strategy.experimental_local_results(mean)[0])
         if self.average:
@@ -69,7 +76,7 @@ class TrainState:
         return loss, norm
 
     def _gradients(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
-        """This device's share of the loss, the gradients of the whole, and, of several devices, the mean statistics."""
+        """This device's part of the loss, gradients of the whole loss, and the mean statistics of several devices."""
         variables = self.network.trainable_variables
         soft = self._teachers.targets(batch["spectrogram"]) if self._teachers else None
         with tf.GradientTape() as tape:
@@ -86,21 +93,23 @@ class TrainState:
         if self._strategy.num_replicas_in_sync == 1:
             return loss, gradients, []
         context = tf.distribute.get_replica_context()
-        # the copy lies on this device, which the reduction has to know
+        # the reduction needs a copy on this device
         statistics = [tf.identity(weight.value) for weight in self.network.non_trainable_weights]
         statistics = context.all_reduce("MEAN", statistics) if statistics else []
         return loss, context.all_reduce("SUM", gradients), statistics
 
-    @property
-    def _variables(self) -> list[Any]:
-        averages = self.average.variables if self.average else []
-        return [*self.network.variables, *self.optimiser.variables, *averages]
+    def arrays(self) -> dict[str, np.ndarray]:
+        """{name: array} of everything that a step changes, the state of random numbers included."""
+        return weights.arrays(self._variables)
 
-    def arrays(self) -> list[np.ndarray]:
-        """Everything that a step changes, the state of random numbers included, in an order that `restore` knows."""
-        return [np.asarray(variable.numpy()) for variable in self._variables]
+    def restore(self, arrays: Mapping[str, np.ndarray], source: str) -> None:
+        """Goes back to the state that `arrays` returned.
 
-    def restore(self, state: Sequence[np.ndarray]) -> None:
-        """Goes back to what `arrays` returned."""
-        for variable, value in zip(self._variables, state, strict=True):
-            variable.assign(value)
+        Args:
+            arrays: {name: array}.
+            source: where they come from, for messages.
+
+        Raises:
+            InputError: they are not the state of such a network and optimiser.
+        """
+        weights.assign(self._variables, arrays, source)

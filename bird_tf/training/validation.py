@@ -1,4 +1,4 @@
-"""How well a network in training does on the validation recordings."""
+"""Metrics of a network in training, on the validation recordings."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from collections.abc import Callable
 import numpy as np
 
 from bird_tf import keras, tf
+from bird_tf.inference import labelled, saved_model
 from bird_tf.input import dataset
 from bird_tf.models import losses
-from bird_tf.records import manifests, verify
+from bird_tf.records import manifests
 from bird_tf.scores import decisions, metrics, pooling
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ValidationResult:
-    """One validation.
+    """The result of one validation.
 
     Attributes:
         metrics: `metrics.headline` and the loss.
@@ -40,45 +41,44 @@ def validator(
     loss: losses.LossConfig,
     method: str,
 ) -> Callable[[], ValidationResult]:
-    """Makes the function that scores the validation recordings with the network as it is then.
+    """Makes the function that scores the validation recordings with the present weights of the network.
 
     Args:
-        network: what is judged.
+        network: the network.
         manifest: the records.
-        settings: what the loss takes as target.
+        settings: the targets of the loss.
         loss: of the training.
         method: of pooling; "auto": each time the one with the best MLRAP.
     """
     batches = dataset.evaluation(manifest, settings)
 
     @tf.function(reduce_retracing=True)
-    def answer(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]:
+    def apply(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]:
         outputs = network(batch["spectrogram"], training=False)
         logits = outputs["logits"]
         batch_loss = losses.loss(logits, batch["targets"], batch["weights"], loss)
-        return losses.probabilities(logits, loss.loss), outputs.get("attention"), batch_loss
+        return losses.probabilities(logits, loss.loss), outputs.get("attention_logits"), batch_loss
 
     def validate() -> ValidationResult:
-        scores, claims, ids, total = [], [], [], 0.0
-        labels: dict[str, int] = {}
-        backgrounds: dict[str, list[int]] = {}
-        for batch in verify.naming_damage(batches, manifest):
-            probabilities, claimed, batch_loss = answer(batch)
-            scores.append(probabilities.numpy())
-            if claimed is not None:
-                claims.append(claimed.numpy())
-            total += float(batch_loss) * len(scores[-1])
-            batch_ids = [i.decode() for i in batch["recording_id"].numpy()]
-            ids += batch_ids
-            labels.update(zip(batch_ids, batch["label"].numpy().tolist(), strict=True))
-            backgrounds.update(zip(batch_ids, batch["background"].numpy().tolist(), strict=True))
-        recordings, chunks = pooling.by_recording(ids, np.concatenate(scores))
-        indices = np.array([labels[r] for r in recordings])
-        truth = metrics.truth(indices, [backgrounds[r] for r in recordings], len(manifest.classes))
-        attention = pooling.by_recording(ids, np.concatenate(claims))[1] if claims else None
-        chosen = decisions.choose_pooling(chunks, truth, attention)[0] if method == "auto" else method
-        pooled = pooling.pool_each(chunks, chosen, attention)
-        headline = {**metrics.headline(pooled, truth, indices), "loss": total / len(ids)}
-        return ValidationResult(metrics=headline, scores=pooled, truth=truth, labels=indices, pooling=chosen)
+        total_loss, num_chunks, has_attention = 0.0, 0, False
+
+        def predict(batch: labelled.Batch) -> saved_model.Outputs:
+            nonlocal total_loss, num_chunks, has_attention
+            probabilities, attention_logits, batch_loss = apply(batch)
+            total_loss += float(batch_loss) * len(probabilities)
+            num_chunks += len(probabilities)
+            has_attention = attention_logits is not None
+            return saved_model.without_embeddings(
+                probabilities.numpy()[None], attention_logits.numpy()[None] if has_attention else None
+            )
+
+        scored = labelled.score_batches(batches, manifest, predict)
+        truth = metrics.truth(scored.labels, scored.backgrounds, len(manifest.classes))
+        chunks = [members[0] for members in scored.member_probabilities]
+        attention_logits = [members[0] for members in scored.member_attention_logits] if has_attention else None
+        chosen = decisions.choose_pooling(chunks, truth, attention_logits)[0] if method == "auto" else method
+        pooled = pooling.pool_each(chunks, chosen, attention_logits)
+        headline = {**metrics.headline(pooled, truth, scored.labels), "loss": total_loss / num_chunks}
+        return ValidationResult(metrics=headline, scores=pooled, truth=truth, labels=scored.labels, pooling=chosen)
 
     return validate

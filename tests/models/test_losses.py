@@ -40,7 +40,7 @@ def test_focal_equals_keras(batch):
     assert float(ours) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_focal_without_power_is_sigmoid(batch):
+def test_focal_with_gamma_zero_is_sigmoid(batch):
     focal = losses.loss(*batch, losses.LossConfig(loss="focal", focal_gamma=0.0, label_smoothing=0.1))
     plain = losses.loss(*batch, losses.LossConfig(loss="sigmoid", label_smoothing=0.1))
     assert float(focal) == pytest.approx(float(plain), rel=1e-6)
@@ -53,7 +53,7 @@ def test_impossible_options_are_refused(changes):
 
 
 @pytest.mark.parametrize("kind", ["softmax", "sigmoid", "focal"])
-def test_what_is_not_known_does_not_matter(batch, kind):
+def test_classes_with_weight_zero_do_not_matter(batch, kind):
     logits, _, _ = batch
     targets = tf.one_hot([0] * 6, 5)
     weights = tf.constant([[1.0, 1.0, 1.0, 1.0, 0.0]] * 6)
@@ -64,21 +64,21 @@ def test_what_is_not_known_does_not_matter(batch, kind):
     assert float(losses.loss(changed, targets, weights, settings)) == pytest.approx(float(known), rel=1e-5)
 
 
-def test_softmax_takes_weak_positives_as_a_distribution():
+def test_softmax_normalises_weak_positives_to_a_distribution():
     logits = tf.constant([[1.0, 2.0, 0.5]])
     loss = losses.loss(logits, tf.constant([[1.0, 0.5, 0.0]]), tf.ones((1, 3)), losses.LossConfig())
     log_p = np.log(np.exp([1.0, 2.0, 0.5]) / np.exp([1.0, 2.0, 0.5]).sum())
     assert float(loss) == pytest.approx(-(2 / 3 * log_p[0] + 1 / 3 * log_p[1]), rel=1e-5)
 
 
-def test_softmax_asks_for_equal_probabilities_where_no_class_is_present():
+def test_softmax_has_equal_targets_where_no_class_is_present():
     logits = tf.constant([[1.0, 2.0, 0.5]])
     loss = losses.loss(logits, tf.zeros((1, 3)), tf.ones((1, 3)), losses.LossConfig())
     log_p = np.log(np.exp([1.0, 2.0, 0.5]) / np.exp([1.0, 2.0, 0.5]).sum())
     assert float(loss) == pytest.approx(-log_p.mean(), rel=1e-5)
 
 
-def test_probabilities_are_those_of_the_loss(batch):
+def test_probabilities_follow_from_the_loss(batch):
     logits, _, _ = batch
     np.testing.assert_allclose(np.sum(losses.probabilities(logits, "softmax"), axis=1), 1.0, rtol=1e-5)
     np.testing.assert_allclose(losses.probabilities(logits, "focal"), 1 / (1 + np.exp(-logits.numpy())), rtol=1e-5)

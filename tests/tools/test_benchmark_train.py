@@ -29,9 +29,9 @@ def test_operations_are_those_of_the_layers(benchmark):
 
 def test_its_records_hold_the_arrays(benchmark, generator, tmp_path):
     settings = benchmark.Settings(model=architectures.ModelConfig(), num_bands=16, num_frames=16)
-    pictures = generator.integers(0, 256, (5, 16, 16), np.uint8)
-    benchmark.make_records(str(tmp_path), settings, pictures, np.arange(5))
+    spectrograms = generator.integers(0, 256, (5, 16, 16), np.uint8)
+    benchmark.make_records(str(tmp_path), settings, spectrograms, np.arange(5))
     read = next(iter(shard_files.read(manifests.load(str(tmp_path)), "train", 5)))
-    np.testing.assert_array_equal(read["spectrogram"], pictures)
+    np.testing.assert_array_equal(read["spectrogram"], spectrograms)
     np.testing.assert_array_equal(read["label"], np.arange(5))
     assert frontend.FrontendConfig(num_bands=16, num_frames=16) == manifests.load(str(tmp_path)).front_end

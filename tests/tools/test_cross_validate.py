@@ -16,7 +16,7 @@ def _flags(manifest, run_dir, *more):
     ]  # fmt: skip
 
 
-def test_a_fold_is_trained_judged_and_summed_up(manifest, tmp_path, capfd):
+def test_a_fold_is_trained_evaluated_and_summarised(manifest, tmp_path, capfd):
     flags = _flags(manifest, tmp_path, "--folds=2", "--only_folds=1")
     cross_validate.main(config.parse(cross_validate.CrossValidateConfig, flags))
     with open(tmp_path / "folds.csv") as file:
@@ -24,21 +24,79 @@ def test_a_fold_is_trained_judged_and_summed_up(manifest, tmp_path, capfd):
     assert row["fold"] == "1" and 0 < float(row["mlrap"]) <= 1
     evaluated = json.loads((tmp_path / "fold-1" / "seed-0" / "evaluation" / "summary.json").read_text())
     assert evaluated["mlrap"] == pytest.approx(float(row["mlrap"]))
-    outcome = json.loads((tmp_path / "cross_validation.json").read_text())
-    assert outcome["mlrap"] == {"mean": pytest.approx(float(row["mlrap"])), "standard_error": None}
+    summary = json.loads((tmp_path / "cross_validation.json").read_text())
+    assert summary["mlrap"] == {"mean": pytest.approx(float(row["mlrap"])), "standard_error": None}
     assert "mlrap" in capfd.readouterr().out
 
 
 def test_with_refit_each_fold_trains_once_on_all_others(manifest, tmp_path, monkeypatch):
-    judged = []
+    calls = []
     row = dict.fromkeys(cross_validate.COLUMNS, 0.5)
-    monkeypatch.setattr(cross_validate, "_judge", lambda *given: judged.append(given) or tuple(row.values()))
+    monkeypatch.setattr(
+        cross_validate, "_train_and_evaluate", lambda *given: calls.append(given) or tuple(row.values())
+    )
     flags = _flags(manifest, tmp_path, "--folds=2", "--only_folds=1", "--keep=last", "--refit")
     cross_validate.main(config.parse(cross_validate.CrossValidateConfig, flags))
-    [(settings, fold, _)] = judged
+    [(settings, fold, _)] = calls
     training = manifests.load(str(tmp_path / "fold-1" / "records"))
     assert fold == 1 and not settings.refit
     assert training.num_chunks("train") and not training.num_chunks("val")
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Replaces training and evaluation; a list of the settings that they get."""
+    calls = []
+
+    def train_and_evaluate(settings, fold, seed):
+        calls.append(settings)
+        return (fold, seed, *[0.5] * (len(cross_validate.COLUMNS) - 2))
+
+    monkeypatch.setattr(cross_validate, "_train_and_evaluate", train_and_evaluate)
+    return calls
+
+
+def _run(manifest, run_dir, *more):
+    cross_validate.main(config.parse(cross_validate.CrossValidateConfig, _flags(manifest, run_dir, "--folds=2", *more)))
+
+
+def test_the_same_cross_validation_continues_with_more_folds_and_repeats(manifest, tmp_path, trained):
+    _run(manifest, tmp_path, "--only_folds=0")
+    prepared = (tmp_path / "fold-0" / "test" / manifests.MANIFEST).stat().st_mtime_ns
+    _run(manifest, tmp_path, "--repeats=2")
+    assert len(trained) == 1 + 4
+    assert (tmp_path / "fold-0" / "test" / manifests.MANIFEST).stat().st_mtime_ns == prepared
+
+
+def test_another_cross_validation_is_refused_and_the_difference_named(manifest, tmp_path, trained):
+    _run(manifest, tmp_path)
+    with pytest.raises(config.InputError, match=r"holds a cross-validation that differs: --l2 was 0\.0, is 0\.1;"):
+        _run(manifest, tmp_path, "--l2=0.1")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.doc").touch()
+    with pytest.raises(config.InputError, match="holds something that is no cross-validation"):
+        _run(manifest, other)
+    assert len(trained) == 2
+
+
+def test_overwriting_empties_the_directory_once(manifest, tmp_path, trained, monkeypatch):
+    _run(manifest, tmp_path)
+    (tmp_path / "fold-0" / "notes.txt").touch()
+    _run(manifest, tmp_path, "--l2=0.1", "--overwrite")
+    assert not (tmp_path / "fold-0" / "notes.txt").exists() and (tmp_path / "folds.csv").exists()
+    _run(manifest, tmp_path, "--l2=0.1")
+
+
+def test_the_trainings_of_the_folds_do_not_overwrite(manifest, tmp_path, monkeypatch):
+    commands = []
+    monkeypatch.setattr(cross_validate, "_command", lambda *given: commands.append(given))
+    monkeypatch.setattr(cross_validate.files, "read_json", lambda _: dict.fromkeys(cross_validate.COLUMNS, 0.5))
+    flags = _flags(manifest, tmp_path, "--folds=2", "--overwrite")
+    settings = config.parse(cross_validate.CrossValidateConfig, flags)
+    cross_validate._train_and_evaluate(settings, 1, 3)
+    assert [command[0] for command in commands] == ["train", "evaluate"]
+    assert "--overwrite=False" in (tmp_path / "fold-1" / "seed-3.flags").read_text()
 
 
 def test_a_fold_that_is_not_there_is_refused(manifest, tmp_path):
@@ -46,17 +104,17 @@ def test_a_fold_that_is_not_there_is_refused(manifest, tmp_path):
         config.parse(cross_validate.CrossValidateConfig, _flags(manifest, tmp_path, "--folds=2", "--only_folds=2"))
 
 
-def _judged(run_dir, precisions):
+def _write_evaluation(run_dir, precisions):
     columns = ("recording_id", "average_precision")
     files.write_table(f"{run_dir}/fold-0/seed-0/evaluation/recordings.csv", columns, precisions.items())
 
 
-def test_a_gain_is_that_on_the_same_recordings_and_an_author_is_one_draw(tmp_path):
+def test_a_gain_is_that_on_the_same_recordings_with_an_error_clustered_by_author(tmp_path):
     known = [metadata.Recording(recording_id=i, path=f"{i}.wav", author=a) for i, a in ("1A", "2A", "3B", "4C", "5C")]
     entries = [(recording, (1.0, 1, 0, "")) for recording in known]
     recordings_table.write(str(tmp_path / "test"), "", entries)
-    _judged(tmp_path / "new", {"1": 0.5, "2": 0.7, "3": 1.0, "4": 0.2})
-    _judged(tmp_path / "old", {"1": 0.3, "2": 0.7, "3": 0.6, "5": 0.9})
+    _write_evaluation(tmp_path / "new", {"1": 0.5, "2": 0.7, "3": 1.0, "4": 0.2})
+    _write_evaluation(tmp_path / "old", {"1": 0.3, "2": 0.7, "3": 0.6, "5": 0.9})
     # differences 0.2, 0.0 of author A and 0.4 of B: mean 0.2, sums of residuals -0.2 and 0.2
     mean, error, number = cross_validate.gain(str(tmp_path / "new"), str(tmp_path / "old"), {0: str(tmp_path / "test")})
     assert (mean, number) == (pytest.approx(0.2), 3)
@@ -67,7 +125,7 @@ def test_a_baseline_of_other_recordings_is_refused(tmp_path):
     recordings_table.write(
         str(tmp_path / "test"), "", [(metadata.Recording(recording_id="1", path="1.wav"), (1.0, 1, 0, ""))]
     )
-    _judged(tmp_path / "new", {"1": 0.5})
-    _judged(tmp_path / "old", {"2": 0.5})
-    with pytest.raises(config.InputError, match="none of these recordings"):
+    _write_evaluation(tmp_path / "new", {"1": 0.5})
+    _write_evaluation(tmp_path / "old", {"2": 0.5})
+    with pytest.raises(config.InputError, match="has evaluated none of these recordings"):
         cross_validate.gain(str(tmp_path / "new"), str(tmp_path / "old"), {0: str(tmp_path / "test")})

@@ -24,10 +24,10 @@ def _logits(model_path, spectrograms):
     return tf.saved_model.load(model_path).signatures["spectrogram"](spectrogram=spectrograms)["logits"].numpy()
 
 
-def test_targets_are_the_softened_answers(manifest, model_path, spectrograms):
+def test_targets_are_the_probabilities_at_the_temperature(manifest, model_path, spectrograms):
     scaled = np.exp(_logits(model_path, spectrograms) / 3.0)
     expected = scaled / scaled.sum(axis=1, keepdims=True)
-    targets = _teachers(manifest, model_path, temperature=3.0).targets(spectrograms)
+    targets = _teachers(manifest, model_path, distil_temperature=3.0).targets(spectrograms)
     np.testing.assert_allclose(targets, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -39,13 +39,13 @@ def test_several_teachers_are_averaged(manifest, model_path, spectrograms):
 
 
 def test_classes_in_another_order_are_mapped(manifest, model_path, spectrograms):
-    turned = taxonomy.Taxonomy(manifest.classes.class_ids[::-1], manifest.classes.names[::-1])
-    targets = _teachers(manifest, model_path, turned).targets(spectrograms).numpy()
+    reversed_classes = taxonomy.Taxonomy(manifest.classes.class_ids[::-1], manifest.classes.names[::-1])
+    targets = _teachers(manifest, model_path, reversed_classes).targets(spectrograms).numpy()
     np.testing.assert_allclose(targets[:, ::-1], _teachers(manifest, model_path).targets(spectrograms), rtol=1e-6)
 
 
-def test_the_loss_is_mixed_as_hinton_has_it(manifest, model_path):
-    teachers = _teachers(manifest, model_path, temperature=2.0, teacher_weight=0.25)
+def test_the_loss_is_mixed_by_hintons_formula(manifest, model_path):
+    teachers = _teachers(manifest, model_path, distil_temperature=2.0, teacher_weight=0.25)
     logits, soft = tf.constant([[1.0, 3.0]]), tf.constant([[0.4, 0.6]])
     log_p = np.log(np.exp([0.5, 1.5]) / np.exp([0.5, 1.5]).sum())
     expected = 0.75 * 7.0 + 0.25 * 4.0 * -(0.4 * log_p[0] + 0.6 * log_p[1])
@@ -54,24 +54,24 @@ def test_the_loss_is_mixed_as_hinton_has_it(manifest, model_path):
 
 
 def test_the_student_follows_the_teacher(manifest, model_path, spectrograms):
-    """Against the true labels: they are all said to be class 0."""
+    """The labels, which are all class 0, have no weight."""
     network = architectures.build(
         architectures.ModelConfig(architecture="pi", filters=(4, 8), dense_units=32), 32, 32, 6
     )
-    teachers = _teachers(manifest, model_path, teacher_weight=1.0, temperature=1.0)
+    teachers = _teachers(manifest, model_path, teacher_weight=1.0, distil_temperature=1.0)
     state = train_step.TrainState(
         network, optimizers.OptimizerConfig(), losses.LossConfig(), 3e-3, teachers=teachers
     )  # fmt: skip
-    wanted = teachers.targets(spectrograms).numpy()
+    targets = teachers.targets(spectrograms).numpy()
     batch = {
         "spectrogram": spectrograms,
-        "targets": tf.one_hot([0] * len(wanted), 6),
-        "weights": tf.ones((len(wanted), 6)),
+        "targets": tf.one_hot([0] * len(targets), 6),
+        "weights": tf.ones((len(targets), 6)),
     }
 
     def distance():
-        answers = losses.probabilities(network(spectrograms, training=False)["logits"], "softmax").numpy()
-        return np.mean(np.sum(wanted * np.log(wanted / answers), axis=1))
+        predictions = losses.probabilities(network(spectrograms, training=False)["logits"], "softmax").numpy()
+        return np.mean(np.sum(targets * np.log(targets / predictions), axis=1))
 
     before = distance()
     for _ in range(80):
@@ -90,7 +90,12 @@ def test_teachers_that_do_not_fit_are_refused(manifest, model_path, tmp_path):
         _teachers(other, model_path)
 
 
-@pytest.mark.parametrize("changes", [{"teacher_weight": 1.5}, {"temperature": 0.0}])
+@pytest.mark.parametrize("changes", [{"teacher_weight": 1.5}, {"distil_temperature": 0.0}])
 def test_impossible_options_are_refused(changes):
     with pytest.raises(config.InputError, match=f"--{next(iter(changes))}"):
         distillation.DistillationConfig(**changes)
+
+
+def test_the_earlier_name_of_the_temperature_is_refused_with_the_new_one():
+    with pytest.raises(config.InputError, match="--temperature is now called --distil_temperature"):
+        config.parse(distillation.DistillationConfig, ["--temperature=3"])

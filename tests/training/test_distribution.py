@@ -10,7 +10,7 @@ from bird_tf import config, keras, tf, train
 from bird_tf.training import distribution
 from tests.conftest import train_settings
 
-# loss curves on one device and on two logical ones: without statistics over the batch they are the same sums
+# Loss curves on one device and on two logical devices. Without batch normalisation they are the same sums.
 _CURVES = """
 import sys
 from bird_tf import config, tf
@@ -39,7 +39,7 @@ def _flags(settings, *without):
     return [f for f in config.to_flagfile(settings).split("\n")[:-1] if not f.startswith(without)]
 
 
-def test_two_devices_learn_as_one(manifest, tmp_path):
+def test_two_devices_train_as_one(manifest, tmp_path):
     settings = train_settings(manifest, tmp_path, batch_norm=False, optimizer="adamw", clip_norm=0.1, ema=0.5, l2=1e-3)
     flags = _flags(settings, "--distribute")
     done = subprocess.run([sys.executable, "-c", _CURVES, *flags], capture_output=True, text=True, check=False)
@@ -49,7 +49,7 @@ def test_two_devices_learn_as_one(manifest, tmp_path):
     # the order of the sums differs
     assert two[1:] == pytest.approx(one[1:], rel=1e-3)
     assert average_of_two == pytest.approx(average, rel=1e-3)
-    # with statistics over the batch the devices move them together
+    # with batch normalisation both devices have the same statistics
     assert spread == [0.0] * 3
 
 
@@ -68,7 +68,7 @@ def policy():
     keras.config.set_dtype_policy("float32")
 
 
-# bfloat16 has 8 significant bits, and gradients of half a batch round otherwise than those of the whole
+# bfloat16 has 8 significant bits: gradients of half a batch are rounded differently from those of the whole batch
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [("float32", 1e-3), pytest.param("mixed_bfloat16", 2e-2, marks=pytest.mark.slow)]
 )
@@ -85,21 +85,21 @@ def test_two_processes_train_one_model(manifest, tmp_path, policy, dtype, tolera
                 env={**os.environ, "TF_CONFIG": tf_config}, stderr=subprocess.PIPE, text=True,
             )
         )  # fmt: skip
-    told = [process.communicate(timeout=300)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], told
-    lines = [next(line[9:] for line in text.splitlines() if "validation loss" in line) for text in told]
+    logs = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], logs
+    lines = [next(line[9:] for line in text.splitlines() if "validation loss" in line) for text in logs]
     assert lines[0] == lines[1]
     assert len([path for path in (tmp_path / "two" / "logs").iterdir() if "tfevents" in path.name]) == 1
     alone = train.train(train_settings(manifest, tmp_path / "one", **values))
-    together = json.loads((tmp_path / "two" / "summary.json").read_text())
-    assert together["loss"] == pytest.approx(alone["loss"], rel=tolerance)
+    distributed = json.loads((tmp_path / "two" / "summary.json").read_text())
+    assert distributed["loss"] == pytest.approx(alone["loss"], rel=tolerance)
     if dtype == "float32":
-        assert together["mlrap"] == pytest.approx(alone["mlrap"], abs=1e-6)
+        assert distributed["mlrap"] == pytest.approx(alone["mlrap"], abs=1e-6)
 
 
 def test_one_device_gets_whole_batches():
     batches = tf.data.Dataset.range(4).batch(2)
-    assert distribution.share_out(distribution.strategy("none", 2), batches) is batches
+    assert distribution.distribute_batches(distribution.strategy("none", 2), batches) is batches
 
 
 def test_workers_without_names_are_refused(monkeypatch):

@@ -11,7 +11,7 @@ def _flags(manifest, run_dir, *more):
     return config.parse(experiments.TrainConfig, [*flags, "--batch_size=8", "--dry_run", *more])
 
 
-def test_a_dry_run_measures_and_leaves_nothing(manifest, tmp_path, caplog):
+def test_a_dry_run_leaves_no_files(manifest, tmp_path, caplog):
     run_dir = tmp_path / "run"
     train.main(_flags(manifest, run_dir, "--epochs=3"))
     assert not run_dir.exists()

@@ -34,9 +34,9 @@ def test_after_the_block_the_trained_weights_are_back(network):
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "nesterov"])
-def test_gradients_are_clipped_by_the_norm_of_all_together(name):
+def test_gradients_are_clipped_by_their_global_norm(name):
     weights = [keras.Variable([0.0, 0.0]), keras.Variable([0.0])]
-    gradients = [tf.constant([30.0, 0.0]), tf.constant([40.0])]  # a norm of 50
+    gradients = [tf.constant([30.0, 0.0]), tf.constant([40.0])]  # the norm is 50
     settings = optimizers.OptimizerConfig(optimizer=name, clip_norm=5.0)
     clipped = optimizers.build(settings, 0.1, scale_loss=False)
     clipped.apply(gradients, weights)
@@ -53,3 +53,18 @@ def test_gradients_are_clipped_by_the_norm_of_all_together(name):
 def test_impossible_options_are_refused(changes):
     with pytest.raises(config.InputError, match=f"--{next(iter(changes))}"):
         optimizers.OptimizerConfig(**changes)
+
+
+@pytest.mark.parametrize("scale_loss", [False, True])
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "nesterov"])
+def test_names_of_the_state_do_not_depend_on_networks_built_before(name, scale_loss):
+    names = []
+    for _ in range(2):
+        network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), keras.layers.Dense(2)])
+        optimiser = optimizers.build(optimizers.OptimizerConfig(optimizer=name), 0.1, scale_loss=scale_loss)
+        optimiser.build(network.trainable_variables)
+        found = optimizers.variables(optimiser, network)
+        assert [id(v) for v in found.values()] == [id(v) for v in optimiser.variables]
+        names.append(list(found))
+    assert names[0] == names[1]
+    assert name == "sgd" or any(found.endswith("/dense_1/kernel/momentum") for found in names[0])

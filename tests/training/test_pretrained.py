@@ -11,11 +11,11 @@ from bird_tf.training import optimizers, pretrained, run_directory, train_step
 
 @pytest.fixture
 def earlier(run_dir):
-    """The run, its weights, and a fresh network for other classes: two known (one by its Latin name), one new."""
-    run, weights = run_directory.load(str(run_dir))
+    """The run, its weights, and a new network for other classes: two known (one by its Latin name), one new."""
+    run, trained = run_directory.load(str(run_dir))
     ids, names = run.classes.class_ids, run.classes.names
     classes = taxonomy.Taxonomy((ids[4], "other", "renamed"), ("anything", "New species", names[1]))
-    return run, weights, classes, architectures.build(run.model, 32, 32, 3)
+    return run, trained.get_weights(), classes, architectures.build(run.model, 32, 32, 3)
 
 
 def test_known_classes_keep_their_outputs(earlier, run_dir):
@@ -31,7 +31,7 @@ def test_known_classes_keep_their_outputs(earlier, run_dir):
     np.testing.assert_array_equal(bias, [weights[-1][4], fresh[-1][1], weights[-1][1]])
 
 
-def test_the_last_layer_may_stay_fresh(earlier, run_dir):
+def test_the_last_layer_may_stay_new(earlier, run_dir):
     run, weights, classes, network = earlier
     fresh = network.get_weights()
     settings = pretrained.PretrainedConfig(pretrained=str(run_dir), pretrained_output=False)
@@ -40,7 +40,7 @@ def test_the_last_layer_may_stay_fresh(earlier, run_dir):
     np.testing.assert_array_equal(network.get_weights()[0], weights[0])
 
 
-def test_frozen_layers_stay_as_they_are_in_training(earlier, run_dir, generator):
+def test_training_does_not_change_frozen_layers(earlier, run_dir, generator):
     run, weights, classes, network = earlier
     settings = pretrained.PretrainedConfig(pretrained=str(run_dir), freeze_layers=2)
     pretrained.start(network, run.model, classes, settings)
@@ -53,11 +53,11 @@ def test_frozen_layers_stay_as_they_are_in_training(earlier, run_dir, generator)
         }
     )
     same = [np.array_equal(a, b) for a, b in zip(network.get_weights()[:-2], weights[:-2], strict=True)]
-    # two convolutions without bias, each with four arrays of its normalisation; the third convolution learns
+    # two convolutions without bias and the four arrays of each normalisation are frozen; the third convolution is not
     assert same[:10] == [True] * 10 and not same[10]
 
 
-def test_what_does_not_fit_is_refused(earlier, run_dir, tmp_path):
+def test_a_run_that_does_not_fit_is_refused(earlier, run_dir, tmp_path):
     run, _, classes, network = earlier
     with pytest.raises(config.InputError, match=r"--nonlinearity=relu there, elu here"):
         other = architectures.ModelConfig(architecture="baseline", filters=(4, 8), nonlinearity="elu")
@@ -71,17 +71,17 @@ def test_what_does_not_fit_is_refused(earlier, run_dir, tmp_path):
 
 
 def test_spectrograms_of_another_size_are_refused_where_they_matter(tmp_path, run_dir):
-    run, _ = run_directory.load(str(run_dir))
+    run = run_directory.load_description(str(run_dir))
     pi = architectures.ModelConfig(architecture="pi", filters=(4, 8), dense_units=8)
     trained = architectures.build(pi, 32, 32, len(run.classes))
-    run_directory.save(str(tmp_path), dataclasses.replace(run, model=pi), trained.get_weights())
+    run_directory.save(str(tmp_path), dataclasses.replace(run, model=pi), trained)
     with pytest.raises(config.InputError, match="another size"):
         pretrained.start(
             architectures.build(pi, 64, 32, 6), pi, run.classes, pretrained.PretrainedConfig(pretrained=str(tmp_path))
         )
 
 
-def test_imagenet_weights_that_cannot_be_had_are_told_in_one_line(earlier, monkeypatch):
+def test_a_failed_download_of_imagenet_weights_is_reported_in_one_line(earlier, monkeypatch):
     run, _, classes, network = earlier
     with pytest.raises(config.InputError, match="--architecture=application, not baseline"):
         pretrained.start(network, run.model, classes, pretrained.PretrainedConfig(pretrained="imagenet"))
@@ -90,13 +90,13 @@ def test_imagenet_weights_that_cannot_be_had_are_told_in_one_line(earlier, monke
         raise Exception("URL fetch failure")
 
     monkeypatch.setattr(keras.applications, "MobileNetV2", fail)
-    model = architectures.ModelConfig(architecture="application", backbone="MobileNetV2")
-    with pytest.raises(config.InputError, match=r"MobileNetV2 cannot be had .URL fetch failure"):
+    model = architectures.ModelConfig(architecture="application", application="MobileNetV2")
+    with pytest.raises(config.InputError, match=r"MobileNetV2 cannot be downloaded .URL fetch failure"):
         pretrained.start(network, model, classes, pretrained.PretrainedConfig(pretrained="imagenet"))
 
 
 def test_imagenet_weights_replace_all_but_the_last_layer(monkeypatch):
-    model = architectures.ModelConfig(architecture="application", backbone="MobileNetV2")
+    model = architectures.ModelConfig(architecture="application", application="MobileNetV2")
     network, source = (
         architectures.build(model, 32, 32, 3),
         keras.applications.MobileNetV2(include_top=False, weights=None),

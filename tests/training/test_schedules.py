@@ -21,20 +21,20 @@ def test_formulas_of_2018(epoch):
     assert _rate("step-3", epoch) == pytest.approx(1e-3 - (epoch - 1) // 3 * (1e-3 - 1e-6) / 19)
 
 
-def test_edges_of_steps_are_guarded():
+def test_steps_have_no_edge_cases_that_fail():
     assert _rate("step-60", 60) == 1e-3  # 2018 divided by zero
     assert _rate("step-7", 60) == pytest.approx(1e-6)  # 2018 fell below the end rate
     assert _rate("linear", 1, num_epochs=1) == 1e-3
 
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "root"])
-def test_rates_fall_between_the_epochs_too(schedule):
+def test_rates_fall_within_an_epoch_too(schedule):
     settings = schedules.ScheduleConfig(schedule=schedule)
     rates = [schedules.learning_rate(settings, i / 10, 5) for i in range(50)]
     assert rates == sorted(rates, reverse=True)
 
 
-def test_warm_up_rises_in_a_line_to_the_schedule():
+def test_warm_up_rises_linearly_to_the_schedule():
     plain = schedules.ScheduleConfig(schedule="constant", learning_rate=0.1)
     warm = schedules.ScheduleConfig(schedule="constant", learning_rate=0.1, warmup_epochs=2)
     rates = [schedules.learning_rate(warm, position, 10) for position in (0, 0.5, 1, 1.5, 2, 7)]

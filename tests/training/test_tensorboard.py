@@ -8,8 +8,8 @@ from bird_tf.training import tensorboard, validation
 
 
 @pytest.fixture
-def outcome():
-    """Four recordings of three classes; the third class has none, the first is taken for the second once."""
+def result():
+    """Four recordings of three classes: the third class has none, and one of the first has the second on top."""
     scores = np.array([[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.0, 0.1, 0.9]])
     labels = np.array([0, 0, 1, 1])
     return validation.ValidationResult(
@@ -25,38 +25,40 @@ def _events(folder):
     return [event for path in paths for event in tf.compat.v1.train.summary_iterator(str(path))]
 
 
-def test_confusion_is_the_share_of_each_species_recordings(outcome):
-    shares, shown = tensorboard.confusion(outcome)
+def test_confusion_is_the_share_of_each_species_recordings(result):
+    shares, shown = tensorboard.confusion(result)
     np.testing.assert_array_equal(shown, [0, 1])
-    np.testing.assert_array_equal(shares, [[0.5, 0.5], [0.0, 0.5]])  # the last recording was taken for c
+    np.testing.assert_array_equal(
+        shares, [[0.5, 0.5], [0.0, 0.5]]
+    )  # class c has the highest score of the last recording
 
 
 def test_the_confusion_image_shows_forty_species_at_most(generator):
     labels = np.repeat(np.arange(60), 2)
-    crowd = validation.ValidationResult(
+    many = validation.ValidationResult(
         metrics={},
         scores=generator.random((120, 60)),
         truth=np.eye(60, dtype=bool)[labels],
         labels=labels,
         pooling="mean",
     )
-    assert tensorboard.confusion(crowd)[0].shape == (40, 40)
+    assert tensorboard.confusion(many)[0].shape == (40, 40)
     names = tuple(f"Species {i}" for i in range(60))
-    picture = tensorboard.confusion_image(crowd, taxonomy.Taxonomy(names, names))
-    assert picture.dtype == np.uint8 and picture.shape[2] == 3 and picture.std() > 10
+    image = tensorboard.confusion_image(many, taxonomy.Taxonomy(names, names))
+    assert image.dtype == np.uint8 and image.shape[2] == 3 and image.std() > 10
 
 
-def test_everything_promised_is_written(outcome, tmp_path, generator):
-    watcher = tensorboard.EventWriter(str(tmp_path), 2, active=True)
-    pictures = tf.constant(generator.random((9, 16, 16)), tf.float32)
-    batch = {"spectrogram": pictures, "targets": tf.one_hot([0] * 9, 3), "weights": tf.ones((9, 3))}
+def test_all_documented_events_are_written(result, tmp_path, generator):
+    writer = tensorboard.EventWriter(str(tmp_path), 2, active=True)
+    spectrograms = tf.constant(generator.random((9, 16, 16)), tf.float32)
+    batch = {"spectrogram": spectrograms, "targets": tf.one_hot([0] * 9, 3), "weights": tf.ones((9, 3))}
     settings = architectures.ModelConfig(architecture="pi")
-    watcher.beginning(settings, batch, architectures.build(settings, 16, 16, 3), CLASSES)
+    writer.write_start(settings, batch, architectures.build(settings, 16, 16, 3), CLASSES)
     for _ in range(8):
-        watcher.step()
-    watcher.epoch(1, {"loss": 0.25})
-    watcher.validated(1, outcome, CLASSES, better=True)
-    watcher.close()
+        writer.after_step()
+    writer.write_epoch(1, {"loss": 0.25})
+    writer.write_validation(1, result, CLASSES, is_best=True)
+    writer.close()
     values = {value.tag: value for event in _events(tmp_path) for value in event.summary.value}
     assert set(values) >= {"configuration", "training/batch", "training/loss", "validation/mlrap"}
     assert set(values) >= {"validation/average_precision_of_classes", "validation/confusion"}
@@ -67,10 +69,10 @@ def test_everything_promised_is_written(outcome, tmp_path, generator):
     assert list((tmp_path / "logs" / "plugins" / "profile").rglob("*.xplane.pb"))
 
 
-def test_workers_beside_the_chief_write_nothing(outcome, tmp_path):
-    watcher = tensorboard.EventWriter(str(tmp_path), 2, active=False)
+def test_workers_other_than_the_chief_write_nothing(result, tmp_path):
+    writer = tensorboard.EventWriter(str(tmp_path), 2, active=False)
     for _ in range(8):
-        watcher.step()
-    watcher.validated(1, outcome, CLASSES, better=True)
-    watcher.close()
+        writer.after_step()
+    writer.write_validation(1, result, CLASSES, is_best=True)
+    writer.close()
     assert not list(tmp_path.iterdir())

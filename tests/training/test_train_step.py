@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bird_tf import keras, tf
+from bird_tf import config, keras, tf
 from bird_tf.models import losses
 from bird_tf.training import optimizers, train_step
 
@@ -32,17 +32,18 @@ def test_a_step_is_plain_gradient_descent(network, batch):
     kernel, bias = network.get_weights()
     flat, targets = batch["spectrogram"].numpy().reshape(6, 20), batch["targets"].numpy()
     logits = flat @ kernel + bias
-    answers = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    slope = (answers - targets) / 6
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    slope = (probabilities - targets) / 6
     loss, norm = _state(network, l2=0.01).step(batch)
-    assert loss == pytest.approx(-np.mean(np.log((answers * targets).sum(axis=1))) + 0.01 * np.sum(kernel**2), rel=1e-4)
+    expected = -np.mean(np.log((probabilities * targets).sum(axis=1))) + 0.01 * np.sum(kernel**2)
+    assert loss == pytest.approx(expected, rel=1e-4)
     kernel_slope = flat.T @ slope + 0.02 * kernel
     assert norm == pytest.approx(np.sqrt(np.sum(kernel_slope**2) + np.sum(slope.sum(axis=0) ** 2)), rel=1e-4)
     np.testing.assert_allclose(network.get_weights()[0], kernel - 0.1 * kernel_slope, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(network.get_weights()[1], bias - 0.1 * slope.sum(axis=0), rtol=1e-4, atol=1e-6)
 
 
-def test_the_norm_told_is_that_before_clipping(network, batch):
+def test_the_norm_is_that_before_clipping(network, batch):
     network.layers[2].rate = 0.0
     before = network.get_weights()
     _, norm = _state(network, clip_norm=0.01).step(batch)
@@ -56,12 +57,16 @@ def test_restoring_repeats_steps_dropout_included(network, batch):
     state.step(batch)
     arrays = state.arrays()
     first = [state.step(batch)[0] for _ in range(3)]
-    state.restore(arrays)
+    state.restore(arrays, "checkpoint")
     assert [state.step(batch)[0] for _ in range(3)] == pytest.approx(first, rel=1e-6)
     assert len(set(first)) == 3
 
 
 def test_a_state_of_another_network_does_not_fit(network):
     state = _state(network)
-    with pytest.raises(ValueError, match="zip"):
-        state.restore(state.arrays()[:-1])
+    arrays = state.arrays()
+    del arrays["network/dense_0/kernel"]
+    with pytest.raises(
+        config.InputError, match="checkpoint does not fit the network: it has no network/dense_0/kernel"
+    ):
+        state.restore(arrays, "checkpoint")

@@ -1,7 +1,7 @@
-"""A training's steps, input and bookkeeping included, against a plain Keras `fit` on arrays in memory.
+"""Speed of training steps, input and checkpoints included, compared with a plain Keras `fit` on arrays in memory.
 
-Both learn from the same number of equal-sized random spectrograms with the same network, in turns; the ratio is the
-median over the rounds. A ratio of 0.95 says that everything besides the step itself costs 5 %.
+Both train the same network on the same random spectrograms, in turns. The ratio is the median over the rounds. 0.95
+means that everything besides the step itself costs 5 %.
 """
 
 import dataclasses
@@ -9,7 +9,6 @@ import os
 import statistics
 import tempfile
 import time
-from typing import Any
 
 import numpy as np
 
@@ -30,13 +29,13 @@ class Settings:
     model: architectures.ModelConfig
     batch_size: int = config.option(32, "spectrograms in a batch")
     steps: int = config.option(20, "steps in a round")
-    rounds: int = config.option(5, "rounds of each; one more comes first and is not counted")
+    rounds: int = config.option(5, "rounds of each; a first one is not counted")
     num_bands: int = config.option(128, "height of a spectrogram")
     num_frames: int = config.option(256, "width of a spectrogram")
     dtype_policy: str = config.option(
         "float32", "precision of the network", choices=("float32", "mixed_float16", "mixed_bfloat16")
     )
-    peak_tflops: float = config.option(0.0, "of the device, in that precision; its share is then told")
+    peak_tflops: float = config.option(0.0, "peak of the device in that precision, to print the share of it")
 
 
 def make_records(
@@ -49,12 +48,10 @@ def make_records(
     for split, name in names.items():
         with shard_files.writing(directory, name) as writer:
             for index in range(counts[split]):
-                about: dict[str, Any] = dict.fromkeys(("start_seconds", "signal_to_noise"), 0.0)
-                unknown: dict[str, Any] = dict.fromkeys(("latitude", "longitude", "day_of_year", "hour"), float("nan"))
                 writer.write(
                     schema.Chunk(
                         spectrogram=spectrograms[index], label=int(labels[index]), background=(), background_known=True,
-                        recording_id=str(index), chunk_index=0, **about, **unknown,
+                        recording_id=str(index), chunk_index=0, start_seconds=0.0, activity=0.0,
                     )
                 )  # fmt: skip
     class_ids = tuple(f"class{i:03d}" for i in range(_NUM_CLASSES))
@@ -77,7 +74,7 @@ def make_records(
 
 
 def main(settings: Settings) -> list[tuple[str, str, str, float]]:
-    """Measures and prints. Returns (what, result, reference, ratio) for `all`."""
+    """Measures and prints. Returns (name, result, reference, ratio) for `all`."""
     generator = np.random.default_rng(0)
     total = settings.steps * settings.batch_size
     spectrograms = generator.integers(0, 256, (total, settings.num_bands, settings.num_frames), np.uint8)
@@ -89,10 +86,10 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
             "run_dir": os.path.join(folder, "run"), "dtype_policy": settings.dtype_policy, "optimizer": "adam",
             "epochs": settings.rounds + 1,
         }  # fmt: skip
-        ours = experiments.Experiment(
+        experiment = experiments.Experiment(
             config.from_mapping(experiments.TrainConfig, flags), manifest, distribution.strategy("none", 1)
         )
-        batches = iter(ours.batches())
+        batches = iter(experiment.batches())
         plain = architectures.build(settings.model, settings.num_bands, settings.num_frames, _NUM_CLASSES)
         plain = keras.Model(plain.input, plain.output["logits"])
         plain.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
@@ -101,24 +98,24 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
         seconds: list[tuple[float, float]] = []
         for _ in range(settings.rounds + 1):
             started = time.perf_counter()
-            train.run_epoch(ours, batches, [])
-            ours.progress.epochs += 1
+            train.run_epoch(experiment, batches, [])
+            experiment.progress.epochs += 1
             between = time.perf_counter()
             plain.fit(*arrays, batch_size=settings.batch_size, epochs=1, verbose=0)
             seconds.append((between - started, time.perf_counter() - between))
-        ours.monitor.close()
-    mine, theirs = (statistics.median(column) for column in zip(*seconds[1:], strict=True))
+        experiment.events.close()
+    our_median, plain_median = (statistics.median(column) for column in zip(*seconds[1:], strict=True))
     ratio = statistics.median(plain_seconds / our_seconds for our_seconds, plain_seconds in seconds[1:])
-    flops = architectures.forward_flops(ours.state.network, settings.num_bands, settings.num_frames)
-    # forwards, and backwards to inputs and to weights
-    achieved = 3 * flops * total / mine / 1e12
+    flops = architectures.forward_flops(experiment.state.network, settings.num_bands, settings.num_frames)
+    # forward, and backward to inputs and to weights
+    achieved = 3 * flops * total / our_median / 1e12
     devices = ", ".join(str(device.name) for device in tf.config.list_logical_devices())
     print(f"{settings.model.architecture}, batches of {settings.batch_size}, {settings.dtype_policy}, on {devices}")
-    print(f"train          {total / mine:10.1f} spectrograms/s, {settings.steps / mine:.2f} steps/s")
-    print(f"Keras fit      {total / theirs:10.1f} spectrograms/s, of arrays in memory")
+    print(f"train          {total / our_median:10.1f} spectrograms/s, {settings.steps / our_median:.2f} steps/s")
+    print(f"Keras fit      {total / plain_median:10.1f} spectrograms/s, of arrays in memory")
     print(f"ratio          {ratio:10.3f}")
-    print(f"model          {flops / 1e9:10.3f} GFLOP forward a spectrogram; training {achieved:.4f} TFLOP/s")
+    print(f"model          {flops / 1e9:10.3f} GFLOP forward for a spectrogram; training {achieved:.4f} TFLOP/s")
     if settings.peak_tflops:
         print(f"share of peak  {achieved / settings.peak_tflops:10.1%}")
-    result = f"{total / mine:.1f} spectrograms/s"
+    result = f"{total / our_median:.1f} spectrograms/s"
     return [(f"train, {settings.model.architecture}", result, "Keras fit of arrays in memory", ratio)]
