@@ -1,13 +1,13 @@
-"""The command: SavedModels + recordings → tables.
+"""The command: SavedModels and recordings → tables.
 
-Scores are kept recording by recording until the tables are written, so that an interrupted run goes on.
+The scores of each recording are stored until the tables are written. So an interrupted run can continue.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,10 @@ from absl import logging
 from bird_tf import config, files
 from bird_tf.audio import decode
 from bird_tf.inference import audio_files, ensembles, occurrence, saved_model, score_store, scoring
-from bird_tf.inference.writers import tables
+from bird_tf.inference.writers import predictions, tables
 from bird_tf.scores import pooling
 
-_ROWS_AT_ONCE = 4096  # chunks whose probabilities are worked out together
+_BLOCK = 4096  # chunks that are calibrated together, to limit memory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,73 +30,76 @@ class PredictConfig:
         (), "exported model, as runs/NAME/export; repeated: an ensemble", required=True
     )
     decisions: str = config.option(
-        "", "calibration, thresholds, weights by bird_tf.evaluate --tune; empty: the model's own; none: raw scores"
+        "",
+        "calibration, thresholds and weights by bird_tf.evaluate --tune; empty: the model's own; none: raw scores",
     )
     audio: str = config.option("", "folder (searched recursively) or single recording", required=True)
     output: str = config.option("", "folder for the results", required=True)
     tables: tables.TableConfig
-    embeddings: bool = config.option(False, "write ID.embeddings.npz for each recording as well")
     pooling: str = config.option(
         "",
-        f"chunk scores to recording scores: {', '.join(pooling.METHODS)} (of networks that have it); empty: as the "
-        "model was chosen with",
+        f"how to pool chunk scores: {', '.join(pooling.METHODS)} (only networks with attention); empty: the method of "
+        "the model's decisions",
     )
-    batch_size: int = config.option(saved_model.BATCH_SIZE, "chunks in each call of a model; no score depends on it")
+    batch_size: int = config.option(saved_model.BATCH_SIZE, "chunks in each call of a model; it does not change scores")
     chunking: decode.ChunkingConfig
-    expected: occurrence.OccurrenceConfig
+    occurrence_settings: occurrence.OccurrenceConfig
     metadata: str = config.option(
-        "", "folder with the recordings' XML files, or one CSV: place and time for --occurrence and --prior"
+        "", "folder with the recordings' XML files, or a CSV: place and time for --occurrence and --prior"
     )
 
     def __post_init__(self) -> None:
         if self.pooling:
             pooling.check(self.pooling)
-        if self.metadata and not self.expected.needs_place:
-            raise config.InputError(f"--metadata={self.metadata} has no use without --occurrence or --prior")
+        if self.metadata and not self.occurrence_settings.needs_place:
+            raise config.InputError(
+                f"--metadata={self.metadata} has no effect without --occurrence or --prior; leave it out"
+            )
 
     @property
     def root(self) -> str:
-        """The folder that the recordings are looked for in."""
+        """The folder in which recordings are searched."""
         return self.audio if os.path.isdir(self.audio) else os.path.dirname(self.audio)
 
 
 def predict(settings: PredictConfig) -> dict[str, Any]:
-    """Scores recordings and writes the tables asked for, skipped.csv and summary.json.
+    """Scores recordings and writes the tables, skipped.csv and summary.json.
 
     Returns:
-        What summary.json holds.
+        The content of summary.json.
 
     Raises:
-        InputError: models or recordings that cannot be used, or not one recording that can be read.
+        InputError: unusable models or recordings, or no readable recording.
     """
     recordings = audio_files.find_recordings(settings.audio)
     ensemble = ensembles.Ensemble(settings.model, settings.decisions, settings.batch_size)
     method = ensemble.check_pooling(settings.pooling or ensemble.decisions.pooling)
-    odds = occurrence.OddsFactors(settings.expected, ensemble)
-    ratios = occurrence.factors_of(odds, recordings, settings.root, settings.metadata)
-    settings.chunking.hop_samples(ensemble.models[0].front_end)  # a bad overlap shows before anything is written
-    store = score_store.ScoreStore(settings.output, ensemble, settings.chunking, embeddings=settings.embeddings)
+    odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
+    factors_of = occurrence.factors_by_id(odds_factors, recordings, settings.root, settings.metadata)
+    settings.chunking.hop_samples(ensemble.models[0].front_end)  # refuses a bad overlap before anything is written
+    embeddings = settings.tables.embeddings
+    store = score_store.ScoreStore(settings.output, ensemble, settings.chunking, embeddings=embeddings)
     todo = [(i, path) for i, path in recordings if not store.has(i, path)]
     if len(todo) < len(recordings):
-        logging.info("%d of %d recordings were scored before", len(recordings) - len(todo), len(recordings))
+        logging.info("%d of %d recordings already have scores", len(recordings) - len(todo), len(recordings))
     skipped = []
-    for outcome in scoring.score_recordings(ensemble, todo, settings.chunking, embeddings=settings.embeddings):
-        if outcome.scores is None:
-            skipped.append((outcome.path, outcome.reason))
-            logging.warning("skipped: %s", outcome.reason)
+    for scored in scoring.score_recordings(ensemble, todo, settings.chunking, embeddings=embeddings):
+        if scored.scores is None:
+            skipped.append((scored.path, scored.reason))
+            logging.warning("skipped: %s", scored.reason)
         else:
-            store.keep(outcome.recording_id, outcome.scores)
+            store.save(scored.recording_id, scored.scores)
     if len(skipped) == len(recordings):
         store.remove()
         raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")
 
-    broken = {path for path, _ in skipped}
-    readable = [(i, path) for i, path in recordings if path not in broken]
-    seconds = _write(settings, ensemble, method, ratios, store, readable)
+    unreadable = {path for path, _ in skipped}
+    readable = [(i, path) for i, path in recordings if path not in unreadable]
+    seconds = _write(settings, ensemble, method, factors_of, store, readable)
     files.write_table(os.path.join(settings.output, "skipped.csv"), ("file", "reason"), skipped)
     summary = {
         "models": list(settings.model), "pooling": method, "calibrated_on": ensemble.decisions.fitted_on,
-        "expected": odds.describe(),
+        "expected": odds_factors.describe(),
         "num_recordings": len(readable), "num_skipped": len(skipped), "audio_seconds": round(seconds, 3),
         "output": settings.output,
     }  # fmt: skip
@@ -106,12 +109,12 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
 
 
 def _write(
-    settings: PredictConfig, ensemble: ensembles.Ensemble, method: str, ratios: Callable[[str], np.ndarray],
-    store: score_store.ScoreStore, recordings: list[tuple[str, str]],
+    settings: PredictConfig, ensemble: ensembles.Ensemble, method: str, factors_of: Callable[[str], np.ndarray],
+    store: score_store.ScoreStore, recordings: Sequence[tuple[str, str]],
 ) -> float:  # fmt: skip
-    """Writes the tables from what was kept. Returns the seconds of sound in them."""
-    context = tables.Context(
-        settings=settings.tables,
+    """Writes the tables from the stored scores. Returns the total length of the recordings, in seconds."""
+    context = predictions.Context(
+        settings=settings.tables.detections,
         output=settings.output,
         root=settings.root,
         classes=ensemble.classes,
@@ -119,28 +122,25 @@ def _write(
         decisions=ensemble.decisions,
     )
     seconds = 0.0
-    with tables.writing(context) as append:
+    calibrate, calibrate_chunks = ensemble.decisions.recording.probabilities, ensemble.decisions.chunk.probabilities
+    with tables.writing(settings.tables, context) as append:
         for recording_id, path in recordings:
-            raw = store.scores(recording_id, path)
-            pooled = ensemble.decisions.recording.probabilities(pooling.pool(raw.probabilities, method, raw.attention))
-            expected = ratios(recording_id)
-            for first in range(0, len(raw.probabilities), _ROWS_AT_ONCE):  # in place: a day's scores are large
-                rows = raw.probabilities[first : first + _ROWS_AT_ONCE]
-                rows[:] = occurrence.multiply_odds(ensemble.decisions.chunk.probabilities(rows), expected)
-            answer = tables.Prediction(
-                recording_id=recording_id,
-                scores=raw,
-                pooled=occurrence.multiply_odds(pooled, expected),
+            scores, factors = store.load(recording_id, path), factors_of(recording_id)
+            pooled = calibrate(pooling.pool(scores.probabilities, method, scores.attention_logits))
+            for first in range(0, len(scores.probabilities), _BLOCK):  # in place: the scores of a day are large
+                block = scores.probabilities[first : first + _BLOCK]
+                block[:] = occurrence.multiply_odds(calibrate_chunks(block), factors)
+            append(
+                predictions.Prediction(
+                    recording_id=recording_id, scores=scores, pooled=occurrence.multiply_odds(pooled, factors)
+                )
             )
-            append(answer)
-            if settings.embeddings:
-                tables.write_embeddings(settings.output, answer)
-            seconds += raw.duration_seconds
+            seconds += scores.duration_seconds
     return seconds
 
 
 def main(settings: PredictConfig) -> None:
-    """Predicts, and says in one line what came of it."""
+    """Predicts, and logs one line of summary."""
     summary = predict(settings)
     logging.info(
         "%s: %d recordings (%.2f h of sound) scored, %d skipped",

@@ -1,6 +1,6 @@
-"""Scores → BirdCLEF run file, checked line by line before it gets its final name.
+"""The command: SavedModels and test recordings → BirdCLEF run file, checked before it gets its final name.
 
-Formats of 2018, both without header, `;` between the fields, no blanks, fixed-point numbers:
+Formats of 2018: no header, `;` between the fields, no blanks, fixed-point numbers;
 monophone `MediaId;ClassId;Probability;Rank`, soundscape `MediaId;hh:mm:ss-hh:mm:ss;ClassId;Probability`.
 """
 
@@ -33,45 +33,49 @@ _SEGMENT = re.compile(r"(\d\d+):([0-5]\d):([0-5]\d)-(\d\d+):([0-5]\d):([0-5]\d)"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SubmissionConfig:
-    """Flags of a submission: --model, --audio and --output write a run; --validate checks one."""
+    """Flags of a submission: --model, --audio and --output write a run file; --validate checks one."""
 
-    task: str = config.option("monophone", "which run file", choices=TASKS)
+    task: str = config.option("monophone", "task of the run file", choices=TASKS)
     model: tuple[str, ...] = config.option((), "exported model, as runs/NAME/export; repeated: an ensemble")
     audio: str = config.option("", "folder with the test recordings (searched recursively)")
     metadata: str = config.option(
         "",
-        "folder with their XML files: the MediaId of names that do not end in _RN<id>; or one CSV; place and time for "
-        "priors",
+        "folder with the recordings' XML files, or a CSV: place and time for --occurrence and --prior; XML also gives "
+        "the MediaId of files whose names do not end in _RN<id>",
     )
     output: str = config.option("", "run file to write")
-    pooling: str = config.option("", "chunk scores to answers; empty: monophone as the model, soundscape mean")
+    pooling: str = config.option(
+        "", "how to pool chunk scores; empty: monophone: the method of the model's decisions, soundscape: mean"
+    )
     decisions: str = config.option(
-        "", "pooling and an ensemble's weights by bird_tf.evaluate --tune; empty: a single model's own; none: none"
+        "", "file of pooling and weights, by bird_tf.evaluate --tune; empty: the model's own; none: neutral ones"
     )
     chunking: decode.ChunkingConfig
-    expected: occurrence.OccurrenceConfig
-    validate: str = config.option("", "run file to check instead of writing one; with --model its class ids as well")
+    occurrence_settings: occurrence.OccurrenceConfig
+    validate: str = config.option(
+        "", "run file to check, instead of writing one; with --model, its class ids are checked as well"
+    )
 
 
 def monophone_lines(media_id: str, scores: np.ndarray, classes: taxonomy.Taxonomy) -> list[str]:
-    """The lines of one recording, by falling probability; equal ones in the order of the classes.
+    """The lines of one recording, the most probable class first; equal probabilities in the order of the classes.
 
     Args:
-        media_id: the recording.
+        media_id: id of the recording.
         scores: [classes] in [0, 1].
-        classes: their ids.
+        classes: the classes.
     """
     order = np.argsort(-scores, kind="stable")[:MAX_LINES]
     return [f"{media_id};{classes.class_ids[c]};{scores[c]:.10f};{rank}" for rank, c in enumerate(order, 1)]
 
 
 def soundscape_lines(media_id: str, scores: np.ndarray, classes: taxonomy.Taxonomy) -> list[str]:
-    """The lines of one recording, segment after segment.
+    """The lines of one recording, segment by segment.
 
     Args:
-        media_id: the recording.
-        scores: [segments, classes] in [0, 1], from 00:00:00 on.
-        classes: their ids.
+        media_id: id of the recording.
+        scores: [segments, classes] in [0, 1]; the first segment starts at 00:00:00.
+        classes: the classes.
     """
     lines = []
     for i, row in enumerate(scores):
@@ -89,19 +93,19 @@ def _time(seconds: int) -> str:
 
 
 def errors(
-    lines: Sequence[str], task: str, class_ids: Sequence[str] = (), expected: Sequence[str] | None = None
+    lines: Sequence[str], task: str, class_ids: Sequence[str] = (), media_ids: Sequence[str] | None = None
 ) -> Iterator[str]:
     """Checks a run file against the rules of its task.
 
     Args:
         lines: of the file, without line ends.
         task: one of TASKS.
-        class_ids: the ids allowed; empty for any of six letters.
-        expected: MediaIds that must all appear and no others; for soundscape one entry for each segment, repeated.
-            None to leave that unchecked.
+        class_ids: the allowed ids; empty: any six letters.
+        media_ids: the ids that the run must hold, and no others; for soundscape, each id once for each of its segments.
+            None: not checked.
 
     Yields:
-        "line N: rule broken", or "run: …" for what concerns no single line.
+        "line N: broken rule", or "run: …" for a rule about several lines.
     """
     allowed = set(class_ids)
     if lines and lines[0].startswith("\ufeff"):
@@ -139,16 +143,16 @@ def errors(
         yield from _item_errors(" ".join(key), entries, ranked=task == "monophone")
     if task == "soundscape":
         yield from _segment_gaps(list(items))
-    if expected is not None:
+    if media_ids is not None:
         found = collections.Counter(key[0] for key in items)
-        for media_id, count in sorted((collections.Counter(expected) - found).items()):
+        for media_id, count in sorted((collections.Counter(media_ids) - found).items()):
             yield f"run: {media_id} lacks {count} of its recordings or segments"
-        for media_id, count in sorted((found - collections.Counter(expected)).items()):
+        for media_id, count in sorted((found - collections.Counter(media_ids)).items()):
             yield f"run: {media_id} has {count} recordings or segments too many"
 
 
 def _item_errors(name: str, entries: list[tuple[int, str, float, str]], *, ranked: bool) -> Iterator[str]:
-    """Rules on the lines of one recording or segment together."""
+    """Checks the lines of one recording or segment."""
     if len(entries) > MAX_LINES:
         yield f"line {entries[MAX_LINES][0]}: {name} has more than {MAX_LINES} lines"
     seen: set[str] = set()
@@ -158,7 +162,7 @@ def _item_errors(name: str, entries: list[tuple[int, str, float, str]], *, ranke
             yield f"line {number}: {name} lists {class_id} twice"
         seen.add(class_id)
         if ranked and rank != str(position):
-            yield f"line {number}: rank {rank!r}, expected {position}: ranks count from 1 without gaps"
+            yield f"line {number}: rank {rank!r}, expected {position}: ranks count up from 1 without gaps"
         if ranked and probability > last:
             yield f"line {number}: probability rises within {name}"
         last = probability
@@ -174,7 +178,7 @@ def _is_segment(text: str) -> bool:
 
 
 def _segment_gaps(keys: list[tuple[str, ...]]) -> Iterator[str]:
-    """Every recording's segments must count up from 00:00:00."""
+    """Checks that the segments of each recording count up from 00:00:00."""
     counts = collections.Counter(media_id for media_id, _ in keys)
     spans = {(media_id, span) for media_id, span in keys}
     for media_id, count in counts.items():
@@ -188,15 +192,17 @@ def _segment_gaps(keys: list[tuple[str, ...]]) -> Iterator[str]:
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def media_ids(folder: str, metadata_folder: str) -> list[tuple[str, str]]:
-    """(MediaId, path) of every test recording: the number after _RN in its name, else the XML's MediaId, else the stem.
+def find_media_ids(folder: str, metadata_folder: str) -> list[tuple[str, str]]:
+    """(MediaId, path) of each test recording.
+
+    The MediaId is the number after _RN in the file's name, else the MediaId in the XML file, else the name's stem.
 
     Raises:
-        InputError: no recordings, or two of one MediaId.
+        InputError: no recordings, two recordings with the same MediaId, or a MediaId with a blank or semicolon.
     """
     paths = decode.find(folder)
-    # a CSV names the files themselves, and has no MediaIds beside them
-    described = birdclef.read_folder(metadata_folder) if metadata_folder and not os.path.isfile(metadata_folder) else {}
+    # a CSV has no MediaIds
+    described = birdclef.describe(metadata_folder) if metadata_folder and not os.path.isfile(metadata_folder) else {}
     found = []
     for path in paths:
         stem = os.path.splitext(os.path.basename(path))[0]
@@ -205,83 +211,84 @@ def media_ids(folder: str, metadata_folder: str) -> list[tuple[str, str]]:
             own = described[stem].recording_id or stem
         found.append((own, path))
     counts = collections.Counter(media_id for media_id, _ in found)
-    doubles = [media_id for media_id, count in counts.items() if count > 1]
-    if doubles:
-        raise config.InputError(f"{folder}: {counts[doubles[0]]} recordings have the MediaId {doubles[0]}")
-    unfit = [media_id for media_id, _ in found if ";" in media_id or media_id != "".join(media_id.split())]
-    if unfit:
-        raise config.InputError(f"{folder}: {unfit[0]!r} cannot stand in a run file: a MediaId has no blank and no ;")
+    repeated = [media_id for media_id, count in counts.items() if count > 1]
+    if repeated:
+        raise config.InputError(
+            f"{folder}: {counts[repeated[0]]} recordings have the MediaId {repeated[0]}; rename them"
+        )
+    invalid = [media_id for media_id, _ in found if ";" in media_id or media_id != "".join(media_id.split())]
+    if invalid:
+        raise config.InputError(f"{folder}: a MediaId must have no blank and no semicolon: rename {invalid[0]!r}")
     return found
 
 
 def write_run(settings: SubmissionConfig) -> dict[str, Any]:
-    """Scores every test recording and writes the run file, then OUTPUT.json with a summary.
+    """Scores each test recording and writes the run file, then OUTPUT.json with a summary.
 
-    A recording that cannot be read gets the training prior, the share of each class in the training recordings: it
-    must have its lines. Of a soundscape that cannot be read the length is unknown unless its header tells it; it gets
-    at least one segment.
+    Each recording must have lines. An unreadable recording gets the training prior, that is the share of each class in
+    the training recordings. An unreadable soundscape gets the segments for the length in its header, at least one.
 
     Returns:
-        What the summary holds.
+        The content of the summary.
 
     Raises:
-        InputError: models or recordings that cannot be used.
-        RuntimeError: the run breaks a rule; it is not given its name.
+        InputError: unusable models or recordings.
+        RuntimeError: the run breaks a rule; nothing is written.
     """
     if os.path.isdir(settings.output):
         raise config.InputError(f"--output={settings.output} is a folder; name a file")
     files.make_folder(os.path.dirname(settings.output) or ".")
     ensemble = ensembles.Ensemble(settings.model, settings.decisions)
     soundscape = settings.task == "soundscape"
-    usual = segments.DEFAULT_POOLING if soundscape else ensemble.decisions.pooling
-    method = ensemble.check_pooling(settings.pooling or usual)
-    recordings = media_ids(settings.audio, settings.metadata)
-    odds = occurrence.OddsFactors(settings.expected, ensemble)
-    described = settings.metadata if settings.expected.needs_place else ""  # read once for the MediaIds already
-    ratios = occurrence.factors_of(odds, recordings, settings.audio, described)
-    answers: dict[str, np.ndarray] = {}
+    default = segments.DEFAULT_POOLING if soundscape else ensemble.decisions.pooling
+    method = ensemble.check_pooling(settings.pooling or default)
+    recordings = find_media_ids(settings.audio, settings.metadata)
+    odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
+    metadata_path = settings.metadata if settings.occurrence_settings.needs_place else ""
+    factors_of = occurrence.factors_by_id(odds_factors, recordings, settings.audio, metadata_path)
+    pooled: dict[str, np.ndarray] = {}  # [segments, classes]; of a recording in the monophone task [1, classes]
     broken: list[tuple[str, str, str]] = []
-    for outcome in scoring.score_recordings(ensemble, recordings, settings.chunking):
-        if outcome.scores is None:
-            broken.append((outcome.recording_id, outcome.path, outcome.reason))
+    for scored in scoring.score_recordings(ensemble, recordings, settings.chunking):
+        if scored.scores is None:
+            broken.append((scored.recording_id, scored.path, scored.reason))
         elif soundscape:
-            answers[outcome.recording_id] = segments.pooled(outcome.scores, method)
+            pooled[scored.recording_id] = segments.pooled(scored.scores, method)
         else:
-            answer = pooling.pool(outcome.scores.probabilities, method, outcome.scores.attention)[None]
-            if settings.expected.active:  # as in predict, odds are those of calibrated probabilities
-                answer = ensemble.decisions.recording.probabilities(answer)
-            answers[outcome.recording_id] = answer
+            scores = pooling.pool(scored.scores.probabilities, method, scored.scores.attention_logits)[None]
+            if settings.occurrence_settings.active:  # as in predict: the odds of calibrated probabilities
+                scores = ensemble.decisions.recording.probabilities(scores)
+            pooled[scored.recording_id] = scores
     for media_id, path, reason in broken:
-        logging.warning("gets the training prior: %s", reason)
+        logging.warning("gets the training prior instead of scores: %s", reason)
         count = pooling.num_segments(decode.duration_seconds(path), SEGMENT_SECONDS) if soundscape else 1
-        answers[media_id] = np.tile(ensemble.prior.frequencies, (count, 1))
+        pooled[media_id] = np.tile(ensemble.prior.frequencies, (count, 1))
 
-    lines, expected = [], []
+    lines, media_ids = [], []
     for media_id, _ in recordings:
-        rows = occurrence.multiply_odds(answers[media_id], ratios(media_id))
-        expected += [media_id] * len(rows)
+        rows = occurrence.multiply_odds(pooled[media_id], factors_of(media_id))
+        media_ids += [media_id] * len(rows)
         if soundscape:
             lines += soundscape_lines(media_id, rows, ensemble.classes)
         else:
             lines += monophone_lines(media_id, rows[0], ensemble.classes)
-    wrong = next(errors(lines, settings.task, ensemble.classes.class_ids, expected), None)
-    if wrong:
-        raise RuntimeError(f"{settings.output} would break a rule and was not written: {wrong}")
+    error = next(errors(lines, settings.task, ensemble.classes.class_ids, media_ids), None)
+    if error:
+        raise RuntimeError(f"{settings.output} would break a rule and was not written: {error}")
     files.write_text(settings.output, "".join(f"{line}\n" for line in lines))
     summary = {
         "task": settings.task, "models": list(settings.model), "pooling": method, "num_recordings": len(recordings),
-        "num_items": len(expected), "num_lines": len(lines), "broken": [path for _, path, _ in broken],
-        "expected": odds.describe(), "output": settings.output,
+        "num_items": len(media_ids), "num_lines": len(lines), "broken": [path for _, path, _ in broken],
+        "expected": odds_factors.describe(), "output": settings.output,
     }  # fmt: skip
     files.write_json(settings.output + ".json", summary)
     return summary
 
 
 def check_run(settings: SubmissionConfig) -> int:
-    """Checks a run file on disk. Returns its number of lines.
+    """Checks a run file. Returns its number of lines.
 
     Raises:
-        InputError: it breaks a rule; the message names the first line and how many more there are.
+        InputError: it breaks a rule; the message names the first error, and the number of the others.
     """
     lines = files.read_text(settings.validate).removesuffix("\n").split("\n")
     class_ids = ensembles.Ensemble(settings.model).classes.class_ids if settings.model else ()
@@ -293,7 +300,7 @@ def check_run(settings: SubmissionConfig) -> int:
 
 
 def main(settings: SubmissionConfig) -> None:
-    """Writes or checks a run, and says in one line what came of it."""
+    """Writes or checks a run file, and logs one line of summary."""
     if settings.validate:
         logging.info("%s: %d lines, a valid %s run", settings.validate, check_run(settings), settings.task)
         return
@@ -302,7 +309,7 @@ def main(settings: SubmissionConfig) -> None:
             raise config.InputError(f"--{name} is missing; to check a run file use --validate=FILE")
     summary = write_run(settings)
     logging.info(
-        "%s: valid %s run of %d recordings, %d lines, %d of them broken",
+        "%s: valid %s run of %d recordings, %d lines; %d recordings cannot be read",
         summary["output"], settings.task, summary["num_recordings"], summary["num_lines"], len(summary["broken"]),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""One definition of chunk → spectrogram: records, network input and SavedModel see the same numbers."""
+"""One definition of chunk → spectrogram: records, network input and SavedModel have the same numbers."""
 
 import numpy as np
 
@@ -10,11 +10,11 @@ from bird_tf.records import shard_files
 
 def _validation(manifest):
     """(recording id, spectrograms [chunks, bands, frames] uint8 in the order of the chunks) of each recording."""
-    pictures = {}
+    spectrograms = {}
     for batch in shard_files.read(manifest, "val", 16):
-        for recording_id, picture in zip(batch["recording_id"].numpy(), batch["spectrogram"].numpy(), strict=True):
-            pictures.setdefault(recording_id.decode(), []).append(picture)
-    return {recording_id: np.stack(found) for recording_id, found in pictures.items()}
+        for recording_id, spectrogram in zip(batch["recording_id"].numpy(), batch["spectrogram"].numpy(), strict=True):
+            spectrograms.setdefault(recording_id.decode(), []).append(spectrogram)
+    return {recording_id: np.stack(found) for recording_id, found in spectrograms.items()}
 
 
 def _samples(data, manifest, recording_id):
@@ -23,20 +23,20 @@ def _samples(data, manifest, recording_id):
 
 
 def test_converter_equals_saved_model_to_the_uint8_step(manifest, data, model_path):
-    hear = tf.saved_model.load(model_path).signatures["frontend"]
+    front_end = tf.saved_model.load(model_path).signatures["frontend"]
     for recording_id, stored in _validation(manifest).items():
-        served = hear(samples=tf.constant(_samples(data, manifest, recording_id)))["spectrogram"].numpy()
-        # half a step of rounding, and a hair for sums in another order
+        served = front_end(samples=tf.constant(_samples(data, manifest, recording_id)))["spectrogram"].numpy()
+        # half a step of rounding, and a small tolerance for sums in another order
         assert np.abs(served - stored / 255.0).max() <= 0.5 / 255 + 1e-4
 
 
 def test_scores_from_records_equal_scores_from_audio(manifest, data, model_path):
     model = saved_model.Model(model_path)
     for recording_id, stored in _validation(manifest).items():
-        seen = model.predict_spectrograms(frontend.dequantise(stored).numpy()).probabilities
-        heard = model.predict_samples(_samples(data, manifest, recording_id)).probabilities
-        # what the uint8 step may move
-        np.testing.assert_allclose(seen, heard, atol=0.01)
+        from_records = model.predict_spectrograms(frontend.dequantise(stored).numpy()).probabilities
+        from_audio = model.predict_samples(_samples(data, manifest, recording_id)).probabilities
+        # the tolerance is for rounding to uint8
+        np.testing.assert_allclose(from_records, from_audio, atol=0.01)
 
 
 def test_policy_of_the_process_does_not_change_the_saved_model(data, manifest, model_path):

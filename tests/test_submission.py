@@ -26,7 +26,7 @@ def _lines(tmp_path):
     return (tmp_path / "run.txt").read_text().splitlines()
 
 
-def test_monophone_lines_are_those_of_the_task():
+def test_monophone_lines_have_the_format_of_the_task():
     assert submission.monophone_lines("42", np.array([0.25, 0.5, 0.0]), CLASSES) == [
         "42;bbbbbb;0.5000000000;1",
         "42;aaaaaa;0.2500000000;2",
@@ -34,7 +34,7 @@ def test_monophone_lines_are_those_of_the_task():
     ]
 
 
-def test_soundscape_lines_are_those_of_the_task():
+def test_soundscape_lines_have_the_format_of_the_task():
     scores = np.zeros((721, 3))
     scores[720, 1] = 1e-7
     lines = submission.soundscape_lines("9", scores, CLASSES)
@@ -42,7 +42,7 @@ def test_soundscape_lines_are_those_of_the_task():
     assert lines[-3] == "9;01:00:00-01:00:05;bbbbbb;0.0000001000"
 
 
-def test_at_most_a_hundred_lines_each():
+def test_a_recording_or_segment_has_at_most_a_hundred_lines():
     many = taxonomy.Taxonomy(tuple(f"c{i}" for i in range(150)), ("",) * 150)
     lines = submission.monophone_lines("1", np.linspace(0, 1, 150), many)
     assert len(lines) == 100 and lines[0].startswith("1;c149;") and lines[-1].endswith(";100")
@@ -59,19 +59,19 @@ def test_runs_of_real_scores_are_valid_and_complete(task, model_path, data, tmp_
 
 
 @pytest.mark.parametrize("task", submission.TASKS)
-def test_attention_pools_recordings_and_segments(task, attending_path, model_path, data, tmp_path):
-    _write(tmp_path, attending_path, data / "wav", task=task, pooling="attention")
+def test_attention_pools_recordings_and_segments(task, attention_model_path, model_path, data, tmp_path):
+    _write(tmp_path, attention_model_path, data / "wav", task=task, pooling="attention")
     lines = _lines(tmp_path)
     assert list(submission.errors(lines, task)) == []
-    _write(tmp_path, attending_path, data / "wav", task=task, pooling="mean")
+    _write(tmp_path, attention_model_path, data / "wav", task=task, pooling="mean")
     assert lines != _lines(tmp_path)
-    with pytest.raises(config.InputError, match=r"--pooling=attention: .* gives none"):
+    with pytest.raises(config.InputError, match=r"--pooling=attention: .* gives no attention"):
         _write(tmp_path, model_path, data / "wav", task=task, pooling="attention")
 
 
 @pytest.mark.parametrize(("seconds", "segments"), [(0.3, 1), (4.99, 1), (5.0, 1), (5.01, 2), (12.2, 3)])
 @pytest.mark.parametrize("overlap", [0.0, 0.5])
-def test_every_segment_appears_the_last_partial_one_too(model_path, tmp_path, generator, seconds, segments, overlap):
+def test_no_segment_is_missing_in_a_run(model_path, tmp_path, generator, seconds, segments, overlap):
     folder = tmp_path / "audio"
     folder.mkdir()
     soundfile.write(folder / "S_RN7.wav", generator.normal(0, 0.1, round(seconds * 22050)), 22050)
@@ -81,8 +81,8 @@ def test_every_segment_appears_the_last_partial_one_too(model_path, tmp_path, ge
 
 
 @pytest.mark.parametrize("task", submission.TASKS)
-def test_an_ensembles_run_is_valid_and_its_members_mean(task, model_path, data, tmp_path):
-    """Members that are alike must give the run of one, whatever the weights."""
+def test_the_run_of_an_ensemble_is_valid_and_holds_the_mean(task, model_path, data, tmp_path):
+    """An ensemble of equal models must give the run of one model."""
     folder = tmp_path / "audio"
     folder.mkdir()
     for path in sorted((data / "wav").iterdir())[:3]:
@@ -94,7 +94,7 @@ def test_an_ensembles_run_is_valid_and_its_members_mean(task, model_path, data, 
     assert list(submission.errors(one, task)) == []
 
 
-def test_a_soundscape_that_breaks_off_keeps_every_segment_of_its_header(model_path, tmp_path, generator):
+def test_an_unreadable_soundscape_gets_each_segment_of_its_header(model_path, tmp_path, generator):
     folder = tmp_path / "audio"
     folder.mkdir()
     samples = generator.normal(0, 0.1, 22050 * 13).astype(np.float32)
@@ -107,7 +107,7 @@ def test_a_soundscape_that_breaks_off_keeps_every_segment_of_its_header(model_pa
 
 
 @pytest.mark.parametrize("task", submission.TASKS)
-def test_a_broken_recording_gets_the_training_prior(task, model_path, data, manifest, tmp_path):
+def test_an_unreadable_recording_gets_the_training_prior(task, model_path, data, manifest, tmp_path):
     folder = shutil.copytree(data / "wav", tmp_path / "audio")
     (folder / "X_RN999.wav").write_bytes(b"broken")
     summary = _write(tmp_path, model_path, folder, task=task)
@@ -120,7 +120,7 @@ def test_a_broken_recording_gets_the_training_prior(task, model_path, data, mani
 
 
 @pytest.mark.parametrize("task", submission.TASKS)
-def test_a_species_list_sends_the_others_to_the_end(task, model_path, data, manifest, tmp_path):
+def test_species_outside_of_the_list_get_probability_zero(task, model_path, data, manifest, tmp_path):
     listed = manifest.classes.class_ids[:2]
     (tmp_path / "list.txt").write_text("\n".join(listed))
     summary = _write(tmp_path, model_path, data / "wav", task=task, species_list=tmp_path / "list.txt")
@@ -137,16 +137,16 @@ def test_media_id_comes_from_name_then_xml_then_stem(tmp_path):
     for name in ("LIFECLEF2017_BIRD_XC_WAV_RN12.wav", "soundscape.wav", "bare.wav"):
         soundfile.write(folder / name, [0.0], 8000)
     (xml / "whatever.xml").write_text("<Audio><MediaId>77</MediaId><FileName>soundscape.wav</FileName></Audio>")
-    found = {path.rsplit("/", 1)[1]: media_id for media_id, path in submission.media_ids(str(folder), str(xml))}
+    found = {path.rsplit("/", 1)[1]: media_id for media_id, path in submission.find_media_ids(str(folder), str(xml))}
     assert found == {"LIFECLEF2017_BIRD_XC_WAV_RN12.wav": "12", "soundscape.wav": "77", "bare.wav": "bare"}
 
 
 @pytest.mark.parametrize(("names", "words"), [(("a_RN1.wav", "b_RN1.wav"), "MediaId 1"), (("a b.wav",), "no blank")])
-def test_ids_that_cannot_stand_in_a_run_are_refused(tmp_path, names, words):
+def test_invalid_media_ids_are_refused(tmp_path, names, words):
     for name in names:
         soundfile.write(tmp_path / name, [0.0], 8000)
     with pytest.raises(config.InputError, match=words):
-        submission.media_ids(str(tmp_path), "")
+        submission.find_media_ids(str(tmp_path), "")
 
 
 GOOD = ["1;aaaaaa;0.9000000000;1", "1;bbbbbb;0.1000000000;2", "2;aaaaaa;0.5000000000;1"]
@@ -166,7 +166,7 @@ GOOD_SOUNDSCAPE = ["1;00:00:00-00:00:05;aaaaaa;0.9", "1;00:00:05-00:00:10;aaaaaa
         ("1;aaaaaa;0.9;2", "rank '2', expected 1"),
     ],
 )
-def test_the_validator_names_line_and_rule(line, rule):
+def test_errors_name_line_and_rule(line, rule):
     [first, *_] = list(submission.errors([line, *GOOD[1:]], "monophone"))
     assert first.startswith("line 1: ") and rule in first
 
@@ -181,12 +181,12 @@ def test_the_validator_names_line_and_rule(line, rule):
         ("1;00:00:05-00:00:10;aaaaaa;0.9", "twice"),
     ],
 )
-def test_the_soundscape_validator_names_the_rule(line, rule):
+def test_errors_of_soundscape_runs_name_the_rule(line, rule):
     found = list(submission.errors([line, *GOOD_SOUNDSCAPE[1:]], "soundscape"))
     assert any(rule in error for error in found)
 
 
-def test_rules_on_a_recording_as_a_whole():
+def test_rules_about_all_lines_of_a_recording():
     assert list(submission.errors(GOOD, "monophone")) == []
     assert list(submission.errors(GOOD_SOUNDSCAPE, "soundscape")) == []
     twice = ["1;aaaaaa;0.9;1", "1;aaaaaa;0.8;2"]
@@ -200,18 +200,18 @@ def test_rules_on_a_recording_as_a_whole():
     assert "no class of the model" in next(submission.errors(GOOD, "monophone", class_ids=["aaaaaa"]))
 
 
-def test_a_byte_order_mark_is_told():
+def test_a_byte_order_mark_is_an_error():
     assert list(submission.errors(["\ufeff1;aaaaaa;0.5;1"], "monophone")) == ["line 1: begins with a byte order mark"]
 
 
-def test_missing_and_superfluous_recordings_are_named():
-    assert list(submission.errors(GOOD, "monophone", expected=["1", "2"])) == []
-    assert "3 lacks 1" in next(submission.errors(GOOD, "monophone", expected=["1", "2", "3"]))
-    assert "2 has 1" in next(submission.errors(GOOD, "monophone", expected=["1"]))
-    assert "1 lacks 1" in next(submission.errors(GOOD_SOUNDSCAPE, "soundscape", expected=["1", "1", "1"]))
+def test_missing_and_additional_recordings_are_named():
+    assert list(submission.errors(GOOD, "monophone", media_ids=["1", "2"])) == []
+    assert "3 lacks 1" in next(submission.errors(GOOD, "monophone", media_ids=["1", "2", "3"]))
+    assert "2 has 1" in next(submission.errors(GOOD, "monophone", media_ids=["1"]))
+    assert "1 lacks 1" in next(submission.errors(GOOD_SOUNDSCAPE, "soundscape", media_ids=["1", "1", "1"]))
 
 
-def test_an_invalid_run_never_gets_its_name(model_path, data, tmp_path, monkeypatch):
+def test_an_invalid_run_is_not_written(model_path, data, tmp_path, monkeypatch):
     monkeypatch.setattr(submission, "monophone_lines", lambda media_id, scores, classes: [f"{media_id};x;0.5;1"])
     with pytest.raises(RuntimeError, match="would break a rule"):
         _write(tmp_path, model_path, data / "wav")
@@ -231,7 +231,7 @@ def test_a_run_is_never_written_over_a_folder(model_path, data, tmp_path):
     assert (tmp_path / "mine" / "precious").exists()
 
 
-def test_a_csv_tells_place_and_time_as_in_predict(model_path, data, manifest, tmp_path):
+def test_a_csv_gives_place_and_time_as_in_predict(model_path, data, manifest, tmp_path):
     ids = manifest.classes.class_ids
     rows = [f"{path.name},50.8,12.9" for path in sorted((data / "wav").iterdir())]
     (tmp_path / "about.csv").write_text("\n".join(["filename,latitude,longitude", *rows]) + "\n")

@@ -18,24 +18,24 @@ from bird_tf.audio import decode, frontend
 class RequestConfig:
     """Flags of the request."""
 
-    model: str = config.option("", "exported model that the server has, as runs/NAME/export", required=True)
+    model: str = config.option("", "exported model on the server, as runs/NAME/export", required=True)
     audio: str = config.option("", "recording", required=True)
-    signature: str = config.option("serving_default", "what to ask for", choices=("serving_default", "embed"))
-    max_chunks: int = config.option(60, "chunks from the start of the recording; each is its samples as numbers")
+    signature: str = config.option("serving_default", "signature to call", choices=("serving_default", "embed"))
+    max_chunks: int = config.option(60, "number of chunks, from the start of the recording")
 
 
 def body(settings: RequestConfig) -> dict[str, object]:
-    """The request in TensorFlow Serving's row format: an instance, samples [chunk_samples], for each chunk."""
+    """The request in the row format of TensorFlow Serving: one instance, samples [chunk_samples], for each chunk."""
     description = os.path.join(settings.model, "assets", "frontend.json")
     front_end = frontend.from_description(files.read_json(description), description)
     chunks = next(iter(decode.ChunkStream(settings.audio, front_end, decode.ChunkingConfig(), settings.max_chunks)))
-    # six decimals tell the steps of a 16-bit file apart
+    # six decimals are enough for 16-bit files
     instances = [{"samples": [round(float(sample), 6) for sample in chunk]} for chunk in chunks]
     return {"signature_name": settings.signature, "instances": instances}
 
 
 def main(settings: RequestConfig) -> None:
-    """Writes it to standard output."""
+    """Writes the request to standard output."""
     json.dump(body(settings), sys.stdout)
 
 

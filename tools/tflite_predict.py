@@ -1,7 +1,7 @@
-"""Names birds with TensorFlow Lite: python tflite_predict.py FOLDER RECORDING [float32|float16|int8]
+"""Predicts with TensorFlow Lite: python tflite_predict.py FOLDER RECORDING [float32|float16|int8]
 
-FOLDER is what `bird_tf.export --tflite` wrote. Needs numpy, soundfile, and tflite-runtime (or ai-edge-litert or
-TensorFlow); prints start, end, species and probability of the likeliest species of each chunk.
+`bird_tf.export --tflite` writes FOLDER. This needs numpy, soundfile, and tflite-runtime (or ai-edge-litert or
+TensorFlow). It prints start, end, name and probability of the most probable species of each chunk.
 """
 
 import csv
@@ -15,17 +15,17 @@ import soundfile
 
 
 def interpreter(path: str) -> Any:
-    """A TensorFlow Lite interpreter of whichever package is installed."""
+    """A TensorFlow Lite interpreter, from the package that is installed."""
     for package in ("tflite_runtime.interpreter", "ai_edge_litert.interpreter", "tensorflow.lite.python.interpreter"):
         try:
             return importlib.import_module(package).Interpreter(model_path=path)
         except ImportError:
             continue
-    sys.exit("error: install tflite-runtime")
+    sys.exit("error: no TensorFlow Lite interpreter; install tflite-runtime")
 
 
 def main(folder: str, recording: str, kind: str = "float32") -> None:
-    """Prints a line for each chunk; the last, partial one is filled up with zeros."""
+    """Prints a line for each chunk. A partial chunk at the end is padded with zeros."""
     with open(f"{folder}/frontend.json") as file:
         front_end = json.load(file)["config"]
     with open(f"{folder}/classes.csv", newline="", encoding="utf-8") as file:
@@ -34,7 +34,7 @@ def main(folder: str, recording: str, kind: str = "float32") -> None:
     front_end_runner = interpreter(f"{folder}/frontend.tflite").get_signature_runner("frontend")
     network_runner = interpreter(f"{folder}/network_{kind}.tflite").get_signature_runner("spectrogram")
     if soundfile.info(recording).samplerate != rate:
-        sys.exit(f"error: {recording} is not at {rate} Hz; resample it first, as with: sox in.wav -r {rate} out.wav")
+        sys.exit(f"error: {recording} is not at {rate} Hz; resample it first: sox in.wav -r {rate} out.wav")
     for i, block in enumerate(soundfile.blocks(recording, size, dtype="float32", always_2d=True, fill_value=0)):
         spectrograms = front_end_runner(samples=block.mean(axis=1)[None])["spectrogram"]
         [p] = network_runner(spectrogram=spectrograms)["probabilities"]

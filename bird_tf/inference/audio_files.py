@@ -1,4 +1,4 @@
-"""Which recordings are to be scored, and their ids."""
+"""The recordings of a folder, with their ids."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from bird_tf.labels import metadata
 
 
 def find_recordings(path: str) -> list[tuple[str, str]]:
-    """(id, path) of every recording of a folder, or of the one that is named; ids are unique and safe as file names."""
+    """(id, path) of each recording in a folder, or of one audio file. The ids are unique and safe as file names.
+
+    Raises:
+        InputError: no such file or folder.
+    """
     if not os.path.exists(path):
         raise config.InputError(f"--audio={path}: no such file or folder")
     paths = decode.find(path) if os.path.isdir(path) else [path]

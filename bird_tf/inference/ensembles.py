@@ -1,4 +1,4 @@
-"""Several exported models that vote, and their scores for one recording."""
+"""Ensembles of exported models, and their scores for one recording."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from bird_tf.scores import decisions, pooling, prior
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RecordingScores:
-    """What the models say of one recording.
+    """The models' scores of one recording.
 
     Attributes:
         path: the audio file.
         duration_seconds: its length.
-        start_seconds, end_seconds: [chunks] float64, when each chunk begins and ends.
-        members: [models, chunks, classes] float32 in [0, 1], what each model says.
-        probabilities: [chunks, classes] float32 in [0, 1], their weighted mean.
-        attentions: [models, chunks] float32, how much each model says that a chunk claims; not a number if it does not.
-        attention: [chunks] float32, their weighted mean.
-        embeddings: [chunks, features] float32 of the first model; no rows unless they were asked for.
+        start_seconds, end_seconds: [chunks] float64, the time of each chunk.
+        member_probabilities: [models, chunks, classes] float32 in [0, 1], of each model.
+        probabilities: [chunks, classes] float32 in [0, 1], the models' weighted mean.
+        member_attention_logits: [models, chunks] float32; NaN for a model without attention.
+        attention_logits: [chunks] float32, the models' weighted mean.
+        embeddings: [chunks, features] float32 of the first model; no features unless they were asked for.
     """
 
     path: str
     duration_seconds: float
     start_seconds: np.ndarray
     end_seconds: np.ndarray
-    members: np.ndarray
+    member_probabilities: np.ndarray
     probabilities: np.ndarray
-    attentions: np.ndarray
-    attention: np.ndarray
+    member_attention_logits: np.ndarray
+    attention_logits: np.ndarray
     embeddings: np.ndarray
 
 
 class Ensemble:
-    """One or more models of the same classes; the weighted mean of their probabilities counts.
+    """One or more models of the same classes. Its probabilities are the models' weighted mean.
 
     Attributes:
-        models: the members; the first one's chunks are those of the result.
-        classes: the first one's.
+        models: the members. The result has the chunks of the first one.
+        classes: those of the first model.
         decisions: pooling, weights, calibration and thresholds.
     """
 
@@ -55,11 +55,11 @@ class Ensemble:
 
         Args:
             paths: SavedModels.
-            decisions_path: a file of decisions; empty: a single model's own, where it has some; "none": none.
-            batch_size: chunks in each call.
+            decisions_path: file of decisions; "": those inside a single model, if it has some; "none": neutral ones.
+            batch_size: chunks in each call of a model.
 
         Raises:
-            InputError: as `Model`; no model; members that know different classes; or decisions of other models.
+            InputError: as `Model`; no model; models with different classes; or decisions for other models.
         """
         if not paths:
             raise config.InputError("--model is missing: name an exported model, as runs/NAME/export")
@@ -70,7 +70,7 @@ class Ensemble:
         for other in self.models[1:]:
             if set(other.classes.class_ids) != set(self.classes.class_ids):
                 raise config.InputError(
-                    f"{other.path} knows other classes than {self.models[0].path}: they cannot vote together"
+                    f"{other.path} and {self.models[0].path} have different classes; an ensemble needs equal classes"
                 )
         self._orders = [[m.classes.index(class_id) for class_id in self.classes.class_ids] for m in self.models]
         self.decisions = self._decisions(decisions_path)
@@ -83,39 +83,44 @@ class Ensemble:
 
     @property
     def prior(self) -> prior.Prior:
-        """The first model's."""
+        """The first model's prior."""
         return self.models[0].prior
 
     def check_pooling(self, method: str) -> str:
-        """Returns the method, if the members can do it.
+        """Returns the method if all members have what it needs.
 
         Raises:
-            InputError: there is no such method, or it is attention, and a member gives none.
+            InputError: no such method, or pooling by attention with a model that has none.
         """
         pooling.check(method)
-        silent = [model.path for model in self.models if not model.has_attention]
-        if method == pooling.ATTENTION and silent:
+        without_attention = [model.path for model in self.models if not model.has_attention]
+        if method == pooling.ATTENTION and without_attention:
             raise config.InputError(
-                f"--pooling={method}: {silent[0]} gives none; name another --pooling, or export it again with "
-                "bird_tf.export if it is an attention network of an earlier version"
+                f"--pooling={method}: {without_attention[0]} gives no attention; name another --pooling, or, if it is "
+                "an attention network of an earlier version, export it again with bird_tf.export"
             )
         return method
 
-    def in_order(self, model: int, answers: saved_model.Outputs) -> saved_model.Outputs:
-        """What a member says, in the order of the ensemble's classes."""
-        return answers if model == 0 else answers._replace(probabilities=answers.probabilities[:, self._orders[model]])
+    def predict_samples(self, member: int, samples: np.ndarray, *, embeddings: bool = False) -> saved_model.Outputs:
+        """[chunks, chunk_samples] → outputs of one member, in the order of the ensemble's classes."""
+        return self._in_order(member, self.models[member].predict_samples(samples, embeddings=embeddings))
 
     def predict_spectrograms(self, spectrograms: np.ndarray) -> saved_model.Outputs:
         """[chunks, bands, frames] float32 → [models, chunks, …], of members with equal front-ends."""
-        said = [self.in_order(i, model.predict_spectrograms(spectrograms)) for i, model in enumerate(self.models)]
-        return saved_model.Outputs(*map(np.stack, zip(*said, strict=True)))
+        outputs = [self._in_order(i, model.predict_spectrograms(spectrograms)) for i, model in enumerate(self.models)]
+        return saved_model.Outputs(*map(np.stack, zip(*outputs, strict=True)))
+
+    def _in_order(self, member: int, outputs: saved_model.Outputs) -> saved_model.Outputs:
+        if member == 0:
+            return outputs
+        return outputs._replace(probabilities=outputs.probabilities[:, self._orders[member]])
 
     def mix(self, members: np.ndarray) -> np.ndarray:
-        """[models, chunks, …] → [chunks, …] float32, the weighted mean over models, of probabilities or attention."""
+        """[models, chunks, …] probabilities or attention logits → [chunks, …] float32, their weighted mean."""
         if len(members) == 1:
             return members[0]
         mixed = np.tensordot(np.asarray(self.decisions.weights, np.float32), members, axes=1)
-        return np.minimum(mixed, members.max(axis=0))  # rounding may put it a hair above all of them
+        return np.minimum(mixed, members.max(axis=0))  # rounding can make a mean larger than all members
 
 
 def align(
@@ -125,15 +130,15 @@ def align(
     start_seconds: np.ndarray,
     end_seconds: np.ndarray,
 ) -> np.ndarray:
-    """Chunk scores on other chunks' times: the mean over the chunks that overlap, weighted by the time they share.
+    """Scores of chunks → scores at other times: the mean over overlapping chunks, weighted by the shared time.
 
     Args:
         scores: [n, …] of n chunks.
-        own_start, own_end: [n] their times, rising.
-        start_seconds, end_seconds: [m] the times wanted.
+        own_start, own_end: [n] the times of these chunks, in rising order.
+        start_seconds, end_seconds: [m] the new times.
 
     Returns:
-        [m, …]; equal times, equal scores; where nothing overlaps, the nearest chunk's.
+        [m, …]. Equal times give equal scores. A time without an overlapping chunk gets the scores of the nearest one.
     """
     if np.array_equal(start_seconds, own_start) and np.array_equal(end_seconds, own_end):
         return scores

@@ -1,13 +1,13 @@
-"""Labelled recordings, as records or as audio → the models' scores beside the truth."""
+"""Labelled recordings, from records or from audio → the models' scores and the truth."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from bird_tf import config
+from bird_tf import config, tf
 from bird_tf.audio import decode, frontend
 from bird_tf.inference import ensembles, saved_model, scoring
 from bird_tf.labels import metadata
@@ -21,44 +21,95 @@ class LabelledScores:
 
     Attributes:
         recording_ids: [recordings].
-        recordings: what is known of each.
+        recordings: the metadata of each.
         labels: [recordings] index of the foreground species.
-        backgrounds: for each recording, indices of its background species.
-        chunks: for each recording [models, chunks, classes] float32 in [0, 1].
-        attentions: for each recording [models, chunks] float32, as in serving.Scores.
-        start_seconds: for each recording [chunks] when its chunks begin.
-        seconds: [recordings] length of each; of records, to the end of the last chunk.
-        paths: for each recording its audio file; empty if scored from records.
-        skipped: (recording, reason) of those left out.
+        backgrounds: for each recording, the indices of its background species.
+        member_probabilities: for each recording [models, chunks, classes] float32 in [0, 1].
+        member_attention_logits: for each recording [models, chunks] float32, as in `RecordingScores`.
+        start_seconds: for each recording [chunks], the start of each chunk.
+        duration_seconds: [recordings] length of each; from records, the end of its last chunk.
+        paths: for each recording its audio file; empty if the scores are from records.
+        skipped: (recording, reason) of those without scores.
     """
 
     recording_ids: list[str]
     recordings: list[metadata.Recording]
     labels: np.ndarray
     backgrounds: list[list[int]]
-    chunks: list[np.ndarray]
-    attentions: list[np.ndarray]
+    member_probabilities: list[np.ndarray]
+    member_attention_logits: list[np.ndarray]
     start_seconds: list[np.ndarray]
-    seconds: list[float]
+    duration_seconds: list[float]
     paths: list[str]
     skipped: list[tuple[str, str]]
 
-    def mixed(self, ensemble: ensembles.Ensemble) -> list[np.ndarray]:
+    def probabilities(self, ensemble: ensembles.Ensemble) -> list[np.ndarray]:
         """For each recording [chunks, classes], the models' weighted mean."""
-        return [ensemble.mix(members) for members in self.chunks]
+        return [ensemble.mix(members) for members in self.member_probabilities]
 
-    def attention(self, ensemble: ensembles.Ensemble) -> list[np.ndarray] | None:
-        """For each recording [chunks], the models' weighted mean; None if one of them gives none."""
-        able = all(model.has_attention for model in ensemble.models)
-        return [ensemble.mix(members) for members in self.attentions] if able else None
+    def attention_logits(self, ensemble: ensembles.Ensemble) -> list[np.ndarray] | None:
+        """For each recording [chunks], the models' weighted mean; None if one of them has no attention."""
+        has_attention = all(model.has_attention for model in ensemble.models)
+        return [ensemble.mix(members) for members in self.member_attention_logits] if has_attention else None
 
     def pooled(self, ensemble: ensembles.Ensemble) -> np.ndarray:
-        """[recordings, classes] float64, mixed and pooled as the ensemble's decisions say."""
-        return pooling.pool_each(self.mixed(ensemble), ensemble.decisions.pooling, self.attention(ensemble))
+        """[recordings, classes] float64, mixed and pooled by the ensemble's decisions."""
+        return pooling.pool_each(
+            self.probabilities(ensemble), ensemble.decisions.pooling, self.attention_logits(ensemble)
+        )
 
 
-def _check_fit(ensemble: ensembles.Ensemble, manifest: manifests.Manifest) -> None:
-    """Refuses records that the models cannot see or whose classes they do not know."""
+Batch = Mapping[str, "tf.Tensor"]
+
+
+def score_batches(
+    batches: Iterable[Batch], manifest: manifests.Manifest, predict: Callable[[Batch], saved_model.Outputs]
+) -> LabelledScores:
+    """Scores the chunks of records, and groups them by recording.
+
+    Args:
+        batches: what `schema.parse` gives, at least one batch. If the chunks of a recording have different labels, the
+            last one counts.
+        manifest: the records that the batches are from.
+        predict: batch → outputs [models, chunks, …].
+
+    Returns:
+        The scores; labels and backgrounds are indices of the manifest's classes, and the metadata holds only the ids.
+
+    Raises:
+        InputError: a shard is damaged.
+    """
+    outputs: list[saved_model.Outputs] = []
+    ids: list[str] = []
+    backgrounds: list[np.ndarray] = []  # [chunks][n], filled up with -1; n differs between batches
+    columns: dict[str, list[np.ndarray]] = {"start_seconds": [], "label": []}
+    for batch in verify.naming_damage(batches, manifest):
+        outputs.append(predict(batch))
+        ids += [recording_id.decode() for recording_id in batch["recording_id"].numpy()]
+        backgrounds += list(batch["background"].numpy())
+        for name, column in columns.items():
+            column.append(batch[name].numpy())
+    recording_ids, chunks_of = pooling.by_recording(ids, np.arange(len(ids)))
+    probabilities = np.concatenate([batch.probabilities for batch in outputs], axis=1)
+    attention_logits = np.concatenate([batch.attention_logits for batch in outputs], axis=1)
+    starts = np.concatenate(columns["start_seconds"]).astype(np.float64)
+    last_chunks = [int(chunks[-1]) for chunks in chunks_of]
+    return LabelledScores(
+        recording_ids=recording_ids,
+        recordings=[metadata.Recording(recording_id=i, path="") for i in recording_ids],
+        labels=np.concatenate(columns["label"])[last_chunks],
+        backgrounds=[[int(index) for index in backgrounds[chunk] if index >= 0] for chunk in last_chunks],
+        member_probabilities=[probabilities[:, chunks] for chunks in chunks_of],
+        member_attention_logits=[attention_logits[:, chunks] for chunks in chunks_of],
+        start_seconds=[starts[chunks] for chunks in chunks_of],
+        duration_seconds=[float(starts[chunks].max()) + manifest.front_end.chunk_seconds for chunks in chunks_of],
+        paths=[""] * len(recording_ids),
+        skipped=[],
+    )
+
+
+def _check_records(ensemble: ensembles.Ensemble, manifest: manifests.Manifest) -> None:
+    """Refuses records with another front-end than a model's, or with classes that the models do not know."""
     directory = manifest.directory
     if not manifest.num_chunks("val"):
         raise config.InputError(f"{directory} has no validation chunk; evaluate with --audio and --metadata instead")
@@ -76,34 +127,23 @@ def score_records(ensemble: ensembles.Ensemble, manifest: manifests.Manifest) ->
     Raises:
         InputError: no validation chunk, another front-end than a model's, or classes that the models do not know.
     """
-    _check_fit(ensemble, manifest)
-    to_model = np.array([ensemble.classes.index(class_id) for class_id in manifest.classes.class_ids])
-    answers: dict[str, list[saved_model.Outputs]] = {}
-    starts: dict[str, list[float]] = {}
-    about: dict[str, tuple[int, list[int]]] = {}
+    _check_records(ensemble, manifest)
+    batches = shard_files.read(manifest, "val", ensemble.models[0].batch_size)
     with config.progress(manifest.num_chunks("val"), "chunk", "evaluating") as progress:
-        for batch in verify.naming_damage(shard_files.read(manifest, "val", ensemble.models[0].batch_size), manifest):
-            said = ensemble.predict_spectrograms(frontend.dequantise(batch["spectrogram"]).numpy())
-            columns = (batch[name].numpy() for name in ("recording_id", "start_seconds", "label", "background"))
-            for i, (raw_id, start, label, background) in enumerate(zip(*columns, strict=True)):
-                recording_id = raw_id.decode()
-                answers.setdefault(recording_id, []).append(saved_model.Outputs(*(part[:, i] for part in said)))
-                starts.setdefault(recording_id, []).append(float(start))
-                about[recording_id] = (int(to_model[label]), [int(to_model[b]) for b in background if b >= 0])
-            progress.update(said.attention.shape[1])
-    recording_ids = sorted(answers)
-    known = {r.recording_id: r for r in recordings_table.read(manifest.directory)}
-    return LabelledScores(
-        recording_ids=recording_ids,
-        recordings=[known.get(i, metadata.Recording(recording_id=i, path="")) for i in recording_ids],
-        labels=np.array([about[i][0] for i in recording_ids]),
-        backgrounds=[about[i][1] for i in recording_ids],
-        chunks=[np.stack([a.probabilities for a in answers[i]], axis=1) for i in recording_ids],
-        attentions=[np.stack([a.attention for a in answers[i]], axis=1) for i in recording_ids],
-        start_seconds=[np.array(starts[i]) for i in recording_ids],
-        seconds=[max(starts[i]) + manifest.front_end.chunk_seconds for i in recording_ids],
-        paths=[""] * len(recording_ids),
-        skipped=[],
+
+        def predict(batch: Batch) -> saved_model.Outputs:
+            outputs = ensemble.predict_spectrograms(frontend.dequantise(batch["spectrogram"]).numpy())
+            progress.update(outputs.probabilities.shape[1])
+            return outputs
+
+        scored = score_batches(batches, manifest, predict)
+    to_model = np.array([ensemble.classes.index(class_id) for class_id in manifest.classes.class_ids])
+    described = {r.recording_id: r for r in recordings_table.read(manifest.directory)}
+    return dataclasses.replace(
+        scored,
+        recordings=[described.get(r.recording_id, r) for r in scored.recordings],
+        labels=to_model[scored.labels],
+        backgrounds=[to_model[background].tolist() if background else [] for background in scored.backgrounds],
     )
 
 
@@ -113,18 +153,17 @@ def score_audio(
     """Scores labelled recordings.
 
     Raises:
-        InputError: not one that can be read and has a label that the models know.
+        InputError: no recording is readable and has a label that the models know.
     """
     known = set(ensemble.classes.class_ids)
     skipped = [(r.path, f"{r.label} is no class of the model") for r in recordings if r.label not in known]
     by_id = {r.recording_id: r for r in recordings if r.label in known}
     found: dict[str, ensembles.RecordingScores] = {}
-    wanted = [(i, r.path) for i, r in sorted(by_id.items())]
-    for outcome in scoring.score_recordings(ensemble, wanted, chunking):
-        if outcome.scores is None:
-            skipped.append((outcome.path, outcome.reason))
+    for scored in scoring.score_recordings(ensemble, [(i, r.path) for i, r in sorted(by_id.items())], chunking):
+        if scored.scores is None:
+            skipped.append((scored.path, scored.reason))
         else:
-            found[outcome.recording_id] = outcome.scores
+            found[scored.recording_id] = scored.scores
     if not found:
         raise config.InputError(f"none of {len(recordings)} recordings can be scored; the first: {skipped[0][1]}")
     return LabelledScores(
@@ -132,10 +171,10 @@ def score_audio(
         recordings=[by_id[i] for i in found],
         labels=np.array([ensemble.classes.index(by_id[i].label) for i in found]),
         backgrounds=[ensemble.classes.resolve(by_id[i].background) for i in found],
-        chunks=[scores.members for scores in found.values()],
-        attentions=[scores.attentions for scores in found.values()],
+        member_probabilities=[scores.member_probabilities for scores in found.values()],
+        member_attention_logits=[scores.member_attention_logits for scores in found.values()],
         start_seconds=[scores.start_seconds for scores in found.values()],
-        seconds=[scores.duration_seconds for scores in found.values()],
+        duration_seconds=[scores.duration_seconds for scores in found.values()],
         paths=[scores.path for scores in found.values()],
         skipped=skipped,
     )

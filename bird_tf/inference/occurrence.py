@@ -1,7 +1,7 @@
-"""Which species are to be expected at a recording's place and time, and scores that take it into account.
+"""Place and time of a recording → factors for the odds of each class.
 
-Three sources: a list of species, a table of how often each is seen where and when, and the prior that the model learned
-from its training recordings. All become factors of a class's odds; scores are combined with them here and nowhere else.
+Three sources: a list of species, a table of their frequencies by place and week, and the prior that the model learned
+from its training recordings. Only this module combines them with scores.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ WEEKS = 52
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OccurrenceConfig:
-    """What is known before listening. All of it is off unless asked for."""
+    """Which species are probable at a place and time. By default, all of it is off."""
 
     species_list: str = config.option(
-        "", "text file, a class id or scientific name a line: all other species get probability 0"
+        "", "text file with one class id or scientific name a line; all other species get probability 0"
     )
     occurrence: str = config.option(
         "", "CSV: latitude, longitude, week (1 … 52; empty: the whole year), class_id (or scientific name), frequency"
@@ -39,72 +39,75 @@ class OccurrenceConfig:
         choices=("filter", "multiplier"),
     )
     least_frequency: float = config.option(
-        0.01, "with --occurrence: what the filter asks for; the multiplier takes no frequency for lower"
+        0.01, "with --occurrence: the frequency that the filter requires; the multiplier raises lower ones to it"
     )
     prior: str = config.option(
         "none",
-        "learned: odds are multiplied by what place and time told of the training recordings",
+        "learned: odds are multiplied by factors of place and time that the model learned from its training recordings",
         choices=("none", "learned"),
     )
-    prior_weight: float = config.option(1.0, "exponent of what odds are multiplied by; below 1: trust sound more")
-    latitude: float | None = config.option(None, "degrees, for recordings whose metadata does not tell")
-    longitude: float | None = config.option(None, "degrees, for recordings whose metadata does not tell")
-    date: str = config.option("", "YYYY-MM-DD, for recordings whose metadata does not tell")
+    prior_weight: float = config.option(
+        1.0, "exponent of the factors that odds are multiplied by; below 1: the sound counts more"
+    )
+    latitude: float | None = config.option(None, "degrees, for recordings without a place in the metadata")
+    longitude: float | None = config.option(None, "degrees, for recordings without a place in the metadata")
+    date: str = config.option("", "YYYY-MM-DD, for recordings without a date in the metadata")
 
     def __post_init__(self) -> None:
         place = self.latitude is not None and self.longitude is not None
         if not place and (self.latitude, self.longitude) != (None, None):
-            raise config.InputError("--latitude and --longitude are given together")
+            raise config.InputError("--latitude and --longitude need each other: give both, or neither")
         if place and not (abs(self.latitude or 0) <= 90 and abs(self.longitude or 0) <= 180):
-            raise config.InputError(f"--latitude={self.latitude} --longitude={self.longitude}: no place on earth")
+            raise config.InputError(f"--latitude={self.latitude} --longitude={self.longitude}: not a place on earth")
         if self.date and math.isnan(free_text.day_of_year(self.date)):
-            raise config.InputError(f"--date={self.date}: must be a date as 2024-05-31")
+            raise config.InputError(f"--date={self.date}: must be a date such as 2024-05-31")
         if not 0 < self.least_frequency < 1:
             raise config.InputError(f"--least_frequency={self.least_frequency}: must be between 0 and 1")
         if self.prior_weight <= 0:
             raise config.InputError(f"--prior_weight={self.prior_weight}: must be above 0; --prior=none leaves it out")
         multiplies = self.prior != "none" or (self.occurrence and self.occurrence_use == "multiplier")
+        unused_weight = self.prior_weight != 1 and not multiplies
         config.refuse_without_effect(
             {
                 "--latitude and --longitude without --occurrence or --prior": place and not self.needs_place,
                 "--date without --occurrence or --prior": self.date and not self.needs_place,
                 "--occurrence_use without --occurrence": self.occurrence_use != "filter" and not self.occurrence,
                 "--least_frequency without --occurrence": self.least_frequency != 0.01 and not self.occurrence,
-                "--prior_weight without something that multiplies": self.prior_weight != 1 and not multiplies,
+                "--prior_weight without --prior=learned or --occurrence_use=multiplier": unused_weight,
             }
         )
 
     @property
     def needs_place(self) -> bool:
-        """Whether it matters where and when a recording was made."""
+        """Whether place and time of a recording are used."""
         return bool(self.occurrence) or self.prior != "none"
 
     @property
     def active(self) -> bool:
-        """Whether any score changes."""
+        """Whether scores change."""
         return self.needs_place or bool(self.species_list)
 
 
-def multiply_odds(scores: np.ndarray, ratios: np.ndarray) -> np.ndarray:
-    """Scores whose odds p / (1 − p) are multiplied.
+def multiply_odds(scores: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Multiplies the odds p / (1 − p) of scores.
 
     Args:
         scores: [..., classes] in [0, 1].
-        ratios: [classes], at least 0.
+        factors: [classes], at least 0.
 
     Returns:
-        [..., classes] of the same type; a ratio of 1 changes nothing, one of 0 gives 0.
+        [..., classes] scores of the same type. A factor of 1 changes nothing; a factor of 0 gives 0.
     """
-    raised = scores * ratios
-    rest = (1 - scores) + raised
-    return np.asarray(np.divide(raised, rest, out=np.zeros_like(raised), where=rest > 0), scores.dtype)
+    multiplied = scores * factors
+    total = (1 - scores) + multiplied
+    return np.asarray(np.divide(multiplied, total, out=np.zeros_like(multiplied), where=total > 0), scores.dtype)
 
 
 def read_species(path: str, classes: taxonomy.Taxonomy) -> np.ndarray:
-    """[classes] bool: those that a list names; lines that begin with # do not count.
+    """[classes] bool: the classes in a species list. Lines that begin with # are comments.
 
     Raises:
-        InputError: no line names a class of the model.
+        InputError: no line is a class of the model.
     """
     lines = [line.strip() for line in files.read_text(path).removeprefix("\ufeff").splitlines()]
     names = [line for line in lines if line and not line.startswith("#")]
@@ -112,25 +115,25 @@ def read_species(path: str, classes: taxonomy.Taxonomy) -> np.ndarray:
     if len(unknown) == len(names):
         raise config.InputError(f"--species_list={path}: none of {len(names)} lines is a class of the model")
     if unknown:
-        logging.info("%s: %d species are no classes of the model, as %s", path, len(unknown), unknown[0])
+        logging.info("%s: %d species are no classes of the model, for example %s", path, len(unknown), unknown[0])
     listed = np.zeros(len(classes), bool)
     listed[classes.resolve(names)] = True
     return listed
 
 
 class Table:
-    """How often species are seen, by place and week.
+    """The frequencies of species, by place and week.
 
     Attributes:
         places: [places, 2] latitude, longitude.
-        frequencies: [places, 52, classes] in [0, 1]; NaN where the table says nothing of a week.
+        frequencies: [places, 52, classes] in [0, 1]; NaN for weeks that are not in the table.
     """
 
     def __init__(self, path: str, classes: taxonomy.Taxonomy) -> None:
         """Reads a CSV with the columns latitude, longitude, week, class_id, frequency.
 
         Raises:
-            InputError: another table, a number that is none, or no class of the model.
+            InputError: other columns, a value that is not a number or out of range, or no class of the model.
         """
         found: dict[tuple[float, float], np.ndarray] = collections.defaultdict(
             lambda: np.full((WEEKS, len(classes)), np.nan)
@@ -152,9 +155,9 @@ class Table:
                     f"--occurrence={path}, line {number}: week 1 … {WEEKS}, frequency 0 … 1, degrees on earth"
                 )
             rows.append((place, week, index, frequency))
-        for place, week, index, frequency in sorted(rows, key=lambda row: row[1]):  # a week's rows overrule the year's
+        for place, week, index, frequency in sorted(rows, key=lambda row: row[1]):  # a week overrides the year
             weeks = slice(None) if not week else slice(week - 1, week)
-            found[place][weeks] = np.nan_to_num(found[place][weeks])  # what a week's rows do not list is not seen
+            found[place][weeks] = np.nan_to_num(found[place][weeks])  # species that the week does not list: 0
             found[place][weeks, index] = frequency
             known = known or bool(index)
         if not known:
@@ -163,29 +166,29 @@ class Table:
         self.frequencies = np.stack(list(found.values()))
 
     def at(self, recording: metadata.Recording) -> np.ndarray | None:
-        """[classes] frequencies at the nearest place: the mean over the week and its neighbours.
+        """[classes] frequencies at the nearest place: the mean of the week, the one before and the one after.
 
-        Without a day, or where the table says nothing of those weeks, the highest of the year. None for a recording of
-        unknown place, unless there is but one.
+        Without a date, or if none of those weeks is in the table: the maximum over the year. None if the place of the
+        recording is unknown and the table has several places.
         """
         distances = prior.kilometres(recording.latitude, recording.longitude, *self.places.T)
         if np.isnan(distances).any() and len(self.places) > 1:
             return None
         year = self.frequencies[0 if len(self.places) == 1 else int(np.argmin(distances))]
-        told = ~np.isnan(year[:, 0])
+        known = ~np.isnan(year[:, 0])
         if not math.isnan(recording.day_of_year):
             week = min(WEEKS - 1, int(recording.day_of_year - 1) // 7)
             around = np.array([week - 1, week, (week + 1) % WEEKS])
-            if told[around].any():
+            if known[around].any():
                 return np.asarray(np.nanmean(year[around], axis=0))
         return np.asarray(np.nanmax(year, axis=0))
 
 
 class OddsFactors:
-    """What is to be expected in recordings by the flags, for the classes of an ensemble."""
+    """The factors for an ensemble's classes, from all sources that the flags name."""
 
     def __init__(self, settings: OccurrenceConfig, ensemble: ensembles.Ensemble) -> None:
-        """Reads what the flags name.
+        """Reads the files that the flags name.
 
         Raises:
             InputError: unusable list or table, or a model that learned no prior.
@@ -194,43 +197,44 @@ class OddsFactors:
         self._prior = ensemble.prior
         if settings.prior == "learned" and not self._prior.informed:
             raise config.InputError(
-                f"--prior=learned: {ensemble.models[0].path} learned none: place and time of its training recordings "
-                "are unknown, or tell nothing"
+                f"--prior=learned: {ensemble.models[0].path} learned no prior: place and time of its training "
+                "recordings are unknown, or did not help; leave --prior out"
             )
         self._listed = read_species(settings.species_list, classes) if settings.species_list else None
         self._table = Table(settings.occurrence, classes) if settings.occurrence else None
-        self._placeless = 0
+        self._warned = False
 
-    def ratios(self, recording: metadata.Recording) -> np.ndarray:
-        """[classes] what the odds are multiplied by; where place and time are unknown, they tell nothing."""
+    def factors(self, recording: metadata.Recording) -> np.ndarray:
+        """[classes] factors of the odds. An unknown place or time gives factors of 1."""
         settings = self._settings
         if settings.latitude is not None and settings.longitude is not None and math.isnan(recording.latitude):
             recording = dataclasses.replace(recording, latitude=settings.latitude, longitude=settings.longitude)
         if math.isnan(recording.day_of_year):
             recording = dataclasses.replace(recording, day_of_year=free_text.day_of_year(settings.date))
-        ratios = np.ones(len(self._prior.class_ids))
+        factors = np.ones(len(self._prior.class_ids))
         if settings.prior == "learned":
-            ratios *= np.exp(settings.prior_weight * self._prior.log_ratios(recording))
+            factors *= np.exp(settings.prior_weight * self._prior.log_ratios(recording))
         if self._table is not None:
             frequencies = self._table.at(recording)
             if frequencies is None:
                 self._warn_once(recording)
             elif settings.occurrence_use == "filter":
-                ratios *= frequencies >= settings.least_frequency
+                factors *= frequencies >= settings.least_frequency
             else:
-                floored = np.maximum(frequencies, settings.least_frequency)
-                ratios *= (floored / floored.sum() / self._prior.frequencies) ** settings.prior_weight
-        return ratios if self._listed is None else ratios * self._listed
+                raised = np.maximum(frequencies, settings.least_frequency)
+                factors *= (raised / raised.sum() / self._prior.frequencies) ** settings.prior_weight
+        return factors if self._listed is None else factors * self._listed
 
     def _warn_once(self, recording: metadata.Recording) -> None:
-        if not self._placeless:
+        if not self._warned:
             logging.warning(
-                "%s: place unknown, so --occurrence tells nothing of it (nor of others like it)", recording.path
-            )
-        self._placeless += 1
+                "%s: its place is unknown, so --occurrence does not change its scores; the same holds for all other "
+                "recordings without a place", recording.path,
+            )  # fmt: skip
+        self._warned = True
 
     def describe(self) -> str:
-        """What is expected, in words for a report."""
+        """The sources, in words for a report."""
         settings = self._settings
         parts = [f"species list {settings.species_list}"] if settings.species_list else []
         if settings.occurrence:
@@ -241,9 +245,13 @@ class OddsFactors:
         return "; ".join(parts)
 
 
-def factors_of(
-    odds: OddsFactors, recordings: Sequence[tuple[str, str]], root: str, described: str
+def factors_by_id(
+    odds_factors: OddsFactors, recordings: Sequence[tuple[str, str]], root: str, metadata_path: str
 ) -> Callable[[str], np.ndarray]:
-    """Recording id → [classes] ratios, for recordings (id, path) below `root` that metadata describes."""
-    by_path, paths = reader.describe([path for _, path in recordings], root, described), dict(recordings)
-    return lambda recording_id: odds.ratios(by_path[paths[recording_id]])
+    """Reads the metadata of recordings (id, path) below `root`. Returns the function recording id → [classes] factors.
+
+    Raises:
+        InputError: as `reader.describe`.
+    """
+    by_path, paths = reader.describe([path for _, path in recordings], root, metadata_path), dict(recordings)
+    return lambda recording_id: odds_factors.factors(by_path[paths[recording_id]])

@@ -1,4 +1,4 @@
-"""One exported model: what it says of itself, and its outputs for chunks."""
+"""One exported model: its description and its outputs for chunks."""
 
 from __future__ import annotations
 
@@ -14,41 +14,59 @@ from bird_tf.audio import frontend
 from bird_tf.labels import taxonomy
 from bird_tf.scores import prior
 
-# what a model says of its training
+# the description of the training
 DESCRIPTION = "assets/train.json"
-# within the run directory of a training with --refit, the run that has not learnt from the validation recordings
+# in the run directory of a training with --refit: the run that did not train on the validation recordings
 VALIDATED = "validated"
-# Every call of a model has so many chunks unless asked otherwise, the last one filled up: one graph, equal scores.
+# The default number of chunks in each call of a model. The last call is filled up with zeros: one graph, equal scores.
 BATCH_SIZE = 16
+# one call gives the outputs of serving_default and the embeddings; models of version 0.1.0 do not have this signature
+_PREDICT_AND_EMBED = "predict_and_embed"
 
 
 class Outputs(NamedTuple):
-    """What one model, or with a first axis several, say of chunks.
+    """Outputs for chunks: of one model, or of several models along a first axis.
 
     Attributes:
         probabilities: [chunks, classes] float32.
-        attention: [chunks] float32, how much each claims; not a number if the model does not say.
+        attention_logits: [chunks] float32, for pooling by attention; NaN if the model has no attention.
+        embeddings: [chunks, features] float32, the input of the last layer; no features unless they were asked for.
     """
 
     probabilities: np.ndarray
-    attention: np.ndarray
+    attention_logits: np.ndarray
+    embeddings: np.ndarray
+
+
+def without_embeddings(probabilities: np.ndarray, attention_logits: np.ndarray | None) -> Outputs:
+    """Outputs of a model: NaN where there is no attention, and no embeddings.
+
+    Args:
+        probabilities: [..., classes] float32.
+        attention_logits: [...] float32, or None.
+    """
+    leading = probabilities.shape[:-1]
+    if attention_logits is None:
+        attention_logits = np.full(leading, np.nan, np.float32)
+    return Outputs(probabilities, attention_logits, np.zeros((*leading, 0), np.float32))
 
 
 class Model:
-    """One SavedModel and what it says of itself.
+    """One SavedModel.
 
     Attributes:
-        path: where it lies.
+        path: its folder.
+        batch_size: chunks in each call.
         front_end: chunk → spectrogram.
-        classes: in the order of its outputs.
-        description: what its train.json holds.
+        classes: in the order of the outputs.
+        description: the content of train.json.
     """
 
     def __init__(self, path: str, batch_size: int = BATCH_SIZE) -> None:
-        """Loads a SavedModel that is always called with `batch_size` chunks.
+        """Loads a SavedModel. Each call will have `batch_size` chunks.
 
         Raises:
-            InputError: the folder is no SavedModel of bird_tf, damaged, or of another front-end version.
+            InputError: the folder is not a SavedModel of bird_tf, is damaged, or has another front-end version.
         """
         assets = os.path.join(path, "assets")
         if not files.exists(os.path.join(path, "saved_model.pb")) or not files.exists(assets):
@@ -61,37 +79,40 @@ class Model:
         self.classes = taxonomy.load(os.path.join(assets, "classes.csv"))
         self.description: Mapping[str, Any] = files.read_json(os.path.join(path, DESCRIPTION))
         try:
-            self._loaded = tf.saved_model.load(path)  # the signatures live as long as this does
+            self._loaded = tf.saved_model.load(path)  # the signatures need this reference
         except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
             raise config.InputError(f"{path} is damaged ({error}); export the run again with bird_tf.export") from error
 
     @functools.cached_property
     def has_attention(self) -> bool:
-        """Whether it says how much attention chunks claim."""
+        """Whether the model gives attention logits."""
         return "attention" in self._loaded.signatures["spectrogram"].structured_outputs
 
-    def _answers(self, signature: str, name: str, inputs: np.ndarray) -> Outputs:
-        if self.has_attention:
-            return Outputs(*self._call(signature, name, inputs, "probabilities", "attention"))
-        [probabilities] = self._call(signature, name, inputs, "probabilities")
-        return Outputs(probabilities, np.full(len(inputs), np.nan, np.float32))
+    def _predict(self, signature: str, name: str, inputs: np.ndarray) -> Outputs:
+        """All outputs that the signature has."""
+        available = self._loaded.signatures[signature].structured_outputs
+        names = [output for output in ("probabilities", "attention", "embeddings") if output in available]
+        found = dict(zip(names, self._call(signature, name, inputs, *names), strict=True))
+        outputs = without_embeddings(found["probabilities"], found.get("attention"))
+        return outputs._replace(embeddings=found.get("embeddings", outputs.embeddings))
 
-    def _call(self, signature: str, name: str, inputs: np.ndarray, *outputs: str) -> list[np.ndarray]:
+    def _call(self, signature: str, name: str, inputs: np.ndarray, *output_names: str) -> list[np.ndarray]:
+        """The outputs of these names for all inputs [chunks, …], batch by batch."""
         function = self._loaded.signatures[signature]
-        answers = []
+        batches = []
         for first in range(0, len(inputs), self.batch_size):
             batch = inputs[first : first + self.batch_size]
-            filled = np.zeros((self.batch_size, *inputs.shape[1:]), np.float32)
-            filled[: len(batch)] = batch
-            said = function(**{name: tf.constant(filled)})
-            answers.append([said[output].numpy()[: len(batch)] for output in outputs])
-        return [np.concatenate(parts) for parts in zip(*answers, strict=True)]
+            padded = np.zeros((self.batch_size, *inputs.shape[1:]), np.float32)
+            padded[: len(batch)] = batch
+            outputs = function(**{name: tf.constant(padded)})
+            batches.append([outputs[output].numpy()[: len(batch)] for output in output_names])
+        return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
     def check_front_end(self, front_end: frontend.FrontendConfig, directory: str) -> None:
-        """Refuses spectrograms of other records than those the model knows how to read.
+        """Refuses records whose spectrograms come from another front-end.
 
         Raises:
-            InputError: the front-ends differ; the message names where.
+            InputError: the front-ends differ; the message names the fields.
         """
         if self.front_end != front_end:
             ours, theirs = config.to_mapping(self.front_end), config.to_mapping(front_end)
@@ -99,19 +120,22 @@ class Model:
             raise config.InputError(f"{self.path} and {directory} have different front-ends: {names}")
 
     def logits(self, spectrograms: tf.Tensor) -> tf.Tensor:
-        """[batch, bands, frames] float32 in [0, 1] → [batch, classes] float32; in a graph too, in any batch size."""
+        """[batch, bands, frames] float32 in [0, 1] → [batch, classes] float32; any batch size, in a graph as well."""
         return self._loaded.signatures["spectrogram"](spectrogram=spectrograms)["logits"]
 
-    def predict_samples(self, samples: np.ndarray) -> Outputs:
-        """[chunks, chunk_samples] float32 in [-1, 1] → what it says of them."""
-        return self._answers("serving_default", "samples", samples)
+    def predict_samples(self, samples: np.ndarray, *, embeddings: bool = False) -> Outputs:
+        """[chunks, chunk_samples] float32 in [-1, 1] → outputs, with embeddings if they are asked for."""
+        if embeddings and _PREDICT_AND_EMBED in self._loaded.signatures:
+            return self._predict(_PREDICT_AND_EMBED, "samples", samples)
+        outputs = self._predict("serving_default", "samples", samples)
+        return outputs._replace(embeddings=self.embed(samples)) if embeddings else outputs
 
     def predict_spectrograms(self, spectrograms: np.ndarray) -> Outputs:
-        """[chunks, bands, frames] float32 in [0, 1] → what it says of them."""
-        return self._answers("spectrogram", "spectrogram", spectrograms)
+        """[chunks, bands, frames] float32 in [0, 1] → outputs, without embeddings."""
+        return self._predict("spectrogram", "spectrogram", spectrograms)
 
     def embed(self, samples: np.ndarray) -> np.ndarray:
-        """[chunks, chunk_samples] float32 in [-1, 1] → [chunks, features] float32, what the last layer sees."""
+        """[chunks, chunk_samples] float32 in [-1, 1] → [chunks, features] float32, the input of the last layer."""
         return self._call("embed", "samples", samples, "embeddings")[0]
 
     def spectrograms(self, samples: np.ndarray) -> np.ndarray:
@@ -120,12 +144,12 @@ class Model:
 
     @functools.cached_property
     def prior(self) -> prior.Prior:
-        """What its training recordings tell; nothing in models exported by earlier versions."""
+        """The prior of the training recordings; without that asset (in earlier versions), one that changes nothing."""
         path = os.path.join(self.path, prior.ASSET)
         return prior.load(path) if files.exists(path) else prior.fit([], self.classes)
 
     @property
     def fingerprint(self) -> str:
-        """Equal for SavedModels that answer alike: a digest of graph and weights."""
+        """A digest of graph and weights: SavedModels with equal fingerprints have equal outputs."""
         names = ("saved_model.pb", os.path.join("variables", "variables.data-00000-of-00001"))
         return files.digest([files.checksum(os.path.join(self.path, name)) for name in names])

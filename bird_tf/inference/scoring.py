@@ -1,7 +1,7 @@
-"""Recordings → scores, as a stream: one thread decodes while the models work on batches that cross recordings, several
-of them at once.
+"""Recordings → scores, as a stream. One thread decodes while the models work on batches that cross recordings.
 
-Memory does not grow with the length of a recording, but for its scores. What the scores are good for belongs elsewhere.
+Memory does not grow with the length of a recording, except for its scores. What follows from the scores belongs
+elsewhere.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from bird_tf import config
 from bird_tf.audio import decode, frontend
 from bird_tf.inference import ensembles, saved_model
 
-# batches decoded ahead: enough that a slow file does not stall the models, little enough to stay in tens of megabytes
-_AHEAD = 8
-# batches that the models work on at once: where one leaves a core or the device idle, another goes on
-_AT_ONCE = 3
+# Batches decoded in advance: enough that a slow file does not stall the models, and only tens of megabytes.
+_QUEUE_SIZE = 8
+# Batches in work at once: while one leaves a core or the device idle, another one uses it.
+_MAX_RUNNING = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScoredRecording:
-    """One recording's scores, or the reason why there are none."""
+    """One recording's scores; None, with the reason, if it cannot be read."""
 
     recording_id: str
     path: str
@@ -39,7 +39,7 @@ class ScoredRecording:
 
 @dataclasses.dataclass(frozen=True)
 class _Chunks:
-    """Samples [n, chunk_samples] of recording `index` for the models of front-end `group`."""
+    """Samples [n, chunk_samples] of recording `index`, for the models of front-end `group`."""
 
     index: int
     group: int
@@ -48,7 +48,7 @@ class _Chunks:
 
 @dataclasses.dataclass(frozen=True)
 class _End:
-    """Recording `index` has no more chunks: one front-end's sample count, or the reason why it cannot be read."""
+    """The end of recording `index` for front-end `group`: its number of samples, or why it cannot be read."""
 
     index: int
     group: int
@@ -57,12 +57,12 @@ class _End:
 
 
 class _Decoder:
-    """Decodes recordings in a thread of its own; iterating gives their chunks in order, and an `_End` for each."""
+    """Decodes recordings in its own thread. Iterating gives their chunks in order, and an `_End` after each."""
 
     def __init__(self, paths: Sequence[str], front_ends: Sequence[frontend.FrontendConfig],
                  chunking: decode.ChunkingConfig, batch_size: int) -> None:  # fmt: skip
         self._arguments = paths, front_ends, chunking, batch_size
-        self._queue: queue.Queue[_Chunks | _End | BaseException | None] = queue.Queue(_AHEAD)
+        self._queue: queue.Queue[_Chunks | _End | BaseException | None] = queue.Queue(_QUEUE_SIZE)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="decoder", daemon=True)
 
@@ -94,7 +94,7 @@ class _Decoder:
                     return
                 self._put(item)
             self._put(None)
-        except BaseException as error:  # noqa: BLE001, raised again where the chunks are used
+        except BaseException as error:  # noqa: BLE001, raised again in the thread that iterates
             self._put(error)
 
     def _items(self) -> Iterator[_Chunks | _End]:
@@ -112,79 +112,75 @@ class _Decoder:
 
 
 class _Recording:
-    """What is known so far of one recording."""
+    """The outputs for one recording so far."""
 
     def __init__(self, num_models: int, num_groups: int) -> None:
-        self.answers: list[list[saved_model.Outputs]] = [[] for _ in range(num_models)]
-        self.embeddings: list[np.ndarray] = []
+        self.outputs: list[list[saved_model.Outputs]] = [[] for _ in range(num_models)]
         self.num_samples = [0] * num_groups
-        self.waiting = 0  # chunks that no model has seen yet
-        self.open = set(range(num_groups))
+        self.num_waiting = 0  # chunks without outputs
+        self.open_groups = set(range(num_groups))  # front-ends for which more chunks may come
         self.reason = ""
 
     @property
     def complete(self) -> bool:
-        return bool(self.reason) or (not self.open and not self.waiting)
-
-
-# what the members say of a batch, and the first model's embeddings if they are wanted
-_BatchOutputs = tuple[list[saved_model.Outputs], np.ndarray | None]
+        return bool(self.reason) or (not self.open_groups and not self.num_waiting)
 
 
 class _Group:
-    """Models with equal front-ends, the batch that waits for them, and those that they work on."""
+    """Models with equal front-ends, the batch that is being filled for them, and the batches in work."""
 
     def __init__(self, ensemble: ensembles.Ensemble, members: list[int], embeddings: bool,
                  workers: futures.Executor) -> None:  # fmt: skip
-        self._ensemble, self._members, self._workers = ensemble, members, workers
-        self._embeds = embeddings and 0 in members
+        self._ensemble, self._members, self._embeddings, self._workers = ensemble, members, embeddings, workers
         self._batch_size = ensemble.models[0].batch_size
-        self._waiting: list[np.ndarray] = []
-        self._owners: list[_Recording] = []
-        self._at_work: collections.deque[tuple[list[_Recording], futures.Future[_BatchOutputs]]] = collections.deque()
+        self._samples: list[np.ndarray] = []  # the batch that is being filled
+        self._recordings: list[_Recording] = []  # the recording of each of its chunks
+        self._running: collections.deque[tuple[list[_Recording], futures.Future[list[saved_model.Outputs]]]] = (
+            collections.deque()
+        )
 
-    def add(self, samples: np.ndarray, owner: _Recording) -> None:
-        """Puts chunks into the batch, and sends it to the models each time that it is full."""
+    def add(self, samples: np.ndarray, recording: _Recording) -> None:
+        """Adds chunks to the batch. A full batch goes to the models."""
         while len(samples):
-            taken = samples[: self._batch_size - len(self._owners)]
-            self._waiting.append(taken)
-            self._owners += [owner] * len(taken)
-            owner.waiting += len(taken)
+            taken = samples[: self._batch_size - len(self._recordings)]
+            self._samples.append(taken)
+            self._recordings += [recording] * len(taken)
+            recording.num_waiting += len(taken)
             samples = samples[len(taken) :]
-            if len(self._owners) == self._batch_size:
+            if len(self._recordings) == self._batch_size:
                 self._send()
 
     def _send(self) -> None:
-        if len(self._at_work) == _AT_ONCE:
-            self._receive()
-        self._at_work.append((self._owners, self._workers.submit(self._ask, np.concatenate(self._waiting))))
-        self._waiting, self._owners = [], []
+        if len(self._running) == _MAX_RUNNING:
+            self._collect()
+        self._running.append((self._recordings, self._workers.submit(self._predict, np.concatenate(self._samples))))
+        self._samples, self._recordings = [], []
 
-    def _ask(self, batch: np.ndarray) -> _BatchOutputs:
-        models = self._ensemble.models
-        answers = [self._ensemble.in_order(member, models[member].predict_samples(batch)) for member in self._members]
-        return answers, models[0].embed(batch) if self._embeds else None
+    def _predict(self, batch: np.ndarray) -> list[saved_model.Outputs]:
+        """Outputs of each member; embeddings only of the ensemble's first model."""
+        return [
+            self._ensemble.predict_samples(member, batch, embeddings=self._embeddings and member == 0)
+            for member in self._members
+        ]
 
-    def _receive(self) -> None:
-        """Hands the rows of the batch sent first to the recordings that they are of."""
-        owners, answer = self._at_work.popleft()
-        answers, features = answer.result()
+    def _collect(self) -> None:
+        """Waits for the oldest batch in work, and gives its outputs to their recordings."""
+        recordings, future = self._running.popleft()
+        batch_outputs = future.result()
         # the chunks of one recording lie together
-        bounds = [0, *(i for i in range(1, len(owners)) if owners[i] is not owners[i - 1]), len(owners)]
-        for begin, end in itertools.pairwise(bounds):
-            owner = owners[begin]
-            for member, said in zip(self._members, answers, strict=True):
-                owner.answers[member].append(saved_model.Outputs(*(part[begin:end] for part in said)))
-            if features is not None:
-                owner.embeddings.append(features[begin:end])
-            owner.waiting -= end - begin
+        changes = [i for i in range(1, len(recordings)) if recordings[i] is not recordings[i - 1]]
+        for begin, end in itertools.pairwise([0, *changes, len(recordings)]):
+            recording = recordings[begin]
+            for member, outputs in zip(self._members, batch_outputs, strict=True):
+                recording.outputs[member].append(saved_model.Outputs(*(part[begin:end] for part in outputs)))
+            recording.num_waiting -= end - begin
 
     def finish(self) -> None:
-        """Has the models answer all that is left."""
-        if self._owners:
+        """Predicts what is left."""
+        if self._recordings:
             self._send()
-        while self._at_work:
-            self._receive()
+        while self._running:
+            self._collect()
 
 
 def score_recordings(
@@ -194,16 +190,16 @@ def score_recordings(
     *,
     embeddings: bool = False,
 ) -> Iterator[ScoredRecording]:
-    """Scores recordings, with a progress bar in seconds of sound that tells when it will be done.
+    """Scores recordings, with a progress bar in seconds of sound.
 
     Args:
-        ensemble: members with other chunks than the first are averaged over the time that chunks share.
-        recordings: (id, path).
-        chunking: how they are cut.
-        embeddings: whether the first model's embeddings are wanted.
+        ensemble: the models. Scores of a model whose chunks differ from the first model's are aligned to those chunks.
+        recordings: (id, path) of each.
+        chunking: how recordings are cut into chunks.
+        embeddings: whether to add the first model's embeddings.
 
     Yields:
-        What came of each recording, in their order.
+        Each recording, in the given order.
     """
     front_ends = list(dict.fromkeys(model.front_end for model in ensemble.models))
     hop_seconds = chunking.hop_samples(front_ends[0]) / front_ends[0].sample_rate_hz
@@ -214,25 +210,25 @@ def score_recordings(
     with (
         config.progress(round(ends[-1] if ends else 0), "s", "scoring") as progress,
         _Decoder(paths, front_ends, chunking, batch_size) as decoder,
-        futures.ThreadPoolExecutor(_AT_ONCE) as workers,
+        futures.ThreadPoolExecutor(_MAX_RUNNING) as workers,
     ):
         groups = [
             _Group(ensemble, [i for i, m in enumerate(ensemble.models) if m.front_end == f], embeddings, workers)
             for f in front_ends
         ]
-        next_index, heard = 0, 0.0
+        next_index, decoded_seconds = 0, 0.0
         for item in decoder:
             recording = pending[item.index]
             if isinstance(item, _Chunks):
                 groups[item.group].add(item.samples, recording)
-                heard += len(item.samples) * hop_seconds * (item.group == 0)
+                decoded_seconds += len(item.samples) * hop_seconds * (item.group == 0)
             else:
-                recording.open.discard(item.group)
+                recording.open_groups.discard(item.group)
                 recording.num_samples[item.group] = item.num_samples
                 recording.reason = item.reason
-                if item.reason or not recording.open:
-                    heard = ends[item.index]
-            progress.update(max(0, int(heard) - progress.n))
+                if item.reason or not recording.open_groups:
+                    decoded_seconds = ends[item.index]
+            progress.update(max(0, int(decoded_seconds) - progress.n))
             while next_index in pending and pending[next_index].complete:
                 yield _scored_recording(
                     ensemble, front_ends, chunking, *recordings[next_index], pending.pop(next_index)
@@ -248,30 +244,35 @@ def _scored_recording(
     ensemble: ensembles.Ensemble, front_ends: Sequence[frontend.FrontendConfig], chunking: decode.ChunkingConfig,
     recording_id: str, path: str, recording: _Recording,
 ) -> ScoredRecording:  # fmt: skip
-    """Puts together what the models said of a recording."""
+    """Joins the models' outputs for a recording."""
     if recording.reason:
         return ScoredRecording(recording_id=recording_id, path=path, scores=None, reason=recording.reason)
     times: list[tuple[np.ndarray, np.ndarray]] = []
-    members: list[saved_model.Outputs] = []
-    for number, model in enumerate(ensemble.models):
+    probabilities, attention_logits = [], []
+    embeddings = np.zeros((0, 0), np.float32)
+    for member, model in enumerate(ensemble.models):
         group = front_ends.index(model.front_end)
         rate = model.front_end.sample_rate_hz
-        answer = saved_model.Outputs(*map(np.concatenate, zip(*recording.answers[number], strict=True)))
-        recording.answers[number] = []  # a day of scores is large: no two copies for longer than needed
-        start = np.arange(len(answer.attention)) * chunking.hop_samples(model.front_end) / rate
+        outputs = saved_model.Outputs(*map(np.concatenate, zip(*recording.outputs[member], strict=True)))
+        recording.outputs[member] = []  # the scores of a day are large: keep no second copy
+        start = np.arange(len(outputs.probabilities)) * chunking.hop_samples(model.front_end) / rate
         end = np.minimum(start + model.front_end.chunk_seconds, recording.num_samples[group] / rate)
         times.append((start, end))
-        members.append(saved_model.Outputs(*(ensembles.align(part, start, end, *times[0]) for part in answer)))
-    stacked, attentions = (np.stack(p) if len(p) > 1 else p[0][None] for p in zip(*members, strict=True))
+        probabilities.append(ensembles.align(outputs.probabilities, start, end, *times[0]))
+        attention_logits.append(ensembles.align(outputs.attention_logits, start, end, *times[0]))
+        if member == 0:
+            embeddings = outputs.embeddings
+    # [models, chunks, …]; of a single model without a copy
+    stacked, logits = (np.stack(p) if len(p) > 1 else p[0][None] for p in (probabilities, attention_logits))
     scores = ensembles.RecordingScores(
         path=path,
         duration_seconds=recording.num_samples[0] / ensemble.models[0].front_end.sample_rate_hz,
         start_seconds=times[0][0],
         end_seconds=times[0][1],
-        members=stacked,
+        member_probabilities=stacked,
         probabilities=ensemble.mix(stacked),
-        attentions=attentions,
-        attention=ensemble.mix(attentions),
-        embeddings=np.concatenate(recording.embeddings) if recording.embeddings else np.zeros((0, 0), np.float32),
+        member_attention_logits=logits,
+        attention_logits=ensemble.mix(logits),
+        embeddings=embeddings,
     )
     return ScoredRecording(recording_id=recording_id, path=path, scores=scores)

@@ -1,4 +1,4 @@
-"""The 5 s segments of the soundscape task: chunk scores → segment scores."""
+"""The segments of the soundscape task, 5 s each: chunk scores → segment scores."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from bird_tf.inference import ensembles
 from bird_tf.scores import pooling
 
 SECONDS = 5
-# rescaling each segment, as median_filtered does, would make segments incomparable: c-mAP ranks over all of them
+# Not median_filtered: it rescales each segment, but c-mAP ranks a class over all segments.
 DEFAULT_POOLING = "mean"
 
 
 def pooled(scores: ensembles.RecordingScores, method: str) -> np.ndarray:
-    """[segments, classes] of one recording, the last partial segment included."""
+    """[segments, classes] float64 of one recording, the last partial segment included."""
     return pooling.by_segment(
         scores.start_seconds, scores.end_seconds, scores.probabilities, scores.duration_seconds, SECONDS, method,
-        scores.attention,
+        scores.attention_logits,
     )  # fmt: skip

@@ -1,1 +1,1 @@
-"""Chunk scores → answers, and how good they are."""
+"""Scores of chunks → decisions, and metrics."""

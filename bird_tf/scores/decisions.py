@@ -1,4 +1,4 @@
-"""Pooling, an ensemble's weights, calibration and thresholds: chosen on validation recordings, kept in one file."""
+"""Pooling, ensemble weights, calibration and thresholds: chosen on validation recordings, stored in one file."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ _SELECTION_ROUNDS = 20
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Decisions:
-    """What turns the models' scores into answers.
+    """How the models' scores become predictions.
 
     Attributes:
         pooling: one of pooling.METHODS, chunk scores → recording scores.
-        weights: [models] of the ensemble, summing to 1.
+        weights: [models] of the ensemble; their sum is 1.
         recording: for pooled scores.
-        chunk: for the scores of single chunks, where each is judged: every chunk of a recording without the species
-            may be a false alarm, but which chunks of a recording with it hold a call the labels do not tell, so that
-            such a recording counts once, by its best chunk.
-        precision: what the rule "precision" was asked to reach; 0 if nothing was fitted.
-        fitted_on: the recordings that all this was chosen on; empty if nothing was.
+        chunk: for scores of single chunks. It is fitted on all chunks of recordings without the species, and on the
+            best chunk of each recording with it.
+        precision: the target of the rule "precision"; 0 if nothing was fitted.
+        fitted_on: the recordings used for the choice; empty if nothing was fitted.
     """
 
     pooling: str
@@ -41,46 +40,49 @@ class Decisions:
 
 
 def neutral(classes: taxonomy.Taxonomy, num_models: int, method: str) -> Decisions:
-    """No decisions: scores as they are, thresholds of 0.5, equal weights."""
-    same = calibration.Calibration(
+    """Decisions without fitting: unchanged scores, thresholds of 0.5, equal weights."""
+    identity = calibration.Calibration(
         slope=1.0, intercept=0.0, thresholds={rule: np.full(len(classes), 0.5) for rule in calibration.RULES}
     )  # fmt: skip
-    return Decisions(pooling=method, weights=(1 / num_models,) * num_models, recording=same, chunk=same)
+    return Decisions(pooling=method, weights=(1 / num_models,) * num_models, recording=identity, chunk=identity)
 
 
 def choose_pooling(
-    chunks: Sequence[np.ndarray], truth: np.ndarray, attention: Sequence[np.ndarray] | None = None
+    chunks: Sequence[np.ndarray], truth: np.ndarray, attention_logits: Sequence[np.ndarray] | None = None
 ) -> tuple[str, dict[str, float]]:
-    """The pooling with the best MLRAP.
+    """Chooses the pooling with the best MLRAP.
 
     Args:
         chunks: for each recording [chunks, classes] in [0, 1].
         truth: [recordings, classes] bool.
-        attention: for each recording [chunks], what they claim; None: that method is not tried.
+        attention_logits: for each recording [chunks]; None: the method "attention" is not tried.
 
     Returns:
-        Its name (the first of equals), and the MLRAP of each method.
+        The name of the method (the first one of equals), and the MLRAP of each method.
     """
-    methods = [m for m in pooling.METHODS if m != pooling.ATTENTION or attention is not None]
-    found = {m: metrics.mlrap(pooling.pool_each(chunks, m, attention), truth) for m in methods}
+    methods = [m for m in pooling.METHODS if m != pooling.ATTENTION or attention_logits is not None]
+    found = {m: metrics.mlrap(pooling.pool_each(chunks, m, attention_logits), truth) for m in methods}
     return max(found, key=lambda method: found[method]), found
 
 
 def search_weights(
-    chunks: Sequence[np.ndarray], truth: np.ndarray, method: str, attention: Sequence[np.ndarray] | None = None
+    chunks: Sequence[np.ndarray],
+    truth: np.ndarray,
+    method: str,
+    attention_logits: Sequence[np.ndarray] | None = None,
 ) -> tuple[float, ...]:
-    """Weights of an ensemble by greedy selection with replacement (Caruana et al. 2004) on MLRAP.
+    """Searches the weights of an ensemble by greedy selection with replacement (Caruana et al. 2004) on MLRAP.
 
-    Twenty times the model is added, again or anew, that makes the ensemble so far best.
+    Each of 20 rounds adds the model that gives the best ensemble. A model can be added several times.
 
     Args:
         chunks: for each recording [models, chunks, classes] in [0, 1].
         truth: [recordings, classes] bool.
         method: the pooling.
-        attention: for each recording [models, chunks], what they claim, where the pooling needs it.
+        attention_logits: for each recording [models, chunks]; only the method "attention" needs them.
 
     Returns:
-        [models] how often each was added, divided by the rounds.
+        [models] how often each model was added, divided by the number of rounds.
     """
     num_models = len(chunks[0])
     counts = np.zeros(num_models)
@@ -88,20 +90,22 @@ def search_weights(
     def quality(candidate: np.ndarray) -> float:
         weights = candidate / candidate.sum()
         mixed = [np.tensordot(weights, members, axes=1) for members in chunks]
-        claimed = None if attention is None else [np.tensordot(weights, members, axes=1) for members in attention]
-        return metrics.mlrap(pooling.pool_each(mixed, method, claimed), truth)
+        logits = None
+        if attention_logits is not None:
+            logits = [np.tensordot(weights, members, axes=1) for members in attention_logits]
+        return metrics.mlrap(pooling.pool_each(mixed, method, logits), truth)
 
     for _ in range(_SELECTION_ROUNDS if num_models > 1 else 1):
-        # of equals the one that has proved itself most often
+        # of equal models, the one that was added most often
         found = [(quality(counts + one), count) for one, count in zip(np.eye(num_models), counts, strict=True)]
         counts[max(range(num_models), key=lambda model: found[model])] += 1
     return tuple(float(c) for c in counts / counts.sum())
 
 
 def save(path: str, decisions: Decisions, classes: taxonomy.Taxonomy) -> None:
-    """Writes the decisions, whole or not at all; thresholds are keyed by class id."""
+    """Writes the decisions, with thresholds by class id. The file appears when it is complete."""
 
-    def described(fitted: calibration.Calibration) -> dict[str, Any]:
+    def calibration_as_json(fitted: calibration.Calibration) -> dict[str, Any]:
         return {
             "slope": fitted.slope,
             "intercept": fitted.intercept,
@@ -116,8 +120,8 @@ def save(path: str, decisions: Decisions, classes: taxonomy.Taxonomy) -> None:
         {
             "format_version": FORMAT_VERSION,
             **dataclasses.asdict(dataclasses.replace(decisions, weights=tuple(map(float, decisions.weights)))),
-            "recording": described(decisions.recording),
-            "chunk": described(decisions.chunk),
+            "recording": calibration_as_json(decisions.recording),
+            "chunk": calibration_as_json(decisions.chunk),
         },
     )
 
@@ -126,10 +130,10 @@ def load(path: str, classes: taxonomy.Taxonomy, num_models: int) -> Decisions:
     """Reads what `save` wrote.
 
     Raises:
-        InputError: no such file, another format, or made for other classes or another number of models.
+        InputError: no such file, another format, other classes, or another number of models.
     """
     if not files.exists(path):
-        raise config.InputError(f"--decisions={path}: no such file; bird_tf.evaluate --tune writes one")
+        raise config.InputError(f"--decisions={path}: no such file; bird_tf.evaluate --tune writes it")
     stored = files.read_json(path)
     if stored.get("format_version") != FORMAT_VERSION:
         raise config.InputError(f"{path} holds no decisions of format {FORMAT_VERSION}; run bird_tf.evaluate --tune")

@@ -1,6 +1,6 @@
-"""How good scores are. All take scores [recordings, classes] float and truth of the same shape, bool.
+"""Metrics. All take scores [recordings, classes] float and truth of the same shape, bool.
 
-A recording or class for which a metric is not defined is left out of its mean, never given an invented value.
+A metric can be undefined for a recording or class. The mean leaves such a recording or class out.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-# a BirdCLEF run lists at most so many classes a recording
-_MAX_ANSWERS = 100
-# of one class, whose ranks are found together
+# the most classes that a BirdCLEF run can list for a recording
+_MAX_LISTED = 100
+# positives of a class in one table of comparisons, to limit memory
 _POSITIVES_AT_ONCE = 256
 
 
 def truth(labels: np.ndarray, backgrounds: Sequence[Iterable[int]], num_classes: int) -> np.ndarray:
-    """Which classes each recording holds.
+    """The classes that are present in each recording.
 
     Args:
         labels: [recordings] index of the foreground species.
-        backgrounds: for each recording the indices of its background species; negative ones are fillers.
+        backgrounds: for each recording the indices of its background species; negative ones are padding.
         num_classes: number of classes.
 
     Returns:
@@ -34,7 +34,7 @@ def truth(labels: np.ndarray, backgrounds: Sequence[Iterable[int]], num_classes:
 
 
 def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
-    """Average precision of one ranking, ties ranked together at their end (as scikit-learn does).
+    """Average precision of one ranking. Ties share the last of their ranks, as in scikit-learn.
 
     Args:
         scores: [n] float.
@@ -47,22 +47,22 @@ def average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _average_precisions(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """[draws] average precision of one ranking [n] whose items count `weights` [draws, n] times."""
+    """[draws] average precision of one ranking [n]; each item counts `weights` [draws, n] times."""
     total, own = np.zeros(len(weights)), weights[:, truth]
     for positives in _blocks(np.flatnonzero(truth)):
-        reached = (scores[:, None] >= scores[positives]).astype(weights.dtype)  # [n, positives]: who ranks so high
-        precision = (own @ reached[truth]) / np.maximum(weights @ reached, 1)  # nothing called: no hit either
+        reached = (scores[:, None] >= scores[positives]).astype(weights.dtype)  # [n, positives]: at least this score
+        precision = (own @ reached[truth]) / np.maximum(weights @ reached, 1)  # without items, the hits are 0 as well
         total += np.sum(weights[:, positives] * precision, axis=1)
     return np.asarray(total / _or_nan(own.sum(axis=1)))
 
 
 def _blocks(positives: np.ndarray) -> list[np.ndarray]:
-    """So many at once that a table of all scores by positives stays small."""
+    """Splits positives, so that a table of all scores by positives stays small."""
     return np.array_split(positives, -(-len(positives) // _POSITIVES_AT_ONCE)) if len(positives) else []
 
 
 def _or_nan(counts: np.ndarray) -> np.ndarray:
-    """Counts to divide by: what has none is not defined."""
+    """Counts as divisors: 0 becomes NaN."""
     return np.where(counts > 0, counts, np.nan)
 
 
@@ -72,7 +72,7 @@ def _mean(values: list[float]) -> float:
 
 
 def ranking_precisions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """[recordings] average precision of each recording's ranking of the classes; NaN where none is present."""
+    """[recordings] average precision of each recording's ranking of the classes; NaN if no class is present."""
     return np.array([average_precision(s, t) for s, t in zip(scores, truth, strict=True)])
 
 
@@ -81,13 +81,13 @@ def mlrap(scores: np.ndarray, truth: np.ndarray) -> float:
     return _mean(list(ranking_precisions(scores, truth)))
 
 
-def _answered_precisions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """As `ranking_precisions`, but of at most 100 answers a recording; equal to it for up to 100 classes."""
-    if scores.shape[1] <= _MAX_ANSWERS:
+def _listed_precisions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """As `ranking_precisions`, but only the best 100 classes of a recording are listed."""
+    if scores.shape[1] <= _MAX_LISTED:
         return ranking_precisions(scores, truth)
     values = np.full(len(scores), np.nan)
     for i, (s, t) in enumerate(zip(scores, truth, strict=True)):
-        top = np.argsort(-s, kind="stable")[:_MAX_ANSWERS]
+        top = np.argsort(-s, kind="stable")[:_MAX_LISTED]
         found = int(t[top].sum())
         if t.any():
             values[i] = average_precision(s[top], t[top]) * found / int(t.sum()) if found else 0.0
@@ -95,8 +95,8 @@ def _answered_precisions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def mean_average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
-    """BirdCLEF's mAP: mean over recordings of their average precision, 100 answers each."""
-    return _mean(list(_answered_precisions(scores, truth)))
+    """BirdCLEF's mAP: mean over recordings of the average precision of their best 100 classes."""
+    return _mean(list(_listed_precisions(scores, truth)))
 
 
 def class_average_precisions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -105,12 +105,12 @@ def class_average_precisions(scores: np.ndarray, truth: np.ndarray) -> np.ndarra
 
 
 def class_mean_average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
-    """c-mAP: mean of the classes' average precisions, over the classes present."""
+    """c-mAP: mean of the average precisions of the classes that are present."""
     return _mean(list(class_average_precisions(scores, truth)))
 
 
 def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """[recordings] rank of the label, from 1; a tie counts against it.
+    """[recordings] rank of the label, from 1. Classes with an equal score rank before the label.
 
     Args:
         scores: [recordings, classes].
@@ -121,24 +121,24 @@ def ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def auroc(scores: np.ndarray, truth: np.ndarray) -> float:
-    """Area under the ROC curve, mean over classes that are present in some recordings and absent from others."""
+    """Area under the ROC curve: mean over the classes that are present in some recordings and absent from others."""
     ones = np.ones((1, len(scores)))
     return _mean([float(_areas(s, t, ones)[0]) for s, t in zip(scores.T, truth.T, strict=True)])
 
 
 def _areas(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """[draws] area under the ROC curve of scores [n] that count `weights` [draws, n] times; half for a tie."""
+    """[draws] area under the ROC curve of scores [n]; each counts `weights` [draws, n] times. A tie counts half."""
     won, others = np.zeros(len(weights)), scores[:, None]
     for positives in _blocks(np.flatnonzero(truth)):
-        wanted = scores[positives]
-        below = ((others < wanted) + 0.5 * (others == wanted)) * ~truth[:, None]  # [n, positives]
+        own = scores[positives]
+        below = ((others < own) + 0.5 * (others == own)) * ~truth[:, None]  # [n, positives]
         won += np.sum(weights[:, positives] * (weights @ below.astype(weights.dtype)), axis=1)
     num_positives = weights[:, truth].sum(axis=1)
     return np.asarray(won / _or_nan(num_positives * (weights.sum(axis=1) - num_positives)))
 
 
 def _by_recording(scores: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """The metrics that are means over recordings: [recordings] what each contributes, NaN where not defined."""
+    """The metrics that are means over recordings: [recordings] value of each recording, NaN if undefined."""
     foreground = np.zeros_like(truth)
     foreground[np.arange(len(labels)), labels] = True
     own_ranks = ranks(scores, labels)
@@ -146,14 +146,14 @@ def _by_recording(scores: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> 
         "mlrap": ranking_precisions(scores, truth),
         "mlrap_foreground": ranking_precisions(scores, foreground),
         "mrr": 1.0 / own_ranks,
-        "map": _answered_precisions(scores, truth),
+        "map": _listed_precisions(scores, truth),
         "top1": (own_ranks <= 1).astype(float),
         "top5": (own_ranks <= 5).astype(float),
     }
 
 
 def headline(scores: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """The metrics that every evaluation reports.
+    """The metrics of every evaluation.
 
     Args:
         scores: [recordings, classes] float, pooled.
@@ -161,8 +161,8 @@ def headline(scores: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> dict[
         labels: [recordings] index of the foreground species.
 
     Returns:
-        mlrap and map (background counts as right), mlrap_foreground, mrr, cmap, auroc, top1, top5 in [0, 1], and
-        num_recordings.
+        mlrap and map (with background species as positives), mlrap_foreground, mrr, cmap, auroc, top1, top5 in [0, 1],
+        and num_recordings.
     """
     means = {name: _mean(list(values)) for name, values in _by_recording(scores, truth, labels).items()}
     return {
@@ -178,19 +178,19 @@ def headline(scores: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> dict[
 def intervals(
     scores: np.ndarray, truth: np.ndarray, labels: np.ndarray, num_draws: int = 1000, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """95 % bootstrap intervals (percentiles) of the metrics of `headline`, over recordings.
+    """95 % bootstrap intervals (percentiles) of the metrics of `headline`, by drawing recordings.
 
     Args:
         scores, truth, labels: as for `headline`.
-        num_draws: sets of recordings drawn with replacement.
-        seed: equal seeds, equal intervals.
+        num_draws: number of sets of recordings, drawn with replacement.
+        seed: equal seeds give equal intervals.
 
     Returns:
-        {metric: (low, high)}; NaN where a metric is not defined.
+        {metric: (low, high)}; NaN if a metric is undefined.
     """
     generator = np.random.default_rng(seed)
     n = len(labels)
-    # how often each recording is drawn; float32 counts are exact, and half as large
+    # how often each recording is drawn; float32 is exact for counts, and half the size of float64
     weights = generator.multinomial(n, np.full(n, 1 / n), size=num_draws).astype(np.float32)
     draws: dict[str, np.ndarray] = {}
     for name, values in _by_recording(scores, truth, labels).items():
@@ -216,8 +216,26 @@ def _percentiles(values: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def operating_points(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The points of a precision-recall curve: what is found if every score from a threshold on counts as a detection.
+
+    Args:
+        scores: [n] float.
+        truth: [n] bool.
+
+    Returns:
+        values: [points] the distinct scores, from the highest to the lowest; each is a threshold.
+        hits: [points] int, how many positives have at least this score.
+        called: [points] int, how many items have at least this score.
+    """
+    order = np.argsort(-scores, kind="stable")
+    ranked, hits = scores[order], np.cumsum(truth[order])
+    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    return ranked[last], hits[last], last + 1
+
+
 def expected_calibration_error(probabilities: np.ndarray, truth: np.ndarray, num_bins: int = 10) -> float:
-    """Mean distance between probability and frequency over the bins of `reliability`, weighted by their sizes."""
+    """Mean over the bins of `reliability`, weighted by size, of the distance between probability and frequency."""
     confidence, frequency, counts = reliability(probabilities, truth, num_bins)
     return float(np.sum(np.abs(confidence - frequency) * counts) / counts.sum())
 
@@ -225,15 +243,15 @@ def expected_calibration_error(probabilities: np.ndarray, truth: np.ndarray, num
 def reliability(
     probabilities: np.ndarray, truth: np.ndarray, num_bins: int = 10
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probabilities in bins of equal width against how often the class was present.
+    """The frequency of the class for probabilities in bins of equal width.
 
     Args:
         probabilities: any shape, in [0, 1].
         truth: of the same shape, bool.
-        num_bins: equal parts of [0, 1].
+        num_bins: number of equal parts of [0, 1].
 
     Returns:
-        For each bin that holds any: mean probability, share present, and their number.
+        For each bin that is not empty: mean probability, frequency of the class, and number of probabilities.
     """
     flat, present = np.ravel(probabilities), np.ravel(truth)
     bins = np.minimum((flat * num_bins).astype(int), num_bins - 1)
@@ -246,11 +264,11 @@ def reliability(
 def segment_truth(
     calls: Iterable[tuple[float, float, int]], num_segments: int, segment_seconds: float, num_classes: int
 ) -> np.ndarray:
-    """Which classes each segment of a recording holds.
+    """The classes that are present in each segment of a recording.
 
     Args:
-        calls: (start, end, class index) of each call, seconds; a call counts in every segment that it overlaps.
-        num_segments: consecutive ones from 0 on.
+        calls: (start, end, class index) of each call, seconds; a call counts in each segment that it overlaps.
+        num_segments: number of consecutive segments, starting at 0.
         segment_seconds: their length.
         num_classes: number of classes.
 
@@ -265,6 +283,6 @@ def segment_truth(
 
 
 def chance_mlrap(truth: np.ndarray, num_draws: int = 200, seed: int = 0) -> float:
-    """What random scores get on the same recordings, by simulation."""
+    """The MLRAP of random scores for the same recordings, by simulation."""
     generator = np.random.default_rng(seed)
     return float(np.mean([mlrap(generator.random(truth.shape), truth) for _ in range(num_draws)]))

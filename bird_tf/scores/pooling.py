@@ -11,10 +11,10 @@ from bird_tf import config
 
 
 def median_filtered(scores: np.ndarray) -> np.ndarray:
-    """The 2018 baseline's pooling, for many classes: with two it may leave nothing.
+    """The 2018 baseline's pooling. It is for many classes: with two classes, all scores can become zero.
 
-    Zero where a score is below 1.5 × its chunk's median; mean over chunks of (2p)²; minus the minimum; divided by the
-    maximum if that exceeds 1.
+    Scores below 1.5 × the median of their chunk become zero. Then the mean over chunks of (2p)², minus the minimum
+    over classes, divided by the maximum if that exceeds 1.
     """
     medians = np.median(scores, axis=1, keepdims=True)
     kept = np.where(scores < 1.5 * medians, 0.0, scores)
@@ -24,7 +24,7 @@ def median_filtered(scores: np.ndarray) -> np.ndarray:
 
 
 def mean_exponential(scores: np.ndarray) -> np.ndarray:
-    """Mean of (2p)², at most 1: many weak chunks count less than one strong."""
+    """Mean over chunks of (2p)², at most 1. Many weak chunks count less than one strong chunk."""
     return np.minimum(1.0, np.mean((2.0 * scores) ** 2, axis=0))
 
 
@@ -39,14 +39,14 @@ def maximum(scores: np.ndarray) -> np.ndarray:
 
 
 def log_sum_exp(scores: np.ndarray) -> np.ndarray:
-    """Between mean and maximum: log of the mean of exp(r·p), divided by r = 8 (Pinheiro and Collobert 2015)."""
+    """Log of the mean over chunks of exp(r·p), divided by r = 8 (Pinheiro and Collobert 2015)."""
     sharpness = 8.0
     return np.asarray(np.log(np.mean(np.exp(sharpness * scores), axis=0)) / sharpness)
 
 
-def attention_weighted(scores: np.ndarray, attention: np.ndarray) -> np.ndarray:
-    """Mean over chunks, weighted by the softmax of their attention, [chunks] float: the network's, one level up."""
-    weights = np.exp(attention - attention.max())
+def attention_weighted(scores: np.ndarray, attention_logits: np.ndarray) -> np.ndarray:
+    """Mean over chunks, weighted by the softmax over chunks of the attention logits [chunks]."""
+    weights = np.exp(attention_logits - attention_logits.max())
     return np.asarray(weights @ scores / weights.sum())
 
 
@@ -57,39 +57,43 @@ _METHODS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "max": maximum,
     "log_sum_exp": log_sum_exp,
 }
-# needs a model that says how much attention its chunks claim
+# only for models that give attention logits
 ATTENTION = "attention"
 METHODS = (*_METHODS, ATTENTION)
 
-# below this many classes a chunk's median is no longer the score of a class that is absent
+# With fewer classes, the median of a chunk can be the score of a class that is present.
 _MANY_CLASSES = 10
 
 
 def default(num_classes: int) -> str:
-    """The method used unless one is asked for: 2018's, or mean_exponential where the classes are few."""
+    """The default method: that of 2018, or mean_exponential for few classes."""
     return "median_filtered" if num_classes >= _MANY_CLASSES else "mean_exponential"
 
 
 def check(method: str) -> None:
-    """Raises InputError if there is no such method."""
+    """Checks the name of a method.
+
+    Raises:
+        InputError: there is no such method.
+    """
     if method not in METHODS:
         raise config.InputError(f"--pooling={method}: must be one of {', '.join(METHODS)}")
 
 
-def pool(scores: np.ndarray, method: str, attention: np.ndarray | None = None) -> np.ndarray:
+def pool(scores: np.ndarray, method: str, attention_logits: np.ndarray | None = None) -> np.ndarray:
     """Pools the chunks of one recording or segment.
 
     Args:
         scores: [chunks, classes] in [0, 1], at least one chunk.
         method: one of METHODS.
-        attention: [chunks] float, what each claims; only the method of that name needs it.
+        attention_logits: [chunks] float; only the method "attention" needs them.
 
     Returns:
         [classes] float64 in [0, 1].
 
     Raises:
-        ValueError: no chunk, not two axes, or attention is wanted and none given.
-        InputError: unknown method.
+        ValueError: no chunk, not two axes, or no attention logits for the method "attention".
+        InputError: there is no such method.
     """
     check(method)
     scores = np.asarray(scores, np.float64)
@@ -97,26 +101,32 @@ def pool(scores: np.ndarray, method: str, attention: np.ndarray | None = None) -
         raise ValueError(f"scores of shape {scores.shape}: expected [chunks, classes] with at least one chunk")
     if method != ATTENTION:
         return _METHODS[method](scores)
-    if attention is None or not np.isfinite(attention).all():
-        raise ValueError("pooling by attention: the model gives none")
-    return attention_weighted(scores, np.asarray(attention, np.float64))
+    if attention_logits is None or not np.isfinite(attention_logits).all():
+        raise ValueError("pooling by attention: the model gives no attention")
+    return attention_weighted(scores, np.asarray(attention_logits, np.float64))
 
 
-def pool_each(chunks: Sequence[np.ndarray], method: str, attention: Sequence[np.ndarray] | None = None) -> np.ndarray:
-    """[recordings, classes] float64 from each recording's [chunks, classes] (and [chunks]); raises as `pool`."""
-    claimed = [None] * len(chunks) if attention is None else attention
-    return np.stack([pool(scores, method, own) for scores, own in zip(chunks, claimed, strict=True)])
+def pool_each(
+    chunks: Sequence[np.ndarray], method: str, attention_logits: Sequence[np.ndarray] | None = None
+) -> np.ndarray:
+    """Pools each recording: its scores [chunks, classes] and attention logits [chunks] → [recordings, classes] float64.
+
+    Raises:
+        ValueError, InputError: as `pool`.
+    """
+    logits = [None] * len(chunks) if attention_logits is None else attention_logits
+    return np.stack([pool(scores, method, own) for scores, own in zip(chunks, logits, strict=True)])
 
 
 def by_recording(recording_ids: Sequence[str], scores: np.ndarray) -> tuple[list[str], list[np.ndarray]]:
-    """Sorts the chunks of many recordings.
+    """Groups chunks by recording.
 
     Args:
-        recording_ids: [chunks] the recording that each chunk is of.
+        recording_ids: [chunks] the recording of each chunk.
         scores: [chunks, …].
 
     Returns:
-        The recordings, sorted by id, and for each its [chunks, …].
+        The ids of the recordings, sorted, and for each recording its [chunks, …] in the order of the input.
     """
     unique, inverse = np.unique(np.asarray(recording_ids), return_inverse=True)
     chunks_of = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1])
@@ -124,8 +134,8 @@ def by_recording(recording_ids: Sequence[str], scores: np.ndarray) -> tuple[list
 
 
 def num_segments(duration_seconds: float, segment_seconds: float) -> int:
-    """Consecutive segments of a recording, the last partial one included; at least one."""
-    # a few samples that resampling added at the end are no segment of their own
+    """The number of consecutive segments in a recording, with the last partial one; at least one."""
+    # resampling can add a few samples at the end; they are not a segment
     return max(1, math.ceil(duration_seconds / segment_seconds - 1e-3))
 
 
@@ -136,19 +146,19 @@ def by_segment(
     duration_seconds: float,
     segment_seconds: float,
     method: str,
-    attention: np.ndarray | None = None,
+    attention_logits: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Pools the chunks of one recording into consecutive segments from 0 on, the last partial one included.
+    """Pools the chunks of one recording into consecutive segments, starting at 0, with the last partial segment.
 
-    A chunk counts in every segment that it overlaps; a segment without any takes the chunk nearest to its middle.
-    Methods that rescale each item (median_filtered) make segments incomparable: c-mAP ranks a class over all of them.
+    A chunk counts in each segment that it overlaps. A segment without chunks gets the chunk nearest to its middle.
+    c-mAP ranks a class over all segments; so do not use a method that rescales each segment (median_filtered).
 
     Args:
         start_seconds, end_seconds: [chunks] float.
         scores: [chunks, classes] in [0, 1].
         duration_seconds: of the recording.
         segment_seconds: length of a segment.
-        method, attention: as in `pool`.
+        method, attention_logits: as in `pool`.
 
     Returns:
         [ceil(duration / segment), classes] float64, at least one row.
@@ -160,5 +170,6 @@ def by_segment(
         if not inside.any():
             middles = (start_seconds + end_seconds) / 2
             inside[np.argmin(np.abs(middles - (begin + end) / 2))] = True
-        pooled.append(pool(scores[inside], method, None if attention is None else attention[inside]))
+        own_logits = None if attention_logits is None else attention_logits[inside]
+        pooled.append(pool(scores[inside], method, own_logits))
     return np.stack(pooled)

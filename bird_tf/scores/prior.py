@@ -1,7 +1,7 @@
-"""Where and when the training recordings of each class were made → how much likelier a place and time make a class.
+"""Place and time of the training recordings → how much more probable a class is at a place and time.
 
-Kernel density estimates, one a factor (place, elevation, day, hour), each relative to the density of all recordings, so
-that where recordists go does not count; combined with exponents that were fitted on held-out recordings.
+For each factor (place, elevation, day, hour): the kernel density of a class, divided by the density of all recordings.
+So it does not count where recordists go. Exponents, fitted on held-out recordings, combine the factors.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ ASSET = "assets/prior.json"
 FORMAT_VERSION = 1
 
 _COLUMNS = ("latitude", "longitude", "elevation", "day_of_year", "hour")
-# a class is as if it had so many recordings more, spread like those of all classes
+# each class gets this number of additional recordings, distributed like those of all classes
 _SHRINKAGE = 4.0
-# log likelihood that an exponent of 1 must gain on held-out recordings; with 1, five a class are learned by heart
+# Log likelihood that an exponent of 1 must gain on held-out recordings. With 1, five recordings a class overfit.
 _COST = 2.0
-# kernel widths and exponents are chosen on at most so many recordings
+# kernel widths and exponents are chosen on at most this number of recordings
 _MAX_HELD_OUT = 500
+# held-out recordings in one table of distances, to limit memory
 _BLOCK = 256
 
 
@@ -38,19 +39,19 @@ def kilometres(latitude: Any, longitude: Any, other_latitude: Any, other_longitu
     return np.asarray(2 * 6371.0 * np.arcsin(np.sqrt(np.clip(half, 0, 1))))
 
 
-def _around(period: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """The distance on a circle."""
+def _circular_distance(period: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The distance on a circle of this length."""
 
-    def distance(here: np.ndarray, there: np.ndarray) -> np.ndarray:
-        apart = np.abs(here - there)[..., 0] % period
-        return np.asarray(np.minimum(apart, period - apart))
+    def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        difference = np.abs(a - b)[..., 0] % period
+        return np.asarray(np.minimum(difference, period - difference))
 
     return distance
 
 
 @dataclasses.dataclass(frozen=True)
 class _Factor:
-    """What a kernel takes of an observation: columns, their distance [...] of two [..., columns], widths to try."""
+    """One factor: columns of the observations, distance of two arrays [..., columns] → [...], kernel widths to try."""
 
     columns: tuple[int, ...]
     distance: Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -62,23 +63,23 @@ _FACTORS: Mapping[str, _Factor] = {
         (0, 1), lambda a, b: kilometres(a[..., 0], a[..., 1], b[..., 0], b[..., 1]), (10, 30, 100, 300, 1000)
     ),
     "elevation": _Factor((2,), lambda a, b: np.abs(a - b)[..., 0], (100, 300, 1000)),
-    "day": _Factor((3,), _around(365.25), (10, 30, 90)),
-    "hour": _Factor((4,), _around(24), (1, 3)),
+    "day": _Factor((3,), _circular_distance(365.25), (10, 30, 90)),
+    "hour": _Factor((4,), _circular_distance(24), (1, 3)),
 }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prior:
-    """What the training recordings tell before a sound is heard.
+    """The probability of classes by place and time, without the sound, from the training recordings.
 
     Attributes:
         class_ids: the classes, in the order of the model's outputs.
         num_recordings: [classes] training recordings.
         labels: [n] class of each observation.
-        weights: [n] recordings of a class at one place and day share a weight of 1.
+        weights: [n]; the recordings of a class at one place on one day have a total weight of 1.
         observations: [n, 5] latitude, longitude, elevation, day of year, hour; NaN where unknown.
-        widths: {factor: width of its kernel}, km, metres, days, hours.
-        exponents: {factor: how much of it counts}, 0 … 1; 0: it told nothing of held-out recordings.
+        widths: {factor: width of its kernel} in km, metres, days, hours.
+        exponents: {factor: exponent in [0, 1]}; 0: the factor did not help on held-out recordings.
     """
 
     class_ids: tuple[str, ...]
@@ -91,16 +92,16 @@ class Prior:
 
     @property
     def frequencies(self) -> np.ndarray:
-        """[classes] share of the training recordings, one more counted for each class; sums to 1."""
+        """[classes] share of the training recordings, after one more recording for each class; the sum is 1."""
         return np.asarray((self.num_recordings + 1) / (self.num_recordings + 1).sum())
 
     @property
     def informed(self) -> bool:
-        """Whether place or time tell anything."""
+        """Whether any factor of place or time counts."""
         return any(exponent > 0 for exponent in self.exponents.values())
 
     def log_ratios(self, recording: metadata.Recording) -> np.ndarray:
-        """[classes] log of how much likelier each class is at this place and time than anywhere; 0: nothing known."""
+        """[classes] log of (probability at this place and time / anywhere); 0 if place and time are unknown."""
         query, none = np.array([[getattr(recording, name) for name in _COLUMNS]]), np.zeros((1, len(self.labels)), bool)
         total = np.zeros((1, len(self.class_ids)))
         for name, exponent in self.exponents.items():
@@ -109,16 +110,16 @@ class Prior:
         return np.asarray(total[0])
 
     def _log_ratios(self, name: str, width: float, queries: np.ndarray, left_out: np.ndarray) -> np.ndarray:
-        """[queries, classes] by one factor alone; observations that are `left_out` [queries, n] do not count.
+        """[queries, classes] log ratios of one factor, without the observations that are `left_out` [queries, n].
 
-        density of the class / density of all, both kernel sums at the query; the sum of all has one recording more,
-        spread evenly, so that a place far from every recording tells nothing.
+        The ratio is (density of the class / density of all), both as kernel sums at the query. The density of all has
+        one additional, evenly distributed recording. So the ratio is 1 at a place far from all recordings.
         """
         factor, columns = _FACTORS[name], list(_FACTORS[name].columns)
-        there = self.observations[:, columns]
-        known = ~np.isnan(there).any(axis=1)
+        observed = self.observations[:, columns]
+        known = ~np.isnan(observed).any(axis=1)
         weights = np.where(left_out, 0.0, self.weights * known)
-        distances = factor.distance(queries[:, None, columns], there[None])
+        distances = factor.distance(queries[:, None, columns], observed[None])
         kernels = weights * np.exp(-0.5 * (np.nan_to_num(distances, nan=np.inf) / width) ** 2)
         sizes, near = self._by_class(weights), self._by_class(kernels)
         total = np.maximum(sizes.sum(axis=1, keepdims=True), 1.0)
@@ -129,7 +130,7 @@ class Prior:
         return np.asarray(ratios)
 
     def _by_class(self, values: np.ndarray) -> np.ndarray:
-        """[queries, n] → [queries, classes] sums; observations lie sorted by class."""
+        """[queries, n] → [queries, classes] sums; the observations are sorted by class."""
         sums = np.zeros((len(values), len(self.class_ids)))
         if len(self.labels):
             present, first = np.unique(self.labels, return_index=True)
@@ -138,48 +139,50 @@ class Prior:
 
 
 def fit(recordings: Sequence[metadata.Recording], classes: taxonomy.Taxonomy) -> Prior:
-    """Learns from the training recordings among `recordings`; of none at all, a prior that tells nothing."""
+    """Fits a prior on the training recordings among `recordings`. Without any, all log ratios are 0."""
     known = set(classes.class_ids)
-    ours = sorted(
+    training = sorted(
         (r for r in recordings if r.split == "train" and r.label in known), key=lambda r: classes.index(r.label)
     )
-    labels = np.array([classes.index(r.label) for r in ours], int)
-    occasions = [(r.latitude, r.longitude, r.day_of_year) for r in ours]
-    shared = collections.Counter((r.label, str(o)) for r, o in zip(ours, occasions, strict=True))
+    labels = np.array([classes.index(r.label) for r in training], int)
+    occasions = [(r.latitude, r.longitude, r.day_of_year) for r in training]
+    shared = collections.Counter((r.label, str(o)) for r, o in zip(training, occasions, strict=True))
     unfitted = Prior(
         class_ids=classes.class_ids,
         num_recordings=np.bincount(labels, minlength=len(classes)),
         labels=labels,
-        weights=np.array([1 / shared[r.label, str(o)] for r, o in zip(ours, occasions, strict=True)]),
-        observations=np.array([[getattr(r, c) for c in _COLUMNS] for r in ours]).reshape(-1, len(_COLUMNS)),
+        weights=np.array([1 / shared[r.label, str(o)] for r, o in zip(training, occasions, strict=True)]),
+        observations=np.array([[getattr(r, c) for c in _COLUMNS] for r in training]).reshape(-1, len(_COLUMNS)),
         widths={},
         exponents={},
     )
-    return _fitted(unfitted, _groups([str(o) for o in occasions]), _groups([r.author or r.recording_id for r in ours]))
+    return _fitted(
+        unfitted, _groups([str(o) for o in occasions]), _groups([r.author or r.recording_id for r in training])
+    )
 
 
 def _groups(names: Sequence[str]) -> np.ndarray:
-    """[n] a number for each name, equal for equal names."""
+    """[n] names → numbers; equal names get equal numbers."""
     return np.unique(np.array(names, dtype=str), return_inverse=True)[1]
 
 
 def _fitted(prior: Prior, occasions: np.ndarray, authors: np.ndarray) -> Prior:
-    """With the kernel widths and exponents under which held-out labels are most probable.
+    """Chooses the kernel widths and exponents that make the labels of held-out recordings most probable.
 
-    A recording is judged by those that share neither author nor place and day with it. Exponents cost something, so
-    that chance alone gives none.
+    For each held-out recording, recordings of the same author or of the same place and day are left out. A cost on
+    exponents keeps those at 0 that only gain by chance.
     """
     held_out = np.random.default_rng(0).permutation(len(prior.labels))[:_MAX_HELD_OUT]
-    wanted = prior.labels[held_out]
+    labels = prior.labels[held_out]
     base = np.log(prior.frequencies)
     chosen: dict[str, tuple[float, np.ndarray]] = {}
     for name, factor in _FACTORS.items():
-        told = ~np.isnan(prior.observations[:, list(factor.columns)]).any(axis=1)
-        if told.any():
+        known = ~np.isnan(prior.observations[:, list(factor.columns)]).any(axis=1)
+        if known.any():
             tables = {w: _in_blocks(prior, name, w, held_out, occasions, authors) for w in factor.widths}
-            best = min(tables, key=lambda width: _fit_exponents([tables[width]], base, wanted)[1])
+            best = min(tables, key=lambda width: _fit_exponents([tables[width]], base, labels)[1])
             chosen[name] = best, tables[best]
-    exponents, _ = _fit_exponents([table for _, table in chosen.values()], base, wanted)
+    exponents, _ = _fit_exponents([table for _, table in chosen.values()], base, labels)
     return dataclasses.replace(
         prior,
         widths={name: float(width) for name, (width, _) in chosen.items()},
@@ -190,30 +193,30 @@ def _fitted(prior: Prior, occasions: np.ndarray, authors: np.ndarray) -> Prior:
 def _in_blocks(
     prior: Prior, name: str, width: float, held_out: np.ndarray, occasions: np.ndarray, authors: np.ndarray
 ) -> np.ndarray:
-    """[held out, classes] log ratios of recordings, each by the others."""
+    """[held out, classes] log ratios of held-out recordings, each from the recordings that are not related to it."""
     blocks = []
     for first in range(0, len(held_out), _BLOCK):
         block = held_out[first : first + _BLOCK]
-        alike = (occasions[block][:, None] == occasions) | (authors[block][:, None] == authors)
-        blocks.append(prior._log_ratios(name, width, prior.observations[block], alike))
+        related = (occasions[block][:, None] == occasions) | (authors[block][:, None] == authors)
+        blocks.append(prior._log_ratios(name, width, prior.observations[block], related))
     return np.concatenate(blocks)
 
 
-def _fit_exponents(tables: Sequence[np.ndarray], base: np.ndarray, wanted: np.ndarray) -> tuple[list[float], float]:
-    """Exponents [tables] in [0, 1] that make the labels most probable, and the loss reached. A convex problem."""
+def _fit_exponents(tables: Sequence[np.ndarray], base: np.ndarray, labels: np.ndarray) -> tuple[list[float], float]:
+    """Exponents [tables] in [0, 1] that make the labels most probable, and their loss. The problem is convex."""
     import scipy.optimize
     import scipy.special
 
     if not tables:
         return [], 0.0
-    stacked, rows = np.stack(tables), np.arange(len(wanted))
+    stacked, rows = np.stack(tables), np.arange(len(labels))
 
     def loss(exponents: np.ndarray) -> tuple[float, np.ndarray]:
         logits = base + np.tensordot(exponents, stacked, axes=1)
         probabilities = scipy.special.softmax(logits, axis=1)
-        surplus = np.einsum("fnc,nc->fn", stacked, probabilities) - stacked[:, rows, wanted]
-        value = np.sum(scipy.special.logsumexp(logits, axis=1) - logits[rows, wanted]) + _COST * exponents.sum()
-        return float(value), surplus.sum(axis=1) + _COST
+        gradient = np.einsum("fnc,nc->fn", stacked, probabilities) - stacked[:, rows, labels]
+        value = np.sum(scipy.special.logsumexp(logits, axis=1) - logits[rows, labels]) + _COST * exponents.sum()
+        return float(value), gradient.sum(axis=1) + _COST
 
     start = np.full(len(tables), 0.5)
     found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, 1)] * len(tables))
@@ -221,7 +224,7 @@ def _fit_exponents(tables: Sequence[np.ndarray], base: np.ndarray, wanted: np.nd
 
 
 def save(path: str, prior: Prior) -> None:
-    """Writes the prior, whole or not at all."""
+    """Writes the prior. The file appears when it is complete."""
     values = {"label": prior.labels.tolist(), "weight": [round(w, 6) for w in prior.weights.tolist()]}
     for name, column in zip(_COLUMNS, prior.observations.T, strict=True):
         values[name] = [None if math.isnan(value) else round(value, 4) for value in column.tolist()]
@@ -241,7 +244,7 @@ def load(path: str) -> Prior:
     """Reads what `save` wrote.
 
     Raises:
-        InputError: of another format.
+        InputError: another format.
     """
     stored = files.read_json(path)
     if stored.get("format_version") != FORMAT_VERSION:

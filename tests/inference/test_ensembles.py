@@ -1,63 +1,37 @@
+"""Ensembles; also ensembles whose models have different chunk lengths and sample rates, in each command."""
+
+import csv
 import dataclasses
 import shutil
 
 import numpy as np
 import pytest
+import soundfile
 
-from bird_tf import config
-from bird_tf.inference import ensembles, saved_model
-from bird_tf.scores import decisions
-
-
-def test_what_is_no_model_is_refused_with_a_hint(tmp_path, run_dir):
-    with pytest.raises(config.InputError, match=r"did you mean .*/export\?"):
-        saved_model.Model(str(run_dir))
-    with pytest.raises(config.InputError, match="not an exported model"):
-        saved_model.Model(str(tmp_path))
+from bird_tf import config, evaluate, predict, submission
+from bird_tf.audio import decode, frontend
+from bird_tf.inference import ensembles, saved_model, scoring
+from bird_tf.scores import decisions, pooling
+from tests.conftest import SMALL, settings
 
 
-def test_models_of_other_classes_cannot_vote_together(tmp_path, model_path):
+def test_models_with_different_classes_are_refused(tmp_path, model_path):
     other = shutil.copytree(model_path, tmp_path / "other")
     table = other / "assets" / "classes.csv"
     table.write_text(table.read_text().replace("fistul", "strang"))
-    with pytest.raises(config.InputError, match="cannot vote together"):
+    with pytest.raises(config.InputError, match="different classes"):
         ensembles.Ensemble([model_path, str(other)])
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 64])
-def test_answers_do_not_depend_on_the_batch_size(attending_path, generator, batch_size):
-    usual = saved_model.Model(attending_path)
-    samples = generator.normal(0, 0.1, (5, usual.front_end.chunk_samples)).astype(np.float32)
-    other = saved_model.Model(attending_path, batch_size)
-    for answer in ("embed", "spectrograms"):
-        # sums in another order: float32
-        np.testing.assert_allclose(getattr(other, answer)(samples), getattr(usual, answer)(samples), atol=1e-5)
-    for answers in (other.predict_samples(samples), usual.predict_spectrograms(usual.spectrograms(samples))):
-        for ours, theirs in zip(answers, usual.predict_samples(samples), strict=True):
-            np.testing.assert_allclose(ours, theirs, atol=1e-5)
-
-
-def test_a_model_without_attention_is_not_pooled_by_it(model_path, attending_path, generator):
-    samples = generator.normal(0, 0.1, (2, saved_model.Model(model_path).front_end.chunk_samples)).astype(np.float32)
-    assert np.isnan(saved_model.Model(model_path).predict_samples(samples).attention).all()
-    assert np.isfinite(saved_model.Model(attending_path).predict_samples(samples).attention).all()
-    assert ensembles.Ensemble([attending_path, attending_path]).check_pooling("attention") == "attention"
-    mixed = ensembles.Ensemble([attending_path, model_path])
+def test_pooling_by_attention_needs_attention_in_each_model(model_path, attention_model_path):
+    assert ensembles.Ensemble([attention_model_path, attention_model_path]).check_pooling("attention") == "attention"
+    mixed = ensembles.Ensemble([attention_model_path, model_path])
     assert mixed.check_pooling("mean") == "mean"
-    with pytest.raises(config.InputError, match=f"--pooling=attention: {model_path} gives none"):
+    with pytest.raises(config.InputError, match=f"--pooling=attention: {model_path} gives no attention"):
         mixed.check_pooling("attention")
 
 
-def test_the_fingerprint_is_of_graph_and_weights(tmp_path, model_path):
-    other = saved_model.Model(str(shutil.copytree(model_path, tmp_path / "other")))
-    usual = saved_model.Model(model_path).fingerprint
-    assert other.fingerprint == usual
-    weights = tmp_path / "other" / "variables" / "variables.data-00000-of-00001"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
-    assert other.fingerprint != usual
-
-
-def test_weights_and_thresholds_come_out_of_the_model_unless_told_otherwise(tmp_path, model_path):
+def test_decisions_are_those_of_the_model_unless_a_flag_names_others(tmp_path, model_path):
     model = str(shutil.copytree(model_path, tmp_path / "model"))
     plain = ensembles.Ensemble([model])
     assert plain.decisions.fitted_on == ""
@@ -82,28 +56,109 @@ def test_an_ensemble_mixes_by_its_weights(tmp_path, model_path, generator):
         np.testing.assert_allclose(ensemble.mix(part), 0.25 * part[0] + 0.75 * part[1], rtol=1e-6)
 
 
-def test_chunk_scores_on_other_times_are_weighted_by_what_they_share():
+def test_a_mean_is_never_above_its_members(model_path):
+    ensemble = ensembles.Ensemble([model_path] * 10)
+    ones = np.ones((10, 3, len(ensemble.classes)), np.float32)
+    assert ensemble.mix(ones).max() == 1.0
+
+
+def test_aligned_scores_are_weighted_by_shared_time():
     own_start, own_end = np.array([0.0, 2.0]), np.array([2.0, 4.0])
     probabilities = np.array([[0.2], [0.8]])
     start, end = np.array([0.0, 1.0, 1.5, 9.0]), np.array([1.0, 3.0, 4.0, 10.0])
     aligned = ensembles.align(probabilities, own_start, own_end, start, end)
     np.testing.assert_allclose(aligned[:, 0], [0.2, 0.5, 0.2 * 0.2 + 0.8 * 0.8, 0.8])
     np.testing.assert_allclose(ensembles.align(probabilities, own_start, own_end, own_start, own_end), probabilities)
-    one_axis = ensembles.align(probabilities[:, 0], own_start, own_end, start, end)  # attention has no classes
+    one_axis = ensembles.align(
+        probabilities[:, 0], own_start, own_end, start, end
+    )  # attention logits have no axis of classes
     np.testing.assert_allclose(one_axis, aligned[:, 0])
 
 
-def test_a_mean_is_never_above_its_members(model_path):
-    ensemble = ensembles.Ensemble([model_path] * 10)
-    sure = np.ones((10, 3, len(ensemble.classes)), np.float32)
-    assert ensemble.mix(sure).max() == 1.0
+@pytest.fixture(scope="module")
+def other(untrained):
+    """A model of chunks of 2.5 s at 16 kHz; `model_path` has 1 s at 22.05 kHz."""
+    small = frontend.FrontendConfig(**SMALL)
+    return untrained(dataclasses.replace(small, sample_rate_hz=16000, chunk_seconds=2.5, fmax_hz=7000.0, num_frames=48))
 
 
-def test_a_damaged_model_is_named(tmp_path, model_path):
-    other = shutil.copytree(model_path, tmp_path / "other")
-    (other / "variables" / "variables.index").write_bytes(b"")
-    with pytest.raises(config.InputError, match="other is damaged"):
-        saved_model.Model(str(other))
-    (other / "saved_model.pb").write_bytes(b"")
-    with pytest.raises(config.InputError, match="other is damaged"):
-        saved_model.Model(str(other))
+def _scores(model, path):
+    [scored] = scoring.score_recordings(ensembles.Ensemble([model]), [("1", str(path))], decode.ChunkingConfig())
+    return scored.scores
+
+
+def test_times_are_those_of_the_first_model_and_scores_are_means_over_shared_time(
+    model_path, other, tmp_path, generator
+):
+    soundfile.write(tmp_path / "x_RN1.wav", generator.normal(0, 0.1, round(6.7 * 48000)), 48000)
+    short, long = (_scores(model, tmp_path / "x_RN1.wav") for model in (model_path, other))
+    predict.predict(
+        settings(
+            predict.PredictConfig, model=[model_path, other], audio=tmp_path / "x_RN1.wav", output=tmp_path / "out"
+        )
+    )
+    with open(tmp_path / "out" / "chunks.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(float(r["start_seconds"]), float(r["end_seconds"])) for r in rows] == [
+        *((float(i), float(i + 1)) for i in range(6)), (6.0, 6.7),
+    ]  # fmt: skip
+    ids = saved_model.Model(model_path).classes.class_ids
+    found = np.array([[float(r[i]) for i in ids] for r in rows])
+    # chunk 1 is inside chunk 0 of the long model; chunk 2 is half in its chunk 0, half in its chunk 1
+    expected = {1: long.probabilities[0], 2: long.probabilities[:2].mean(axis=0), 6: long.probabilities[2]}
+    for chunk, of_long in expected.items():
+        np.testing.assert_allclose(found[chunk], (short.probabilities[chunk] + of_long) / 2, atol=2e-6)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_each_segment_is_in_the_run_whichever_model_is_first(model_path, other, tmp_path, generator, first):
+    (tmp_path / "a").mkdir()
+    soundfile.write(tmp_path / "a" / "S_RN7.wav", generator.normal(0, 0.1, round(12.2 * 32000)), 32000)
+    models = [model_path, other] if first == 0 else [other, model_path]
+    submission.write_run(
+        settings(submission.SubmissionConfig, task="soundscape", model=models, audio=tmp_path / "a",
+                 output=tmp_path / "run.txt")
+    )  # fmt: skip
+    lines = (tmp_path / "run.txt").read_text().splitlines()
+    spans = list(dict.fromkeys(line.split(";")[1] for line in lines))
+    assert spans == ["00:00:00-00:00:05", "00:00:05-00:00:10", "00:00:10-00:00:15"]
+    assert list(submission.errors(lines, "soundscape")) == []
+
+
+def test_attention_logits_are_aligned_and_mixed_as_scores_are(
+    attention_model_path, untrained, data, tmp_path, generator
+):
+    small = frontend.FrontendConfig(**SMALL)
+    long_path = untrained(dataclasses.replace(small, chunk_seconds=2.0, num_frames=64), architecture="attention")
+    soundfile.write(tmp_path / "x_RN1.wav", generator.normal(0, 0.1, 4 * 22050), 22050)
+    short, long = (_scores(model, tmp_path / "x_RN1.wav") for model in (attention_model_path, long_path))
+    ensemble = ensembles.Ensemble([attention_model_path, long_path])
+    [scored] = scoring.score_recordings(ensemble, [("1", str(tmp_path / "x_RN1.wav"))], decode.ChunkingConfig())
+    both = scored.scores
+    expected = (short.attention_logits + np.repeat(long.attention_logits, 2)) / 2
+    np.testing.assert_allclose(both.attention_logits, expected, atol=1e-5)
+    pooled = pooling.pool(both.probabilities, "attention", both.attention_logits)
+    folder = tmp_path / "out"
+    predict.predict(
+        settings(
+            predict.PredictConfig, model=[attention_model_path, long_path], audio=tmp_path / "x_RN1.wav",
+            output=folder, pooling="attention",
+        )
+    )  # fmt: skip
+    with open(folder / "recordings.csv", newline="") as file:
+        [row] = csv.DictReader(file)
+    np.testing.assert_allclose([float(row[i]) for i in ensemble.classes.class_ids], pooled, atol=2e-6)
+
+
+def test_evaluate_scores_the_mean(model_path, other, data, tmp_path):
+    summary = evaluate.evaluate(
+        settings(evaluate.EvaluateConfig, model=[model_path, other], audio=data / "wav", metadata=data / "xml",
+                 pooling="mean", worst=1, output=tmp_path)
+    )  # fmt: skip
+    assert summary["num_recordings"] == 18 and summary["num_skipped"] == 0
+    with open(tmp_path / "recordings.csv", newline="") as file:
+        row = next(csv.DictReader(file))
+    ensemble = ensembles.Ensemble([model_path, other])
+    path = next(p for p in (data / "wav").iterdir() if p.stem.endswith(f"_RN{row['recording_id']}"))
+    [scored] = scoring.score_recordings(ensemble, [("1", str(path))], decode.ChunkingConfig())
+    assert float(row["best_score"]) == pytest.approx(pooling.pool(scored.scores.probabilities, "mean").max(), abs=1e-5)

@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from bird_tf import config
+from bird_tf import config, tf
 from bird_tf.audio import decode
-from bird_tf.inference import ensembles, labelled
+from bird_tf.inference import ensembles, labelled, saved_model
 from bird_tf.labels.layouts import reader
 from bird_tf.scores import pooling
 
@@ -20,34 +20,56 @@ def found(source):
     return reader.read(source)[0]
 
 
-def test_records_and_audio_give_the_same_scores(attending_path, manifest, found):
-    ensemble = ensembles.Ensemble([attending_path])
+def test_records_and_audio_give_the_same_scores(attention_model_path, manifest, found):
+    ensemble = ensembles.Ensemble([attention_model_path])
     from_records = labelled.score_records(ensemble, manifest)
     wanted = [r for r in found if r.recording_id in from_records.recording_ids]
     from_audio = labelled.score_audio(ensemble, wanted, decode.ChunkingConfig())
     assert from_records.recording_ids == from_audio.recording_ids
     np.testing.assert_array_equal(from_records.labels, from_audio.labels)
     assert from_records.backgrounds == from_audio.backgrounds
-    for name in ("chunks", "attentions", "start_seconds"):
+    for name in ("member_probabilities", "member_attention_logits", "start_seconds"):
         for ours, theirs in zip(getattr(from_records, name), getattr(from_audio, name), strict=True):
-            np.testing.assert_allclose(ours, theirs, atol=0.01)  # the uint8 step
+            np.testing.assert_allclose(ours, theirs, atol=0.01)  # records hold uint8
     for method in pooling.METHODS:
         ensemble.decisions = dataclasses.replace(ensemble.decisions, pooling=method)
         pooled = [scored.pooled(ensemble) for scored in (from_records, from_audio)]
-        # median_filtered squares twice the score
+        # median_filtered takes the square of 2 × the score
         np.testing.assert_allclose(*pooled, atol=0.04, err_msg=method)
 
 
-def test_records_of_another_front_end_are_refused_by_field(ensemble, manifest):
+def test_records_of_another_front_end_are_refused_with_the_field(ensemble, manifest):
     other = dataclasses.replace(manifest, front_end=dataclasses.replace(manifest.front_end, fmin_hz=300.0))
     with pytest.raises(config.InputError, match=r"different front-ends: fmin_hz 500\.0 / 300\.0"):
         labelled.score_records(ensemble, other)
 
 
-def test_labels_that_the_model_does_not_know_are_listed(ensemble, found):
-    strange = dataclasses.replace(found[0], label="strang")
-    scored = labelled.score_audio(ensemble, [strange, *found[1:4]], decode.ChunkingConfig())
+def test_recordings_with_unknown_labels_are_skipped_and_listed(ensemble, found):
+    unknown = dataclasses.replace(found[0], label="strang")
+    scored = labelled.score_audio(ensemble, [unknown, *found[1:4]], decode.ChunkingConfig())
     assert len(scored.recording_ids) == 3
-    assert scored.skipped == [(strange.path, "strang is no class of the model")]
+    assert scored.skipped == [(unknown.path, "strang is no class of the model")]
     with pytest.raises(config.InputError, match="none of 1 recordings"):
-        labelled.score_audio(ensemble, [strange], decode.ChunkingConfig())
+        labelled.score_audio(ensemble, [unknown], decode.ChunkingConfig())
+
+
+def test_batches_are_grouped_by_recording(manifest, generator):
+    probabilities, logits = generator.random((1, 5, 6), np.float32), generator.random((1, 5), np.float32)
+    ids, starts = ["b", "a", "b", "a", "b"], np.array([0, 0, 1, 1, 2], np.float32)
+    chunks = {"recording_id": ids, "start_seconds": starts, "label": [3, 1, 3, 1, 3]}
+    backgrounds = [[[-1], [2], [-1]], [[2, 0], [-1, -1]]]  # padded batch by batch
+    batches = []
+    for part, background in zip((slice(0, 3), slice(3, 5)), backgrounds, strict=True):
+        batch = {name: tf.constant(values[part]) for name, values in chunks.items()}
+        batches.append({**batch, "background": tf.constant(background)})
+    outputs = iter(
+        saved_model.without_embeddings(probabilities[:, part], logits[:, part]) for part in (slice(0, 3), slice(3, 5))
+    )
+    scored = labelled.score_batches(batches, manifest, lambda batch: next(outputs))
+    assert scored.recording_ids == ["a", "b"] == [r.recording_id for r in scored.recordings]
+    assert scored.labels.tolist() == [1, 3] and scored.backgrounds == [[2, 0], []]
+    for i, own in enumerate(([1, 3], [0, 2, 4])):
+        np.testing.assert_array_equal(scored.member_probabilities[i], probabilities[:, own])
+        np.testing.assert_array_equal(scored.member_attention_logits[i], logits[:, own])
+        np.testing.assert_array_equal(scored.start_seconds[i], starts[own])
+    assert scored.duration_seconds == [1 + manifest.front_end.chunk_seconds, 2 + manifest.front_end.chunk_seconds]

@@ -17,7 +17,7 @@ HERE = dataclasses.replace(NOTHING, latitude=18.0, longitude=-66.0, day_of_year=
 HEADER = "latitude,longitude,week,class_id,frequency\n"
 
 
-def _expectation(learned=None, **flags):
+def _odds_factors(learned=None, **flags):
     ensemble = types.SimpleNamespace(
         classes=CLASSES, prior=learned or prior.fit([], CLASSES), models=[types.SimpleNamespace(path="runs/x")]
     )
@@ -35,9 +35,9 @@ def table(tmp_path):
 
 
 def test_odds_are_multiplied(generator):
-    scores, ratios = generator.uniform(0.01, 0.99, (4, 3)), np.array([0.2, 1.0, 5.0])
-    updated = occurrence.multiply_odds(scores, ratios)
-    np.testing.assert_allclose(updated, scipy.special.expit(scipy.special.logit(scores) + np.log(ratios)))
+    scores, factors = generator.uniform(0.01, 0.99, (4, 3)), np.array([0.2, 1.0, 5.0])
+    updated = occurrence.multiply_odds(scores, factors)
+    np.testing.assert_allclose(updated, scipy.special.expit(scipy.special.logit(scores) + np.log(factors)))
     edges = occurrence.multiply_odds(np.array([0.0, 1.0, 1.0], np.float32), np.array([9.0, 0.0, 3.0]))
     assert edges.dtype == np.float32 and edges.tolist() == [0.0, 0.0, 1.0]
     np.testing.assert_array_equal(
@@ -45,15 +45,15 @@ def test_odds_are_multiplied(generator):
     )
 
 
-def test_a_species_list_leaves_only_what_it_names(tmp_path):
+def test_only_species_of_the_list_keep_their_scores(tmp_path):
     (tmp_path / "list.txt").write_text("\ufeff# Puerto Rico\naa\nAVIS C\nRara avis\n\n")
-    assert _expectation(species_list=str(tmp_path / "list.txt")).ratios(NOTHING).tolist() == [1, 0, 1]
+    assert _odds_factors(species_list=str(tmp_path / "list.txt")).factors(NOTHING).tolist() == [1, 0, 1]
     (tmp_path / "list.txt").write_text("Rara avis\n")
     with pytest.raises(config.InputError, match="none of 1 lines"):
-        _expectation(species_list=str(tmp_path / "list.txt"))
+        _odds_factors(species_list=str(tmp_path / "list.txt"))
 
 
-def test_the_week_and_its_neighbours_count_round_the_year(table):
+def test_the_frequency_is_the_mean_of_three_weeks_also_across_the_new_year(table):
     found = occurrence.Table(table, CLASSES)
     np.testing.assert_allclose(found.at(HERE), [0.4, 0.2, 0])  # weeks 52, 1 and 2
     np.testing.assert_allclose(found.at(dataclasses.replace(HERE, day_of_year=180.0)), [0, 0.2, 0])
@@ -61,7 +61,7 @@ def test_the_week_and_its_neighbours_count_round_the_year(table):
     np.testing.assert_allclose(found.at(dataclasses.replace(HERE, day_of_year=math.nan)), [0.6, 0.2, 0])
 
 
-def test_a_weeks_rows_overrule_the_years_in_any_order(tmp_path):
+def test_rows_of_a_week_override_rows_of_the_year_in_any_order(tmp_path):
     rows = ["18,-66,1,aa,0.9\n", "18,-66,,aa,0.1\n"]
     for i, order in enumerate((rows, rows[::-1])):
         (tmp_path / f"{i}.csv").write_text(HEADER + "".join(order))
@@ -69,18 +69,18 @@ def test_a_weeks_rows_overrule_the_years_in_any_order(tmp_path):
         assert frequencies[0, :2, 0].tolist() == [0.9, 0.1]
 
 
-def test_the_nearest_place_counts_and_an_unknown_one_tells_nothing(table):
+def test_the_nearest_place_counts_and_an_unknown_place_changes_nothing(table):
     found = occurrence.Table(table, CLASSES)
     np.testing.assert_allclose(found.at(dataclasses.replace(HERE, latitude=60.0, longitude=20.0)), [0, 0, 0.9])
     assert found.at(NOTHING) is None
-    assert _expectation(occurrence=table).ratios(NOTHING).tolist() == [1, 1, 1]
-    # but flags can tell it
-    told = _expectation(occurrence=table, latitude=18.1, longitude=-66.0, date="2024-07-01")
-    assert told.ratios(NOTHING).tolist() == [0, 1, 0]
-    assert told.ratios(dataclasses.replace(NOTHING, latitude=50.0, longitude=10.0)).tolist() == [0, 0, 1]
+    assert _odds_factors(occurrence=table).factors(NOTHING).tolist() == [1, 1, 1]
+    # flags can give the place
+    with_flags = _odds_factors(occurrence=table, latitude=18.1, longitude=-66.0, date="2024-07-01")
+    assert with_flags.factors(NOTHING).tolist() == [0, 1, 0]
+    assert with_flags.factors(dataclasses.replace(NOTHING, latitude=50.0, longitude=10.0)).tolist() == [0, 0, 1]
 
 
-def test_weeks_the_table_says_nothing_of_take_the_years_highest_and_a_single_place_needs_no_coordinates(tmp_path):
+def test_missing_weeks_get_the_maximum_and_a_single_place_needs_no_coordinates(tmp_path):
     (tmp_path / "t.csv").write_text(HEADER + "18,-66,10,aa,0.1\n18,-66,30,aa,0.5\n")
     found = occurrence.Table(str(tmp_path / "t.csv"), CLASSES)
     np.testing.assert_allclose(found.at(NOTHING), [0.5, 0, 0])
@@ -88,28 +88,28 @@ def test_weeks_the_table_says_nothing_of_take_the_years_highest_and_a_single_pla
     np.testing.assert_allclose(found.at(dataclasses.replace(HERE, day_of_year=7 * 9 + 4.0)), [0.1, 0, 0])
 
 
-def test_as_a_multiplier_frequencies_take_the_place_of_the_training_prior(table):
+def test_the_multiplier_replaces_the_training_prior_by_frequencies(table):
     learned = dataclasses.replace(prior.fit([], CLASSES), num_recordings=np.array([9, 4, 4]))  # of 20: 10, 5, 5
-    ratios = _expectation(learned, occurrence=table, occurrence_use="multiplier").ratios(HERE)
+    factors = _odds_factors(learned, occurrence=table, occurrence_use="multiplier").factors(HERE)
     frequencies = np.array([0.4, 0.2, 0.01])
-    np.testing.assert_allclose(ratios, frequencies / frequencies.sum() / [0.5, 0.25, 0.25])
-    half = _expectation(learned, occurrence=table, occurrence_use="multiplier", prior_weight=0.5).ratios(HERE)
-    np.testing.assert_allclose(half, np.sqrt(ratios))
+    np.testing.assert_allclose(factors, frequencies / frequencies.sum() / [0.5, 0.25, 0.25])
+    half = _odds_factors(learned, occurrence=table, occurrence_use="multiplier", prior_weight=0.5).factors(HERE)
+    np.testing.assert_allclose(half, np.sqrt(factors))
 
 
-def test_the_learned_prior_is_weighted_and_goes_with_a_list(tmp_path, monkeypatch):
+def test_the_learned_prior_has_a_weight_and_combines_with_a_list(tmp_path, monkeypatch):
     learned = dataclasses.replace(prior.fit([], CLASSES), exponents={"place": 1.0})
     monkeypatch.setattr(prior.Prior, "log_ratios", lambda *_: np.log([4.0, 1.0, 0.25]))
     (tmp_path / "list.txt").write_text("aa\nbb\n")
-    both = _expectation(learned, prior="learned", prior_weight=0.5, species_list=str(tmp_path / "list.txt"))
-    np.testing.assert_allclose(both.ratios(HERE), [2, 1, 0])
+    both = _odds_factors(learned, prior="learned", prior_weight=0.5, species_list=str(tmp_path / "list.txt"))
+    np.testing.assert_allclose(both.factors(HERE), [2, 1, 0])
     assert "weight 0.5 (exponents: place 1.00)" in both.describe() and "list.txt" in both.describe()
 
 
-def test_a_model_that_learned_no_prior_says_so():
-    with pytest.raises(config.InputError, match="--prior=learned: runs/x learned none"):
-        _expectation(prior="learned")
-    assert _expectation().describe() == "" and _expectation().ratios(HERE).tolist() == [1, 1, 1]
+def test_a_model_without_a_learned_prior_is_refused():
+    with pytest.raises(config.InputError, match="--prior=learned: runs/x learned no prior"):
+        _odds_factors(prior="learned")
+    assert _odds_factors().describe() == "" and _odds_factors().factors(HERE).tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,6 @@ def test_bad_tables_are_refused(tmp_path, row, words):
      {"occurrence_use": "multiplier"}, {"least_frequency": 0.1}, {"prior_weight": 0.5},
      {"prior_weight": 0.5, "occurrence": "t.csv"}],
 )  # fmt: skip
-def test_flags_that_cannot_be_or_have_no_use_are_refused(flags):
+def test_impossible_flags_and_flags_without_effect_are_refused(flags):
     with pytest.raises(config.InputError, match="--"):
         occurrence.OccurrenceConfig(**flags)

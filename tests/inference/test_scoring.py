@@ -33,27 +33,30 @@ def _score(models, recordings, batch_size=saved_model.BATCH_SIZE, **values):
     return list(scoring.score_recordings(ensemble, recordings, CHUNKING, **values))
 
 
-def test_scores_are_those_of_each_chunk_alone(model_path, recordings):
+def test_scores_equal_those_of_each_chunk_alone(model_path, recordings):
     model = saved_model.Model(model_path)
-    for outcome, (recording_id, path) in zip(_score([model_path], recordings), recordings, strict=True):
-        assert (outcome.recording_id, outcome.path) == (recording_id, path)
+    for scored, (recording_id, path) in zip(_score([model_path], recordings), recordings, strict=True):
+        assert (scored.recording_id, scored.path) == (recording_id, path)
         chunks = np.concatenate(list(decode.ChunkStream(path, model.front_end, CHUNKING, 4)))
         alone = np.concatenate([model.predict_samples(chunk[None]).probabilities for chunk in chunks])
-        np.testing.assert_allclose(outcome.scores.probabilities, alone, atol=1e-5)
-        np.testing.assert_allclose(np.diff(outcome.scores.start_seconds), 0.75, atol=1 / 22050)
-        assert outcome.scores.end_seconds[-1] <= outcome.scores.duration_seconds + 1e-9
+        np.testing.assert_allclose(scored.scores.probabilities, alone, atol=1e-5)
+        np.testing.assert_allclose(np.diff(scored.scores.start_seconds), 0.75, atol=1 / 22050)
+        assert scored.scores.end_seconds[-1] <= scored.scores.duration_seconds + 1e-9
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 100])
-def test_batch_size_and_company_change_nothing(attending_path, recordings, batch_size):
-    usual = _score([attending_path], recordings)
-    others = [*_score([attending_path], recordings, batch_size), *_score([attending_path], recordings[4:5], batch_size)]
-    for a, b in zip([*usual, usual[4]], others, strict=True):
+def test_batch_size_and_other_recordings_do_not_change_scores(attention_model_path, recordings, batch_size):
+    expected = _score([attention_model_path], recordings)
+    others = [
+        *_score([attention_model_path], recordings, batch_size),
+        *_score([attention_model_path], recordings[4:5], batch_size),
+    ]
+    for a, b in zip([*expected, expected[4]], others, strict=True):
         np.testing.assert_allclose(a.scores.probabilities, b.scores.probabilities, atol=1e-5)
-        np.testing.assert_allclose(a.scores.attention, b.scores.attention, atol=1e-5)
+        np.testing.assert_allclose(a.scores.attention_logits, b.scores.attention_logits, atol=1e-5)
 
 
-def test_an_ensemble_is_the_mean_of_its_members(model_path, other_model_path, recordings):
+def test_scores_of_an_ensemble_are_the_mean_of_its_models(model_path, other_model_path, recordings):
     first, second, both = (
         _score(models, recordings[:3]) for models in ([model_path], [other_model_path], [model_path, other_model_path])
     )
@@ -61,22 +64,22 @@ def test_an_ensemble_is_the_mean_of_its_members(model_path, other_model_path, re
         assert not np.allclose(a.scores.probabilities, b.scores.probabilities)
         mean = (a.scores.probabilities + b.scores.probabilities) / 2
         np.testing.assert_allclose(mixed.scores.probabilities, mean, atol=1e-6)
-        np.testing.assert_allclose(mixed.scores.members[1], b.scores.probabilities, atol=1e-6)
+        np.testing.assert_allclose(mixed.scores.member_probabilities[1], b.scores.probabilities, atol=1e-6)
 
 
-def test_another_order_of_classes_is_put_right(tmp_path, model_path, recordings):
+def test_models_with_another_order_of_classes_are_reordered(tmp_path, model_path, recordings):
     other = shutil.copytree(model_path, tmp_path / "other")
     table = other / "assets" / "classes.csv"
     head, *rows = table.read_text().splitlines()
-    turned = [f"{i},{row.split(',', 1)[1]}" for i, row in enumerate(rows[::-1])]
-    table.write_text("\n".join([head, *turned]) + "\n")
+    reversed_rows = [f"{i},{row.split(',', 1)[1]}" for i, row in enumerate(rows[::-1])]
+    table.write_text("\n".join([head, *reversed_rows]) + "\n")
     [plain], [mixed] = (_score(models, recordings[:1]) for models in ([model_path], [model_path, str(other)]))
     expected = (plain.scores.probabilities + plain.scores.probabilities[:, ::-1]) / 2
     np.testing.assert_allclose(mixed.scores.probabilities, expected, atol=1e-6)
 
 
-def test_members_of_other_front_ends_are_aligned(model_path, recordings, monkeypatch):
-    """A member whose chunks are cut from another rate: twice the model, once pretending to be slower."""
+def test_models_with_different_front_ends_are_aligned(model_path, recordings, monkeypatch):
+    """The same model twice; the second one gets another front-end, so its chunks are in other batches."""
     ensemble = ensembles.Ensemble([model_path, model_path])
     monkeypatch.setattr(
         ensemble.models[1], "front_end", type(ensemble.models[0].front_end)(**{
@@ -87,75 +90,72 @@ def test_members_of_other_front_ends_are_aligned(model_path, recordings, monkeyp
     np.testing.assert_allclose(mixed.scores.probabilities, plain.scores.probabilities, atol=1e-5)
 
 
-def test_a_recording_that_breaks_off_is_told_in_its_place(tmp_path, model_path, recordings):
+def test_an_unreadable_recording_keeps_its_place_in_the_order(tmp_path, model_path, recordings):
     broken = tmp_path / "broken.wav"
     samples = np.zeros(22050 * 40, np.float32)
     samples[-1] = np.nan  # the first blocks are fine
     soundfile.write(broken, samples, 22050, subtype="FLOAT")
-    outcomes = _score([model_path], [recordings[0], ("broken", str(broken)), recordings[1]])
-    assert [outcome.scores is None for outcome in outcomes] == [False, True, False]
-    assert "not finite" in outcomes[1].reason
+    found = _score([model_path], [recordings[0], ("broken", str(broken)), recordings[1]])
+    assert [scored.scores is None for scored in found] == [False, True, False]
+    assert "not finite" in found[1].reason
     [alone] = _score([model_path], recordings[1:2])
-    np.testing.assert_allclose(outcomes[2].scores.probabilities, alone.scores.probabilities, atol=1e-5)
+    np.testing.assert_allclose(found[2].scores.probabilities, alone.scores.probabilities, atol=1e-5)
 
 
-def test_embeddings_come_with_every_chunk(model_path, recordings):
+def test_each_chunk_has_embeddings(model_path, recordings):
     model = saved_model.Model(model_path)
-    for outcome in _score([model_path], recordings[:2], embeddings=True):
-        chunks = np.concatenate(list(decode.ChunkStream(outcome.path, model.front_end, CHUNKING, 4)))
-        np.testing.assert_allclose(outcome.scores.embeddings, model.embed(chunks), atol=1e-4)
+    for scored in _score([model_path], recordings[:2], embeddings=True):
+        chunks = np.concatenate(list(decode.ChunkStream(scored.path, model.front_end, CHUNKING, 4)))
+        np.testing.assert_allclose(scored.scores.embeddings, model.embed(chunks), atol=1e-4)
 
 
-def test_the_decoder_stops_when_nobody_listens_any_more(model_path, recordings):
-    outcomes = scoring.score_recordings(ensembles.Ensemble([model_path]), recordings, CHUNKING)
-    next(outcomes)
-    outcomes.close()
+def test_the_decoder_stops_when_the_stream_is_closed(model_path, recordings):
+    stream = scoring.score_recordings(ensembles.Ensemble([model_path]), recordings, CHUNKING)
+    next(stream)
+    stream.close()
     assert "decoder" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_what_goes_wrong_while_decoding_is_raised(model_path, recordings, monkeypatch):
+def test_an_error_of_the_decoder_is_raised(model_path, recordings, monkeypatch):
     def fail(path, rate):
-        raise ZeroDivisionError("ours")
+        raise ZeroDivisionError("of this test")
 
     monkeypatch.setattr(decode, "blocks", fail)
-    with pytest.raises(ZeroDivisionError, match="ours"):
+    with pytest.raises(ZeroDivisionError, match="of this test"):
         _score([model_path], recordings)
 
 
-def test_a_batch_that_takes_longer_keeps_its_place(model_path, recordings, monkeypatch):
-    usual, predict, calls = (
-        _score([model_path], recordings, batch_size=3),
-        saved_model.Model.predict_samples,
-        itertools.count(),
-    )
+def test_a_slow_batch_keeps_its_place(model_path, recordings, monkeypatch):
+    expected = _score([model_path], recordings, batch_size=3)
+    predict, calls = saved_model.Model.predict_samples, itertools.count()
 
-    def slowly(self, samples):
+    def slowly(self, samples, **values):
         time.sleep(0.1 * (next(calls) % 2 == 0))
-        return predict(self, samples)
+        return predict(self, samples, **values)
 
     monkeypatch.setattr(saved_model.Model, "predict_samples", slowly)
-    for a, b in zip(usual, _score([model_path], recordings, batch_size=3), strict=True):
+    for a, b in zip(expected, _score([model_path], recordings, batch_size=3), strict=True):
         np.testing.assert_array_equal(a.scores.probabilities, b.scores.probabilities)
 
 
-def test_what_goes_wrong_in_a_model_is_raised(model_path, recordings, monkeypatch):
-    def fail(self, samples):
-        raise ZeroDivisionError("ours")
+def test_an_error_of_a_model_is_raised(model_path, recordings, monkeypatch):
+    def fail(self, samples, **values):
+        raise ZeroDivisionError("of this test")
 
     monkeypatch.setattr(saved_model.Model, "predict_samples", fail)
-    with pytest.raises(ZeroDivisionError, match="ours"):
+    with pytest.raises(ZeroDivisionError, match="of this test"):
         _score([model_path], recordings)
     assert "decoder" not in {thread.name for thread in threading.enumerate()}
 
 
 @pytest.mark.slow
-def test_a_day_of_sound_takes_flat_memory(tmp_path, model_path, generator):
-    """Twelve hours in a process of its own: below 1.5 GB at its peak."""
+def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path, model_path, generator):
+    """Twelve hours in a separate process need less than 1.5 GB."""
     import subprocess
     import sys
 
     path = tmp_path / "day.flac"
-    minute = np.zeros(60 * 8000, np.float32)  # silence but for a second of noise: megabytes, not gigabytes, of disk
+    minute = np.zeros(60 * 8000, np.float32)  # one second of noise, then silence: a small file
     minute[:8000] = generator.normal(0, 0.1, 8000)
     with soundfile.SoundFile(path, "w", 8000, 1, "PCM_16") as file:
         for _ in range(12 * 60):
@@ -164,8 +164,9 @@ def test_a_day_of_sound_takes_flat_memory(tmp_path, model_path, generator):
 import resource
 from bird_tf.audio import decode
 from bird_tf.inference import ensembles, scoring
-[outcome] = scoring.score_recordings(ensembles.Ensemble([{model_path!r}]), [("day", {str(path)!r})], decode.ChunkingConfig())
-print(len(outcome.scores.probabilities), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+ensemble = ensembles.Ensemble([{model_path!r}])
+[scored] = scoring.score_recordings(ensemble, [("day", {str(path)!r})], decode.ChunkingConfig())
+print(len(scored.scores.probabilities), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     num_chunks, peak_kilobytes = map(int, done.stdout.split())

@@ -42,7 +42,7 @@ def test_mrr_by_hand():
     )
 
 
-def test_map_stops_at_a_hundred_answers():
+def test_map_lists_a_hundred_classes():
     scores = np.arange(150, 0, -1)[None] / 150.0
     truth = np.zeros((1, 150), bool)
     truth[0, [1, 120]] = True
@@ -50,7 +50,7 @@ def test_map_stops_at_a_hundred_answers():
     assert metrics.mlrap(scores, truth) == pytest.approx((1 / 2 + 2 / 121) / 2)
 
 
-def test_what_is_not_defined_is_left_out():
+def test_undefined_values_are_left_out():
     scores, truth = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([[True, False], [False, False]])
     assert metrics.mlrap(scores, truth) == 1.0
     assert math.isnan(metrics.class_average_precisions(scores, truth)[1])
@@ -58,18 +58,18 @@ def test_what_is_not_defined_is_left_out():
     assert math.isnan(metrics.mlrap(scores, np.zeros((2, 2), bool)))
 
 
-def test_truth_holds_label_and_background_without_fillers():
+def test_truth_holds_label_and_background_without_padding():
     truth = metrics.truth(np.array([0, 2]), [[1, -1], [-1, -1]], 3)
     assert truth.tolist() == [[True, True, False], [False, False, True]]
 
 
-def test_chance_is_that_of_random_ranking():
+def test_chance_is_the_mlrap_of_random_rankings():
     truth = np.eye(4, dtype=bool)
     # one label of four: the mean of 1, 1/2, 1/3, 1/4
     assert metrics.chance_mlrap(truth, num_draws=4000) == pytest.approx(np.mean([1, 1 / 2, 1 / 3, 1 / 4]), abs=0.01)
 
 
-def test_drawing_a_recording_twice_weighs_it_twice(case):
+def test_a_recording_that_is_drawn_twice_has_twice_the_weight(case):
     """The bootstrap's weighted formulas equal scikit-learn's with sample weights."""
     scores, truth, _ = case
     counts = np.random.default_rng(1).integers(0, 4, (3, len(scores))).astype(np.float32)
@@ -81,7 +81,7 @@ def test_drawing_a_recording_twice_weighs_it_twice(case):
         np.testing.assert_allclose(ours(scores[:, 0], truth[:, 0], counts), expected, rtol=1e-5)
 
 
-def test_intervals_hold_the_metric_and_are_those_of_a_plain_bootstrap(case):
+def test_intervals_contain_the_metric_and_equal_those_of_a_plain_bootstrap(case):
     scores, truth, labels = case
     found, point = metrics.intervals(scores, truth, labels), metrics.headline(scores, truth, labels)
     assert set(found) == set(point) - {"num_recordings"}
@@ -95,6 +95,15 @@ def test_intervals_hold_the_metric_and_are_those_of_a_plain_bootstrap(case):
     assert metrics.intervals(scores, truth, labels) == found
 
 
+def test_operating_points_equal_scikit_learns_curve(case):
+    scores, truth = case[0][:, 0], case[1][:, 0]
+    values, hits, called = metrics.operating_points(scores, truth)
+    precision, recall, thresholds = sklearn.metrics.precision_recall_curve(truth, scores)
+    np.testing.assert_array_equal(values, thresholds[::-1])
+    np.testing.assert_allclose(hits / called, precision[-2::-1])
+    np.testing.assert_allclose(hits / hits[-1], recall[-2::-1])
+
+
 def test_reliability_by_hand():
     probabilities, truth = np.array([0.05, 0.15, 0.11, 0.95, 1.0]), np.array([False, True, False, True, True])
     confidence, frequency, counts = metrics.reliability(probabilities, truth)
@@ -105,12 +114,12 @@ def test_reliability_by_hand():
     assert metrics.expected_calibration_error(probabilities, truth) == pytest.approx(expected)
 
 
-def test_a_call_counts_in_every_segment_that_it_overlaps():
+def test_a_call_counts_in_each_segment_that_it_overlaps():
     truth = metrics.segment_truth([(1.0, 2.0, 0), (4.0, 10.0, 1), (14.9, 99.0, 0)], 4, 5.0, 2)
     assert truth.tolist() == [[True, True], [False, True], [True, False], [True, False]]
 
 
-def test_many_positives_are_counted_in_parts(case, monkeypatch):
+def test_blocks_of_positives_give_the_same_metrics(case, monkeypatch):
     whole, intervals = metrics.headline(*case), metrics.intervals(*case, num_draws=50)
     monkeypatch.setattr(metrics, "_POSITIVES_AT_ONCE", 2)
     assert metrics.headline(*case) == pytest.approx(whole, rel=1e-12)

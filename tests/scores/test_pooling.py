@@ -32,37 +32,37 @@ def test_log_sum_exp_equals_scipys_and_lies_between_mean_and_max(generator):
 
 
 @pytest.mark.parametrize("method", pooling.METHODS)
-def test_results_are_probabilities_whatever_the_chunks_order(method, generator):
-    scores, attention = generator.random((9, 12)), generator.normal(0, 1, 9)
-    pooled = pooling.pool(scores, method, attention)
+def test_results_are_probabilities_and_do_not_depend_on_the_order_of_chunks(method, generator):
+    scores, logits = generator.random((9, 12)), generator.normal(0, 1, 9)
+    pooled = pooling.pool(scores, method, logits)
     assert pooled.shape == (12,) and pooled.min() >= 0 and pooled.max() <= 1
-    np.testing.assert_allclose(pooling.pool(scores[::-1], method, attention[::-1]), pooled)
+    np.testing.assert_allclose(pooling.pool(scores[::-1], method, logits[::-1]), pooled)
 
 
-def test_attention_weighs_chunks_by_its_softmax(generator):
+def test_attention_weights_are_the_softmax_of_the_logits(generator):
     scores = np.array([[0.9, 0.2], [0.1, 0.4]])
     np.testing.assert_allclose(pooling.pool(scores, "attention", np.log([3.0, 1.0])), [0.7, 0.25])
-    scores, attention = generator.random((7, 12)), generator.normal(0, 1, 7).astype(np.float32)
-    expected = scipy.special.softmax(attention.astype(np.float64)) @ scores
-    # a constant, as the layer's bias, changes nothing, and huge numbers do not overflow
+    scores, logits = generator.random((7, 12)), generator.normal(0, 1, 7).astype(np.float32)
+    expected = scipy.special.softmax(logits.astype(np.float64)) @ scores
+    # a constant, such as the bias of the layer, changes nothing, and large logits do not overflow
     for constant in (0, 1000):
-        np.testing.assert_allclose(pooling.pool(scores, "attention", attention + constant), expected, rtol=1e-4)
+        np.testing.assert_allclose(pooling.pool(scores, "attention", logits + constant), expected, rtol=1e-4)
     np.testing.assert_allclose(pooling.pool(scores, "attention", np.zeros(7)), scores.mean(axis=0))
 
 
-def test_attention_that_no_model_gave_is_no_method():
-    for attention in (None, np.full(3, np.nan)):
-        with pytest.raises(ValueError, match="the model gives none"):
-            pooling.pool(np.zeros((3, 2)), "attention", attention)
+def test_pooling_by_attention_without_attention_logits_is_refused():
+    for logits in (None, np.full(3, np.nan)):
+        with pytest.raises(ValueError, match="the model gives no attention"):
+            pooling.pool(np.zeros((3, 2)), "attention", logits)
 
 
-def test_few_classes_have_another_default():
+def test_the_default_for_few_classes_is_another_one():
     assert pooling.default(1500) == "median_filtered"
     assert pooling.default(2) != "median_filtered"
     assert pooling.pool(np.array([[0.7, 0.3]]), pooling.default(2))[0] > 0
 
 
-def test_chunks_are_sorted_by_recording(generator):
+def test_chunks_are_grouped_by_recording(generator):
     scores, ids = generator.random((6, 3)), ["b", "a", "b", "c", "a", "b"]
     unique, chunks = pooling.by_recording(ids, scores)
     assert unique == ["a", "b", "c"]
@@ -72,7 +72,7 @@ def test_chunks_are_sorted_by_recording(generator):
 
 @pytest.mark.parametrize(("duration", "segments"), [(0.3, 1), (5.0, 1), (5.00001, 1), (5.2, 2), (12.5, 3), (60.0, 12)])
 @pytest.mark.parametrize(("chunk", "hop"), [(1.0, 1.0), (1.0, 0.75), (3.0, 3.0), (7.0, 3.5)])
-def test_every_segment_is_there(duration, segments, chunk, hop):
+def test_no_segment_is_missing(duration, segments, chunk, hop):
     start = np.arange(0, max(duration - chunk, 0) + 1e-9, hop)
     end = np.minimum(start + chunk, duration)
     scores = np.linspace(0, 1, len(start))[:, None]
@@ -80,13 +80,13 @@ def test_every_segment_is_there(duration, segments, chunk, hop):
     assert pooled.shape == (segments, 1) and np.isfinite(pooled).all()
 
 
-def test_a_chunk_counts_in_every_segment_that_it_overlaps():
+def test_a_chunk_counts_in_each_segment_that_it_overlaps():
     start, end = np.array([0.0, 4.0, 5.0, 12.0]), np.array([1.0, 6.0, 8.0, 14.0])
     scores = np.array([[0.2], [0.4], [0.6], [1.0]])
     pooled = pooling.by_segment(start, end, scores, 20.0, 5.0, "mean")
-    np.testing.assert_allclose(pooled[:, 0], [0.3, 0.5, 1.0, 1.0])  # the last segment takes the nearest chunk
-    attention = np.log([3.0, 1.0, 4.0, 1.0])
-    pooled = pooling.by_segment(start, end, scores, 20.0, 5.0, "attention", attention)
+    np.testing.assert_allclose(pooled[:, 0], [0.3, 0.5, 1.0, 1.0])  # the last segment gets the nearest chunk
+    logits = np.log([3.0, 1.0, 4.0, 1.0])
+    pooled = pooling.by_segment(start, end, scores, 20.0, 5.0, "attention", logits)
     np.testing.assert_allclose(pooled[:, 0], [0.25, 0.56, 1.0, 1.0])
 
 
@@ -103,6 +103,6 @@ def test_each_recording_is_pooled_by_itself(generator):
     chunks = [generator.random((n, 4)) for n in (1, 3)]
     pooled = pooling.pool_each(chunks, "mean")
     np.testing.assert_array_equal(pooled, [pooling.pool(own, "mean") for own in chunks])
-    attention = [generator.random(n) for n in (1, 3)]
-    pooled = pooling.pool_each(chunks, "attention", attention)
-    np.testing.assert_array_equal(pooled[1], pooling.pool(chunks[1], "attention", attention[1]))
+    logits = [generator.random(n) for n in (1, 3)]
+    pooled = pooling.pool_each(chunks, "attention", logits)
+    np.testing.assert_array_equal(pooled[1], pooling.pool(chunks[1], "attention", logits[1]))

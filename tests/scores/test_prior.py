@@ -15,7 +15,7 @@ NOTHING = metadata.Recording(recording_id="q", path="")
 
 
 def _recordings(generator, per_class=12, informative=True, **unknown):
-    """Low ones at the coast, high ones in the mountains 150 km away, the third anywhere; each of its own author."""
+    """Class lowl at the coast, class high in the mountains 150 km away, class any at both; each has its own author."""
     recordings = []
     for label in CLASSES.class_ids:
         for i in range(per_class):
@@ -33,7 +33,7 @@ def _recordings(generator, per_class=12, informative=True, **unknown):
 
 
 def _mean_log_probability(learned, recordings):
-    """Of the recordings' labels by place and time alone."""
+    """Of the labels of recordings, from place and time only."""
     logits = np.stack([np.log(learned.frequencies) + learned.log_ratios(r) for r in recordings])
     labels = np.array([CLASSES.index(r.label) for r in recordings])
     return scipy.special.log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean()
@@ -44,34 +44,34 @@ def learned(generator):
     return prior.fit(_recordings(generator), CLASSES)
 
 
-def test_great_circles_by_hand():
+def test_distances_on_great_circles_by_hand():
     assert prior.kilometres(0, 0, 0, 90) == pytest.approx(math.pi / 2 * 6371)
     assert prior.kilometres(90, 13, -90, 77) == pytest.approx(math.pi * 6371)
     assert prior.kilometres(60, 179.5, 60, -179.5) == pytest.approx(55.6, abs=0.1)
     assert prior.kilometres(0.0, 0.0, np.array([0.0, 1.0]), 0.0).tolist() == pytest.approx([0, 111.19], abs=0.01)
 
 
-def test_days_and_hours_go_round():
-    day, hour = prior._around(365.25), prior._around(24)
+def test_distances_of_days_and_hours_are_circular():
+    day, hour = prior._circular_distance(365.25), prior._circular_distance(24)
     assert day(np.array([[365.0]]), np.array([[1.0]])) == pytest.approx([1.25])
     assert hour(np.array([[23.5]]), np.array([[0.5]])) == pytest.approx([1.0])
 
 
-def test_a_place_speaks_for_its_species(learned):
+def test_a_place_raises_the_species_that_were_recorded_there(learned):
     assert learned.informed and learned.exponents["place"] + learned.exponents["elevation"] > 0.5
     coast = learned.log_ratios(dataclasses.replace(NOTHING, latitude=0.0, longitude=0.0, elevation=5.0))
     mountain = learned.log_ratios(dataclasses.replace(NOTHING, latitude=1.35, longitude=0.0, elevation=2500.0))
     assert coast[0] > 0 > coast[1] and mountain[1] > 0 > mountain[0]
 
 
-def test_what_is_unknown_or_far_away_tells_nothing(learned):
+def test_unknown_and_remote_places_change_nothing(learned):
     np.testing.assert_array_equal(learned.log_ratios(NOTHING), 0)
     far = dataclasses.replace(NOTHING, latitude=-60.0, longitude=120.0)
     np.testing.assert_allclose(learned.log_ratios(far), 0, atol=1e-6)
 
 
 def test_one_factor_by_hand():
-    """Two classes at distances 0 and 50 km, kernel 50 km wide, against sums written out."""
+    """Two classes at distances of 0 and 50 km, and a kernel of 50 km, against explicit sums."""
     taxa = taxonomy.Taxonomy(("a", "b"), ("A", "B"))
     degrees = math.degrees(50 / 6371)
     plain = prior.Prior(
@@ -79,31 +79,31 @@ def test_one_factor_by_hand():
         weights=np.array([1.0, 0.5, 0.5]), widths={"place": 50.0}, exponents={"place": 1.0},
         observations=np.array([[x, 0, np.nan, np.nan, np.nan] for x in (0, degrees, degrees)]),
     )  # fmt: skip
-    here, there = 1.0, math.exp(-0.5)
-    overall = (here + there + 1) / 2
-    expected = [(near + 0.5 + 4 * overall) / (1 + 4) / overall for near in (here, there)]
+    kernel_a, kernel_b = 1.0, math.exp(-0.5)
+    overall = (kernel_a + kernel_b + 1) / 2
+    expected = [(near + 0.5 + 4 * overall) / (1 + 4) / overall for near in (kernel_a, kernel_b)]
     found = plain.log_ratios(dataclasses.replace(NOTHING, latitude=0.0, longitude=0.0))
     np.testing.assert_allclose(np.exp(found), expected, rtol=1e-6)
     np.testing.assert_allclose(plain.frequencies, [2 / 5, 3 / 5])
 
 
-def test_it_makes_unseen_labels_more_probable_where_place_tells(generator, learned):
+def test_labels_of_new_recordings_are_more_probable_if_place_is_informative(generator, learned):
     assert _mean_log_probability(learned, _recordings(generator, per_class=50)) - math.log(1 / 3) > 0.2
 
 
 @pytest.mark.parametrize("per_class", [5, 40])
-def test_it_does_no_harm_where_place_and_time_tell_nothing(per_class):
+def test_uninformative_place_and_time_do_no_harm(per_class):
     gains = []
     for seed in range(10):
         generator = np.random.default_rng(seed)
         learned = prior.fit(_recordings(generator, per_class, informative=False), CLASSES)
-        unseen = _recordings(generator, 50, informative=False)
-        gains.append(_mean_log_probability(learned, unseen) - math.log(1 / 3))
+        new_recordings = _recordings(generator, 50, informative=False)
+        gains.append(_mean_log_probability(learned, new_recordings) - math.log(1 / 3))
     assert np.mean(gains) > -0.03 and min(gains) > -0.1
 
 
-def test_recordings_of_one_author_or_occasion_do_not_prove_each_other(generator):
-    """Each species was recorded in one session of its own, at one place: that says nothing of the next session."""
+def test_recordings_of_one_author_or_occasion_do_not_support_each_other(generator):
+    """Each species has one session at one place. This is not informative for another session."""
     sessions = [
         metadata.Recording(
             recording_id=f"{label}{i}", path="", label=label, split="train", author=label,
@@ -126,16 +126,16 @@ def test_only_training_recordings_of_the_classes_count(generator):
 
 
 @pytest.mark.parametrize("unknown", [{}, {"latitude": math.nan, "hour": math.nan}])
-def test_it_comes_back_from_disk(tmp_path, generator, unknown):
+def test_a_saved_prior_is_loaded(tmp_path, generator, unknown):
     learned = prior.fit(_recordings(generator, **unknown), CLASSES)
     prior.save(str(tmp_path / "prior.json"), learned)
-    back = prior.load(str(tmp_path / "prior.json"))
+    loaded = prior.load(str(tmp_path / "prior.json"))
     query = dataclasses.replace(NOTHING, latitude=0.3, longitude=0.1, elevation=100.0, hour=5.0)
-    np.testing.assert_allclose(back.log_ratios(query), learned.log_ratios(query), atol=1e-2)
-    np.testing.assert_array_equal(back.frequencies, learned.frequencies)
+    np.testing.assert_allclose(loaded.log_ratios(query), learned.log_ratios(query), atol=1e-2)
+    np.testing.assert_array_equal(loaded.frequencies, learned.frequencies)
 
 
-def test_nothing_is_learned_of_nothing(tmp_path):
+def test_a_prior_without_recordings_is_uninformed(tmp_path):
     empty = prior.fit([], CLASSES)
     assert not empty.informed and empty.frequencies.tolist() == pytest.approx([1 / 3] * 3)
     prior.save(str(tmp_path / "prior.json"), empty)

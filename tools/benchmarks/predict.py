@@ -1,8 +1,7 @@
-"""Measures prediction: audio-seconds per second end to end, the share of each stage, and how near it comes to the rate
-of the bare network. Networks are untrained unless --model names one: weights do not change the speed.
+"""Measures prediction: seconds of sound per second, the share of each stage, and the ratio to the bare network.
 
-All parts are timed in turn, several rounds of them, and the median round counts, so that other work on the machine
-falls on all of them alike.
+Networks are untrained unless --model names one: weights do not change the speed. Each round measures all parts one
+after the other, so that other work on the machine affects all of them. The median round counts.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ from bird_tf.training import exporter, run_directory
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What is measured."""
+    """Flags of the benchmark."""
 
-    model: tuple[str, ...] = config.option((), "exported model, repeated; none: untrained networks")
+    model: tuple[str, ...] = config.option((), "exported model; may be repeated; empty: untrained networks")
     architectures: tuple[str, ...] = config.option(
-        architectures.ARCHITECTURES, "those that are untrained; may be repeated"
+        architectures.ARCHITECTURES, "architectures of the untrained networks; may be repeated"
     )
     seconds: float = config.option(128.0, "length of the recording, seconds")
-    rate_hz: int = config.option(48000, "its sample rate, Hz; other than the model's, it is resampled")
-    rounds: int = config.option(3, "how often each part is timed")
+    rate_hz: int = config.option(48000, "its sample rate, Hz; it is resampled if the model has another one")
+    rounds: int = config.option(3, "how often each part is measured")
     num_classes: int = config.option(100, "outputs of the untrained networks")
 
 
 def _untrained(folder: str, architecture: str, num_classes: int) -> str:
-    """Exports a network with its first weights. Returns the path of the SavedModel."""
+    """Exports a network with initial weights. Returns the path of the SavedModel."""
     front_end, model = frontend.FrontendConfig(), architectures.ModelConfig(architecture=architecture)
     names = tuple(f"species{i:04d}" for i in range(num_classes))
     classes = taxonomy.Taxonomy(names, names)
@@ -51,7 +50,7 @@ def _untrained(folder: str, architecture: str, num_classes: int) -> str:
         prior=prior.fit([], classes), training={}, metrics={}, versions={},
     )  # fmt: skip
     run_dir = os.path.join(folder, architecture)
-    run_directory.save(run_dir, run, network.get_weights())
+    run_directory.save(run_dir, run, network)
     return exporter.export(run_dir)
 
 
@@ -62,7 +61,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def measure(model_path: str, recording: str, rounds: int) -> tuple[float, dict[str, float]]:
-    """Seconds of sound in the chunks, and the median seconds that each part takes for them."""
+    """Seconds of sound in the chunks, and for each part the median seconds of computation."""
     ensemble, chunking = ensembles.Ensemble([model_path], "none"), decode.ChunkingConfig()
     model = ensemble.models[0]
     chunks = np.concatenate(list(decode.ChunkStream(recording, model.front_end, chunking, model.batch_size)))
@@ -71,7 +70,7 @@ def measure(model_path: str, recording: str, rounds: int) -> tuple[float, dict[s
     signature = tf.saved_model.load(model_path)
 
     def bare() -> None:
-        for _ in range(-(-len(chunks) // model.batch_size)):  # the last one is filled up, as it is end to end
+        for _ in range(-(-len(chunks) // model.batch_size)):  # the last batch is padded, as in the end-to-end part
             signature.signatures["spectrogram"](spectrogram=batch)["probabilities"].numpy()
 
     parts: dict[str, Callable[[], object]] = {
@@ -84,19 +83,19 @@ def measure(model_path: str, recording: str, rounds: int) -> tuple[float, dict[s
         "bare network": bare,
     }
     for work in parts.values():
-        work()  # traces, and fills caches
-    taken: dict[str, list[float]] = {name: [] for name in parts}
+        work()  # traces the graph and fills caches
+    measured: dict[str, list[float]] = {name: [] for name in parts}
     for _ in range(rounds):
         for name, work in parts.items():
-            taken[name].append(_seconds(work))
-    return len(chunks) * model.front_end.chunk_seconds, {n: statistics.median(t) for n, t in taken.items()}
+            measured[name].append(_seconds(work))
+    return len(chunks) * model.front_end.chunk_seconds, {n: statistics.median(t) for n, t in measured.items()}
 
 
 def main(settings: Settings) -> list[tuple[str, str, str, float]]:
-    """Prints a line for each model. With decoding beside the models, the shares may add up to more than 1.
+    """Prints a line for each model. Decoding and models run at the same time, so the sum of the shares can exceed 1.
 
     Returns:
-        (what, result, reference, ratio) of each for `all`.
+        (name, result, reference, ratio) of each model, for `all`.
     """
     with tempfile.TemporaryDirectory() as folder:
         recording = os.path.join(folder, "recording.flac")
@@ -112,6 +111,6 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
             of_bare = seconds["bare network"] / whole
             lines.append(f"{name:12}{sound / whole:12.1f}{shares}{of_bare:16.2f}")
             headlines.append((f"predict, {name}", f"{sound / whole:.1f} s of sound a second", "bare network", of_bare))
-    heads = "".join(f"{head:>12}" for head in ("sound s/s", "decoding", "front-end", "network"))
-    print("\n".join([f"{'model':12}{heads}{'of bare rate':>16}", *lines]))
+    columns = "".join(f"{column:>12}" for column in ("sound s/s", "decoding", "front-end", "network"))
+    print("\n".join([f"{'model':12}{columns}{'of bare rate':>16}", *lines]))
     return headlines

@@ -1,6 +1,6 @@
-"""SavedModel → a folder of files in another format, which gets its name once they answer as the SavedModel does.
+"""SavedModel → a folder of files in another format, if their predictions equal those of the SavedModel.
 
-How a format is written, and how it is run, belongs to its own module: `tflite`, `onnx`.
+Writing and running a format belongs to its own module: `tflite`, `onnx`.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ def convert(
     model_path: str,
     output: str,
     write: Callable[[str, str], None],
-    answer: Callable[[str, np.ndarray], Mapping[str, np.ndarray]],
+    predict: Callable[[str, np.ndarray], Mapping[str, np.ndarray]],
     tolerances: Mapping[str, float],
 ) -> None:
     """Writes OUTPUT: the files of another format, frontend.json and classes.csv.
 
     Args:
         model_path: the SavedModel.
-        output: folder; one that is there already is replaced.
+        output: folder; an existing one is replaced.
         write: (model_path, folder) → None; writes the files of the format into an empty folder.
-        answer: (folder, samples [batch, chunk_samples] float32) → {kind: probabilities [batch, classes] float32}.
-        tolerances: {kind: how far a probability may be from the SavedModel's}.
+        predict: (folder, samples [batch, chunk_samples] float32) → {kind: probabilities [batch, classes] float32}.
+        tolerances: {kind: the largest allowed difference from a probability of the SavedModel}.
 
     Raises:
-        RuntimeError: a converted model answers otherwise than the SavedModel; nothing is written.
+        RuntimeError: the predictions differ by more than that; nothing is written.
     """
     with files.replacing(output) as folder:
         os.makedirs(folder)
@@ -43,10 +43,12 @@ def convert(
         serve = tf.saved_model.load(model_path).signatures["serving_default"]
         samples = _coloured_noise(serve.structured_input_signature[1]["samples"].shape[1])
         expected = serve(samples=tf.constant(samples))["probabilities"].numpy()
-        differences = {kind: float(np.abs(p - expected).max()) for kind, p in answer(folder, samples).items()}
+        differences = {kind: float(np.abs(p - expected).max()) for kind, p in predict(folder, samples).items()}
         for kind, difference in differences.items():
             if not difference <= tolerances[kind]:
-                raise RuntimeError(f"{output}: {kind} differs from the SavedModel by {difference:g}")
+                raise RuntimeError(
+                    f"{output}: {kind} differs from the SavedModel by {difference:g}; nothing was written"
+                )
     logging.info(
         "%s: largest differences from the SavedModel: %s",
         output, ", ".join(f"{kind} {difference:.1e}" for kind, difference in differences.items()),
@@ -54,7 +56,7 @@ def convert(
 
 
 def _coloured_noise(num_samples: int) -> np.ndarray:
-    """[8, num_samples] float32 in [-0.5, 0.5]: noise from white to brown, the same each time."""
+    """[8, num_samples] float32 in [-0.5, 0.5]: from white to brown noise, the same each time."""
     noise = np.random.default_rng(0).normal(0, 1, (8, num_samples))
     spectra = np.fft.rfft(noise) / np.maximum(1, np.arange(num_samples // 2 + 1)) ** np.linspace(0, 1, 8)[:, None]
     coloured = np.fft.irfft(spectra, num_samples)

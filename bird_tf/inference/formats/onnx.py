@@ -1,7 +1,6 @@
-"""SavedModel → ONNX files, for whoever runs models without TensorFlow, compared with the SavedModel.
+"""SavedModel → ONNX files, for programs without TensorFlow, compared with the SavedModel.
 
-Front-end and network are files of their own, as in `tflite`. Of the packages that this asks for, the extra `onnx`
-has versions that fit.
+Front-end and network are separate files, as in `tflite`. The extra `onnx` has suitable versions of the packages.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ def convert(model_path: str, output: str) -> None:
     """Writes OUTPUT/frontend.onnx, network.onnx, frontend.json and classes.csv.
 
     Raises:
-        InputError: tf2onnx or onnxruntime does not load.
-        RuntimeError: the converted model answers otherwise than the SavedModel; nothing is written.
+        InputError: tf2onnx or onnxruntime cannot be imported.
+        RuntimeError: the predictions of the converted model differ from the SavedModel's; nothing is written.
     """
     try:
         for package in ("tf2onnx.convert", "onnxruntime"):
@@ -36,7 +35,7 @@ def convert(model_path: str, output: str) -> None:
         raise config.InputError(
             f'--onnx needs tf2onnx and onnxruntime ({error}): pip install "bird-tf[onnx]"'
         ) from error
-    compare.convert(model_path, output, _write, _answer, _TOLERANCES)
+    compare.convert(model_path, output, _write, _predict, _TOLERANCES)
 
 
 def _write(model_path: str, folder: str) -> None:
@@ -46,7 +45,7 @@ def _write(model_path: str, folder: str) -> None:
 
 
 def _convert(signature: Any, path: str) -> None:
-    """Writes one signature with its names; the size of the batch stays open."""
+    """Writes one signature, with its names of inputs and outputs, for any batch size."""
     [(name, spec)] = signature.structured_input_signature[1].items()
     function = tf.function(lambda value: signature(**{name: value}), input_signature=[spec], autograph=False)
     logging.getLogger("tf2onnx").setLevel(logging.WARNING)
@@ -60,24 +59,24 @@ def _convert(signature: Any, path: str) -> None:
 
 
 def _rfft(graph: Any, node: Any, *_: Any) -> None:
-    """RFFT → [2, …, bins] float32, products with a cosine and a sine matrix.
+    """RFFT → [2, …, bins] float32, by products with a cosine and a sine matrix.
 
-    tf2onnx itself does the same, but only where nothing but the magnitude is taken. ONNX's own DFT is no faster in
-    onnxruntime 1.23 and is off by 0.03 of a spectrogram where n_fft is no power of two.
+    tf2onnx does the same, but only if the graph uses nothing but the magnitude. ONNX's own DFT is not faster in
+    onnxruntime 1.23, and differs by 0.03 of a spectrogram if n_fft is not a power of two.
     """
     n_fft = graph.get_shape(node.input[0])[-1]
     angles = 2 * np.pi / n_fft * np.outer(np.arange(n_fft), np.arange(1 + n_fft // 2))
     parts = np.stack([np.cos(angles), -np.sin(angles)])[:, None].astype(np.float32)  # [2, 1, n_fft, bins]
-    _become(graph, node, "MatMul", parts)
+    _replace(graph, node, "MatMul", parts)
 
 
 def _part(index: int, graph: Any, node: Any, *_: Any) -> None:
-    """Real part (index 0) or imaginary part (1) of what `_rfft` made."""
-    _become(graph, node, "Gather", np.array(index), axis=0)
+    """Real part (index 0) or imaginary part (1) of the output of `_rfft`."""
+    _replace(graph, node, "Gather", np.array(index), axis=0)
 
 
-def _become(graph: Any, node: Any, operation: str, constant: np.ndarray, **attributes: int) -> None:
-    """Makes a node another operation, of its first input and a constant."""
+def _replace(graph: Any, node: Any, operation: str, constant: np.ndarray, **attributes: int) -> None:
+    """Replaces a node by another operation, on its first input and a constant."""
     node.type = operation
     graph.replace_inputs(node, [node.input[0], graph.make_const(f"{node.name}_{operation}", constant).output[0]])
     for name, value in attributes.items():
@@ -85,7 +84,7 @@ def _become(graph: Any, node: Any, operation: str, constant: np.ndarray, **attri
     graph.update_node_shape_dtype(node, override=True)
 
 
-def _answer(folder: str, samples: np.ndarray) -> dict[str, np.ndarray]:
+def _predict(folder: str, samples: np.ndarray) -> dict[str, np.ndarray]:
     """{"float32": probabilities [batch, classes]}."""
     [spectrograms] = _session(os.path.join(folder, FRONTEND)).run(["spectrogram"], {"samples": samples})
     [probabilities] = _session(os.path.join(folder, NETWORK)).run(["probabilities"], {"spectrogram": spectrograms})

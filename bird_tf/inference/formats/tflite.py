@@ -1,7 +1,7 @@
 """SavedModel → TensorFlow Lite files for phones and small computers, compared with the SavedModel.
 
-Front-end and network are files of their own: int8 would ruin the front-end (its frames span 80 dB, int8 spans 42),
-and the small float32 front-end serves every network.
+Front-end and network are separate files. The range of int8 is too small for the front-end (42 dB; a frame needs 80 dB),
+and all networks can use the small float32 front-end.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from bird_tf import files, tf
 from bird_tf.inference.formats import compare
 
 FRONTEND = "frontend.tflite"
-# how a network's weights are stored → how far a probability may be from the SavedModel's
+# {type of the stored weights: the largest allowed difference from a probability of the SavedModel}
 TOLERANCES = {"float32": 1e-4, "float16": 0.02, "int8": 0.1}
 
 
 def network_name(kind: str) -> str:
-    """File of the network whose weights are stored as `kind`, one of TOLERANCES."""
+    """Name of the file with the network whose weights are stored as `kind`, one of TOLERANCES."""
     return f"network_{kind}.tflite"
 
 
@@ -28,9 +28,9 @@ def convert(model_path: str, output: str) -> None:
     """Writes OUTPUT/frontend.tflite, network_*.tflite, frontend.json and classes.csv.
 
     Raises:
-        RuntimeError: a converted model answers otherwise than the SavedModel; nothing is written.
+        RuntimeError: the predictions of a converted model differ from the SavedModel's; nothing is written.
     """
-    compare.convert(model_path, output, _write, _answer, TOLERANCES)
+    compare.convert(model_path, output, _write, _predict, TOLERANCES)
 
 
 def _write(model_path: str, folder: str) -> None:
@@ -48,7 +48,7 @@ def _converted(model_path: str, signature: str, kind: str) -> bytes:
     return bytes(converter.convert())
 
 
-def _answer(folder: str, samples: np.ndarray) -> dict[str, np.ndarray]:
+def _predict(folder: str, samples: np.ndarray) -> dict[str, np.ndarray]:
     """{kind: probabilities [batch, classes]}."""
     spectrograms = _runner(os.path.join(folder, FRONTEND), "frontend")(samples=samples)["spectrogram"]
     networks = {kind: _runner(os.path.join(folder, network_name(kind)), "spectrogram") for kind in TOLERANCES}

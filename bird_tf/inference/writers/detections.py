@@ -1,4 +1,4 @@
-"""Chunk scores → detections: which species is heard from when to when."""
+"""Chunk scores → detections: a species from a start to an end."""
 
 from __future__ import annotations
 
@@ -6,12 +6,39 @@ import dataclasses
 
 import numpy as np
 
+from bird_tf import config
 from bird_tf.inference import ensembles
+from bird_tf.scores import calibration
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DetectionConfig:
+    """Which chunk scores are detections."""
+
+    min_probability: float | None = config.option(
+        None, "the least probability of a detection; empty: the model's own thresholds, 0.5 if it has none"
+    )
+    threshold: str = config.option("f1", "which of the model's own thresholds to use", choices=calibration.RULES)
+    top: int = config.option(0, "at most this number of species a chunk among the detections; 0: no limit")
+    merge_seconds: float = config.option(
+        0.0, "detections of one species with at most this gap are merged; negative: one detection for each chunk"
+    )
+
+    def __post_init__(self) -> None:
+        if self.min_probability is not None and not 0 <= self.min_probability <= 1:
+            raise config.InputError(f"--min_probability={self.min_probability}: must be in [0, 1]")
+        if self.top < 0:
+            raise config.InputError(f"--top={self.top}: must be 0 (no limit) or more")
+
+    def thresholds(self, fitted: calibration.Calibration) -> np.ndarray:
+        """[classes] the least probability of a detection of each class."""
+        own = fitted.thresholds[self.threshold]
+        return own if self.min_probability is None else np.full(len(own), self.min_probability)
 
 
 @dataclasses.dataclass(frozen=True)
 class Detection:
-    """A species (index of its class) heard from start to end, seconds; the probability is that of its best chunk."""
+    """A species (index of its class) from start to end, in seconds, with the probability of its best chunk."""
 
     start: float
     end: float
@@ -19,32 +46,33 @@ class Detection:
     probability: float
 
 
-def detections(scores: ensembles.RecordingScores, least: np.ndarray, top: int, merge_seconds: float) -> list[Detection]:
-    """What reaches the thresholds.
+def find(scores: ensembles.RecordingScores, thresholds: np.ndarray, top: int, merge_seconds: float) -> list[Detection]:
+    """Finds the detections of a recording.
 
     Args:
-        scores: chunks of one recording.
-        least: [classes] the probability that each class needs.
-        top: at most so many classes a chunk, the most probable; 0: all.
-        merge_seconds: the largest gap over which detections of a class become one; negative: none do.
+        scores: the chunks of the recording.
+        thresholds: [classes] the least probability of each class.
+        top: at most this number of classes a chunk, the most probable ones; 0: no limit.
+        merge_seconds: the largest gap between detections of a class that are merged; negative: no merging.
 
     Returns:
-        By start, then class.
+        Sorted by start, then by class.
     """
-    kept = (scores.probabilities >= least) & (scores.probabilities > 0)  # 0: a species that cannot be there
-    if 0 < top < kept.shape[1]:
-        below = np.argsort(-scores.probabilities, axis=1, kind="stable")[:, top:]
-        np.put_along_axis(kept, below, False, axis=1)
+    # a species that cannot be at this place has probability 0, and is never a detection
+    detected = (scores.probabilities >= thresholds) & (scores.probabilities > 0)
+    if 0 < top < detected.shape[1]:
+        below_top = np.argsort(-scores.probabilities, axis=1, kind="stable")[:, top:]
+        np.put_along_axis(detected, below_top, False, axis=1)
     found: list[Detection] = []
-    last: dict[int, int] = {}  # class → place in `found`
-    for chunk, index in np.argwhere(kept).tolist():
+    latest: dict[int, int] = {}  # class → index in `found`
+    for chunk, index in np.argwhere(detected).tolist():
         start, end = float(scores.start_seconds[chunk]), float(scores.end_seconds[chunk])
         probability = float(scores.probabilities[chunk, index])
-        place = last.get(index)
-        if place is not None and merge_seconds >= 0 and start - found[place].end <= merge_seconds + 1e-6:
-            before = found[place]
-            found[place] = Detection(before.start, end, index, max(before.probability, probability))
+        position = latest.get(index)
+        if position is not None and merge_seconds >= 0 and start - found[position].end <= merge_seconds + 1e-6:
+            before = found[position]
+            found[position] = Detection(before.start, end, index, max(before.probability, probability))
         else:
-            last[index] = len(found)
+            latest[index] = len(found)
             found.append(Detection(start, end, index, probability))
     return found

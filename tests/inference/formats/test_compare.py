@@ -10,33 +10,33 @@ TOLERANCES = {"exact": 1e-6, "rough": 0.1}
 
 
 def _convert(model_path, output, error):
-    """A format of text files whose answers are the SavedModel's, or beside them by `error`."""
+    """A format of text files. Its predictions are those of the SavedModel; the kind "rough" differs by `error`."""
 
     def write(path, folder):
         assert path == model_path
         (pathlib.Path(folder) / "network.txt").write_text("weights")
 
-    def answer(folder, samples):
+    def predict(folder, samples):
         serve = tf.saved_model.load(model_path).signatures["serving_default"]
         exact = serve(samples=tf.constant(samples))["probabilities"].numpy()
         return {"exact": exact, "rough": exact + error}
 
-    compare.convert(model_path, str(output), write, answer, TOLERANCES)
+    compare.convert(model_path, str(output), write, predict, TOLERANCES)
 
 
-def test_a_folder_appears_with_the_files_front_end_and_classes(model_path, tmp_path):
+def test_the_folder_holds_the_network_front_end_and_classes(model_path, tmp_path):
     _convert(model_path, tmp_path / "made", error=0.09)
     assert {p.name for p in (tmp_path / "made").iterdir()} == {"network.txt", "frontend.json", "classes.csv"}
 
 
 @pytest.mark.parametrize("error", [0.11, np.nan])
-def test_a_model_that_answers_otherwise_is_not_kept(model_path, tmp_path, error):
+def test_a_folder_with_other_predictions_is_not_kept(model_path, tmp_path, error):
     with pytest.raises(RuntimeError, match="made: rough differs"):
         _convert(model_path, tmp_path / "made", error)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_noise_is_of_many_colours_and_the_same_each_time():
+def test_the_noise_goes_from_white_to_brown_and_is_the_same_each_time():
     noise = compare._coloured_noise(8000)
     np.testing.assert_array_equal(noise, compare._coloured_noise(8000))
     assert noise.shape == (8, 8000) and noise.dtype == np.float32

@@ -11,14 +11,14 @@ from bird_tf.audio import frontend
 from bird_tf.inference import saved_model
 from bird_tf.inference.formats import onnx
 
-# Pixels near the floor, 80 dB below the peak, feel the rounding of float32: there TensorFlow itself is 5e-5 from a
-# transform in float64. All but those agree far better, which the mean shows.
+# The rounding of float32 changes pixels near the floor, 80 dB below the peak: there, TensorFlow itself differs by 5e-5
+# from a transform in float64. All other pixels differ much less; the mean shows that.
 LARGEST, MEAN = 2e-4, 2e-6
 
 
 @pytest.fixture
 def _packages():
-    """Skips where they are not installed; make setup does."""
+    """Skips the test if the packages are missing; `make setup` installs them."""
     try:
         importlib.import_module("tf2onnx.convert")
         importlib.import_module("onnxruntime")
@@ -27,7 +27,7 @@ def _packages():
 
 
 def _chirps(generator, front_end):
-    """[3, chunk_samples]: sweeps in noise, ever fainter, and silence."""
+    """[3, chunk_samples]: sweeps in strong and in weak noise, and silence."""
     t = np.arange(front_end.chunk_samples) / front_end.sample_rate_hz
     sweep = 0.5 * np.sin(2 * np.pi * (2000 + 1500 * t) * t) * (np.sin(10 * np.pi * t) > 0)
     noisy = [sweep + 10.0**-k * generator.normal(size=len(t)) for k in (1, 3)]
@@ -35,7 +35,7 @@ def _chirps(generator, front_end):
 
 
 @pytest.mark.usefixtures("_packages")
-def test_the_export_writes_files_that_answer_as_the_saved_model_does(run_dir, tmp_path, generator):
+def test_the_files_of_an_export_give_the_predictions_of_the_saved_model(run_dir, tmp_path, generator):
     run = shutil.copytree(run_dir, tmp_path / "run")
     export.main(export.ExportConfig(run_dir=str(run), onnx=True))
     assert {p.name for p in (run / "onnx").iterdir()} == {
@@ -45,8 +45,8 @@ def test_the_export_writes_files_that_answer_as_the_saved_model_does(run_dir, tm
     front_end, network = (onnx._session(str(run / "onnx" / name)) for name in (onnx.FRONTEND, onnx.NETWORK))
     samples = _chirps(generator, model.front_end)
     for batch in (samples[:1], samples):
-        [pictures] = front_end.run(["spectrogram"], {"samples": batch})
-        [probabilities] = network.run(["probabilities"], {"spectrogram": pictures})
+        [spectrograms] = front_end.run(["spectrogram"], {"samples": batch})
+        [probabilities] = network.run(["probabilities"], {"spectrogram": spectrograms})
         np.testing.assert_allclose(probabilities, model.predict_samples(batch).probabilities, atol=1e-4)
 
 
@@ -60,23 +60,23 @@ def test_the_front_end_gives_the_same_spectrograms(generator, changes, tmp_path)
     convert_to_spectrograms = tf.function(lambda *, samples: {"spectrogram": frontend.spectrograms(samples, front_end)})
     onnx._convert(convert_to_spectrograms.get_concrete_function(samples=spec), str(tmp_path / "frontend.onnx"))
     samples = _chirps(generator, front_end)
-    [pictures] = onnx._session(str(tmp_path / "frontend.onnx")).run(["spectrogram"], {"samples": samples})
-    differences = np.abs(pictures - frontend.spectrograms(samples, front_end))
+    [spectrograms] = onnx._session(str(tmp_path / "frontend.onnx")).run(["spectrogram"], {"samples": samples})
+    differences = np.abs(spectrograms - frontend.spectrograms(samples, front_end))
     assert differences.max() < LARGEST and differences.mean() < MEAN
 
 
 @pytest.mark.usefixtures("_packages")
-def test_the_attention_network_answers_alike_and_says_its_attention(attending_path, generator, tmp_path):
-    onnx.convert(attending_path, str(tmp_path / "onnx"))  # compares them
-    model = saved_model.Model(attending_path)
-    pictures = model.spectrograms(_chirps(generator, model.front_end))
+def test_the_attention_network_gives_the_same_attention_logits(attention_model_path, generator, tmp_path):
+    onnx.convert(attention_model_path, str(tmp_path / "onnx"))  # compares the predictions
+    model = saved_model.Model(attention_model_path)
+    spectrograms = model.spectrograms(_chirps(generator, model.front_end))
     network = onnx._session(str(tmp_path / "onnx" / onnx.NETWORK))
-    [attention] = network.run(["attention"], {"spectrogram": np.asarray(pictures)})
-    np.testing.assert_allclose(attention, model.predict_spectrograms(pictures).attention, atol=1e-4)
+    [attention_logits] = network.run(["attention"], {"spectrogram": np.asarray(spectrograms)})
+    np.testing.assert_allclose(attention_logits, model.predict_spectrograms(spectrograms).attention_logits, atol=1e-4)
 
 
 @pytest.mark.parametrize("missing", ["tf2onnx.convert", "onnxruntime"])
-def test_missing_packages_are_named_with_what_brings_them(monkeypatch, tmp_path, missing):
+def test_the_error_for_missing_packages_says_what_to_install(monkeypatch, tmp_path, missing):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(config.InputError, match=r'--onnx needs .*pip install "bird-tf\[onnx\]"'):
         onnx.convert("model", str(tmp_path / "onnx"))

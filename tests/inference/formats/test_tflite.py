@@ -21,14 +21,14 @@ def folder(run_dir, tmp_path_factory):
     return run / "tflite"
 
 
-def test_everything_promised_is_there(folder):
+def test_the_export_writes_all_files(folder):
     assert {p.name for p in folder.iterdir()} == {
         "frontend.tflite", "frontend.json", "classes.csv", *map(tflite.network_name, tflite.TOLERANCES),
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", tflite.TOLERANCES)
-def test_the_tool_gives_the_saved_models_answers(folder, model_path, data, kind, capsys):
+def test_the_tool_gives_the_predictions_of_the_saved_model(folder, model_path, data, kind, capsys):
     path = sorted((data / "wav").iterdir())[0]
     tflite_predict.main(str(folder), str(path), kind)
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
@@ -44,25 +44,27 @@ def test_the_tool_gives_the_saved_models_answers(folder, model_path, data, kind,
         assert float(probability) >= row.max() - tolerance
 
 
-def test_the_pi_network_answers_alike_however_its_weights_are_stored(untrained, small_front_end, tmp_path):
+def test_the_pi_network_gives_the_same_predictions_with_all_types_of_weights(untrained, small_front_end, tmp_path):
     path = untrained(small_front_end, architecture="pi", dense_units=16)
-    tflite.convert(path, str(tmp_path / "tflite"))  # compares them
+    tflite.convert(path, str(tmp_path / "tflite"))  # compares the predictions
     sizes = [(tmp_path / "tflite" / tflite.network_name(kind)).stat().st_size for kind in tflite.TOLERANCES]
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_the_attention_network_answers_alike_and_says_its_attention(attending_path, tmp_path):
-    tflite.convert(attending_path, str(tmp_path / "tflite"))  # compares them
+def test_the_attention_network_gives_the_same_attention_logits(attention_model_path, tmp_path):
+    tflite.convert(attention_model_path, str(tmp_path / "tflite"))  # compares the predictions
     network = tflite._runner(str(tmp_path / "tflite" / tflite.network_name("float32")), "spectrogram")
-    model = saved_model.Model(attending_path)
+    model = saved_model.Model(attention_model_path)
     samples = np.random.default_rng(0).normal(0, 0.1, (1, model.front_end.chunk_samples)).astype(np.float32)
-    pictures = model.spectrograms(samples)
+    spectrograms = model.spectrograms(samples)
     np.testing.assert_allclose(
-        network(spectrogram=pictures)["attention"], model.predict_spectrograms(pictures).attention, atol=1e-3
+        network(spectrogram=spectrograms)["attention"],
+        model.predict_spectrograms(spectrograms).attention_logits,
+        atol=1e-3,
     )
 
 
-def test_the_tool_stays_small_and_needs_nothing_of_ours():
+def test_the_tool_stays_small_and_does_not_import_bird_tf():
     text = TOOL.read_text()
     assert len([line for line in text.split('"""', 2)[2].splitlines() if line.strip()]) <= 40
     assert "bird_tf" not in text.split('"""', 2)[2]

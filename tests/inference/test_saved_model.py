@@ -1,0 +1,90 @@
+import shutil
+
+import numpy as np
+import pytest
+
+from bird_tf import config
+from bird_tf.inference import saved_model
+
+
+def test_a_folder_that_is_not_a_model_is_refused_with_a_hint(tmp_path, run_dir):
+    with pytest.raises(config.InputError, match=r"did you mean .*/export\?"):
+        saved_model.Model(str(run_dir))
+    with pytest.raises(config.InputError, match="not an exported model"):
+        saved_model.Model(str(tmp_path))
+
+
+def test_a_damaged_model_is_named(tmp_path, model_path):
+    other = shutil.copytree(model_path, tmp_path / "other")
+    (other / "variables" / "variables.index").write_bytes(b"")
+    with pytest.raises(config.InputError, match="other is damaged"):
+        saved_model.Model(str(other))
+    (other / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(config.InputError, match="other is damaged"):
+        saved_model.Model(str(other))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 64])
+def test_outputs_do_not_depend_on_the_batch_size(attention_model_path, generator, batch_size):
+    default = saved_model.Model(attention_model_path)
+    samples = generator.normal(0, 0.1, (5, default.front_end.chunk_samples)).astype(np.float32)
+    other = saved_model.Model(attention_model_path, batch_size)
+    for method in ("embed", "spectrograms"):
+        # sums in another order: float32
+        np.testing.assert_allclose(getattr(other, method)(samples), getattr(default, method)(samples), atol=1e-5)
+    for outputs in (other.predict_samples(samples), default.predict_spectrograms(default.spectrograms(samples))):
+        for ours, expected in zip(outputs, default.predict_samples(samples), strict=True):
+            np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """The signatures that a model calls."""
+    signatures, call = [], saved_model.Model._call
+
+    def recorded(self, signature, *arguments):
+        signatures.append(signature)
+        return call(self, signature, *arguments)
+
+    monkeypatch.setattr(saved_model.Model, "_call", recorded)
+    return signatures
+
+
+@pytest.mark.parametrize("with_attention", [True, False])
+def test_one_call_gives_outputs_and_embeddings(attention_model_path, model_path, generator, called, with_attention):
+    model = saved_model.Model(attention_model_path if with_attention else model_path)
+    samples = generator.normal(0, 0.1, (3, model.front_end.chunk_samples)).astype(np.float32)
+    outputs = model.predict_samples(samples, embeddings=True)
+    assert called == ["predict_and_embed"]
+    plain = model.predict_samples(samples)
+    assert plain.embeddings.shape == (3, 0)
+    np.testing.assert_allclose(outputs.probabilities, plain.probabilities, atol=1e-6)
+    np.testing.assert_allclose(outputs.attention_logits, plain.attention_logits, atol=1e-6)
+    np.testing.assert_allclose(outputs.embeddings, model.embed(samples), atol=1e-5)
+
+
+def test_a_model_of_version_0_1_0_gives_embeddings_by_a_second_call(model_path, generator, called, monkeypatch):
+    model = saved_model.Model(model_path)
+    samples = generator.normal(0, 0.1, (3, model.front_end.chunk_samples)).astype(np.float32)
+    expected = model.predict_samples(samples, embeddings=True)
+    called.clear()
+    monkeypatch.setattr(saved_model, "_PREDICT_AND_EMBED", "a signature that the model does not have")
+    outputs = model.predict_samples(samples, embeddings=True)
+    assert called == ["serving_default", "embed"]
+    for ours, theirs in zip(outputs, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_only_networks_with_attention_give_attention_logits(model_path, attention_model_path, generator):
+    samples = generator.normal(0, 0.1, (2, saved_model.Model(model_path).front_end.chunk_samples)).astype(np.float32)
+    assert np.isnan(saved_model.Model(model_path).predict_samples(samples).attention_logits).all()
+    assert np.isfinite(saved_model.Model(attention_model_path).predict_samples(samples).attention_logits).all()
+
+
+def test_the_fingerprint_is_of_graph_and_weights(tmp_path, model_path):
+    other = saved_model.Model(str(shutil.copytree(model_path, tmp_path / "other")))
+    original = saved_model.Model(model_path).fingerprint
+    assert other.fingerprint == original
+    weights = tmp_path / "other" / "variables" / "variables.data-00000-of-00001"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    assert other.fingerprint != original

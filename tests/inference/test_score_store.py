@@ -1,0 +1,87 @@
+"""The store, by itself and in predictions that are interrupted."""
+
+import numpy as np
+import pytest
+
+from bird_tf import config
+from bird_tf.audio import decode
+from bird_tf.inference import ensembles, score_store, scoring
+from tests.test_predict import predict_into
+
+
+def _interrupt_after(monkeypatch, count):
+    """Interrupts scoring after this number of recordings. Returns the list of the recordings in each call."""
+    calls, score_recordings = [], scoring.score_recordings
+
+    def interrupted(ensemble, recordings, chunking, **values):
+        calls.append([recording_id for recording_id, _ in recordings])
+        for i, scored in enumerate(score_recordings(ensemble, recordings, chunking, **values)):
+            if i == count:
+                raise KeyboardInterrupt
+            yield scored
+
+    monkeypatch.setattr(scoring, "score_recordings", interrupted)
+    return calls
+
+
+def test_an_interrupted_prediction_continues(tmp_path, model_path, data, monkeypatch):
+    predict_into(tmp_path / "whole", model_path, data / "wav", format="csv,raven", embeddings=True)
+    calls = _interrupt_after(monkeypatch, 10)
+    with pytest.raises(KeyboardInterrupt):
+        predict_into(tmp_path, model_path, data / "wav", format="csv,raven", embeddings=True)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [score_store.FOLDER]
+    changed = next(iter(sorted((data / "wav").iterdir())))
+    changed.touch()  # it has scores, but changes afterwards
+    predict_into(tmp_path, model_path, data / "wav", format="csv,raven", embeddings=True)
+    assert len(calls[0]) == 18 and len(calls[1]) == 9
+    whole, resumed = tmp_path / "whole" / "out", tmp_path / "out"
+    assert {p.name for p in whole.iterdir()} == {p.name for p in resumed.iterdir()}
+    for name in ("recordings.csv", "chunks.csv", "detections.csv", "1.Table.1.selections.txt"):
+        assert (whole / name).read_bytes() == (resumed / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("values", [{"overlap_seconds": 0.5}, {"embeddings": True}])
+def test_scores_of_another_prediction_are_refused_and_stay(tmp_path, model_path, data, monkeypatch, values):
+    calls = _interrupt_after(monkeypatch, 4)
+    with pytest.raises(KeyboardInterrupt):
+        predict_into(tmp_path, model_path, data / "wav")
+    with pytest.raises(config.InputError, match="holds a prediction that differs"):
+        predict_into(tmp_path, model_path, data / "wav", **values)
+    with pytest.raises(KeyboardInterrupt):
+        predict_into(tmp_path, model_path, data / "wav")
+    assert [len(recordings) for recordings in calls] == [18, 14]
+
+
+def test_a_folder_of_the_user_is_refused_and_stays(tmp_path, model_path, data):
+    of_user = tmp_path / "out" / score_store.FOLDER / "precious"
+    of_user.mkdir(parents=True)
+    with pytest.raises(config.InputError, match="holds something that is no prediction; name another --output"):
+        predict_into(tmp_path, model_path, data / "wav")
+    assert of_user.exists()
+
+
+def test_damaged_scores_are_computed_again(tmp_path, model_path, data, monkeypatch):
+    calls = _interrupt_after(monkeypatch, 4)
+    with pytest.raises(KeyboardInterrupt):
+        predict_into(tmp_path, model_path, data / "wav")
+    stored = sorted((tmp_path / "out" / score_store.FOLDER).glob("*.npz"))
+    stored[0].write_bytes(b"")
+    stored[1].write_bytes(stored[1].read_bytes()[:100])
+    with pytest.raises(KeyboardInterrupt):
+        predict_into(tmp_path, model_path, data / "wav")
+    assert [len(recordings) for recordings in calls] == [18, 16]
+
+
+def test_stored_scores_are_loaded_as_they_were(tmp_path, attention_model_path, data):
+    ensemble, path = ensembles.Ensemble([attention_model_path]), str(sorted((data / "wav").iterdir())[0])
+    store = score_store.ScoreStore(str(tmp_path), ensemble, decode.ChunkingConfig(), embeddings=True)
+    assert not store.has("1", path)
+    [scored] = scoring.score_recordings(ensemble, [("1", path)], decode.ChunkingConfig(), embeddings=True)
+    store.save("1", scored.scores)
+    assert store.has("1", path) and not store.has("2", path)
+    loaded = store.load("1", path)
+    for name, expected in vars(scored.scores).items():
+        np.testing.assert_array_equal(getattr(loaded, name), expected, err_msg=name)
+    assert loaded.embeddings.shape[1] > 0
+    store.remove()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,59 @@
+"""A small prediction for the tests of the writers."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from bird_tf.audio import frontend
+from bird_tf.inference import ensembles
+from bird_tf.inference.writers import predictions, tables
+from bird_tf.labels import taxonomy
+from bird_tf.scores import decisions
+from tests.conftest import settings
+
+CLASSES = taxonomy.Taxonomy(("aaaaaa", "bbbbbb"), ("Avis alba", 'Buteo "b", brevis'))
+PROBABILITIES = np.array([[0.9, 0.1], [0.7, 0.6], [0.2, 0.8], [0.6, 0.1]], np.float32)
+
+
+def scores(hop=1.0):
+    """Four chunks of one second."""
+    start = np.arange(len(PROBABILITIES)) * hop
+    return ensembles.RecordingScores(
+        path="/birds/here/x.wav", duration_seconds=4.0, start_seconds=start, end_seconds=start + 1.0,
+        member_probabilities=PROBABILITIES[None], probabilities=PROBABILITIES,
+        member_attention_logits=np.zeros((1, 4), np.float32), attention_logits=np.zeros(4, np.float32),
+        embeddings=np.ones((4, 3), np.float32),
+    )  # fmt: skip
+
+
+def prediction(recording_id="x"):
+    """The prediction of one recording."""
+    return predictions.Prediction(recording_id=recording_id, scores=scores(), pooled=np.array([0.6, 0.4]))
+
+
+def context(output, table_settings):
+    """A context for these classes, with thresholds of 0.5."""
+    return predictions.Context(
+        settings=table_settings.detections, output=str(output), root="/birds", classes=CLASSES,
+        front_end=frontend.FrontendConfig(), decisions=decisions.neutral(CLASSES, 1, "mean"),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes the recordings x and y into tmp_path: a function of the flags."""
+
+    def write_with(**flags):
+        table_settings = settings(tables.TableConfig, **flags)
+        with tables.writing(table_settings, context(tmp_path, table_settings)) as append:
+            append(prediction("x"))
+            append(prediction("y"))
+
+    return write_with
+
+
+def read_rows(path, delimiter=","):
+    """The rows of a table, as dictionaries."""
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file, delimiter=delimiter))
