@@ -1,4 +1,4 @@
-"""The command: SavedModel(s) + labelled recordings, as records or as audio → metrics, decisions and the report."""
+"""The command: SavedModels + labelled recordings, as records or as audio → metrics, decisions and the report."""
 
 from __future__ import annotations
 
@@ -12,39 +12,43 @@ from absl import logging
 
 from bird_tf import config, files
 from bird_tf.audio import decode
-from bird_tf.evaluation import examples, report, soundscapes
-from bird_tf.inference import ensembles, labelled, occurrence, saved_model
+from bird_tf.evaluation import examples, report, results, soundscapes
+from bird_tf.inference import ensembles, labelled, occurrence, saved_model, segments
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests
 from bird_tf.scores import calibration, decisions, metrics, pooling
 
+_POOLING_HELP = (
+    f"how chunk scores become recording scores: {', '.join(pooling.METHODS)} (attention: only with networks that have "
+    "it), or auto: the method with the best MLRAP on these recordings; empty: the model's own, with --tune auto, with "
+    f"--segments {segments.DEFAULT_POOLING}"
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Flags of an evaluation: either --records or --audio with --metadata, or --audio with --segments."""
+    """Flags of an evaluation: either --records, or --audio with --metadata, or --audio with --segments."""
 
     model: tuple[str, ...] = config.option(
-        (), "exported model, as runs/NAME/export; repeated: an ensemble", required=True
+        (), "exported model, as runs/NAME/export; repeat the flag for an ensemble", required=True
     )
-    records: str = config.option("", "records directory whose validation recordings are scored")
+    records: str = config.option("", "records directory; its validation recordings are scored")
     source: reader.SourceConfig
     segments: str = config.option(
         "",
-        "CSV of calls (media_id, class_id, start_seconds, end_seconds): --audio is scored by segment",
+        "CSV of calls (media_id, class_id, start_seconds, end_seconds): soundscapes in --audio are scored by segment",
     )
     chunking: decode.ChunkingConfig
-    pooling: str = config.option(
-        "",
-        f"chunk scores to recording scores: {', '.join(pooling.METHODS)} (of networks that have it), or auto: the best "
-        "on these recordings; empty: as the model was chosen with, with --tune auto",
-    )
+    pooling: str = config.option("", _POOLING_HELP)
     tune: bool = config.option(
-        False, "choose pooling, weights, calibration and thresholds on these recordings and keep them in the model"
+        False, "choose pooling, weights, calibration and thresholds on these recordings, and store them in the model"
     )
-    precision: float = config.option(0.9, "with --tune: what the thresholds of the rule 'precision' are to reach")
-    decisions: str = config.option("", "decisions to evaluate; empty: a single model's own; none: none")
-    expected: occurrence.OccurrenceConfig
-    worst: int = config.option(12, "recordings shown in the report, those that fared worst")
+    precision: float = config.option(0.9, "with --tune: the least precision of the thresholds of the rule 'precision'")
+    decisions: str = config.option(
+        "", "calibration, thresholds, weights by bird_tf.evaluate --tune; empty: a single model's own; none: raw scores"
+    )
+    occurrence_settings: occurrence.OccurrenceConfig
+    worst: int = config.option(12, "number of recordings in the report: those with the lowest average precision")
     output: str = config.option("", "folder for the results; empty: evaluation/ beside the first model")
 
     def __post_init__(self) -> None:
@@ -68,12 +72,17 @@ class EvaluateConfig:
 
     @property
     def chooses_pooling(self) -> bool:
-        """Whether the pooling is whatever does best on these recordings."""
+        """Whether the pooling is chosen on these recordings."""
         return self.pooling == "auto" or (self.tune and not self.pooling)
 
     @property
+    def recordings(self) -> str:
+        """The directory with the recordings: records or audio."""
+        return self.records or self.source.audio
+
+    @property
     def output_folder(self) -> str:
-        """Where the results go."""
+        """The folder for the results."""
         return self.output or os.path.join(os.path.dirname(self.model[0].rstrip("/")), "evaluation")
 
 
@@ -81,46 +90,45 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
     """Scores the recordings and writes summary.json, recordings.csv, species.csv, skipped.csv and report.html.
 
     Returns:
-        What summary.json holds: `metrics.headline`, chance_mlrap, intervals, and what was evaluated.
+        The content of summary.json: `metrics.headline`, chance_mlrap, intervals, and what was evaluated.
 
     Raises:
-        InputError: both or neither of --records and --audio, or what the scoring raises.
+        InputError: both or neither of --records and --audio; or an error of the scoring.
     """
     if bool(settings.records) == bool(settings.source.audio):
         raise config.InputError("give either --records=DIR or --audio=DIR with --metadata=DIR")
+    # models
     paths = [_without_refit(path, settings.records) for path in settings.model]
     ensemble = ensembles.Ensemble(paths, settings.decisions)
     if not settings.chooses_pooling:
         ensemble.check_pooling(settings.pooling or ensemble.decisions.pooling)
-    odds = occurrence.OddsFactors(settings.expected, ensemble)
-    files.make_folder(settings.output_folder)  # what cannot be had shows before anything is scored
+    odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
+    output = settings.output_folder
+    files.make_folder(output)  # an unusable folder stops the command before the scoring
+    # scores
     manifest = manifests.load(settings.records) if settings.records else None
-    if manifest:
-        scored = labelled.score_records(ensemble, manifest)
-    else:
-        recordings, unmatched = reader.read(settings.source)
-        scored = labelled.score_audio(ensemble, recordings, settings.chunking)
-        scored.skipped.extend(unmatched)
+    scored = _score(settings, ensemble, manifest)
     truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
-    tried = _decide(settings, ensemble, scored, truth)
+    # decisions
+    pooling_mlrap = _decide(settings, ensemble, scored, truth)
     scores = scored.pooled(ensemble)
     if settings.tune:
         probabilities = calibration.cross_fitted(scores, truth)
     else:
         probabilities = ensemble.decisions.recording.probabilities(scores)
-    without: dict[str, float] = {}
-    if settings.expected.active:
-        without = metrics.headline(scores, truth, scored.labels)
-        probabilities = scores = occurrence.multiply_odds(
-            probabilities, np.stack([odds.ratios(recording) for recording in scored.recordings])
-        )
+    # place and time
+    without_prior: dict[str, float] = {}
+    if settings.occurrence_settings.active:
+        without_prior = metrics.headline(scores, truth, scored.labels)
+        factors = np.stack([odds_factors.factors(recording) for recording in scored.recordings])
+        probabilities = scores = occurrence.multiply_odds(probabilities, factors)
+    # results
     headline = metrics.headline(scores, truth, scored.labels)
-    intervals = metrics.intervals(scores, truth, scored.labels)
-    results = report.Results(
-        title=f"{' + '.join(settings.model)} on {settings.records or settings.source.audio}",
-        notes=[*_notes(settings, ensemble, paths), *_odds_notes(odds, without, headline)],
+    evaluation = results.Evaluation(
+        title=f"{' + '.join(settings.model)} on {settings.recordings}",
+        notes=[*_notes(settings, ensemble, paths), *_prior_notes(odds_factors, without_prior, headline)],
         headline=headline,
-        intervals=intervals,
+        intervals=metrics.intervals(scores, truth, scored.labels),
         classes=ensemble.classes,
         recording_ids=scored.recording_ids,
         labels=scored.labels,
@@ -131,90 +139,110 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         decisions=ensemble.decisions,
         examples=examples.worst(ensemble, scored, scores, truth, settings.worst, manifest),
     )
-    output = settings.output_folder
-    _write_tables(output, results, scored.skipped)
-    report.write(os.path.join(output, "report.html"), results)
+    results.write_tables(output, evaluation, scored.skipped)
+    report.write(os.path.join(output, "report.html"), evaluation)
     summary = {
-        **files.defined(headline), "chance_mlrap": metrics.chance_mlrap(truth),
-        "intervals": {name: list(pair) for name, pair in intervals.items() if pair[0] == pair[0]},
-        "calibration_error": metrics.expected_calibration_error(scores, truth),
-        "calibration_error_calibrated": metrics.expected_calibration_error(probabilities, truth),
-        "num_skipped": len(scored.skipped), "models": paths,
-        "evaluated": settings.records or settings.source.audio, "tuned_on_these": settings.tune,
-        "pooling": ensemble.decisions.pooling, "pooling_mlrap": tried,
-        "weights": list(ensemble.decisions.weights), "expected": odds.describe(), "output": output,
+        **evaluation.summary(), "num_skipped": len(scored.skipped), "models": paths,
+        "evaluated": settings.recordings, "tuned_on_these": settings.tune,
+        "pooling": ensemble.decisions.pooling, "pooling_mlrap": pooling_mlrap,
+        "weights": list(ensemble.decisions.weights), "expected": odds_factors.describe(), "output": output,
     }  # fmt: skip
-    if without:
-        summary["without_prior"] = files.defined(without)
+    if without_prior:
+        summary["without_prior"] = files.defined(without_prior)
     files.write_json(os.path.join(output, "summary.json"), summary)
     return summary
 
 
-def _without_refit(path: str, directory: str) -> str:
-    """The model to judge on the validation recordings of a records directory: itself, unless it has learnt from them.
+def _without_refit(path: str, records: str) -> str:
+    """The model to evaluate in place of `path`: for a model that was refitted on these records, the one before.
 
     Raises:
-        InputError: it has, and the model of the same run that has not is gone.
+        InputError: the run no longer has the model before the refit.
     """
     description = os.path.join(path, saved_model.DESCRIPTION)
-    flags = files.read_json(description)["training"] if directory and files.exists(description) else {}
-    if not flags.get("refit") or os.path.abspath(flags["records"]) != os.path.abspath(directory):
+    flags = files.read_json(description)["training"] if records and files.exists(description) else {}
+    if not flags.get("refit") or os.path.abspath(flags["records"]) != os.path.abspath(records):
         return path
     run_dir, name = os.path.split(path.rstrip("/"))
-    other = os.path.join(run_dir, saved_model.VALIDATED, name)
-    if not files.exists(other):
-        raise config.InputError(f"{path} has learnt from all of {directory}, and {other}, which has not, is gone")
-    logging.info("%s has learnt from all of %s; %s, which has not, is judged instead", path, directory, other)
-    return other
+    validated = os.path.join(run_dir, saved_model.VALIDATED, name)
+    if not files.exists(validated):
+        raise config.InputError(
+            f"{path} was trained on all of {records}, and {validated}, which was not, does not exist; evaluate with "
+            "other recordings"
+        )
+    logging.info("%s was trained on all of %s; %s, which was not, is judged in its place", path, records, validated)
+    return validated
+
+
+def _score(
+    settings: EvaluateConfig, ensemble: ensembles.Ensemble, manifest: manifests.Manifest | None
+) -> labelled.LabelledScores:
+    """Scores the validation recordings of the records, or the recordings in --audio."""
+    if manifest:
+        return labelled.score_records(ensemble, manifest)
+    recordings, unmatched = reader.read(settings.source)
+    scored = labelled.score_audio(ensemble, recordings, settings.chunking)
+    scored.skipped.extend(unmatched)
+    return scored
 
 
 def _decide(
     settings: EvaluateConfig, ensemble: ensembles.Ensemble, scored: labelled.LabelledScores, truth: np.ndarray
 ) -> dict[str, float]:
-    """Sets the ensemble's decisions as the flags ask, and keeps them if tuned. Returns the MLRAP of poolings tried."""
-    tried: dict[str, float] = {}
+    """Sets the ensemble's decisions by the flags, and stores them with --tune. Returns the MLRAP of each pooling."""
+    pooling_mlrap: dict[str, float] = {}
     decided = ensemble.decisions
     if settings.chooses_pooling:
-        method, tried = decisions.choose_pooling(scored.mixed(ensemble), truth, scored.attention(ensemble))
+        method, pooling_mlrap = decisions.choose_pooling(
+            scored.probabilities(ensemble), truth, scored.attention_logits(ensemble)
+        )
         decided = dataclasses.replace(decided, pooling=method)
     elif settings.pooling:
         decided = dataclasses.replace(decided, pooling=settings.pooling)
     if settings.tune and len(ensemble.models) > 1:
-        weights = decisions.search_weights(scored.chunks, truth, decided.pooling, scored.attentions)
+        weights = decisions.search_weights(
+            scored.member_probabilities, truth, decided.pooling, scored.member_attention_logits
+        )
         decided = dataclasses.replace(decided, weights=weights)
     ensemble.decisions = decided
     if settings.tune:
         ensemble.decisions = dataclasses.replace(
             decided,
             recording=calibration.fit(scored.pooled(ensemble)[:, None], truth, settings.precision),
-            chunk=calibration.fit(scored.mixed(ensemble), truth, settings.precision),
+            chunk=calibration.fit(scored.probabilities(ensemble), truth, settings.precision),
             precision=settings.precision,
-            fitted_on=f"{len(truth)} recordings of {settings.records or settings.source.audio}",
+            fitted_on=f"{len(truth)} recordings of {settings.recordings}",
         )
-        targets = [os.path.join(settings.output_folder, "decisions.json")]
-        if len(ensemble.models) == 1:
-            kept_in = dict.fromkeys((ensemble.models[0].path, settings.model[0]))
-            targets += [os.path.join(path, decisions.ASSET) for path in kept_in]
-        for target in targets:
-            decisions.save(target, ensemble.decisions, ensemble.classes)
-            logging.info("pooling, weights, calibration and thresholds: %s", target)
-    return tried
+        _store_decisions(settings, ensemble)
+    return pooling_mlrap
+
+
+def _store_decisions(settings: EvaluateConfig, ensemble: ensembles.Ensemble) -> None:
+    """Writes the decisions into the output folder, and into the model if there is only one."""
+    targets = [os.path.join(settings.output_folder, "decisions.json")]
+    if len(ensemble.models) == 1:  # with --refit, the model that was evaluated and the one that was asked for
+        models = dict.fromkeys((ensemble.models[0].path, settings.model[0]))
+        targets += [os.path.join(path, decisions.ASSET) for path in models]
+    for target in targets:
+        decisions.save(target, ensemble.decisions, ensemble.classes)
+        logging.info("pooling, weights, calibration and thresholds: %s", target)
 
 
 def _notes(settings: EvaluateConfig, ensemble: ensembles.Ensemble, paths: Sequence[str]) -> list[str]:
+    """What a reader of the report must know of the models and their decisions."""
     decided = ensemble.decisions
     notes = [
-        f"{asked} has learnt from these recordings; {judged}, which has not, is judged in its place."
-        for asked, judged in zip(settings.model, paths, strict=True)
-        if asked != judged
+        f"{path} was trained on these recordings; {evaluated}, which was not, is judged in its place."
+        for path, evaluated in zip(settings.model, paths, strict=True)
+        if path != evaluated
     ]
     notes.append(f"Pooling: {decided.pooling}.")
     if len(ensemble.models) > 1:
         notes.append(f"Weights: {', '.join(f'{w:.2f}' for w in decided.weights)}.")
     if settings.tune:
         notes.append(
-            "Pooling, weights and thresholds were chosen on these very recordings: the metrics are a little too good. "
-            "The calibrated probabilities shown here are of maps fitted without the recording in question."
+            "Pooling, weights and thresholds were chosen on these same recordings: the metrics are slightly too high. "
+            "The calibrated probabilities come from cross-validation: each recording's map was fitted without it."
         )
     elif decided.fitted_on:
         notes.append(f"Calibration and thresholds were fitted on {decided.fitted_on}.")
@@ -223,57 +251,58 @@ def _notes(settings: EvaluateConfig, ensemble: ensembles.Ensemble, paths: Sequen
     return notes
 
 
-def _odds_notes(odds: occurrence.OddsFactors, without: Mapping[str, float], headline: Mapping[str, float]) -> list[str]:
-    if not without:
+def _prior_notes(
+    odds_factors: occurrence.OddsFactors, without_prior: Mapping[str, float], headline: Mapping[str, float]
+) -> list[str]:
+    """What place and time change in the metrics; nothing if they are not used."""
+    if not without_prior:
         return []
-    changes = ", ".join(f"{name} {without[name]:.3f} → {headline[name]:.3f}" for name in ("mlrap", "cmap", "top1"))
-    return [f"Scores are combined with {odds.describe()}; without it → with it: {changes}."]
-
-
-def _write_tables(output: str, results: report.Results, skipped: Sequence[tuple[str, str]]) -> None:
-    ids, best = results.classes.class_ids, np.argmax(results.scores, axis=1)
-    precisions = metrics.ranking_precisions(results.scores, results.truth)
-    rows = [
-        (recording, ids[label], ids[b], f"{s[b]:.6f}", f"{p:.6f}")
-        for recording, label, b, s, p in zip(
-            results.recording_ids, results.labels, best, results.scores, precisions, strict=True
-        )
-    ]
-    columns = ("recording_id", "label", "best", "best_score", "average_precision")
-    files.write_table(os.path.join(output, "recordings.csv"), columns, rows)
-    species = [dataclasses.astuple(entry) for entry in report.per_species(results)]
-    names = [field.name for field in dataclasses.fields(report.Species)]
-    files.write_table(os.path.join(output, "species.csv"), names, species)
-    files.write_table(os.path.join(output, "skipped.csv"), ("file", "reason"), skipped)
-
-
-def _without(summary: Mapping[str, Any], name: str) -> str:
-    """The metric that scores without the prior reach, for the summary line."""
-    return f" (without the prior {summary['without_prior'][name]:.4f})" if "without_prior" in summary else ""
+    changes = ", ".join(
+        f"{name} {without_prior[name]:.3f} → {headline[name]:.3f}" for name in ("mlrap", "cmap", "top1")
+    )
+    return [f"Scores are combined with {odds_factors.describe()}; without it → with it: {changes}."]
 
 
 def main(settings: EvaluateConfig) -> None:
-    """Evaluates, and says in one line what came of it."""
+    """Evaluates, and logs one line with the result."""
     if settings.segments:
-        summary = soundscapes.evaluate(
-            settings.model, settings.decisions, settings.source.audio, settings.segments, settings.chunking,
-            settings.pooling, settings.expected, settings.source.metadata, settings.output_folder,
-        )  # fmt: skip
-        logging.info(
-            "c-mAP %.4f, AUROC %.4f%s over %d segments of %d recordings, %d skipped; false alarms an hour: %s",
-            summary["cmap"], summary["auroc"], _without(summary, "cmap"), summary["num_segments"],
-            summary["num_recordings"], summary["num_skipped"],
-            ", ".join(f"{rate:.1f} ({rule})" for rule, rate in summary["false_alarms_per_hour"].items()),
-        )  # fmt: skip
+        _evaluate_soundscapes(settings)
         return
     summary = evaluate(settings)
     low, high = summary["intervals"]["mlrap"]
     logging.info(
         "MLRAP %.4f (95 %%: %.4f to %.4f; chance %.4f)%s, foreground %.4f, top-1 %.4f on %d recordings, %d skipped; %s",
-        summary["mlrap"], low, high, summary["chance_mlrap"], _without(summary, "mlrap"),
+        summary["mlrap"], low, high, summary["chance_mlrap"], _without_prior(summary, "mlrap"),
         summary["mlrap_foreground"], summary["top1"], summary["num_recordings"], summary["num_skipped"],
         os.path.join(summary["output"], "report.html"),
     )  # fmt: skip
+
+
+def _evaluate_soundscapes(settings: EvaluateConfig) -> None:
+    summary = soundscapes.evaluate(
+        soundscapes.SoundscapeConfig(
+            models=settings.model,
+            audio=settings.source.audio,
+            calls=settings.segments,
+            output=settings.output_folder,
+            metadata=settings.source.metadata,
+            decisions=settings.decisions,
+            chunking=settings.chunking,
+            pooling=settings.pooling,
+            occurrence_settings=settings.occurrence_settings,
+        )
+    )
+    logging.info(
+        "c-mAP %.4f, AUROC %.4f%s over %d segments of %d recordings, %d skipped; false alarms an hour: %s",
+        summary["cmap"], summary["auroc"], _without_prior(summary, "cmap"), summary["num_segments"],
+        summary["num_recordings"], summary["num_skipped"],
+        ", ".join(f"{rate:.1f} ({rule})" for rule, rate in summary["false_alarms_per_hour"].items()),
+    )  # fmt: skip
+
+
+def _without_prior(summary: Mapping[str, Any], name: str) -> str:
+    """The metric of the scores without place and time, for the summary line."""
+    return f" (without the prior {summary['without_prior'][name]:.4f})" if "without_prior" in summary else ""
 
 
 def run() -> None:

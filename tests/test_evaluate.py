@@ -50,7 +50,7 @@ def test_one_source_must_be_named(model_path, manifest, data, tmp_path):
             _evaluate(tmp_path, model_path, **values)
 
 
-def test_tuning_keeps_its_decisions_in_the_model(model_path, manifest, data, tmp_path):
+def test_tuning_stores_its_decisions_in_the_model(model_path, manifest, data, tmp_path):
     model = str(shutil.copytree(model_path, tmp_path / "model"))
     plain = _evaluate(tmp_path, model, audio=data / "wav", metadata=data / "xml")
     tuned = _evaluate(tmp_path, model, audio=data / "wav", metadata=data / "xml", tune=True, precision=0.8)
@@ -66,7 +66,7 @@ def test_tuning_keeps_its_decisions_in_the_model(model_path, manifest, data, tmp
     assert none["pooling"] == plain["pooling"] and none["calibration_error"] == none["calibration_error_calibrated"]
 
 
-def test_an_ensembles_weights_are_searched_and_kept_beside_the_results(model_path, manifest, tmp_path):
+def test_the_weights_of_an_ensemble_are_searched_and_stored_beside_the_results(model_path, manifest, tmp_path):
     summary = _evaluate(tmp_path, [model_path, model_path], records=manifest.directory, tune=True, pooling="mean")
     assert summary["pooling"] == "mean" and sum(summary["weights"]) == pytest.approx(1)
     again = _evaluate(
@@ -76,27 +76,27 @@ def test_an_ensembles_weights_are_searched_and_kept_beside_the_results(model_pat
     assert again["weights"] == summary["weights"] and again["mlrap"] == pytest.approx(summary["mlrap"])
 
 
-def test_pooling_auto_takes_the_best(model_path, manifest, tmp_path):
+def test_pooling_auto_takes_the_best_method(model_path, manifest, tmp_path):
     auto = _evaluate(tmp_path, model_path, records=manifest.directory, pooling="auto")
     one = _evaluate(tmp_path, model_path, records=manifest.directory, pooling=auto["pooling"])
     assert one["mlrap"] == pytest.approx(auto["mlrap"]) == max(auto["pooling_mlrap"].values())
 
 
-def test_attention_is_tried_and_used_where_every_member_has_it(attending_path, model_path, manifest, tmp_path):
-    auto = _evaluate(tmp_path, attending_path, records=manifest.directory, pooling="auto")
+def test_attention_is_tried_and_used_if_every_model_has_it(attention_model_path, model_path, manifest, tmp_path):
+    auto = _evaluate(tmp_path, attention_model_path, records=manifest.directory, pooling="auto")
     assert set(auto["pooling_mlrap"]) == set(pooling.METHODS)
-    both = [attending_path, attending_path]
+    both = [attention_model_path, attention_model_path]
     alone, twice = (
         _evaluate(tmp_path, models, records=manifest.directory, pooling="attention")
-        for models in (attending_path, both)
+        for models in (attention_model_path, both)
     )
     assert alone["mlrap"] == pytest.approx(auto["pooling_mlrap"]["attention"]) == pytest.approx(twice["mlrap"])
     tuned = _evaluate(tmp_path, both, records=manifest.directory, pooling="attention", tune=True)
     assert tuned["pooling"] == "attention" and tuned["mlrap"] == pytest.approx(alone["mlrap"])
-    one_without = [attending_path, model_path]
+    one_without = [attention_model_path, model_path]
     tuned = _evaluate(tmp_path, one_without, records=manifest.directory, tune=True)
     assert "attention" not in tuned["pooling_mlrap"]
-    with pytest.raises(config.InputError, match=f"--pooling=attention: {model_path} gives none"):
+    with pytest.raises(config.InputError, match=f"--pooling=attention: {model_path} gives no attention"):
         _evaluate(tmp_path, one_without, records=manifest.directory, pooling="attention")
 
 
@@ -118,7 +118,7 @@ def test_flags_without_effect_are_refused(model_path, tmp_path, values):
         _evaluate(tmp_path, model_path, segments="truth.csv")
 
 
-def test_the_summary_has_what_the_contract_names(model_path, manifest, tmp_path):
+def test_the_summary_has_the_promised_metrics(model_path, manifest, tmp_path):
     summary = _evaluate(tmp_path, model_path, records=manifest.directory)
     assert {"mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1", "num_recordings"} <= set(summary)
     assert set(summary["intervals"]) <= set(metrics.headline(np.eye(2), np.eye(2, dtype=bool), np.arange(2)))

@@ -1,1 +1,1 @@
-"""Exported models judged on labelled recordings."""
+"""Exported models evaluated on labelled recordings: metrics, tables and the report."""

@@ -1,4 +1,4 @@
-"""Recordings picked out for the report: what was heard, when, and an excerpt to look at and listen to."""
+"""Recordings for the report: their scores over time, and an excerpt as spectrogram and sound."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bird_tf.records import manifests, shard_files
 from bird_tf.scores import metrics
 
 _EXCERPT_SECONDS = 8.0
-_RATE_HZ = 32000  # of the excerpts: enough for birds, and any MP3 decoder plays it
+_RATE_HZ = 32000  # of the sound: high enough for birds, and every MP3 decoder plays it
 _NUM_SPECIES = 5
 
 
@@ -23,13 +23,13 @@ class Example:
     """One recording.
 
     Attributes:
-        index: its place among the scored recordings.
+        index: its row in the scores.
         seconds: its length.
-        species: class indices worth showing: those present, then the ones that scored highest.
-        chunks: [chunks, species] probabilities.
-        excerpt: (start, end) of what is shown and played, seconds.
-        spectrograms: [n, bands, frames] of the excerpt, in [0, 1], as the first model sees it.
-        mp3: its sound; empty if it was scored from records.
+        species: class indices to show: first those present, then the others with the highest scores.
+        chunks: [chunks, species] float32 probabilities.
+        excerpt: (start, end) of the excerpt, seconds.
+        spectrograms: [n, bands, frames] float32 in [0, 1], the excerpt's chunks by the first model's front-end.
+        mp3: the excerpt's sound; empty if the recording was scored from records.
     """
 
     index: int
@@ -49,39 +49,41 @@ def worst(
     count: int,
     manifest: manifests.Manifest | None,
 ) -> list[Example]:
-    """The recordings whose species are ranked lowest.
+    """The recordings with the lowest average precision, the lowest first.
 
     Args:
-        ensemble: what scored them.
-        scored: the recordings.
-        pooled: [recordings, classes].
+        ensemble: the models that scored them.
+        scored: all recordings.
+        pooled: [recordings, classes] scores.
         truth: [recordings, classes] bool.
-        count: how many are wanted.
-        manifest: where their spectrograms are, if they were scored from records.
+        count: number of recordings to return at most.
+        manifest: the records that were scored; None if audio was scored.
     """
     precisions = metrics.ranking_precisions(pooled, truth)
     chosen = [int(i) for i in np.argsort(precisions, kind="stable")[:count]]
-    mixed = {i: ensemble.mix(scored.chunks[i]) for i in chosen}
+    chunks = {i: ensemble.mix(scored.member_probabilities[i]) for i in chosen}
     front_end = ensemble.models[0].front_end
-    excerpts = {i: _excerpt(mixed[i], scored.start_seconds[i], truth[i], scored.seconds[i], front_end) for i in chosen}
+    excerpts = {
+        i: _excerpt(chunks[i], scored.start_seconds[i], truth[i], scored.duration_seconds[i], front_end) for i in chosen
+    }
     stored = _stored_spectrograms(manifest, scored, excerpts) if manifest else {}
-    found = []
+    worst_examples = []
     for i in chosen:
         present = np.flatnonzero(truth[i]).tolist()
         others = [int(c) for c in np.argsort(-pooled[i], kind="stable") if not truth[i, c]]
         species = present[:_NUM_SPECIES] + others[: max(1, _NUM_SPECIES - len(present))]
         spectrograms, mp3 = (stored[i], b"") if manifest else _decoded_excerpt(ensemble, scored.paths[i], excerpts[i])
-        found.append(Example(
-            index=i, seconds=scored.seconds[i], species=species, chunks=mixed[i][:, species],
+        worst_examples.append(Example(
+            index=i, seconds=scored.duration_seconds[i], species=species, chunks=chunks[i][:, species],
             excerpt=excerpts[i], spectrograms=spectrograms, mp3=mp3,
         ))  # fmt: skip
-    return found
+    return worst_examples
 
 
 def _excerpt(
     chunks: np.ndarray, start: np.ndarray, present: np.ndarray, end: float, front_end: frontend.FrontendConfig
 ) -> tuple[float, float]:
-    """The seconds around the chunk that speaks loudest for a species that is not there."""
+    """(start, end) around the chunk with the highest score of an absent class, seconds."""
     wrong = np.where(present, 0.0, chunks).max(axis=1)
     length = max(_EXCERPT_SECONDS, front_end.chunk_seconds)
     begin = float(start[int(np.argmax(wrong))]) - (length - front_end.chunk_seconds) / 2
@@ -92,7 +94,7 @@ def _excerpt(
 def _stored_spectrograms(
     manifest: manifests.Manifest, scored: labelled.LabelledScores, excerpts: dict[int, tuple[float, float]]
 ) -> dict[int, np.ndarray]:
-    """The excerpts' spectrograms out of records."""
+    """{index: [n, bands, frames]} the excerpts' spectrograms, read from records."""
     wanted = {scored.recording_ids[i]: i for i in excerpts}
     found: dict[int, list[np.ndarray]] = {i: [] for i in excerpts}
     for batch in shard_files.read(manifest, "val", saved_model.BATCH_SIZE):
@@ -105,11 +107,11 @@ def _stored_spectrograms(
 
 
 def _decoded_excerpt(ensemble: ensembles.Ensemble, path: str, excerpt: tuple[float, float]) -> tuple[np.ndarray, bytes]:
-    """Spectrograms and sound of an excerpt of a recording."""
+    """Spectrograms and MP3 of an excerpt of a recording."""
     model = ensemble.models[0]
     rate, size = model.front_end.sample_rate_hz, model.front_end.chunk_samples
     samples = _samples(path, rate, excerpt)
-    count = max(1, math.ceil(len(samples) / size - 0.01))  # a few samples of rounding are no chunk of their own
+    count = max(1, math.ceil(len(samples) / size - 0.01))  # a few samples more, by rounding, make no further chunk
     padded = np.pad(samples, (0, max(0, count * size - len(samples))))[: count * size]
     spectrograms = model.spectrograms(padded.reshape(count, size))
     return spectrograms, _mp3(_samples(path, _RATE_HZ, excerpt))
@@ -129,7 +131,7 @@ def _samples(path: str, rate: int, excerpt: tuple[float, float]) -> np.ndarray:
 
 
 def _mp3(samples: np.ndarray) -> bytes:
-    """Samples at the excerpts' rate as MP3, as loud as they can be: faint birds are what one wants to hear."""
+    """Samples [n] at `_RATE_HZ` as MP3, scaled to the highest volume so that faint birds are audible."""
     import soundfile
 
     buffer = io.BytesIO()

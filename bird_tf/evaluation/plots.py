@@ -1,4 +1,4 @@
-"""Numbers → pictures for the report: curves as SVG text, spectrograms as PNG. What they show is computed elsewhere."""
+"""Plots for the report: curves as SVG, spectrograms as PNG. The numbers are computed elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from bird_tf.scores import metrics
 
 _GREEN, _BLUE, _GREY = "#2f6f44", "#3a6ea5", "#9aa79d"
-_MAX_PICTURE_WIDTH = 900
+_MAX_IMAGE_WIDTH = 900  # pixels
 
 
 def _figure(x_label: str, y_label: str) -> tuple[Any, Any]:
@@ -28,11 +28,11 @@ def _figure(x_label: str, y_label: str) -> tuple[Any, Any]:
 
 
 def _svg(figure: Any) -> str:
-    """The figure as an <svg> element; text stays text, so that it can be read out and searched."""
+    """The figure as an <svg> element. Its text stays text: screen readers and searches find it."""
     import matplotlib
 
     buffer = io.StringIO()
-    # equal figures, equal bytes; the salt differs per figure so that ids do not clash within one page
+    # The salt makes equal figures equal byte by byte. It differs between figures: ids are unique in the page.
     settings = {"svg.fonttype": "none", "font.family": "sans-serif", "svg.hashsalt": figure.axes[0].get_ylabel()}
     with matplotlib.rc_context(settings):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
@@ -41,17 +41,15 @@ def _svg(figure: Any) -> str:
 
 
 def precision_recall(scores: np.ndarray, truth: np.ndarray) -> str:
-    """Precision against recall of all recordings and classes together, as SVG.
+    """Precision against recall over all recordings and classes, as SVG.
 
     Args:
         scores: [recordings, classes] float.
         truth: of the same shape, bool.
     """
-    order = np.argsort(-scores, axis=None, kind="stable")
-    ranked, hits = scores.ravel()[order], np.cumsum(truth.ravel()[order])
-    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    _, hits, called = metrics.operating_points(scores.ravel(), truth.ravel())
     figure, axes = _figure("recall", "precision")
-    axes.plot(hits[last] / max(1, hits[-1]), hits[last] / (last + 1), color=_GREEN)
+    axes.plot(hits / max(1, hits[-1]), hits / called, color=_GREEN)
     axes.axhline(truth.mean(), color=_GREY, linestyle=":", label="chance")
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     axes.legend(frameon=False)
@@ -59,10 +57,10 @@ def precision_recall(scores: np.ndarray, truth: np.ndarray) -> str:
 
 
 def reliability(curves: Sequence[tuple[str, np.ndarray]], truth: np.ndarray) -> str:
-    """How often a class was present against the probability stated, as SVG.
+    """The share of recordings with the class against its probability, as SVG.
 
     Args:
-        curves: (name, [recordings, classes] probabilities) of each curve.
+        curves: (name, [recordings, classes] probabilities) of each curve, at most two.
         truth: [recordings, classes] bool.
     """
     figure, axes = _figure("stated probability", "share present")
@@ -77,11 +75,11 @@ def reliability(curves: Sequence[tuple[str, np.ndarray]], truth: np.ndarray) -> 
 
 
 def precision_by_training_size(num_recordings: np.ndarray, precisions: np.ndarray) -> str:
-    """Each species' average precision against its number of training recordings, as SVG.
+    """Average precision of each species against its number of training recordings, as SVG.
 
     Args:
-        num_recordings: [species] at least 1.
-        precisions: [species] in [0, 1].
+        num_recordings: [species] int, at least 1.
+        precisions: [species] float in [0, 1].
     """
     figure, axes = _figure("training recordings", "average precision")
     axes.scatter(num_recordings, precisions, color=_GREEN, alpha=0.6, s=22)
@@ -95,18 +93,18 @@ def precision_by_training_size(num_recordings: np.ndarray, precisions: np.ndarra
 
 
 def spectrogram_png(spectrograms: np.ndarray) -> bytes:
-    """Chunks side by side, low frequencies below, as PNG.
+    """Chunks side by side, low frequencies at the bottom, as PNG.
 
     Args:
         spectrograms: [chunks, bands, frames] float32 in [0, 1], the top row the highest band.
     """
     import matplotlib.image
 
-    picture = np.concatenate(list(spectrograms), axis=1)
-    step = -(-picture.shape[1] // _MAX_PICTURE_WIDTH)  # ceil
+    image = np.concatenate(list(spectrograms), axis=1)
+    step = -(-image.shape[1] // _MAX_IMAGE_WIDTH)  # ceil
     if step > 1:
-        width = picture.shape[1] // step * step
-        picture = picture[:, :width].reshape(len(picture), -1, step).mean(axis=2)
+        width = image.shape[1] // step * step
+        image = image[:, :width].reshape(len(image), -1, step).mean(axis=2)
     buffer = io.BytesIO()
-    matplotlib.image.imsave(buffer, picture, cmap="magma", vmin=0, vmax=1, format="png", metadata={"Software": None})
+    matplotlib.image.imsave(buffer, image, cmap="magma", vmin=0, vmax=1, format="png", metadata={"Software": None})
     return buffer.getvalue()

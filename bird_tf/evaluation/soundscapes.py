@@ -1,10 +1,10 @@
-"""Soundscapes with a time-stamped truth → metrics over their segments."""
+"""Soundscapes with time-stamped calls → metrics over their segments."""
 
 from __future__ import annotations
 
 import collections
+import dataclasses
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,41 @@ from bird_tf.labels import taxonomy
 from bird_tf.scores import metrics
 
 
-def read_truth(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[tuple[float, float, int]]]:
-    """(start, end, class index) of every call, by recording.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SoundscapeConfig:
+    """What is evaluated, and how.
+
+    Attributes:
+        models: exported models; several are an ensemble.
+        audio: folder with the soundscapes.
+        calls: CSV of the calls in them, as `read_calls` reads it.
+        output: folder for the results.
+        chunking: how recordings are cut into chunks.
+        occurrence_settings: which species are probable at a place and time.
+        metadata: folder or CSV with place and time of the recordings; empty: unknown.
+        decisions: as in `ensembles.Ensemble`.
+        pooling: one of `pooling.METHODS`, chunk scores → segment scores; empty: `segments.DEFAULT_POOLING`.
+    """
+
+    models: tuple[str, ...]
+    audio: str
+    calls: str
+    output: str
+    chunking: decode.ChunkingConfig
+    occurrence_settings: occurrence.OccurrenceConfig
+    metadata: str = ""
+    decisions: str = ""
+    pooling: str = ""
+
+
+def read_calls(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[tuple[float, float, int]]]:
+    """Reads a CSV with the columns media_id, class_id, start_seconds, end_seconds.
+
+    Returns:
+        {recording id: (start, end, class index) of each call}.
 
     Raises:
-        InputError: no such table, a time that is no number, or a class that the models do not know.
+        InputError: no such file, a missing column, a time that is not a number, or a class that the models do not know.
     """
     calls: dict[str, list[tuple[float, float, int]]] = collections.defaultdict(list)
     for number, row in enumerate(files.read_table(path), 2):
@@ -37,7 +67,7 @@ def read_truth(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[tuple[fl
 
 
 def headline(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """cmap and auroc over segments [segments, classes], mlrap over the segments that hold a species."""
+    """cmap and auroc over segments [segments, classes], mlrap over the segments with at least one species."""
     return {
         "cmap": metrics.class_mean_average_precision(scores, truth),
         "auroc": metrics.auroc(scores, truth),
@@ -45,58 +75,60 @@ def headline(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     }
 
 
-def evaluate(
-    models: Sequence[str], decisions_path: str, audio_path: str, truth_path: str, chunking: decode.ChunkingConfig,
-    method: str, expected: occurrence.OccurrenceConfig, described: str, output: str,
-) -> dict[str, Any]:  # fmt: skip
+def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     """Scores soundscapes and writes OUTPUT/segments.json and skipped.csv.
 
     Returns:
-        What it holds: `headline`, false_alarms_per_hour by the rule of the thresholds, num_segments, num_recordings,
-        num_skipped; with --occurrence, --species_list or --prior also `without_prior`, the headline without them.
+        The content of segments.json: `headline`, false_alarms_per_hour by the rule of the thresholds, num_segments,
+        num_recordings, num_skipped; with --occurrence, --species_list or --prior also `without_prior`, the headline
+        without them.
 
     Raises:
-        InputError: models, recordings or truth that cannot be used, or not one recording that can be read.
+        InputError: unusable models, recordings or calls, or no recording can be read.
     """
-    ensemble = ensembles.Ensemble(models, decisions_path)
-    method = ensemble.check_pooling(method or segments.DEFAULT_POOLING)
-    calls = read_truth(truth_path, ensemble.classes)
-    recordings = audio_files.find_recordings(audio_path)
-    strange = sorted(set(calls) - {recording_id for recording_id, _ in recordings})
-    if strange:
-        raise config.InputError(f"--segments={truth_path}: {audio_path} has no recording {strange[0]}")
-    odds = occurrence.OddsFactors(expected, ensemble)
-    ratios = occurrence.factors_of(odds, recordings, audio_path, described)
-    files.make_folder(output)  # what cannot be had shows before anything is scored
-    plain, scores, loudest, truth, skipped, hours = [], [], [], [], [], 0.0
-    for outcome in scoring.score_recordings(ensemble, recordings, chunking):
-        if outcome.scores is None:
-            skipped.append((outcome.path, outcome.reason))
-            logging.warning("skipped: %s", outcome.reason)
+    ensemble = ensembles.Ensemble(settings.models, settings.decisions)
+    method = ensemble.check_pooling(settings.pooling or segments.DEFAULT_POOLING)
+    calls = read_calls(settings.calls, ensemble.classes)
+    recordings = audio_files.find_recordings(settings.audio)
+    unknown = sorted(set(calls) - {recording_id for recording_id, _ in recordings})
+    if unknown:
+        raise config.InputError(f"--segments={settings.calls}: {settings.audio} has no recording {unknown[0]}")
+    odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
+    factors_by_id = occurrence.factors_by_id(odds_factors, recordings, settings.audio, settings.metadata)
+    files.make_folder(settings.output)  # an unusable folder stops the command before the scoring
+
+    # [segments, classes] of each recording: scores without and with the factors, and detection probabilities
+    plain, scores, detections, truth = [], [], [], []
+    skipped, hours = [], 0.0
+    for recording in scoring.score_recordings(ensemble, recordings, settings.chunking):
+        if recording.scores is None:
+            skipped.append((recording.path, recording.reason))
+            logging.warning("skipped: %s", recording.reason)
             continue
-        expects = ratios(outcome.recording_id)
-        plain.append(segments.pooled(outcome.scores, method))
-        scores.append(occurrence.multiply_odds(plain[-1], expects))
-        told = ensemble.decisions.chunk.probabilities(segments.pooled(outcome.scores, "max"))
-        loudest.append(occurrence.multiply_odds(told, expects))
-        hours += outcome.scores.duration_seconds / 3600
-        present = calls.get(outcome.recording_id, [])
-        truth.append(metrics.segment_truth(present, len(scores[-1]), segments.SECONDS, len(ensemble.classes)))
+        factors = factors_by_id(recording.recording_id)
+        plain.append(segments.pooled(recording.scores, method))
+        scores.append(occurrence.multiply_odds(plain[-1], factors))
+        loudest = ensemble.decisions.chunk.probabilities(segments.pooled(recording.scores, "max"))
+        detections.append(occurrence.multiply_odds(loudest, factors))
+        hours += recording.scores.duration_seconds / 3600
+        in_recording = calls.get(recording.recording_id, [])
+        truth.append(metrics.segment_truth(in_recording, len(plain[-1]), segments.SECONDS, len(ensemble.classes)))
     if not scores:
         raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")
-    present_at, heard_at = np.concatenate(truth), np.concatenate(loudest)
+
+    present, detected = np.concatenate(truth), np.concatenate(detections)
     summary = {
-        **headline(np.concatenate(scores), present_at),
+        **headline(np.concatenate(scores), present),
         "false_alarms_per_hour": {
-            rule: float(np.sum((heard_at >= thresholds) & ~present_at) / hours)
+            rule: float(np.sum((detected >= thresholds) & ~present) / hours)
             for rule, thresholds in ensemble.decisions.chunk.thresholds.items()
         },
-        "num_segments": sum(map(len, scores)), "num_recordings": len(scores), "num_skipped": len(skipped),
-        "models": list(models), "pooling": method, "evaluated": audio_path,
-        "expected": odds.describe(),
+        "num_segments": len(present), "num_recordings": len(scores), "num_skipped": len(skipped),
+        "models": list(settings.models), "pooling": method, "evaluated": settings.audio,
+        "expected": odds_factors.describe(),
     }  # fmt: skip
-    if expected.active:
-        summary["without_prior"] = headline(np.concatenate(plain), present_at)
-    files.write_table(os.path.join(output, "skipped.csv"), ("file", "reason"), skipped)
-    files.write_json(os.path.join(output, "segments.json"), files.defined(summary))
+    if settings.occurrence_settings.active:
+        summary["without_prior"] = headline(np.concatenate(plain), present)
+    files.write_table(os.path.join(settings.output, "skipped.csv"), ("file", "reason"), skipped)
+    files.write_json(os.path.join(settings.output, "segments.json"), files.defined(summary))
     return summary

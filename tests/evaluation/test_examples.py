@@ -19,7 +19,7 @@ def ensemble(model_path):
 
 def _worst(ensemble, scored, manifest, count=3):
     truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
-    pooled = pooling.pool_each(scored.mixed(ensemble), "mean")
+    pooled = pooling.pool_each(scored.probabilities(ensemble), "mean")
     return truth, pooled, examples.worst(ensemble, scored, pooled, truth, count, manifest)
 
 
@@ -51,7 +51,7 @@ def test_excerpts_sound_and_look_like_the_recording(ensemble, scored):
         assert len(example.spectrograms) == max(1, math.ceil(end - start - 0.01))
 
 
-def test_records_give_the_same_pictures_but_no_sound(ensemble, scored, manifest):
+def test_records_give_the_same_spectrograms_but_no_sound(ensemble, scored, manifest):
     from_records = _worst(ensemble, labelled.score_records(ensemble, manifest), manifest)[2]
     from_audio = {e.index: e for e in _worst(ensemble, scored, None)[2]}
     assert all(example.mp3 == b"" for example in from_records)

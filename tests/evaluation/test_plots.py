@@ -21,10 +21,10 @@ def test_curves_are_svg_with_readable_labels(generator):
     assert {"training recordings", "5", "100"} <= _texts(sizes)
 
 
-def test_pictures_have_low_frequencies_below_and_a_bounded_width():
+def test_images_have_low_frequencies_at_the_bottom_and_a_bounded_width():
     spectrograms = np.zeros((8, 16, 250), np.float32)
     spectrograms[:, -1] = 1.0  # the lowest band, as the front-end puts it
-    picture = matplotlib.image.imread(io.BytesIO(plots.spectrogram_png(spectrograms)), format="png")
-    assert picture.shape[0] == 16 and 400 < picture.shape[1] <= 900
-    brightness = picture[:, :, :3].mean(axis=(1, 2))
+    image = matplotlib.image.imread(io.BytesIO(plots.spectrogram_png(spectrograms)), format="png")
+    assert image.shape[0] == 16 and 400 < image.shape[1] <= 900
+    brightness = image[:, :, :3].mean(axis=(1, 2))
     assert brightness[-1] > 0.8 and brightness[:-1].max() < 0.1

@@ -19,20 +19,23 @@ def soundscape(tmp_path_factory):
     return folder
 
 
-def _evaluate(model_path, folder, output, truth=None, expected=None, **values):
+def _evaluate(model_path, folder, output, calls=None, **values):
     return soundscapes.evaluate(
-        [model_path], "", str(folder / "wav"), str(truth or folder / "truth.csv"), decode.ChunkingConfig(),
-        values.get("method", ""), expected or occurrence.OccurrenceConfig(), "", str(output),
+        soundscapes.SoundscapeConfig(
+            models=(model_path,), audio=str(folder / "wav"), calls=str(calls or folder / "truth.csv"),
+            output=str(output), chunking=decode.ChunkingConfig(),
+            **{"occurrence_settings": occurrence.OccurrenceConfig(), **values},
+        )
     )  # fmt: skip
 
 
 def test_metrics_are_those_of_the_segments(model_path, soundscape, tmp_path):
     summary = _evaluate(model_path, soundscape, tmp_path)
     ensemble = ensembles.Ensemble([model_path])
-    [outcome] = scoring.score_recordings(
+    [recording] = scoring.score_recordings(
         ensemble, [("9", str(soundscape / "wav" / "DEMO_RN9.wav"))], decode.ChunkingConfig()
     )
-    chunks = outcome.scores.probabilities  # of a second each, the last one shorter
+    chunks = recording.scores.probabilities  # of a second each, the last one shorter
     scores = np.stack([chunks[i : i + 5].mean(axis=0) for i in range(0, 25, 5)])
     truth = np.zeros((5, len(ensemble.classes)), bool)
     for line in (soundscape / "truth.csv").read_text().splitlines()[1:]:
@@ -43,14 +46,14 @@ def test_metrics_are_those_of_the_segments(model_path, soundscape, tmp_path):
     assert json.loads((tmp_path / "segments.json").read_text())["cmap"] == summary["cmap"]
 
 
-def test_attention_weighs_the_chunks_of_a_segment(attending_path, model_path, soundscape, tmp_path):
-    summary = _evaluate(attending_path, soundscape, tmp_path, method="attention")
+def test_attention_weighs_the_chunks_of_a_segment(attention_model_path, model_path, soundscape, tmp_path):
+    summary = _evaluate(attention_model_path, soundscape, tmp_path, pooling="attention")
     assert summary["pooling"] == "attention" and summary["num_segments"] == 5
-    with pytest.raises(config.InputError, match=r"--pooling=attention: .* gives none"):
-        _evaluate(model_path, soundscape, tmp_path, method="attention")
+    with pytest.raises(config.InputError, match=r"--pooling=attention: .* gives no attention"):
+        _evaluate(model_path, soundscape, tmp_path, pooling="attention")
 
 
-def test_recordings_without_a_call_count_and_broken_ones_are_told(model_path, soundscape, tmp_path):
+def test_recordings_without_a_call_count_and_broken_ones_are_listed(model_path, soundscape, tmp_path):
     folder = tmp_path / "set"
     (folder / "wav").mkdir(parents=True)
     for path in (soundscape / "wav").iterdir():
@@ -66,8 +69,8 @@ def test_recordings_without_a_call_count_and_broken_ones_are_told(model_path, so
 def test_noise_alone_has_false_alarms_and_no_metric(model_path, soundscape, tmp_path):
     (tmp_path / "truth.csv").write_text("media_id,class_id,start_seconds,end_seconds\n")
     (tmp_path / "list.txt").write_text("fistul\n")
-    expected = occurrence.OccurrenceConfig(species_list=str(tmp_path / "list.txt"))
-    summary = _evaluate(model_path, soundscape, tmp_path / "out", tmp_path / "truth.csv", expected)
+    listed = occurrence.OccurrenceConfig(species_list=str(tmp_path / "list.txt"))
+    summary = _evaluate(model_path, soundscape, tmp_path / "out", tmp_path / "truth.csv", occurrence_settings=listed)
     assert np.isnan(summary["cmap"]) and np.isnan(summary["without_prior"]["cmap"])
     stored = json.loads((tmp_path / "out" / "segments.json").read_text())
     assert stored["without_prior"]["cmap"] is None and stored["false_alarms_per_hour"]["f1"] >= 0
@@ -77,7 +80,7 @@ def test_noise_alone_has_false_alarms_and_no_metric(model_path, soundscape, tmp_
     ("line", "words"),
     [("9,strang,0,1", "line 2"), ("9,fistul,now,1", "line 2"), ("77,fistul,0,1", "has no recording 77")],
 )
-def test_a_truth_that_does_not_fit_is_refused(model_path, soundscape, tmp_path, line, words):
+def test_calls_that_do_not_fit_are_refused(model_path, soundscape, tmp_path, line, words):
     (tmp_path / "truth.csv").write_text(f"media_id,class_id,start_seconds,end_seconds\n{line}\n")
     with pytest.raises(config.InputError, match=words):
         _evaluate(model_path, soundscape, tmp_path, tmp_path / "truth.csv")

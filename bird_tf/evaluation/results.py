@@ -1,0 +1,148 @@
+"""What an evaluation found: its metrics, and tables by recording and by species. The page is made by `report`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bird_tf import files
+from bird_tf.evaluation import examples
+from bird_tf.labels import taxonomy
+from bird_tf.scores import decisions, metrics
+
+
+@dataclasses.dataclass(frozen=True)
+class Species:
+    """One row of species.csv.
+
+    Attributes:
+        class_id, name: as in the class list.
+        recordings: number of recordings with this label.
+        first: in how many of them the species has the highest score.
+        average_precision: in [0, 1].
+        training_recordings: number of recordings that the models were trained on; -1 if unknown.
+        threshold: the one with the best F1; above 1: never.
+        mistaken_for: the species that most often has the highest score instead; empty if there is none.
+    """
+
+    class_id: str
+    name: str
+    recordings: int
+    first: int
+    average_precision: float
+    training_recordings: int
+    threshold: float
+    mistaken_for: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The results of one evaluation.
+
+    Attributes:
+        title: what was evaluated.
+        notes: sentences that a reader must know to judge the numbers.
+        headline: {metric: value}.
+        intervals: {metric: (low, high)}, 95 %.
+        classes: those of the models.
+        recording_ids: [recordings].
+        labels: [recordings] index of the foreground species.
+        truth: [recordings, classes] bool, background included.
+        scores: [recordings, classes] pooled, in [0, 1].
+        probabilities: [recordings, classes] calibrated; the same array as `scores` without a calibration.
+        training_recordings: [classes]; empty if unknown.
+        decisions: pooling and thresholds.
+        examples: the recordings with the lowest average precision.
+    """
+
+    title: str
+    notes: Sequence[str]
+    headline: Mapping[str, float]
+    intervals: Mapping[str, tuple[float, float]]
+    classes: taxonomy.Taxonomy
+    recording_ids: Sequence[str]
+    labels: np.ndarray
+    truth: np.ndarray
+    scores: np.ndarray
+    probabilities: np.ndarray
+    training_recordings: Sequence[int]
+    decisions: decisions.Decisions
+    examples: Sequence[examples.Example]
+
+    def summary(self) -> dict[str, Any]:
+        """The metrics for summary.json; those that are not defined are null, without an interval."""
+        return {
+            **files.defined(self.headline),
+            "chance_mlrap": metrics.chance_mlrap(self.truth),
+            "intervals": {name: list(pair) for name, pair in self.intervals.items() if pair[0] == pair[0]},
+            "calibration_error": metrics.expected_calibration_error(self.scores, self.truth),
+            "calibration_error_calibrated": metrics.expected_calibration_error(self.probabilities, self.truth),
+        }
+
+    def species(self) -> list[Species]:
+        """One entry for each species that is present in some recording, the highest average precision first."""
+        precisions = metrics.class_average_precisions(self.scores, self.truth)
+        best = np.argmax(self.scores, axis=1)
+        training = self.training_recordings or [-1] * len(self.classes)
+        thresholds = self.decisions.recording.thresholds["f1"]
+        entries = []
+        for index in np.flatnonzero(self.truth.any(axis=0)):
+            own = self.labels == index
+            wrong = best[own & (best != index)]
+            entries.append(
+                Species(
+                    class_id=self.classes.class_ids[index],
+                    name=self.classes.names[index],
+                    recordings=int(own.sum()),
+                    first=int((best[own] == index).sum()),
+                    average_precision=float(precisions[index]),
+                    training_recordings=int(training[index]),
+                    threshold=float(thresholds[index]),
+                    mistaken_for=self.classes.names[np.bincount(wrong).argmax()] if len(wrong) else "",
+                )
+            )
+        return sorted(entries, key=lambda entry: -entry.average_precision)
+
+    def confusions(self, count: int = 15) -> list[tuple[int, int, int]]:
+        """The most frequent mistakes.
+
+        Args:
+            count: the length of the list at most.
+
+        Returns:
+            (label, species with the highest score, number of recordings), the most frequent first. A species in the
+            background is no mistake.
+        """
+        best = np.argmax(self.scores, axis=1)
+        wrong = ~self.truth[np.arange(len(best)), best]
+        pairs, counts = np.unique(np.stack([self.labels[wrong], best[wrong]]), axis=1, return_counts=True)
+        order = np.argsort(-counts, kind="stable")[:count]
+        return [(int(pairs[0, i]), int(pairs[1, i]), int(counts[i])) for i in order]
+
+
+def write_tables(folder: str, evaluation: Evaluation, skipped: Sequence[tuple[str, str]]) -> None:
+    """Writes recordings.csv, species.csv and skipped.csv.
+
+    Args:
+        folder: where the tables go.
+        evaluation: what they show.
+        skipped: (file, reason) of each recording without scores.
+    """
+    ids, best = evaluation.classes.class_ids, np.argmax(evaluation.scores, axis=1)
+    precisions = metrics.ranking_precisions(evaluation.scores, evaluation.truth)
+    rows = [
+        (recording_id, ids[label], ids[first], f"{scores[first]:.6f}", f"{precision:.6f}")
+        for recording_id, label, first, scores, precision in zip(
+            evaluation.recording_ids, evaluation.labels, best, evaluation.scores, precisions, strict=True
+        )
+    ]
+    columns = ("recording_id", "label", "best", "best_score", "average_precision")
+    files.write_table(os.path.join(folder, "recordings.csv"), columns, rows)
+    species = [dataclasses.astuple(entry) for entry in evaluation.species()]
+    names = [field.name for field in dataclasses.fields(Species)]
+    files.write_table(os.path.join(folder, "species.csv"), names, species)
+    files.write_table(os.path.join(folder, "skipped.csv"), ("file", "reason"), skipped)

@@ -1,0 +1,31 @@
+import dataclasses
+
+from bird_tf import files
+from bird_tf.evaluation import results
+
+
+def test_species_are_counted_and_confusions_named(evaluation):
+    best, worst = evaluation.species()
+    assert (best.class_id, best.recordings, best.first, best.mistaken_for) == ("aa", 1, 1, "")
+    assert (worst.class_id, worst.recordings, worst.first, worst.mistaken_for) == ("bb", 2, 1, "A a")
+    assert (best.training_recordings, worst.training_recordings) == (10, 20)
+
+
+def test_species_in_the_background_are_no_confusion(evaluation):
+    assert evaluation.confusions() == [(1, 0, 1)]
+    with_background = evaluation.truth.copy()
+    with_background[1, 0] = True
+    assert dataclasses.replace(evaluation, truth=with_background).confusions() == []
+
+
+def test_tables_have_a_row_for_each_recording_and_species(evaluation, tmp_path):
+    results.write_tables(str(tmp_path), evaluation, [("x.wav", "cannot be decoded")])
+    recordings, species, skipped = (
+        files.read_table(str(tmp_path / f"{name}.csv")) for name in ("recordings", "species", "skipped")
+    )
+    assert [(row["recording_id"], row["label"], row["best"]) for row in recordings] == [
+        ("1", "aa", "aa"), ("<2>", "bb", "aa"), ("3", "bb", "bb"),
+    ]  # fmt: skip
+    assert [float(row["average_precision"]) for row in recordings] == [1.0, 0.5, 1.0]
+    assert [(row["class_id"], row["mistaken_for"]) for row in species] == [("aa", ""), ("bb", "A a")]
+    assert skipped == [{"file": "x.wav", "reason": "cannot be decoded"}]
