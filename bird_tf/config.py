@@ -1,7 +1,7 @@
 """Frozen dataclass ⇄ absl flags ⇄ flagfile and JSON.
 
-Entry points call `config.run(main, SomeConfig)`; nothing else in the package reads flags. What a field means
-belongs to the dataclass that declares it, not here.
+Entry points call `config.run(main, SomeConfig)`. Nothing else in the package reads flags. The meaning of a field
+belongs to the dataclass that declares it.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ Config = TypeVar("Config")
 _BUILT_IN_HELP = (
     ("help", "print this page"),
     ("version", "print the version of bird_tf"),
-    ("flagfile", "read flags from this file, or from the one of that name that the package brings; may be repeated"),
+    ("flagfile", "read flags from this file, or from the package's own file of that name; may be repeated"),
 )
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used. The message says what, where, and what to do, in one line."""
+    """The user's input cannot be used. The message says in one line what, where, and what to do."""
 
 
 def refuse_without_effect(given: Mapping[str, object]) -> None:
-    """Refuses flags that others leave without effect, for whoever gave them expects one.
+    """Refuses flags that have no effect beside the other flags: the user expects one.
 
     Args:
-        given: {the flag, and beside or without which it has no effect: whether it is given so}.
+        given: {the flag and why it has no effect, as "--tune with --segments": whether that is the case}.
 
     Raises:
-        InputError: one is; the message names the first.
+        InputError: a flag has no effect; the message names the first.
     """
     if refused := [flags for flags, is_given in given.items() if is_given]:
         raise InputError(f"{refused[0]} has no effect; leave it out")
@@ -89,7 +89,7 @@ def _base_type(kind: Any) -> Any:
 
 
 def define_flags(config_class: type, values: flags.FlagValues) -> None:
-    """Defines one flag on `values` for every leaf field of `config_class`."""
+    """Defines one flag on `values` for every field of `config_class`, nested dataclasses included."""
     for field, kind in _leaves(config_class):
         kind, name, help = _base_type(kind), field.name, field.metadata["help"]
         define: Callable[..., Any]
@@ -112,7 +112,7 @@ def from_mapping(config_class: type[Config], values: Mapping[str, Any]) -> Confi
     """Builds a configuration from flat {field name: value}; lists become tuples.
 
     Raises:
-        InputError: a name that `config_class` does not have, or an element that is not a number.
+        InputError: a name that `config_class` does not have, or a list element that is not a number.
     """
     known = {field.name for field, _ in _leaves(config_class)}
     earlier = _earlier_names(config_class)
@@ -150,7 +150,7 @@ def to_mapping(config: Any) -> dict[str, Any]:
 
 
 def to_flagfile(config: Any) -> str:
-    """The configuration as a flagfile: `--flagfile` on it gives the same configuration again."""
+    """The configuration as a flagfile. Reading it with `--flagfile` gives the same configuration."""
     lines = []
     for field, kind in _leaves(type(config)):
         value = to_mapping(config)[field.name]
@@ -164,25 +164,25 @@ def to_flagfile(config: Any) -> str:
 
 
 def _with_flagfile_found(argument: str) -> str:
-    """`--flagfile=configs/resnet.flags` as it is, or with the package's own file if there is none at that path.
+    """Replaces the path in `--flagfile=PATH` by the package's own file of that name if there is no file at PATH.
 
     Raises:
-        InputError: neither is there.
+        InputError: neither file exists.
     """
     name, equals, path = argument.partition("=")
     if name.lstrip("-") != "flagfile" or not equals or os.path.exists(path):
         return argument
     shipped = os.path.join(os.path.dirname(bird_tf.__file__), "configs", os.path.basename(path))
     if not os.path.exists(shipped):
-        raise InputError(f"--flagfile={path}: no such file, and the package brings none of that name")
+        raise InputError(f"--flagfile={path}: no such file, and the package has none of that name")
     return f"{name}={shipped}"
 
 
 def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:
-    """The configuration that command-line arguments (without the program's name) describe.
+    """Makes the configuration from command-line arguments (without the program's name).
 
     Raises:
-        InputError: unknown flag, bad value, missing required flag, unreadable flagfile, or left-over words.
+        InputError: unknown flag, bad value, missing required flag, unreadable flagfile, or words that are no flags.
     """
     arguments = [_with_flagfile_found(argument) for argument in arguments]
     values = flags.FlagValues()
@@ -197,7 +197,7 @@ def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:
     except flags.Error as error:
         raise InputError(str(error)) from error
     if rest:
-        raise InputError(f"what is {' '.join(rest)!r}? flags are written --name=value; --help lists them")
+        raise InputError(f"{' '.join(rest)!r} is not a flag; write flags as --name=value; --help lists them")
     for field, _ in _leaves(config_class):
         if field.metadata["required"] and not values[field.name].value:
             raise InputError(f"--{field.name} is missing ({field.metadata['help']})")
@@ -205,7 +205,7 @@ def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:
 
 
 def help_page(config_class: type, purpose: str) -> str:
-    """What `--help` prints: the purpose, then every flag with its meaning and default."""
+    """The text of `--help`: the purpose, then every flag with its meaning and default."""
     lines = [purpose.strip(), "", "Flags:"]
     for field, _ in _leaves(config_class):
         default = field.default
@@ -222,7 +222,7 @@ def help_page(config_class: type, purpose: str) -> str:
 
 
 def progress(total: int, unit: str, description: str) -> tqdm.tqdm[Any]:
-    """A progress bar on standard error, redrawn seldom where it is not a terminal but a log."""
+    """A progress bar on standard error. Where that is a log and not a terminal, it is redrawn only every 10 s."""
     interval = 0.2 if sys.stderr.isatty() else 10.0
     return tqdm.tqdm(total=total, unit=unit, desc=description, mininterval=interval, dynamic_ncols=True)
 
@@ -230,8 +230,8 @@ def progress(total: int, unit: str, description: str) -> tqdm.tqdm[Any]:
 def run(main: Callable[[Config], None], config_class: type[Config]) -> None:
     """Parses the command line, calls `main(config)`, and exits: 0 on success, 1 on bad input, 130 on Ctrl-C.
 
-    An InputError or what the system refuses to do with a file ends in one line on standard error; anything else is a
-    defect of ours and shows its traceback.
+    An InputError or an OSError ends in one line on standard error. Any other exception is a defect of ours and shows
+    its traceback.
     """
     arguments = sys.argv[1:]
     if {"--help", "-help", "-h", "--helpshort"} & set(arguments):
@@ -249,7 +249,7 @@ def run(main: Callable[[Config], None], config_class: type[Config]) -> None:
         try:
             settings = parse(config_class, arguments)
             with stderr_filter.filtered():
-                kept = handler.setStream(sys.stderr)  # it had the one that is sifted
+                kept = handler.setStream(sys.stderr)  # until now it wrote to the stream that is filtered
                 try:
                     main(settings)
                 finally:
@@ -265,7 +265,7 @@ def run(main: Callable[[Config], None], config_class: type[Config]) -> None:
     except SystemExit as end:
         if "tensorflow_io.python" not in sys.modules:
             raise
-        # its file systems may abort a process that ends ("pure virtual method called") and take the exit status along
+        # at exit its file systems may abort the process ("pure virtual method called"), and the exit status is lost
         if isinstance(end.code, str):
             print(end.code, file=sys.stderr)  # noqa: T201
         logging.flush()

@@ -1,6 +1,6 @@
-"""The one place that says where work runs: in this process, in a pool of processes, or on a Dask cluster.
+"""Where work runs: in this process, in a pool of processes, or on a Dask cluster.
 
-All three are a `concurrent.futures.Executor`, so the code that hands out work does not know which it has.
+All three are a `concurrent.futures.Executor`, so the code that submits work need not know which one it has.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from bird_tf import config, stderr_filter, tf
 
 @functools.cache
 def start_compiler() -> None:
-    """Starts XLA, which remarks on that once a process, before what it compiles does it in the midst of work."""
+    """Starts XLA once in a process. Its start-up remarks come now, while they are filtered, not later during work."""
     with stderr_filter.filtered(), tf.device("CPU"):
         tf.function(lambda: tf.constant(0), jit_compile=True)()
 
 
 def _prepare_process() -> None:
-    """What a worker process does first, before TensorFlow starts its threads."""
-    # it leaves the other cores to the other workers
+    """Prepares a worker process, before TensorFlow starts its threads."""
+    # one thread each: the other cores belong to the other workers
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = "1"
-    # each process would take the whole memory of a GPU, which none of them uses
+    # no GPU: each process would reserve the whole memory of it
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """Ends this process when the one that started it is gone: killed, it could not tell, and a next run is waiting."""
+    """Ends this process when its parent is gone. A parent that is killed cannot end its workers itself."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])
@@ -43,8 +43,8 @@ def _end_with_parent() -> None:
 
 
 def worker_died(error: BaseException | None) -> bool:
-    """Whether a future failed because the process that worked on it (or, in a pool, beside it) is gone."""
-    # Dask's exception is told by its name, since Dask need not be installed
+    """Whether a future failed because its process, or another one of the same pool, died."""
+    # Dask's exception is recognised by its name, since Dask may not be installed
     return isinstance(error, futures.BrokenExecutor) or type(error).__name__ == "KilledWorker"
 
 
@@ -55,7 +55,7 @@ def _pool(workers: int) -> futures.Executor:
 
 
 def alone() -> futures.Executor:
-    """One process for work that may end it; a context manager."""
+    """A pool of one process, for work that may crash. It is a context manager."""
     return _pool(1)
 
 
@@ -63,16 +63,16 @@ def alone() -> futures.Executor:
 def start(
     workers: int, scheduler: str = "", num_tasks: int | None = None, *, in_process: bool = True
 ) -> Iterator[futures.Executor]:
-    """Yields an executor and shuts it down at the end.
+    """Yields an executor, and shuts it down when the block ends.
 
     Args:
         workers: number of processes; 0 means as many as there are cores, 1 means a thread of this process.
         scheduler: address of a Dask scheduler (`tcp://host:8786`); it overrides `workers`.
-        num_tasks: how much there is to do, if known; more processes than that are not started.
+        num_tasks: number of tasks, if known; not more processes than that are started.
         in_process: whether a single worker may be this process, which computes with threads on all cores.
 
     Raises:
-        InputError: a negative number, Dask not installed, or nobody at the address.
+        InputError: a negative number, Dask is not installed, or no scheduler answers at the address.
     """
     if workers < 0:
         raise config.InputError(f"--workers={workers}: must be 0 (all cores) or more")

@@ -1,6 +1,6 @@
-"""Files that appear under their final name only when they are complete, on disk or on an S3-compatible server.
+"""Reading and writing files, on disk or on an S3-compatible server. A file gets its final name when it is complete.
 
-The one place that imports tensorflow-io, whose file systems open `s3://` paths. What is in a file belongs elsewhere.
+This is the only module that imports tensorflow-io, whose file systems open `s3://` paths.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TEMPORARY_SUFFIX = ".partial"
 
 
 class DiskFullError(config.InputError):
-    """There is no room for a file; it is not there under its final name."""
+    """The disk is full. The file does not exist under its final name."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
@@ -34,12 +34,12 @@ class DiskFullError(config.InputError):
 
 
 def is_remote(path: str) -> bool:
-    """Whether the path names a file system by scheme (`s3://…`) rather than a local file."""
+    """Whether the path begins with the scheme of a file system (`s3://…`)."""
     return "://" in path
 
 
 def enable(path: str) -> str:
-    """Returns `path`, after loading the file systems of tensorflow-io if it is a remote one.
+    """Returns `path`. For a remote path, loads the file systems of tensorflow-io first.
 
     Raises:
         InputError: tensorflow-io is not installed, or does not fit the installed TensorFlow.
@@ -56,12 +56,15 @@ def enable(path: str) -> str:
 
 
 def exists(path: str) -> bool:
-    """Whether a file or folder is there."""
+    """Whether a file or folder exists."""
     return bool(tf.io.gfile.exists(enable(path))) if is_remote(path) else os.path.exists(path)
 
 
 def find(folder: str, suffixes: tuple[str, ...]) -> list[str]:
-    """Paths below a local folder that end so, in any case, sorted; what is hidden is left out, links to folders too."""
+    """Sorted paths below a local folder with these suffixes, in upper or lower case.
+
+    Hidden files and folders are left out, and so are links to folders.
+    """
     found = []
     for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -70,7 +73,7 @@ def find(folder: str, suffixes: tuple[str, ...]) -> list[str]:
 
 
 def names(folder: str) -> list[str]:
-    """Names of what lies in a folder, unsorted; none if there is no such folder."""
+    """Names of the files and folders in a folder, unsorted. Without such a folder the list is empty."""
     if not exists(folder):
         return []
     found = tf.io.gfile.listdir(enable(folder)) if is_remote(folder) else os.listdir(folder)
@@ -78,10 +81,10 @@ def names(folder: str) -> list[str]:
 
 
 def read_text(path: str) -> str:
-    """The whole file as UTF-8 text.
+    """Reads the whole file as UTF-8 text.
 
     Raises:
-        InputError: it is another kind of file.
+        InputError: the file is not UTF-8 text.
     """
     try:
         with _open(path, "r") as file:
@@ -91,7 +94,7 @@ def read_text(path: str) -> str:
 
 
 def make_folder(path: str) -> None:
-    """Makes a folder and those above it; one that exists already is fine."""
+    """Makes a folder and its parents, if they do not exist yet."""
     if is_remote(path):
         tf.io.gfile.makedirs(enable(path))
     else:
@@ -100,12 +103,12 @@ def make_folder(path: str) -> None:
 
 @contextlib.contextmanager
 def replacing(path: str) -> Iterator[str]:
-    """Yields a temporary path to write a file or folder at; on success it takes the place of `path`.
+    """Yields a temporary path for a file or folder. When the block ends, it takes the place of `path`.
 
-    On an exception what was written is removed and `path` stays as it was.
+    On an exception the temporary file or folder is removed, and `path` stays as it was.
 
     Raises:
-        InputError: the disk is full, or a file would take the place of a folder.
+        InputError: the disk is full, or a file would replace a folder.
     """
     path = path.rstrip("/")
     temporary = path + TEMPORARY_SUFFIX
@@ -158,12 +161,12 @@ def read_bytes(path: str) -> bytes:
 
 
 def write_json(path: str, value: Any) -> None:
-    """Writes JSON that a person can read, with a newline at its end. NaN is refused: it is not JSON."""
+    """Writes indented JSON with a newline at the end. NaN is refused, since JSON has no NaN."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: str) -> Any:
-    """The value of a JSON file.
+    """Reads a JSON file.
 
     Raises:
         InputError: the file is not JSON.
@@ -175,7 +178,7 @@ def read_json(path: str) -> Any:
 
 
 def defined(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same, with null for numbers that are NaN, as JSON has it, in mappings within it too."""
+    """Replaces NaN by None (null in JSON), in nested mappings too."""
     return {
         name: defined(value) if isinstance(value, Mapping) else None if value != value else value
         for name, value in values.items()
@@ -183,18 +186,18 @@ def defined(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _open(path: str, mode: str) -> Any:
-    """Opens a file of bytes, or of UTF-8 text whose line ends stay as they are."""
+    """Opens a file of bytes, or of UTF-8 text. Line ends are not changed."""
     if is_remote(path):
         return tf.io.gfile.GFile(enable(path), mode)
     if "b" in mode:
         return open(path, mode)
-    # names of files may hold bytes that are no UTF-8; a table can still tell of them
+    # file names may hold bytes that are not UTF-8; a table can still list them
     return open(path, mode, encoding="utf-8", newline="", errors="backslashreplace" if mode == "w" else "strict")
 
 
 @contextlib.contextmanager
 def writing_table(path: str, columns: Sequence[str], delimiter: str = ",") -> Iterator[Callable[[Sequence[Any]], Any]]:
-    """Yields a function that appends a row to a table with a header line; the table appears when the block ends."""
+    """Yields a function that appends a row to a table with a header line. The file appears when the block ends."""
     with replacing(path) as temporary, _open(temporary, "w") as file:
         writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
         writer.writerow(columns)
@@ -202,14 +205,14 @@ def writing_table(path: str, columns: Sequence[str], delimiter: str = ",") -> It
 
 
 def write_table(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Writes a comma-separated table with a header line, fields quoted where they must be."""
+    """Writes a comma-separated table with a header line. Fields are quoted where necessary."""
     with writing_table(path, columns) as append:
         for row in rows:
             append(row)
 
 
 def read_table(path: str, delimiter: str = ",") -> list[dict[str, str]]:
-    """The rows of a table with a header line as {column: text}.
+    """Reads a table with a header line. Each row is {column: text}.
 
     Raises:
         InputError: the file is not UTF-8 text, or not a table.
@@ -221,7 +224,7 @@ def read_table(path: str, delimiter: str = ",") -> list[dict[str, str]]:
 
 
 def checksum(path: str) -> str:
-    """md5 of the file's bytes, in hexadecimal: it guards against damage, not against malice."""
+    """md5 of the file's bytes, in hexadecimal. It shows damage; it does not protect against forgery."""
     digest = hashlib.md5(usedforsecurity=False)
     with _open(path, "rb") as file:
         while block := file.read(1 << 20):
@@ -230,10 +233,10 @@ def checksum(path: str) -> str:
 
 
 def digest(value: Mapping[str, Any] | Sequence[Any]) -> str:
-    """md5 of a value's canonical JSON: equal values, equal text, in every process and on every machine."""
+    """md5 of a value's canonical JSON, in hexadecimal. It is the same in every process and on every machine."""
     return hashlib.md5(json.dumps(value, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
 
 
 def text_digest(text: str) -> str:
-    """md5 of a text, in hexadecimal: the same in every process and on every machine, which `hash()` is not."""
+    """md5 of a text, in hexadecimal. Unlike `hash()`, it is the same in every process and on every machine."""
     return hashlib.md5(text.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()

@@ -70,21 +70,31 @@ class Claim:
     def _folder(self) -> str:
         return os.path.join(self.directory, self.notes) if self.notes else self.directory
 
+    @property
+    def _path(self) -> str:
+        return os.path.join(self._folder, PLAN)
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether the directory has a plan, of whatever work."""
+        return files.exists(self._path)
+
     def goes_on(self) -> bool:
         """Whether unfinished or finished work of this plan is there; False if new work may begin.
 
         Raises:
             InputError: work of another plan is there, or something else.
         """
-        path = os.path.join(self._folder, PLAN)
-        if not files.exists(path):
-            if not self.overwrite and set(files.names(self._folder)) - {LOCK}:
+        if not self.has_plan:
+            names = [name for name in files.names(self._folder) if name != LOCK]
+            # a process that is killed in `begin` leaves a temporary file
+            if not self.overwrite and not all(name.endswith(files.TEMPORARY_SUFFIX) for name in names):
                 anew = "" if self.overwrite is None else ", or replace what is there with --overwrite"
                 raise config.InputError(
                     f"{self._folder} holds something that is no {self.work}; name another {self.flag}{anew}"
                 )
             return False
-        changes = differences(files.read_json(path), self.plan)
+        changes = differences(files.read_json(self._path), self.plan)
         if changes and not self.overwrite:
             more = f" and {len(changes) - _MOST_NAMED} more" if len(changes) > _MOST_NAMED else ""
             anew = "" if self.overwrite is None else ", or start anew with --overwrite"
@@ -96,7 +106,7 @@ class Claim:
 
     def begin(self) -> None:
         """Writes the plan down. From now on the directory belongs to it."""
-        files.write_json(os.path.join(self._folder, PLAN), self.plan)
+        files.write_json(self._path, self.plan)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

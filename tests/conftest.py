@@ -108,13 +108,13 @@ def untrained(manifest, tmp_path_factory):
             prior=prior.fit([], manifest.classes), training={"records": ""}, metrics={}, versions={},
         )  # fmt: skip
         run_dir = tmp_path_factory.mktemp("untrained")
-        run_directory.save(str(run_dir), run, network.get_weights())
+        run_directory.save(str(run_dir), run, network)
         return exporter.export(str(run_dir))
 
     return make
 
 
 @pytest.fixture(scope="session")
-def attending_path(manifest, untrained):
+def attention_model_path(manifest, untrained):
     """The SavedModel of a network that says how much attention its chunks claim, at random."""
     return untrained(manifest.front_end, architecture="attention")

@@ -13,22 +13,27 @@ ORDER = {
     "": ("stderr_filter", "config", "files", "executor", "resume"),
     "audio": ("frontend", "decode", "activity"),
     "labels": ("metadata", "free_text", "taxonomy", "spans", "split"),
-    "labels.layouts": ("birdclef", "sorted_tree", "csv_table", "selections", "reader"),
+    "labels.layouts": (
+        "matching", "birdclef", "folders", "sorted_tree", "csv_table", "tab_separated", "raven", "audacity",
+        "annotation_files", "reader",
+    ),
     "records": ("schema", "manifests", "shard_files", "recordings_table", "verify"),
     "backbones": ("signatures", "tflite", "saved_model", "backbone", "windows"),
     "scores": ("pooling", "metrics", "calibration", "decisions", "prior"),
     "inference": (
         "saved_model", "ensembles", "segments", "audio_files", "scoring", "score_store", "labelled", "occurrence",
     ),
-    "inference.writers": ("detections", "tables"),
+    "inference.writers": (
+        "detections", "predictions", "csv_tables", "raven", "audacity", "kaleidoscope", "embeddings", "tables",
+    ),
     "inference.formats": ("compare", "tflite", "onnx"),
-    "evaluation": ("soundscapes", "examples", "plots", "page", "report"),
+    "evaluation": ("soundscapes", "examples", "results", "plots", "report"),
     "conversion": ("compiled_frontend", "worker", "plan", "state", "folds"),
     "input.augment": ("geometry", "pixels", "mixing", "augmentations"),
     "input": ("sampling", "dataset", "preview"),
     "models": ("losses", "architectures", "layers", "attention", "application", "baseline", "pi", "resnet"),
     "training": (
-        "schedules", "optimizers", "distribution", "run_directory", "exporter", "pretrained", "distillation",
+        "weights", "schedules", "optimizers", "distribution", "run_directory", "exporter", "pretrained", "distillation",
         "train_step", "checkpoints", "validation", "tensorboard", "experiments", "dry_run",
     ),
 }  # fmt: skip

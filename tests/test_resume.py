@@ -21,9 +21,16 @@ def test_a_new_or_empty_directory_may_begin_and_then_goes_on(tmp_path):
     assert files.read_json(str(tmp_path / resume.PLAN)) == PLAN
 
 
+def test_what_a_process_left_that_was_killed_while_it_began_is_no_content(tmp_path):
+    (tmp_path / (resume.PLAN + files.TEMPORARY_SUFFIX)).touch()
+    assert not _claim(tmp_path).goes_on()
+    _claim(tmp_path).begin()
+    assert _claim(tmp_path).goes_on()
+
+
 def test_a_directory_with_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.txt").touch()
-    with pytest.raises(config.InputError, match="holds something that is no test; name another --output$"):
+    with pytest.raises(config.InputError, match=r"holds something that is no test; name another --output$"):
         _claim(tmp_path).goes_on()
     with pytest.raises(config.InputError, match="name another --output, or replace what is there with --overwrite"):
         _claim(tmp_path, overwrite=False).goes_on()

@@ -14,11 +14,12 @@ NOTES = (
     b"\nWarning: Real sample count 1 differs from given gapless sample count 2. Frankenstein stream?\n",
     b"[src/libmpg123/layer3.c:INT123_do_layer3():1771] error: dequantization failed!\n",
 )
+FILTERED = "from bird_tf import stderr_filter\nwith stderr_filter.filtered():\n"
 
 
 def _run(inside, arguments=()):
-    """What a program that runs `inside` the context says, and its exit status."""
-    program = f"import os, sys, time\nfrom bird_tf import stderr_filter\nwith stderr_filter.filtered():\n    {inside}\nos.write(2, b'after')"
+    """The standard error of a program that runs `inside` the filter, and its exit status."""
+    program = f"import os, sys, time\n{FILTERED}    {inside}\nos.write(2, b'after')"
     command = [sys.executable, "-c", program, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, check=False, timeout=300)
     return done.stderr, done.returncode
@@ -43,7 +44,7 @@ def test_a_damaged_file_is_read_in_silence(tmp_path):
 
 
 def test_a_line_without_an_end_is_passed_on_at_once():
-    program = "import os, time\nfrom bird_tf import stderr_filter\nwith stderr_filter.filtered():\n    os.write(2, b'\\r 1 %'); time.sleep(600)"
+    program = f"import os, time\n{FILTERED}    os.write(2, b'\\r 1 %'); time.sleep(600)"
     process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE)
     try:
         assert os.read(process.stderr.fileno(), 100) == b"\r 1 %"
@@ -61,7 +62,7 @@ def test_the_last_words_of_a_crash_are_passed_on():
 def test_it_ends_although_a_process_started_meanwhile_holds_its_input():
     started = time.monotonic()
     inside = "import subprocess; p = subprocess.Popen(['sleep', '120'], stdout=subprocess.DEVNULL)"
-    program = f"from bird_tf import stderr_filter\nwith stderr_filter.filtered():\n    {inside}\np.kill()"
+    program = f"{FILTERED}    {inside}\np.kill()"
     subprocess.run([sys.executable, "-c", program], check=True, stderr=subprocess.DEVNULL)
     assert time.monotonic() - started < 100
 

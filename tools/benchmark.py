@@ -1,6 +1,6 @@
-"""Measures: `python tools/benchmark.py SUBJECT --flags`, one subject for each file in tools/benchmarks/.
+"""Measures speed: `python tools/benchmark.py SUBJECT --flags`, one subject for each file in tools/benchmarks/.
 
-Every claim is a ratio of two things timed in the same run on the same machine; nothing here is a test.
+Every result is a ratio of two times from the same run on the same machine. Nothing here is a test.
 """
 
 import importlib
@@ -13,7 +13,7 @@ SUBJECTS = sorted(path.stem for path in (pathlib.Path(__file__).parent / "benchm
 
 
 def main() -> None:
-    """Hands over to the subject, which has a dataclass `Settings` and a function `main(settings)`."""
+    """Runs the subject: its module has a dataclass `Settings` and a function `main(settings)`."""
     if len(sys.argv) < 2 or sys.argv[1] not in SUBJECTS:
         sys.exit(f"error: name what to measure: {', '.join(SUBJECTS)}; then its flags (--help lists them)")
     subject = importlib.import_module(f"benchmarks.{sys.argv.pop(1)}")

@@ -1,8 +1,8 @@
 """Runs the commands of the documentation as they are written (`make docs-check`).
 
-Each page's bash blocks run in order, each in a shell of its own, in a scratch copy of the project beside generated
-recordings under the names that the pages use (DATA, TEST, …). Only what takes minutes is cut short (SHORTER). A block
-after <!-- docs-check: skip, REASON --> is not run but listed; all flags are compared with --help.
+The bash blocks of a page run in order, each in its own shell, in a scratch copy of the project. Generated recordings
+lie there under the names that the pages use (DATA, TEST, …). Long commands are shortened (SHORTER). A block after
+<!-- docs-check: skip, REASON --> is listed, not run. All flags are compared with --help.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class CheckConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A fenced block of shell: its page, the line it begins at, its text, and why it is not run (empty: it is)."""
+    """A fenced shell block: its page, first line, text, and the reason why it is not run (empty: it is run)."""
 
     page: str
     line: int
@@ -66,7 +66,7 @@ class Block:
 
 
 def read(page: str, source: str) -> tuple[list[Block], str]:
-    """Takes a page apart: its bash blocks in order, and what is left of it without any fenced block."""
+    """Splits a page into its bash blocks, in order, and the text outside of all fenced blocks."""
     blocks, prose, inside, reason = [], [], None, ""
     for number, line in enumerate(source.splitlines(), start=1):
         if line.startswith("```"):
@@ -86,7 +86,7 @@ def read(page: str, source: str) -> tuple[list[Block], str]:
 
 
 def commands(shell: str) -> Iterator[list[str]]:
-    """The words of each command in lines of shell, without comments and without assignments in front."""
+    """Yields the words of each command in shell lines, without comments and without assignments before it."""
     for line in shell.replace("\\\n", " ").splitlines():
         lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|")
         lexer.whitespace_split = True
@@ -97,7 +97,7 @@ def commands(shell: str) -> Iterator[list[str]]:
 
 
 def program(words: list[str]) -> str:
-    """Which of ours a command starts: "bird_tf.MODULE" or "tools/FILE.py"; empty: none."""
+    """Which program of the project a command starts: "bird_tf.MODULE" or "tools/FILE.py"; empty: none."""
     if words[0] != "python" or len(words) < 2:
         return _COMMANDS.get(words[0], "")
     if words[1] == "tools/benchmark.py":
@@ -107,7 +107,7 @@ def program(words: list[str]) -> str:
 
 @functools.cache
 def flags(name: str) -> frozenset[str]:
-    """The flags that the --help of a program lists, also as `noflag`; a program that has no such page has none."""
+    """The flags that a program's --help lists, also as `noflag`. A program without --help has none."""
     start = ["-m", name] if name.startswith("bird_tf.") else name.split()
     page = subprocess.run(
         [sys.executable, *start, "--help"], cwd=ROOT, capture_output=True, text=True, check=False,
@@ -118,14 +118,14 @@ def flags(name: str) -> frozenset[str]:
 
 
 def faults(page: str, source: str) -> list[str]:
-    """What a page names that does not exist: flags, files, flagfiles, make targets; and commands out of our sight."""
+    """What a page names that does not exist (flags, files, make targets), and commands that are not fenced."""
     blocks, prose = read(page, source)
     spans = [span.replace("…", " ") for span in re.findall(r"`([^`\n]+)`", prose)]
     anyones = frozenset().union(*map(flags, [*_COMMANDS.values(), "tools/data_service.py"]))
     known = {path.name for path in (ROOT / "configs").glob("*.flags")} | {"run.flags"}
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     indented = re.findall(r"^ {4}((?:python|make|bird-tf-\w+) .*)", prose, re.MULTILINE)
-    found = [f"{line!r} is indented: fence it as bash, that it be run" for line in indented]
+    found = [f"{line!r} is indented: fence it as bash, so that it is run" for line in indented]
     for shell in [*(block.text for block in blocks), *(span for span in spans if "--" in span or "make " in span)]:
         for words in commands(shell):
             if words[0] == "make":
@@ -140,13 +140,13 @@ def faults(page: str, source: str) -> list[str]:
 
 
 def _exists(path: str) -> bool:
-    """Whether a path of the project exists; names in capitals, and converted data, are the reader's own."""
+    """Whether a path of the project exists. Names in capitals and converted data belong to the reader and pass."""
     parts = pathlib.PurePosixPath(path).parts
     return any(part.isupper() for part in parts) or parts[:1] == ("tfrecords",) or (ROOT / path).exists()
 
 
 def scratch(folder: pathlib.Path) -> None:
-    """Copies the project, gives it a `.venv` whose python trains briefly, and lays out the recordings."""
+    """Copies the project, gives it a `.venv` whose python shortens trainings, and makes the recordings."""
     for entry in ROOT.iterdir():
         if entry.name in FOLDERS:
             ignore = shutil.ignore_patterns("__pycache__") if entry.name != "tfrecords" else _all_but_tracked
@@ -177,7 +177,7 @@ def _script(path: pathlib.Path, text: str) -> None:
 
 
 def lay_out(folder: pathlib.Path) -> None:
-    """Generated recordings in every layout that the pages speak of, in folders with names in capitals."""
+    """Makes recordings in every layout that the pages describe, in folders with names in capitals."""
     made = folder / "synthesised"
     program = [sys.executable, "tools/synthesise.py", f"--output={made}", "--per_species=6", "--seconds=6"]
     subprocess.run(program, cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)}, check=True)
@@ -204,7 +204,7 @@ def lay_out(folder: pathlib.Path) -> None:
 
 
 def run(block: Block, folder: pathlib.Path, max_minutes: float) -> str:
-    """Runs a block; what it left running in the background is ended. Returns its output if it failed, else ""."""
+    """Runs a block and ends its background processes. Returns its output if it failed, else ""."""
     programs = folder / ".venv" / "bin"
     environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(folder)}
     with tempfile.TemporaryFile("w+") as output:
@@ -223,7 +223,7 @@ def run(block: Block, folder: pathlib.Path, max_minutes: float) -> str:
 
 
 def main(settings: CheckConfig) -> None:
-    """Checks names first, then runs; goes on after a block that fails.
+    """Checks the names first, then runs the blocks. It goes on after a block that fails.
 
     Raises:
         InputError: something named does not exist, or a block failed.

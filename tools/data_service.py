@@ -1,10 +1,10 @@
-"""Starts a part of a tf.data service, which makes training batches on other machines; it runs until Ctrl-C.
+"""Starts a dispatcher or worker of a tf.data service, which makes training batches on other machines.
 
 python tools/data_service.py --role=dispatcher --port=5000                              on one machine
 python tools/data_service.py --role=worker --dispatcher=HOST:5000 --address=MY_HOST     on any number of others
 python -m bird_tf.train … --data_service=grpc://HOST:5000
 
-The workers read the records by the path that the training was given.
+It runs until Ctrl-C. The workers read the records by the path that the training has.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from bird_tf import config, files, tf
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ServiceConfig:
-    """Flags of a part of the service."""
+    """Flags of a dispatcher or worker."""
 
     role: str = config.option("worker", "what to start", choices=("dispatcher", "worker"))
     port: int = config.option(0, "port to listen on; 0: any free one")
     dispatcher: str = config.option("", "host:port of the dispatcher, for a worker")
     address: str = config.option("localhost", "name or address at which training reaches this worker")
-    s3: bool = config.option(False, "the records lie on s3://, which needs tensorflow-io on the workers")
+    s3: bool = config.option(False, "the records lie on s3://; the workers then need tensorflow-io")
 
 
 def start(settings: ServiceConfig) -> tf.data.experimental.service.DispatchServer:
@@ -45,7 +45,7 @@ def start(settings: ServiceConfig) -> tf.data.experimental.service.DispatchServe
 
 
 def main(settings: ServiceConfig) -> None:
-    """Starts it, says where, and waits."""
+    """Starts the server and waits."""
     server = start(settings)
     print(f"{settings.role} runs; Ctrl-C ends it", flush=True)
     server.join()

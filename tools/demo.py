@@ -1,4 +1,4 @@
-"""The whole main job on recordings that it generates, by the same commands that a user types; `make demo` calls it."""
+"""Runs the whole main job on generated recordings, with the commands that a user types; `make demo` calls it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bird_tf.labels import taxonomy
 class DemoConfig:
     """Flags of the demo."""
 
-    output: str = config.option("demo", "folder for everything that it makes; what an earlier demo left is replaced")
+    output: str = config.option("demo", "folder for all results; those of an earlier demo are replaced")
 
 
 def _command(title: str, *arguments: str) -> None:
@@ -28,7 +28,7 @@ def _command(title: str, *arguments: str) -> None:
 
 
 def main(settings: DemoConfig) -> None:
-    """Generates, converts, trains, evaluates, predicts, writes both run files, and sums up."""
+    """Generates, converts, trains, evaluates, predicts, writes both run files, and prints a summary."""
     started = time.monotonic()
 
     def path(*parts: str) -> str:

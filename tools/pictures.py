@@ -1,6 +1,6 @@
-"""Makes the pictures of README.md anew, from nothing but generated recordings: `python tools/pictures.py`.
+"""Makes the pictures of README.md again, from generated recordings: `python tools/pictures.py`.
 
-Runs the demo into demo/, trains once more, and needs chromium for the pictures of pages.
+It runs the demo into demo/ and trains once more. It needs chromium for screenshots of pages.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _run(*arguments: str) -> None:
 
 
 def _page(browser: str, address: str, path: str, width: int, height: int) -> None:
-    """Takes a picture of the top of a page as soon as it has loaded."""
+    """Takes a screenshot of the top of a page when it has loaded."""
     with tempfile.TemporaryDirectory() as profile:
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}"]
         size = [f"--window-size={width},{height}", f"--screenshot={path}"]
@@ -48,7 +48,7 @@ def _page(browser: str, address: str, path: str, width: int, height: int) -> Non
 
 
 class _Late(http.server.BaseHTTPRequestHandler):
-    """A page around the one its query names, and a picture in it that comes so late that the inner page is drawn."""
+    """Serves a frame around the page in its query, and an image that comes late, so that the page can draw itself."""
 
     def do_GET(self) -> None:
         framed = urllib.parse.unquote(self.path.partition("?")[2])
@@ -61,11 +61,11 @@ class _Late(http.server.BaseHTTPRequestHandler):
         self.wfile.write(f'<body style="margin:0">{frame}<img src="/late">'.encode())
 
     def log_message(self, *_: object) -> None:
-        """Silent."""
+        """Logs nothing."""
 
 
 def _tensorboard(browser: str, logdir: str, path: str) -> None:
-    """Takes a picture of the curves of the trainings below a folder."""
+    """Takes a screenshot of TensorBoard with the trainings below a folder."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"http://localhost:{free.getsockname()[1]}"
@@ -87,12 +87,12 @@ def _tensorboard(browser: str, logdir: str, path: str) -> None:
         server.terminate()
         server.wait()
     with PIL.Image.open(path) as picture:
-        charts = picture.crop((0, 0, 1245, 880))  # without the pane of settings
+        charts = picture.crop((0, 0, 1245, 880))  # without the settings pane
     charts.save(path)
 
 
 def shrink(path: str, width: int, colours: int = 32) -> None:
-    """Scales a picture down to so many pixels across and keeps so many colours, that it stays small."""
+    """Scales a picture to at most this width, pixels, and reduces its colours, so that the file is small."""
     with PIL.Image.open(path) as picture:
         height = round(picture.height * min(1.0, width / picture.width))
         small = picture.convert("RGB").resize((min(width, picture.width), height), PIL.Image.Resampling.LANCZOS)
@@ -100,15 +100,16 @@ def shrink(path: str, width: int, colours: int = 32) -> None:
 
 
 def main(settings: PicturesConfig) -> None:
-    """Makes contact.png, batch.png, report.png and tensorboard.png."""
+    """Makes packages.png, contact.png, batch.png, report.png and tensorboard.png."""
     if not shutil.which(settings.browser):
         raise config.InputError(f"--browser={settings.browser}: no such program; install chromium")
     os.makedirs(settings.output, exist_ok=True)
     contact, batch, report, curves = (
         os.path.join(settings.output, f"{name}.png") for name in ("contact", "batch", "report", "tensorboard")
     )
+    _run("tools/package_map.py", f"--output={os.path.join(settings.output, 'packages.png')}")
     _run("tools/demo.py", "--output=demo")
-    # a training cut short: its report has mistakes to show
+    # a short training, so that the report has mistakes to show
     _run("-m", "bird_tf.train", "--flagfile=configs/demo.flags", *_BRIEF, "--run_dir=demo/brief", "--overwrite")
     _run("-m", "bird_tf.evaluate", "--model=demo/brief/export", "--records=demo/records", "--tune")
     _run("tools/inspect_tfrecords.py", "--records=demo/records", f"--output={contact}", "--columns=6")

@@ -51,7 +51,7 @@ def test_blocks_are_taken_from_a_page_with_their_lines_and_reasons():
         ("`resnett.flags`", "resnett.flags"),
         ("tools/picture.py", "tools/picture.py"),
         ("`make tests`", "make tests"),
-        ("    python tools/demo.py", "'python tools/demo.py' is indented: fence it as bash, that it be run"),
+        ("    python tools/demo.py", "'python tools/demo.py' is indented: fence it as bash, so that it is run"),
     ],
 )
 def test_what_does_not_exist_is_found(line, fault):

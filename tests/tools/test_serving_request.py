@@ -1,4 +1,4 @@
-"""The request of docker/README.md, answered by the SavedModel through TensorFlow Serving's published REST rules."""
+"""The request of docker/README.md, and the SavedModel's response by the published REST rules of TensorFlow Serving."""
 
 import json
 
@@ -12,10 +12,10 @@ from tools import serving_request
 
 
 def rest(signatures, body):
-    """What TensorFlow Serving answers to a predict request (tensorflow.org/tfx/serving/api_rest).
+    """The response of TensorFlow Serving to a predict request (tensorflow.org/tfx/serving/api_rest).
 
-    Row format: `instances`, each {input: value}, or the value itself where the signature has one input; their values
-    are stacked. Column format: `inputs`, {input: values}, or the values. A single output loses its name.
+    Row format: `instances`, each {input: value}, or the value itself if the signature has one input; the values are
+    stacked. Column format: `inputs`, {input: values}, or the values. The name of a single output is omitted.
     """
     request = json.loads(body)
     signature = signatures[request.get("signature_name", "serving_default")]
@@ -26,16 +26,16 @@ def rest(signatures, body):
     else:
         columns = request["inputs"] if isinstance(request["inputs"], dict) else dict.fromkeys(specs, request["inputs"])
     assert set(columns) == set(specs)
-    answer = {
+    outputs = {
         k: v.numpy() for k, v in signature(**{k: tf.constant(v, specs[k].dtype) for k, v in columns.items()}).items()
     }
     if "inputs" in request:
-        outputs = {name: value.tolist() for name, value in answer.items()}
-        return {"outputs": outputs if len(outputs) > 1 else next(iter(outputs.values()))}
+        columns = {name: value.tolist() for name, value in outputs.items()}
+        return {"outputs": columns if len(columns) > 1 else next(iter(columns.values()))}
     rows = [
-        dict(zip(answer, values, strict=True)) for values in zip(*(v.tolist() for v in answer.values()), strict=True)
+        dict(zip(outputs, values, strict=True)) for values in zip(*(v.tolist() for v in outputs.values()), strict=True)
     ]
-    return {"predictions": rows if len(answer) > 1 else [next(iter(row.values())) for row in rows]}
+    return {"predictions": rows if len(outputs) > 1 else [next(iter(row.values())) for row in rows]}
 
 
 @pytest.fixture
@@ -49,16 +49,16 @@ def signatures(model_path):
     yield loaded.signatures
 
 
-def _heard(model_path, recording):
+def _model_and_chunks(model_path, recording):
     model = saved_model.Model(model_path)
     chunks = np.concatenate(list(decode.ChunkStream(recording, model.front_end, decode.ChunkingConfig(), 8)))
     return model, chunks
 
 
-def test_the_written_request_is_answered_as_the_model_answers(model_path, recording, signatures, capsys):
+def test_the_response_to_the_request_holds_the_predictions_of_the_model(model_path, recording, signatures, capsys):
     serving_request.main(serving_request.RequestConfig(model=model_path, audio=recording))
     body = capsys.readouterr().out
-    model, chunks = _heard(model_path, recording)
+    model, chunks = _model_and_chunks(model_path, recording)
     [predictions] = rest(signatures, body).values()
     probabilities = np.array([prediction["probabilities"] for prediction in predictions])
     # samples are written to six decimals
@@ -71,8 +71,8 @@ def test_the_written_request_is_answered_as_the_model_answers(model_path, record
     np.testing.assert_allclose([p["logits"] for p in unnamed], columns["logits"], atol=1e-6)
 
 
-def test_a_signature_of_one_output_answers_without_its_name(model_path, recording, signatures):
+def test_a_signature_with_one_output_omits_its_name(model_path, recording, signatures):
     settings = serving_request.RequestConfig(model=model_path, audio=recording, signature="embed", max_chunks=2)
-    answer = rest(signatures, json.dumps(serving_request.body(settings)))["predictions"]
-    model, chunks = _heard(model_path, recording)
-    np.testing.assert_allclose(answer, model.embed(chunks[:2]), atol=1e-2)
+    embeddings = rest(signatures, json.dumps(serving_request.body(settings)))["predictions"]
+    model, chunks = _model_and_chunks(model_path, recording)
+    np.testing.assert_allclose(embeddings, model.embed(chunks[:2]), atol=1e-2)

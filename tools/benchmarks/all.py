@@ -1,4 +1,4 @@
-"""Measures every subject with its own defaults, and prints their results as one table in Markdown, for the README."""
+"""Measures every subject with its defaults and prints one Markdown table for the README."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from bird_tf import config
 
-# each subject with what differs from its own defaults, and from those where sizes are tiny
+# for each subject the values that differ from its defaults: as usual, and with tiny sizes
 _USUAL: dict[str, dict[str, Any]] = {
     "convert": {},
     "input": {"each": False},
@@ -31,14 +31,14 @@ _TINY: dict[str, dict[str, Any]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What all of them share."""
+    """Flags that all subjects share."""
 
-    rounds: int = config.option(3, "repetitions of each")
-    tiny: bool = config.option(False, "sizes of seconds, to see that it works; the numbers mean nothing")
+    rounds: int = config.option(3, "repetitions of each measurement")
+    tiny: bool = config.option(False, "tiny sizes that take seconds, to test the tool; the numbers mean nothing")
 
 
 def machine() -> str:
-    """One line: the day, the processor and its cores, the versions."""
+    """One line with date, processor, cores and versions."""
     described = pathlib.Path("/proc/cpuinfo")
     lines = described.read_text().splitlines() if described.exists() else []
     processor = next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.machine())
@@ -48,7 +48,7 @@ def machine() -> str:
 
 
 def main(settings: Settings) -> None:
-    """Runs them one after the other, then prints the table."""
+    """Runs the subjects one after the other, then prints the table."""
     results = []
     for name, values in (_TINY if settings.tiny else _USUAL).items():
         print(f"\n{name}", flush=True)
