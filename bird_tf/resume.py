@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bird_tf import config, files
+from bird_tf import config, files, tf
 
 PLAN = "plan.json"
 LOCK = "lock"
@@ -107,6 +107,17 @@ class Claim:
     def begin(self) -> None:
         """Writes the plan down. From now on the directory belongs to it."""
         files.write_json(self._path, self.plan)
+
+    def start(self, goes_on: bool) -> None:
+        """Begins, unless work of this plan goes on. With `overwrite` the directory is emptied, and work always begins.
+
+        Args:
+            goes_on: from `goes_on`.
+        """
+        if self.overwrite and files.exists(self.directory):
+            tf.io.gfile.rmtree(self.directory)
+        if self.overwrite or not goes_on:
+            self.begin()
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

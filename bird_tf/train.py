@@ -111,10 +111,7 @@ def _claim_run_dir(settings: TrainConfig, manifest: manifests.Manifest, strategy
     goes_on = claim.goes_on()
     distribution.wait_for_all(strategy)
     if distribution.is_chief(strategy):
-        if settings.overwrite and files.exists(settings.run_dir):
-            tf.io.gfile.rmtree(settings.run_dir)
-        if settings.overwrite or not goes_on:
-            claim.begin()
+        claim.start(goes_on)
         files.write_text(flagfile, config.to_flagfile(settings))
     distribution.wait_for_all(strategy)
 

@@ -60,6 +60,16 @@ def test_another_plan_is_refused_and_the_difference_is_named(tmp_path, section, 
     assert not _claim(tmp_path, plan=other, overwrite=True).goes_on()
 
 
+def test_a_start_keeps_work_that_goes_on_and_overwriting_empties_the_directory(tmp_path):
+    for overwrite, left in ((None, True), (False, True), (True, False)):
+        claim = _claim(tmp_path, overwrite=overwrite)
+        if not claim.has_plan:
+            claim.start(claim.goes_on())
+        (tmp_path / "result").touch()
+        claim.start(claim.goes_on())
+        assert claim.has_plan and (tmp_path / "result").exists() == left
+
+
 def test_only_the_sections_of_the_new_plan_are_compared():
     assert resume.differences(PLAN, {"flags": PLAN["flags"]}) == []
     assert resume.differences({}, {"flags": {"epochs": 3}}) == ["--epochs was unset, is 3"]

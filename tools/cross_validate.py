@@ -21,7 +21,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bird_tf import config, files, resume, tf, train
+from bird_tf import config, files, resume, train
 from bird_tf.conversion import folds
 from bird_tf.labels import split
 from bird_tf.records import manifests, recordings_table
@@ -72,11 +72,7 @@ def _claim_run_dir(settings: CrossValidateConfig, manifest: manifests.Manifest) 
         flag="--run_dir",
         overwrite=settings.overwrite,
     )
-    goes_on = claim.goes_on()
-    if settings.overwrite and files.exists(settings.run_dir):
-        tf.io.gfile.rmtree(settings.run_dir)
-    if settings.overwrite or not goes_on:
-        claim.begin()
+    claim.start(claim.goes_on())
 
 
 def _train_and_evaluate(settings: CrossValidateConfig, fold: int, seed: int) -> tuple[float, ...]:

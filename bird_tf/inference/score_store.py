@@ -53,8 +53,7 @@ class ScoreStore:
                 },
             },
         )
-        if not claim.goes_on():
-            claim.begin()
+        claim.start(claim.goes_on())
 
     def _path(self, recording_id: str) -> str:
         # an id can be as long as a file name can be, so it cannot get a suffix
