@@ -285,6 +285,7 @@ def _evaluate_soundscapes(settings: EvaluateConfig) -> None:
             audio=settings.source.audio,
             calls=settings.segments,
             output=settings.output_folder,
+            clock=settings.source.clock,
             metadata=settings.source.metadata,
             decisions=settings.decisions,
             chunking=settings.chunking,

@@ -17,6 +17,7 @@ from bird_tf import config, files
 from bird_tf.audio import decode
 from bird_tf.inference import audio_files, ensembles, occurrence, saved_model, score_store, scoring
 from bird_tf.inference.writers import predictions, tables
+from bird_tf.labels import clock
 from bird_tf.scores import pooling
 
 _BLOCK = 4096  # chunks that are calibrated together, to limit memory
@@ -44,6 +45,7 @@ class PredictConfig:
     batch_size: int = config.option(saved_model.BATCH_SIZE, "chunks in each call of a model; it does not change scores")
     chunking: decode.ChunkingConfig
     occurrence_settings: occurrence.OccurrenceConfig
+    clock: clock.ClockConfig
     metadata: str = config.option(
         "", "folder with the recordings' XML files, or a CSV: place and time for --occurrence and --prior"
     )
@@ -75,7 +77,7 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
     ensemble = ensembles.Ensemble(settings.model, settings.decisions, settings.batch_size)
     method = ensemble.check_pooling(settings.pooling or ensemble.decisions.pooling)
     odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
-    factors_of = occurrence.factors_by_id(odds_factors, recordings, settings.root, settings.metadata)
+    factors_of = occurrence.factors_by_id(odds_factors, recordings, settings.root, settings.metadata, settings.clock)
     settings.chunking.hop_samples(ensemble.models[0].front_end)  # refuses a bad overlap before anything is written
     embeddings = settings.tables.embeddings
     store = score_store.ScoreStore(settings.output, ensemble, settings.chunking, embeddings=embeddings)

@@ -19,7 +19,7 @@ from absl import logging
 from bird_tf import config, files
 from bird_tf.audio import decode
 from bird_tf.inference import ensembles, occurrence, scoring, segments
-from bird_tf.labels import metadata, taxonomy
+from bird_tf.labels import clock, metadata, taxonomy
 from bird_tf.labels.layouts import birdclef
 from bird_tf.scores import pooling
 
@@ -52,6 +52,7 @@ class SubmissionConfig:
     )
     chunking: decode.ChunkingConfig
     occurrence_settings: occurrence.OccurrenceConfig
+    clock: clock.ClockConfig
     validate: str = config.option(
         "", "run file to check, instead of writing one; with --model, its class ids are checked as well"
     )
@@ -244,8 +245,7 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
     method = ensemble.check_pooling(settings.pooling or default)
     recordings = find_media_ids(settings.audio, settings.metadata)
     odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
-    metadata_path = settings.metadata if settings.occurrence_settings.needs_place else ""
-    factors_of = occurrence.factors_by_id(odds_factors, recordings, settings.audio, metadata_path)
+    factors_of = occurrence.factors_by_id(odds_factors, recordings, settings.audio, settings.metadata, settings.clock)
     pooled: dict[str, np.ndarray] = {}  # [segments, classes]; of a recording in the monophone task [1, classes]
     broken: list[tuple[str, str, str]] = []
     for scored in scoring.score_recordings(ensemble, recordings, settings.chunking):

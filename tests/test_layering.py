@@ -11,8 +11,8 @@ PACKAGE = ROOT / "bird_tf"
 # Packages and their modules, from the ground up. "" holds what all others stand on.
 ORDER = {
     "": ("stderr_filter", "config", "files", "executor", "resume"),
-    "audio": ("frontend", "decode", "activity"),
-    "labels": ("metadata", "free_text", "taxonomy", "spans", "split"),
+    "audio": ("frontend", "wav", "decode", "activity"),
+    "labels": ("metadata", "free_text", "clock", "taxonomy", "spans", "split"),
     "labels.layouts": (
         "matching", "birdclef", "folders", "sorted_tree", "csv_table", "tab_separated", "raven", "audacity",
         "annotation_files", "reader",

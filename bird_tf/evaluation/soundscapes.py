@@ -13,7 +13,7 @@ from absl import logging
 from bird_tf import config, files
 from bird_tf.audio import decode
 from bird_tf.inference import audio_files, ensembles, occurrence, scoring, segments
-from bird_tf.labels import taxonomy
+from bird_tf.labels import clock, taxonomy
 from bird_tf.scores import metrics
 
 
@@ -28,6 +28,7 @@ class SoundscapeConfig:
         output: folder for the results.
         chunking: how recordings are cut into chunks.
         occurrence_settings: which species are probable at a place and time.
+        clock: the time zones of recorders.
         metadata: folder or CSV with place and time of the recordings; empty: unknown.
         decisions: as in `ensembles.Ensemble`.
         pooling: one of `pooling.METHODS`, chunk scores → segment scores; empty: `segments.DEFAULT_POOLING`.
@@ -39,6 +40,7 @@ class SoundscapeConfig:
     output: str
     chunking: decode.ChunkingConfig
     occurrence_settings: occurrence.OccurrenceConfig
+    clock: clock.ClockConfig = dataclasses.field(default_factory=clock.ClockConfig)
     metadata: str = ""
     decisions: str = ""
     pooling: str = ""
@@ -94,7 +96,9 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     if unknown:
         raise config.InputError(f"--segments={settings.calls}: {settings.audio} has no recording {unknown[0]}")
     odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
-    factors_by_id = occurrence.factors_by_id(odds_factors, recordings, settings.audio, settings.metadata)
+    factors_by_id = occurrence.factors_by_id(
+        odds_factors, recordings, settings.audio, settings.metadata, settings.clock
+    )
     files.make_folder(settings.output)  # an unusable folder stops the command before the scoring
 
     # [segments, classes] of each recording: scores without and with the factors, and detection probabilities

@@ -16,7 +16,7 @@ from absl import logging
 
 from bird_tf import config, files
 from bird_tf.inference import ensembles
-from bird_tf.labels import free_text, metadata, taxonomy
+from bird_tf.labels import clock, free_text, metadata, taxonomy
 from bird_tf.labels.layouts import reader
 from bird_tf.scores import prior
 
@@ -204,6 +204,11 @@ class OddsFactors:
         self._table = Table(settings.occurrence, classes) if settings.occurrence else None
         self._warned = False
 
+    @property
+    def need_place(self) -> bool:
+        """Whether place and time of a recording change its factors."""
+        return self._settings.needs_place
+
     def factors(self, recording: metadata.Recording) -> np.ndarray:
         """[classes] factors of the odds. An unknown place or time gives factors of 1."""
         settings = self._settings
@@ -246,12 +251,22 @@ class OddsFactors:
 
 
 def factors_by_id(
-    odds_factors: OddsFactors, recordings: Sequence[tuple[str, str]], root: str, metadata_path: str
+    odds_factors: OddsFactors,
+    recordings: Sequence[tuple[str, str]],
+    root: str,
+    metadata_path: str,
+    clock_settings: clock.ClockConfig,
 ) -> Callable[[str], np.ndarray]:
     """Reads the metadata of recordings (id, path) below `root`. Returns the function recording id → [classes] factors.
+
+    Without a use of place and time, nothing is read.
 
     Raises:
         InputError: as `reader.describe`.
     """
-    by_path, paths = reader.describe([path for _, path in recordings], root, metadata_path), dict(recordings)
+    if not odds_factors.need_place:
+        factors = odds_factors.factors(metadata.Recording(recording_id="", path=""))
+        return lambda _: factors
+    by_path = reader.describe([path for _, path in recordings], root, metadata_path, clock_settings)
+    paths = dict(recordings)
     return lambda recording_id: odds_factors.factors(by_path[paths[recording_id]])

@@ -38,6 +38,8 @@ class Recording:
         latitude, longitude: degrees; NaN if unknown.
         elevation: metres above the sea; NaN if unknown.
         day_of_year, hour: 1 … 366; hours of the day, 0 … 24; NaN if unknown.
+        date: YYYY-MM-DD; empty if unknown. The day of the year may be known without it.
+        site: name of the place; empty if unknown.
         annotations: species in time, if known. Then `label` is the species with the longest total time, and
             `background` holds the others. Without annotations, `label` is valid for the whole recording.
     """
@@ -55,6 +57,8 @@ class Recording:
     elevation: float = math.nan
     day_of_year: float = math.nan
     hour: float = math.nan
+    date: str = ""
+    site: str = ""
     annotations: tuple[Annotation, ...] = ()
 
     @property

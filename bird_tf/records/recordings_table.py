@@ -13,7 +13,7 @@ from bird_tf.records import manifests
 _PLACE_AND_TIME = ("latitude", "longitude", "elevation", "day_of_year", "hour")
 _COLUMNS = (
     "recording_id", "file", "split", "label", "name", "background", "background_known", "author", *_PLACE_AND_TIME,
-    "seconds", "chunks", "noise_chunks", "skipped",
+    "date", "site", "seconds", "chunks", "noise_chunks", "skipped",
 )  # fmt: skip
 
 
@@ -31,7 +31,8 @@ def write(directory: str, root: str, entries: Iterable[tuple[metadata.Recording,
         numbers = (getattr(r, name) for name in _PLACE_AND_TIME)
         known = ("" if math.isnan(number) else f"{number:.10g}" for number in numbers)
         rows.append((r.recording_id, os.path.relpath(r.path, root), r.split, r.label, r.name, ", ".join(r.background),
-                     r.background_known, r.author, *known, f"{seconds:.2f}", chunks, noise_chunks, reason))  # fmt: skip
+                     r.background_known, r.author, *known, r.date, r.site, f"{seconds:.2f}", chunks, noise_chunks,
+                     reason))  # fmt: skip
     files.write_table(os.path.join(directory, manifests.RECORDINGS), _COLUMNS, rows)
 
 
@@ -58,6 +59,8 @@ def read(directory: str, *, with_unused: bool = False) -> list[metadata.Recordin
             elevation=_number(row, "elevation"),
             day_of_year=_number(row, "day_of_year"),
             hour=_number(row, "hour"),
+            date=row.get("date") or "",
+            site=row.get("site") or "",
         )
         for row in files.read_table(path)
         if with_unused or int(row["chunks"])

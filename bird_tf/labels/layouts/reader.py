@@ -10,7 +10,7 @@ from typing import Any
 from absl import logging
 
 from bird_tf import config
-from bird_tf.labels import metadata
+from bird_tf.labels import clock, metadata
 from bird_tf.labels.layouts import annotation_files, birdclef, csv_table, folders, matching, sorted_tree
 
 # The layouts. A layout is a module with `recognise` and `read`. They are tried in this order.
@@ -41,6 +41,7 @@ class SourceConfig:
         (),
         f"WHAT=COLUMN, for other names of columns; WHAT is {', '.join(csv_table.COLUMNS)}; may be repeated",
     )
+    clock: clock.ClockConfig = dataclasses.field(default_factory=clock.ClockConfig)
     skip_unmatched: bool = config.option(
         False, "list recordings without metadata, and metadata without recording, as skipped, instead of stopping"
     )
@@ -75,19 +76,24 @@ def read(source: SourceConfig) -> matching.Found:
         )
     if not recordings:
         raise config.InputError(f"{source.audio}: no labelled recording is left ({len(unmatched)} do not match)")
+    folders_are_sites = _LAYOUTS[layout] not in (folders, sorted_tree)  # there a folder holds a species
+    recordings = clock.fill(recordings, source.audio, source.clock, folders_are_sites=folders_are_sites)
     return metadata.with_unique_ids(recordings), unmatched
 
 
-def describe(paths: Sequence[str], root: str, metadata_path: str) -> dict[str, metadata.Recording]:
+def describe(
+    paths: Sequence[str], root: str, metadata_path: str, clock_settings: clock.ClockConfig
+) -> dict[str, metadata.Recording]:
     """Reads the metadata of recordings that need no label, such as test recordings.
 
     Args:
         paths: the recordings.
         root: the folder that holds them.
         metadata_path: a folder of BirdCLEF XML files, or one CSV; empty for none.
+        clock_settings: how the notes of recorders are read, which fill what the metadata leaves open.
 
     Returns:
-        {path: recording}. Without metadata, only id and path are known.
+        {path: recording}. Without metadata, id, path and the recorder's notes are known.
 
     Raises:
         InputError: the metadata does not exist or cannot be read.
@@ -101,7 +107,8 @@ def describe(paths: Sequence[str], root: str, metadata_path: str) -> dict[str, m
         stems = {path: os.path.splitext(os.path.basename(path))[0] for path in paths}
         found = {path: by_stem[stem] for path, stem in stems.items() if stem in by_stem}
     unknown = {path: metadata.Recording(recording_id=metadata.media_id(path), path=path) for path in paths}
-    return {path: dataclasses.replace(found.get(path, unknown[path]), path=path) for path in paths}
+    described = [dataclasses.replace(found.get(path, unknown[path]), path=path) for path in paths]
+    return dict(zip(paths, clock.fill(described, root, clock_settings), strict=True))
 
 
 def _is_utf8(path: str) -> bool:

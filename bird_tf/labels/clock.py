@@ -1,0 +1,279 @@
+"""When and where a recording was made, as its recorder noted it: in the file name, in AudioMoth's comment, in GUANO.
+
+A recorder's notes only fill what tables and metadata files leave open. No time zone is guessed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import math
+import os
+import re
+import zoneinfo
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent import futures
+
+from absl import logging
+
+from bird_tf import config
+from bird_tf.audio import wav
+from bird_tf.labels import free_text, metadata
+
+# a recorder whose clock was never set begins in 1970 or 2000
+_FIRST_YEAR, _LAST_YEAR = 2001, 2069
+# files whose headers are read at once: on a network disk most of the time is waiting
+_READERS = 16
+
+_DATE = r"(?P<year>20\d\d)(?P<s>[-_.]?)(?P<month>0[1-9]|1[0-2])(?P=s)(?P<day>0[1-9]|[12]\d|3[01])"
+_TIME = r"(?P<hour>[01]\d|2[0-3])(?P<t>[-_.:h]?)(?P<minute>[0-5]\d)(?:(?:(?P=t)|[.:m])(?P<second>[0-5]\d))?(?!\d)"
+_ZONE = r"(?:\.\d+)?(?P<zone>Z(?![a-z])|_?UTC(?:[+-]\d{1,2}(?::?\d\d)?)?|[+-]\d\d:?\d\d(?![\d.]))?"
+_DATE_AND_TIME = re.compile(rf"(?<!\d){_DATE}(?:[-_ T$.]|-birdnet-){_TIME}{_ZONE}", re.IGNORECASE | re.ASCII)
+# a date alone: with separators, or as the last part of a name, as in 10534_SSW_20170429
+_DATE_ALONE = re.compile(rf"(?<!\d)(?=\d{{4}}[-_.]|(?<=_)\d{{8}}$){_DATE}(?!\d)", re.ASCII)
+_TIME_ALONE = re.compile(r"(?:^|[_ ])(?P<hour>[01]\d|2[0-3])[-:](?P<minute>[0-5]\d)[-:](?P<second>[0-5]\d)$", re.ASCII)
+# old AudioMoth firmware: the seconds since 1970, in hexadecimal (with a letter, since catalogue numbers have none)
+_HEXADECIMAL = re.compile(r"(?=.*[A-F])[0-9A-F]{8}")
+# Frontier Labs' recorders write degrees into the name
+_PLACE = re.compile(r"(?<![\d.])(?P<latitude>[+-]\d{1,2}\.\d{2,})(?P<longitude>[+-]\d{1,3}\.\d{2,})(?![\d.])", re.ASCII)
+_AUDIOMOTH = re.compile(
+    r"Recorded at (?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:\.\d+)? "
+    r"(?P<day>\d\d)/(?P<month>\d\d)/(?P<year>\d{4}) \((?P<zone>UTC[^)]*)\)(?:.*?\b(?P<recorder>[0-9A-F]{16})\b)?",
+    re.ASCII,
+)
+_OFFSET = re.compile(r"_?(?:UTC)?(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d\d))?", re.IGNORECASE | re.ASCII)
+# folders between a site and its files that recorders and people make
+_NO_SITE = re.compile(rf"(?:data|audio|wavs?|recordings?|\.|{_DATE}.*)", re.IGNORECASE | re.ASCII)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClockConfig:
+    """The time zones of recorders."""
+
+    timezone: str = config.option(
+        "",
+        "time zone of the places, as Europe/Berlin or UTC-4: a recorder's times of known zone are changed to it, for "
+        "hours and dates as birds live them; empty: times stay as they were noted",
+    )
+    recorder_timezone: str = config.option(
+        "", "time zone of the clock of recorders that note none, as UTC; empty: that of the places"
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("timezone", "recorder_timezone"):
+            zone(getattr(self, name), f"--{name}")
+        if self.recorder_timezone and not self.timezone:
+            raise config.InputError("--recorder_timezone needs --timezone, the time zone of the places")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Origin:
+    """When and where a recording was made.
+
+    Attributes:
+        date: day of its first sample; None if unknown.
+        time: time of day of its first sample; with its zone (`tzinfo`) if that is known. None if unknown.
+        site: name of the place; empty if unknown.
+        latitude, longitude: degrees; NaN if unknown.
+        elevation: metres above the sea; NaN if unknown.
+        recorder: serial number of the recorder; empty if unknown.
+    """
+
+    date: datetime.date | None = None
+    time: datetime.time | None = None
+    site: str = ""
+    latitude: float = math.nan
+    longitude: float = math.nan
+    elevation: float = math.nan
+    recorder: str = ""
+
+    @property
+    def start(self) -> datetime.datetime | None:
+        """Date and time of the first sample, with the zone if it is known; None if one of the two is unknown."""
+        return datetime.datetime.combine(self.date, self.time) if self.date and self.time else None
+
+    @property
+    def day_of_year(self) -> float:
+        """1 … 366; NaN if unknown."""
+        return float(self.date.timetuple().tm_yday) if self.date else math.nan
+
+    @property
+    def hour(self) -> float:
+        """Hours of the day, 0 … 24; NaN if unknown."""
+        return self.time.hour + self.time.minute / 60 + self.time.second / 3600 if self.time else math.nan
+
+
+def zone(text: str, where: str) -> datetime.tzinfo | None:
+    """A time zone: a name as Europe/Berlin, or UTC, Z, UTC+2, -03:30; None for an empty text.
+
+    Raises:
+        InputError: there is no such zone; the message begins with `where`.
+    """
+    text = text.strip()
+    if not text:
+        return None
+    if text.upper().lstrip("_") in ("Z", "UTC"):
+        return datetime.timezone.utc
+    if offset := _OFFSET.fullmatch(text):
+        minutes = 60 * int(offset["hours"]) + int(offset["minutes"] or 0)
+        if minutes <= 14 * 60:
+            return datetime.timezone(datetime.timedelta(minutes=-minutes if offset["sign"] == "-" else minutes))
+    try:
+        return zoneinfo.ZoneInfo(text)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise config.InputError(f"{where}={text}: no such time zone; write one as Europe/Berlin or UTC+2") from error
+
+
+def read(path: str, root: str, settings: ClockConfig, *, folders_are_sites: bool = True) -> Origin:
+    """Reads when and where a recording was made. What its header says counts more than its name.
+
+    Args:
+        path: the recording; a file that cannot be opened has only its name.
+        root: the folder in which recordings were searched; the folders between the two can name the site.
+        settings: the time zones.
+        folders_are_sites: False if the folders have another meaning, such as the species.
+
+    Returns:
+        What is known. Folders name a site only if the recorder's clock is known, since then a recorder named the file.
+    """
+    stem = os.path.splitext(os.path.basename(path))[0]
+    named, prefix = _from_name(stem)
+    noted = _from_header(path)
+    found = Origin(
+        date=noted.date or named.date,
+        time=noted.time or named.time,
+        latitude=named.latitude if math.isnan(noted.latitude) else noted.latitude,
+        longitude=named.longitude if math.isnan(noted.longitude) else noted.longitude,
+        elevation=noted.elevation,
+        recorder=noted.recorder,
+    )
+    if found.date is None and found.time is None:
+        return found
+    folder = _site_folder(path, root) if folders_are_sites else ""
+    return dataclasses.replace(_in_zone(found, settings), site=folder or prefix or found.recorder)
+
+
+def fill(
+    recordings: Sequence[metadata.Recording], root: str, settings: ClockConfig, *, folders_are_sites: bool = True
+) -> list[metadata.Recording]:
+    """Fills what is unknown of the date, hour, place and site of recordings from their recorders' notes.
+
+    Args:
+        recordings: in any order, which is kept.
+        root, settings, folders_are_sites: as in `read`.
+    """
+
+    def origin(recording: metadata.Recording) -> Origin:
+        return read(recording.path, root, settings, folders_are_sites=folders_are_sites)
+
+    with futures.ThreadPoolExecutor(_READERS) as pool:
+        origins = list(pool.map(origin, recordings))
+    universal = [o for o in origins if o.time and o.time.tzinfo == datetime.timezone.utc]
+    if universal and not settings.timezone:
+        logging.warning(
+            "recorders note the time of %d of %d recordings as UTC, which is used as it is; --timezone=Europe/Berlin "
+            "(or where they were) gives the hours and dates of the place", len(universal), len(recordings),
+        )  # fmt: skip
+    return [_filled(recording, found) for recording, found in zip(recordings, origins, strict=True)]
+
+
+def _filled(recording: metadata.Recording, origin: Origin) -> metadata.Recording:
+    changes: dict[str, object] = {}
+    same_day = math.isnan(recording.day_of_year) or recording.day_of_year == origin.day_of_year
+    if origin.date and not recording.date and same_day:
+        changes.update(date=origin.date.isoformat(), day_of_year=origin.day_of_year)
+    if math.isnan(recording.hour):
+        changes["hour"] = origin.hour
+    if math.isnan(recording.latitude) and math.isnan(recording.longitude):
+        changes.update(latitude=origin.latitude, longitude=origin.longitude)
+    if math.isnan(recording.elevation):
+        changes["elevation"] = origin.elevation
+    if not recording.site:
+        changes["site"] = origin.site
+    return dataclasses.replace(recording, **changes)  # type: ignore[arg-type]
+
+
+def _in_zone(origin: Origin, settings: ClockConfig) -> Origin:
+    """Changes date and time to the zone of the places. A time without a zone has that of the recorder's clock."""
+    place = zone(settings.timezone, "--timezone")
+    start = origin.start
+    if place is None or start is None:
+        return origin
+    if start.tzinfo is None:
+        start = start.replace(tzinfo=zone(settings.recorder_timezone, "--recorder_timezone") or place)
+    start = start.astimezone(place)
+    # a time of day alone cannot tell the offset of a named zone, so it keeps that of its date
+    fixed = datetime.timezone(start.utcoffset() or datetime.timedelta())
+    return dataclasses.replace(origin, date=start.date(), time=start.time().replace(tzinfo=fixed))
+
+
+def _from_name(stem: str) -> tuple[Origin, str]:
+    """What a file name without suffix tells, and the part before the clock."""
+    if _HEXADECIMAL.fullmatch(stem):
+        start = datetime.datetime.fromtimestamp(int(stem, 16), datetime.timezone.utc)
+        return (Origin(date=start.date(), time=start.timetz()) if _is_set(start.date()) else Origin()), ""
+    matches: Iterable[re.Match[str] | None] = (p.search(stem) for p in (_DATE_AND_TIME, _DATE_ALONE, _TIME_ALONE))
+    found = next((match for match in matches if match), None)
+    if found is None:
+        return Origin(), ""
+    place = _PLACE.search(stem, found.end())
+    origin = _moment(found.groupdict())
+    if place:
+        latitude, longitude = (
+            free_text.number(text, limit) for text, limit in zip(place.groups(), (90, 180), strict=True)
+        )
+        origin = dataclasses.replace(origin, latitude=latitude, longitude=longitude)
+    return origin, stem[: found.start()].strip("-_. ")
+
+
+def _moment(parts: Mapping[str, str | None]) -> Origin:
+    """Date and time of the parts of a match; nothing if the recorder's clock was not set, or there is no such day."""
+    date = time = None
+    try:
+        if parts.get("year"):
+            date = datetime.date(*(int(parts[name] or 0) for name in ("year", "month", "day")))
+        if parts.get("hour"):
+            hour, minute, second = (int(parts[name] or 0) for name in ("hour", "minute", "second"))
+            time = datetime.time(hour, minute, second, tzinfo=zone(parts.get("zone") or "", ""))
+    except ValueError:  # what cannot be read is unknown
+        return Origin()
+    return Origin(date=date, time=time) if date is None or _is_set(date) else Origin()
+
+
+def _is_set(date: datetime.date) -> bool:
+    return _FIRST_YEAR <= date.year <= _LAST_YEAR
+
+
+def _from_header(path: str) -> Origin:
+    """What the recorder wrote into the header: GUANO metadata, else AudioMoth's comment."""
+    if not path.lower().endswith(wav.SUFFIXES):
+        return Origin()
+    try:
+        header = wav.read(path)
+    except OSError:  # the reader of its sound says so
+        return Origin()
+    texts = header.texts if header else {}
+    if "guan" in texts:
+        return _from_guano(texts["guan"])
+    found = _AUDIOMOTH.search(texts.get("ICMT", ""))
+    return dataclasses.replace(_moment(found.groupdict()), recorder=found["recorder"] or "") if found else Origin()
+
+
+def _from_guano(text: str) -> Origin:
+    """Reads GUANO metadata (guano-md.org, version 1.0): lines `Field: value`."""
+    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+    latitude, _, longitude = fields.get("Loc Position", "").partition(" ")
+    moment = _DATE_AND_TIME.match(fields.get("Timestamp", ""))
+    return dataclasses.replace(
+        _moment(moment.groupdict()) if moment else Origin(),
+        latitude=free_text.number(latitude, limit=90),
+        longitude=free_text.number(longitude, limit=180),
+        elevation=free_text.elevation(fields.get("Loc Elevation", "")),
+        recorder=fields.get("Serial", ""),
+    )
+
+
+def _site_folder(path: str, root: str) -> str:
+    """The folders between root and recording without those that name no site, such as Data; empty if none is left."""
+    folder = os.path.relpath(os.path.dirname(path) or ".", root or ".")
+    return "/".join(part for part in folder.split(os.sep) if not _NO_SITE.fullmatch(part) and part != os.pardir)

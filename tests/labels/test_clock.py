@@ -1,0 +1,114 @@
+import datetime
+import math
+
+import pytest
+
+from bird_tf import config
+from bird_tf.labels import clock, metadata
+from tests.audio import test_wav
+
+PLAIN = clock.ClockConfig()
+
+
+def _read(name, **values):
+    return clock.read(f"/root/{name}", "/root", clock.ClockConfig(**values))
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "site"),
+    [
+        ("20230501_050000.WAV", "2023-05-01T05:00:00", ""),
+        ("site A/20230501_050000T.WAV", "2023-05-01T05:00:00", "site A"),
+        ("S4A12345_20230501_050000.wav", "2023-05-01T05:00:00", "S4A12345"),
+        ("site A/Data/S4A12345_20230501_050000.wav", "2023-05-01T05:00:00", "site A"),
+        ("north/plot 2/20230501/2MM00001_20230501_050000.wav", "2023-05-01T05:00:00", "north/plot 2"),
+        ("SM2_0+1_20230501$050000.wav", "2023-05-01T05:00:00", "SM2_0+1"),
+        ("2023-05-01T05-00-00Z.flac", "2023-05-01T05:00:00+00:00", ""),
+        ("20230501T050000+1000_REC.wav", "2023-05-01T05:00:00+10:00", ""),
+        ("REC_2023-05-01_05h00m30.mp3", "2023-05-01T05:00:30", "REC"),
+        ("2023-05-01-birdnet-05:00:07.mp3", "2023-05-01T05:00:07", ""),
+        ("H02_20230420_0740.ogg", "2023-04-20T07:40:00", "H02"),
+        ("20230501_050000_UTC.wav", "2023-05-01T05:00:00+00:00", ""),
+        ("64A1B2C3.WAV", "2023-07-02T17:24:19+00:00", ""),
+    ],
+)
+def test_clocks_in_file_names_are_read(name, start, site):
+    origin = _read(name)
+    assert origin.start == datetime.datetime.fromisoformat(start)
+    assert (origin.start.tzinfo is None) == ("+" not in start) and origin.site == site
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.wav", "XC123456.mp3", "20231301_050000.wav", "20230230_050000.wav", "19700101_000000.WAV", "12345678.mp3",
+     "20230501.wav", "DEADBEEF.wav", "1220230501_0500001.wav", "LIFECLEF2017_BIRD_XC_WAV_RN123.wav", "300-2023.wav",
+     "٢٠٢٣٠٥٠١_٠٥٠٠٠٠.wav"],
+)  # fmt: skip
+def test_other_names_tell_no_time(name):
+    assert _read(f"folder/{name}") == clock.Origin()
+
+
+def test_a_date_or_a_time_alone_are_kept():
+    assert _read("10534_SSW_20170429.ogg").date == datetime.date(2017, 4, 29)
+    assert _read("garden_05-30-00.wav").hour == 5.5
+    assert _read("2023-05-01.wav").day_of_year == 121 and _read("2023-05-01.wav").start is None
+
+
+def test_frontier_labs_names_tell_the_place():
+    origin = _read("20190501T050000+1000_REC_[-27.1234+153.1234].flac")
+    assert (origin.latitude, origin.longitude) == (-27.1234, 153.1234)
+
+
+def _with_texts(path, comment="", guano=""):
+    info = test_wav.chunk(b"LIST", b"INFO" + test_wav.chunk(b"ICMT", comment.encode()))
+    return test_wav.write(path, before=info, after=test_wav.chunk(b"guan", guano.encode()) if guano else b"")
+
+
+@pytest.mark.parametrize(
+    ("zone", "offset"), [("UTC", 0), ("UTC+2", 2), ("UTC-3:30", -3.5), ("UTC+05:30", 5.5)]
+)  # fmt: skip
+def test_the_comment_of_audiomoth_counts_more_than_the_name(tmp_path, zone, offset):
+    comment = f"Recorded at 05:00:10 01/05/2023 ({zone}) by AudioMoth 24F319046043D8C1 at medium gain"
+    origin = clock.read(_with_texts(tmp_path / "20230501_040000.WAV", comment), str(tmp_path), PLAIN)
+    assert origin.start.replace(tzinfo=None) == datetime.datetime(2023, 5, 1, 5, 0, 10)
+    assert origin.start.utcoffset() == datetime.timedelta(hours=offset)
+    assert origin.recorder == origin.site == "24F319046043D8C1"
+
+
+def test_guano_tells_time_place_and_recorder(tmp_path):
+    guano = "GUANO|Version: 1.0\nTimestamp: 2023-05-01T21:30:00+02:00\nLoc Position: 48.5 -11.25\nLoc Elevation: 520\n"
+    (tmp_path / "a").mkdir()
+    path = _with_texts(tmp_path / "a" / "x.wav", guano=guano + "Serial: SMU1\n")
+    origin = clock.read(path, str(tmp_path), PLAIN)
+    assert (origin.latitude, origin.longitude, origin.elevation) == (48.5, -11.25, 520)
+    assert (origin.date.isoformat(), origin.hour, origin.site, origin.recorder) == ("2023-05-01", 21.5, "a", "SMU1")
+
+
+def test_known_zones_are_changed_to_that_of_the_place():
+    assert _read("2023-05-01T23-30-00Z.wav", timezone="Europe/Berlin").start.isoformat() == "2023-05-02T01:30:00+02:00"
+    assert _read("2023-01-01T23-30-00Z.wav", timezone="UTC-4").date.isoformat() == "2023-01-01"
+    # a name without a zone: the clock of the recorder, which is that of the place unless the flag says another
+    assert _read("20230501_050000.wav", timezone="Europe/Berlin").start.isoformat() == "2023-05-01T05:00:00+02:00"
+    assert _read("20230501_050000.wav", timezone="Europe/Berlin", recorder_timezone="UTC").hour == 7
+
+
+@pytest.mark.parametrize("name", ["Europe/Nowhere", "UTC+99", "/etc/passwd", "../x", "x" * 1000])
+def test_unknown_zones_are_refused(name):
+    with pytest.raises(config.InputError, match="--timezone="):
+        clock.ClockConfig(timezone=name)
+    with pytest.raises(config.InputError, match="--recorder_timezone needs"):
+        clock.ClockConfig(recorder_timezone="UTC")
+
+
+def test_only_what_is_unknown_is_filled():
+    name = "/root/plot/S4A1_20230501_050000.wav"
+    known = metadata.Recording(recording_id="1", path=name, day_of_year=200.0, hour=1.0, site="mine")
+    dated = metadata.Recording(recording_id="2", path=name, day_of_year=121.0)
+    [unchanged, same_day, filled, foldered] = [
+        *clock.fill([known, dated, metadata.Recording(recording_id="3", path=name)], "/root", PLAIN),
+        *clock.fill([known.__class__(recording_id="4", path=name)], "/root", PLAIN, folders_are_sites=False),
+    ]
+    assert unchanged == known
+    assert (same_day.date, same_day.hour) == ("2023-05-01", 5.0)
+    assert (filled.date, filled.day_of_year, filled.hour, filled.site) == ("2023-05-01", 121.0, 5.0, "plot")
+    assert foldered.site == "S4A1" and math.isnan(foldered.latitude)
