@@ -20,6 +20,9 @@ from typing import Any
 from bird_tf import config, tf
 
 TEMPORARY_SUFFIX = ".partial"
+# A spreadsheet program runs a cell that begins so as a formula (OWASP, CSV injection).
+_FORMULA_STARTS = frozenset("=+-@\t\r")
+_DEFUSED_STARTS = _FORMULA_STARTS | {"'"}
 
 
 class DiskFullError(config.InputError):
@@ -142,10 +145,17 @@ def _remove(path: str) -> None:
         os.remove(path)
 
 
+@contextlib.contextmanager
+def writing_text(path: str) -> Iterator[Callable[[str], Any]]:
+    """Yields a function that appends to a UTF-8 text file. The file appears when the block ends."""
+    with replacing(path) as temporary, _open(temporary, "w") as file:
+        yield file.write
+
+
 def write_text(path: str, text: str) -> None:
     """Writes a UTF-8 text file, whole or not at all."""
-    with replacing(path) as temporary, _open(temporary, "w") as file:
-        file.write(text)
+    with writing_text(path) as write:
+        write(text)
 
 
 def write_bytes(path: str, content: bytes) -> None:
@@ -196,17 +206,36 @@ def _open(path: str, mode: str) -> Any:
 
 
 @contextlib.contextmanager
-def writing_table(path: str, columns: Sequence[str], delimiter: str = ",") -> Iterator[Callable[[Sequence[Any]], Any]]:
-    """Yields a function that appends a row to a table with a header line. The file appears when the block ends."""
+def writing_table(
+    path: str, columns: Sequence[str], *, byte_order_mark: bool = False
+) -> Iterator[Callable[[Sequence[Any]], Any]]:
+    """Yields a function that appends a row to a comma-separated table with a header line.
+
+    The file appears when the block ends. Fields are quoted where necessary. A text that a spreadsheet program would run
+    as a formula begins with an apostrophe; `read_table` takes it away.
+
+    Args:
+        path: of the table.
+        columns: their names.
+        byte_order_mark: whether the file begins with one, by which Excel recognises UTF-8.
+    """
     with replacing(path) as temporary, _open(temporary, "w") as file:
-        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
-        writer.writerow(columns)
-        yield writer.writerow
+        if byte_order_mark:
+            file.write("\ufeff")
+        writer = csv.writer(file, lineterminator="\n")
+
+        def append(row: Sequence[Any]) -> None:
+            writer.writerow(map(_defused, row))
+
+        append(columns)
+        yield append
 
 
-def write_table(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Writes a comma-separated table with a header line. Fields are quoted where necessary."""
-    with writing_table(path, columns) as append:
+def write_table(
+    path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, byte_order_mark: bool = False
+) -> None:
+    """Writes a table at once; see `writing_table`."""
+    with writing_table(path, columns, byte_order_mark=byte_order_mark) as append:
         for row in rows:
             append(row)
 
@@ -217,10 +246,51 @@ def read_table(path: str, delimiter: str = ",") -> list[dict[str, str]]:
     Raises:
         InputError: the file is not UTF-8 text, or not a table.
     """
+    lines = io.StringIO(read_text(path).removeprefix("\ufeff"))
     try:
-        return list(csv.DictReader(io.StringIO(read_text(path).removeprefix("\ufeff")), delimiter=delimiter))
+        # a row of too few or too many cells gives None, or a list; that is for the caller to judge
+        return [
+            {_restored(name): _restored(cell) for name, cell in row.items()}
+            for row in csv.DictReader(lines, delimiter=delimiter)
+        ]
     except csv.Error as error:
         raise config.InputError(f"{path}: not a table ({error}); save it as CSV") from error
+
+
+def joined(parts: Iterable[str]) -> str:
+    """Texts in one cell, separated by `;`. A text with a semicolon or quotation marks is quoted, as in CSV."""
+    line = io.StringIO()
+    csv.writer(line, delimiter=";", lineterminator="\n").writerow(list(parts))
+    return line.getvalue().removesuffix("\n")
+
+
+def divided(cell: str) -> list[str]:
+    """The texts that `joined` put into a cell."""
+    return next(csv.reader(io.StringIO(cell, newline=""), delimiter=";"), [])
+
+
+def _defused(value: Any) -> Any:
+    """The cell for a value. Numbers stay as they are, and so do texts that no program runs."""
+    if value.__class__ is not str or value[:1] not in _DEFUSED_STARTS or not _runs(value):
+        return value
+    return f"'{value}"
+
+
+def _restored(cell: Any) -> Any:
+    """The value of a cell that `_defused` made."""
+    return cell[1:] if cell.__class__ is str and cell[:1] == "'" and _runs(cell[1:]) else cell
+
+
+def _runs(text: str) -> bool:
+    """Whether a text is a formula, perhaps after apostrophes, and no number."""
+    formula = text.lstrip("'")
+    if len(formula) < 2 or formula[0] not in _FORMULA_STARTS:
+        return False
+    try:
+        float(formula)
+    except ValueError:
+        return True
+    return False
 
 
 def checksum(path: str) -> str:

@@ -1,23 +1,23 @@
 """The command: SavedModels and recordings → tables.
 
-The scores of each recording are stored until the tables are written. So an interrupted run can continue.
+The scores of each recording are kept, and all tables are made from them. So a further run scores only what is new.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from absl import logging
 
 from bird_tf import config, files
 from bird_tf.audio import decode
-from bird_tf.inference import audio_files, ensembles, occurrence, saved_model, score_store, scoring
-from bird_tf.inference.writers import predictions, tables
-from bird_tf.labels import clock
+from bird_tf.inference import audio_files, ensembles, occurrence, result_files, saved_model, score_store, scoring
+from bird_tf.inference.writers import predictions, rows, tables
+from bird_tf.labels import clock, metadata
+from bird_tf.labels.layouts import reader
 from bird_tf.scores import pooling
 
 _BLOCK = 4096  # chunks that are calibrated together, to limit memory
@@ -47,16 +47,15 @@ class PredictConfig:
     occurrence_settings: occurrence.OccurrenceConfig
     clock: clock.ClockConfig
     metadata: str = config.option(
-        "", "folder with the recordings' XML files, or a CSV: place and time for --occurrence and --prior"
+        "", "folder with the recordings' XML files, or a CSV: place and time for the tables, --occurrence and --prior"
+    )
+    overwrite: bool = config.option(
+        False, "score all recordings again, where the output holds the scores of other models or chunks"
     )
 
     def __post_init__(self) -> None:
         if self.pooling:
             pooling.check(self.pooling)
-        if self.metadata and not self.occurrence_settings.needs_place:
-            raise config.InputError(
-                f"--metadata={self.metadata} has no effect without --occurrence or --prior; leave it out"
-            )
 
     @property
     def root(self) -> str:
@@ -73,70 +72,88 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
     Raises:
         InputError: unusable models or recordings, or no readable recording.
     """
-    recordings = audio_files.find_recordings(settings.audio)
+    recordings = audio_files.find_below(settings.audio)
     ensemble = ensembles.Ensemble(settings.model, settings.decisions, settings.batch_size)
     method = ensemble.check_pooling(settings.pooling or ensemble.decisions.pooling)
     odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
-    factors_of = occurrence.factors_by_id(odds_factors, recordings, settings.root, settings.metadata, settings.clock)
+    described = reader.describe([path for _, path in recordings], settings.root, settings.metadata, settings.clock)
     settings.chunking.hop_samples(ensemble.models[0].front_end)  # refuses a bad overlap before anything is written
-    embeddings = settings.tables.embeddings
-    store = score_store.ScoreStore(settings.output, ensemble, settings.chunking, embeddings=embeddings)
-    todo = [(i, path) for i, path in recordings if not store.has(i, path)]
+    results = result_files.ResultFiles(settings.output)
+    store = score_store.ScoreStore(
+        settings.output,
+        ensemble,
+        settings.chunking,
+        embeddings=settings.tables.embeddings,
+        overwrite=settings.overwrite,
+    )
+    with store.opened():
+        skipped = _score(settings, ensemble, store, recordings)
+        unreadable = {path for path, _ in skipped}
+        readable = [(file, described[path]) for file, path in recordings if path not in unreadable]
+        if not readable:
+            store.remove_if_empty()
+            raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")
+        with results.writing():
+            seconds = _write(settings, ensemble, method, odds_factors, store, results, readable)
+    table = [(os.path.relpath(path, settings.root or "."), reason) for path, reason in skipped]
+    skipped_path = os.path.join(settings.output, "skipped.csv")
+    files.write_table(skipped_path, ("file", "reason"), table, byte_order_mark=settings.tables.csv_bom)
+    summary = {
+        "models": list(settings.model), "pooling": method, "calibrated_on": ensemble.decisions.fitted_on,
+        "expected": odds_factors.describe(),
+        "num_recordings": len(readable), "num_skipped": len(skipped), "audio_seconds": round(seconds, 3),
+        "audio": os.path.abspath(settings.root), "output": settings.output,
+    }  # fmt: skip
+    files.write_json(os.path.join(settings.output, "summary.json"), summary)
+    return summary
+
+
+def _score(
+    settings: PredictConfig, ensemble: ensembles.Ensemble, store: score_store.ScoreStore,
+    recordings: Sequence[tuple[str, str]],
+) -> list[tuple[str, str]]:  # fmt: skip
+    """Scores and stores the recordings that have no scores yet. Returns (path, reason) of those that cannot be read."""
+    todo = [(file, path) for file, path in recordings if not store.has(file, path)]
     if len(todo) < len(recordings):
         logging.info("%d of %d recordings already have scores", len(recordings) - len(todo), len(recordings))
     skipped = []
-    for scored in scoring.score_recordings(ensemble, todo, settings.chunking, embeddings=embeddings):
+    for scored in scoring.score_recordings(ensemble, todo, settings.chunking, embeddings=settings.tables.embeddings):
         if scored.scores is None:
             skipped.append((scored.path, scored.reason))
             logging.warning("skipped: %s", scored.reason)
         else:
             store.save(scored.recording_id, scored.scores)
-    if len(skipped) == len(recordings):
-        store.remove()
-        raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")
-
-    unreadable = {path for path, _ in skipped}
-    readable = [(i, path) for i, path in recordings if path not in unreadable]
-    seconds = _write(settings, ensemble, method, factors_of, store, readable)
-    files.write_table(os.path.join(settings.output, "skipped.csv"), ("file", "reason"), skipped)
-    summary = {
-        "models": list(settings.model), "pooling": method, "calibrated_on": ensemble.decisions.fitted_on,
-        "expected": odds_factors.describe(),
-        "num_recordings": len(readable), "num_skipped": len(skipped), "audio_seconds": round(seconds, 3),
-        "output": settings.output,
-    }  # fmt: skip
-    files.write_json(os.path.join(settings.output, "summary.json"), summary)
-    store.remove()
-    return summary
+    return skipped
 
 
 def _write(
-    settings: PredictConfig, ensemble: ensembles.Ensemble, method: str, factors_of: Callable[[str], np.ndarray],
-    store: score_store.ScoreStore, recordings: Sequence[tuple[str, str]],
+    settings: PredictConfig, ensemble: ensembles.Ensemble, method: str, odds_factors: occurrence.OddsFactors,
+    store: score_store.ScoreStore, results: result_files.ResultFiles,
+    recordings: Sequence[tuple[str, metadata.Recording]],
 ) -> float:  # fmt: skip
     """Writes the tables from the stored scores. Returns the total length of the recordings, in seconds."""
     context = predictions.Context(
         settings=settings.tables.detections,
-        output=settings.output,
         root=settings.root,
+        output=results.path,
+        stems=audio_files.stems(file for file, _ in recordings),
         classes=ensemble.classes,
         front_end=ensemble.models[0].front_end,
         decisions=ensemble.decisions,
+        origins_known=any(rows.origin_is_known(recording) for _, recording in recordings),
+        byte_order_mark=settings.tables.csv_bom,
     )
     seconds = 0.0
     calibrate, calibrate_chunks = ensemble.decisions.recording.probabilities, ensemble.decisions.chunk.probabilities
     with tables.writing(settings.tables, context) as append:
-        for recording_id, path in recordings:
-            scores, factors = store.load(recording_id, path), factors_of(recording_id)
+        for file, recording in recordings:
+            scores, factors = store.load(file, recording.path), odds_factors.factors(recording)
             pooled = calibrate(pooling.pool(scores.probabilities, method, scores.attention_logits))
             for first in range(0, len(scores.probabilities), _BLOCK):  # in place: the scores of a day are large
                 block = scores.probabilities[first : first + _BLOCK]
                 block[:] = occurrence.multiply_odds(calibrate_chunks(block), factors)
-            append(
-                predictions.Prediction(
-                    recording_id=recording_id, scores=scores, pooled=occurrence.multiply_odds(pooled, factors)
-                )
-            )
+            pooled = occurrence.multiply_odds(pooled, factors)
+            append(predictions.Prediction(file=file, scores=scores, pooled=pooled, recording=recording))
             seconds += scores.duration_seconds
     return seconds
 

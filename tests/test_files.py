@@ -1,3 +1,4 @@
+import csv
 import os
 import pickle
 
@@ -118,3 +119,28 @@ def test_numbers_that_are_none_become_null_at_any_depth():
     assert files.defined({"a": nan, "b": {"c": nan, "d": 1.0}, "e": "x"}) == {
         "a": None, "b": {"c": None, "d": 1.0}, "e": "x",
     }  # fmt: skip
+
+
+FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "'=1", "''=1", "=1;2"]
+PLAIN = ["", "-", "=", "-3.5", "+49", "-1e-3", "'quoted'", "it's", "Avis alba", "a=1", "-inf"]
+
+
+def test_formulas_are_defused_in_tables_and_read_as_they_were(tmp_path):
+    path = str(tmp_path / "t.csv")
+    files.write_table(path, ("=name", "x"), [(text, 1) for text in [*FORMULAS, *PLAIN]])
+    with open(path, newline="") as file:
+        cells = [row[0] for row in csv.reader(file)]
+    assert cells == ["'=name", *(f"'{text}" for text in FORMULAS), *PLAIN]
+    assert [row["=name"] for row in files.read_table(path)] == [*FORMULAS, *PLAIN]
+
+
+def test_a_table_with_a_byte_order_mark_is_read_without_it(tmp_path):
+    path = str(tmp_path / "t.csv")
+    files.write_table(path, ("é",), [("ü",)], byte_order_mark=True)
+    assert (tmp_path / "t.csv").read_bytes().startswith(b"\xef\xbb\xbf")
+    assert files.read_table(path) == [{"é": "ü"}]
+
+
+@pytest.mark.parametrize("parts", [[], ["a"], ["a b", "c;d", 'e"f', "", "g\nh"], [""]])
+def test_texts_joined_in_a_cell_are_divided_again(parts):
+    assert files.divided(files.joined(parts)) == parts

@@ -21,10 +21,12 @@ ORDER = {
     "backbones": ("signatures", "tflite", "saved_model", "backbone", "windows"),
     "scores": ("pooling", "metrics", "calibration", "decisions", "prior"),
     "inference": (
-        "saved_model", "ensembles", "segments", "audio_files", "scoring", "score_store", "labelled", "occurrence",
+        "saved_model", "ensembles", "segments", "audio_files", "result_files", "scoring", "score_store", "labelled",
+        "occurrence",
     ),
     "inference.writers": (
-        "detections", "predictions", "csv_tables", "raven", "audacity", "kaleidoscope", "embeddings", "tables",
+        "detections", "predictions", "rows", "tab_separated", "csv_tables", "raven", "audacity", "kaleidoscope",
+        "embeddings", "tables",
     ),
     "inference.formats": ("compare", "tflite", "onnx"),
     "evaluation": ("soundscapes", "examples", "results", "plots", "report"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import config, predict
+from bird_tf import config, files, predict
 from bird_tf.audio import decode
 from bird_tf.inference import audio_files, ensembles, saved_model, scoring
 from bird_tf.scores import calibration, decisions, pooling
@@ -75,7 +75,7 @@ def test_pooling_by_attention_uses_attention_logits_and_is_refused_without(
 ):
     predict_into(tmp_path, attention_model_path, data / "wav", pooling="attention")
     ensemble = ensembles.Ensemble([attention_model_path])
-    recordings = audio_files.find_recordings(str(data / "wav"))
+    recordings = audio_files.find_below(str(data / "wav"))
     for scored, row in zip(
         scoring.score_recordings(ensemble, recordings, decode.ChunkingConfig()),
         _rows(tmp_path / "out" / "recordings.csv"),
@@ -127,7 +127,9 @@ def test_species_outside_of_the_list_are_never_detected(tmp_path, model_path, da
     assert {row["class_id"] for row in _rows(tmp_path / "out" / "detections.csv")} == set(listed)
     for row in _rows(tmp_path / "out" / "recordings.csv"):
         assert (
-            {i for i in manifest.classes.class_ids if float(row[i]) > 0} == set(row["present"].split()) == set(listed)
+            {i for i in manifest.classes.class_ids if float(row[i]) > 0}
+            == set(files.divided(row["present"]))
+            == set(listed)
         )
 
 
@@ -136,11 +138,12 @@ def test_an_occurrence_table_is_used_at_the_place_of_each_recording(tmp_path, mo
     (tmp_path / "t.csv").write_text(
         f"latitude,longitude,week,class_id,frequency\n50.8,12.9,,{ids[0]},0.5\n-50,0,,{ids[1]},0.5\n"
     )
-    predict_into(tmp_path, model_path, data / "wav", occurrence=tmp_path / "t.csv", metadata=data / "xml")
+    flags = {"occurrence": tmp_path / "t.csv", "metadata": data / "xml", "min_probability": 0.0}
+    predict_into(tmp_path, model_path, data / "wav", **flags)
     rows = _rows(tmp_path / "out" / "recordings.csv")
     assert all(float(row[ids[0]]) > 0 and float(row[ids[1]]) == 0 for row in rows)
-    with pytest.raises(config.InputError, match=r"--metadata=.*has no effect"):
-        predict_into(tmp_path, model_path, data / "wav", metadata=data / "xml")
+    detections = _rows(tmp_path / "out" / "detections.csv")
+    assert {row["latitude"] for row in detections} == {row["latitude"] for row in rows} == {"50.800000"}
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
-"""The recordings of a folder, with their ids."""
+"""The recordings of a folder, with their ids or their paths below it, and names for the files of their results."""
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Iterable
 
-from bird_tf import config
+from bird_tf import config, files
 from bird_tf.audio import decode
 from bird_tf.labels import metadata
+
+# A file name has at most 255 bytes on all usual file systems; the rest is for the suffixes of result files.
+_LONGEST_STEM = 200
 
 
 def find_recordings(path: str) -> list[tuple[str, str]]:
@@ -15,8 +20,45 @@ def find_recordings(path: str) -> list[tuple[str, str]]:
     Raises:
         InputError: no such file or folder.
     """
+    recordings = [metadata.Recording(recording_id=metadata.media_id(p), path=p) for p in _find(path)]
+    return [(r.recording_id, r.path) for r in metadata.with_unique_ids(recordings)]
+
+
+def find_below(path: str) -> list[tuple[str, str]]:
+    """(path below the folder, with `/`; path) of each recording in a folder, or of one audio file.
+
+    Raises:
+        InputError: no such file or folder.
+    """
+    root = path if os.path.isdir(path) else os.path.dirname(path)
+    return [(os.path.relpath(found, root or ".").replace(os.sep, "/"), found) for found in _find(path)]
+
+
+def _find(path: str) -> list[str]:
     if not os.path.exists(path):
         raise config.InputError(f"--audio={path}: no such file or folder")
-    paths = decode.find(path) if os.path.isdir(path) else [path]
-    recordings = [metadata.Recording(recording_id=metadata.media_id(p), path=p) for p in paths]
-    return [(r.recording_id, r.path) for r in metadata.with_unique_ids(recordings)]
+    return decode.find(path) if os.path.isdir(path) else [path]
+
+
+def stems(recordings: Iterable[str]) -> dict[str, str]:
+    """{recording: its path without suffix}, after which its result files are named.
+
+    Of recordings whose paths differ in the suffix or in upper and lower case only, the first one has its path without
+    suffix, and the others have it with suffix, or with a number. A name too long for a file is cut, with a digest.
+    """
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for file in recordings:
+        whole = _cut(file)
+        names = itertools.chain([_cut(os.path.splitext(file)[0]), whole], (f"{whole}-{n}" for n in itertools.count(2)))
+        found[file] = next(name for name in names if name.casefold() not in taken)
+        taken.add(found[file].casefold())
+    return found
+
+
+def _cut(stem: str) -> str:
+    folder, name = os.path.split(stem)
+    if len(os.fsencode(name)) > _LONGEST_STEM:
+        kept = os.fsencode(name)[: _LONGEST_STEM - 9].decode("utf-8", "ignore")
+        name = f"{kept}-{files.text_digest(name)[:8]}"
+    return os.path.join(folder, name)

@@ -1,10 +1,15 @@
-"""The scores of an unfinished prediction, one file for each recording. An interrupted run continues from them."""
+"""The scores of a prediction, one file for each recording.
+
+All tables are made from them, so that a further run scores only what is new.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import zipfile
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -12,40 +17,40 @@ from bird_tf import config, files, resume
 from bird_tf.audio import decode
 from bird_tf.inference import ensembles
 
-# folder in the output for the scores so far; removed when the tables are complete
-FOLDER = "unfinished"
-_FORMAT_VERSION = 3
+# folder in the output
+FOLDER = "scores"
+_FORMAT_VERSION = 4
+_SUFFIX = ".npz"
 
 
 class ScoreStore:
-    """The scores so far, in OUTPUT/unfinished/.
+    """The scores in OUTPUT/scores/.
 
     A later run can use them only with the same models and the same chunks. Any other run is refused.
     """
 
     def __init__(
-        self, output: str, ensemble: ensembles.Ensemble, chunking: decode.ChunkingConfig, *, embeddings: bool
-    ) -> None:
-        """Opens the folder.
+        self, output: str, ensemble: ensembles.Ensemble, chunking: decode.ChunkingConfig, *, embeddings: bool,
+        overwrite: bool = False,
+    ) -> None:  # fmt: skip
+        """Describes the store; `opened` opens it.
 
         Args:
             output: folder of the prediction.
             ensemble: the models.
             chunking: how recordings are cut into chunks.
-            embeddings: whether embeddings are stored as well.
-
-        Raises:
-            InputError: the folder holds the scores of another run, or something else.
+            embeddings: whether embeddings are needed as well.
+            overwrite: whether scores of other models or chunks may be replaced.
         """
-        self._folder = os.path.join(output, FOLDER)
+        self._folder, self._embeddings = os.path.join(output, FOLDER), embeddings
         models = zip(ensemble.models, ensemble.decisions.weights, strict=True)
-        claim = resume.Claim(
-            directory=output,
-            notes=FOLDER,
+        self._claim = resume.Claim(
+            directory=self._folder,
             work="prediction",
             flag="--output",
+            overwrite=overwrite,
             plan={
-                "flags": {**config.to_mapping(chunking), "embeddings": embeddings},
+                "flags": config.to_mapping(chunking),
                 "versions": {"the stored scores": _FORMAT_VERSION},
                 "inputs": {
                     f"model {i}": {"content": model.fingerprint, "weight": weight}
@@ -53,11 +58,22 @@ class ScoreStore:
                 },
             },
         )
-        claim.start(claim.goes_on())
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """Keeps other predictions out while the block runs.
+
+        Raises:
+            InputError: the folder holds the scores of other models or chunks, or something else, or is in use.
+        """
+        goes_on = self._claim.goes_on()
+        with self._claim.locked():
+            self._claim.start(goes_on)
+            yield
 
     def _path(self, recording_id: str) -> str:
         # an id can be as long as a file name can be, so it cannot get a suffix
-        return os.path.join(self._folder, f"{files.text_digest(recording_id)}.npz")
+        return os.path.join(self._folder, f"{files.text_digest(recording_id)}{_SUFFIX}")
 
     @staticmethod
     def _source(path: str) -> str:
@@ -65,12 +81,12 @@ class ScoreStore:
         return f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
 
     def has(self, recording_id: str, path: str) -> bool:
-        """Whether the scores of this recording are here and its file has not changed since."""
+        """Whether all that is needed of this recording is here and its file has not changed since."""
         if not os.path.exists(self._path(recording_id)):
             return False
         try:
             with open(self._path(recording_id), "rb") as file, np.load(file) as stored:
-                return bool(stored["source"] == self._source(path))
+                return stored["source"] == self._source(path) and (not self._embeddings or "embeddings" in stored)
         except (EOFError, ValueError, KeyError, zipfile.BadZipFile):  # damaged, for example by a power failure
             return False
 
@@ -80,7 +96,8 @@ class ScoreStore:
             np.savez(
                 file, source=self._source(scores.path), duration_seconds=scores.duration_seconds,
                 start_seconds=scores.start_seconds, end_seconds=scores.end_seconds,
-                probabilities=scores.probabilities, attention=scores.attention_logits, embeddings=scores.embeddings,
+                probabilities=scores.probabilities, attention=scores.attention_logits,
+                **({"embeddings": scores.embeddings} if self._embeddings else {}),
             )  # fmt: skip
 
     def load(self, recording_id: str, path: str) -> ensembles.RecordingScores:
@@ -92,9 +109,10 @@ class ScoreStore:
                 end_seconds=stored["end_seconds"],
                 member_probabilities=probabilities[None], probabilities=probabilities,
                 member_attention_logits=attention_logits[None], attention_logits=attention_logits,
-                embeddings=stored["embeddings"],
+                embeddings=stored["embeddings"] if self._embeddings else np.zeros((0, 0), np.float32),
             )  # fmt: skip
 
-    def remove(self) -> None:
-        """Removes all stored scores."""
-        shutil.rmtree(self._folder)
+    def remove_if_empty(self) -> None:
+        """Removes the folder if it holds no scores."""
+        if not any(name.endswith(_SUFFIX) for name in os.listdir(self._folder)):
+            shutil.rmtree(self._folder)

@@ -102,6 +102,12 @@ class Origin:
         """Hours of the day, 0 … 24; NaN if unknown."""
         return self.time.hour + self.time.minute / 60 + self.time.second / 3600 if self.time else math.nan
 
+    @property
+    def utc_offset_hours(self) -> float:
+        """What date and time are ahead of UTC; NaN if unknown."""
+        offset = self.start.utcoffset() if self.start else None
+        return offset.total_seconds() / 3600 if offset is not None else math.nan
+
 
 def zone(text: str, where: str) -> datetime.tzinfo | None:
     """A time zone: a name as Europe/Berlin, or UTC, Z, UTC+2, -03:30; None for an empty text.
@@ -183,7 +189,7 @@ def _filled(recording: metadata.Recording, origin: Origin) -> metadata.Recording
     if origin.date and not recording.date and same_day:
         changes.update(date=origin.date.isoformat(), day_of_year=origin.day_of_year)
     if math.isnan(recording.hour):
-        changes["hour"] = origin.hour
+        changes.update(hour=origin.hour, utc_offset_hours=origin.utc_offset_hours)
     if math.isnan(recording.latitude) and math.isnan(recording.longitude):
         changes.update(latitude=origin.latitude, longitude=origin.longitude)
     if math.isnan(recording.elevation):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import datetime
 import math
 import os
 import re
@@ -39,6 +40,7 @@ class Recording:
         elevation: metres above the sea; NaN if unknown.
         day_of_year, hour: 1 … 366; hours of the day, 0 … 24; NaN if unknown.
         date: YYYY-MM-DD; empty if unknown. The day of the year may be known without it.
+        utc_offset_hours: what `date` and `hour` are ahead of UTC; NaN if unknown.
         site: name of the place; empty if unknown.
         annotations: species in time, if known. Then `label` is the species with the longest total time, and
             `background` holds the others. Without annotations, `label` is valid for the whole recording.
@@ -58,8 +60,20 @@ class Recording:
     day_of_year: float = math.nan
     hour: float = math.nan
     date: str = ""
+    utc_offset_hours: float = math.nan
     site: str = ""
     annotations: tuple[Annotation, ...] = ()
+
+    @property
+    def start(self) -> datetime.datetime | None:
+        """When its first sample was recorded, with the zone if that is known; None if date or hour is unknown."""
+        if not self.date or math.isnan(self.hour):
+            return None
+        zone = None
+        if not math.isnan(self.utc_offset_hours):
+            zone = datetime.timezone(datetime.timedelta(hours=self.utc_offset_hours))
+        midnight = datetime.datetime.combine(datetime.date.fromisoformat(self.date), datetime.time(), zone)
+        return midnight + datetime.timedelta(seconds=round(3600 * self.hour))
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -19,3 +19,21 @@ def test_a_single_file_is_one_recording_and_a_missing_one_is_refused(tmp_path):
     assert audio_files.find_recordings(path) == [("7", path)]
     with pytest.raises(config.InputError, match="no such file or folder"):
         audio_files.find_recordings(str(tmp_path / "other.wav"))
+
+
+def test_recordings_are_named_by_their_paths_below_the_folder(tmp_path):
+    for name in ("1.wav", "b c/1.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / name, [0.0], 8000)
+    found = audio_files.find_below(str(tmp_path))
+    assert found == [(name, str(tmp_path / name)) for name in ("1.wav", "b c/1.wav")]
+    assert audio_files.find_below(str(tmp_path / "b c" / "1.wav")) == [("1.wav", str(tmp_path / "b c" / "1.wav"))]
+
+
+def test_result_files_are_named_after_recordings_and_never_alike():
+    names = ["a/x.1.wav", "b/x.1.wav", "b/x.1.mp3", "B/X.1.wav", "é.wav"]
+    assert list(audio_files.stems(names).values()) == ["a/x.1", "b/x.1", "b/x.1.mp3", "B/X.1.wav", "é"]
+    long = [f"a/{'é' * 110}{i}.wav" for i in range(3)]
+    stems = audio_files.stems([*long, long[0][:-3] + "WAV"])
+    assert len({stem.casefold() for stem in stems.values()}) == 4
+    assert all(len(stem.encode()) <= 202 and stem.startswith("a/éé") for stem in stems.values())

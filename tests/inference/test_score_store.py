@@ -1,9 +1,11 @@
 """The store, by itself and in predictions that are interrupted."""
 
+import shutil
+
 import numpy as np
 import pytest
 
-from bird_tf import config
+from bird_tf import config, files
 from bird_tf.audio import decode
 from bird_tf.inference import ensembles, score_store, scoring
 from tests.test_predict import predict_into
@@ -36,26 +38,52 @@ def test_an_interrupted_prediction_continues(tmp_path, model_path, data, monkeyp
     assert len(calls[0]) == 18 and len(calls[1]) == 9
     whole, resumed = tmp_path / "whole" / "out", tmp_path / "out"
     assert {p.name for p in whole.iterdir()} == {p.name for p in resumed.iterdir()}
-    for name in ("recordings.csv", "chunks.csv", "detections.csv", "1.Table.1.selections.txt"):
+    for name in ("recordings.csv", "chunks.csv", "detections.csv", "DEMO_RN1.Table.1.selections.txt"):
         assert (whole / name).read_bytes() == (resumed / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("values", [{"overlap_seconds": 0.5}, {"embeddings": True}])
-def test_scores_of_another_prediction_are_refused_and_stay(tmp_path, model_path, data, monkeypatch, values):
+def test_scores_of_other_chunks_are_refused_and_stay(tmp_path, model_path, data, monkeypatch):
     calls = _interrupt_after(monkeypatch, 4)
-    with pytest.raises(KeyboardInterrupt):
-        predict_into(tmp_path, model_path, data / "wav")
-    with pytest.raises(config.InputError, match="holds a prediction that differs"):
-        predict_into(tmp_path, model_path, data / "wav", **values)
-    with pytest.raises(KeyboardInterrupt):
-        predict_into(tmp_path, model_path, data / "wav")
+    for values, error in (
+        ({}, KeyboardInterrupt),
+        ({"overlap_seconds": 0.5}, config.InputError),
+        ({}, KeyboardInterrupt),
+    ):
+        with pytest.raises(error, match="holds a prediction that differs" if error is config.InputError else None):
+            predict_into(tmp_path, model_path, data / "wav", **values)
     assert [len(recordings) for recordings in calls] == [18, 14]
+    with pytest.raises(KeyboardInterrupt):
+        predict_into(tmp_path, model_path, data / "wav", overlap_seconds=0.5, overwrite=True)
+    assert len(calls[-1]) == 18
+
+
+def test_a_further_run_scores_only_what_is_new(tmp_path, model_path, data, monkeypatch):
+    folder = tmp_path / "audio"
+    shutil.copytree(data / "wav", folder)
+    names = sorted(path.name for path in folder.iterdir())
+    (folder / names[0]).rename(tmp_path / names[0])
+    calls = _interrupt_after(monkeypatch, None)
+    predict_into(tmp_path, model_path, folder, format="csv,audacity")
+    first = (tmp_path / "out" / "chunks.csv").read_text()
+    for values in ({"min_probability": 0.9, "format": "raven"}, {"top": 1, "merge_seconds": -1.0}, {"format": "csv"}):
+        predict_into(tmp_path, model_path, folder, **values)
+    assert (tmp_path / "out" / "chunks.csv").read_text() == first
+    shutil.move(tmp_path / names[0], folder)
+    (folder / names[1]).unlink()
+    predict_into(tmp_path, model_path, folder, format="csv,audacity")
+    assert [len(recordings) for recordings in calls] == [17, 0, 0, 0, 1]
+    scored = {row["file"] for row in files.read_table(str(tmp_path / "out" / "recordings.csv"))}
+    assert scored == set(names) - {names[1]}
+    labels = {path.name.removesuffix(".labels.txt") for path in (tmp_path / "out").glob("*.labels.txt")}
+    assert labels == {name.removesuffix(".wav") for name in scored}
+    predict_into(tmp_path, model_path, folder, embeddings=True)  # the scores hold none yet
+    assert len(calls[-1]) == 17 and not list((tmp_path / "out").glob("*.labels.txt"))
 
 
 def test_a_folder_of_the_user_is_refused_and_stays(tmp_path, model_path, data):
     of_user = tmp_path / "out" / score_store.FOLDER / "precious"
     of_user.mkdir(parents=True)
-    with pytest.raises(config.InputError, match="holds something that is no prediction; name another --output"):
+    with pytest.raises(config.InputError, match="holds something that is no prediction; name another --output, or"):
         predict_into(tmp_path, model_path, data / "wav")
     assert of_user.exists()
 
@@ -75,13 +103,14 @@ def test_damaged_scores_are_computed_again(tmp_path, model_path, data, monkeypat
 def test_stored_scores_are_loaded_as_they_were(tmp_path, attention_model_path, data):
     ensemble, path = ensembles.Ensemble([attention_model_path]), str(sorted((data / "wav").iterdir())[0])
     store = score_store.ScoreStore(str(tmp_path), ensemble, decode.ChunkingConfig(), embeddings=True)
-    assert not store.has("1", path)
     [scored] = scoring.score_recordings(ensemble, [("1", path)], decode.ChunkingConfig(), embeddings=True)
-    store.save("1", scored.scores)
-    assert store.has("1", path) and not store.has("2", path)
-    loaded = store.load("1", path)
+    with store.opened():
+        assert not store.has("1", path)
+        store.save("1", scored.scores)
+        assert store.has("1", path) and not store.has("2", path)
+        loaded = store.load("1", path)
     for name, expected in vars(scored.scores).items():
         np.testing.assert_array_equal(getattr(loaded, name), expected, err_msg=name)
     assert loaded.embeddings.shape[1] > 0
-    store.remove()
-    assert list(tmp_path.iterdir()) == []
+    store.remove_if_empty()
+    assert len(list((tmp_path / score_store.FOLDER).glob("*.npz"))) == 1

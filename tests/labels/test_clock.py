@@ -111,4 +111,11 @@ def test_only_what_is_unknown_is_filled():
     assert unchanged == known
     assert (same_day.date, same_day.hour) == ("2023-05-01", 5.0)
     assert (filled.date, filled.day_of_year, filled.hour, filled.site) == ("2023-05-01", 121.0, 5.0, "plot")
+    assert filled.start == datetime.datetime(2023, 5, 1, 5)
     assert foldered.site == "S4A1" and math.isnan(foldered.latitude)
+
+
+def test_the_zone_of_a_filled_time_is_kept():
+    recording = metadata.Recording(recording_id="1", path="2023-05-01T05-00-00Z.flac")
+    [filled] = clock.fill([recording], "", clock.ClockConfig(timezone="Europe/Berlin"))
+    assert filled.start.isoformat() == "2023-05-01T07:00:00+02:00" and filled.utc_offset_hours == 2.0

@@ -1,24 +1,26 @@
-"""Audacity: a label track for each recording."""
+"""Audacity: a label track for each recording, in the format that its manual calls standard."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 
 from bird_tf import files
-from bird_tf.inference.writers import predictions
+from bird_tf.inference.writers import predictions, tab_separated
 
 
 @contextlib.contextmanager
 def writing(context: predictions.Context) -> Iterator[predictions.Append]:
-    """Writes ID.labels.txt for each recording: start, end and label, separated by tabs, without a header."""
+    """Writes STEM.labels.txt for each recording: start, end and species, separated by tabs, without a header.
+
+    A label is the species and nothing else, so that corrected labels are labels of training recordings.
+    """
 
     def append(prediction: predictions.Prediction) -> None:
         lines = [
-            f"{d.start:.6f}\t{d.end:.6f}\t{context.classes.names[d.index]} {d.probability:.2f}\n"
+            tab_separated.line([f"{d.start:.6f}", f"{d.end:.6f}", context.species[d.index]])
             for d in context.find_detections(prediction.scores)
         ]
-        files.write_text(os.path.join(context.output, f"{prediction.recording_id}.labels.txt"), "".join(lines))
+        files.write_text(context.output(f"{context.stems[prediction.file]}.labels.txt"), "".join(lines))
 
     yield append

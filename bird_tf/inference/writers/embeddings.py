@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,13 +13,13 @@ from bird_tf.inference.writers import predictions
 
 @contextlib.contextmanager
 def writing(context: predictions.Context) -> Iterator[predictions.Append]:
-    """Writes ID.embeddings.npz for each recording.
+    """Writes STEM.embeddings.npz for each recording.
 
     It holds start_seconds, end_seconds [chunks] float64 and embeddings [chunks, features] float32.
     """
 
     def append(prediction: predictions.Prediction) -> None:
-        path = os.path.join(context.output, f"{prediction.recording_id}.embeddings.npz")
+        path = context.output(f"{context.stems[prediction.file]}.embeddings.npz")
         with files.replacing(path) as temporary, open(temporary, "wb") as file:
             scores = prediction.scores
             np.savez(file, start_seconds=scores.start_seconds, end_seconds=scores.end_seconds,

@@ -1,4 +1,4 @@
-"""Kaleidoscope: one table of the detections in all recordings."""
+"""Kaleidoscope Pro: one table of the detections in all recordings, with the columns of its cluster.csv."""
 
 from __future__ import annotations
 
@@ -9,19 +9,27 @@ from collections.abc import Iterator
 from bird_tf import files
 from bird_tf.inference.writers import predictions
 
-_COLUMNS = ("INDIR", "FOLDER", "IN FILE", "OFFSET", "DURATION", "TOP1MATCH", "class_id", "confidence")
+COLUMNS = (
+    "INDIR", "FOLDER", "IN FILE", "OFFSET", "DURATION", "DATE", "TIME", "HOUR", "TOP1MATCH", "TOP1DIST", "MANUAL ID",
+)  # fmt: skip
 
 
 @contextlib.contextmanager
 def writing(context: predictions.Context) -> Iterator[predictions.Append]:
-    """Writes kaleidoscope.csv."""
-    classes, root = context.classes, os.path.abspath(context.root)
-    with files.writing_table(os.path.join(context.output, "kaleidoscope.csv"), _COLUMNS) as append_row:
+    """Writes kaleidoscope.csv.
+
+    TOP1DIST is a distance, 0 for the best match: 1 − probability. DATE, TIME and HOUR are of the recording's start;
+    MANUAL ID is empty, for the person.
+    """
+    root = os.path.abspath(context.root)
+    with files.writing_table(context.output("kaleidoscope.csv"), COLUMNS) as append_row:
 
         def append(prediction: predictions.Prediction) -> None:
-            folder, name = os.path.split(os.path.relpath(os.path.abspath(prediction.scores.path), root))
+            folder, name = os.path.split(prediction.file)
+            date, start = prediction.recording.date, prediction.recording.start
+            clock = [date, f"{start:%H:%M:%S}", start.hour] if start else [date, "", ""]
             for d in context.find_detections(prediction.scores):
-                append_row([root, folder, name, f"{d.start:.3f}", f"{d.end - d.start:.3f}", classes.names[d.index],
-                            classes.class_ids[d.index], f"{d.probability:.4f}"])  # fmt: skip
+                append_row([root, folder, name, f"{d.start:.3f}", f"{d.end - d.start:.3f}", *clock,
+                            context.species[d.index], f"{1 - d.probability:.4f}", ""])  # fmt: skip
 
         yield append

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from bird_tf.audio import frontend
 from bird_tf.inference import ensembles
 from bird_tf.inference.writers import detections
-from bird_tf.labels import taxonomy
+from bird_tf.labels import metadata, taxonomy
 from bird_tf.scores import decisions
 
 
@@ -19,14 +21,16 @@ class Prediction:
     """The prediction of one recording.
 
     Attributes:
-        recording_id: unique, and safe as a file name.
+        file: path of the recording below the folder of all recordings, with `/`. It identifies the recording.
         scores: of its chunks, calibrated.
         pooled: [classes] calibrated probabilities of the recording.
+        recording: its place and time, as far as they are known.
     """
 
-    recording_id: str
+    file: str
     scores: ensembles.RecordingScores
     pooled: np.ndarray
+    recording: metadata.Recording
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,18 +39,31 @@ class Context:
 
     Attributes:
         settings: which chunk scores are detections.
-        output: folder of the results.
         root: the folder in which the recordings were found.
+        output: the path of a result file, from its name below the folder of the results.
+        stems: {file: its path without suffix, after which its own result files are named}.
         classes, front_end: of the first model.
         decisions: with the thresholds.
+        origins_known: whether time or place of some recording is known.
+        byte_order_mark: whether comma-separated tables begin with one.
     """
 
     settings: detections.DetectionConfig
-    output: str
     root: str
+    output: Callable[[str], str]
+    stems: Mapping[str, str]
     classes: taxonomy.Taxonomy
     front_end: frontend.FrontendConfig
     decisions: decisions.Decisions
+    origins_known: bool = False
+    byte_order_mark: bool = False
+
+    @functools.cached_property
+    def species(self) -> tuple[str, ...]:
+        """What a class is called for people: its Latin name, or its id if another class has that name too."""
+        shared = {name for name, count in collections.Counter(self.classes.names).items() if count > 1}
+        pairs = zip(self.classes.class_ids, self.classes.names, strict=True)
+        return tuple(class_id if name in shared else name for class_id, name in pairs)
 
     def find_detections(self, scores: ensembles.RecordingScores) -> list[detections.Detection]:
         """The detections of a recording, by the flags."""

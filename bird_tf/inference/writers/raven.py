@@ -1,4 +1,8 @@
-"""Raven: a selection table for each recording."""
+"""Raven: a selection table for each recording, or one for all.
+
+Raven Pro places a selection by Begin Time when it opens a selection table, and by Begin Path and File Offset when it
+opens a sound selection table. So the table of all recordings opens in both ways.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,59 @@ import os
 from collections.abc import Iterator
 
 from bird_tf import files
-from bird_tf.inference.writers import predictions
+from bird_tf.inference.writers import predictions, tab_separated
 
-_COLUMNS = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
-            "Species", "Class", "Confidence")  # fmt: skip
+COLUMNS = (
+    "Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
+    "Begin File", "Begin Path", "File Offset (s)", "Species", "Class", "Confidence",
+)  # fmt: skip
+COMBINED = "raven_combined.txt"
+
+
+def _lines(
+    context: predictions.Context, prediction: predictions.Prediction, *, first: int = 1, begin: float = 0.0
+) -> list[str]:
+    """The lines of a recording's selections.
+
+    Args:
+        context: what is the same for all recordings.
+        prediction: of the recording.
+        first: number of its first selection.
+        begin: where the recording begins in a sequence of recordings, seconds.
+    """
+    path = os.path.join(os.path.abspath(context.root), *prediction.file.split("/"))
+    return [
+        tab_separated.line([
+            number, "Spectrogram 1", 1, f"{begin + d.start:.3f}", f"{begin + d.end:.3f}",
+            context.front_end.fmin_hz, context.front_end.fmax_hz, os.path.basename(path), path, f"{d.start:.3f}",
+            context.species[d.index], context.classes.class_ids[d.index], f"{d.probability:.4f}",
+        ])
+        for number, d in enumerate(context.find_detections(prediction.scores), first)
+    ]  # fmt: skip
 
 
 @contextlib.contextmanager
 def writing(context: predictions.Context) -> Iterator[predictions.Append]:
-    """Writes ID.Table.1.selections.txt for each recording."""
-    classes, front_end = context.classes, context.front_end
+    """Writes STEM.Table.1.selections.txt for each recording."""
 
     def append(prediction: predictions.Prediction) -> None:
-        path = os.path.join(context.output, f"{prediction.recording_id}.Table.1.selections.txt")
-        with files.writing_table(path, _COLUMNS, delimiter="\t") as append_row:
-            for i, d in enumerate(context.find_detections(prediction.scores), 1):
-                append_row([i, "Spectrogram 1", 1, f"{d.start:.3f}", f"{d.end:.3f}", front_end.fmin_hz,
-                            front_end.fmax_hz, classes.names[d.index], classes.class_ids[d.index],
-                            f"{d.probability:.4f}"])  # fmt: skip
+        path = context.output(f"{context.stems[prediction.file]}.Table.1.selections.txt")
+        files.write_text(path, "".join([tab_separated.line(COLUMNS), *_lines(context, prediction)]))
 
     yield append
+
+
+@contextlib.contextmanager
+def writing_combined(context: predictions.Context) -> Iterator[predictions.Append]:
+    """Writes raven_combined.txt: the selections in all recordings. Begin Time counts through them in their order."""
+    number, begin = 1, 0.0
+    with files.writing_text(context.output(COMBINED)) as write:
+        write(tab_separated.line(COLUMNS))
+
+        def append(prediction: predictions.Prediction) -> None:
+            nonlocal number, begin
+            lines = _lines(context, prediction, first=number, begin=begin)
+            write("".join(lines))
+            number, begin = number + len(lines), begin + prediction.scores.duration_seconds
+
+        yield append

@@ -25,6 +25,7 @@ WRITERS: dict[str, Writer] = {
     "csv": csv_tables.writing,
     "csv_each": csv_tables.writing_each,
     "raven": raven.writing,
+    "raven_combined": raven.writing_combined,
     "audacity": audacity.writing,
     "kaleidoscope": kaleidoscope.writing,
 }
@@ -36,7 +37,10 @@ class TableConfig:
 
     format: str = config.option("csv", f"comma-separated list of {', '.join(WRITERS)}")
     detections: detections.DetectionConfig
-    embeddings: bool = config.option(False, "also write ID.embeddings.npz for each recording")
+    csv_bom: bool = config.option(
+        False, "begin CSV tables with a byte order mark, by which Excel shows letters beyond ASCII as they are"
+    )
+    embeddings: bool = config.option(False, "also write STEM.embeddings.npz for each recording")
 
     def __post_init__(self) -> None:
         formats = self.format.split(",")

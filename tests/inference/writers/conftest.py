@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from bird_tf.audio import frontend
-from bird_tf.inference import ensembles
+from bird_tf.inference import audio_files, ensembles
 from bird_tf.inference.writers import predictions, tables
-from bird_tf.labels import taxonomy
+from bird_tf.labels import metadata, taxonomy
 from bird_tf.scores import decisions
 from tests.conftest import settings
 
 CLASSES = taxonomy.Taxonomy(("aaaaaa", "bbbbbb"), ("Avis alba", 'Buteo "b", brevis'))
+FILES = ("here/x.wav", "there/x.wav")
 PROBABILITIES = np.array([[0.9, 0.1], [0.7, 0.6], [0.2, 0.8], [0.6, 0.1]], np.float32)
 
 
@@ -27,28 +28,30 @@ def scores(hop=1.0):
     )  # fmt: skip
 
 
-def prediction(recording_id="x"):
+def prediction(file="here/x.wav", **known):
     """The prediction of one recording."""
-    return predictions.Prediction(recording_id=recording_id, scores=scores(), pooled=np.array([0.6, 0.4]))
+    recording = metadata.Recording(recording_id="", path=f"/birds/{file}", **known)
+    return predictions.Prediction(file=file, scores=scores(), pooled=np.array([0.6, 0.4]), recording=recording)
 
 
-def context(output, table_settings):
-    """A context for these classes, with thresholds of 0.5."""
+def context(output, table_settings, classes=CLASSES, **values):
+    """A context for these classes, with thresholds of 0.5, and the recordings of `FILES`."""
     return predictions.Context(
-        settings=table_settings.detections, output=str(output), root="/birds", classes=CLASSES,
-        front_end=frontend.FrontendConfig(), decisions=decisions.neutral(CLASSES, 1, "mean"),
+        settings=table_settings.detections, root="/birds", output=lambda name: str(output / name),
+        stems=audio_files.stems(FILES), classes=classes, front_end=frontend.FrontendConfig(),
+        decisions=decisions.neutral(classes, 1, "mean"), byte_order_mark=table_settings.csv_bom, **values,
     )  # fmt: skip
 
 
 @pytest.fixture
 def write(tmp_path):
-    """Writes the recordings x and y into tmp_path: a function of the flags."""
+    """Writes the recordings of `FILES` into tmp_path: a function of the flags, and of classes other than `CLASSES`."""
 
-    def write_with(**flags):
+    def write_with(classes=CLASSES, **flags):
         table_settings = settings(tables.TableConfig, **flags)
-        with tables.writing(table_settings, context(tmp_path, table_settings)) as append:
-            append(prediction("x"))
-            append(prediction("y"))
+        with tables.writing(table_settings, context(tmp_path, table_settings, classes)) as append:
+            for file in FILES:
+                append(prediction(file))
 
     return write_with
 

@@ -1,17 +1,42 @@
-from tests.inference.writers.conftest import read_rows
+import pytest
+
+from bird_tf.labels.layouts import tab_separated
 
 
-def test_selection_tables_follow_the_rules_of_raven(tmp_path, write):
-    """Tab-separated, a header with the required columns, selections from 1, 0 <= begin < end, low < high."""
-    write(format="raven")
-    rows = read_rows(tmp_path / "x.Table.1.selections.txt", delimiter="\t")
-    assert {"Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)"} <= set(
-        rows[0]
-    )
-    assert [int(r["Selection"]) for r in rows] == [1, 2, 3]
-    for row in rows:
-        assert row["View"] == "Spectrogram 1" and int(row["Channel"]) >= 1
-        assert 0 <= float(row["Begin Time (s)"]) < float(row["End Time (s)"])
-        assert 0 <= float(row["Low Freq (Hz)"]) < float(row["High Freq (Hz)"])
-        assert None not in row and None not in row.values()
-    assert [r["Class"] for r in rows] == ["aaaaaa", "bbbbbb", "aaaaaa"]
+def _rows(path):
+    header, *lines = tab_separated.lines(path.read_text())
+    assert all(len(line) == len(header) for line in lines)
+    return [dict(zip(header, line, strict=True)) for line in lines]
+
+
+@pytest.fixture
+def tables(tmp_path, write):
+    """The rows of one recording, and those of all."""
+    write(format="raven,raven_combined")
+    return _rows(tmp_path / "here" / "x.Table.1.selections.txt"), _rows(tmp_path / "raven_combined.txt")
+
+
+def test_selection_tables_follow_the_rules_of_raven(tables):
+    """A header with the required columns, selections from 1, 0 <= begin < end, low < high."""
+    needed = {"Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)"}
+    for rows in tables:
+        assert needed <= set(rows[0])
+        assert [int(r["Selection"]) for r in rows] == list(range(1, len(rows) + 1))
+        for row in rows:
+            assert row["View"] == "Spectrogram 1" and int(row["Channel"]) >= 1
+            assert 0 <= float(row["Begin Time (s)"]) < float(row["End Time (s)"])
+            assert 0 <= float(row["Low Freq (Hz)"]) < float(row["High Freq (Hz)"])
+    assert [r["Class"] for r in tables[0]] == ["aaaaaa", "bbbbbb", "aaaaaa"]
+    assert tables[0][1]["Species"] == 'Buteo "b", brevis'
+
+
+def test_the_combined_table_places_selections_in_the_sequence_and_in_each_file(tables):
+    one, combined = tables
+    assert [r["Begin Path"] for r in combined] == ["/birds/here/x.wav"] * 3 + ["/birds/there/x.wav"] * 3
+    assert {r["Begin File"] for r in combined} == {"x.wav"}
+    for place, row in enumerate(combined):
+        own = one[place % 3]
+        assert row["File Offset (s)"] == own["File Offset (s)"] == own["Begin Time (s)"]
+        begin = 4.0 * (place // 3)  # a recording lasts four seconds
+        assert float(row["Begin Time (s)"]) == begin + float(own["Begin Time (s)"])
+        assert float(row["End Time (s)"]) == begin + float(own["End Time (s)"])
