@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -73,39 +73,80 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
         InputError: unusable models or recordings, or no readable recording.
     """
     recordings = audio_files.find_below(settings.audio)
-    ensemble = ensembles.Ensemble(settings.model, settings.decisions, settings.batch_size)
-    method = ensemble.check_pooling(settings.pooling or ensemble.decisions.pooling)
-    odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
+    judge = _Judge(settings)
     described = reader.describe([path for _, path in recordings], settings.root, settings.metadata, settings.clock)
-    settings.chunking.hop_samples(ensemble.models[0].front_end)  # refuses a bad overlap before anything is written
     results = result_files.ResultFiles(settings.output)
+    context = _context(settings, judge.ensemble, results, {file: described[path] for file, path in recordings})
+    embeddings, overwrite = settings.tables.embeddings, settings.overwrite
     store = score_store.ScoreStore(
-        settings.output,
-        ensemble,
-        settings.chunking,
-        embeddings=settings.tables.embeddings,
-        overwrite=settings.overwrite,
+        settings.output, judge.ensemble, settings.chunking, embeddings=embeddings, overwrite=overwrite
     )
     with store.opened():
-        skipped = _score(settings, ensemble, store, recordings)
-        unreadable = {path for path, _ in skipped}
-        readable = [(file, described[path]) for file, path in recordings if path not in unreadable]
+        skipped = _score(settings, judge.ensemble, store, recordings)
+        readable = [(file, described[path]) for file, path in recordings if path not in dict(skipped)]
         if not readable:
             store.remove_if_empty()
             raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")
-        with results.writing():
-            seconds = _write(settings, ensemble, method, odds_factors, store, results, readable)
+        seconds = 0.0
+        with results.writing(), tables.writing(settings.tables, context) as append:
+            for file, recording in readable:
+                prediction = judge.prediction(file, recording, store.load(file, recording.path))
+                append(prediction)
+                seconds += prediction.scores.duration_seconds
     table = [(os.path.relpath(path, settings.root or "."), reason) for path, reason in skipped]
     skipped_path = os.path.join(settings.output, "skipped.csv")
     files.write_table(skipped_path, ("file", "reason"), table, byte_order_mark=settings.tables.csv_bom)
     summary = {
-        "models": list(settings.model), "pooling": method, "calibrated_on": ensemble.decisions.fitted_on,
-        "expected": odds_factors.describe(),
+        "models": list(settings.model), "pooling": judge.pooling, "calibrated_on": judge.ensemble.decisions.fitted_on,
+        "expected": judge.odds_factors.describe(),
         "num_recordings": len(readable), "num_skipped": len(skipped), "audio_seconds": round(seconds, 3),
         "audio": os.path.abspath(settings.root), "output": settings.output,
     }  # fmt: skip
     files.write_json(os.path.join(settings.output, "summary.json"), summary)
     return summary
+
+
+class _Judge:
+    """Scores → calibrated probabilities, changed by place and time."""
+
+    def __init__(self, settings: PredictConfig) -> None:
+        """Loads the models and what the flags name. Refuses a bad overlap before anything is written."""
+        self.ensemble = ensembles.Ensemble(settings.model, settings.decisions, settings.batch_size)
+        self.pooling = self.ensemble.check_pooling(settings.pooling or self.ensemble.decisions.pooling)
+        self.odds_factors = occurrence.OddsFactors(settings.occurrence_settings, self.ensemble)
+        settings.chunking.hop_samples(self.ensemble.models[0].front_end)
+
+    def prediction(
+        self, file: str, recording: metadata.Recording, scores: ensembles.RecordingScores
+    ) -> predictions.Prediction:
+        """The prediction of a recording. Its scores are changed in place."""
+        decisions, factors = self.ensemble.decisions, self.odds_factors.factors(recording)
+        pooled = pooling.pool(scores.probabilities, self.pooling, scores.attention_logits)
+        pooled = occurrence.multiply_odds(decisions.recording.probabilities(pooled), factors)
+        for first in range(0, len(scores.probabilities), _BLOCK):
+            block = scores.probabilities[first : first + _BLOCK]
+            block[:] = occurrence.multiply_odds(decisions.chunk.probabilities(block), factors)
+        return predictions.Prediction(file=file, scores=scores, pooled=pooled, recording=recording)
+
+
+def _context(
+    settings: PredictConfig, ensemble: ensembles.Ensemble, results: result_files.ResultFiles,
+    recordings: Mapping[str, metadata.Recording],
+) -> predictions.Context:  # fmt: skip
+    """What the writers need to know, for the recordings {file: what is known of it}."""
+    detection_settings, decisions = settings.tables.detections, ensemble.decisions
+    return predictions.Context(
+        settings=detection_settings,
+        chunk_thresholds=detection_settings.thresholds(decisions.chunk, ensemble.classes),
+        recording_thresholds=detection_settings.thresholds(decisions.recording, ensemble.classes),
+        root=settings.root,
+        output=results.path,
+        stems=audio_files.stems(recordings),
+        classes=ensemble.classes,
+        front_end=ensemble.models[0].front_end,
+        origins_known=any(map(rows.origin_is_known, recordings.values())),
+        byte_order_mark=settings.tables.csv_bom,
+    )
 
 
 def _score(
@@ -124,38 +165,6 @@ def _score(
         else:
             store.save(scored.recording_id, scored.scores)
     return skipped
-
-
-def _write(
-    settings: PredictConfig, ensemble: ensembles.Ensemble, method: str, odds_factors: occurrence.OddsFactors,
-    store: score_store.ScoreStore, results: result_files.ResultFiles,
-    recordings: Sequence[tuple[str, metadata.Recording]],
-) -> float:  # fmt: skip
-    """Writes the tables from the stored scores. Returns the total length of the recordings, in seconds."""
-    context = predictions.Context(
-        settings=settings.tables.detections,
-        root=settings.root,
-        output=results.path,
-        stems=audio_files.stems(file for file, _ in recordings),
-        classes=ensemble.classes,
-        front_end=ensemble.models[0].front_end,
-        decisions=ensemble.decisions,
-        origins_known=any(rows.origin_is_known(recording) for _, recording in recordings),
-        byte_order_mark=settings.tables.csv_bom,
-    )
-    seconds = 0.0
-    calibrate, calibrate_chunks = ensemble.decisions.recording.probabilities, ensemble.decisions.chunk.probabilities
-    with tables.writing(settings.tables, context) as append:
-        for file, recording in recordings:
-            scores, factors = store.load(file, recording.path), odds_factors.factors(recording)
-            pooled = calibrate(pooling.pool(scores.probabilities, method, scores.attention_logits))
-            for first in range(0, len(scores.probabilities), _BLOCK):  # in place: the scores of a day are large
-                block = scores.probabilities[first : first + _BLOCK]
-                block[:] = occurrence.multiply_odds(calibrate_chunks(block), factors)
-            pooled = occurrence.multiply_odds(pooled, factors)
-            append(predictions.Prediction(file=file, scores=scores, pooled=pooled, recording=recording))
-            seconds += scores.duration_seconds
-    return seconds
 
 
 def main(settings: PredictConfig) -> None:

@@ -19,7 +19,7 @@ ORDER = {
     ),
     "records": ("schema", "manifests", "shard_files", "recordings_table", "verify"),
     "backbones": ("signatures", "tflite", "saved_model", "backbone", "windows"),
-    "scores": ("pooling", "metrics", "calibration", "decisions", "prior"),
+    "scores": ("pooling", "metrics", "calibration", "decisions", "thresholds", "prior"),
     "inference": (
         "saved_model", "ensembles", "segments", "audio_files", "result_files", "scoring", "score_store", "labelled",
         "occurrence",

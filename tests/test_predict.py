@@ -122,7 +122,9 @@ def test_the_models_own_calibration_and_thresholds_are_used(tmp_path, model_path
 def test_species_outside_of_the_list_are_never_detected(tmp_path, model_path, data, manifest):
     listed = manifest.classes.class_ids[:2]
     (tmp_path / "list.txt").write_text("\n".join(listed))
-    summary = predict_into(tmp_path, model_path, data / "wav", species_list=tmp_path / "list.txt", min_probability=0.0)
+    summary = predict_into(
+        tmp_path, model_path, data / "wav", species_list=tmp_path / "list.txt", min_probability="0.0"
+    )
     assert summary["expected"].endswith("list.txt")
     assert {row["class_id"] for row in _rows(tmp_path / "out" / "detections.csv")} == set(listed)
     for row in _rows(tmp_path / "out" / "recordings.csv"):
@@ -138,7 +140,7 @@ def test_an_occurrence_table_is_used_at_the_place_of_each_recording(tmp_path, mo
     (tmp_path / "t.csv").write_text(
         f"latitude,longitude,week,class_id,frequency\n50.8,12.9,,{ids[0]},0.5\n-50,0,,{ids[1]},0.5\n"
     )
-    flags = {"occurrence": tmp_path / "t.csv", "metadata": data / "xml", "min_probability": 0.0}
+    flags = {"occurrence": tmp_path / "t.csv", "metadata": data / "xml", "min_probability": "0.0"}
     predict_into(tmp_path, model_path, data / "wav", **flags)
     rows = _rows(tmp_path / "out" / "recordings.csv")
     assert all(float(row[ids[0]]) > 0 and float(row[ids[1]]) == 0 for row in rows)
@@ -157,3 +159,14 @@ def test_bad_flags_are_refused_before_anything_is_written(tmp_path, model_path, 
     with pytest.raises(config.InputError, match=f"--{next(iter(values))}="):
         predict_into(tmp_path, model_path, data / "wav", **values)
     assert not (tmp_path / "out").exists()
+
+
+def test_thresholds_of_ones_own_are_for_their_classes(tmp_path, model_path, data, manifest):
+    ids, path = manifest.classes.class_ids, tmp_path / "mine.csv"
+    path.write_text("class_id,threshold\n" + "".join(f"{i},{float(i != ids[2])}\n" for i in ids))
+    predict_into(tmp_path, model_path, data / "wav", min_probability=path)
+    assert {row["class_id"] for row in _rows(tmp_path / "out" / "detections.csv")} == {ids[2]}
+    assert {row["present"] for row in _rows(tmp_path / "out" / "recordings.csv")} <= {ids[2], ""}
+    with pytest.raises(config.InputError, match="--min_probability=0,5: neither"):
+        predict_into(tmp_path / "no", model_path, data / "wav", min_probability="0,5")
+    assert not (tmp_path / "no").exists()

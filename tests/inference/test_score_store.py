@@ -65,7 +65,7 @@ def test_a_further_run_scores_only_what_is_new(tmp_path, model_path, data, monke
     calls = _interrupt_after(monkeypatch, None)
     predict_into(tmp_path, model_path, folder, format="csv,audacity")
     first = (tmp_path / "out" / "chunks.csv").read_text()
-    for values in ({"min_probability": 0.9, "format": "raven"}, {"top": 1, "merge_seconds": -1.0}, {"format": "csv"}):
+    for values in ({"min_probability": "0.9", "format": "raven"}, {"top": 1, "merge_seconds": -1.0}, {"format": "csv"}):
         predict_into(tmp_path, model_path, folder, **values)
     assert (tmp_path / "out" / "chunks.csv").read_text() == first
     shutil.move(tmp_path / names[0], folder)

@@ -8,15 +8,18 @@ import numpy as np
 
 from bird_tf import config
 from bird_tf.inference import ensembles
-from bird_tf.scores import calibration
+from bird_tf.labels import taxonomy
+from bird_tf.scores import calibration, thresholds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DetectionConfig:
     """Which chunk scores are detections."""
 
-    min_probability: float | None = config.option(
-        None, "the least probability of a detection; empty: the model's own thresholds, 0.5 if it has none"
+    min_probability: str = config.option(
+        "",
+        "the least probability of a detection, a number; or a CSV with the columns class_id,threshold for some; "
+        "empty, and for all others: the model's own thresholds, 0.5 if it has none",
     )
     threshold: str = config.option("f1", "which of the model's own thresholds to use", choices=calibration.RULES)
     top: int = config.option(0, "at most this number of species a chunk among the detections; 0: no limit")
@@ -25,15 +28,16 @@ class DetectionConfig:
     )
 
     def __post_init__(self) -> None:
-        if self.min_probability is not None and not 0 <= self.min_probability <= 1:
-            raise config.InputError(f"--min_probability={self.min_probability}: must be in [0, 1]")
         if self.top < 0:
             raise config.InputError(f"--top={self.top}: must be 0 (no limit) or more")
 
-    def thresholds(self, fitted: calibration.Calibration) -> np.ndarray:
-        """[classes] the least probability of a detection of each class."""
-        own = fitted.thresholds[self.threshold]
-        return own if self.min_probability is None else np.full(len(own), self.min_probability)
+    def thresholds(self, fitted: calibration.Calibration, classes: taxonomy.Taxonomy) -> np.ndarray:
+        """[classes] the least probability of a detection of each class.
+
+        Raises:
+            InputError: as `thresholds.choose`.
+        """
+        return thresholds.choose(self.min_probability, fitted.thresholds[self.threshold], classes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,12 +50,12 @@ class Detection:
     probability: float
 
 
-def find(scores: ensembles.RecordingScores, thresholds: np.ndarray, top: int, merge_seconds: float) -> list[Detection]:
+def find(scores: ensembles.RecordingScores, least: np.ndarray, top: int, merge_seconds: float) -> list[Detection]:
     """Finds the detections of a recording.
 
     Args:
         scores: the chunks of the recording.
-        thresholds: [classes] the least probability of each class.
+        least: [classes] the least probability of each class.
         top: at most this number of classes a chunk, the most probable ones; 0: no limit.
         merge_seconds: the largest gap between detections of a class that are merged; negative: no merging.
 
@@ -59,7 +63,7 @@ def find(scores: ensembles.RecordingScores, thresholds: np.ndarray, top: int, me
         Sorted by start, then by class.
     """
     # a species that cannot be at this place has probability 0, and is never a detection
-    detected = (scores.probabilities >= thresholds) & (scores.probabilities > 0)
+    detected = (scores.probabilities >= least) & (scores.probabilities > 0)
     if 0 < top < detected.shape[1]:
         below_top = np.argsort(-scores.probabilities, axis=1, kind="stable")[:, top:]
         np.put_along_axis(detected, below_top, False, axis=1)

@@ -13,7 +13,6 @@ from bird_tf.audio import frontend
 from bird_tf.inference import ensembles
 from bird_tf.inference.writers import detections
 from bird_tf.labels import metadata, taxonomy
-from bird_tf.scores import decisions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,22 +38,24 @@ class Context:
 
     Attributes:
         settings: which chunk scores are detections.
+        chunk_thresholds, recording_thresholds: [classes] the least probability of a detection, and of a class that is
+            present in a recording.
         root: the folder in which the recordings were found.
         output: the path of a result file, from its name below the folder of the results.
         stems: {file: its path without suffix, after which its own result files are named}.
         classes, front_end: of the first model.
-        decisions: with the thresholds.
         origins_known: whether time or place of some recording is known.
         byte_order_mark: whether comma-separated tables begin with one.
     """
 
     settings: detections.DetectionConfig
+    chunk_thresholds: np.ndarray
+    recording_thresholds: np.ndarray
     root: str
     output: Callable[[str], str]
     stems: Mapping[str, str]
     classes: taxonomy.Taxonomy
     front_end: frontend.FrontendConfig
-    decisions: decisions.Decisions
     origins_known: bool = False
     byte_order_mark: bool = False
 
@@ -67,12 +68,11 @@ class Context:
 
     def find_detections(self, scores: ensembles.RecordingScores) -> list[detections.Detection]:
         """The detections of a recording, by the flags."""
-        thresholds = self.settings.thresholds(self.decisions.chunk)
-        return detections.find(scores, thresholds, self.settings.top, self.settings.merge_seconds)
+        return detections.find(scores, self.chunk_thresholds, self.settings.top, self.settings.merge_seconds)
 
     def find_present(self, pooled: np.ndarray) -> list[int]:
         """The classes that are present in a recording, the most probable first, from its probabilities [classes]."""
-        present = (pooled >= self.settings.thresholds(self.decisions.recording)) & (pooled > 0)
+        present = (pooled >= self.recording_thresholds) & (pooled > 0)
         return [int(index) for index in np.argsort(-pooled, kind="stable") if present[index]]
 
 

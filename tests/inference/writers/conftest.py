@@ -36,10 +36,12 @@ def prediction(file="here/x.wav", **known):
 
 def context(output, table_settings, classes=CLASSES, **values):
     """A context for these classes, with thresholds of 0.5, and the recordings of `FILES`."""
+    fitted = decisions.neutral(classes, 1, "mean").chunk
+    thresholds = table_settings.detections.thresholds(fitted, classes)
     return predictions.Context(
         settings=table_settings.detections, root="/birds", output=lambda name: str(output / name),
-        stems=audio_files.stems(FILES), classes=classes, front_end=frontend.FrontendConfig(),
-        decisions=decisions.neutral(classes, 1, "mean"), byte_order_mark=table_settings.csv_bom, **values,
+        chunk_thresholds=thresholds, recording_thresholds=thresholds, stems=audio_files.stems(FILES), classes=classes,
+        front_end=frontend.FrontendConfig(), byte_order_mark=table_settings.csv_bom, **values,
     )  # fmt: skip
 
 

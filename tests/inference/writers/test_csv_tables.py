@@ -24,7 +24,7 @@ def test_all_tables_are_joined_by_the_path_of_the_recording(tmp_path, write):
 
 
 def test_ids_with_blanks_and_semicolons_survive(tmp_path, write):
-    write(format="csv", min_probability=0.1, classes=taxonomy.Taxonomy(("Avis alba", "b; brevis"), ("", "")))
+    write(format="csv", min_probability="0.1", classes=taxonomy.Taxonomy(("Avis alba", "b; brevis"), ("", "")))
     assert {row["present"] for row in read_rows(tmp_path / "recordings.csv")} == {'Avis alba;"b; brevis"'}
 
 

@@ -15,7 +15,7 @@ def test_tables_appear_when_the_block_ends(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("values", [{"format": "csv,xls"}, {"min_probability": 1.5}, {"top": -1}])
+@pytest.mark.parametrize("values", [{"format": "csv,xls"}, {"top": -1}])
 def test_bad_flags_are_refused(values):
     with pytest.raises(config.InputError, match=f"--{next(iter(values))}="):
         settings(tables.TableConfig, **values)
