@@ -6,11 +6,12 @@ import pytest
 import soundfile
 
 from bird_tf import config, submission
+from bird_tf.inference import run_files, saved_model, scoring
 from bird_tf.labels import taxonomy
 from bird_tf.records import recordings_table
 from tests.conftest import settings
 
-CLASSES = taxonomy.Taxonomy(("aaaaaa", "bbbbbb", "cccccc"), ("A", "B", "C"))
+TASKS = ("monophone", "soundscape")
 
 
 def _write(tmp_path, model_path, folder, **values):
@@ -26,43 +27,20 @@ def _lines(tmp_path):
     return (tmp_path / "run.txt").read_text().splitlines()
 
 
-def test_monophone_lines_have_the_format_of_the_task():
-    assert submission.monophone_lines("42", np.array([0.25, 0.5, 0.0]), CLASSES) == [
-        "42;bbbbbb;0.5000000000;1",
-        "42;aaaaaa;0.2500000000;2",
-        "42;cccccc;0.0000000000;3",
-    ]
-
-
-def test_soundscape_lines_have_the_format_of_the_task():
-    scores = np.zeros((721, 3))
-    scores[720, 1] = 1e-7
-    lines = submission.soundscape_lines("9", scores, CLASSES)
-    assert lines[0] == "9;00:00:00-00:00:05;aaaaaa;0.0000000000"
-    assert lines[-3] == "9;01:00:00-01:00:05;bbbbbb;0.0000001000"
-
-
-def test_a_recording_or_segment_has_at_most_a_hundred_lines():
-    many = taxonomy.Taxonomy(tuple(f"c{i}" for i in range(150)), ("",) * 150)
-    lines = submission.monophone_lines("1", np.linspace(0, 1, 150), many)
-    assert len(lines) == 100 and lines[0].startswith("1;c149;") and lines[-1].endswith(";100")
-    assert len(submission.soundscape_lines("1", np.zeros((2, 150)), many)) == 200
-
-
-@pytest.mark.parametrize("task", submission.TASKS)
+@pytest.mark.parametrize("task", TASKS)
 def test_runs_of_real_scores_are_valid_and_complete(task, model_path, data, tmp_path):
     summary = _write(tmp_path, model_path, data / "wav", task=task)
     lines = _lines(tmp_path)
-    assert list(submission.errors(lines, task)) == []
+    assert list(run_files.errors(lines, task)) == []
     assert len({line.split(";")[0] for line in lines}) == summary["num_recordings"] == 18
     assert json.loads((tmp_path / "run.txt.json").read_text()) == summary
 
 
-@pytest.mark.parametrize("task", submission.TASKS)
+@pytest.mark.parametrize("task", TASKS)
 def test_attention_pools_recordings_and_segments(task, attention_model_path, model_path, data, tmp_path):
     _write(tmp_path, attention_model_path, data / "wav", task=task, pooling="attention")
     lines = _lines(tmp_path)
-    assert list(submission.errors(lines, task)) == []
+    assert list(run_files.errors(lines, task)) == []
     _write(tmp_path, attention_model_path, data / "wav", task=task, pooling="mean")
     assert lines != _lines(tmp_path)
     with pytest.raises(config.InputError, match=r"--pooling=attention: .* gives no attention"):
@@ -80,7 +58,7 @@ def test_no_segment_is_missing_in_a_run(model_path, tmp_path, generator, seconds
     assert spans == [f"00:00:{5 * i:02d}-00:00:{5 * i + 5:02d}" for i in range(segments)]
 
 
-@pytest.mark.parametrize("task", submission.TASKS)
+@pytest.mark.parametrize("task", TASKS)
 def test_the_run_of_an_ensemble_is_valid_and_holds_the_mean(task, model_path, data, tmp_path):
     """An ensemble of equal models must give the run of one model."""
     folder = tmp_path / "audio"
@@ -91,7 +69,7 @@ def test_the_run_of_an_ensemble_is_valid_and_holds_the_mean(task, model_path, da
     one = _lines(tmp_path)
     _write(tmp_path, model_path, folder, task=task, overlap_seconds=0.4, model=[model_path, model_path])
     assert _lines(tmp_path) == one
-    assert list(submission.errors(one, task)) == []
+    assert list(run_files.errors(one, task)) == []
 
 
 def test_an_unreadable_soundscape_gets_each_segment_of_its_header(model_path, tmp_path, generator):
@@ -106,7 +84,7 @@ def test_an_unreadable_soundscape_gets_each_segment_of_its_header(model_path, tm
     assert len(spans) == 3
 
 
-@pytest.mark.parametrize("task", submission.TASKS)
+@pytest.mark.parametrize("task", TASKS)
 def test_an_unreadable_recording_gets_the_training_prior(task, model_path, data, manifest, tmp_path):
     folder = shutil.copytree(data / "wav", tmp_path / "audio")
     (folder / "X_RN999.wav").write_bytes(b"broken")
@@ -119,7 +97,7 @@ def test_an_unreadable_recording_gets_the_training_prior(task, model_path, data,
     assert found == pytest.approx({c: (labels.count(c) + 1) / (len(labels) + len(classes)) for c in classes})
 
 
-@pytest.mark.parametrize("task", submission.TASKS)
+@pytest.mark.parametrize("task", TASKS)
 def test_species_outside_of_the_list_get_probability_zero(task, model_path, data, manifest, tmp_path):
     listed = manifest.classes.class_ids[:2]
     (tmp_path / "list.txt").write_text("\n".join(listed))
@@ -130,89 +108,8 @@ def test_species_outside_of_the_list_get_probability_zero(task, model_path, data
     assert scored == set(listed)
 
 
-def test_media_id_comes_from_name_then_xml_then_stem(tmp_path):
-    folder, xml = tmp_path / "wav", tmp_path / "xml"
-    folder.mkdir()
-    xml.mkdir()
-    for name in ("LIFECLEF2017_BIRD_XC_WAV_RN12.wav", "soundscape.wav", "bare.wav"):
-        soundfile.write(folder / name, [0.0], 8000)
-    (xml / "whatever.xml").write_text("<Audio><MediaId>77</MediaId><FileName>soundscape.wav</FileName></Audio>")
-    found = {path.rsplit("/", 1)[1]: media_id for media_id, path in submission.find_media_ids(str(folder), str(xml))}
-    assert found == {"LIFECLEF2017_BIRD_XC_WAV_RN12.wav": "12", "soundscape.wav": "77", "bare.wav": "bare"}
-
-
-@pytest.mark.parametrize(("names", "words"), [(("a_RN1.wav", "b_RN1.wav"), "MediaId 1"), (("a b.wav",), "no blank")])
-def test_invalid_media_ids_are_refused(tmp_path, names, words):
-    for name in names:
-        soundfile.write(tmp_path / name, [0.0], 8000)
-    with pytest.raises(config.InputError, match=words):
-        submission.find_media_ids(str(tmp_path), "")
-
-
-GOOD = ["1;aaaaaa;0.9000000000;1", "1;bbbbbb;0.1000000000;2", "2;aaaaaa;0.5000000000;1"]
-GOOD_SOUNDSCAPE = ["1;00:00:00-00:00:05;aaaaaa;0.9", "1;00:00:05-00:00:10;aaaaaa;0.1"]
-
-
-@pytest.mark.parametrize(
-    ("line", "rule"),
-    [
-        ("1;aaaaaa;0.9", "3 fields"),
-        ("1; aaaaaa;0.9;1", "blanks"),
-        (";aaaaaa;0.9;1", "MediaId is empty"),
-        ("1;aaaa;0.9;1", "six lower-case letters"),
-        ("1;aaaaaa;9e-1;1", "fixed-point"),
-        ("1;aaaaaa;nan;1", "fixed-point"),
-        ("1;aaaaaa;1.5;1", "fixed-point"),
-        ("1;aaaaaa;0.9;2", "rank '2', expected 1"),
-    ],
-)
-def test_errors_name_line_and_rule(line, rule):
-    [first, *_] = list(submission.errors([line, *GOOD[1:]], "monophone"))
-    assert first.startswith("line 1: ") and rule in first
-
-
-@pytest.mark.parametrize(
-    ("line", "rule"),
-    [
-        ("1;00:00:00-00:00:06;aaaaaa;0.9", "5 seconds"),
-        ("1;00:00:01-00:00:06;aaaaaa;0.9", "multiple of 5"),
-        ("1;0:00:00-0:00:05;aaaaaa;0.9", "hh:mm:ss"),
-        ("1;00:00:10-00:00:15;aaaaaa;0.9", "00:00:00-00:00:05 is missing"),
-        ("1;00:00:05-00:00:10;aaaaaa;0.9", "twice"),
-    ],
-)
-def test_errors_of_soundscape_runs_name_the_rule(line, rule):
-    found = list(submission.errors([line, *GOOD_SOUNDSCAPE[1:]], "soundscape"))
-    assert any(rule in error for error in found)
-
-
-def test_rules_about_all_lines_of_a_recording():
-    assert list(submission.errors(GOOD, "monophone")) == []
-    assert list(submission.errors(GOOD_SOUNDSCAPE, "soundscape")) == []
-    twice = ["1;aaaaaa;0.9;1", "1;aaaaaa;0.8;2"]
-    assert "twice" in next(submission.errors(twice, "monophone"))
-    rising = ["1;aaaaaa;0.1;1", "1;bbbbbb;0.8;2"]
-    assert "rises" in next(submission.errors(rising, "monophone"))
-    gap = ["1;aaaaaa;0.9;1", "1;bbbbbb;0.8;3"]
-    assert "rank '3', expected 2" in next(submission.errors(gap, "monophone"))
-    many = [f"1;{'abcdefghij'[i // 26]}aaaa{chr(97 + i % 26)};0.5;{i + 1}" for i in range(101)]
-    assert "more than 100" in next(submission.errors(many, "monophone"))
-    assert "no class of the model" in next(submission.errors(GOOD, "monophone", class_ids=["aaaaaa"]))
-
-
-def test_a_byte_order_mark_is_an_error():
-    assert list(submission.errors(["\ufeff1;aaaaaa;0.5;1"], "monophone")) == ["line 1: begins with a byte order mark"]
-
-
-def test_missing_and_additional_recordings_are_named():
-    assert list(submission.errors(GOOD, "monophone", media_ids=["1", "2"])) == []
-    assert "3 lacks 1" in next(submission.errors(GOOD, "monophone", media_ids=["1", "2", "3"]))
-    assert "2 has 1" in next(submission.errors(GOOD, "monophone", media_ids=["1"]))
-    assert "1 lacks 1" in next(submission.errors(GOOD_SOUNDSCAPE, "soundscape", media_ids=["1", "1", "1"]))
-
-
 def test_an_invalid_run_is_not_written(model_path, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(submission, "monophone_lines", lambda media_id, scores, classes: [f"{media_id};x;0.5;1"])
+    monkeypatch.setattr(run_files, "monophone_lines", lambda media_id, scores, classes: [f"{media_id};x;0.5;1"])
     with pytest.raises(RuntimeError, match="would break a rule"):
         _write(tmp_path, model_path, data / "wav")
     assert not (tmp_path / "run.txt").exists()
@@ -241,3 +138,61 @@ def test_a_csv_gives_place_and_time_as_in_predict(model_path, data, manifest, tm
     _write(tmp_path, model_path, data / "wav", occurrence=tmp_path / "t.csv", metadata=tmp_path / "about.csv")
     first = [line.split(";") for line in _lines(tmp_path) if line.endswith(";1")]
     assert len(first) == 18 and {class_id for _, class_id, _, _ in first} == {ids[0]}
+
+
+def _with_classes(model_path, tmp_path, ids):
+    """The model, with these ids for its first classes."""
+    model = shutil.copytree(model_path, tmp_path / "model")
+    classes = taxonomy.load(f"{model}/assets/classes.csv")
+    ids = (*ids, *classes.class_ids[len(ids) :])
+    taxonomy.save(f"{model}/assets/classes.csv", taxonomy.Taxonomy(ids, classes.names))
+    return str(model), ids
+
+
+def test_ids_that_a_run_cannot_hold_are_refused_before_the_scoring_or_mapped(model_path, data, tmp_path, monkeypatch):
+    model, ids = _with_classes(model_path, tmp_path, ("Parus major", "a;b"))
+    with monkeypatch.context() as patch, pytest.raises(config.InputError, match=r"'Parus major' \(and 1 more\)"):
+        patch.setattr(scoring, "score_recordings", None)
+        _write(tmp_path, model, data / "wav")
+    (tmp_path / "ids.csv").write_text("class_id,run_id\nParus major,parmaj\na;b,aaabbb\n")
+    _write(tmp_path, model, data / "wav", class_ids=tmp_path / "ids.csv")
+    assert {line.split(";")[1] for line in _lines(tmp_path)} == {"parmaj", "aaabbb", *ids[2:]}
+    check = {"validate": tmp_path / "run.txt", "model": [model], "class_ids": tmp_path / "ids.csv"}
+    assert submission.check_run(settings(submission.SubmissionConfig, **check)) == len(_lines(tmp_path))
+
+
+def test_a_kaggle_submission_has_the_columns_of_the_sample_and_the_scores_of_segments(
+    model_path, data, tmp_path, generator
+):
+    folder, sample = tmp_path / "audio", tmp_path / "sample.csv"
+    folder.mkdir()
+    soundfile.write(folder / "soundscape_8.wav", generator.normal(0, 0.1, 22050 * 12), 22050)
+    (folder / "soundscape_9.wav").write_bytes(b"broken")
+    classes = saved_model.Model(model_path).classes.class_ids
+    sample.write_text(f"row_id,{classes[1]},new,{classes[0]}\nsoundscape_1_5,0,0,0\n")
+    flags = {"task": "kaggle", "sample_submission": sample, "overlap_seconds": 0.5}
+    assert len(_write(tmp_path, model_path, folder, **flags)["broken"]) == 1
+    rows = [line.split(",") for line in _lines(tmp_path)]
+    assert rows[0] == ["row_id", classes[1], "new", classes[0]]
+    assert [row[0] for row in rows[1:]] == [*(f"soundscape_8_{end}" for end in (5, 10, 15)), "soundscape_9_5"]
+    check = settings(
+        submission.SubmissionConfig, validate=tmp_path / "run.txt", task="kaggle", sample_submission=sample
+    )
+    assert submission.check_run(check) == 5
+    _write(tmp_path, model_path, folder, task="soundscape", overlap_seconds=0.5)
+    of_2018 = {
+        tuple(line.split(";")[1:3]): line.split(";")[3] for line in _lines(tmp_path) if line.startswith("soundscape_8")
+    }
+    for row, span in zip(rows[1:4], ("00:00:00-00:00:05", "00:00:05-00:00:10", "00:00:10-00:00:15"), strict=True):
+        assert [row[1], row[3]] == [of_2018[span, classes[1]], of_2018[span, classes[0]]]
+    sample.write_text("row_id,x,y\n")
+    with pytest.raises(config.InputError, match="none of its 2 columns is a class of the model"):
+        _write(tmp_path, model_path, folder, **flags)
+
+
+@pytest.mark.parametrize("task", submission.TASKS)
+def test_recordings_that_do_not_fit_into_the_budget_get_the_training_prior(task, model_path, data, tmp_path):
+    summary = _write(tmp_path, model_path, data / "wav", task=task, max_minutes=1e-6)
+    assert len(summary["unscored"]) == 17 and summary["num_recordings"] == 18
+    with pytest.raises(config.InputError, match="--sample_submission with --task=monophone has no effect"):
+        settings(submission.SubmissionConfig, sample_submission="x.csv")

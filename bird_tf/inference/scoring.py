@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -189,7 +189,7 @@ def score_recordings(
     chunking: decode.ChunkingConfig,
     *,
     embeddings: bool = False,
-) -> Iterator[ScoredRecording]:
+) -> Generator[ScoredRecording, None, None]:
     """Scores recordings, with a progress bar in seconds of sound.
 
     Args:

@@ -10,7 +10,7 @@ import soundfile
 
 from bird_tf import config, evaluate, predict, submission
 from bird_tf.audio import decode, frontend
-from bird_tf.inference import ensembles, saved_model, scoring
+from bird_tf.inference import ensembles, run_files, saved_model, scoring
 from bird_tf.scores import decisions, pooling
 from tests.conftest import SMALL, settings
 
@@ -122,7 +122,7 @@ def test_each_segment_is_in_the_run_whichever_model_is_first(model_path, other, 
     lines = (tmp_path / "run.txt").read_text().splitlines()
     spans = list(dict.fromkeys(line.split(";")[1] for line in lines))
     assert spans == ["00:00:00-00:00:05", "00:00:05-00:00:10", "00:00:10-00:00:15"]
-    assert list(submission.errors(lines, "soundscape")) == []
+    assert list(run_files.errors(lines, "soundscape")) == []
 
 
 def test_attention_logits_are_aligned_and_mixed_as_scores_are(
