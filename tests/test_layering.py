@@ -22,7 +22,7 @@ ORDER = {
     "scores": ("pooling", "metrics", "calibration", "decisions", "thresholds", "prior"),
     "inference": (
         "saved_model", "ensembles", "segments", "audio_files", "result_files", "scoring", "score_store", "labelled",
-        "occurrence", "run_files", "kaggle_files", "media_ids", "budget",
+        "occurrence_table", "occurrence", "run_files", "kaggle_files", "media_ids", "budget",
     ),
     "inference.writers": (
         "detections", "predictions", "rows", "tab_separated", "csv_tables", "raven", "audacity", "kaleidoscope",

@@ -6,7 +6,6 @@ from its training recordings. Only this module combines them with scores.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
@@ -15,12 +14,9 @@ import numpy as np
 from absl import logging
 
 from bird_tf import config, files
-from bird_tf.inference import ensembles
+from bird_tf.inference import ensembles, occurrence_table
 from bird_tf.labels import clock, free_text, metadata, taxonomy
 from bird_tf.labels.layouts import reader
-from bird_tf.scores import prior
-
-WEEKS = 52
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,11 +24,17 @@ class OccurrenceConfig:
     """Which species are probable at a place and time. By default, all of it is off."""
 
     species_list: str = config.option(
-        "", "text file with one class id or scientific name a line; all other species get probability 0"
+        "",
+        "text file with one class id or scientific name a line, or BirdNET's Latin_Common; all other species get "
+        "probability 0",
     )
     occurrence: str = config.option(
         "", "CSV: latitude, longitude, week (1 … 52; empty: the whole year), class_id (or scientific name), frequency"
     )
+    occurrence_weeks: int = config.option(
+        0, "weeks of a year in --occurrence: 52, or 48 (four a month, as BirdNET and eBird count); 0: 48 if its last "
+        "week is 48, else 52"
+    )  # fmt: skip
     occurrence_use: str = config.option(
         "filter",
         "filter: species below --least_frequency get probability 0; multiplier: odds are multiplied by frequency",
@@ -61,6 +63,8 @@ class OccurrenceConfig:
             raise config.InputError(f"--latitude={self.latitude} --longitude={self.longitude}: not a place on earth")
         if self.date and math.isnan(free_text.day_of_year(self.date)):
             raise config.InputError(f"--date={self.date}: must be a date such as 2024-05-31")
+        if self.occurrence_weeks not in (0, *occurrence_table.YEARS):
+            raise config.InputError(f"--occurrence_weeks={self.occurrence_weeks}: must be 0, 48 or 52")
         if not 0 < self.least_frequency < 1:
             raise config.InputError(f"--least_frequency={self.least_frequency}: must be between 0 and 1")
         if self.prior_weight <= 0:
@@ -72,6 +76,7 @@ class OccurrenceConfig:
                 "--latitude and --longitude without --occurrence or --prior": place and not self.needs_place,
                 "--date without --occurrence or --prior": self.date and not self.needs_place,
                 "--occurrence_use without --occurrence": self.occurrence_use != "filter" and not self.occurrence,
+                "--occurrence_weeks without --occurrence": self.occurrence_weeks and not self.occurrence,
                 "--least_frequency without --occurrence": self.least_frequency != 0.01 and not self.occurrence,
                 "--prior_weight without --prior=learned or --occurrence_use=multiplier": unused_weight,
             }
@@ -121,69 +126,6 @@ def read_species(path: str, classes: taxonomy.Taxonomy) -> np.ndarray:
     return listed
 
 
-class Table:
-    """The frequencies of species, by place and week.
-
-    Attributes:
-        places: [places, 2] latitude, longitude.
-        frequencies: [places, 52, classes] in [0, 1]; NaN for weeks that are not in the table.
-    """
-
-    def __init__(self, path: str, classes: taxonomy.Taxonomy) -> None:
-        """Reads a CSV with the columns latitude, longitude, week, class_id, frequency.
-
-        Raises:
-            InputError: other columns, a value that is not a number or out of range, or no class of the model.
-        """
-        found: dict[tuple[float, float], np.ndarray] = collections.defaultdict(
-            lambda: np.full((WEEKS, len(classes)), np.nan)
-        )
-        known = False
-        rows: list[tuple[tuple[float, float], int, list[int], float]] = []
-        for number, row in enumerate(files.read_table(path), 2):
-            try:
-                place = (float(row["latitude"]), float(row["longitude"]))
-                week = int(row["week"]) if row["week"].strip() else 0
-                index, frequency = classes.resolve([row["class_id"].strip()]), float(row["frequency"])
-            except (KeyError, ValueError, AttributeError) as error:
-                raise config.InputError(
-                    f"--occurrence={path}, line {number}: need latitude, longitude, week (1 … {WEEKS} or empty), "
-                    f"class_id and frequency; {error!r}"
-                ) from error
-            if not (0 <= week <= WEEKS and 0 <= frequency <= 1 and abs(place[0]) <= 90 and abs(place[1]) <= 180):
-                raise config.InputError(
-                    f"--occurrence={path}, line {number}: week 1 … {WEEKS}, frequency 0 … 1, degrees on earth"
-                )
-            rows.append((place, week, index, frequency))
-        for place, week, index, frequency in sorted(rows, key=lambda row: row[1]):  # a week overrides the year
-            weeks = slice(None) if not week else slice(week - 1, week)
-            found[place][weeks] = np.nan_to_num(found[place][weeks])  # species that the week does not list: 0
-            found[place][weeks, index] = frequency
-            known = known or bool(index)
-        if not known:
-            raise config.InputError(f"--occurrence={path}: no row is of a class of the model")
-        self.places = np.array(list(found))
-        self.frequencies = np.stack(list(found.values()))
-
-    def at(self, recording: metadata.Recording) -> np.ndarray | None:
-        """[classes] frequencies at the nearest place: the mean of the week, the one before and the one after.
-
-        Without a date, or if none of those weeks is in the table: the maximum over the year. None if the place of the
-        recording is unknown and the table has several places.
-        """
-        distances = prior.kilometres(recording.latitude, recording.longitude, *self.places.T)
-        if np.isnan(distances).any() and len(self.places) > 1:
-            return None
-        year = self.frequencies[0 if len(self.places) == 1 else int(np.argmin(distances))]
-        known = ~np.isnan(year[:, 0])
-        if not math.isnan(recording.day_of_year):
-            week = min(WEEKS - 1, int(recording.day_of_year - 1) // 7)
-            around = np.array([week - 1, week, (week + 1) % WEEKS])
-            if known[around].any():
-                return np.asarray(np.nanmean(year[around], axis=0))
-        return np.asarray(np.nanmax(year, axis=0))
-
-
 class OddsFactors:
     """The factors for an ensemble's classes, from all sources that the flags name."""
 
@@ -201,7 +143,11 @@ class OddsFactors:
                 "recordings are unknown, or did not help; leave --prior out"
             )
         self._listed = read_species(settings.species_list, classes) if settings.species_list else None
-        self._table = Table(settings.occurrence, classes) if settings.occurrence else None
+        self._table = (
+            occurrence_table.Table(settings.occurrence, classes, settings.occurrence_weeks)
+            if settings.occurrence
+            else None
+        )
         self._warned = False
 
     @property

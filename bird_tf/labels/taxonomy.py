@@ -42,9 +42,21 @@ class Taxonomy:
         return self._indices[class_id]
 
     def resolve(self, names: Iterable[str]) -> list[int]:
-        """Sorted indices of the names (Latin names or class ids) that are classes. Other names are left out."""
-        found = (self._indices.get(name, self._by_name.get(name.casefold())) for name in names)
+        """Sorted indices of the names that are classes. Other names are left out.
+
+        Args:
+            names: class ids, Latin names in upper or lower case, or BirdNET's `Genus species_Common Name`.
+        """
+        found = map(self._find, names)
         return sorted({index for index in found if index is not None})
+
+    def _find(self, name: str) -> int | None:
+        for candidate in (name, name.partition("_")[0]):
+            index = self._indices.get(candidate, self._by_name.get(candidate.casefold()))
+            # what stands before an underscore is a species only if it is a Latin name of two words or more
+            if index is not None and (candidate == name or " " in candidate):
+                return index
+        return None
 
     @functools.cached_property
     def _indices(self) -> dict[str, int]:

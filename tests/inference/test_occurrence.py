@@ -1,5 +1,4 @@
 import dataclasses
-import math
 import types
 
 import numpy as np
@@ -7,7 +6,7 @@ import pytest
 import scipy.special
 
 from bird_tf import config
-from bird_tf.inference import occurrence
+from bird_tf.inference import occurrence, occurrence_table
 from bird_tf.labels import metadata, taxonomy
 from bird_tf.scores import prior
 
@@ -46,7 +45,7 @@ def test_odds_are_multiplied(generator):
 
 
 def test_only_species_of_the_list_keep_their_scores(tmp_path):
-    (tmp_path / "list.txt").write_text("\ufeff# Puerto Rico\naa\nAVIS C\nRara avis\n\n")
+    (tmp_path / "list.txt").write_text("\ufeff# Puerto Rico\naa\nAvis c_Common Bird\nRara avis_Rare Bird\n\n")
     assert _odds_factors(species_list=str(tmp_path / "list.txt")).factors(NOTHING).tolist() == [1, 0, 1]
     (tmp_path / "list.txt").write_text("Rara avis\n")
     with pytest.raises(config.InputError, match="none of 1 lines"):
@@ -54,7 +53,7 @@ def test_only_species_of_the_list_keep_their_scores(tmp_path):
 
 
 def test_the_frequency_is_the_mean_of_three_weeks_also_across_the_new_year(table):
-    found = occurrence.Table(table, CLASSES)
+    found = occurrence_table.Table(table, CLASSES)
     np.testing.assert_allclose(found.at(HERE), [0.4, 0.2, 0])  # weeks 52, 1 and 2
     np.testing.assert_allclose(found.at(dataclasses.replace(HERE, day_of_year=180.0)), [0, 0.2, 0])
     np.testing.assert_allclose(found.at(dataclasses.replace(HERE, day_of_year=366.0)), [0.3, 0.2, 0])  # 51, 52, 1
@@ -65,12 +64,12 @@ def test_rows_of_a_week_override_rows_of_the_year_in_any_order(tmp_path):
     rows = ["18,-66,1,aa,0.9\n", "18,-66,,aa,0.1\n"]
     for i, order in enumerate((rows, rows[::-1])):
         (tmp_path / f"{i}.csv").write_text(HEADER + "".join(order))
-        frequencies = occurrence.Table(str(tmp_path / f"{i}.csv"), CLASSES).frequencies
+        frequencies = occurrence_table.Table(str(tmp_path / f"{i}.csv"), CLASSES).frequencies
         assert frequencies[0, :2, 0].tolist() == [0.9, 0.1]
 
 
 def test_the_nearest_place_counts_and_an_unknown_place_changes_nothing(table):
-    found = occurrence.Table(table, CLASSES)
+    found = occurrence_table.Table(table, CLASSES)
     np.testing.assert_allclose(found.at(dataclasses.replace(HERE, latitude=60.0, longitude=20.0)), [0, 0, 0.9])
     assert found.at(NOTHING) is None
     assert _odds_factors(occurrence=table).factors(NOTHING).tolist() == [1, 1, 1]
@@ -82,7 +81,7 @@ def test_the_nearest_place_counts_and_an_unknown_place_changes_nothing(table):
 
 def test_missing_weeks_get_the_maximum_and_a_single_place_needs_no_coordinates(tmp_path):
     (tmp_path / "t.csv").write_text(HEADER + "18,-66,10,aa,0.1\n18,-66,30,aa,0.5\n")
-    found = occurrence.Table(str(tmp_path / "t.csv"), CLASSES)
+    found = occurrence_table.Table(str(tmp_path / "t.csv"), CLASSES)
     np.testing.assert_allclose(found.at(NOTHING), [0.5, 0, 0])
     np.testing.assert_allclose(found.at(HERE), [0.5, 0, 0])
     np.testing.assert_allclose(found.at(dataclasses.replace(HERE, day_of_year=7 * 9 + 4.0)), [0.1, 0, 0])
@@ -120,7 +119,7 @@ def test_a_model_without_a_learned_prior_is_refused():
 def test_bad_tables_are_refused(tmp_path, row, words):
     (tmp_path / "t.csv").write_text(HEADER + row + "\n")
     with pytest.raises(config.InputError, match=words):
-        occurrence.Table(str(tmp_path / "t.csv"), CLASSES)
+        occurrence_table.Table(str(tmp_path / "t.csv"), CLASSES)
 
 
 @pytest.mark.parametrize(

@@ -41,3 +41,10 @@ def test_a_damaged_list_is_refused(tmp_path, text):
     (tmp_path / "classes.csv").write_text(text)
     with pytest.raises(config.InputError, match=r"classes\.csv"):
         taxonomy.load(str(tmp_path / "classes.csv"))
+
+
+def test_names_in_birdnets_form_are_resolved_by_their_latin_part():
+    classes = taxonomy.Taxonomy(("fox", "a_b", "blackb"), ("Fox", "A b", "Turdus merula"))
+    assert classes.resolve(["turdus merula_Eurasian Blackbird"]) == [2]
+    assert classes.resolve(["a_b"]) == [1]
+    assert classes.resolve(["fox_cub", "Turdus_merula"]) == []
