@@ -25,8 +25,8 @@ ORDER = {
         "occurrence_table", "occurrence", "run_files", "kaggle_files", "media_ids", "budget",
     ),
     "inference.writers": (
-        "detections", "predictions", "rows", "tab_separated", "csv_tables", "raven", "audacity", "kaleidoscope",
-        "embeddings", "tables",
+        "detections", "predictions", "rows", "tab_separated", "csv_tables", "parquet", "raven", "audacity",
+        "kaleidoscope", "embeddings", "tables",
     ),
     "inference.formats": ("compare", "tflite", "onnx"),
     "evaluation": ("soundscapes", "examples", "results", "plots", "report"),

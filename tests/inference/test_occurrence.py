@@ -1,4 +1,5 @@
 import dataclasses
+import math
 import types
 
 import numpy as np

@@ -16,6 +16,7 @@ from bird_tf.inference.writers import (
     detections,
     embeddings,
     kaleidoscope,
+    parquet,
     predictions,
     raven,
 )
@@ -28,6 +29,7 @@ WRITERS: dict[str, Writer] = {
     "raven_combined": raven.writing_combined,
     "audacity": audacity.writing,
     "kaleidoscope": kaleidoscope.writing,
+    "parquet": parquet.writing,
 }
 
 
@@ -48,6 +50,8 @@ class TableConfig:
             raise config.InputError(f"--format={self.format}: {unknown[0]!r} is none of {', '.join(WRITERS)}")
         if len(set(formats)) < len(formats):
             raise config.InputError(f"--format={self.format}: names a format twice")
+        if "parquet" in formats:
+            parquet.check()
 
     @property
     def writers(self) -> list[Writer]:
