@@ -5,6 +5,7 @@ The scores of each recording are kept, and all tables are made from them. So a f
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from absl import logging
 
 from bird_tf import config, files
 from bird_tf.audio import decode
+from bird_tf.evaluation import survey_files
 from bird_tf.inference import audio_files, ensembles, occurrence, result_files, saved_model, score_store, scoring
 from bird_tf.inference.writers import predictions, rows, tables
 from bird_tf.labels import clock, metadata
@@ -48,6 +50,9 @@ class PredictConfig:
     clock: clock.ClockConfig
     metadata: str = config.option(
         "", "folder with the recordings' XML files, or a CSV: place and time for the tables, --occurrence and --prior"
+    )
+    summary: bool = config.option(
+        False, "also write OUTPUT/summary/: what was recorded and found by site, day and hour, as tables and as a page"
     )
     overwrite: bool = config.option(
         False, "score all recordings again, where the output holds the scores of other models or chunks"
@@ -88,10 +93,14 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
             store.remove_if_empty()
             raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")
         seconds = 0.0
-        with results.writing(), tables.writing(settings.tables, context) as append:
+        with results.writing(), contextlib.ExitStack() as stack:
+            appends = [stack.enter_context(tables.writing(settings.tables, context))]
+            if settings.summary:
+                appends.append(stack.enter_context(survey_files.writing(context)))
             for file, recording in readable:
                 prediction = judge.prediction(file, recording, store.load(file, recording.path))
-                append(prediction)
+                for append in appends:
+                    append(prediction)
                 seconds += prediction.scores.duration_seconds
     table = [(os.path.relpath(path, settings.root or "."), reason) for path, reason in skipped]
     skipped_path = os.path.join(settings.output, "skipped.csv")

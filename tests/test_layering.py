@@ -29,7 +29,9 @@ ORDER = {
         "kaleidoscope", "embeddings", "tables",
     ),
     "inference.formats": ("compare", "tflite", "onnx"),
-    "evaluation": ("soundscapes", "examples", "results", "plots", "report"),
+    "evaluation": (
+        "soundscapes", "examples", "results", "plots", "pages", "report", "surveys", "survey_page", "survey_files",
+    ),
     "conversion": ("compiled_frontend", "worker", "plan", "state", "folds"),
     "input.augment": ("geometry", "pixels", "mixing", "augmentations"),
     "input": ("sampling", "dataset", "preview"),

@@ -170,3 +170,10 @@ def test_thresholds_of_ones_own_are_for_their_classes(tmp_path, model_path, data
     with pytest.raises(config.InputError, match="--min_probability=0,5: neither"):
         predict_into(tmp_path / "no", model_path, data / "wav", min_probability="0,5")
     assert not (tmp_path / "no").exists()
+
+
+def test_a_summary_is_written_on_request_and_goes_with_the_flag(tmp_path, model_path, data):
+    predict_into(tmp_path, model_path, data / "wav", summary=True)
+    assert sum(int(row["recordings"]) for row in _rows(tmp_path / "out" / "summary" / "effort.csv")) == 18
+    predict_into(tmp_path, model_path, data / "wav")
+    assert not (tmp_path / "out" / "summary").exists()

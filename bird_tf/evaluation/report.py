@@ -8,21 +8,12 @@ from __future__ import annotations
 import base64
 import dataclasses
 
-import jinja2
 import numpy as np
 
 from bird_tf import files
-from bird_tf.evaluation import examples, plots, results
+from bird_tf.evaluation import examples, pages, plots, results
 from bird_tf.scores import metrics
 
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("bird_tf.evaluation"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-)
 _MAX_STRIP_CELLS = 160
 
 
@@ -55,7 +46,8 @@ class _ExampleView:
 def write(path: str, evaluation: results.Evaluation) -> None:
     """Writes the page."""
     names = evaluation.classes.names
-    page = _TEMPLATES.get_template("report.html.j2").render(
+    page = pages.render(
+        "report.html.j2",
         evaluation=evaluation,
         curves=_curves(evaluation),
         species=evaluation.species(),

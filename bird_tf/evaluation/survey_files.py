@@ -1,0 +1,71 @@
+"""The summary of a prediction as files: tables that other programs read, and a page."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from bird_tf import files
+from bird_tf.evaluation import survey_page, surveys
+from bird_tf.inference.writers import predictions
+
+FOLDER = "summary"
+
+
+@contextlib.contextmanager
+def writing(context: predictions.Context) -> Iterator[predictions.Append]:
+    """Writes OUTPUT/summary/: effort.csv, presence.csv, species_by_day.csv, species_by_hour.csv and summary.html."""
+    survey = surveys.Survey(context.classes)
+    yield lambda prediction: survey.add(context, prediction)
+
+    def table(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        path = context.output(f"{FOLDER}/{name}.csv")
+        files.write_table(path, columns, rows, byte_order_mark=context.byte_order_mark)
+
+    table("effort", ("site", "date", "hour", "recordings", "hours", "detections", "species"), _effort_rows(survey))
+    table(
+        "presence",
+        ("site", "date", "hour", "class_id", "name", "recordings", "recordings_present", "detections"),
+        _presence_rows(survey),
+    )
+    days = list(survey.hours(lambda cell: cell.date))
+    hours = [f"{hour:02d}" for hour in range(24)] + [""] * any(
+        cell.hour == surveys.UNKNOWN_HOUR for cell in survey.effort
+    )
+    for name, part, columns in (
+        ("species_by_day", lambda cell: cell.date, days), ("species_by_hour", surveys.hour_name, hours),
+    ):  # fmt: skip
+        table(name, ("class_id", "name", *(column or "unknown" for column in columns)), _rows_by(survey, part, columns))
+    title = os.path.basename(os.path.abspath(context.root))
+    files.write_text(context.output(f"{FOLDER}/summary.html"), survey_page.render(title, survey))
+
+
+def _effort_rows(survey: surveys.Survey) -> Iterator[list[object]]:
+    totals: collections.Counter[surveys.Cell] = collections.Counter()
+    species: dict[surveys.Cell, set[int]] = collections.defaultdict(set)
+    for counts in (survey.detections, survey.present):
+        for cell, index in counts:
+            species[cell].add(index)
+    for (cell, _), count in survey.detections.items():
+        totals[cell] += count
+    for cell, effort in sorted(survey.effort.items()):
+        yield [cell.site, cell.date, surveys.hour_name(cell), effort.recordings, f"{effort.seconds / 3600:.4f}",
+               totals[cell], len(species[cell])]  # fmt: skip
+
+
+def _presence_rows(survey: surveys.Survey) -> Iterator[list[object]]:
+    for cell, index in sorted({*survey.detections, *survey.present}):
+        class_id, name = survey.classes.class_ids[index], survey.classes.names[index]
+        yield [cell.site, cell.date, surveys.hour_name(cell), class_id, name, survey.effort[cell].recordings,
+               survey.present[cell, index], survey.detections[cell, index]]  # fmt: skip
+
+
+def _rows_by(
+    survey: surveys.Survey, part: Callable[[surveys.Cell], str], columns: Sequence[str]
+) -> Iterator[list[object]]:
+    sums = survey.by(part, survey.detections)
+    for index in survey.species:
+        counts = sums.get(index, {})
+        yield [survey.classes.class_ids[index], survey.classes.names[index], *(counts.get(c, 0) for c in columns)]

@@ -1,0 +1,49 @@
+from bird_tf.evaluation import survey_files
+from bird_tf.inference.writers import tables
+from tests.conftest import settings
+from tests.evaluation.test_surveys import long_prediction
+from tests.inference.writers.conftest import context, read_rows
+
+
+def _write(tmp_path, *found, **values):
+    table_settings = settings(tables.TableConfig, merge_seconds=-1.0, **values)
+    with survey_files.writing(context(tmp_path, table_settings)) as append:
+        for one in found:
+            append(one)
+    folder = tmp_path / survey_files.FOLDER
+    assert "<html" in (folder / "summary.html").read_text()
+    return {path.stem: read_rows(path) for path in folder.glob("*.csv")}
+
+
+def test_tables_hold_effort_presence_and_counts(tmp_path):
+    morning = {"date": "2024-05-01", "site": "a"}
+    found = _write(
+        tmp_path,
+        long_prediction("1.wav", 30, [0, 1], hour=5.0, **morning),
+        long_prediction("2.wav", 15, [2], hour=5.5, **morning),
+        long_prediction("3.wav", 60, [3], hour=6.0, date="2024-05-02", site="b"),
+    )
+    assert [list(row.values()) for row in found["effort"]] == [
+        ["a", "2024-05-01", "05", "2", "0.7500", "3", "1"], ["b", "2024-05-02", "06", "1", "1.0000", "1", "1"],
+    ]  # fmt: skip
+    assert [list(row.values()) for row in found["presence"]] == [
+        ["a", "2024-05-01", "05", "aaaaaa", "Avis alba", "2", "2", "3"],
+        ["b", "2024-05-02", "06", "aaaaaa", "Avis alba", "1", "1", "1"],
+    ]  # fmt: skip
+    [by_day], [by_hour] = found["species_by_day"], found["species_by_hour"]
+    assert by_day == {"class_id": "aaaaaa", "name": "Avis alba", "2024-05-01": "3", "2024-05-02": "1"}
+    assert list(by_hour)[2:] == [f"{hour:02d}" for hour in range(24)]
+    assert {hour: count for hour, count in by_hour.items() if count not in ("0", "aaaaaa", "Avis alba")} == {
+        "05": "3", "06": "1",
+    }  # fmt: skip
+
+
+def test_a_survey_of_unknown_times_has_a_column_for_them(tmp_path):
+    found = _write(tmp_path, long_prediction("1.wav", 1, [0]))
+    assert found["species_by_day"] == [{"class_id": "aaaaaa", "name": "Avis alba", "unknown": "1"}]
+    assert found["species_by_hour"][0]["unknown"] == "1"
+
+
+def test_nothing_found_gives_tables_without_rows(tmp_path):
+    found = _write(tmp_path, long_prediction("1.wav", 1, [0]), min_probability="1")
+    assert found["presence"] == [] and found["effort"][0]["species"] == "0"
