@@ -18,7 +18,7 @@ from bird_tf.audio import decode
 from bird_tf.evaluation import survey_files
 from bird_tf.inference import audio_files, ensembles, occurrence, result_files, saved_model, score_store, scoring
 from bird_tf.inference.writers import predictions, rows, tables
-from bird_tf.labels import clock, metadata
+from bird_tf.labels import clock, metadata, verdicts
 from bird_tf.labels.layouts import reader
 from bird_tf.scores import pooling
 
@@ -54,6 +54,9 @@ class PredictConfig:
     summary: bool = config.option(
         False, "also write OUTPUT/summary/: what was recorded and found by site, day and hour, as tables and as a page"
     )
+    verdicts: str = config.option(
+        "", "verdicts.csv, for the call density of its species in the summary: the share of chunks that hold them"
+    )
     overwrite: bool = config.option(
         False, "score all recordings again, where the output holds the scores of other models or chunks"
     )
@@ -61,6 +64,7 @@ class PredictConfig:
     def __post_init__(self) -> None:
         if self.pooling:
             pooling.check(self.pooling)
+        config.refuse_without_effect({"--verdicts without --summary": self.verdicts and not self.summary})
 
     @property
     def root(self) -> str:
@@ -80,6 +84,7 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
     recordings = audio_files.find_below(settings.audio)
     judge = _Judge(settings)
     described = reader.describe([path for _, path in recordings], settings.root, settings.metadata, settings.clock)
+    given = verdicts.read(settings.verdicts) if settings.verdicts else []
     results = result_files.ResultFiles(settings.output)
     context = _context(settings, judge.ensemble, results, {file: described[path] for file, path in recordings})
     embeddings, overwrite = settings.tables.embeddings, settings.overwrite
@@ -96,7 +101,7 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
         with results.writing(), contextlib.ExitStack() as stack:
             appends = [stack.enter_context(tables.writing(settings.tables, context))]
             if settings.summary:
-                appends.append(stack.enter_context(survey_files.writing(context)))
+                appends.append(stack.enter_context(survey_files.writing(context, given)))
             for file, recording in readable:
                 prediction = judge.prediction(file, recording, store.load(file, recording.path))
                 for append in appends:

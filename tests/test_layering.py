@@ -12,14 +12,14 @@ PACKAGE = ROOT / "bird_tf"
 ORDER = {
     "": ("stderr_filter", "config", "files", "executor", "resume"),
     "audio": ("frontend", "wav", "decode", "activity"),
-    "labels": ("metadata", "free_text", "clock", "taxonomy", "spans", "split"),
+    "labels": ("metadata", "free_text", "clock", "taxonomy", "spans", "split", "verdicts"),
     "labels.layouts": (
         "matching", "birdclef", "folders", "sorted_tree", "csv_table", "tab_separated", "raven", "audacity",
         "annotation_files", "reader",
     ),
     "records": ("schema", "manifests", "shard_files", "recordings_table", "verify"),
     "backbones": ("signatures", "tflite", "saved_model", "backbone", "windows"),
-    "scores": ("pooling", "metrics", "calibration", "decisions", "thresholds", "prior"),
+    "scores": ("pooling", "metrics", "calibration", "decisions", "thresholds", "density", "prior"),
     "inference": (
         "saved_model", "ensembles", "segments", "audio_files", "result_files", "scoring", "score_store", "labelled",
         "occurrence_table", "occurrence", "run_files", "kaggle_files", "media_ids", "budget",
@@ -30,7 +30,8 @@ ORDER = {
     ),
     "inference.formats": ("compare", "tflite", "onnx"),
     "evaluation": (
-        "soundscapes", "examples", "results", "plots", "pages", "report", "surveys", "survey_page", "survey_files",
+        "soundscapes", "examples", "results", "plots", "pages", "report", "surveys", "densities", "survey_page",
+        "survey_files",
     ),
     "conversion": ("compiled_frontend", "worker", "plan", "state", "folds"),
     "input.augment": ("geometry", "pixels", "mixing", "augmentations"),

@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from bird_tf import files
-from bird_tf.evaluation import survey_page, surveys
+from bird_tf.evaluation import densities, survey_page, surveys
 from bird_tf.inference.writers import predictions
+from bird_tf.labels import taxonomy, verdicts
+from bird_tf.scores import density
 
 FOLDER = "summary"
+_DENSITY_COLUMNS = ("class_id", "name", "density", "lowest", "highest", "verdicts", "positives",
+                    *(f"verdicts_bin_{i}" for i in range(1, density.NUM_BINS + 1)))  # fmt: skip
 
 
 @contextlib.contextmanager
-def writing(context: predictions.Context) -> Iterator[predictions.Append]:
-    """Writes OUTPUT/summary/: effort.csv, presence.csv, species_by_day.csv, species_by_hour.csv and summary.html."""
-    survey = surveys.Survey(context.classes)
-    yield lambda prediction: survey.add(context, prediction)
+def writing(
+    context: predictions.Context, given_verdicts: Sequence[verdicts.Verdict] = ()
+) -> Iterator[predictions.Append]:
+    """Writes OUTPUT/summary/: effort.csv, presence.csv, species_by_day.csv, species_by_hour.csv and summary.html.
+
+    With verdicts, also density.csv.
+    """
+    survey, heard = surveys.Survey(context.classes), densities.Densities(given_verdicts, context.classes)
+
+    def append(prediction: predictions.Prediction) -> None:
+        survey.add(context, prediction)
+        heard.add(prediction)
+
+    yield append
 
     def table(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         path = context.output(f"{FOLDER}/{name}.csv")
@@ -38,8 +53,11 @@ def writing(context: predictions.Context) -> Iterator[predictions.Append]:
         ("species_by_day", lambda cell: cell.date, days), ("species_by_hour", surveys.hour_name, hours),
     ):  # fmt: skip
         table(name, ("class_id", "name", *(column or "unknown" for column in columns)), _rows_by(survey, part, columns))
+    estimates = heard.estimates()
+    if given_verdicts:
+        table("density", _DENSITY_COLUMNS, _density_rows(context.classes, estimates))
     title = os.path.basename(os.path.abspath(context.root))
-    files.write_text(context.output(f"{FOLDER}/summary.html"), survey_page.render(title, survey))
+    files.write_text(context.output(f"{FOLDER}/summary.html"), survey_page.render(title, survey, estimates))
 
 
 def _effort_rows(survey: surveys.Survey) -> Iterator[list[object]]:
@@ -69,3 +87,10 @@ def _rows_by(
     for index in survey.species:
         counts = sums.get(index, {})
         yield [survey.classes.class_ids[index], survey.classes.names[index], *(counts.get(c, 0) for c in columns)]
+
+
+def _density_rows(classes: taxonomy.Taxonomy, estimates: Mapping[int, density.Density]) -> Iterator[list[object]]:
+    for index, found in estimates.items():
+        mean = "" if math.isnan(found.estimate) else f"{found.estimate:.6f}"
+        yield [classes.class_ids[index], classes.names[index], mean, f"{found.lowest:.6f}", f"{found.highest:.6f}",
+               found.verdicts.sum(), found.positives.sum(), *found.verdicts]  # fmt: skip

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bird_tf.evaluation import pages, surveys
+from bird_tf.scores import density
 
 # so many labels fit below a heat map on a phone
 _MAX_TICKS = 3
@@ -76,8 +77,8 @@ class _Site:
     species: int
 
 
-def render(title: str, survey: surveys.Survey) -> str:
-    """The page."""
+def render(title: str, survey: surveys.Survey, densities: Mapping[int, density.Density]) -> str:
+    """The page; `densities` {class index: its call density} may be empty."""
     days, hours = survey.hours(lambda cell: cell.date), survey.hours(surveys.hour_name)
     maps = []
     if set(hours) - {""}:
@@ -91,7 +92,13 @@ def render(title: str, survey: surveys.Survey) -> str:
         "species": len(survey.species), "detections": survey.detections.total(),
     }  # fmt: skip
     return pages.render(
-        "summary.html.j2", title=title, figures=figures, maps=maps, species=_species(survey), sites=_sites(survey)
+        "summary.html.j2",
+        title=title,
+        figures=figures,
+        maps=maps,
+        species=_species(survey),
+        sites=_sites(survey),
+        densities=[(survey.classes.names[index], found) for index, found in densities.items()],
     )
 
 

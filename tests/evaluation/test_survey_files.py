@@ -1,5 +1,6 @@
 from bird_tf.evaluation import survey_files
 from bird_tf.inference.writers import tables
+from bird_tf.labels import verdicts
 from tests.conftest import settings
 from tests.evaluation.test_surveys import long_prediction
 from tests.inference.writers.conftest import context, read_rows
@@ -47,3 +48,18 @@ def test_a_survey_of_unknown_times_has_a_column_for_them(tmp_path):
 def test_nothing_found_gives_tables_without_rows(tmp_path):
     found = _write(tmp_path, long_prediction("1.wav", 1, [0]), min_probability="1")
     assert found["presence"] == [] and found["effort"][0]["species"] == "0"
+
+
+def test_verdicts_give_a_density_with_its_interval(tmp_path):
+    given = [
+        verdicts.Verdict(file="1.wav", start_seconds=60 * i, end_seconds=60 * i + 1, class_id="aaaaaa", answer=answer)
+        for i, answer in enumerate(("no", "no", "no", "no", "no", "yes", "yes", "yes"))
+    ]
+    table_settings = settings(tables.TableConfig)
+    with survey_files.writing(context(tmp_path, table_settings), given) as append:
+        append(long_prediction("1.wav", 8, range(8)))
+    [row] = read_rows(tmp_path / survey_files.FOLDER / "density.csv")
+    assert (row["class_id"], row["verdicts"], row["positives"], row["verdicts_bin_1"]) == ("aaaaaa", "8", "3", "4")
+    assert float(row["lowest"]) < float(row["density"]) < float(row["highest"])
+    page = (tmp_path / survey_files.FOLDER / "summary.html").read_text()
+    assert "Call density" in page and f"{float(row['density']):.3f}" in page

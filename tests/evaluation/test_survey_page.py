@@ -11,7 +11,7 @@ def test_a_heat_map_shows_rates_of_recorded_hours(tmp_path):
         long_prediction("1.wav", 30, [0, 1], date="2024-05-01", hour=5.0),  # 4 an hour
         long_prediction("2.wav", 60, [0], date="2024-05-02", hour=20.0),  # 1 an hour
     )
-    page = survey_page.render("here", survey)
+    page = survey_page.render("here", survey, {})
     assert "05: 2 in 0.50 h" in page and "2024-05-02: 1 in 1.00 h" in page
     opacities = re.findall(r'<rect x="(\d+)" width="1" height="1" fill-opacity="([\d.]+)"', page)
     assert opacities == [("5", "1.00"), ("20", "0.36"), ("0", "1.00"), ("1", "0.36")]
@@ -19,7 +19,7 @@ def test_a_heat_map_shows_rates_of_recorded_hours(tmp_path):
 
 
 def test_without_times_the_page_says_what_is_missing(tmp_path):
-    page = survey_page.render("here", survey_of(tmp_path, long_prediction("1.wav", 1, [0])))
+    page = survey_page.render("here", survey_of(tmp_path, long_prediction("1.wav", 1, [0])), {})
     assert "No recording tells when it was made" in page and "<svg" not in page and "unknown" in page
 
 
@@ -27,16 +27,16 @@ def test_names_from_outside_are_escaped(tmp_path):
     evil = '<script>alert("x")</script>'
     survey = survey_of(tmp_path, long_prediction("1.wav", 1, [0], date="2024-05-01", hour=5.0, site=evil))
     survey.classes = taxonomy.Taxonomy((evil, "b"), (evil, "b"))
-    page = survey_page.render(evil, survey)
+    page = survey_page.render(evil, survey, {})
     assert "alert(" in page and evil not in page and page.count("<script>") == 1
 
 
 def test_a_year_of_days_has_few_ticks(tmp_path):
     days = [f"2024-{month:02d}-{day:02d}" for month in range(1, 13) for day in range(1, 29)]
     found = [long_prediction(f"{day}.wav", 1, [0], date=day, hour=1.0) for day in days]
-    page = survey_page.render("here", survey_of(tmp_path, *found))
+    page = survey_page.render("here", survey_of(tmp_path, *found), {})
     ticks = re.findall('<div class="ticks">(.*?)</div>', page)
     assert [re.findall("<span>(.*?)</span>", row) for row in ticks] == [
         ["00", "12", "23"], ["2024-01-01", "2024-07-01", "2024-12-28"],
     ]  # fmt: skip
-    assert isinstance(survey_page.render("", surveys.Survey(taxonomy.Taxonomy((), ()))), str)
+    assert isinstance(survey_page.render("", surveys.Survey(taxonomy.Taxonomy((), ())), {}), str)

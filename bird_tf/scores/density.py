@@ -1,0 +1,75 @@
+"""Call density: the share of chunks in which a species is heard, estimated from a few verdicts and no threshold."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+NUM_BINS = 4
+_DRAWS = 10_000
+# Jeffreys' prior of a share, which gives intervals of good coverage for few verdicts (Brown, Cai and DasGupta 2001)
+_PRIOR = 0.5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Density:
+    """The density of one class.
+
+    Attributes:
+        estimate: the share of chunks with the class; NaN if a bin has no verdict.
+        lowest, highest: 95 % interval; a bin without verdicts makes it wide.
+        shares: [bins] of the chunks in each bin, that of the lowest scores first.
+        verdicts, positives: [bins] number of verdicts, and of those that say that the class is there.
+    """
+
+    estimate: float
+    lowest: float
+    highest: float
+    shares: np.ndarray
+    verdicts: np.ndarray
+    positives: np.ndarray
+
+
+def bins(scores: np.ndarray) -> np.ndarray:
+    """Divides chunks by their scores [chunks] into `NUM_BINS` bins of 1/2, 1/4 … of the chunks, lowest scores first.
+
+    Chunks with high scores are rare, and most of the calls are in them: so each bin halves what is left (Navine et al.
+    2024). The last two bins are of equal size.
+
+    Returns:
+        [chunks] int, the bin of each.
+    """
+    ranks = np.empty(len(scores))
+    ranks[np.argsort(scores, kind="stable")] = (np.arange(len(scores)) + 0.5) / max(1, len(scores))
+    return np.searchsorted(1 - 0.5 ** np.arange(1, NUM_BINS), ranks, side="right")
+
+
+def estimate(scores: np.ndarray, verdicts: Mapping[int, bool], seed: int = 0) -> Density:
+    """Estimates the density of a class (Navine et al. 2024, Frontiers in Bird Science 3:1380636).
+
+    In each bin, the share of chunks with the class has a beta distribution, given the verdicts. The density is the mean
+    over bins, weighted by their shares of the chunks. The verdicts in a bin must be on chunks chosen at random.
+
+    Args:
+        scores: [chunks] of the class in all chunks of the survey.
+        verdicts: {index of a chunk: whether the class is there}.
+        seed: of the draws that give the interval.
+    """
+    of_chunk = bins(scores)
+    shares = np.bincount(of_chunk, minlength=NUM_BINS) / max(1, len(scores))
+    counted, positives = np.zeros(NUM_BINS, int), np.zeros(NUM_BINS, int)
+    for chunk, is_present in verdicts.items():
+        counted[of_chunk[chunk]] += 1
+        positives[of_chunk[chunk]] += is_present
+    draws = (
+        np.random.default_rng(seed).beta(positives + _PRIOR, counted - positives + _PRIOR, (_DRAWS, NUM_BINS)) @ shares
+    )
+    lowest, highest = np.quantile(draws, (0.025, 0.975))
+    known = bool(np.all(counted[shares > 0] > 0))
+    mean = float(shares @ ((positives + _PRIOR) / (counted + 2 * _PRIOR)))
+    return Density(
+        estimate=mean if known else float("nan"), lowest=float(lowest), highest=float(highest), shares=shares,
+        verdicts=counted, positives=positives,
+    )  # fmt: skip
