@@ -33,13 +33,25 @@ def elevation(text: str) -> float:
     return middle if -500 <= middle <= 9000 else math.nan
 
 
-def day_of_year(text: str) -> float:
-    """Reads a date such as 2014-01-31 (also with / or .) as day 1 … 366; NaN for any other text."""
+def _date(text: str) -> datetime.date | None:
+    """Reads a date such as 2014-01-31 (also with / or .); None for any other text."""
     parts = re.fullmatch(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})", text)
     try:
-        return float(datetime.date(*map(int, parts.groups())).timetuple().tm_yday) if parts else math.nan
+        return datetime.date(*map(int, parts.groups())) if parts else None
     except ValueError:
-        return math.nan
+        return None
+
+
+def iso_date(text: str) -> str:
+    """Reads a date as YYYY-MM-DD; empty for any other text."""
+    day = _date(text)
+    return day.isoformat() if day else ""
+
+
+def day_of_year(text: str) -> float:
+    """Reads a date as day 1 … 366; NaN for any other text."""
+    day = _date(text)
+    return float(day.timetuple().tm_yday) if day else math.nan
 
 
 def hour_of_day(text: str) -> float:

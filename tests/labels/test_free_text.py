@@ -23,6 +23,7 @@ def test_times_in_free_text_are_read(tmp_path, text, hour):
 def test_dates_in_free_text_are_read(tmp_path, text, day):
     [recording], _ = reader.read(example_sets.birdclef_set(tmp_path, ("1", "a.wav", "x", f"<Date>{text}</Date>")))
     assert recording.day_of_year == pytest.approx(day, nan_ok=True)
+    assert recording.date == ("" if math.isnan(day) else {"2014/1/31": "2014-01-31"}.get(text, text))
 
 
 @pytest.mark.parametrize("text", ["ca. 12", "91", "", "12,5"])

@@ -92,5 +92,6 @@ def _recording(fields: Mapping[str, str]) -> metadata.Recording:
         longitude=free_text.number(fields.get("Longitude", ""), limit=180),
         elevation=free_text.elevation(fields.get("Elevation", "")),
         day_of_year=free_text.day_of_year(fields.get("Date", "")),
+        date=free_text.iso_date(fields.get("Date", "")),
         hour=free_text.hour_of_day(fields.get("Time", "")),
     )

@@ -27,6 +27,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "elevation": ("elevation", "elevation_m", "altitude"),
     "date": ("date",),
     "time": ("time", "time_of_day"),
+    "site": ("site", "station", "plot"),
 }
 _SUFFIXES = (".csv", ".tsv")
 _UNKNOWN = ("", "?", "unknown", "nan", "na")
@@ -200,6 +201,8 @@ def _recording(path: str, audio_file: str, entries: Sequence[tuple[int, dict[str
         longitude=free_text.number(fields.get("longitude", ""), limit=180),
         elevation=free_text.elevation(fields.get("elevation", "")),
         day_of_year=free_text.day_of_year(fields.get("date", "")),
+        date=free_text.iso_date(fields.get("date", "")),
+        site=fields.get("site", ""),
         hour=free_text.hour_of_day(fields.get("time", "")),
     )
     if not fields.get("start"):

@@ -37,7 +37,7 @@ def test_all_elements_are_read(tmp_path):
         metadata.Recording(
             recording_id="42", path=str(tmp_path / "wav" / "X_RN42.wav"), label="parmaj", name="Parus major",
             background=("Turdus merula", "Sitta europaea"), background_known=True, author="A7",
-            latitude=-3.5, longitude=-70.0, day_of_year=32.0, hour=6.25,
+            latitude=-3.5, longitude=-70.0, day_of_year=32.0, date="2014-02-01", hour=6.25,
         )
     ]  # fmt: skip
 

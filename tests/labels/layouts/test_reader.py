@@ -93,12 +93,13 @@ def test_metadata_of_recordings_without_a_label_is_read_from_xml_or_csv(tmp_path
     text = "<Audio><MediaId>5</MediaId><FileName>a.wav</FileName><Latitude>1.5</Latitude><Time>06:30</Time></Audio>"
     (tmp_path / "xml" / "x.xml").write_text(text)
     (tmp_path / "t.csv").write_text(
-        "filename,lat,lon,elevation,date\na.wav,1.5,2,300,2020-02-01\nsub/b_RN9.wav,3,4,,\n"
+        "filename,lat,lon,elevation,date,site\na.wav,1.5,2,300,2020-02-01,Moor\nsub/b_RN9.wav,3,4,,,\n"
     )
     by_xml = reader.describe(paths, str(root), str(tmp_path / "xml"), clock.ClockConfig())
     assert (by_xml[paths[0]].latitude, by_xml[paths[0]].hour, by_xml[paths[0]].recording_id) == (1.5, 6.5, "5")
     by_csv = reader.describe(paths, str(root), str(tmp_path / "t.csv"), clock.ClockConfig())
     assert (by_csv[paths[0]].longitude, by_csv[paths[0]].elevation, by_csv[paths[0]].day_of_year) == (2, 300, 32)
+    assert (by_csv[paths[0]].date, by_csv[paths[0]].site) == ("2020-02-01", "Moor")
     assert by_csv[paths[1]].latitude == 3 and by_csv[paths[1]].path == paths[1]
     for found in (by_xml, by_csv, reader.describe(paths, str(root), "", clock.ClockConfig())):
         assert math.isnan(found[paths[2]].latitude) and found[paths[2]].recording_id == "c"
