@@ -127,11 +127,13 @@ def contact_sheet(path: str, manifest: manifests.Manifest, shown: dict[str, list
     for axes, name in zip(grid, names, strict=True):
         for axis in axes:
             axis.axis("off")
-        axes[0].text(-0.08, 0.5, name, transform=axes[0].transAxes, ha="right", va="center", fontsize=7)
+        axes[0].text(-0.08, 0.5, name, transform=axes[0].transAxes, ha="right", va="center", fontsize=7,
+                     parse_math=False)  # fmt: skip
         for axis, chunk in zip(axes, shown[name], strict=False):
             axis.imshow(chunk["spectrogram"], cmap="magma", vmin=0, vmax=255, aspect="auto")
             recording = chunk["recording_id"].decode()[-14:]
-            axis.set_title(f"{recording} {chunk['start_seconds']:.0f} s  {chunk['activity']:.3f}", fontsize=5, pad=1)
+            title = f"{recording} {chunk['start_seconds']:.0f} s  {chunk['activity']:.3f}"
+            axis.set_title(title, fontsize=5, pad=1, parse_math=False)
     figure.subplots_adjust(
         left=1.1 / (1.6 * width + 1.5), right=0.995, top=1 - 0.15 / len(names), bottom=0.01, wspace=0.04
     )

@@ -10,6 +10,8 @@ import json
 import os
 from collections.abc import Iterator
 
+from absl import logging
+
 from bird_tf import config, files
 
 # in the output: a line of JSON for each result file, [name, checksum]; the checksum is empty until all are complete
@@ -47,7 +49,9 @@ class ResultFiles:
         """While the block runs, `path` names files. When it ends, all other files of earlier predictions are gone."""
         files.make_folder(self._output)
         yield
-        for name in self._earlier.keys() - self._written.keys():
+        if obsolete := self._earlier.keys() - self._written.keys():
+            logging.info("%s: %d files of an earlier prediction are removed", self._output, len(obsolete))
+        for name in obsolete:
             self._remove(name)
         lines = [self._line(name, files.checksum(self._path(name))) for name in self._written]
         files.write_text(self._list, "".join(lines))

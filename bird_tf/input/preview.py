@@ -39,7 +39,9 @@ def png(examples: dict[str, np.ndarray], class_ids: tuple[str, ...]) -> bytes:
         axes.set_axis_off()
         if i < count:
             axes.imshow(examples["spectrogram"][i], vmin=0.0, vmax=1.0, cmap="magma", aspect="auto")
-            axes.set_title(_title(examples["targets"][i], examples["weights"][i], class_ids), fontsize=7)
+            axes.set_title(
+                _title(examples["targets"][i], examples["weights"][i], class_ids), fontsize=7, parse_math=False
+            )
     file = io.BytesIO()
     backend_agg.FigureCanvasAgg(figure).print_png(file)
     return file.getvalue()

@@ -10,6 +10,8 @@ def test_a_png_shows_every_chunk_of_the_batch(manifest):
     examples = preview.batch(manifest, settings, augmentations.AugmentConfig(or_mixup=1.0), seed=0)
     image = tf.io.decode_png(preview.png(examples, manifest.classes.class_ids)).numpy()
     empty = tf.io.decode_png(preview.png({n: v[:9] for n, v in examples.items()}, manifest.classes.class_ids)).numpy()
+    formulas = tuple(f"$\\frac{{{class_id}$" for class_id in manifest.classes.class_ids)  # text, however it looks
+    assert tf.io.decode_png(preview.png(examples, formulas)).numpy().shape == image.shape
     assert image.shape == empty.shape and image.shape[1] > 1500
     different = np.argwhere(np.any(image != empty, axis=2))
     assert different.min(axis=0)[0] > image.shape[0] / 2  # only the tenth differs: second row, second column

@@ -17,7 +17,8 @@ def result():
     )
 
 
-CLASSES = taxonomy.Taxonomy(("a", "b", "c"), ("Turdus merula", "Parus major", "Pica pica"))
+# a name from outside may look like a formula of matplotlib
+CLASSES = taxonomy.Taxonomy(("$\\frac{a$", "b", "c"), ("Turdus merula", "Parus $\\frac{major$", "Pica pica"))
 
 
 def _events(folder):
