@@ -19,7 +19,7 @@ ORDER = {
     ),
     "records": ("schema", "manifests", "shard_files", "recordings_table", "verify"),
     "backbones": ("signatures", "tflite", "saved_model", "backbone", "windows"),
-    "scores": ("pooling", "metrics", "calibration", "decisions", "thresholds", "density", "prior"),
+    "scores": ("pooling", "metrics", "calibration", "decisions", "threshold_table", "density", "prior"),
     "inference": (
         "saved_model", "ensembles", "segments", "audio_files", "result_files", "scoring", "score_store", "labelled",
         "occurrence_table", "occurrence", "run_files", "kaggle_files", "media_ids", "budget",

@@ -9,7 +9,7 @@ import numpy as np
 from bird_tf import config
 from bird_tf.inference import ensembles
 from bird_tf.labels import taxonomy
-from bird_tf.scores import calibration, thresholds
+from bird_tf.scores import calibration, threshold_table
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,9 @@ class DetectionConfig:
         """[classes] the least probability of a detection of each class.
 
         Raises:
-            InputError: as `thresholds.choose`.
+            InputError: as `threshold_table.choose`.
         """
-        return thresholds.choose(self.min_probability, fitted.thresholds[self.threshold], classes)
+        return threshold_table.choose(self.min_probability, fitted.thresholds[self.threshold], classes)
 
 
 @dataclasses.dataclass(frozen=True)
