@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ from bird_tf.audio import decode
 from bird_tf.inference import audio_files, ensembles, occurrence, scoring, segments
 from bird_tf.labels import clock, taxonomy
 from bird_tf.scores import metrics
+
+
+# start and end in seconds, and the index of the class
+Call = tuple[float, float, int]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,16 +51,17 @@ class SoundscapeConfig:
     pooling: str = ""
 
 
-def read_calls(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[tuple[float, float, int]]]:
+def read_calls(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call]]:
     """Reads a CSV with the columns media_id, class_id, start_seconds, end_seconds.
 
     Returns:
-        {recording id: (start, end, class index) of each call}.
+        {media_id: (start, end, class index) of each call}. A media_id is a MediaId, a file name with or without suffix,
+        or the path of the recording below the folder of all.
 
     Raises:
         InputError: no such file, a missing column, a time that is not a number, or a class that the models do not know.
     """
-    calls: dict[str, list[tuple[float, float, int]]] = collections.defaultdict(list)
+    calls: dict[str, list[Call]] = collections.defaultdict(list)
     for number, row in enumerate(files.read_table(path), 2):
         try:
             index = classes.index(row["class_id"])
@@ -66,6 +72,22 @@ def read_calls(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[tuple[fl
                 f"and end_seconds; {error!r}"
             ) from error
     return calls
+
+
+def _by_recording(
+    settings: SoundscapeConfig, calls: Mapping[str, list[Call]], recordings: list[str]
+) -> dict[str, list[Call]]:
+    """{recording: its calls}. Raises InputError if a name is unknown, or that of several recordings."""
+    names, found = audio_files.Names(recordings), collections.defaultdict[str, list[Call]](list)
+    for name, in_recording in calls.items():
+        try:
+            file = names.find(name)
+        except config.InputError as error:
+            raise config.InputError(f"--segments={settings.calls}: {error}") from error
+        if file is None:
+            raise config.InputError(f"--segments={settings.calls}: {settings.audio} has no recording {name}")
+        found[file] += in_recording
+    return found
 
 
 def headline(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -91,10 +113,8 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     ensemble = ensembles.Ensemble(settings.models, settings.decisions)
     method = ensemble.check_pooling(settings.pooling or segments.DEFAULT_POOLING)
     calls = read_calls(settings.calls, ensemble.classes)
-    recordings = audio_files.find_recordings(settings.audio)
-    unknown = sorted(set(calls) - {recording_id for recording_id, _ in recordings})
-    if unknown:
-        raise config.InputError(f"--segments={settings.calls}: {settings.audio} has no recording {unknown[0]}")
+    recordings = audio_files.find_below(settings.audio)
+    calls_in = _by_recording(settings, calls, [file for file, _ in recordings])
     odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
     factors_by_id = occurrence.factors_by_id(
         odds_factors, recordings, settings.audio, settings.metadata, settings.clock
@@ -115,7 +135,7 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
         loudest = ensemble.decisions.chunk.probabilities(segments.pooled(recording.scores, "max"))
         detections.append(occurrence.multiply_odds(loudest, factors))
         hours += recording.scores.duration_seconds / 3600
-        in_recording = calls.get(recording.recording_id, [])
+        in_recording = calls_in[recording.recording_id]
         truth.append(metrics.segment_truth(in_recording, len(plain[-1]), segments.SECONDS, len(ensemble.classes)))
     if not scores:
         raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -64,6 +65,25 @@ def test_recordings_without_a_call_count_and_broken_ones_are_listed(model_path, 
     assert (summary["num_segments"], summary["num_recordings"], summary["num_skipped"]) == (7, 2, 1)
     [skipped] = files.read_table(str(tmp_path / "out" / "skipped.csv"))
     assert skipped["file"].endswith("broken_RN11.wav") and "cannot be decoded" in skipped["reason"]
+
+
+def test_recordings_of_equal_names_are_told_apart_by_their_folders(model_path, soundscape, tmp_path):
+    header, *lines = (soundscape / "truth.csv").read_text().splitlines()
+    for folder in ("a", "b"):
+        (tmp_path / "wav" / folder).mkdir(parents=True)
+        shutil.copy(soundscape / "wav" / "DEMO_RN9.wav", tmp_path / "wav" / folder)
+    for name, words in (
+        ("9", "2 recordings are called 9; write the path, as a/DEMO_RN9.wav"),
+        ("c/x.wav", "no recording c/x"),
+    ):
+        (tmp_path / "truth.csv").write_text("\n".join([header, *(f"{name},{line.split(',', 1)[1]}" for line in lines)]))
+        with pytest.raises(config.InputError, match=f"--segments=.*{words}"):
+            _evaluate(model_path, tmp_path, tmp_path / "out")
+    (tmp_path / "truth.csv").write_text(
+        "\n".join([header, *(f"b/DEMO_RN9.wav,{line.split(',', 1)[1]}" for line in lines)])
+    )
+    summary = _evaluate(model_path, tmp_path, tmp_path / "out")
+    assert (summary["num_recordings"], summary["num_segments"]) == (2, 10)
 
 
 def test_noise_alone_has_false_alarms_and_no_metric(model_path, soundscape, tmp_path):
