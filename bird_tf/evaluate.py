@@ -12,8 +12,8 @@ from absl import logging
 
 from bird_tf import config, files
 from bird_tf.audio import decode
-from bird_tf.evaluation import examples, report, results, soundscapes
-from bird_tf.inference import ensembles, labelled, occurrence, saved_model, segments
+from bird_tf.evaluation import examples, noise, report, results, soundscapes
+from bird_tf.inference import ensembles, labelled, occurrence, saved_model, segments, serving
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests
 from bird_tf.scores import calibration, decisions, metrics, pooling
@@ -43,6 +43,12 @@ class EvaluateConfig:
     tune: bool = config.option(
         False, "choose pooling, weights, calibration and thresholds on these recordings, and store them in the model"
     )
+    noise_audio: str = config.option(
+        "", "folder with recordings without birds: false alarms an hour; with --tune, the thresholds are above them"
+    )
+    synthetic_noise: int = config.option(
+        400, "with --tune: number of synthesised noise chunks (rain, wind, engines, …) that the thresholds are above"
+    )
     precision: float = config.option(0.9, "with --tune: the least precision of the thresholds of the rule 'precision'")
     decisions: str = config.option(
         "", "calibration, thresholds, weights by bird_tf.evaluate --tune; empty: a single model's own; none: raw scores"
@@ -56,6 +62,8 @@ class EvaluateConfig:
             pooling.check(self.pooling)
         if not 0 < self.precision <= 1:
             raise config.InputError(f"--precision={self.precision}: must be in (0, 1]")
+        if self.synthetic_noise < 0:
+            raise config.InputError(f"--synthetic_noise={self.synthetic_noise}: must be 0 (none) or more")
         if self.worst < 0:
             raise config.InputError(f"--worst={self.worst}: must be 0 (none) or more")
         if self.segments and not self.source.audio:
@@ -66,7 +74,9 @@ class EvaluateConfig:
                 "--pooling=auto with --segments": self.segments and self.pooling == "auto",
                 "--records with --segments": self.segments and self.records,
                 "--metadata with --records": self.records and self.source.metadata,
+                "--noise_audio with --segments": self.segments and self.noise_audio,
                 "--precision without --tune": self.precision != 0.9 and not self.tune,
+                "--synthetic_noise without --tune": self.synthetic_noise != 400 and not self.tune,
             }
         )
 
@@ -109,8 +119,9 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
     manifest = manifests.load(settings.records) if settings.records else None
     scored = _score(settings, ensemble, manifest)
     truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
+    heard = noise.score_folder(ensemble, settings.noise_audio, settings.chunking) if settings.noise_audio else None
     # decisions
-    pooling_mlrap = _decide(settings, ensemble, scored, truth)
+    pooling_mlrap = _decide(settings, ensemble, scored, truth, heard)
     scores = scored.pooled(ensemble)
     if settings.tune:
         probabilities = calibration.cross_fitted(scores, truth)
@@ -147,6 +158,12 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         "pooling": ensemble.decisions.pooling, "pooling_mlrap": pooling_mlrap,
         "weights": list(ensemble.decisions.weights), "expected": odds_factors.describe(), "output": output,
     }  # fmt: skip
+    if heard:
+        alarms = noise.false_alarms(ensemble, heard.loudest, heard.hours)
+        summary["noise"] = {
+            "evaluated": settings.noise_audio, "hours": float(heard.hours.sum()), "false_alarms_per_hour": alarms,
+            "num_recordings": len(heard.chunks), "num_skipped": len(heard.skipped),
+        }  # fmt: skip
     if without_prior:
         summary["without_prior"] = files.defined(without_prior)
     files.write_json(os.path.join(output, "summary.json"), summary)
@@ -187,7 +204,11 @@ def _score(
 
 
 def _decide(
-    settings: EvaluateConfig, ensemble: ensembles.Ensemble, scored: labelled.LabelledScores, truth: np.ndarray
+    settings: EvaluateConfig,
+    ensemble: ensembles.Ensemble,
+    scored: labelled.LabelledScores,
+    truth: np.ndarray,
+    heard: noise.NoiseScores | None,
 ) -> dict[str, float]:
     """Sets the ensemble's decisions by the flags, and stores them with --tune. Returns the MLRAP of each pooling."""
     pooling_mlrap: dict[str, float] = {}
@@ -206,10 +227,11 @@ def _decide(
         decided = dataclasses.replace(decided, weights=weights)
     ensemble.decisions = decided
     if settings.tune:
+        recording, chunk = _calibrations(settings, ensemble, scored, truth, heard)
         ensemble.decisions = dataclasses.replace(
             decided,
-            recording=calibration.fit(scored.pooled(ensemble)[:, None], truth, settings.precision),
-            chunk=calibration.fit(scored.probabilities(ensemble), truth, settings.precision),
+            recording=recording,
+            chunk=chunk,
             precision=settings.precision,
             fitted_on=f"{len(truth)} recordings of {settings.recordings}",
         )
@@ -217,11 +239,39 @@ def _decide(
     return pooling_mlrap
 
 
+def _calibrations(
+    settings: EvaluateConfig,
+    ensemble: ensembles.Ensemble,
+    scored: labelled.LabelledScores,
+    truth: np.ndarray,
+    heard: noise.NoiseScores | None,
+) -> tuple[calibration.Calibration, calibration.Calibration]:
+    """Fits calibration and thresholds of recordings and of chunks, with recorded and synthesised noise."""
+    sources = [heard] if heard else []
+    if settings.synthetic_noise:
+        sources.append(noise.score_synthesised(ensemble, settings.synthetic_noise))
+    chunks = [own for source in sources for own in source.chunks]
+    logits = [own for source in sources for own in source.attention_logits]
+    hours = float(sum(source.hours.sum() for source in sources))
+    pooled = pooling.pool_each(chunks, ensemble.decisions.pooling, logits) if chunks else None
+    heard_chunks = np.concatenate(chunks) if chunks else None
+    return (
+        calibration.fit(scored.pooled(ensemble)[:, None], truth, settings.precision, pooled, hours),
+        calibration.fit(scored.probabilities(ensemble), truth, settings.precision, heard_chunks, hours),
+    )
+
+
 def _store_decisions(settings: EvaluateConfig, ensemble: ensembles.Ensemble) -> None:
     """Writes the decisions into the output folder, and into the model if there is only one."""
     targets = [os.path.join(settings.output_folder, "decisions.json")]
     if len(ensemble.models) == 1:  # with --refit, the model that was evaluated and the one that was asked for
         models = dict.fromkeys((ensemble.models[0].path, settings.model[0]))
+        for path in models:
+            if not serving.store(path, ensemble.decisions.chunk):
+                logging.warning(
+                    "%s is of an earlier version: its signatures give raw scores; export it again with bird_tf.export",
+                    path,
+                )
         targets += [os.path.join(path, decisions.ASSET) for path in models]
     for target in targets:
         decisions.save(target, ensemble.decisions, ensemble.classes)
@@ -276,6 +326,12 @@ def main(settings: EvaluateConfig) -> None:
         summary["mlrap_foreground"], summary["top1"], summary["num_recordings"], summary["num_skipped"],
         os.path.join(summary["output"], "report.html"),
     )  # fmt: skip
+    if "noise" in summary:
+        logging.info(
+            "%s, %.2f h without birds: false alarms an hour: %s",
+            settings.noise_audio, summary["noise"]["hours"],
+            noise.describe(summary["noise"]["false_alarms_per_hour"]),
+        )  # fmt: skip
 
 
 def _evaluate_soundscapes(settings: EvaluateConfig) -> None:

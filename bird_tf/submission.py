@@ -193,12 +193,11 @@ def _score(
             found.broken.append(recording.path)
             logging.warning("gets the training prior instead of scores: %s", recording.reason)
         elif in_segments:
-            found.pooled[recording.recording_id] = segments.pooled(recording.scores, method)
+            pooled = segments.pooled(recording.scores, method)
+            found.pooled[recording.recording_id] = ensemble.decisions.chunk.probabilities(pooled)
         else:
             pooled = pooling.pool(recording.scores.probabilities, method, recording.scores.attention_logits)[None]
-            if settings.occurrence_settings.active:  # as in predict: the odds of calibrated probabilities
-                pooled = ensemble.decisions.recording.probabilities(pooled)
-            found.pooled[recording.recording_id] = pooled
+            found.pooled[recording.recording_id] = ensemble.decisions.recording.probabilities(pooled)
     for name, path in recordings:
         if name not in found.pooled:
             if path not in found.broken:

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+import soundfile
 
 from bird_tf import config, evaluate
 from bird_tf.inference import ensembles, saved_model
@@ -53,7 +54,10 @@ def test_one_source_must_be_named(model_path, manifest, data, tmp_path):
 def test_tuning_stores_its_decisions_in_the_model(model_path, manifest, data, tmp_path):
     model = str(shutil.copytree(model_path, tmp_path / "model"))
     plain = _evaluate(tmp_path, model, audio=data / "wav", metadata=data / "xml")
-    tuned = _evaluate(tmp_path, model, audio=data / "wav", metadata=data / "xml", tune=True, precision=0.8)
+    tuned = _evaluate(
+        tmp_path, model, audio=data / "wav", metadata=data / "xml", tune=True, precision=0.8,
+        synthetic_noise=5,
+    )  # fmt: skip
     assert set(tuned["pooling_mlrap"]) == {*pooling.METHODS} - {"attention"}
     assert tuned["mlrap"] == pytest.approx(max(tuned["pooling_mlrap"].values())) and tuned["mlrap"] >= plain["mlrap"]
     kept = ensembles.Ensemble([model]).decisions
@@ -66,8 +70,23 @@ def test_tuning_stores_its_decisions_in_the_model(model_path, manifest, data, tm
     assert none["pooling"] == plain["pooling"] and none["calibration_error"] == none["calibration_error_calibrated"]
 
 
+def test_false_alarms_on_noise_are_reported_and_keep_thresholds_above_them(model_path, manifest, tmp_path, generator):
+    model, audio = str(shutil.copytree(model_path, tmp_path / "model")), tmp_path / "noise"
+    audio.mkdir()
+    for name in ("a", "b"):
+        soundfile.write(audio / f"{name}.wav", 0.1 * generator.normal(size=22050 * 20), 22050)
+    values = {"records": manifest.directory, "noise_audio": audio}
+    before = _evaluate(tmp_path, model, **values)["noise"]
+    assert before["hours"] == pytest.approx(40 / 3600) and before["num_recordings"] == 2
+    after = _evaluate(tmp_path, model, **values, tune=True, synthetic_noise=5)["noise"]["false_alarms_per_hour"]
+    assert after["precision"]["rate"] == 0 and after["precision"]["high"] > 100  # 40 seconds prove little
+    assert after["precision"]["rate"] <= before["false_alarms_per_hour"]["precision"]["rate"]
+
+
 def test_the_weights_of_an_ensemble_are_searched_and_stored_beside_the_results(model_path, manifest, tmp_path):
-    summary = _evaluate(tmp_path, [model_path, model_path], records=manifest.directory, tune=True, pooling="mean")
+    summary = _evaluate(
+        tmp_path, [model_path, model_path], records=manifest.directory, tune=True, pooling="mean", synthetic_noise=0
+    )
     assert summary["pooling"] == "mean" and sum(summary["weights"]) == pytest.approx(1)
     again = _evaluate(
         tmp_path / "again", [model_path, model_path], records=manifest.directory,
@@ -91,16 +110,16 @@ def test_attention_is_tried_and_used_if_every_model_has_it(attention_model_path,
         for models in (attention_model_path, both)
     )
     assert alone["mlrap"] == pytest.approx(auto["pooling_mlrap"]["attention"]) == pytest.approx(twice["mlrap"])
-    tuned = _evaluate(tmp_path, both, records=manifest.directory, pooling="attention", tune=True)
+    tuned = _evaluate(tmp_path, both, records=manifest.directory, pooling="attention", tune=True, synthetic_noise=2)
     assert tuned["pooling"] == "attention" and tuned["mlrap"] == pytest.approx(alone["mlrap"])
     one_without = [attention_model_path, model_path]
-    tuned = _evaluate(tmp_path, one_without, records=manifest.directory, tune=True)
+    tuned = _evaluate(tmp_path, one_without, records=manifest.directory, tune=True, synthetic_noise=2)
     assert "attention" not in tuned["pooling_mlrap"]
     with pytest.raises(config.InputError, match=f"--pooling=attention: {model_path} gives no attention"):
         _evaluate(tmp_path, one_without, records=manifest.directory, pooling="attention")
 
 
-@pytest.mark.parametrize("values", [{"pooling": "best"}, {"precision": 0.0}, {"worst": -1}])
+@pytest.mark.parametrize("values", [{"pooling": "best"}, {"precision": 0.0}, {"worst": -1}, {"synthetic_noise": -1}])
 def test_bad_flags_are_refused(model_path, tmp_path, values):
     with pytest.raises(config.InputError, match=f"--{next(iter(values))}="):
         _evaluate(tmp_path, model_path, **values)
@@ -109,7 +128,7 @@ def test_bad_flags_are_refused(model_path, tmp_path, values):
 @pytest.mark.parametrize(
     "values",
     [{"tune": True}, {"pooling": "auto"}, {"records": "r"}, {"records": "r", "segments": "", "metadata": "x"},
-     {"segments": "", "precision": 0.5}],
+     {"segments": "", "precision": 0.5}, {"segments": "", "synthetic_noise": 9}, {"noise_audio": "n"}],
 )  # fmt: skip
 def test_flags_without_effect_are_refused(model_path, tmp_path, values):
     with pytest.raises(config.InputError, match="has no effect"):

@@ -11,7 +11,7 @@ PACKAGE = ROOT / "bird_tf"
 # Packages and their modules, from the ground up. "" holds what all others stand on.
 ORDER = {
     "": ("stderr_filter", "config", "files", "executor", "resume"),
-    "audio": ("frontend", "wav", "decode", "activity"),
+    "audio": ("frontend", "wav", "decode", "activity", "noises"),
     "labels": ("metadata", "free_text", "clock", "taxonomy", "spans", "split", "verdicts"),
     "labels.layouts": (
         "matching", "birdclef", "folders", "sorted_tree", "csv_table", "tab_separated", "raven", "audacity",
@@ -19,10 +19,10 @@ ORDER = {
     ),
     "records": ("schema", "manifests", "shard_files", "recordings_table", "verify"),
     "backbones": ("signatures", "tflite", "saved_model", "backbone", "windows"),
-    "scores": ("pooling", "metrics", "calibration", "decisions", "threshold_table", "density", "prior"),
+    "scores": ("pooling", "metrics", "thresholds", "calibration", "decisions", "threshold_table", "density", "prior"),
     "inference": (
-        "saved_model", "ensembles", "segments", "audio_files", "result_files", "scoring", "score_store", "labelled",
-        "occurrence_table", "occurrence", "run_files", "kaggle_files", "media_ids", "budget",
+        "serving", "saved_model", "ensembles", "segments", "audio_files", "result_files", "scoring", "score_store",
+        "labelled", "occurrence_table", "occurrence", "run_files", "kaggle_files", "media_ids", "budget",
     ),
     "inference.writers": (
         "detections", "predictions", "rows", "tab_separated", "csv_tables", "parquet", "raven", "audacity",
@@ -30,8 +30,8 @@ ORDER = {
     ),
     "inference.formats": ("compare", "tflite", "onnx"),
     "evaluation": (
-        "soundscapes", "examples", "results", "plots", "pages", "report", "surveys", "densities", "survey_page",
-        "survey_files",
+        "noise", "soundscapes", "examples", "results", "plots", "pages", "report", "surveys", "densities",
+        "survey_page", "survey_files",
     ),
     "conversion": ("compiled_frontend", "worker", "plan", "state", "folds"),
     "input.augment": ("geometry", "pixels", "mixing", "augmentations"),

@@ -10,7 +10,7 @@ import soundfile
 from bird_tf import config, files, predict
 from bird_tf.audio import decode
 from bird_tf.inference import audio_files, ensembles, saved_model, scoring
-from bird_tf.scores import calibration, decisions, pooling
+from bird_tf.scores import calibration, decisions, pooling, thresholds
 from tests.conftest import settings
 
 
@@ -102,9 +102,9 @@ def test_long_names_are_scored_and_names_that_are_not_utf8_are_skipped(tmp_path,
 def test_the_models_own_calibration_and_thresholds_are_used(tmp_path, model_path, data):
     model = str(shutil.copytree(model_path, tmp_path / "model"))
     classes = saved_model.Model(model).classes
-    thresholds = {rule: np.full(len(classes), 2.0) for rule in calibration.RULES}
-    thresholds["f1"][0] = 0.0
-    fitted = calibration.Calibration(slope=2.0, intercept=-1.0, thresholds=thresholds)
+    least = {rule: np.full(len(classes), 2.0) for rule in thresholds.RULES}
+    least["f1"][0] = 0.0
+    fitted = calibration.Calibration(slope=2.0, intercept=-1.0, thresholds=least)
     decided = decisions.Decisions(pooling="mean", weights=(1.0,), recording=fitted, chunk=fitted, fitted_on="these")
     decisions.save(f"{model}/{decisions.ASSET}", decided, classes)
     path = sorted((data / "wav").iterdir())[0]

@@ -3,8 +3,9 @@
 python tools/mix_soundscapes.py --audio=DIR --records=tfrecords/NAME --output=DIR
 then python -m bird_tf.evaluate --model=… --audio=DIR/mixtures --segments=DIR/mixtures.csv, and the same with noise
 
-The calls are the chunks with the greatest activity of the validation recordings. The background is made of noise
-chunks. To use nothing of a training recording, give records without a training split, as the test records of a fold.
+The calls are the chunks with the greatest activity of the validation recordings. The background is made of the records'
+noise chunks, or of --noise_audio=DIR, recordings from elsewhere in which no bird is heard. To use nothing of a training
+recording, give records without a training split, as the test records of a fold.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import soundfile
 
 from bird_tf import config, files
 from bird_tf.audio import decode
+from bird_tf.inference import audio_files
 from bird_tf.records import manifests, shard_files
 
 _FADE_SECONDS = 0.05
@@ -29,7 +31,10 @@ class MixConfig:
     """Flags of the mixer."""
 
     audio: str = config.option("", "folder with the recordings that the records were made from", required=True)
-    records: str = config.option("", "records with validation recordings and noise", required=True)
+    records: str = config.option("", "records with validation recordings, and noise or --noise_audio", required=True)
+    noise_audio: str = config.option(
+        "", "folder with recordings without birds, as background; empty: the noise chunks of the records"
+    )
     output: str = config.option("", "folder for mixtures/, noise/ and a CSV file with the truth of each", required=True)
     num_mixtures: int = config.option(20, "number of soundscapes with calls, and of soundscapes with noise alone")
     seconds: float = config.option(60.0, "length of a soundscape, seconds")
@@ -68,7 +73,11 @@ class Mixer:
     """Cuts spans out of recordings and adds them."""
 
     def __init__(self, settings: MixConfig) -> None:
-        """Raises InputError if the records have no validation chunk or no noise chunk."""
+        """Reads which calls and which noise there are.
+
+        Raises:
+            InputError: there is no validation chunk or no noise, or a recording of the noise cannot be read.
+        """
         manifest = manifests.load(settings.records)
         self._settings, self._classes = settings, manifest.classes
         self._rate, self._seconds = manifest.front_end.sample_rate_hz, manifest.front_end.chunk_seconds
@@ -77,17 +86,34 @@ class Mixer:
         clearest: dict[str, tuple[str, float, int, float]] = {}
         for span in _spans(manifest, "val"):
             clearest[span[0]] = max(clearest.get(span[0], span), span, key=lambda s: s[3])
-        self._calls, self._noise = list(clearest.values()), _spans(manifest, "noise")
+        self._calls = list(clearest.values())
+        self._noise = self._noise_starts(manifest)
         self._cut = functools.cache(self._decode)  # a span is used many times, and its whole recording is decoded
         if not self._calls or not self._noise:
             raise config.InputError(
-                f"--records={settings.records}: {len(self._calls)} validation recordings and {len(self._noise)} noise "
-                "chunks, but both are needed; convert with --val_share above 0 and --noise_share=1"
+                f"--records={settings.records}: {len(self._calls)} validation recordings and {len(self._noise)} "
+                "stretches of noise, but both are needed; convert with --val_share above 0 and --noise_share=1, or "
+                "name a folder of recordings without birds with --noise_audio"
             )
 
-    def _decode(self, recording_id: str, start: float) -> np.ndarray:
-        """Samples of a chunk, scaled to power 1. At the end of the recording a shorter chunk is repeated."""
-        samples = np.concatenate(list(decode.blocks(self._paths[recording_id], self._rate)))
+    def _noise_starts(self, manifest: manifests.Manifest) -> list[tuple[str, float]]:
+        """(path, start in seconds) of every stretch of noise, as long as a chunk."""
+        folder = self._settings.noise_audio
+        if not folder:
+            return [(self._paths[recording], start) for recording, start, _, _ in _spans(manifest, "noise")]
+        found = []
+        for _, path in audio_files.find_recordings(folder):
+            try:
+                num_samples = sum(len(block) for block in decode.blocks(path, self._rate))
+            except decode.UnreadableError as error:
+                raise config.InputError(f"--noise_audio={folder}: {error}; take it out") from error
+            count = max(1, int(num_samples / self._rate // self._seconds)) if num_samples else 0
+            found += [(path, i * self._seconds) for i in range(count)]
+        return found
+
+    def _decode(self, path: str, start: float) -> np.ndarray:
+        """Samples of a stretch, scaled to power 1. At the end of the recording a shorter one is repeated."""
+        samples = np.concatenate(list(decode.blocks(path, self._rate)))
         first, length = round(start * self._rate), round(self._seconds * self._rate)
         span = np.resize(samples[first : first + length].astype(np.float64), length)
         return np.asarray(span / max(1e-9, np.sqrt(np.mean(np.square(span)))))
@@ -97,8 +123,8 @@ class Mixer:
         bed = np.zeros(round(self._settings.seconds * self._rate))
         overlap, position = round(_FADE_SECONDS * self._rate), 0
         while position < len(bed):
-            recording, start, _, _ = self._noise[generator.integers(len(self._noise))]
-            piece = _fade(self._cut(recording, start), self._rate)[: len(bed) - position]
+            path, start = self._noise[generator.integers(len(self._noise))]
+            piece = _fade(self._cut(path, start), self._rate)[: len(bed) - position]
             bed[position : position + len(piece)] += piece
             position += max(1, len(piece) - overlap)
         return bed
@@ -109,7 +135,7 @@ class Mixer:
         lowest, highest = self._settings.ratio_db
         for _ in range(self._settings.calls):
             recording, start, label, _ = self._calls[generator.integers(len(self._calls))]
-            call = _fade(self._cut(recording, start), self._rate)[: len(bed)]
+            call = _fade(self._cut(self._paths[recording], start), self._rate)[: len(bed)]
             position = int(generator.integers(0, len(bed) - len(call) + 1))
             bed[position : position + len(call)] += call * 10 ** (generator.uniform(lowest, highest) / 20)
             truth.append((self._classes.class_ids[label], position / self._rate, (position + len(call)) / self._rate))
@@ -119,7 +145,7 @@ class Mixer:
         """Writes OUTPUT/NAME.wav."""
         path = os.path.join(self._settings.output, name + ".wav")
         files.make_folder(os.path.dirname(path))
-        soundfile.write(path, 0.9 * samples / np.abs(samples).max(), self._rate, subtype="PCM_16")
+        soundfile.write(path, 0.9 * samples / max(1e-9, float(np.abs(samples).max())), self._rate, subtype="PCM_16")
 
 
 def main(settings: MixConfig) -> None:

@@ -1,7 +1,8 @@
 """Predicts with TensorFlow Lite: python tflite_predict.py FOLDER RECORDING [float32|float16|int8]
 
 `bird_tf.export --tflite` writes FOLDER. This needs numpy, soundfile, and tflite-runtime (or ai-edge-litert or
-TensorFlow). It prints start, end, name and probability of the most probable species of each chunk.
+TensorFlow). It prints start, end, name and probability of the most probable species of each chunk, and by which rules
+(f1, precision) of the model's thresholds it is present.
 """
 
 import csv
@@ -37,9 +38,11 @@ def main(folder: str, recording: str, kind: str = "float32") -> None:
         sys.exit(f"error: {recording} is not at {rate} Hz; resample it first: sox in.wav -r {rate} out.wav")
     for i, block in enumerate(soundfile.blocks(recording, size, dtype="float32", always_2d=True, fill_value=0)):
         spectrograms = front_end_runner(samples=block.mean(axis=1)[None])["spectrogram"]
-        [p] = network_runner(spectrogram=spectrograms)["probabilities"]
-        start, best = i * front_end["chunk_seconds"], int(np.argmax(p))
-        print(f"{start:.2f}\t{start + front_end['chunk_seconds']:.2f}\t{names[best]}\t{p[best]:.4f}")
+        outputs = {name: values[0] for name, values in network_runner(spectrogram=spectrograms).items()}
+        start, best = i * front_end["chunk_seconds"], int(np.argmax(outputs["probabilities"]))
+        rules = ",".join(rule for rule in ("f1", "precision") if outputs[f"present_{rule}"][best])
+        end, p = start + front_end["chunk_seconds"], outputs["probabilities"][best]
+        print(f"{start:.2f}\t{end:.2f}\t{names[best]}\t{p:.4f}\t{rules}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Activity of a chunk: the share of its spectrogram that stands out. It decides which chunks are used."""
+"""Activity of a chunk: the share of its spectrogram that stands out. It decides which chunks are used.
+
+Also: whether a chunk holds any sound at all.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config
+from bird_tf import config, tf
+
+# Four steps of 16-bit samples: the rounding of a converter is no sound.
+_SILENCE = 4 / 32768
+_BLOCK_SECONDS = 0.01
+# A click where a recording begins or ends lies in this many blocks at most.
+_CLICK_BLOCKS = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +52,26 @@ class ActivityConfig:
 
     signal_threshold: float = config.option(0.001, "chunks whose activity is below it count as noise")
     interval: ActivityInterval = dataclasses.field(default_factory=ActivityInterval)
+
+
+def has_sound(samples: tf.Tensor, sample_rate_hz: int) -> tf.Tensor:
+    """Whether chunks hold sound: not silence, a constant, the rounding noise of a dead channel, or one click.
+
+    A chunk holds sound if more than 3 of its blocks of 10 ms span more than 4 steps of 16-bit samples. Spectrograms are
+    relative to their own peak, so they show other chunks as if they were loud.
+
+    Args:
+        samples: [batch, n] float32 in [-1, 1].
+        sample_rate_hz: of the samples.
+
+    Returns:
+        [batch] bool.
+    """
+    size = max(1, round(_BLOCK_SECONDS * sample_rate_hz))
+    count = max(1, samples.shape[1] // size)
+    blocks = tf.reshape(samples[:, : count * size], [-1, count, min(size, samples.shape[1])])
+    spans = tf.reduce_max(blocks, axis=2) - tf.reduce_min(blocks, axis=2)
+    return tf.reduce_sum(tf.cast(spans > _SILENCE, tf.int32), axis=1) > min(_CLICK_BLOCKS, count - 1)
 
 
 def active_share(spectrograms: np.ndarray) -> np.ndarray:

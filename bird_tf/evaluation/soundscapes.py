@@ -130,7 +130,7 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
             logging.warning("skipped: %s", recording.reason)
             continue
         factors = factors_by_id(recording.recording_id)
-        plain.append(segments.pooled(recording.scores, method))
+        plain.append(ensemble.decisions.chunk.probabilities(segments.pooled(recording.scores, method)))
         scores.append(occurrence.multiply_odds(plain[-1], factors))
         loudest = ensemble.decisions.chunk.probabilities(segments.pooled(recording.scores, "max"))
         detections.append(occurrence.multiply_odds(loudest, factors))
@@ -144,7 +144,7 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     summary = {
         **headline(np.concatenate(scores), present),
         "false_alarms_per_hour": {
-            rule: float(np.sum((detected >= thresholds) & ~present) / hours)
+            rule: float(np.sum((detected >= thresholds) & (detected > 0) & ~present) / hours)
             for rule, thresholds in ensemble.decisions.chunk.thresholds.items()
         },
         "num_segments": len(present), "num_recordings": len(scores), "num_skipped": len(skipped),

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bird_tf import config, files
+from bird_tf.audio import activity
 from bird_tf.inference import saved_model
 from bird_tf.scores import decisions, pooling, prior
 
@@ -103,11 +104,18 @@ class Ensemble:
 
     def predict_samples(self, member: int, samples: np.ndarray, *, embeddings: bool = False) -> saved_model.Outputs:
         """[chunks, chunk_samples] → outputs of one member, in the order of the ensemble's classes."""
-        return self._in_order(member, self.models[member].predict_samples(samples, embeddings=embeddings))
+        model = self.models[member]
+        outputs = self._in_order(member, model.predict_samples(samples, embeddings=embeddings))
+        # new models do this themselves; it would be a call in every recorder's dead hours
+        return _without_calls(outputs, ~activity.has_sound(samples, model.front_end.sample_rate_hz).numpy())
 
     def predict_spectrograms(self, spectrograms: np.ndarray) -> saved_model.Outputs:
         """[chunks, bands, frames] float32 → [models, chunks, …], of members with equal front-ends."""
-        outputs = [self._in_order(i, model.predict_spectrograms(spectrograms)) for i, model in enumerate(self.models)]
+        silent = spectrograms.max(axis=(1, 2)) == spectrograms.min(axis=(1, 2))
+        outputs = [
+            _without_calls(self._in_order(i, model.predict_spectrograms(spectrograms)), silent)
+            for i, model in enumerate(self.models)
+        ]
         return saved_model.Outputs(*map(np.stack, zip(*outputs, strict=True)))
 
     def _in_order(self, member: int, outputs: saved_model.Outputs) -> saved_model.Outputs:
@@ -121,6 +129,13 @@ class Ensemble:
             return members[0]
         mixed = np.tensordot(np.asarray(self.decisions.weights, np.float32), members, axes=1)
         return np.minimum(mixed, members.max(axis=0))  # rounding can make a mean larger than all members
+
+
+def _without_calls(outputs: saved_model.Outputs, silent: np.ndarray) -> saved_model.Outputs:
+    """Probability 0 for all classes in chunks without sound, [chunks] bool."""
+    if not silent.any():
+        return outputs
+    return outputs._replace(probabilities=np.where(silent[:, None], np.float32(0), outputs.probabilities))
 
 
 def align(

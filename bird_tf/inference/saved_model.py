@@ -91,9 +91,11 @@ class Model:
     def _predict(self, signature: str, name: str, inputs: np.ndarray) -> Outputs:
         """All outputs that the signature has."""
         available = self._loaded.signatures[signature].structured_outputs
-        names = [output for output in ("probabilities", "attention", "embeddings") if output in available]
+        # the probabilities of a tuned model are calibrated; models of earlier versions have no other scores
+        scores = "scores" if "scores" in available else "probabilities"
+        names = [output for output in (scores, "attention", "embeddings") if output in available]
         found = dict(zip(names, self._call(signature, name, inputs, *names), strict=True))
-        outputs = without_embeddings(found["probabilities"], found.get("attention"))
+        outputs = without_embeddings(found[scores], found.get("attention"))
         return outputs._replace(embeddings=found.get("embeddings", outputs.embeddings))
 
     def _call(self, signature: str, name: str, inputs: np.ndarray, *output_names: str) -> list[np.ndarray]:

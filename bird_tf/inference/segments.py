@@ -8,7 +8,7 @@ from bird_tf.inference import ensembles
 from bird_tf.scores import pooling
 
 SECONDS = 5
-# Not median_filtered: it rescales each segment, but c-mAP ranks a class over all segments.
+# Not median_filtered: what it keeps depends on the other classes, but c-mAP ranks a class over all segments.
 DEFAULT_POOLING = "mean"
 
 

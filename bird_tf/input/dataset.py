@@ -9,7 +9,7 @@ import dataclasses
 import math
 
 from bird_tf import config, executor, tf
-from bird_tf.audio import frontend
+from bird_tf.audio import frontend, noises
 from bird_tf.input import sampling
 from bird_tf.input.augment import augmentations
 from bird_tf.records import manifests, schema, shard_files
@@ -17,6 +17,8 @@ from bird_tf.records import manifests, schema, shard_files
 _SHUFFLE_SALT, _AUGMENT_SALT, _NOISE_SALT = 1, 2, 3
 # noise chunks read for a batch, as a share of its chunks; reading one for each chunk would double the reading
 _NOISE_SHARE = 0.125
+# synthesised chunks that are turned into spectrograms at once, to limit memory
+_FRONT_END_BATCH = 32
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,11 @@ class DatasetConfig:
         was=("records_teacher_weight",),
     )
     no_call_share: float = config.option(0.0, "share of noise chunks in a batch; they have no species as target")
+    synthetic_noise: int = config.option(
+        0,
+        "number of synthesised noise chunks (rain, wind, water, engines, insects, voices, …) beside those of the "
+        "records; half of the noise chunks that are used are synthesised",
+    )
     sampling: sampling.SamplingConfig = dataclasses.field(default_factory=sampling.SamplingConfig)
     data_service: str = config.option(
         "", "tf.data service that makes the batches, as grpc://host:5000; empty: this process"
@@ -51,6 +58,8 @@ class DatasetConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.no_call_share < 1 or round(self.no_call_share * self.batch_size) >= self.batch_size:
             raise config.InputError(f"--no_call_share={self.no_call_share}: need a share of the batch below 1")
+        if self.synthetic_noise < 0:
+            raise config.InputError(f"--synthetic_noise={self.synthetic_noise}: need a number of chunks, or 0")
         if not 0 <= self.backbone_weight <= 1:
             raise config.InputError(f"--backbone_weight={self.backbone_weight}: need a share in [0, 1]")
         if self.batch_size < 1 or self.shuffle_buffer < 1 or not 0 <= self.background_weight <= 1:
@@ -68,7 +77,12 @@ def steps_per_epoch(manifest: manifests.Manifest, settings: DatasetConfig) -> in
 
 def _num_no_call(manifest: manifests.Manifest, settings: DatasetConfig) -> int:
     """Number of noise chunks in each batch as examples without a species."""
-    return round(settings.no_call_share * settings.batch_size) if manifest.num_chunks("noise") else 0
+    return round(settings.no_call_share * settings.batch_size) if has_noise(manifest, settings) else 0
+
+
+def has_noise(manifest: manifests.Manifest, settings: DatasetConfig) -> bool:
+    """Whether there are noise chunks, recorded or synthesised."""
+    return manifest.num_chunks("noise") > 0 or settings.synthetic_noise > 0
 
 
 def training(
@@ -161,8 +175,9 @@ def _batches_of_strings(
     passes = sampling.chunk_filter(manifest, settings.sampling)
     rates = sampling.rates(sampling.counts(manifest, settings.sampling), settings.sampling)
     num_noise = num_no_call
-    if augmentation.needs_noise and manifest.num_chunks("noise"):
+    if augmentation.needs_noise and has_noise(manifest, settings):
         num_noise += math.ceil(settings.batch_size * _NOISE_SHARE)
+    synthesised = _synthesised(manifest.front_end, settings.synthetic_noise if num_noise else 0, seed)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.stack([tf.cast(seed * 8 + _SHUFFLE_SALT, tf.int64), epoch])
@@ -178,15 +193,36 @@ def _batches_of_strings(
         parts = {"step": tf.data.Dataset.range(epoch * steps, (epoch + 1) * steps), "chunks": chunks}
         if num_noise:
             order = tf.stack([tf.cast(seed * 8 + _NOISE_SALT, tf.int64), epoch])
-            noise = _shuffled_shards(manifest.paths("noise"), order)
-            if manifest.num_chunks("noise") <= settings.shuffle_buffer:
-                noise = noise.cache()  # otherwise a few chunks are read many times; all of them fit into the buffer
-            parts["noise"] = _shuffled(noise, settings, order).repeat().batch(num_noise, drop_remainder=True)
+            sources = [_shuffled(tf.data.Dataset.from_tensor_slices(synthesised), settings, order)] * bool(synthesised)
+            if manifest.num_chunks("noise"):
+                noise = _shuffled_shards(manifest.paths("noise"), order)
+                if manifest.num_chunks("noise") <= settings.shuffle_buffer:
+                    noise = noise.cache()  # else a few chunks are read many times; all of them fit into the buffer
+                sources.append(_shuffled(noise, settings, order))
+            taken_in_turn = tf.data.Dataset.choose_from_datasets(
+                [source.repeat() for source in sources], tf.data.Dataset.range(len(sources)).repeat()
+            )
+            parts["noise"] = taken_in_turn.batch(num_noise, drop_remainder=True)
         # one pipeline for the whole epoch, since a data service gives whole epochs to its workers
         whole = tf.data.Dataset.zip(parts).map(lambda batch: {**batch, **batch.pop("chunks")})
         return whole.skip(tf.where(epoch == first_epoch, tf.cast(first_step, tf.int64), 0))
 
     return tf.data.Dataset.range(first_epoch, 2**31).flat_map(one_epoch)
+
+
+def _synthesised(front_end: frontend.FrontendConfig, count: int, seed: int) -> list[bytes]:
+    """Serialised examples of synthesised noise. Even seeds are for training, odd ones for `evaluate --tune`."""
+    examples = []
+    for first in range(0, count, _FRONT_END_BATCH):
+        size = min(_FRONT_END_BATCH, count - first)
+        samples = noises.synthesise(size, front_end.sample_rate_hz, front_end.chunk_samples, 2 * seed, first)
+        for spectrogram in frontend.quantise(frontend.spectrograms(samples, front_end)).numpy():
+            chunk = schema.Chunk(
+                spectrogram=spectrogram, label=0, background=[], background_known=True, recording_id="",
+                chunk_index=0, start_seconds=0.0, activity=0.0,
+            )  # fmt: skip
+            examples.append(schema.serialise(chunk))
+    return examples
 
 
 def _shuffled_shards(paths: list[str], seed: tf.Tensor) -> tf.data.Dataset:

@@ -41,32 +41,46 @@ def probabilities(logits: tf.Tensor, loss: str) -> tf.Tensor:
 
 
 def loss(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, settings: LossConfig) -> tf.Tensor:
-    """Mean loss of a batch.
+    """Mean loss of a batch, scalar float32; 0 if nothing counts. Arguments as for `loss_and_weight`."""
+    return tf.math.divide_no_nan(*loss_and_weight(logits, targets, weights, settings))
+
+
+def loss_and_weight(
+    logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, settings: LossConfig
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sum of the losses of a batch, and the sum of what counts in it.
+
+    The mean over several batches is the quotient of the two totals; a mean of means would depend on how chunks are
+    divided among devices.
 
     Args:
         logits: [batch, classes] float32.
         targets: [batch, classes] float32 in [0, 1], 1 if the class is present.
         weights: [batch, classes] float32, 0 where it is not known whether the class is present. Softmax leaves such
-            classes out of its sum. For a chunk without any class (no-call) its targets are equal probabilities.
+            classes out of its sum. For a chunk without any class (no-call) its targets are equal probabilities. A chunk
+            counts only if at least two of its classes are known, and a class that is present is among them if there is
+            one.
         settings: which loss.
 
     Returns:
-        Scalar float32.
+        Two scalars float32. Softmax counts chunks, the other losses count the weights.
     """
     if settings.loss == "softmax":
-        # -1e9 takes a class of weight 0 out of the softmax
-        logits += tf.where(weights > 0, 0.0, -1e9)
-        targets = targets * tf.cast(weights > 0, tf.float32)
         known = tf.cast(weights > 0, tf.float32)
-        spread = known / tf.reduce_sum(known, axis=1, keepdims=True)
-        present = tf.reduce_sum(targets, axis=1, keepdims=True)
-        targets = tf.where(present > 0, tf.math.divide_no_nan(targets, present), spread)
+        known_targets = targets * known
+        present = tf.reduce_sum(known_targets, axis=1, keepdims=True)
+        has_hidden_class = tf.logical_and(present[:, 0] <= 0, tf.reduce_max(targets, axis=1) > 0)
+        counts = tf.logical_and(tf.reduce_sum(known, axis=1) >= 2, tf.logical_not(has_hidden_class))
+        spread = tf.math.divide_no_nan(known, tf.reduce_sum(known, axis=1, keepdims=True))
+        targets = tf.where(present > 0, tf.math.divide_no_nan(known_targets, present), spread)
         targets += settings.label_smoothing * (spread - targets)
-        return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(targets, logits))
+        # -1e9 takes a class of weight 0 out of the softmax
+        each = tf.nn.softmax_cross_entropy_with_logits(targets, logits + tf.where(weights > 0, 0.0, -1e9))
+        return tf.reduce_sum(tf.where(counts, each, 0.0)), tf.reduce_sum(tf.cast(counts, tf.float32))
     targets += settings.label_smoothing * (0.5 - targets)
     each = tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)
     if settings.loss == "focal":
         # Lin et al. 2017: (1 - p_t)^gamma. |target - p| equals 1 - p_t for targets of 0 and 1, and is defined between
         # them too. The lower limit keeps the gradient finite where p equals the target.
         each *= tf.maximum(tf.abs(targets - tf.sigmoid(logits)), 1e-7) ** settings.focal_gamma
-    return tf.math.divide_no_nan(tf.reduce_sum(each * weights), tf.reduce_sum(weights))
+    return tf.reduce_sum(each * weights), tf.reduce_sum(weights)

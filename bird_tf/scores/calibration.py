@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bird_tf.scores import metrics
+from bird_tf.scores import thresholds
 
-RULES = ("f1", "precision")
-# A logit needs scores inside (0, 1). The precision of float32 probabilities is not higher than this.
+# The fit takes no score for more certain than this: one wrong label among saturated scores would decide it.
 _EDGE = 1e-6
-# a class with fewer positives gets the thresholds that were fitted on all classes together
-_MIN_POSITIVES = 5
+# float32 has no number between this and 1
+BELOW_ONE = 1 - 2.0**-24
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,8 +23,8 @@ class Calibration:
 
     Attributes:
         slope, intercept: calibrated logit = slope × logit of the score + intercept.
-        thresholds: for each of RULES, [classes] the least calibrated probability of a class that counts as present;
-            above 1: the class never counts as present.
+        thresholds: for each of `thresholds.RULES`, [classes] the least calibrated probability of a class that counts as
+            present; above 1: the class never counts as present.
     """
 
     slope: float
@@ -33,16 +32,16 @@ class Calibration:
     thresholds: Mapping[str, np.ndarray]
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
-        """Scores [..., classes] in [0, 1] → calibrated probabilities, same shape and type."""
+        """Scores [..., classes] in [0, 1] → calibrated probabilities, same shape and type; 0 stays 0."""
         if (self.slope, self.intercept) == (1.0, 0.0):
             return scores
-        logits = self.slope * _logit(scores) + self.intercept
-        return np.asarray(1 / (1 + np.exp(-logits)), scores.dtype)
+        with np.errstate(divide="ignore"):  # the logit of 0
+            logits = self.slope * _logit(np.minimum(np.asarray(scores, np.float64), BELOW_ONE)) + self.intercept
+            return np.asarray(1 / (1 + np.exp(-logits)), scores.dtype)
 
 
 def _logit(scores: np.ndarray) -> np.ndarray:
-    clipped = np.clip(np.asarray(scores, np.float64), _EDGE, 1 - _EDGE)
-    return np.asarray(np.log(clipped) - np.log1p(-clipped))
+    return np.asarray(np.log(scores) - np.log1p(-scores))
 
 
 def fit_platt(scores: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
@@ -57,7 +56,8 @@ def fit_platt(scores: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     """
     import scipy.optimize
 
-    logits, targets = _logit(scores).ravel(), truth.ravel().astype(np.float64)
+    clipped = np.clip(np.asarray(scores, np.float64), _EDGE, 1 - _EDGE)
+    logits, targets = _logit(clipped).ravel(), truth.ravel().astype(np.float64)
     if targets.min() == targets.max():
         return 1.0, 0.0
 
@@ -73,67 +73,36 @@ def fit_platt(scores: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     return float(np.exp(found.x[0])), float(found.x[1])
 
 
-def best_f1_threshold(scores: np.ndarray, truth: np.ndarray) -> float:
-    """The threshold on scores [n] with the best F1; NaN without a positive."""
-    values, hits, called = metrics.operating_points(scores, truth)
-    if not hits[-1]:
-        return float("nan")
-    return float(values[np.argmax(2 * hits / (called + hits[-1]))])
-
-
-def precision_threshold(scores: np.ndarray, truth: np.ndarray, precision: float) -> float:
-    """The lowest threshold on scores [n] that reaches `precision`; 2 (never) if there is none."""
-    values, hits, called = metrics.operating_points(scores, truth)
-    enough = np.flatnonzero(hits >= precision * called)
-    return float(values[enough[-1]]) if len(enough) else 2.0
-
-
-def fit(chunks: Sequence[np.ndarray] | np.ndarray, truth: np.ndarray, precision: float) -> Calibration:
-    """Fits the map and the thresholds on labelled recordings.
+def fit(
+    chunks: Sequence[np.ndarray] | np.ndarray,
+    truth: np.ndarray,
+    precision: float,
+    noise: np.ndarray | None = None,
+    noise_hours: float = 0.0,
+) -> Calibration:
+    """Fits the map on labelled recordings, and the thresholds on the same and on noise.
 
     Args:
         chunks: for each recording [chunks, classes] in [0, 1]; for pooled scores [recordings, 1, classes].
         truth: [recordings, classes] bool, background included.
         precision: the target of the rule "precision".
+        noise: [any, classes] scores of chunks, or pooled scores, of sound without any class.
+        noise_hours: length of that sound.
 
     Returns:
-        The calibration, fitted on the scores that `_weakly_labelled` counts. A class that is present in fewer than five
-        recordings gets the thresholds that were fitted on all classes together.
+        The calibration. Its map is fitted on the scores that `thresholds.weakly_labelled` counts.
     """
-    scores, present, counts = _weakly_labelled(chunks, truth)
+    scores, present, counts = thresholds.weakly_labelled(list(chunks), truth)
     slope, intercept = fit_platt(scores[counts], present[counts])
     plain = Calibration(slope=slope, intercept=intercept, thresholds={})
-    calibrated = plain.probabilities(scores)
-    common_thresholds = (
-        best_f1_threshold(calibrated[counts], present[counts]),
-        precision_threshold(calibrated[counts], present[counts], precision),
+    heard = np.zeros((0, truth.shape[1])) if noise is None else np.asarray(noise, np.float64)
+    examples = thresholds.Examples(
+        chunks=[plain.probabilities(np.asarray(own, np.float64)) for own in chunks],
+        truth=truth,
+        noise=plain.probabilities(heard),
+        noise_hours=noise_hours,
     )
-    thresholds = {rule: np.full(truth.shape[1], common) for rule, common in zip(RULES, common_thresholds, strict=True)}
-    for index in np.flatnonzero(truth.sum(axis=0) >= _MIN_POSITIVES):
-        own = counts[:, index]
-        own_scores, own_truth = calibrated[own, index], present[own, index]
-        thresholds["f1"][index] = best_f1_threshold(own_scores, own_truth)
-        thresholds["precision"][index] = precision_threshold(own_scores, own_truth, precision)
-    return dataclasses.replace(plain, thresholds=thresholds)
-
-
-def _weakly_labelled(
-    chunks: Sequence[np.ndarray] | np.ndarray, truth: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weak labels of recordings → labels of chunks.
-
-    In a recording without a species, all chunks are negatives. In a recording with it, only the chunk with the highest
-    score counts, as a positive: weak labels do not say which other chunks hold a call.
-
-    Returns:
-        Scores float64, presence bool, and whether they count bool; [all chunks, classes] each.
-    """
-    counts = []
-    for own, present in zip(chunks, truth, strict=True):
-        best = np.arange(len(own))[:, None] == np.argmax(own, axis=0)
-        counts.append(best | ~present)
-    scores = np.concatenate(chunks).astype(np.float64)
-    return scores, np.repeat(truth, [len(own) for own in chunks], axis=0), np.concatenate(counts)
+    return dataclasses.replace(plain, thresholds=thresholds.fit(examples, precision))
 
 
 def cross_fitted(scores: np.ndarray, truth: np.ndarray, num_folds: int = 5) -> np.ndarray:

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from bird_tf import config, files
 from bird_tf.labels import taxonomy
-from bird_tf.scores import calibration, metrics, pooling
+from bird_tf.scores import calibration, metrics, pooling, thresholds
 
 ASSET = "assets/decisions.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# pooled scores of format 1 by these methods were no probabilities
+_CHANGED_POOLING = ("median_filtered", "mean_exponential")
 _SELECTION_ROUNDS = 20
 
 
@@ -41,10 +44,14 @@ class Decisions:
 
 def neutral(classes: taxonomy.Taxonomy, num_models: int, method: str) -> Decisions:
     """Decisions without fitting: unchanged scores, thresholds of 0.5, equal weights."""
-    identity = calibration.Calibration(
-        slope=1.0, intercept=0.0, thresholds={rule: np.full(len(classes), 0.5) for rule in calibration.RULES}
-    )  # fmt: skip
+    identity = _identity(classes)
     return Decisions(pooling=method, weights=(1 / num_models,) * num_models, recording=identity, chunk=identity)
+
+
+def _identity(classes: taxonomy.Taxonomy) -> calibration.Calibration:
+    return calibration.Calibration(
+        slope=1.0, intercept=0.0, thresholds={rule: np.full(len(classes), 0.5) for rule in thresholds.RULES}
+    )
 
 
 def choose_pooling(
@@ -111,7 +118,7 @@ def save(path: str, decisions: Decisions, classes: taxonomy.Taxonomy) -> None:
             "intercept": fitted.intercept,
             "thresholds": {
                 rule: dict(zip(classes.class_ids, map(float, fitted.thresholds[rule]), strict=True))
-                for rule in calibration.RULES
+                for rule in thresholds.RULES
             },
         }
 
@@ -135,16 +142,22 @@ def load(path: str, classes: taxonomy.Taxonomy, num_models: int) -> Decisions:
     if not files.exists(path):
         raise config.InputError(f"--decisions={path}: no such file; bird_tf.evaluate --tune writes it")
     stored = files.read_json(path)
-    if stored.get("format_version") != FORMAT_VERSION:
+    if stored.get("format_version") not in range(1, FORMAT_VERSION + 1):
         raise config.InputError(f"{path} holds no decisions of format {FORMAT_VERSION}; run bird_tf.evaluate --tune")
+    outdated = stored["format_version"] == 1 and stored["pooling"] in _CHANGED_POOLING
+    if outdated:
+        logging.warning(
+            "%s was fitted on the %s scores of an earlier version, which were no probabilities: recordings keep raw "
+            "scores and thresholds of 0.5; run bird_tf.evaluate --tune", path, stored["pooling"],
+        )  # fmt: skip
     if len(stored["weights"]) != num_models:
         raise config.InputError(f"{path} was made for {len(stored['weights'])} models, not {num_models}")
 
     def stored_calibration(name: str) -> calibration.Calibration:
-        thresholds = stored[name]["thresholds"]
-        if set(thresholds[calibration.RULES[0]]) != set(classes.class_ids):
+        by_rule = stored[name]["thresholds"]
+        if set(by_rule[thresholds.RULES[0]]) != set(classes.class_ids):
             raise config.InputError(f"{path} was made for other classes than the model's; run bird_tf.evaluate --tune")
-        ordered = {rule: np.array([thresholds[rule][c] for c in classes.class_ids]) for rule in calibration.RULES}
+        ordered = {rule: np.array([by_rule[rule][c] for c in classes.class_ids]) for rule in thresholds.RULES}
         return calibration.Calibration(
             slope=stored[name]["slope"], intercept=stored[name]["intercept"], thresholds=ordered
         )
@@ -152,7 +165,7 @@ def load(path: str, classes: taxonomy.Taxonomy, num_models: int) -> Decisions:
     return Decisions(
         pooling=stored["pooling"],
         weights=tuple(stored["weights"]),
-        recording=stored_calibration("recording"),
+        recording=_identity(classes) if outdated else stored_calibration("recording"),
         chunk=stored_calibration("chunk"),
         precision=stored["precision"],
         fitted_on=stored["fitted_on"],

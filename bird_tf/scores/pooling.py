@@ -1,4 +1,7 @@
-"""Chunk scores → the scores of a recording or segment."""
+"""Chunk scores → the scores of a recording or segment.
+
+Each method gives a score that is never above the species' best chunk and never falls when a chunk of the species rises.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +14,19 @@ from bird_tf import config
 
 
 def median_filtered(scores: np.ndarray) -> np.ndarray:
-    """The 2018 baseline's pooling. It is for many classes: with two classes, all scores can become zero.
+    """The 2018 baseline's ranking. It is for many classes: with two classes, all scores can become zero.
 
-    Scores below 1.5 × the median of their chunk become zero. Then the mean over chunks of (2p)², minus the minimum
-    over classes, divided by the maximum if that exceeds 1.
+    Scores below 1.5 × the median of their chunk become zero; then the root of the mean square over chunks. The baseline
+    took the mean of (2p)² and scaled it; that ranks the classes of a recording in the same order, but is no
+    probability: it exceeds the best chunk's.
     """
     medians = np.median(scores, axis=1, keepdims=True)
-    kept = np.where(scores < 1.5 * medians, 0.0, scores)
-    pooled = np.mean((2.0 * kept) ** 2, axis=0)
-    pooled -= pooled.min()
-    return np.asarray(pooled / max(1.0, pooled.max()))
+    return root_mean_square(np.where(scores < 1.5 * medians, 0.0, scores))
 
 
-def mean_exponential(scores: np.ndarray) -> np.ndarray:
-    """Mean over chunks of (2p)², at most 1. Many weak chunks count less than one strong chunk."""
-    return np.minimum(1.0, np.mean((2.0 * scores) ** 2, axis=0))
+def root_mean_square(scores: np.ndarray) -> np.ndarray:
+    """Root of the mean square over chunks. Many weak chunks count less than one strong chunk."""
+    return np.asarray(np.sqrt(np.mean(np.square(scores), axis=0)))
 
 
 def mean(scores: np.ndarray) -> np.ndarray:
@@ -52,7 +53,7 @@ def attention_weighted(scores: np.ndarray, attention_logits: np.ndarray) -> np.n
 
 _METHODS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "median_filtered": median_filtered,
-    "mean_exponential": mean_exponential,
+    "mean_exponential": root_mean_square,
     "mean": mean,
     "max": maximum,
     "log_sum_exp": log_sum_exp,
@@ -89,7 +90,7 @@ def pool(scores: np.ndarray, method: str, attention_logits: np.ndarray | None = 
         attention_logits: [chunks] float; only the method "attention" needs them.
 
     Returns:
-        [classes] float64 in [0, 1].
+        [classes] float64 in [0, 1], at most the maximum over chunks.
 
     Raises:
         ValueError: no chunk, not two axes, or no attention logits for the method "attention".
@@ -100,10 +101,10 @@ def pool(scores: np.ndarray, method: str, attention_logits: np.ndarray | None = 
     if scores.ndim != 2 or not len(scores):
         raise ValueError(f"scores of shape {scores.shape}: expected [chunks, classes] with at least one chunk")
     if method != ATTENTION:
-        return _METHODS[method](scores)
+        return np.minimum(_METHODS[method](scores), scores.max(axis=0))  # rounding can make a mean larger
     if attention_logits is None or not np.isfinite(attention_logits).all():
         raise ValueError("pooling by attention: the model gives no attention")
-    return attention_weighted(scores, np.asarray(attention_logits, np.float64))
+    return np.minimum(attention_weighted(scores, np.asarray(attention_logits, np.float64)), scores.max(axis=0))
 
 
 def pool_each(
@@ -151,7 +152,8 @@ def by_segment(
     """Pools the chunks of one recording into consecutive segments, starting at 0, with the last partial segment.
 
     A chunk counts in each segment that it overlaps. A segment without chunks gets the chunk nearest to its middle.
-    c-mAP ranks a class over all segments; so do not use a method that rescales each segment (median_filtered).
+    c-mAP ranks a class over all segments; so do not use a method whose scores depend on the other classes
+    (median_filtered).
 
     Args:
         start_seconds, end_seconds: [chunks] float.

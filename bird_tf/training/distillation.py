@@ -69,20 +69,24 @@ class TeacherEnsemble:
             predictions.append(losses.probabilities(logits / self._settings.distil_temperature, self._loss))
         return tf.add_n(predictions) / len(predictions)
 
-    def mix(self, loss: tf.Tensor, logits: tf.Tensor, targets: tf.Tensor, settings: losses.LossConfig) -> tf.Tensor:
-        """The loss with the teachers' share.
+    def loss_and_weight(
+        self, logits: tf.Tensor, targets: tf.Tensor, settings: losses.LossConfig
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The loss of logits / T against the teachers, as `losses.loss_and_weight`.
 
         Args:
-            loss: scalar, against the labels.
             logits: [batch, classes] of the student.
             targets: [batch, classes] from `targets`.
             settings: the student's loss.
+        """
+        plain = dataclasses.replace(settings, label_smoothing=0.0)
+        return losses.loss_and_weight(logits / self._settings.distil_temperature, targets, tf.ones_like(targets), plain)
 
-        Returns:
-            Scalar: (1 - weight) · loss + weight · T² · loss of logits / T against `targets` (Hinton et al. 2015; T²
-            keeps the size of the gradient).
+    def mix(self, loss: tf.Tensor, soft_loss: tf.Tensor) -> tf.Tensor:
+        """The loss with the teachers' share: (1 - weight) · loss + weight · T² · soft_loss.
+
+        Hinton et al. 2015; T² keeps the size of the gradient. Both losses are scalars: against the labels, and against
+        the teachers.
         """
         temperature, weight = self._settings.distil_temperature, self._settings.teacher_weight
-        plain = dataclasses.replace(settings, label_smoothing=0.0)
-        soft = losses.loss(logits / temperature, targets, tf.ones_like(targets), plain)
-        return (1.0 - weight) * loss + weight * temperature**2 * soft
+        return (1.0 - weight) * loss + weight * temperature**2 * soft_loss

@@ -101,6 +101,11 @@ class TrainConfig:
             raise config.InputError(
                 f"--refit --keep={self.keep}: the second training has no validation and no best epoch; use --keep=last"
             )
+        if self.loss.loss == "softmax" and self.dataset.unknown_background == "ignore":
+            raise config.InputError(
+                "--unknown_background=ignore with --loss=softmax: only the label would be left of a chunk, and nothing "
+                "to tell it from; use --loss=sigmoid or --unknown_background=negative"
+            )
         if self.distribute == "multiworker" and self.max_minutes:
             raise config.InputError(
                 "--max_minutes with --distribute=multiworker: the clocks of the workers differ; use --epochs"

@@ -10,7 +10,8 @@ import numpy as np
 from absl import logging
 
 from bird_tf import files, keras, tf
-from bird_tf.audio import frontend
+from bird_tf.audio import activity, frontend
+from bird_tf.inference import serving
 from bird_tf.labels import taxonomy
 from bird_tf.models import losses
 from bird_tf.records import manifests
@@ -25,7 +26,8 @@ _TOLERANCE = 1e-4
 def serving_module(run: run_directory.Run, network: keras.Model) -> tuple[tf.Module, dict[str, Any]]:
     """The graph that is saved, and its signatures by name.
 
-    serving_default: samples [batch, chunk_samples] float32 in [-1, 1] → probabilities, logits [batch, classes].
+    serving_default: samples [batch, chunk_samples] float32 in [-1, 1] → logits, and the outputs of `serving.Decisions`:
+    probabilities, scores, present_f1, present_precision; [batch, classes] each. Scores are 0 in chunks without sound.
     spectrogram: spectrogram [batch, num_bands, num_frames] float32 in [0, 1] → the same outputs.
     The attention network adds two outputs to both. time_steps: [batch, time_steps, classes], the evidence for each
     class at each time step, weighted by attention; time steps are of equal length, and their mean is the logits.
@@ -36,9 +38,15 @@ def serving_module(run: run_directory.Run, network: keras.Model) -> tuple[tf.Mod
     samples = tf.TensorSpec([None, run.front_end.chunk_samples], tf.float32, "samples")
     spectrograms = tf.TensorSpec([None, run.front_end.num_bands, run.front_end.num_frames], tf.float32, "spectrogram")
 
+    module = tf.Module()
+    module.decisions = serving.Decisions(len(run.classes))
+
     def predict_and_embed(spectrogram: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = network(spectrogram, training=False)
-        signature = {"probabilities": losses.probabilities(outputs["logits"], run.loss), "logits": outputs["logits"]}
+        scores = losses.probabilities(outputs["logits"], run.loss)
+        has_sound = tf.reduce_max(spectrogram, axis=[1, 2]) > tf.reduce_min(spectrogram, axis=[1, 2])
+        scores *= tf.cast(has_sound, tf.float32)[:, None]
+        signature = {**module.decisions.outputs(scores), "logits": outputs["logits"]}
         if "attention_logits" in outputs:
             num_time_steps = outputs["time_steps"].shape[1]
             signature["time_steps"] = network.get_layer("logits")(num_time_steps * outputs["time_steps"])
@@ -49,9 +57,9 @@ def serving_module(run: run_directory.Run, network: keras.Model) -> tuple[tf.Mod
         return {name: output for name, output in predict_and_embed(spectrogram).items() if name != "embeddings"}
 
     def spectrograms_of(samples: tf.Tensor) -> tf.Tensor:
-        return frontend.spectrograms(samples, run.front_end)
+        has_sound = activity.has_sound(samples, run.front_end.sample_rate_hz)
+        return frontend.spectrograms(samples, run.front_end) * tf.cast(has_sound, tf.float32)[:, None, None]
 
-    module = tf.Module()
     module.network_variables = [variable.value for variable in network.variables]
     module.serve = tf.function(lambda samples: predict(spectrograms_of(samples)), input_signature=[samples])
     module.serve_spectrogram = tf.function(predict, input_signature=[spectrograms])
@@ -75,7 +83,8 @@ def serving_module(run: run_directory.Run, network: keras.Model) -> tuple[tf.Mod
 def export(run_dir: str) -> str:
     """Writes RUN_DIR/export from the best weights of a run, and checks that its outputs equal the network's.
 
-    Thresholds and calibration that `bird_tf.evaluate --tune` stored in an earlier export of the run are kept.
+    Thresholds and calibration that `bird_tf.evaluate --tune` stored in an earlier export of the run are kept, and are
+    in the signatures.
 
     Returns:
         The path of the SavedModel.
@@ -91,6 +100,7 @@ def export(run_dir: str) -> str:
     with tempfile.TemporaryDirectory() as assets, files.replacing(target) as temporary:
         if files.exists(tuned):
             files.write_text(os.path.join(assets, os.path.basename(tuned)), files.read_text(tuned))
+            module.decisions.assign(decisions.load(tuned, run.classes, 1).chunk)
         prior.save(os.path.join(assets, run_directory.PRIOR), run.prior)
         files.write_json(os.path.join(assets, "frontend.json"), frontend.describe(run.front_end))
         files.write_json(
@@ -111,12 +121,12 @@ def export(run_dir: str) -> str:
 
 
 def _largest_difference(path: str, run: run_directory.Run, network: keras.Model) -> float:
-    """Largest difference of probabilities between a SavedModel and the network, on noise, a tone and silence."""
+    """Largest difference of scores between a SavedModel and the network, on noise, a tone and silence (0)."""
     time = np.arange(run.front_end.chunk_samples) / run.front_end.sample_rate_hz
     tone = 0.5 * np.sin(2 * np.pi * 0.5 * (run.front_end.fmin_hz + run.front_end.fmax_hz) * time)
     noise = np.random.default_rng(0).normal(0, 0.1, len(time))
     samples = np.stack([noise, tone, np.zeros_like(time)]).astype(np.float32)
     logits = network(frontend.spectrograms(samples, run.front_end), training=False)["logits"]
-    expected = losses.probabilities(logits, run.loss)
+    expected = losses.probabilities(logits, run.loss) * [[1.0], [1.0], [0.0]]
     reloaded = tf.saved_model.load(path).signatures["serving_default"](samples=tf.constant(samples))
-    return float(tf.reduce_max(tf.abs(reloaded["probabilities"] - expected)))
+    return float(tf.reduce_max(tf.abs(reloaded["scores"] - expected)))

@@ -81,13 +81,16 @@ class TrainState:
         soft = self._teachers.targets(batch["spectrogram"]) if self._teachers else None
         with tf.GradientTape() as tape:
             logits = self.network(batch["spectrogram"], training=True)["logits"]
-            loss = losses.loss(logits, batch["targets"], batch["weights"], self._loss)
+            # this device's part of the mean over the whole batch: the parts of all devices add up to it
+            total, weight = losses.loss_and_weight(logits, batch["targets"], batch["weights"], self._loss)
+            loss = tf.math.divide_no_nan(total, self._sum_over_devices(weight))
             if self._teachers:
-                loss = self._teachers.mix(loss, logits, soft, self._loss)
+                total, weight = self._teachers.loss_and_weight(logits, soft, self._loss)
+                loss = self._teachers.mix(loss, total / self._sum_over_devices(weight))
             if self._l2:
                 kernels = [tf.cast(v, tf.float32) for v in variables if v.name == "kernel"]
-                loss += self._l2 * tf.add_n([tf.reduce_sum(tf.square(kernel)) for kernel in kernels])
-            loss /= self._strategy.num_replicas_in_sync
+                penalty = self._l2 * tf.add_n([tf.reduce_sum(tf.square(kernel)) for kernel in kernels])
+                loss += penalty / self._strategy.num_replicas_in_sync
             scaled = self.optimiser.scale_loss(loss)
         gradients = tape.gradient(scaled, [v.value for v in variables])
         if self._strategy.num_replicas_in_sync == 1:
@@ -97,6 +100,11 @@ class TrainState:
         statistics = [tf.identity(weight.value) for weight in self.network.non_trainable_weights]
         statistics = context.all_reduce("MEAN", statistics) if statistics else []
         return loss, context.all_reduce("SUM", gradients), statistics
+
+    def _sum_over_devices(self, value: tf.Tensor) -> tf.Tensor:
+        if self._strategy.num_replicas_in_sync == 1:
+            return value
+        return tf.distribute.get_replica_context().all_reduce("SUM", value)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """{name: array} of everything that a step changes, the state of random numbers included."""

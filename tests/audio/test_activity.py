@@ -59,3 +59,18 @@ def test_the_median_by_sorting_equals_numpys(generator, shape):
         np.testing.assert_array_equal(
             activity._median(spectrograms, axis), np.median(spectrograms, axis=axis, keepdims=True)
         )
+
+
+def test_silence_constants_rounding_and_a_click_are_no_sound(generator):
+    rate, n = 22050, 22050
+    silent = np.zeros((6, n), np.float32)
+    silent[1] = 0.4
+    silent[2] = generator.integers(-1, 2, n) / 32768
+    silent[3, : n // 3] = 0.5  # a constant that ends
+    silent[4, 700:760] = 0.8 * generator.normal(size=60)
+    silent[5] = -1.0 + generator.integers(0, 2, n) / 32768
+    assert not activity.has_sound(silent, rate).numpy().any()
+    t = np.arange(n) / rate
+    faint = np.stack([1e-4 * np.sin(2 * np.pi * 3000 * t), 1e-3 * generator.normal(size=n), np.zeros(n)])
+    faint[2, 5000:7000] = 0.1 * np.sin(2 * np.pi * 4000 * t[:2000])
+    assert activity.has_sound(faint.astype(np.float32), rate).numpy().all()

@@ -82,3 +82,28 @@ def test_probabilities_follow_from_the_loss(batch):
     logits, _, _ = batch
     np.testing.assert_allclose(np.sum(losses.probabilities(logits, "softmax"), axis=1), 1.0, rtol=1e-5)
     np.testing.assert_allclose(losses.probabilities(logits, "focal"), 1 / (1 + np.exp(-logits.numpy())), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid", "focal"])
+def test_parts_of_a_batch_add_up_to_the_whole(batch, generator, kind):
+    logits, targets, _ = batch
+    weights = tf.constant(generator.random((6, 5)) < 0.6, tf.float32)
+    settings = losses.LossConfig(loss=kind, label_smoothing=0.1)
+    parts = [losses.loss_and_weight(logits[p], targets[p], weights[p], settings) for p in (slice(0, 2), slice(2, 6))]
+    total, weight = (sum(float(part[i]) for part in parts) for i in (0, 1))
+    assert total / weight == pytest.approx(float(losses.loss(logits, targets, weights, settings)), rel=1e-5)
+
+
+def test_softmax_leaves_out_chunks_that_teach_nothing(batch):
+    """Only the label is known; no class is known; the class that is present is not known, as after mixup."""
+    logits, settings = batch[0][:4], losses.LossConfig()
+    targets = tf.constant([[1.0, 0, 0, 0, 0]] * 4)
+    weights = tf.constant([[1.0, 0, 0, 0, 0], [0.0] * 5, [0.0, 1, 1, 1, 1], [1.0, 1, 0, 0, 0]])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        found = losses.loss(logits, targets, weights, settings)
+    slopes = tape.gradient(found, logits).numpy()
+    alone = losses.loss(logits[3:], targets[3:], weights[3:], settings)
+    assert float(found) == pytest.approx(float(alone), rel=1e-5)
+    assert (slopes[:3] == 0).all() and np.isfinite(slopes).all() and abs(slopes[3, 0]) > 0
+    assert float(losses.loss(logits[:3], targets[:3], weights[:3], settings)) == 0

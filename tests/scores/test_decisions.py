@@ -5,7 +5,7 @@ import pytest
 
 from bird_tf import config
 from bird_tf.labels import taxonomy
-from bird_tf.scores import calibration, decisions, metrics, pooling
+from bird_tf.scores import calibration, decisions, metrics, pooling, thresholds
 
 CLASSES = taxonomy.Taxonomy(("aa", "bb", "cc"), ("A", "B", "C"))
 
@@ -55,7 +55,7 @@ def test_decisions_are_loaded_in_the_order_of_the_classes(tmp_path, generator):
     reversed_classes = taxonomy.Taxonomy(CLASSES.class_ids[::-1], CLASSES.names[::-1])
     loaded = decisions.load(path, reversed_classes, 2)
     assert (loaded.pooling, loaded.weights, loaded.fitted_on) == ("max", (0.3, 0.7), "these")
-    for rule in calibration.RULES:
+    for rule in thresholds.RULES:
         np.testing.assert_array_equal(loaded.chunk.thresholds[rule], fitted.thresholds[rule][::-1])
     assert (loaded.chunk.slope, loaded.chunk.intercept) == (fitted.slope, fitted.intercept)
 
@@ -77,3 +77,17 @@ def test_decisions_for_other_models_are_refused(tmp_path):
 def test_neutral_decisions_do_not_change_scores(generator):
     scores = generator.random((4, 3)).astype(np.float32)
     assert decisions.neutral(CLASSES, 1, "mean").recording.probabilities(scores) is scores
+
+
+def test_recording_thresholds_of_scores_that_were_no_probabilities_are_left_out(tmp_path, generator):
+    """Format 1 with a pooling that answered (2p)²."""
+    scores = generator.random((400, 3))
+    fitted = calibration.fit(scores[:, None], generator.random((400, 3)) < scores, 0.9)
+    for pooling_method, outdated in (("mean_exponential", True), ("mean", False)):
+        decided = decisions.Decisions(pooling=pooling_method, weights=(1.0,), recording=fitted, chunk=fitted)
+        path = tmp_path / f"{pooling_method}.json"
+        decisions.save(str(path), decided, CLASSES)
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 1}))
+        loaded = decisions.load(str(path), CLASSES, 1)
+        assert ((loaded.recording.slope, loaded.recording.intercept) == (1.0, 0.0)) == outdated
+        assert loaded.chunk.slope == fitted.slope

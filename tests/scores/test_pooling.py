@@ -8,20 +8,37 @@ from bird_tf.scores import pooling
 
 def test_median_filtered_by_hand():
     scores = np.array([[0.8, 0.1, 0.1, 0.1, 0.4], [0.2, 0.1, 0.1, 0.1, 0.1]])
-    # the medians are 0.1, so 0.1 is dropped: mean of (2p)² is (2.56 + 0.16) / 2 and 0.64 / 2; the largest exceeds 1
-    np.testing.assert_allclose(pooling.pool(scores, "median_filtered"), [1.0, 0, 0, 0, 0.32 / 1.36])
+    # the medians are 0.1, so 0.1 is dropped: the mean squares are (0.64 + 0.04) / 2 and 0.16 / 2
+    np.testing.assert_allclose(pooling.pool(scores, "median_filtered"), np.sqrt([0.34, 0, 0, 0, 0.08]))
 
 
-def test_median_filtered_is_not_stretched_below_one():
-    scores = np.array([[0.3, 0.1, 0.1, 0.1]])
-    np.testing.assert_allclose(pooling.pool(scores, "median_filtered"), [0.36, 0, 0, 0])
+def test_median_filtered_ranks_as_the_baseline_of_2018(generator):
+    """Its formula: the mean of (2p)² of what is kept, minus the minimum, divided by the maximum above 1."""
+    scores = generator.random((9, 30)) ** 3
+    kept = np.where(scores < 1.5 * np.median(scores, axis=1, keepdims=True), 0.0, scores)
+    of_2018 = np.mean((2 * kept) ** 2, axis=0)
+    of_2018 = (of_2018 - of_2018.min()) / max(1.0, of_2018.max() - of_2018.min())
+    np.testing.assert_array_equal(np.argsort(pooling.pool(scores, "median_filtered")), np.argsort(of_2018))
+
+
+@pytest.mark.parametrize("method", pooling.METHODS)
+def test_no_score_is_above_the_best_chunk_or_falls_when_a_chunk_rises(method, generator):
+    scores, logits = generator.random((5, 12)) ** 2, generator.normal(0, 3, 5)
+    pooled = pooling.pool(scores, method, logits)
+    assert (pooled <= scores.max(axis=0)).all()
+    for chunk in range(5):
+        raised = scores.copy()
+        raised[chunk, 3] = min(1.0, raised[chunk, 3] + 0.2)
+        assert pooling.pool(raised, method, logits)[3] >= pooled[3]
+    for constant in (0.0, 0.56, 1.0):
+        assert (pooling.pool(np.full((4, 12), constant), method, logits[:4]) <= constant).all()
 
 
 def test_the_other_methods_by_hand():
     scores = np.array([[0.9, 0.2], [0.1, 0.4]])
     np.testing.assert_allclose(pooling.pool(scores, "mean"), [0.5, 0.3])
     np.testing.assert_allclose(pooling.pool(scores, "max"), [0.9, 0.4])
-    np.testing.assert_allclose(pooling.pool(scores, "mean_exponential"), [1.0, 0.4])
+    np.testing.assert_allclose(pooling.pool(scores, "mean_exponential"), np.sqrt([0.41, 0.1]))
 
 
 def test_log_sum_exp_equals_scipys_and_lies_between_mean_and_max(generator):

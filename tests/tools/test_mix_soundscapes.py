@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -65,6 +66,21 @@ def test_false_alarms_are_counted_by_class_segment_and_hour(settings, model_path
         )
     )  # fmt: skip
     assert summary["false_alarms_per_hour"]["f1"] == pytest.approx(3 * 6 / (12 / 3600))
+
+
+def test_noise_from_elsewhere_replaces_that_of_the_records(settings, tmp_path):
+    """A tone of 440 Hz is in all backgrounds; a partial stretch at the end of a recording is left out."""
+    (tmp_path / "noise").mkdir()
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(int(22050 * 2.5)) / 22050)
+    soundfile.write(tmp_path / "noise" / "hum.wav", tone, 22050)
+    changed = dataclasses.replace(settings, noise_audio=str(tmp_path / "noise"), output=str(tmp_path / "out"))
+    mix_soundscapes.main(changed)
+    bed, rate = soundfile.read(tmp_path / "out" / "noise" / "noise000.wav")
+    power = np.abs(np.fft.rfft(bed)) ** 2
+    assert len(bed) == 12 * rate and power[430 * 12 : 450 * 12].sum() > 0.9 * power.sum()
+    (tmp_path / "noise" / "broken.wav").write_bytes(b"x")
+    with pytest.raises(config.InputError, match=r"--noise_audio=.*broken.wav.*take it out"):
+        mix_soundscapes.main(changed)
 
 
 def test_records_without_noise_are_refused(settings, manifest, tmp_path):

@@ -63,7 +63,7 @@ def test_the_response_to_the_request_holds_the_predictions_of_the_model(model_pa
     probabilities = np.array([prediction["probabilities"] for prediction in predictions])
     # samples are written to six decimals
     np.testing.assert_allclose(probabilities, model.predict_samples(chunks).probabilities, atol=1e-3)
-    assert {"probabilities", "logits"} == set(predictions[0])
+    assert {"probabilities", "logits", "scores", "present_f1", "present_precision"} == set(predictions[0])
     samples = [instance["samples"] for instance in json.loads(body)["instances"]]
     columns = rest(signatures, json.dumps({"inputs": {"samples": samples}}))["outputs"]
     np.testing.assert_allclose(columns["probabilities"], probabilities, atol=1e-6)

@@ -49,7 +49,8 @@ def test_the_loss_is_mixed_by_hintons_formula(manifest, model_path):
     logits, soft = tf.constant([[1.0, 3.0]]), tf.constant([[0.4, 0.6]])
     log_p = np.log(np.exp([0.5, 1.5]) / np.exp([0.5, 1.5]).sum())
     expected = 0.75 * 7.0 + 0.25 * 4.0 * -(0.4 * log_p[0] + 0.6 * log_p[1])
-    mixed = teachers.mix(tf.constant(7.0), logits, soft, losses.LossConfig(label_smoothing=0.3))
+    total, weight = teachers.loss_and_weight(logits, soft, losses.LossConfig(label_smoothing=0.3))
+    mixed = teachers.mix(tf.constant(7.0), total / weight)
     assert float(mixed) == pytest.approx(expected, rel=1e-5)
 
 

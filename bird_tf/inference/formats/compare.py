@@ -13,6 +13,7 @@ import numpy as np
 from absl import logging
 
 from bird_tf import files, stderr_filter, tf
+from bird_tf.scores import decisions
 
 
 def convert(
@@ -22,14 +23,15 @@ def convert(
     predict: Callable[[str, np.ndarray], Mapping[str, np.ndarray]],
     tolerances: Mapping[str, float],
 ) -> None:
-    """Writes OUTPUT: the files of another format, frontend.json and classes.csv.
+    """Writes OUTPUT: the files of another format, frontend.json, classes.csv, and decisions.json of a tuned model.
 
     Args:
         model_path: the SavedModel.
         output: folder; an existing one is replaced.
         write: (model_path, folder) → None; writes the files of the format into an empty folder.
-        predict: (folder, samples [batch, chunk_samples] float32) → {kind: probabilities [batch, classes] float32}.
-        tolerances: {kind: the largest allowed difference from a probability of the SavedModel}.
+        predict: (folder, samples [batch, chunk_samples] float32) → {kind: scores [batch, classes] float32}, before
+            calibration: a steep one would multiply the rounding of int8 weights.
+        tolerances: {kind: the largest allowed difference from a score of the SavedModel}.
 
     Raises:
         RuntimeError: the predictions differ by more than that; nothing is written.
@@ -40,9 +42,11 @@ def convert(
             write(model_path, folder)
         for name in ("frontend.json", "classes.csv"):
             shutil.copy(os.path.join(model_path, "assets", name), os.path.join(folder, name))
+        if files.exists(os.path.join(model_path, decisions.ASSET)):
+            shutil.copy(os.path.join(model_path, decisions.ASSET), folder)
         serve = tf.saved_model.load(model_path).signatures["serving_default"]
         samples = _coloured_noise(serve.structured_input_signature[1]["samples"].shape[1])
-        expected = serve(samples=tf.constant(samples))["probabilities"].numpy()
+        expected = serve(samples=tf.constant(samples))["scores"].numpy()
         differences = {kind: float(np.abs(p - expected).max()) for kind, p in predict(folder, samples).items()}
         for kind, difference in differences.items():
             if not difference <= tolerances[kind]:

@@ -85,10 +85,10 @@ def _replace(graph: Any, node: Any, operation: str, constant: np.ndarray, **attr
 
 
 def _predict(folder: str, samples: np.ndarray) -> dict[str, np.ndarray]:
-    """{"float32": probabilities [batch, classes]}."""
+    """{"float32": scores [batch, classes]}."""
     [spectrograms] = _session(os.path.join(folder, FRONTEND)).run(["spectrogram"], {"samples": samples})
-    [probabilities] = _session(os.path.join(folder, NETWORK)).run(["probabilities"], {"spectrogram": spectrograms})
-    return {"float32": probabilities}
+    [scores] = _session(os.path.join(folder, NETWORK)).run(["scores"], {"spectrogram": spectrograms})
+    return {"float32": scores}
 
 
 def _session(path: str) -> Any:

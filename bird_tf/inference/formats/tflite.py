@@ -49,10 +49,10 @@ def _converted(model_path: str, signature: str, kind: str) -> bytes:
 
 
 def _predict(folder: str, samples: np.ndarray) -> dict[str, np.ndarray]:
-    """{kind: probabilities [batch, classes]}."""
+    """{kind: scores [batch, classes]}."""
     spectrograms = _runner(os.path.join(folder, FRONTEND), "frontend")(samples=samples)["spectrogram"]
     networks = {kind: _runner(os.path.join(folder, network_name(kind)), "spectrogram") for kind in TOLERANCES}
-    return {kind: network(spectrogram=spectrograms)["probabilities"] for kind, network in networks.items()}
+    return {kind: network(spectrogram=spectrograms)["scores"] for kind, network in networks.items()}
 
 
 def _runner(path: str, signature: str) -> Any:

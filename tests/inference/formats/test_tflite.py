@@ -8,6 +8,7 @@ from bird_tf import export
 from bird_tf.audio import decode
 from bird_tf.inference import saved_model
 from bird_tf.inference.formats import tflite
+from bird_tf.scores import calibration, decisions
 from tools import tflite_predict
 
 TOOL = pathlib.Path(__file__).parent.parent.parent.parent / "tools" / "tflite_predict.py"
@@ -38,10 +39,28 @@ def test_the_tool_gives_the_predictions_of_the_saved_model(folder, model_path, d
     )
     expected = model.predict_samples(chunks).probabilities
     assert [float(line[0]) for line in lines] == list(range(len(expected)))
-    for (_, _, name, probability), row in zip(lines, expected, strict=True):
+    for (_, _, name, probability, _), row in zip(lines, expected, strict=True):
         tolerance = tflite.TOLERANCES[kind]
         assert float(probability) == pytest.approx(row[model.classes.names.index(name)], abs=tolerance)
         assert float(probability) >= row.max() - tolerance
+
+
+def test_calibration_and_thresholds_travel_to_the_small_computer(run_dir, data, tmp_path, capsys):
+    run = shutil.copytree(run_dir, tmp_path / "run")
+    model = saved_model.Model(str(run / "export"))
+    least = {"f1": np.full(6, 0.05), "precision": np.full(6, 2.0)}
+    fitted = calibration.Calibration(slope=0.5, intercept=-1.5, thresholds=least)
+    decided = decisions.Decisions(pooling="mean", weights=(1.0,), recording=fitted, chunk=fitted)
+    decisions.save(str(run / "export" / decisions.ASSET), decided, model.classes)
+    export.main(export.ExportConfig(run_dir=str(run), tflite=True))
+    assert (run / "tflite" / "decisions.json").exists()
+    path = sorted((data / "wav").iterdir())[0]
+    tflite_predict.main(str(run / "tflite"), str(path))
+    [line, *_] = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    chunks = next(iter(decode.ChunkStream(str(path), model.front_end, decode.ChunkingConfig(), 1)))
+    expected = fitted.probabilities(model.predict_samples(chunks).probabilities)[0]
+    assert float(line[3]) == pytest.approx(expected.max(), abs=2e-4) and expected.max() > 0.05
+    assert line[4] == "f1"
 
 
 def test_the_pi_network_gives_the_same_predictions_with_all_types_of_weights(untrained, small_front_end, tmp_path):

@@ -1,0 +1,131 @@
+"""Sound without birds, from a folder or synthesised → scores, and false alarms an hour with an interval."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+from collections.abc import Sequence
+
+import numpy as np
+import soundfile
+from absl import logging
+
+from bird_tf import config
+from bird_tf.audio import decode, noises
+from bird_tf.inference import audio_files, ensembles, scoring, segments
+
+# even seeds are for training
+_SEED = 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoiseScores:
+    """Scores of recordings without birds.
+
+    Attributes:
+        chunks: for each recording [chunks, classes] float32, the models' weighted mean.
+        attention_logits: for each recording [chunks] float32.
+        loudest: for each recording [segments, classes], the maximum over the chunks of each segment.
+        hours: [recordings] length of each.
+        skipped: (file, reason) of those that cannot be read.
+    """
+
+    chunks: list[np.ndarray]
+    attention_logits: list[np.ndarray]
+    loudest: list[np.ndarray]
+    hours: np.ndarray
+    skipped: list[tuple[str, str]]
+
+
+def score_folder(ensemble: ensembles.Ensemble, folder: str, chunking: decode.ChunkingConfig) -> NoiseScores:
+    """Scores the recordings in a folder, in which no bird is heard.
+
+    Raises:
+        InputError: there is no recording, or none can be read.
+    """
+    recordings = audio_files.find_recordings(folder)
+    found, skipped = [], []
+    for scored in scoring.score_recordings(ensemble, recordings, chunking):
+        if scored.scores is None:
+            skipped.append((scored.path, scored.reason))
+            logging.warning("skipped: %s", scored.reason)
+        else:
+            found.append(scored.scores)
+    if not found:
+        raise config.InputError(f"none of {len(recordings)} recordings in {folder} can be read: {skipped[0][1]}")
+    return NoiseScores(
+        chunks=[scores.probabilities for scores in found],
+        attention_logits=[scores.attention_logits for scores in found],
+        loudest=[segments.pooled(scores, "max") for scores in found],
+        hours=np.array([scores.duration_seconds / 3600 for scores in found]),
+        skipped=skipped,
+    )
+
+
+def score_synthesised(ensemble: ensembles.Ensemble, count: int) -> NoiseScores:
+    """Scores `count` synthesised recordings, each as long as a chunk of the first model."""
+    front_end = ensemble.models[0].front_end
+    with tempfile.TemporaryDirectory() as folder:
+        for index in range(count):
+            [samples] = noises.synthesise(1, front_end.sample_rate_hz, front_end.chunk_samples, _SEED, index)
+            path = os.path.join(folder, f"noise{index:05d}.wav")
+            soundfile.write(path, samples, front_end.sample_rate_hz, subtype="FLOAT")
+        return score_folder(ensemble, folder, decode.ChunkingConfig())
+
+
+def false_alarms(
+    ensemble: ensembles.Ensemble, loudest: Sequence[np.ndarray], hours: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """False alarms an hour by each rule of the thresholds: a species in a segment of 5 s is one.
+
+    Args:
+        ensemble: with the decisions.
+        loudest: for each recording [segments, classes] scores, the maximum over the chunks of each segment.
+        hours: [recordings] length of each.
+
+    Returns:
+        {rule: {"rate", "low", "high": the 95 % interval}}.
+    """
+    fitted = ensemble.decisions.chunk
+    probabilities = [fitted.probabilities(scores) for scores in loudest]
+    return {
+        rule: dict(zip(("rate", "low", "high"), rate_and_interval(_counts(probabilities, least), hours), strict=True))
+        for rule, least in fitted.thresholds.items()
+    }
+
+
+def _counts(probabilities: Sequence[np.ndarray], least: np.ndarray) -> np.ndarray:
+    """[recordings] how many species reach their threshold, summed over the segments."""
+    return np.array([np.sum((scores >= least) & (scores > 0)) for scores in probabilities])
+
+
+def rate_and_interval(counts: np.ndarray, hours: np.ndarray) -> tuple[float, float, float]:
+    """Events an hour, with a 95 % interval.
+
+    The interval is the exact one of a Poisson count (Garwood 1936). Alarms come in bursts, so count and hours are first
+    divided by the dispersion between recordings (Pearson's chi-square by its degrees of freedom) where it exceeds 1.
+
+    Args:
+        counts: [recordings] events in each.
+        hours: [recordings] length of each, above 0.
+
+    Returns:
+        (rate, low, high), events an hour.
+    """
+    import scipy.stats
+
+    total, length = float(counts.sum()), float(hours.sum())
+    expected = total / length * hours
+    dispersion = 1.0
+    if total and len(counts) > 1:
+        dispersion = max(1.0, float(np.sum((counts - expected) ** 2 / expected)) / (len(counts) - 1))
+    events, exposure = total / dispersion, length / dispersion
+    low = scipy.stats.chi2.ppf(0.025, 2 * events) / 2 if total else 0.0
+    high = scipy.stats.chi2.ppf(0.975, 2 * (events + 1)) / 2
+    return total / length, float(low / exposure), float(high / exposure)
+
+
+def describe(alarms: dict[str, dict[str, float]]) -> str:
+    """False alarms in words: "0.0 (f1; 95 %: 0.0 to 3.7), …"."""
+    return ", ".join(f"{a['rate']:.1f} ({rule}; 95 %: {a['low']:.1f} to {a['high']:.1f})" for rule, a in alarms.items())

@@ -1,0 +1,175 @@
+"""Labelled scores, and scores of noise → the least probability at which a species counts as present.
+
+What few recordings of a species do not tell is taken from all species together, and a rate of false alarms that is too
+small to be counted is extrapolated.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from bird_tf.scores import metrics
+
+RULES = ("f1", "precision")
+# a threshold above 1: the species never counts as present
+NEVER = 2.0
+# On noise like that of the fit, at most this many calls an hour with the rule "precision", of all species together.
+# Others' noise is worse than one's own, and a chunk can lie in two segments: half of what is acceptable.
+_NOISE_CALLS_PER_HOUR = 1.0
+# the tail of the noise: the scores above this quantile, of each species
+_TAIL = 0.95
+# one-sided 90 %, as a number of standard deviations
+_CONFIDENCE = 1.2816
+# A class with fewer positives gets the threshold "f1" of all classes together. For "precision", what is known of all
+# classes counts as much as so many recordings of the class.
+MIN_POSITIVES = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Calibrated probabilities and what is known of them.
+
+    Attributes:
+        chunks: for each recording [chunks, classes] in [0, 1].
+        truth: [recordings, classes] bool.
+        noise: [noise chunks, classes] of sound without any class.
+        noise_hours: length of that sound; 0 without noise.
+    """
+
+    chunks: Sequence[np.ndarray]
+    truth: np.ndarray
+    noise: np.ndarray
+    noise_hours: float
+
+    def labelled_chunks(self) -> tuple[np.ndarray, np.ndarray]:
+        """Scores and truth of all chunks, [chunks, classes] each.
+
+        What is called in a recording of the species counts as right. This gives the precision that mixtures with known
+        times confirm; with the best chunk as the only right one, it would be far too low.
+        """
+        truth = np.repeat(self.truth, [len(own) for own in self.chunks], axis=0)
+        return self._with_noise(np.concatenate(self.chunks), truth)
+
+    def best_chunks(self) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of the best chunk of each recording, and truth: its chunks are one piece of evidence."""
+        return self._with_noise(np.stack([own.max(axis=0) for own in self.chunks]), self.truth)
+
+    def _with_noise(self, scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.concatenate([scores, self.noise]), np.concatenate([truth, np.zeros(self.noise.shape, bool)])
+
+
+def weakly_labelled(chunks: Sequence[np.ndarray], truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weak labels of recordings → labels of chunks.
+
+    In a recording without a species, all chunks are negatives. In a recording with it, only the chunk with the highest
+    score counts, as a positive: weak labels do not say which other chunks hold a call.
+
+    Returns:
+        Scores float64, presence bool, and whether they count bool; [all chunks, classes] each.
+    """
+    counts = []
+    for own, present in zip(chunks, truth, strict=True):
+        best = np.arange(len(own))[:, None] == np.argmax(own, axis=0)
+        counts.append(best | ~present)
+    scores = np.concatenate(chunks).astype(np.float64)
+    return scores, np.repeat(truth, [len(own) for own in chunks], axis=0), np.concatenate(counts)
+
+
+def fit(examples: Examples, precision: float) -> dict[str, np.ndarray]:
+    """For each of RULES, [classes] thresholds; NEVER if no threshold keeps the promise of the rule."""
+    return {"f1": _fit_f1(examples), "precision": _fit_precision(examples, precision)}
+
+
+def _fit_f1(examples: Examples) -> np.ndarray:
+    scores, present, counts = weakly_labelled(examples.chunks, examples.truth)
+    scores, noise = np.concatenate([scores, examples.noise]), np.ones(examples.noise.shape, bool)
+    present, counts = np.concatenate([present, ~noise]), np.concatenate([counts, noise])
+    fitted = np.full(scores.shape[1], best_f1(scores[counts], present[counts]))
+    for index in np.flatnonzero(examples.truth.sum(axis=0) >= MIN_POSITIVES):
+        own = counts[:, index]
+        fitted[index] = best_f1(scores[own, index], present[own, index])
+    return fitted
+
+
+def _fit_precision(examples: Examples, precision: float) -> np.ndarray:
+    common = CommonPrecision(*examples.labelled_chunks())
+    scores, truth = examples.best_chunks()
+    own = [for_precision(scores[:, i], truth[:, i], precision, common) for i in range(scores.shape[1])]
+    return np.maximum(own, noise_floors(examples.noise, examples.noise_hours))
+
+
+def best_f1(scores: np.ndarray, truth: np.ndarray) -> float:
+    """The threshold on scores [n] with the best F1; NEVER without a positive."""
+    values, hits, called = metrics.operating_points(scores, truth)
+    if not hits[-1]:
+        return NEVER
+    return float(values[np.argmax(2 * hits / (called + hits[-1]))])
+
+
+class CommonPrecision:
+    """The precision of all classes together, as a function of the threshold.
+
+    The few highest scores alone prove little: a higher threshold is believed to be as precise as a lower one.
+    """
+
+    def __init__(self, scores: np.ndarray, truth: np.ndarray) -> None:
+        """Takes scores and truth, [examples, classes] each."""
+        # from the highest threshold down
+        self.values, hits, called = metrics.operating_points(scores.ravel(), truth.ravel())
+        lower = (hits + 1) / (called + 2)  # Laplace: nothing is certain
+        self._precisions = np.maximum.accumulate(lower[::-1])[::-1]
+
+    def at(self, thresholds: np.ndarray) -> np.ndarray:
+        """The precision of what reaches each of the thresholds [m]."""
+        index = np.searchsorted(-self.values, -thresholds, side="right") - 1
+        return np.asarray(self._precisions[np.maximum(index, 0)])
+
+
+def for_precision(scores: np.ndarray, truth: np.ndarray, precision: float, common: CommonPrecision) -> float:
+    """The lowest threshold that reaches `precision`; NEVER if there is none.
+
+    Args:
+        scores, truth: [n] of a class, one for each recording.
+        precision: the target.
+        common: the class's own recordings are added to MIN_POSITIVES recordings with this precision.
+    """
+    values, hits, called = metrics.operating_points(scores, truth)
+    # The candidates are the scores of all classes: between two scores of the class, the common precision rises.
+    candidates = np.union1d(common.values, np.nextafter(values[:1], np.inf))
+    position = np.searchsorted(-values, -candidates, side="right")
+    own_hits, own_calls = np.concatenate([[0], hits])[position], np.concatenate([[0], called])[position]
+    estimate = (own_hits + MIN_POSITIVES * common.at(candidates)) / (own_calls + MIN_POSITIVES)
+    enough = np.flatnonzero(estimate >= precision)
+    return float(candidates[enough[0]]) if len(enough) else NEVER
+
+
+def noise_floors(noise: np.ndarray, hours: float) -> np.ndarray:
+    """The threshold of each class that noise like this reaches _NOISE_CALLS_PER_HOUR / classes times an hour at most.
+
+    So rare an event cannot be counted in an hour or two. The tail of the logits is taken as exponential (peaks over
+    threshold, Pickands 1975, with shape 0), with the upper 90 % bound of its mean, and is followed to that rate.
+
+    Args:
+        noise: [examples, classes] probabilities.
+        hours: length of the noise.
+
+    Returns:
+        [classes] in [0, 1]; 0 without noise.
+    """
+    num_classes = noise.shape[1]
+    if not len(noise):
+        return np.zeros(num_classes)
+    logits = np.log(np.clip(noise, 1e-12, None)) - np.log1p(-np.clip(noise, None, 1 - 1e-12))
+    starts = np.quantile(logits, _TAIL, axis=0)
+    floors = np.zeros(num_classes)
+    for index, start in enumerate(starts):
+        above = logits[logits[:, index] > start, index] - start
+        if len(above):
+            mean = above.mean() * (1 + _CONFIDENCE / math.sqrt(len(above)))
+            factor = len(above) / hours * num_classes / _NOISE_CALLS_PER_HOUR
+            floors[index] = 1 / (1 + math.exp(-(start + mean * math.log(max(1.0, factor)))))
+    return floors

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+import sklearn.metrics
+
+from bird_tf.scores import pooling, thresholds
+
+
+def _examples(chunks, truth, noise=None, noise_hours=0.0):
+    noise = np.zeros((0, truth.shape[1])) if noise is None else noise
+    return thresholds.Examples(chunks=chunks, truth=truth, noise=noise, noise_hours=noise_hours)
+
+
+@pytest.fixture
+def case(generator):
+    """100 recordings of 10 chunks, 4 classes; a class is present in every fourth. Its best chunks are mostly higher."""
+    truth = np.eye(4, dtype=bool)[np.arange(100) % 4]
+    chunks = [generator.random((10, 4)) * 0.7 for _ in range(100)]
+    for own, present in zip(chunks, truth, strict=True):
+        own[:4, present] = 0.4 + 0.6 * generator.random((4, 1))
+    return chunks, truth
+
+
+def test_best_f1_equals_the_best_point_of_scikit_learns_curve(generator):
+    scores = np.round(generator.random(400), 2)
+    truth = generator.random(400) < scores**2
+    precision, recall, _ = sklearn.metrics.precision_recall_curve(truth, scores)
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    assert sklearn.metrics.f1_score(truth, scores >= thresholds.best_f1(scores, truth)) == pytest.approx(f1.max())
+    assert thresholds.best_f1(scores, np.zeros(400, bool)) == thresholds.NEVER
+
+
+def test_best_chunks_and_weak_labels_by_hand():
+    """The best chunk counts of recordings with the species, and all chunks of recordings without it."""
+    chunks = [np.array(column)[:, None] for column in ([0.9, 0.05], [0.4, 0.7], [0.8, 0.6, 0.6], [0.2])]
+    truth = np.array([[True], [True], [False], [False]])
+    scores, present, counts = thresholds.weakly_labelled(chunks, truth)
+    np.testing.assert_array_equal(scores[counts], [0.9, 0.7, 0.8, 0.6, 0.6, 0.2])
+    np.testing.assert_array_equal(present[counts], [True, True, False, False, False, False])
+    # F1 at 0.9: 2/3, at 0.8: 2/4, at 0.7: 4/5
+    examples = _examples(chunks, truth, noise=np.array([[0.1]]), noise_hours=1.0)
+    assert thresholds.fit(examples, 0.6)["f1"] == [0.7]
+    np.testing.assert_array_equal(examples.best_chunks()[0][:, 0], [0.9, 0.7, 0.8, 0.2, 0.1])
+    np.testing.assert_array_equal(examples.best_chunks()[1][:, 0], [True, True, False, False, False])
+
+
+def test_many_chunks_without_the_species_raise_the_threshold_f1(generator):
+    """12 faint calls (0.45), 8 loud calls (0.9), and 20 recordings without the species with scores up to 0.5."""
+    truth = np.arange(40)[:, None] < 20
+    chunks = [generator.random((100, 1)) * (0.4 if present else 0.5) for present in truth[:, 0]]
+    for i in range(20):
+        chunks[i][0] = 0.45 if i < 12 else 0.9
+    by_best = thresholds.fit(_examples(list(pooling.pool_each(chunks, "max")[:, None]), truth), 0.9)
+    by_chunk = thresholds.fit(_examples(chunks, truth), 0.9)
+    # half of the recordings have the species: the lowest threshold is best; hundreds of chunks would be false alarms
+    assert (by_best["f1"], by_chunk["f1"]) == ([0.45], [0.9])
+
+
+def test_the_threshold_reaches_the_precision_on_other_recordings(case, generator):
+    chunks, truth = case
+    fitted = thresholds.fit(_examples(chunks, truth), 0.9)["precision"]
+    others = [generator.random((10, 4)) * 0.7 for _ in range(400)]
+    present = np.eye(4, dtype=bool)[np.arange(400) % 4]
+    for own, has in zip(others, present, strict=True):
+        own[:4, has] = 0.4 + 0.6 * generator.random((4, 1))
+    called = np.stack([own.max(axis=0) for own in others]) >= fitted
+    assert (called & present).sum() >= 0.85 * called.sum() > 50
+
+
+def test_a_species_without_recordings_gets_the_threshold_of_all_and_stays_above_its_false_alarms(case):
+    chunks, truth = case
+    wrong = [np.full((10, 1), 0.99 if i < 3 else 0.01) for i in range(100)]
+    chunks = [np.column_stack([own, np.full(10, 0.01), false]) for own, false in zip(chunks, wrong, strict=True)]
+    truth = np.column_stack([truth, np.zeros((100, 2), bool)])
+    fitted = thresholds.fit(_examples(chunks, truth), 0.8)["precision"]
+    assert 0.01 < fitted[4] < 0.99 < fitted[5] < 1
+
+
+def test_no_evidence_at_all_means_never():
+    chunks, truth = [np.array([[0.9]]), np.array([[0.8]])], np.array([[True], [False]])
+    assert thresholds.fit(_examples(chunks, truth), 0.9)["precision"] == [thresholds.NEVER]
+
+
+def test_the_noise_floor_reaches_the_rate_on_an_exponential_tail():
+    """20 hours of chunks of 3 s with exponential logits: the true threshold is known."""
+    generator = np.random.default_rng(1)
+    hours, per_hour = 20, 1200
+    logits = generator.exponential(1.5, (hours * per_hour, 2)) - 6
+    floors = thresholds.noise_floors(1 / (1 + np.exp(-logits)), hours)
+    exact = -6 + 1.5 * np.log(per_hour * 2)  # half a call an hour each
+    np.testing.assert_allclose(np.log(floors / (1 - floors)), exact, atol=0.4)
+    fewer = thresholds.noise_floors(1 / (1 + np.exp(-logits[:1200])), 1)
+    longer = generator.exponential(1.5, (200 * per_hour, 2)) - 6
+    assert (1 / (1 + np.exp(-longer)) >= fewer).sum() / 200 <= 2
+
+
+def test_silent_noise_raises_no_threshold():
+    np.testing.assert_array_equal(thresholds.noise_floors(np.zeros((0, 3)), 0.0), 0)
+    assert (thresholds.noise_floors(np.zeros((40, 3)), 0.1) < 1e-6).all()
