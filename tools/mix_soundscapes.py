@@ -102,7 +102,7 @@ class Mixer:
         if not folder:
             return [(self._paths[recording], start) for recording, start, _, _ in _spans(manifest, "noise")]
         found = []
-        for _, path in audio_files.find_recordings(folder):
+        for _, path in audio_files.find_below(folder):
             try:
                 num_samples = sum(len(block) for block in decode.blocks(path, self._rate))
             except decode.UnreadableError as error:

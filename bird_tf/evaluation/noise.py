@@ -44,7 +44,9 @@ def score_folder(ensemble: ensembles.Ensemble, folder: str, chunking: decode.Chu
     Raises:
         InputError: there is no recording, or none can be read.
     """
-    recordings = audio_files.find_recordings(folder)
+    if not os.path.isdir(folder):
+        raise config.InputError(f"--noise_audio={folder}: no such folder")
+    recordings = audio_files.find_below(folder)
     found, skipped = [], []
     for scored in scoring.score_recordings(ensemble, recordings, chunking):
         if scored.scores is None:

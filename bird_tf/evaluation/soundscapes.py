@@ -17,7 +17,6 @@ from bird_tf.inference import audio_files, ensembles, occurrence, scoring, segme
 from bird_tf.labels import clock, taxonomy
 from bird_tf.scores import metrics
 
-
 # start and end in seconds, and the index of the class
 Call = tuple[float, float, int]
 

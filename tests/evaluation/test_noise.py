@@ -50,5 +50,6 @@ def test_synthesised_noise_is_scored_as_recordings_are(model_path):
 
 def test_a_folder_without_a_readable_recording_is_refused(model_path, tmp_path):
     (tmp_path / "c.wav").write_bytes(b"x")
-    with pytest.raises(config.InputError, match="none of 1 recordings"):
-        noise.score_folder(ensembles.Ensemble([model_path]), str(tmp_path), decode.ChunkingConfig())
+    for folder, words in ((tmp_path, "none of 1 recordings"), (tmp_path / "none", "--noise_audio=.*no such folder")):
+        with pytest.raises(config.InputError, match=words):
+            noise.score_folder(ensembles.Ensemble([model_path]), str(folder), decode.ChunkingConfig())
