@@ -21,7 +21,7 @@ from bird_tf.backbones import backbone
 from bird_tf.conversion import plan, state, worker
 from bird_tf.labels import metadata, spans, split, taxonomy
 from bird_tf.labels.layouts import reader
-from bird_tf.records import manifests, recordings_table, shard_files
+from bird_tf.records import manifests, recordings_table, selection
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,9 +65,7 @@ def _tasks(
 ) -> list[worker.ShardTask]:
     """The tasks: first those of the training shards, then those of the validation shards."""
     seconds = {r.recording_id: decode.duration_seconds(r.path) for r in recordings}
-    hop_seconds = settings.chunking.hop_samples(settings.front_end) / settings.front_end.sample_rate_hz
-    training = [r for r in recordings if r.split == "train"]
-    quotas = plan.quotas(training, seconds, hop_seconds, settings.selection.max_chunks_per_class)
+    settings.chunking.hop_samples(settings.front_end)  # an overlap that is no overlap is refused before the work
     tasks = []
     for part in ("train", "val"):
         members = [r for r in recordings if r.split == part]
@@ -76,16 +74,17 @@ def _tasks(
             tasks.append(
                 worker.ShardTask(
                     directory=settings.output,
-                    name=shard_files.shard_name(part, i, len(groups)),
-                    noise_name=shard_files.shard_name("noise", i, len(groups)) if part == "train" else "",
+                    split=part,
+                    number=i,
+                    total=len(groups),
                     recordings=tuple(group),
-                    quotas=tuple(quotas.get(r.recording_id, {}) for r in group),
                     classes=classes,
                     front_end=settings.front_end,
                     chunking=settings.chunking,
                     activity=settings.activity,
                     annotated=settings.annotated,
                     backbone=settings.backbone,
+                    max_chunks_per_class=settings.selection.max_chunks_per_class,
                     noise_share=settings.selection.noise_share,
                 )
             )
@@ -203,15 +202,51 @@ def convert(settings: ConvertConfig) -> manifests.Manifest:
         tasks = _tasks(settings, recordings, classes)
         results = _run(settings, tasks)
         converted = {c.recording_id: c for result in results.values() for c in result.recordings}
+        selected = _select(settings, [r for r in recordings if r.split == "train"], converted, classes)
+        _cut(tasks, results, selected)
         skipped = _skipped(settings, recordings, converted, unmatched)
         manifest = dataclasses.replace(
-            _manifest(settings, recordings, classes, tasks, results, skipped), backbone=described
+            _manifest(settings, recordings, classes, tasks, results, skipped, selected), backbone=described
         )
         recordings_table.write(settings.output, settings.source.audio, _table_entries(recordings, converted))
         files.write_json(os.path.join(settings.output, manifests.SUMMARY), _summary(manifest, converted, started))
         manifests.save(manifest)
         state.close(settings.output)
     return manifest
+
+
+def _select(
+    settings: ConvertConfig,
+    recordings: Sequence[metadata.Recording],
+    converted: Mapping[str, worker.ConvertedRecording],
+    classes: taxonomy.Taxonomy,
+) -> selection.Selection:
+    """The chunks that train if these recordings are for training."""
+    candidates = {
+        r.recording_id: {classes.index(c): count for c, count in converted[r.recording_id].candidates.items()}
+        for r in recordings
+    }
+    return selection.select(candidates, len(classes), settings.selection.max_chunks_per_class)
+
+
+def _cut(
+    tasks: Sequence[worker.ShardTask], results: dict[str, worker.ShardResult], selected: selection.Selection
+) -> None:
+    """Takes the chunks above the cap, which is known when all recordings are read, out of the training shards."""
+    for task in tasks:
+        if task.split == "train":
+            expected = sum(
+                selection.num_below(selected.limits[task.classes.index(c)], converted.recording_id, count)
+                for converted in results[task.name].recordings
+                for c, count in converted.candidates.items()
+            )
+            if expected != next(shard.count for shard in results[task.name].shards if shard.name == task.name):
+                results[task.name] = worker.cut(task, results[task.name], selected)
+
+
+def _used(recording: metadata.Recording, converted: worker.ConvertedRecording) -> bool:
+    """Whether a recording can be used on its side of the split."""
+    return bool(converted.candidates if recording.split == "train" else converted.chunks)
 
 
 def _skipped(
@@ -223,7 +258,7 @@ def _skipped(
     """{"file", "reason"} of all files that were left out. Raises InputError if too many recordings gave no chunk."""
     reasons = {r.path: converted[r.recording_id].reason for r in recordings if converted[r.recording_id].reason}
     skipped = [{"file": path, "reason": reason} for path, reason in [*unmatched, *sorted(reasons.items())]]
-    without = [r for r in recordings if not converted[r.recording_id].chunks]
+    without = [r for r in recordings if not _used(r, converted[r.recording_id])]
     if len(without) > settings.max_skipped_share * len(recordings):
         raise config.InputError(
             f"{len(without)} of {len(recordings)} recordings gave no chunk (--max_skipped_share="
@@ -241,20 +276,25 @@ def _manifest(
     tasks: Sequence[worker.ShardTask],
     results: Mapping[str, worker.ShardResult],
     skipped: Sequence[Mapping[str, str]],
+    selected: selection.Selection,
 ) -> manifests.Manifest:
-    shards: dict[str, list[manifests.Shard]] = {part: [] for part in manifests.SPLITS}
+    shards: dict[str, list[manifests.Shard]] = {part: [] for part in (*manifests.SPLITS, *manifests.SPARE)}
     for task in tasks:
         for shard in results[task.name].shards:
             shards[shard.name.split("-")[0]].append(shard)
-    counts = {part: [0] * len(classes) for part in manifests.SPLITS}
-    num_recordings = dict.fromkeys(manifests.SPLITS, 0)
+    counts = {part: [0] * len(classes) for part in shards}
+    num_recordings = dict.fromkeys(shards, 0)
     converted = {c.recording_id: c for result in results.values() for c in result.recordings}
     for recording in recordings:
         written = converted[recording.recording_id]
-        for part, chunks in ((recording.split, written.chunks), ("noise", written.noise)):
+        labelled, noise = ("rest", "noise") if recording.split == "train" else ("val", "val_noise")
+        for part, chunks in ((labelled, written.chunks), (noise, written.noise)):
             num_recordings[part] += bool(chunks)
             for class_id, count in chunks.items():
                 counts[part][classes.index(class_id)] += count
+    counts["train"], num_recordings["train"] = list(selected.chunks_per_class), selected.num_recordings
+    counts["rest"] = [every - training for every, training in zip(counts["rest"], counts["train"], strict=True)]
+    del num_recordings["rest"]  # they are recordings of the training split
     for class_id, count in zip(classes.class_ids, counts["train"], strict=True):
         if not count:
             logging.warning("class %s has no training chunk: a model cannot learn it", class_id)
@@ -265,6 +305,7 @@ def _manifest(
         shards={part: tuple(found) for part, found in shards.items()},
         chunks_per_class={part: tuple(found) for part, found in counts.items()},
         num_recordings=num_recordings,
+        selected_for_refit=_select(settings, recordings, converted, classes),
         converter=config.to_mapping(settings),
         skipped=tuple(skipped),
         versions=manifests.versions(),
@@ -273,11 +314,12 @@ def _manifest(
 
 def _table_entries(
     recordings: Sequence[metadata.Recording], converted: Mapping[str, worker.ConvertedRecording]
-) -> Iterator[tuple[metadata.Recording, tuple[float, int, int, str]]]:
+) -> Iterator[tuple[metadata.Recording, recordings_table.Result]]:
     """Yields the rows of recordings.csv, as `recordings_table.write` needs them."""
     for recording in recordings:
         c = converted[recording.recording_id]
-        yield recording, (c.seconds, sum(c.chunks.values()), sum(c.noise.values()), c.reason)
+        num_chunks, num_candidates, num_noise = (sum(found.values()) for found in (c.chunks, c.candidates, c.noise))
+        yield recording, (c.seconds, num_chunks, num_candidates, num_noise, c.reason)
 
 
 def _summary(

@@ -111,7 +111,7 @@ def test_bad_input_gets_one_line(tmp_path, data, arguments, words):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_tracked_sample_is_of_todays_format():
+def test_the_tracked_sample_of_format_3_is_read():
     sample = manifests.load(str(ROOT / "tfrecords" / "sample"))
     for split in manifests.SPLITS:
         assert sample.num_chunks(split) > 0

@@ -17,7 +17,7 @@ ORDER = {
         "matching", "birdclef", "folders", "sorted_tree", "csv_table", "tab_separated", "raven", "audacity",
         "annotation_files", "reader",
     ),
-    "records": ("schema", "manifests", "shard_files", "recordings_table", "verify"),
+    "records": ("selection", "schema", "manifests", "shard_files", "recordings_table", "verify"),
     "backbones": ("signatures", "tflite", "saved_model", "backbone", "windows"),
     "scores": ("pooling", "metrics", "thresholds", "calibration", "decisions", "threshold_table", "density", "prior"),
     "inference": (

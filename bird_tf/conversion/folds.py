@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from bird_tf import config, files, tf
 from bird_tf.labels import metadata, split
-from bird_tf.records import manifests, recordings_table, schema, shard_files
+from bird_tf.records import manifests, recordings_table, schema, selection, shard_files
 
 _BATCH = 256
 
@@ -52,6 +53,9 @@ def prepare(manifest: manifests.Manifest, output: str, num_folds: int, fold: int
 def regroup(manifest: manifests.Manifest, output: str, split_of: Mapping[str, str]) -> manifests.Manifest:
     """Copies the chunks of some recordings, noise included, to new records with one shard a split.
 
+    The new records have the chunks that a conversion with this split would give, in another order. Records before
+    format 4 do not say which chunks train; of them, each recording keeps the chunks that it has.
+
     Args:
         manifest: the records to copy from.
         output: directory of the new records; an existing directory is replaced.
@@ -62,25 +66,24 @@ def regroup(manifest: manifests.Manifest, output: str, split_of: Mapping[str, st
     """
     if files.exists(output):
         tf.io.gfile.rmtree(output)
-    copied: dict[str, set[str]] = {part: set() for part in manifests.SPLITS}
-    counts = {part: np.zeros(len(manifest.classes), int) for part in manifests.SPLITS}
-    names = {part: shard_files.shard_name(part, 0, 1) for part in manifests.SPLITS}
+    cap, candidates = manifest.converter.get("max_chunks_per_class", 0), _candidates(manifest)
+    selected, for_refit = (
+        selection.select({i: candidates[i] for i in split_of if split_of[i] in sides}, len(manifest.classes), cap)
+        for sides in (("train",), ("train", "val"))
+    )
+    parts = (*manifests.SPLITS, *manifests.SPARE)
+    counts = {part: np.zeros(len(manifest.classes), int) for part in parts}
+    copied: dict[str, set[str]] = {part: set() for part in parts}
+    names = {part: shard_files.shard_name(part, 0, 1) for part in parts}
     with contextlib.ExitStack() as stack:
-        writers = {part: stack.enter_context(shard_files.writing(output, names[part])) for part in manifests.SPLITS}
-        for source in manifests.SPLITS:
-            for block in tf.data.TFRecordDataset(manifest.paths(source)).batch(_BATCH):
-                parsed = schema.parse(block, manifest.front_end)
-                for example, recording, label in zip(
-                    block.numpy(), parsed["recording_id"].numpy(), parsed["label"].numpy(), strict=True
-                ):
-                    if part := split_of.get(recording.decode()):
-                        part = "noise" if source == "noise" else part
-                        writers[part].write_serialised(example)
-                        counts[part][label] += 1
-                        copied[part].add(recording.decode())
-    written = {
-        part: shard_files.describe_shard(output, names[part], int(counts[part].sum())) for part in manifests.SPLITS
-    }
+        writers = {part: stack.enter_context(shard_files.writing(output, names[part])) for part in parts}
+        for source in manifest.shards:
+            for example, recording_id, order, label in _examples(manifest, source):
+                if side := split_of.get(recording_id):
+                    part = _part(source, side, selected.trains(order, label))
+                    writers[part].write_serialised(example)
+                    counts[part][label] += 1
+                    copied[part].add(recording_id)
     table = os.path.join(manifest.directory, manifests.RECORDINGS)
     rows = [row | {"split": split_of[row["recording_id"]]} for row in files.read_table(table)
             if row["recording_id"] in split_of]  # fmt: skip
@@ -88,9 +91,36 @@ def regroup(manifest: manifests.Manifest, output: str, split_of: Mapping[str, st
     regrouped = dataclasses.replace(
         manifest,
         directory=output,
-        shards={part: (shard,) for part, shard in written.items()},
+        shards={part: (shard_files.describe_shard(output, names[part], int(counts[part].sum())),) for part in parts},
         chunks_per_class={part: tuple(map(int, found)) for part, found in counts.items()},
-        num_recordings={part: len(ids) for part, ids in copied.items()},
+        num_recordings={part: len(ids) for part, ids in copied.items() if part != "rest"},
+        selected_for_refit=for_refit if manifest.selected_for_refit else None,
     )
     manifests.save(regrouped)
     return regrouped
+
+
+def _part(source: str, side: str, trains: bool) -> str:
+    """The split of a chunk, from the one that it was in and the side of its recording."""
+    if source in ("noise", "val_noise"):
+        return "noise" if side == "train" else "val_noise"
+    return "val" if side == "val" else "train" if trains else "rest"
+
+
+def _examples(manifest: manifests.Manifest, part: str) -> Iterator[tuple[bytes, str, int, int]]:
+    """Yields serialised example, recording id, training order and label of every chunk of a split."""
+    for block in tf.data.TFRecordDataset(manifest.paths(part)).batch(_BATCH):
+        parsed = {name: value.numpy() for name, value in schema.parse_order(block).items()}
+        for example, recording_id, order, label in zip(
+            block.numpy(), parsed["recording_id"], parsed["training_order"], parsed["label"], strict=True
+        ):
+            yield example, recording_id.decode(), int(order), int(label)
+
+
+def _candidates(manifest: manifests.Manifest) -> dict[str, collections.Counter[int]]:
+    """{recording_id: {label: number of chunks that may train}}."""
+    found: dict[str, collections.Counter[int]] = collections.defaultdict(collections.Counter)
+    for part in ("train", "val", "rest"):
+        for _, recording_id, order, label in _examples(manifest, part):
+            found[recording_id][label] += order != selection.NEVER
+    return found

@@ -11,37 +11,6 @@ from bird_tf import config, files
 from bird_tf.labels import metadata
 
 
-def quotas(
-    recordings: Sequence[metadata.Recording], seconds: Mapping[str, float], hop_seconds: float, cap: int
-) -> dict[str, dict[str, int]]:
-    """Divides the cap of each class among its recordings: each gets as many chunks as it has, up to a common limit.
-
-    Args:
-        recordings: the training recordings.
-        seconds: {recording_id: length}.
-        hop_seconds: time from chunk to chunk.
-        cap: the most chunks of a class; 0 for no limit.
-
-    Returns:
-        {recording_id: {class id: the most chunks}}; {} without a cap.
-    """
-    if not cap:
-        return {}
-    by_class: dict[str, list[tuple[int, str]]] = collections.defaultdict(list)
-    for recording in recordings:
-        for label in recording.labels:
-            annotated = [a.end_seconds - a.start_seconds for a in recording.annotations if a.label == label]
-            length = sum(annotated) if annotated else seconds[recording.recording_id]
-            by_class[label].append((max(1, int(length / hop_seconds)), recording.recording_id))
-    shared: dict[str, dict[str, int]] = collections.defaultdict(dict)
-    for label, members in by_class.items():
-        left = cap
-        for position, (available, recording_id) in enumerate(sorted(members)):
-            shared[recording_id][label] = min(available, left // (len(members) - position))
-            left -= shared[recording_id][label]
-    return dict(shared)
-
-
 def balance_shards(
     recordings: Sequence[metadata.Recording], seconds: Mapping[str, float], shard_seconds: float
 ) -> list[list[metadata.Recording]]:

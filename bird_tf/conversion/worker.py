@@ -1,26 +1,33 @@
-"""One task of the converter: the recordings of a shard → the shard, and the noise shard beside it.
+"""One task of the converter: the recordings of a shard → the shard, and the shards beside it.
 
 It runs in this process, in another process, or on another machine. The task contains everything that it needs.
 """
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import dataclasses
 import hashlib
 import heapq
 import os
 from collections.abc import Callable, Iterator, Mapping
 
-from bird_tf import files
+from bird_tf import files, tf
 from bird_tf.audio import activity, decode, frontend
 from bird_tf.backbones import backbone, windows
 from bird_tf.conversion import compiled_frontend
 from bird_tf.labels import metadata, spans, taxonomy
-from bird_tf.records import manifests, schema, shard_files
+from bird_tf.records import manifests, schema, selection, shard_files
 
 UNFINISHED = ".unfinished"
 
+# the splits that the task of a training or of a validation shard writes
+_NOISE_OF = {"train": "noise", "val": "val_noise"}
+_PARTS = {"train": ("train", "rest", "noise"), "val": ("val", "val_noise")}
+
 Write = Callable[[schema.Chunk], None]
+Answer = Callable[[schema.Chunk], schema.Chunk]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,28 +36,37 @@ class ShardTask:
 
     Attributes:
         directory: the records directory.
-        name: of the shard.
-        noise_name: of the shard for chunks that count as noise; "" for validation.
+        split: "train" or "val".
+        number, total: the shard, from 0, and the number of shards of its split.
         recordings: the recordings of the shard.
-        quotas: for each recording {class id: the most chunks to take}; {} for no limit.
         classes: gives labels and background their indices.
-        front_end, chunking, activity, annotated, backbone, noise_share: as in ConvertConfig.
+        front_end, chunking, activity, annotated, backbone, max_chunks_per_class, noise_share: as in ConvertConfig.
         unusable: ids of recordings that have crashed a worker process; they are not opened again.
     """
 
     directory: str
-    name: str
-    noise_name: str
+    split: str
+    number: int
+    total: int
     recordings: tuple[metadata.Recording, ...]
-    quotas: tuple[Mapping[str, int], ...]
     classes: taxonomy.Taxonomy
     front_end: frontend.FrontendConfig
     chunking: decode.ChunkingConfig
     activity: activity.ActivityConfig
     annotated: spans.AnnotationConfig
     backbone: backbone.BackboneConfig
+    max_chunks_per_class: int
     noise_share: float
     unusable: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Name of the shard."""
+        return self.shard_name(self.split)
+
+    def shard_name(self, part: str) -> str:
+        """Name of the shard of another split beside it."""
+        return shard_files.shard_name(part, self.number, self.total)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,14 +76,16 @@ class ConvertedRecording:
     Attributes:
         recording_id: of the recording.
         seconds: length of the audio that was read.
-        chunks: {class id: number of chunks written}.
-        noise: {class id: number of noise chunks written}.
+        chunks: {class id: number of chunks with this label}.
+        candidates: {class id: number of those that may train}.
+        noise: {class id: number of noise chunks}.
         reason: why the recording, or the rest of it, was skipped; "" if it was not.
     """
 
     recording_id: str
     seconds: float = 0.0
     chunks: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    candidates: Mapping[str, int] = dataclasses.field(default_factory=dict)
     noise: Mapping[str, int] = dataclasses.field(default_factory=dict)
     reason: str = ""
 
@@ -142,109 +160,139 @@ def _draw(salt: str, chunk: schema.Chunk) -> float:
 
 
 class _Selection:
-    """Decides which chunks of one recording are written, and counts them."""
+    """Decides what becomes of the chunks of one recording, whatever side of the split it is on, and counts them."""
 
-    def __init__(self, task: ShardTask, quota: Mapping[str, int], write: Write, write_noise: Write | None) -> None:
-        self._task, self._quota, self._write_chunk, self._write_noise = task, quota, write, write_noise
+    def __init__(self, task: ShardTask, write: Write, write_noise: Write) -> None:
+        self._task, self._write_chunk, self._write_noise = task, write, write_noise
         self._drawn: dict[str, list[tuple[float, int, schema.Chunk]]] = {}
-        self.chunks: dict[str, int] = {}
-        self.noise: dict[str, int] = {}
+        self.chunks: collections.Counter[str] = collections.Counter()
+        self.candidates: collections.Counter[str] = collections.Counter()
+        self.noise: collections.Counter[str] = collections.Counter()
 
-    def add(self, candidate: _Candidate, annotated: bool) -> None:
-        """Writes a chunk, keeps it until `finish`, or drops it. Validation keeps every chunk that has a label."""
-        chunk, class_id = candidate.chunk, candidate.class_id
-        if self._write_noise is None:
-            if class_id is not None:
-                self._write(class_id, chunk)
+    def add(self, candidate: _Candidate, annotated: bool, answered: Answer) -> None:
+        """Writes a chunk as noise, as a labelled chunk, as both, or not at all. With a cap it may wait for `finish`."""
+        chunk, class_id, task = candidate.chunk, candidate.class_id, self._task
         # a person has marked the annotated spans, so the activity is tested only without annotations
-        elif class_id is None or (not annotated and chunk.activity < self._task.activity.signal_threshold):
-            if candidate.may_be_noise and _draw("noise", chunk) < self._task.noise_share:
-                self._write_noise(chunk)
-                id_of_label = self._task.classes.class_ids[chunk.label]
-                self.noise[id_of_label] = self.noise.get(id_of_label, 0) + 1
-        elif not self._task.activity.interval.contains(chunk.activity):
+        silent = class_id is None or (not annotated and chunk.activity < task.activity.signal_threshold)
+        if silent and candidate.may_be_noise and _draw("noise", chunk) < task.noise_share:
+            self._write_noise(dataclasses.replace(chunk, training_order=selection.NEVER))
+            self.noise[task.classes.class_ids[chunk.label]] += 1
+        if class_id is None:
             return
-        elif not self._quota:
-            self._write(class_id, chunk)
-        else:
-            drawn = self._drawn.setdefault(class_id, [])
-            push = heapq.heappush if len(drawn) < self._quota.get(class_id, 0) else heapq.heappushpop
-            push(drawn, (-_draw("quota", chunk), chunk.chunk_index, chunk))
+        self.chunks[class_id] += 1
+        chunk = answered(chunk)
+        if silent or not task.activity.interval.contains(chunk.activity):
+            self._write(chunk, selection.NEVER)
+            return
+        self.candidates[class_id] += 1
+        if not task.max_chunks_per_class:
+            self._write(chunk, selection.ALWAYS)
+            return
+        drawn = self._drawn.setdefault(class_id, [])
+        entry = (-_draw("quota", chunk), chunk.chunk_index, chunk)
+        if len(drawn) < task.max_chunks_per_class:
+            heapq.heappush(drawn, entry)
+        else:  # the others of its recording reach the cap alone
+            self._write(heapq.heappushpop(drawn, entry)[2], selection.NEVER)
 
     def finish(self) -> None:
-        """Writes the chunks that were drawn within the quotas, in the order of time."""
-        chosen = [(index, class_id, c) for class_id, drawn in self._drawn.items() for _, index, c in drawn]
-        for _, class_id, chunk in sorted(chosen, key=lambda entry: entry[0]):
-            self._write(class_id, chunk)
+        """Writes the chunks that have waited, in the order of time."""
+        ranked = [
+            (index, chunk, rank)
+            for drawn in self._drawn.values()
+            for rank, (_, index, chunk) in enumerate(sorted(drawn, key=lambda entry: (-entry[0], entry[1])))
+        ]
+        for _, chunk, rank in sorted(ranked, key=lambda entry: entry[0]):
+            self._write(chunk, selection.order(rank, chunk.recording_id))
 
-    def _write(self, class_id: str, chunk: schema.Chunk) -> None:
-        self._write_chunk(chunk)
-        self.chunks[class_id] = self.chunks.get(class_id, 0) + 1
+    def _write(self, chunk: schema.Chunk, order: int) -> None:
+        self._write_chunk(dataclasses.replace(chunk, training_order=order))
 
 
-def _write_recording(task: ShardTask, recording: metadata.Recording, selection: _Selection) -> ConvertedRecording:
-    seconds, reason = 0.0, ""
+def _write_recording(
+    task: ShardTask, recording: metadata.Recording, write: Write, write_noise: Write
+) -> ConvertedRecording:
+    chosen, answered, seconds, reason = _Selection(task, write, write_noise), _answering(task, recording), 0.0, ""
     try:
         if recording.recording_id in task.unusable:
             raise decode.UnreadableError(f"{recording.path}: the worker process died twice while reading it")
         for candidate in _candidates(task, recording):
             seconds = candidate.chunk.start_seconds + task.front_end.chunk_seconds
-            selection.add(candidate, bool(recording.annotations))
+            chosen.add(candidate, bool(recording.annotations), answered)
     except decode.UnreadableError as error:
         reason = str(error)
-    selection.finish()
-    count = sum(selection.chunks.values())
-    if reason and count:
-        reason += f"; the {count} chunks before are kept"
-    elif not reason and not count:
+    chosen.finish()
+    used = (chosen.candidates if task.split == "train" else chosen.chunks).total()
+    if reason and used:
+        reason += f"; the {used} chunks before are kept"
+    elif not reason and not used:
         reason = f"{recording.path}: no chunk reaches --signal_threshold={task.activity.signal_threshold:g}"
         if recording.annotations:
             reason = f"{recording.path}: no chunk is covered by an annotation"
     return ConvertedRecording(
         recording_id=recording.recording_id,
         seconds=seconds,
-        chunks=selection.chunks,
-        noise=selection.noise,
+        chunks=dict(chosen.chunks),
+        candidates=dict(chosen.candidates),
+        noise=dict(chosen.noise),
         reason=reason,
     )
 
 
-def _with_backbone_answers(task: ShardTask, recording: metadata.Recording, write: Write) -> Write:
-    """A function that adds the backbone's answers to a chunk and then writes it; `write` itself without a backbone."""
+def _answering(task: ShardTask, recording: metadata.Recording) -> Answer:
+    """A function that adds the backbone's answers to a chunk, for chunks in the order of time."""
     if not task.backbone.backbone:
-        return write
+        return lambda chunk: chunk
     model = backbone.load(task.backbone, task.classes)
     stream = windows.WindowStream(model, recording.path, task.front_end.chunk_seconds)
-    return lambda chunk: write(dataclasses.replace(chunk, backbone_answers=stream.probabilities(chunk.start_seconds)))
-
-
-def _write_recordings(task: ShardTask, write: Write, write_noise: Write | None) -> tuple[ConvertedRecording, ...]:
-    converted = []
-    for recording, quota in zip(task.recordings, task.quotas, strict=True):
-        # if this process dies, the converter reads here which recording was the cause
-        files.write_text(note_path(task, ".now"), recording.recording_id)
-        selection = _Selection(task, quota, _with_backbone_answers(task, recording, write), write_noise)
-        converted.append(_write_recording(task, recording, selection))
-    return tuple(converted)
+    return lambda chunk: dataclasses.replace(chunk, backbone_answers=stream.probabilities(chunk.start_seconds))
 
 
 def write_shard(task: ShardTask) -> ShardResult:
-    """Writes the shard of a task, and its noise shard.
+    """Writes the shard of a task, and the shards beside it.
 
     Raises:
         InputError: the disk is full. No unfinished shard is left under its final name.
     """
-    with shard_files.writing(task.directory, task.name) as writer:
-        written = [(task.name, writer)]
-        if not task.noise_name:
-            converted = _write_recordings(task, writer.write, None)
-        else:
-            with shard_files.writing(task.directory, task.noise_name) as noise_writer:
-                converted = _write_recordings(task, writer.write, noise_writer.write)
-                written.append((task.noise_name, noise_writer))
-    result = ShardResult(
-        shards=tuple(shard_files.describe_shard(task.directory, name, writer.count) for name, writer in written),
-        recordings=converted,
+    converted = []
+    with _writing(task, *_PARTS[task.split]) as writers:
+
+        def write(chunk: schema.Chunk) -> None:
+            trains = task.split == "val" or chunk.training_order != selection.NEVER
+            writers[task.split if trains else "rest"].write(chunk)
+
+        for recording in task.recordings:
+            # if this process dies, the converter reads here which recording was the cause
+            files.write_text(note_path(task, ".now"), recording.recording_id)
+            converted.append(_write_recording(task, recording, write, writers[_NOISE_OF[task.split]].write))
+    return _noted(task, {part: writer.count for part, writer in writers.items()}, tuple(converted))
+
+
+@contextlib.contextmanager
+def _writing(task: ShardTask, *parts: str) -> Iterator[dict[str, shard_files.ShardWriter]]:
+    with contextlib.ExitStack() as stack:
+        yield {part: stack.enter_context(shard_files.writing(task.directory, task.shard_name(part))) for part in parts}
+
+
+def _noted(task: ShardTask, counts: Mapping[str, int], recordings: tuple[ConvertedRecording, ...]) -> ShardResult:
+    """The result of a task, which is noted on disk too."""
+    shards = tuple(
+        shard_files.describe_shard(task.directory, task.shard_name(part), count) for part, count in counts.items()
     )
+    result = ShardResult(shards=shards, recordings=recordings)
     files.write_json(note_path(task, ".json"), dataclasses.asdict(result))
     return result
+
+
+def cut(task: ShardTask, result: ShardResult, selected: selection.Selection) -> ShardResult:
+    """Moves the chunks of a training shard that do not train to the shard of the rest."""
+    counts = {"noise": next(shard.count for shard in result.shards if shard.name == task.shard_name("noise"))}
+    with _writing(task, "train", "rest") as writers:
+        for part in writers:
+            for block in tf.data.TFRecordDataset(os.path.join(task.directory, task.shard_name(part))).batch(256):
+                parsed = schema.parse_order(block)
+                for example, order, label in zip(
+                    block.numpy(), parsed["training_order"].numpy(), parsed["label"].numpy(), strict=True
+                ):
+                    writers["train" if selected.trains(order, label) else "rest"].write_serialised(example)
+    return _noted(task, {**{part: writer.count for part, writer in writers.items()}, **counts}, result.recordings)

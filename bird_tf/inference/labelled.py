@@ -68,8 +68,8 @@ def score_batches(
     """Scores the chunks of records, and groups them by recording.
 
     Args:
-        batches: what `schema.parse` gives, at least one batch. If the chunks of a recording have different labels, the
-            last one counts.
+        batches: what `schema.parse` gives, at least one batch, in any order. If the chunks of a recording have
+            different labels, the last one in time counts.
         manifest: the records that the batches are from.
         predict: batch → outputs [models, chunks, …].
 
@@ -89,10 +89,11 @@ def score_batches(
         backgrounds += list(batch["background"].numpy())
         for name, column in columns.items():
             column.append(batch[name].numpy())
+    starts = np.concatenate(columns["start_seconds"]).astype(np.float64)
     recording_ids, chunks_of = pooling.by_recording(ids, np.arange(len(ids)))
+    chunks_of = [chunks[np.argsort(starts[chunks], kind="stable")] for chunks in chunks_of]
     probabilities = np.concatenate([batch.probabilities for batch in outputs], axis=1)
     attention_logits = np.concatenate([batch.attention_logits for batch in outputs], axis=1)
-    starts = np.concatenate(columns["start_seconds"]).astype(np.float64)
     last_chunks = [int(chunks[-1]) for chunks in chunks_of]
     return LabelledScores(
         recording_ids=recording_ids,

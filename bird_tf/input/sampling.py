@@ -67,9 +67,9 @@ Filter = Callable[["tf.Tensor"], "tf.Tensor"]
 def chunk_filter(manifest: manifests.Manifest, settings: SamplingConfig) -> Filter | None:
     """Makes the filter of training chunks, a function: [batch] serialised examples → [batch] bool.
 
-    A chunk passes if its activity is in the interval, and if the backbone's answer for its label is at least
-    `backbone_presence` times the greatest answer for that label in the training chunks of its recording. If the
-    backbone does not know the species, the chunk passes.
+    A chunk passes if the records select it for training, if its activity is in the interval, and if the backbone's
+    answer for its label is at least `backbone_presence` times the greatest answer for that label in the training chunks
+    of its recording, or the backbone does not know the species.
 
     Returns:
         The function; None if all chunks pass.
@@ -79,7 +79,11 @@ def chunk_filter(manifest: manifests.Manifest, settings: SamplingConfig) -> Filt
     """
     if settings.backbone_presence:
         manifest.require_backbone(f"--backbone_presence={settings.backbone_presence}")
-    return _chunk_filter(_source(manifest), settings) if settings.has_filter else None
+    return _chunk_filter(_source(manifest), settings) if _has_filter(manifest, settings) else None
+
+
+def _has_filter(manifest: manifests.Manifest, settings: SamplingConfig) -> bool:
+    return settings.has_filter or manifest.selected is not None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +93,7 @@ class _Source:
     paths: tuple[str, ...]
     num_classes: int
     format_version: int
+    limits: tuple[int, ...] | None
 
     def blocks(self) -> tf.data.Dataset:
         """Blocks of serialised examples."""
@@ -96,7 +101,17 @@ class _Source:
 
 
 def _source(manifest: manifests.Manifest) -> _Source:
-    return _Source(tuple(manifest.paths("train")), len(manifest.classes), manifest.format_version)
+    limits = manifest.selected.limits if manifest.selected else None
+    return _Source(tuple(manifest.paths("train")), len(manifest.classes), manifest.format_version, limits)
+
+
+def _selected(serialised: tf.Tensor, source: _Source) -> tf.Tensor:
+    """[batch] bool: whether the records select a chunk for training."""
+    if source.limits is None:
+        return tf.ones(tf.shape(serialised), bool)
+    parsed = schema.parse_order(serialised)
+    limit = tf.gather(tf.constant(source.limits, tf.int64), parsed["label"])
+    return (parsed["training_order"] >= 0) & (parsed["training_order"] < limit)
 
 
 def _chunk_filter(source: _Source, settings: SamplingConfig) -> Filter:
@@ -104,7 +119,7 @@ def _chunk_filter(source: _Source, settings: SamplingConfig) -> Filter:
     keys, greatest = _greatest_answers(source) if settings.backbone_presence else (None, None)
 
     def passes(serialised: tf.Tensor) -> tf.Tensor:
-        passed = settings.interval.contains(schema.parse_label(serialised)["activity"])
+        passed = settings.interval.contains(schema.parse_label(serialised)["activity"]) & _selected(serialised, source)
         if keys is not None:
             key, answer = _label_answers(serialised, source)
             least = settings.backbone_presence * tf.gather(greatest, tf.searchsorted(keys, key))
@@ -119,7 +134,9 @@ def _label_answers(serialised: tf.Tensor, source: _Source) -> tuple[tf.Tensor, t
     parsed = schema.parse_backbone(serialised, source.num_classes, source.format_version)
     label = parsed["label"]
     key = tf.strings.join([tf.strings.as_string(label), parsed["recording_id"]], " ")
-    return tf.strings.to_hash_bucket_fast(key, 2**62), tf.gather(parsed["backbone_answers"], label, batch_dims=1)
+    answer = tf.gather(parsed["backbone_answers"], label, batch_dims=1)
+    answer = tf.where(_selected(serialised, source), answer, math.nan)  # other chunks set no maximum
+    return tf.strings.to_hash_bucket_fast(key, 2**62), answer
 
 
 @functools.lru_cache(maxsize=4)
@@ -145,6 +162,7 @@ def counts(manifest: manifests.Manifest, settings: SamplingConfig) -> np.ndarray
     if not manifest.num_chunks("train"):
         raise config.InputError(f"{manifest.directory} has no training chunk")
     if not settings.has_filter:
+        # a selection is counted in the manifest too
         return np.asarray(manifest.chunks_per_class["train"], np.int64)
     chunk_filter(manifest, settings)
     found = _count(_source(manifest), settings)

@@ -8,16 +8,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 import bird_tf
 from bird_tf import config, files, tf
 from bird_tf.audio import frontend
 from bird_tf.labels import taxonomy
-from bird_tf.records import schema
+from bird_tf.records import schema, selection
 
 # {format version that can be read: the manifest's field that describes the backbone}
-_BACKBONE_FIELDS = {1: "teacher", 2: "teacher", schema.FORMAT_VERSION: "backbone"}
+_BACKBONE_FIELDS = {1: "teacher", 2: "teacher", 3: "backbone", schema.FORMAT_VERSION: "backbone"}
 SPLITS = ("train", "val", "noise")
+# What another split of the recordings needs: labelled chunks of the training recordings that do not train, and noise of
+# the validation recordings.
+SPARE = ("rest", "val_noise")
 MANIFEST = "manifest.json"
 CLASSES = "classes.csv"
 RECORDINGS = "recordings.csv"
@@ -42,9 +46,12 @@ class Manifest:
         directory: the directory.
         front_end: the front-end that made the spectrograms.
         classes: the classes, in the order of the labels.
-        shards: {split: its shards}.
+        shards: {split: its shards}, spare ones included.
         chunks_per_class: {split: number of chunks of each class}, by label.
         num_recordings: {split: number of recordings with at least one chunk}.
+        selected: the chunks in the training shards that train; None: all.
+        selected_for_refit: the chunks of training and validation recordings that train if all of them are for training;
+            None in records before version 4, which do not say it.
         converter: the converter's flags.
         skipped: {"file", "reason"} of every recording that was left out.
         versions: {package: version} of the code that wrote the records.
@@ -61,27 +68,45 @@ class Manifest:
     converter: Mapping[str, Any]
     skipped: tuple[Mapping[str, str], ...]
     versions: Mapping[str, str]
+    selected: selection.Selection | None = None
+    selected_for_refit: selection.Selection | None = None
     backbone: Mapping[str, Any] | None = None
     format_version: int = schema.FORMAT_VERSION
 
     def num_chunks(self, split: str) -> int:
-        """Number of chunks in a split."""
-        return sum(shard.count for shard in self.shards[split])
+        """Number of chunks in a split; of the training split, of those that train."""
+        return sum(self.chunks_per_class.get(split, ()))
 
     def paths(self, split: str) -> list[str]:
         """Paths of the shards of a split that hold any chunk, in order."""
-        return [os.path.join(self.directory, shard.name) for shard in self.shards[split] if shard.count]
+        return [os.path.join(self.directory, shard.name) for shard in self.shards.get(split, ()) if shard.count]
 
     def with_all_for_training(self) -> Manifest:
-        """The same records with the validation recordings in the training split; the validation split is empty."""
-        train, val = self.chunks_per_class["train"], self.chunks_per_class["val"]
-        total = tuple(a + b for a, b in zip(train, val, strict=True))
-        num = self.num_recordings["train"] + self.num_recordings["val"]
+        """The same records with the validation recordings in the training split; the validation split is empty.
+
+        The training shards then hold chunks that do not train; see `selected`.
+        """
+        none = (0,) * len(self.classes)
+        joined = {"train": ("train", "val"), "noise": ("noise", "val_noise")}
+        shards = {to: tuple(s for part in parts for s in self.shards.get(part, ())) for to, parts in joined.items()}
+        counts = {
+            to: tuple(map(sum, zip(*(self.chunks_per_class.get(part, none) for part in parts), strict=True)))
+            for to, parts in joined.items()
+        }
+        num = {to: sum(self.num_recordings.get(part, 0) for part in parts) for to, parts in joined.items()}
+        if selected := self.selected_for_refit:
+            counts["train"], num["train"] = selected.chunks_per_class, selected.num_recordings
+        else:
+            logging.warning(
+                "%s is of format %d: all chunks of its validation recordings train, also those without activity; "
+                "convert again to leave them out", self.directory, self.format_version,
+            )  # fmt: skip
         return dataclasses.replace(
             self,
-            shards={**self.shards, "train": (*self.shards["train"], *self.shards["val"]), "val": ()},
-            chunks_per_class={**self.chunks_per_class, "train": total, "val": (0,) * len(val)},
-            num_recordings={**self.num_recordings, "train": num, "val": 0},
+            shards={**shards, "val": ()},
+            chunks_per_class={**counts, "val": none},
+            num_recordings={**num, "val": 0},
+            selected=selected,
         )
 
     def require_backbone(self, flag: str) -> None:
@@ -123,11 +148,22 @@ def save(manifest: Manifest) -> None:
             "shards": {split: [dataclasses.astuple(s) for s in shards] for split, shards in manifest.shards.items()},
             "chunks_per_class": {split: list(counts) for split, counts in manifest.chunks_per_class.items()},
             "num_recordings": dict(manifest.num_recordings),
+            "selected_for_refit": manifest.selected_for_refit and dataclasses.asdict(manifest.selected_for_refit),
             "converter": dict(manifest.converter),
             "skipped": [dict(entry) for entry in manifest.skipped],
             "versions": dict(manifest.versions),
             _BACKBONE_FIELDS[manifest.format_version]: None if manifest.backbone is None else dict(manifest.backbone),
         },
+    )
+
+
+def _selection(stored: Mapping[str, Any] | None) -> selection.Selection | None:
+    if stored is None:
+        return None
+    return selection.Selection(
+        limits=tuple(stored["limits"]),
+        chunks_per_class=tuple(stored["chunks_per_class"]),
+        num_recordings=stored["num_recordings"],
     )
 
 
@@ -160,9 +196,10 @@ def load(directory: str) -> Manifest:
         directory=directory,
         front_end=frontend.from_description(stored["front_end"], path),
         classes=classes,
-        shards={split: tuple(Shard(*shard) for shard in stored["shards"][split]) for split in SPLITS},
+        shards={split: tuple(Shard(*shard) for shard in shards) for split, shards in stored["shards"].items()},
         chunks_per_class={split: tuple(counts) for split, counts in stored["chunks_per_class"].items()},
         num_recordings=stored["num_recordings"],
+        selected_for_refit=_selection(stored.get("selected_for_refit")),
         converter=stored["converter"],
         skipped=tuple(stored["skipped"]),
         versions=stored["versions"],

@@ -13,25 +13,28 @@ from bird_tf.records import manifests
 _PLACE_AND_TIME = ("latitude", "longitude", "elevation", "day_of_year", "hour")
 _COLUMNS = (
     "recording_id", "file", "split", "label", "name", "background", "background_known", "author", *_PLACE_AND_TIME,
-    "date", "site", "seconds", "chunks", "noise_chunks", "skipped",
+    "date", "site", "seconds", "chunks", "training_chunks", "noise_chunks", "skipped",
 )  # fmt: skip
 
 
-def write(directory: str, root: str, entries: Iterable[tuple[metadata.Recording, tuple[float, int, int, str]]]) -> None:
+# length in seconds; number of chunks with a label, of those that may train, and of noise chunks; why it was skipped
+Result = tuple[float, int, int, int, str]
+
+
+def write(directory: str, root: str, entries: Iterable[tuple[metadata.Recording, Result]]) -> None:
     """Writes the table.
 
     Args:
         directory: of the records.
         root: the folder that paths in the table are relative to.
-        entries: each recording with its length in seconds, its number of chunks and of noise chunks, and the reason
-            why it was skipped ("" if it was not).
+        entries: each recording with the result of its conversion; the reason is "" if it was not skipped.
     """
     rows = []
-    for r, (seconds, chunks, noise_chunks, reason) in entries:
+    for r, (seconds, *numbers_of_chunks, reason) in entries:
         numbers = (getattr(r, name) for name in _PLACE_AND_TIME)
         known = ("" if math.isnan(number) else f"{number:.10g}" for number in numbers)
         rows.append((r.recording_id, os.path.relpath(r.path, root), r.split, r.label, r.name, ", ".join(r.background),
-                     r.background_known, r.author, *known, r.date, r.site, f"{seconds:.2f}", chunks, noise_chunks,
+                     r.background_known, r.author, *known, r.date, r.site, f"{seconds:.2f}", *numbers_of_chunks,
                      reason))  # fmt: skip
     files.write_table(os.path.join(directory, manifests.RECORDINGS), _COLUMNS, rows)
 
@@ -41,7 +44,7 @@ def read(directory: str, *, with_unused: bool = False) -> list[metadata.Recordin
 
     Args:
         directory: of the records.
-        with_unused: whether to return recordings without a chunk too.
+        with_unused: whether to return recordings too of which no chunk is used on their side of the split.
     """
     path = os.path.join(directory, manifests.RECORDINGS)
     if not files.exists(path):
@@ -63,8 +66,13 @@ def read(directory: str, *, with_unused: bool = False) -> list[metadata.Recordin
             site=row.get("site") or "",
         )
         for row in files.read_table(path)
-        if with_unused or int(row["chunks"])
+        if with_unused or _num_used(row)
     ]
+
+
+def _num_used(row: Mapping[str, str]) -> int:
+    """Number of chunks on this side of the split. Before format 4, there is one column for both sides."""
+    return int(row.get("training_chunks", row["chunks"]) if row["split"] == "train" else row["chunks"])
 
 
 def _number(row: Mapping[str, str], name: str) -> float:

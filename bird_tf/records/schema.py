@@ -9,10 +9,11 @@ import numpy as np
 
 from bird_tf import tf
 from bird_tf.audio import frontend
+from bird_tf.records import selection
 
 # Version 2 added the backbone's answers, as "teacher". Version 3 calls them "backbone_answers" and leaves out place and
-# time, which are in recordings.csv.
-FORMAT_VERSION = 3
+# time, which are in recordings.csv. Version 4 added the training order, and the splits "rest" and "val_noise".
+FORMAT_VERSION = 4
 _ACTIVITY = "signal_to_noise"  # the feature's name on disk since version 1
 
 
@@ -28,6 +29,7 @@ class Chunk:
         chunk_index: from 0, in the order of time.
         start_seconds: where the chunk begins in the recording.
         activity: share of active pixels, in [0, 1].
+        training_order: decides with `selection` whether the chunk trains.
         backbone_answers: [classes] the backbone's probability of each class, NaN for classes that it does not know;
             None without a backbone.
     """
@@ -40,6 +42,7 @@ class Chunk:
     chunk_index: int
     start_seconds: float
     activity: float
+    training_order: int = selection.ALWAYS
     backbone_answers: Sequence[float] | np.ndarray | None = None
 
 
@@ -57,6 +60,8 @@ def serialise(chunk: Chunk) -> bytes:
         "start_seconds": feature(float_list=floats(value=[chunk.start_seconds])),
         _ACTIVITY: feature(float_list=floats(value=[chunk.activity])),
     }
+    if chunk.training_order != selection.ALWAYS:
+        features["training_order"] = feature(int64_list=ints(value=[chunk.training_order]))
     if chunk.backbone_answers is not None:
         features[_backbone_feature(FORMAT_VERSION)] = feature(float_list=floats(value=chunk.backbone_answers))
     example = tf.train.Example(features=tf.train.Features(feature=features))
@@ -114,6 +119,16 @@ def parse_label(serialised: tf.Tensor) -> dict[str, tf.Tensor]:
     features = {"label": tf.io.FixedLenFeature([], tf.int64), _ACTIVITY: tf.io.FixedLenFeature([], tf.float32)}
     parsed = tf.io.parse_example(serialised, features)
     return {"label": parsed["label"], "activity": parsed[_ACTIVITY]}
+
+
+def parse_order(serialised: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Only "label", "training_order" [batch] int64 and "recording_id" [batch] string of a batch of examples."""
+    features = {
+        "label": tf.io.FixedLenFeature([], tf.int64),
+        "training_order": tf.io.FixedLenFeature([], tf.int64, selection.ALWAYS),  # absent before version 4
+        "recording_id": tf.io.FixedLenFeature([], tf.string),
+    }
+    return dict(tf.io.parse_example(serialised, features))
 
 
 def parse_backbone(serialised: tf.Tensor, num_classes: int, format_version: int) -> dict[str, tf.Tensor]:

@@ -30,7 +30,7 @@ def naming_damage(batches: Iterable[Element], manifest: manifests.Manifest) -> I
         except StopIteration:
             return
         except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
-            for split in manifests.SPLITS:
+            for split in manifest.shards:
                 for path in manifest.paths(split):
                     if found := find_damage(path, manifest):
                         raise config.InputError(f"{found}; copy it again or convert again") from error

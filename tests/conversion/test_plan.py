@@ -28,17 +28,6 @@ def test_there_are_no_more_shards_than_recordings():
     assert plan.balance_shards([], {}, 1) == []
 
 
-def test_a_cap_is_shared_up_to_a_common_level():
-    recordings, seconds = _recordings([2, 100, 100])
-    assert plan.quotas(recordings, seconds, 1.0, cap=12) == {"0": {"a": 2}, "1": {"a": 5}, "2": {"a": 5}}
-    assert plan.quotas(recordings, seconds, 1.0, cap=0) == {}
-
-
-def test_only_annotated_spans_count_for_a_cap():
-    long = _annotated("long", (0, 3, "a"), (5, 100, "b"))
-    assert plan.quotas([long], {"long": 3600.0}, 1.0, cap=10) == {"long": {"a": 3, "b": 10}}
-
-
 def test_classes_are_chosen_by_name_by_id_and_by_number_of_recordings():
     recordings = [
         metadata.Recording(recording_id=str(i), path="", label=label, name=f"Genus {label}")

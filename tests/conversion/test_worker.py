@@ -10,20 +10,20 @@ from bird_tf.audio import activity, decode, frontend
 from bird_tf.backbones import backbone
 from bird_tf.conversion import worker
 from bird_tf.labels import metadata, spans, taxonomy
-from bird_tf.records import schema
+from bird_tf.records import schema, selection
 from tests.conftest import SMALL
 
 RATE = SMALL["sample_rate_hz"]
 
 
-def _run(folder, *recordings, split="val", classes=("a",), quotas=None, **values):
-    """Runs a task. Returns [chunks, noise chunks], and a ConvertedRecording for each recording."""
+def _run(folder, *recordings, split="val", classes=("a",), **values):
+    """Runs a task. Returns {split: its chunks, None without one}, and a ConvertedRecording for each recording."""
     task = worker.ShardTask(
         directory=str(folder / "records"),
-        name="val-0",
-        noise_name="noise-0" if split == "train" else "",
+        split=split,
+        number=0,
+        total=1,
         recordings=recordings,
-        quotas=quotas or ({},) * len(recordings),
         classes=taxonomy.Taxonomy(tuple(classes), tuple(classes)),
         front_end=frontend.FrontendConfig(**SMALL),
         **{
@@ -31,16 +31,18 @@ def _run(folder, *recordings, split="val", classes=("a",), quotas=None, **values
             "activity": activity.ActivityConfig(),
             "annotated": spans.AnnotationConfig(),
             "backbone": backbone.BackboneConfig(),
+            "max_chunks_per_class": 0,
             "noise_share": 1.0,
             **values,
         },
     )
     result = worker.write_shard(task)
-    found = []
+    found = {}
     for shard in result.shards:
-        dataset = schema.tf.data.TFRecordDataset(f"{task.directory}/{shard.name}").batch(1000)
-        found.append([{k: v.numpy() for k, v in schema.parse(b, task.front_end).items()} for b in dataset])
-    return [part[0] if part else None for part in found], result.recordings
+        dataset = schema.tf.data.TFRecordDataset(f"{task.directory}/{shard.name}").batch(100_000)
+        parsed = [{**schema.parse(batch, task.front_end), **schema.parse_order(batch)} for batch in dataset]
+        found[shard.name.split("-")[0]] = {k: v.numpy() for k, v in parsed[0].items()} if parsed else None
+    return found, result.recordings
 
 
 def _recording(path, **known):
@@ -109,10 +111,10 @@ def test_a_bad_recording_is_used_or_listed_and_the_next_one_read(tmp_path, what)
     make, count, words = BAD[what]
     (tmp_path / "audio").mkdir()
     good = _recording(_write(tmp_path / "audio" / "good.wav", _sound(2)), recording_id="2")
-    [chunks], (converted, after) = _run(tmp_path, _recording(make(tmp_path / "audio")), good)
+    found, (converted, after) = _run(tmp_path, _recording(make(tmp_path / "audio")), good)
     assert after.chunks == {"a": 2} and after.reason == ""
     written = converted.chunks.get("a", 0)
-    assert list(chunks["recording_id"]) == [b"1"] * written + [b"2"] * 2
+    assert list(found["val"]["recording_id"]) == [b"1"] * written + [b"2"] * 2
     if count is None:  # it depends on the decoder how much of a damaged stream can be read
         assert written > 0 or "cannot be decoded" in converted.reason
         assert written < 5
@@ -127,21 +129,23 @@ def test_three_hours_of_silence_are_listed(tmp_path):
     with soundfile.SoundFile(path, "w", RATE, 1) as file:
         for _ in range(180):
             file.write(np.zeros(60 * RATE, np.int16))
-    [chunks, noise], [converted] = _run(tmp_path, _recording(path), split="train", noise_share=0.01)
-    assert chunks is None and 50 < len(noise["label"]) < 200
+    found, [converted] = _run(tmp_path, _recording(path), split="train", noise_share=0.01)
+    assert found["train"] is None and 50 < len(found["noise"]["label"]) < 200 < len(found["rest"]["label"])
     assert "no chunk reaches --signal_threshold" in converted.reason
 
 
 def test_training_chunks_are_limited_to_an_interval_of_activity(tmp_path):
     path = _write(tmp_path / "x.wav", np.concatenate([_sound(20, seed=3), 0 * _sound(2)]))
-    [everything, noise], _ = _run(tmp_path, _recording(path), split="train")
+    before, _ = _run(tmp_path, _recording(path), split="train")
+    everything = before["train"]
     lowest, highest = np.percentile(everything["activity"], [30, 70])
     limited = activity.ActivityConfig(interval=activity.ActivityInterval(signal_interval=(lowest, highest)))
-    [chunks, same_noise], _ = _run(tmp_path, _recording(path), split="train", activity=limited)
+    after, _ = _run(tmp_path, _recording(path), split="train", activity=limited)
     expected = [v for v in everything["activity"] if lowest <= v <= highest]
     assert 0 < len(expected) < len(everything["label"])
-    np.testing.assert_array_equal(chunks["activity"], expected)
-    assert len(noise["label"]) == len(same_noise["label"]) == 2
+    np.testing.assert_array_equal(after["train"]["activity"], expected)
+    assert len(before["noise"]["label"]) == len(after["noise"]["label"]) == 2
+    assert len(after["train"]["label"]) + len(after["rest"]["label"]) == 22
 
 
 def test_chunks_of_an_annotated_recording_get_the_labels_of_their_spans(tmp_path):
@@ -153,27 +157,47 @@ def test_chunks_of_an_annotated_recording_get_the_labels_of_their_spans(tmp_path
         metadata.Annotation(start_seconds=6.1, end_seconds=6.2, label=""),
     )
     recording = _recording(path, annotations=marks, background_known=True)
-    [chunks, noise], [converted] = _run(tmp_path, recording, split="train", classes=("a", "b", "c"))
+    found, [converted] = _run(tmp_path, recording, split="train", classes=("a", "b", "c"))
+    chunks = found["train"]
     assert list(zip(chunks["chunk_index"], chunks["label"], strict=True)) == [(0, 0), (1, 0), (2, 1), (3, 1)]
     # the second chunk holds 0.2 s of b as well; none of the others holds a second species
     assert chunks["background"].tolist() == [[-1], [1], [-1], [-1]]
     assert chunks["background_known"].all()
     # chunks with a species that is no class, or with an unnamed sound, are left out
-    assert noise["chunk_index"].tolist() == [7]
-    assert converted.chunks == {"a": 2, "b": 2}
+    assert found["noise"]["chunk_index"].tolist() == [7] and found["rest"] is None
+    assert converted.chunks == converted.candidates == {"a": 2, "b": 2}
 
 
-def test_a_quota_is_drawn_for_each_label(tmp_path):
+def test_with_a_cap_chunks_are_ranked_in_each_recording_and_class(tmp_path):
     path = _write(tmp_path / "x.wav", _sound(20))
     marks = (
-        metadata.Annotation(start_seconds=0.0, end_seconds=10.0, label="a"),
-        metadata.Annotation(start_seconds=10.0, end_seconds=20.0, label="b"),
+        metadata.Annotation(start_seconds=0.0, end_seconds=3.0, label="a"),
+        metadata.Annotation(start_seconds=3.0, end_seconds=20.0, label="b"),
     )
-    [chunks, _], [converted] = _run(
-        tmp_path, _recording(path, annotations=marks), split="train", classes=("a", "b"), quotas=({"a": 2, "b": 5},)
+    recording = _recording(path, annotations=marks)
+    found, [converted] = _run(tmp_path, recording, split="train", classes=("a", "b"), max_chunks_per_class=5)
+    assert converted.chunks == converted.candidates == {"a": 3, "b": 17}
+    assert list(found["train"]["chunk_index"]) == sorted(found["train"]["chunk_index"])
+    ranked = [sorted(found["train"]["training_order"][found["train"]["label"] == label]) for label in (0, 1)]
+    assert ranked == [[selection.order(rank, "1") for rank in range(count)] for count in (3, 5)]
+    assert set(found["rest"]["training_order"]) == {selection.NEVER}
+    judged, _ = _run(tmp_path, recording, classes=("a", "b"), max_chunks_per_class=5)
+    both = (
+        np.concatenate([found[part]["training_order"] for part in ("train", "rest")]),
+        judged["val"]["training_order"],
     )
-    assert converted.chunks == {"a": 2, "b": 5}
-    assert list(chunks["chunk_index"]) == sorted(chunks["chunk_index"])
+    assert sorted(both[0]) == sorted(both[1])
+
+
+def test_the_side_of_the_split_changes_no_chunk(tmp_path):
+    path = _write(tmp_path / "x.wav", np.concatenate([_sound(6, seed=3), 0 * _sound(4)]))
+    train, _ = _run(tmp_path, _recording(path), split="train", noise_share=0.5)
+    val, _ = _run(tmp_path, _recording(path), noise_share=0.5)
+    assert len(val["val"]["label"]) == 10 and 0 < len(val["val_noise"]["label"]) < 4
+    np.testing.assert_array_equal(val["val_noise"]["chunk_index"], train["noise"]["chunk_index"])
+    trains = val["val"]["training_order"] != selection.NEVER
+    for part, kept in (("train", trains), ("rest", ~trains)):
+        np.testing.assert_array_equal(val["val"]["spectrogram"][kept], train[part]["spectrogram"])
 
 
 @pytest.mark.parametrize(
@@ -184,6 +208,6 @@ def test_a_quota_is_drawn_for_each_label(tmp_path):
 def test_known_no_and_unknown_background_are_written(tmp_path, background, known, stored):
     path = _write(tmp_path / "x.wav", _sound(1))
     recording = _recording(path, background=background, background_known=known)
-    [chunks], _ = _run(tmp_path, recording, classes=("a", "b"))
-    assert chunks["background_known"].tolist() == [known]
-    assert [i for i in chunks["background"][0].tolist() if i >= 0] == [i for i in stored if i >= 0]
+    found, _ = _run(tmp_path, recording, classes=("a", "b"))
+    assert found["val"]["background_known"].tolist() == [known]
+    assert [i for i in found["val"]["background"][0].tolist() if i >= 0] == [i for i in stored if i >= 0]

@@ -14,7 +14,9 @@ def test_round_trip_without_recordings_that_gave_no_chunk(tmp_path):
     unknown = metadata.Recording(recording_id="8", path="/root/y.wav", label="sit", name="Sitta", split="val")
     unused = metadata.Recording(recording_id="9", path="/root/z.wav", label="sit", name="Sitta", split="train")
     recordings_table.write(
-        str(tmp_path), "/root", [(known, (3.0, 2, 1, "")), (unknown, (1.0, 1, 0, "")), (unused, (1.0, 0, 1, "noise"))]
+        str(tmp_path),
+        "/root",
+        [(known, (3.0, 5, 2, 1, "")), (unknown, (1.0, 1, 0, 0, "")), (unused, (1.0, 1, 0, 1, "noise"))],
     )
     first, second = recordings_table.read(str(tmp_path))
     assert (first.path, first.label, first.author, first.split) == ("a/x.wav", "parmaj", "s1", "train")

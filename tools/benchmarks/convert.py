@@ -55,20 +55,21 @@ class _Measured:
 
 
 def _task(
-    paths: Sequence[str], folder: str, front_end: frontend.FrontendConfig, name: str, noise: str = ""
+    paths: Sequence[str], folder: str, front_end: frontend.FrontendConfig, number: int = 0, split: str = "val"
 ) -> worker.ShardTask:
     return worker.ShardTask(
         directory=folder,
-        name=name,
-        noise_name=noise,
+        split=split,
+        number=number,
+        total=4,
         recordings=tuple(metadata.Recording(recording_id=str(i), path=p, label="a") for i, p in enumerate(paths)),
-        quotas=({},) * len(paths),
         classes=_LABELS,
         front_end=front_end,
         chunking=decode.ChunkingConfig(),
         activity=activity.ActivityConfig(),
         annotated=spans.AnnotationConfig(),
         backbone=backbone.BackboneConfig(),
+        max_chunks_per_class=0,
         noise_share=0.0,
     )
 
@@ -128,11 +129,11 @@ def _measure(paths: Sequence[str], front_end: frontend.FrontendConfig, rounds: i
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     ours, theirs, parts, chunks = [], [], [], 0
     with tempfile.TemporaryDirectory() as folder:
-        worker.write_shard(_task(paths[:1], folder, front_end, "warm"))
+        worker.write_shard(_task(paths[:1], folder, front_end))
         Reference(front_end).convert(paths[0], folder)
         for _ in range(rounds):
             started = time.process_time()
-            result = worker.write_shard(_task(paths, folder, front_end, "ours"))
+            result = worker.write_shard(_task(paths, folder, front_end))
             ours.append(time.process_time() - started)
             chunks = sum(converted.chunks.get("a", 0) for converted in result.recordings)
             reference = Reference(front_end)
@@ -156,14 +157,14 @@ def _pooled(paths: Sequence[str], front_end: frontend.FrontendConfig, workers: i
     """Wall-clock and CPU seconds for four tasks, without the start of the processes."""
     with tempfile.TemporaryDirectory() as folder, executor.alone() if workers == 1 else executor.start(workers) as pool:
 
-        def run(names: Sequence[str]) -> tuple[float, float]:
+        def run(numbers: Sequence[int]) -> tuple[float, float]:
             started = time.monotonic()
-            shards = [pool.submit(_cpu, _task(paths, folder, front_end, name)) for name in names]
+            shards = [pool.submit(_cpu, _task(paths, folder, front_end, number)) for number in numbers]
             cpu = sum(shard.result() for shard in shards)
             return time.monotonic() - started, cpu
 
-        run([f"warm{i}" for i in range(2 * workers)])
-        return run([f"timed{i}" for i in range(4)])
+        run(range(2 * workers))
+        return run(range(4))
 
 
 def _memory(path: str, front_end: frontend.FrontendConfig) -> tuple[float, float, float]:
@@ -173,7 +174,7 @@ def _memory(path: str, front_end: frontend.FrontendConfig) -> tuple[float, float
         soundfile.write(short, np.zeros(front_end.chunk_samples), front_end.sample_rate_hz)
         peaks, started = [], time.monotonic()
         for file in (short, path):
-            worker.write_shard(_task([file], folder, front_end, "x", noise="noise"))
+            worker.write_shard(_task([file], folder, front_end, split="train"))
             peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
         return peaks[0], peaks[1], time.monotonic() - started
 
