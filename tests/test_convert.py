@@ -41,7 +41,7 @@ def test_records_hold_every_recording(manifest, data):
         rows = list(csv.DictReader(file))
     assert len(rows) == len(list((data / "wav").iterdir())) == 18
     chunks = collections.Counter(
-        chunk["recording_id"].decode() for split in ("train", "val") for chunk in _chunks(manifest, split)
+        chunk["recording_id"].decode() for split in ("train", "val", "rest") for chunk in _chunks(manifest, split)
     )
     assert {row["recording_id"]: int(row["chunks"]) for row in rows if int(row["chunks"])} == chunks
 
@@ -64,7 +64,7 @@ def test_no_recording_is_in_training_and_validation(manifest):
 
 
 def test_counts_in_the_manifest_match_the_shards(manifest):
-    for split in manifests.SPLITS:
+    for split in manifests.SPLITS + manifests.SPARE:
         labels = collections.Counter(int(chunk["label"]) for chunk in _chunks(manifest, split))
         assert tuple(labels[i] for i in range(len(manifest.classes))) == manifest.chunks_per_class[split]
         assert sum(shard.count for shard in manifest.shards[split]) == sum(labels.values())

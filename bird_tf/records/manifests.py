@@ -75,7 +75,9 @@ class Manifest:
 
     def num_chunks(self, split: str) -> int:
         """Number of chunks in a split; of the training split, of those that train."""
-        return sum(self.chunks_per_class.get(split, ()))
+        if split == "train" and self.selected:
+            return sum(self.selected.chunks_per_class)
+        return sum(shard.count for shard in self.shards.get(split, ()))
 
     def paths(self, split: str) -> list[str]:
         """Paths of the shards of a split that hold any chunk, in order."""
