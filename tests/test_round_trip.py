@@ -18,7 +18,7 @@ from bird_tf.scores import decisions
 from tests.conftest import settings
 
 FILES = ("a/20240501_043000.wav", "b ö/20240501_043000.wav", "b ö/c d/rec 1.2.wav", "top.wav")
-CLASSES = taxonomy.Taxonomy(("parmaj", "Turdus merula", "=odd; id"), ("Parus major", "Turdus merula", "Fringilla ö, x"))
+CLASSES = taxonomy.Taxonomy(("parmaj", "Turdus merula", "=odd id"), ("Parus major", "Turdus merula", "Fringilla ö, x"))
 # what a person makes of the detections: this class becomes another one, and that one is deleted
 RENAMED, DELETED = 2, 1
 # (start, end, class) of the detections in each recording; the number of the recording is added to the times
