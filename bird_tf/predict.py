@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -93,20 +93,18 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
     )
     with store.opened():
         skipped = _score(settings, judge.ensemble, store, recordings)
-        readable = [(file, described[path]) for file, path in recordings if path not in dict(skipped)]
+        unreadable = dict(skipped)
+        readable = [(file, described[path]) for file, path in recordings if path not in unreadable]
         if not readable:
             store.remove_if_empty()
             raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")
-        seconds = 0.0
-        with results.writing(), contextlib.ExitStack() as stack:
-            appends = [stack.enter_context(tables.writing(settings.tables, context))]
-            if settings.summary:
-                appends.append(stack.enter_context(survey_files.writing(context, given)))
+        seconds, progress = 0.0, config.progress(len(readable), "recording", "writing")
+        with results.writing(), _writing(settings, context, given) as append, progress:
             for file, recording in readable:
                 prediction = judge.prediction(file, recording, store.load(file, recording.path))
-                for append in appends:
-                    append(prediction)
+                append(prediction)
                 seconds += prediction.scores.duration_seconds
+                progress.update()
     table = [(os.path.relpath(path, settings.root or "."), reason) for path, reason in skipped]
     skipped_path = os.path.join(settings.output, "skipped.csv")
     files.write_table(skipped_path, ("file", "reason"), table, byte_order_mark=settings.tables.csv_bom)
@@ -118,6 +116,23 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
     }  # fmt: skip
     files.write_json(os.path.join(settings.output, "summary.json"), summary)
     return summary
+
+
+@contextlib.contextmanager
+def _writing(
+    settings: PredictConfig, context: predictions.Context, given: Sequence[verdicts.Verdict]
+) -> Iterator[predictions.Append]:
+    """Yields a function that adds a recording to the tables, and to the summary if there is one."""
+    with contextlib.ExitStack() as stack:
+        appends = [stack.enter_context(tables.writing(settings.tables, context))]
+        if settings.summary:
+            appends.append(stack.enter_context(survey_files.writing(context, given)))
+
+        def append(prediction: predictions.Prediction) -> None:
+            for append_to in appends:
+                append_to(prediction)
+
+        yield append
 
 
 class _Judge:
