@@ -149,6 +149,7 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         training_recordings=ensemble.prior.num_recordings.tolist() if ensemble.prior.num_recordings.any() else [],
         decisions=ensemble.decisions,
         examples=examples.worst(ensemble, scored, scores, truth, settings.worst, manifest),
+        tuned=settings.tune,
     )
     results.write_tables(output, evaluation, scored.skipped)
     report.write(os.path.join(output, "report.html"), evaluation)
@@ -159,10 +160,8 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         "weights": list(ensemble.decisions.weights), "expected": odds_factors.describe(), "output": output,
     }  # fmt: skip
     if heard:
-        alarms = noise.false_alarms(ensemble, heard.loudest, heard.hours)
         summary["noise"] = {
-            "evaluated": settings.noise_audio, "hours": float(heard.hours.sum()), "false_alarms_per_hour": alarms,
-            "num_recordings": len(heard.chunks), "num_skipped": len(heard.skipped),
+            "evaluated": settings.noise_audio, **noise.summarise(ensemble, heard, scored.pooled(ensemble), truth)
         }  # fmt: skip
     if without_prior:
         summary["without_prior"] = files.defined(without_prior)
@@ -319,6 +318,28 @@ def main(settings: EvaluateConfig) -> None:
         _evaluate_soundscapes(settings)
         return
     summary = evaluate(settings)
+    _log(settings, summary)
+
+
+def _log(settings: EvaluateConfig, summary: Mapping[str, Any]) -> None:
+    """Logs the result in one line, and the false alarms in another."""
+    if summary["mlrap"] is None:
+        logging.info(
+            "one class, %d recordings, %d skipped; it is judged by --noise_audio=DIR, recordings without it: average "
+            "precision and false alarms; %s",
+            summary["num_recordings"], summary["num_skipped"], os.path.join(summary["output"], "report.html"),
+        )  # fmt: skip
+    else:
+        _log_ranking(summary)
+    if "noise" in summary:
+        logging.info(
+            "%s, %.2f h without birds: c-mAP with it %.4f; false alarms an hour: %s",
+            settings.noise_audio, summary["noise"]["hours"], summary["noise"]["cmap"],
+            noise.describe(summary["noise"]["false_alarms_per_hour"]),
+        )  # fmt: skip
+
+
+def _log_ranking(summary: Mapping[str, Any]) -> None:
     low, high = summary["intervals"]["mlrap"]
     logging.info(
         "MLRAP %.4f (95 %%: %.4f to %.4f; chance %.4f)%s, foreground %.4f, top-1 %.4f on %d recordings, %d skipped; %s",
@@ -326,12 +347,6 @@ def main(settings: EvaluateConfig) -> None:
         summary["mlrap_foreground"], summary["top1"], summary["num_recordings"], summary["num_skipped"],
         os.path.join(summary["output"], "report.html"),
     )  # fmt: skip
-    if "noise" in summary:
-        logging.info(
-            "%s, %.2f h without birds: false alarms an hour: %s",
-            settings.noise_audio, summary["noise"]["hours"],
-            noise.describe(summary["noise"]["false_alarms_per_hour"]),
-        )  # fmt: skip
 
 
 def _evaluate_soundscapes(settings: EvaluateConfig) -> None:

@@ -8,7 +8,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from absl import logging
@@ -58,8 +58,8 @@ def train(settings: TrainConfig) -> dict[str, Any]:
 
 
 def _check_records(manifest: manifests.Manifest, settings: TrainConfig) -> None:
-    if len(manifest.classes) < 2:
-        raise config.InputError(f"{manifest.directory} has one class only; training needs at least two")
+    if len(manifest.classes) == 1:
+        _check_detector(manifest, settings)
     if not manifest.num_chunks("val") and (settings.keep == "best" or settings.pooling == "auto" or settings.refit):
         raise config.InputError(
             f"{manifest.directory} has no validation chunk, and --keep=best, --pooling=auto and --refit need some: "
@@ -70,6 +70,21 @@ def _check_records(manifest: manifests.Manifest, settings: TrainConfig) -> None:
         logging.warning(
             "%d classes have no training chunk and cannot be learnt: %s", len(absent), ", ".join(absent[:10])
         )
+
+
+def _check_detector(manifest: manifests.Manifest, settings: TrainConfig) -> None:
+    """One class against "none of them": the network must see sound without it, and a ranking says nothing."""
+    if settings.loss.loss == "softmax" or not settings.dataset.no_call_share:
+        raise config.InputError(
+            f"{manifest.directory} has one class: a detector needs --loss=sigmoid and --no_call_share above 0"
+        )
+    if not dataset.has_noise(manifest, settings.dataset):
+        raise config.InputError(
+            f"{manifest.directory} has one class and no noise chunk: convert with --noise_share above 0 and recordings "
+            "without the species, or train with --synthetic_noise=500"
+        )
+    if settings.keep == "best":
+        raise config.InputError("--keep=best: the metrics of one class need recordings without it; use --keep=last")
 
 
 def _train(settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.distribute.Strategy) -> dict[str, Any]:
@@ -128,7 +143,7 @@ def _train_with_validation(
     )
     _train(first, manifest, strategy)
     run = run_directory.load_description(first.run_dir)
-    logging.info("%s: MLRAP %.4f; the second training uses all recordings", first.run_dir, run.metrics["mlrap"])
+    logging.info("%s: MLRAP %.4f; the second training uses all recordings", first.run_dir, _mlrap(run.metrics))
     return experiments.ValidationSummary(metrics=dict(run.metrics), pooling=run.pooling)
 
 
@@ -230,7 +245,7 @@ def _validate(experiment: experiments.Experiment) -> None:
         validated = experiment.first_validation
         if result:
             validated = experiments.ValidationSummary(metrics=result.metrics, pooling=result.pooling)
-        is_best = not result or not progress.best_metrics or result.metrics["mlrap"] > progress.best_metrics["mlrap"]
+        is_best = not result or not progress.best_metrics or _mlrap(result.metrics) > _mlrap(progress.best_metrics)
         if result:
             _report(experiment, result, is_best=is_best)
         if is_best or experiment.settings.keep == "last":
@@ -241,13 +256,19 @@ def _validate(experiment: experiments.Experiment) -> None:
             run_directory.save(folder, experiment.describe(validated), state.network)
 
 
+def _mlrap(metrics: Mapping[str, float]) -> float:
+    """NaN for a detector of one class, which ranks nothing."""
+    return metrics.get("mlrap", math.nan)
+
+
 def _report(experiment: experiments.Experiment, result: validation.ValidationResult, *, is_best: bool) -> None:
     """Writes the result of a validation to TensorBoard and to the log."""
     epoch, metrics = experiment.progress.epochs, result.metrics
     experiment.events.write_validation(epoch, result, experiment.manifest.classes, is_best=is_best)
     logging.info(
         "epoch %d: validation loss %.4f, MLRAP %.4f (foreground %.4f), top-1 %.4f%s",
-        epoch, metrics["loss"], metrics["mlrap"], metrics["mlrap_foreground"], metrics["top1"],
+        epoch, metrics["loss"], _mlrap(metrics), metrics.get("mlrap_foreground", math.nan),
+        metrics.get("top1", math.nan),
         " (best so far)" if is_best and experiment.settings.keep == "best" else "",
     )  # fmt: skip
 

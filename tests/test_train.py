@@ -7,6 +7,7 @@ import pytest
 
 from bird_tf import config, evaluate, tf, train
 from bird_tf.inference import ensembles, labelled
+from bird_tf.labels import taxonomy
 from bird_tf.scores import decisions, metrics, pooling
 from bird_tf.training import exporter, run_directory, train_step, validation
 from tests.conftest import settings, train_settings
@@ -224,3 +225,27 @@ def test_pooling_by_attention_is_stored_in_the_model_and_refused_for_other_netwo
     assert metrics.mlrap(scored.pooled(ensemble), truth) == pytest.approx(summary["mlrap"], abs=1e-6)
     with pytest.raises(config.InputError, match="--pooling=attention: --architecture=baseline gives none"):
         train_settings(manifest, tmp_path / "other", pooling="attention")
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({}, "needs --loss=sigmoid and --no_call_share"),
+        ({"loss": "sigmoid"}, "needs --loss=sigmoid and --no_call_share"),
+        ({"loss": "sigmoid", "no_call_share": 0.2, "keep": "best"}, "use --keep=last"),
+    ],
+)
+def test_a_detector_needs_sound_without_its_species(manifest, tmp_path, flags, words):
+    one = dataclasses.replace(
+        manifest,
+        classes=taxonomy.Taxonomy(("aa",), ("A",)),
+        chunks_per_class={part: (sum(counts),) for part, counts in manifest.chunks_per_class.items()},
+    )
+    with pytest.raises(config.InputError, match=words):
+        train._check_records(one, train_settings(manifest, tmp_path, **flags))
+    detector = {"loss": "sigmoid", "no_call_share": 0.2, "keep": "last"}
+    train._check_records(one, train_settings(manifest, tmp_path, **detector))
+    silent = dataclasses.replace(one, shards={**one.shards, "noise": ()})
+    with pytest.raises(config.InputError, match="no noise chunk"):
+        train._check_records(silent, train_settings(manifest, tmp_path, **detector))
+    train._check_records(silent, train_settings(manifest, tmp_path, **detector, synthetic_noise=5))

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import tempfile
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -14,6 +15,7 @@ from absl import logging
 from bird_tf import config
 from bird_tf.audio import decode, noises
 from bird_tf.inference import audio_files, ensembles, scoring, segments
+from bird_tf.scores import metrics, pooling
 
 # even seeds are for training
 _SEED = 1
@@ -94,6 +96,32 @@ def false_alarms(
     return {
         rule: dict(zip(("rate", "low", "high"), rate_and_interval(_counts(probabilities, least), hours), strict=True))
         for rule, least in fitted.thresholds.items()
+    }
+
+
+def summarise(
+    ensemble: ensembles.Ensemble, heard: NoiseScores, pooled: np.ndarray, truth: np.ndarray
+) -> dict[str, Any]:
+    """What is reported of recordings without birds, beside labelled ones.
+
+    Args:
+        ensemble: with the decisions.
+        heard: the recordings without birds.
+        pooled: [recordings, classes] scores of the labelled recordings.
+        truth: [recordings, classes] bool.
+
+    Returns:
+        hours, num_recordings, num_skipped, false_alarms_per_hour as by `false_alarms`, and cmap over the recordings of
+        both: of one class, the average precision of a detector.
+    """
+    silent = pooling.pool_each(heard.chunks, ensemble.decisions.pooling, heard.attention_logits)
+    both = np.concatenate([pooled, silent]), np.concatenate([truth, np.zeros(silent.shape, bool)])
+    return {
+        "hours": float(heard.hours.sum()),
+        "num_recordings": len(heard.chunks),
+        "num_skipped": len(heard.skipped),
+        "false_alarms_per_hour": false_alarms(ensemble, heard.loudest, heard.hours),
+        "cmap": metrics.class_mean_average_precision(*both),
     }
 
 

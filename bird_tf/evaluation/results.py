@@ -12,7 +12,7 @@ import numpy as np
 from bird_tf import files
 from bird_tf.evaluation import examples
 from bird_tf.labels import taxonomy
-from bird_tf.scores import decisions, metrics
+from bird_tf.scores import decisions, metrics, thresholds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Species:
         average_precision: in [0, 1].
         training_recordings: number of recordings that the models were trained on; -1 if unknown.
         threshold: the one with the best F1; above 1: never.
+        precision_threshold: the one of the rule "precision"; above 1: never.
+        about_precision: what a reader must know of it, in words; empty if it was not fitted.
         mistaken_for: the species that most often has the highest score instead; empty if there is none.
     """
 
@@ -36,6 +38,8 @@ class Species:
     average_precision: float
     training_recordings: int
     threshold: float
+    precision_threshold: float
+    about_precision: str
     mistaken_for: str
 
 
@@ -57,6 +61,7 @@ class Evaluation:
         training_recordings: [classes]; empty if unknown.
         decisions: pooling and thresholds.
         examples: the recordings with the lowest average precision.
+        tuned: whether the decisions were fitted on these recordings.
     """
 
     title: str
@@ -72,12 +77,12 @@ class Evaluation:
     training_recordings: Sequence[int]
     decisions: decisions.Decisions
     examples: Sequence[examples.Example]
+    tuned: bool = False
 
     def summary(self) -> dict[str, Any]:
         """The metrics for summary.json; those that are not defined are null, without an interval."""
         return {
-            **files.defined(self.headline),
-            "chance_mlrap": metrics.chance_mlrap(self.truth),
+            **files.defined({**self.headline, "chance_mlrap": metrics.chance_mlrap(self.truth)}),
             "intervals": {name: list(pair) for name, pair in self.intervals.items() if pair[0] == pair[0]},
             "calibration_error": metrics.expected_calibration_error(self.scores, self.truth),
             "calibration_error_calibrated": metrics.expected_calibration_error(self.probabilities, self.truth),
@@ -88,7 +93,7 @@ class Evaluation:
         precisions = metrics.class_average_precisions(self.scores, self.truth)
         best = np.argmax(self.scores, axis=1)
         training = self.training_recordings or [-1] * len(self.classes)
-        thresholds = self.decisions.recording.thresholds["f1"]
+        fitted = self.decisions.recording.thresholds
         entries = []
         for index in np.flatnonzero(self.truth.any(axis=0)):
             own = self.labels == index
@@ -101,11 +106,21 @@ class Evaluation:
                     first=int((best[own] == index).sum()),
                     average_precision=float(precisions[index]),
                     training_recordings=int(training[index]),
-                    threshold=float(thresholds[index]),
+                    threshold=float(fitted["f1"][index]),
+                    precision_threshold=float(fitted["precision"][index]),
+                    about_precision=self._about_precision(index),
                     mistaken_for=self.classes.names[np.bincount(wrong).argmax()] if len(wrong) else "",
                 )
             )
         return sorted(entries, key=lambda entry: -entry.average_precision)
+
+    def _about_precision(self, index: int) -> str:
+        """Only after a fit on these recordings is it known how many of them it rests on."""
+        decided = self.decisions
+        if not decided.precision:
+            return ""
+        count = int(self.truth[:, index].sum()) if self.tuned else thresholds.MIN_POSITIVES
+        return thresholds.in_words(decided.recording.thresholds["precision"][index], count, decided.precision)
 
     def confusions(self, count: int = 15) -> list[tuple[int, int, int]]:
         """The most frequent mistakes.

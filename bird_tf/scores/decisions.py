@@ -57,7 +57,7 @@ def _identity(classes: taxonomy.Taxonomy) -> calibration.Calibration:
 def choose_pooling(
     chunks: Sequence[np.ndarray], truth: np.ndarray, attention_logits: Sequence[np.ndarray] | None = None
 ) -> tuple[str, dict[str, float]]:
-    """Chooses the pooling with the best MLRAP.
+    """Chooses the pooling with the best MLRAP; of one class, with the best average precision.
 
     Args:
         chunks: for each recording [chunks, classes] in [0, 1].
@@ -68,7 +68,11 @@ def choose_pooling(
         The name of the method (the first one of equals), and the MLRAP of each method.
     """
     methods = [m for m in pooling.METHODS if m != pooling.ATTENTION or attention_logits is not None]
-    found = {m: metrics.mlrap(pooling.pool_each(chunks, m, attention_logits), truth) for m in methods}
+    quality = metrics.mlrap
+    if truth.shape[1] == 1:  # nothing is ranked, and the score is its own median
+        quality = metrics.class_mean_average_precision
+        methods.remove("median_filtered")
+    found = {m: quality(pooling.pool_each(chunks, m, attention_logits), truth) for m in methods}
     return max(found, key=lambda method: found[method]), found
 
 

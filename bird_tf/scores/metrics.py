@@ -138,17 +138,20 @@ def _areas(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> np.nda
 
 
 def _by_recording(scores: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """The metrics that are means over recordings: [recordings] value of each recording, NaN if undefined."""
+    """The metrics that are means over recordings: [recordings] value of each, NaN if undefined, as with one class."""
     foreground = np.zeros_like(truth)
     foreground[np.arange(len(labels)), labels] = True
-    own_ranks = ranks(scores, labels)
+    own_ranks = ranks(scores, labels).astype(float)
+    if scores.shape[1] == 1:  # a detector ranks nothing
+        own_ranks[:], scores = np.nan, np.full(scores.shape, np.nan)
+        truth = foreground = np.zeros_like(truth)
     return {
         "mlrap": ranking_precisions(scores, truth),
         "mlrap_foreground": ranking_precisions(scores, foreground),
         "mrr": 1.0 / own_ranks,
         "map": _listed_precisions(scores, truth),
-        "top1": (own_ranks <= 1).astype(float),
-        "top5": (own_ranks <= 5).astype(float),
+        "top1": np.where(np.isnan(own_ranks), np.nan, own_ranks <= 1),
+        "top5": np.where(np.isnan(own_ranks), np.nan, own_ranks <= 5),
     }
 
 
@@ -283,6 +286,8 @@ def segment_truth(
 
 
 def chance_mlrap(truth: np.ndarray, num_draws: int = 200, seed: int = 0) -> float:
-    """The MLRAP of random scores for the same recordings, by simulation."""
+    """The MLRAP of random scores for the same recordings, by simulation; NaN with one class."""
+    if truth.shape[1] == 1:
+        return float("nan")
     generator = np.random.default_rng(seed)
     return float(np.mean([mlrap(generator.random(truth.shape), truth) for _ in range(num_draws)]))

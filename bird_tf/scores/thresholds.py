@@ -7,7 +7,6 @@ small to be counted is extrapolated.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,6 +21,8 @@ NEVER = 2.0
 _NOISE_CALLS_PER_HOUR = 1.0
 # the tail of the noise: the scores above this quantile, of each species
 _TAIL = 0.95
+# the limits of the tail's shape: from a triangle with an end to a little heavier than exponential
+_SHAPES = (-0.5, 0.25)
 # one-sided 90 %, as a number of standard deviations
 _CONFIDENCE = 1.2816
 # A class with fewer positives gets the threshold "f1" of all classes together. For "precision", what is known of all
@@ -102,6 +103,21 @@ def _fit_precision(examples: Examples, precision: float) -> np.ndarray:
     return np.maximum(own, noise_floors(examples.noise, examples.noise_hours))
 
 
+def in_words(threshold: float, num_recordings: int, precision: float) -> str:
+    """What a reader must know of a threshold of the rule "precision".
+
+    Args:
+        threshold: of a class.
+        num_recordings: with the class, among those of the fit.
+        precision: the target.
+    """
+    if threshold > 1:
+        return f"no threshold reaches a precision of {precision:g} with these recordings: the species is never called"
+    if num_recordings < MIN_POSITIVES:
+        return f"rests on all species: {num_recordings} recordings are too few for a threshold of its own"
+    return ""
+
+
 def best_f1(scores: np.ndarray, truth: np.ndarray) -> float:
     """The threshold on scores [n] with the best F1; NEVER without a positive."""
     values, hits, called = metrics.operating_points(scores, truth)
@@ -148,10 +164,11 @@ def for_precision(scores: np.ndarray, truth: np.ndarray, precision: float, commo
 
 
 def noise_floors(noise: np.ndarray, hours: float) -> np.ndarray:
-    """The threshold of each class that noise like this reaches _NOISE_CALLS_PER_HOUR / classes times an hour at most.
+    """The threshold that noise like this reaches _NOISE_CALLS_PER_HOUR / classes times an hour at most, for each class.
 
-    So rare an event cannot be counted in an hour or two. The tail of the logits is taken as exponential (peaks over
-    threshold, Pickands 1975, with shape 0), with the upper 90 % bound of its mean, and is followed to that rate.
+    So rare an event cannot be counted in an hour or two: the tail of the logits is followed to that rate. It is taken
+    as a generalised Pareto distribution (peaks over threshold, Pickands 1975), with a scale for each class, at its upper
+    90 % bound, and one shape for all classes, by the method of moments (Hosking and Wallis 1987).
 
     Args:
         noise: [examples, classes] probabilities.
@@ -165,11 +182,13 @@ def noise_floors(noise: np.ndarray, hours: float) -> np.ndarray:
         return np.zeros(num_classes)
     logits = np.log(np.clip(noise, 1e-12, None)) - np.log1p(-np.clip(noise, None, 1 - 1e-12))
     starts = np.quantile(logits, _TAIL, axis=0)
-    floors = np.zeros(num_classes)
-    for index, start in enumerate(starts):
-        above = logits[logits[:, index] > start, index] - start
-        if len(above):
-            mean = above.mean() * (1 + _CONFIDENCE / math.sqrt(len(above)))
-            factor = len(above) / hours * num_classes / _NOISE_CALLS_PER_HOUR
-            floors[index] = 1 / (1 + math.exp(-(start + mean * math.log(max(1.0, factor)))))
-    return floors
+    above = [column[column > start] - start for column, start in zip(logits.T, starts, strict=True)]
+    means = np.array([own.mean() if len(own) else 0.0 for own in above])
+    relative = [own / mean for own, mean in zip(above, means, strict=True) if mean]
+    variance = float(np.var(np.concatenate(relative))) if relative else 1.0
+    shape = float(np.clip((1 - 1 / max(variance, 1e-9)) / 2, *_SHAPES))
+    counts = np.array([len(own) for own in above])
+    scales = means * (1 - shape) * (1 + _CONFIDENCE / np.sqrt(np.maximum(counts, 1)))
+    factors = np.maximum(1.0, counts / hours * num_classes / _NOISE_CALLS_PER_HOUR)
+    steps = np.log(factors) if abs(shape) < 1e-6 else (factors**shape - 1) / shape
+    return np.asarray(1 / (1 + np.exp(-(starts + scales * steps))))

@@ -20,7 +20,7 @@ class ValidationResult:
     """The result of one validation.
 
     Attributes:
-        metrics: `metrics.headline` and the loss.
+        metrics: `metrics.headline` and the loss; those that are not defined are left out.
         scores: [recordings, classes] float64, pooled.
         truth: [recordings, classes] bool, background included.
         labels: [recordings] index of the foreground species.
@@ -78,7 +78,8 @@ def validator(
         attention_logits = [members[0] for members in scored.member_attention_logits] if has_attention else None
         chosen = decisions.choose_pooling(chunks, truth, attention_logits)[0] if method == "auto" else method
         pooled = pooling.pool_each(chunks, chosen, attention_logits)
-        headline = {**metrics.headline(pooled, truth, scored.labels), "loss": total_loss / num_chunks}
+        every = {**metrics.headline(pooled, truth, scored.labels), "loss": total_loss / num_chunks}
+        headline = {name: value for name, value in every.items() if value == value}
         return ValidationResult(metrics=headline, scores=pooled, truth=truth, labels=scored.labels, pooling=chosen)
 
     return validate

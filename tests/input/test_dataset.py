@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bird_tf import config, tf
-from bird_tf.audio import activity, frontend
+from bird_tf.audio import activity, frontend, noises
 from bird_tf.input import dataset, sampling
 from bird_tf.input.augment import augmentations
 from bird_tf.models import losses
@@ -217,3 +217,25 @@ def test_blended_targets_give_blended_losses(generator):
     both = losses.loss(logits, truth, ones, sigmoid), losses.loss(logits, answers, ones, sigmoid)
     mixed = losses.loss(logits, made["targets"], made["weights"], sigmoid)
     assert float(mixed) == pytest.approx(0.7 * float(both[0]) + 0.3 * float(both[1]), rel=1e-5)
+
+
+def test_half_of_the_noise_is_synthesised_and_all_of_it_without_recorded_noise(manifest):
+    settings = dataset.DatasetConfig(batch_size=16, no_call_share=0.5, synthetic_noise=6)
+    quiet = dataclasses.replace(manifest, shards={**manifest.shards, "noise": ()})
+    nothing = augmentations.AugmentConfig()
+    made = frontend.spectrograms(
+        noises.synthesise(6, manifest.front_end.sample_rate_hz, manifest.front_end.chunk_samples, 2 * 3),
+        manifest.front_end,
+    ).numpy()
+
+    def num_synthesised(records):
+        batch = next(iter(dataset.training(records, settings, nothing, seed=3)))
+        no_call = batch["spectrogram"].numpy()[batch["label"].numpy() == -1]
+        distances = np.abs(no_call[:, None] - made[None]).max(axis=(2, 3)).min(axis=1)
+        return len(no_call), int((distances < 0.01).sum())
+
+    assert num_synthesised(manifest) == (8, 4) and num_synthesised(quiet) == (8, 8)
+    off = dataclasses.replace(settings, synthetic_noise=0)
+    assert not dataset.has_noise(quiet, off) and dataset.has_noise(manifest, off)
+    with pytest.raises(config.InputError, match="--synthetic_noise"):
+        dataset.DatasetConfig(synthetic_noise=-1)

@@ -91,3 +91,12 @@ def test_recording_thresholds_of_scores_that_were_no_probabilities_are_left_out(
         loaded = decisions.load(str(path), CLASSES, 1)
         assert ((loaded.recording.slope, loaded.recording.intercept) == (1.0, 0.0)) == outdated
         assert loaded.chunk.slope == fitted.slope
+
+
+def test_the_pooling_of_one_class_is_chosen_by_average_precision(generator):
+    truth = np.arange(20)[:, None] < 8
+    chunks = [generator.random((10, 1)) * 0.5 for _ in range(20)]
+    for scores, present in zip(chunks, truth, strict=True):
+        scores[0] += 0.4 * present
+    method, tried = decisions.choose_pooling(chunks, truth)
+    assert "median_filtered" not in tried and tried[method] == 1.0  # the score is its own median

@@ -96,3 +96,9 @@ def test_the_noise_floor_reaches_the_rate_on_an_exponential_tail():
 def test_silent_noise_raises_no_threshold():
     np.testing.assert_array_equal(thresholds.noise_floors(np.zeros((0, 3)), 0.0), 0)
     assert (thresholds.noise_floors(np.zeros((40, 3)), 0.1) < 1e-6).all()
+
+
+def test_words_say_what_a_threshold_rests_on():
+    assert "never called" in thresholds.in_words(thresholds.NEVER, 9, 0.9)
+    assert "2 recordings are too few" in thresholds.in_words(0.7, 2, 0.9)
+    assert thresholds.in_words(0.7, 9, 0.9) == ""
