@@ -17,8 +17,8 @@ from absl import logging
 
 from bird_tf import config, executor, files
 from bird_tf.audio import activity, decode, frontend
-from bird_tf.backbones import backbone
-from bird_tf.conversion import plan, state, worker
+from bird_tf.backbones import backbone, sources
+from bird_tf.conversion import chunk_features, plan, state, worker
 from bird_tf.labels import metadata, spans, split, taxonomy
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table, selection
@@ -50,7 +50,10 @@ class ConvertConfig:
     annotated: spans.AnnotationConfig
     split: split.SplitConfig
     selection: SelectionConfig
-    backbone: backbone.BackboneConfig
+    backbone: sources.BackboneConfig
+    spectrogram: bool = config.option(
+        True, "write the spectrograms of the chunks; a head of a backbone does not need them"
+    )
     shard_minutes: float = config.option(20.0, "audio in one shard, minutes")
     max_skipped_share: float = config.option(0.5, "fail if more than this share of the recordings gives no chunk")
     workers: int = config.option(
@@ -61,8 +64,9 @@ class ConvertConfig:
 
 
 def _tasks(
-    settings: ConvertConfig, recordings: Sequence[metadata.Recording], classes: taxonomy.Taxonomy
-) -> list[worker.ShardTask]:
+    settings: ConvertConfig, recordings: Sequence[metadata.Recording], classes: taxonomy.Taxonomy,
+    source: sources.Source | None,
+) -> list[worker.ShardTask]:  # fmt: skip
     """The tasks: first those of the training shards, then those of the validation shards."""
     seconds = {r.recording_id: decode.duration_seconds(r.path) for r in recordings}
     settings.chunking.hop_samples(settings.front_end)  # an overlap that is no overlap is refused before the work
@@ -83,9 +87,10 @@ def _tasks(
                     chunking=settings.chunking,
                     activity=settings.activity,
                     annotated=settings.annotated,
-                    backbone=settings.backbone,
                     max_chunks_per_class=settings.selection.max_chunks_per_class,
                     noise_share=settings.selection.noise_share,
+                    spectrogram=settings.spectrogram,
+                    backbone=source,
                 )
             )
     return tasks
@@ -131,10 +136,10 @@ def _run(settings: ConvertConfig, tasks: Sequence[worker.ShardTask]) -> dict[str
         while progress.left:
             for task in progress.left:
                 state.clear_recording_in_work(task)
-            # a worker process has one thread; with several a backbone may sum in another order
-            in_process = not settings.backbone.backbone
+            # a worker process has one thread; with several a SavedModel may sum in another order
+            one_thread = any(task.backbone and task.backbone.is_saved_model for task in tasks)
             with executor.start(
-                settings.workers, settings.scheduler, len(progress.left), in_process=in_process
+                settings.workers, settings.scheduler, len(progress.left), in_process=not one_thread
             ) as pool:
                 pending = {pool.submit(worker.write_shard, task): task for task in progress.left}
                 for future in futures.as_completed(pending):
@@ -190,23 +195,28 @@ def convert(settings: ConvertConfig) -> manifests.Manifest:
         The manifest, as it was written.
 
     Raises:
-        InputError: as `reader.read`, `backbone.describe` and `state.opened`; the disk is full; or too many recordings
-            give no chunk.
+        InputError: as `sources.from_flags`, `reader.read`, `backbone.describe` and `state.opened`; the disk is full;
+            or too many recordings give no chunk.
     """
     started = time.monotonic()
+    source = sources.from_flags(settings.backbone) if settings.backbone.backbone else None
     recordings, classes, unmatched = _find(settings)
     # settings that cannot work are refused before hours of work
     frontend.filter_bank(settings.front_end)
-    described = backbone.describe(settings.backbone, classes)
-    with state.opened(settings.output, settings.overwrite, state.describe(settings, recordings)):
-        tasks = _tasks(settings, recordings, classes)
+    config.refuse_without_effect({"--spectrogram=false without --backbone": not (settings.spectrogram or source)})
+    described = backbone.describe(source, classes) if source else None
+    fingerprint = described["fingerprint"] if described else ""
+    with state.opened(settings.output, settings.overwrite, state.describe(settings, recordings, fingerprint)):
+        tasks = _tasks(settings, recordings, classes, source)
         results = _run(settings, tasks)
         converted = {c.recording_id: c for result in results.values() for c in result.recordings}
         selected = _select(settings, [r for r in recordings if r.split == "train"], converted, classes)
         _cut(tasks, results, selected)
         skipped = _skipped(settings, recordings, converted, unmatched)
         manifest = dataclasses.replace(
-            _manifest(settings, recordings, classes, tasks, results, skipped, selected), backbone=described
+            _manifest(settings, recordings, classes, tasks, results, skipped, selected),
+            features=chunk_features.describe(settings.front_end, described, len(classes), settings.spectrogram),
+            backbone=described,
         )
         recordings_table.write(settings.output, settings.source.audio, _table_entries(recordings, converted))
         files.write_json(os.path.join(settings.output, manifests.SUMMARY), _summary(manifest, converted, started))
@@ -309,6 +319,7 @@ def _manifest(
         converter=config.to_mapping(settings),
         skipped=tuple(skipped),
         versions=manifests.versions(),
+        features={},
     )
 
 

@@ -16,6 +16,7 @@ import typing
 # libmpg123 remarks on headers that it can do without; for what cannot be decoded we have a line of our own
 _REMARKS = re.compile(
     rb"(?<![^\r\n])\n?(WARNING: All log messages before absl::|[IWE]0000 "
+    rb"|INFO: Created TensorFlow Lite |WARNING: Attempting to use a delegate "
     rb"|\[src/libmpg123/|Note: (Illegal Audio-MPEG-Header|Trying to resync|Skipped |Hit end of )"
     rb"|Warning: (Xing stream size|Encountered more data|Big change|Real sample count)).*\n?"
 )

@@ -18,7 +18,7 @@ ORDER = {
         "annotation_files", "reader",
     ),
     "records": ("selection", "schema", "manifests", "shard_files", "recordings_table", "verify"),
-    "backbones": ("signatures", "tflite", "saved_model", "backbone", "windows"),
+    "backbones": ("presets", "sources", "signatures", "tflite", "saved_model", "onnx", "backbone", "windows"),
     "scores": ("pooling", "metrics", "thresholds", "calibration", "decisions", "threshold_table", "density", "prior"),
     "inference": (
         "serving", "saved_model", "ensembles", "segments", "audio_files", "result_files", "scoring", "score_store",
@@ -33,7 +33,7 @@ ORDER = {
         "noise", "soundscapes", "examples", "results", "plots", "pages", "report", "surveys", "densities",
         "survey_page", "survey_files",
     ),
-    "conversion": ("compiled_frontend", "worker", "plan", "state", "folds"),
+    "conversion": ("compiled_frontend", "chunk_features", "worker", "plan", "state", "folds"),
     "input.augment": ("geometry", "pixels", "mixing", "augmentations"),
     "input": ("sampling", "dataset", "preview"),
     "models": ("losses", "architectures", "layers", "attention", "application", "baseline", "pi", "resnet"),

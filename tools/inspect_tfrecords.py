@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bird_tf import config, files
-from bird_tf.records import manifests, shard_files, verify
+from bird_tf.records import manifests, schema, shard_files, verify
 
 _EDGES = (0.0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
@@ -92,9 +92,14 @@ def table(manifest: manifests.Manifest, activities: dict[str, list[float]]) -> l
         label = class_id if class_id == name else f"{class_id} {name}"
         rows.append((label, [manifest.chunks_per_class[part][i] for part in manifests.SPLITS]))
     lines += [f"{name[:31]:32}" + "".join(f"{value:9}" for value in values) for name, values in rows]
+    lines += ["", "each chunk holds:"]
+    lines += [
+        f"  {feature.name}: {' x '.join(map(str, feature.shape))} {feature.dtype}, from {feature.producer}"
+        for feature in manifest.features.values()
+    ]
     if manifest.backbone:
         known = f"{len(manifest.backbone['classes'])} of {len(manifest.classes)} classes"
-        lines += ["", f"answers of a backbone that knows {known}: {manifest.backbone['model']}"]
+        lines.append(f"  the backbone knows {known}; its licence: {manifest.backbone.get('licence') or 'unknown'}")
     lines += ["", f"{'activity':32}{'train':>9}{'val':>9}{'noise':>9}"]
     counts = [np.histogram(activities[part], _EDGES)[0] for part in manifests.SPLITS]
     most = max(1, int(np.sum(counts, axis=0).max()))
@@ -130,7 +135,7 @@ def contact_sheet(path: str, manifest: manifests.Manifest, shown: dict[str, list
         axes[0].text(-0.08, 0.5, name, transform=axes[0].transAxes, ha="right", va="center", fontsize=7,
                      parse_math=False)  # fmt: skip
         for axis, chunk in zip(axes, shown[name], strict=False):
-            axis.imshow(chunk["spectrogram"], cmap="magma", vmin=0, vmax=255, aspect="auto")
+            axis.imshow(chunk[schema.SPECTROGRAM], cmap="magma", vmin=0, vmax=255, aspect="auto")
             recording = chunk["recording_id"].decode()[-14:]
             title = f"{recording} {chunk['start_seconds']:.0f} s  {chunk['activity']:.3f}"
             axis.set_title(title, fontsize=5, pad=1, parse_math=False)
@@ -154,7 +159,7 @@ def main(settings: InspectConfig) -> None:
     activities, shown = gather(manifest, max(1, settings.columns))
     print("\n".join(table(manifest, activities)))
     print("all checksums are right")
-    if settings.columns and shown:
+    if settings.columns and shown and schema.SPECTROGRAM in manifest.features:
         path = settings.output or os.path.join(settings.records, "contact.png")
         contact_sheet(path, manifest, shown, settings.max_classes)
         print(f"spectrograms: {path}")

@@ -55,7 +55,7 @@ class MixConfig:
 def _spans(manifest: manifests.Manifest, part: str) -> list[tuple[str, float, int, float]]:
     """(recording id, start in seconds, label, activity) of every chunk of a split."""
     found: list[tuple[str, float, int, float]] = []
-    for batch in shard_files.read(manifest, part, 256) if manifest.num_chunks(part) else ():
+    for batch in shard_files.read(manifest, part, 256, ()) if manifest.num_chunks(part) else ():
         names = ("recording_id", "start_seconds", "label", "activity")
         for recording, start, label, activity in zip(*(batch[name].numpy() for name in names), strict=True):
             found.append((recording.decode(), float(start), int(label), float(activity)))

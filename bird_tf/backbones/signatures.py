@@ -1,16 +1,34 @@
-"""Finds the waveform input and the score output among the inputs and outputs of a backbone."""
+"""Finds the waveform input, the scores and the embedding among the inputs and outputs of a backbone."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from bird_tf import config
+from bird_tf.backbones import sources
 
-# one window, in the shape that `window_shape` gives → the scores of its labels
-PredictFunction = Callable[[np.ndarray], np.ndarray]
+# {name: shape} of outputs; None or -1 for an unknown size
+Shapes = Mapping[str, Sequence["int | None"]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A model that is ready to run.
+
+    Attributes:
+        shape: of one window: (samples,) or (1, samples).
+        embedding_size: numbers in the embedding; 0 without one.
+        predict: a function of one window, float32 of that shape → scores [labels] and embedding [embedding_size], both
+            float32. Several threads may call it.
+    """
+
+    shape: tuple[int, ...]
+    embedding_size: int
+    predict: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def window_shape(inputs: Sequence[tuple[Sequence[int | None], Any]]) -> tuple[int, ...]:
@@ -29,23 +47,57 @@ def window_shape(inputs: Sequence[tuple[Sequence[int | None], Any]]) -> tuple[in
     return (*(1 for _ in batch), int(samples)) if samples is not None and fits else ()
 
 
-def output_name(shapes: Mapping[str, Sequence[int | None]], num_labels: int) -> str:
-    """Name of the output that has one number for each label; of several, "probabilities".
+def vector_size(shape: Sequence[int | None]) -> int:
+    """Numbers in an output that is one vector for a window, as [batch, n], [n] or [batch, 1, 1, n]; 0 for others."""
+    sizes = [size for size in (shape[1:] if len(shape) > 1 else shape) if size != 1]
+    return int(sizes[0] or 0) if len(sizes) == 1 and sizes[0] not in (None, -1) else 0
+
+
+def score_name(shapes: Shapes, num_labels: int, gives_logits: bool) -> str:
+    """Name of the output that has one number for each label; of several, "logits" or "probabilities".
 
     Args:
-        shapes: {name: shape} of the outputs.
+        shapes: of the outputs.
         num_labels: number of labels.
+        gives_logits: which of the two names is meant.
 
     Returns:
-        The name; "" if no output fits, or if several fit and none is called "probabilities".
+        The name; "" if no output fits, or if several fit and none has that name.
     """
     fitting = [name for name, shape in shapes.items() if list(shape[-1:]) == [num_labels] and len(shape) <= 2]
-    return "probabilities" if "probabilities" in fitting else fitting[0] if len(fitting) == 1 else ""
+    preferred = "logits" if gives_logits else "probabilities"
+    return preferred if preferred in fitting else fitting[0] if len(fitting) == 1 else ""
 
 
-def unfit_model(path: str, num_labels: int) -> config.InputError:
+def embedding_name(shapes: Shapes, num_labels: int) -> str:
+    """Name of the output that is the embedding: "embedding" or "embeddings", or the only vector without scores."""
+    vectors = [name for name, shape in shapes.items() if vector_size(shape) not in (0, num_labels)]
+    named = [name for name in ("embedding", "embeddings") if name in vectors]
+    return named[0] if named else vectors[0] if len(vectors) == 1 else ""
+
+
+def unfit_model(source: sources.Source, num_labels: int, outputs: Shapes) -> config.InputError:
     """The error for a model without such an input or output."""
     return config.InputError(
-        f"--backbone={path}: need one float32 input [batch, samples] of fixed length and one output [batch, "
-        f"{num_labels}], a number for each label"
+        f"--backbone={source.name}: need one float32 input [batch, samples] of fixed length and one output [batch, "
+        f"{num_labels}], a number for each line of {source.labels}; its outputs are {listed(outputs)}"
     )
+
+
+def unknown_embedding(source: sources.Source, outputs: Shapes) -> config.InputError:
+    """The error for a name of an embedding that the model does not have, or that is no vector."""
+    return config.InputError(
+        f"--backbone_embedding={source.embedding}: {source.name} has no output of this name that is one float32 "
+        f"vector; its outputs are {listed(outputs)}"
+    )
+
+
+def listed(outputs: Shapes) -> str:
+    """The outputs with their shapes, for messages."""
+    return ", ".join(f"{name} {list(shape)}" for name, shape in outputs.items()) or "none"
+
+
+def logits(probabilities: np.ndarray) -> np.ndarray:
+    """The logits of probabilities in [0, 1], float32; within 1e-7 of 0 and 1 they stay at ±16.1."""
+    clipped = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped), np.float32)

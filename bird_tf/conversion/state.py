@@ -9,7 +9,6 @@ from typing import Any
 
 from bird_tf import config, files, resume, tf
 from bird_tf.audio import frontend
-from bird_tf.backbones import backbone
 from bird_tf.conversion import worker
 from bird_tf.labels import metadata
 from bird_tf.records import manifests
@@ -55,13 +54,12 @@ def close(directory: str) -> None:
     tf.io.gfile.rmtree(os.path.join(directory, worker.UNFINISHED))
 
 
-def describe(settings: Any, recordings: Sequence[metadata.Recording]) -> resume.Plan:
-    """The plan: everything that decides the bytes of the shards."""
+def describe(settings: Any, recordings: Sequence[metadata.Recording], backbone: str) -> resume.Plan:
+    """The plan: everything that decides the bytes of the shards; `backbone` is the fingerprint of the backbone."""
     flags = {k: v for k, v in config.to_mapping(settings).items() if k not in _WITHOUT_EFFECT}
-    fingerprint = backbone.fingerprint(settings.backbone)
     return {
         "flags": flags,
-        "versions": {**manifests.versions(), "front-end": str(frontend.VERSION), "the backbone's files": fingerprint},
+        "versions": {**manifests.versions(), "front-end": str(frontend.VERSION), "the backbone's files": backbone},
         "inputs": {
             r.path: {
                 "size": _size(r.path),

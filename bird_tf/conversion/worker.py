@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from bird_tf import files, tf
 from bird_tf.audio import activity, decode, frontend
-from bird_tf.backbones import backbone, windows
-from bird_tf.conversion import compiled_frontend
+from bird_tf.backbones import sources
+from bird_tf.conversion import chunk_features, compiled_frontend
 from bird_tf.labels import metadata, spans, taxonomy
 from bird_tf.records import manifests, schema, selection, shard_files
 
@@ -27,7 +27,6 @@ _NOISE_OF = {"train": "noise", "val": "val_noise"}
 _PARTS = {"train": ("train", "rest", "noise"), "val": ("val", "val_noise")}
 
 Write = Callable[[schema.Chunk], None]
-Answer = Callable[[schema.Chunk], schema.Chunk]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +39,8 @@ class ShardTask:
         number, total: the shard, from 0, and the number of shards of its split.
         recordings: the recordings of the shard.
         classes: gives labels and background their indices.
-        front_end, chunking, activity, annotated, backbone, max_chunks_per_class, noise_share: as in ConvertConfig.
+        front_end, chunking, activity, annotated, max_chunks_per_class, noise_share, spectrogram: as in ConvertConfig.
+        backbone: the backbone that adds features; None without one.
         unusable: ids of recordings that have crashed a worker process; they are not opened again.
     """
 
@@ -54,9 +54,10 @@ class ShardTask:
     chunking: decode.ChunkingConfig
     activity: activity.ActivityConfig
     annotated: spans.AnnotationConfig
-    backbone: backbone.BackboneConfig
     max_chunks_per_class: int
     noise_share: float
+    spectrogram: bool = True
+    backbone: sources.Source | None = None
     unusable: tuple[str, ...] = ()
 
     @property
@@ -140,7 +141,7 @@ def _candidates(task: ShardTask, recording: metadata.Recording) -> Iterator[_Can
             class_id, background, may_be_noise = _labels_of_chunk(task, recording, start)
             label = task.classes.index(class_id or recording.label)
             chunk = schema.Chunk(
-                spectrogram=spectrogram,
+                features={schema.SPECTROGRAM: spectrogram},
                 label=label,
                 background=[i for i in task.classes.resolve(background) if i != label],
                 background_known=recording.background_known,
@@ -169,18 +170,20 @@ class _Selection:
         self.candidates: collections.Counter[str] = collections.Counter()
         self.noise: collections.Counter[str] = collections.Counter()
 
-    def add(self, candidate: _Candidate, annotated: bool, answered: Answer) -> None:
+    def add(self, candidate: _Candidate, annotated: bool, completed: chunk_features.Complete) -> None:
         """Writes a chunk as noise, as a labelled chunk, as both, or not at all. With a cap it may wait for `finish`."""
         chunk, class_id, task = candidate.chunk, candidate.class_id, self._task
         # a person has marked the annotated spans, so the activity is tested only without annotations
         silent = class_id is None or (not annotated and chunk.activity < task.activity.signal_threshold)
-        if silent and candidate.may_be_noise and _draw("noise", chunk) < task.noise_share:
+        is_noise = silent and candidate.may_be_noise and _draw("noise", chunk) < task.noise_share
+        if is_noise or class_id is not None:
+            chunk = completed(chunk)
+        if is_noise:
             self._write_noise(dataclasses.replace(chunk, training_order=selection.NEVER))
             self.noise[task.classes.class_ids[chunk.label]] += 1
         if class_id is None:
             return
         self.chunks[class_id] += 1
-        chunk = answered(chunk)
         if silent or not task.activity.interval.contains(chunk.activity):
             self._write(chunk, selection.NEVER)
             return
@@ -212,13 +215,14 @@ class _Selection:
 def _write_recording(
     task: ShardTask, recording: metadata.Recording, write: Write, write_noise: Write
 ) -> ConvertedRecording:
-    chosen, answered, seconds, reason = _Selection(task, write, write_noise), _answering(task, recording), 0.0, ""
+    chosen, seconds, reason = _Selection(task, write, write_noise), 0.0, ""
+    completed = chunk_features.completing(recording.path, task.front_end, task.backbone, task.classes, task.spectrogram)
     try:
         if recording.recording_id in task.unusable:
             raise decode.UnreadableError(f"{recording.path}: the worker process died twice while reading it")
         for candidate in _candidates(task, recording):
             seconds = candidate.chunk.start_seconds + task.front_end.chunk_seconds
-            chosen.add(candidate, bool(recording.annotations), answered)
+            chosen.add(candidate, bool(recording.annotations), completed)
     except decode.UnreadableError as error:
         reason = str(error)
     chosen.finish()
@@ -237,15 +241,6 @@ def _write_recording(
         noise=dict(chosen.noise),
         reason=reason,
     )
-
-
-def _answering(task: ShardTask, recording: metadata.Recording) -> Answer:
-    """A function that adds the backbone's answers to a chunk, for chunks in the order of time."""
-    if not task.backbone.backbone:
-        return lambda chunk: chunk
-    model = backbone.load(task.backbone, task.classes)
-    stream = windows.WindowStream(model, recording.path, task.front_end.chunk_seconds)
-    return lambda chunk: dataclasses.replace(chunk, backbone_answers=stream.probabilities(chunk.start_seconds))
 
 
 def write_shard(task: ShardTask) -> ShardResult:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bird_tf.audio import decode, frontend
 from bird_tf.inference import ensembles, labelled, saved_model
-from bird_tf.records import manifests, shard_files
+from bird_tf.records import manifests, schema, shard_files
 from bird_tf.scores import metrics
 
 _EXCERPT_SECONDS = 8.0
@@ -58,7 +58,12 @@ def worst(
         truth: [recordings, classes] bool.
         count: number of recordings to return at most.
         manifest: the records that were scored; None if audio was scored.
+
+    Returns:
+        The examples; none of records without spectrograms.
     """
+    if manifest and schema.SPECTROGRAM not in manifest.features:
+        return []
     precisions = metrics.ranking_precisions(pooled, truth)
     chosen = [int(i) for i in np.argsort(precisions, kind="stable")[:count]]
     chunks = {i: ensemble.mix(scored.member_probabilities[i]) for i in chosen}
@@ -95,10 +100,11 @@ def _stored_spectrograms(
     manifest: manifests.Manifest, scored: labelled.LabelledScores, excerpts: dict[int, tuple[float, float]]
 ) -> dict[int, np.ndarray]:
     """{index: [n, bands, frames]} the excerpts' spectrograms, read from records."""
+    features = manifest.select([schema.SPECTROGRAM], "the report")
     wanted = {scored.recording_ids[i]: i for i in excerpts}
     found: dict[int, list[np.ndarray]] = {i: [] for i in excerpts}
-    for batch in shard_files.read(manifest, "val", saved_model.BATCH_SIZE):
-        columns = (batch[name].numpy() for name in ("recording_id", "start_seconds", "spectrogram"))
+    for batch in shard_files.read(manifest, "val", saved_model.BATCH_SIZE, features):
+        columns = (batch[name].numpy() for name in ("recording_id", "start_seconds", schema.SPECTROGRAM))
         for recording_id, start, spectrogram in zip(*columns, strict=True):
             i = wanted.get(recording_id.decode())
             if i is not None and excerpts[i][0] - 1e-3 <= start < excerpts[i][1] - 1e-3:

@@ -11,7 +11,7 @@ from bird_tf import config, tf
 from bird_tf.audio import decode, frontend
 from bird_tf.inference import ensembles, saved_model, scoring
 from bird_tf.labels import metadata
-from bird_tf.records import manifests, recordings_table, shard_files, verify
+from bird_tf.records import manifests, recordings_table, schema, shard_files, verify
 from bird_tf.scores import pooling
 
 
@@ -129,11 +129,12 @@ def score_records(ensemble: ensembles.Ensemble, manifest: manifests.Manifest) ->
         InputError: no validation chunk, another front-end than a model's, or classes that the models do not know.
     """
     _check_records(ensemble, manifest)
-    batches = shard_files.read(manifest, "val", ensemble.models[0].batch_size)
+    wanted = manifest.select([schema.SPECTROGRAM], ensemble.models[0].path)
+    batches = shard_files.read(manifest, "val", ensemble.models[0].batch_size, wanted)
     with config.progress(manifest.num_chunks("val"), "chunk", "evaluating") as progress:
 
         def predict(batch: Batch) -> saved_model.Outputs:
-            outputs = ensemble.predict_spectrograms(frontend.dequantise(batch["spectrogram"]).numpy())
+            outputs = ensemble.predict_spectrograms(frontend.dequantise(batch[schema.SPECTROGRAM]).numpy())
             progress.update(outputs.probabilities.shape[1])
             return outputs
 

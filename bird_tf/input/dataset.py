@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
+
+import numpy as np
 
 from bird_tf import config, executor, tf
 from bird_tf.audio import frontend, noises
@@ -92,42 +95,54 @@ def training(
     seed: int,
     epoch: int = 0,
     step: int = 0,
+    features: Sequence[str] = (schema.SPECTROGRAM,),
 ) -> tf.data.Dataset:
     """Batches for training, without end: epochs of `steps_per_epoch` batches, all of full size.
 
     Args:
         manifest: the records.
         settings: batches and targets.
-        augmentation: the operations on spectrograms.
+        augmentation: the operations on spectrograms; without effect if no spectrograms are asked for.
         seed: decides order and augmentation.
         epoch: the first epoch, from 0. Its batches equal those of a run from the start.
         step: batches of that epoch to skip; they are read, but neither parsed nor augmented.
+        features: the features of the records that are asked for.
 
     Returns:
-        {"spectrogram": [batch, bands, frames] float32 in [0, 1]; "targets": [batch, classes] float32 in [0, 1];
-        "weights": [batch, classes] float32, 0 where presence is unknown; "label": [batch] int64, -1 for no-call;
-        "recording_id": [batch] string, empty for no-call}.
+        {"spectrogram": [batch, bands, frames] float32 in [0, 1]; other features as from `schema.parse_features`, those
+        of the first chunk where two are mixed, and NaN for synthesised noise; "targets": [batch, classes] float32 in
+        [0, 1]; "weights": [batch, classes] float32, 0 where presence is unknown; "label": [batch] int64, -1 for
+        no-call; "recording_id": [batch] string, empty for no-call}.
 
     Raises:
-        InputError: there is no training chunk; or settings need the backbone's answers, and the records have none.
+        InputError: there is no training chunk; or the records lack a feature that is asked for, or the backbone's
+            answers, which the settings need.
     """
+    wanted, num_no_call = manifest.select(features, "this training"), _num_no_call(manifest, settings)
     if settings.backbone_weight:
-        manifest.require_backbone(f"--backbone_weight={settings.backbone_weight}")
-    front_end, num_no_call = manifest.front_end, _num_no_call(manifest, settings)
+        manifest.select([schema.BACKBONE_ANSWERS], f"--backbone_weight={settings.backbone_weight}")
+    if schema.SPECTROGRAM not in features:
+        config.refuse_without_effect({"--synthetic_noise without spectrograms": settings.synthetic_noise > 0})
+        augmentation = augmentations.AugmentConfig()
+    range_db = manifest.front_end.top_db
 
     def finish(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         seeds = tf.unstack(tf.random.split(tf.stack([tf.cast(seed * 8 + _AUGMENT_SALT, tf.int64), batch["step"]]), 3))
-        examples = _with_targets(batch["examples"], manifest, settings)
-        noise = schema.parse_spectrogram(batch["noise"], front_end) if "noise" in batch else None
-        if noise is not None and num_no_call:
-            examples, noise = _with_no_call(examples, noise[:num_no_call]), noise[num_no_call:]
-        spectrograms = augmentations.apply(examples["spectrogram"], noise, augmentation, front_end.top_db, seeds[0])
-        examples = {**examples, "spectrogram": spectrograms}
+        examples = _with_targets(batch["examples"], manifest, settings, wanted)
+        noise = schema.parse_features(batch["noise"], wanted) if "noise" in batch else {}
+        if noise and num_no_call:
+            examples = _with_no_call(examples, {name: tensor[:num_no_call] for name, tensor in noise.items()})
+            noise = {name: tensor[num_no_call:] for name, tensor in noise.items()}
+        if schema.SPECTROGRAM not in examples:
+            return examples
+        spectrograms = augmentations.apply(
+            examples[schema.SPECTROGRAM], noise.get(schema.SPECTROGRAM), augmentation, range_db, seeds[0]
+        )
+        examples = {**examples, schema.SPECTROGRAM: spectrograms}
         if augmentation.same_species:
-            partners = _with_targets(batch["partners"], manifest, settings)
-            partners = {**partners, "spectrogram": frontend.dequantise(partners["spectrogram"])}
-            examples = augmentations.add_same_species(examples, partners, augmentation, front_end.top_db, seeds[1])
-        return augmentations.mix(examples, augmentation, front_end.top_db, seeds[2])
+            partners = _in_float32(_with_targets(batch["partners"], manifest, settings, wanted))
+            examples = augmentations.add_same_species(examples, partners, augmentation, range_db, seeds[1])
+        return augmentations.mix(examples, augmentation, range_db, seeds[2])
 
     executor.start_compiler()
     strings = _batches_of_strings(manifest, settings, augmentation, seed, epoch, step)
@@ -139,21 +154,30 @@ def training(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _with_targets(serialised: tf.Tensor, manifest: manifests.Manifest, settings: DatasetConfig) -> dict[str, tf.Tensor]:
-    parsed = schema.parse(serialised, manifest.front_end)
+def _with_targets(
+    serialised: tf.Tensor, manifest: manifests.Manifest, settings: DatasetConfig, wanted: Sequence[schema.Feature]
+) -> dict[str, tf.Tensor]:
+    parsed = schema.parse(serialised, wanted)
     targeted = targets(parsed, len(manifest.classes), settings)
     if settings.backbone_weight:
-        answers = schema.parse_backbone(serialised, len(manifest.classes), manifest.format_version)["backbone_answers"]
-        targeted = blend_targets(targeted, answers, settings.backbone_weight)
-    return {**{name: parsed[name] for name in ("spectrogram", "label", "recording_id")}, **targeted}
+        answers = schema.parse_features(serialised, [manifest.features[schema.BACKBONE_ANSWERS]])
+        targeted = blend_targets(targeted, tf.sigmoid(answers[schema.BACKBONE_ANSWERS]), settings.backbone_weight)
+    return {**{name: parsed[name] for name in ("label", "recording_id", *(f.name for f in wanted))}, **targeted}
 
 
-def _with_no_call(examples: dict[str, tf.Tensor], noise: tf.Tensor) -> dict[str, tf.Tensor]:
+def _in_float32(parsed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Turns the bytes of spectrograms, if there are some, into numbers in [0, 1]."""
+    if schema.SPECTROGRAM not in parsed:
+        return parsed
+    return {**parsed, schema.SPECTROGRAM: frontend.dequantise(parsed[schema.SPECTROGRAM])}
+
+
+def _with_no_call(examples: dict[str, tf.Tensor], noise: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Appends noise chunks as examples without a species."""
-    num = tf.shape(noise)[0]
+    num = tf.shape(next(iter(noise.values())))[0]
     classes = examples["targets"].shape[1]
     added = {
-        "spectrogram": noise,
+        **noise,
         "label": tf.fill([num], tf.constant(-1, tf.int64)),
         "recording_id": tf.fill([num], ""),
         "targets": tf.zeros([num, classes]),
@@ -177,7 +201,7 @@ def _batches_of_strings(
     num_noise = num_no_call
     if augmentation.needs_noise and has_noise(manifest, settings):
         num_noise += math.ceil(settings.batch_size * _NOISE_SHARE)
-    synthesised = _synthesised(manifest.front_end, settings.synthetic_noise if num_noise else 0, seed)
+    synthesised = _synthesised(manifest, settings.synthetic_noise if num_noise else 0, seed)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.stack([tf.cast(seed * 8 + _SHUFFLE_SALT, tf.int64), epoch])
@@ -210,16 +234,21 @@ def _batches_of_strings(
     return tf.data.Dataset.range(first_epoch, 2**31).flat_map(one_epoch)
 
 
-def _synthesised(front_end: frontend.FrontendConfig, count: int, seed: int) -> list[bytes]:
-    """Serialised examples of synthesised noise. Even seeds are for training, odd ones for `evaluate --tune`."""
-    examples = []
+def _synthesised(manifest: manifests.Manifest, count: int, seed: int) -> list[bytes]:
+    """Serialised examples of synthesised noise. Even seeds are for training, odd ones for `evaluate --tune`.
+
+    No backbone has heard it: its other features are NaN.
+    """
+    examples, front_end = [], manifest.front_end
+    others = [feature for feature in manifest.features.values() if feature.name != schema.SPECTROGRAM]
+    unknown = {feature.name: np.full(feature.shape, np.nan, feature.dtype) for feature in others}
     for first in range(0, count, _FRONT_END_BATCH):
         size = min(_FRONT_END_BATCH, count - first)
         samples = noises.synthesise(size, front_end.sample_rate_hz, front_end.chunk_samples, 2 * seed, first)
         for spectrogram in frontend.quantise(frontend.spectrograms(samples, front_end)).numpy():
             chunk = schema.Chunk(
-                spectrogram=spectrogram, label=0, background=[], background_known=True, recording_id="",
-                chunk_index=0, start_seconds=0.0, activity=0.0,
+                features={**unknown, schema.SPECTROGRAM: spectrogram}, label=0, background=[], background_known=True,
+                recording_id="", chunk_index=0, start_seconds=0.0, activity=0.0,
             )  # fmt: skip
             examples.append(schema.serialise(chunk))
     return examples
@@ -238,19 +267,28 @@ def _shuffled(examples: tf.data.Dataset, settings: DatasetConfig, seed: tf.Tenso
     return examples.shuffle(settings.shuffle_buffer, seed=order, reshuffle_each_iteration=False)
 
 
-def evaluation(manifest: manifests.Manifest, settings: DatasetConfig) -> tf.data.Dataset:
+def evaluation(
+    manifest: manifests.Manifest, settings: DatasetConfig, features: Sequence[str] = (schema.SPECTROGRAM,)
+) -> tf.data.Dataset:
     """Every validation chunk once, in order and without augmentation. The last batch may be smaller.
+
+    Args:
+        manifest: the records.
+        settings: batches and targets.
+        features: the features of the records that are asked for.
 
     Returns:
         As `schema.parse`, but with "spectrogram" [batch, bands, frames] float32 in [0, 1], and with "targets" and
         "weights" as in training.
+
+    Raises:
+        InputError: the records lack a feature.
     """
 
     def finish(parsed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        targeted = targets(parsed, len(manifest.classes), settings)
-        return {**parsed, "spectrogram": frontend.dequantise(parsed["spectrogram"]), **targeted}
+        return {**_in_float32(parsed), **targets(parsed, len(manifest.classes), settings)}
 
-    batches = shard_files.read(manifest, "val", settings.batch_size)
+    batches = shard_files.read(manifest, "val", settings.batch_size, manifest.select(features, "this validation"))
     return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 

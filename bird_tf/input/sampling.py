@@ -78,7 +78,7 @@ def chunk_filter(manifest: manifests.Manifest, settings: SamplingConfig) -> Filt
         InputError: the settings need the backbone's answers, and the records have none.
     """
     if settings.backbone_presence:
-        manifest.require_backbone(f"--backbone_presence={settings.backbone_presence}")
+        manifest.select([schema.BACKBONE_ANSWERS], f"--backbone_presence={settings.backbone_presence}")
     return _chunk_filter(_source(manifest), settings) if _has_filter(manifest, settings) else None
 
 
@@ -92,7 +92,7 @@ class _Source:
 
     paths: tuple[str, ...]
     num_classes: int
-    format_version: int
+    answers: schema.Feature | None
     limits: tuple[int, ...] | None
 
     def blocks(self) -> tf.data.Dataset:
@@ -102,7 +102,8 @@ class _Source:
 
 def _source(manifest: manifests.Manifest) -> _Source:
     limits = manifest.selected.limits if manifest.selected else None
-    return _Source(tuple(manifest.paths("train")), len(manifest.classes), manifest.format_version, limits)
+    answers = manifest.features.get(schema.BACKBONE_ANSWERS)
+    return _Source(tuple(manifest.paths("train")), len(manifest.classes), answers, limits)
 
 
 def _selected(serialised: tf.Tensor, source: _Source) -> tf.Tensor:
@@ -131,10 +132,10 @@ def _chunk_filter(source: _Source, settings: SamplingConfig) -> Filter:
 
 def _label_answers(serialised: tf.Tensor, source: _Source) -> tuple[tf.Tensor, tf.Tensor]:
     """A hash of label and recording, [batch] int64, and the backbone's answer for the label, [batch] float32."""
-    parsed = schema.parse_backbone(serialised, source.num_classes, source.format_version)
+    parsed = schema.parse(serialised, [source.answers] if source.answers else [])
     label = parsed["label"]
     key = tf.strings.join([tf.strings.as_string(label), parsed["recording_id"]], " ")
-    answer = tf.gather(parsed["backbone_answers"], label, batch_dims=1)
+    answer = tf.sigmoid(tf.gather(parsed[schema.BACKBONE_ANSWERS], label, batch_dims=1))
     answer = tf.where(_selected(serialised, source), answer, math.nan)  # other chunks set no maximum
     return tf.strings.to_hash_bucket_fast(key, 2**62), answer
 

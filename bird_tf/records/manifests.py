@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from bird_tf.records import schema, selection
 
 # {format version that can be read: the manifest's field that describes the backbone}
 _BACKBONE_FIELDS = {1: "teacher", 2: "teacher", 3: "backbone", schema.FORMAT_VERSION: "backbone"}
+# what to do for a feature that is not there
+_REMEDIES = {schema.SPECTROGRAM: "without --spectrogram=false"}
 SPLITS = ("train", "val", "noise")
 # What another split of the recordings needs: labelled chunks of the training recordings that do not train, and noise of
 # the validation recordings.
@@ -44,7 +46,7 @@ class Manifest:
 
     Attributes:
         directory: the directory.
-        front_end: the front-end that made the spectrograms.
+        front_end: the front-end that cut the recordings into chunks and made their spectrograms.
         classes: the classes, in the order of the labels.
         shards: {split: its shards}, spare ones included.
         chunks_per_class: {split: number of chunks of each class}, by label.
@@ -55,6 +57,7 @@ class Manifest:
         converter: the converter's flags.
         skipped: {"file", "reason"} of every recording that was left out.
         versions: {package: version} of the code that wrote the records.
+        features: {name: description} of the tensors in each chunk.
         backbone: what `backbone.describe` gives for the model whose answers are in the chunks; None without one.
         format_version: of manifest and chunks.
     """
@@ -68,6 +71,7 @@ class Manifest:
     converter: Mapping[str, Any]
     skipped: tuple[Mapping[str, str], ...]
     versions: Mapping[str, str]
+    features: Mapping[str, schema.Feature]
     selected: selection.Selection | None = None
     selected_for_refit: selection.Selection | None = None
     backbone: Mapping[str, Any] | None = None
@@ -111,14 +115,25 @@ class Manifest:
             selected=selected,
         )
 
-    def require_backbone(self, flag: str) -> None:
-        """Refuses a flag that needs the backbone's answers, if the chunks have none.
+    def select(self, names: Iterable[str], wanted_by: str) -> tuple[schema.Feature, ...]:
+        """The descriptions of features, for `schema.parse`.
+
+        Args:
+            names: of the features.
+            wanted_by: what needs them, for the message.
 
         Raises:
-            InputError: they have none.
+            InputError: the chunks lack one of them.
         """
-        if self.backbone is None:
-            raise config.InputError(f"{flag}: {self.directory} has no answers of a backbone; convert with --backbone")
+        names = tuple(names)
+        for name in names:
+            if name not in self.features:
+                remedy = _REMEDIES.get(name, "with --backbone")
+                raise config.InputError(
+                    f"{wanted_by} needs the feature {name}, and {self.directory} has only "
+                    f"{', '.join(self.features)}; convert {remedy}"
+                )
+        return tuple(self.features[name] for name in names)
 
 
 def versions() -> dict[str, str]:
@@ -146,6 +161,7 @@ def save(manifest: Manifest) -> None:
         {
             "format_version": manifest.format_version,
             "front_end": frontend.describe(manifest.front_end),
+            **_described(manifest),
             "classes_digest": manifest.classes.digest,
             "shards": {split: [dataclasses.astuple(s) for s in shards] for split, shards in manifest.shards.items()},
             "chunks_per_class": {split: list(counts) for split, counts in manifest.chunks_per_class.items()},
@@ -157,6 +173,24 @@ def save(manifest: Manifest) -> None:
             _BACKBONE_FIELDS[manifest.format_version]: None if manifest.backbone is None else dict(manifest.backbone),
         },
     )
+
+
+def _described(manifest: Manifest) -> dict[str, Any]:
+    """The field of the features; before format 4 there was none."""
+    features = [{k: v for k, v in dataclasses.asdict(f).items() if k != "key"} for f in manifest.features.values()]
+    return {"features": features} if manifest.format_version >= 4 else {}
+
+
+def _features(stored: Mapping[str, Any], front_end: frontend.FrontendConfig, num_classes: int) -> list[schema.Feature]:
+    """The features that a manifest describes, of any format version."""
+    if stored["format_version"] >= 4:
+        return [schema.Feature(**{**entry, "shape": tuple(entry["shape"])}) for entry in stored["features"]]
+    features, version = [schema.spectrogram_feature(front_end)], stored["format_version"]
+    if backbone := stored.get(_BACKBONE_FIELDS[version]):
+        features.append(
+            schema.earlier_answers_feature(num_classes, version, backbone["model"], backbone["fingerprint"])
+        )
+    return features
 
 
 def _selection(stored: Mapping[str, Any] | None) -> selection.Selection | None:
@@ -194,9 +228,10 @@ def load(directory: str) -> Manifest:
     classes = taxonomy.load(os.path.join(directory, CLASSES))
     if classes.digest != stored["classes_digest"]:
         raise config.InputError(f"{directory}: {CLASSES} does not belong to these records; copy it again")
+    front_end = frontend.from_description(stored["front_end"], path)
     manifest = Manifest(
         directory=directory,
-        front_end=frontend.from_description(stored["front_end"], path),
+        front_end=front_end,
         classes=classes,
         shards={split: tuple(Shard(*shard) for shard in shards) for split, shards in stored["shards"].items()},
         chunks_per_class={split: tuple(counts) for split, counts in stored["chunks_per_class"].items()},
@@ -205,6 +240,7 @@ def load(directory: str) -> Manifest:
         converter=stored["converter"],
         skipped=tuple(stored["skipped"]),
         versions=stored["versions"],
+        features={feature.name: feature for feature in _features(stored, front_end, len(classes))},
         backbone=stored.get(_BACKBONE_FIELDS[format_version]),
         format_version=format_version,
     )

@@ -3,18 +3,60 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from bird_tf import tf
+from bird_tf import config, tf
 from bird_tf.audio import frontend
 from bird_tf.records import selection
 
-# Version 2 added the backbone's answers, as "teacher". Version 3 calls them "backbone_answers" and leaves out place and
-# time, which are in recordings.csv. Version 4 added the training order, and the splits "rest" and "val_noise".
+# Version 2 added the backbone's probabilities, as "teacher". Version 3 calls them "backbone_answers" and leaves out
+# place and time, which are in recordings.csv. Version 4 added the training order, and the splits "rest" and
+# "val_noise"; its manifest describes the features, all of them are bytes, and the backbone's answers are logits, beside
+# its embedding.
 FORMAT_VERSION = 4
+SPECTROGRAM, EMBEDDING, BACKBONE_ANSWERS = "spectrogram", "embedding", "backbone_answers"
 _ACTIVITY = "signal_to_noise"  # the feature's name on disk since version 1
+# probabilities of formats before 4 become logits of at most ±16.1
+_LEAST_PROBABILITY = 1e-7
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One tensor of a chunk, as the manifest describes it.
+
+    Attributes:
+        name: its name.
+        dtype: its numbers on disk: uint8, float16 or float32.
+        shape: of the tensor of one chunk.
+        producer: what made it: the front-end, or the name of the backbone.
+        fingerprint: digest of the producer.
+        key: its name on disk, where that is another one; formats before 4 only.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    producer: str
+    fingerprint: str
+    key: str = ""
+
+
+def spectrogram_feature(front_end: frontend.FrontendConfig) -> Feature:
+    """The description of the spectrograms that a front-end makes."""
+    shape = (front_end.num_bands, front_end.num_frames)
+    return Feature(
+        name=SPECTROGRAM, dtype="uint8", shape=shape, producer="front-end", fingerprint=front_end.fingerprint
+    )
+
+
+def earlier_answers_feature(num_classes: int, format_version: int, producer: str, fingerprint: str) -> Feature:
+    """The description of a backbone's answers in formats 2 and 3."""
+    return Feature(
+        name=BACKBONE_ANSWERS, dtype="float32", shape=(num_classes,), producer=producer, fingerprint=fingerprint,
+        key="teacher" if format_version == 2 else BACKBONE_ANSWERS,
+    )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,7 +64,9 @@ class Chunk:
     """One chunk of a recording.
 
     Attributes:
-        spectrogram: [num_bands, num_frames] uint8.
+        features: {name: tensor, of the type and shape that the manifest states}, as the spectrogram [num_bands,
+            num_frames] uint8, the embedding [embedding_size] float16, the backbone's answers [classes] float16: logits,
+            NaN for classes that it does not know.
         label: index of the foreground species.
         background: indices of the background species that are classes.
         background_known, recording_id: as in `metadata.Recording`.
@@ -30,11 +74,9 @@ class Chunk:
         start_seconds: where the chunk begins in the recording.
         activity: share of active pixels, in [0, 1].
         training_order: decides with `selection` whether the chunk trains.
-        backbone_answers: [classes] the backbone's probability of each class, NaN for classes that it does not know;
-            None without a backbone.
     """
 
-    spectrogram: np.ndarray
+    features: Mapping[str, np.ndarray]
     label: int
     background: Sequence[int]
     background_known: bool
@@ -43,7 +85,6 @@ class Chunk:
     start_seconds: float
     activity: float
     training_order: int = selection.ALWAYS
-    backbone_answers: Sequence[float] | np.ndarray | None = None
 
 
 def serialise(chunk: Chunk) -> bytes:
@@ -51,7 +92,6 @@ def serialise(chunk: Chunk) -> bytes:
     feature, floats, ints = tf.train.Feature, tf.train.FloatList, tf.train.Int64List
     raw = tf.train.BytesList
     features = {
-        "spectrogram": feature(bytes_list=raw(value=[np.ascontiguousarray(chunk.spectrogram).tobytes()])),
         "label": feature(int64_list=ints(value=[chunk.label])),
         "background": feature(int64_list=ints(value=list(chunk.background))),
         "background_known": feature(int64_list=ints(value=[int(chunk.background_known)])),
@@ -62,30 +102,38 @@ def serialise(chunk: Chunk) -> bytes:
     }
     if chunk.training_order != selection.ALWAYS:
         features["training_order"] = feature(int64_list=ints(value=[chunk.training_order]))
-    if chunk.backbone_answers is not None:
-        features[_backbone_feature(FORMAT_VERSION)] = feature(float_list=floats(value=chunk.backbone_answers))
+    for name, tensor in chunk.features.items():
+        little_endian = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<"))
+        features[name] = feature(bytes_list=raw(value=[little_endian.tobytes()]))
     example = tf.train.Example(features=tf.train.Features(feature=features))
     return bytes(example.SerializeToString(deterministic=True))
 
 
-def _backbone_feature(format_version: int) -> str:
-    return "backbone_answers" if format_version >= 3 else "teacher"
+def as_float16(values: np.ndarray, name: str) -> np.ndarray:
+    """Numbers as float16, for a feature.
+
+    Raises:
+        InputError: a number is too large for float16.
+    """
+    with np.errstate(over="ignore"):
+        small = values.astype(np.float16)
+    if np.isinf(small).any():
+        raise config.InputError(f"{name}: numbers up to {np.nanmax(np.abs(values)):g} do not fit into float16")
+    return small
 
 
-def parse(serialised: tf.Tensor, front_end: frontend.FrontendConfig) -> dict[str, tf.Tensor]:
-    """Parses a batch of examples of any format version, without the backbone's answers.
+def parse(serialised: tf.Tensor, features: Iterable[Feature]) -> dict[str, tf.Tensor]:
+    """Parses a batch of examples of any format version.
 
     Args:
         serialised: [batch] string.
-        front_end: gives the shape of the spectrograms.
+        features: the features to read.
 
     Returns:
-        spectrogram [batch, num_bands, num_frames] uint8; label, chunk_index [batch] int64; background [batch, None]
-        int64, padded with -1; background_known [batch] bool; recording_id [batch] string; start_seconds, activity
-        [batch] float32.
+        label, chunk_index [batch] int64; background [batch, None] int64, padded with -1; background_known [batch] bool;
+        recording_id [batch] string; start_seconds, activity [batch] float32; and `parse_features`.
     """
     scalar = {
-        "spectrogram": tf.string,
         "label": tf.int64,
         "background_known": tf.int64,
         "recording_id": tf.string,
@@ -93,25 +141,37 @@ def parse(serialised: tf.Tensor, front_end: frontend.FrontendConfig) -> dict[str
         "start_seconds": tf.float32,
         _ACTIVITY: tf.float32,
     }
-    features = {name: tf.io.FixedLenFeature([], kind) for name, kind in scalar.items()}
-    parsed = tf.io.parse_example(serialised, {**features, "background": tf.io.RaggedFeature(tf.int64)})
-    parsed["spectrogram"] = _decode(parsed["spectrogram"], front_end)
+    specs = {name: tf.io.FixedLenFeature([], kind) for name, kind in scalar.items()}
+    parsed = tf.io.parse_example(serialised, {**specs, "background": tf.io.RaggedFeature(tf.int64)})
     parsed["background"] = parsed["background"].to_tensor(-1)
     parsed["background_known"] = parsed["background_known"] > 0
     parsed["activity"] = parsed.pop(_ACTIVITY)
-    return dict(parsed)
+    return {**parsed, **parse_features(serialised, features)}
 
 
-def _decode(raw: tf.Tensor, front_end: frontend.FrontendConfig) -> tf.Tensor:
-    # not -1: a batch of spectrograms that all have another size would pass as more or fewer chunks
-    shape = [tf.shape(raw)[0], front_end.num_bands, front_end.num_frames]
-    return tf.reshape(tf.io.decode_raw(raw, tf.uint8), shape)
+def parse_features(serialised: tf.Tensor, features: Iterable[Feature]) -> dict[str, tf.Tensor]:
+    """Only these features of a batch of examples: {name: [batch, *shape]}, uint8 as it is, float16 as float32."""
+    wanted = list(features)
+    if not wanted:
+        return {}
+    parsed = tf.io.parse_example(serialised, {feature.key or feature.name: _spec(feature) for feature in wanted})
+    return {feature.name: _decode(parsed[feature.key or feature.name], feature) for feature in wanted}
 
 
-def parse_spectrogram(serialised: tf.Tensor, front_end: frontend.FrontendConfig) -> tf.Tensor:
-    """Only the spectrograms of a batch of examples, [batch, num_bands, num_frames] uint8."""
-    parsed = tf.io.parse_example(serialised, {"spectrogram": tf.io.FixedLenFeature([], tf.string)})
-    return _decode(parsed["spectrogram"], front_end)
+def _spec(feature: Feature) -> tf.io.FixedLenFeature:
+    if not feature.key:
+        return tf.io.FixedLenFeature([], tf.string)
+    return tf.io.FixedLenFeature(feature.shape, tf.float32, [np.nan] * feature.shape[0])  # noise chunks have none
+
+
+def _decode(stored: tf.Tensor, feature: Feature) -> tf.Tensor:
+    if feature.key:
+        probabilities = tf.clip_by_value(stored, _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+        return tf.math.log(probabilities) - tf.math.log1p(-probabilities)
+    kind = tf.as_dtype(feature.dtype)
+    # not -1: a batch of tensors that all have another size would pass as more or fewer chunks
+    numbers = tf.reshape(tf.io.decode_raw(stored, kind), [tf.shape(stored)[0], *feature.shape])
+    return tf.cast(numbers, tf.float32) if kind.is_floating else numbers
 
 
 def parse_label(serialised: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -129,26 +189,3 @@ def parse_order(serialised: tf.Tensor) -> dict[str, tf.Tensor]:
         "recording_id": tf.io.FixedLenFeature([], tf.string),
     }
     return dict(tf.io.parse_example(serialised, features))
-
-
-def parse_backbone(serialised: tf.Tensor, num_classes: int, format_version: int) -> dict[str, tf.Tensor]:
-    """Only the backbone's answers of a batch of examples, and the chunks that they belong to.
-
-    Args:
-        serialised: [batch] string, of records with a backbone.
-        num_classes: number of classes.
-        format_version: of the records.
-
-    Returns:
-        backbone_answers [batch, classes] float32 in [0, 1], NaN for classes that the backbone does not know; label
-        [batch] int64; recording_id [batch] string.
-    """
-    name = _backbone_feature(format_version)
-    features = {
-        name: tf.io.FixedLenFeature([num_classes], tf.float32),
-        "label": tf.io.FixedLenFeature([], tf.int64),
-        "recording_id": tf.io.FixedLenFeature([], tf.string),
-    }
-    parsed = tf.io.parse_example(serialised, features)
-    parsed["backbone_answers"] = parsed.pop(name)
-    return dict(parsed)

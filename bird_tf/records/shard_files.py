@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bird_tf import files, tf
 from bird_tf.records import manifests, schema
@@ -15,12 +15,20 @@ def shard_name(split: str, index: int, total: int) -> str:
     return f"{split}-{index:05d}-of-{total:05d}.tfrecord"
 
 
-def read(manifest: manifests.Manifest, split: str, batch_size: int) -> tf.data.Dataset:
-    """Reads every chunk of a split once, in order: batches as from `schema.parse`. The last one may be smaller."""
+def read(
+    manifest: manifests.Manifest, split: str, batch_size: int, features: Sequence[schema.Feature] | None = None
+) -> tf.data.Dataset:
+    """Reads every chunk of a split once, in order: batches as from `schema.parse`. The last one may be smaller.
+
+    Args:
+        manifest: the records.
+        split: which of their splits.
+        batch_size: chunks in a batch.
+        features: the features to read, from `manifest.select`; None: all.
+    """
+    wanted = tuple(manifest.features.values()) if features is None else features
     examples = tf.data.TFRecordDataset(manifest.paths(split)).batch(batch_size)
-    return examples.map(
-        lambda serialised: schema.parse(serialised, manifest.front_end), num_parallel_calls=tf.data.AUTOTUNE
-    )
+    return examples.map(lambda serialised: schema.parse(serialised, wanted), num_parallel_calls=tf.data.AUTOTUNE)
 
 
 class ShardWriter:

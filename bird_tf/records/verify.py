@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
+
+import numpy as np
 
 from bird_tf import config, files, tf
 from bird_tf.records import manifests, schema
@@ -42,19 +45,26 @@ def find_damage(path: str, manifest: manifests.Manifest) -> str:
     """Reads a shard from the start. Returns a description of the first damage, or "" if there is none."""
     if not files.exists(path):
         return f"{path}: this shard is missing"
-    front_end, number, position = manifest.front_end, 0, 0
+    features, number, position = tuple(manifest.features.values()), 0, 0
     try:
         for example in tf.data.TFRecordDataset(path):
-            raw = tf.io.parse_single_example(example, {"spectrogram": tf.io.FixedLenFeature([], tf.string)})
-            size = len(raw["spectrogram"].numpy())
-            if size != front_end.num_bands * front_end.num_frames:
-                return (
-                    f"{path}: record {number} at byte {position} holds a spectrogram of {size} bytes, not the "
-                    f"{front_end.num_bands} x {front_end.num_frames} of the manifest"
-                )
-            schema.parse(example[None], front_end)
+            if wrong := _wrong_size(example, features):
+                return f"{path}: record {number} at byte {position} holds {wrong} of the manifest"
+            schema.parse(example[None], features)
             # a record: 8 bytes of length, 4 of checksum, the example, 4 of checksum
             number, position = number + 1, position + 12 + len(example.numpy()) + 4
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
         return f"{path}: record {number} at byte {position} is damaged"
+    return ""
+
+
+def _wrong_size(example: tf.Tensor, features: Iterable[schema.Feature]) -> str:
+    """Says which feature of an example has another size than the manifest states, and which size; else ""."""
+    for feature in features:
+        if not feature.key:
+            spec = tf.io.FixedLenFeature([], tf.string)
+            size = len(tf.io.parse_single_example(example, {feature.name: spec})[feature.name].numpy())
+            if size != np.dtype(feature.dtype).itemsize * math.prod(feature.shape):
+                shape = " x ".join(map(str, feature.shape))
+                return f"the feature {feature.name} of {size} bytes, not the {shape} {feature.dtype}"
     return ""

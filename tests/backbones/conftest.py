@@ -4,41 +4,71 @@ import numpy as np
 import pytest
 
 from bird_tf import tf
-from bird_tf.backbones import backbone
+from bird_tf.backbones import backbone, sources
 from bird_tf.labels import taxonomy
-from tests.conftest import settings
 
 RATE, WINDOW = 8000, 4000
 LABELS = ("Parus major_Great Tit", "engine", "Turdus merula_Common Blackbird")
 CLASSES = taxonomy.Taxonomy(("blackb", "dodo", "gretit"), ("Turdus merula", "Raphus cucullatus", "Parus Major"))
 
 
+# numbers in the embedding
+SIZE = 7
+
+
 class Loudness(tf.Module):
-    """Logits of three labels: loudness of the first half, a constant, and loudness of the second half."""
+    """Logits of three labels: loudness of the first half, a constant, and loudness of the second half.
+
+    They are computed by a dense layer from the embedding, whose first numbers are the two loudnesses.
+    """
 
     def __init__(self, window=WINDOW):
-        self.gain = tf.Variable(8.0)
+        kernel = np.zeros((SIZE, 3), np.float32)
+        kernel[0, 0] = kernel[1, 2] = 8
+        self.kernel = tf.Variable(kernel)
         self.window = window
 
     def __call__(self, inputs):
-        first, second = (tf.reduce_max(tf.abs(half), axis=1) for half in tf.split(inputs, 2, axis=1))
-        return {"scores": self.gain * tf.stack([first, 0 * first - 1, second], axis=1) - 4, "features": inputs[:, :7]}
+        halves = [tf.reduce_max(tf.abs(half), axis=1) for half in tf.split(inputs, 2, axis=1)]
+        features = tf.pad(tf.stack(halves, axis=1), [[0, 0], [0, SIZE - 2]])
+        return {"scores": features @ self.kernel - [4.0, 5.0, 4.0], "features": features}
 
-    def function(self, batch=None):
-        return tf.function(self, input_signature=[tf.TensorSpec([batch, self.window], tf.float32, name="inputs")])
+    def function(self, batch=None, *, outputs=("scores", "features")):
+        @tf.function(input_signature=[tf.TensorSpec([batch, self.window], tf.float32, name="inputs")])
+        def call(inputs):
+            found = self(inputs)
+            return {name: found[name] for name in outputs}
 
-
-def sigmoid(value):
-    return 1 / (1 + np.exp(-value))
-
-
-def make_config(model, labels, **values):
-    """A backbone's flags."""
-    defaults = {"backbone_sample_rate_hz": RATE, "backbone_logits": True}
-    return settings(backbone.BackboneConfig, backbone=model, backbone_labels=labels, **{**defaults, **values})
+        return call
 
 
-@pytest.fixture(scope="module")
+def window(first=0.0, second=0.0):
+    """[WINDOW] float32 with one click in each half."""
+    samples = np.zeros(WINDOW, np.float32)
+    samples[10], samples[-10] = first, second
+    return samples
+
+
+def embedding(first=0.0, second=0.0):
+    """What a backbone says of `window`."""
+    return np.float32([first, second] + [0] * (SIZE - 2))
+
+
+def make_source(model, labels=None, **values):
+    """A backbone's files."""
+    defaults = {"sample_rate_hz": RATE, "gives_logits": True}
+    return sources.Source(name=str(model), model=str(model), labels=str(labels or model), **{**defaults, **values})
+
+
+def write_tflite(path, *, outputs=("scores", "features")):
+    module = Loudness()
+    function = module.function(batch=1, outputs=outputs)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], module)
+    path.write_bytes(converter.convert())
+    return path
+
+
+@pytest.fixture(scope="session")
 def labels(tmp_path_factory):
     path = tmp_path_factory.mktemp("labels") / "labels.txt"
     path.write_text("\n".join(LABELS))
@@ -55,19 +85,26 @@ def saved_model_path(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tflite_path(tmp_path_factory):
+    """As BirdNET: the embedding is no output."""
+    return write_tflite(tmp_path_factory.mktemp("tflite") / "backbone.tflite", outputs=("scores",))
+
+
+@pytest.fixture(scope="session")
+def onnx_path(tmp_path_factory):
+    """As Perch in ONNX: the outputs have names, and the batch any size."""
+    path = tmp_path_factory.mktemp("onnx") / "backbone.onnx"
+    tf2onnx = pytest.importorskip("tf2onnx")
     module = Loudness()
-    function = module.function(batch=1)
-    path = tmp_path_factory.mktemp("tflite") / "backbone.tflite"
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], module)
-    path.write_bytes(converter.convert())
+    function = module.function()
+    tf2onnx.convert.from_function(function, function.input_signature, opset=15, output_path=str(path))
     return path
 
 
-@pytest.fixture(scope="module", params=["saved_model", "tflite"])
+@pytest.fixture(scope="module", params=["saved_model", "tflite", "onnx"])
 def model(request):
     return request.getfixturevalue(f"{request.param}_path")
 
 
 @pytest.fixture
 def loaded(model, labels):
-    return backbone.Backbone(make_config(model, labels), CLASSES)
+    return backbone.Backbone(make_source(model, labels), CLASSES)

@@ -2,82 +2,113 @@
 
 import numpy as np
 import pytest
+import soundfile
 
 from bird_tf import config, convert, tf
 from bird_tf.backbones import backbone
 from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
-from bird_tf.records import manifests, schema
-from tests.backbones.conftest import CLASSES, RATE, WINDOW, make_config, sigmoid
+from bird_tf.labels import taxonomy
+from bird_tf.records import manifests, shard_files
+from tests.backbones.conftest import CLASSES, RATE, SIZE, WINDOW, embedding, make_source, window
 from tests.test_convert import _bytes, _settings
 
 
-def test_probabilities_are_those_of_our_classes_by_latin_name(loaded):
-    windows = np.zeros((2, WINDOW), np.float32)
-    windows[0, 10], windows[1, -10] = 0.5, -0.75
-    quiet = sigmoid(-4)
-    np.testing.assert_allclose(
-        loaded.probabilities(windows), [[quiet, np.nan, 0.5], [sigmoid(2), np.nan, quiet]], rtol=1e-5
-    )
+def test_answers_are_those_of_our_classes_by_latin_name(loaded):
+    logits, embeddings = loaded.answers(np.stack([window(0.5), window(0.0, 0.75)]))
+    np.testing.assert_allclose(logits, [[-4, np.nan, 0], [2, np.nan, -4]], atol=1e-5)
+    np.testing.assert_allclose(embeddings, [embedding(0.5), embedding(0.0, 0.75)], atol=1e-6)
     assert loaded.known.tolist() == [True, False, True]
 
 
-def test_models_that_do_not_fit_are_refused_in_one_line(model, labels, tmp_path):
-    few = tmp_path / "few.txt"
-    few.write_text("Parus major\n")
-    strange = tmp_path / "strange.txt"
-    strange.write_text("a\nb\nc\n")
-    for values, words in [
-        ({"backbone": tmp_path / "none"}, "no such file"),
-        ({"backbone": few}, "can be loaded"),
-        ({"backbone_labels": ""}, "--backbone_labels"),
-        ({"backbone_sample_rate_hz": 0}, "--backbone_sample_rate_hz"),
-        ({"backbone_labels": few}, r"output \[batch, 1\]"),
-        ({"backbone_labels": strange}, "knows none of the 3 classes"),
-    ]:
-        given = {"backbone": model, "backbone_labels": labels, **values}
-        with pytest.raises(config.InputError, match=words):
-            backbone.Backbone(make_config(given.pop("backbone"), given.pop("backbone_labels"), **given), CLASSES)
-    with pytest.raises(config.InputError, match="--backbone_logits"):
-        backbone.Backbone(make_config(model, labels, backbone_logits=False), CLASSES).probabilities(
-            np.ones((1, WINDOW), np.float32)
-        )
+def test_a_backbone_that_knows_no_class_is_refused(tflite_path, tmp_path):
+    labels = tmp_path / "strange.txt"
+    labels.write_text("a\nb\nc\n")
+    with pytest.raises(
+        config.InputError, match=r"knows none of the 3 classes; compare .*strange.txt with theirs, as T"
+    ):
+        backbone.Backbone(make_source(tflite_path, labels), CLASSES)
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("teacher_model", "backbone"),
-        ("teacher_labels", "backbone_labels"),
-        ("teacher_sample_rate_hz", "backbone_sample_rate_hz"),
-        ("teacher_logits", "backbone_logits"),
-    ],
-)
-def test_earlier_names_of_flags_are_refused_with_the_new_name(old, new):
-    with pytest.raises(config.InputError, match=f"--{old} is now called --{new}:"):
-        config.parse(convert.ConvertConfig, ["--audio=a", "--output=o", f"--{old}=1"])
+def test_probabilities_become_logits(tmp_path, labels):
+    module = tf.Module()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, WINDOW], tf.float32)])
+    def call(inputs):
+        return {"probabilities": inputs[:, :3]}
+
+    tf.saved_model.save(module, str(tmp_path), signatures=call)
+    loaded = backbone.Backbone(make_source(tmp_path, labels, gives_logits=False), CLASSES)
+    windows = np.zeros((1, WINDOW), np.float32)
+    windows[0, :3] = 0.25, 9.0, 0.5  # we do not have the class of the second one
+    logits, embeddings = loaded.answers(windows)
+    np.testing.assert_allclose(logits[0], [0, np.nan, -np.log(3)], atol=1e-6)
+    assert embeddings.shape == (1, 0)
+    windows[0, 0] = 2.0
+    with pytest.raises(config.InputError, match="add --backbone_logits"):
+        loaded.answers(windows)
+    windows[0, 0] = np.nan
+    with pytest.raises(config.InputError, match="no finite numbers"):
+        loaded.answers(windows)
 
 
 @pytest.fixture(scope="module")
 def with_answers(data, model_path, tmp_path_factory):
-    """Records with answers of a backbone that does not know the last two classes."""
+    """Records with the features of a backbone that does not know the last two classes."""
     output = tmp_path_factory.mktemp("with_answers") / "set"
     return convert.convert(_settings_with_answers(data, output, model_path))
 
 
 def _settings_with_answers(data, output, model_path, **values):
-    return _settings(data, output, **{"backbone": model_path, "max_classes": 4, "signal_threshold": 0.0, **values})
+    return _settings(data, output, **{"backbone": model_path, "max_classes": 4, "signal_threshold": 0.005, **values})
 
 
-def test_records_hold_the_answers_for_any_number_of_workers(data, with_answers, model_path, tmp_path, monkeypatch):
-    assert with_answers.backbone["model"] == model_path and len(with_answers.backbone["classes"]) == 4
-    assert manifests.load(with_answers.directory).backbone == with_answers.backbone
-    for split in ("train", "val"):
-        for block in tf.data.TFRecordDataset(with_answers.paths(split)).batch(100):
-            answers = schema.parse_backbone(block, 4, with_answers.format_version)["backbone_answers"].numpy()
-            assert answers.shape == (len(block), 4) and (answers >= 0).all() and (answers <= 1).all()
+def test_records_hold_the_features_for_any_number_of_workers(data, with_answers, model_path, tmp_path):
+    described = with_answers.backbone
+    assert described["name"] == model_path and len(described["classes"]) == 4
+    assert manifests.load(with_answers.directory) == with_answers
+    features = with_answers.features
+    assert list(features) == ["spectrogram", "embedding", "backbone_answers"]
+    assert features["embedding"].shape == (described["embedding_size"],) and features["embedding"].dtype == "float16"
+    assert features["backbone_answers"].fingerprint == described["fingerprint"]
+    for split in manifests.SPLITS:
+        for batch in shard_files.read(with_answers, split, 100):
+            assert np.isfinite(batch["backbone_answers"]).all() and np.abs(batch["embedding"]).max() > 0
+    assert with_answers.num_chunks("noise") and with_answers.num_chunks("val")
     again = convert.convert(_settings_with_answers(data, tmp_path / "again", model_path, workers=2))
     assert _bytes(again.directory) == _bytes(with_answers.directory)
+
+
+def test_features_are_what_the_model_says_of_the_chunk(data, with_answers, model_path):
+    signature = tf.saved_model.load(model_path).signatures["predict_and_embed"]
+    batch = next(iter(shard_files.read(with_answers, "val", 5)))
+    for recording, start, stored, answers in zip(
+        *(batch[name].numpy() for name in ("recording_id", "start_seconds", "embedding", "backbone_answers")),
+        strict=True,
+    ):
+        samples, rate = soundfile.read(data / "wav" / f"DEMO_RN{recording.decode()}.wav", dtype="float32")
+        first, size = round(start * rate), with_answers.front_end.chunk_samples
+        outputs = signature(samples=tf.constant(np.pad(samples, (0, size))[None, first : first + size]))
+        own = taxonomy.load(f"{model_path}/assets/classes.csv")
+        columns = [own.index(class_id) for class_id in with_answers.classes.class_ids]
+        np.testing.assert_allclose(stored, outputs["embeddings"][0], rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(tf.sigmoid(answers), outputs["probabilities"].numpy()[0, columns], atol=1e-3)
+
+
+def test_without_spectrograms_records_hold_the_rest(data, with_answers, tflite_path, tmp_path):
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join(with_answers.classes.names[:3]))
+    flags = {"backbone_labels": labels, "backbone_sample_rate_hz": RATE, "backbone_logits": True, "spectrogram": False}
+    made = convert.convert(_settings_with_answers(data, tmp_path / "set", tflite_path, **flags))
+    assert list(made.features) == ["embedding", "backbone_answers"]
+    assert made.chunks_per_class == with_answers.chunks_per_class
+    [batch] = shard_files.read(made, "val", 1000)
+    assert "spectrogram" not in batch and batch["embedding"].shape == (made.num_chunks("val"), SIZE)
+    assert np.isnan(batch["backbone_answers"]).mean(axis=0).tolist() == [0, 0, 0, 1]
+    with pytest.raises(config.InputError, match=r"this training needs the feature spectrogram, and .* convert without"):
+        dataset.training(made, dataset.DatasetConfig(), augmentations.AugmentConfig(), seed=0)
+    with pytest.raises(config.InputError, match="--spectrogram=false without --backbone has no effect"):
+        convert.convert(_settings(data, tmp_path / "none", spectrogram=False))
 
 
 def test_another_backbone_on_an_unfinished_directory_is_refused(data, manifest, model, tmp_path, monkeypatch):
@@ -114,11 +145,23 @@ def test_training_blends_the_answers_into_the_targets(with_answers):
     chosen = dataset.DatasetConfig(batch_size=4, backbone_weight=0.25)
     plain = augmentations.AugmentConfig()
     stored = {}
-    for block in tf.data.TFRecordDataset(with_answers.paths("train")).batch(100):
-        spectrograms = schema.parse_spectrogram(block, with_answers.front_end).numpy() / np.float32(255)
-        parsed = schema.parse_backbone(block, 4, with_answers.format_version)
-        for spectrogram, answers, label in zip(spectrograms, parsed["backbone_answers"], parsed["label"], strict=True):
-            stored[np.round(spectrogram, 4).tobytes()] = 0.25 * answers.numpy() + 0.75 * np.eye(4)[label]
-    batch = next(iter(dataset.training(with_answers, chosen, plain, seed=0)))
-    for spectrogram, targets in zip(batch["spectrogram"].numpy(), batch["targets"].numpy(), strict=True):
-        np.testing.assert_allclose(targets, stored[np.round(spectrogram, 4).tobytes()], atol=1e-6)
+    for batch in shard_files.read(with_answers, "train", 100):
+        probabilities = tf.sigmoid(batch["backbone_answers"]).numpy()
+        for found, answers, label in zip(batch["embedding"].numpy(), probabilities, batch["label"], strict=True):
+            stored[found.tobytes()] = 0.25 * answers + 0.75 * np.eye(4)[label]
+    batch = next(iter(dataset.training(with_answers, chosen, plain, seed=0, features=("embedding",))))
+    assert "spectrogram" not in batch
+    for found, targets in zip(batch["embedding"].numpy(), batch["targets"].numpy(), strict=True):
+        np.testing.assert_allclose(targets, stored[found.tobytes()], atol=1e-6)
+
+
+def test_training_gives_the_features_that_are_asked_for_of_noise_chunks_too(with_answers):
+    chosen = dataset.DatasetConfig(batch_size=4, no_call_share=0.25)
+    names = ("spectrogram", "embedding", "backbone_answers")
+    noise = {e.tobytes() for batch in shard_files.read(with_answers, "noise", 100) for e in batch["embedding"].numpy()}
+    augmented = augmentations.AugmentConfig(add_noise=True, augment_probability=1.0)
+    batch = next(iter(dataset.training(with_answers, chosen, augmented, seed=0, features=names)))
+    assert [len(batch[name]) for name in names] == [4, 4, 4]
+    assert batch["label"].numpy()[3] == -1 and batch["embedding"].numpy()[3].tobytes() in noise
+    [first, *_] = dataset.evaluation(with_answers, chosen, names)
+    assert first["embedding"].shape[1:] == batch["embedding"].shape[1:] and "targets" in first

@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import tf
 from bird_tf.backbones import backbone, windows
-from tests.backbones.conftest import RATE, sigmoid
+from tests.backbones.conftest import CLASSES, RATE, make_source
 
 
 def _clicks(path, seconds, *at, rate=RATE):
@@ -31,33 +30,34 @@ def _clicks(path, seconds, *at, rate=RATE):
 )
 def test_windows_cover_the_chunk(loaded, tmp_path, chunk_seconds, start, click, early, late):
     path = _clicks(tmp_path / "x.wav", 2.0, click)
-    of_second_half, _, of_first_half = windows.WindowStream(loaded, path, chunk_seconds).probabilities(start)
-    assert (of_first_half > 0.5, of_second_half > 0.5) == (early, late)
+    (of_second_half, _, of_first_half), found = windows.WindowStream(loaded, path, chunk_seconds).answers(start)
+    assert (of_first_half > 0, of_second_half > 0) == (early, late)
+    assert (found[0] > 0, found[1] > 0) == (early, late)
 
 
 def test_a_stream_of_overlapping_chunks_equals_a_new_stream_for_each(loaded, tmp_path):
     path = _clicks(tmp_path / "x.wav", 24.0, 0.1, 3.3, 11.7, 23.9)
     starts = np.arange(0, 23.5, 0.75)
     stream = windows.WindowStream(loaded, path, 1.25)
-    in_order = [stream.probabilities(start) for start in starts]
-    alone = [windows.WindowStream(loaded, path, 1.25).probabilities(start) for start in starts]
-    np.testing.assert_array_equal(in_order, alone)
-    assert len(np.unique(np.round(in_order, 3), axis=0)) > 2
+    in_order = [stream.answers(start) for start in starts]
+    alone = [windows.WindowStream(loaded, path, 1.25).answers(start) for start in starts]
+    for found, expected in zip(zip(*in_order, strict=True), zip(*alone, strict=True), strict=True):
+        np.testing.assert_array_equal(found, expected)
+        assert len(np.unique(np.round(found, 3), axis=0)) > 2
+
+
+def test_the_embedding_is_the_mean_over_windows_and_a_shared_window_is_computed_once(tflite_path, labels, tmp_path):
+    loaded = backbone.Backbone(make_source(tflite_path, labels), CLASSES)
+    path = _clicks(tmp_path / "x.wav", 3.0, 0.6)
+    stream, computed, answers = windows.WindowStream(loaded, path, 1.0), [], loaded.answers
+    loaded.answers = lambda samples: computed.extend(samples) or answers(samples)
+    first, second = stream.answers(0.0)[1], stream.answers(0.5)[1]
+    np.testing.assert_allclose([first[:2], second[:2]], [[0.45, 0], [0.45, 0]], atol=1e-6)
+    assert len(computed) == 3
 
 
 def test_a_recording_that_cannot_be_decoded_counts_as_silence(loaded, tmp_path):
     path = tmp_path / "x.wav"
     path.write_bytes(b"nothing")
-    probabilities = windows.WindowStream(loaded, str(path), 1.0).probabilities(0.0)
-    assert probabilities[0] == probabilities[2] == pytest.approx(sigmoid(-4), rel=1e-5)
-
-
-def test_a_model_exported_by_bird_tf_needs_only_its_path(manifest, model_path, data):
-    loaded = backbone.Backbone(backbone.BackboneConfig(backbone=model_path), manifest.classes)
-    assert loaded.sample_rate_hz == manifest.front_end.sample_rate_hz and loaded.known.all()
-    path = str(sorted((data / "wav").iterdir())[0])
-    samples, _ = soundfile.read(path, dtype="float32")
-    chunk = samples[None, : manifest.front_end.chunk_samples]
-    expected = tf.saved_model.load(model_path).signatures["serving_default"](samples=tf.constant(chunk))
-    probabilities = windows.WindowStream(loaded, path, manifest.front_end.chunk_seconds).probabilities(0.0)
-    np.testing.assert_allclose(probabilities, expected["probabilities"][0], atol=1e-5)
+    logits, _ = windows.WindowStream(loaded, str(path), 1.0).answers(0.0)
+    assert logits[0] == logits[2] == pytest.approx(-4, rel=1e-5)

@@ -14,7 +14,7 @@ def recordings(source):
 
 
 def _plan(data, recordings, **values):
-    return state.describe(_settings(data, "x", **values), recordings)
+    return state.describe(_settings(data, "x", **values), recordings, "")
 
 
 def test_equal_plans_do_not_differ(data, recordings):
@@ -40,8 +40,8 @@ def test_what_differs_is_named(data, recordings, change, words):
 
 
 def test_where_it_runs_makes_no_difference(data, tmp_path):
-    first = state.describe(_settings(data, tmp_path / "a", workers=1), [])
-    second = state.describe(_settings(data, tmp_path / "b", workers=7, scheduler="tcp://x:1"), [])
+    first = state.describe(_settings(data, tmp_path / "a", workers=1), [], "")
+    second = state.describe(_settings(data, tmp_path / "b", workers=7, scheduler="tcp://x:1"), [], "")
     assert resume.differences(first, second) == []
 
 

@@ -7,7 +7,6 @@ import pytest
 import soundfile
 
 from bird_tf.audio import activity, decode, frontend
-from bird_tf.backbones import backbone
 from bird_tf.conversion import worker
 from bird_tf.labels import metadata, spans, taxonomy
 from bird_tf.records import schema, selection
@@ -30,17 +29,16 @@ def _run(folder, *recordings, split="val", classes=("a",), **values):
             "chunking": decode.ChunkingConfig(),
             "activity": activity.ActivityConfig(),
             "annotated": spans.AnnotationConfig(),
-            "backbone": backbone.BackboneConfig(),
             "max_chunks_per_class": 0,
             "noise_share": 1.0,
             **values,
         },
     )
     result = worker.write_shard(task)
-    found = {}
+    found, features = {}, [schema.spectrogram_feature(task.front_end)]
     for shard in result.shards:
         dataset = schema.tf.data.TFRecordDataset(f"{task.directory}/{shard.name}").batch(100_000)
-        parsed = [{**schema.parse(batch, task.front_end), **schema.parse_order(batch)} for batch in dataset]
+        parsed = [{**schema.parse(batch, features), **schema.parse_order(batch)} for batch in dataset]
         found[shard.name.split("-")[0]] = {k: v.numpy() for k, v in parsed[0].items()} if parsed else None
     return found, result.recordings
 

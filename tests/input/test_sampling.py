@@ -9,7 +9,7 @@ from bird_tf.audio import activity
 from bird_tf.input import dataset, sampling
 from bird_tf.labels import taxonomy
 from bird_tf.records import schema, shard_files
-from tests.records.test_schema import as_format_2
+from tests.records.test_schema import answers_feature, with_answers_of_format
 
 FOUND = np.array([100, 400, 0, 25])
 
@@ -32,7 +32,8 @@ def _interval(lowest, highest):
 
 def _chunk(**values):
     fields = {"recording_id": "r", "activity": 0.5, "background": (), "background_known": True, "start_seconds": 0.0}
-    return schema.Chunk(spectrogram=np.zeros((2, 2), np.uint8), **{**fields, **values})
+    spectrogram = {schema.SPECTROGRAM: np.zeros((2, 2), np.uint8)}
+    return schema.Chunk(features={**spectrogram, **values.pop("features", {})}, **{**fields, **values})
 
 
 def _chunks(labels, activities):
@@ -90,7 +91,7 @@ def test_with_default_settings_the_stream_does_not_change(manifest, stream):
     assert passes is None and sampling.resample(stream, rates, passes, tf.constant([1, 2], tf.int64)) is stream
 
 
-@pytest.fixture(params=[2, 3], ids=lambda version: f"format {version}")
+@pytest.fixture(params=[2, 3, 4], ids=lambda version: f"format {version}")
 def with_answers(request, manifest, tmp_path):
     """Records of two training shards with the answers of a backbone."""
     nan = np.nan
@@ -106,13 +107,14 @@ def with_answers(request, manifest, tmp_path):
         with shard_files.writing(str(tmp_path), name) as writer:
             for i in range(shard, len(rows), 2):
                 recording, label, answers = rows[i]
-                chunk = _chunk(recording_id=recording, label=label, chunk_index=i, backbone_answers=answers)
-                writer.write_serialised(as_format_2(chunk) if request.param == 2 else schema.serialise(chunk))
+                chunk = _chunk(recording_id=recording, label=label, chunk_index=i)
+                writer.write_serialised(with_answers_of_format(request.param, chunk, answers))
         shards.append(shard_files.describe_shard(str(tmp_path), name, writer.count))
+    feature = answers_feature(request.param, 2)
     return dataclasses.replace(
         manifest, directory=str(tmp_path), shards={"train": tuple(shards), "val": (), "noise": ()},
         classes=taxonomy.Taxonomy(("x", "y"), ("x", "y")), format_version=request.param,
-        backbone={"model": "m", "fingerprint": "", "classes": ["x"]},
+        features={**manifest.features, feature.name: feature},
     )  # fmt: skip
 
 

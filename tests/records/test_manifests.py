@@ -29,26 +29,30 @@ def test_manifest_round_trip(manifest):
 
 def test_records_of_format_1_are_read(copy):
     def change(stored):
-        assert stored.pop("backbone") is None
+        assert stored.pop("backbone") is None and stored.pop("features")
         stored["format_version"] = 1
 
     _edit(copy, change)
-    assert manifests.load(str(copy)).backbone is None
+    loaded = manifests.load(str(copy))
+    assert loaded.backbone is None and set(loaded.features) == {"spectrogram"}
 
 
 def test_records_of_format_2_are_read_and_saved_as_format_2(copy):
     described = {"model": "x.tflite", "fingerprint": "", "classes": ["fistul"]}
 
     def change(stored):
-        assert stored.pop("backbone") is None
+        assert stored.pop("backbone") is None and stored.pop("features")
         stored.update(format_version=2, teacher=described)
 
     _edit(copy, change)
     loaded = manifests.load(str(copy))
     assert (loaded.format_version, loaded.backbone) == (2, described)
+    assert loaded.features["backbone_answers"].shape == (len(loaded.classes),)
     manifests.save(loaded)
     stored = json.loads((copy / manifests.MANIFEST).read_text())
-    assert (stored["format_version"], stored["teacher"]) == (2, described) and "backbone" not in stored
+    assert (stored["format_version"], stored["teacher"]) == (2, described) and not {"backbone", "features"} & set(
+        stored
+    )
     assert manifests.load(str(copy)) == loaded
 
 
@@ -96,7 +100,13 @@ def test_missing_and_truncated_shards_are_named(copy):
         manifests.load(str(copy))
 
 
-def test_a_flag_that_needs_a_backbone_is_refused_without_one(manifest):
-    with pytest.raises(config.InputError, match=r"--some_flag=1: .*; convert with --backbone"):
-        manifest.require_backbone("--some_flag=1")
-    dataclasses.replace(manifest, backbone={"model": "x"}).require_backbone("--some_flag=1")
+def test_features_are_selected_by_name_or_refused(manifest):
+    front_end = manifest.front_end
+    [spectrogram] = manifest.select(["spectrogram"], "a network")
+    assert spectrogram.shape == (front_end.num_bands, front_end.num_frames)
+    assert (spectrogram.producer, spectrogram.fingerprint) == ("front-end", front_end.fingerprint)
+    words = r"--some_flag=1 needs the feature embedding, and .* has only spectrogram; convert with --backbone"
+    with pytest.raises(config.InputError, match=words):
+        manifest.select(["spectrogram", "embedding"], "--some_flag=1")
+    with pytest.raises(config.InputError, match="has only ; convert without --spectrogram=false"):
+        dataclasses.replace(manifest, features={}).select(["spectrogram"], "a network")

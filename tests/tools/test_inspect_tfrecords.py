@@ -5,7 +5,7 @@ import matplotlib.image
 import pytest
 
 from bird_tf import config
-from bird_tf.records import manifests
+from bird_tf.records import manifests, schema
 from tools import inspect_tfrecords
 
 
@@ -31,11 +31,15 @@ def test_what_was_skipped_is_shown_with_its_reason(manifest):
 
 
 def test_a_backbone_is_mentioned(manifest):
+    embedding = schema.Feature(name="embedding", dtype="float16", shape=(9,), producer="x.tflite", fingerprint="")
     with_backbone = dataclasses.replace(
-        manifest, backbone={"model": "x.tflite", "classes": list(manifest.classes.class_ids[:4])}
-    )
+        manifest, features={**manifest.features, "embedding": embedding},
+        backbone={"model": "x.tflite", "licence": "CC0", "classes": list(manifest.classes.class_ids[:4])},
+    )  # fmt: skip
     lines = [inspect_tfrecords.table(m, {part: [] for part in manifests.SPLITS}) for m in (manifest, with_backbone)]
-    assert set(lines[1]) - set(lines[0]) == {"answers of a backbone that knows 4 of 6 classes: x.tflite"}
+    assert set(lines[1]) - set(lines[0]) == {
+        "  embedding: 9 float16, from x.tflite", "  the backbone knows 4 of 6 classes; its licence: CC0",
+    }  # fmt: skip
 
 
 def test_a_contact_sheet_is_drawn(manifest, tmp_path, capsys):

@@ -23,7 +23,6 @@ import soundfile
 
 from bird_tf import config, executor
 from bird_tf.audio import activity, decode, frontend
-from bird_tf.backbones import backbone
 from bird_tf.conversion import worker
 from bird_tf.labels import metadata, spans, taxonomy
 
@@ -68,7 +67,6 @@ def _task(
         chunking=decode.ChunkingConfig(),
         activity=activity.ActivityConfig(),
         annotated=spans.AnnotationConfig(),
-        backbone=backbone.BackboneConfig(),
         max_chunks_per_class=0,
         noise_share=0.0,
     )

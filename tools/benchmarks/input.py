@@ -62,18 +62,20 @@ def generate(directory: str, num_chunks: int = 16384, num_noise: int = 512) -> m
                 for i in range(shard, count, 8):
                     writer.write(
                         schema.Chunk(
-                            spectrogram=generator.integers(0, 256, (128, 256), np.uint8), label=i % 100,
-                            background=(), background_known=True, recording_id=str(i // 10), chunk_index=i % 10,
-                            start_seconds=0.0, activity=0.01,
+                            features={schema.SPECTROGRAM: generator.integers(0, 256, (128, 256), np.uint8)},
+                            label=i % 100, background=(), background_known=True, recording_id=str(i // 10),
+                            chunk_index=i % 10, start_seconds=0.0, activity=0.01,
                         )
                     )  # fmt: skip
             written.append(shard_files.describe_shard(directory, name, writer.count))
         shards[split] = tuple(written)
     counts = {"train": tuple(np.bincount(np.arange(num_chunks) % 100, minlength=100).tolist())}
+    front_end = frontend.FrontendConfig()
     return manifests.Manifest(
-        directory=directory, front_end=frontend.FrontendConfig(), shards=shards, chunks_per_class=counts,
+        directory=directory, front_end=front_end, shards=shards, chunks_per_class=counts,
         classes=taxonomy.Taxonomy(class_ids=tuple(classes), names=tuple(classes)),
         num_recordings={}, converter={}, skipped=(), versions={},
+        features={schema.SPECTROGRAM: schema.spectrogram_feature(front_end)},
     )  # fmt: skip
 
 
@@ -84,7 +86,7 @@ def bare(manifest: manifests.Manifest, batch_size: int) -> tf.data.Dataset:
     batches = examples.repeat().batch(batch_size, drop_remainder=True)
 
     def cast(serialised: tf.Tensor) -> tf.Tensor:
-        return frontend.dequantise(schema.parse(serialised, manifest.front_end)["spectrogram"])
+        return frontend.dequantise(schema.parse(serialised, manifest.features.values())[schema.SPECTROGRAM])
 
     return batches.map(cast, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 

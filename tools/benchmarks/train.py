@@ -50,7 +50,8 @@ def make_records(
             for index in range(counts[split]):
                 writer.write(
                     schema.Chunk(
-                        spectrogram=spectrograms[index], label=int(labels[index]), background=(), background_known=True,
+                        features={schema.SPECTROGRAM: spectrograms[index]}, label=int(labels[index]), background=(),
+                        background_known=True,
                         recording_id=str(index), chunk_index=0, start_seconds=0.0, activity=0.0,
                     )
                 )  # fmt: skip
@@ -68,6 +69,7 @@ def make_records(
         converter={},
         skipped=(),
         versions={},
+        features={schema.SPECTROGRAM: schema.spectrogram_feature(front_end)},
     )
     manifests.save(manifest)
     return manifest

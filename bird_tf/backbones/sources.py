@@ -1,0 +1,167 @@
+"""Which files a backbone consists of, and what its input and outputs mean: from flags, or from a description."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from bird_tf import config, files
+from bird_tf.audio import frontend
+from bird_tf.backbones import presets
+from bird_tf.labels import taxonomy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BackboneConfig:
+    """The model, and the meaning of its input and outputs. A preset or a model of bird_tf needs only the first flag."""
+
+    backbone: str = config.option(
+        "",
+        f"pretrained model of waveforms: {', '.join(presets.PRESETS)}, or a SavedModel, .tflite or .onnx file; its "
+        "embedding and its answers for each chunk go into the records; empty: none",
+        was=("teacher_model",),
+    )
+    backbone_labels: str = config.option(
+        "",
+        "text file with the backbone's classes in the order of its outputs, one a line, as Turdus merula or "
+        "Turdus merula_Common Blackbird",
+        was=("teacher_labels",),
+    )
+    backbone_sample_rate_hz: int = config.option(
+        0, "sample rate that the backbone needs, Hz", was=("teacher_sample_rate_hz",)
+    )
+    backbone_logits: bool = config.option(
+        False, "the backbone's scores are logits, not probabilities", was=("teacher_logits",)
+    )
+    backbone_embedding: str = config.option(
+        "", "the backbone's output (.tflite: or tensor) that is its embedding, where that is not plain from its outputs"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """A backbone's files, and the meaning of its input and outputs.
+
+    Attributes:
+        name: what --backbone gave: the name of a preset, or a path.
+        model: path of the model.
+        labels: path of its labels: a text file, or the classes.csv of a model of bird_tf.
+        sample_rate_hz: sample rate that it needs, Hz.
+        gives_logits: whether its scores are logits; else probabilities.
+        embedding: name of its embedding; "": to be found.
+        licence, origin: as in `presets.Preset`; "" if unknown.
+    """
+
+    name: str
+    model: str
+    labels: str
+    sample_rate_hz: int
+    gives_logits: bool
+    embedding: str = ""
+    licence: str = ""
+    origin: str = ""
+
+    @property
+    def title(self) -> str:
+        """Name for people."""
+        return presets.PRESETS[self.name].title if self.name in presets.PRESETS else self.name
+
+    @property
+    def is_saved_model(self) -> bool:
+        """Whether it is a SavedModel: a folder, and no file of a known suffix."""
+        return not self.model.endswith((".tflite", ".onnx"))
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of what decides the backbone's answers: its graph, its weights and its labels."""
+        paths = [os.path.join(folder, name) for folder, _, names in os.walk(self.model) for name in sorted(names)]
+        # assets may change without changing the outputs: `evaluate --tune` writes there
+        inside = sorted(path for path in paths if os.path.relpath(path, self.model).split(os.sep)[0] != "assets")
+        return files.digest([files.checksum(path) for path in [*(inside or [self.model]), self.labels]])
+
+    def label_names(self) -> list[tuple[str, ...]]:
+        """The names by which each output may be known: Latin name, id, or the whole line of the label file."""
+        if self.labels.endswith(".csv"):
+            classes = taxonomy.load(self.labels)
+            return list(zip(classes.class_ids, classes.names, strict=True))
+        lines = [line.strip() for line in files.read_text(self.labels).splitlines()]
+        return [(line, line.partition("_")[0].strip()) for line in lines if line]
+
+
+def from_flags(settings: BackboneConfig) -> Source:
+    """The backbone that the flags name.
+
+    Raises:
+        InputError: it is not there; its labels or its sample rate are not given; or flags have no effect.
+    """
+    name, given = settings.backbone, dataclasses.replace(settings, backbone="") != BackboneConfig()
+    if preset := presets.PRESETS.get(name):
+        config.refuse_without_effect({f"--backbone_… with --backbone={name}": given})
+        model, labels = preset.files()
+        return Source(
+            name=name, model=model, labels=labels, sample_rate_hz=preset.sample_rate_hz,
+            gives_logits=preset.gives_logits, embedding=preset.embedding, licence=preset.licence, origin=preset.origin,
+        )  # fmt: skip
+    if not files.exists(name):
+        raise config.InputError(
+            f"--backbone={name}: no such file or folder, and no known name ({', '.join(presets.PRESETS)})"
+        )
+    description = os.path.join(name, "assets", "frontend.json")
+    if files.exists(description):
+        config.refuse_without_effect({f"--backbone_… with --backbone={name}, a model of bird_tf,": given})
+        rate = frontend.from_description(files.read_json(description), description).sample_rate_hz
+        labels = os.path.join(name, "assets", "classes.csv")
+        return Source(name=name, model=name, labels=labels, sample_rate_hz=rate, gives_logits=False)
+    if not settings.backbone_labels or settings.backbone_sample_rate_hz < 1:
+        raise config.InputError(
+            f"--backbone={name} does not contain its labels and its sample rate: give --backbone_labels and "
+            "--backbone_sample_rate_hz"
+        )
+    if not files.exists(settings.backbone_labels):
+        raise config.InputError(f"--backbone_labels={settings.backbone_labels}: no such file")
+    return Source(
+        name=name, model=name, labels=settings.backbone_labels, sample_rate_hz=settings.backbone_sample_rate_hz,
+        gives_logits=settings.backbone_logits, embedding=settings.backbone_embedding,
+    )  # fmt: skip
+
+
+def describe(source: Source) -> dict[str, Any]:
+    """The description of a backbone in manifests and models; `from_description` finds the same one again."""
+    return {**dataclasses.asdict(source), "title": source.title, "fingerprint": source.fingerprint}
+
+
+def from_description(description: Mapping[str, Any], origin: str, folder: str = "") -> Source:
+    """Finds the backbone of a description.
+
+    Args:
+        description: as from `describe`.
+        origin: what needs the backbone, for messages.
+        folder: a folder that holds copies of model and labels under their own names; "": where `describe` found them.
+            A preset is looked for in its package, wherever that is installed now.
+
+    Raises:
+        InputError: a file is not there, or is another one than the description means.
+    """
+    names = [field.name for field in dataclasses.fields(Source)]
+    source = Source(**{name: description[name] for name in names})
+    try:
+        if folder:
+            model, labels = (os.path.join(folder, os.path.basename(path)) for path in (source.model, source.labels))
+        elif source.name in presets.PRESETS:
+            model, labels = presets.PRESETS[source.name].files()
+        else:
+            model, labels = source.model, source.labels
+    except config.InputError as error:
+        raise config.InputError(f"{origin} needs its backbone: {error}") from error
+    for path in (model, labels):
+        if not files.exists(path):
+            raise config.InputError(f"{origin} needs its backbone {source.title}: {path} is not there")
+    source = dataclasses.replace(source, model=model, labels=labels)
+    if source.fingerprint != description["fingerprint"]:
+        raise config.InputError(
+            f"{origin} needs its backbone {source.title}: {model} with {labels} is another one; install or copy the "
+            "version that it was trained with"
+        )
+    return source

@@ -1,0 +1,113 @@
+import dataclasses
+import shutil
+
+import pytest
+
+from bird_tf import config, convert
+from bird_tf.backbones import presets, sources
+from tests.backbones.conftest import LABELS, RATE, make_source
+
+
+def flags(model, labels, **values):
+    """A backbone's flags."""
+    given = {"backbone_labels": str(labels), "backbone_sample_rate_hz": RATE, "backbone_logits": True, **values}
+    return sources.BackboneConfig(backbone=str(model), **given)
+
+
+def test_a_file_needs_labels_and_sample_rate(tflite_path, labels, tmp_path):
+    source = sources.from_flags(flags(tflite_path, labels))
+    assert source == make_source(tflite_path, labels) and source.licence == ""
+    for values, words in [
+        ({"model": tmp_path / "none"}, r"no such file or folder, and no known name \(birdnet\)"),
+        ({"backbone_labels": ""}, "give --backbone_labels and"),
+        ({"backbone_sample_rate_hz": 0}, "give --backbone_labels and --backbone_sample_rate_hz"),
+        ({"labels": tmp_path / "none"}, "--backbone_labels=.*none: no such file"),
+    ]:
+        with pytest.raises(config.InputError, match=words):
+            sources.from_flags(flags(**{"model": tflite_path, "labels": labels, **values}))
+
+
+def test_a_model_of_bird_tf_needs_only_its_path(model_path, manifest, labels):
+    source = sources.from_flags(sources.BackboneConfig(backbone=model_path))
+    assert source.sample_rate_hz == manifest.front_end.sample_rate_hz and not source.gives_logits
+    assert source.label_names() == list(zip(manifest.classes.class_ids, manifest.classes.names, strict=True))
+    with pytest.raises(config.InputError, match="has no effect"):
+        sources.from_flags(flags(model_path, labels))
+
+
+@pytest.fixture
+def preset(tflite_path, labels, monkeypatch):
+    made = dataclasses.replace(presets.PRESETS["birdnet"], title="Toy 1", licence="CC0", sample_rate_hz=RATE)
+    monkeypatch.setitem(presets.PRESETS, "toy", made)
+    monkeypatch.setattr(presets.Preset, "files", lambda _: (str(tflite_path), str(labels)))
+    return made
+
+
+def test_a_preset_needs_only_its_name(preset, tflite_path, labels):
+    source = sources.from_flags(sources.BackboneConfig(backbone="toy"))
+    assert (source.title, source.licence, source.model) == ("Toy 1", "CC0", str(tflite_path))
+    with pytest.raises(config.InputError, match="--backbone_… with --backbone=toy has no effect"):
+        sources.from_flags(flags("toy", labels))
+
+
+def test_labels_may_be_latin_names_or_whole_lines(tflite_path, labels):
+    names = make_source(tflite_path, labels).label_names()
+    assert names[0] == ("Parus major_Great Tit", "Parus major") and len(names) == len(LABELS)
+
+
+def test_the_fingerprint_follows_graph_weights_and_labels(saved_model_path, tflite_path, labels, tmp_path):
+    for path in (saved_model_path, tflite_path):
+        copy = tmp_path / path.name
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, copy)
+        assert make_source(copy, labels).fingerprint == make_source(path, labels).fingerprint
+        if path.is_dir():
+            (copy / "assets").mkdir(exist_ok=True)
+            (copy / "assets" / "decisions.json").write_text("{}")
+            assert make_source(copy, labels).fingerprint == make_source(path, labels).fingerprint
+        changed = copy / "saved_model.pb" if path.is_dir() else copy
+        changed.write_bytes(changed.read_bytes() + b"x")
+        assert make_source(copy, labels).fingerprint != make_source(path, labels).fingerprint
+    other = tmp_path / "labels.txt"
+    other.write_text("\n".join(LABELS[::-1]))
+    assert make_source(tflite_path, other).fingerprint != make_source(tflite_path, labels).fingerprint
+
+
+def test_a_description_finds_the_same_files_again(preset, tflite_path, labels, tmp_path):
+    source = sources.from_flags(sources.BackboneConfig(backbone="toy"))
+    described = sources.describe(source)
+    assert sources.from_description(described, "runs/x/export") == source
+    for path in (tflite_path, labels):
+        shutil.copy(path, tmp_path)
+    copied = sources.from_description(described, "runs/x/export", str(tmp_path))
+    assert copied.model == str(tmp_path / tflite_path.name) and copied.fingerprint == source.fingerprint
+
+
+def test_a_missing_or_another_file_is_refused_with_what_needs_it(preset, tflite_path, labels, tmp_path, monkeypatch):
+    described = sources.describe(make_source(tflite_path, labels))
+    with pytest.raises(config.InputError, match=r"^runs/x/export needs its backbone .*: .*tflite is not there$"):
+        sources.from_description(described, "runs/x/export", str(tmp_path))
+    shutil.copy(tflite_path, tmp_path)
+    (tmp_path / labels.name).write_text("a\nb\nc")
+    with pytest.raises(config.InputError, match=r"runs/x/export needs its backbone .* is another one; install or copy"):
+        sources.from_description(described, "runs/x/export", str(tmp_path))
+
+    def missing(_):
+        raise config.InputError("Toy 1 comes with the package toy: pip install toy")
+
+    monkeypatch.setattr(presets.Preset, "files", missing)
+    with pytest.raises(config.InputError, match=r"^runs/x/export needs its backbone: Toy 1 comes with"):
+        sources.from_description({**described, "name": "toy"}, "runs/x/export")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("teacher_model", "backbone"),
+        ("teacher_labels", "backbone_labels"),
+        ("teacher_sample_rate_hz", "backbone_sample_rate_hz"),
+        ("teacher_logits", "backbone_logits"),
+    ],
+)
+def test_earlier_names_of_flags_are_refused_with_the_new_name(old, new):
+    with pytest.raises(config.InputError, match=f"--{old} is now called --{new}:"):
+        config.parse(convert.ConvertConfig, ["--audio=a", "--output=o", f"--{old}=1"])
