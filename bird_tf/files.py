@@ -250,11 +250,16 @@ def read_table(path: str, delimiter: str = ",") -> list[dict[str, str]]:
     try:
         # a row of too few or too many cells gives None, or a list; that is for the caller to judge
         return [
-            {_restored(name): _restored(cell) for name, cell in row.items()}
+            {restored(name): restored(cell) for name, cell in row.items()}
             for row in csv.DictReader(lines, delimiter=delimiter)
         ]
     except csv.Error as error:
         raise config.InputError(f"{path}: not a table ({error}); save it as CSV") from error
+
+
+def restored(cell: Any) -> Any:
+    """The value of a cell of a table: without the apostrophe by which `writing_table` defuses a formula."""
+    return cell[1:] if cell.__class__ is str and cell[:1] == "'" and _runs(cell[1:]) else cell
 
 
 def joined(parts: Iterable[str]) -> str:
@@ -274,11 +279,6 @@ def _defused(value: Any) -> Any:
     if value.__class__ is not str or value[:1] not in _DEFUSED_STARTS or not _runs(value):
         return value
     return f"'{value}"
-
-
-def _restored(cell: Any) -> Any:
-    """The value of a cell that `_defused` made."""
-    return cell[1:] if cell.__class__ is str and cell[:1] == "'" and _runs(cell[1:]) else cell
 
 
 def _runs(text: str) -> bool:
