@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import datetime
 from collections.abc import Callable, Mapping, Sequence
 
 from bird_tf.evaluation import pages, surveys
@@ -15,6 +16,8 @@ from bird_tf.scores import density
 # so many labels fit below a heat map on a phone
 _MAX_TICKS = 3
 _FAINTEST = 0.15
+# a longer survey shows only the days with recordings
+_MAX_DAYS = 400
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,7 +88,7 @@ def render(title: str, survey: surveys.Survey, densities: Mapping[int, density.D
         columns = [f"{hour:02d}" for hour in range(24)]
         maps.append(_heat_map("hour of the day", survey, surveys.hour_name, columns, hours))
     if set(days) - {""}:
-        maps.append(_heat_map("day", survey, lambda cell: cell.date, [day for day in days if day], days))
+        maps.append(_heat_map("day", survey, lambda cell: cell.date, _calendar([day for day in days if day]), days))
     figures = {
         "recordings": survey.num_recordings, "hours": f"{sum(days.values()):.1f}",
         "sites": len({cell.site for cell in survey.effort if cell.site}), "days": len(set(days) - {""}),
@@ -124,6 +127,15 @@ def _heat_map(
     ticks = [*columns[:-1:step], columns[-1]] if len(columns) > 1 else list(columns)
     silent = [i for i, column in enumerate(columns) if not hours.get(column)]
     return _HeatMap(title=title, columns=columns, ticks=ticks[-_MAX_TICKS:], silent=silent, rows=rows)
+
+
+def _calendar(days: Sequence[str]) -> list[str]:
+    """All days from the first to the last of the rising `days`, so that gaps show; of a long survey only `days`."""
+    first, last = datetime.date.fromisoformat(days[0]), datetime.date.fromisoformat(days[-1])
+    count = (last - first).days + 1
+    if count > _MAX_DAYS:
+        return list(days)
+    return [(first + datetime.timedelta(days=i)).isoformat() for i in range(count)]
 
 
 def _species(survey: surveys.Survey) -> list[_Species]:

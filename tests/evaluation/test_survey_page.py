@@ -37,6 +37,16 @@ def test_a_year_of_days_has_few_ticks(tmp_path):
     page = survey_page.render("here", survey_of(tmp_path, *found), {})
     ticks = re.findall('<div class="ticks">(.*?)</div>', page)
     assert [re.findall("<span>(.*?)</span>", row) for row in ticks] == [
-        ["00", "12", "23"], ["2024-01-01", "2024-07-01", "2024-12-28"],
+        ["00", "12", "23"], ["2024-01-01", "2024-06-30", "2024-12-28"],
     ]  # fmt: skip
     assert isinstance(survey_page.render("", surveys.Survey(taxonomy.Taxonomy((), ())), {}), str)
+
+
+def test_days_without_a_recording_are_grey_and_long_surveys_show_only_the_others(tmp_path):
+    def silent(last):
+        found = [long_prediction(f"{day}.wav", 1, [0], date=day, hour=1.0) for day in ("2024-01-01", last)]
+        page = survey_page.render("here", survey_of(tmp_path, *found), {})
+        return page.split("Species by day")[1].count('class="silent"')
+
+    assert silent("2024-01-05") == 3
+    assert silent("2026-01-05") == 0
