@@ -11,7 +11,7 @@ PACKAGE = ROOT / "bird_tf"
 # Packages and their modules, from the ground up. "" holds what all others stand on.
 ORDER = {
     "": ("stderr_filter", "config", "files", "executor", "resume"),
-    "audio": ("frontend", "wav", "decode", "activity", "noises"),
+    "audio": ("frontend", "hearing", "wav", "decode", "activity", "noises"),
     "labels": ("metadata", "free_text", "clock", "taxonomy", "spans", "split", "verdicts"),
     "labels.layouts": (
         "matching", "birdclef", "folders", "sorted_tree", "csv_table", "tab_separated", "raven", "audacity",

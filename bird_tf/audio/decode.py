@@ -14,7 +14,7 @@ import soundfile
 import soxr
 
 from bird_tf import config, files
-from bird_tf.audio import frontend
+from bird_tf.audio import frontend, hearing
 
 # Suffixes of recordings. If libsndfile cannot read such a file, it is listed as skipped.
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64",
@@ -40,7 +40,7 @@ class ChunkingConfig:
         "one chunk",
     )
 
-    def hop_samples(self, front_end: frontend.FrontendConfig) -> int:
+    def hop_samples(self, front_end: frontend.FrontendConfig | hearing.Hearing) -> int:
         """Samples from chunk to chunk.
 
         Raises:
@@ -136,45 +136,48 @@ class ChunkStream:
     """The chunks of a recording; each begins `hop_samples` after the one before.
 
     Chunk i covers samples i·hop … i·hop + chunk_samples. All whole chunks are kept. One more chunk, padded with zeros,
-    follows if at least `minimum_seconds` are left that no whole chunk covers, or if there is no whole chunk.
+    follows if at least `minimum_seconds` are left that no whole chunk covers, or if there is no whole chunk. A model
+    that hears more than the chunk gets its span: the chunk with the sound around it, zeros outside the recording.
 
     Attributes:
-        num_samples: number of samples read so far, at the front-end's sample rate.
+        num_samples: number of samples read so far, at the model's sample rate.
     """
 
     def __init__(
-        self, path: str, front_end: frontend.FrontendConfig, chunking: ChunkingConfig, batch_size: int
+        self, path: str, hears: frontend.FrontendConfig | hearing.Hearing, chunking: ChunkingConfig, batch_size: int
     ) -> None:
-        self._path, self._front_end, self._batch_size = path, front_end, batch_size
-        self._hop = chunking.hop_samples(front_end)
-        self._minimum = max(1.0, chunking.minimum_seconds * front_end.sample_rate_hz)
+        self._hears = hearing.of(hears) if isinstance(hears, frontend.FrontendConfig) else hears
+        self._path, self._batch_size = path, batch_size
+        self._hop = chunking.hop_samples(hears)
+        self._minimum = max(1.0, chunking.minimum_seconds * hears.sample_rate_hz)
         self.num_samples = 0
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yields [1 … batch_size, chunk_samples] float32.
+        """Yields [1 … batch_size, span_samples] float32; the span of a front-end is the chunk.
 
         Raises:
             UnreadableError: as `blocks`, or the recording has no samples.
         """
-        size, hop, emitted = self._front_end.chunk_samples, self._hop, 0
-        pending = np.zeros(0, np.float32)
-        for block in blocks(self._path, self._front_end.sample_rate_hz):
+        size, span, before = self._hears.chunk_samples, self._hears.span_samples, self._hears.samples_before
+        hop, emitted = self._hop, 0
+        pending = np.zeros(before, np.float32)
+        for block in blocks(self._path, self._hears.sample_rate_hz):
             self.num_samples += len(block)
             pending = np.concatenate([pending, block])
-            while len(pending) >= size + (self._batch_size - 1) * hop:
+            while len(pending) >= span + (self._batch_size - 1) * hop:
                 yield self._cut(pending, self._batch_size)
                 emitted += self._batch_size
                 pending = pending[self._batch_size * hop :]
         if self.num_samples == 0:
             raise UnreadableError(f"{self._path}: holds no samples")
-        whole = max(0, 1 + (len(pending) - size) // hop)
+        whole = max(0, 1 + (len(pending) - before - size) // hop)
         covered = (emitted + whole - 1) * hop + size if emitted + whole else 0
         if self.num_samples - covered >= self._minimum or emitted + whole == 0:
             whole += 1
-            pending = np.pad(pending, (0, max(0, (whole - 1) * hop + size - len(pending))))
-        if whole:
-            yield self._cut(pending, whole)
+        pending = np.pad(pending, (0, max(0, (whole - 1) * hop + span - len(pending))))
+        for first in range(0, whole, self._batch_size):
+            yield self._cut(pending[first * hop :], min(self._batch_size, whole - first))
 
     def _cut(self, samples: np.ndarray, count: int) -> np.ndarray:
-        windows = np.lib.stride_tricks.sliding_window_view(samples, self._front_end.chunk_samples)
+        windows = np.lib.stride_tricks.sliding_window_view(samples, self._hears.span_samples)
         return windows[: (count - 1) * self._hop + 1 : self._hop]

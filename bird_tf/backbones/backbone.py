@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 from collections.abc import Mapping, Sequence
+from concurrent import futures
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ class Backbone:
         known: [classes] bool, which of our classes it knows.
     """
 
-    def __init__(self, source: sources.Source, classes: taxonomy.Taxonomy) -> None:
-        """Loads the model.
+    def __init__(self, source: sources.Source, classes: taxonomy.Taxonomy, num_threads: int = 1) -> None:
+        """Loads the model. With several threads each computes whole windows, so the answers do not change.
 
         Raises:
             InputError: the model cannot be loaded; its inputs or outputs do not fit; or it knows none of our classes.
@@ -39,6 +40,7 @@ class Backbone:
         self._loaded = load(source, len(names))
         self.source, self.sample_rate_hz = source, source.sample_rate_hz
         self.window_samples, self.embedding_size = self._loaded.shape[-1], self._loaded.embedding_size
+        self._threads = futures.ThreadPoolExecutor(num_threads) if num_threads > 1 else None
         self._columns = _matching_outputs(names, classes)
         self.known = self._columns >= 0
         if not self.known.any():
@@ -60,7 +62,8 @@ class Backbone:
         Raises:
             InputError: an output is no probability, or no finite number.
         """
-        found = [self._loaded.predict(window.reshape(self._loaded.shape)) for window in windows]
+        shaped = windows.reshape(len(windows), *self._loaded.shape)
+        found = list((self._threads.map if self._threads else map)(self._loaded.predict, shaped))
         scores, embeddings = (np.stack(parts) for parts in zip(*found, strict=True))
         known = scores[:, self._columns[self.known]]
         if not (np.isfinite(known).all() and np.isfinite(embeddings).all()):
@@ -77,11 +80,11 @@ class Backbone:
         return answers, embeddings
 
 
-@functools.lru_cache(maxsize=1)
-def load(source: sources.Source, classes: taxonomy.Taxonomy) -> Backbone:
+@functools.lru_cache(maxsize=2)
+def load(source: sources.Source, classes: taxonomy.Taxonomy, num_threads: int = 1) -> Backbone:
     """The backbone, loaded once in a process. Raises as `Backbone`."""
     atexit.register(load.cache_clear)  # a graph that still exists when the interpreter ends prints a traceback
-    return Backbone(source, classes)
+    return Backbone(source, classes, num_threads)
 
 
 def describe(source: sources.Source, classes: taxonomy.Taxonomy) -> Mapping[str, Any]:

@@ -6,26 +6,65 @@ import math
 
 import numpy as np
 
-from bird_tf.audio import decode
+from bird_tf.audio import decode, hearing
 from bird_tf.backbones import backbone
+
+
+def hears(model: backbone.Backbone, chunk_seconds: float) -> hearing.Hearing:
+    """What a backbone hears of chunks of this length: the chunk, or a window with the chunk in its middle."""
+    rate = model.sample_rate_hz
+    span = max(round(chunk_seconds * rate), model.window_samples)
+    return hearing.Hearing(sample_rate_hz=rate, chunk_seconds=chunk_seconds, span_samples=span)
+
+
+def _starts(model: backbone.Backbone, heard: hearing.Hearing) -> np.ndarray:
+    """Where the windows begin in a span, [windows] int.
+
+    A window longer than the chunk is centred on it. Shorter windows are spread over it evenly, the first at its start,
+    the last at its end, ⌈chunk / window⌉ in all.
+    """
+    count = math.ceil(heard.chunk_samples / model.window_samples)
+    return np.linspace(0, heard.span_samples - model.window_samples, count).round().astype(int)
+
+
+def _joined(logits: np.ndarray, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[windows, …] of a chunk → the greatest logits, since a bird in one window is in the chunk; the mean embedding."""
+    return logits.max(axis=0), embeddings.mean(axis=0)
+
+
+def answers(model: backbone.Backbone, heard: hearing.Hearing, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The backbone's logits and embeddings of chunks.
+
+    Args:
+        model: the backbone.
+        heard: as from `hears`.
+        spans: [chunks, span_samples] float32, as `decode.ChunkStream` gives them.
+
+    Returns:
+        Logits [chunks, classes] and embeddings [chunks, embedding_size], as `backbone.Backbone.answers`. Those of
+        several windows are joined: the greatest logits, and the mean embedding.
+    """
+    starts = _starts(model, heard)
+    windows = np.concatenate([[span[start : start + model.window_samples] for start in starts] for span in spans])
+    logits, embeddings = (part.reshape(len(spans), len(starts), -1) for part in model.answers(windows))
+    joined = [_joined(*parts) for parts in zip(logits, embeddings, strict=True)]
+    return np.stack([found[0] for found in joined]), np.stack([found[1] for found in joined])
 
 
 class WindowStream:
     """One recording, read from start to end at the backbone's sample rate, and what the backbone says of its chunks."""
 
     def __init__(self, model: backbone.Backbone, path: str, chunk_seconds: float) -> None:
-        self._model, self._chunk_seconds = model, chunk_seconds
+        self._model, self._heard = model, hears(model, chunk_seconds)
         self._blocks = decode.blocks(path, model.sample_rate_hz)
         self._samples, self._first = np.zeros(0, np.float32), 0
         self._computed: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def answers(self, start_seconds: float) -> tuple[np.ndarray, np.ndarray]:
-        """The backbone's logits and embedding of a chunk. Chunks must be in the order of time.
+        """As the function `answers`, for one chunk. Chunks must be in the order of time.
 
-        A window longer than the chunk is centred on it. Shorter windows are spread over it evenly, the first at its
-        start, the last at its end, ⌈chunk / window⌉ in all. The logits are the maximum over the windows, and the
-        embedding is their mean. Samples outside the recording, and after an error in decoding, are zeros. A window
-        that two chunks share is computed once.
+        Samples outside the recording, and after an error in decoding, are zeros. A window that two chunks share is
+        computed once.
 
         Args:
             start_seconds: start of the chunk in the recording.
@@ -34,20 +73,16 @@ class WindowStream:
             Logits [classes] float32, NaN for classes that the backbone does not know; the embedding [embedding_size]
             float32.
         """
-        rate, window = self._model.sample_rate_hz, self._model.window_samples
-        chunk = round(self._chunk_seconds * rate)
-        span, count = max(chunk, window), math.ceil(chunk / window)
-        begin = round(start_seconds * rate) - (span - chunk) // 2
-        samples = self._cut(begin, span)
-        starts = np.linspace(0, span - window, count).round().astype(int)
+        begin = round(start_seconds * self._model.sample_rate_hz) - self._heard.samples_before
+        samples = self._cut(begin, self._heard.span_samples)
         self._computed = {start: found for start, found in self._computed.items() if start >= begin}
+        starts = _starts(self._model, self._heard)
         for start in starts:
             if begin + start not in self._computed:
-                logits, embeddings = self._model.answers(samples[None, start : start + window])
+                logits, embeddings = self._model.answers(samples[None, start : start + self._model.window_samples])
                 self._computed[begin + start] = logits[0], embeddings[0]
         found = [self._computed[begin + start] for start in starts]
-        logits, embeddings = (np.stack(parts) for parts in zip(*found, strict=True))
-        return logits.max(axis=0), embeddings.mean(axis=0)
+        return _joined(*(np.stack(parts) for parts in zip(*found, strict=True)))
 
     def _cut(self, start: int, length: int) -> np.ndarray:
         """Samples [start, start + length), zeros outside the recording. Earlier samples are dropped."""

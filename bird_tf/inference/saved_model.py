@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bird_tf import config, files, tf
-from bird_tf.audio import frontend
+from bird_tf.audio import frontend, hearing
 from bird_tf.labels import taxonomy
 from bird_tf.scores import prior
 
@@ -82,6 +82,11 @@ class Model:
             self._loaded = tf.saved_model.load(path)  # the signatures need this reference
         except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
             raise config.InputError(f"{path} is damaged ({error}); export the run again with bird_tf.export") from error
+
+    @property
+    def hearing(self) -> hearing.Hearing:
+        """What it hears of a recording; `predict_samples` takes spans of it."""
+        return hearing.of(self.front_end)
 
     @functools.cached_property
     def has_attention(self) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bird_tf import config
-from bird_tf.audio import decode, frontend
+from bird_tf.audio import decode, hearing
 from bird_tf.inference import ensembles, saved_model
 
 # Batches decoded in advance: enough that a slow file does not stall the models, and only tens of megabytes.
@@ -39,7 +39,7 @@ class ScoredRecording:
 
 @dataclasses.dataclass(frozen=True)
 class _Chunks:
-    """Samples [n, chunk_samples] of recording `index`, for the models of front-end `group`."""
+    """Spans [n, span_samples] of recording `index`, for the models that hear alike, `group`."""
 
     index: int
     group: int
@@ -48,7 +48,7 @@ class _Chunks:
 
 @dataclasses.dataclass(frozen=True)
 class _End:
-    """The end of recording `index` for front-end `group`: its number of samples, or why it cannot be read."""
+    """The end of recording `index` for `group`: its number of samples, or why it cannot be read."""
 
     index: int
     group: int
@@ -59,9 +59,9 @@ class _End:
 class _Decoder:
     """Decodes recordings in its own thread. Iterating gives their chunks in order, and an `_End` after each."""
 
-    def __init__(self, paths: Sequence[str], front_ends: Sequence[frontend.FrontendConfig],
+    def __init__(self, paths: Sequence[str], hearings: Sequence[hearing.Hearing],
                  chunking: decode.ChunkingConfig, batch_size: int) -> None:  # fmt: skip
-        self._arguments = paths, front_ends, chunking, batch_size
+        self._arguments = paths, hearings, chunking, batch_size
         self._queue: queue.Queue[_Chunks | _End | BaseException | None] = queue.Queue(_QUEUE_SIZE)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="decoder", daemon=True)
@@ -98,10 +98,10 @@ class _Decoder:
             self._put(error)
 
     def _items(self) -> Iterator[_Chunks | _End]:
-        paths, front_ends, chunking, batch_size = self._arguments
+        paths, hearings, chunking, batch_size = self._arguments
         for index, path in enumerate(paths):
-            for group, front_end in enumerate(front_ends):
-                stream = decode.ChunkStream(path, front_end, chunking, batch_size)
+            for group, hears in enumerate(hearings):
+                stream = decode.ChunkStream(path, hears, chunking, batch_size)
                 try:
                     for samples in stream:
                         yield _Chunks(index, group, samples)
@@ -118,7 +118,7 @@ class _Recording:
         self.outputs: list[list[saved_model.Outputs]] = [[] for _ in range(num_models)]
         self.num_samples = [0] * num_groups
         self.num_waiting = 0  # chunks without outputs
-        self.open_groups = set(range(num_groups))  # front-ends for which more chunks may come
+        self.open_groups = set(range(num_groups))  # for which more chunks may come
         self.reason = ""
 
     @property
@@ -127,7 +127,7 @@ class _Recording:
 
 
 class _Group:
-    """Models with equal front-ends, the batch that is being filled for them, and the batches in work."""
+    """Models that hear alike, the batch that is being filled for them, and the batches in work."""
 
     def __init__(self, ensemble: ensembles.Ensemble, members: list[int], embeddings: bool,
                  workers: futures.Executor) -> None:  # fmt: skip
@@ -201,20 +201,20 @@ def score_recordings(
     Yields:
         Each recording, in the given order.
     """
-    front_ends = list(dict.fromkeys(model.front_end for model in ensemble.models))
-    hop_seconds = chunking.hop_samples(front_ends[0]) / front_ends[0].sample_rate_hz
+    hearings = list(dict.fromkeys(model.hearing for model in ensemble.models))
+    hop_seconds = chunking.hop_samples(hearings[0]) / hearings[0].sample_rate_hz
     ends = list(itertools.accumulate(decode.duration_seconds(path) for _, path in recordings))
-    pending = {i: _Recording(len(ensemble.models), len(front_ends)) for i in range(len(recordings))}
+    pending = {i: _Recording(len(ensemble.models), len(hearings)) for i in range(len(recordings))}
     paths = [path for _, path in recordings]
     batch_size = ensemble.models[0].batch_size
     with (
         config.progress(round(ends[-1] if ends else 0), "s", "scoring") as progress,
-        _Decoder(paths, front_ends, chunking, batch_size) as decoder,
+        _Decoder(paths, hearings, chunking, batch_size) as decoder,
         futures.ThreadPoolExecutor(_MAX_RUNNING) as workers,
     ):
         groups = [
-            _Group(ensemble, [i for i, m in enumerate(ensemble.models) if m.front_end == f], embeddings, workers)
-            for f in front_ends
+            _Group(ensemble, [i for i, m in enumerate(ensemble.models) if m.hearing == hears], embeddings, workers)
+            for hears in hearings
         ]
         next_index, decoded_seconds = 0, 0.0
         for item in decoder:
@@ -230,18 +230,16 @@ def score_recordings(
                     decoded_seconds = ends[item.index]
             progress.update(max(0, int(decoded_seconds) - progress.n))
             while next_index in pending and pending[next_index].complete:
-                yield _scored_recording(
-                    ensemble, front_ends, chunking, *recordings[next_index], pending.pop(next_index)
-                )
+                yield _scored_recording(ensemble, hearings, chunking, *recordings[next_index], pending.pop(next_index))
                 next_index += 1
         for group in groups:
             group.finish()
         for index in sorted(pending):
-            yield _scored_recording(ensemble, front_ends, chunking, *recordings[index], pending.pop(index))
+            yield _scored_recording(ensemble, hearings, chunking, *recordings[index], pending.pop(index))
 
 
 def _scored_recording(
-    ensemble: ensembles.Ensemble, front_ends: Sequence[frontend.FrontendConfig], chunking: decode.ChunkingConfig,
+    ensemble: ensembles.Ensemble, hearings: Sequence[hearing.Hearing], chunking: decode.ChunkingConfig,
     recording_id: str, path: str, recording: _Recording,
 ) -> ScoredRecording:  # fmt: skip
     """Joins the models' outputs for a recording."""
@@ -251,12 +249,12 @@ def _scored_recording(
     probabilities, attention_logits = [], []
     embeddings = np.zeros((0, 0), np.float32)
     for member, model in enumerate(ensemble.models):
-        group = front_ends.index(model.front_end)
-        rate = model.front_end.sample_rate_hz
+        group = hearings.index(model.hearing)
+        rate = model.hearing.sample_rate_hz
         outputs = saved_model.Outputs(*map(np.concatenate, zip(*recording.outputs[member], strict=True)))
         recording.outputs[member] = []  # the scores of a day are large: keep no second copy
-        start = np.arange(len(outputs.probabilities)) * chunking.hop_samples(model.front_end) / rate
-        end = np.minimum(start + model.front_end.chunk_seconds, recording.num_samples[group] / rate)
+        start = np.arange(len(outputs.probabilities)) * chunking.hop_samples(model.hearing) / rate
+        end = np.minimum(start + model.hearing.chunk_seconds, recording.num_samples[group] / rate)
         times.append((start, end))
         probabilities.append(ensembles.align(outputs.probabilities, start, end, *times[0]))
         attention_logits.append(ensembles.align(outputs.attention_logits, start, end, *times[0]))
@@ -266,7 +264,7 @@ def _scored_recording(
     stacked, logits = (np.stack(p) if len(p) > 1 else p[0][None] for p in (probabilities, attention_logits))
     scores = ensembles.RecordingScores(
         path=path,
-        duration_seconds=recording.num_samples[0] / ensemble.models[0].front_end.sample_rate_hz,
+        duration_seconds=recording.num_samples[0] / hearings[0].sample_rate_hz,
         start_seconds=times[0][0],
         end_seconds=times[0][1],
         member_probabilities=stacked,

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from bird_tf import config
-from bird_tf.audio import decode, frontend
+from bird_tf.audio import decode, frontend, hearing
 
 RATE = 8000
 
@@ -73,6 +73,24 @@ def test_number_and_position_of_chunks_follow_the_formula(tmp_path, front_end, s
     padded = np.pad(sound, (0, size))
     for i, chunk in enumerate(chunks):
         np.testing.assert_array_equal(chunk, padded[i * hop : i * hop + size])
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("samples", [1, 2100, 4000, 6000, 43210])
+@pytest.mark.parametrize("span", [4000, 4301, 11000])
+def test_the_span_holds_the_chunk_and_the_sound_around_it(tmp_path, front_end, samples, span, batch_size):
+    sound = np.linspace(-0.9, 0.9, samples).astype(np.float32)
+    path, chunking = _write(tmp_path / "x.wav", sound, subtype="FLOAT"), decode.ChunkingConfig(overlap_seconds=0.1)
+    chunks = np.concatenate(list(decode.ChunkStream(path, front_end, chunking, batch_size)))
+    heard = hearing.Hearing(sample_rate_hz=RATE, chunk_seconds=0.5, span_samples=span)
+    spans = list(decode.ChunkStream(path, heard, chunking, batch_size))
+    assert max(map(len, spans)) <= batch_size
+    spans, before = np.concatenate(spans), (span - 4000) // 2
+    assert spans.shape == (len(chunks), span)
+    np.testing.assert_array_equal(spans[:, before : before + 4000], chunks)
+    padded = np.pad(sound, (before, span + 4000))
+    for i, heard_samples in enumerate(spans):
+        np.testing.assert_array_equal(heard_samples, padded[i * 3200 : i * 3200 + span])
 
 
 def test_only_the_short_rest_is_left_out(tmp_path, front_end, generator):

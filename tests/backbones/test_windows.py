@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from bird_tf.audio import decode
 from bird_tf.backbones import backbone, windows
 from tests.backbones.conftest import CLASSES, RATE, make_source
 
@@ -61,3 +62,20 @@ def test_a_recording_that_cannot_be_decoded_counts_as_silence(loaded, tmp_path):
     path.write_bytes(b"nothing")
     logits, _ = windows.WindowStream(loaded, str(path), 1.0).answers(0.0)
     assert logits[0] == logits[2] == pytest.approx(-4, rel=1e-5)
+
+
+@pytest.mark.parametrize("chunk_seconds", [0.25, 0.5, 1.25])
+def test_answers_from_a_stream_of_spans_equal_those_of_the_converter(tflite_path, labels, tmp_path, chunk_seconds):
+    """Also at another rate than the recording's, and computed by several threads."""
+    path = _clicks(tmp_path / "x.wav", 3.1, 0.1, 0.6, 1.31, 2.9, rate=11025)
+    converter, threaded = (backbone.Backbone(make_source(tflite_path, labels), CLASSES, n) for n in (1, 4))
+    chunking, heard = decode.ChunkingConfig(overlap_seconds=0.125), windows.hears(threaded, chunk_seconds)
+    streamed = [
+        windows.answers(threaded, heard, spans) for spans in decode.ChunkStream(path, heard, chunking, batch_size=3)
+    ]
+    logits, embeddings = (np.concatenate(parts) for parts in zip(*streamed, strict=True))
+    stream = windows.WindowStream(converter, path, chunk_seconds)
+    for i, found in enumerate(zip(logits, embeddings, strict=True)):
+        for ours, theirs in zip(found, stream.answers(i * (chunk_seconds - 0.125)), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    assert len(np.unique(embeddings, axis=0)) > 2
