@@ -167,8 +167,8 @@ def noise_floors(noise: np.ndarray, hours: float) -> np.ndarray:
     """The threshold that noise like this reaches _NOISE_CALLS_PER_HOUR / classes times an hour at most, for each class.
 
     So rare an event cannot be counted in an hour or two: the tail of the logits is followed to that rate. It is taken
-    as a generalised Pareto distribution (peaks over threshold, Pickands 1975), with a scale for each class, at its upper
-    90 % bound, and one shape for all classes, by the method of moments (Hosking and Wallis 1987).
+    as a generalised Pareto distribution (peaks over threshold, Pickands 1975), with a scale for each class, at its
+    upper 90 % bound, and one shape for all classes, by the method of moments (Hosking and Wallis 1987).
 
     Args:
         noise: [examples, classes] probabilities.
