@@ -19,7 +19,10 @@ ORDER = {
     ),
     "records": ("selection", "schema", "manifests", "shard_files", "recordings_table", "verify"),
     "backbones": ("presets", "sources", "signatures", "tflite", "saved_model", "onnx", "backbone", "windows"),
-    "scores": ("pooling", "metrics", "thresholds", "calibration", "decisions", "threshold_table", "density", "prior"),
+    "scores": (
+        "pooling", "metrics", "thresholds", "calibration", "decisions", "threshold_table", "density", "stratified",
+        "prior",
+    ),
     "inference": (
         "serving", "saved_model", "ensembles", "segments", "audio_files", "result_files", "scoring", "score_store",
         "labelled", "occurrence_table", "occurrence", "run_files", "kaggle_files", "media_ids", "budget",
@@ -30,8 +33,8 @@ ORDER = {
     ),
     "inference.formats": ("compare", "tflite", "onnx"),
     "evaluation": (
-        "noise", "soundscapes", "examples", "results", "plots", "pages", "report", "surveys", "densities",
-        "survey_page", "survey_files",
+        "noise", "soundscapes", "excerpts", "examples", "results", "plots", "pages", "report", "surveys", "densities",
+        "survey_page", "survey_files", "clips", "review_page",
     ),
     "conversion": ("compiled_frontend", "chunk_features", "worker", "plan", "state", "folds"),
     "input.augment": ("geometry", "pixels", "mixing", "augmentations"),
@@ -42,7 +45,7 @@ ORDER = {
         "train_step", "checkpoints", "validation", "tensorboard", "experiments", "dry_run",
     ),
 }  # fmt: skip
-COMMANDS = ("convert", "train", "export", "evaluate", "predict", "submission")
+COMMANDS = ("convert", "train", "export", "evaluate", "predict", "submission", "review")
 
 # What the runner image has no use for: three commands and these folders. The serving side imports nothing of them.
 TRAINING_FOLDERS = ("conversion", "input", "models", "training")

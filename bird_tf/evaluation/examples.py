@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
 
 import numpy as np
 
-from bird_tf.audio import decode, frontend
+from bird_tf.audio import frontend
+from bird_tf.evaluation import excerpts
 from bird_tf.inference import ensembles, labelled, saved_model
 from bird_tf.records import manifests, schema, shard_files
 from bird_tf.scores import metrics
 
 _EXCERPT_SECONDS = 8.0
-_RATE_HZ = 32000  # of the sound: high enough for birds, and every MP3 decoder plays it
 _NUM_SPECIES = 5
 
 
@@ -116,31 +115,8 @@ def _decoded_excerpt(ensemble: ensembles.Ensemble, path: str, excerpt: tuple[flo
     """Spectrograms and MP3 of an excerpt of a recording."""
     model = ensemble.models[0]
     rate, size = model.front_end.sample_rate_hz, model.front_end.chunk_samples
-    samples = _samples(path, rate, excerpt)
+    samples = excerpts.samples(path, rate, *excerpt)
     count = max(1, math.ceil(len(samples) / size - 0.01))  # a few samples more, by rounding, make no further chunk
     padded = np.pad(samples, (0, max(0, count * size - len(samples))))[: count * size]
     spectrograms = model.spectrograms(padded.reshape(count, size))
-    return spectrograms, _mp3(_samples(path, _RATE_HZ, excerpt))
-
-
-def _samples(path: str, rate: int, excerpt: tuple[float, float]) -> np.ndarray:
-    """[n] float32 mono samples of an excerpt."""
-    first, last = (round(seconds * rate) for seconds in excerpt)
-    pieces: list[np.ndarray] = []
-    position = 0
-    for block in decode.blocks(path, rate):
-        pieces.append(block[max(0, first - position) : max(0, last - position)])
-        position += len(block)
-        if position >= last:
-            break
-    return np.concatenate(pieces)
-
-
-def _mp3(samples: np.ndarray) -> bytes:
-    """Samples [n] at `_RATE_HZ` as MP3, scaled to the highest volume so that faint birds are audible."""
-    import soundfile
-
-    buffer = io.BytesIO()
-    peak = float(np.abs(samples).max(initial=0.0))
-    soundfile.write(buffer, samples * (0.9 / peak if peak else 1.0), _RATE_HZ, format="MP3", compression_level=0.7)
-    return buffer.getvalue()
+    return spectrograms, excerpts.mp3(excerpts.samples(path, excerpts.RATE_HZ, *excerpt))

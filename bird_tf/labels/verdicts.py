@@ -1,13 +1,16 @@
-"""Verdicts: what a person says of predictions, one row for each in verdicts.csv."""
+"""Verdicts: what a person says of predictions, one row for each in verdicts.csv, which a review page saves."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 from bird_tf import config, files
 
 COLUMNS = ("file", "start_seconds", "end_seconds", "class_id", "verdict")
+# columns that may be missing: the species of the verdict `other`, the prediction, and the band it was drawn from
+FURTHER_COLUMNS = ("species", "probability", "band_lowest", "band_size")
 YES, NO, OTHER, UNSURE, SKIP = "yes", "no", "other", "unsure", "skip"
 ANSWERS = (YES, NO, OTHER, UNSURE, SKIP)
 
@@ -20,7 +23,12 @@ class Verdict:
         file: path of the recording below the folder of all, with `/`.
         start_seconds, end_seconds: the span.
         class_id: the predicted class.
-        answer: one of `ANSWERS`; `other`: another species is there, and not the predicted one.
+        answer: one of `ANSWERS`; `no`: none of the classes is there; `other`: another species is there, and not the
+            predicted one.
+        species: with `other`, the class id or name of the species that is there; empty if it is not known.
+        probability: of the prediction; NaN if it is not known.
+        band_lowest, band_size: of the band of probabilities that the prediction was drawn from, its lower edge and its
+            number of predictions; NaN and 0 if it was not drawn at random.
     """
 
     file: str
@@ -28,11 +36,20 @@ class Verdict:
     end_seconds: float
     class_id: str
     answer: str
+    species: str = ""
+    probability: float = math.nan
+    band_lowest: float = math.nan
+    band_size: int = 0
 
     @property
     def is_present(self) -> bool | None:
         """Whether the predicted class is there; None if the person does not say."""
         return {YES: True, NO: False, OTHER: False}.get(self.answer)
+
+    @property
+    def label(self) -> str:
+        """The species that is there, as far as the person says."""
+        return {YES: self.class_id, OTHER: self.species}.get(self.answer, "")
 
 
 def read(path: str) -> list[Verdict]:
@@ -41,21 +58,32 @@ def read(path: str) -> list[Verdict]:
     Raises:
         InputError: no such table, or a row that cannot be read.
     """
+    if not files.exists(path):
+        raise config.InputError(f"{path}: no such file; the page of bird_tf.review saves verdicts.csv")
     found: dict[tuple[str, float, float, str], Verdict] = {}
     for line, row in enumerate(files.read_table(path), 2):
-        cells = {column: (row.get(column) or "").strip() for column in COLUMNS}
-        try:
-            start, end = float(cells["start_seconds"]), float(cells["end_seconds"])
-        except ValueError:
-            start = end = math.nan
-        answer = cells["verdict"].casefold()
-        if not (cells["file"] and cells["class_id"] and 0 <= start < end and answer in ANSWERS):
+        verdict = _parse({column: (row.get(column) or "").strip() for column in (*COLUMNS, *FURTHER_COLUMNS)})
+        if verdict is None:
             raise config.InputError(
                 f"{path}, line {line}: need {', '.join(COLUMNS)}, a span in seconds and a verdict out of "
                 f"{', '.join(ANSWERS)}"
             )
-        verdict = Verdict(
-            file=cells["file"], start_seconds=start, end_seconds=end, class_id=cells["class_id"], answer=answer
-        )
-        found[verdict.file, start, end, verdict.class_id] = verdict
+        found[verdict.file, verdict.start_seconds, verdict.end_seconds, verdict.class_id] = verdict
     return list(found.values())
+
+
+def _parse(cells: Mapping[str, str]) -> Verdict | None:
+    """The verdict of a row; None if it cannot be read."""
+    answer = cells["verdict"].casefold()
+    try:
+        start, end = float(cells["start_seconds"]), float(cells["end_seconds"])
+        probability = float(cells["probability"] or "nan")
+        band_lowest, band_size = float(cells["band_lowest"] or "nan"), int(cells["band_size"] or 0)
+    except ValueError:
+        return None
+    if not (cells["file"] and cells["class_id"] and 0 <= start < end and answer in ANSWERS):
+        return None
+    return Verdict(
+        file=cells["file"], start_seconds=start, end_seconds=end, class_id=cells["class_id"], answer=answer,
+        species=cells["species"], probability=probability, band_lowest=band_lowest, band_size=band_size,
+    )  # fmt: skip

@@ -1,0 +1,183 @@
+"""Which predictions a person is asked about: the clips of a review."""
+
+from __future__ import annotations
+
+import bisect
+import collections
+import dataclasses
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from bird_tf import config, files
+from bird_tf.labels import verdicts
+
+DOUBTFUL, HIGHEST, RANDOM = "doubtful", "highest", "random"
+ORDERS = (DOUBTFUL, HIGHEST, RANDOM)
+_NEEDED = ("file", "start_seconds", "end_seconds", "class_id", "probability")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChoiceConfig:
+    """Which clips are asked about."""
+
+    num_clips: int = config.option(200, "number of clips, at most; 0: all")
+    order: str = config.option(
+        DOUBTFUL, "which come first: those of a probability near 0.5, the most probable, or any", choices=ORDERS
+    )
+    sample: bool = config.option(
+        False, "draw them at random from each band of probabilities: then the page estimates the precision"
+    )
+    bands: tuple[float, ...] = config.option((0.1, 0.25, 0.5, 0.75, 0.9), "edges of the bands of probabilities")
+    species: tuple[str, ...] = config.option((), "only this class, by its id or name; may be repeated")
+    seed: int = config.option(0, "another number gives other random clips")
+
+    def __post_init__(self) -> None:
+        if self.num_clips < 0:
+            raise config.InputError(f"--num_clips={self.num_clips}: must be 0 (all) or more")
+        if list(self.bands) != sorted({*self.bands}) or not all(0 < edge < 1 for edge in self.bands):
+            raise config.InputError(f"--bands={','.join(map(str, self.bands))}: need rising numbers between 0 and 1")
+        config.refuse_without_effect({"--order with --sample": self.sample and self.order != DOUBTFUL})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Clip:
+    """A span of a recording in which a species was predicted.
+
+    Attributes:
+        file: path of the recording below the folder of all, with `/`.
+        start_seconds, end_seconds: the span.
+        class_id, name: the species.
+        score: probability of the prediction, or another number by which clips are sorted.
+        clock_time, site: when and where, as far as it is known.
+    """
+
+    file: str
+    start_seconds: float
+    end_seconds: float
+    class_id: str
+    name: str
+    score: float
+    clock_time: str = ""
+    site: str = ""
+
+    @property
+    def identity(self) -> tuple[str, str, str, str]:
+        """What tells it from other clips. Tables give times to a millisecond."""
+        return self.file, f"{self.start_seconds:.3f}", f"{self.end_seconds:.3f}", self.class_id
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The clips of a review.
+
+    Attributes:
+        clips: in the order in which they are asked about.
+        edges: lower edges of the bands, the first one 0.
+        sizes: {class id: [bands] number of predictions from which clips were drawn}; empty if they were not drawn by
+            band.
+    """
+
+    clips: list[Clip]
+    edges: tuple[float, ...]
+    sizes: Mapping[str, list[int]]
+
+    def band(self, clip: Clip) -> int:
+        """The band of a clip."""
+        return bisect.bisect_right(self.edges, clip.score) - 1 if clip.score >= 0 else 0
+
+
+def read(path: str) -> list[Clip]:
+    """Reads the detections of a prediction.
+
+    Args:
+        path: folder of the prediction, or the table itself.
+
+    Raises:
+        InputError: there is no such table, or a row cannot be read.
+    """
+    if os.path.isdir(path):
+        path = os.path.join(path, "detections.csv")
+    if not files.exists(path):
+        raise config.InputError(f"{path}: no such table; bird_tf.predict --format=csv writes it")
+    return [_parse(path, line, row) for line, row in enumerate(files.read_table(path), 2)]
+
+
+def _parse(path: str, line: int, row: Mapping[str, str]) -> Clip:
+    if missing := [column for column in _NEEDED if not row.get(column)]:
+        raise config.InputError(
+            f"{path}, line {line}: no {missing[0]}; bird_tf.predict --format=csv writes such tables"
+        )
+    try:
+        start, end, probability = (float(row[c]) for c in ("start_seconds", "end_seconds", "probability"))
+    except ValueError:
+        start = end = probability = math.nan
+    if not (0 <= start < end < math.inf and 0 <= probability <= 1):
+        raise config.InputError(f"{path}, line {line}: not a span in seconds with a probability")
+    return Clip(
+        file=row["file"], start_seconds=start, end_seconds=end, class_id=row["class_id"],
+        name=row.get("name") or row["class_id"], score=probability, clock_time=row.get("clock_time") or "",
+        site=row.get("site") or "",
+    )  # fmt: skip
+
+
+def shorten(clips: Iterable[Clip], seconds: float) -> tuple[list[Clip], int]:
+    """Cuts long clips, so that a person hears all that a verdict is about.
+
+    Returns:
+        The clips, of at most `seconds` from their start, and the number of those that were cut.
+    """
+    found, num_cut = [], 0
+    for clip in clips:
+        is_long = clip.end_seconds - clip.start_seconds > seconds + 1e-3
+        num_cut += is_long
+        found.append(dataclasses.replace(clip, end_seconds=clip.start_seconds + seconds) if is_long else clip)
+    return found, num_cut
+
+
+def choose(clips: Sequence[Clip], judged: Iterable[verdicts.Verdict], settings: ChoiceConfig) -> Choice:
+    """Chooses clips by the flags, without those that were judged before.
+
+    Raises:
+        InputError: no clip is left; or clips were judged before and others shall be a sample.
+    """
+    wanted = {name.casefold() for name in settings.species}
+    if wanted:
+        clips = [c for c in clips if {c.class_id.casefold(), c.name.casefold()} & wanted]
+        if unknown := wanted - {name.casefold() for c in clips for name in (c.class_id, c.name)}:
+            raise config.InputError(f"--species={min(unknown)}: there is no prediction of it")
+    before = {(v.file, f"{v.start_seconds:.3f}", f"{v.end_seconds:.3f}", v.class_id) for v in judged}
+    left = [c for c in clips if c.identity not in before]
+    if settings.sample and len(left) < len(clips):
+        raise config.InputError(
+            "--verdicts with --sample: what is left after a review is no random sample; leave it out"
+        )
+    if not left:
+        raise config.InputError(f"no prediction is left to review ({len(before)} were judged before)")
+    edges = (0.0, *settings.bands)
+    number = settings.num_clips or len(left)
+    generator = np.random.default_rng(settings.seed)
+    if settings.sample:
+        return _sample(left, edges, number, generator)
+    if settings.order == RANDOM:
+        order = generator.permutation(len(left))
+    else:
+        scores = np.array([c.score for c in left])
+        order = np.argsort(np.abs(scores - 0.5) if settings.order == DOUBTFUL else -scores, kind="stable")
+    return Choice(clips=[left[i] for i in order[:number]], edges=edges, sizes={})
+
+
+def _sample(clips: Sequence[Clip], edges: tuple[float, ...], number: int, generator: np.random.Generator) -> Choice:
+    """Draws clips at random from each band in turn. So any first part of them is a sample of all bands too."""
+    choice = Choice(clips=[], edges=edges, sizes={})
+    of_band: dict[int, list[Clip]] = collections.defaultdict(list)
+    sizes: dict[str, list[int]] = collections.defaultdict(lambda: [0] * len(edges))
+    for clip in clips:
+        of_band[choice.band(clip)].append(clip)
+        sizes[clip.class_id][choice.band(clip)] += 1
+    shuffled = [[of_band[band][i] for i in generator.permutation(len(of_band[band]))] for band in sorted(of_band)]
+    longest = max(map(len, shuffled))
+    turns = [members[turn] for turn in range(longest) for members in shuffled if turn < len(members)]
+    return Choice(clips=turns[:number], edges=edges, sizes=dict(sizes))

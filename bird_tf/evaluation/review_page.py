@@ -1,0 +1,173 @@
+"""Clips → a page on which a person judges them, with their sounds and pictures beside it.
+
+Layout and script are in templates/. This module prepares the values for them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from concurrent import futures
+
+from bird_tf import config, files
+from bird_tf.audio import decode
+from bird_tf.evaluation import clips, excerpts, pages
+
+PAGE, FOLDER = "index.html", "clips"
+_SOUND, _PICTURE = ".mp3", ".webp"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExcerptConfig:
+    """How clips are cut."""
+
+    context_seconds: float = config.option(1.0, "sound before and after a clip that is played with it, seconds")
+    max_seconds: float = config.option(10.0, "of a longer detection, only so much is shown and judged, seconds")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.context_seconds <= 60:
+            raise config.InputError(f"--context_seconds={self.context_seconds}: must be in [0, 60]")
+        if not 0 < self.max_seconds <= 600:
+            raise config.InputError(f"--max_seconds={self.max_seconds}: must be above 0 and at most 600")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Page:
+    """What is on the page besides its clips.
+
+    Attributes:
+        title: of the page.
+        question: what a person is asked about a clip.
+        score: what the score of a clip is called.
+        species: (class id, name) of those that the person can name.
+        reference: a clip that the others are compared with; None without one.
+    """
+
+    title: str
+    question: str
+    score: str
+    species: Sequence[tuple[str, str]]
+    reference: tuple[str, float, float] | None = None  # path, start and end in seconds
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Excerpt:
+    """A part of a recording that becomes two files, `stem` with two suffixes."""
+
+    path: str
+    start: float
+    end: float
+    stem: str
+
+
+def write(output: str, root: str, choice: clips.Choice, page: Page, settings: ExcerptConfig) -> list[tuple[str, str]]:
+    """Writes index.html, and clips/ with a sound and a picture for each clip. Those that are there are kept.
+
+    Args:
+        output: folder of the page.
+        root: the folder of all recordings.
+        choice: the clips.
+        page: what else is on the page.
+        settings: how clips are cut.
+
+    Returns:
+        (recording, reason) of the clips that are left out.
+
+    Raises:
+        InputError: no clip can be cut.
+    """
+    wanted = [_excerpt(os.path.join(root, *clip.file.split("/")), clip, settings) for clip in choice.clips]
+    reference = _reference(page)
+    problems = _cut(output, [*wanted, *([reference] if reference else [])])
+    shown = [(clip, excerpt) for clip, excerpt in zip(choice.clips, wanted, strict=True) if excerpt not in problems]
+    skipped = [(clip.file, problems[e]) for clip, e in zip(choice.clips, wanted, strict=True) if e in problems]
+    if not shown:
+        raise config.InputError(f"none of {len(wanted)} clips can be cut; the first: {skipped[0][1]}")
+    entries = [_entry(choice, clip, excerpt) for clip, excerpt in shown]
+    content = {
+        "id": files.digest([list(clip.identity) for clip, _ in shown]),
+        "score": page.score,
+        "sampled": bool(choice.sizes),
+        "edges": list(choice.edges),
+        "sizes": dict(choice.sizes),
+        "species": [list(pair) for pair in page.species],
+        "folder": FOLDER, "sound": _SOUND, "picture": _PICTURE,
+        "clips": entries,
+    }  # fmt: skip
+    text = pages.render(
+        "review.html.j2", title=page.title, question=page.question, content=content,
+        reference=f"{FOLDER}/{reference.stem}" if reference else "", sound=_SOUND, picture=_PICTURE,
+    )  # fmt: skip
+    files.write_text(os.path.join(output, PAGE), text)
+    _remove_others(os.path.join(output, FOLDER), {e.stem for e in [*wanted, *([reference] if reference else [])]})
+    return skipped
+
+
+def _excerpt(path: str, clip: clips.Clip, settings: ExcerptConfig) -> _Excerpt:
+    start = max(0.0, clip.start_seconds - settings.context_seconds)
+    return _stored(path, start, clip.end_seconds + settings.context_seconds)
+
+
+def _reference(page: Page) -> _Excerpt | None:
+    return _stored(*page.reference) if page.reference else None
+
+
+def _stored(path: str, start: float, end: float) -> _Excerpt:
+    """The excerpt, with a name for its files: a digest, so that no name from outside becomes a path."""
+    try:
+        status = os.stat(path)
+        content = [status.st_size, status.st_mtime_ns]
+    except OSError:  # told when it is cut
+        content = []
+    stem = files.digest([os.path.abspath(path).encode("utf-8", "surrogateescape").hex(), start, end, content])
+    return _Excerpt(path=path, start=start, end=end, stem=stem[:16])
+
+
+def _entry(choice: clips.Choice, clip: clips.Clip, excerpt: _Excerpt) -> list[str | float]:
+    """A clip as the script reads it."""
+    file, start, end, class_id = clip.identity
+    return [
+        excerpt.stem, file, start, end, class_id, clip.name, round(clip.score, 6), clip.clock_time, clip.site,
+        round(excerpt.start, 3), round(excerpt.end, 3), choice.band(clip),
+    ]  # fmt: skip
+
+
+def _cut(output: str, wanted: Sequence[_Excerpt]) -> dict[_Excerpt, str]:
+    """Writes the files of all excerpts. Returns {excerpt: reason} of those that cannot be cut."""
+    folder, problems = os.path.join(output, FOLDER), {}
+    files.make_folder(folder)
+    todo = sorted({e for e in wanted if not os.path.exists(os.path.join(folder, e.stem + _SOUND))},
+                  key=lambda e: (e.path, e.start))  # fmt: skip
+    with (
+        config.progress(len(todo), "clip", "cutting") as progress,
+        futures.ThreadPoolExecutor(os.cpu_count()) as workers,
+    ):
+        for excerpt, reason in zip(todo, workers.map(lambda e: _cut_one(folder, e), todo), strict=True):
+            if reason:
+                problems[excerpt] = reason
+            progress.update()
+    return problems
+
+
+def _cut_one(folder: str, excerpt: _Excerpt) -> str:
+    """Writes the two files of an excerpt, the sound last. Returns why it cannot be cut, or an empty text."""
+    if not os.path.isfile(excerpt.path):
+        return f"{excerpt.path}: no such recording"
+    try:
+        samples = excerpts.samples(excerpt.path, excerpts.RATE_HZ, excerpt.start, excerpt.end)
+    except decode.UnreadableError as error:
+        return str(error)
+    if not len(samples):
+        return f"{excerpt.path}: ends before {excerpt.start:.1f} s"
+    files.write_bytes(os.path.join(folder, excerpt.stem + _PICTURE), excerpts.picture(samples))
+    files.write_bytes(os.path.join(folder, excerpt.stem + _SOUND), excerpts.mp3(samples))
+    return ""
+
+
+def _remove_others(folder: str, stems: set[str]) -> None:
+    """Removes the clips of an earlier page."""
+    for name in os.listdir(folder):
+        stem, suffix = os.path.splitext(name)
+        if stem not in stems and suffix in (_SOUND, _PICTURE):
+            os.remove(os.path.join(folder, name))

@@ -1,0 +1,107 @@
+"""The command: predictions and their recordings → a page on which a person judges clips with a few keys.
+
+The page saves verdicts.csv, which bird_tf.evaluate, bird_tf.predict --summary and the converter read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+from absl import logging
+
+from bird_tf import config, files
+from bird_tf.evaluation import clips, review_page
+from bird_tf.labels import taxonomy, verdicts
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReviewConfig:
+    """Flags of a review."""
+
+    predictions: str = config.option(
+        "", "folder that bird_tf.predict --format=csv wrote, or a table such as its detections.csv", required=True
+    )
+    audio: str = config.option("", "folder of the recordings; empty: the one that the prediction names")
+    output: str = config.option("", "folder for the page", required=True)
+    choice: clips.ChoiceConfig
+    excerpt: review_page.ExcerptConfig
+    verdicts: str = config.option("", "verdicts.csv of an earlier review: its clips are left out")
+
+
+def review(settings: ReviewConfig) -> dict[str, Any]:
+    """Writes index.html with clips/, skipped.csv and summary.json.
+
+    Returns:
+        The content of summary.json.
+
+    Raises:
+        InputError: no predictions, no such recordings, or no clip to show.
+    """
+    if os.path.abspath(settings.output) == os.path.abspath(settings.predictions):
+        raise config.InputError(f"--output={settings.output} is the folder of the prediction; name another one")
+    described = _described(settings.predictions)
+    root = settings.audio or described.get("audio", "")
+    if not os.path.isdir(root):
+        raise config.InputError(f"--audio={root}: no such folder; name the folder of the recordings")
+    before = verdicts.read(settings.verdicts) if settings.verdicts else []
+    predicted = clips.read(settings.predictions)
+    shortened, num_cut = clips.shorten(predicted, settings.excerpt.max_seconds)
+    choice = clips.choose(shortened, before, settings.choice)
+    if num_cut:
+        logging.warning(
+            "%d of %d detections are longer than %g s: only their beginning is judged; bird_tf.predict "
+            "--merge_seconds=-1 gives one for each chunk",
+            num_cut, len(predicted), settings.excerpt.max_seconds,
+        )  # fmt: skip
+    page = review_page.Page(
+        title=f"Review of {os.path.basename(os.path.normpath(settings.predictions))}",
+        question="Do you hear",
+        score="probability",
+        species=_species(described, predicted),
+    )
+    skipped = review_page.write(settings.output, root, choice, page, settings.excerpt)
+    files.write_table(os.path.join(settings.output, "skipped.csv"), ("file", "reason"), skipped)
+    summary = {
+        "predictions": settings.predictions, "audio": os.path.abspath(root), "num_predictions": len(predicted),
+        "num_clips": len(choice.clips) - len(skipped), "num_skipped": len(skipped), "num_shortened": num_cut,
+        "sample": settings.choice.sample, "page": os.path.join(settings.output, review_page.PAGE),
+    }  # fmt: skip
+    files.write_json(os.path.join(settings.output, "summary.json"), summary)
+    return summary
+
+
+def _described(predictions: str) -> dict[str, Any]:
+    """What the prediction says of itself; nothing if only a table is given."""
+    path = os.path.join(predictions, "summary.json")
+    return dict(files.read_json(path)) if os.path.exists(path) else {}
+
+
+def _species(described: dict[str, Any], predicted: list[clips.Clip]) -> list[tuple[str, str]]:
+    """(class id, name) of all classes of the model where it still is, else of those that were predicted."""
+    found = dict(sorted((clip.class_id, clip.name) for clip in predicted))
+    for model in described.get("models", [])[:1]:
+        path = os.path.join(model, "assets", "classes.csv")
+        if files.exists(path):
+            classes = taxonomy.load(path)
+            found.update(zip(classes.class_ids, classes.names, strict=True))
+    return list(found.items())
+
+
+def main(settings: ReviewConfig) -> None:
+    """Writes the page, and logs one line of summary."""
+    summary = review(settings)
+    logging.info(
+        "%s: %d clips of %d predictions, %d skipped; open it in a browser",
+        summary["page"], summary["num_clips"], summary["num_predictions"], summary["num_skipped"],
+    )  # fmt: skip
+
+
+def run() -> None:
+    """Entry point of `bird-tf-review`."""
+    config.run(main, ReviewConfig)
+
+
+if __name__ == "__main__":
+    run()

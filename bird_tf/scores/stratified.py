@@ -1,0 +1,64 @@
+"""The share of right predictions, estimated from verdicts on predictions that were drawn by band of scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+# of the standard normal distribution: a 95 % interval
+_Z = 1.959964
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Band:
+    """Predictions of similar scores, some of which were drawn at random and judged.
+
+    Attributes:
+        lowest: the least score in it.
+        size: number of predictions.
+        judged: number of those with a verdict.
+        positives: number of those that are right.
+    """
+
+    lowest: float
+    size: int
+    judged: int
+    positives: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Share:
+    """An estimated share, with its 95 % interval. All are NaN while a band has no verdict."""
+
+    estimate: float
+    lowest: float
+    highest: float
+
+
+def share(bands: Sequence[Band]) -> Share:
+    """The share of right predictions in all bands together.
+
+    The estimate is the bands' shares weighted by their sizes. The interval is Wilson's, for as many verdicts as a
+    simple random sample of the same variance would need (Korn and Graubard 1998 on samples by stratum). Each band's
+    variance has half a verdict more of each kind, so that it is not 0 if all verdicts agree, and the correction for
+    finite populations. The script of the review page has the same formula.
+    """
+    bands = [band for band in bands if band.size]
+    if not bands or not all(band.judged for band in bands):
+        return Share(estimate=math.nan, lowest=math.nan, highest=math.nan)
+    total = sum(band.size for band in bands)
+    estimate = smoothed = variance = 0.0
+    for band in bands:
+        weight, probability = band.size / total, (band.positives + 0.5) / (band.judged + 1)
+        estimate += weight * band.positives / band.judged
+        smoothed += weight * probability
+        left = max(0.0, 1 - band.judged / band.size)
+        variance += weight**2 * left * probability * (1 - probability) / band.judged
+    if variance == 0:  # all were judged
+        return Share(estimate=estimate, lowest=estimate, highest=estimate)
+    count = smoothed * (1 - smoothed) / variance
+    scale = 1 + _Z**2 / count
+    centre = (estimate + _Z**2 / (2 * count)) / scale
+    half = _Z / scale * math.sqrt(estimate * (1 - estimate) / count + _Z**2 / (4 * count**2))
+    return Share(estimate=estimate, lowest=max(0.0, centre - half), highest=min(1.0, centre + half))

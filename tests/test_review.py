@@ -1,0 +1,53 @@
+import json
+
+import pytest
+
+from bird_tf import config, predict, review
+from tests.conftest import settings
+
+
+@pytest.fixture(scope="module")
+def predicted(tmp_path_factory, model_path, data):
+    """A prediction with a detection for each chunk and class."""
+    output = tmp_path_factory.mktemp("predicted") / "deployment"
+    flags = {"min_probability": "0.001", "merge_seconds": -1.0}
+    predict.predict(settings(predict.PredictConfig, model=[model_path], audio=data / "wav", output=output, **flags))
+    return output
+
+
+def _review(tmp_path, predicted, **flags):
+    return review.review(settings(review.ReviewConfig, predictions=predicted, **{"output": tmp_path / "page", **flags}))
+
+
+def test_a_prediction_becomes_a_page(tmp_path, predicted, manifest):
+    summary = _review(tmp_path, predicted, num_clips=5, sample=True)
+    assert summary["num_clips"] == 5 < summary["num_predictions"] and summary["num_skipped"] == 0
+    assert json.loads((tmp_path / "page" / "summary.json").read_text()) == summary
+    text = (tmp_path / "page" / "index.html").read_text()
+    assert "Review of deployment" in text
+    # all classes of the model can be named, also those that were not predicted
+    assert all(json.dumps(class_id) in text for class_id in manifest.classes.class_ids)
+
+
+def test_what_was_judged_before_is_not_asked_again(tmp_path, predicted):
+    [head, *rows] = (predicted / "detections.csv").read_text().splitlines()
+    file, start, end, class_id = (
+        head.split(",").index(c) for c in ("file", "start_seconds", "end_seconds", "class_id")
+    )
+    judged = [",".join([row.split(",")[i] for i in (file, start, end, class_id)] + ["yes"]) for row in rows[:-2]]
+    (tmp_path / "verdicts.csv").write_text(
+        "\n".join(["file,start_seconds,end_seconds,class_id,verdict", *judged]) + "\n"
+    )
+    assert _review(tmp_path, predicted, verdicts=tmp_path / "verdicts.csv", num_clips=0)["num_clips"] == 2 < len(rows)
+
+
+def test_the_folder_of_the_prediction_is_no_place_for_the_page(tmp_path, predicted):
+    with pytest.raises(config.InputError, match="is the folder of the prediction"):
+        _review(tmp_path, predicted, output=predicted)
+
+
+def test_moved_recordings_must_be_named(tmp_path, predicted):
+    with pytest.raises(config.InputError, match="no such folder"):
+        _review(tmp_path, predicted, audio=tmp_path / "gone")
+    with pytest.raises(config.InputError, match="no such folder; name the folder"):
+        _review(tmp_path, predicted / "detections.csv")
