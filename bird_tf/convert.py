@@ -182,7 +182,11 @@ def _find(settings: ConvertConfig) -> tuple[list[metadata.Recording], taxonomy.T
     classes = taxonomy.from_labels(
         [(c, r.name if c == r.label else c) for r in recordings for c in r.labels if c in wanted]
     )
-    logging.info("%d recordings of %d species below %s", len(recordings), len(classes), settings.source.audio)
+    num_negative = sum(not r.labels for r in recordings)
+    logging.info(
+        "%d recordings of %d species below %s%s", len(recordings) - num_negative, len(classes), settings.source.audio,
+        f", and {num_negative} negative ones" * bool(num_negative),
+    )  # fmt: skip
     if len(recordings) < len(found):
         logging.info("%d recordings of other species are left out", len(found) - len(recordings))
     return recordings, classes, unmatched
@@ -268,7 +272,7 @@ def _skipped(
     """{"file", "reason"} of all files that were left out. Raises InputError if too many recordings gave no chunk."""
     reasons = {r.path: converted[r.recording_id].reason for r in recordings if converted[r.recording_id].reason}
     skipped = [{"file": path, "reason": reason} for path, reason in [*unmatched, *sorted(reasons.items())]]
-    without = [r for r in recordings if not _used(r, converted[r.recording_id])]
+    without = [r for r in recordings if r.labels and not _used(r, converted[r.recording_id])]
     if len(without) > settings.max_skipped_share * len(recordings):
         raise config.InputError(
             f"{len(without)} of {len(recordings)} recordings gave no chunk (--max_skipped_share="

@@ -197,7 +197,9 @@ def _score(
     if manifest:
         return labelled.score_records(ensemble, manifest)
     recordings, unmatched = reader.read(settings.source)
-    scored = labelled.score_audio(ensemble, recordings, settings.chunking)
+    with_label = [recording for recording in recordings if recording.labels]
+    scored = labelled.score_audio(ensemble, with_label, settings.chunking)
+    scored.skipped.extend((r.path, "it is negative: no species to judge by") for r in recordings if not r.labels)
     scored.skipped.extend(unmatched)
     return scored
 

@@ -12,10 +12,14 @@ PACKAGE = ROOT / "bird_tf"
 ORDER = {
     "": ("stderr_filter", "config", "files", "executor", "resume"),
     "audio": ("frontend", "hearing", "wav", "decode", "activity", "noises"),
-    "labels": ("metadata", "free_text", "clock", "taxonomy", "spans", "split", "verdicts"),
+    "labels": (
+        "metadata", "free_text", "texts", "label_cells", "class_names", "clock", "taxonomy", "spans", "split",
+        "verdicts",
+    ),
     "labels.layouts": (
-        "matching", "birdclef", "folders", "sorted_tree", "csv_table", "tab_separated", "raven", "audacity",
-        "annotation_files", "reader",
+        "matching", "rows", "columns", "birdclef", "xeno_canto", "xeno_canto_annotations", "text_grid", "raven",
+        "csv_table", "kaleidoscope", "kaggle_segments", "inaturalist", "macaulay", "one_hot", "sonic_visualiser",
+        "audacity", "formats", "assembly", "folders", "sorted_tree", "reader",
     ),
     "records": ("selection", "schema", "manifests", "shard_files", "recordings_table", "verify"),
     "backbones": ("presets", "sources", "signatures", "tflite", "saved_model", "onnx", "backbone", "windows"),

@@ -189,8 +189,9 @@ def lay_out(folder: pathlib.Path) -> None:
     samples, _ = soundfile.read(folder / "NEW_RECORDINGS" / "dawn.wav")
     soundfile.write(folder / "NEW_RECORDINGS" / "dawn_32khz.wav", samples, 32000)
     kaggle = ["primary_label,secondary_labels,filename,author"]
+    described = birdclef.describe(str(folder / "DATA" / "xml"))
     for path in sorted((folder / "DATA" / "xml").glob("*.xml")):
-        about = birdclef.parse(str(path))[1]
+        about = described[path.stem]
         sound = (folder / "DATA" / "audio" / path.name).with_suffix(".wav")
         for target in (folder / "SPECIES_FOLDERS" / about.name, folder / "KAGGLE" / "train_audio" / about.label):
             target.mkdir(parents=True, exist_ok=True)

@@ -59,7 +59,8 @@ def sort(settings: SortConfig) -> list[tuple[str, str]]:
         raise config.InputError(
             f"{annotated[0].path} has several labels over time, so it does not fit into the folder of one species"
         )
-    recordings = split.split(found, settings.split)
+    unmatched += [(r.path, "it is negative, and the tree holds species only") for r in found if not r.labels]
+    recordings = split.split([r for r in found if r.labels], settings.split)
     with config.progress(len(recordings), "recording", settings.how) as progress:
         for recording in recordings:
             suffix = os.path.splitext(recording.path)[1]

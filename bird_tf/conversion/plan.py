@@ -56,6 +56,13 @@ def choose_classes(recordings: Sequence[metadata.Recording], whitelist: Sequence
 
 
 def filter_classes(recordings: Sequence[metadata.Recording], wanted: set[str]) -> list[metadata.Recording]:
-    """The recordings with a wanted class. An annotated recording gets the first of its labels that is wanted."""
+    """The recordings with a wanted class, and the negative ones.
+
+    One of several labels gets the first of them that is wanted.
+    """
     first = ((r, next((label for label in r.labels if label in wanted), "")) for r in recordings)
-    return [r if r.label == label else dataclasses.replace(r, label=label, name=label) for r, label in first if label]
+    return [
+        r if r.label == label else dataclasses.replace(r, label=label, name=label)
+        for r, label in first
+        if label or not r.labels
+    ]

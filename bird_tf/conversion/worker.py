@@ -111,23 +111,30 @@ class _Candidate:
     Attributes:
         chunk: the chunk.
         class_id: its label; None if it has none, or one that is no class.
-        may_be_noise: whether it may be written as noise.
+        noise_share: share of such chunks that is written as noise, in case it has no label or no activity.
     """
 
     chunk: schema.Chunk
     class_id: str | None
-    may_be_noise: bool
+    noise_share: float
 
 
 def _labels_of_chunk(
     task: ShardTask, recording: metadata.Recording, start: float
-) -> tuple[str | None, tuple[str, ...], bool]:
-    """Returns a chunk's class id (None without one), its background, and whether it may be noise."""
+) -> tuple[str | None, tuple[str, ...], float]:
+    """Returns a chunk's class id (None without one), its background, and the share of such chunks that may be noise.
+
+    What a person calls negative is noise, whatever --noise_share is.
+    """
+    if recording.negative:
+        return None, (), 1.0
     if not recording.annotations:
-        return recording.label, recording.background, True
+        return recording.label, recording.background, task.noise_share
     span = spans.labels_in_span(recording.annotations, start, start + task.front_end.chunk_seconds, task.annotated)
     label = span.label if span.label and task.classes.resolve([span.label]) else None
-    return label, span.background, span.is_empty and task.annotated.unannotated == "noise"
+    if span.is_negative:
+        return None, (), 1.0
+    return label, span.background, task.noise_share * (span.is_empty and task.annotated.unannotated == "noise")
 
 
 def _candidates(task: ShardTask, recording: metadata.Recording) -> Iterator[_Candidate]:
@@ -138,8 +145,9 @@ def _candidates(task: ShardTask, recording: metadata.Recording) -> Iterator[_Can
         exact, quantised = compiled_frontend.spectrograms(samples, task.front_end)
         for spectrogram, active_share in zip(quantised, activity.active_share(exact), strict=True):
             start = index * hop_seconds
-            class_id, background, may_be_noise = _labels_of_chunk(task, recording, start)
-            label = task.classes.index(class_id or recording.label)
+            class_id, background, noise_share = _labels_of_chunk(task, recording, start)
+            # noise of a negative recording has no label; the index 0 stands for none
+            label = task.classes.index(class_id or recording.label) if recording.labels else 0
             chunk = schema.Chunk(
                 features={schema.SPECTROGRAM: spectrogram},
                 label=label,
@@ -150,7 +158,7 @@ def _candidates(task: ShardTask, recording: metadata.Recording) -> Iterator[_Can
                 start_seconds=start,
                 activity=float(active_share),
             )
-            yield _Candidate(chunk, class_id, may_be_noise)
+            yield _Candidate(chunk, class_id, noise_share)
             index += 1
 
 
@@ -175,7 +183,7 @@ class _Selection:
         chunk, class_id, task = candidate.chunk, candidate.class_id, self._task
         # a person has marked the annotated spans, so the activity is tested only without annotations
         silent = class_id is None or (not annotated and chunk.activity < task.activity.signal_threshold)
-        is_noise = silent and candidate.may_be_noise and _draw("noise", chunk) < task.noise_share
+        is_noise = silent and _draw("noise", chunk) < candidate.noise_share
         if is_noise or class_id is not None:
             chunk = completed(chunk)
         if is_noise:
@@ -229,7 +237,7 @@ def _write_recording(
     used = (chosen.candidates if task.split == "train" else chosen.chunks).total()
     if reason and used:
         reason += f"; the {used} chunks before are kept"
-    elif not reason and not used:
+    elif not reason and not used and recording.labels:
         reason = f"{recording.path}: no chunk reaches --signal_threshold={task.activity.signal_threshold:g}"
         if recording.annotations:
             reason = f"{recording.path}: no chunk is covered by an annotation"

@@ -1,4 +1,8 @@
-"""Numbers, times and names in free-text fields. Values that cannot be read are NaN, or are left out."""
+"""Numbers, times and names in free-text fields: THE policy for numbers that other programs and people wrote.
+
+Digits are ASCII, a field has a limited length, and one comma may be the decimal sign. What cannot be read is NaN or
+None.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,15 @@ import math
 import re
 from collections.abc import Iterable
 
+_LONGEST = 40  # characters of a number or time; a float64 has at most 24
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
+_CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,4}):(\d{1,2}(?:[.,]\d*)?)", re.ASCII)
+_DATE = re.compile(r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})(?:[T ].*)?", re.ASCII)
+_DATE_OF_DIGITS = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)(?:[T_ ].*)?", re.ASCII)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DAY_WITH_MONTH = re.compile(r"(?P<day>\d{1,2})[-. ]+(?P<month>[a-z]{3})[a-z]*[-., ]+(?P<year>\d{4})", re.ASCII)
+_MONTH_WITH_DAY = re.compile(r"(?P<month>[a-z]{3})[a-z]*\.?[- ]+(?P<day>\d{1,2})[, ]+(?P<year>\d{4})", re.ASCII)
+
 
 def names(listed: Iterable[str]) -> tuple[str, ...]:
     """Strips names and leaves out empty ones."""
@@ -14,18 +27,28 @@ def names(listed: Iterable[str]) -> tuple[str, ...]:
 
 
 def number(text: str, limit: float) -> float:
-    """Reads a number within ± limit; NaN for any other text."""
-    try:
-        value = float(text)
-    except ValueError:
+    """Reads a number within ± limit, such as 52.5 or 52,5; NaN for any other text."""
+    text = text.strip()
+    if len(text) > _LONGEST or not _NUMBER.fullmatch(text):
         return math.nan
+    value = float(text.replace(",", "."))
     return value if abs(value) <= limit else math.nan
+
+
+def seconds(text: str) -> float:
+    """Reads a time in a recording: seconds, minutes:seconds or hours:minutes:seconds; NaN for any other text."""
+    text = text.strip()
+    if clock := _CLOCK.fullmatch(text[: _LONGEST + 1]):
+        hours, minutes, rest = clock.groups()
+        return 3600 * int(hours or 0) + 60 * int(minutes) + float(rest.replace(",", "."))
+    return number(text.removesuffix("s").rstrip(), limit=1e9)
 
 
 def elevation(text: str) -> float:
     """Reads an elevation in metres, such as 1200, ca. 1,200 m or 1100-1300 (the middle); NaN for any other text."""
     number = r"(-?\d{1,3}(?:,\d{3})+|-?\d+(?:\.\d+)?)"
-    parts = re.fullmatch(rf"\D*?{number}(?:\s*[-–]\s*{number})?\s*(?:m|metres|meters)?\.?", text.strip().lower())
+    text = text.strip().lower()[: _LONGEST + 1]
+    parts = re.fullmatch(rf"\D*?{number}(?:\s*[-–]\s*{number})?\s*(?:m|metres|meters)?\.?", text, re.ASCII)
     if not parts:
         return math.nan
     metres = [float(part.replace(",", "")) for part in parts.groups() if part]
@@ -33,30 +56,62 @@ def elevation(text: str) -> float:
     return middle if -500 <= middle <= 9000 else math.nan
 
 
-def _date(text: str) -> datetime.date | None:
-    """Reads a date such as 2014-01-31 (also with / or .); None for any other text."""
-    parts = re.fullmatch(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})", text)
+def order_of_dates(texts: Iterable[str]) -> str:
+    """Whether the dates of a table, such as 5/31/2023, begin with the day or the month.
+
+    Returns:
+        "day", "month", or "" if no date makes it certain, or if they contradict each other.
+    """
+    found = set()
+    for text in texts:
+        parts = _DATE.fullmatch(text.strip()[: _LONGEST + 1])
+        if parts and len(parts[1]) < 3 and len(parts[4]) in (2, 4):
+            found |= {"day"} if int(parts[1]) > 12 else {"month"} if int(parts[3]) > 12 else set()
+    return found.pop() if len(found) == 1 else ""
+
+
+def date(text: str, order: str = "") -> datetime.date | None:
+    """Reads a date such as 2014-01-31 (also with / or .), 31.01.2014 or 31 Jan 2014, perhaps with a time behind it.
+
+    Args:
+        text: the field.
+        order: "day" or "month": what dates such as 1/5/2023 begin with. Without it they are unknown, unless a part is
+            greater than 12; dates with points begin with the day.
+
+    Returns:
+        The date; None for any other text.
+    """
+    text = text.strip()[: _LONGEST + 1]
     try:
-        return datetime.date(*map(int, parts.groups())) if parts else None
-    except ValueError:
-        return None
-
-
-def iso_date(text: str) -> str:
-    """Reads a date as YYYY-MM-DD; empty for any other text."""
-    day = _date(text)
-    return day.isoformat() if day else ""
+        if digits := _DATE_OF_DIGITS.fullmatch(text):
+            return datetime.date(*map(int, digits.groups()))
+        if parts := _DATE.fullmatch(text):
+            first, sign, second, third = parts.groups()
+            if len(first) == 4 and len(third) < 3:
+                return datetime.date(int(first), int(second), int(third))
+            order = order or order_of_dates([text]) or ("day" if sign == "." else "")
+            if len(first) > 2 or len(third) not in (2, 4) or not order:
+                return None
+            day, month = (first, second) if order == "day" else (second, first)
+            return datetime.date(int(third) + 2000 * (len(third) == 2), int(month), int(day))
+        named = _DAY_WITH_MONTH.fullmatch(text.lower()) or _MONTH_WITH_DAY.fullmatch(text.lower())
+        if named and named["month"] in _MONTHS:
+            return datetime.date(int(named["year"]), _MONTHS.index(named["month"]) + 1, int(named["day"]))
+    except ValueError:  # there is no such day
+        pass
+    return None
 
 
 def day_of_year(text: str) -> float:
     """Reads a date as day 1 … 366; NaN for any other text."""
-    day = _date(text)
-    return float(day.timetuple().tm_yday) if day else math.nan
+    found = date(text)
+    return float(found.timetuple().tm_yday) if found else math.nan
 
 
 def hour_of_day(text: str) -> float:
     """Reads a time such as 08:30, ~06h15, 9:30 am or 7.15 as hours 0 … 24; NaN for any other text."""
-    parts = re.search(r"\b(\d{1,2})\s*[:h.]\s*(\d{2})(?:[:.]\d+)?\s*([ap]\.?m\b)?", text.lower().replace("~", " "))
+    text = text[: 2 * _LONGEST].lower().replace("~", " ")
+    parts = re.search(r"\b(\d{1,2})\s*[:h.]\s*(\d{2})(?:[:.]\d+)?\s*([ap]\.?m\b)?", text, re.ASCII)
     if not parts:
         return math.nan
     hour, minute, half = int(parts.group(1)), int(parts.group(2)), parts.group(3) or ""

@@ -15,12 +15,20 @@ from bird_tf import files
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Annotation:
-    """A species in a span of a recording. The label is empty if the annotator could not name the species."""
+    """A species in a span of a recording.
+
+    Attributes:
+        start_seconds, end_seconds: the span.
+        label: class id; empty if the species is not known, or if there is none.
+        background: the other species in the span.
+        negative: whether a person says that the span holds none of the classes. Then there is no label.
+    """
 
     start_seconds: float
     end_seconds: float
     label: str
     background: tuple[str, ...] = ()
+    negative: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,6 +40,9 @@ class Recording:
         path: the audio file.
         label: class id of the foreground species; empty if unknown (test recordings).
         name: its Latin name.
+        further_labels: class ids of further foreground species, as in a folder or cell of several names. They are in
+            `background` too.
+        negative: whether a person says that the whole recording holds none of the classes. Then it has no label.
         background: names of the background species, as listed.
         background_known: False if the background was not noted. That differs from a background without species.
         author: the recordist or the recording session. Recordings of one author sound similar.
@@ -50,6 +61,8 @@ class Recording:
     path: str
     label: str = ""
     name: str = ""
+    further_labels: tuple[str, ...] = ()
+    negative: bool = False
     background: tuple[str, ...] = ()
     background_known: bool = False
     author: str = ""
@@ -77,9 +90,12 @@ class Recording:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Class ids that its chunks may have: the label, or all annotated ones, the longest total time first."""
+        """Class ids that its chunks may have: the label and further ones, or all annotated ones.
+
+        The longest total time comes first. A negative recording has none.
+        """
         if not self.annotations:
-            return (self.label,)
+            return () if self.negative else (self.label, *self.further_labels)
         seconds: collections.Counter[str] = collections.Counter()
         for annotation in self.annotations:
             seconds[annotation.label] += annotation.end_seconds - annotation.start_seconds  # type: ignore[assignment]
@@ -90,7 +106,8 @@ def with_unique_ids(recordings: Iterable[Recording]) -> list[Recording]:
     """Sorts recordings by id, and makes the ids unique: recordings of equal id get a digest of their path as suffix."""
     recordings = sorted(recordings, key=lambda r: (r.recording_id, r.path))
     shared = {i for i, count in collections.Counter(r.recording_id for r in recordings).items() if count > 1}
-    root = os.path.commonpath([os.path.dirname(r.path) for r in recordings])
+    # --audio and --noise_audio may be a relative path and an absolute one
+    root = os.path.commonpath([os.path.dirname(os.path.abspath(r.path)) for r in recordings])
     return [
         dataclasses.replace(r, recording_id=f"{r.recording_id}-{files.text_digest(os.path.relpath(r.path, root))[:8]}")
         if r.recording_id in shared

@@ -34,12 +34,14 @@ class SpanLabels:
     Attributes:
         label: of the annotation with the largest overlap; empty if that is too small, or if it names no species.
         background: the other species that overlap the span.
-        is_empty: whether no annotation overlaps the span.
+        is_empty: whether no annotation overlaps the span, except negative ones.
+        is_negative: whether it is empty, and negative annotations cover it as far as a label would have to.
     """
 
     label: str
     background: tuple[str, ...]
     is_empty: bool
+    is_negative: bool = False
 
 
 def labels_in_span(
@@ -47,14 +49,18 @@ def labels_in_span(
 ) -> SpanLabels:
     """The labels of the span from `start` to `end`, seconds."""
     overlaps: dict[metadata.Annotation, float] = {}
+    negative_seconds = 0.0
     for annotation in annotations:
         overlap = min(end, annotation.end_seconds) - max(start, annotation.start_seconds)
-        if overlap > 0:
+        if overlap > 0 and annotation.negative:
+            negative_seconds += overlap
+        elif overlap > 0:
             overlaps[annotation] = overlap
     best = max(overlaps, key=lambda a: (overlaps[a], a.label), default=None)
-    if best is None:
-        return SpanLabels("", (), True)
     # the tolerance is for times that are rounded to a few digits
+    if best is None:
+        needed = settings.annotation_share * (end - start) - 1e-6
+        return SpanLabels("", (), True, is_negative=negative_seconds > 0 and negative_seconds >= needed)
     needed = settings.annotation_share * min(end - start, best.end_seconds - best.start_seconds) - 1e-6
     others = {name for a in overlaps for name in (a.label, *a.background)} - {best.label, ""}
     return SpanLabels(best.label if overlaps[best] >= needed else "", tuple(sorted(others)), False)
@@ -63,34 +69,17 @@ def labels_in_span(
 def with_annotations(recording: metadata.Recording, annotations: Sequence[metadata.Annotation]) -> metadata.Recording:
     """Adds annotations to a recording. Its label becomes the species with the longest total time.
 
-    Its background becomes the other species.
+    Its background becomes the other species. If all annotations are negative, there is no label.
 
     Raises:
-        InputError: no annotation names a species.
+        InputError: no annotation names a species, and none is negative.
     """
     annotated = dataclasses.replace(recording, annotations=tuple(annotations))
     if not annotated.labels:
-        raise config.InputError(f"{recording.path}: its annotations name no species")
+        if not any(annotation.negative for annotation in annotations):
+            raise config.InputError(f"{recording.path}: its annotations name no species")
+        return dataclasses.replace(annotated, label="", name="", background=())
     label, *others = annotated.labels
     background = {*others, *(name for a in annotations for name in a.background)} - {label}
     name = recording.name if recording.label == label else label
     return dataclasses.replace(annotated, label=label, name=name, background=tuple(sorted(background)))
-
-
-def parse_annotation(
-    where: str, start: str, end: str, label: str, background: tuple[str, ...] = ()
-) -> metadata.Annotation:
-    """Makes an annotation from text. Times are in seconds, or minutes:seconds, or hours:minutes:seconds.
-
-    Raises:
-        InputError: the times are not numbers, or the end is not after the start.
-    """
-    try:
-        times = [
-            sum(float(p) * 60**i for i, p in enumerate(reversed(t.replace(",", ".").split(":")))) for t in (start, end)
-        ]
-    except ValueError as error:
-        raise config.InputError(f"{where}: {start!r} to {end!r} are not times in seconds") from error
-    if not 0 <= times[0] < times[1] < float("inf"):
-        raise config.InputError(f"{where}: an annotation from {start} to {end} s; its end must be after its start")
-    return metadata.Annotation(start_seconds=times[0], end_seconds=times[1], label=label.strip(), background=background)

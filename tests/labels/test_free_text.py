@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from bird_tf.labels import free_text
 from bird_tf.labels.layouts import reader
 from tests.labels.layouts import example_sets
 
@@ -26,7 +27,7 @@ def test_dates_in_free_text_are_read(tmp_path, text, day):
     assert recording.date == ("" if math.isnan(day) else {"2014/1/31": "2014-01-31"}.get(text, text))
 
 
-@pytest.mark.parametrize("text", ["ca. 12", "91", "", "12,5"])
+@pytest.mark.parametrize("text", ["ca. 12", "91", "", "1.2.3", "1_2", "٥", "nan", "1" + 5000 * "0"])
 def test_invalid_coordinates_become_nan(tmp_path, text):
     [recording], _ = reader.read(
         example_sets.birdclef_set(tmp_path, ("1", "a.wav", "x", f"<Latitude>{text}</Latitude>"))
@@ -44,3 +45,23 @@ def test_elevations_in_free_text_are_read(tmp_path, text, metres):
         example_sets.birdclef_set(tmp_path, ("1", "a.wav", "x", f"<Elevation>{text}</Elevation>"))
     )
     assert recording.elevation == pytest.approx(metres, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90.0), ("1:30", 90.0), ("01:00:00,5", 3600.5), ("1,5", 1.5), ("3 s", 3.0), ("1:2:3:4", math.nan),
+     (200 * ":", math.nan), (5000 * "9", math.nan), ("²", math.nan), ("1e999", math.nan), ("-1", -1.0)],
+)  # fmt: skip
+def test_times_in_recordings_are_read(text, seconds):
+    assert free_text.seconds(text) == pytest.approx(seconds, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "date"),
+    [("2014-01-31", "2014-01-31"), ("2014-01-31T05:30:00Z", "2014-01-31"), ("20140131", "2014-01-31"),
+     ("31.01.2014", "2014-01-31"), ("1.2.14", "2014-02-01"), ("1/31/2014", "2014-01-31"), ("31 Jan 2014", "2014-01-31"),
+     ("January 31, 2014", "2014-01-31"), ("1/2/2014", None), ("31.13.2014", None), ("3000 BC", None), ("", None)],
+)  # fmt: skip
+def test_dates_are_read(text, date):
+    found = free_text.date(text)
+    assert (found and found.isoformat()) == date

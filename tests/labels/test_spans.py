@@ -34,8 +34,17 @@ def test_the_flag_changes_the_share():
     assert spans.labels_in_span(annotations, 1.5, 2.5, spans.AnnotationConfig(annotation_share=0.6)).label == ""
 
 
-def test_times_with_minutes_and_hours_are_read():
-    assert spans.parse_annotation("x", "1:30", "1:02:03.5", "a") == example_sets.annotation(90.0, 3723.5, "a")
+def test_negative_annotations_say_that_nothing_is_there():
+    annotations = [example_sets.annotation(0, 4, "", negative=True), example_sets.annotation(2.5, 3, "a")]
+
+    def found(start):
+        return spans.labels_in_span(annotations, start, start + 1, spans.AnnotationConfig())
+
+    assert found(0) == spans.SpanLabels("", (), True, is_negative=True)
+    assert found(2) == spans.SpanLabels("a", (), False)
+    assert found(3.6) == spans.SpanLabels("", (), True, is_negative=False)  # less than half
+    negative = spans.with_annotations(metadata.Recording(recording_id="1", path="x"), annotations[:1])
+    assert (negative.label, negative.labels) == ("", ())
 
 
 def test_the_label_of_an_annotated_recording_is_the_species_with_the_longest_total_time():

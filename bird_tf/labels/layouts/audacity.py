@@ -1,35 +1,38 @@
-"""Audacity label files: tab-separated text without a header line: start, end, label."""
+"""Audacity label tracks: tab-separated text without a header line: start, end, label. BirdNET adds the confidence."""
 
 from __future__ import annotations
 
-from bird_tf.labels.layouts import tab_separated
+import dataclasses
+import math
 
+from bird_tf.labels import free_text, texts
+from bird_tf.labels.layouts import rows
+
+NAME = "Audacity label track"
 SUFFIXES = (".txt", ".tsv")
 
 
-def recognise(text: str) -> bool:
-    """Whether a text has labels: lines of at least two fields."""
-    return bool(_rows(text))
+def recognise(document: texts.Document, options: rows.Options) -> bool:
+    """Whether it is a label track: a line with two times, or nothing at all."""
+    if not document.text.strip():
+        return document.path.lower().endswith(".txt")
+    return "\t" in document.text and any(
+        len(cells) > 1 and not any(math.isnan(free_text.seconds(cell)) for cell in cells[:2])
+        for _, cells in document.lines
+    )
 
 
-def read(path: str, text: str, label: str) -> list[tuple[int, str, str, str]]:
-    """Reads the labels.
-
-    Args:
-        path: the file; not used.
-        text: its content.
-        label: not used: the columns have no names.
-
-    Returns:
-        (line number, start, end, label) of each label, as text.
-    """
-    return _rows(text)
-
-
-def _rows(text: str) -> list[tuple[int, str, str, str]]:
-    # a line with a backslash holds the frequency range of the label before it
-    return [
-        (number, line[0], line[1], line[2] if len(line) > 2 else "")
-        for number, line in enumerate(tab_separated.lines(text), 1)
-        if line[0] != "\\" and len(line) > 1
-    ]
+def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
+    """Reads the labels. A line with a backslash holds the frequency range of the label before it."""
+    found = []
+    for line, cells in document.lines:
+        if cells[0].strip() == "\\":
+            continue
+        start, end, label, score = [*cells, "", "", ""][:4]
+        row = rows.Row(
+            where=rows.where(document, line),
+            score=free_text.number(score, limit=1),
+            about=dataclasses.replace(rows.NOTHING, background_known=True),
+        )
+        found.append(rows.spanned(rows.labelled(row, label, options), start, end))
+    return found or rows.nothing_found(document)

@@ -2,96 +2,95 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from bird_tf import config, files
-from bird_tf.labels import free_text, metadata
-from bird_tf.labels.layouts import matching
+from bird_tf.labels import label_cells, metadata, texts
+from bird_tf.labels.layouts import rows
 
-_SUFFIX = ".xml"
-
-
-def recognise(audio: str, metadata_path: str, columns: Sequence[str]) -> str:
-    """The reason to read XML files; empty if there are none. Arguments as of `read`."""
-    folder = metadata_path or audio
-    found = files.find(folder, (_SUFFIX,))
-    return f"{len(found)} XML files below {folder}" if found else ""
+NAME = "BirdCLEF XML file"
+SUFFIXES = (".xml",)
+_LARGEST_BYTES = 16 << 20
 
 
-def read(audio: str, metadata_path: str, columns: Sequence[str]) -> matching.Found:
-    """Reads the recordings.
+class _Builder(ElementTree.TreeBuilder):
+    """Refuses a document type, which can define entities: as an event of the parser, it is seen in every encoding."""
 
-    Args:
-        audio: folder with the recordings.
-        metadata_path: folder with the XML files; empty: `audio`.
-        columns: not used.
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        """Called by the parser when a document type begins."""
+        raise config.InputError("XML with a document type or entities is refused")
+
+
+def recognise(document: texts.Document, options: rows.Options) -> bool:
+    """Whether to read it: every XML file below the folder is one, or is named as damaged."""
+    return True
+
+
+def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
+    """Reads a file of one recording, which it names, or which has its name.
+
+    Raises:
+        InputError: the file is not XML.
     """
-    return matching.join(audio, metadata_path or audio, _SUFFIX, parse)
+    fields = _xml_fields(document.path)
+    about = _about(fields)
+    row = rows.Row(
+        where=document.path,
+        files=(fields["FileName"],) if fields.get("FileName") else (),
+        or_namesake=True,
+        about=about,
+        labels=label_cells.Labels(missing=True),
+    )
+    return [rows.labelled(row, about.label, options)]
 
 
 def describe(folder: str) -> dict[str, metadata.Recording]:
     """Reads the XML files of a folder: {stem of the audio file: recording}. They need no label.
 
     Raises:
-        InputError: the folder does not exist.
+        InputError: the folder does not exist, or a file is not XML.
     """
     if not os.path.isdir(folder):
         raise config.InputError(f"--metadata={folder}: no such folder of XML files")
     found = {}
-    for path in files.find(folder, (_SUFFIX,)):
+    for path in files.find(folder, SUFFIXES):
         fields = _xml_fields(path)
-        found[os.path.splitext(os.path.basename(fields.get("FileName") or path))[0]] = _recording(fields)
+        found[os.path.splitext(os.path.basename(fields.get("FileName") or path))[0]] = _about(fields)
     return found
 
 
 def _xml_fields(path: str) -> dict[str, str]:
     """{element: text} of a BirdCLEF XML file. Raises InputError if the file is not XML."""
-    with open(path, "rb") as file:
-        content = file.read()
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise config.InputError(f"{path}: XML with a document type or entities is refused")
+    content = texts.read_bytes(path, _LARGEST_BYTES)
     try:
-        root = ElementTree.fromstring(content)
+        root = ElementTree.fromstring(content, ElementTree.XMLParser(target=_Builder()))
+    except config.InputError as error:
+        raise config.InputError(f"{path}: {error}") from error
     except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise config.InputError(f"{path}: not XML ({error})") from error
-    return {element.tag: (element.text or "").strip() for element in root}
+    return {element.tag: texts.clean(element.text or "") for element in root}
 
 
-def parse(path: str) -> tuple[str, metadata.Recording]:
-    """Reads one BirdCLEF XML file.
-
-    Returns:
-        The FileName that it gives (possibly empty), and the recording; its path is still empty.
-
-    Raises:
-        InputError: the file is not XML, or has no label.
-    """
-    fields = _xml_fields(path)
-    recording = _recording(fields)
-    if not recording.label:
-        raise config.InputError(f"{path}: neither ClassId nor Genus and Species: the recording has no label")
-    return fields.get("FileName", ""), recording
-
-
-def _recording(fields: Mapping[str, str]) -> metadata.Recording:
-    """The recording that the elements of a BirdCLEF XML file describe. Its path is empty."""
+def _about(fields: Mapping[str, str]) -> metadata.Recording:
+    """What the elements of a BirdCLEF XML file say of the recording."""
     name = f"{fields.get('Genus', '')} {fields.get('Species', '')}".strip()
-    label = fields.get("ClassId", "") or name
-    background = fields.get("BackgroundSpecies")
-    return metadata.Recording(
+    listed, known = label_cells.background(fields.get("BackgroundSpecies", ""))
+    about = rows.described(
+        date=fields.get("Date", ""),
+        time=fields.get("Time", ""),
+        latitude=fields.get("Latitude", ""),
+        longitude=fields.get("Longitude", ""),
+        elevation=fields.get("Elevation", ""),
+    )
+    return dataclasses.replace(
+        about,
         recording_id=fields.get("MediaId", ""),
-        path="",
-        label=label,
-        name=name or label,
-        background=free_text.names(background.split(",") if background else []),
-        background_known=background is not None,
+        label=fields.get("ClassId", "") or name,
+        name=name or fields.get("ClassId", ""),
+        background=listed,
+        background_known="BackgroundSpecies" in fields and (known or not fields["BackgroundSpecies"]),
         author=fields.get("AuthorID", "") or fields.get("Author", ""),
-        latitude=free_text.number(fields.get("Latitude", ""), limit=90),
-        longitude=free_text.number(fields.get("Longitude", ""), limit=180),
-        elevation=free_text.elevation(fields.get("Elevation", "")),
-        day_of_year=free_text.day_of_year(fields.get("Date", "")),
-        date=free_text.iso_date(fields.get("Date", "")),
-        hour=free_text.hour_of_day(fields.get("Time", "")),
     )

@@ -1,239 +1,114 @@
-"""One CSV for all recordings: a row for each recording, or for each span of one. Kaggle's train_metadata.csv is one."""
+"""Tables with a header line: a row for each recording, or for each span of one. Columns are known by their names."""
 
 from __future__ import annotations
 
-import ast
-import collections
 import dataclasses
-import os
+import math
 from collections.abc import Mapping, Sequence
 
 from bird_tf import config, files
-from bird_tf.audio import decode
-from bird_tf.labels import free_text, metadata, spans
-from bird_tf.labels.layouts import matching
+from bird_tf.labels import free_text, label_cells, texts
+from bird_tf.labels.layouts import columns, rows
 
-# The names of columns that are known without --columns. The first one that a table has is used.
-COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "file": ("file", "filename", "file_name", "path"),
-    "label": ("label", "primary_label", "ebird_code", "class_id", "species"),
-    "name": ("name", "scientific_name", "latin_name"),
-    "start": ("start", "start_seconds", "start_time", "begin"),
-    "end": ("end", "end_seconds", "end_time"),
-    "background": ("background", "secondary_labels", "background_species"),
-    "author": ("author", "recordist", "session"),
-    "latitude": ("latitude", "lat"),
-    "longitude": ("longitude", "lon", "lng"),
-    "elevation": ("elevation", "elevation_m", "altitude"),
-    "date": ("date",),
-    "time": ("time", "time_of_day"),
-    "site": ("site", "station", "plot"),
-}
-_SUFFIXES = (".csv", ".tsv")
-_UNKNOWN = ("", "?", "unknown", "nan", "na")
-_NONE = ("none", "-", "[]", "['']", '[""]')
+NAME = "table"
+SUFFIXES = (".csv", ".tsv", ".txt")
+_ABOUT = ("author", "latitude", "longitude", "elevation", "date", "time", "site")
 
 
-def parse_columns(columns: Sequence[str]) -> dict[str, str]:
-    """Parses flags of the form WHAT=COLUMN to {what: column}.
+def recognise(document: texts.Document, options: rows.Options) -> bool:
+    """Whether it is a table that names recordings, or one of labelled spans.
 
     Raises:
-        InputError: another form, or an unknown WHAT.
+        InputError: the table lacks a column that --columns gives.
     """
-    pairs = dict(entry.partition("=")[::2] for entry in columns)
-    for what, column in pairs.items():
-        if what not in COLUMNS or not column:
-            raise config.InputError(f"--columns={what}={column}: write WHAT=COLUMN, WHAT one of {', '.join(COLUMNS)}")
-    return pairs
-
-
-def fits(path: str, columns: Mapping[str, str]) -> bool:
-    """Whether a file is a table with the columns that `read_table` needs."""
-    try:
-        return bool(_columns(path, _rows(path), columns))
-    except config.InputError:
+    if len(document.header) < 2:
         return False
+    found = columns.find(document, options.columns)
+    return {"file"} < set(found) or {"start", "label"} <= set(found)
 
 
-def _rows(path: str) -> list[dict[str, str]]:
-    return files.read_table(path, delimiter="\t" if path.lower().endswith(".tsv") else ",")
-
-
-def recognise(audio: str, metadata_path: str, columns: Sequence[str]) -> str:
-    """The reason to read a table; empty if there is none. Arguments as of `read`.
+def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
+    """Reads the rows.
 
     Raises:
-        InputError: there are several such tables; or what `parse_columns` raises.
+        InputError: no rows, or a start without an end or a duration.
     """
-    if os.path.isfile(metadata_path):
-        return f"{metadata_path} is a table" if metadata_path.lower().endswith(_SUFFIXES) else ""
-    folder = metadata_path or audio
-    found = _find(folder, parse_columns(columns))
-    if len(found) > 1:
-        raise config.InputError(f"{folder} holds {len(found)} such tables; name the one with --metadata=FILE")
-    return f"{found[0]} has columns for file and label" if found else ""
-
-
-def read(audio: str, metadata_path: str, columns: Sequence[str]) -> matching.Found:
-    """Reads the recordings.
-
-    Args:
-        audio: folder with the recordings.
-        metadata_path: the table, or a folder with one; empty: `audio`.
-        columns: --columns, for columns with other names.
-
-    Raises:
-        InputError: no such table or several; or what `parse_columns` and `read_table` raise.
-    """
-    path, named_columns = metadata_path or audio, parse_columns(columns)
-    if os.path.isdir(path):
-        found = _find(path, named_columns)
-        if len(found) != 1:
-            raise config.InputError(
-                f"{path} holds {len(found)} tables with columns for file and label; name the one with --metadata=FILE"
-            )
-        path = found[0]
-    return read_table(path, decode.find(audio), audio, named_columns)
-
-
-def _find(folder: str, columns: Mapping[str, str]) -> list[str]:
-    return [path for path in files.find(folder, _SUFFIXES) if fits(path, columns)]
-
-
-def read_table(path: str, paths: Sequence[str], root: str, columns: Mapping[str, str]) -> matching.Found:
-    """Reads the recordings that a table describes.
-
-    Args:
-        path: the table, comma-separated (tab-separated if it ends in .tsv), with a header line.
-        paths: the recordings. No other file is opened.
-        root: the folder that paths in the column `file` start from. A bare name is enough if only one recording has it.
-        columns: {what: column} for columns with other names.
-
-    Returns:
-        The recordings, and (file, reason) of rows and recordings that do not match.
-
-    Raises:
-        InputError: the file is not such a table, or the column `file` or `label` is missing.
-    """
-    rows = _rows(path)
-    found = _columns(path, rows, columns)
-    match_of = matching.matcher(paths, root)
-    rows_of: dict[str, list[tuple[int, dict[str, str]]]] = collections.defaultdict(list)
-    unmatched = []
-    for number, row in enumerate(rows, 2):
-        fields = _fields(row, found)
-        match = match_of(fields["file"])
-        if match is None or not fields["label"]:
-            reason = "no label" if match else f"{fields['file']!r} is not below {root}, or there are several"
-            unmatched.append((f"{path}, line {number}", reason))
-        else:
-            rows_of[match].append((number, fields))
-    recordings = []
-    for match, entries in rows_of.items():
-        try:
-            recordings.append(_recording(path, match, entries))
-        except config.InputError as error:
-            unmatched.append((match, str(error)))
-    unmatched += [(p, f"no row for it in {path}") for p in paths if p not in rows_of]
-    return recordings, unmatched
-
-
-def describe(path: str, paths: Sequence[str], root: str) -> dict[str, metadata.Recording]:
-    """Reads a table of recordings that need no label: {audio file: recording}. The first row of a recording counts.
-
-    Raises:
-        InputError: the file is not a table, or the column `file` is missing.
-    """
-    rows = _rows(path)
-    found = _columns(path, rows, {}, needed=("file",))
-    match_of = matching.matcher(paths, root)
-    recordings: dict[str, metadata.Recording] = {}
-    for number, row in enumerate(rows, 2):
-        fields = {**_fields(row, found), "start": "", "label": ""}
-        match = match_of(fields["file"])
-        if match and match not in recordings:
-            recordings[match] = _recording(path, match, [(number, fields)])
-    return recordings
-
-
-def _fields(row: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
-    """{what: text} of a row."""
-    return {what: (row[column] or "").strip() for what, column in found.items()}
-
-
-def _columns(
-    path: str,
-    rows: Sequence[Mapping[str, str]],
-    columns: Mapping[str, str],
-    needed: Sequence[str] = ("file", "label"),
-) -> dict[str, str]:
-    """{what: column} of the columns that the table has."""
-    if not rows:
-        raise config.InputError(f"{path}: a table without rows")
-    by_name = {column.strip().lower(): column for column in rows[0] if column}
-    for what, column in columns.items():
-        if column.lower() not in by_name:
-            raise config.InputError(f"{path} has no column {column} (--columns={what}={column}): {', '.join(rows[0])}")
-    wanted = {what: (columns[what].lower(),) if what in columns else names for what, names in COLUMNS.items()}
-    found = {what: by_name[n] for what, names in wanted.items() for n in reversed(names) if n in by_name}
-    times = {"start", "end"} if {"start", "end"} & set(found) else set()
-    if missing := {*needed, *times} - set(found):
+    found = columns.find(document, options.columns)
+    length = next((what for what in ("end", "duration") if what in found), "")
+    if ("start" in found) != bool(length):
+        missing = "end" if "start" in found else "start"
         raise config.InputError(
-            f"{path}: which column holds {' and which '.join(sorted(missing))}? it has {', '.join(rows[0])}; "
-            f"say --columns={min(missing)}=NAME"
+            f"{document.path}: which column holds {missing}? it has {', '.join(document.header)[:500]}; "
+            f"say --columns={missing}=NAME"
         )
-    return found
+    lines = document.lines[1:]
+    if not lines:
+        if length and "file" not in found:
+            return rows.nothing_found(document)
+        raise config.InputError(f"{document.path}: a table without rows")
+    cells = [cells_of(line, found) for _, line in lines]
+    order = free_text.order_of_dates(row.get("date", "") for row in cells)
+    read_rows = [
+        _row(rows.where(document, number), row, options, order, length)
+        if not any(map(str.strip, line[len(document.header) :]))
+        else rows.Row(
+            where=rows.where(document, number),
+            files=(row["file"],) if row.get("file") else (),
+            problem=f"{len(line)} cells, but the header has {len(document.header)}; put texts with commas into quotes",
+        )
+        for (number, line), row in zip(lines, cells, strict=True)
+    ]
+    return _with_empty_segments(read_rows) if length else read_rows
 
 
-def _recording(path: str, audio_file: str, entries: Sequence[tuple[int, dict[str, str]]]) -> metadata.Recording:
-    """The recording that one row describes, or several rows with a span each."""
-    number, fields = entries[0]
-    listed, known = background(fields.get("background", ""))
-    recording = metadata.Recording(
-        recording_id=metadata.media_id(audio_file),
-        path=audio_file,
-        label=fields["label"],
-        name=fields.get("name") or fields["label"],
+def cells_of(line: Sequence[str], found: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    """{what: text} of a line; of several columns the first that is filled counts. Our own tables defuse formulas."""
+    cells = [texts.clean(files.restored(cell)) for cell in line]
+    return {
+        what: next((cells[i] for i in positions if i < len(cells) and cells[i]), "")
+        for what, positions in found.items()
+    }
+
+
+def _row(where: str, cells: Mapping[str, str], options: rows.Options, order: str, length: str) -> rows.Row:
+    about = {what: cells.get(what, "") for what in _ABOUT}
+    author, site = about.pop("author"), about.pop("site")
+    listed, known = label_cells.background(cells.get("background", ""))
+    row = rows.Row(
+        where=where,
+        files=(cells["file"],) if cells.get("file") else (),
+        score=free_text.number(cells.get("score", ""), limit=1),
         background=listed,
-        background_known=known,
-        author=fields.get("author", ""),
-        latitude=free_text.number(fields.get("latitude", ""), limit=90),
-        longitude=free_text.number(fields.get("longitude", ""), limit=180),
-        elevation=free_text.elevation(fields.get("elevation", "")),
-        day_of_year=free_text.day_of_year(fields.get("date", "")),
-        date=free_text.iso_date(fields.get("date", "")),
-        site=fields.get("site", ""),
-        hour=free_text.hour_of_day(fields.get("time", "")),
+        about=dataclasses.replace(
+            rows.described(order=order, **about),
+            name=cells.get("name", ""),
+            author=author,
+            site=site,
+            background=listed,
+            background_known=known,
+        ),
     )
-    if not fields.get("start"):
-        if len(entries) > 1:
-            raise config.InputError(
-                f"{path}, line {entries[1][0]}: a second row for it, and no start and end in line {number}"
-            )
-        return recording
-    annotations = []
-    for number, row in entries:
-        listed, known_in_span = background(row.get("background", ""))
-        known = known and known_in_span
-        where = f"{path}, line {number}"
-        annotations.append(spans.parse_annotation(where, row["start"], row["end"], row["label"], listed))
-    return spans.with_annotations(dataclasses.replace(recording, background_known=known), annotations)
+    if "file" in cells and not cells["file"]:
+        return dataclasses.replace(row, problem="it names no recording")
+    if "label" in cells:
+        row = rows.labelled(row, cells["label"], options)
+    if not length or not (cells["start"] or cells[length]):
+        return row
+    return rows.spanned(row, cells["start"], cells[length], is_duration=length == "duration")
 
 
-def background(text: str) -> tuple[tuple[str, ...], bool]:
-    """The species of a cell, and whether they are known.
+def _with_empty_segments(read_rows: list[rows.Row]) -> list[rows.Row]:
+    """In a table of segments of equal length, an empty label says that nothing is in the segment.
 
-    Names are separated by commas or semicolons, or are a Python list as in Kaggle's tables. `none`, `-` and `[]` mean
-    that there are no background species. An empty cell, `?` and `unknown` mean that the background is unknown.
+    So does a row without times and label, as OpenSoundscape writes it for a recording without annotations. An empty
+    label of a span of its own length is something that has no name.
     """
-    text = text.strip()
-    if text.casefold() in _UNKNOWN:
-        return (), False
-    if text.casefold() in _NONE:
-        return (), True
-    if text.startswith("["):
-        try:
-            return free_text.names(map(str, ast.literal_eval(text))), True
-        except (ValueError, SyntaxError):
-            return (), False
-    return free_text.names(text.replace(";", ",").split(",")), True
+    lengths = [row.end_seconds - row.start_seconds for row in read_rows if row.has_span]
+    are_segments = len(lengths) > 1 and max(lengths) - min(lengths) < 0.01
+    nothing = label_cells.Labels(negative=True)
+    return [
+        dataclasses.replace(row, labels=nothing)
+        if row.labels.missing and not row.problem and (are_segments or math.isnan(row.start_seconds))
+        else row
+        for row in read_rows
+    ]

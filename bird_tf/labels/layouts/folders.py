@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-from bird_tf.audio import decode
+from bird_tf import config
 from bird_tf.labels import metadata
-from bird_tf.labels.layouts import matching
+from bird_tf.labels.layouts import assembly, rows
 
 
-def recognise(audio: str, metadata_path: str, columns: Sequence[str]) -> str:
-    """The reason to take folders for species; empty if there are none, or metadata is given. Arguments as of `read`."""
-    if not metadata_path and any(os.path.dirname(path) != audio.rstrip("/") for path in decode.find(audio)):
-        return f"no metadata, and folders below {audio}: one for each species"
-    return ""
+def is_likely(paths: Iterable[str], audio: str) -> bool:
+    """Whether any recording lies in a folder below `audio`."""
+    return any(len(_parts(path, audio)) > 1 for path in paths)
 
 
-def read(audio: str, metadata_path: str, columns: Sequence[str]) -> matching.Found:
-    """Reads the recordings. The label is the name of the folder right below `audio`; the background is unknown.
+def read(described: Iterable[metadata.Recording], audio: str, options: rows.Options) -> assembly.Assembled:
+    """Gives each recording the name of the folder right below `audio` as its label.
+
+    A folder can name several species, or mean negatives; see `label_cells`.
 
     Args:
+        described: the recordings, and what tables say of them besides the species.
         audio: folder with the folders of species.
-        metadata_path, columns: not used: this layout has no metadata.
+        options: what the user says about labels.
     """
-    recordings, unmatched = [], []
-    for path in decode.find(audio):
-        folder, *rest = os.path.relpath(path, audio).split(os.sep)
+    found = assembly.Assembled()
+    for recording in described:
+        folder, *rest = _parts(recording.path, audio)
         if not rest:
-            unmatched.append((path, "does not lie in a folder of a species"))
+            found.unmatched.append((recording.path, "does not lie in a folder of a species"))
             continue
-        recordings.append(
-            metadata.Recording(recording_id=metadata.media_id(path), path=path, label=folder, name=folder)
-        )
-    return recordings, unmatched
+        row = rows.labelled(rows.Row(where=f"the folder {folder}"), folder, options)
+        try:
+            if row.problem:
+                raise config.InputError(f"{row.where}: {row.problem}")
+            found.recordings.append(assembly.with_label(dataclasses.replace(recording, name=""), [row]))
+        except config.InputError as error:
+            found.unmatched.append((recording.path, str(error)))
+    return found
+
+
+def _parts(path: str, audio: str) -> list[str]:
+    return os.path.relpath(path, audio).split(os.sep)

@@ -1,73 +1,190 @@
-"""Matches audio files with their metadata, by path or by name."""
+"""Finds the recording that a table, or the name of a metadata file, means.
+
+Names are compared as they are written, then in Unicode's normal form, then without upper and lower case.
+"""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 
-from bird_tf import config, files
+from bird_tf import config
 from bird_tf.audio import decode
-from bird_tf.labels import metadata
+from bird_tf.labels import metadata, texts
 
 # the recordings that a layout finds, and (file, reason) of recordings and metadata that do not match
 Found = tuple[list[metadata.Recording], list[tuple[str, str]]]
 
+_FORMS: Sequence[Callable[[str], str]] = (str, lambda name: unicodedata.normalize("NFC", name), texts.comparable)
+# Recordings that were converted to another format; decode.SUFFIXES holds those that can be.
+_SUFFIXES = (*decode.SUFFIXES, ".mp4", ".webm", ".wv", ".wac", ".3gp", ".amr", ".snd", ".wave")
 
-def matcher(paths: Sequence[str], root: str) -> Callable[[str], str | None]:
-    """Makes the function that finds the recording that a cell of a table names.
 
-    Args:
-        paths: the recordings.
-        root: the folder that paths in the table start from.
+class AmbiguousError(config.InputError):
+    """A name that several recordings have."""
 
-    Returns:
-        Cell → path, or None. A bare file name is enough if only one recording has it.
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """A recording: its path, and its path below the folder of all, with `/`."""
+
+    path: str
+    below: str
+
+
+class Recordings:
+    """The recordings of a set, found by what people call them.
+
+    No other file is ever found, whatever a table names.
     """
-    by_relative = {os.path.relpath(path, root): path for path in paths}
-    by_name = collections.defaultdict(list)
-    for path in paths:
-        by_name[os.path.basename(path)].append(path)
 
-    def match(cell: str) -> str | None:
-        file = os.path.normpath(cell.replace("\\", "/"))
-        same_name = by_name[os.path.basename(file)]
-        return by_relative.get(file) or (same_name[0] if len(same_name) == 1 else None)
+    def __init__(self, paths: Iterable[str], root: str, tables_root: str = "") -> None:
+        """Indexes the recordings.
 
-    return match
+        Args:
+            paths: the recordings.
+            root: the folder that holds them.
+            tables_root: the folder of tables and metadata files, whose folders may be those of the recordings.
+        """
+        self._root, self._tables_root = os.path.abspath(root), os.path.abspath(tables_root or root)
+        self.paths = list(paths)
+        self._named: dict[str, list[_Place]] = collections.defaultdict(list)
+        self._of_stem: dict[str, list[_Place]] = collections.defaultdict(list)
+        self._of_head: dict[str, list[_Place]] = {}
+        for path in self.paths:
+            place = _Place(path, os.path.relpath(path, root).replace(os.sep, "/"))
+            self._named[texts.comparable(_base(place.below))].append(place)
+            self._of_stem[texts.comparable(_base(_stem(place.below)))].append(place)
+
+    def find(self, name: str, table: str = "") -> str | None:
+        """Finds the recording that a cell of a table names.
+
+        In this order: its exact path; its path below the folder of recordings; its path from the folder of the table,
+        or from the folder of the same name as the table's (first of all for a name without a folder); each of them with
+        another suffix or none; the only recording of that name; the only one with another suffix. Of several with that
+        name, the one that shares the most folders with the cell is meant.
+
+        Args:
+            name: path or name, with `/` or a backslash.
+            table: the table, for names without a folder.
+
+        Returns:
+            The path; None without such a recording.
+
+        Raises:
+            AmbiguousError: several recordings have this name; the message names two.
+        """
+        cell = name.strip().replace("\\", "/")
+        if not _base(cell):
+            return None
+        wanted = self._candidates(cell, table)
+        by_name = self._named.get(texts.comparable(_base(cell)), [])
+        by_stem = self._of_stem.get(texts.comparable(_base(_stem(cell))), [])
+        for places, key in ((by_name, str), (by_stem, _stem)):
+            for below in wanted:
+                if found := self._one(name, places, key(below), key):
+                    return found
+        # a name alone, or the path on another machine
+        return self._nearest(name, by_name, cell, str) or self._nearest(name, by_stem, cell, _stem)
+
+    def find_namesake(self, file: str) -> str | None:
+        """Finds the recording that a file is named after: X.txt and X.Table.1.selections.txt belong to X.wav.
+
+        Raises:
+            AmbiguousError: as `find`.
+        """
+        name = _base(file.replace(os.sep, "/"))
+        while (name := name.rpartition(".")[0]) and name.strip("."):
+            stem = texts.comparable(name)
+            if stem in self._named or stem in self._of_stem:
+                return self.find(name, file)
+        return None
+
+    def find_catalogued(self, numbers: Sequence[str]) -> str | None:
+        """Finds the recording that is named by a catalogue number: as a whole, or as the beginning before a sign.
+
+        Args:
+            numbers: ways to write the number, such as XC123 and 123; the first that is found counts.
+
+        Raises:
+            AmbiguousError: as `find`.
+        """
+        if not self._of_head:
+            self._of_head = _by_head(self._of_stem)
+        for number in numbers:
+            places = self._of_head.get(texts.comparable(number), [])
+            if len(places) > 1:
+                raise self._ambiguous(number, places)
+            if places:
+                return places[0].path
+        return None
+
+    def below(self, path: str) -> str:
+        """The path of a recording below the folder of all, with `/`."""
+        return os.path.relpath(path, self._root).replace(os.sep, "/")
+
+    def _candidates(self, cell: str, table: str) -> list[str]:
+        """What the cell's path can be below the folder of recordings, the most certain first."""
+        whole = [os.path.relpath(cell, self._root)] if os.path.isabs(cell) else []
+        whole.append(cell.lstrip("/"))
+        beside: list[str] = []
+        if table:
+            folder = os.path.dirname(os.path.abspath(table))
+            folders = (os.path.relpath(folder, self._root), os.path.relpath(folder, self._tables_root))
+            beside = [os.path.join(f, part) for part in (cell.lstrip("/"), _base(cell)) for f in folders]
+        # a name without a folder is one in the folder of its table
+        found = whole + beside if "/" in cell else beside + whole
+        return [os.path.normpath(path).replace(os.sep, "/") for path in dict.fromkeys(found)]
+
+    def _one(self, name: str, places: Sequence[_Place], wanted: str, key: Callable[[str], str]) -> str | None:
+        for form in _FORMS:
+            found = [place for place in places if form(key(place.below)) == form(wanted)]
+            if len(found) > 1:
+                raise self._ambiguous(name, found)
+            if found:
+                return found[0].path
+        return None
+
+    def _nearest(self, name: str, places: Sequence[_Place], cell: str, key: Callable[[str], str]) -> str | None:
+        if not places:
+            return None
+        shared = {place: _num_shared(key(place.below), key(cell)) for place in places}
+        nearest = [place for place in places if shared[place] == max(shared.values())]
+        for form in _FORMS[:2]:
+            nearest = [p for p in nearest if form(_base(key(p.below))) == form(_base(key(cell)))] or nearest
+        if len(nearest) > 1:
+            raise self._ambiguous(name, nearest)
+        return nearest[0].path
+
+    def _ambiguous(self, name: str, places: Sequence[_Place]) -> AmbiguousError:
+        first, second = sorted(place.path for place in places)[:2]
+        return AmbiguousError(f"{name!r} can be {first} or {second}: name it by its path below {self._root}")
 
 
-def join(audio: str, folder: str, suffix: str, parse: Callable[[str], tuple[str, metadata.Recording]]) -> Found:
-    """Joins recordings and metadata files, one for each: by the file name in the metadata, else by equal stems.
+def _base(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
 
-    Args:
-        audio: folder with the recordings.
-        folder: folder with the metadata files.
-        suffix: of the metadata files.
-        parse: metadata file → (name of its audio file, or empty; the recording).
-    """
-    paths = decode.find(audio)
-    by_name = {os.path.basename(path): path for path in paths}
-    by_stem = {os.path.splitext(name)[0]: path for name, path in by_name.items()}
-    recordings, unmatched, used = [], [], set()
-    for file in files.find(folder, (suffix,)):
-        try:
-            file_name, recording = parse(file)
-        except config.InputError as error:
-            unmatched.append((file, str(error)))
-            continue
-        # only the last part counts: a path in the name must not lead outside of the audio folder
-        file_name = os.path.basename(file_name.replace("\\", "/"))
-        stem = os.path.splitext(os.path.basename(file))[0]
-        path = by_name.get(file_name) or by_stem.get(os.path.splitext(file_name)[0]) or by_stem.get(stem)
-        if path is None:
-            unmatched.append((file, f"its recording {file_name or stem} is not below {audio}"))
-        elif path in used:
-            unmatched.append((file, f"{path} is described by another metadata file already"))
-        else:
-            used.add(path)
-            recording_id = recording.recording_id or metadata.media_id(path)
-            recordings.append(dataclasses.replace(recording, path=path, recording_id=recording_id))
-    unmatched += [(path, f"no metadata for it in {folder}") for path in paths if path not in used]
-    return recordings, unmatched
+
+def _stem(path: str) -> str:
+    """The path without the suffix of a recording; a name such as SITE_1.2 has none."""
+    head, suffix = os.path.splitext(path)
+    return head if suffix.lower() in _SUFFIXES else path
+
+
+def _num_shared(path: str, other: str) -> int:
+    """The number of last parts that two paths share."""
+    parts = zip(reversed(texts.comparable(path).split("/")), reversed(texts.comparable(other).split("/")), strict=False)
+    return next((count for count, (a, b) in enumerate(parts) if a != b), min(path.count("/"), other.count("/")) + 1)
+
+
+def _by_head(of_stem: dict[str, list[_Place]]) -> dict[str, list[_Place]]:
+    """{the beginning of a stem that ends before a sign, or the whole stem: recordings}."""
+    found: dict[str, list[_Place]] = collections.defaultdict(list)
+    for stem, places in of_stem.items():
+        ends = [i for i, sign in enumerate(stem) if not sign.isalnum() and i] + [len(stem)]
+        for end in ends:
+            found[stem[:end]] += places
+    return found

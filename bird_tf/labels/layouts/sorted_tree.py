@@ -3,76 +3,99 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 
-from bird_tf import config
-from bird_tf.audio import decode
-from bird_tf.labels import free_text, metadata
-from bird_tf.labels.layouts import folders, matching
+from bird_tf import config, files
+from bird_tf.labels import free_text, metadata, texts
+from bird_tf.labels.layouts import assembly, folders, formats, matching, rows
 
 _SPLITS = ("train", "val")
 
 
-def recognise(audio: str, metadata_path: str, columns: Sequence[str]) -> str:
-    """The reason to take the folder for such a tree; empty if it is not one. Arguments as of `read`."""
-    names = {entry.name for entry in os.scandir(audio) if entry.is_dir()}
-    return f"{audio} has the folders train and val" if names.issuperset(_SPLITS) else ""
+def is_one(audio: str) -> bool:
+    """Whether the folder has the folders of such a tree."""
+    return {entry.name for entry in os.scandir(audio) if entry.is_dir()}.issuperset(_SPLITS)
 
 
-def read(audio: str, metadata_path: str, columns: Sequence[str]) -> matching.Found:
+def read(paths: Iterable[str], audio: str, metadata_path: str, options: rows.Options) -> assembly.Assembled:
     """Reads the recordings. The tree decides the split.
 
     Args:
+        paths: the recordings.
         audio: the tree.
         metadata_path: folder with the JSON files; empty: metadata/ in the tree.
-        columns: not used.
+        options: what the user says about labels.
     """
     folder = metadata_path or os.path.join(audio, "metadata")
-    recordings, unmatched = [], []
+    has_metadata = os.path.isdir(folder)
+    sources = [_source(path, options) for path in files.find(folder, (".json",))] if has_metadata else []
+    whole = assembly.Assembled(unmatched=[(source.path, source.problem) for source in sources if source.problem])
     for split in _SPLITS:
         part = os.path.join(audio, split)
-        if os.path.isdir(folder):
-            found, _ = matching.join(part, folder, ".json", parse)
-            matched = {recording.path for recording in found}
-            unmatched += [(path, f"no metadata in {folder}") for path in decode.find(part) if path not in matched]
+        of_part = [path for path in paths if os.path.relpath(path, part).split(os.sep)[0] != os.pardir]
+        if has_metadata:
+            found = assembly.assemble(_of(sources, of_part), matching.Recordings(of_part, part, folder))
+            labelled = {recording.path for recording in found.recordings}
+            found.unmatched += [(path, f"no metadata in {folder}") for path in of_part if path not in labelled]
         else:
-            found, _ = folders.read(part, "", columns)
-        recordings += [dataclasses.replace(recording, split=split) for recording in found]
-    return recordings, unmatched
+            unknown = [metadata.Recording(recording_id=metadata.media_id(path), path=path) for path in of_part]
+            found = folders.read(unknown, part, options)
+        whole.recordings += [dataclasses.replace(recording, split=split) for recording in found.recordings]
+        whole.unmatched += found.unmatched
+        whole.left_out += found.left_out
+    return whole
 
 
-def parse(path: str) -> tuple[str, metadata.Recording]:
+def _of(sources: Iterable[formats.Source], paths: Iterable[str]) -> list[formats.Source]:
+    """The JSON files of some recordings: the others describe those of the other split."""
+    names = {texts.comparable(os.path.basename(path)) for path in paths}
+    stems = {os.path.splitext(name)[0] for name in names}
+    return [
+        source
+        for source in sources
+        if any(texts.comparable(name) in names for row in source.rows for name in row.files)
+        or texts.comparable(os.path.splitext(os.path.basename(source.path))[0]) in stems
+    ]
+
+
+def _source(path: str, options: rows.Options) -> formats.Source:
+    try:
+        return formats.Source(path=path, format="metadata of a sorted tree", rows=(parse(path, options),))
+    except config.InputError as error:
+        return formats.Source(path=path, problem=str(error))
+
+
+def parse(path: str, options: rows.Options) -> rows.Row:
     """Reads one JSON file of the sorter's metadata/ folder.
-
-    Returns:
-        The file name that it gives (possibly empty), and the recording; its path is still empty.
 
     Raises:
         InputError: the file is not such metadata.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            fields: Mapping[str, object] = json.load(file)
-        name, background = str(fields["sci-name"]), fields.get("background")
-        file_name, label = str(fields.get("filename", "")), str(fields.get("classid", "")) or name
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise config.InputError(f"{path}: not metadata of a sorted tree ({error!r})") from error
+    fields = texts.Document(path).json
+    if not isinstance(fields, dict) or not fields.get("sci-name"):
+        raise config.InputError(f"{path}: not metadata of a sorted tree: it has no sci-name")
+    cells = {name: texts.clean(str(value)) for name, value in fields.items() if isinstance(value, str | int | float)}
     # the 2018 sorter wrote no author, and an empty list both for "none" and for "unknown": such a list means unknown
+    background = fields.get("background")
     listed = free_text.names(map(str, background)) if isinstance(background, list) else ()
-    known = bool(listed) or (isinstance(background, list) and "author" in fields)
-    return file_name, metadata.Recording(
+    about = metadata.Recording(
         recording_id="",
         path="",
-        label=label,
-        name=name,
+        name=cells.get("sci-name", ""),
         background=listed,
-        background_known=known,
-        author=str(fields.get("author") or ""),
-        latitude=free_text.number(str(fields.get("latitude")), limit=90),
-        longitude=free_text.number(str(fields.get("longitude")), limit=180),
-        elevation=free_text.elevation(str(fields.get("elevation", ""))),
-        day_of_year=free_text.number(str(fields.get("day_of_year")), limit=366),
-        hour=free_text.number(str(fields.get("hour")), limit=24),
+        background_known=bool(listed) or (isinstance(background, list) and "author" in fields),
+        author=cells.get("author", ""),
+        latitude=free_text.number(cells.get("latitude", ""), limit=90),
+        longitude=free_text.number(cells.get("longitude", ""), limit=180),
+        elevation=free_text.elevation(cells.get("elevation", "")),
+        day_of_year=free_text.number(cells.get("day_of_year", ""), limit=366),
+        hour=free_text.number(cells.get("hour", ""), limit=24),
     )
+    row = rows.Row(
+        where=path,
+        files=tuple(filter(None, [cells.get("filename", "")])),
+        or_namesake=True,
+        about=about,
+    )
+    return rows.labelled(row, cells.get("classid", "") or about.name, options)

@@ -2,8 +2,8 @@
 
 import soundfile
 
-from bird_tf.labels import metadata
-from bird_tf.labels.layouts import reader
+from bird_tf.labels import label_cells, metadata
+from bird_tf.labels.layouts import formats, reader, rows
 
 XML = """<?xml version='1.0' encoding='utf-8'?>
 <Audio><MediaId>{media_id}</MediaId><FileName>{file}</FileName><ClassId>{label}</ClassId>{more}
@@ -13,6 +13,12 @@ XML = """<?xml version='1.0' encoding='utf-8'?>
 def write_wav(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, [0.0, 0.1], 8000)
+
+
+def write_text(path, text, encoding="utf-8"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode(encoding))
+    return str(path)
 
 
 def birdclef_set(folder, *entries):
@@ -25,5 +31,31 @@ def birdclef_set(folder, *entries):
     return reader.SourceConfig(audio=str(folder / "wav"), metadata=str(folder / "xml"))
 
 
-def annotation(start, end, label, *background):
-    return metadata.Annotation(start_seconds=start, end_seconds=end, label=label, background=background)
+def annotation(start, end, label, *background, negative=False):
+    return metadata.Annotation(
+        start_seconds=start, end_seconds=end, label=label, background=background, negative=negative
+    )
+
+
+def source_of(path, text, encoding="utf-8", **options):
+    """Writes a file and reads it in the format that recognises it."""
+    return formats.read(write_text(path, text, encoding), rows.Options(**options))
+
+
+def spans_of(source):
+    """(names of the recording, start, end, species) of each row; None in place of the species of a negative."""
+    assert not source.problem, source.problem
+    return [
+        (row.files or row.catalogue_numbers, row.start_seconds, row.end_seconds,
+         None if row.labels.negative else row.labels.species)
+        for row in source.rows
+    ]  # fmt: skip
+
+
+def whole_labels(source):
+    """(names of the recording, its species) of each row."""
+    assert not source.problem, source.problem
+    return [(row.files or row.catalogue_numbers, row.labels.species) for row in source.rows]
+
+
+NEGATIVE = label_cells.Labels(negative=True)

@@ -1,18 +1,29 @@
-from bird_tf.labels.layouts import annotation_files
+from bird_tf.labels.layouts import audacity
 from tests.labels.layouts import example_sets
 
-AUDACITY = """1.500000\t2.500000\tparmaj
+TRACK = """1.500000\t2.500000\tparmaj
 \\\t500.0\t4000.0
 0,25\t0,75\tturmer
 9.0\t10.0
+11\t12\tTurdus merula, Common Blackbird\t0.81
 """
 
 
 def test_labels_are_read(tmp_path):
-    (tmp_path / "x.txt").write_text(AUDACITY)
-    expected = [
-        example_sets.annotation(0.25, 0.75, "turmer"),
-        example_sets.annotation(1.5, 2.5, "parmaj"),
-        example_sets.annotation(9.0, 10.0, ""),
-    ]
-    assert annotation_files.read_file(str(tmp_path / "x.txt"), {}) == expected
+    source = example_sets.source_of(tmp_path / "x.txt", TRACK)
+    assert source.format == audacity.NAME
+    assert example_sets.spans_of(source) == [
+        ((), 1.5, 2.5, ("parmaj",)), ((), 0.25, 0.75, ("turmer",)), ((), 9.0, 10.0, ()),
+        ((), 11.0, 12.0, ("Turdus merula",)),
+    ]  # fmt: skip
+    assert source.rows[2].labels.missing and source.rows[3].score == 0.81
+
+
+def test_an_empty_track_is_a_negative_recording(tmp_path):
+    assert [row.labels for row in example_sets.source_of(tmp_path / "x.txt", "\r\n").rows] == [example_sets.NEGATIVE]
+
+
+def test_a_line_that_cannot_be_read_costs_this_line(tmp_path):
+    source = example_sets.source_of(tmp_path / "x.txt", "0\t3\tparmaj\nx\t1\tparmaj\n5\t4\tparmaj\n")
+    assert [bool(row.problem) for row in source.rows] == [False, True, True]
+    assert source.rows[1].where.endswith("x.txt, line 2") and "after its start" in source.rows[2].problem

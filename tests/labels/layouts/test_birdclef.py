@@ -25,7 +25,24 @@ def test_bad_xml_is_listed_with_its_reason(tmp_path, text):
     (tmp_path / "xml" / "b.xml").write_text(text, encoding="utf-8", errors="surrogateescape")
     recordings, unmatched = reader.read(dataclasses.replace(source, skip_unmatched=True))
     assert [r.recording_id for r in recordings] == ["1"]
-    assert {path.rsplit("/", 1)[1] for path, _ in unmatched} == {"b.xml", "b.wav"}
+    named = " ".join(f"{path} {reason}" for path, reason in unmatched)
+    assert "b.xml" in named and "b.wav" in named
+
+
+def test_a_document_type_is_refused_in_every_encoding(tmp_path):
+    source = example_sets.birdclef_set(tmp_path, ("1", "a.wav", "x", ""), ("2", "b.wav", "x", ""))
+    document_type = '<!DOCTYPE a [<!ENTITY b "parmaj">]>'
+    text = f'<?xml version="1.0" encoding="utf-16"?>{document_type}<Audio><ClassId>&b;</ClassId></Audio>'
+    (tmp_path / "xml" / "b.xml").write_bytes(text.encode("utf-16"))
+    _, unmatched = reader.read(dataclasses.replace(source, skip_unmatched=True))
+    assert any("document type" in reason for _, reason in unmatched)
+
+
+def test_xml_in_utf16_is_read(tmp_path):
+    source = example_sets.birdclef_set(tmp_path, ("1", "a.wav", "x", ""))
+    text = example_sets.XML.format(media_id="1", file="a.wav", label="ä", species="major", more="")
+    (tmp_path / "xml" / "a.xml").write_bytes(text.replace("utf-8", "utf-16").encode("utf-16"))
+    assert [r.label for r in reader.read(source)[0]] == ["ä"]
 
 
 def test_all_elements_are_read(tmp_path):
@@ -37,7 +54,7 @@ def test_all_elements_are_read(tmp_path):
         metadata.Recording(
             recording_id="42", path=str(tmp_path / "wav" / "X_RN42.wav"), label="parmaj", name="Parus major",
             background=("Turdus merula", "Sitta europaea"), background_known=True, author="A7",
-            latitude=-3.5, longitude=-70.0, day_of_year=32.0, date="2014-02-01", hour=6.25,
+            latitude=-3.5, longitude=-70.0, day_of_year=32.0, hour=6.25, date="2014-02-01",
         )
     ]  # fmt: skip
 

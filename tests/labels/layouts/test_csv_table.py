@@ -2,9 +2,9 @@ import math
 
 import pytest
 
-from bird_tf import config
 from bird_tf.labels import metadata
-from bird_tf.labels.layouts import csv_table
+from bird_tf.labels.layouts import columns, csv_table, formats, rows
+from tests.labels.layouts import example_sets
 
 KAGGLE = """primary_label,secondary_labels,type,latitude,longitude,scientific_name,common_name,author,time,url,filename
 asbfly,[],['call'],39.2,-70.1,Muscicapa dauurica,Asian Brown Flycatcher,Ann,09:30,https://x,asbfly/XC1.ogg
@@ -12,88 +12,131 @@ barswa,"['asbfly', 'comsan']",['song'],,,Hirundo rustica,Barn Swallow,Bob,?,http
 """
 
 
-def _read(folder, text, *audio, columns=()):
-    path = folder / "table.csv"
-    path.write_text(text, encoding="utf-8")
-    paths = [str(folder / "audio" / name) for name in audio]
-    return csv_table.read_table(str(path), paths, str(folder / "audio"), csv_table.parse_columns(columns))
+def _read(folder, text, *given, encoding="utf-8"):
+    return example_sets.source_of(folder / "table.csv", text, encoding, columns=columns.parse(given))
 
 
 def test_kaggles_train_metadata_is_read(tmp_path):
-    recordings, unmatched = _read(tmp_path, KAGGLE, "asbfly/XC1.ogg", "barswa/XC2.ogg")
-    assert unmatched == []
-    first, second = recordings
-    assert first == metadata.Recording(
-        recording_id="XC1", path=str(tmp_path / "audio" / "asbfly" / "XC1.ogg"), label="asbfly",
-        name="Muscicapa dauurica", background_known=True, author="Ann", latitude=39.2, longitude=-70.1, hour=9.5,
+    source = _read(tmp_path, KAGGLE)
+    assert source.format == csv_table.NAME
+    assert example_sets.whole_labels(source) == [(("asbfly/XC1.ogg",), ("asbfly",)), (("barswa/XC2.ogg",), ("barswa",))]
+    first, second = (row.about for row in source.rows)
+    assert (first.name, first.author, first.latitude, first.longitude, first.hour) == (
+        "Muscicapa dauurica", "Ann", 39.2, -70.1, 9.5,
     )  # fmt: skip
+    assert (first.background, first.background_known) == ((), True)
     assert (second.background, second.background_known) == (("asbfly", "comsan"), True)
     assert math.isnan(second.latitude) and math.isnan(second.hour)
 
 
+# what other programs write, and the spans in it
+SPANS = {
+    "BirdNET": "Start (s),End (s),Scientific name,Common name,Confidence,File\n0.0,3.0,Parus major,x,0.8,a.wav\n",
+    "BirdNET of Excel": "Start (s);End (s);Scientific name;Confidence;File\n0,0;3,0;Parus major;0,8;a.wav\n",
+    "OpenSoundscape": "audio_file,annotation_file,annotation,start_time,end_time\na.wav,,Parus major,0.0,3.0\n",
+    "Kaggle 2026": "filename,start,end,primary_label\na.wav,00:00:00,00:00:03,Parus major\n",
+    "Zenodo": "Filename,Start Time (s),End Time (s),Low Freq (Hz),Species eBird Code\na.wav,0,3,50,Parus major\n",
+    "Crowsetta": "label,onset_s,offset_s,notated_path,annot_path\nParus major,0.0,3.0,a.wav,x\n",
+    "DCASE": "Audiofilename,Starttime,Endtime,Label\na.wav,0,3,Parus major\n",
+    "a duration": "file,start_time_s,duration,label\na.wav,0,3,Parus major\n",
+    "tabs": "file\tstart\tend\tlabel\na.wav\t0:00\t0:03\t\"Parus major\"\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SPANS.values(), ids=SPANS)
+def test_columns_are_known_by_the_names_that_programs_give_them(tmp_path, text):
+    assert example_sets.spans_of(_read(tmp_path, text)) == [(("a.wav",), 0.0, 3.0, ("Parus major",))]
+
+
+EXCEL = 'file;species;lat;lon;date;time\r\na.wav;"Parus major";52,5;13,4;31.05.2023;05:30 Uhr\r\n'
+
+
 @pytest.mark.parametrize(
-    ("cell", "background", "known"),
-    [
-        ("", (), False), ("?", (), False), ("unknown", (), False), ("[]", (), True), ("none", (), True),
-        ("a; b", ("a", "b"), True), ('"a, b"', ("a", "b"), True), ('"[\'a\', \'b\']"', ("a", "b"), True),
-        ("[broken", (), False), ("[__import__('os')]", (), False),
-    ],
+    ("text", "encoding"),
+    [(EXCEL, "utf-8-sig"), ("sep=;\r\n" + EXCEL, "utf-8"), (EXCEL.replace(";", "\t"), "utf-16"), (EXCEL, "utf-16-le"),
+     (EXCEL + "ä.wav;Zeisig;;;;\r\n", "cp1252"), (EXCEL.replace(",", ".").replace(";", ","), "utf-8"),
+     (EXCEL.replace("\r\n", ";;\r\n"), "utf-8")],
 )  # fmt: skip
-def test_known_background_no_background_and_unknown_background_differ(tmp_path, cell, background, known):
-    [recording], _ = _read(tmp_path, f"file,label,background\nx.wav,a,{cell}\n", "x.wav")
-    assert (recording.background, recording.background_known) == (background, known)
+def test_tables_of_spreadsheets_are_read(tmp_path, text, encoding):
+    row = _read(tmp_path, text, encoding=encoding).rows[0]
+    assert (row.files, row.labels.species) == (("a.wav",), ("Parus major",))
+    about = row.about
+    assert (about.latitude, about.longitude, about.date, about.hour) == (52.5, 13.4, "2023-05-31", 5.5)
+
+
+@pytest.mark.parametrize(
+    ("dates", "days"),
+    [(("5/31/2023", "1/2/2023"), ("2023-05-31", "2023-01-02")),
+     (("31/5/2023", "1/2/2023"), ("2023-05-31", "2023-02-01")),
+     (("1/2/2023", "3/4/2023"), ("", "")), (("13/2/2023", "2/13/2023"), ("2023-02-13", "2023-02-13"))],
+)  # fmt: skip
+def test_the_order_of_dates_is_that_of_the_whole_table(tmp_path, dates, days):
+    text = "file,label,date\n" + "".join(f"{i}.wav,a,{date}\n" for i, date in enumerate(dates))
+    assert tuple(row.about.date for row in _read(tmp_path, text).rows) == days
 
 
 def test_the_background_is_unknown_without_a_column_for_it(tmp_path):
-    [recording], _ = _read(tmp_path, "file,label\nx.wav,a\n", "x.wav")
-    assert not recording.background_known
+    [row] = _read(tmp_path, "file,label\nx.wav,a\n").rows
+    assert not row.about.background_known
 
 
 def test_other_names_of_columns_are_given_by_the_flag(tmp_path):
     text = "Datei,Art,Tag\nÄ x.WAV,Käuzchen,2014-02-01\n"
-    with pytest.raises(config.InputError, match=r"which column holds file and which label\?.*Datei, Art, Tag"):
-        _read(tmp_path, text, "Ä x.WAV")
-    [recording], _ = _read(tmp_path, text, "Ä x.WAV", columns=("file=Datei", "label=Art", "date=Tag"))
-    assert (recording.label, recording.day_of_year) == ("Käuzchen", 32.0)
+    assert "Datei, Art, Tag" in _read(tmp_path, text).problem
+    [row] = _read(tmp_path, text, "file=Datei", "label=Art", "date=Tag").rows
+    assert (row.files, row.labels.species, row.about.day_of_year) == (("Ä x.WAV",), ("Käuzchen",), 32.0)
 
 
-@pytest.mark.parametrize("columns", [("fiel=Datei",), ("file",), ("file=Nowhere",)])
-def test_a_wrong_mapping_is_refused(tmp_path, columns):
-    with pytest.raises(config.InputError, match="--columns="):
-        _read(tmp_path, "file,label\nx.wav,a\n", "x.wav", columns=columns)
+def test_of_several_annotators_the_first_that_is_filled_counts(tmp_path):
+    text = "file,Ann,Bob\nx.wav,,b\ny.wav,a,b\n"
+    labels = [row.labels.species for row in _read(tmp_path, text, "label=Ann,Bob").rows]
+    assert labels == [("b",), ("a",)]
 
 
-def test_rows_with_start_and_end_annotate_one_recording(tmp_path):
-    text = "file,label,start,end,background\nx.wav,a,0,2,none\nx.wav,b,2.5,8,c\ny.wav,a,1,2,\n"
-    first, second = _read(tmp_path, text, "x.wav", "y.wav")[0]
-    assert [(a.start_seconds, a.end_seconds, a.label, a.background) for a in first.annotations] == [
-        (0.0, 2.0, "a", ()),
-        (2.5, 8.0, "b", ("c",)),
-    ]
-    assert (first.label, first.background, first.background_known) == ("b", ("a", "c"), True)
-    assert not second.background_known
+def test_a_column_of_lengths_is_a_duration_even_if_it_is_given_as_the_end(tmp_path):
+    source = _read(tmp_path, "file,label,start,Duration (s)\nx.wav,a,2,3\n", "end=Duration (s)")
+    assert example_sets.spans_of(source) == [(("x.wav",), 2.0, 5.0, ("a",))]
 
 
-def test_a_row_never_names_a_file_outside_of_the_folder(tmp_path):
-    (tmp_path / "secret.wav").touch()
-    text = "file,label\n../secret.wav,a\n/etc/passwd,a\nx.wav,a\n"
-    recordings, unmatched = _read(tmp_path, text, "x.wav")
-    assert [r.path for r in recordings] == [str(tmp_path / "audio" / "x.wav")]
-    assert [where.rsplit(", ", 1)[1] for where, _ in unmatched] == ["line 2", "line 3"]
+def test_a_column_that_is_given_and_missing_is_named(tmp_path):
+    assert "no column Nowhere" in _read(tmp_path, "file,label\nx.wav,a\n", "file=Nowhere").problem
 
 
-def test_rows_and_recordings_that_do_not_match_are_listed(tmp_path):
-    text = "file,label\nx.wav,a\nx.wav,b\ny.wav,\nz.wav,a\nsame.wav,a\n"
-    _, unmatched = _read(tmp_path, text, "x.wav", "y.wav", "1/same.wav", "2/same.wav", "left.wav")
-    reasons = {where.rsplit("/", 1)[1].split(", ")[-1]: reason for where, reason in unmatched}
-    assert "second row" in reasons["x.wav"]
-    assert "no label" in reasons["line 4"]
-    assert "not below" in reasons["line 5"] and "several" in reasons["line 6"]
-    assert "no row for it" in reasons["left.wav"]
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [("x.wav,a,0", ""), ("x.wav,a,0,1,2", "5 cells"), ("x.wav,a,x,1", "not times"), ("x.wav,a,2,1", "after its start"),
+     ("x.wav,a,-1,1", "after its start"), ("x.wav,a,0,nan", "not times"), (",a,0,1", "names no recording"),
+     ("x.wav," + 300 * "a" + ",0,1", "300 characters"), ('x.wav,"[""a""",0,1', "list")],
+)  # fmt: skip
+def test_a_row_that_cannot_be_read_costs_this_row(tmp_path, row, words):
+    source = _read(tmp_path, f"file,label,start,end\nx.wav,a,1,2\n{row}\nx.wav,b,3,4\n")
+    assert [bool(r.problem) for r in source.rows] == [False, True, False]
+    assert words in source.rows[1].problem and source.rows[1].where.endswith("table.csv, line 3")
 
 
-@pytest.mark.parametrize("text", ["", "file,label\n", "start,file,label\n1,x.wav,a\n"])
+def test_an_empty_label_is_a_negative_in_a_table_of_equal_segments_only(tmp_path):
+    segments = "file,start,end,label\nx.wav,0,5,a\nx.wav,5,10,\n"
+    assert example_sets.spans_of(_read(tmp_path, segments))[1] == (("x.wav",), 5.0, 10.0, None)
+    boxes = segments.replace("5,10,", "5,5.7,")
+    assert example_sets.spans_of(_read(tmp_path, boxes))[1] == (("x.wav",), 5.0, 5.7, ())
+    assert _read(tmp_path, segments + "y.wav,,,\n").rows[2].labels == example_sets.NEGATIVE
+
+
+@pytest.mark.parametrize("text", ["file,label\n", "start,file,label\n1,x.wav,a\n", 'file,label\n"x.wav,a\ny.wav,b\n'])
 def test_incomplete_tables_are_refused(tmp_path, text):
-    with pytest.raises(config.InputError, match=r"table\.csv"):
-        _read(tmp_path, text, "x.wav")
-    assert not csv_table.fits(str(tmp_path / "table.csv"), {})
+    assert _read(tmp_path, text).problem
+
+
+def test_spans_without_any_in_them_are_a_negative_recording(tmp_path):
+    source = _read(tmp_path, "Start (s),End (s),Scientific name,Confidence\n")
+    assert [row.labels for row in source.rows] == [example_sets.NEGATIVE]
+
+
+def test_a_table_that_names_no_species_still_tells_of_its_recordings(tmp_path):
+    source = _read(tmp_path, "file,recordist,site\nx.wav,Ann,Moor\n")
+    assert not source.is_labelling
+    assert source.rows[0].about == metadata.Recording(recording_id="", path="", author="Ann", site="Moor")
+
+
+def test_an_unrelated_table_is_not_recognised(tmp_path):
+    assert formats.read(example_sets.write_text(tmp_path / "t.csv", "day,rain\n1,2\n"), rows.Options()).problem

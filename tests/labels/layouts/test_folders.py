@@ -1,13 +1,49 @@
 import collections
 
+import pytest
+
+from bird_tf import config
 from bird_tf.labels.layouts import reader
 from tests.labels.layouts import example_sets
 
 
+def _read(folder, *names, **flags):
+    for name in names:
+        example_sets.write_wav(folder / name)
+    return reader.read(reader.SourceConfig(audio=str(folder), **flags))[0]
+
+
 def test_the_folder_is_the_label(tmp_path):
-    for name in ("Parus major/deep/1.wav", "Parus major/2.WAV", "Öl käuzchen/1.wav"):
-        example_sets.write_wav(tmp_path / name)
-    recordings, _ = reader.read(reader.SourceConfig(audio=str(tmp_path)))
+    recordings = _read(tmp_path, "Parus major/deep/1.wav", "Parus major/2.WAV", "Öl käuzchen/1.wav")
     assert collections.Counter(r.label for r in recordings) == {"Parus major": 2, "Öl käuzchen": 1}
     assert len({r.recording_id for r in recordings}) == 3
     assert not any(r.background_known for r in recordings)
+
+
+def test_a_folder_can_name_several_species_or_none(tmp_path):
+    recordings = _read(tmp_path, "Parus major,Turdus merula/1.wav", "noise/2.wav", "-Parus major/3.wav")
+    assert [(r.labels, r.negative) for r in recordings] == [
+        (("Parus major", "Turdus merula"), False), ((), True), ((), True),
+    ]  # fmt: skip
+
+
+def test_spellings_of_one_species_are_one_class(tmp_path):
+    recordings = _read(tmp_path, *(f"{name}/1.wav" for name in ("Parus major", "parus major", "Parus_major")))
+    assert {r.label for r in recordings} == {"Parus major"}
+
+
+def test_a_folder_that_names_nothing_is_listed(tmp_path):
+    with pytest.raises(config.InputError, match=r"unknown/1\.wav.*species is unknown"):
+        _read(tmp_path, "a/1.wav", "unknown/1.wav")
+
+
+def test_tables_tell_more_of_the_recordings(tmp_path):
+    example_sets.write_text(tmp_path / "places.csv", "file;recordist;lat\na/1.wav;Ann;52,5\n")
+    [recording] = _read(tmp_path, "a/1.wav")
+    assert (recording.label, recording.author, recording.latitude) == ("a", "Ann", 52.5)
+
+
+def test_the_layout_can_be_told_although_a_table_has_labels(tmp_path):
+    example_sets.write_text(tmp_path / "t.csv", "file,label,recordist\na/1.wav,b,Ann\n")
+    [recording] = _read(tmp_path, "a/1.wav", layout="folders")
+    assert (recording.label, recording.author) == ("a", "Ann")

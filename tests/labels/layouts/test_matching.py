@@ -1,43 +1,98 @@
-import dataclasses
+import unicodedata
 
 import pytest
 
-from bird_tf import config
-from bird_tf.labels.layouts import reader
+from bird_tf.labels.layouts import matching, reader
 from tests.labels.layouts import example_sets
 
 
+def _recordings(*below, tables_root=""):
+    return matching.Recordings([f"/audio/{name}" for name in below], "/audio", tables_root)
+
+
+@pytest.mark.parametrize(
+    ("below", "cell", "table", "found"),
+    [
+        (("A/x.wav", "B/x.wav"), "/audio/B/x.wav", "", "B/x.wav"),  # the exact path
+        (("A/x.wav", "B/x.wav"), "B/x.wav", "", "B/x.wav"),
+        (("A/x.wav", "B/x.wav"), "B\\x.wav", "", "B/x.wav"),
+        (("A/x.wav", "B/x.wav"), "D:\\2023\\B\\x.wav", "", "B/x.wav"),  # the path on another machine
+        (("A/x.wav", "B/x.wav"), "x.wav", "/audio/B/t.csv", "B/x.wav"),  # the folder of the table
+        (("x.wav", "B/x.wav"), "x.wav", "/audio/B/t.csv", "B/x.wav"),
+        (("A/x.wav", "B/x.wav"), "x.wav", "/tables/B/t.csv", "B/x.wav"),  # the folder of the same name
+        (("x.wav", "B/x.wav"), "x.wav", "", "x.wav"),
+        (("A/deep/x.wav",), "x.wav", "", "A/deep/x.wav"),  # the name alone
+        (("A/x.WAV",), "A/x.wav", "", "A/x.WAV"),
+        (("A/x.ogg", "B/x.ogg"), "B/x.wav", "", "B/x.ogg"),  # another suffix
+        (("A/XC1.mp3",), "XC1", "", "A/XC1.mp3"),  # none
+        (("SITE_1.2.wav", "SITE_1.3.wav"), "SITE_1.3", "", "SITE_1.3.wav"),
+        (("REC.WAV", "rec.wav"), "rec.wav", "", "rec.wav"),  # as it is written
+        (("REC.WAV", "rec.wav"), "REC", "", "REC.WAV"),
+        (("x.wav",), "y.wav", "", None),
+        (("x.wav",), "../../etc/x.flac.txt", "", None),
+        (("x.wav",), "", "", None),
+        (("x.wav",), "..", "", None),
+    ],
+)
+def test_a_cell_means_a_recording(below, cell, table, found):
+    path = _recordings(*below, tables_root="/tables").find(cell, table)
+    assert path == (found and f"/audio/{found}")
+
+
+@pytest.mark.parametrize(
+    ("below", "cell"),
+    [(("A/x.wav", "B/x.wav"), "x.wav"), (("A/x.wav", "B/x.wav"), "C/x.wav"), (("x.wav", "x.ogg"), "x.mp3"),
+     (("A/REC.wav", "A/Rec.wav"), "A/rec.wav")],
+)  # fmt: skip
+def test_two_candidates_are_an_error_that_names_both(below, cell):
+    with pytest.raises(matching.AmbiguousError) as error:
+        _recordings(*below).find(cell)
+    assert all(f"/audio/{name}" in str(error.value) for name in below)
+
+
+def test_composed_and_decomposed_letters_are_the_same():
+    composed, decomposed = (unicodedata.normalize(form, "Zürich/Grünfink.wav") for form in ("NFC", "NFD"))
+    assert _recordings(decomposed).find(composed) == f"/audio/{decomposed}"
+    assert _recordings(composed).find(decomposed.upper()) == f"/audio/{composed}"
+
+
+@pytest.mark.parametrize(
+    ("file", "found"),
+    [("/audio/A/x.txt", "A/x.wav"), ("/audio/B/x.Table.1.selections.txt", "B/x.wav"), ("/audio/x.wav.csv", None),
+     ("/audio/A/x.wav.labels.txt", "A/x.wav"), ("/tables/B/x.BirdNET.results.csv", "B/x.wav"),
+     ("/audio/SITE_1.2.txt", "SITE_1.2.wav"), ("/audio/README.txt", None)],
+)  # fmt: skip
+def test_a_file_belongs_to_the_recording_that_it_is_named_after(file, found):
+    recordings = _recordings("A/x.wav", "B/x.wav", "SITE_1.2.wav", tables_root="/tables")
+    if file == "/audio/x.wav.csv":
+        with pytest.raises(matching.AmbiguousError):
+            recordings.find_namesake(file)
+    else:
+        assert recordings.find_namesake(file) == (found and f"/audio/{found}")
+
+
+@pytest.mark.parametrize(
+    ("below", "found"),
+    [("XC123.mp3", True), ("123.mp3", True), ("XC123 - Great Tit.mp3", True), ("a/xc123-2.mp3", True),
+     ("XC1234.mp3", False), ("x123.mp3", False)],
+)  # fmt: skip
+def test_catalogue_numbers_begin_the_names_of_files(below, found):
+    assert (_recordings(below).find_catalogued(("XC123", "123")) is not None) == found
+
+
 def test_a_file_name_never_names_a_file_outside_of_the_audio_folder(tmp_path):
-    example_sets.write_wav(tmp_path / "secret.wav")
-    source = example_sets.birdclef_set(tmp_path / "set", ("1", "a.wav", "x", ""))
-    xml = example_sets.XML.format(media_id="2", file="../../secret.wav", label="y", species="ater", more="")
-    (tmp_path / "set" / "xml" / "b.xml").write_text(xml)
-    recordings, unmatched = reader.read(dataclasses.replace(source, skip_unmatched=True))
-    assert [r.recording_id for r in recordings] == ["1"]
-    assert "b.xml" in unmatched[0][0]
-
-
-def test_metadata_without_recording_is_an_error(tmp_path):
-    source = example_sets.birdclef_set(tmp_path, ("1", "a.wav", "x", ""), ("2", "b.wav", "x", ""))
-    (tmp_path / "wav" / "b.wav").unlink()
-    with pytest.raises(config.InputError, match=r"b\.xml.*is not below"):
-        reader.read(source)
-
-
-def test_an_absolute_file_name_never_names_a_file_outside_of_the_audio_folder(tmp_path):
     source = example_sets.birdclef_set(tmp_path / "set", ("1", "a.wav", "x", ""))
     example_sets.write_wav(tmp_path / "secret.wav")
-    for name in (f"{tmp_path}/secret.wav", "..\\..\\secret.wav"):
-        xml = example_sets.XML.format(media_id="2", file=name, label="y", species="ater", more="")
-        (tmp_path / "set" / "xml" / "b.xml").write_text(xml)
-        recordings, unmatched = reader.read(dataclasses.replace(source, skip_unmatched=True))
-        assert [r.recording_id for r in recordings] == ["1"] and len(unmatched) == 1
+    for name in (f"{tmp_path}/secret.wav", "../../secret.wav", "..\\..\\secret.wav"):
+        known = matching.Recordings([str(tmp_path / "set" / "wav" / "a.wav")], source.audio)
+        assert known.find(name) is None
 
 
-def test_files_in_deep_folders_with_spaces_and_capital_letters_are_matched(tmp_path):
-    source = example_sets.birdclef_set(tmp_path, ("1", "a.wav", "x", ""))
-    (tmp_path / "wav" / "a.wav").unlink()
-    example_sets.write_wav(tmp_path / "wav" / "Öde Gegend" / "2014 05" / "A.WAV")
-    (tmp_path / "xml" / "a.xml").rename(tmp_path / "xml" / "A.XML")
-    [recording], _ = reader.read(source)
-    assert recording.path.endswith("Öde Gegend/2014 05/A.WAV")
+def test_recorders_that_name_files_by_the_clock_are_told_apart_by_their_folders(tmp_path):
+    for site, label in (("A", "x"), ("B", "y")):
+        example_sets.write_wav(tmp_path / "wav" / site / "20230501_050000.WAV")
+        xml = example_sets.XML.format(media_id=site, file="20230501_050000.wav", label=label, species="ater", more="")
+        example_sets.write_text(tmp_path / "xml" / site / "20230501_050000.xml", xml)
+    source = reader.SourceConfig(audio=str(tmp_path / "wav"), metadata=str(tmp_path / "xml"))
+    found, unmatched = reader.read(source)
+    assert [(r.label, r.path.split("/")[-2]) for r in found] == [("x", "A"), ("y", "B")] and not unmatched

@@ -46,18 +46,16 @@ def test_one_csv_is_recognised(tmp_path):
     example_sets.write_wav(tmp_path / "audio" / "x" / "a.wav")
     (tmp_path / "meta.csv").write_text("filename,primary_label\nx/a.wav,parmaj\n")
     source = reader.SourceConfig(audio=str(tmp_path / "audio"), metadata=str(tmp_path / "meta.csv"))
-    assert reader.detect(source) == ("csv", f"{tmp_path}/meta.csv is a table")
     assert [r.label for r in reader.read(source)[0]] == ["parmaj"]
     (tmp_path / "meta.csv").rename(tmp_path / "audio" / "meta.csv")
     inside = reader.SourceConfig(audio=str(tmp_path / "audio"))
-    assert reader.detect(inside)[0] == "csv" and len(reader.read(inside)[0]) == 1
+    assert [r.label for r in reader.read(inside)[0]] == ["parmaj"]
 
 
 def test_an_unrelated_table_is_not_recognised_as_metadata(tmp_path):
     example_sets.write_wav(tmp_path / "parmaj" / "a.wav")
     (tmp_path / "weather.csv").write_text("day,rain\n1,2\n")
-    layout, reason = reader.detect(reader.SourceConfig(audio=str(tmp_path)))
-    assert layout == "folders" and "folders below" in reason
+    assert [r.label for r in reader.read(reader.SourceConfig(audio=str(tmp_path)))[0]] == ["parmaj"]
 
 
 @pytest.mark.parametrize("in_own_folder", [True, False])
@@ -74,7 +72,6 @@ def test_annotation_files_are_recognised(tmp_path, in_own_folder):
     source = reader.SourceConfig(
         audio=str(tmp_path / "audio"), metadata=str(texts) if in_own_folder else "", skip_unmatched=True
     )
-    assert reader.detect(source) == ("annotations", f"3 text files below {texts} are named after recordings")
     recordings, unmatched = reader.read(source)
     assert [(r.recording_id, r.label, r.labels, r.background_known) for r in recordings] == [
         ("SITE_1.2", "parmaj", ("parmaj", "turmer"), True),
@@ -82,7 +79,8 @@ def test_annotation_files_are_recognised(tmp_path, in_own_folder):
     ]
     assert [(path.rsplit("/", 1)[1], reason.split(": ")[-1].split(" in ")[0]) for path, reason in unmatched] == [
         ("c.wav", "its annotations name no species"),
-        ("d.wav", "no annotations for it"),
+        ("d.wav", "no metadata for it"),
+        ("c.txt, line 1", "the chunks there are not used"),
     ]
 
 
@@ -105,3 +103,48 @@ def test_metadata_of_recordings_without_a_label_is_read_from_xml_or_csv(tmp_path
         assert math.isnan(found[paths[2]].latitude) and found[paths[2]].recording_id == "c"
     with pytest.raises(config.InputError, match=r"--metadata=.*nowhere"):
         reader.describe(paths, str(root), str(tmp_path / "nowhere"), clock.ClockConfig())
+
+
+def test_recordings_of_noise_audio_are_negative(tmp_path):
+    for name in ("set/a/1.wav", "set/wind/2.wav", "elsewhere/3.wav"):
+        example_sets.write_wav(tmp_path / name)
+    for noise, total in (("elsewhere", 3), ("set/wind", 2)):
+        source = reader.SourceConfig(audio=str(tmp_path / "set"), noise_audio=str(tmp_path / noise))
+        recordings, _ = reader.read(source)
+        assert len(recordings) == total
+        assert [r.recording_id for r in recordings if r.negative] == ["3" if noise == "elsewhere" else "2"]
+
+
+def test_labels_of_a_named_table_are_joined_with_annotations_on_request(tmp_path):
+    example_sets.write_wav(tmp_path / "audio" / "x.wav")
+    example_sets.write_text(tmp_path / "audio" / "x.txt", "0\t1\tb\n")
+    table = example_sets.write_text(tmp_path / "t.csv", "file,label,recordist\nx.wav,a,Ann\n")
+    source = reader.SourceConfig(audio=str(tmp_path / "audio"), metadata=table)
+    assert [(r.label, r.author) for r in reader.read(source)[0]] == [("a", "Ann")]
+    both = dataclasses.replace(source, layout="annotations")
+    assert [(r.label, r.author) for r in reader.read(both)[0]] == [("b", "Ann")]
+
+
+def test_a_named_table_without_labels_leaves_them_to_the_annotations(tmp_path):
+    example_sets.write_wav(tmp_path / "audio" / "x.wav")
+    example_sets.write_text(tmp_path / "audio" / "x.txt", "0\t1\tb\n")
+    table = example_sets.write_text(tmp_path / "t.csv", "file,recordist\nx.wav,Ann\n")
+    [recording], _ = reader.read(reader.SourceConfig(audio=str(tmp_path / "audio"), metadata=table))
+    assert (recording.label, recording.author) == ("b", "Ann")
+
+
+def test_the_log_says_what_came_from_where(tmp_path, caplog):
+    example_sets.write_wav(tmp_path / "x.wav")
+    example_sets.write_text(tmp_path / "x.txt", "0\t1\tb\n")
+    example_sets.write_text(tmp_path / "t.csv", "file,label,recordist\nx.wav,a,Ann\n")
+    example_sets.write_text(tmp_path / "notes.csv", "A;B\n1,5;2\n")
+    with caplog.at_level("INFO"):
+        reader.read(reader.SourceConfig(audio=str(tmp_path)))
+    assert "x.txt" in caplog.text and "t.csv" in caplog.text and "notes.csv" in caplog.text
+
+
+def test_a_table_that_names_no_recording_is_refused_with_its_reason(tmp_path):
+    example_sets.write_wav(tmp_path / "a" / "x.wav")
+    table = example_sets.write_text(tmp_path / "lite.csv", "Start (s);End (s);Scientific name\n0,0;3,0;Parus major\n")
+    with pytest.raises(config.InputError, match="names no recording"):
+        reader.read(reader.SourceConfig(audio=str(tmp_path / "a"), metadata=table))

@@ -1,0 +1,154 @@
+"""One name for each class: synonyms of changed taxonomies, and spellings that look alike."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from absl import logging
+
+from bird_tf import config
+from bird_tf.labels import label_cells, metadata, texts
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NameConfig:
+    """What label names mean."""
+
+    synonyms: str = config.option(
+        "", "CSV of two columns, old name and new name: labels of the old name get the new one, as after a change of "
+        "taxonomy"
+    )  # fmt: skip
+    negative_labels: tuple[str, ...] = config.option(
+        (),
+        "a further label that means none of the species, besides noise, background, none, no call, other, non-event, "
+        "silence and -SPECIES; may be repeated",
+    )
+
+
+def read_synonyms(path: str) -> dict[str, str]:
+    """Reads a table of old and new names; a first line `old,new` (or the like) is a header.
+
+    Returns:
+        {comparable old name: new name}; a new name is never an old one.
+
+    Raises:
+        InputError: no such file, a row without two names, two new names for one, or names that lead back to themselves.
+    """
+    found: dict[str, str] = {}
+    for position, (number, cells) in enumerate(texts.Document(path).lines):
+        old, new = ([texts.clean(cell) for cell in cells] + ["", ""])[:2]
+        if position == 0 and texts.comparable(old).split(" ")[0] in ("old", "from", "synonym", "name", "alias"):
+            continue
+        if not old or not new:
+            raise config.InputError(f"--synonyms={path}, line {number}: need two columns, the old name and the new one")
+        if found.setdefault(_key(old), new) != new:
+            raise config.InputError(f"--synonyms={path}, line {number}: {old} has another new name above")
+    return {old: _last(path, old, found) for old in found if found[old] and _key(found[old]) != old}
+
+
+def _last(path: str, old: str, new_names: Mapping[str, str]) -> str:
+    seen, name = {old}, new_names[old]
+    while _key(name) in new_names and new_names[_key(name)] != name:
+        if _key(name) in seen:
+            raise config.InputError(f"--synonyms={path}: the new names of {name} lead back to it")
+        seen.add(_key(name))
+        name = new_names[_key(name)]
+    return name
+
+
+def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str]) -> list[metadata.Recording]:
+    """Gives each class one name: the new one of synonyms, and of spellings that look alike the most frequent one.
+
+    Alike are names that differ in case, blanks, underscores or the form of accented letters, and BirdNET's
+    `Latin name_Common Name` beside the Latin name. What is renamed is logged, and so are doubtful pairs.
+
+    Args:
+        recordings: of all classes.
+        synonyms: as of `read_synonyms`.
+    """
+    recordings = list(recordings)
+    counts: collections.Counter[str] = collections.Counter()
+    for recording in recordings:
+        counts.update(_renamed_to(name, synonyms) for name in recording.labels)
+    groups: dict[str, list[str]] = collections.defaultdict(list)
+    short_forms = _short_forms(counts)
+    for name in counts:
+        groups[short_forms.get(_key(name), _key(name))].append(name)
+    chosen = {
+        key: max(names, key=lambda n: (*_quality(n), counts[n], n[:1].isupper(), n)) for key, names in groups.items()
+    }
+    for key, names in sorted(groups.items()):
+        if len(names) > 1:
+            others = ", ".join(repr(name) for name in sorted(names) if name != chosen[key])
+            logging.warning("one class for names that look alike: %r stands for %s too", chosen[key], others)
+
+    @functools.cache
+    def rename(name: str) -> str:
+        name = _renamed_to(name, synonyms)
+        return chosen.get(short_forms.get(_key(name), _key(name)), name)
+
+    renamed = [_with_names(recording, rename) for recording in recordings]
+    if changed := sum(_renamed_to(n, synonyms) != n for r in recordings for n in r.labels):
+        logging.info("--synonyms: %d labels got their new name", changed)
+    return renamed
+
+
+def _renamed_to(name: str, synonyms: Mapping[str, str]) -> str:
+    return synonyms.get(_key(name), name)
+
+
+def _key(name: str) -> str:
+    return " ".join(texts.comparable(name).replace("_", " ").split())
+
+
+def _quality(name: str) -> tuple[bool, bool, bool]:
+    """Of several spellings, a Latin name as it is printed is best; others have no underscore, and composed letters."""
+    return label_cells.is_latin(name), "_" not in name, name == texts.clean(name)
+
+
+def _short_forms(counts: Iterable[str]) -> dict[str, str]:
+    """{key of a `Latin name_Common Name`: key of the Latin name}, where just one such name has the Latin name.
+
+    A part behind the underscore that begins with a small letter is no name: Parus major_song is a class of its own.
+    """
+    commons: dict[str, set[str]] = collections.defaultdict(set)
+    names = list(counts)
+    for name in names:
+        latin, _, common = name.partition("_")
+        if common and label_cells.is_latin(latin):
+            commons[_key(latin)].add(_key(name))
+    known = {_key(name) for name in names}
+    found = {}
+    for latin_key, full in commons.items():
+        has_common_name = all(name.partition("_")[2][:1].isupper() for name in names if _key(name) in full)
+        if len(full) == 1 and has_common_name:
+            if latin_key in known:
+                found[full.pop()] = latin_key
+        elif len(full) > 1 or latin_key in known:
+            listed = ", ".join(sorted(name for name in names if _key(name) in full | {latin_key}))
+            logging.warning("classes that look alike stay apart: %s; --synonyms makes them one", listed)
+    return found
+
+
+def _with_names(recording: metadata.Recording, rename: Callable[[str], str]) -> metadata.Recording:
+    label = rename(recording.label) if recording.label else ""
+
+    def all_renamed(names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(map(rename, names)))
+
+    return dataclasses.replace(
+        recording,
+        label=label,
+        name=label if recording.name == recording.label else rename(recording.name),
+        further_labels=tuple(n for n in all_renamed(recording.further_labels) if n != label),
+        background=tuple(n for n in all_renamed(recording.background) if n != label),
+        annotations=tuple(
+            dict.fromkeys(
+                dataclasses.replace(a, label=rename(a.label) if a.label else "", background=all_renamed(a.background))
+                for a in recording.annotations
+            )
+        ),
+    )

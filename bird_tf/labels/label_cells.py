@@ -1,0 +1,121 @@
+"""What a label cell or the name of a folder says: one species, several, none of them, or that it is unknown."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Collection
+
+from bird_tf.labels import texts
+
+# Names that say that none of the species is to be heard, without blanks and signs.
+_NEGATIVE = frozenset((
+    "noise", "background", "backgroundnoise", "none", "nocall", "nocalls", "other", "others", "nonevent", "silence",
+    "nobird", "nobirds", "negative", "nothing",
+))  # fmt: skip
+# An annotator heard something and could not name it.
+_UNKNOWN = frozenset(("unknown", "unk", "unid", "unidentified", "noid"))
+_MISSING = frozenset(("", "nan", "n/a", "na", "null", "<na>"))  # as pandas, R and databases write empty cells
+_LONGEST = 200  # characters of a name
+_LATIN = re.compile(r"[A-Z][a-zë-]+ [a-zë-]{2,}(?: [a-zë-]{2,})?")
+_CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_QUOTED = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^'"\[\](){},]*))\s*(,|$)""")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Labels:
+    """What a cell says.
+
+    Attributes:
+        species: the species, each once.
+        negative: whether it says that none of the species is to be heard. Without species and not negative, something
+            is to be heard that has no name.
+        missing: whether the cell is empty.
+        stated: False if there is no such cell.
+    """
+
+    species: tuple[str, ...] = ()
+    negative: bool = False
+    missing: bool = False
+    stated: bool = True
+
+
+def parse(cell: str, negative_labels: Collection[str] = ()) -> Labels:
+    """Reads a label cell.
+
+    Several species are divided by `;` or `|`, or are a list `["a", "b"]`, or are Latin names or codes divided by
+    commas. `Latin name, Common Name` (BirdNET's label tracks) is one species. A species behind a `-` is negative.
+
+    Args:
+        cell: its text.
+        negative_labels: further names for negatives.
+
+    Raises:
+        ValueError: a list that cannot be read, or a name of more than 200 characters.
+    """
+    cell = texts.clean(cell)
+    if cell.casefold() in _MISSING:
+        return Labels(missing=True)
+    further = {_letters(name) for name in negative_labels}
+    parts = [texts.clean(part) for part in _divided(cell)]
+    species, negative = [], not any(parts)  # an empty list
+    for part in filter(None, parts):
+        if len(part) > _LONGEST:
+            raise ValueError(f"a name of {len(part)} characters")
+        letters = _letters(part)
+        if (part.startswith("-") and letters) or letters in _NEGATIVE or letters in further:
+            negative = True
+        elif letters and letters not in _UNKNOWN:
+            species.append(part)
+    return Labels(species=tuple(dict.fromkeys(species)), negative=negative and not species)
+
+
+def background(cell: str) -> tuple[tuple[str, ...], bool]:
+    """The species of a background cell, and whether they are known.
+
+    Names are divided by commas, `;` or `|`, or are a list as in Kaggle's tables. `none`, `-` and `[]` mean that there
+    are no background species. An empty cell, `?`, `unknown`, and a list that cannot be read mean that it is unknown.
+    """
+    cell = texts.clean(cell)
+    if cell == "-":
+        return (), True
+    try:
+        found = parse(cell if cell.startswith("[") else cell.replace(",", ";"))
+    except ValueError:
+        return (), False
+    return found.species, bool(found.species) or found.negative
+
+
+def is_latin(name: str) -> bool:
+    """Whether a name looks like a Latin one, as Parus major or Motacilla alba yarrellii."""
+    return bool(_LATIN.fullmatch(name))
+
+
+def _divided(cell: str) -> list[str]:
+    if cell.startswith("["):
+        return _listed(cell)
+    parts = re.split(r"[;|]", cell)
+    if len(parts) > 1 or "," not in cell:
+        return parts
+    parts = [part.strip() for part in cell.split(",")]
+    if all(is_latin(part.removeprefix("-")) for part in parts) or all(_CODE.fullmatch(part) for part in parts):
+        return parts
+    return parts[:1] if is_latin(parts[0]) and len(parts) == 2 else [cell]
+
+
+def _listed(cell: str) -> list[str]:
+    """The elements of a list in the notation of JSON or Python. Nothing is evaluated."""
+    if not cell.endswith("]"):
+        raise ValueError("a list without its end")
+    inside, place, found = cell[1:-1].strip(), 0, []
+    while place < len(inside):
+        part = _QUOTED.match(inside, place)
+        if part is None:
+            raise ValueError("a list that cannot be read")
+        found.append(next(text for text in part.groups()[:3] if text is not None))
+        place = part.end()
+    return [re.sub(r"\\(.)", r"\1", text) for text in found]
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]", "", texts.comparable(name))

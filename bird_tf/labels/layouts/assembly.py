@@ -1,0 +1,255 @@
+"""Puts together what the rows of all files say of each recording."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import os
+from collections.abc import Iterable, Sequence
+
+from absl import logging
+
+from bird_tf import config
+from bird_tf.labels import metadata, spans
+from bird_tf.labels.layouts import formats, matching, rows
+
+# A point in time covers this much, so that the chunk around it does not count as one without a call.
+_POINT_SECONDS = 0.001
+
+
+@dataclasses.dataclass
+class Assembled:
+    """What was found.
+
+    Attributes:
+        recordings: those with labels, or negative.
+        described: {path: what is known} of recordings without a label.
+        unmatched: (file or line, reason) of what does not match.
+        left_out: (file or line, reason) of rows that are not used, although their recordings may be.
+    """
+
+    recordings: list[metadata.Recording] = dataclasses.field(default_factory=list)
+    described: dict[str, metadata.Recording] = dataclasses.field(default_factory=dict)
+    unmatched: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    left_out: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    """A row and the file that it is from."""
+
+    row: rows.Row
+    source: str
+
+
+def assemble(
+    sources: Iterable[formats.Source], recordings: matching.Recordings, min_confidence: float = 0.0
+) -> Assembled:
+    """Finds the recording of each row, and makes the metadata of each recording.
+
+    Args:
+        sources: the files that were read.
+        recordings: the recordings.
+        min_confidence: labels with a lower score count neither as there nor as not there.
+    """
+    assembled = Assembled()
+    of_path: dict[str, list[_Entry]] = collections.defaultdict(list)
+    num_elsewhere = 0
+    for source in sources:
+        for path, row in _matched(source, recordings, assembled):
+            if path is None:
+                num_elsewhere += 1
+            else:
+                of_path[path].append(_Entry(row, source.path))
+    if num_elsewhere:
+        logging.info("%d rows of catalogues are about recordings that are not here", num_elsewhere)
+    for path, entries in of_path.items():
+        _add(path, entries, min_confidence, assembled)
+    return assembled
+
+
+def _matched(
+    source: formats.Source, recordings: matching.Recordings, assembled: Assembled
+) -> list[tuple[str | None, rows.Row]]:
+    """(recording, row) of the rows of a file whose recording is known, or is one of a catalogue that is not here."""
+    found: list[tuple[str | None, rows.Row]] = []
+    find = functools.cache(functools.partial(_find, recordings, source.path))
+    for row in source.rows:
+        try:
+            path = find(row.files, row.catalogue_numbers, row.or_namesake)
+        except matching.AmbiguousError as error:
+            assembled.unmatched.append((row.where, str(error)))
+            continue
+        if path is None and not row.catalogue_numbers:
+            name = row.files[0] if row.files else os.path.basename(source.path)
+            reason = row.problem or f"its recording {name[:200]!r} is not below the folder of recordings"
+            (assembled.left_out if row.problem else assembled.unmatched).append((row.where, reason))
+        else:
+            found.append((path, row))
+    return _without_contradictions(found, recordings, assembled)
+
+
+def _find(
+    recordings: matching.Recordings,
+    table: str,
+    names: Sequence[str],
+    catalogue_numbers: Sequence[str],
+    or_namesake: bool,
+) -> str | None:
+    ambiguous: matching.AmbiguousError | None = None
+    for name in names:
+        try:
+            if path := recordings.find(name, table):
+                return path
+        except matching.AmbiguousError as error:
+            ambiguous = ambiguous or error
+    if ambiguous:
+        raise ambiguous
+    path = recordings.find_catalogued(catalogue_numbers) if catalogue_numbers else None
+    if path is None and (or_namesake or not (names or catalogue_numbers)):
+        return recordings.find_namesake(table)
+    return path
+
+
+def _without_contradictions(
+    found: list[tuple[str | None, rows.Row]], recordings: matching.Recordings, assembled: Assembled
+) -> list[tuple[str | None, rows.Row]]:
+    """Of rows that name one recording by different folders, those with its own folder count.
+
+    A table that names A/x.wav and B/x.wav, of which only A/x.wav is here, says nothing of it in the rows of B.
+    """
+    folders: dict[str, set[str]] = collections.defaultdict(set)
+    for path, row in found:
+        if path and row.files:
+            folders[path].add(_folder(row.files[0]))
+    kept = []
+    for path, row in found:
+        named = folders[path] - {""} if path else set()
+        own = _folder(recordings.below(path)) if path else ""
+        if path and row.files and len(named) > 1 and _folder(row.files[0]) not in ("", own):
+            reason = f"its recording {row.files[0][:200]!r} is not here: {path} has its name, but another row means it"
+            assembled.unmatched.append((row.where, reason))
+        else:
+            kept.append((path, row))
+    return kept
+
+
+def _folder(name: str) -> str:
+    return name.replace("\\", "/").rpartition("/")[0].rpartition("/")[2].casefold()
+
+
+def _add(path: str, entries: list[_Entry], min_confidence: float, assembled: Assembled) -> None:
+    """Adds one recording, or the reason why it has no label."""
+    good = []
+    for entry in entries:
+        if entry.row.problem:
+            assembled.left_out.append((entry.row.where, entry.row.problem))
+        else:
+            good.append(entry)
+    about = functools.reduce(
+        rows.merged, (e.row.about for e in sorted(good, key=lambda e: e.row.has_span)), rows.NOTHING
+    )
+    recording = dataclasses.replace(
+        about, path=path, recording_id=about.recording_id or metadata.media_id(path), label="", further_labels=()
+    )
+    labelling = [entry for entry in good if entry.row.labels.stated]
+    if not labelling:
+        assembled.described[path] = recording
+        if len(good) < len(entries):
+            assembled.unmatched.append((path, f"none of its {len(entries)} rows can be used"))
+        return
+    try:
+        in_time = [entry for entry in labelling if entry.row.has_span]
+        if in_time:
+            recording = _with_spans(recording, in_time, min_confidence, assembled)
+            _report_unused(labelling, assembled)
+        else:
+            recording = _with_label(recording, labelling, min_confidence)
+        assembled.recordings.append(recording)
+    except _BelowConfidenceError as error:
+        assembled.left_out.append((path, str(error)))
+    except config.InputError as error:
+        assembled.unmatched.append((path, str(error)))
+
+
+class _BelowConfidenceError(config.InputError):
+    """All labels of a recording are doubtful."""
+
+
+def _with_spans(
+    recording: metadata.Recording, entries: Sequence[_Entry], min_confidence: float, assembled: Assembled
+) -> metadata.Recording:
+    annotations: dict[metadata.Annotation, None] = {}
+    for row in (entry.row for entry in entries):
+        end, species = row.end_seconds, row.labels.species
+        if row.start_seconds == end:
+            assembled.left_out.append((row.where, "a point in time; a label needs a start and a later end"))
+            end, species = end + _POINT_SECONDS, ()
+        elif row.labels.missing:
+            assembled.left_out.append((row.where, "it has no label: the chunks there are not used"))
+        elif row.score < min_confidence:
+            species = ()
+        for label in species or ("",):
+            annotation = metadata.Annotation(
+                start_seconds=row.start_seconds,
+                end_seconds=end,
+                label=label,
+                background=tuple(name for name in row.background if name != label),
+                negative=row.labels.negative and not row.score < min_confidence,
+            )
+            annotations[annotation] = None
+    if not any(a.label or a.negative for a in annotations) and any(e.row.score < min_confidence for e in entries):
+        raise _BelowConfidenceError(f"all its labels have a score below --min_confidence={min_confidence:g}")
+    known = all(entry.row.about.background_known for entry in entries)
+    ordered = sorted(annotations, key=lambda a: (a.start_seconds, a.end_seconds, a.label))
+    return spans.with_annotations(dataclasses.replace(recording, background_known=known), ordered)
+
+
+def _with_label(recording: metadata.Recording, entries: Sequence[_Entry], min_confidence: float) -> metadata.Recording:
+    """The recording with the label of rows without times. Different files must say the same."""
+    sure = [entry for entry in entries if not entry.row.score < min_confidence]
+    if not sure:
+        raise _BelowConfidenceError(f"its labels have a score below --min_confidence={min_confidence:g}")
+    said: dict[str, set[str]] = collections.defaultdict(set)
+    for entry in sure:
+        said[entry.source].update(entry.row.labels.species)
+    (first, species), *others = said.items()
+    for other, listed in others:
+        if listed != species:
+            raise config.InputError(
+                f"{first} says {', '.join(sorted(species)) or 'that no species is in it'}, and {other} says "
+                f"{', '.join(sorted(listed)) or 'that no species is in it'}; name the right one with --metadata"
+            )
+    return with_label(recording, [entry.row for entry in sure])
+
+
+def with_label(recording: metadata.Recording, whole: Sequence[rows.Row]) -> metadata.Recording:
+    """The recording with the label of rows about the whole of it; each row adds its species.
+
+    Raises:
+        InputError: a row has no label, or the species is unknown.
+    """
+    if missing := next((row.where for row in whole if row.labels.missing), ""):
+        raise config.InputError(f"{missing}: no label; write noise if it holds none of the species")
+    species = tuple(dict.fromkeys(name for row in whole for name in row.labels.species))
+    if not species:
+        if not all(row.labels.negative for row in whole):
+            raise config.InputError(f"{whole[0].where}: its species is unknown")
+        return dataclasses.replace(recording, name="", negative=True)
+    label, *further = species
+    return dataclasses.replace(
+        recording,
+        label=label,
+        name=recording.name if recording.name and not further else label,
+        further_labels=tuple(further),
+        background=tuple(dict.fromkeys((*further, *(name for name in recording.background if name != label)))),
+    )
+
+
+def _report_unused(labelling: Sequence[_Entry], assembled: Assembled) -> None:
+    """Rows without times say nothing of a recording whose annotations have times, if they are in the same file."""
+    in_time = {entry.source for entry in labelling if entry.row.has_span}
+    for entry in labelling:
+        if not entry.row.has_span and entry.source in in_time:
+            assembled.left_out.append((entry.row.where, "no times, while other rows of its recording have them"))

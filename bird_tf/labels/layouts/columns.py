@@ -1,0 +1,119 @@
+"""The columns of tables: the names that other programs and people give them, and those that --columns tells."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Mapping, Sequence
+
+from absl import logging
+
+from bird_tf import config
+from bird_tf.labels import texts
+
+# The names of columns that are known without --columns, without signs and in lower case. The first one that a table has
+# is used. Sources: Kaggle's BirdCLEF 2019-2026, BirdNET-Analyzer, Raven, Kaleidoscope, OpenSoundscape, Crowsetta,
+# DCASE, the soundscape collections of Zenodo.
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "file": (
+        "file", "filename", "file name", "path", "filepath", "file path", "audio file", "audio path", "audio filename",
+        "audiofilename", "audiofile", "begin path", "begin file", "in file", "recording", "recording file",
+        "sound file", "soundfile", "wav file", "wavfile", "notated path", "media file",
+    ),
+    "label": (
+        "label", "primary label", "ebird code", "class id", "species ebird code", "species code", "manual id",
+        "species", "annotation", "top1match", "auto id", "scientific name", "latin name", "sci name", "species name",
+        "common name", "english name", "labels", "tags", "sound type",
+    ),
+    "name": ("name", "scientific name", "latin name", "sci name"),
+    "start": (
+        "start", "start seconds", "start time", "begin", "start s", "start time s", "start sec", "begin time s",
+        "begin time", "begin s", "starttime", "onset s", "onset", "onset time", "tmin", "t start", "time start",
+    ),
+    "end": (
+        "end", "end seconds", "end time", "end s", "end time s", "end sec", "stop", "stop s", "stop time", "endtime",
+        "offset s", "offset time", "tmax", "t end", "time end",
+    ),
+    "duration": ("duration", "duration s", "duration seconds", "duration sec", "length s", "delta time s", "dur"),
+    "score": ("confidence", "score", "probability", "conf", "match ratio"),
+    "background": ("background", "secondary labels", "background species"),
+    "author": ("author", "recordist", "session", "recorded by", "observer", "user login"),
+    "site": ("site", "location", "locality", "station", "plot"),
+    "latitude": ("latitude", "lat", "decimallatitude"),
+    "longitude": ("longitude", "lon", "lng", "long", "decimallongitude"),
+    "elevation": ("elevation", "elevation m", "altitude", "alt"),
+    "date": ("date", "recording date", "observed on", "eventdate"),
+    "time": ("time", "time of day", "recording time"),
+}  # fmt: skip
+
+
+def parse(flags: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
+    """Parses flags of the form WHAT=COLUMN, or TABLE:WHAT=COLUMN for tables of that name (with * and ?).
+
+    Returns:
+        (pattern of the table's name or "", what, column) of each.
+
+    Raises:
+        InputError: another form, or an unknown WHAT.
+    """
+    found = []
+    for entry in flags:
+        left, _, column = entry.partition("=")
+        table, _, what = left.rpartition(":")
+        if what not in COLUMNS or not column:
+            raise config.InputError(f"--columns={entry}: write WHAT=COLUMN, WHAT one of {', '.join(COLUMNS)}")
+        found.append((table, what, column))
+    return tuple(found)
+
+
+def find(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dict[str, tuple[int, ...]]:
+    """Finds the columns of a table.
+
+    Args:
+        document: the table.
+        given: as of `parse`. The columns of a flag may be several, divided by commas: the first that is filled counts.
+
+    Returns:
+        {what: positions of its columns}.
+
+    Raises:
+        InputError: the table does not have a column that is given.
+    """
+    position = {normal(name): i for i, name in reversed(list(enumerate(document.header))) if name}
+    mine = given_for(document, given)
+    found = {what: _given(document, what, column, position) for what, column in mine.items()}
+    for what, names in COLUMNS.items():
+        known = next((position[name] for name in names if name in position), None)
+        if what not in found and known is not None:
+            found[what] = (known,)
+    if "end" in mine and normal(mine["end"]) in COLUMNS["duration"]:
+        found["duration"] = found.pop("end")
+        logging.info("%s: the column %s holds lengths, so it is read as duration", document.path, mine["end"])
+    if "start" not in found:
+        found.pop("duration", None)  # the length of the whole recording
+    return found
+
+
+def given_for(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dict[str, str]:
+    """{what: column} of the flags for one table; those that name it count more than those for all."""
+    name = texts.comparable(os.path.basename(document.path))
+    ours = sorted(given, key=lambda entry: bool(entry[0]))
+    return {w: column for table, w, column in ours if not table or fnmatch.fnmatchcase(name, texts.comparable(table))}
+
+
+def normal(name: str) -> str:
+    """The name of a column without signs, in lower case: `Start (s)` and `start_s` are the same."""
+    return " ".join(re.split(r"[\W_]+", texts.comparable(name))).strip()
+
+
+def _given(document: texts.Document, what: str, column: str, position: Mapping[str, int]) -> tuple[int, ...]:
+    exact = {name: i for i, name in reversed(list(enumerate(document.header)))}
+    parts = [column] if column in exact or normal(column) in position else column.split(",")
+    found = [exact.get(part.strip(), position.get(normal(part))) for part in parts]
+    if None in found:
+        raise config.InputError(
+            f"{document.path} has no column {parts[found.index(None)]} (--columns={what}={column}): "
+            f"{', '.join(document.header)[:500]}"
+        )
+    return tuple(i for i in found if i is not None)

@@ -1,0 +1,39 @@
+"""Kaggle's labels of soundscapes in 2020 and 2021: a row for each five seconds, with the birds divided by blanks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from bird_tf.labels import free_text, texts
+from bird_tf.labels.layouts import columns, csv_table, rows
+
+NAME = "Kaggle table of segments"
+SUFFIXES = (".csv",)
+_SECONDS = 5.0
+_WHAT = ("row id", "audio id", "site", "seconds", "birds", "filename")
+
+
+def recognise(document: texts.Document, options: rows.Options) -> bool:
+    """Whether it has the columns of such a table."""
+    names = {columns.normal(name) for name in document.header}
+    return {"seconds", "birds"} <= names and bool({"row id", "filename"} & names)
+
+
+def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
+    """Reads the segments. `seconds` is the end of one; `row_id` is the beginning of the file's name, and the end."""
+    position = {columns.normal(name): (i,) for i, name in reversed(list(enumerate(document.header)))}
+    found = {what: position[what] for what in _WHAT if what in position}
+    read_rows = []
+    for line, texts_of_line in document.lines[1:]:
+        cells = csv_table.cells_of(texts_of_line, found)
+        head = cells.get("row id", "").rpartition("_")[0]
+        end = free_text.seconds(cells["seconds"])
+        row = rows.Row(
+            where=rows.where(document, line),
+            files=(cells["filename"],) if cells.get("filename") else (),
+            catalogue_numbers=(head,) if head and not cells.get("filename") else (),
+            about=dataclasses.replace(rows.NOTHING, site=cells.get("site", ""), background_known=True),
+        )
+        row = rows.labelled(row, cells["birds"].replace(" ", ";"), options)
+        read_rows.append(rows.spanned(row, f"{end - _SECONDS:.3f}", cells["seconds"]))
+    return read_rows

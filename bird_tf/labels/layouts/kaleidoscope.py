@@ -1,0 +1,58 @@
+"""Kaleidoscope's id.csv, meta.csv and cluster.csv: a row for each detection, with OFFSET and DURATION."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from bird_tf.labels import free_text, texts
+from bird_tf.labels.layouts import columns, csv_table, rows
+
+NAME = "Kaleidoscope table"
+SUFFIXES = (".csv", ".txt")
+# A person's answer counts more than the program's.
+_LABELS = ("manual id", "top1match", "auto id")
+_FIXED = ("indir", "folder", "in file", "offset", "duration", "top1dist", "match ratio", "confidence", "manual id")
+
+
+def recognise(document: texts.Document, options: rows.Options) -> bool:
+    """Whether it has the columns of such a table."""
+    return {"in file", "offset"} <= {columns.normal(name) for name in document.header}
+
+
+def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
+    """Reads the rows. NoID is something without a name, Noise a negative.
+
+    The columns FOLDER and IN FILE name the recording, INDIR the folder of all on the machine that wrote the table. DATE
+    and TIME are of the detection, or of the recording, so they are not used.
+
+    Raises:
+        InputError: the table lacks a column that --columns gives.
+    """
+    position = {columns.normal(name): (i,) for i, name in reversed(list(enumerate(document.header)))}
+    given = columns.find(document, options.columns) if options.columns else {}
+    labels = tuple(position[name][0] for name in _LABELS if name in position)
+    if "label" in columns.given_for(document, options.columns):
+        labels = given["label"]
+    found = {what: position[what] for what in _FIXED if what in position} | {"label": labels}
+    read_rows = []
+    for line, texts_of_line in document.lines[1:]:
+        cells = csv_table.cells_of(texts_of_line, found)
+        parts = [cells.get(what, "") for what in ("indir", "folder", "in file")]
+        row = rows.Row(
+            where=rows.where(document, line),
+            files=("/".join(filter(None, parts[1:])), "/".join(filter(None, parts))),
+            score=math.nan if cells.get("manual id") else _score(cells),
+            about=dataclasses.replace(rows.NOTHING, background_known=True),
+        )
+        row = rows.labelled(row, cells["label"], options)
+        read_rows.append(rows.spanned(row, cells["offset"], cells.get("duration", ""), is_duration=True))
+    return read_rows
+
+
+def _score(cells: dict[str, str]) -> float:
+    """Its confidence. TOP1DIST is the distance of a cluster, 0 for the best."""
+    for what in ("match ratio", "confidence"):
+        if what in cells:
+            return free_text.number(cells[what], limit=1)
+    return 1 - free_text.number(cells.get("top1dist", ""), limit=10)

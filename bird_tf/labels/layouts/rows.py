@@ -1,0 +1,134 @@
+"""What all foreign formats are read into: rows, each of which says something of a recording or of a span of one."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from bird_tf.labels import free_text, label_cells, metadata, texts
+
+_NOT_STATED = label_cells.Labels(stated=False)
+# A recording of which nothing is known yet.
+NOTHING = metadata.Recording(recording_id="", path="")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of a table, or one file of metadata.
+
+    Attributes:
+        where: the file, and the line if there are several.
+        files: names or paths of the recording as they are written, the best first; without one, the recording that the
+            file is named after is meant.
+        or_namesake: whether that one is also meant if no name is found.
+        catalogue_numbers: ways to write the number by which recordings are named; empty without one.
+        labels: what it says of the species.
+        start_seconds, end_seconds: the span; NaN if the row is about the whole recording. They are equal if it is about
+            a point in time.
+        score: confidence of the label, in [0, 1]; NaN without one.
+        background: the other species in the span.
+        about: what is known of the recording; the fields that are not known are as in `NOTHING`.
+        problem: why the row cannot be used; empty if it can.
+    """
+
+    where: str
+    files: tuple[str, ...] = ()
+    or_namesake: bool = False
+    catalogue_numbers: tuple[str, ...] = ()
+    labels: label_cells.Labels = _NOT_STATED
+    start_seconds: float = math.nan
+    end_seconds: float = math.nan
+    score: float = math.nan
+    background: tuple[str, ...] = ()
+    about: metadata.Recording = NOTHING
+    problem: str = ""
+
+    @property
+    def has_span(self) -> bool:
+        """Whether it is about a span."""
+        return not math.isnan(self.start_seconds)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the user says about tables.
+
+    Attributes:
+        columns: --columns, as `columns.parse` reads them.
+        negative_labels: names that mean none of the species, besides the usual ones.
+    """
+
+    columns: tuple[tuple[str, str, str], ...] = ()
+    negative_labels: tuple[str, ...] = ()
+
+
+def where(document: texts.Document, line: int) -> str:
+    """Names a line of a file, for messages."""
+    return f"{document.path}, line {line}"
+
+
+def nothing_found(document: texts.Document) -> list[Row]:
+    """The row of an annotation file without annotations: a person looked, and nothing was there."""
+    about = dataclasses.replace(NOTHING, background_known=True)
+    return [Row(where=document.path, labels=label_cells.Labels(negative=True), about=about)]
+
+
+def spanned(row: Row, start: str, end: str, *, is_duration: bool = False) -> Row:
+    """Adds the span of a row, from text. Times that cannot be read make a problem of it.
+
+    Args:
+        row: the row.
+        start, end: times, as `free_text.seconds` reads them.
+        is_duration: whether `end` is the length of the span.
+    """
+    first, last = free_text.seconds(start), free_text.seconds(end)
+    if is_duration:
+        last += first
+    if math.isnan(first) or math.isnan(last):
+        return dataclasses.replace(row, problem=f"{start[:40]!r} and {end[:40]!r} are not times in seconds")
+    if first < 0 or last < first:
+        return dataclasses.replace(row, problem=f"a span from {first:g} to {last:g} s: its end must be after its start")
+    return dataclasses.replace(row, start_seconds=first, end_seconds=last)
+
+
+def labelled(row: Row, cell: str, options: Options) -> Row:
+    """Adds what a label cell says."""
+    try:
+        return dataclasses.replace(row, labels=label_cells.parse(cell, options.negative_labels))
+    except ValueError as error:
+        return dataclasses.replace(row, problem=f"its label is {error}")
+
+
+def described(
+    *, date: str = "", time: str = "", latitude: str = "", longitude: str = "", elevation: str = "", order: str = ""
+) -> metadata.Recording:
+    """What texts say of place and time of a recording; `order` as of `free_text.date`."""
+    day = free_text.date(date, order)
+    return dataclasses.replace(
+        NOTHING,
+        latitude=free_text.number(latitude, limit=90),
+        longitude=free_text.number(longitude, limit=180),
+        elevation=free_text.elevation(elevation),
+        day_of_year=float(day.timetuple().tm_yday) if day else math.nan,
+        date=day.isoformat() if day else "",
+        hour=free_text.hour_of_day(time or (date if ":" in date else "")),
+    )
+
+
+def merged(first: metadata.Recording, second: metadata.Recording) -> metadata.Recording:
+    """What is known of a recording from two sources; where both know something, the first one counts."""
+    known = {
+        field.name: getattr(second, field.name)
+        for field in dataclasses.fields(first)
+        if _is_unknown(getattr(first, field.name)) and not _is_unknown(getattr(second, field.name))
+    }
+    return dataclasses.replace(first, **known)
+
+
+def _is_unknown(value: object) -> bool:
+    return value != value or value in ("", (), False)
+
+
+def without_label(row: Row) -> Row:
+    """The row without what it says of species."""
+    return dataclasses.replace(row, labels=_NOT_STATED)

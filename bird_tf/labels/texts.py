@@ -1,0 +1,169 @@
+"""Text files of other programs: THE policy for their encodings, delimiters and damage.
+
+What the text means belongs to the modules of the formats.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+import io
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+from absl import logging
+
+from bird_tf import config
+
+_LARGEST_BYTES = 200 << 20
+_DEEPEST = 100  # nested brackets of JSON; Python's parser ends at about a thousand
+_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060\ufeff]")  # zero-width blanks and marks of direction
+# The earlier of two delimiters that divide a line into equally many cells counts.
+_DELIMITERS = "\t;,|"
+
+
+def clean(text: str) -> str:
+    """A cell as people see it: composed characters, single blanks, nothing invisible."""
+    text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+    return " ".join(text.split())
+
+
+def comparable(text: str) -> str:
+    """What texts have in common that differ in upper and lower case, or in the form of accented letters."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def read_bytes(path: str, largest: int = _LARGEST_BYTES) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        InputError: it cannot be opened, or has more bytes than `largest`.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(largest + 1)
+    except OSError as error:
+        raise config.InputError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(content) > largest:
+        raise config.InputError(f"{path}: larger than {largest >> 20} MB; divide it into smaller files")
+    return content
+
+
+def decode(path: str, content: bytes) -> str:
+    """The text of a file's bytes. `path` is for messages.
+
+    Raises:
+        InputError: it is no text in UTF-8, UTF-16 or Windows-1252.
+    """
+    mark, encoding = next((entry for entry in _MARKS if content.startswith(entry[0])), (b"", ""))
+    if not encoding:
+        encoding = _utf16_without_mark(content) or "utf-8"
+    try:
+        text = content.removeprefix(mark).decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding != "utf-8" or mark:
+            raise config.InputError(
+                f"{path}: damaged {encoding.upper()} text ({error.reason}); save it anew"
+            ) from error
+        text = _windows_text(path, content)
+    if found := _CONTROLS.search(text):
+        raise config.InputError(f"{path}: no text: it holds the control character {found[0]!r}; save it as UTF-8 text")
+    return text
+
+
+def _utf16_without_mark(content: bytes) -> str:
+    """The encoding of UTF-16 text of which every second byte is mostly 0; empty for other text."""
+    beginning = content[:1000]
+    zeros = [beginning[parity::2].count(0) for parity in (0, 1)]
+    if len(content) % 2 or max(zeros) <= len(beginning) // 4 or min(zeros) > 0:
+        return ""
+    return "utf-16-le" if zeros[1] else "utf-16-be"
+
+
+def _windows_text(path: str, content: bytes) -> str:
+    try:
+        text = content.decode("cp1252")
+    except UnicodeDecodeError as error:
+        raise config.InputError(f"{path}: neither UTF-8 nor Windows-1252 text ({error}); save it as UTF-8") from error
+    word = re.search(r"\w*[^\x00-\x7f]\w*", text)
+    logging.warning(
+        "%s is not UTF-8: it is read as Windows-1252, as in %r; if that is wrong, save it as UTF-8",
+        path, word[0][:40] if word else "",
+    )  # fmt: skip
+    return text
+
+
+@dataclasses.dataclass(frozen=True)
+class Document:
+    """A text file of another program, read when it is needed.
+
+    Its properties raise InputError if they cannot be read.
+    """
+
+    path: str
+
+    @functools.cached_property
+    def text(self) -> str:
+        """The whole text."""
+        return decode(self.path, read_bytes(self.path))
+
+    @functools.cached_property
+    def lines(self) -> list[tuple[int, list[str]]]:
+        """(number of the line, its cells) of each line with any text, divided by the delimiter of the first one.
+
+        Quotes in tab-separated text are ordinary characters, unless they enclose a cell: Raven and Audacity know none.
+        """
+        text, skipped = self.text, 0
+        if text[:4].lower() == "sep=":  # Excel's own line
+            text, skipped = text.partition("\n")[2], 1
+        first = next((line for line in text.splitlines() if line.strip()), "")
+        try:
+            delimiter = max(_DELIMITERS, key=lambda sign: len(next(csv.reader([first], delimiter=sign), [])))
+            rows = ((number + skipped, cells) for number, cells in _divided(text, delimiter))
+            return [(number, cells) for number, cells in rows if any(map(str.strip, cells))]
+        except csv.Error as error:
+            raise config.InputError(f"{self.path}: not a table ({error})") from error
+
+    @functools.cached_property
+    def header(self) -> list[str]:
+        """The cells of the first line."""
+        return [clean(cell) for cell in self.lines[0][1]] if self.lines else []
+
+    @functools.cached_property
+    def json(self) -> Any:
+        """The content, read as JSON."""
+        depth = deepest = 0
+        for sign in re.findall(r"[\[\]{}]", re.sub(r'"(?:[^"\\]|\\.)*"', "", self.text)):
+            depth += 1 if sign in "[{" else -1
+            deepest = max(deepest, depth)
+        try:
+            if deepest > _DEEPEST:
+                raise ValueError(f"brackets nested {deepest} deep")
+            return json.loads(self.text)
+        except ValueError as error:
+            raise config.InputError(f"{self.path}: not JSON ({error})") from error
+
+
+def _divided(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    quoted = delimiter != "\t"
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
+        skipinitialspace=quoted,
+        strict=quoted,  # an open quotation mark must not swallow the rows after it
+    )
+    number = 1
+    for cells in reader:
+        yield number, cells if quoted else [_unquoted(cell) for cell in cells]
+        number = reader.line_num + 1
+
+
+def _unquoted(cell: str) -> str:
+    return cell[1:-1].replace('""', '"') if len(cell) > 1 and cell[0] == cell[-1] == '"' else cell

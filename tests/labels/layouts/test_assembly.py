@@ -1,0 +1,126 @@
+import pytest
+
+from bird_tf.labels.layouts import assembly, columns, formats, matching, rows
+from tests.labels.layouts import example_sets
+
+
+def _assemble(folder, tables, *below, min_confidence=0.0, given=()):
+    """Reads tables {name: text} that lie beside the recordings; names below the folder take the place of paths."""
+    options = rows.Options(columns=columns.parse(given))
+    sources = [formats.read(example_sets.write_text(folder / name, text), options) for name, text in tables.items()]
+    assert not any(source.problem for source in sources)
+    known = matching.Recordings([str(folder / name) for name in below], str(folder))
+    found = assembly.assemble(sources, known, min_confidence)
+    return {known.below(r.path): r for r in found.recordings}, found
+
+
+def test_rows_with_times_annotate_their_recordings(tmp_path):
+    text = "file,label,start,end,background\nx.wav,a,0,2,none\nx.wav,b,2.5,8,c\ny.wav,a,1,2,\n"
+    found, _ = _assemble(tmp_path, {"t.csv": text}, "x.wav", "y.wav")
+    x, y = found["x.wav"], found["y.wav"]
+    assert x.annotations == (example_sets.annotation(0.0, 2.0, "a"), example_sets.annotation(2.5, 8.0, "b", "c"))
+    assert (x.label, x.background, x.background_known, y.background_known) == ("b", ("a", "c"), True, False)
+
+
+def test_several_labels_of_a_span_are_an_annotation_each(tmp_path):
+    found, _ = _assemble(tmp_path, {"t.csv": "file,start,end,label\nx.wav,0,5,a;b\n"}, "x.wav")
+    assert [a.label for a in found["x.wav"].annotations] == ["a", "b"]
+
+
+def test_several_labels_of_a_recording_are_all_of_its_classes(tmp_path):
+    text = "file,label,background\nx.wav,a;b,c\ny.wav,a,none\ny.wav,b,none\n"
+    found, _ = _assemble(tmp_path, {"t.csv": text}, "x.wav", "y.wav")
+    for name, background in (("x.wav", ("b", "c")), ("y.wav", ("b",))):
+        assert (found[name].labels, found[name].background) == (("a", "b"), background)
+
+
+def test_a_table_tells_author_and_place_of_recordings_with_annotations(tmp_path):
+    tables = {
+        "metadata.csv": "file,species,recordist,lat,date\nx.wav,a,Ann,52.5,2023-05-01\n",
+        "x.txt": "1\t3\tb\n",
+    }
+    found, _ = _assemble(tmp_path, tables, "x.wav")
+    x = found["x.wav"]
+    assert (x.labels, x.author, x.latitude, x.date) == (("b",), "Ann", 52.5, "2023-05-01")
+
+
+def test_tables_beside_recordings_belong_to_those_beside_them(tmp_path):
+    tables = {f"{site}/20230501_050000.txt": f"0\t3\t{site}\n" for site in "AB"}
+    tables |= {f"{site}/t.csv": f"file,recordist\n20230501_050000.WAV,of {site}\n" for site in "AB"}
+    found, _ = _assemble(tmp_path, tables, "A/20230501_050000.WAV", "B/20230501_050000.WAV")
+    assert [(name, r.label, r.author) for name, r in found.items()] == [
+        (f"{site}/20230501_050000.WAV", site, f"of {site}") for site in "AB"
+    ]
+
+
+def test_a_row_of_another_folder_does_not_count_for_the_only_recording_of_that_name(tmp_path):
+    text = "file,label\nA/x.wav,a\nB/x.wav,b\n"
+    found, whole = _assemble(tmp_path, {"t.csv": text}, "A/x.wav")
+    assert found["A/x.wav"].labels == ("a",)
+    [(where, reason)] = whole.unmatched
+    assert where.endswith("line 3") and "'B/x.wav' is not here" in reason
+
+
+def test_two_candidates_and_no_candidate_are_listed(tmp_path):
+    text = "file,label\nx.wav,a\ny.wav,a\nz.wav,\n"
+    found, whole = _assemble(tmp_path, {"t.csv": text}, "A/x.wav", "B/x.wav", "z.wav")
+    assert not found
+    reasons = [reason for _, reason in whole.unmatched]
+    assert "A/x.wav" in reasons[0] and "B/x.wav" in reasons[0]
+    assert "'y.wav' is not below" in reasons[1] and "no label" in reasons[2]
+
+
+def test_rows_that_cannot_be_used_cost_the_row_and_not_the_recording(tmp_path):
+    text = "file,label,start,end\nx.wav,a,0,2\nx.wav,b,x,2\nx.wav,c,5,5\nx.wav,,7,8\nx.wav,d,,\n"
+    found, whole = _assemble(tmp_path, {"t.csv": text}, "x.wav")
+    assert found["x.wav"].labels == ("a",)
+    # what is known to be there without a name is no place for noise
+    assert [(a.start_seconds, a.label, a.negative) for a in found["x.wav"].annotations] == [
+        (0.0, "a", False), (5.0, "", False), (7.0, "", False),
+    ]  # fmt: skip
+    assert sorted(where.rsplit(" ", 1)[1] for where, _ in whole.left_out) == ["3", "4", "5", "6"]
+    assert not whole.unmatched
+
+
+def test_a_recording_without_any_row_that_can_be_used_is_no_negative(tmp_path):
+    found, whole = _assemble(tmp_path, {"x.txt": "5\t4\ta\n"}, "x.wav")
+    assert not found and "none of its 1 rows" in whole.unmatched[0][1]
+
+
+def test_labels_below_the_least_confidence_are_neither_there_nor_not_there(tmp_path):
+    text = "File,Start (s),End (s),Scientific name,Confidence\nx.wav,0,3,a,0.9\nx.wav,3,6,b,0.2\ny.wav,0,3,a,0.1\n"
+    found, whole = _assemble(tmp_path, {"t.csv": text}, "x.wav", "y.wav", min_confidence=0.5)
+    assert [(a.label, a.negative) for a in found["x.wav"].annotations] == [("a", False), ("", False)]
+    assert "y.wav" not in found and not whole.unmatched and "--min_confidence" in whole.left_out[0][1]
+
+
+@pytest.mark.parametrize("label", ["noise", "-a", "no call"])
+def test_negative_rows_make_negative_recordings_and_stretches(tmp_path, label):
+    tables = {
+        "t.csv": f"file,label\nx.wav,{label}\n",
+        "s.csv": f"file,label,start,end\ny.wav,{label},1,2\ny.wav,a,3,4\n",
+    }
+    found, _ = _assemble(tmp_path, tables, "x.wav", "y.wav")
+    assert found["x.wav"].negative and found["x.wav"].labels == ()
+    assert found["y.wav"].annotations[0] == example_sets.annotation(1.0, 2.0, "", negative=True)
+
+
+def test_files_that_contradict_each_other_are_both_named(tmp_path):
+    tables = {"1.csv": "file,label\nx.wav,a\ny.wav,b\n", "2.csv": "file,label\nx.wav,b\ny.wav,b\n"}
+    found, whole = _assemble(tmp_path, tables, "x.wav", "y.wav")
+    assert list(found) == ["y.wav"]
+    assert "1.csv says a, and" in whole.unmatched[0][1] and "2.csv says b" in whole.unmatched[0][1]
+
+
+def test_catalogues_may_tell_of_recordings_that_are_not_here(tmp_path):
+    text = "ML Catalog Number,Scientific Name\n1,a\n2,b\n"
+    found, whole = _assemble(tmp_path, {"t.csv": text}, "ML1.mp3")
+    assert found["ML1.mp3"].labels == ("a",) and not whole.unmatched
+
+
+def test_a_sequence_of_recordings_is_read_from_one_table(tmp_path):
+    header = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tFile Offset (s)\tSpecies\n"
+    text = header + "1\t2\t5\ta.wav\t2\tParus major\n2\t30\t33\tb.wav\t10\tTurdus merula\n"
+    found, _ = _assemble(tmp_path, {"a.Table.1.selections.txt": text}, "a.wav", "b.wav")
+    assert found["b.wav"].annotations == (example_sets.annotation(10.0, 13.0, "Turdus merula"),)
+    assert found["a.wav"].labels == ("Parus major",)

@@ -1,0 +1,33 @@
+import pytest
+
+from bird_tf import config
+from bird_tf.labels import texts
+from bird_tf.labels.layouts import columns
+from tests.labels.layouts import example_sets
+
+
+@pytest.mark.parametrize("entry", ["fiel=Datei", "file", "t.csv:file", "t.csv:x=y"])
+def test_a_wrong_mapping_is_refused(entry):
+    with pytest.raises(config.InputError, match="--columns="):
+        columns.parse((entry,))
+
+
+def test_a_mapping_for_one_table_counts_more_than_one_for_all(tmp_path):
+    given = columns.parse(("B*.csv:label=Art", "label=Bird"))
+    for name, position in (("a.csv", 1), ("b1.csv", 2)):
+        document = texts.Document(example_sets.write_text(tmp_path / name, "file,Bird,Art\n"))
+        assert columns.find(document, given) == {"file": (0,), "label": (position,)}
+
+
+def test_a_column_name_may_hold_a_comma(tmp_path):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", "file;a,b;label\n"))
+    assert columns.find(document, columns.parse(("label=a,b",)))["label"] == (1,)
+
+
+def test_signs_and_case_do_not_count_in_the_names_of_columns():
+    assert columns.normal("Start (s)") == columns.normal("START_S ") == "start s"
+
+
+def test_a_duration_without_a_start_is_that_of_the_recording(tmp_path):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", "file,duration\n"))
+    assert set(columns.find(document, ())) == {"file"}

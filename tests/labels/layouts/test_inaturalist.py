@@ -1,0 +1,23 @@
+from bird_tf.labels.layouts import inaturalist
+from tests.labels.layouts import example_sets
+
+
+def test_observations_are_read(tmp_path):
+    text = (
+        "id,observed_on,time_observed_at,user_login,quality_grade,url,sound_url,place_guess,latitude,longitude,"
+        "scientific_name,common_name\n"
+        "77,2023-05-31,2023-05-31 05:30:00 UTC,ann,research,https://www.inaturalist.org/observations/77,"
+        "https://static.inaturalist.org/sounds/9000.m4a?1685,Moor,52.5,13.4,Parus major,Great Tit\n"
+    )
+    source = example_sets.source_of(tmp_path / "observations-1.csv", text)
+    assert source.format == inaturalist.NAME
+    assert example_sets.whole_labels(source) == [(("9000", "77"), ("Parus major",))]
+    about = source.rows[0].about
+    assert (about.author, about.site, about.latitude, about.date, about.hour) == (
+        "ann",
+        "Moor",
+        52.5,
+        "2023-05-31",
+        5.5,
+    )
+    assert not about.background_known

@@ -1,0 +1,18 @@
+from bird_tf.labels.layouts import kaggle_segments
+from tests.labels.layouts import example_sets
+
+
+def test_the_labels_of_2021_are_read(tmp_path):
+    text = "row_id,site,audio_id,seconds,birds\n7019_COR_5,COR,7019,5,nocall\n7019_COR_10,COR,7019,10,amerob sonspa\n"
+    source = example_sets.source_of(tmp_path / "train_soundscape_labels.csv", text)
+    assert source.format == kaggle_segments.NAME
+    assert example_sets.spans_of(source) == [
+        (("7019_COR",), 0.0, 5.0, None), (("7019_COR",), 5.0, 10.0, ("amerob", "sonspa")),
+    ]  # fmt: skip
+    assert source.rows[0].about.site == "COR"
+
+
+def test_the_labels_of_2020_name_the_file(tmp_path):
+    text = "filename_seconds,birds,filename,seconds\nBLK_5,sonspa,BLK,5\n"
+    source = example_sets.source_of(tmp_path / "t.csv", text)
+    assert example_sets.spans_of(source) == [(("BLK",), 0.0, 5.0, ("sonspa",))]

@@ -1,0 +1,33 @@
+import math
+
+from bird_tf.labels.layouts import kaleidoscope
+from tests.labels.layouts import example_sets
+
+TABLE = """INDIR,FOLDER,IN FILE,CHANNEL,OFFSET,DURATION,DATE,TIME,HOUR,AUTO ID*,MATCH RATIO,MANUAL ID
+D:\\rec,A,x.wav,0,0,3,2023-05-01,05:00:00,5,Parus major,0.9,Turdus merula
+D:\\rec,B,x.wav,0,1,2.5,2023-05-01,05:00:00,5,Parus major,0.7,
+D:\\rec,,y.wav,0,1,2.5,2023-05-01,05:00:00,5,NoID,0.1,
+D:\\rec,,y.wav,0,5,1,2023-05-01,05:00:00,5,Noise,0.1,
+"""
+
+
+def test_detections_are_read_and_the_manual_id_counts_more(tmp_path):
+    source = example_sets.source_of(tmp_path / "id.csv", TABLE)
+    assert source.format == kaleidoscope.NAME
+    assert example_sets.spans_of(source) == [
+        (("A/x.wav", "D:\\rec/A/x.wav"), 0.0, 3.0, ("Turdus merula",)),
+        (("B/x.wav", "D:\\rec/B/x.wav"), 1.0, 3.5, ("Parus major",)),
+        (("y.wav", "D:\\rec/y.wav"), 1.0, 3.5, ()),
+        (("y.wav", "D:\\rec/y.wav"), 5.0, 6.0, None),
+    ]
+    assert math.isnan(source.rows[0].score) and source.rows[1].score == 0.7
+
+
+def test_the_column_of_the_species_can_be_given(tmp_path):
+    source = example_sets.source_of(tmp_path / "id.csv", TABLE, columns=(("", "label", "AUTO ID*"),))
+    assert source.rows[0].labels.species == ("Parus major",)
+
+
+def test_a_distance_is_turned_into_a_score(tmp_path):
+    text = "INDIR,FOLDER,IN FILE,OFFSET,DURATION,TOP1MATCH,TOP1DIST\nD,,x.wav,0,3,Parus major,0.25\n"
+    assert example_sets.source_of(tmp_path / "cluster.csv", text).rows[0].score == 0.75

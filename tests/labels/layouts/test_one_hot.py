@@ -1,0 +1,23 @@
+from bird_tf.labels.layouts import csv_table, one_hot
+from tests.labels.layouts import example_sets
+
+TABLE = """file,start_time,end_time,Parus major,Turdus merula
+a.wav,0.0,3.0,1,1.0
+a.wav,3.0,6.0,False,0
+a.wav,6.0,9.0,,0
+"""
+
+
+def test_a_column_for_each_species_is_read(tmp_path):
+    source = example_sets.source_of(tmp_path / "t.csv", TABLE)
+    assert source.format == one_hot.NAME
+    assert example_sets.spans_of(source) == [
+        (("a.wav",), 0.0, 3.0, ("Parus major", "Turdus merula")),
+        (("a.wav",), 3.0, 6.0, None),
+        (("a.wav",), 6.0, 9.0, ()),  # not looked at: neither there nor not there
+    ]
+
+
+def test_probabilities_and_labels_are_no_such_table(tmp_path):
+    assert example_sets.source_of(tmp_path / "t.csv", TABLE.replace("1.0\n", "0.7\n")).format == csv_table.NAME
+    assert example_sets.source_of(tmp_path / "t.csv", "file,start,end,label\na.wav,0,3,1\n").format == csv_table.NAME

@@ -1,0 +1,60 @@
+import dataclasses
+import unicodedata
+
+import pytest
+
+from bird_tf import config
+from bird_tf.labels import class_names, metadata
+from tests.labels.layouts import example_sets
+
+
+def _recordings(*labels):
+    return [metadata.Recording(recording_id=str(i), path=f"{i}.wav", label=x, name=x) for i, x in enumerate(labels)]
+
+
+def _unified(*labels, synonyms=()):
+    found = class_names.unify(_recordings(*labels), dict(synonyms))
+    assert all(recording.name == recording.label for recording in found)
+    return [recording.label for recording in found]
+
+
+def test_names_that_look_alike_are_one_class():
+    decomposed = unicodedata.normalize("NFD", "Grünfink")
+    assert _unified("Parus_major", "parus major", "Parus major", "PARUS MAJOR") == 4 * ["Parus major"]
+    assert _unified("Grünfink", decomposed, "grünfink") == 3 * ["Grünfink"]
+
+
+def test_one_spelling_alone_stays_as_it_is():
+    assert _unified("Parus_major", "Turdus merula_Common Blackbird") == [
+        "Parus_major",
+        "Turdus merula_Common Blackbird",
+    ]
+
+
+def test_birdnets_names_are_one_class_with_the_latin_name():
+    assert _unified("Turdus merula_Common Blackbird", "Turdus merula") == 2 * ["Turdus merula"]
+
+
+def test_kinds_of_calls_stay_classes_of_their_own():
+    names = ["Turdus merula_song", "Turdus merula_call", "Turdus merula", "noise_a", "noise_b"]
+    assert _unified(*names) == names
+    assert _unified("Turdus merula_song", "Turdus merula") == ["Turdus merula_song", "Turdus merula"]
+
+
+def test_all_names_of_a_recording_get_the_new_name(tmp_path):
+    table = example_sets.write_text(tmp_path / "s.csv", "old,new\nDendroica petechia,Setophaga aestiva\nA,B\nB,C\n")
+    synonyms = class_names.read_synonyms(table)
+    recording = dataclasses.replace(
+        _recordings("dendroica_petechia")[0], further_labels=("A",), background=("A", "B", "Dendroica petechia"),
+        annotations=(example_sets.annotation(0, 1, "B", "A"), example_sets.annotation(0, 1, "A", "C")),
+    )  # fmt: skip
+    [found] = class_names.unify([recording], synonyms)
+    assert (found.label, found.name, found.further_labels) == ("Setophaga aestiva", "Setophaga aestiva", ("C",))
+    assert found.background == ("C",)
+    assert {a.label for a in found.annotations} == {"C"}
+
+
+@pytest.mark.parametrize("text", ["A,B\nB,A\n", "A\n", "A,B\nA,C\n", ",B\n"])
+def test_synonyms_that_contradict_each_other_are_refused(tmp_path, text):
+    with pytest.raises(config.InputError, match="--synonyms"):
+        class_names.read_synonyms(example_sets.write_text(tmp_path / "s.csv", text))

@@ -1,0 +1,59 @@
+import pytest
+
+from bird_tf.labels import label_cells
+
+
+@pytest.mark.parametrize(
+    ("cell", "species"),
+    [
+        ("Parus major", ("Parus major",)), (" Parus  major\u200b", ("Parus major",)),
+        ("a;b", ("a", "b")), ("a | b", ("a", "b")), ("a;;a", ("a",)), ("22961;23158", ("22961", "23158")),
+        ('["a", "b"]', ("a", "b")), ("['a', 'it\\'s']", ("a", "it's")), ("[a, b]", ("a", "b")),
+        ("Parus major,Turdus merula", ("Parus major", "Turdus merula")), ("amerob,sonspa", ("amerob", "sonspa")),
+        ("Turdus merula, Common Blackbird", ("Turdus merula",)), ("Warbler, Yellow", ("Warbler, Yellow",)),
+        ("Parus major;noise", ("Parus major",)), ("Parus major,-Turdus merula", ("Parus major",)),
+        ("Nonesuch", ("Nonesuch",)),
+    ],
+)  # fmt: skip
+def test_species_are_read(cell, species):
+    assert label_cells.parse(cell) == label_cells.Labels(species=species)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["noise", "Background", "none", "no call", "nocall", "No_Call", "other", "non-event", "silence", "-Parus major",
+     "[]", "rain", "noise;rain"],
+)  # fmt: skip
+def test_names_that_mean_no_species_are_negatives(cell):
+    assert label_cells.parse(cell, negative_labels=("Rain",)) == label_cells.Labels(negative=True)
+
+
+@pytest.mark.parametrize("cell", ["?", "????", "unknown", "NoID", "-", "unid."])
+def test_what_has_no_name_is_neither_a_species_nor_a_negative(cell):
+    assert label_cells.parse(cell) == label_cells.Labels()
+
+
+@pytest.mark.parametrize("cell", ["", "  ", "nan", "N/A", "\ufeff"])
+def test_an_empty_cell_is_missing(cell):
+    assert label_cells.parse(cell) == label_cells.Labels(missing=True)
+
+
+@pytest.mark.parametrize(
+    "cell", ["[broken", "[__import__('os')]", "[{[]:1}]", "['a' 'b']", "[" + 5000 * "-", 300 * "a"]
+)
+def test_what_cannot_be_read_is_refused(cell):
+    with pytest.raises(ValueError, match=r"list|name"):
+        label_cells.parse(cell)
+
+
+@pytest.mark.parametrize(
+    ("cell", "background", "known"),
+    [
+        ("", (), False), ("?", (), False), ("unknown", (), False), ("[]", (), True), ("none", (), True),
+        ("-", (), True), ("['']", (), True), ("a; b", ("a", "b"), True), ("a, b", ("a", "b"), True),
+        ("['a', 'b']", ("a", "b"), True), ("[broken", (), False), ("[__import__('os')]", (), False),
+        ("Warbler, Yellow", ("Warbler", "Yellow"), True), ("[" + 5000 * "-" + "]", (), False),
+    ],
+)  # fmt: skip
+def test_known_background_no_background_and_unknown_background_differ(cell, background, known):
+    assert label_cells.background(cell) == (background, known)

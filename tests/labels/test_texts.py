@@ -1,0 +1,71 @@
+import unicodedata
+
+import pytest
+
+from bird_tf import config
+from bird_tf.labels import texts
+
+
+def _document(folder, content):
+    path = folder / "x.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return texts.Document(str(path))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_text_is_read_in_the_encodings_that_people_have(tmp_path, encoding):
+    text = "Datei;Art\r\nä.wav;Käuzchen\r\n"
+    assert _document(tmp_path, text.encode(encoding)).text == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_a_mark_is_recognised(tmp_path, encoding):
+    assert _document(tmp_path, "file,label\na.wav,ä\n".encode(encoding)).header == ["file", "label"]
+
+
+@pytest.mark.parametrize("content", [b"a\x00b,c\n", b"\x81\x8d\x8f", b"\xff\xfea", b"a\x1bb"])
+def test_what_is_no_text_is_refused(tmp_path, content):
+    with pytest.raises(config.InputError, match=r"x\.csv"):
+        _ = _document(tmp_path, content).text
+
+
+def test_a_file_that_is_too_large_is_refused(tmp_path):
+    (tmp_path / "x").write_bytes(b"0" * (1 << 21))
+    with pytest.raises(config.InputError, match="larger than 1 MB"):
+        texts.read_bytes(str(tmp_path / "x"), 1 << 20)
+    with pytest.raises(config.InputError, match="cannot be read"):
+        texts.read_bytes(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("a,b\n1,2\n", [(1, ["a", "b"]), (2, ["1", "2"])]),
+        ("sep=;\na;b\n\n1,5;2\n", [(2, ["a", "b"]), (4, ["1,5", "2"])]),
+        ("a|b,c|d\n", [(1, ["a", "b,c", "d"])]),
+        ('a,"b\nc"\nd,e\n', [(1, ["a", "b\nc"]), (3, ["d", "e"])]),
+        ('a\t"b\t\r\n\n\t\t\n1\t\tc d\n', [(1, ["a", '"b', ""]), (4, ["1", "", "c d"])]),
+        ('"a, b"\t"c ""d"""\n', [(1, ["a, b", 'c "d"'])]),
+        ("", []),
+    ],
+)
+def test_tables_are_divided_by_the_delimiter_of_their_first_line(tmp_path, text, lines):
+    assert _document(tmp_path, text).lines == lines
+
+
+@pytest.mark.parametrize("text", ['a,"b\nc,d\n', "a,b\n" + 200_000 * "x" + ",1\n", '"a"b,c\n', 200_000 * "x" + ",1\n"])
+def test_what_is_no_table_is_refused(tmp_path, text):
+    with pytest.raises(config.InputError, match="not a table"):
+        _ = _document(tmp_path, text).lines
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000 + "]" * 100_000, "1" * 5000, "NaNa"])
+def test_what_is_no_json_is_refused(tmp_path, text):
+    with pytest.raises(config.InputError, match="not JSON"):
+        _ = _document(tmp_path, text).json
+
+
+def test_cells_are_cleaned_of_what_nobody_sees():
+    decomposed = unicodedata.normalize("NFD", "Käuzchen")
+    assert texts.clean(f" \ufeff{decomposed}\u200b \t\u00a0x\u202e ") == "Käuzchen x"
+    assert texts.comparable(decomposed) == texts.comparable("KÄUZCHEN")
