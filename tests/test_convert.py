@@ -1,5 +1,6 @@
 import collections
 import csv
+import dataclasses
 import hashlib
 import os
 import pathlib
@@ -217,3 +218,21 @@ def test_a_dask_cluster_writes_the_same_bytes(data, tmp_path):
     with cluster:
         many = convert.convert(_settings(data, tmp_path / "dask", scheduler=cluster.scheduler_address))
     assert _bytes(one.directory) == _bytes(many.directory)
+
+
+def test_all_that_a_person_calls_negative_becomes_noise(data, tmp_path):
+    wavs = sorted((data / "wav").iterdir())
+    rows = [f"{path.name},noise" for path in wavs[:2]] + [f"{path.name},a" for path in wavs[2:6]]
+    (tmp_path / "t.csv").write_text("file,label\n" + "\n".join(rows) + "\n")
+    (tmp_path / "audio").mkdir()
+    for path in wavs[:6]:
+        (tmp_path / "audio" / path.name).symlink_to(path)
+    (tmp_path / "wind").mkdir()
+    (tmp_path / "wind" / "3.wav").symlink_to(wavs[6])
+    flags = _settings(data, tmp_path / "out", noise_share=0.0, noise_audio=tmp_path / "wind")
+    source = dataclasses.replace(flags.source, audio=str(tmp_path / "audio"), metadata=str(tmp_path / "t.csv"))
+    converted = convert.convert(dataclasses.replace(flags, source=source))
+    ids = collections.Counter(chunk["recording_id"].decode() for chunk in _chunks(converted, "noise"))
+    assert converted.classes.class_ids == ("a",) and len(ids) == 3
+    assert ids["3"] == -(-soundfile.info(str(wavs[6])).frames // converted.front_end.sample_rate_hz)
+    assert converted.num_recordings["noise"] == 3 and not converted.skipped

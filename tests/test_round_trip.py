@@ -91,13 +91,7 @@ FORMATS = {
 }
 
 
-_UNREAD = pytest.mark.xfail(
-    strict=True, reason="the readers of labels match by base names, and do not know this format"
-)
-EACH = [name if name == "csv" else pytest.param(name, marks=_UNREAD) for name in FORMATS]
-
-
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", FORMATS)
 def test_corrected_predictions_are_read_as_labels(write, name):
     audio, output = write(name)
     table, column, delimiter = FORMATS[name]
@@ -120,7 +114,7 @@ def test_corrected_predictions_are_read_as_labels(write, name):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", FORMATS)
 def test_all_classes_come_back_as_they_were(write, name):
     audio, output = write(name)
     found, _ = reader.read(reader.SourceConfig(audio=str(audio), metadata=str(output / FORMATS[name][0])))
