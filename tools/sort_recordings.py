@@ -89,10 +89,12 @@ def describe(recording: metadata.Recording, file_name: str) -> dict[str, Any]:
     """The content of the JSON file of a recording; `sorted_tree.parse` reads it. Unknown background is null."""
     fields = {
         "filename": file_name,
-        "classid": recording.label,
+        "classid": ";".join(recording.labels),
         "sci-name": recording.name,
         "background": list(recording.background) if recording.background_known else None,
         "author": recording.author,
+        "date": recording.date,
+        "site": recording.site,
     }
     for name in ("latitude", "longitude", "elevation", "day_of_year", "hour"):
         value = getattr(recording, name)

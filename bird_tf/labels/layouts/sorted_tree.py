@@ -79,6 +79,7 @@ def parse(path: str, options: rows.Options) -> rows.Row:
     # the 2018 sorter wrote no author, and an empty list both for "none" and for "unknown": such a list means unknown
     background = fields.get("background")
     listed = free_text.names(map(str, background)) if isinstance(background, list) else ()
+    day = free_text.date(cells.get("date", ""))
     about = metadata.Recording(
         recording_id="",
         path="",
@@ -91,6 +92,8 @@ def parse(path: str, options: rows.Options) -> rows.Row:
         elevation=free_text.elevation(cells.get("elevation", "")),
         day_of_year=free_text.number(cells.get("day_of_year", ""), limit=366),
         hour=free_text.number(cells.get("hour", ""), limit=24),
+        date=day.isoformat() if day else "",
+        site=cells.get("site", ""),
     )
     row = rows.Row(
         where=path,
