@@ -17,8 +17,8 @@ RULES = ("f1", "precision")
 # a threshold above 1: the species never counts as present
 NEVER = 2.0
 # On noise like that of the fit, at most this many calls an hour with the rule "precision", of all species together.
-# Others' noise is worse than one's own, and a chunk can lie in two segments: half of what is acceptable.
-_NOISE_CALLS_PER_HOUR = 1.0
+# Others' noise is worse than one's own, and a chunk can lie in two segments: a quarter of what is acceptable, 2.
+_NOISE_CALLS_PER_HOUR = 0.5
 # the tail of the noise: the scores above this quantile, of each species
 _TAIL = 0.95
 # the limits of the tail's shape: from a triangle with an end to a little heavier than exponential
@@ -167,8 +167,8 @@ def noise_floors(noise: np.ndarray, hours: float) -> np.ndarray:
     """The threshold that noise like this reaches _NOISE_CALLS_PER_HOUR / classes times an hour at most, for each class.
 
     So rare an event cannot be counted in an hour or two: the tail of the logits is followed to that rate. It is taken
-    as a generalised Pareto distribution (peaks over threshold, Pickands 1975), with a scale for each class, at its
-    upper 90 % bound, and one shape for all classes, by the method of moments (Hosking and Wallis 1987).
+    as a generalised Pareto distribution (peaks over threshold, Pickands 1975): a scale for each class, at its upper
+    90 % bound, and one shape for all classes, by the method of moments (Hosking and Wallis 1987).
 
     Args:
         noise: [examples, classes] probabilities.

@@ -86,7 +86,7 @@ def test_the_noise_floor_reaches_the_rate_on_an_exponential_tail():
     hours, per_hour = 20, 1200
     logits = generator.exponential(1.5, (hours * per_hour, 2)) - 6
     floors = thresholds.noise_floors(1 / (1 + np.exp(-logits)), hours)
-    exact = -6 + 1.5 * np.log(per_hour * 2)  # half a call an hour each
+    exact = -6 + 1.5 * np.log(per_hour * 4)  # a quarter of a call an hour each
     np.testing.assert_allclose(np.log(floors / (1 - floors)), exact, atol=0.4)
     fewer = thresholds.noise_floors(1 / (1 + np.exp(-logits[:1200])), 1)
     longer = generator.exponential(1.5, (200 * per_hour, 2)) - 6
