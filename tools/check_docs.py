@@ -26,6 +26,7 @@ from collections.abc import Iterator
 import soundfile
 
 from bird_tf import config
+from bird_tf.audio import noises
 from bird_tf.labels.layouts import birdclef
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -188,6 +189,8 @@ def lay_out(folder: pathlib.Path) -> None:
     min((folder / "NEW_RECORDINGS").iterdir()).rename(folder / "NEW_RECORDINGS" / "dawn.wav")
     samples, _ = soundfile.read(folder / "NEW_RECORDINGS" / "dawn.wav")
     soundfile.write(folder / "NEW_RECORDINGS" / "dawn_32khz.wav", samples, 32000)
+    (folder / "NO_BIRDS").mkdir()
+    soundfile.write(folder / "NO_BIRDS" / "rain.wav", noises.synthesise(1, 32000, 320000, seed=1)[0], 32000)
     kaggle = ["primary_label,secondary_labels,filename,author"]
     described = birdclef.describe(str(folder / "DATA" / "xml"))
     for path in sorted((folder / "DATA" / "xml").glob("*.xml")):
