@@ -17,17 +17,18 @@ _VARIABLES = "variables"
 _KEY = "decisions/{}/.ATTRIBUTES/VARIABLE_VALUE"
 
 
-class Decisions(tf.Module):
+class Decisions:
     """Scores of chunks → calibrated probabilities, and which species are present by each rule.
 
-    Keep it as the attribute `decisions` of the module that is saved, so that `store` finds its variables.
+    Attributes:
+        variables: the attribute `decisions` of the module that is saved must be this, so that `store` finds them.
     """
 
     def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.slope = tf.Variable(1.0)
-        self.intercept = tf.Variable(0.0)
-        self.thresholds = {rule: tf.Variable(tf.fill([num_classes], 0.5)) for rule in thresholds.RULES}
+        self.variables = tf.Module()
+        self.variables.slope = tf.Variable(1.0)
+        self.variables.intercept = tf.Variable(0.0)
+        self.variables.thresholds = {rule: tf.Variable(tf.fill([num_classes], 0.5)) for rule in thresholds.RULES}
 
     def outputs(self, scores: tf.Tensor) -> dict[str, tf.Tensor]:
         """The outputs of a signature.
@@ -41,20 +42,22 @@ class Decisions(tf.Module):
         """
         # not log1p, which ONNX does not have; the difference from 1 is exact where it matters
         below_one = tf.minimum(scores, calibration.BELOW_ONE)
-        logits = self.slope * (tf.math.log(below_one) - tf.math.log(1.0 - below_one)) + self.intercept
-        unchanged = tf.logical_and(tf.equal(self.slope, 1.0), tf.equal(self.intercept, 0.0))
+        slope, intercept = self.variables.slope, self.variables.intercept
+        logits = slope * (tf.math.log(below_one) - tf.math.log(1.0 - below_one)) + intercept
+        unchanged = tf.logical_and(tf.equal(slope, 1.0), tf.equal(intercept, 0.0))
         probabilities = tf.where(tf.logical_or(unchanged, scores <= 0.0), scores, tf.sigmoid(logits))
         present = {
             f"present_{rule}": tf.logical_and(probabilities >= least, probabilities > 0.0)
-            for rule, least in self.thresholds.items()
+            for rule, least in self.variables.thresholds.items()
         }
         return {"probabilities": probabilities, "scores": scores, **present}
 
     def assign(self, fitted: calibration.Calibration) -> None:
         """Sets the variables."""
-        for name, value in _values(fitted).items():
-            variable = self.thresholds[name.removeprefix("thresholds/")] if "/" in name else getattr(self, name)
-            variable.assign(value)
+        self.variables.slope.assign(fitted.slope)
+        self.variables.intercept.assign(fitted.intercept)
+        for rule, least in self.variables.thresholds.items():
+            least.assign(fitted.thresholds[rule])
 
 
 def _values(fitted: calibration.Calibration) -> dict[str, np.ndarray | np.float32]:

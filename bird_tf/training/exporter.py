@@ -15,7 +15,7 @@ from bird_tf.inference import serving
 from bird_tf.labels import taxonomy
 from bird_tf.models import losses
 from bird_tf.records import manifests
-from bird_tf.scores import decisions, prior
+from bird_tf.scores import calibration, decisions, prior
 from bird_tf.training import run_directory
 
 EXPORT = "export"
@@ -23,8 +23,10 @@ EXPORT = "export"
 _TOLERANCE = 1e-4
 
 
-def serving_module(run: run_directory.Run, network: keras.Model) -> tuple[tf.Module, dict[str, Any]]:
-    """The graph that is saved, and its signatures by name.
+def serving_module(
+    run: run_directory.Run, network: keras.Model, fitted: calibration.Calibration | None = None
+) -> tuple[tf.Module, dict[str, Any]]:
+    """The graph that is saved, with the calibration of chunks if there is one, and its signatures by name.
 
     serving_default: samples [batch, chunk_samples] float32 in [-1, 1] → logits, and the outputs of `serving.Decisions`:
     probabilities, scores, present_f1, present_precision; [batch, classes] each. Scores are 0 in chunks without sound.
@@ -38,15 +40,17 @@ def serving_module(run: run_directory.Run, network: keras.Model) -> tuple[tf.Mod
     samples = tf.TensorSpec([None, run.front_end.chunk_samples], tf.float32, "samples")
     spectrograms = tf.TensorSpec([None, run.front_end.num_bands, run.front_end.num_frames], tf.float32, "spectrogram")
 
-    module = tf.Module()
-    module.decisions = serving.Decisions(len(run.classes))
+    module, decided = tf.Module(), serving.Decisions(len(run.classes))
+    if fitted:
+        decided.assign(fitted)
+    module.decisions = decided.variables
 
     def predict_and_embed(spectrogram: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = network(spectrogram, training=False)
         scores = losses.probabilities(outputs["logits"], run.loss)
         has_sound = tf.reduce_max(spectrogram, axis=[1, 2]) > tf.reduce_min(spectrogram, axis=[1, 2])
         scores *= tf.cast(has_sound, tf.float32)[:, None]
-        signature = {**module.decisions.outputs(scores), "logits": outputs["logits"]}
+        signature = {**decided.outputs(scores), "logits": outputs["logits"]}
         if "attention_logits" in outputs:
             num_time_steps = outputs["time_steps"].shape[1]
             signature["time_steps"] = network.get_layer("logits")(num_time_steps * outputs["time_steps"])
@@ -94,13 +98,13 @@ def export(run_dir: str) -> str:
         RuntimeError: the outputs of the SavedModel differ from the network's.
     """
     run, network = run_directory.load(run_dir)
-    module, signatures = serving_module(run, network)
     target = os.path.join(run_dir, EXPORT)
     tuned = os.path.join(target, decisions.ASSET)
+    fitted = decisions.load(tuned, run.classes, 1).chunk if files.exists(tuned) else None
+    module, signatures = serving_module(run, network, fitted)
     with tempfile.TemporaryDirectory() as assets, files.replacing(target) as temporary:
-        if files.exists(tuned):
+        if fitted:
             files.write_text(os.path.join(assets, os.path.basename(tuned)), files.read_text(tuned))
-            module.decisions.assign(decisions.load(tuned, run.classes, 1).chunk)
         prior.save(os.path.join(assets, run_directory.PRIOR), run.prior)
         files.write_json(os.path.join(assets, "frontend.json"), frontend.describe(run.front_end))
         files.write_json(
