@@ -16,9 +16,17 @@ from bird_tf import config, files, tf
 
 # A change in the numbers of `spectrograms` needs a new version. Records of other versions are refused.
 VERSION = 1
+# The fields that every description states. A field that came later must have a default that changes nothing: where it
+# has that value it is neither described nor in the fingerprint, so that older records and models stay readable.
+_FIRST_FIELDS = frozenset({
+    "sample_rate_hz", "chunk_seconds", "scale", "num_bands", "num_frames", "n_fft", "fmin_hz", "fmax_hz",
+    "pre_emphasis", "top_db",
+})  # fmt: skip
 
 # the floor of librosa.amplitude_to_db, with which the 2018 spectrograms were made
 _AMPLITUDE_FLOOR = 1e-5
+# the natural logarithm of the power of one decibel
+_NEPERS = np.log(10.0) / 10.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,11 +74,18 @@ class FrontendConfig:
     @property
     def fingerprint(self) -> str:
         """A digest that is equal for two front-ends if and only if they make the same spectrograms."""
-        return files.digest({"version": VERSION, **config.to_mapping(self)})
+        return files.digest({"version": VERSION, **_described_fields(self)})
+
+
+def _described_fields(front_end: FrontendConfig) -> dict[str, Any]:
+    """{name: value} without later fields at their defaults."""
+    defaults = {field.name: field.default for field in dataclasses.fields(front_end)}
+    mapping = config.to_mapping(front_end)
+    return {k: v for k, v in mapping.items() if k in _FIRST_FIELDS or v != defaults[k]}
 
 
 def from_description(description: Mapping[str, Any], origin: str) -> FrontendConfig:
-    """Reads the configuration that `describe` wrote.
+    """Reads the configuration that `describe` wrote; fields that came later take their defaults.
 
     Args:
         description: {"version", "fingerprint", "config"}.
@@ -81,7 +96,7 @@ def from_description(description: Mapping[str, Any], origin: str) -> FrontendCon
     """
     fields = {field.name for field in dataclasses.fields(FrontendConfig)}
     stored = dict(description["config"])
-    differing = sorted(fields ^ set(stored))
+    differing = sorted((set(stored) - fields) | (_FIRST_FIELDS - set(stored)))
     if description["version"] != VERSION or differing:
         names = f", fields {', '.join(differing)}" if differing else ""
         raise config.InputError(
@@ -98,7 +113,7 @@ def from_description(description: Mapping[str, Any], origin: str) -> FrontendCon
 
 def describe(front_end: FrontendConfig) -> dict[str, Any]:
     """The description of a front-end in manifest and SavedModel; `from_description` reads it."""
-    return {"version": VERSION, "fingerprint": front_end.fingerprint, "config": config.to_mapping(front_end)}
+    return {"version": VERSION, "fingerprint": front_end.fingerprint, "config": _described_fields(front_end)}
 
 
 def filter_bank(front_end: FrontendConfig) -> np.ndarray:
@@ -189,6 +204,29 @@ def _frames(samples: tf.Tensor, front_end: FrontendConfig) -> tf.Tensor:
     whole = [grid[:, i : i + count] for i in range(pieces - 1)]
     rest = grid[:, pieces - 1 :, : front_end.n_fft - (pieces - 1) * hop]
     return tf.concat([*whole, rest], axis=2)
+
+
+def powers(spectrograms: tf.Tensor, front_end: FrontendConfig) -> tf.Tensor:
+    """The power that each pixel means, relative to that of a pixel of 0.
+
+    Args:
+        spectrograms: float32 in [0, 1], of any shape.
+        front_end: made them: from 0 to 1 are top_db decibels. If the range of a chunk was smaller before it was scaled,
+            its powers are too far apart by that.
+
+    Returns:
+        Of the same shape, float32 from 1 to 10^(top_db / 10), which float32 holds for top_db up to 380.
+    """
+    return tf.exp(front_end.top_db * _NEPERS * spectrograms)
+
+
+def from_powers(power: tf.Tensor, front_end: FrontendConfig) -> tf.Tensor:
+    """Powers as pixels, scaled and floored as in `spectrograms`: [batch, bands, frames] float32 → in [0, 1]."""
+    nepers = tf.math.log(power)
+    highest = tf.reduce_max(nepers, axis=[1, 2], keepdims=True)
+    lowest = tf.reduce_min(nepers, axis=[1, 2], keepdims=True)
+    lowest = tf.maximum(lowest, highest - front_end.top_db * _NEPERS)
+    return tf.math.divide_no_nan(tf.maximum(nepers - lowest, 0.0), highest - lowest)
 
 
 def quantise(values: tf.Tensor) -> tf.Tensor:

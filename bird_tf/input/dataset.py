@@ -124,7 +124,7 @@ def training(
     if schema.SPECTROGRAM not in features:
         config.refuse_without_effect({"--synthetic_noise without spectrograms": settings.synthetic_noise > 0})
         augmentation = augmentations.AugmentConfig()
-    range_db = manifest.front_end.top_db
+    front_end = manifest.front_end
 
     def finish(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         seeds = tf.unstack(tf.random.split(tf.stack([tf.cast(seed * 8 + _AUGMENT_SALT, tf.int64), batch["step"]]), 3))
@@ -136,13 +136,13 @@ def training(
         if schema.SPECTROGRAM not in examples:
             return examples
         spectrograms = augmentations.apply(
-            examples[schema.SPECTROGRAM], noise.get(schema.SPECTROGRAM), augmentation, range_db, seeds[0]
+            examples[schema.SPECTROGRAM], noise.get(schema.SPECTROGRAM), augmentation, front_end, seeds[0]
         )
         examples = {**examples, schema.SPECTROGRAM: spectrograms}
         if augmentation.same_species:
             partners = _in_float32(_with_targets(batch["partners"], manifest, settings, wanted))
-            examples = augmentations.add_same_species(examples, partners, augmentation, range_db, seeds[1])
-        return augmentations.mix(examples, augmentation, range_db, seeds[2])
+            examples = augmentations.add_same_species(examples, partners, augmentation, front_end, seeds[1])
+        return augmentations.mix(examples, augmentation, front_end, seeds[2])
 
     executor.start_compiler()
     strings = _batches_of_strings(manifest, settings, augmentation, seed, epoch, step)

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import librosa
 import numpy as np
@@ -163,6 +164,55 @@ def test_invalid_settings_are_refused(default, changes, words):
 def test_bands_without_a_fourier_bin_are_refused(default):
     with pytest.raises(config.InputError, match="--num_bands=1024"):
         frontend.filter_bank(dataclasses.replace(default, scale="linear", num_bands=1024))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LaterConfig(frontend.FrontendConfig):
+    """The front-end of a later version, with a new field whose default changes nothing."""
+
+    sharpness: float = config.option(0.0, "a new field")
+
+
+def test_a_later_field_at_its_default_leaves_descriptions_and_fingerprints_as_they_were(default, monkeypatch):
+    described, later = frontend.describe(default), LaterConfig()
+    assert later.fingerprint == default.fingerprint and frontend.describe(later) == described
+    assert dataclasses.replace(later, sharpness=1.0).fingerprint != default.fingerprint
+    stored = json.loads(json.dumps(frontend.describe(dataclasses.replace(later, sharpness=1.0))))
+    with pytest.raises(config.InputError, match="fields sharpness: convert"):
+        frontend.from_description(stored, "records")
+    monkeypatch.setattr(frontend, "FrontendConfig", LaterConfig)
+    assert frontend.from_description(described, "records") == later
+    assert frontend.from_description(stored, "records").sharpness == 1.0
+
+
+def test_a_description_without_one_of_the_first_fields_is_refused(default):
+    described = frontend.describe(default)
+    del described["config"]["top_db"]
+    with pytest.raises(config.InputError, match="fields top_db: convert"):
+        frontend.from_description(described, "records")
+
+
+def test_the_fingerprint_of_the_2018_front_end_does_not_change(default):
+    """As in the records and models that earlier versions wrote."""
+    assert default.fingerprint == "2609095217006e5e67a2ee5b79d21ee0"
+
+
+@pytest.mark.parametrize("top_db", [60.0, 80.0])
+def test_the_powers_of_pixels_are_those_of_the_sound(default, generator, top_db):
+    """Relative to each other, above the floor."""
+    front_end = dataclasses.replace(default, top_db=top_db, pre_emphasis=0.0)
+    samples = generator.normal(0, 0.1, (1, front_end.chunk_samples)).astype(np.float32)
+    samples[:, : front_end.chunk_samples // 2] = 0.0  # the whole range is used
+    pixels = frontend.spectrograms(samples, front_end)
+    power = frontend.powers(pixels, front_end).numpy()
+    frames = librosa.feature.melspectrogram(
+        y=samples[0], sr=front_end.sample_rate_hz, n_fft=front_end.n_fft, hop_length=front_end.hop_length,
+        n_mels=front_end.num_bands, fmin=front_end.fmin_hz, fmax=front_end.fmax_hz, power=1.0, pad_mode="reflect",
+    )[::-1, : front_end.num_frames] ** 2  # fmt: skip
+    loud = frames > frames.max() / 1e4
+    ratio = power[0][loud] / frames[loud]
+    np.testing.assert_allclose(ratio, np.median(ratio), rtol=0.01)
+    np.testing.assert_allclose(frontend.from_powers(power, front_end), pixels, atol=1e-5)
 
 
 def test_quantisation_is_exact_to_half_a_step(generator):

@@ -110,14 +110,14 @@ def _turned_on(table: Mapping[str, Callable[..., tf.Tensor]], settings: AugmentC
     return [with_strength(table[name], strength) for name, strength in strengths.items() if strength]
 
 
-def _add_background(noise: tf.Tensor, settings: AugmentConfig, range_db: float) -> Operation:
+def _add_background(noise: tf.Tensor, settings: AugmentConfig, front_end: frontend.FrontendConfig) -> Operation:
     """An operation that adds one of the noise chunks, [any, bands, frames] uint8, to each spectrogram."""
     ratios = settings.background_db[0], settings.background_db[1]
 
     def on_spectrograms(spectrograms: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         which, how = tf.unstack(tf.random.split(seed))
         drawn = mixing.draw_noise(noise, tf.shape(spectrograms)[0], which)
-        return mixing.add_powers(spectrograms, frontend.dequantise(drawn), ratios, range_db, how)
+        return mixing.add_powers(spectrograms, frontend.dequantise(drawn), ratios, front_end, how)
 
     return on_spectrograms
 
@@ -141,7 +141,11 @@ def choose(batch_size: tf.Tensor, num_operations: int, settings: AugmentConfig, 
 
 
 def apply(
-    spectrograms: tf.Tensor, noise: tf.Tensor | None, settings: AugmentConfig, range_db: float, seed: tf.Tensor
+    spectrograms: tf.Tensor,
+    noise: tf.Tensor | None,
+    settings: AugmentConfig,
+    front_end: frontend.FrontendConfig,
+    seed: tf.Tensor,
 ) -> tf.Tensor:
     """Applies to each chunk the operations that are drawn for it.
 
@@ -153,7 +157,7 @@ def apply(
         spectrograms: [batch, bands, frames] uint8.
         noise: [any, bands, frames] uint8, noise chunks from which each operation draws one for each chunk; or None.
         settings: operations and strengths.
-        range_db: the decibels between pixel values 0 and 1.
+        front_end: made the spectrograms.
         seed: [2] int; equal seeds give equal results.
 
     Returns:
@@ -162,7 +166,7 @@ def apply(
     on_bytes, in_float32 = _turned_on(_ON_BYTES, settings), _turned_on(_IN_FLOAT32, settings)
     adds_noise = settings.add_noise and noise is not None
     if settings.background_db and noise is not None:
-        in_float32.insert(0, _add_background(noise, settings, range_db))
+        in_float32.insert(0, _add_background(noise, settings, front_end))
     num = len(on_bytes) + int(adds_noise) + len(in_float32)
     seeds = tf.unstack(tf.random.split(seed, 1 + num))
     chosen = choose(tf.shape(spectrograms)[0], num, settings, seeds.pop())
@@ -195,7 +199,7 @@ Examples = dict[str, "tf.Tensor"]
 
 
 def add_same_species(
-    examples: Examples, partners: Examples, settings: AugmentConfig, range_db: float, seed: tf.Tensor
+    examples: Examples, partners: Examples, settings: AugmentConfig, front_end: frontend.FrontendConfig, seed: tf.Tensor
 ) -> Examples:
     """Adds to each chunk its partner, a chunk of the same species, with probability `same_species`.
 
@@ -203,7 +207,7 @@ def add_same_species(
         examples: "spectrogram" [batch, bands, frames] float32 in [0, 1]; "targets", "weights" [batch, classes] float32.
         partners: the same for the partners of the first chunks; chunks without a partner stay as they are.
         settings: probability, and `mix_db`.
-        range_db: the decibels between pixel values 0 and 1.
+        front_end: made the spectrograms.
         seed: [2] int.
 
     Returns:
@@ -211,10 +215,10 @@ def add_same_species(
     """
     drawn, how = tf.unstack(tf.random.split(seed))
     rows = _drawn_rows(partners, settings.same_species, drawn)
-    return _update(examples, rows, _add(_take(examples, rows), _take(partners, rows), settings, range_db, how))
+    return _update(examples, rows, _add(_take(examples, rows), _take(partners, rows), settings, front_end, how))
 
 
-def mix(examples: Examples, settings: AugmentConfig, range_db: float, seed: tf.Tensor) -> Examples:
+def mix(examples: Examples, settings: AugmentConfig, front_end: frontend.FrontendConfig, seed: tf.Tensor) -> Examples:
     """Mixes chunks of a batch with each other: mixup and OR-mixup.
 
     The other chunk is a random number of places further on in the batch, the same number for the whole batch. Mixup
@@ -229,20 +233,24 @@ def mix(examples: Examples, settings: AugmentConfig, range_db: float, seed: tf.T
             size = tf.shape(examples["spectrogram"], out_type=tf.int64)[0]
             distance = tf.random.stateless_uniform([], places, 1, tf.maximum(size, 2), tf.int64)
             others = _take(examples, tf.math.floormod(rows + distance, size))
-            examples = _update(examples, rows, operation(_take(examples, rows), others, settings, range_db, how))
+            examples = _update(examples, rows, operation(_take(examples, rows), others, settings, front_end, how))
     return examples
 
 
-def _add(own: Examples, others: Examples, settings: AugmentConfig, range_db: float, seed: tf.Tensor) -> Examples:
+def _add(
+    own: Examples, others: Examples, settings: AugmentConfig, front_end: frontend.FrontendConfig, seed: tf.Tensor
+) -> Examples:
     """Adds the powers of two chunks (OR-mixup, same_species)."""
     targets, weights = mixing.union_targets(own["targets"], own["weights"], others["targets"], others["weights"])
-    mixture = mixing.add_powers(own["spectrogram"], others["spectrogram"], (0.0, settings.mix_db), range_db, seed)
+    mixture = mixing.add_powers(own["spectrogram"], others["spectrogram"], (0.0, settings.mix_db), front_end, seed)
     return {"spectrogram": mixture, "targets": targets, "weights": weights}
 
 
-def _blend(own: Examples, others: Examples, settings: AugmentConfig, range_db: float, seed: tf.Tensor) -> Examples:
+def _blend(
+    own: Examples, others: Examples, settings: AugmentConfig, front_end: frontend.FrontendConfig, seed: tf.Tensor
+) -> Examples:
     """Blends two chunks (mixup)."""
-    del range_db
+    del front_end
     mixture, share = mixing.blend(own["spectrogram"], others["spectrogram"], settings.mixup_alpha, seed)
     return {
         "spectrogram": mixture,

@@ -35,35 +35,29 @@ def add_noise(spectrograms: tf.Tensor, noise: tf.Tensor, seed: tf.Tensor) -> tf.
 
 
 def add_powers(
-    spectrograms: tf.Tensor, others: tf.Tensor, ratios_db: tuple[float, float], range_db: float, seed: tf.Tensor
-) -> tf.Tensor:
+    spectrograms: tf.Tensor, others: tf.Tensor, ratios_db: tuple[float, float], front_end: frontend.FrontendConfig,
+    seed: tf.Tensor,
+) -> tf.Tensor:  # fmt: skip
     """Adds another chunk to each spectrogram, at a random ratio of their mean powers.
 
-    A pixel value v means range_db · v decibels; range_db is the range below its peak that the front-end keeps of a
-    chunk. The powers of both are added, and the sum is scaled to [0, 1] as in the front-end. If the range of a chunk
-    was smaller before scaling, the ratio differs a little from the one that was drawn.
+    The powers of both are added, and the sum becomes pixels again as in the front-end. If the range of a chunk was
+    smaller before scaling, the ratio differs a little from the one that was drawn.
 
     Args:
         spectrograms: [batch, bands, frames] float32 in [0, 1].
         others: of the same shape and range.
         ratios_db: the least and the greatest ratio of a spectrogram's mean power to the other's, dB.
-        range_db: the decibels between pixel values 0 and 1.
+        front_end: made both; it knows which power a pixel means.
         seed: [2] int.
 
     Returns:
         [batch, bands, frames] float32 in [0, 1]. `union_targets` gives the targets.
     """
-    nepers = math.log(10.0) / 10.0
-    # powers from 1 to 10^8 at 80 dB: float32 is enough
-    own, other = tf.exp(range_db * nepers * spectrograms), tf.exp(range_db * nepers * others)
-    ratio = tf.exp(nepers * tf.random.stateless_uniform([tf.shape(spectrograms)[0], 1, 1], seed, *ratios_db))
+    own, other = frontend.powers(spectrograms, front_end), frontend.powers(others, front_end)
+    draws = tf.random.stateless_uniform([tf.shape(spectrograms)[0], 1, 1], seed, *ratios_db)
+    ratio = tf.exp(math.log(10.0) / 10.0 * draws)
     own_mean, other_mean = (tf.reduce_mean(power, axis=[1, 2], keepdims=True) for power in (own, other))
-    both = tf.math.log(own + own_mean / (other_mean * ratio) * other)
-    lowest = tf.reduce_min(both, axis=[1, 2], keepdims=True)
-    highest = tf.reduce_max(both, axis=[1, 2], keepdims=True)
-    # the front-end's floor, range_db below the peak
-    lowest = tf.maximum(lowest, highest - range_db * nepers)
-    return tf.math.divide_no_nan(tf.maximum(both - lowest, 0.0), highest - lowest)
+    return frontend.from_powers(own + own_mean / (other_mean * ratio) * other, front_end)
 
 
 def blend(spectrograms: tf.Tensor, others: tf.Tensor, alpha: float, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -11,6 +11,7 @@ from bird_tf.audio import frontend
 from bird_tf.input.augment import augmentations, geometry, mixing, pixels
 
 SEED = tf.constant([3, 5])
+FRONT_END = frontend.FrontendConfig()  # 80 dB
 # {operation on one chunk: a strength with a visible effect}
 STRENGTHS = {
     geometry.roll_time: 0.5,
@@ -225,14 +226,16 @@ def test_powers_add_as_in_hand_computation():
     power = 10 ** (8 * own) + 10 ** (8 * other) * (10 ** (8 * own)).mean() / (10 ** (8 * other)).mean() / 10**0.6
     level = np.log10(power)
     expected = (level - level.min()) / np.ptp(level)
-    mixed = mixing.add_powers(tf.constant(own, tf.float32), tf.constant(other, tf.float32), (6.0, 6.0), 80.0, SEED)
+    mixed = mixing.add_powers(tf.constant(own, tf.float32), tf.constant(other, tf.float32), (6.0, 6.0), FRONT_END, SEED)
     np.testing.assert_allclose(mixed, expected, atol=1e-5)
 
 
 def test_a_very_faint_chunk_changes_nothing(spectrograms):
     lowest, highest = (f(spectrograms, axis=[1, 2], keepdims=True) for f in (tf.reduce_min, tf.reduce_max))
     scaled = (spectrograms - lowest) / (highest - lowest)
-    np.testing.assert_allclose(mixing.add_powers(scaled, spectrograms[::-1], (200, 200), 80.0, SEED), scaled, atol=1e-5)
+    np.testing.assert_allclose(
+        mixing.add_powers(scaled, spectrograms[::-1], (200, 200), FRONT_END, SEED), scaled, atol=1e-5
+    )
 
 
 def test_mixup_shares_follow_their_beta_distribution():
@@ -260,7 +263,7 @@ EVERYTHING = augmentations.AugmentConfig(
 
 
 def _apply(bytes_, settings, seed=SEED):
-    return augmentations.apply(bytes_, bytes_[:5], settings, 80.0, seed)
+    return augmentations.apply(bytes_, bytes_[:5], settings, FRONT_END, seed)
 
 
 def test_every_operation_can_be_turned_on():
@@ -316,7 +319,7 @@ def _examples(spectrograms, labels):
 def test_mixing_follows_its_probability_and_its_rule_for_targets(spectrograms, name):
     labels = [i % 4 for i in range(64)]
     examples = _examples(spectrograms, labels)
-    mixed = augmentations.mix(examples, augmentations.AugmentConfig(**{name: 0.5}), 80.0, SEED)
+    mixed = augmentations.mix(examples, augmentations.AugmentConfig(**{name: 0.5}), FRONT_END, SEED)
     changed = np.any(mixed["spectrogram"].numpy() != spectrograms.numpy(), axis=(1, 2))
     assert 20 < changed.sum() < 44  # 32 expected, standard deviation 4
     np.testing.assert_array_equal(mixed["targets"].numpy()[~changed], examples["targets"].numpy()[~changed])
@@ -328,17 +331,19 @@ def test_mixing_follows_its_probability_and_its_rule_for_targets(spectrograms, n
 
 def test_mixing_at_probability_zero_is_the_identity(spectrograms):
     examples = _examples(spectrograms, [0] * 64)
-    assert augmentations.mix(examples, augmentations.AugmentConfig(), 80.0, SEED) == examples
+    assert augmentations.mix(examples, augmentations.AugmentConfig(), FRONT_END, SEED) == examples
 
 
 def test_same_species_adds_the_partner_and_its_background(spectrograms):
     own, partners = _examples(spectrograms, [1] * 64), _examples(spectrograms[::-1][:60], [1] * 60)
     partners["targets"] = tf.maximum(partners["targets"], [[0.0, 0.0, 0.0, 0.5]])
-    mixed = augmentations.add_same_species(own, partners, augmentations.AugmentConfig(same_species=1.0), 80.0, SEED)
+    mixed = augmentations.add_same_species(
+        own, partners, augmentations.AugmentConfig(same_species=1.0), FRONT_END, SEED
+    )
     changed = np.any(mixed["spectrogram"].numpy() != spectrograms.numpy(), axis=(1, 2))
     np.testing.assert_array_equal(changed, np.arange(64) < 60)
     np.testing.assert_array_equal(mixed["targets"][0], [0, 1, 0, 0.5])
-    none = augmentations.add_same_species(own, partners, augmentations.AugmentConfig(), 80.0, SEED)
+    none = augmentations.add_same_species(own, partners, augmentations.AugmentConfig(), FRONT_END, SEED)
     np.testing.assert_array_equal(none["spectrogram"], spectrograms)
 
 
