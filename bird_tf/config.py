@@ -27,7 +27,11 @@ Config = TypeVar("Config")
 _BUILT_IN_HELP = (
     ("help", "print this page"),
     ("version", "print the version of bird_tf"),
-    ("flagfile", "read flags from this file, or from the package's own file of that name; may be repeated"),
+    (
+        "flagfile",
+        "read flags from this file, or from the package's own file of that name; may be repeated; flags on the command "
+        "line replace those of the file, repeated ones too",
+    ),
 )
 
 
@@ -178,6 +182,41 @@ def _with_flagfile_found(argument: str) -> str:
     return f"{name}={shipped}"
 
 
+def _last_lists(arguments: Sequence[str], values: flags.FlagValues, config_class: type) -> list[str]:
+    """Reads the flagfiles, and of each flag that may be repeated keeps only where it is given last.
+
+    A flagfile is one place, and the rest of the command line is another. So a flag on the command line replaces that of
+    a flagfile, as it does for flags that are given once.
+    """
+    lists = {field.name for field, kind in _leaves(config_class) if kind == tuple[str, ...]}
+    arguments = _joined(arguments, {*lists, "flagfile"})
+    given = [
+        (place, flag)
+        for place, argument in enumerate(arguments)
+        for flag in values.read_flags_from_files([argument], force_gnu=True)
+    ]
+    # place -1: the command line itself
+    given = [(place if flag != arguments[place] else -1, flag) for place, flag in given]
+    last: dict[str, int] = {}
+    for place, flag in given:
+        last[_name(flag)] = place
+    return [flag for place, flag in given if _name(flag) not in lists or last[_name(flag)] == place]
+
+
+def _joined(arguments: Sequence[str], names: set[str]) -> list[str]:
+    """Writes `--name value` as `--name=value`, for these flags."""
+    joined, rest = [], iter(arguments)
+    for argument in rest:
+        takes_next = argument.startswith("-") and "=" not in argument and _name(argument) in names
+        joined.append(f"{argument}={next(rest, '')}" if takes_next else argument)
+    return joined
+
+
+def _name(argument: str) -> str:
+    """`x` of `--x=1`; empty if the argument is no flag."""
+    return argument.lstrip("-").partition("=")[0] if argument.startswith("-") else ""
+
+
 def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:
     """Makes the configuration from command-line arguments (without the program's name).
 
@@ -189,7 +228,7 @@ def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:
     define_flags(config_class, values)
     flags.DEFINE_multi_string("flagfile", [], "", flag_values=values)
     try:
-        rest = values(["bird_tf", *arguments])[1:]
+        rest = values(["bird_tf", *_last_lists(arguments, values, config_class)])[1:]
     except flags.UnrecognizedFlagError as error:
         if new := _earlier_names(config_class).get(error.flagname):
             raise InputError(f"--{error.flagname} is now called --{new}: see CHANGELOG.md") from error

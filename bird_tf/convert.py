@@ -19,9 +19,12 @@ from bird_tf import config, executor, files
 from bird_tf.audio import activity, decode, frontend
 from bird_tf.backbones import backbone, sources
 from bird_tf.conversion import chunk_features, plan, state, worker
-from bird_tf.labels import metadata, spans, split, taxonomy
+from bird_tf.labels import duplicates, metadata, spans, split, taxonomy
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table, selection
+
+# worker processes may die so often, one time after the other, without having begun a recording
+_MOST_TRIES = 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,11 +67,10 @@ class ConvertConfig:
 
 
 def _tasks(
-    settings: ConvertConfig, recordings: Sequence[metadata.Recording], classes: taxonomy.Taxonomy,
-    source: sources.Source | None,
+    settings: ConvertConfig, recordings: Sequence[metadata.Recording], seconds: Mapping[str, float],
+    classes: taxonomy.Taxonomy, source: sources.Source | None,
 ) -> list[worker.ShardTask]:  # fmt: skip
     """The tasks: first those of the training shards, then those of the validation shards."""
-    seconds = {r.recording_id: decode.duration_seconds(r.path) for r in recordings}
     settings.chunking.hop_samples(settings.front_end)  # an overlap that is no overlap is refused before the work
     tasks = []
     for part in ("train", "val"):
@@ -131,9 +133,10 @@ class _Progress:
 
 def _run(settings: ConvertConfig, tasks: Sequence[worker.ShardTask]) -> dict[str, worker.ShardResult]:
     """Runs the tasks that are not finished. Returns {shard name: result} of all tasks."""
-    progress = _Progress(tasks)
+    progress, tries = _Progress(tasks), 0
     try:
         while progress.left:
+            before = len(progress.left)
             for task in progress.left:
                 state.clear_recording_in_work(task)
             # a worker process has one thread; with several a SavedModel may sum in another order
@@ -148,6 +151,12 @@ def _run(settings: ConvertConfig, tasks: Sequence[worker.ShardTask]) -> dict[str
             # a process has died, which ends its whole pool: each task that was in work is repeated alone
             for task in [task for task in progress.left if state.recording_in_work(task)]:
                 progress.add(task, _run_alone(task))
+            tries = tries + 1 if len(progress.left) == before else 0
+            if tries == _MOST_TRIES:
+                raise config.InputError(
+                    f"{progress.left[0].name}: {tries} times all worker processes died before they read a recording; "
+                    "is there enough memory? fewer --workers need less"
+                )
     finally:
         progress.close()
     return progress.results
@@ -157,6 +166,7 @@ def _run_alone(task: worker.ShardTask) -> worker.ShardResult:
     """Runs a task in a process of its own. If that dies, the task is repeated without the recording in work."""
     unusable: list[str] = []
     while True:
+        state.clear_recording_in_work(task)  # the process may die before it reads another
         with executor.alone() as pool:
             future = pool.submit(worker.write_shard, dataclasses.replace(task, unusable=tuple(unusable)))
             if not executor.worker_died(future.exception()):
@@ -170,15 +180,20 @@ def _run_alone(task: worker.ShardTask) -> worker.ShardResult:
         unusable.append(recording_id)
 
 
-def _find(settings: ConvertConfig) -> tuple[list[metadata.Recording], taxonomy.Taxonomy, list[tuple[str, str]]]:
-    """Returns the recordings, with their split; the classes; and the files that do not match, with reasons."""
+def _find(
+    settings: ConvertConfig,
+) -> tuple[list[metadata.Recording], dict[str, float], taxonomy.Taxonomy, list[tuple[str, str]]]:
+    """Returns the recordings, with their split; their lengths; the classes; and files without a match, with reasons."""
     found, unmatched = reader.read(settings.source)
     whitelist: list[str] = []
     for entry in settings.selection.whitelist:
         whitelist += files.read_text(entry).splitlines() if os.path.isfile(entry) else [entry]
     names = [name.strip() for name in whitelist if name.strip()]
     wanted = plan.choose_classes(found, names, settings.selection.max_classes)
-    recordings = split.split(plan.filter_classes(found, wanted), settings.split)
+    recordings = plan.filter_classes(found, wanted)
+    seconds = {r.recording_id: decode.duration_seconds(r.path) for r in recordings}
+    recordings = duplicates.with_digests(recordings, seconds, settings.front_end.sample_rate_hz, settings.workers)
+    recordings = split.split(recordings, settings.split)
     classes = taxonomy.from_labels(
         [(c, r.name if c == r.label else c) for r in recordings for c in r.labels if c in wanted]
     )
@@ -189,7 +204,7 @@ def _find(settings: ConvertConfig) -> tuple[list[metadata.Recording], taxonomy.T
     )  # fmt: skip
     if len(recordings) < len(found):
         logging.info("%d recordings of other species are left out", len(found) - len(recordings))
-    return recordings, classes, unmatched
+    return recordings, seconds, classes, unmatched
 
 
 def convert(settings: ConvertConfig) -> manifests.Manifest:
@@ -204,14 +219,15 @@ def convert(settings: ConvertConfig) -> manifests.Manifest:
     """
     started = time.monotonic()
     source = sources.from_flags(settings.backbone) if settings.backbone.backbone else None
-    recordings, classes, unmatched = _find(settings)
+    recordings, seconds, classes, unmatched = _find(settings)
     # settings that cannot work are refused before hours of work
     frontend.filter_bank(settings.front_end)
     config.refuse_without_effect({"--spectrogram=false without --backbone": not (settings.spectrogram or source)})
     described = backbone.describe(source, classes) if source else None
     fingerprint = described["fingerprint"] if described else ""
     with state.opened(settings.output, settings.overwrite, state.describe(settings, recordings, fingerprint)):
-        tasks = _tasks(settings, recordings, classes, source)
+        duplicates.tell(recordings, os.path.join(settings.output, manifests.DUPLICATES))
+        tasks = _tasks(settings, recordings, seconds, classes, source)
         results = _run(settings, tasks)
         converted = {c.recording_id: c for result in results.values() for c in result.recordings}
         selected = _select(settings, [r for r in recordings if r.split == "train"], converted, classes)
@@ -334,7 +350,7 @@ def _table_entries(
     for recording in recordings:
         c = converted[recording.recording_id]
         num_chunks, num_candidates, num_noise = (sum(found.values()) for found in (c.chunks, c.candidates, c.noise))
-        yield recording, (c.seconds, num_chunks, num_candidates, num_noise, c.reason)
+        yield recording, (c.seconds, num_chunks, num_candidates, num_noise, c.digest, c.reason)
 
 
 def _summary(

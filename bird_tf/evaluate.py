@@ -13,9 +13,9 @@ from absl import logging
 from bird_tf import config, files
 from bird_tf.audio import decode
 from bird_tf.evaluation import examples, noise, report, results, soundscapes
-from bird_tf.inference import ensembles, labelled, occurrence, saved_model, segments, serving
+from bird_tf.inference import ensembles, labelled, leaks, occurrence, segments, serving
 from bird_tf.labels.layouts import reader
-from bird_tf.records import manifests
+from bird_tf.records import manifests, recordings_table
 from bird_tf.scores import calibration, decisions, metrics, pooling
 
 _POOLING_HELP = (
@@ -108,7 +108,8 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
     if bool(settings.records) == bool(settings.source.audio):
         raise config.InputError("give either --records=DIR or --audio=DIR with --metadata=DIR")
     # models
-    paths = [_without_refit(path, settings.records) for path in settings.model]
+    manifest = manifests.load(settings.records) if settings.records else None
+    paths = [_without_refit(path, manifest) for path in settings.model]
     ensemble = ensembles.Ensemble(paths, settings.decisions)
     if not settings.chooses_pooling:
         ensemble.check_pooling(settings.pooling or ensemble.decisions.pooling)
@@ -116,8 +117,9 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
     output = settings.output_folder
     files.make_folder(output)  # an unusable folder stops the command before the scoring
     # scores
-    manifest = manifests.load(settings.records) if settings.records else None
     scored = _score(settings, ensemble, manifest)
+    leak = leaks.Leaks(paths, ensemble.models[0].front_end.sample_rate_hz)
+    judged = scored.recordings if manifest else leak.with_digests(scored.recordings)
     truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
     heard = noise.score_folder(ensemble, settings.noise_audio, settings.chunking) if settings.noise_audio else None
     # decisions
@@ -137,7 +139,11 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
     headline = metrics.headline(scores, truth, scored.labels)
     evaluation = results.Evaluation(
         title=f"{' + '.join(settings.model)} on {settings.recordings}",
-        notes=[*_notes(settings, ensemble, paths), *_prior_notes(odds_factors, without_prior, headline)],
+        notes=[
+            *leak.notes(judged),
+            *_notes(settings, ensemble, paths),
+            *_prior_notes(odds_factors, without_prior, headline),
+        ],
         headline=headline,
         intervals=metrics.intervals(scores, truth, scored.labels),
         classes=ensemble.classes,
@@ -155,6 +161,7 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
     report.write(os.path.join(output, "report.html"), evaluation)
     summary = {
         **evaluation.summary(), "num_skipped": len(scored.skipped), "models": paths,
+        "num_learnt": leak.num_learnt(judged),
         "evaluated": settings.recordings, "tuned_on_these": settings.tune,
         "pooling": ensemble.decisions.pooling, "pooling_mlrap": pooling_mlrap,
         "weights": list(ensemble.decisions.weights), "expected": odds_factors.describe(), "output": output,
@@ -169,25 +176,12 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
     return summary
 
 
-def _without_refit(path: str, records: str) -> str:
-    """The model to evaluate in place of `path`: for a model that was refitted on these records, the one before.
-
-    Raises:
-        InputError: the run no longer has the model before the refit.
-    """
-    description = os.path.join(path, saved_model.DESCRIPTION)
-    flags = files.read_json(description)["training"] if records and files.exists(description) else {}
-    if not flags.get("refit") or os.path.abspath(flags["records"]) != os.path.abspath(records):
+def _without_refit(path: str, manifest: manifests.Manifest | None) -> str:
+    """The model to evaluate in place of `path`: for a model that was refitted on the recordings, the one before."""
+    if manifest is None:
         return path
-    run_dir, name = os.path.split(path.rstrip("/"))
-    validated = os.path.join(run_dir, saved_model.VALIDATED, name)
-    if not files.exists(validated):
-        raise config.InputError(
-            f"{path} was trained on all of {records}, and {validated}, which was not, does not exist; evaluate with "
-            "other recordings"
-        )
-    logging.info("%s was trained on all of %s; %s, which was not, is judged in its place", path, records, validated)
-    return validated
+    judged = [r for r in recordings_table.read(manifest.directory) if r.split == "val"]
+    return leaks.before_refit(path, judged, manifest.front_end.sample_rate_hz)
 
 
 def _score(
@@ -283,7 +277,7 @@ def _notes(settings: EvaluateConfig, ensemble: ensembles.Ensemble, paths: Sequen
     """What a reader of the report must know of the models and their decisions."""
     decided = ensemble.decisions
     notes = [
-        f"{path} was trained on these recordings; {evaluated}, which was not, is judged in its place."
+        f"{path} has learnt from these recordings; {evaluated}, from before its refit, is judged in its place."
         for path, evaluated in zip(settings.model, paths, strict=True)
         if path != evaluated
     ]

@@ -11,15 +11,19 @@ import errno
 import hashlib
 import importlib
 import io
+import itertools
 import json
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bird_tf import config, tf
 
 TEMPORARY_SUFFIX = ".partial"
+# of the temporary files of this process; `next` is atomic, so threads get different numbers
+_NUMBERS = itertools.count()
 # A spreadsheet program runs a cell that begins so as a formula (OWASP, CSV injection).
 _FORMULA_STARTS = frozenset("=+-@\t\r")
 _DEFUSED_STARTS = _FORMULA_STARTS | {"'"}
@@ -105,19 +109,22 @@ def make_folder(path: str) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: str) -> Iterator[str]:
+def replacing(path: str, *, durable: bool = False) -> Iterator[str]:
     """Yields a temporary path for a file or folder. When the block ends, it takes the place of `path`.
 
-    On an exception the temporary file or folder is removed, and `path` stays as it was.
+    No two processes have the same temporary path, so two copies of one task do not disturb each other. On an exception
+    the temporary file or folder is removed, and `path` stays as it was.
+
+    Args:
+        path: the file or folder.
+        durable: whether a file's content is on the disk, not only in the system's cache, before it gets its name.
 
     Raises:
         InputError: the disk is full, or a file would replace a folder.
     """
     path = path.rstrip("/")
-    temporary = path + TEMPORARY_SUFFIX
+    temporary = _temporary(path)
     make_folder(os.path.dirname(path) or ".")
-    if not is_remote(path) and os.path.isdir(temporary):
-        shutil.rmtree(temporary)  # left by a process that was killed
     try:
         yield temporary
         if is_remote(path):
@@ -127,12 +134,54 @@ def replacing(path: str) -> Iterator[str]:
                 if not os.path.isdir(temporary):
                     raise config.InputError(f"{path} is a folder; name a file")
                 shutil.rmtree(path)
+            if durable:
+                _synchronise(temporary)
             os.replace(temporary, path)
+            if durable:
+                _synchronise(os.path.dirname(path) or ".")
     except BaseException as error:
         _remove(temporary)
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFullError(path) from error
         raise
+
+
+def _temporary(path: str) -> str:
+    """A path beside `path` that no other process has. It says which process does, for `remove_abandoned`."""
+    folder, name = os.path.split(path)
+    owner = f"{_host()}-{os.getpid()}-{next(_NUMBERS)}"
+    return os.path.join(folder, f"{text_digest(name)[:8]}-{owner}{TEMPORARY_SUFFIX}")
+
+
+def _host() -> str:
+    return text_digest(socket.gethostname())[:8]
+
+
+def remove_abandoned(folder: str) -> None:
+    """Removes what processes of this machine that no longer run have left unfinished in a local folder."""
+    for name in names(folder) if not is_remote(folder) else ():
+        _, *owner = name.removesuffix(TEMPORARY_SUFFIX).split("-")
+        if name.endswith(TEMPORARY_SUFFIX) and len(owner) == 3 and owner[0] == _host() and not _is_alive(int(owner[1])):
+            _remove(os.path.join(folder, name))
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
+def _synchronise(path: str) -> None:
+    """Waits until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: str) -> None:
@@ -158,9 +207,9 @@ def write_text(path: str, text: str) -> None:
         write(text)
 
 
-def write_bytes(path: str, content: bytes) -> None:
-    """Writes a file of bytes, whole or not at all."""
-    with replacing(path) as temporary, _open(temporary, "wb") as file:
+def write_bytes(path: str, content: bytes, *, durable: bool = False) -> None:
+    """Writes a file of bytes, whole or not at all; `durable` as in `replacing`."""
+    with replacing(path, durable=durable) as temporary, _open(temporary, "wb") as file:
         file.write(content)
 
 
@@ -170,9 +219,10 @@ def read_bytes(path: str) -> bytes:
         return bytes(file.read())
 
 
-def write_json(path: str, value: Any) -> None:
-    """Writes indented JSON with a newline at the end. NaN is refused, since JSON has no NaN."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+def write_json(path: str, value: Any, *, durable: bool = False) -> None:
+    """Writes indented JSON with a newline at the end; `durable` as in `replacing`. NaN is refused: JSON has no NaN."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)
 
 
 def read_json(path: str) -> Any:

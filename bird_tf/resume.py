@@ -106,6 +106,7 @@ class Claim:
 
     def begin(self) -> None:
         """Writes the plan down. From now on the directory belongs to it."""
+        files.remove_abandoned(self._folder)
         files.write_json(self._path, self.plan)
 
     def start(self, goes_on: bool) -> None:

@@ -14,15 +14,16 @@ from typing import Any
 from absl import logging
 
 from bird_tf import config, files, tf
-from bird_tf.inference import saved_model
+from bird_tf.inference import leaks, saved_model
 from bird_tf.input import dataset
-from bird_tf.records import manifests, verify
+from bird_tf.records import manifests, recordings_table, verify
 from bird_tf.training import (
     checkpoints,
     distribution,
     dry_run,
     experiments,
     exporter,
+    pretrained,
     run_directory,
     schedules,
     validation,
@@ -98,7 +99,7 @@ def _train(settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.dis
         first_validation = _train_with_validation(settings, manifest, strategy)
         manifest = manifest.with_all_for_training()
 
-    experiment = experiments.Experiment(settings, manifest, strategy, first_validation)
+    experiment = experiments.Experiment(_without_leak(settings, manifest), manifest, strategy, first_validation)
     logging.info(
         "%s, %d parameters; %d training chunks, %d validation recordings, %d classes; %d steps an epoch; %d devices",
         settings.model.architecture, experiment.state.network.count_params(), manifest.num_chunks("train"),
@@ -112,6 +113,16 @@ def _train(settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.dis
             experiment.save()
     experiment.events.close()
     return _finish(experiment)
+
+
+def _without_leak(settings: TrainConfig, manifest: manifests.Manifest) -> TrainConfig:
+    """The settings with first weights that do not know the validation recordings, if there are such weights."""
+    if not manifest.num_chunks("val"):
+        return settings
+    judged = [r for r in recordings_table.read(manifest.directory) if r.split == "val"]
+    rate = manifest.front_end.sample_rate_hz
+    leaks.Leaks(settings.teachers.teacher, rate).notes(judged)
+    return dataclasses.replace(settings, pretrained=pretrained.without_leak(settings.pretrained, judged, rate))
 
 
 def _claim_run_dir(settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.distribute.Strategy) -> None:
@@ -296,6 +307,7 @@ def _finish(experiment: experiments.Experiment) -> dict[str, Any]:
 def main(settings: TrainConfig) -> None:
     """Trains, and logs the result in one line; after a dry run, the estimate."""
     if settings.dry_run:
+        distribution.check(settings.distribute)
         manifest = manifests.load(settings.records)
         _check_records(manifest, settings)
         strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)

@@ -64,6 +64,26 @@ def test_bad_flags_are_named(arguments, words):
         config.parse(Outer, arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--flagfile={one}"], ("a", "b")),
+        (["--flagfile={one}", "--words=c"], ("c",)),
+        (["--words=c", "--flagfile={one}", "--words=d"], ("c", "d")),
+        (["--flagfile={one}", "--words", "c"], ("c",)),
+        (["--flagfile={one}", "--flagfile={two}"], ("e",)),
+        (["--words=c", "--flagfile={two}"], ("e",)),
+        (["--flagfile={one}", "--flagfile={empty}"], ("a", "b")),
+    ],
+)
+def test_of_a_flag_that_may_be_repeated_the_last_place_counts(tmp_path, arguments, words):
+    texts = {"one": "--words=a\n--words=b\n--size=1\n", "two": "--words=e\n", "empty": "# nothing\n"}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    places = {name: tmp_path / name for name in texts}
+    assert config.parse(Repeated, [argument.format(**places) for argument in arguments]).words == words
+
+
 def test_unknown_stored_field_is_refused():
     with pytest.raises(config.InputError, match="colour"):
         config.from_mapping(Outer, {"name": "x", "colour": 1})
@@ -81,6 +101,12 @@ def test_a_flagfile_that_the_package_brings_is_found_by_its_name(tmp_path, monke
     monkeypatch.setattr(config.bird_tf, "__file__", str(tmp_path / "__init__.py"))
     monkeypatch.chdir(tmp_path / "configs")
     assert config.parse(Outer, ["--flagfile=elsewhere/shipped.flags"]).name == "from the package"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Repeated:
+    words: tuple[str, ...] = config.option((), "words")
+    size: int = config.option(0, "size")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

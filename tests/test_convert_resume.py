@@ -1,15 +1,17 @@
 """Conversions that are killed, whose workers die, or whose disk is full: afterwards all bytes are right."""
 
+import contextlib
 import os
 import pathlib
 import signal
 import subprocess
 import sys
 import time
+from concurrent import futures
 
 import pytest
 
-from bird_tf import config, convert, executor
+from bird_tf import config, convert, executor, files
 from bird_tf.audio import decode
 from bird_tf.conversion import state, worker
 from bird_tf.records import manifests
@@ -107,6 +109,21 @@ def test_a_recording_that_kills_its_worker_is_skipped_and_the_rest_goes_on(data,
     assert manifest.num_recordings["train"] == 5
 
 
+class _DyingPool(futures.Executor):
+    """Its workers die before they begin, as for want of memory."""
+
+    def submit(self, *_):
+        future = futures.Future()
+        future.set_exception(futures.BrokenExecutor())
+        return future
+
+
+def test_workers_that_always_die_end_the_conversion_with_a_line(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(executor, "start", lambda *_, **__: contextlib.nullcontext(_DyingPool()))
+    with pytest.raises(config.InputError, match="3 times all worker processes died before they read a recording"):
+        convert.convert(_settings(data, tmp_path / "x", **SHORT))
+
+
 def test_a_second_converter_on_the_same_directory_refuses(data, tmp_path, monkeypatch):
     refused = []
 
@@ -129,8 +146,10 @@ def test_a_full_disk_gives_one_clear_line_and_leaves_no_part_of_a_shard(data, tm
     for shard in shards:  # writing to this device fails as on a full disk
         (output / f"{shard.name}.partial").symlink_to("/dev/full")
     monkeypatch.setattr(state, "_clear", lambda directory: None)
-    with pytest.raises(config.InputError, match=r"train-00000.*the disk is full"):
-        convert.convert(_settings(data, output))
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "_temporary", lambda path: path + files.TEMPORARY_SUFFIX)
+        with pytest.raises(config.InputError, match=r"train-00000.*the disk is full"):
+            convert.convert(_settings(data, output))
     assert not list(output.glob("train-*.tfrecord"))
     convert.convert(_settings(data, output))
     assert _bytes(output) == _bytes(tmp_path / "whole")

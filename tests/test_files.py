@@ -1,6 +1,9 @@
 import csv
 import os
+import pathlib
 import pickle
+import subprocess
+import sys
 
 import pytest
 
@@ -69,8 +72,9 @@ def test_remote_paths_are_told_by_their_scheme():
     assert files.is_remote("s3://bucket/x") and not files.is_remote("/data/x")
 
 
-def test_a_full_disk_is_named(tmp_path):
-    (tmp_path / "x.txt.partial").symlink_to("/dev/full")
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    (tmp_path / "full.partial").symlink_to("/dev/full")
+    monkeypatch.setattr(files, "_temporary", lambda path: str(tmp_path / "full.partial"))
     with pytest.raises(config.InputError, match=r"x\.txt: the disk is full"):
         files.write_text(str(tmp_path / "x.txt"), "more than fits")
     assert os.listdir(tmp_path) == []
@@ -97,11 +101,26 @@ def test_a_file_never_takes_the_place_of_a_folder(tmp_path):
     assert os.listdir(tmp_path) == ["mine"] and os.listdir(tmp_path / "mine") == ["precious"]
 
 
-def test_what_a_killed_process_left_is_no_hindrance(tmp_path):
-    (tmp_path / "x.partial" / "half").mkdir(parents=True)
-    with files.replacing(str(tmp_path / "x")) as temporary:
+def test_what_killed_processes_left_is_removed_and_what_others_write_is_kept(tmp_path, monkeypatch):
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    path = str(tmp_path / "x")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: int(ended.stdout))
+        pathlib.Path(files._temporary(path)).mkdir()
+        (tmp_path / "x.partial").touch()
+    with files.replacing(path) as temporary:
         os.mkdir(temporary)
-    assert os.listdir(tmp_path) == ["x"] and os.listdir(tmp_path / "x") == []
+        files.remove_abandoned(str(tmp_path))
+        assert sorted(os.listdir(tmp_path)) == sorted([os.path.basename(temporary), "x.partial"])
+    assert sorted(os.listdir(tmp_path)) == ["x", "x.partial"]
+
+
+def test_two_copies_of_one_task_do_not_disturb_each_other(tmp_path):
+    path = str(tmp_path / ("long name " * 20))
+    with files.replacing(path, durable=True) as first, files.replacing(path) as second:
+        pathlib.Path(first).write_text("equal")
+        pathlib.Path(second).write_text("equal")
+    assert pathlib.Path(path).read_text() == "equal" and len(os.listdir(tmp_path)) == 1
 
 
 def test_other_text_than_utf_8_is_named_and_names_of_files_that_are_none_are_told(tmp_path):

@@ -11,17 +11,17 @@ PACKAGE = ROOT / "bird_tf"
 # Packages and their modules, from the ground up. "" holds what all others stand on.
 ORDER = {
     "": ("stderr_filter", "config", "files", "executor", "resume"),
-    "audio": ("frontend", "hearing", "wav", "decode", "activity", "noises"),
+    "audio": ("frontend", "hearing", "wav", "digests", "decode", "activity", "noises"),
     "labels": (
-        "metadata", "free_text", "texts", "label_cells", "class_names", "clock", "taxonomy", "spans", "split",
-        "verdicts",
+        "metadata", "free_text", "texts", "label_cells", "class_names", "clock", "taxonomy", "spans", "groups",
+        "duplicates", "split", "verdicts",
     ),
     "labels.layouts": (
         "matching", "rows", "columns", "birdclef", "xeno_canto", "xeno_canto_annotations", "text_grid", "raven",
         "csv_table", "kaleidoscope", "kaggle_segments", "inaturalist", "macaulay", "one_hot", "sonic_visualiser",
         "audacity", "formats", "assembly", "folders", "sorted_tree", "reader",
     ),
-    "records": ("selection", "schema", "manifests", "shard_files", "recordings_table", "verify"),
+    "records": ("selection", "schema", "manifests", "shard_files", "recordings_table", "learnt", "verify"),
     "backbones": ("presets", "sources", "signatures", "tflite", "saved_model", "onnx", "backbone", "windows"),
     "scores": (
         "pooling", "metrics", "thresholds", "calibration", "decisions", "threshold_table", "density", "stratified",
@@ -29,7 +29,7 @@ ORDER = {
     ),
     "inference": (
         "serving", "saved_model", "ensembles", "segments", "audio_files", "result_files", "scoring", "score_store",
-        "labelled", "occurrence_table", "occurrence", "run_files", "kaggle_files", "media_ids", "budget",
+        "labelled", "leaks", "occurrence_table", "occurrence", "run_files", "kaggle_files", "media_ids", "budget",
     ),
     "inference.writers": (
         "detections", "predictions", "rows", "tab_separated", "csv_tables", "parquet", "raven", "audacity",

@@ -1,13 +1,16 @@
 import dataclasses
 import json
+import shutil
 import time
 
 import numpy as np
 import pytest
 
 from bird_tf import config, evaluate, tf, train
-from bird_tf.inference import ensembles, labelled
+from bird_tf.conversion import folds
+from bird_tf.inference import ensembles, labelled, leaks
 from bird_tf.labels import taxonomy
+from bird_tf.records import learnt, recordings_table
 from bird_tf.scores import decisions, metrics, pooling
 from bird_tf.training import exporter, run_directory, train_step, validation
 from tests.conftest import settings, train_settings
@@ -192,6 +195,58 @@ def test_a_refit_is_evaluated_on_its_own_records_with_the_first_model(refitted, 
     kept = [(path / "export" / decisions.ASSET).read_text() for path in (refitted, refitted / "validated")]
     assert kept[0] == kept[1]
     assert "is judged in its place" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_copied_records_are_judged_by_the_first_model_too(refitted, manifest, tmp_path):
+    shutil.copytree(manifest.directory, tmp_path / "copy")
+    flags = {"model": [str(refitted / "export")], "output": str(tmp_path / "out"), "worst": 0}
+    own = evaluate.evaluate(settings(evaluate.EvaluateConfig, records=str(tmp_path / "copy"), **flags))
+    assert own["models"] == [str(refitted / "validated" / "export")] and own["num_learnt"] == 0
+
+
+def test_a_training_from_a_refitted_run_starts_from_weights_that_do_not_know_the_validation(
+    refitted, manifest, tmp_path, caplog
+):
+    train.train(train_settings(manifest, tmp_path / "run", pretrained=str(refitted), epochs=1))
+    assert "what it remembers" not in caplog.text
+    run = run_directory.load_description(str(tmp_path / "run"))
+    assert run.training["pretrained"] == str(refitted / "validated")
+    assert run.learnt == learnt.of_records(manifest)
+
+
+def test_what_a_model_has_learnt_from_is_inherited(refitted, manifest, tmp_path, caplog):
+    everything = learnt.of_records(manifest.with_all_for_training())
+    judged = [r for r in recordings_table.read(manifest.directory) if r.split == "val"]
+    number = len(everything.known(judged, manifest.front_end.sample_rate_hz))
+    assert number
+    shutil.copytree(refitted, tmp_path / "alone", ignore=shutil.ignore_patterns("validated"))
+    train.train(train_settings(manifest, tmp_path / "run", pretrained=str(tmp_path / "alone"), epochs=1))
+    assert f"has learnt from {number} of the {len(judged)} validation recordings" in caplog.text
+    assert run_directory.load_description(str(tmp_path / "run")).learnt == everything
+    flags = {"teacher": [str(refitted / "export")], "epochs": 1, "max_minutes": 0.5}
+    train.train(train_settings(manifest, tmp_path / "student", **flags))
+    assert f"{refitted}/export has learnt from {number} of the {len(judged)} judged recordings" in caplog.text
+    assert leaks.learnt_by(str(tmp_path / "student" / "export")) == everything
+
+
+def test_the_prior_of_a_refit_is_that_of_all_recordings(refitted, manifest):
+    first, second = (
+        run_directory.load_description(str(path)).prior.num_recordings.sum()
+        for path in (refitted / "validated", refitted)
+    )
+    everything = manifest.with_all_for_training()
+    assert (first, second) == (manifest.num_recordings["train"], everything.num_recordings["train"])
+
+
+def test_a_finished_training_on_records_that_have_changed_is_refused(refitted, manifest, tmp_path):
+    copy = dataclasses.replace(manifest, directory=str(tmp_path / "records"))
+    shutil.copytree(manifest.directory, copy.directory)
+    train.train(train_settings(copy, tmp_path / "run", epochs=1))
+    train.train(train_settings(copy, tmp_path / "run", epochs=1))
+    fewer = {r.recording_id: r.split for r in recordings_table.read(manifest.directory)[2:]}
+    folds.regroup(manifest, copy.directory, fewer)
+    with pytest.raises(config.InputError, match="records has another content"):
+        train.train(train_settings(copy, tmp_path / "run", epochs=1))
 
 
 def test_without_validation_the_last_weights_are_exported(manifest, tmp_path):

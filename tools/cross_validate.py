@@ -28,7 +28,7 @@ from bird_tf.records import manifests, recordings_table
 from bird_tf.training import checkpoints
 
 METRICS = ("mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1")
-COLUMNS = ("fold", "seed", "num_recordings", "chance_mlrap", *METRICS)
+COLUMNS = ("fold", "seed", "num_recordings", "num_learnt", "chance_mlrap", *METRICS)
 # flags that do not influence the results of a fold
 _WITHOUT_EFFECT = frozenset({"run_dir", "overwrite", "profile_steps", "baseline", "only_folds", "repeats"})
 
@@ -169,11 +169,14 @@ def main(settings: CrossValidateConfig) -> None:
         summary["mlrap_gain"] = files.defined({"mean": mean, "standard_error": error}) | {
             "baseline": settings.baseline, "num_recordings": number,
         }  # fmt: skip
+    summary["num_learnt"] = num_learnt = sum(int(row[COLUMNS.index("num_learnt")]) for row in rows)
     files.write_json(os.path.join(settings.run_dir, "cross_validation.json"), summary)
     print("fold  seed  recordings  " + "  ".join(f"{name:>16}" for name in METRICS))
     for row in rows:
-        print(f"{row[0]:4}  {row[1]:4}  {row[2]:10}  " + "  ".join(f"{value:16.4f}" for value in row[4:]))
+        print(f"{row[0]:4}  {row[1]:4}  {row[2]:10}  " + "  ".join(f"{value:16.4f}" for value in row[5:]))
     print("mean ± s.e.             " + "  ".join(f"{m:8.4f} ± {e:.3f}" for m, e in means.values()))
+    if num_learnt:
+        print(f"the models had learnt from {num_learnt} judged recordings, by way of --pretrained or --teacher")
     if settings.baseline:
         print(f"MLRAP against {settings.baseline}: {mean:+.4f} ± {error:.4f} on the same {number} recordings")
 

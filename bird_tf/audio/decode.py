@@ -14,7 +14,7 @@ import soundfile
 import soxr
 
 from bird_tf import config, files
-from bird_tf.audio import frontend, hearing
+from bird_tf.audio import digests, frontend, hearing
 
 # Suffixes of recordings. If libsndfile cannot read such a file, it is listed as skipped.
 SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64",
@@ -132,6 +132,24 @@ def blocks(path: str, sample_rate_hz: int) -> Iterator[np.ndarray]:
         raise UnreadableError(f"{path}: cannot be decoded ({error})") from error
 
 
+def digest(path: str, sample_rate_hz: int) -> str:
+    """The digest of all samples of a recording. Raises UnreadableError as `blocks`."""
+    found = digests.Digest(sample_rate_hz)
+    for block in blocks(path, sample_rate_hz):
+        found.update(block)
+    return str(found)
+
+
+def head_digest(path: str, sample_rate_hz: int) -> str:
+    """The first part of the digest, from the first seconds. Raises UnreadableError as `blocks`."""
+    found = digests.Digest(sample_rate_hz)
+    for block in blocks(path, sample_rate_hz):
+        found.update(block)
+        if found.has_head:
+            break
+    return found.head
+
+
 class ChunkStream:
     """The chunks of a recording; each begins `hop_samples` after the one before.
 
@@ -141,6 +159,7 @@ class ChunkStream:
 
     Attributes:
         num_samples: number of samples read so far, at the model's sample rate.
+        digest: of these samples.
     """
 
     def __init__(
@@ -150,7 +169,7 @@ class ChunkStream:
         self._path, self._batch_size = path, batch_size
         self._hop = chunking.hop_samples(hears)
         self._minimum = max(1.0, chunking.minimum_seconds * hears.sample_rate_hz)
-        self.num_samples = 0
+        self.num_samples, self.digest = 0, digests.Digest(hears.sample_rate_hz)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yields [1 … batch_size, span_samples] float32; the span of a front-end is the chunk.
@@ -163,6 +182,7 @@ class ChunkStream:
         pending = np.zeros(before, np.float32)
         for block in blocks(self._path, self._hears.sample_rate_hz):
             self.num_samples += len(block)
+            self.digest.update(block)
             pending = np.concatenate([pending, block])
             while len(pending) >= span + (self._batch_size - 1) * hop:
                 yield self._cut(pending, self._batch_size)

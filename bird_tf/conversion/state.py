@@ -19,6 +19,7 @@ _CONVERTER_FILES = (
     manifests.MANIFEST,
     manifests.CLASSES,
     manifests.RECORDINGS,
+    manifests.DUPLICATES,
     manifests.SUMMARY,
 )
 
@@ -43,6 +44,7 @@ def opened(directory: str, overwrite: bool, plan: resume.Plan) -> Iterator[None]
         raise config.InputError(f"{directory} holds something else; --output must be a new or empty folder")
     with claim.locked():
         _refuse_finished(directory, overwrite)
+        files.remove_abandoned(directory)
         if not claim.goes_on():
             _clear(directory)
             claim.begin()

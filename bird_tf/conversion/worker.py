@@ -80,6 +80,7 @@ class ConvertedRecording:
         chunks: {class id: number of chunks with this label}.
         candidates: {class id: number of those that may train}.
         noise: {class id: number of noise chunks}.
+        digest: of the samples that were read.
         reason: why the recording, or the rest of it, was skipped; "" if it was not.
     """
 
@@ -88,6 +89,7 @@ class ConvertedRecording:
     chunks: Mapping[str, int] = dataclasses.field(default_factory=dict)
     candidates: Mapping[str, int] = dataclasses.field(default_factory=dict)
     noise: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    digest: str = ""
     reason: str = ""
 
 
@@ -137,11 +139,11 @@ def _labels_of_chunk(
     return label, span.background, task.noise_share * (span.is_empty and task.annotated.unannotated == "noise")
 
 
-def _candidates(task: ShardTask, recording: metadata.Recording) -> Iterator[_Candidate]:
+def _candidates(task: ShardTask, recording: metadata.Recording, stream: decode.ChunkStream) -> Iterator[_Candidate]:
     """Yields every chunk of a recording, with its spectrogram and its activity."""
     hop_seconds = task.chunking.hop_samples(task.front_end) / task.front_end.sample_rate_hz
     index = 0
-    for samples in decode.ChunkStream(recording.path, task.front_end, task.chunking, compiled_frontend.BATCH_SIZE):
+    for samples in stream:
         exact, quantised = compiled_frontend.spectrograms(samples, task.front_end)
         for spectrogram, active_share in zip(quantised, activity.active_share(exact), strict=True):
             start = index * hop_seconds
@@ -187,7 +189,7 @@ class _Selection:
         if is_noise or class_id is not None:
             chunk = completed(chunk)
         if is_noise:
-            self._write_noise(dataclasses.replace(chunk, training_order=selection.NEVER))
+            self._write_noise(chunk)
             self.noise[task.classes.class_ids[chunk.label]] += 1
         if class_id is None:
             return
@@ -225,10 +227,11 @@ def _write_recording(
 ) -> ConvertedRecording:
     chosen, seconds, reason = _Selection(task, write, write_noise), 0.0, ""
     completed = chunk_features.completing(recording.path, task.front_end, task.backbone, task.classes, task.spectrogram)
+    stream = decode.ChunkStream(recording.path, task.front_end, task.chunking, compiled_frontend.BATCH_SIZE)
     try:
         if recording.recording_id in task.unusable:
             raise decode.UnreadableError(f"{recording.path}: the worker process died twice while reading it")
-        for candidate in _candidates(task, recording):
+        for candidate in _candidates(task, recording, stream):
             seconds = candidate.chunk.start_seconds + task.front_end.chunk_seconds
             chosen.add(candidate, bool(recording.annotations), completed)
     except decode.UnreadableError as error:
@@ -247,6 +250,7 @@ def _write_recording(
         chunks=dict(chosen.chunks),
         candidates=dict(chosen.candidates),
         noise=dict(chosen.noise),
+        digest=str(stream.digest) if stream.num_samples else "",
         reason=reason,
     )
 

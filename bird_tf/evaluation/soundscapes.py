@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ from absl import logging
 
 from bird_tf import config, files
 from bird_tf.audio import decode
-from bird_tf.inference import audio_files, ensembles, occurrence, scoring, segments
-from bird_tf.labels import clock, taxonomy
+from bird_tf.inference import audio_files, ensembles, leaks, occurrence, scoring, segments
+from bird_tf.labels import clock, metadata, taxonomy
 from bird_tf.scores import metrics
 
 # start and end in seconds, and the index of the class
@@ -89,6 +89,14 @@ def _by_recording(
     return found
 
 
+def _num_learnt(ensemble: ensembles.Ensemble, recordings: Sequence[tuple[str, str]]) -> int:
+    """Number of soundscapes, (id, path), that the models have learnt from; a warning tells of them."""
+    leak = leaks.Leaks([model.path for model in ensemble.models], ensemble.models[0].front_end.sample_rate_hz)
+    judged = leak.with_digests([metadata.Recording(recording_id=i, path=path) for i, path in recordings])
+    leak.notes(judged)
+    return leak.num_learnt(judged)
+
+
 def headline(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """cmap and auroc over segments [segments, classes], mlrap over the segments with at least one species."""
     return {
@@ -148,7 +156,7 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
         },
         "num_segments": len(present), "num_recordings": len(scores), "num_skipped": len(skipped),
         "models": list(settings.models), "pooling": method, "evaluated": settings.audio,
-        "expected": odds_factors.describe(),
+        "expected": odds_factors.describe(), "num_learnt": _num_learnt(ensemble, recordings),
     }  # fmt: skip
     if settings.occurrence_settings.active:
         summary["without_prior"] = headline(np.concatenate(plain), present)

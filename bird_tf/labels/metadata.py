@@ -53,6 +53,7 @@ class Recording:
         date: YYYY-MM-DD; empty if unknown. The day of the year may be known without it.
         utc_offset_hours: what `date` and `hour` are ahead of UTC; NaN if unknown.
         site: name of the place; empty if unknown.
+        digest: of its decoded samples, as in `digests`; empty if it was not computed.
         annotations: species in time, if known. Then `label` is the species with the longest total time, and
             `background` holds the others. Without annotations, `label` is valid for the whole recording.
     """
@@ -75,6 +76,7 @@ class Recording:
     date: str = ""
     utc_offset_hours: float = math.nan
     site: str = ""
+    digest: str = ""
     annotations: tuple[Annotation, ...] = ()
 
     @property

@@ -1,13 +1,13 @@
-"""Divides recordings into training and validation, and into folds: by recording or by author, never by chunk."""
+"""Divides recordings into training and validation, and into folds: by recording or by group, never by chunk."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bird_tf import config, files
-from bird_tf.labels import metadata
+from bird_tf.labels import groups, metadata
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,11 +17,7 @@ class SplitConfig:
     val_share: float = config.option(
         0.1, "share of the recordings of each class for validation; 0 keeps all for training"
     )
-    group_by: str = config.option(
-        "recording",
-        "what stays on the same side of the split; author keeps a session together",
-        choices=("recording", "author"),
-    )
+    grouping: groups.GroupConfig = dataclasses.field(default_factory=groups.GroupConfig)
     split_seed: int = config.option(0, "seed of the split")
 
 
@@ -44,10 +40,13 @@ def split(recordings: Sequence[metadata.Recording], split_config: SplitConfig) -
     if all(recording.split for recording in recordings):
         return list(recordings)
 
-    counts, totals = _counts(recordings, split_config)
-    groups = {label: [g for g in counts if label in counts[g]] for label in totals}
+    group_of = groups.assign(recordings, split_config.grouping)
+    counts, totals = _counts(recordings, group_of)
+    holding = {label: [g for g in counts if label in counts[g]] for label in totals}
     wanted = {
-        label: max(1, round(split_config.val_share * total)) if split_config.val_share and len(groups[label]) > 1 else 0
+        label: max(1, round(split_config.val_share * total))
+        if split_config.val_share and len(holding[label]) > 1
+        else 0
         for label, total in totals.items()
     }
     limit = 1.25 * sum(wanted.values())
@@ -58,9 +57,9 @@ def split(recordings: Sequence[metadata.Recording], split_config: SplitConfig) -
         """How far the group moves the classes away from their wanted numbers; negative: it brings them nearer."""
         return sum(abs(in_val[c] + n - wanted[c]) - abs(in_val[c] - wanted[c]) for c, n in counts[group].items())
 
-    for label in sorted(totals, key=lambda c: (len(groups[c]), c)):
+    for label in sorted(totals, key=lambda c: (len(holding[c]), c)):
         free = sorted(
-            set(groups[label]) - chosen, key=lambda g: files.text_digest(f"split {split_config.split_seed} {g}")
+            set(holding[label]) - chosen, key=lambda g: files.text_digest(f"split {split_config.split_seed} {g}")
         )
         while in_val[label] < wanted[label]:
             free = [g for g in free if all(in_val[c] + n < totals[c] for c, n in counts[g].items())]
@@ -74,7 +73,7 @@ def split(recordings: Sequence[metadata.Recording], split_config: SplitConfig) -
             chosen.add(best)
             in_val.update(counts[best])
     return [
-        dataclasses.replace(recording, split="val" if _group(recording, split_config) in chosen else "train")
+        dataclasses.replace(recording, split="val" if group_of[recording.recording_id] in chosen else "train")
         for recording in recordings
     ]
 
@@ -91,7 +90,8 @@ def folds(recordings: Sequence[metadata.Recording], num_folds: int, split_config
     Raises:
         InputError: fewer than two folds, or more folds than groups.
     """
-    counts, totals = _counts(recordings, split_config)
+    group_of = groups.assign(recordings, split_config.grouping)
+    counts, totals = _counts(recordings, group_of)
     if not 2 <= num_folds <= len(counts):
         raise config.InputError(f"--folds={num_folds}: need at least 2 and at most {len(counts)}, the number of groups")
     filled: list[collections.Counter[str]] = [collections.Counter() for _ in range(num_folds)]
@@ -107,20 +107,14 @@ def folds(recordings: Sequence[metadata.Recording], num_folds: int, split_config
     for group in sorted(counts, key=order):
         fold_of[group] = min(range(num_folds), key=lambda fold: load(fold, group))
         filled[fold_of[group]].update(counts[group])
-    return {recording.recording_id: fold_of[_group(recording, split_config)] for recording in recordings}
-
-
-def _group(recording: metadata.Recording, split_config: SplitConfig) -> str:
-    """The group of a recording: its author if groups are by author and the author is known, else the recording."""
-    by_author = split_config.group_by == "author" and recording.author
-    return f"author {recording.author}" if by_author else f"recording {recording.recording_id}"
+    return {recording.recording_id: fold_of[group_of[recording.recording_id]] for recording in recordings}
 
 
 def _counts(
-    recordings: Sequence[metadata.Recording], split_config: SplitConfig
+    recordings: Sequence[metadata.Recording], group_of: Mapping[str, str]
 ) -> tuple[dict[str, collections.Counter[str]], collections.Counter[str]]:
     """{group: {class id: number of recordings}}, and the number of recordings of each class."""
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for recording in recordings:
-        counts[_group(recording, split_config)].update(recording.labels)
+        counts[group_of[recording.recording_id]].update(recording.labels)
     return counts, sum(counts.values(), collections.Counter())

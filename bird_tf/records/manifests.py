@@ -27,6 +27,7 @@ SPARE = ("rest", "val_noise")
 MANIFEST = "manifest.json"
 CLASSES = "classes.csv"
 RECORDINGS = "recordings.csv"
+DUPLICATES = "duplicates.csv"
 SUMMARY = "summary.json"
 
 
@@ -54,6 +55,7 @@ class Manifest:
         selected: the chunks in the training shards that train; None: all.
         selected_for_refit: the chunks of training and validation recordings that train if all of them are for training;
             None in records before version 4, which do not say it.
+        training_splits: the splits of recordings.csv whose recordings are for training.
         converter: the converter's flags.
         skipped: {"file", "reason"} of every recording that was left out.
         versions: {package: version} of the code that wrote the records.
@@ -74,6 +76,7 @@ class Manifest:
     features: Mapping[str, schema.Feature]
     selected: selection.Selection | None = None
     selected_for_refit: selection.Selection | None = None
+    training_splits: tuple[str, ...] = ("train",)
     backbone: Mapping[str, Any] | None = None
     format_version: int = schema.FORMAT_VERSION
 
@@ -113,6 +116,7 @@ class Manifest:
             chunks_per_class={**counts, "val": none},
             num_recordings={**num, "val": 0},
             selected=selected,
+            training_splits=("train", "val"),
         )
 
     def select(self, names: Iterable[str], wanted_by: str) -> tuple[schema.Feature, ...]:
@@ -172,6 +176,7 @@ def save(manifest: Manifest) -> None:
             "versions": dict(manifest.versions),
             _BACKBONE_FIELDS[manifest.format_version]: None if manifest.backbone is None else dict(manifest.backbone),
         },
+        durable=True,
     )
 
 

@@ -13,12 +13,13 @@ from bird_tf.records import manifests
 _PLACE_AND_TIME = ("latitude", "longitude", "elevation", "day_of_year", "hour")
 _COLUMNS = (
     "recording_id", "file", "split", "label", "name", "background", "background_known", "author", *_PLACE_AND_TIME,
-    "date", "site", "seconds", "chunks", "training_chunks", "noise_chunks", "skipped",
+    "date", "site", "seconds", "chunks", "training_chunks", "noise_chunks", "digest", "skipped",
 )  # fmt: skip
 
 
-# length in seconds; number of chunks with a label, of those that may train, and of noise chunks; why it was skipped
-Result = tuple[float, int, int, int, str]
+# length in seconds; number of chunks with a label, of those that may train, and of noise chunks; digest of its samples;
+# why it was skipped
+Result = tuple[float, int, int, int, str, str]
 
 
 def write(directory: str, root: str, entries: Iterable[tuple[metadata.Recording, Result]]) -> None:
@@ -30,12 +31,12 @@ def write(directory: str, root: str, entries: Iterable[tuple[metadata.Recording,
         entries: each recording with the result of its conversion; the reason is "" if it was not skipped.
     """
     rows = []
-    for r, (seconds, *numbers_of_chunks, reason) in entries:
+    for r, (seconds, *numbers_of_chunks, digest, reason) in entries:
         numbers = (getattr(r, name) for name in _PLACE_AND_TIME)
         known = ("" if math.isnan(number) else f"{number:.10g}" for number in numbers)
         rows.append((r.recording_id, os.path.relpath(r.path, root), r.split, r.label, r.name, ", ".join(r.background),
                      r.background_known, r.author, *known, r.date, r.site, f"{seconds:.2f}", *numbers_of_chunks,
-                     reason))  # fmt: skip
+                     digest, reason))  # fmt: skip
     files.write_table(os.path.join(directory, manifests.RECORDINGS), _COLUMNS, rows)
 
 
@@ -49,25 +50,37 @@ def read(directory: str, *, with_unused: bool = False) -> list[metadata.Recordin
     path = os.path.join(directory, manifests.RECORDINGS)
     if not files.exists(path):
         return []
+    return [_recording(row) for row in files.read_table(path) if with_unused or _num_used(row)]
+
+
+def training(manifest: manifests.Manifest) -> list[metadata.Recording]:
+    """The recordings that a model learns from, validation recordings included if they are for training too."""
+    path = os.path.join(manifest.directory, manifests.RECORDINGS)
+    rows = files.read_table(path) if files.exists(path) else []
     return [
-        metadata.Recording(
-            recording_id=row["recording_id"],
-            path=row["file"],
-            label=row["label"],
-            name=row["name"],
-            author=row["author"],
-            split=row["split"],
-            latitude=_number(row, "latitude"),
-            longitude=_number(row, "longitude"),
-            elevation=_number(row, "elevation"),
-            day_of_year=_number(row, "day_of_year"),
-            hour=_number(row, "hour"),
-            date=row.get("date") or "",
-            site=row.get("site") or "",
-        )
-        for row in files.read_table(path)
-        if with_unused or _num_used(row)
+        _recording(row)
+        for row in rows
+        if row["split"] in manifest.training_splits and int(row.get("training_chunks", row["chunks"]))
     ]
+
+
+def _recording(row: Mapping[str, str]) -> metadata.Recording:
+    return metadata.Recording(
+        recording_id=row["recording_id"],
+        path=row["file"],
+        label=row["label"],
+        name=row["name"],
+        author=row["author"],
+        split=row["split"],
+        latitude=_number(row, "latitude"),
+        longitude=_number(row, "longitude"),
+        elevation=_number(row, "elevation"),
+        day_of_year=_number(row, "day_of_year"),
+        hour=_number(row, "hour"),
+        date=row.get("date") or "",
+        site=row.get("site") or "",
+        digest=row.get("digest") or "",
+    )
 
 
 def _num_used(row: Mapping[str, str]) -> int:

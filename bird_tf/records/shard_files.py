@@ -66,7 +66,7 @@ def writing(directory: str, name: str) -> Iterator[ShardWriter]:
         InputError: the disk is full.
     """
     path = os.path.join(directory, name)
-    with files.replacing(path) as temporary:
+    with files.replacing(path, durable=True) as temporary:
         writer = ShardWriter(path, tf.io.TFRecordWriter(temporary))
         try:
             yield writer

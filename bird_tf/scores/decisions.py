@@ -134,6 +134,7 @@ def save(path: str, decisions: Decisions, classes: taxonomy.Taxonomy) -> None:
             "recording": calibration_as_json(decisions.recording),
             "chunk": calibration_as_json(decisions.chunk),
         },
+        durable=True,
     )
 
 

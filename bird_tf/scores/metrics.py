@@ -5,12 +5,15 @@ A metric can be undefined for a recording or class. The mean leaves such a recor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 # the most classes that a BirdCLEF run can list for a recording
 _MAX_LISTED = 100
+# recordings times draws for the MLRAP of chance: its standard error is then below 0.003
+_CHANCE_SCORES = 20_000
 # positives of a class in one table of comparisons, to limit memory
 _POSITIVES_AT_ONCE = 256
 
@@ -285,9 +288,13 @@ def segment_truth(
     return present
 
 
-def chance_mlrap(truth: np.ndarray, num_draws: int = 200, seed: int = 0) -> float:
-    """The MLRAP of random scores for the same recordings, by simulation; NaN with one class."""
+def chance_mlrap(truth: np.ndarray, seed: int = 0) -> float:
+    """The MLRAP of random scores for the same recordings, by simulation; NaN with one class.
+
+    The error of the result depends on the number of recordings times the number of draws, so many recordings are
+    scored less often.
+    """
     if truth.shape[1] == 1:
         return float("nan")
-    generator = np.random.default_rng(seed)
+    generator, num_draws = np.random.default_rng(seed), math.ceil(min(200, _CHANCE_SCORES / len(truth)))
     return float(np.mean([mlrap(generator.random(truth.shape), truth) for _ in range(num_draws)]))

@@ -139,26 +139,28 @@ class Prior:
 
 
 def fit(recordings: Sequence[metadata.Recording], classes: taxonomy.Taxonomy) -> Prior:
-    """Fits a prior on the training recordings among `recordings`. Without any, all log ratios are 0."""
+    """Fits a prior on the recordings that a model learns from. Without any, all log ratios are 0."""
     known = set(classes.class_ids)
-    training = sorted(
-        (r for r in recordings if r.split == "train" and r.label in known), key=lambda r: classes.index(r.label)
-    )
+    training = sorted((r for r in recordings if r.label in known), key=lambda r: classes.index(r.label))
     labels = np.array([classes.index(r.label) for r in training], int)
-    occasions = [(r.latitude, r.longitude, r.day_of_year) for r in training]
-    shared = collections.Counter((r.label, str(o)) for r, o in zip(training, occasions, strict=True))
+    occasions = [_occasion(r) for r in training]
+    shared = collections.Counter((r.label, o) for r, o in zip(training, occasions, strict=True))
     unfitted = Prior(
         class_ids=classes.class_ids,
         num_recordings=np.bincount(labels, minlength=len(classes)),
         labels=labels,
-        weights=np.array([1 / shared[r.label, str(o)] for r, o in zip(training, occasions, strict=True)]),
+        weights=np.array([1 / shared[r.label, o] for r, o in zip(training, occasions, strict=True)]),
         observations=np.array([[getattr(r, c) for c in _COLUMNS] for r in training]).reshape(-1, len(_COLUMNS)),
         widths={},
         exponents={},
     )
-    return _fitted(
-        unfitted, _groups([str(o) for o in occasions]), _groups([r.author or r.recording_id for r in training])
-    )
+    return _fitted(unfitted, _groups(occasions), _groups([r.author or r.recording_id for r in training]))
+
+
+def _occasion(recording: metadata.Recording) -> str:
+    """Equal for recordings at one place on one day. Where that is not known, each recording is an occasion."""
+    known = (recording.latitude, recording.longitude, recording.day_of_year)
+    return f"recording {recording.recording_id}" if np.isnan(known).any() else str(known)
 
 
 def _groups(names: Sequence[str]) -> np.ndarray:

@@ -79,7 +79,7 @@ def save(run_dir: str, progress: Progress, state: Mapping[str, np.ndarray]) -> N
     best = {_BEST + name: array for name, array in values.pop("best_weights").items()}
     buffer = io.BytesIO()
     np.savez(buffer, **{PROGRESS: np.array(json.dumps(values))}, **state, **best)
-    files.write_bytes(os.path.join(run_dir, CHECKPOINT), buffer.getvalue())
+    files.write_bytes(os.path.join(run_dir, CHECKPOINT), buffer.getvalue(), durable=True)
 
 
 def load(run_dir: str) -> tuple[Progress, dict[str, np.ndarray]] | None:

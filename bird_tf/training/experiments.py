@@ -15,10 +15,11 @@ from typing import Any
 from absl import logging
 
 from bird_tf import config, keras, resume, tf
+from bird_tf.inference import leaks
 from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
 from bird_tf.models import architectures, losses
-from bird_tf.records import manifests, recordings_table
+from bird_tf.records import learnt, manifests, recordings_table
 from bird_tf.scores import pooling, prior
 from bird_tf.training import (
     checkpoints,
@@ -118,12 +119,14 @@ class TrainConfig:
 
 
 def claim(settings: TrainConfig, manifest: manifests.Manifest) -> resume.Claim:
-    """The claim of a training on its run directory. Of a finished run only the flags must be the same."""
+    """The claim of a training on its run directory. Of a finished run the versions may have changed."""
     flags = config.to_mapping(settings)
-    plan: dict[str, Any] = {"flags": {name: flags[name] for name in flags if name not in _WITHOUT_EFFECT}}
+    plan: dict[str, Any] = {
+        "flags": {name: flags[name] for name in flags if name not in _WITHOUT_EFFECT},
+        "inputs": {settings.records: {"content": checkpoints.digest(manifest)}},
+    }
     if settings.overwrite or not checkpoints.finished(settings.run_dir):
         plan["versions"] = {**manifests.versions(), "keras": keras.__version__}
-        plan["inputs"] = {settings.records: {"content": checkpoints.digest(manifest)}}
     return resume.Claim(
         directory=settings.run_dir, plan=plan, work="training", flag="--run_dir", overwrite=settings.overwrite
     )
@@ -198,7 +201,7 @@ class Experiment:
             self.state.restore(state, os.path.join(settings.run_dir, checkpoints.CHECKPOINT))
             logging.info("%s goes on after step %d of epoch %d", settings.run_dir, *self.step_and_epoch())
         self.clock = Clock(settings, self.num_steps, self.progress)
-        self.prior = prior.fit(recordings_table.read(manifest.directory), manifest.classes)
+        self.prior = prior.fit(recordings_table.training(manifest), manifest.classes)
         self.events = tensorboard.EventWriter(settings.run_dir, settings.profile_steps, active=self.is_chief)
         self._saved_at = self.clock.elapsed
 
@@ -263,4 +266,14 @@ class Experiment:
             training=config.to_mapping(self.settings),
             metrics=validated.metrics,
             versions=manifests.versions(),
+            learnt=self._learnt(),
         )
+
+    def _learnt(self) -> learnt.Learnt:
+        """What the network has learnt from: the records, and what the models know that it started or learnt from."""
+        found, settings = learnt.of_records(self.manifest), self.settings
+        if settings.pretrained.pretrained not in ("", "imagenet"):
+            found |= run_directory.load_description(settings.pretrained.pretrained).learnt or learnt.Learnt()
+        for teacher in settings.teachers.teacher:
+            found |= leaks.learnt_by(teacher) or learnt.Learnt()
+        return found

@@ -14,7 +14,7 @@ from bird_tf.audio import activity, frontend
 from bird_tf.inference import serving
 from bird_tf.labels import taxonomy
 from bird_tf.models import losses
-from bird_tf.records import manifests
+from bird_tf.records import learnt, manifests
 from bird_tf.scores import calibration, decisions, prior
 from bird_tf.training import run_directory
 
@@ -106,6 +106,8 @@ def export(run_dir: str) -> str:
         if fitted:
             files.write_text(os.path.join(assets, os.path.basename(tuned)), files.read_text(tuned))
         prior.save(os.path.join(assets, run_directory.PRIOR), run.prior)
+        if run.learnt is not None:
+            learnt.save(assets, run.learnt)
         files.write_json(os.path.join(assets, "frontend.json"), frontend.describe(run.front_end))
         files.write_json(
             os.path.join(assets, "train.json"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Sequence
 
 import numpy as np
 from absl import logging
 
-from bird_tf import config, keras
-from bird_tf.labels import taxonomy
+from bird_tf import config, files, keras
+from bird_tf.inference import saved_model
+from bird_tf.labels import metadata, taxonomy
 from bird_tf.models import application, architectures
 from bird_tf.training import run_directory
 
@@ -28,6 +31,38 @@ class PretrainedConfig:
     def __post_init__(self) -> None:
         if self.freeze_layers < 0:
             raise config.InputError(f"--freeze_layers={self.freeze_layers}: must be at least 0")
+
+
+def without_leak(
+    settings: PretrainedConfig, judged: Sequence[metadata.Recording], sample_rate_hz: int
+) -> PretrainedConfig:
+    """The same start, but from the weights before a refit if those after it know recordings that will be judged.
+
+    If the weights before know some as well, or there are none, a warning tells it.
+
+    Args:
+        settings: where the weights come from.
+        judged: the validation recordings, with their digests.
+        sample_rate_hz: of the digests.
+    """
+    if not judged or settings.pretrained in ("", "imagenet"):
+        return settings
+    path, validated = settings.pretrained, os.path.join(settings.pretrained, saved_model.VALIDATED)
+    known = _num_known(path, judged, sample_rate_hz)
+    if known and files.exists(os.path.join(validated, run_directory.RUN_DESCRIPTION)):
+        logging.info("%s knows validation recordings; the training starts from %s", path, validated)
+        path, known = validated, _num_known(validated, judged, sample_rate_hz)
+    if known:
+        logging.warning(
+            "%s has learnt from %d of the %d validation recordings: the validation says what it remembers of them",
+            path, known, len(judged),
+        )  # fmt: skip
+    return dataclasses.replace(settings, pretrained=path)
+
+
+def _num_known(run_dir: str, judged: Sequence[metadata.Recording], sample_rate_hz: int) -> int:
+    known = run_directory.load_description(run_dir).learnt
+    return len(known.known(judged, sample_rate_hz)) if known else 0
 
 
 def start(

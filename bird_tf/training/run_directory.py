@@ -12,9 +12,9 @@ import numpy as np
 
 from bird_tf import config, files, keras
 from bird_tf.audio import frontend
-from bird_tf.labels import taxonomy
+from bird_tf.labels import metadata, taxonomy
 from bird_tf.models import architectures
-from bird_tf.records import manifests, recordings_table
+from bird_tf.records import learnt, manifests, recordings_table
 from bird_tf.scores import prior
 from bird_tf.training import weights
 
@@ -40,6 +40,7 @@ class Run:
         training: the flags of the training.
         metrics: of the exported weights, on validation recordings.
         versions: {package: version}.
+        learnt: the recordings that the weights know; None if that is not known.
     """
 
     model: architectures.ModelConfig
@@ -51,12 +52,15 @@ class Run:
     training: Mapping[str, Any]
     metrics: Mapping[str, float]
     versions: Mapping[str, str]
+    learnt: learnt.Learnt | None = None
 
 
 def save(run_dir: str, run: Run, network: keras.Model) -> None:
-    """Writes what `load` reads: classes.csv, prior.json, best.weights.h5, run.json."""
+    """Writes what `load` reads: classes.csv, prior.json, learnt.csv, best.weights.h5, run.json."""
     taxonomy.save(os.path.join(run_dir, manifests.CLASSES), run.classes)
     prior.save(os.path.join(run_dir, PRIOR), run.prior)
+    if run.learnt is not None:
+        learnt.save(run_dir, run.learnt)
     weights.save(os.path.join(run_dir, WEIGHTS), network)
     files.write_json(
         os.path.join(run_dir, RUN_DESCRIPTION),
@@ -103,11 +107,16 @@ def load_description(run_dir: str) -> Run:
         # early runs have no prior.json
         prior=prior.load(prior_path)
         if files.exists(prior_path)
-        else prior.fit(recordings_table.read(stored["training"]["records"]), classes),
+        else prior.fit(_training_recordings(stored["training"]["records"]), classes),
         training=stored["training"],
         metrics=stored["metrics"],
         versions=stored["versions"],
+        learnt=learnt.load(run_dir, stored["training"]),
     )
+
+
+def _training_recordings(records: str) -> list[metadata.Recording]:
+    return [r for r in recordings_table.read(records) if r.split == "train"]
 
 
 def load(run_dir: str) -> tuple[Run, keras.Model]:

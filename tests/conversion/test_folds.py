@@ -121,7 +121,7 @@ def test_folds_do_not_depend_on_which_recordings_gave_chunks(tmp_path):
     recordings = [metadata.Recording(recording_id=str(i), path=f"{i}.wav", label="ab"[i % 2]) for i in range(9)]
     assigned = []
     for skipped in ("3", "6"):
-        entries = [(r, (1.0, int(r.recording_id != skipped), 1, 0, "")) for r in recordings]
+        entries = [(r, (1.0, int(r.recording_id != skipped), 1, 0, "", "")) for r in recordings]
         folder = tmp_path / skipped
         recordings_table.write(str(folder), "", entries)
         assigned.append(split.folds(folds.recordings(str(folder)), 3, split.SplitConfig()))

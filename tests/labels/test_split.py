@@ -5,6 +5,11 @@ import pytest
 
 from bird_tf import config
 from bird_tf.labels import metadata, split
+from tests.conftest import settings
+
+
+def _by_author(**values):
+    return settings(split.SplitConfig, group_by="author", **values)
 
 
 def _recordings(counts, authors=None):
@@ -25,7 +30,7 @@ def test_the_split_is_stratified_and_every_class_has_training_recordings():
 
 def test_split_by_author_never_divides_a_session():
     recordings = _recordings({"a": 20, "b": 12, "c": 7}, authors=[f"s{i}" for i in range(9)])
-    divided = split.split(recordings, split.SplitConfig(group_by="author", val_share=0.2))
+    divided = split.split(recordings, _by_author(val_share=0.2))
     sides = collections.defaultdict(set)
     for recording in divided:
         sides[recording.author].add(recording.split)
@@ -57,19 +62,19 @@ def test_a_small_session_is_preferred_to_one_with_most_of_a_class():
     recordings = _recordings({"a": 6, "b": 6})
     authors = ["many"] * 5 + ["few"] + ["many", "few", "few", "x", "y", "z"]
     recordings = [dataclasses.replace(r, author=a) for r, a in zip(recordings, authors, strict=True)]
-    divided = split.split(recordings, split.SplitConfig(group_by="author", val_share=0.5))
+    divided = split.split(recordings, _by_author(val_share=0.5))
     assert sum(r.split == "train" for r in divided if r.label == "a") >= 3
 
 
 def test_folds_have_equal_shares_of_each_class_and_do_not_divide_sessions():
     recordings = _recordings({"a": 20, "b": 10, "c": 5}, authors=[f"s{i}" for i in range(35)])
-    fold_of = split.folds(recordings, 5, split.SplitConfig(group_by="author"))
+    fold_of = split.folds(recordings, 5, _by_author())
     shares = collections.Counter((r.label, fold_of[r.recording_id]) for r in recordings)
     assert [shares["a", fold] for fold in range(5)] == [4] * 5
     assert [shares["b", fold] for fold in range(5)] == [2] * 5
     assert [shares["c", fold] for fold in range(5)] == [1] * 5
     sessions = _recordings({"a": 20, "b": 12}, authors=[f"s{i}" for i in range(7)])
-    fold_of = split.folds(sessions, 3, split.SplitConfig(group_by="author"))
+    fold_of = split.folds(sessions, 3, _by_author())
     for author in {r.author for r in sessions}:
         assert len({fold_of[r.recording_id] for r in sessions if r.author == author}) == 1
     assert set(fold_of.values()) == {0, 1, 2}
@@ -84,5 +89,5 @@ def test_large_sessions_do_not_make_validation_much_larger_than_its_share():
     """Ten classes of ten recordings; each class has two sessions of five, so no session is a tenth of its class."""
     recordings = _recordings({c: 10 for c in "abcdefghij"})
     recordings = [dataclasses.replace(r, author=f"{r.label}{i % 10 // 5}") for i, r in enumerate(recordings)]
-    divided = split.split(recordings, split.SplitConfig(group_by="author", val_share=0.1))
+    divided = split.split(recordings, _by_author(val_share=0.1))
     assert 0 < sum(r.split == "val" for r in divided) <= 12

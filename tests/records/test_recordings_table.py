@@ -16,7 +16,7 @@ def test_round_trip_without_recordings_that_gave_no_chunk(tmp_path):
     recordings_table.write(
         str(tmp_path),
         "/root",
-        [(known, (3.0, 5, 2, 1, "")), (unknown, (1.0, 1, 0, 0, "")), (unused, (1.0, 1, 0, 1, "noise"))],
+        [(known, (3.0, 5, 2, 1, "", "")), (unknown, (1.0, 1, 0, 0, "", "")), (unused, (1.0, 1, 0, 1, "", "noise"))],
     )
     first, second = recordings_table.read(str(tmp_path))
     assert (first.path, first.label, first.author, first.split) == ("a/x.wav", "parmaj", "s1", "train")

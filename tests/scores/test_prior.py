@@ -117,10 +117,9 @@ def test_recordings_of_one_author_or_occasion_do_not_support_each_other(generato
     np.testing.assert_allclose(learned.weights, 0.1)
 
 
-def test_only_training_recordings_of_the_classes_count(generator):
+def test_only_recordings_of_the_classes_count(generator):
     recordings = _recordings(generator)
-    others = [dataclasses.replace(recordings[0], split="val"), dataclasses.replace(recordings[0], label="other")]
-    learned = prior.fit([*recordings, *others], CLASSES)
+    learned = prior.fit([*recordings, dataclasses.replace(recordings[0], label="other")], CLASSES)
     assert learned.num_recordings.tolist() == [12, 12, 12]
     assert learned.frequencies.sum() == pytest.approx(1)
 
@@ -133,6 +132,19 @@ def test_a_saved_prior_is_loaded(tmp_path, generator, unknown):
     query = dataclasses.replace(NOTHING, latitude=0.3, longitude=0.1, elevation=100.0, hour=5.0)
     np.testing.assert_allclose(loaded.log_ratios(query), learned.log_ratios(query), atol=1e-2)
     np.testing.assert_array_equal(loaded.frequencies, learned.frequencies)
+
+
+def test_recordings_of_unknown_place_or_day_are_occasions_of_their_own():
+    """Each species sings at an hour of its own, in recordings of unknown place and date."""
+    recordings = [
+        metadata.Recording(recording_id=f"{label}{i}", path="", label=label, hour=6.0 + 6 * number + i % 3, **known)
+        for number, label in enumerate(CLASSES.class_ids)
+        for i in range(12)
+        for known in ({"latitude": 1.0, "longitude": 2.0} if i % 2 else {"day_of_year": 100.0},)
+    ]
+    learned = prior.fit(recordings, CLASSES)
+    np.testing.assert_array_equal(learned.weights, 1.0)
+    assert learned.exponents["hour"] > 0.5
 
 
 def test_a_prior_without_recordings_is_uninformed(tmp_path):

@@ -111,7 +111,7 @@ def _write_evaluation(run_dir, precisions):
 
 def test_a_gain_is_that_on_the_same_recordings_with_an_error_clustered_by_author(tmp_path):
     known = [metadata.Recording(recording_id=i, path=f"{i}.wav", author=a) for i, a in ("1A", "2A", "3B", "4C", "5C")]
-    entries = [(recording, (1.0, 1, 1, 0, "")) for recording in known]
+    entries = [(recording, (1.0, 1, 1, 0, "", "")) for recording in known]
     recordings_table.write(str(tmp_path / "test"), "", entries)
     _write_evaluation(tmp_path / "new", {"1": 0.5, "2": 0.7, "3": 1.0, "4": 0.2})
     _write_evaluation(tmp_path / "old", {"1": 0.3, "2": 0.7, "3": 0.6, "5": 0.9})
@@ -123,7 +123,7 @@ def test_a_gain_is_that_on_the_same_recordings_with_an_error_clustered_by_author
 
 def test_a_baseline_of_other_recordings_is_refused(tmp_path):
     recordings_table.write(
-        str(tmp_path / "test"), "", [(metadata.Recording(recording_id="1", path="1.wav"), (1.0, 1, 1, 0, ""))]
+        str(tmp_path / "test"), "", [(metadata.Recording(recording_id="1", path="1.wav"), (1.0, 1, 1, 0, "", ""))]
     )
     _write_evaluation(tmp_path / "new", {"1": 0.5})
     _write_evaluation(tmp_path / "old", {"2": 0.5})

@@ -40,3 +40,9 @@ def test_a_budget_cuts_the_epochs(manifest, tmp_path):
     settings = _flags(manifest, tmp_path / "run", "--epochs=100000", "--max_minutes=1")
     estimate = dry_run.estimate(settings, manifest, distribution.strategy("none", 8), train._step)
     assert estimate.num_epochs == pytest.approx(60 / (estimate.steps * estimate.step_seconds))
+
+
+def test_a_dry_run_refuses_what_the_training_would(manifest, tmp_path, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(config.InputError, match="TF_CONFIG"):
+        train.main(_flags(manifest, tmp_path / "run", "--distribute=multiworker"))

@@ -1,0 +1,83 @@
+"""Judged recordings that a model has learnt from. On these, metrics say what it remembers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from absl import logging
+
+from bird_tf import config, files
+from bird_tf.inference import saved_model
+from bird_tf.labels import metadata
+from bird_tf.records import learnt
+
+
+def learnt_by(path: str) -> learnt.Learnt | None:
+    """What an exported model has learnt from; None if that is not known (models of earlier versions)."""
+    description = os.path.join(path, saved_model.DESCRIPTION)
+    if not files.exists(description):
+        return None
+    return learnt.load(os.path.join(path, "assets"), files.read_json(description)["training"])
+
+
+def before_refit(path: str, judged: Sequence[metadata.Recording], sample_rate_hz: int) -> str:
+    """The model to judge in place of `path`: if that was refitted on judged recordings, the model before the refit.
+
+    Args:
+        path: of an exported model.
+        judged: the recordings, with their digests.
+        sample_rate_hz: of the digests.
+
+    Raises:
+        InputError: the run no longer has the model before the refit.
+    """
+    known = learnt_by(path)
+    if known is None or not known.known(judged, sample_rate_hz):
+        return path
+    run_dir, name = os.path.split(path.rstrip("/"))
+    validated = os.path.join(run_dir, saved_model.VALIDATED, name)
+    if files.exists(validated):
+        logging.info("%s has learnt from these recordings; %s, from before the refit, is judged", path, validated)
+        return validated
+    if files.read_json(os.path.join(path, saved_model.DESCRIPTION))["training"].get("refit"):
+        raise config.InputError(
+            f"{path} has learnt from these recordings in its refit, and {validated}, from before it, does not exist; "
+            "evaluate with other recordings"
+        )
+    return path
+
+
+class Leaks:
+    """What several models have learnt from, and which of the judged recordings are among them."""
+
+    def __init__(self, paths: Sequence[str], sample_rate_hz: int) -> None:
+        """Reads what the exported models have learnt from; digests are compared at the sample rate."""
+        self._learnt, self._rate = {path: learnt_by(path) for path in paths}, sample_rate_hz
+
+    def with_digests(self, recordings: Sequence[metadata.Recording]) -> list[metadata.Recording]:
+        """The recordings with the digests that `notes` needs, from their audio."""
+        every = learnt.Learnt()
+        for known in self._learnt.values():
+            every |= known or learnt.Learnt()
+        return learnt.with_digests(recordings, every, self._rate)
+
+    def notes(self, judged: Sequence[metadata.Recording]) -> list[str]:
+        """A sentence for each model that has learnt from judged recordings, or may have. They are logged as well."""
+        notes = []
+        for path, known in self._learnt.items():
+            if known is None:
+                notes.append(f"It is not known which recordings {path} has learnt from: an earlier version made it.")
+            elif number := len(known.known(judged, self._rate)):
+                notes.append(
+                    f"{path} has learnt from {number} of the {len(judged)} judged recordings: on these, the metrics "
+                    "say what it remembers."
+                )
+        for note in notes:
+            logging.warning(note)
+        return notes
+
+    def num_learnt(self, judged: Sequence[metadata.Recording]) -> int:
+        """Number of judged recordings that any of the models is known to have learnt from."""
+        known = (known for known in self._learnt.values() if known)
+        return len(set[str]().union(*(one.known(judged, self._rate) for one in known)))

@@ -1,0 +1,101 @@
+"""Recordings with equal audio: found before the split, told of, and listed beside the records."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from absl import logging
+
+from bird_tf import executor, files
+from bird_tf.audio import decode
+from bird_tf.labels import metadata
+
+COLUMNS = ("digest", "recording_id", "file", "label", "split")
+# recordings that a worker decodes at once
+_BLOCK = 16
+
+
+def with_digests(
+    recordings: Sequence[metadata.Recording], seconds: Mapping[str, float], sample_rate_hz: int, workers: int
+) -> list[metadata.Recording]:
+    """Gives a digest to the recordings that have the same audio as another one.
+
+    Few are decoded: those whose length and first seconds equal another's.
+
+    Args:
+        recordings: with readable paths or not.
+        seconds: {recording_id: length by the header}.
+        sample_rate_hz: of the digests.
+        workers: as for `executor.start`.
+    """
+    path_of = {r.recording_id: r.path for r in recordings}
+    found = _shared({i: str(seconds[i]) for i in path_of})
+    for digest in (decode.head_digest, decode.digest):
+        if found:
+            found = _shared(_read({i: path_of[i] for i in found}, digest, sample_rate_hz, workers))
+    return [dataclasses.replace(r, digest=found.get(r.recording_id, "")) for r in recordings]
+
+
+def _shared(values: Mapping[str, str]) -> dict[str, str]:
+    """Those whose value another one has too; "" is no value."""
+    counts = collections.Counter(values.values())
+    return {name: value for name, value in values.items() if value and counts[value] > 1}
+
+
+def _read(
+    path_of: Mapping[str, str], digest: Callable[[str, int], str], sample_rate_hz: int, workers: int
+) -> dict[str, str]:
+    """{recording_id: digest}. A recording may kill the process that decodes it; then the others there are not known."""
+    paths = list(path_of.values())
+    blocks = [paths[first : first + _BLOCK] for first in range(0, len(paths), _BLOCK)]
+    found: list[str] = []
+    with executor.start(workers, num_tasks=len(blocks)) as pool:
+        for block, future in [(b, pool.submit(_digests, b, digest, sample_rate_hz)) for b in blocks]:
+            if died := executor.worker_died(future.exception()):
+                logging.warning("a worker process died; equal audio of %d recordings may be overlooked", len(block))
+            found += [""] * len(block) if died else future.result()
+    return dict(zip(path_of, found, strict=True))
+
+
+def _digests(paths: Sequence[str], digest: Callable[[str, int], str], sample_rate_hz: int) -> list[str]:
+    found = []
+    for path in paths:
+        try:
+            found.append(digest(path, sample_rate_hz))
+        except decode.UnreadableError:  # the conversion meets the same error, and lists the recording
+            found.append("")
+    return found
+
+
+def groups(recordings: Iterable[metadata.Recording]) -> list[list[metadata.Recording]]:
+    """Groups of two and more recordings with equal digests."""
+    found: dict[str, list[metadata.Recording]] = collections.defaultdict(list)
+    for recording in recordings:
+        if recording.digest:
+            found[recording.digest].append(recording)
+    return [group for group in found.values() if len(group) > 1]
+
+
+def tell(recordings: Sequence[metadata.Recording], table: str) -> None:
+    """Warns of recordings with equal audio, and lists them in a table if there are any."""
+    found = groups(recordings)
+    if not found:
+        return
+    root = os.path.commonpath([os.path.dirname(r.path) for r in recordings])
+    rows = [
+        (r.digest, r.recording_id, os.path.relpath(r.path, root), r.label, r.split) for group in found for r in group
+    ]
+    files.write_table(table, COLUMNS, rows)
+    names = f"{os.path.basename(found[0][0].path)} and {os.path.basename(found[0][1].path)}"
+    logging.warning("%d recordings have the same audio as another one, as %s; see %s", len(rows), names, table)
+    if contradicting := [group for group in found if len({r.label for r in group}) > 1]:
+        named = ", ".join(f"{os.path.basename(r.path)} ({r.label})" for r in contradicting[0])
+        logging.warning(
+            "the same audio has different labels %d times: %s; correct them, or name further species as background",
+            len(contradicting), named,
+        )  # fmt: skip
+    if divided := [group for group in found if len({r.split for r in group}) > 1]:
+        logging.warning("the given split has %d recordings on both sides, as %s", len(divided), names)

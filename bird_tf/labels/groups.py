@@ -1,0 +1,168 @@
+"""Recordings that belong together, and so stay on one side of a split: by author, folder, site, day or name.
+
+Clips cut from one recording, and recordings with equal audio, always belong together.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from absl import logging
+
+from bird_tf import config
+from bird_tf.labels import metadata
+
+# numbers of xeno-canto, Macaulay Library and iNaturalist in a file name
+_CATALOGUE = re.compile(r"(?<![a-z0-9])(xc|ml|inat)[-_ ]?(\d{3,})(?!\d)", re.IGNORECASE | re.ASCII)
+# a recorder's date and time; what follows tells the clip
+_RECORDER = re.compile(r"^.*?(?<!\d)20\d{6}[-_T]\d{6}(?!\d)", re.ASCII)
+# what BirdNET and other tools write before and after the name when they cut clips
+_CONFIDENCE = re.compile(r"^[01]\.\d+_", re.ASCII)
+_SPAN = re.compile(r"[-_ ](\d+(?:\.\d+)?)(s?)[-_](\d+(?:\.\d+)?)(s?)$", re.IGNORECASE | re.ASCII)
+_PART = re.compile(r"[-_ ](?:chunk|clip|part|piece|seg|segment|slice|split)[-_ ]?\d+$", re.IGNORECASE | re.ASCII)
+# a name with fewer digits, as song_part1, is taken for the same recording in its own folder only
+_DIGITS_OF_A_UNIQUE_NAME = 5
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GroupConfig:
+    """What stays together."""
+
+    group_by: str = config.option(
+        "recording",
+        "what stays on the same side of the split: recording; author (a session); folder; site; day (at one site, if "
+        "that is known); or pattern, with --group_pattern. Clips of one recording and equal audio always do",
+        choices=("recording", "author", "folder", "site", "day", "pattern"),
+    )
+    group_pattern: str = config.option(
+        "",
+        "with --group_by=pattern: regular expression; file names stay together in which it finds the same text, or the "
+        "same text in its first parentheses",
+    )
+
+    def __post_init__(self) -> None:
+        if bool(self.group_pattern) != (self.group_by == "pattern"):
+            raise config.InputError(
+                f"--group_by={self.group_by} --group_pattern={self.group_pattern}: --group_by=pattern and "
+                "--group_pattern=REGEX belong together"
+            )
+        try:
+            re.compile(self.group_pattern)
+        except re.error as error:
+            raise config.InputError(f"--group_pattern={self.group_pattern}: no regular expression ({error})") from error
+
+
+def assign(recordings: Sequence[metadata.Recording], settings: GroupConfig) -> dict[str, str]:
+    """{recording_id: name of its group}. A recording without what groups are made by is a group of its own."""
+    key = _keys(recordings, settings)
+    names: dict[str, str] = {}
+    unknown = 0
+    for recording in recordings:
+        text = key(recording) if key else ""
+        unknown += not text
+        name = recording.recording_id
+        names[recording.recording_id] = f"{settings.group_by} {text}" if text else f"recording {name}"
+    if key and unknown:
+        logging.warning(
+            "--group_by=%s: it is not known of %d of %d recordings; each of them is a group of its own",
+            settings.group_by, unknown, len(recordings),
+        )  # fmt: skip
+    return _joined(names, [clips_of_one_recording(recordings), _equal(recordings)])
+
+
+def _keys(
+    recordings: Sequence[metadata.Recording], settings: GroupConfig
+) -> Callable[[metadata.Recording], str] | None:
+    """The text that recordings of one group have in common; None for groups of single recordings."""
+    if settings.group_by == "author":
+        return lambda r: r.author
+    if settings.group_by == "folder":
+        folder_of = _folders(recordings)
+        return lambda r: folder_of[r.recording_id]
+    if settings.group_by == "site":
+        return lambda r: r.site
+    if settings.group_by == "day":
+        return lambda r: f"{r.date} {r.site}" if r.date else ""
+    if settings.group_by == "pattern":
+        pattern = re.compile(settings.group_pattern)
+
+        def found(recording: metadata.Recording) -> str:
+            match = pattern.search(os.path.basename(recording.path))
+            return (match.group(1) if pattern.groups else match.group()) or "" if match else ""
+
+        return found
+    return None
+
+
+def _folders(recordings: Sequence[metadata.Recording]) -> dict[str, str]:
+    """{recording_id: folder below the folder of all}, so that names do not depend on where the recordings lie."""
+    folder_of = {r.recording_id: os.path.dirname(r.path) or "." for r in recordings}
+    root = os.path.commonpath(folder_of.values()) if folder_of else "."
+    return {i: os.path.relpath(folder, root or ".") for i, folder in folder_of.items()}
+
+
+def clips_of_one_recording(recordings: Sequence[metadata.Recording]) -> dict[str, str]:
+    """{recording_id: the recording that its name says it was cut from}, for names that say it."""
+    folder_of = _folders(recordings)
+    found = {}
+    for recording in recordings:
+        stem = os.path.splitext(os.path.basename(recording.path))[0]
+        if source := source_of_clip(stem):
+            unique = sum(character.isdigit() for character in source) >= _DIGITS_OF_A_UNIQUE_NAME
+            catalogued = _CATALOGUE.fullmatch(source)
+            folder = "" if unique or catalogued else folder_of[recording.recording_id]
+            found[recording.recording_id] = os.path.join(folder, source)
+    return found
+
+
+def source_of_clip(stem: str) -> str:
+    """The name of the recording that a clip was cut from, by the clip's file name; "" if the name does not say it.
+
+    Known are the numbers of collections, with whatever else (XC123_004), a recorder's date and time, and names with a
+    span of seconds (0.91_dawn_3.0s_6.0s) or a counted part (dawn_clip7).
+    """
+    if match := _CATALOGUE.search(stem):
+        return f"{match.group(1).upper()}{match.group(2)}"
+    if match := _RECORDER.search(stem):
+        return _CONFIDENCE.sub("", match.group())
+    if (match := _SPAN.search(stem)) and _is_span(match):
+        return _CONFIDENCE.sub("", stem[: match.start()])
+    if match := _PART.search(stem):
+        return _CONFIDENCE.sub("", stem[: match.start()])
+    return ""
+
+
+def _is_span(match: re.Match[str]) -> bool:
+    """Whether two numbers are the times of a clip: they rise, and have decimals or a unit."""
+    start, unit, end, other_unit = match.groups()
+    return float(start) < float(end) and (bool(unit and other_unit) or "." in start + end)
+
+
+def _equal(recordings: Sequence[metadata.Recording]) -> dict[str, str]:
+    """{recording_id: digest}, for recordings with a digest."""
+    return {r.recording_id: r.digest for r in recordings if r.digest}
+
+
+def _joined(names: Mapping[str, str], relations: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """Joins groups that a relation connects. A joined group has the first of their names."""
+    parent = {name: name for name in names.values()}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    for relation in relations:
+        members: dict[str, list[str]] = collections.defaultdict(list)
+        for recording_id, value in relation.items():
+            members[value].append(root(names[recording_id]))
+        for connected in members.values():
+            for other in connected[1:]:
+                first, second = sorted((root(connected[0]), root(other)))
+                parent[second] = first
+    return {recording_id: root(name) for recording_id, name in names.items()}

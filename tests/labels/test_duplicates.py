@@ -1,0 +1,61 @@
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from bird_tf import files
+from bird_tf.audio import decode
+from bird_tf.labels import duplicates, metadata
+
+RATE = 8000
+
+
+@pytest.fixture
+def recordings(tmp_path, generator):
+    """Two of equal audio in two formats, one with the same first seconds, one of the same length, one unreadable."""
+    sound = generator.integers(-9999, 9999, 12 * RATE).astype(np.int16)
+    late = sound.copy()
+    late[-1] += 1
+    for name, samples in (("a.wav", sound), ("b.flac", sound), ("late.wav", late), ("other.wav", sound[::-1])):
+        soundfile.write(tmp_path / name, samples, RATE, subtype="PCM_16")
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    return [
+        metadata.Recording(recording_id=path.name, path=str(path), label="x") for path in sorted(tmp_path.iterdir())
+    ]
+
+
+def _seconds(recordings):
+    return {r.recording_id: decode.duration_seconds(r.path) for r in recordings}
+
+
+def test_recordings_of_equal_samples_get_equal_digests(recordings):
+    found = {r.recording_id: r.digest for r in duplicates.with_digests(recordings, _seconds(recordings), RATE, 1)}
+    assert found["a.wav"] == found["b.flac"] == decode.digest(recordings[0].path, RATE)
+    assert {name for name, digest in found.items() if digest} == {"a.wav", "b.flac"}
+
+
+def test_only_recordings_of_equal_length_are_decoded(recordings, monkeypatch):
+    monkeypatch.setattr(decode, "head_digest", lambda path, rate: pytest.fail(path))
+    seconds = {r.recording_id: float(i) for i, r in enumerate(recordings)}
+    assert not any(r.digest for r in duplicates.with_digests(recordings, seconds, RATE, 1))
+
+
+def test_equal_audio_is_listed_and_contradicting_labels_are_told(recordings, tmp_path, caplog):
+    found = duplicates.with_digests(recordings, _seconds(recordings), RATE, 1)
+    found[1] = dataclasses.replace(found[1], label="y", split="val")
+    duplicates.tell(found, str(tmp_path / "out.csv"))
+    assert [(row["file"], row["label"]) for row in files.read_table(str(tmp_path / "out.csv"))] == [
+        ("a.wav", "x"),
+        ("b.flac", "y"),
+    ]
+    assert "2 recordings have the same audio as another one, as a.wav and b.flac" in caplog.text
+    assert "different labels 1 times: a.wav (x), b.flac (y)" in caplog.text
+    assert "on both sides" in caplog.text
+
+
+def test_without_equal_audio_nothing_is_told(recordings, tmp_path, caplog):
+    shutil.rmtree(tmp_path)
+    duplicates.tell(recordings, str(tmp_path / "out.csv"))
+    assert not caplog.text and not tmp_path.exists()

@@ -1,0 +1,112 @@
+import pytest
+
+from bird_tf import config
+from bird_tf.labels import groups, metadata
+from tests.conftest import settings
+
+
+def _recordings(*paths, **known):
+    return [metadata.Recording(recording_id=str(i), path=path, **known) for i, path in enumerate(paths)]
+
+
+def _together(recordings, **flags):
+    """The sets of paths that stay together, sorted."""
+    group_of = groups.assign(recordings, settings(groups.GroupConfig, **flags))
+    found = {}
+    for recording in recordings:
+        found.setdefault(group_of[recording.recording_id], []).append(recording.path)
+    return sorted(found.values())
+
+
+@pytest.mark.parametrize(
+    ("stem", "source"),
+    [
+        ("0.91_XC123_3.0s_6.0s", "XC123"),
+        ("XC123_004", "XC123"),
+        ("XC123 (1)", "XC123"),
+        ("Turdus merula - ML45678 - song", "ML45678"),
+        ("iNat987654", "INAT987654"),
+        ("SM4_20200501_050000_chunk3", "SM4_20200501_050000"),
+        ("0.713_SM4_20200501_050000_6.0s_9.0s", "SM4_20200501_050000"),
+        ("0.91_dawn chorus_3.0s_6.0s", "dawn chorus"),
+        ("dawn_0.0_1.5", "dawn"),
+        ("dawn-3s-6s", "dawn"),
+        ("dawn_clip12", "dawn"),
+        ("dawn segment 4", "dawn"),
+        # these do not say that they were cut
+        ("robin_001", ""),
+        ("robin_1_2", ""),
+        ("dawn_6.0_3.0", ""),
+        ("LIFECLEF2014_BIRDAMAZON_XC_WAV_RN7007", ""),
+        ("1-100032-A-0", ""),
+        ("10534_SSW_20170429", ""),
+    ],
+)
+def test_names_of_clips_tell_their_recording(stem, source):
+    assert groups.source_of_clip(stem) == source
+
+
+def test_clips_of_one_recording_stay_together_whatever_groups_are_made_by():
+    recordings = _recordings("a/XC123_1.wav", "b/XC123_2.wav", "a/XC124_1.wav", "a/other.wav")
+    assert _together(recordings) == [["a/XC123_1.wav", "b/XC123_2.wav"], ["a/XC124_1.wav"], ["a/other.wav"]]
+    assert len(_together([*recordings[:2], *recordings[3:]], group_by="folder")) == 1
+
+
+def test_common_names_tell_of_one_recording_in_their_folder_only():
+    recordings = _recordings("a/song_part1.wav", "a/song_part2.wav", "b/song_part1.wav")
+    assert _together(recordings) == [["a/song_part1.wav", "a/song_part2.wav"], ["b/song_part1.wav"]]
+
+
+def test_groups_by_folder_do_not_depend_on_where_the_recordings_lie():
+    paths = ("a/1.wav", "a/2.wav", "b/c/3.wav")
+    here, there = (
+        groups.assign(_recordings(*(root + path for path in paths)), settings(groups.GroupConfig, group_by="folder"))
+        for root in ("", "/data/x/")
+    )
+    assert here == there and here["0"] == here["1"] != here["2"]
+
+
+def test_groups_by_day_are_of_one_site():
+    days = (("A", "2020-05-01"), ("A", "2020-05-01"), ("B", "2020-05-01"), ("A", "2020-05-02"), ("A", ""), ("A", ""))
+    recordings = [metadata.Recording(recording_id=str(i), path=f"{i}", site=s, date=d) for i, (s, d) in enumerate(days)]
+    assert _together(recordings, group_by="day") == [["0", "1"], ["2"], ["3"], ["4"], ["5"]]
+    assert _together(recordings, group_by="site") == [["0", "1", "3", "4", "5"], ["2"]]
+
+
+def test_groups_by_a_pattern_have_the_text_in_its_parentheses_in_common():
+    recordings = _recordings("p1_x.wav", "p1_y.wav", "p2_x.wav", "q.wav")
+    flags = {"group_by": "pattern", "group_pattern": r"(p\d)_"}
+    assert _together(recordings, **flags) == [["p1_x.wav", "p1_y.wav"], ["p2_x.wav"], ["q.wav"]]
+    assert len(_together(recordings, group_by="pattern", group_pattern=r"p\d_[xy]")) == 4
+
+
+def test_recordings_whose_group_is_unknown_are_told_of(caplog):
+    known = _recordings("1.wav", "2.wav", author="x")
+    assert len(_together([*known, metadata.Recording(recording_id="9", path="9.wav")], group_by="author")) == 2
+    assert "--group_by=author: it is not known of 1 of 3 recordings" in caplog.text
+
+
+def test_equal_audio_joins_groups():
+    recordings = [
+        metadata.Recording(recording_id=i, path=i, author=a, digest=d)
+        for i, a, d in (
+            ("1", "A", ""),
+            ("2", "A", "x"),
+            ("3", "B", "x"),
+            ("4", "B", ""),
+            ("5", "", "y"),
+            ("6", "", "y"),
+        )
+    ]
+    assert _together(recordings, group_by="author") == [["1", "2", "3", "4"], ["5", "6"]]
+
+
+@pytest.mark.parametrize("flags", [{"group_by": "pattern"}, {"group_pattern": "x"}])
+def test_a_pattern_without_its_flag_is_refused(flags):
+    with pytest.raises(config.InputError, match="belong together"):
+        settings(groups.GroupConfig, **flags)
+
+
+def test_a_pattern_that_is_none_is_refused():
+    with pytest.raises(config.InputError, match="no regular expression"):
+        settings(groups.GroupConfig, group_by="pattern", group_pattern="(")
