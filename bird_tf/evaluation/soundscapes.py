@@ -15,6 +15,7 @@ from bird_tf import config, files
 from bird_tf.audio import decode
 from bird_tf.inference import audio_files, ensembles, leaks, occurrence, scoring, segments
 from bird_tf.labels import clock, metadata, taxonomy
+from bird_tf.labels.layouts import matching
 from bird_tf.scores import metrics
 
 # start and end in seconds, and the index of the class
@@ -74,18 +75,27 @@ def read_calls(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call]]:
 
 
 def _by_recording(
-    settings: SoundscapeConfig, calls: Mapping[str, list[Call]], recordings: list[str]
+    settings: SoundscapeConfig, calls: Mapping[str, list[Call]], recordings: Sequence[tuple[str, str]]
 ) -> dict[str, list[Call]]:
-    """{recording: its calls}. Raises InputError if a name is unknown, or that of several recordings."""
-    names, found = audio_files.Names(recordings), collections.defaultdict[str, list[Call]](list)
+    """{path below the folder: calls}, for recordings of which both paths are given.
+
+    Raises:
+        InputError: a name is unknown, or that of several recordings.
+    """
+    names = matching.Recordings([path for _, path in recordings], settings.audio)
+    below = {path: file for file, path in recordings}
+    ids = collections.Counter(metadata.media_id(path) for path in below)
+    by_id = {media_id: path for path in below if ids[media_id := metadata.media_id(path)] == 1}
+    found = collections.defaultdict[str, list[Call]](list)
     for name, in_recording in calls.items():
         try:
-            file = names.find(name)
+            path = by_id.get(name) or names.find(name)
         except config.InputError as error:
             raise config.InputError(f"--segments={settings.calls}: {error}") from error
-        if file is None:
-            raise config.InputError(f"--segments={settings.calls}: {settings.audio} has no recording {name}")
-        found[file] += in_recording
+        if path is None:
+            several = f"; {ids[name]} recordings have this MediaId: write their paths" if ids[name] > 1 else ""
+            raise config.InputError(f"--segments={settings.calls}: {settings.audio} has no recording {name}{several}")
+        found[below[path]] += in_recording
     return found
 
 
@@ -121,7 +131,7 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     method = ensemble.check_pooling(settings.pooling or segments.DEFAULT_POOLING)
     calls = read_calls(settings.calls, ensemble.classes)
     recordings = audio_files.find_below(settings.audio)
-    calls_in = _by_recording(settings, calls, [file for file, _ in recordings])
+    calls_in = _by_recording(settings, calls, recordings)
     odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
     factors_by_id = occurrence.factors_by_id(
         odds_factors, recordings, settings.audio, settings.metadata, settings.clock

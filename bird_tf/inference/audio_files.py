@@ -1,15 +1,13 @@
-"""The recordings of a folder, by their paths below it or by name, and names for the files of their results."""
+"""The recordings of a folder, by their paths below it, and names for the files of their results."""
 
 from __future__ import annotations
 
-import collections
 import itertools
 import os
 from collections.abc import Iterable
 
 from bird_tf import config, files
 from bird_tf.audio import decode
-from bird_tf.labels import metadata
 
 # A file name has at most 255 bytes on all usual file systems; the rest is for the suffixes of result files.
 _LONGEST_STEM = 200
@@ -29,33 +27,6 @@ def _find(path: str) -> list[str]:
     if not os.path.exists(path):
         raise config.InputError(f"--audio={path}: no such file or folder")
     return decode.find(path) if os.path.isdir(path) else [path]
-
-
-class Names:
-    """Finds the recordings that a table names: by the path below the folder, else by MediaId, stem or file name."""
-
-    def __init__(self, recordings: Iterable[str]) -> None:
-        """Takes the recordings, by their paths below the folder."""
-        self._files: dict[str, set[str]] = collections.defaultdict(set)
-        self._paths = set(recordings)
-        for file in self._paths:
-            name = os.path.basename(file)
-            for alias in (name, os.path.splitext(name)[0], metadata.media_id(file), os.path.splitext(file)[0]):
-                self._files[alias].add(file)
-
-    def find(self, name: str) -> str | None:
-        """The path of the recording below the folder; None if there is none.
-
-        Raises:
-            InputError: several recordings are called so.
-        """
-        for path in (name, name.replace("\\", "/")):
-            if path in self._paths:
-                return path
-        found = sorted(self._files.get(name, ()))
-        if len(found) > 1:
-            raise config.InputError(f"{len(found)} recordings are called {name}; write the path, as {found[0]}")
-        return found[0] if found else None
 
 
 def stems(recordings: Iterable[str]) -> dict[str, str]:

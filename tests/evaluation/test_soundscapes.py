@@ -73,7 +73,7 @@ def test_recordings_of_equal_names_are_told_apart_by_their_folders(model_path, s
         (tmp_path / "wav" / folder).mkdir(parents=True)
         shutil.copy(soundscape / "wav" / "DEMO_RN9.wav", tmp_path / "wav" / folder)
     for name, words in (
-        ("9", "2 recordings are called 9; write the path, as a/DEMO_RN9.wav"),
+        ("9", "no recording 9; 2 recordings have this MediaId"),
         ("c/x.wav", "no recording c/x"),
     ):
         (tmp_path / "truth.csv").write_text("\n".join([header, *(f"{name},{line.split(',', 1)[1]}" for line in lines)]))

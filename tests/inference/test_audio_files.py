@@ -5,16 +5,6 @@ from bird_tf import config
 from bird_tf.inference import audio_files
 
 
-def test_names_in_tables_are_paths_media_ids_or_file_names():
-    names = audio_files.Names(["a/x_RN1.wav", "b c/x_RN2.wav", "b c/y.1.wav", "d/y.1.wav"])
-    for name in ("1", "x_RN1", "x_RN1.wav", "a/x_RN1", "a/x_RN1.wav", "a\\x_RN1.wav"):
-        assert names.find(name) == "a/x_RN1.wav", name
-    assert names.find("3") is None and names.find("a") is None
-    assert names.find("d/y.1") == "d/y.1.wav"
-    with pytest.raises(config.InputError, match=r"2 recordings are called y\.1; write the path, as b c/y\.1\.wav"):
-        names.find("y.1")
-
-
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(config.InputError, match="no such file or folder"):
         audio_files.find_below(str(tmp_path / "other.wav"))
