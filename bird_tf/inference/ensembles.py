@@ -7,10 +7,12 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+from absl import logging
 
 from bird_tf import config, files
 from bird_tf.audio import activity
 from bird_tf.inference import saved_model
+from bird_tf.labels import taxonomy
 from bird_tf.scores import decisions, pooling, prior
 
 
@@ -22,7 +24,8 @@ class RecordingScores:
         path: the audio file.
         duration_seconds: its length.
         start_seconds, end_seconds: [chunks] float64, the time of each chunk.
-        member_probabilities: [models, chunks, classes] float32 in [0, 1], of each model.
+        member_probabilities: [models, chunks, classes] float32 in [0, 1], of each model; NaN for classes that it does
+            not know.
         probabilities: [chunks, classes] float32 in [0, 1], the models' weighted mean.
         member_attention_logits: [models, chunks] float32; NaN for a model without attention.
         attention_logits: [chunks] float32, the models' weighted mean.
@@ -41,11 +44,11 @@ class RecordingScores:
 
 
 class Ensemble:
-    """One or more models of the same classes. Its probabilities are the models' weighted mean.
+    """One or more models. Its probabilities are, for each class, the weighted mean of the models that know the class.
 
     Attributes:
         models: the members. The result has the chunks of the first one.
-        classes: those of the first model.
+        classes: those of the first model, then the further ones of the others.
         decisions: pooling, weights, calibration and thresholds.
     """
 
@@ -60,20 +63,20 @@ class Ensemble:
             batch_size: chunks in each call of a model.
 
         Raises:
-            InputError: as `Model`; no model; models with different classes; or decisions for other models.
+            InputError: as `Model`; no model; or decisions for other models.
         """
         if not paths:
             raise config.InputError("--model is missing: name an exported model, as runs/NAME/export")
         if batch_size < 1:
             raise config.InputError(f"--batch_size={batch_size}: must be at least 1")
         self.models = [saved_model.Model(path, batch_size) for path in paths]
-        self.classes = self.models[0].classes
-        for other in self.models[1:]:
-            if set(other.classes.class_ids) != set(self.classes.class_ids):
-                raise config.InputError(
-                    f"{other.path} and {self.models[0].path} have different classes; an ensemble needs equal classes"
+        self.classes = taxonomy.union([model.classes for model in self.models])
+        self._places = [[self.classes.index(class_id) for class_id in m.classes.class_ids] for m in self.models]
+        for model in self.models:
+            if missing := [c for c in self.classes.class_ids if c not in model.classes.class_ids]:
+                logging.info(
+                    "%s does not vote on %d classes that it lacks: %s", model.path, len(missing), ", ".join(missing[:5])
                 )
-        self._orders = [[m.classes.index(class_id) for class_id in self.classes.class_ids] for m in self.models]
         self.decisions = self._decisions(decisions_path)
 
     def _decisions(self, path: str) -> decisions.Decisions:
@@ -84,8 +87,8 @@ class Ensemble:
 
     @property
     def prior(self) -> prior.Prior:
-        """The first model's prior."""
-        return self.models[0].prior
+        """The first model's prior; for classes that it lacks, that of the first model that has them."""
+        return prior.joined([model.prior for model in self.models])
 
     def check_pooling(self, method: str) -> str:
         """Returns the method if all members have what it needs.
@@ -105,30 +108,31 @@ class Ensemble:
     def predict_samples(self, member: int, samples: np.ndarray, *, embeddings: bool = False) -> saved_model.Outputs:
         """[chunks, chunk_samples] → outputs of one member, in the order of the ensemble's classes."""
         model = self.models[member]
-        outputs = self._in_order(member, model.predict_samples(samples, embeddings=embeddings))
+        outputs = model.predict_samples(samples, embeddings=embeddings)
         # new models do this themselves; it would be a call in every recorder's dead hours
-        return _without_calls(outputs, ~activity.has_sound(samples, model.front_end.sample_rate_hz).numpy())
+        silent = ~activity.has_sound(samples, model.hearing.sample_rate_hz).numpy()
+        return self._in_place(member, _without_calls(outputs, silent))
 
     def predict_spectrograms(self, spectrograms: np.ndarray) -> saved_model.Outputs:
         """[chunks, bands, frames] float32 → [models, chunks, …], of members with equal front-ends."""
         silent = spectrograms.max(axis=(1, 2)) == spectrograms.min(axis=(1, 2))
         outputs = [
-            _without_calls(self._in_order(i, model.predict_spectrograms(spectrograms)), silent)
+            self._in_place(i, _without_calls(model.predict_spectrograms(spectrograms), silent))
             for i, model in enumerate(self.models)
         ]
         return saved_model.Outputs(*map(np.stack, zip(*outputs, strict=True)))
 
-    def _in_order(self, member: int, outputs: saved_model.Outputs) -> saved_model.Outputs:
-        if member == 0:
+    def _in_place(self, member: int, outputs: saved_model.Outputs) -> saved_model.Outputs:
+        """Outputs in the order of the ensemble's classes; NaN for those that the member lacks."""
+        if self._places[member] == list(range(len(self.classes))):
             return outputs
-        return outputs._replace(probabilities=outputs.probabilities[:, self._orders[member]])
+        placed = np.full((len(outputs.probabilities), len(self.classes)), np.nan, np.float32)
+        placed[:, self._places[member]] = outputs.probabilities
+        return outputs._replace(probabilities=placed)
 
     def mix(self, members: np.ndarray) -> np.ndarray:
-        """[models, chunks, …] probabilities or attention logits → [chunks, …] float32, their weighted mean."""
-        if len(members) == 1:
-            return members[0]
-        mixed = np.tensordot(np.asarray(self.decisions.weights, np.float32), members, axes=1)
-        return np.minimum(mixed, members.max(axis=0))  # rounding can make a mean larger than all members
+        """[models, chunks, …] probabilities or attention logits → [chunks, …] float32, as `decisions.mix`."""
+        return decisions.mix(members, self.decisions.weights)
 
 
 def _without_calls(outputs: saved_model.Outputs, silent: np.ndarray) -> saved_model.Outputs:

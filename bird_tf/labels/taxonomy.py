@@ -82,6 +82,15 @@ def from_labels(labels: Sequence[tuple[str, str]]) -> Taxonomy:
     return Taxonomy(class_ids, names)
 
 
+def union(taxonomies: Sequence[Taxonomy]) -> Taxonomy:
+    """The classes of the first, then those of each other one that are new; a name is that of the first with the id."""
+    names: dict[str, str] = {}
+    for taxonomy in taxonomies:
+        for class_id, name in zip(taxonomy.class_ids, taxonomy.names, strict=True):
+            names.setdefault(class_id, name)
+    return Taxonomy(tuple(names), tuple(names.values()))
+
+
 def save(path: str, taxonomy: Taxonomy) -> None:
     """Writes `classes.csv`: index, class_id, name."""
     rows = [(i, c, n) for i, (c, n) in enumerate(zip(taxonomy.class_ids, taxonomy.names, strict=True))]

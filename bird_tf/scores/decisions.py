@@ -76,6 +76,30 @@ def choose_pooling(
     return max(found, key=lambda method: found[method]), found
 
 
+def mix(members: np.ndarray, weights: Sequence[float]) -> np.ndarray:
+    """The weighted mean of an ensemble's models; each votes only where it gives a number.
+
+    Args:
+        members: [models, …] float32 probabilities or attention logits, NaN where a model does not know a class.
+        weights: [models]. Where all models that know a class have weight 0, they count equally.
+
+    Returns:
+        […] float32; NaN where no model gives a number.
+    """
+    if len(members) == 1:
+        return np.asarray(members[0])
+    own = np.asarray(weights, np.float32)
+    unknown = np.isnan(members)
+    if not unknown.any():
+        mixed = np.tensordot(own, members, axes=1)
+        return np.asarray(np.minimum(mixed, members.max(axis=0)))  # rounding can make a mean larger than all members
+    shares = np.where(unknown, np.float32(0), own.reshape(-1, *[1] * (members.ndim - 1)))
+    shares = np.where(shares.sum(axis=0) > 0, shares, ~unknown)
+    known, votes = shares.sum(axis=0), np.where(unknown, np.float32(0), members)
+    mixed = np.divide((shares * votes).sum(axis=0), known, where=known > 0, out=np.full_like(votes[0], np.nan))
+    return np.asarray(np.minimum(mixed, np.where(unknown, -np.inf, members).max(axis=0)), members.dtype)
+
+
 def search_weights(
     chunks: Sequence[np.ndarray],
     truth: np.ndarray,
@@ -87,7 +111,7 @@ def search_weights(
     Each of 20 rounds adds the model that gives the best ensemble. A model can be added several times.
 
     Args:
-        chunks: for each recording [models, chunks, classes] in [0, 1].
+        chunks: for each recording [models, chunks, classes] in [0, 1]; NaN where a model does not know a class.
         truth: [recordings, classes] bool.
         method: the pooling.
         attention_logits: for each recording [models, chunks]; only the method "attention" needs them.
@@ -99,11 +123,11 @@ def search_weights(
     counts = np.zeros(num_models)
 
     def quality(candidate: np.ndarray) -> float:
-        weights = candidate / candidate.sum()
-        mixed = [np.tensordot(weights, members, axes=1) for members in chunks]
+        weights = (candidate / candidate.sum()).tolist()
+        mixed = [mix(members, weights) for members in chunks]
         logits = None
         if attention_logits is not None:
-            logits = [np.tensordot(weights, members, axes=1) for members in attention_logits]
+            logits = [mix(members, weights) for members in attention_logits]
         return metrics.mlrap(pooling.pool_each(mixed, method, logits), truth)
 
     for _ in range(_SELECTION_ROUNDS if num_models > 1 else 1):

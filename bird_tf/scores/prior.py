@@ -225,6 +225,26 @@ def _fit_exponents(tables: Sequence[np.ndarray], base: np.ndarray, labels: np.nd
     return [round(float(x), 4) for x in found.x], float(found.fun)
 
 
+def joined(priors: Sequence[Prior]) -> Prior:
+    """The first prior, with the classes of the others that it lacks, and their recordings."""
+    result = priors[0]
+    for other in priors[1:]:
+        new = [i for i, class_id in enumerate(other.class_ids) if class_id not in result.class_ids]
+        if new:
+            labels = np.full(len(other.class_ids), -1)
+            labels[new] = len(result.class_ids) + np.arange(len(new))
+            taken = np.flatnonzero(labels[other.labels] >= 0)
+            result = dataclasses.replace(
+                result,
+                class_ids=result.class_ids + tuple(other.class_ids[i] for i in new),
+                num_recordings=np.concatenate([result.num_recordings, other.num_recordings[new]]),
+                labels=np.concatenate([result.labels, labels[other.labels[taken]]]),
+                weights=np.concatenate([result.weights, other.weights[taken]]),
+                observations=np.concatenate([result.observations, other.observations[taken]]),
+            )
+    return result
+
+
 def save(path: str, prior: Prior) -> None:
     """Writes the prior. The file appears when it is complete."""
     values = {"label": prior.labels.tolist(), "weight": [round(w, 6) for w in prior.weights.tolist()]}

@@ -15,12 +15,55 @@ from bird_tf.scores import decisions, pooling
 from tests.conftest import SMALL, settings
 
 
-def test_models_with_different_classes_are_refused(tmp_path, model_path):
-    other = shutil.copytree(model_path, tmp_path / "other")
-    table = other / "assets" / "classes.csv"
-    table.write_text(table.read_text().replace("fistul", "strang"))
-    with pytest.raises(config.InputError, match="different classes"):
-        ensembles.Ensemble([model_path, str(other)])
+@pytest.fixture(scope="module")
+def overlapping(model_path, tmp_path_factory):
+    """`model_path`, and a copy whose class "strang" is the first one's "fistul"."""
+    other = tmp_path_factory.mktemp("overlapping") / "other"
+    shutil.copytree(model_path, other)
+    for name in ("classes.csv", "prior.json"):
+        text = (other / "assets" / name).read_text()
+        assert "fistul" in text
+        (other / "assets" / name).write_text(text.replace("fistul", "strang"))
+    return model_path, str(other)
+
+
+def test_models_of_different_classes_vote_on_the_union_each_where_it_knows_the_class(overlapping, data):
+    ensemble = ensembles.Ensemble(overlapping)
+    own = ensemble.models[0].classes.class_ids
+    assert ensemble.classes.class_ids == (*own, "strang")
+    path = str(sorted((data / "wav").iterdir())[0])
+    alone, [scored] = (
+        list(scoring.score_recordings(ensembles.Ensemble(paths), [("x", path)], decode.ChunkingConfig()))
+        for paths in (overlapping[:1], overlapping)
+    )
+    expected, fistul = alone[0].scores.probabilities, own.index("fistul")
+    scores = scored.scores
+    np.testing.assert_allclose(scores.probabilities, np.concatenate([expected, expected[:, [fistul]]], 1), atol=1e-6)
+    assert np.isnan(scores.member_probabilities).any(axis=1).tolist() == [
+        [c == "strang" for c in ensemble.classes.class_ids], [c == "fistul" for c in ensemble.classes.class_ids],
+    ]  # fmt: skip
+    ids = ensemble.prior.class_ids
+    assert ids == ensemble.classes.class_ids and len(ensemble.prior.num_recordings) == len(ids)
+
+
+def test_silent_chunks_get_no_vote_on_any_class(overlapping):
+    ensemble = ensembles.Ensemble(overlapping)
+    silence = np.zeros((2, ensemble.models[0].front_end.chunk_samples), np.float32)
+    members = np.stack([ensemble.predict_samples(member, silence).probabilities for member in range(2)])
+    assert np.isnan(members).sum() == 4 and (ensemble.mix(members) == 0).all()
+
+
+def test_records_and_predictions_use_the_union(overlapping, manifest, data, tmp_path):
+    evaluate.main(settings(
+        evaluate.EvaluateConfig, model=overlapping, records=manifest.directory, output=tmp_path / "judged", tune=True
+    ))  # fmt: skip
+    predict.predict(settings(
+        predict.PredictConfig, model=overlapping, audio=data / "wav", output=tmp_path / "found",
+        decisions=tmp_path / "judged" / "decisions.json",
+    ))  # fmt: skip
+    with open(tmp_path / "found" / "recordings.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert {"fistul", "strang"} <= set(rows[0]) and rows[0]["fistul"] and rows[0]["strang"]
 
 
 def test_pooling_by_attention_needs_attention_in_each_model(model_path, attention_model_path):

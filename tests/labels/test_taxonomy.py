@@ -48,3 +48,8 @@ def test_names_in_birdnets_form_are_resolved_by_their_latin_part():
     assert classes.resolve(["turdus merula_Eurasian Blackbird"]) == [2]
     assert classes.resolve(["a_b"]) == [1]
     assert classes.resolve(["fox_cub", "Turdus_merula"]) == []
+
+
+def test_the_union_begins_with_the_first_classes_in_their_order():
+    first, second = taxonomy.Taxonomy(("b", "a"), ("B one", "A one")), taxonomy.Taxonomy(("c", "a"), ("C one", "other"))
+    assert taxonomy.union([first, second]) == taxonomy.Taxonomy(("b", "a", "c"), ("B one", "A one", "C one"))

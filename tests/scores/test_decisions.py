@@ -100,3 +100,14 @@ def test_the_pooling_of_one_class_is_chosen_by_average_precision(generator):
         scores[0] += 0.4 * present
     method, tried = decisions.choose_pooling(chunks, truth)
     assert "median_filtered" not in tried and tried[method] == 1.0  # the score is its own median
+
+
+def test_a_model_votes_only_where_it_knows_the_class():
+    nan = np.nan
+    members = np.float32([[[0.2, nan, nan, 0.8]], [[0.4, 0.6, nan, nan]]])
+    np.testing.assert_allclose(decisions.mix(members, (0.25, 0.75)), [[0.35, 0.6, nan, 0.8]], rtol=1e-6)
+    # a class that only a model of weight 0 knows
+    np.testing.assert_allclose(decisions.mix(members, (1.0, 0.0)), [[0.2, 0.6, nan, 0.8]], rtol=1e-6)
+    known = np.float32([[[0.2, 0.5]], [[0.4, 0.1]]])
+    np.testing.assert_allclose(decisions.mix(known, (0.25, 0.75)), [[0.35, 0.2]], rtol=1e-6)
+    assert decisions.mix(known, (0.25, 0.75)).dtype == decisions.mix(members, (0.25, 0.75)).dtype == np.float32

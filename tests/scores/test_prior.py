@@ -44,6 +44,16 @@ def learned(generator):
     return prior.fit(_recordings(generator), CLASSES)
 
 
+def test_a_joined_prior_has_the_classes_that_the_first_one_lacks(learned, generator):
+    more = dataclasses.replace(learned, class_ids=("high", "new", "any"))  # "new" is where "high" was
+    joined = prior.joined([learned, more])
+    assert joined.class_ids == ("lowl", "high", "any", "new") and joined.num_recordings.tolist() == [12] * 4
+    mountain = dataclasses.replace(NOTHING, latitude=1.35, longitude=0.0, elevation=2500.0)
+    ratios = joined.log_ratios(mountain)
+    assert ratios[1] > 0 and ratios[3] == pytest.approx(ratios[1]) and ratios[0] < 0
+    assert prior.joined([learned]) is learned
+
+
 def test_distances_on_great_circles_by_hand():
     assert prior.kilometres(0, 0, 0, 90) == pytest.approx(math.pi / 2 * 6371)
     assert prior.kilometres(90, 13, -90, 77) == pytest.approx(math.pi * 6371)
