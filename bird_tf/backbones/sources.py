@@ -132,6 +132,16 @@ def describe(source: Source) -> dict[str, Any]:
     return {**dataclasses.asdict(source), "title": source.title, "fingerprint": source.fingerprint}
 
 
+def credit(description: Mapping[str, Any]) -> dict[str, str]:
+    """What a model that has learnt from a backbone must keep of its description: title, licence, origin, fingerprint.
+
+    Args:
+        description: as from `describe`, or from a manifest of any format.
+    """
+    title = description.get("title", description.get("model", ""))
+    return {"title": title, **{name: description.get(name, "") for name in ("licence", "origin", "fingerprint")}}
+
+
 def from_description(description: Mapping[str, Any], origin: str, folder: str = "") -> Source:
     """Finds the backbone of a description.
 

@@ -71,6 +71,11 @@ class DatasetConfig:
                 f"{self.background_weight}: need sizes of at least 1 and a weight in [0, 1]"
             )
 
+    @property
+    def uses_backbone(self) -> bool:
+        """Whether a training learns from the backbone's answers."""
+        return self.backbone_weight > 0 or self.sampling.backbone_presence > 0
+
 
 def steps_per_epoch(manifest: manifests.Manifest, settings: DatasetConfig) -> int:
     """Number of batches in an epoch, at least one. It follows from the expected number of chunks by `sampling`."""

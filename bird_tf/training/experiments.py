@@ -10,12 +10,14 @@ import math
 import os
 import random
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from absl import logging
 
-from bird_tf import config, keras, resume, tf
-from bird_tf.inference import leaks
+from bird_tf import config, files, keras, resume, tf
+from bird_tf.backbones import sources
+from bird_tf.inference import leaks, saved_model
 from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
 from bird_tf.models import architectures, losses
@@ -35,9 +37,7 @@ from bird_tf.training import (
 )
 
 CHECKPOINT_SECONDS = 120.0
-# time that the export needs after the last validation
 _EXPORT_SECONDS = 20.0
-# flags that do not influence the trained network
 _WITHOUT_EFFECT = frozenset({"run_dir", "overwrite", "dry_run", "profile_steps"})
 
 
@@ -267,6 +267,7 @@ class Experiment:
             metrics=validated.metrics,
             versions=manifests.versions(),
             learnt=self._learnt(),
+            backbones=self._backbones(),
         )
 
     def _learnt(self) -> learnt.Learnt:
@@ -277,3 +278,15 @@ class Experiment:
         for teacher in settings.teachers.teacher:
             found |= leaks.learnt_by(teacher) or learnt.Learnt()
         return found
+
+    def _backbones(self) -> tuple[dict[str, str], ...]:
+        """The backbones that the network has learnt from, also by way of the models that it started or learnt from."""
+        settings = self.settings
+        described: list[Mapping[str, Any]] = []
+        if self.manifest.backbone and settings.dataset.uses_backbone:
+            described.append(self.manifest.backbone)
+        if settings.pretrained.pretrained not in ("", "imagenet"):
+            described += run_directory.load_description(settings.pretrained.pretrained).backbones
+        for teacher in settings.teachers.teacher:
+            described += files.read_json(os.path.join(teacher, saved_model.DESCRIPTION)).get("backbones", ())
+        return tuple({found["fingerprint"]: sources.credit(found) for found in described}.values())

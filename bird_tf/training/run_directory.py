@@ -41,6 +41,7 @@ class Run:
         metrics: of the exported weights, on validation recordings.
         versions: {package: version}.
         learnt: the recordings that the weights know; None if that is not known.
+        backbones: `sources.credit` of each backbone that the weights have learnt from.
     """
 
     model: architectures.ModelConfig
@@ -53,6 +54,7 @@ class Run:
     metrics: Mapping[str, float]
     versions: Mapping[str, str]
     learnt: learnt.Learnt | None = None
+    backbones: tuple[Mapping[str, str], ...] = ()
 
 
 def save(run_dir: str, run: Run, network: keras.Model) -> None:
@@ -81,6 +83,7 @@ def description(run: Run) -> dict[str, Any]:
         "training": dict(run.training),
         "metrics": dict(run.metrics),
         "versions": dict(run.versions),
+        "backbones": [dict(backbone) for backbone in run.backbones],
     }
 
 
@@ -112,6 +115,7 @@ def load_description(run_dir: str) -> Run:
         metrics=stored["metrics"],
         versions=stored["versions"],
         learnt=learnt.load(run_dir, stored["training"]),
+        backbones=tuple(stored.get("backbones", ())),
     )
 
 

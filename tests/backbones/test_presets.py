@@ -1,9 +1,10 @@
 import importlib
+import pathlib
 
 import numpy as np
 import pytest
 
-from bird_tf import config
+from bird_tf import config, tf
 from bird_tf.backbones import backbone, presets, sources
 from bird_tf.labels import taxonomy
 
@@ -41,9 +42,9 @@ def test_birdnet_answers():
     windows = np.random.default_rng(0).normal(0, 0.1, (2, 144000)).astype(np.float32)
     logits, embeddings = loaded.answers(windows)
     assert np.isnan(logits[:, 0]).all() and embeddings.std() > 0.1
-    column = [line.split("_")[0] for line in open(source.labels)].index("Turdus merula")
-    from bird_tf import tf
-
+    column = [line.split("_")[0] for line in pathlib.Path(source.labels).read_text().splitlines()].index(
+        "Turdus merula"
+    )
     interpreter = tf.lite.Interpreter(model_path=source.model)
     [kernel, bias] = [
         interpreter.get_tensor(d["index"]) for name in ("MatMul", "BiasAdd/ReadVariableOp/resource")

@@ -1,9 +1,12 @@
 import dataclasses
+import json
+import shutil
 
 import numpy as np
 import pytest
 
 from bird_tf import config, keras
+from bird_tf.backbones import sources
 from bird_tf.records import manifests
 from bird_tf.training import checkpoints, distribution, experiments
 from tests.conftest import train_settings
@@ -131,3 +134,22 @@ def test_other_libraries_are_refused_until_the_run_is_finished(manifest, tmp_pat
 def test_impossible_options_are_refused(manifest, tmp_path, changes, flag):
     with pytest.raises(config.InputError, match=flag):
         train_settings(manifest, tmp_path, **changes)
+
+
+def test_a_network_names_the_backbones_that_it_has_learnt_from(manifest, model_path, tmp_path):
+    """Also by way of its teacher, whose own teacher it was."""
+    own = {"title": "Toy 1", "licence": "CC0", "origin": "x", "fingerprint": "1", "classes": ["fistul"]}
+    older = {"model": "old.tflite", "fingerprint": "2", "classes": ["fistul"]}  # as in records of format 2
+    answered = dataclasses.replace(manifest, backbone=own)
+    plain = _experiment(answered, train_settings(manifest, tmp_path / "a"))
+    assert plain._backbones() == ()  # the records have its answers, but they are not used
+    teacher = shutil.copytree(model_path, tmp_path / "teacher")
+    description = json.loads((teacher / "assets" / "train.json").read_text())
+    assert description["backbones"] == []
+    description["backbones"] = [sources.credit(own), sources.credit(older)]
+    (teacher / "assets" / "train.json").write_text(json.dumps(description))
+    settings = train_settings(manifest, tmp_path / "b", backbone_weight=0.5, teacher=[str(teacher)])
+    assert _experiment(answered, settings)._backbones() == (
+        {"title": "Toy 1", "licence": "CC0", "origin": "x", "fingerprint": "1"},
+        {"title": "old.tflite", "licence": "", "origin": "", "fingerprint": "2"},
+    )

@@ -8,6 +8,7 @@ import pytest
 
 from bird_tf import keras, tf
 from bird_tf.audio import frontend
+from bird_tf.inference import saved_model
 from bird_tf.models import architectures, losses
 from bird_tf.scores import prior
 from bird_tf.training import exporter, run_directory
@@ -144,3 +145,15 @@ def test_a_difference_after_reloading_is_an_error(run_dir, tmp_path, monkeypatch
     with pytest.raises(RuntimeError, match=r"differ from the network's by 0\.1"):
         exporter.export(str(copy))
     assert not (copy / "export").exists() and not list(copy.glob("*.partial"))
+
+
+def test_the_backbones_that_it_has_learnt_from_are_kept_and_named(run_dir, tmp_path, monkeypatch):
+    copy = shutil.copytree(run_dir, tmp_path / "run")
+    described = json.loads((copy / "run.json").read_text())
+    credit = {"title": "Toy 1", "licence": "CC0", "origin": "x", "fingerprint": "1"}
+    (copy / "run.json").write_text(json.dumps({**described, "backbones": [credit]}))
+    said = []
+    monkeypatch.setattr(exporter.logging, "info", lambda text, *arguments: said.append(text % arguments))
+    path = exporter.export(str(copy))
+    assert "it has learnt from Toy 1, whose licence is CC0; see to what that asks of you" in said
+    assert saved_model.Model(path).description["backbones"] == [credit]
