@@ -46,6 +46,7 @@ class ConvertConfig:
     """Flags of the converter."""
 
     source: reader.SourceConfig
+    noise_audio: str = config.option("", "folder with recordings that hold none of the species; they become noise")
     output: str = config.option("", "records directory to write, as tfrecords/NAME or s3://BUCKET/NAME", required=True)
     front_end: frontend.FrontendConfig
     chunking: decode.ChunkingConfig
@@ -184,7 +185,7 @@ def _find(
     settings: ConvertConfig,
 ) -> tuple[list[metadata.Recording], dict[str, float], taxonomy.Taxonomy, list[tuple[str, str]]]:
     """Returns the recordings, with their split; their lengths; the classes; and files without a match, with reasons."""
-    found, unmatched = reader.read(settings.source)
+    found, unmatched = reader.read(settings.source, settings.noise_audio)
     whitelist: list[str] = []
     for entry in settings.selection.whitelist:
         whitelist += files.read_text(entry).splitlines() if os.path.isfile(entry) else [entry]
@@ -192,6 +193,7 @@ def _find(
     wanted = plan.choose_classes(found, names, settings.selection.max_classes)
     recordings = plan.filter_classes(found, wanted)
     seconds = {r.recording_id: decode.duration_seconds(r.path) for r in recordings}
+    spans.warn_of_late(recordings, seconds)
     recordings = duplicates.with_digests(recordings, seconds, settings.front_end.sample_rate_hz, settings.workers)
     recordings = split.split(recordings, settings.split)
     classes = taxonomy.from_labels(

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from absl import logging
 
 from bird_tf import config
 from bird_tf.labels import metadata
+
+# programs round the last selection up
+_ROUNDED_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,6 +69,28 @@ def labels_in_span(
     needed = settings.annotation_share * min(end - start, best.end_seconds - best.start_seconds) - 1e-6
     others = {name for a in overlaps for name in (a.label, *a.background)} - {best.label, ""}
     return SpanLabels(best.label if overlaps[best] >= needed else "", tuple(sorted(others)), False)
+
+
+def warn_of_late(recordings: Sequence[metadata.Recording], seconds: Mapping[str, float]) -> None:
+    """Warns of annotations past the end of their recording.
+
+    Args:
+        recordings: with or without annotations.
+        seconds: {recording_id: length}; 0 if it is not known.
+    """
+    late = [
+        (recording.path, annotation.end_seconds)
+        for recording in recordings
+        for annotation in recording.annotations
+        if 0
+        < seconds[recording.recording_id]
+        <= max(annotation.start_seconds, annotation.end_seconds - _ROUNDED_SECONDS)
+    ]
+    if late:
+        logging.warning(
+            "%d annotations are past the end of their recordings, the first: %s, up to %.1f s; do their times count "
+            "from another start?", len(late), *late[0],
+        )  # fmt: skip
 
 
 def with_annotations(recording: metadata.Recording, annotations: Sequence[metadata.Annotation]) -> metadata.Recording:

@@ -67,6 +67,17 @@ def test_the_label_of_an_annotated_recording_is_the_species_with_the_longest_tot
         spans.with_annotations(recording, [example_sets.annotation(0, 1, "")])
 
 
+def test_annotations_past_the_end_are_warned_of(caplog):
+    recordings = [
+        metadata.Recording(recording_id=str(i), path=f"{i}.wav", annotations=(example_sets.annotation(0, end, "a"),))
+        for i, end in enumerate((20.5, 40, 40))
+    ]
+    spans.warn_of_late(recordings[:1], {"0": 20.0})
+    assert not caplog.records
+    spans.warn_of_late(recordings, {"0": 20.0, "1": 20.0, "2": 0.0})
+    assert "1 annotations are past the end of their recordings, the first: 1.wav, up to 40.0 s" in caplog.text
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.5])
 def test_a_share_outside_0_and_1_is_refused(share):
     with pytest.raises(config.InputError, match="--annotation_share"):

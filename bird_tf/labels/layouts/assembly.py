@@ -62,11 +62,18 @@ def assemble(
                 num_elsewhere += 1
             else:
                 of_path[path].append(_Entry(row, source.path))
+    if num_several := sum(map(_has_several_rows, of_path.values())):
+        logging.warning("%d recordings have several rows without times: each adds its species", num_several)
     if num_elsewhere:
         logging.info("%d rows of catalogues are about recordings that are not here", num_elsewhere)
     for path, entries in of_path.items():
         _add(path, entries, min_confidence, assembled)
     return assembled
+
+
+def _has_several_rows(entries: Sequence[_Entry]) -> bool:
+    in_source = collections.Counter(e.source for e in entries if e.row.labels.species and not e.row.has_span)
+    return max(in_source.values(), default=0) > 1
 
 
 def _matched(
@@ -211,8 +218,14 @@ def _with_label(recording: metadata.Recording, entries: Sequence[_Entry], min_co
     sure = [entry for entry in entries if not entry.row.score < min_confidence]
     if not sure:
         raise _BelowConfidenceError(f"its labels have a score below --min_confidence={min_confidence:g}")
+    sure = [entry for entry in sure if not entry.row.labels.missing] or sure  # an empty cell contradicts nothing
     said: dict[str, set[str]] = collections.defaultdict(set)
     for entry in sure:
+        if said[entry.source].intersection(entry.row.labels.species):
+            raise config.InputError(
+                f"{entry.row.where}: a second row for it with the same species, without start and end; if columns hold "
+                "them, say --columns=start=NAME --columns=end=NAME"
+            )
         said[entry.source].update(entry.row.labels.species)
     (first, species), *others = said.items()
     for other, listed in others:

@@ -6,6 +6,8 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
+from absl import logging
+
 from bird_tf import config, files
 from bird_tf.labels import free_text, label_cells, texts
 from bird_tf.labels.layouts import columns, rows
@@ -41,6 +43,11 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             f"{document.path}: which column holds {missing}? it has {', '.join(document.header)[:500]}; "
             f"say --columns={missing}=NAME"
         )
+    if length and "label" not in found:
+        raise config.InputError(
+            f"{document.path}: which column holds label? it has {', '.join(document.header)[:500]}; "
+            "say --columns=label=NAME"
+        )
     lines = document.lines[1:]
     if not lines:
         if length and "file" not in found:
@@ -58,7 +65,20 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         )
         for (number, line), row in zip(lines, cells, strict=True)
     ]
+    _log_unread(read_rows, cells)
     return _with_empty_segments(read_rows) if length else read_rows
+
+
+def _log_unread(read_rows: Sequence[rows.Row], cells: Sequence[Mapping[str, str]]) -> None:
+    """Tells of cells of place and time that are filled and cannot be read; a date may lack a certain order."""
+    for what, field in {"latitude": "latitude", "longitude": "longitude", "date": "date", "time": "hour"}.items():
+        unread = [
+            (row.where, texts_of_row[what])
+            for row, texts_of_row in zip(read_rows, cells, strict=True)
+            if texts_of_row.get(what) not in (None, "", "?") and rows.is_unknown(getattr(row.about, field))
+        ]
+        if unread:
+            logging.warning("%d cells of %s cannot be read, the first: %s (%r)", len(unread), what, *unread[0])
 
 
 def cells_of(line: Sequence[str], found: Mapping[str, Sequence[int]]) -> dict[str, str]:

@@ -42,6 +42,7 @@ FORMATS: Sequence[Any] = (
     csv_table,
     audacity,
 )
+_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 SUFFIXES = tuple(dict.fromkeys(suffix for file_format in FORMATS for suffix in file_format.SUFFIXES))
 
 
@@ -64,7 +65,12 @@ class Source:
     @property
     def is_labelling(self) -> bool:
         """Whether a row says anything of species."""
-        return any(row.labels.stated for row in self.rows)
+        return any(row.labels.stated and not (row.labels.missing and not row.has_span) for row in self.rows)
+
+    @property
+    def is_in_time(self) -> bool:
+        """Whether a row is about a span."""
+        return any(row.has_span for row in self.rows)
 
 
 def read(path: str, options: rows.Options) -> Source:
@@ -83,6 +89,8 @@ def read(path: str, options: rows.Options) -> Source:
 
 def _what_it_is(document: texts.Document) -> str:
     known = "none of the known formats (see --columns for tables with other names of columns)"
+    if document.path.lower().endswith(_SPREADSHEETS):
+        return "a spreadsheet; save it as CSV"
     try:
         header = document.header
     except config.InputError:  # such as JSON

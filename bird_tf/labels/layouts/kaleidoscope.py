@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from bird_tf import config
 from bird_tf.labels import free_text, texts
 from bird_tf.labels.layouts import columns, csv_table, rows
 
 NAME = "Kaleidoscope table"
 SUFFIXES = (".csv", ".txt")
 # A person's answer counts more than the program's.
-_LABELS = ("manual id", "top1match", "auto id")
+_LABELS = ("manual id", "top1match", "auto id", "scientific name", "common name")
 _FIXED = ("indir", "folder", "in file", "offset", "duration", "top1dist", "match ratio", "confidence", "manual id")
 
 
@@ -27,13 +28,18 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     and TIME are of the detection, or of the recording, so they are not used.
 
     Raises:
-        InputError: the table lacks a column that --columns gives.
+        InputError: the table lacks a column that --columns gives, or one with the species.
     """
     position = {columns.normal(name): (i,) for i, name in reversed(list(enumerate(document.header)))}
     given = columns.find(document, options.columns) if options.columns else {}
     labels = tuple(position[name][0] for name in _LABELS if name in position)
     if "label" in columns.given_for(document, options.columns):
         labels = given["label"]
+    if not labels:
+        raise config.InputError(
+            f"{document.path}: which column holds the species? it has {', '.join(document.header)}; "
+            "say --columns=label=NAME"
+        )
     found = {what: position[what] for what in _FIXED if what in position} | {"label": labels}
     read_rows = []
     for line, texts_of_line in document.lines[1:]:

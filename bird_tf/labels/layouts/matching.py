@@ -51,11 +51,13 @@ class Recordings:
         """
         self._root, self._tables_root = os.path.abspath(root), os.path.abspath(tables_root or root)
         self.paths = list(paths)
+        self._below: dict[str, str] = {}
         self._named: dict[str, list[_Place]] = collections.defaultdict(list)
         self._of_stem: dict[str, list[_Place]] = collections.defaultdict(list)
         self._of_head: dict[str, list[_Place]] = {}
         for path in self.paths:
             place = _Place(path, os.path.relpath(path, root).replace(os.sep, "/"))
+            self._below[path] = place.below
             self._named[texts.comparable(_base(place.below))].append(place)
             self._of_stem[texts.comparable(_base(_stem(place.below)))].append(place)
 
@@ -124,7 +126,7 @@ class Recordings:
 
     def below(self, path: str) -> str:
         """The path of a recording below the folder of all, with `/`."""
-        return os.path.relpath(path, self._root).replace(os.sep, "/")
+        return self._below[path]
 
     def _candidates(self, cell: str, table: str) -> list[str]:
         """What the cell's path can be below the folder of recordings, the most certain first."""

@@ -38,7 +38,6 @@ class SourceConfig:
         f"WHAT=COLUMN, for other names of columns; WHAT is {', '.join(columns.COLUMNS)}; with WHAT=A,B the first one "
         "that is filled counts, with TABLE.csv:WHAT=COLUMN it is for that table; may be repeated",
     )
-    noise_audio: str = config.option("", "folder with recordings that hold none of the species; they become noise")
     min_confidence: float = config.option(
         0.0, "labels with a lower score in their table count neither as there nor as not there"
     )
@@ -54,8 +53,12 @@ class SourceConfig:
         return rows.Options(columns=columns.parse(self.columns), negative_labels=self.names.negative_labels)
 
 
-def read(source: SourceConfig) -> matching.Found:
+def read(source: SourceConfig, noise_audio: str = "") -> matching.Found:
     """Reads the recordings of a labelled set.
+
+    Args:
+        source: the set.
+        noise_audio: folder with recordings that hold none of the species, perhaps a part of the set; empty: none.
 
     Returns:
         The recordings, sorted by id, and (path or line, reason) of everything that is left out. Recordings without
@@ -69,10 +72,12 @@ def read(source: SourceConfig) -> matching.Found:
         raise config.InputError(f"--audio={source.audio} is not a folder; --audio names the folder with the recordings")
     if source.metadata and not os.path.exists(source.metadata):
         raise config.InputError(f"--metadata={source.metadata}: no such folder or file")
-    noise = decode.find(source.noise_audio) if source.noise_audio else []
+    noise = decode.find(noise_audio) if noise_audio else []
     synonyms = class_names.read_synonyms(source.names.synonyms) if source.names.synonyms else {}
-    real = {os.path.realpath(path) for path in noise}
-    paths = [path for path in decode.find(source.audio) if os.path.realpath(path) not in real]
+    paths = decode.find(source.audio)
+    if noise:
+        real = {os.path.realpath(path) for path in noise}
+        paths = [path for path in paths if os.path.realpath(path) not in real]
     found, folders_are_sites = _read_layout(source, paths)
     # a name in another encoding cannot be written to tables and records
     found.unmatched += [(r.path, "its name is not UTF-8; rename it") for r in found.recordings if not _is_utf8(r.path)]
@@ -143,7 +148,7 @@ def _read_layout(source: SourceConfig, paths: Sequence[str]) -> tuple[assembly.A
     known = matching.Recordings(paths, source.audio, tables_root)
     used, problems = _chosen(source, sources, known)
     labelling = [s for s in used if s.is_labelling]
-    if source.layout == "folders" or (source.layout == "auto" and not labelling and not problems):
+    if source.layout == "folders" or (source.layout == "auto" and not (source.metadata or labelling or problems)):
         return _read_folders(source, used, known), False
     if not labelling and not problems:
         raise config.InputError(_not_recognised(source, sources))
@@ -215,7 +220,10 @@ def _read_folders(
     logging.info("--layout=folders: folders below %s: one for each species", source.audio)
     about = _described(used, known)
     if about:
-        logging.info("tables tell more of %d recordings: %s", len(about), _listed([s.path for s in used]))
+        logging.warning(
+            "the species come from the folders; more of %d recordings from %s. %s", len(about), _by_format(used),
+            " ".join(map(_without_species, used)),
+        )  # fmt: skip
     unknown = {p: metadata.Recording(recording_id=metadata.media_id(p), path=p) for p in known.paths}
     return folders.read((unknown | about).values(), source.audio, source.options)
 
@@ -228,8 +236,8 @@ def _described(sources: Iterable[formats.Source], known: matching.Recordings) ->
 
 def _log_sources(source: SourceConfig, labelling: Sequence[formats.Source], used: Sequence[formats.Source]) -> None:
     """Says what came from where."""
-    in_time = [s for s in labelling if any(row.has_span for row in s.rows)]
-    whole = [s for s in labelling if s not in in_time and any(row.labels.species for row in s.rows)]
+    in_time = [s for s in labelling if s.is_in_time]
+    whole = [s for s in labelling if not s.is_in_time and any(row.labels.species for row in s.rows)]
     layout = source.layout
     if layout == "auto":
         names = {s.format for s in labelling}
@@ -241,7 +249,7 @@ def _log_sources(source: SourceConfig, labelling: Sequence[formats.Source], used
             "labels in time from %s; where a recording has them, %s tell only author, place and time",
             _by_format(in_time), _by_format(whole),
         )  # fmt: skip
-    if about := [s for s in used if s not in labelling]:
+    if about := [s for s in used if not s.is_labelling]:
         logging.info("author, place and time from %s", _by_format(about))
 
 
@@ -264,15 +272,17 @@ def _log_negatives(recordings: Sequence[metadata.Recording]) -> None:
 
 
 def _not_recognised(source: SourceConfig, sources: Sequence[formats.Source]) -> str:
-    if unread := [s for s in sources if s.problem]:
-        hint = f"; for example {unread[0].path}: {unread[0].problem}"
-    else:
-        hint = ""
+    hints = [f"{s.path}: {s.problem}" if s.problem else _without_species(s) for s in sources if not s.is_labelling]
+    hint = f"; for example {hints[0].rstrip('.')}" if hints else ""
     where = f"{source.metadata} holds" if source.metadata else f"{source.audio}: layout not recognised: there are"
     return (
         f"{where} no tables that name recordings or are named after them{hint}. Give --metadata=FILE or DIR with "
         "tables, annotation files or BirdCLEF XML files, or put the recordings of each species into a folder of its own"
     )
+
+
+def _without_species(source: formats.Source) -> str:
+    return f"{source.path} tells no species; if it does, say --columns=label=NAME."
 
 
 def _writable(reasons: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -120,12 +120,13 @@ def merged(first: metadata.Recording, second: metadata.Recording) -> metadata.Re
     known = {
         field.name: getattr(second, field.name)
         for field in dataclasses.fields(first)
-        if _is_unknown(getattr(first, field.name)) and not _is_unknown(getattr(second, field.name))
+        if is_unknown(getattr(first, field.name)) and not is_unknown(getattr(second, field.name))
     }
     return dataclasses.replace(first, **known)
 
 
-def _is_unknown(value: object) -> bool:
+def is_unknown(value: object) -> bool:
+    """Whether a field of a recording is as in `NOTHING`."""
     return value != value or value in ("", (), False)
 
 

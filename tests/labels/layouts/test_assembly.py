@@ -124,3 +124,17 @@ def test_a_sequence_of_recordings_is_read_from_one_table(tmp_path):
     found, _ = _assemble(tmp_path, {"a.Table.1.selections.txt": text}, "a.wav", "b.wav")
     assert found["b.wav"].annotations == (example_sets.annotation(10.0, 13.0, "Turdus merula"),)
     assert found["a.wav"].labels == ("Parus major",)
+
+
+def test_rows_that_repeat_a_species_without_times_are_refused(tmp_path):
+    text = "file,label,t0,t1\nx.wav,a,0,1\nx.wav,a,5,6\n"
+    found, whole = _assemble(tmp_path, {"t.csv": text}, "x.wav")
+    assert not found and "--columns=start=NAME" in whole.unmatched[0][1]
+
+
+def test_a_table_whose_labels_are_empty_leaves_them_to_the_annotations(tmp_path):
+    header = "Selection\tView\tBegin Time (s)\tEnd Time (s)\tSpecies\n"
+    tables = {"t.csv": "file,label,author\nx.wav,,Ann\ny.wav,,Ann\n", "x.txt": "0\t1\ta\n", "y.txt": header}
+    found, whole = _assemble(tmp_path, tables, "x.wav", "y.wav")
+    assert (found["x.wav"].label, found["y.wav"].negative, found["y.wav"].author) == ("a", True, "Ann")
+    assert not whole.unmatched

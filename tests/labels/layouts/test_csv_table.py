@@ -140,3 +140,14 @@ def test_a_table_that_names_no_species_still_tells_of_its_recordings(tmp_path):
 
 def test_an_unrelated_table_is_not_recognised(tmp_path):
     assert formats.read(example_sets.write_text(tmp_path / "t.csv", "day,rain\n1,2\n"), rows.Options()).problem
+
+
+def test_cells_of_place_and_time_that_cannot_be_read_are_told(tmp_path, caplog):
+    _read(tmp_path, "file,label,lat,date\nx.wav,a,52.5 N,1/2/2023\ny.wav,a,,?\n")
+    assert "1 cells of latitude" in caplog.text and "'52.5 N'" in caplog.text
+    assert "1 cells of date" in caplog.text and "line 2" in caplog.text
+
+
+def test_spans_without_a_column_for_the_species_are_refused(tmp_path):
+    problem = _read(tmp_path, "file,start,end,Vogel\nx.wav,0,1,a\n").problem
+    assert "which column holds label?" in problem and "Vogel" in problem

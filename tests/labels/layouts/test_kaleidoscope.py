@@ -31,3 +31,13 @@ def test_the_column_of_the_species_can_be_given(tmp_path):
 def test_a_distance_is_turned_into_a_score(tmp_path):
     text = "INDIR,FOLDER,IN FILE,OFFSET,DURATION,TOP1MATCH,TOP1DIST\nD,,x.wav,0,3,Parus major,0.25\n"
     assert example_sets.source_of(tmp_path / "cluster.csv", text).rows[0].score == 0.75
+
+
+def test_birdnets_table_in_this_form_is_read(tmp_path):
+    text = "INDIR,FOLDER,IN FILE,OFFSET,DURATION,scientific_name,common_name\nD,,x.wav,0,3,Parus major,Great Tit\n"
+    assert example_sets.source_of(tmp_path / "k.csv", text).rows[0].labels.species == ("Parus major",)
+
+
+def test_a_table_without_species_is_refused(tmp_path):
+    text = "INDIR,FOLDER,IN FILE,OFFSET,DURATION\nD,,x.wav,0,3\n"
+    assert "which column holds the species?" in example_sets.source_of(tmp_path / "k.csv", text).problem

@@ -109,8 +109,8 @@ def test_recordings_of_noise_audio_are_negative(tmp_path):
     for name in ("set/a/1.wav", "set/wind/2.wav", "elsewhere/3.wav"):
         example_sets.write_wav(tmp_path / name)
     for noise, total in (("elsewhere", 3), ("set/wind", 2)):
-        source = reader.SourceConfig(audio=str(tmp_path / "set"), noise_audio=str(tmp_path / noise))
-        recordings, _ = reader.read(source)
+        source = reader.SourceConfig(audio=str(tmp_path / "set"))
+        recordings, _ = reader.read(source, str(tmp_path / noise))
         assert len(recordings) == total
         assert [r.recording_id for r in recordings if r.negative] == ["3" if noise == "elsewhere" else "2"]
 
@@ -148,3 +148,17 @@ def test_a_table_that_names_no_recording_is_refused_with_its_reason(tmp_path):
     table = example_sets.write_text(tmp_path / "lite.csv", "Start (s);End (s);Scientific name\n0,0;3,0;Parus major\n")
     with pytest.raises(config.InputError, match="names no recording"):
         reader.read(reader.SourceConfig(audio=str(tmp_path / "a"), metadata=table))
+
+
+def test_a_named_table_without_species_is_no_reason_to_take_folders_for_species(tmp_path):
+    example_sets.write_wav(tmp_path / "audio" / "Moor" / "x.wav")
+    table = example_sets.write_text(tmp_path / "t.csv", "file,Vogel,lat\nx.wav,Meise,52\n")
+    with pytest.raises(config.InputError, match=r"t\.csv tells no species.*--columns=label=NAME"):
+        reader.read(reader.SourceConfig(audio=str(tmp_path / "audio"), metadata=table))
+
+
+def test_a_spreadsheet_is_named(tmp_path):
+    example_sets.write_wav(tmp_path / "audio" / "x.wav")
+    (tmp_path / "t.xlsx").write_bytes(b"PK\x03\x04")
+    with pytest.raises(config.InputError, match="save it as CSV"):
+        reader.read(reader.SourceConfig(audio=str(tmp_path / "audio"), metadata=str(tmp_path / "t.xlsx")))
