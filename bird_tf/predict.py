@@ -16,7 +16,16 @@ from absl import logging
 from bird_tf import config, files
 from bird_tf.audio import decode
 from bird_tf.evaluation import survey_files
-from bird_tf.inference import audio_files, ensembles, occurrence, result_files, saved_model, score_store, scoring
+from bird_tf.inference import (
+    audio_files,
+    embedding_store,
+    ensembles,
+    occurrence,
+    result_files,
+    saved_model,
+    score_store,
+    scoring,
+)
 from bird_tf.inference.writers import predictions, rows, tables
 from bird_tf.labels import clock, metadata, verdicts
 from bird_tf.labels.layouts import reader
@@ -87,12 +96,13 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
     given = verdicts.read(settings.verdicts) if settings.verdicts else []
     results = result_files.ResultFiles(settings.output)
     context = _context(settings, judge.ensemble, results, {file: described[path] for file, path in recordings})
-    embeddings, overwrite = settings.tables.embeddings, settings.overwrite
-    store = score_store.ScoreStore(
-        settings.output, judge.ensemble, settings.chunking, embeddings=embeddings, overwrite=overwrite
-    )
-    with store.opened():
-        skipped = _score(settings, judge.ensemble, store, recordings)
+    output, chunking, overwrite = settings.output, settings.chunking, settings.overwrite
+    store = score_store.ScoreStore(output, judge.ensemble, chunking, overwrite=overwrite)
+    vectors = None
+    if settings.tables.embeddings:
+        vectors = embedding_store.Writer(output, settings.root, judge.ensemble, chunking, overwrite=overwrite)
+    with store.opened(), vectors.opened() if vectors else contextlib.nullcontext():
+        skipped = _score(settings, judge.ensemble, store, vectors, recordings)
         unreadable = dict(skipped)
         readable = [(file, described[path]) for file, path in recordings if path not in unreadable]
         if not readable:
@@ -180,19 +190,25 @@ def _context(
 
 def _score(
     settings: PredictConfig, ensemble: ensembles.Ensemble, store: score_store.ScoreStore,
-    recordings: Sequence[tuple[str, str]],
+    vectors: embedding_store.Writer | None, recordings: Sequence[tuple[str, str]],
 ) -> list[tuple[str, str]]:  # fmt: skip
     """Scores and stores the recordings that have no scores yet. Returns (path, reason) of those that cannot be read."""
-    todo = [(file, path) for file, path in recordings if not store.has(file, path)]
+    todo = [
+        (file, path)
+        for file, path in recordings
+        if not (store.has(file, path) and (vectors is None or vectors.has(file, path)))
+    ]
     if len(todo) < len(recordings):
         logging.info("%d of %d recordings already have scores", len(recordings) - len(todo), len(recordings))
     skipped = []
-    for scored in scoring.score_recordings(ensemble, todo, settings.chunking, embeddings=settings.tables.embeddings):
+    for scored in scoring.score_recordings(ensemble, todo, settings.chunking, embeddings=vectors is not None):
         if scored.scores is None:
             skipped.append((scored.path, scored.reason))
             logging.warning("skipped: %s", scored.reason)
         else:
             store.save(scored.recording_id, scored.scores)
+            if vectors is not None:
+                vectors.append(scored.recording_id, scored.scores)
     return skipped
 
 

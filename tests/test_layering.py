@@ -29,11 +29,12 @@ ORDER = {
     ),
     "inference": (
         "serving", "saved_model", "ensembles", "segments", "audio_files", "result_files", "scoring", "score_store",
-        "labelled", "leaks", "occurrence_table", "occurrence", "run_files", "kaggle_files", "media_ids", "budget",
+        "embedding_store", "labelled", "leaks", "occurrence_table", "occurrence", "run_files", "kaggle_files",
+        "media_ids", "budget",
     ),
     "inference.writers": (
         "detections", "predictions", "rows", "tab_separated", "csv_tables", "parquet", "raven", "audacity",
-        "kaleidoscope", "embeddings", "tables",
+        "kaleidoscope", "tables",
     ),
     "inference.formats": ("compare", "tflite", "onnx"),
     "evaluation": (
@@ -49,7 +50,7 @@ ORDER = {
         "train_step", "checkpoints", "validation", "tensorboard", "experiments", "dry_run",
     ),
 }  # fmt: skip
-COMMANDS = ("convert", "train", "export", "evaluate", "predict", "submission", "review")
+COMMANDS = ("convert", "train", "export", "evaluate", "predict", "submission", "review", "search")
 
 # What the runner image has no use for: three commands and these folders. The serving side imports nothing of them.
 TRAINING_FOLDERS = ("conversion", "input", "models", "training")

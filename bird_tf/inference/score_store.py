@@ -23,6 +23,12 @@ _FORMAT_VERSION = 4
 _SUFFIX = ".npz"
 
 
+def source(path: str) -> str:
+    """What tells whether a recording is still the same: its path, size and time of change."""
+    status = os.stat(path)
+    return f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
+
+
 class ScoreStore:
     """The scores in OUTPUT/scores/.
 
@@ -30,19 +36,17 @@ class ScoreStore:
     """
 
     def __init__(
-        self, output: str, ensemble: ensembles.Ensemble, chunking: decode.ChunkingConfig, *, embeddings: bool,
-        overwrite: bool = False,
-    ) -> None:  # fmt: skip
+        self, output: str, ensemble: ensembles.Ensemble, chunking: decode.ChunkingConfig, *, overwrite: bool = False
+    ) -> None:
         """Describes the store; `opened` opens it.
 
         Args:
             output: folder of the prediction.
             ensemble: the models.
             chunking: how recordings are cut into chunks.
-            embeddings: whether embeddings are needed as well.
             overwrite: whether scores of other models or chunks may be replaced.
         """
-        self._folder, self._embeddings = os.path.join(output, FOLDER), embeddings
+        self._folder = os.path.join(output, FOLDER)
         models = zip(ensemble.models, ensemble.decisions.weights, strict=True)
         self._claim = resume.Claim(
             directory=self._folder,
@@ -75,18 +79,13 @@ class ScoreStore:
         # an id can be as long as a file name can be, so it cannot get a suffix
         return os.path.join(self._folder, f"{files.text_digest(recording_id)}{_SUFFIX}")
 
-    @staticmethod
-    def _source(path: str) -> str:
-        status = os.stat(path)
-        return f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
-
     def has(self, recording_id: str, path: str) -> bool:
-        """Whether all that is needed of this recording is here and its file has not changed since."""
+        """Whether the scores of this recording are here and its file has not changed since."""
         if not os.path.exists(self._path(recording_id)):
             return False
         try:
             with open(self._path(recording_id), "rb") as file, np.load(file) as stored:
-                return stored["source"] == self._source(path) and (not self._embeddings or "embeddings" in stored)
+                return bool(stored["source"] == source(path))
         except (EOFError, ValueError, KeyError, zipfile.BadZipFile):  # damaged, for example by a power failure
             return False
 
@@ -94,14 +93,13 @@ class ScoreStore:
         """Stores the scores of a recording. The file appears when it is complete."""
         with files.replacing(self._path(recording_id)) as temporary, open(temporary, "wb") as file:
             np.savez(
-                file, source=self._source(scores.path), duration_seconds=scores.duration_seconds,
+                file, source=source(scores.path), duration_seconds=scores.duration_seconds,
                 start_seconds=scores.start_seconds, end_seconds=scores.end_seconds,
                 probabilities=scores.probabilities, attention=scores.attention_logits,
-                **({"embeddings": scores.embeddings} if self._embeddings else {}),
             )  # fmt: skip
 
     def load(self, recording_id: str, path: str) -> ensembles.RecordingScores:
-        """The scores of a recording. Of an ensemble, only the weighted mean is stored."""
+        """The scores of a recording, without embeddings. Of an ensemble, only the weighted mean is stored."""
         with np.load(self._path(recording_id)) as stored:
             probabilities, attention_logits = stored["probabilities"], stored["attention"]
             return ensembles.RecordingScores(
@@ -109,7 +107,7 @@ class ScoreStore:
                 end_seconds=stored["end_seconds"],
                 member_probabilities=probabilities[None], probabilities=probabilities,
                 member_attention_logits=attention_logits[None], attention_logits=attention_logits,
-                embeddings=stored["embeddings"] if self._embeddings else np.zeros((0, 0), np.float32),
+                embeddings=np.zeros((0, 0), np.float32),
             )  # fmt: skip
 
     def remove_if_empty(self) -> None:

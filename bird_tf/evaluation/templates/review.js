@@ -135,7 +135,7 @@ function estimate() {
 
 // the list and its filters
 const orders = {
-  "as drawn": null,
+  "as listed": null,
   "most doubtful first": (a, b) => Math.abs(a.score - 0.5) - Math.abs(b.score - 0.5),
   "highest first": (a, b) => b.score - a.score,
   "lowest first": (a, b) => a.score - b.score,
@@ -156,6 +156,7 @@ function prepare() {
   fill("by-verdict", [["open", "to judge"], ["yes", "yes"], ["no", "no"], ["other", "other species"],
     ["unsure", "unsure"]], "all");
   // in another order, what is judged first would be no sample
+  if (page.score !== "probability") delete orders["most doubtful first"];
   fill("order", Object.keys(orders).slice(0, page.sampled ? 1 : undefined).map(name => [name, name]));
   at("order").parentNode.hidden = page.sampled;
   at("known").replaceChildren(...page.species.map(([id, name]) => {

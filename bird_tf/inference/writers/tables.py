@@ -14,7 +14,6 @@ from bird_tf.inference.writers import (
     audacity,
     csv_tables,
     detections,
-    embeddings,
     kaleidoscope,
     parquet,
     predictions,
@@ -42,7 +41,7 @@ class TableConfig:
     csv_bom: bool = config.option(
         False, "begin CSV tables with a byte order mark, by which Excel shows letters beyond ASCII as they are"
     )
-    embeddings: bool = config.option(False, "also write STEM.embeddings.npz for each recording")
+    embeddings: bool = config.option(False, "also write OUTPUT/embeddings/, which bird_tf.search looks through")
 
     def __post_init__(self) -> None:
         formats = self.format.split(",")
@@ -56,7 +55,7 @@ class TableConfig:
     @property
     def writers(self) -> list[Writer]:
         """The functions `writing` of all formats."""
-        return [WRITERS[name] for name in self.format.split(",")] + [embeddings.writing] * self.embeddings
+        return [WRITERS[name] for name in self.format.split(",")]
 
 
 @contextlib.contextmanager

@@ -1,0 +1,215 @@
+"""The command: one example of a sound → the chunks of a deployment that are most like it, as a table and as a page.
+
+It looks through the embeddings that bird_tf.predict --embeddings wrote, all of them: the search is exact.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from bird_tf import config, files
+from bird_tf.audio import activity, decode
+from bird_tf.evaluation import clips, excerpts, review_page
+from bird_tf.inference import embedding_store, saved_model
+from bird_tf.inference.writers import rows
+from bird_tf.labels import clock, taxonomy
+from bird_tf.labels.layouts import reader
+
+_COLUMNS = ("recording_id", "file", "start_seconds", "end_seconds", "similarity", "clock_time", "site")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchConfig:
+    """Flags of a search."""
+
+    query: str = config.option(
+        "", "a recording with the sound that is looked for: any file, or one of the deployment", required=True
+    )
+    at: float | None = config.option(
+        None, "where the sound begins in it, seconds; empty: the chunk with the most activity"
+    )
+    embeddings: str = config.option("", "folder that bird_tf.predict --embeddings wrote", required=True)
+    model: str = config.option("", "the model that wrote it, if that has moved")
+    audio: str = config.option("", "folder of the recordings; empty: the one that the embeddings name")
+    output: str = config.option("", "folder for the results; empty: search/ in --embeddings")
+    num_results: int = config.option(100, "number of chunks to find")
+    species: str = config.option(
+        "", "class id or name of the sound, for the verdicts on the page; empty: the name of the query's file"
+    )
+    clock: clock.ClockConfig
+    excerpt: review_page.ExcerptConfig
+
+    def __post_init__(self) -> None:
+        if self.num_results < 1:
+            raise config.InputError(f"--num_results={self.num_results}: must be at least 1")
+        if self.at is not None and not self.at >= 0:
+            raise config.InputError(f"--at={self.at}: must be 0 or more")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Query:
+    """What is looked for.
+
+    Attributes:
+        path: its recording.
+        file: that recording's path in the deployment; empty if it is not part of it.
+        vector: [features] float32.
+        start, end: of its chunk, seconds.
+    """
+
+    path: str
+    file: str
+    vector: np.ndarray
+    start: float
+    end: float
+
+
+def search(settings: SearchConfig) -> dict[str, Any]:
+    """Writes neighbours.csv, the page index.html with clips/, skipped.csv and summary.json.
+
+    Returns:
+        The content of summary.json.
+
+    Raises:
+        InputError: no such embeddings, query or recordings.
+    """
+    store = embedding_store.Embeddings(settings.embeddings)
+    root = settings.audio or str(store.description["audio"])
+    if not os.path.isdir(root):
+        raise config.InputError(f"--audio={root}: no such folder; name the folder of the recordings")
+    query = _query(settings, store, root)
+    logging.info("looking for %s from %.2f to %.2f s", query.path, query.start, query.end)
+    itself = [(query.file, query.start, query.end)] if query.file else []
+    found = store.nearest(query.vector[None], settings.num_results, itself)
+    output = settings.output or os.path.join(settings.embeddings, "search")
+    species = _species(settings, store)
+    neighbours = _clips(settings, found, root, *species[0])
+    files.write_table(os.path.join(output, "neighbours.csv"), _COLUMNS, map(_row, neighbours))
+    page = review_page.Page(
+        title=f"Sounds like {os.path.basename(query.path)}",
+        question="Do you hear",
+        score="similarity",
+        species=species,
+        reference=(query.path, query.start, query.end),
+    )
+    choice = clips.Choice(clips=neighbours, edges=(0.0,), sizes={})
+    skipped = review_page.write(output, root, choice, page, settings.excerpt)
+    files.write_table(os.path.join(output, "skipped.csv"), ("file", "reason"), skipped)
+    summary = {
+        "query": query.path, "start_seconds": query.start, "end_seconds": query.end, "num_searched": len(store),
+        "num_found": len(found), "num_skipped": len(skipped), "best": found[0].similarity if found else None,
+        "page": os.path.join(output, review_page.PAGE),
+    }  # fmt: skip
+    files.write_json(os.path.join(output, "summary.json"), summary)
+    return summary
+
+
+def _query(settings: SearchConfig, store: embedding_store.Embeddings, root: str) -> _Query:
+    """Finds the vector of the query in the store, or asks the model for it."""
+    below = os.path.join(root, *settings.query.split("/"))
+    path = settings.query if os.path.exists(settings.query) else below
+    if not os.path.isfile(path):
+        raise config.InputError(f"--query={settings.query}: no such file, neither as it is nor in {root}")
+    file = os.path.relpath(os.path.abspath(path), os.path.abspath(root)).replace(os.sep, "/")
+    if settings.at is not None and (known := store.at(file, settings.at)):
+        vector, start, end = known
+        return _Query(path=path, file=file, vector=vector, start=start, end=end)
+    model = _model(settings, store)
+    chunk, start = _chunk(path, model, settings.at)
+    end = start + model.front_end.chunk_seconds
+    return _Query(path=path, file=file, vector=model.embed(chunk[None])[0], start=start, end=end)
+
+
+def _model(settings: SearchConfig, store: embedding_store.Embeddings) -> saved_model.Model:
+    """The model that wrote the store."""
+    path = settings.model or str(store.description["model"])
+    if not os.path.isdir(path):
+        raise config.InputError(f"{path}, which wrote {store.folder}, is gone; name it with --model")
+    model = saved_model.Model(path)
+    if model.fingerprint != store.description["fingerprint"]:
+        raise config.InputError(f"{path} is not the model that wrote {store.folder}; name that one with --model")
+    return model
+
+
+def _chunk(path: str, model: saved_model.Model, at: float | None) -> tuple[np.ndarray, float]:
+    """[chunk_samples] float32 samples of the query's chunk, and where it begins, seconds."""
+    front_end = model.front_end
+    if at is not None:
+        samples = excerpts.samples(path, front_end.sample_rate_hz, at, at + front_end.chunk_seconds)
+        if not len(samples):
+            raise config.InputError(f"--at={at}: {path} ends before")
+        samples = samples[: front_end.chunk_samples]
+        return np.pad(samples, (0, front_end.chunk_samples - len(samples))), at
+    best: tuple[float, int, np.ndarray] | None = None
+    number = 0
+    for batch in decode.ChunkStream(path, front_end, decode.ChunkingConfig(), saved_model.BATCH_SIZE):
+        for chunk, share in zip(batch, activity.active_share(model.spectrograms(batch)), strict=True):
+            if best is None or share > best[0]:
+                best = float(share), number, np.array(chunk)
+            number += 1
+    if best is None:
+        raise config.InputError(f"--query={path}: holds no chunk")
+    return best[2], best[1] * front_end.chunk_seconds
+
+
+def _species(settings: SearchConfig, store: embedding_store.Embeddings) -> list[tuple[str, str]]:
+    """(class id, name) of the sound that is looked for, and then of all classes of the model where it still is."""
+    path = os.path.join(settings.model or str(store.description["model"]), "assets", "classes.csv")
+    known = taxonomy.load(path) if files.exists(path) else taxonomy.Taxonomy((), ())
+    wanted = settings.species or os.path.splitext(os.path.basename(settings.query))[0]
+    indices = known.resolve([wanted])
+    first = (known.class_ids[indices[0]], known.names[indices[0]]) if indices else (wanted, wanted)
+    return list(dict.fromkeys([first, *zip(known.class_ids, known.names, strict=True)]))
+
+
+def _clips(
+    settings: SearchConfig, found: list[embedding_store.Neighbour], root: str, class_id: str, name: str
+) -> list[clips.Clip]:
+    """The chunks that were found, with what is known of their recordings."""
+    paths = {n.file: os.path.join(root, *n.file.split("/")) for n in found}
+    present = [path for path in paths.values() if os.path.isfile(path)]
+    described = reader.describe(present, root, "", settings.clock)
+    neighbours = []
+    for neighbour in found:
+        recording = described.get(paths[neighbour.file])
+        neighbours.append(
+            clips.Clip(
+                file=neighbour.file,
+                start_seconds=neighbour.start_seconds,
+                end_seconds=neighbour.end_seconds,
+                class_id=class_id,
+                name=name,
+                score=neighbour.similarity,
+                clock_time=rows.clock_time(recording, neighbour.start_seconds) if recording else "",
+                site=recording.site if recording else "",
+            )  # fmt: skip
+        )
+    return neighbours
+
+
+def _row(clip: clips.Clip) -> list[str]:
+    file, start, end, _ = clip.identity
+    return [file, file, start, end, f"{clip.score:.6f}", clip.clock_time, clip.site]
+
+
+def main(settings: SearchConfig) -> None:
+    """Searches, and logs one line of summary."""
+    summary = search(settings)
+    logging.info(
+        "%s: the %d most similar of %d chunks, %d clips skipped; open it in a browser",
+        summary["page"], summary["num_found"], summary["num_searched"], summary["num_skipped"],
+    )  # fmt: skip
+
+
+def run() -> None:
+    """Entry point of `bird-tf-search`."""
+    config.run(main, SearchConfig)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,94 @@
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from bird_tf import config, predict, search
+from bird_tf.inference import embedding_store, saved_model
+from tests.conftest import settings
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory, model_path, data):
+    """The embeddings of `data`."""
+    output = tmp_path_factory.mktemp("deployment")
+    predict.predict(
+        settings(predict.PredictConfig, model=[model_path], audio=data / "wav", output=output, embeddings=True)
+    )
+    return output
+
+
+def _search(tmp_path, deployment, query, **flags):
+    return search.search(
+        settings(
+            search.SearchConfig,
+            embeddings=deployment,
+            query=query,
+            **{"output": tmp_path / "found", "num_results": 5, **flags},
+        )
+    )
+
+
+def _rows(tmp_path):
+    with open(tmp_path / "found" / "neighbours.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_store_holds_the_embeddings_of_the_model(deployment, model_path, data):
+    store, model = embedding_store.Embeddings(str(deployment)), saved_model.Model(model_path)
+    path = sorted((data / "wav").iterdir())[0]
+    samples, _ = soundfile.read(path, dtype="float32")
+    size = model.front_end.chunk_samples
+    vector, start, end = store.at(path.name, 1.0)
+    np.testing.assert_allclose(vector, model.embed(samples[None, size : 2 * size])[0], atol=1e-5)
+    assert (start, end) == (1.0, 2.0)
+
+
+def test_a_clip_finds_where_it_was_cut_from(tmp_path, deployment, data):
+    path = sorted((data / "wav").iterdir())[3]
+    samples, rate = soundfile.read(path)
+    soundfile.write(tmp_path / "owl.wav", samples[rate : 2 * rate], rate)
+    summary = _search(tmp_path, deployment, tmp_path / "owl.wav")
+    rows = _rows(tmp_path)
+    assert summary["best"] == pytest.approx(1, abs=1e-3) and summary["num_found"] == len(rows) == 5
+    assert (rows[0]["file"], rows[0]["start_seconds"]) == (path.name, "1.000")
+    text = (tmp_path / "found" / "index.html").read_text()
+    assert "Sounds like owl.wav" in text and '"similarity"' in text and "What the clips are compared with" in text
+
+
+def test_a_time_in_a_recording_of_the_deployment_needs_no_model(tmp_path, deployment, data, monkeypatch):
+    monkeypatch.setattr(saved_model, "Model", None)
+    name = sorted((data / "wav").iterdir())[0].name
+    _search(tmp_path, deployment, name, at=1.2, species="undato")
+    assert (name, "1.000") not in [(row["file"], row["start_seconds"]) for row in _rows(tmp_path)]
+    content = (tmp_path / "found" / "index.html").read_text().split('id="content">')[1].split("</script>")[0]
+    assert {entry[4] for entry in json.loads(content)["clips"]} == {"undato"}
+
+
+def test_the_most_active_chunk_of_a_long_query_is_looked_for(tmp_path, deployment, data):
+    samples, rate = soundfile.read(sorted((data / "wav").iterdir())[0])
+    silence = np.zeros(2 * rate)
+    soundfile.write(tmp_path / "q.wav", np.concatenate([silence, samples[:rate], silence]), rate)
+    assert _search(tmp_path, deployment, tmp_path / "q.wav")["start_seconds"] == pytest.approx(2.0)
+
+
+def test_what_cannot_be_searched_is_told(tmp_path, deployment, model_path, untrained, manifest):
+    with pytest.raises(config.InputError, match="--query=none: no such file"):
+        _search(tmp_path, deployment, "none")
+    soundfile.write(tmp_path / "q.wav", np.zeros(22050), 22050)
+    with pytest.raises(config.InputError, match="is not the model that wrote"):
+        _search(tmp_path, deployment, tmp_path / "q.wav", model=untrained(manifest.front_end, architecture="baseline"))
+    with pytest.raises(config.InputError, match="ends before"):
+        _search(tmp_path, deployment, tmp_path / "q.wav", at=5.0)
+    with pytest.raises(config.InputError, match="no such folder"):
+        _search(tmp_path, deployment, tmp_path / "q.wav", audio=tmp_path / "gone")
+    moved = tmp_path / "moved"
+    shutil.copytree(deployment, moved)
+    description = json.loads((moved / "embeddings" / "store.json").read_text())
+    (moved / "embeddings" / "store.json").write_text(json.dumps({**description, "model": "gone"}))
+    with pytest.raises(config.InputError, match="gone; name it with --model"):
+        _search(tmp_path, moved, tmp_path / "q.wav")
+    assert _search(tmp_path, moved, tmp_path / "q.wav", model=model_path)["num_found"] == 5
