@@ -104,8 +104,12 @@ def load(path: str) -> Taxonomy:
         InputError: the file is not a class list, or its rows are out of order.
     """
     rows = files.read_table(path)
-    if not rows or not {"index", "class_id", "name"} <= set(rows[0]):
+    if not rows or any(
+        not isinstance(row.get(column), str) for row in rows for column in ("index", "class_id", "name")
+    ):
         raise config.InputError(f"{path} is not a class list (columns index, class_id, name, at least one row)")
     if [row["index"] for row in rows] != [str(i) for i in range(len(rows))]:
         raise config.InputError(f"{path}: the column index must count 0, 1, 2 …: rows are missing or out of order")
+    if len({row["class_id"] for row in rows}) < len(rows):
+        raise config.InputError(f"{path}: a class_id stands there twice")
     return Taxonomy(tuple(row["class_id"] for row in rows), tuple(row["name"] for row in rows))

@@ -36,7 +36,11 @@ def test_another_order_gives_another_digest():
     assert taxonomy.Taxonomy(("a", "b"), ("", "")).digest != taxonomy.Taxonomy(("b", "a"), ("", "")).digest
 
 
-@pytest.mark.parametrize("text", ["", "class_id\na\n", "index,class_id,name\n1,a,A\n0,b,B\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "class_id\na\n", "index,class_id,name\n1,a,A\n0,b,B\n", "index,class_id,name\n0,a,A\n1,a,A\n",
+     "index,class_id,name\n0,a\n"],
+)  # fmt: skip
 def test_a_damaged_list_is_refused(tmp_path, text):
     (tmp_path / "classes.csv").write_text(text)
     with pytest.raises(config.InputError, match=r"classes\.csv"):

@@ -68,6 +68,11 @@ class Source:
         return any(row.labels.stated and not (row.labels.missing and not row.has_span) for row in self.rows)
 
     @property
+    def names_recordings(self) -> bool:
+        """Whether a row names its recording."""
+        return any(row.files or row.catalogue_numbers for row in self.rows)
+
+    @property
     def is_in_time(self) -> bool:
         """Whether a row is about a span."""
         return any(row.has_span for row in self.rows)

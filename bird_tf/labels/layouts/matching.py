@@ -49,6 +49,7 @@ class Recordings:
             root: the folder that holds them.
             tables_root: the folder of tables and metadata files, whose folders may be those of the recordings.
         """
+        self.root = root
         self._root, self._tables_root = os.path.abspath(root), os.path.abspath(tables_root or root)
         self.paths = list(paths)
         self._below: dict[str, str] = {}

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import os
 from collections.abc import Iterable, Sequence
 
 from absl import logging
 
-from bird_tf import config, files
+from bird_tf import config
 from bird_tf.audio import decode
 from bird_tf.labels import class_names, clock, metadata
-from bird_tf.labels.layouts import assembly, birdclef, columns, folders, formats, matching, rows, sorted_tree
+from bird_tf.labels.layouts import assembly, columns, evidence, folders, formats, matching, rows, sorted_tree
 
-_NAMELESS = "names no recording, and no recording has its name"
 _LAYOUTS = ("sorted", "birdclef", "csv", "annotations", "folders")
 
 
@@ -79,6 +77,10 @@ def read(source: SourceConfig, noise_audio: str = "") -> matching.Found:
         real = {os.path.realpath(path) for path in noise}
         paths = [path for path in paths if os.path.realpath(path) not in real]
     found, folders_are_sites = _read_layout(source, paths)
+    split = "train" if all(r.split for r in found.recordings) else ""  # where the layout decides the split
+    found.recordings += [
+        metadata.Recording(recording_id=metadata.media_id(p), path=p, negative=True, split=split) for p in noise
+    ]
     # a name in another encoding cannot be written to tables and records
     found.unmatched += [(r.path, "its name is not UTF-8; rename it") for r in found.recordings if not _is_utf8(r.path)]
     unmatched, left_out = _writable(found.unmatched), _writable(found.left_out)
@@ -90,10 +92,6 @@ def read(source: SourceConfig, noise_audio: str = "") -> matching.Found:
     recordings = [r for r in found.recordings if _is_utf8(r.path)]
     if not any(r.labels for r in recordings):
         raise config.InputError(f"{source.audio}: no labelled recording is left ({len(unmatched)} do not match)")
-    split = "train" if all(r.split for r in recordings) else ""  # where the layout decides the split
-    recordings += [
-        metadata.Recording(recording_id=metadata.media_id(p), path=p, negative=True, split=split) for p in noise
-    ]
     recordings = class_names.unify(recordings, synonyms)
     recordings = clock.fill(recordings, source.audio, source.clock, folders_are_sites=folders_are_sites)
     _log_negatives(recordings)
@@ -125,7 +123,7 @@ def describe(
             raise config.InputError(f"--metadata={metadata_path}: no such folder or file")
         tables_root = metadata_path if os.path.isdir(metadata_path) else os.path.dirname(metadata_path)
         known = matching.Recordings(paths, root, tables_root)
-        sources = _sources(SourceConfig(audio=root, metadata=metadata_path), metadata_path)
+        sources = evidence.read(metadata_path, "auto", rows.Options())
         for source in sources:
             if source.format and source.problem:
                 raise config.InputError(f"{source.path}: {source.problem}")
@@ -140,90 +138,41 @@ def _read_layout(source: SourceConfig, paths: Sequence[str]) -> tuple[assembly.A
     if source.layout == "sorted" or (source.layout == "auto" and sorted_tree.is_one(source.audio)):
         logging.info("--layout=sorted: %s has the folders train and val", source.audio)
         return sorted_tree.read(paths, source.audio, source.metadata, source.options), False
-    sources = _sources(source, source.metadata or source.audio)
+    folder = source.metadata or source.audio
+    sources = evidence.read(folder, source.layout, source.options)
     tells_no_label = source.layout == "auto" and not any(s.is_labelling for s in sources)
     if source.metadata and (tells_no_label or (source.layout == "annotations" and os.path.isfile(source.metadata))):
-        sources += _sources(source, source.audio)  # the annotations beside the recordings
+        sources += evidence.read(source.audio, source.layout, source.options)  # the annotations beside the recordings
     tables_root = source.metadata if os.path.isdir(source.metadata) else source.audio
     known = matching.Recordings(paths, source.audio, tables_root)
-    used, problems = _chosen(source, sources, known)
+    used, problems = evidence.choose(sources, known, source.layout, source.metadata)
     labelling = [s for s in used if s.is_labelling]
     if source.layout == "folders" or (source.layout == "auto" and not (source.metadata or labelling or problems)):
+        if source.layout == "auto" and not folders.is_likely(paths, source.audio):
+            raise config.InputError(evidence.not_recognised(folder, sources, known))
         return _read_folders(source, used, known), False
     if not labelling and not problems:
-        raise config.InputError(_not_recognised(source, sources))
-    _log_sources(source, labelling, used)
+        raise config.InputError(evidence.not_recognised(folder, sources, known))
+    evidence.log(source.layout, used)
     found = assembly.assemble(used, known, source.min_confidence)
     found.unmatched += problems
     labelled = {recording.path for recording in found.recordings} | {path for path, _ in found.unmatched}
     labelled |= {path for path, _ in found.left_out}
-    folder = source.metadata or source.audio
     found.unmatched += [(path, f"no metadata for it in {folder}") for path in paths if path not in labelled]
     return found, True
-
-
-def _sources(source: SourceConfig, folder: str) -> list[formats.Source]:
-    """Reads the files of a folder that may be of any format, or one file.
-
-    Raises:
-        InputError: the one file cannot be read.
-    """
-    if os.path.isfile(folder):
-        found = formats.read(folder, source.options)
-        if found.problem:
-            raise config.InputError(f"{folder}: {found.problem}")
-        return [found]
-    suffixes = birdclef.SUFFIXES if source.layout == "birdclef" else formats.SUFFIXES
-    return [formats.read(path, source.options) for path in files.find(folder, suffixes)]
-
-
-def _chosen(
-    source: SourceConfig, sources: Iterable[formats.Source], known: matching.Recordings
-) -> tuple[list[formats.Source], list[tuple[str, str]]]:
-    """The files whose rows are used, and (file, reason) of those that should be and cannot be read."""
-    used, problems, unused = [], [], []
-    for found in sources:
-        if not found.problem and (found.rows and (source.layout != "csv" or any(row.files for row in found.rows))):
-            if _names_recordings(found, known):
-                used.append(found)
-            elif found.path == source.metadata:
-                raise config.InputError(f"{found.path} {_NAMELESS}; say --columns=file=NAME")
-            else:
-                unused.append(f"{found.path} ({_NAMELESS})")
-        elif found.format == birdclef.NAME or (
-            _is_namesake(found.path, known) and not found.path.lower().endswith(".json")
-        ):
-            problems.append((found.path, found.problem or "not used with --layout=csv"))
-        else:
-            unused.append(f"{found.path} ({found.problem})")
-    if unused:
-        logging.info("%d files are not used, the first: %s", len(unused), unused[0])
-    return used, problems
-
-
-def _names_recordings(found: formats.Source, known: matching.Recordings) -> bool:
-    return any(row.files or row.catalogue_numbers for row in found.rows) or _is_namesake(found.path, known)
-
-
-def _is_namesake(path: str, known: matching.Recordings) -> bool:
-    try:
-        return known.find_namesake(path) is not None
-    except matching.AmbiguousError:
-        return True
 
 
 def _read_folders(
     source: SourceConfig, used: Sequence[formats.Source], known: matching.Recordings
 ) -> assembly.Assembled:
-    if source.layout == "auto" and not folders.is_likely(known.paths, source.audio):
-        raise config.InputError(_not_recognised(source, used))
     logging.info("--layout=folders: folders below %s: one for each species", source.audio)
+    if others := evidence.of_unknown_kinds(known):
+        logging.warning("%d files named after recordings are of no known format, the first: %s", len(others), others[0])
     about = _described(used, known)
     if about:
-        logging.warning(
-            "the species come from the folders; more of %d recordings from %s. %s", len(about), _by_format(used),
-            " ".join(map(_without_species, used)),
-        )  # fmt: skip
+        hints = " ".join(evidence.without_species(s) for s in used if not s.is_labelling)
+        told = evidence.by_format(used)
+        logging.warning("the species come from the folders; more of %d recordings from %s. %s", len(about), told, hints)
     unknown = {p: metadata.Recording(recording_id=metadata.media_id(p), path=p) for p in known.paths}
     return folders.read((unknown | about).values(), source.audio, source.options)
 
@@ -234,55 +183,11 @@ def _described(sources: Iterable[formats.Source], known: matching.Recordings) ->
     return assembly.assemble(unlabelled, known).described
 
 
-def _log_sources(source: SourceConfig, labelling: Sequence[formats.Source], used: Sequence[formats.Source]) -> None:
-    """Says what came from where."""
-    in_time = [s for s in labelling if s.is_in_time]
-    whole = [s for s in labelling if not s.is_in_time and any(row.labels.species for row in s.rows)]
-    layout = source.layout
-    if layout == "auto":
-        names = {s.format for s in labelling}
-        has_names = any(row.files for s in labelling for row in s.rows)
-        layout = "birdclef" if names == {birdclef.NAME} else "csv" if has_names else "annotations"
-    logging.info("--layout=%s: labels from %s", layout, _by_format(labelling))
-    if in_time and whole:
-        logging.warning(
-            "labels in time from %s; where a recording has them, %s tell only author, place and time",
-            _by_format(in_time), _by_format(whole),
-        )  # fmt: skip
-    if about := [s for s in used if not s.is_labelling]:
-        logging.info("author, place and time from %s", _by_format(about))
-
-
-def _by_format(sources: Sequence[formats.Source]) -> str:
-    of_format: dict[str, list[str]] = collections.defaultdict(list)
-    for source in sources:
-        of_format[source.format].append(source.path)
-    return "; ".join(f"{len(paths)} x {name} ({_listed(paths)})" for name, paths in of_format.items())
-
-
-def _listed(paths: Sequence[str]) -> str:
-    return paths[0] + (", …" if len(paths) > 1 else "")
-
-
 def _log_negatives(recordings: Sequence[metadata.Recording]) -> None:
     whole = sum(recording.negative for recording in recordings)
     stretches = sum(annotation.negative for recording in recordings for annotation in recording.annotations)
     if whole or stretches:
         logging.info("negatives, which become noise: %d recordings and %d stretches of others", whole, stretches)
-
-
-def _not_recognised(source: SourceConfig, sources: Sequence[formats.Source]) -> str:
-    hints = [f"{s.path}: {s.problem}" if s.problem else _without_species(s) for s in sources if not s.is_labelling]
-    hint = f"; for example {hints[0].rstrip('.')}" if hints else ""
-    where = f"{source.metadata} holds" if source.metadata else f"{source.audio}: layout not recognised: there are"
-    return (
-        f"{where} no tables that name recordings or are named after them{hint}. Give --metadata=FILE or DIR with "
-        "tables, annotation files or BirdCLEF XML files, or put the recordings of each species into a folder of its own"
-    )
-
-
-def _without_species(source: formats.Source) -> str:
-    return f"{source.path} tells no species; if it does, say --columns=label=NAME."
 
 
 def _writable(reasons: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

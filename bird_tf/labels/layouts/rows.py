@@ -127,7 +127,7 @@ def merged(first: metadata.Recording, second: metadata.Recording) -> metadata.Re
 
 def is_unknown(value: object) -> bool:
     """Whether a field of a recording is as in `NOTHING`."""
-    return value != value or value in ("", (), False)
+    return value != value or value is False or value in ("", ())  # 0.0 is known, and equals False
 
 
 def without_label(row: Row) -> Row:

@@ -162,3 +162,13 @@ def test_a_spreadsheet_is_named(tmp_path):
     (tmp_path / "t.xlsx").write_bytes(b"PK\x03\x04")
     with pytest.raises(config.InputError, match="save it as CSV"):
         reader.read(reader.SourceConfig(audio=str(tmp_path / "audio"), metadata=str(tmp_path / "t.xlsx")))
+
+
+def test_annotations_of_an_unknown_format_are_named(tmp_path, caplog):
+    example_sets.write_wav(tmp_path / "audio" / "x.wav")
+    example_sets.write_text(tmp_path / "audio" / "x.eaf", "<x/>")
+    with pytest.raises(config.InputError, match=r"x\.eaf: none of the known formats"):
+        reader.read(reader.SourceConfig(audio=str(tmp_path / "audio")))
+    (tmp_path / "audio").rename(tmp_path / "Parus major")
+    reader.read(reader.SourceConfig(audio=str(tmp_path)))
+    assert "x.eaf" in caplog.text

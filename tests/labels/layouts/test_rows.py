@@ -21,6 +21,12 @@ def test_times_that_cannot_be_read_are_a_problem(start, end):
     assert row.problem and not row.has_span
 
 
+def test_zero_is_known():
+    first = dataclasses.replace(rows.NOTHING, elevation=0.0, hour=0.0)
+    for pair in ((first, rows.NOTHING), (rows.NOTHING, first), (first, dataclasses.replace(first, elevation=3.0))):
+        assert (rows.merged(*pair).elevation, rows.merged(*pair).hour) == (0.0, 0.0)
+
+
 def test_what_is_unknown_comes_from_the_second_source():
     first = dataclasses.replace(rows.NOTHING, author="Ann", latitude=1.0)
     second = dataclasses.replace(rows.NOTHING, author="Bob", longitude=2.0, background=("a",), background_known=True)

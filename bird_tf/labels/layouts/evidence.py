@@ -1,0 +1,137 @@
+"""The files that tell something of a set of recordings: which of them are used, which are not, and why, in words."""
+
+from __future__ import annotations
+
+import collections
+import os
+from collections.abc import Iterable, Sequence
+
+from absl import logging
+
+from bird_tf import config, files
+from bird_tf.audio import decode
+from bird_tf.labels.layouts import birdclef, formats, matching, rows
+
+_NAMELESS = "names no recording, and no recording has its name"
+
+
+def read(path: str, layout: str, options: rows.Options) -> list[formats.Source]:
+    """Reads the files of a folder that may be of any format, or one file.
+
+    Args:
+        path: the folder, or the file.
+        layout: as of `reader.SourceConfig`; with "birdclef" only XML files are read.
+        options: what the user says about tables.
+
+    Raises:
+        InputError: the one file cannot be read.
+    """
+    if os.path.isfile(path):
+        found = formats.read(path, options)
+        if found.problem:
+            raise config.InputError(f"{path}: {found.problem}")
+        return [found]
+    suffixes = birdclef.SUFFIXES if layout == "birdclef" else formats.SUFFIXES
+    return [formats.read(file, options) for file in files.find(path, suffixes)]
+
+
+def choose(
+    sources: Iterable[formats.Source], known: matching.Recordings, layout: str, named: str
+) -> tuple[list[formats.Source], list[tuple[str, str]]]:
+    """Chooses the files whose rows are used. Those that are not used are logged.
+
+    Args:
+        sources: all files.
+        known: the recordings.
+        layout: as of `reader.SourceConfig`; with "csv" a file has to name its recordings.
+        named: the file that the user names, if there is one.
+
+    Returns:
+        The files, and (file, reason) of those that should be used and cannot be read.
+
+    Raises:
+        InputError: the named file names no recording.
+    """
+    used, problems, unused = [], [], []
+    for source in sources:
+        if source.rows and (source.names_recordings or (layout != "csv" and _is_namesake(source.path, known))):
+            used.append(source)
+        elif source.path == named:
+            raise config.InputError(f"{source.path} {_NAMELESS}; say --columns=file=NAME")
+        elif _is_expected(source, known):
+            problems.append((source.path, source.problem or "not used with --layout=csv"))
+        else:
+            unused.append(f"{source.path} ({source.problem or _NAMELESS})")
+    if unused:
+        logging.info("%d files are not used, the first: %s", len(unused), unused[0])
+    return used, problems
+
+
+def _is_expected(source: formats.Source, known: matching.Recordings) -> bool:
+    """Whether a file should tell of a recording. Many programs write JSON beside recordings that is of no use here."""
+    is_json = source.path.lower().endswith(".json")
+    return source.format == birdclef.NAME or (not is_json and _is_namesake(source.path, known))
+
+
+def _is_namesake(path: str, known: matching.Recordings) -> bool:
+    try:
+        return known.find_namesake(path) is not None
+    except matching.AmbiguousError:
+        return True
+
+
+def of_unknown_kinds(known: matching.Recordings) -> list[str]:
+    """Files below the folder of recordings that are named after one, and have a suffix of no format."""
+    return [
+        path
+        for path in files.find(known.root, ("",))
+        if not path.lower().endswith((*decode.SUFFIXES, *formats.SUFFIXES)) and _is_namesake(path, known)
+    ]
+
+
+def log(layout: str, used: Sequence[formats.Source]) -> None:
+    """Says what comes from where. `layout` is as of `reader.SourceConfig`."""
+    labelling = [source for source in used if source.is_labelling]
+    if not labelling:
+        return  # none can be read, which ends the command
+    if layout == "auto":
+        has_names = any(source.names_recordings for source in labelling)
+        is_birdclef = {source.format for source in labelling} == {birdclef.NAME}
+        layout = "birdclef" if is_birdclef else "csv" if has_names else "annotations"
+    logging.info("--layout=%s: labels from %s", layout, by_format(labelling))
+    in_time = [s for s in labelling if s.is_in_time]
+    whole = [s for s in labelling if not s.is_in_time and any(row.labels.species for row in s.rows)]
+    if in_time and whole:
+        logging.warning(
+            "labels in time from %s; where a recording has them, %s tell only author, place and time",
+            by_format(in_time), by_format(whole),
+        )  # fmt: skip
+    if about := [source for source in used if not source.is_labelling]:
+        logging.info("author, place and time from %s", by_format(about))
+
+
+def by_format(sources: Iterable[formats.Source]) -> str:
+    """The files in words: how many of each format, and the first of them."""
+    of_format: dict[str, list[str]] = collections.defaultdict(list)
+    for source in sources:
+        of_format[source.format].append(source.path)
+    return "; ".join(
+        f"{len(paths)} x {name} ({paths[0]}{', …' * (len(paths) > 1)})" for name, paths in of_format.items()
+    )
+
+
+def not_recognised(folder: str, sources: Iterable[formats.Source], known: matching.Recordings) -> str:
+    """The message if nothing tells the species."""
+    hints = [f"{s.path}: {s.problem}" if s.problem else without_species(s) for s in sources if not s.is_labelling]
+    hints += [f"{path}: none of the known formats" for path in of_unknown_kinds(known)[:1]]
+    hint = f"; for example {hints[0].rstrip('.')}" if hints else ""
+    return (
+        f"{folder}: layout not recognised: it holds no tables that name recordings or are named after them{hint}. Give "
+        "--metadata=FILE or DIR with tables, annotation files or BirdCLEF XML files, or put the recordings of each "
+        "species into a folder of its own"
+    )
+
+
+def without_species(source: formats.Source) -> str:
+    """Says that a file tells no species, and what to do if it does."""
+    return f"{source.path} tells no species; if it does, say --columns=label=NAME."

@@ -1,0 +1,53 @@
+import pytest
+
+from bird_tf import config
+from bird_tf.labels.layouts import evidence, matching, rows
+from tests.labels.layouts import example_sets
+
+
+def _choose(folder, texts, layout="auto", named=""):
+    for name, text in texts.items():
+        example_sets.write_text(folder / name, text)
+    known = matching.Recordings([str(folder / "x.wav")], str(folder))
+    used, problems = evidence.choose(evidence.read(str(folder), layout, rows.Options()), known, layout, named)
+    return {s.path.rsplit("/", 1)[1] for s in used}, {path.rsplit("/", 1)[1] for path, _ in problems}
+
+
+TEXTS = {
+    "x.txt": "0\t1\ta\n",
+    "y.txt": "0\t1\ta\n",
+    "x.csv": "what is this",
+    "t.csv": "file,label\nx.wav,a\n",
+    "README.txt": "Dear all",
+    "x.json": "{}",
+    "broken.json": "{",
+    "z.xml": "no xml",
+}
+
+
+@pytest.mark.parametrize(
+    ("layout", "used", "problems"),
+    [
+        ("auto", {"x.txt", "t.csv"}, {"x.csv", "z.xml"}),
+        ("csv", {"t.csv"}, {"x.txt", "x.csv", "z.xml"}),
+        ("birdclef", set(), {"z.xml"}),
+    ],
+)
+def test_files_count_that_name_recordings_or_have_their_names(tmp_path, layout, used, problems):
+    assert _choose(tmp_path, TEXTS, layout) == (used, problems)
+
+
+def test_the_first_file_that_is_not_used_is_named_with_its_reason(tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        _choose(tmp_path, {"y.txt": TEXTS["y.txt"], "z.csv": "A;B\n1;2\n"})
+    assert "2 files are not used, the first" in caplog.text and "names no recording" in caplog.text
+
+
+def test_a_named_file_that_names_no_recording_is_refused(tmp_path):
+    with pytest.raises(config.InputError, match="names no recording"):
+        _choose(tmp_path, {"y.txt": TEXTS["y.txt"]}, named=str(tmp_path / "y.txt"))
+
+
+def test_one_file_that_cannot_be_read_is_refused(tmp_path):
+    with pytest.raises(config.InputError, match="known formats"):
+        evidence.read(example_sets.write_text(tmp_path / "t.doc", "x"), "auto", rows.Options())
