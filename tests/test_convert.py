@@ -236,3 +236,22 @@ def test_all_that_a_person_calls_negative_becomes_noise(data, tmp_path):
     assert converted.classes.class_ids == ("a",) and len(ids) == 3
     assert ids["3"] == -(-soundfile.info(str(wavs[6])).frames // converted.front_end.sample_rate_hz)
     assert converted.num_recordings["noise"] == 3 and not converted.skipped
+
+
+def test_verdicts_give_labels_and_noise_where_a_person_listened_and_nothing_elsewhere(data, tmp_path):
+    names = [path.name for path in sorted((data / "wav").iterdir())[:4]]
+    (tmp_path / "audio").mkdir()
+    for name in names:
+        (tmp_path / "audio" / name).symlink_to(data / "wav" / name)
+    judged = [f"{name},0,1,a,yes,\n{name},1,2,a,no,\n{name},2,3,a,unsure,\n" for name in names]
+    (tmp_path / "verdicts.csv").write_text(
+        "file,start_seconds,end_seconds,class_id,verdict,species\n" + "".join(judged)
+    )
+    flags = _settings(data, tmp_path / "out", noise_share=1.0)
+    source = dataclasses.replace(
+        flags.source, audio=str(tmp_path / "audio"), metadata=str(tmp_path / "verdicts.csv"), layout="auto"
+    )
+    converted = convert.convert(dataclasses.replace(flags, source=source))
+    times = {kind: [chunk["start_seconds"] for chunk in _chunks(converted, kind)] for kind in ("train", "val", "noise")}
+    assert set(times["train"] + times["val"]) == {0.0} and set(times["noise"]) == {1.0}
+    assert len(times["train"]) == len(times["noise"]) and len(times["train"] + times["val"]) == 4

@@ -136,7 +136,8 @@ def _labels_of_chunk(
     label = span.label if span.label and task.classes.resolve([span.label]) else None
     if span.is_negative:
         return None, (), 1.0
-    return label, span.background, task.noise_share * (span.is_empty and task.annotated.unannotated == "noise")
+    may_be_noise = span.is_empty and task.annotated.unannotated == "noise" and not recording.partly_annotated
+    return label, span.background, task.noise_share * may_be_noise
 
 
 def _candidates(task: ShardTask, recording: metadata.Recording, stream: decode.ChunkStream) -> Iterator[_Candidate]:

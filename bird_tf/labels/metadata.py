@@ -56,6 +56,8 @@ class Recording:
         digest: of its decoded samples, as in `digests`; empty if it was not computed.
         annotations: species in time, if known. Then `label` is the species with the longest total time, and
             `background` holds the others. Without annotations, `label` is valid for the whole recording.
+        partly_annotated: whether a person judged the spans of the annotations alone. The rest is neither labelled nor
+            noise.
     """
 
     recording_id: str
@@ -78,6 +80,7 @@ class Recording:
     site: str = ""
     digest: str = ""
     annotations: tuple[Annotation, ...] = ()
+    partly_annotated: bool = False
 
     @property
     def start(self) -> datetime.datetime | None:

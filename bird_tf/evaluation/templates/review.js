@@ -153,7 +153,7 @@ function prepare() {
   const bands = [...new Set(clips.map(clip => clip.band))].sort((a, b) => b - a);
   fill("by-band", bands.map(band => [band, `${page.edges[band]} to ${page.edges[band + 1] ?? 1}`]), "all");
   fill("by-site", unique(clips.filter(clip => clip.site).map(clip => [clip.site, clip.site])), "all");
-  fill("by-verdict", [["open", "to judge"], ["yes", "yes"], ["no", "no"], ["other", "other species"],
+  fill("by-verdict", [["open", "to judge"], ["yes", "yes"], ["no", "none"], ["other", "other species"],
     ["unsure", "unsure"]], "all");
   // in another order, what is judged first would be no sample
   if (page.score !== "probability") delete orders["most doubtful first"];
@@ -200,7 +200,7 @@ observer.observe(at("more"));
 function answerText(clip) {
   const verdict = verdicts.get(clip.index);
   if (!verdict) return "";
-  return verdict.answer === "other" ? `other: ${verdict.species || "unknown"}` : verdict.answer;
+  return verdict.answer === "other" ? `other: ${verdict.species || "unknown"}` : verdict.answer === "no" ? "none" : verdict.answer;
 }
 function mark(clip) {
   const card = cardOf(clip);
@@ -280,8 +280,11 @@ function name() {
   at("heard").value = verdicts.get(current.index)?.species ?? "";
   at("naming").showModal();
 }
-// the event "close" comes late: keys that are pressed before would judge the wrong clip
+// at once, and without the focus: the next keys are already for the next clip
 at("naming").querySelector("form").onsubmit = event => {
+  event.preventDefault();
+  at("naming").close();
+  at("heard").blur();
   if (event.submitter?.value === "ok") judge("other", at("heard").value.trim());
 };
 

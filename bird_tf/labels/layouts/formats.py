@@ -21,6 +21,7 @@ from bird_tf.labels.layouts import (
     rows,
     sonic_visualiser,
     text_grid,
+    verdict_table,
     xeno_canto,
     xeno_canto_annotations,
 )
@@ -29,6 +30,7 @@ from bird_tf.labels.layouts import (
 # the tables whose columns have usual names come last.
 FORMATS: Sequence[Any] = (
     birdclef,
+    verdict_table,
     xeno_canto,
     xeno_canto_annotations,
     text_grid,

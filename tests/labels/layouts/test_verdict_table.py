@@ -1,0 +1,50 @@
+from bird_tf.labels import verdicts
+from bird_tf.labels.layouts import reader, verdict_table
+from tests.labels.layouts import example_sets
+
+TABLE = """file,start_seconds,end_seconds,class_id,verdict,species,probability,band_lowest,band_size
+s/x.wav,0.000,1.000,parmaj,yes,,0.9,,
+s/x.wav,1.000,2.000,parmaj,no,,0.8,,
+s/x.wav,2.000,3.000,parmaj,other,"Turdus, merula",0.7,0.5,12
+s/x.wav,3.000,4.000,parmaj,other,,0.7,,
+s/x.wav,4.000,5.000,parmaj,unsure,,0.7,,
+t/x.wav,0.000,1.000,parmaj,no,,0.8,,
+"""
+
+
+def test_what_is_to_be_heard_becomes_labels_and_nothing_becomes_negative(tmp_path):
+    source = example_sets.source_of(tmp_path / "verdicts.csv", TABLE)
+    assert source.format == verdict_table.NAME
+    assert example_sets.spans_of(source) == [
+        (("s/x.wav",), 0.0, 1.0, ("parmaj",)),
+        (("s/x.wav",), 1.0, 2.0, None),
+        (("s/x.wav",), 2.0, 3.0, ("Turdus, merula",)),
+        (("t/x.wav",), 0.0, 1.0, None),
+    ]
+
+
+def test_the_shortest_table_of_verdicts_is_one_too(tmp_path):
+    text = ",".join(verdicts.COLUMNS) + "\nx.wav,1,2,parmaj,Yes\n"
+    assert example_sets.spans_of(example_sets.source_of(tmp_path / "v.csv", text)) == [
+        (("x.wav",), 1.0, 2.0, ("parmaj",))
+    ]
+
+
+def test_rows_that_cannot_be_read_are_told(tmp_path):
+    text = ",".join(verdicts.COLUMNS) + "\nx.wav,1,2,parmaj,perhaps\n"
+    assert "line 2: need file" in example_sets.source_of(tmp_path / "v.csv", text).problem
+
+
+def test_recordings_are_found_by_their_folder_and_are_partly_annotated(tmp_path):
+    for folder in "st":
+        example_sets.write_wav(tmp_path / "audio" / folder / "x.wav")
+    path = example_sets.write_text(tmp_path / "verdicts.csv", TABLE)
+    found, unmatched = reader.read(reader.SourceConfig(audio=str(tmp_path / "audio"), metadata=path))
+    assert unmatched == [] and [r.partly_annotated for r in found] == [True, True]
+    by_path = {r.path[-7:]: r for r in found}
+    assert by_path["t/x.wav"].labels == () and by_path["t/x.wav"].annotations[0].negative
+    assert by_path["s/x.wav"].annotations == (
+        example_sets.annotation(0.0, 1.0, "parmaj"),
+        example_sets.annotation(1.0, 2.0, "", negative=True),
+        example_sets.annotation(2.0, 3.0, "Turdus, merula"),
+    )
