@@ -38,6 +38,8 @@ def test_everything_promised_is_on_disk(model_path, data, manifest, tmp_path):
     with open(out / "recordings.csv") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == summary["num_recordings"] == 18
+    assert summary["num_learnt"] == manifest.num_recordings["train"]
+    assert f"has learnt from {summary['num_learnt']} of the 18 judged recordings" in (out / "report.html").read_text()
     assert np.mean([float(row["average_precision"]) for row in rows]) == pytest.approx(summary["mlrap"], abs=1e-5)
     assert np.mean([row["label"] == row["best"] for row in rows]) == pytest.approx(summary["top1"])
     with open(out / "species.csv") as file:

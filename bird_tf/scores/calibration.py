@@ -11,6 +11,8 @@ from bird_tf.scores import thresholds
 
 # The fit takes no score for more certain than this: one wrong label among saturated scores would decide it.
 _EDGE = 1e-6
+# share of the score in its probability: it keeps the order where even float64 takes the rest for 1
+_IDENTITY = 1e-8
 # float32 has no number between this and 1
 BELOW_ONE = 1 - 2.0**-24
 
@@ -32,12 +34,17 @@ class Calibration:
     thresholds: Mapping[str, np.ndarray]
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
-        """Scores [..., classes] in [0, 1] → calibrated probabilities, same shape and type; 0 stays 0."""
+        """Scores [..., classes] in [0, 1] → calibrated probabilities of the same shape; 0 stays 0.
+
+        They are float64: in float32 a slope above 1 would give different scores near 1 the same probability. The
+        neutral map returns the scores themselves.
+        """
         if (self.slope, self.intercept) == (1.0, 0.0):
             return scores
-        with np.errstate(divide="ignore"):  # the logit of 0
-            logits = self.slope * _logit(np.minimum(np.asarray(scores, np.float64), BELOW_ONE)) + self.intercept
-            return np.asarray(1 / (1 + np.exp(-logits)), scores.dtype)
+        exact = np.asarray(scores, np.float64)
+        with np.errstate(divide="ignore", over="ignore"):  # the logit of 0, and probabilities near 0
+            logits = self.slope * _logit(np.minimum(exact, BELOW_ONE)) + self.intercept
+            return np.asarray((1 - _IDENTITY) / (1 + np.exp(-logits)) + _IDENTITY * exact)
 
 
 def _logit(scores: np.ndarray) -> np.ndarray:

@@ -53,8 +53,17 @@ def test_zero_stays_zero_and_the_order_of_small_probabilities_is_kept():
     fitted = calibration.Calibration(slope=0.1, intercept=3.0, thresholds={})
     scores = np.array([0.0, 1e-30, 1e-9, 1e-8, 1e-3, 0.5, 1 - 2.0**-23, 1 - 2.0**-24], np.float32)
     calibrated = fitted.probabilities(scores)
-    assert calibrated[0] == 0 and calibrated.dtype == np.float32
+    assert calibrated[0] == 0
     assert (np.diff(calibrated) > 0).all() and fitted.probabilities(np.ones(1, np.float32))[0] <= 1
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(1.0001, 0.5), (2.0, 0.0), (5.0, 3.0), (400.0, -2.0), (0.01, 9.0)])
+def test_scores_that_float32_tells_apart_have_different_probabilities(slope, intercept):
+    above = 1 - np.geomspace(2.0**-24, 0.5, 500)
+    scores = np.unique(np.concatenate([[0], np.geomspace(1e-30, 0.5, 500), above, [1]]).astype(np.float32))
+    fitted = calibration.Calibration(slope=slope, intercept=intercept, thresholds={})
+    calibrated = fitted.probabilities(scores)
+    assert (np.diff(calibrated) > 0).all() and calibrated.min() >= 0 and calibrated.max() <= 1
 
 
 def test_noise_changes_thresholds_but_not_the_map(case):

@@ -1,9 +1,12 @@
 import csv
+import dataclasses
 import json
+import shutil
 
 import pytest
 
 from bird_tf import config, files
+from bird_tf.conversion import folds
 from bird_tf.labels import metadata
 from bird_tf.records import manifests, recordings_table
 from tools import cross_validate
@@ -78,6 +81,35 @@ def test_another_cross_validation_is_refused_and_the_difference_named(manifest, 
     with pytest.raises(config.InputError, match="holds something that is no cross-validation"):
         _run(manifest, other)
     assert len(trained) == 2
+
+
+@pytest.mark.parametrize(
+    ("flag", "difference"),
+    [("--folds=3", "--folds was 2, is 3"), ("--split_seed=1", "--split_seed was 0, is 1"),
+     ("--group_by=author", "--group_by was recording, is author")],
+)  # fmt: skip
+def test_other_folds_are_never_taken_for_those_that_are_there(manifest, tmp_path, trained, flag, difference):
+    _run(manifest, tmp_path)
+    with pytest.raises(config.InputError, match=difference):
+        _run(manifest, tmp_path, flag)
+
+
+def test_folds_of_records_that_have_changed_are_refused(manifest, tmp_path, trained):
+    copy = dataclasses.replace(manifest, directory=str(tmp_path / "records"))
+    shutil.copytree(manifest.directory, copy.directory)
+    _run(copy, tmp_path / "cv")
+    fewer = {r.recording_id: r.split for r in recordings_table.read(manifest.directory)[2:]}
+    folds.regroup(manifest, copy.directory, fewer)
+    with pytest.raises(config.InputError, match="records has another content"):
+        _run(copy, tmp_path / "cv")
+
+
+def test_judged_recordings_that_models_had_learnt_from_are_told(manifest, tmp_path, monkeypatch, capsys):
+    row = (0, 0, 9.0, 4.0, *[0.5] * (len(cross_validate.COLUMNS) - 4))
+    monkeypatch.setattr(cross_validate, "_train_and_evaluate", lambda *_: row)
+    _run(manifest, tmp_path)
+    assert json.loads((tmp_path / "cross_validation.json").read_text())["num_learnt"] == 8
+    assert "had learnt from 8 judged recordings" in capsys.readouterr().out
 
 
 def test_overwriting_empties_the_directory_once(manifest, tmp_path, trained, monkeypatch):
