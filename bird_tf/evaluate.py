@@ -14,6 +14,7 @@ from bird_tf import config, files
 from bird_tf.audio import decode
 from bird_tf.evaluation import examples, noise, report, results, soundscapes
 from bird_tf.inference import ensembles, labelled, leaks, occurrence, segments, serving
+from bird_tf.labels import metadata
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table
 from bird_tf.scores import calibration, decisions, metrics, pooling
@@ -167,8 +168,11 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         "weights": list(ensemble.decisions.weights), "expected": odds_factors.describe(), "output": output,
     }  # fmt: skip
     if heard:
+        silent = leak.with_digests([metadata.Recording(recording_id=path, path=path) for path in heard.paths])
+        leak.notes(silent)
         summary["noise"] = {
-            "evaluated": settings.noise_audio, **noise.summarise(ensemble, heard, scored.pooled(ensemble), truth)
+            "evaluated": settings.noise_audio, **noise.summarise(ensemble, heard, scored.pooled(ensemble), truth),
+            "num_learnt": leak.num_learnt(silent),
         }  # fmt: skip
     if without_prior:
         summary["without_prior"] = files.defined(without_prior)

@@ -26,6 +26,7 @@ class NoiseScores:
     """Scores of recordings without birds.
 
     Attributes:
+        paths: of the recordings.
         chunks: for each recording [chunks, classes] float32, the models' weighted mean.
         attention_logits: for each recording [chunks] float32.
         loudest: for each recording [segments, classes], the maximum over the chunks of each segment.
@@ -33,6 +34,7 @@ class NoiseScores:
         skipped: (file, reason) of those that cannot be read.
     """
 
+    paths: list[str]
     chunks: list[np.ndarray]
     attention_logits: list[np.ndarray]
     loudest: list[np.ndarray]
@@ -59,6 +61,7 @@ def score_folder(ensemble: ensembles.Ensemble, folder: str, chunking: decode.Chu
     if not found:
         raise config.InputError(f"none of {len(recordings)} recordings in {folder} can be read: {skipped[0][1]}")
     return NoiseScores(
+        paths=[scores.path for scores in found],
         chunks=[scores.probabilities for scores in found],
         attention_logits=[scores.attention_logits for scores in found],
         loudest=[segments.pooled(scores, "max") for scores in found],

@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from bird_tf import config, files
 from bird_tf.labels import groups, metadata
 
+# stands for the class of recordings without any: folds share them evenly, and in a split they train
+_NEGATIVE = ""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SplitConfig:
@@ -43,10 +46,12 @@ def split(recordings: Sequence[metadata.Recording], split_config: SplitConfig) -
     group_of = groups.assign(recordings, split_config.grouping)
     counts, totals = _counts(recordings, group_of)
     holding = {label: [g for g in counts if label in counts[g]] for label in totals}
+
+    def may_validate(label: str) -> bool:
+        return bool(split_config.val_share) and label != _NEGATIVE and len(holding[label]) > 1
+
     wanted = {
-        label: max(1, round(split_config.val_share * total))
-        if split_config.val_share and len(holding[label]) > 1
-        else 0
+        label: max(1, round(split_config.val_share * total)) if may_validate(label) else 0
         for label, total in totals.items()
     }
     limit = 1.25 * sum(wanted.values())
@@ -116,5 +121,5 @@ def _counts(
     """{group: {class id: number of recordings}}, and the number of recordings of each class."""
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for recording in recordings:
-        counts[group_of[recording.recording_id]].update(recording.labels)
+        counts[group_of[recording.recording_id]].update(recording.labels or (_NEGATIVE,))
     return counts, sum(counts.values(), collections.Counter())

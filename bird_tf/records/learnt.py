@@ -53,7 +53,9 @@ class Learnt:
 def of_records(manifest: manifests.Manifest) -> Learnt:
     """What a training with these records learns from."""
     rate = manifest.front_end.sample_rate_hz
-    return Learnt(frozenset((r.recording_id, r.digest, rate) for r in recordings_table.training(manifest)))
+    return Learnt(
+        frozenset((r.recording_id, r.digest, rate) for r in recordings_table.training(manifest, with_noise=True))
+    )
 
 
 def of_training(flags: Mapping[str, Any]) -> Learnt | None:

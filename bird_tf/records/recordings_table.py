@@ -53,14 +53,20 @@ def read(directory: str, *, with_unused: bool = False) -> list[metadata.Recordin
     return [_recording(row) for row in files.read_table(path) if with_unused or _num_used(row)]
 
 
-def training(manifest: manifests.Manifest) -> list[metadata.Recording]:
-    """The recordings that a model learns from, validation recordings included if they are for training too."""
+def training(manifest: manifests.Manifest, *, with_noise: bool = False) -> list[metadata.Recording]:
+    """The recordings that a model learns from, validation recordings included if they are for training too.
+
+    Args:
+        manifest: the records.
+        with_noise: whether to return recordings too that give noise alone.
+    """
     path = os.path.join(manifest.directory, manifests.RECORDINGS)
     rows = files.read_table(path) if files.exists(path) else []
     return [
         _recording(row)
         for row in rows
-        if row["split"] in manifest.training_splits and int(row.get("training_chunks", row["chunks"]))
+        if row["split"] in manifest.training_splits
+        and int(row.get("training_chunks", row["chunks"])) + (int(row["noise_chunks"]) if with_noise else 0)
     ]
 
 
@@ -70,6 +76,7 @@ def _recording(row: Mapping[str, str]) -> metadata.Recording:
         path=row["file"],
         label=row["label"],
         name=row["name"],
+        negative=not row["label"],
         author=row["author"],
         split=row["split"],
         latitude=_number(row, "latitude"),

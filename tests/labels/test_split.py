@@ -48,6 +48,16 @@ def test_the_split_is_reproducible_and_depends_on_the_seed():
     assert split.split(recordings, split.SplitConfig(split_seed=1)) != first
 
 
+def test_negative_recordings_train_and_are_shared_by_the_folds():
+    negative = [metadata.Recording(recording_id=f"n{i}", path="", negative=True) for i in range(10)]
+    recordings = [*_recordings({"a": 10, "b": 10}), *negative]
+    divided = split.split(recordings, split.SplitConfig(val_share=0.3))
+    assert {r.split for r in divided if r.negative} == {"train"}
+    assert collections.Counter(r.label for r in divided if r.split == "val") == {"a": 3, "b": 3}
+    fold_of = split.folds(recordings, 5, split.SplitConfig())
+    assert set(collections.Counter(fold_of[r.recording_id] for r in negative).values()) == {2}
+
+
 def test_share_zero_puts_all_recordings_into_training():
     divided = split.split(_recordings({"a": 5}), split.SplitConfig(val_share=0.0))
     assert {r.split for r in divided} == {"train"}
