@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,34 +20,27 @@ def load(source: sources.Source, num_labels: int) -> signatures.Loaded:
     Raises:
         InputError: the file cannot be loaded, or its inputs and outputs do not fit.
     """
-    interpreter = _interpreter(source, all_tensors=True)
+    interpreter = _interpreter(source, delegates=False)
     details = {d["name"]: d for d in interpreter.get_output_details()}
     shapes = {name: d["shape_signature"].tolist() for name, d in details.items()}
     shape = signatures.window_shape([(d["shape_signature"], d["dtype"]) for d in interpreter.get_input_details()])
     scores = signatures.score_name(shapes, num_labels, source.gives_logits)
     if not shape or not scores:
         raise signatures.unfit_model(source, num_labels, shapes)
-    name = source.embedding or signatures.embedding_name(shapes, num_labels)
-    if name in details:
-        embedding: dict[str, Any] | None = details[name]
-    elif name:
-        embedding = next((d for d in interpreter.get_tensor_details() if d["name"] == name), None)
-    else:
-        embedding = _input_of_last_dense_layer(interpreter, details[scores]["index"])
-    size = signatures.vector_size(embedding["shape"].tolist()) if embedding else 0
-    if embedding is not None and embedding["dtype"] != np.float32:
-        size = 0
+    embedding, make = _embedding(source, interpreter, details, details[scores]["index"], num_labels)
+    size = 0
+    if embedding is not None and embedding["dtype"] == np.float32:
+        size = signatures.vector_size(embedding["shape"].tolist())
     if source.embedding and not size:
         raise signatures.unknown_embedding(source, shapes)
     indices = [details[scores]["index"], *([embedding["index"]] if embedding and size else [])]
-    inside = bool(size and embedding and embedding["name"] not in details)
-    idle = [interpreter] if inside else [_interpreter(source, all_tensors=False)]
+    idle = [make()]
 
     def predict(window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
             own = idle.pop()  # each thread has an interpreter of its own; the weights in the file are shared
         except IndexError:
-            own = _interpreter(source, all_tensors=inside)
+            own = make()
         own.set_tensor(own.get_input_details()[0]["index"], window)
         own.invoke()
         outputs = [own.get_tensor(index).reshape(-1) for index in indices]
@@ -56,17 +50,25 @@ def load(source: sources.Source, num_labels: int) -> signatures.Loaded:
     return signatures.Loaded(shape, size, predict)
 
 
-def _interpreter(source: sources.Source, *, all_tensors: bool) -> tf.lite.Interpreter:
-    """A new interpreter with one thread; with `all_tensors` the values inside of the graph can be read."""
-    # a delegate keeps what is between its operations to itself
+def _interpreter(source: sources.Source, *, delegates: bool = True, all_tensors: bool = False) -> tf.lite.Interpreter:
+    """A new interpreter with one thread.
+
+    Args:
+        source: the model.
+        delegates: whether TensorFlow Lite may hand parts of the graph to faster kernels, which keep what is between
+            their operations to themselves.
+        all_tensors: whether each tensor keeps its memory; without it only the last ones can be read. For BirdNET it
+            costs a tenth of the time and 230 MB.
+    """
     resolvers = tf.lite.experimental.OpResolverType
-    resolver = resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES if all_tensors else resolvers.AUTO
     try:
         with stderr_filter.filtered():  # remarks about delegates
             interpreter = tf.lite.Interpreter(
                 model_path=source.model,
                 num_threads=1,
-                experimental_op_resolver_type=resolver,
+                experimental_op_resolver_type=(
+                    resolvers.AUTO if delegates else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+                ),
                 experimental_preserve_all_tensors=all_tensors,
             )
             interpreter.allocate_tensors()
@@ -75,13 +77,45 @@ def _interpreter(source: sources.Source, *, all_tensors: bool) -> tf.lite.Interp
     return interpreter
 
 
-def _input_of_last_dense_layer(interpreter: tf.lite.Interpreter, scores: int) -> dict[str, Any] | None:
-    """Details of the tensor from which a dense layer computes the scores; None if no such layer is found."""
-    makers = {index: op for op in interpreter._get_ops_details() for index in op["outputs"]}
-    op = makers.get(scores)
-    while op is not None and op["op_name"] in _AFTER_DENSE:
-        computed = [index for index in op["inputs"] if index in makers]  # the others are constants
-        op = makers[computed[0]] if len(computed) == 1 else None
-    if op is None or op["op_name"] != "FULLY_CONNECTED":
-        return None
-    return next(d for d in interpreter.get_tensor_details() if d["index"] == op["inputs"][0])
+def _embedding(
+    source: sources.Source, interpreter: tf.lite.Interpreter, outputs: Mapping[str, Any], scores: int, num_labels: int
+) -> tuple[Mapping[str, Any] | None, Callable[[], tf.lite.Interpreter]]:
+    """Finds the embedding.
+
+    Args:
+        source: the model.
+        interpreter: of it.
+        outputs: {name: details} of its outputs.
+        scores: index of the scores.
+        num_labels: number of labels.
+
+    Returns:
+        Details of the tensor, None without an embedding; and a function that makes interpreters in which it can be
+        read.
+    """
+    shapes = {name: d["shape_signature"].tolist() for name, d in outputs.items()}
+    name = source.embedding or signatures.embedding_name(shapes, num_labels)
+    if name in outputs:
+        return outputs[name], lambda: _interpreter(source)
+    tensors, last = interpreter.get_tensor_details(), False
+    if name:
+        found = next((d for d in tensors if d["name"] == name), None)
+    else:
+        operations = interpreter._get_ops_details()
+        dense = _last_dense_layer(operations, scores)
+        found = next(d for d in tensors if d["index"] == dense["inputs"][0]) if dense else None
+        # nothing is computed after it that could take the memory of its input
+        last = dense is not None and dense["index"] == operations[-1]["index"]
+    if found is None:
+        return None, lambda: _interpreter(source)
+    return found, lambda: _interpreter(source, delegates=False, all_tensors=not last)
+
+
+def _last_dense_layer(operations: Sequence[Mapping[str, Any]], scores: int) -> Mapping[str, Any] | None:
+    """The operation that multiplies the embedding by the weights of the labels; None if there is no such layer."""
+    makers = {index: operation for operation in operations for index in operation["outputs"]}
+    operation = makers.get(scores)
+    while operation is not None and operation["op_name"] in _AFTER_DENSE:
+        computed = [index for index in operation["inputs"] if index in makers]  # the others are constants
+        operation = makers[computed[0]] if len(computed) == 1 else None
+    return operation if operation is not None and operation["op_name"] == "FULLY_CONNECTED" else None

@@ -28,10 +28,13 @@ class Loudness(tf.Module):
         self.kernel = tf.Variable(kernel)
         self.window = window
 
+    def probabilities(self, inputs):
+        return {"probabilities": tf.sigmoid(self(inputs)["scores"])}
+
     def __call__(self, inputs):
         halves = [tf.reduce_max(tf.abs(half), axis=1) for half in tf.split(inputs, 2, axis=1)]
         features = tf.pad(tf.stack(halves, axis=1), [[0, 0], [0, SIZE - 2]])
-        return {"scores": features @ self.kernel - [4.0, 5.0, 4.0], "features": features}
+        return {"scores": features @ self.kernel + [-4.0, -5.0, -4.0], "features": features}
 
     def function(self, batch=None, *, outputs=("scores", "features")):
         @tf.function(input_signature=[tf.TensorSpec([batch, self.window], tf.float32, name="inputs")])

@@ -5,7 +5,7 @@ import pytest
 
 from bird_tf import config, tf
 from bird_tf.backbones import tflite
-from tests.backbones.conftest import SIZE, WINDOW, embedding, make_source, window, write_tflite
+from tests.backbones.conftest import SIZE, WINDOW, Loudness, embedding, make_source, window, write_tflite
 
 
 def test_a_window_gives_scores_and_embedding(tflite_path, labels):
@@ -34,6 +34,16 @@ def test_an_embedding_that_is_an_output_is_read_there(labels, tmp_path):
     path = write_tflite(tmp_path / "both.tflite")
     loaded = tflite.load(make_source(path, labels), 3)
     np.testing.assert_allclose(loaded.predict(window(0.0, 0.5)[None])[1], embedding(0.0, 0.5), atol=1e-6)
+
+
+def test_the_embedding_is_found_where_an_activation_follows_the_last_layer(labels, tmp_path):
+    module, path = Loudness(), tmp_path / "probabilities.tflite"
+    function = tf.function(module.probabilities, input_signature=[tf.TensorSpec([1, WINDOW], tf.float32)])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], module)
+    path.write_bytes(converter.convert())
+    scores, found = tflite.load(make_source(path, labels, gives_logits=False), 3).predict(window(0.0, 0.5)[None])
+    np.testing.assert_allclose(found, embedding(0.0, 0.5), atol=1e-6)
+    np.testing.assert_allclose(scores, 1 / (1 + np.exp([4, 5, 0])), atol=1e-5)
 
 
 def test_a_tensor_inside_of_the_graph_can_be_named(tflite_path, labels):
