@@ -92,7 +92,7 @@ def tell(recordings: Sequence[metadata.Recording], table: str) -> None:
     names = f"{os.path.basename(found[0][0].path)} and {os.path.basename(found[0][1].path)}"
     logging.warning("%d recordings have the same audio as another one, as %s; see %s", len(rows), names, table)
     if contradicting := [group for group in found if len({r.label for r in group}) > 1]:
-        named = ", ".join(f"{os.path.basename(r.path)} ({r.label})" for r in contradicting[0])
+        named = ", ".join(f"{os.path.basename(r.path)} ({r.label or 'negative'})" for r in contradicting[0])
         logging.warning(
             "the same audio has different labels %d times: %s; correct them, or name further species as background",
             len(contradicting), named,

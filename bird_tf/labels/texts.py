@@ -19,7 +19,7 @@ from absl import logging
 
 from bird_tf import config
 
-_LARGEST_BYTES = 200 << 20
+_LARGEST_BYTES = 64 << 20  # of a table of short cells, the lists of cells take twenty times as much
 _DEEPEST = 100  # nested brackets of JSON; Python's parser ends at about a thousand
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
