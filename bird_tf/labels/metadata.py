@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from bird_tf import files
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Annotation:
     """A species in a span of a recording.
 
@@ -31,7 +31,7 @@ class Annotation:
     negative: bool = False
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Recording:
     """One audio file and its metadata.
 

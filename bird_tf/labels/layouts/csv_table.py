@@ -14,6 +14,8 @@ from bird_tf.labels.layouts import columns, rows
 
 NAME = "table"
 SUFFIXES = (".csv", ".tsv", ".txt")
+# columns that may be filled and unreadable, and the fields of a recording that they fill
+_PLACE_AND_TIME = {"latitude": "latitude", "longitude": "longitude", "date": "date", "time": "hour"}
 _ABOUT = ("author", "latitude", "longitude", "elevation", "date", "time", "site")
 
 
@@ -53,32 +55,25 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         if length and "file" not in found:
             return rows.nothing_found(document)
         raise config.InputError(f"{document.path}: a table without rows")
-    cells = [cells_of(line, found) for _, line in lines]
-    order = free_text.order_of_dates(row.get("date", "") for row in cells)
-    read_rows = [
-        _row(rows.where(document, number), row, options, order, length)
-        if not any(map(str.strip, line[len(document.header) :]))
-        else rows.Row(
-            where=rows.where(document, number),
-            files=(row["file"],) if row.get("file") else (),
-            problem=f"{len(line)} cells, but the header has {len(document.header)}; put texts with commas into quotes",
-        )
-        for (number, line), row in zip(lines, cells, strict=True)
-    ]
-    _log_unread(read_rows, cells)
+    dates = {"date": found.get("date", ())}
+    order = free_text.order_of_dates(cells_of(line, dates)["date"] for _, line in lines)
+    read_rows: list[rows.Row] = []
+    unread: dict[str, list[str]] = {what: [] for what in _PLACE_AND_TIME if what in found}
+    for number, line in lines:
+        where, cells = rows.where(document, number), cells_of(line, found)
+        if any(map(str.strip, line[len(document.header) :])):
+            problem = f"{len(line)} cells, but the header has {len(document.header)}; put texts with commas into quotes"
+            files_of_row = (cells["file"],) if cells.get("file") else ()
+            read_rows.append(rows.Row(where=where, files=files_of_row, problem=problem))
+            continue
+        read_rows.append(_row(where, cells, options, order, length))
+        for what, examples in unread.items():
+            if cells[what] not in ("", "?") and rows.is_unknown(getattr(read_rows[-1].about, _PLACE_AND_TIME[what])):
+                examples.append(f"{where} ({cells[what][:40]!r})")
+    for what, examples in unread.items():
+        if examples:  # a date may lack a certain order
+            logging.warning("%d cells of %s cannot be read, the first: %s", len(examples), what, examples[0])
     return _with_empty_segments(read_rows) if length else read_rows
-
-
-def _log_unread(read_rows: Sequence[rows.Row], cells: Sequence[Mapping[str, str]]) -> None:
-    """Tells of cells of place and time that are filled and cannot be read; a date may lack a certain order."""
-    for what, field in {"latitude": "latitude", "longitude": "longitude", "date": "date", "time": "hour"}.items():
-        unread = [
-            (row.where, texts_of_row[what])
-            for row, texts_of_row in zip(read_rows, cells, strict=True)
-            if texts_of_row.get(what) not in (None, "", "?") and rows.is_unknown(getattr(row.about, field))
-        ]
-        if unread:
-            logging.warning("%d cells of %s cannot be read, the first: %s (%r)", len(unread), what, *unread[0])
 
 
 def cells_of(line: Sequence[str], found: Mapping[str, Sequence[int]]) -> dict[str, str]:

@@ -12,7 +12,7 @@ _NOT_STATED = label_cells.Labels(stated=False)
 NOTHING = metadata.Recording(recording_id="", path="")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
     """One row of a table, or one file of metadata.
 
