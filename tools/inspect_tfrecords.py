@@ -33,7 +33,7 @@ class InspectConfig:
 
 def damaged(manifest: manifests.Manifest) -> list[str]:
     """Names of the shards whose checksum is not the one in the manifest."""
-    shards = [shard for found in manifest.shards.values() for shard in found]
+    shards = [shard for found in manifest.shards.values() for shard in found if shard.count]
     with config.progress(len(shards), "shard", "verifying") as progress:
         found = []
         for shard in shards:

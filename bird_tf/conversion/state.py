@@ -88,7 +88,7 @@ def finished(task: worker.ShardTask) -> worker.ShardResult | None:
         return None
     stored = files.read_json(path)
     shards = tuple(manifests.Shard(**shard) for shard in stored["shards"])
-    for shard in shards:
+    for shard in (shard for shard in shards if shard.count):
         shard_path = os.path.join(task.directory, shard.name)
         if not files.exists(shard_path) or files.checksum(shard_path) != shard.checksum:
             return None

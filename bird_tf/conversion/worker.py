@@ -294,9 +294,10 @@ def _noted(task: ShardTask, counts: Mapping[str, int], recordings: tuple[Convert
 
 def cut(task: ShardTask, result: ShardResult, selected: selection.Selection) -> ShardResult:
     """Moves the chunks of a training shard that do not train to the shard of the rest."""
-    counts = {"noise": next(shard.count for shard in result.shards if shard.name == task.shard_name("noise"))}
+    count_of = {shard.name: shard.count for shard in result.shards}
+    counts = {"noise": count_of[task.shard_name("noise")]}
     with _writing(task, "train", "rest") as writers:
-        for part in writers:
+        for part in (part for part in writers if count_of[task.shard_name(part)]):
             for block in tf.data.TFRecordDataset(os.path.join(task.directory, task.shard_name(part))).batch(256):
                 parsed = schema.parse_order(block)
                 for example, order, label in zip(

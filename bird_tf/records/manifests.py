@@ -249,7 +249,7 @@ def load(directory: str) -> Manifest:
         backbone=stored.get(_BACKBONE_FIELDS[format_version]),
         format_version=format_version,
     )
-    for shard in (shard for shards in manifest.shards.values() for shard in shards):
+    for shard in (shard for shards in manifest.shards.values() for shard in shards if shard.count):
         shard_path = os.path.join(directory, shard.name)
         if not files.exists(shard_path):
             raise config.InputError(f"{shard_path}: this shard is missing; copy it again or convert again")
