@@ -297,7 +297,8 @@ def _skipped(
             f"{settings.max_skipped_share:g}), for example: {next(iter(reasons.values()))}"
         )
     for entry in skipped:
-        logging.warning("skipped: %s", entry["reason"])
+        named = entry["reason"].startswith(entry["file"])
+        logging.warning("skipped: %s", entry["reason"] if named else f"{entry['file']}: {entry['reason']}")
     return skipped
 
 

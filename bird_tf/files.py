@@ -19,6 +19,8 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from absl import logging
+
 from bird_tf import config, tf
 
 TEMPORARY_SUFFIX = ".partial"
@@ -70,13 +72,39 @@ def exists(path: str) -> bool:
 def find(folder: str, suffixes: tuple[str, ...]) -> list[str]:
     """Sorted paths below a local folder with these suffixes, in upper or lower case.
 
-    Hidden files and folders are left out, and so are links to folders.
+    Hidden files and folders are left out. Links to folders are followed, but no folder is read twice, so a loop of
+    links ends; a folder that is also there without a link has the path without it. A folder that cannot be read is
+    warned of.
     """
-    found = []
-    for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [os.path.join(root, n) for n in names if n[0] != "." and n.lower().endswith(suffixes)]
+    found, read = [], set()
+    left, linked = [folder], []
+    top = os.path.realpath(folder)
+    while left or linked:
+        root = left.pop() if left else linked.pop(0)
+        real = os.path.realpath(root)
+        if real in read or (root != folder and _contains(real, top)):
+            continue
+        read.add(real)
+        for entry in _entries(root):
+            if entry.is_dir():
+                (linked if entry.is_symlink() else left).append(entry.path)
+            elif entry.name.lower().endswith(suffixes):
+                found.append(entry.path)
     return sorted(found)
+
+
+def _contains(folder: str, path: str) -> bool:
+    return os.path.commonpath([folder, path]) == folder
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    """What is in a folder, without hidden files and folders."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+    except OSError as error:
+        logging.warning("%s cannot be read (%s): what is in it is left out", folder, error.strerror)
+        return []
 
 
 def names(folder: str) -> list[str]:

@@ -85,11 +85,25 @@ def test_a_full_disk_is_named_across_processes():
     assert str(error) == "a/b: the disk is full; make room and repeat the command"
 
 
-def test_find_follows_no_link_to_a_folder(tmp_path):
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "A.WAV").touch()
-    (tmp_path / "deep" / "loop").symlink_to(tmp_path)
-    assert files.find(str(tmp_path), (".wav",)) == [str(tmp_path / "deep" / "A.WAV")]
+def test_find_reads_a_linked_folder_once_and_no_loop(tmp_path):
+    audio, other = tmp_path / "audio", tmp_path / "other disk"
+    for folder in (audio / "deep", audio / "deep" / "empty", other):
+        folder.mkdir(parents=True)
+    (audio / "deep" / "A.WAV").touch()
+    (other / "b.wav").touch()
+    (tmp_path / "outside.wav").touch()
+    (audio / "deep" / "loop").symlink_to(audio)
+    (audio / "deep" / "above").symlink_to(tmp_path)
+    (other / "back").symlink_to(audio / "deep")
+    for name in ("linked", "linked again"):
+        (audio / name).symlink_to(other)
+    (audio / "another name").symlink_to(audio / "deep")
+    assert files.find(str(audio), (".wav",)) == [str(audio / "deep" / "A.WAV"), str(audio / "linked" / "b.wav")]
+
+
+def test_find_names_a_folder_that_cannot_be_read(tmp_path, caplog):
+    assert files.find(str(tmp_path / "gone"), (".wav",)) == []
+    assert "gone cannot be read (No such file or directory)" in caplog.text
 
 
 def test_a_file_never_takes_the_place_of_a_folder(tmp_path):
