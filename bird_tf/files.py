@@ -76,8 +76,10 @@ def find(folder: str, suffixes: tuple[str, ...]) -> list[str]:
     links ends; a folder that is also there without a link has the path without it. A folder that cannot be read is
     warned of.
     """
-    found, read = [], set()
-    left, linked = [folder], []
+    found: list[str] = []
+    read: set[str] = set()
+    left: list[str] = [folder]
+    linked: list[str] = []
     top = os.path.realpath(folder)
     while left or linked:
         root = left.pop() if left else linked.pop(0)

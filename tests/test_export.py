@@ -15,10 +15,11 @@ def samples(generator, manifest):
     return generator.normal(0, 0.1, (3, manifest.front_end.chunk_samples)).astype(np.float32)
 
 
-def test_exporting_again_gives_equal_outputs_and_keeps_decisions(run_dir, model_path, samples, tmp_path):
+def test_exporting_again_gives_equal_outputs_and_keeps_decisions(run_dir, model_path, manifest, samples, tmp_path):
     copy = shutil.copytree(run_dir, tmp_path / "run")
     kept = copy / "export" / decisions.ASSET
-    kept.write_text("decided on validation")
+    decisions.save(str(kept), decisions.neutral(manifest.classes, 1, "max"), manifest.classes)
+    tuned = kept.read_text()
     export.main(settings(export.ExportConfig, run_dir=copy))
     first, again = (
         tf.saved_model.load(path).signatures["serving_default"](samples=tf.constant(samples))
@@ -26,7 +27,7 @@ def test_exporting_again_gives_equal_outputs_and_keeps_decisions(run_dir, model_
     )
     for name in first:
         np.testing.assert_allclose(first[name], again[name], atol=1e-6)
-    assert kept.read_text() == "decided on validation"  # what --tune decided stays with the model
+    assert kept.read_text() == tuned  # what --tune decided stays with the model
     assert not (copy / "tflite").exists() and not (copy / "onnx").exists()
 
 

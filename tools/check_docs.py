@@ -43,7 +43,10 @@ _PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(FOLDERS)})/[\w./-]*\w")
 # what starts each of the installed commands
 _COMMANDS = {
     "bird-tf-convert": "tools/make_tfrecords.py",
-    **{f"bird-tf-{name}": f"bird_tf.{name}" for name in ("train", "export", "evaluate", "predict", "submission")},
+    **{
+        f"bird-tf-{name}": f"bird_tf.{name}"
+        for name in ("train", "export", "evaluate", "predict", "submission", "review", "search")
+    },
 }
 
 
