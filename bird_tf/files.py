@@ -88,7 +88,7 @@ def find(folder: str, suffixes: tuple[str, ...]) -> list[str]:
             continue
         read.add(real)
         for entry in _entries(root):
-            if entry.is_dir():
+            if os.path.isdir(entry.path):  # False for a link to itself, where `entry.is_dir` raises
                 (linked if entry.is_symlink() else left).append(entry.path)
             elif entry.name.lower().endswith(suffixes):
                 found.append(entry.path)
