@@ -10,10 +10,10 @@ PACKAGE = ROOT / "bird_tf"
 
 # Packages and their modules, from the ground up. "" holds what all others stand on.
 ORDER = {
-    "": ("stderr_filter", "config", "files", "executor", "resume"),
+    "": ("stderr_filter", "free_text", "config", "files", "executor", "resume"),
     "audio": ("frontend", "hearing", "wav", "digests", "decode", "activity", "noises"),
     "labels": (
-        "metadata", "free_text", "texts", "label_cells", "class_names", "clock", "taxonomy", "spans", "groups",
+        "metadata", "texts", "label_cells", "class_names", "clock", "taxonomy", "spans", "groups",
         "duplicates", "split", "verdicts",
     ),
     "labels.layouts": (

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files
+from bird_tf import config, files, free_text
 from bird_tf.inference import ensembles, occurrence_table
-from bird_tf.labels import clock, free_text, metadata, taxonomy
+from bird_tf.labels import clock, metadata, taxonomy
 from bird_tf.labels.layouts import reader
 
 

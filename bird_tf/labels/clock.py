@@ -16,9 +16,9 @@ from concurrent import futures
 
 from absl import logging
 
-from bird_tf import config
+from bird_tf import config, free_text
 from bird_tf.audio import wav
-from bird_tf.labels import free_text, metadata
+from bird_tf.labels import metadata
 
 # a recorder whose clock was never set begins in 1970 or 2000
 _FIRST_YEAR, _LAST_YEAR = 2001, 2069

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from absl import logging
 
-from bird_tf import config, files
-from bird_tf.labels import free_text, label_cells, texts
+from bird_tf import config, files, free_text
+from bird_tf.labels import label_cells, texts
 from bird_tf.labels.layouts import columns, rows
 
 NAME = "table"

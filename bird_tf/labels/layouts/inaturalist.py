@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from bird_tf.labels import free_text, texts
+from bird_tf import free_text
+from bird_tf.labels import texts
 from bird_tf.labels.layouts import columns, csv_table, rows
 
 NAME = "iNaturalist export"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from bird_tf.labels import free_text, texts
+from bird_tf import free_text
+from bird_tf.labels import texts
 from bird_tf.labels.layouts import columns, csv_table, rows
 
 NAME = "Kaggle table of segments"

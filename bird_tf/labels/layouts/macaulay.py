@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from bird_tf.labels import free_text, label_cells, texts
+from bird_tf import free_text
+from bird_tf.labels import label_cells, texts
 from bird_tf.labels.layouts import columns, csv_table, rows
 
 NAME = "Macaulay Library export"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from bird_tf import config
-from bird_tf.labels import free_text, texts
+from bird_tf import config, free_text
+from bird_tf.labels import texts
 from bird_tf.labels.layouts import columns, rows
 
 NAME = "Raven selection table"

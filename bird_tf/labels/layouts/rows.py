@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from bird_tf.labels import free_text, label_cells, metadata, texts
+from bird_tf import free_text
+from bird_tf.labels import label_cells, metadata, texts
 
 _NOT_STATED = label_cells.Labels(stated=False)
 # A recording of which nothing is known yet.

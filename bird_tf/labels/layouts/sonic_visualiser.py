@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from bird_tf import config
-from bird_tf.labels import free_text, texts
+from bird_tf import config, free_text
+from bird_tf.labels import texts
 from bird_tf.labels.layouts import columns, csv_table, rows
 
 NAME = "annotations without header (start, duration, label)"

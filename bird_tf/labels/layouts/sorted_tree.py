@@ -6,8 +6,8 @@ import dataclasses
 import os
 from collections.abc import Iterable
 
-from bird_tf import config, files
-from bird_tf.labels import free_text, metadata, texts
+from bird_tf import config, files, free_text
+from bird_tf.labels import metadata, texts
 from bird_tf.labels.layouts import assembly, folders, formats, matching, rows
 
 _SPLITS = ("train", "val")

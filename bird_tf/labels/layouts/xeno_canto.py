@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from bird_tf.labels import free_text, label_cells, texts
+from bird_tf import free_text
+from bird_tf.labels import label_cells, texts
 from bird_tf.labels.layouts import rows
 
 NAME = "xeno-canto JSON"

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from bird_tf.labels import free_text
+from bird_tf import free_text
 from bird_tf.labels.layouts import reader
 from tests.labels.layouts import example_sets
 
