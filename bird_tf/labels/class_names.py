@@ -70,9 +70,14 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
         synonyms: as of `read_synonyms`.
     """
     recordings = list(recordings)
+
+    @functools.cache
+    def new_name(name: str) -> str:
+        return synonyms.get(_key(name), name)
+
     counts: collections.Counter[str] = collections.Counter()
     for recording in recordings:
-        counts.update(_renamed_to(name, synonyms) for name in recording.labels)
+        counts.update(map(new_name, recording.labels))
     groups: dict[str, list[str]] = collections.defaultdict(list)
     short_forms = _short_forms(counts)
     for name in counts:
@@ -87,17 +92,13 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
 
     @functools.cache
     def rename(name: str) -> str:
-        name = _renamed_to(name, synonyms)
+        name = new_name(name)
         return chosen.get(short_forms.get(_key(name), _key(name)), name)
 
     renamed = [_with_names(recording, rename) for recording in recordings]
-    if changed := sum(_renamed_to(n, synonyms) != n for r in recordings for n in r.labels):
+    if changed := sum(new_name(n) != n for r in recordings for n in r.labels):
         logging.info("--synonyms: %d labels got their new name", changed)
     return renamed
-
-
-def _renamed_to(name: str, synonyms: Mapping[str, str]) -> str:
-    return synonyms.get(_key(name), name)
 
 
 def _key(name: str) -> str:
@@ -139,16 +140,17 @@ def _with_names(recording: metadata.Recording, rename: Callable[[str], str]) -> 
     def all_renamed(names: Sequence[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(map(rename, names)))
 
+    def renamed(annotation: metadata.Annotation) -> metadata.Annotation:
+        name, background = annotation.label and rename(annotation.label), all_renamed(annotation.background)
+        if (name, background) == (annotation.label, annotation.background):
+            return annotation
+        return dataclasses.replace(annotation, label=name, background=background)
+
     return dataclasses.replace(
         recording,
         label=label,
         name=label if recording.name == recording.label else rename(recording.name),
         further_labels=tuple(n for n in all_renamed(recording.further_labels) if n != label),
         background=tuple(n for n in all_renamed(recording.background) if n != label),
-        annotations=tuple(
-            dict.fromkeys(
-                dataclasses.replace(a, label=rename(a.label) if a.label else "", background=all_renamed(a.background))
-                for a in recording.annotations
-            )
-        ),
+        annotations=tuple(dict.fromkeys(map(renamed, recording.annotations))),
     )

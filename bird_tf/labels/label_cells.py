@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Collection
 
@@ -53,6 +54,11 @@ def parse(cell: str, negative_labels: Collection[str] = ()) -> Labels:
     Raises:
         ValueError: a list that cannot be read, or a name of more than 200 characters.
     """
+    return _parse(cell, tuple(negative_labels))
+
+
+@functools.lru_cache(maxsize=4096)  # a table names few species many times
+def _parse(cell: str, negative_labels: tuple[str, ...]) -> Labels:
     cell = texts.clean(cell)
     if cell.casefold() in _MISSING:
         return Labels(missing=True)

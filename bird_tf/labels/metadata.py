@@ -101,9 +101,9 @@ class Recording:
         """
         if not self.annotations:
             return () if self.negative else (self.label, *self.further_labels)
-        seconds: collections.Counter[str] = collections.Counter()
+        seconds: dict[str, float] = collections.defaultdict(float)
         for annotation in self.annotations:
-            seconds[annotation.label] += annotation.end_seconds - annotation.start_seconds  # type: ignore[assignment]
+            seconds[annotation.label] += annotation.end_seconds - annotation.start_seconds
         return tuple(sorted(filter(None, seconds), key=lambda label: (-seconds[label], label)))
 
 

@@ -12,7 +12,7 @@ import io
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from absl import logging
@@ -20,6 +20,7 @@ from absl import logging
 from bird_tf import config
 
 _LARGEST_BYTES = 64 << 20  # of a table of short cells, the lists of cells take twenty times as much
+_MOST_SHARED = 100_000  # different cells that are kept in mind
 _DEEPEST = 100  # nested brackets of JSON; Python's parser ends at about a thousand
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -30,7 +31,8 @@ _DELIMITERS = "\t;,|"
 
 def clean(text: str) -> str:
     """A cell as people see it: composed characters, single blanks, nothing invisible."""
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+    if not text.isascii():
+        text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
     return " ".join(text.split())
 
 
@@ -126,7 +128,7 @@ class Document:
         try:
             delimiter = max(_DELIMITERS, key=lambda sign: len(next(csv.reader([first], delimiter=sign), [])))
             rows = ((number + skipped, cells) for number, cells in _divided(text, delimiter))
-            return [(number, cells) for number, cells in rows if any(map(str.strip, cells))]
+            return _sharing((number, cells) for number, cells in rows if any(map(str.strip, cells)))
         except csv.Error as error:
             raise config.InputError(f"{self.path}: not a table ({error})") from error
 
@@ -153,7 +155,7 @@ class Document:
 def _divided(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     quoted = delimiter != "\t"
     reader = csv.reader(
-        io.StringIO(text, newline=""),
+        io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", newline=""),  # StringIO takes four bytes a character
         delimiter=delimiter,
         quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
         skipinitialspace=quoted,
@@ -163,6 +165,17 @@ def _divided(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     for cells in reader:
         yield number, cells if quoted else [_unquoted(cell) for cell in cells]
         number = reader.line_num + 1
+
+
+def _sharing(lines: Iterable[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """Keeps equal cells once: the names and times of a large table repeat."""
+    known: dict[str, str] = {}
+    found = []
+    for number, cells in lines:
+        if len(known) > _MOST_SHARED:
+            known.clear()
+        found.append((number, [known.setdefault(cell, cell) for cell in cells]))
+    return found
 
 
 def _unquoted(cell: str) -> str:

@@ -35,7 +35,7 @@ class Assembled:
     left_out: list[tuple[str, str]] = dataclasses.field(default_factory=list)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Entry:
     """A row and the file that it is from."""
 
@@ -142,6 +142,7 @@ def _without_contradictions(
     return kept
 
 
+@functools.lru_cache(maxsize=4096)  # the rows of one recording follow one another
 def _folder(name: str) -> str:
     return name.replace("\\", "/").rpartition("/")[0].rpartition("/")[2].casefold()
 
@@ -154,9 +155,8 @@ def _add(path: str, entries: list[_Entry], min_confidence: float, assembled: Ass
             assembled.left_out.append((entry.row.where, entry.row.problem))
         else:
             good.append(entry)
-    about = functools.reduce(
-        rows.merged, (e.row.about for e in sorted(good, key=lambda e: e.row.has_span)), rows.NOTHING
-    )
+    told = (entry.row.about for entry in sorted(good, key=lambda e: e.row.has_span))
+    about = functools.reduce(rows.merged, {id(each): each for each in told}.values(), rows.NOTHING)
     recording = dataclasses.replace(
         about, path=path, recording_id=about.recording_id or metadata.media_id(path), label="", further_labels=()
     )

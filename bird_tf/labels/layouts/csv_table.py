@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
 
 from absl import logging
 
 from bird_tf import config, files, free_text
-from bird_tf.labels import label_cells, texts
+from bird_tf.labels import label_cells, metadata, texts
 from bird_tf.labels.layouts import columns, rows
 
 NAME = "table"
 SUFFIXES = (".csv", ".tsv", ".txt")
 # columns that may be filled and unreadable, and the fields of a recording that they fill
 _PLACE_AND_TIME = {"latitude": "latitude", "longitude": "longitude", "date": "date", "time": "hour"}
-_ABOUT = ("author", "latitude", "longitude", "elevation", "date", "time", "site")
+_PLACE_AND_TIME_CELLS = ("latitude", "longitude", "elevation", "date", "time")
+_ABOUT = ("author", "site", "name", "background", *_PLACE_AND_TIME_CELLS)
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
@@ -55,14 +57,15 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         if length and "file" not in found:
             return rows.nothing_found(document)
         raise config.InputError(f"{document.path}: a table without rows")
-    dates = {"date": found.get("date", ())}
-    order = free_text.order_of_dates(cells_of(line, dates)["date"] for _, line in lines)
+    in_dates = found.get("date", ())
+    order = free_text.order_of_dates(_first_filled(line, in_dates) for _, line in lines) if in_dates else ""
     read_rows: list[rows.Row] = []
+    width = len(document.header)
     unread: dict[str, list[str]] = {what: [] for what in _PLACE_AND_TIME if what in found}
     for number, line in lines:
         where, cells = rows.where(document, number), cells_of(line, found)
-        if any(map(str.strip, line[len(document.header) :])):
-            problem = f"{len(line)} cells, but the header has {len(document.header)}; put texts with commas into quotes"
+        if len(line) > width and any(map(str.strip, line[width:])):
+            problem = f"{len(line)} cells, but the header has {width}; put texts with commas into quotes"
             files_of_row = (cells["file"],) if cells.get("file") else ()
             read_rows.append(rows.Row(where=where, files=files_of_row, problem=problem))
             continue
@@ -78,38 +81,53 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
 
 def cells_of(line: Sequence[str], found: Mapping[str, Sequence[int]]) -> dict[str, str]:
     """{what: text} of a line; of several columns the first that is filled counts. Our own tables defuse formulas."""
-    cells = [texts.clean(files.restored(cell)) for cell in line]
-    return {
-        what: next((cells[i] for i in positions if i < len(cells) and cells[i]), "")
-        for what, positions in found.items()
-    }
+    return {what: _first_filled(line, positions) for what, positions in found.items()}
+
+
+def _first_filled(line: Sequence[str], positions: Sequence[int]) -> str:
+    for i in positions:
+        if i < len(line) and (text := texts.clean(files.restored(line[i]))):
+            return text
+    return ""
 
 
 def _row(where: str, cells: Mapping[str, str], options: rows.Options, order: str, length: str) -> rows.Row:
-    about = {what: cells.get(what, "") for what in _ABOUT}
-    author, site = about.pop("author"), about.pop("site")
-    listed, known = label_cells.background(cells.get("background", ""))
-    row = rows.Row(
+    about = _about(order, tuple([(what, cells[what]) for what in _ABOUT if what in cells]))
+    named = (cells["file"],) if cells.get("file") else ()
+    span, labels, problem = rows.NO_SPAN, rows.NOT_STATED, ""
+    if "file" in cells and not named:
+        problem = "it names no recording"
+    else:
+        if "label" in cells:
+            labels, problem = rows.read_label(cells["label"], options)
+        if length and (cells["start"] or cells[length]):
+            span, unread = rows.read_span(cells["start"], cells[length], is_duration=length == "duration")
+            problem = unread or problem
+    return rows.Row(
         where=where,
-        files=(cells["file"],) if cells.get("file") else (),
-        score=free_text.number(cells.get("score", ""), limit=1),
-        background=listed,
-        about=dataclasses.replace(
-            rows.described(order=order, **about),
-            name=cells.get("name", ""),
-            author=author,
-            site=site,
-            background=listed,
-            background_known=known,
-        ),
+        files=named,
+        labels=labels,
+        start_seconds=span[0],
+        end_seconds=span[1],
+        score=free_text.number(cells["score"], limit=1) if "score" in cells else math.nan,
+        background=about.background,
+        about=about,
+        problem=problem,
     )
-    if "file" in cells and not cells["file"]:
-        return dataclasses.replace(row, problem="it names no recording")
-    if "label" in cells:
-        row = rows.labelled(row, cells["label"], options)
-    if not length or not (cells["start"] or cells[length]):
-        return row
-    return rows.spanned(row, cells["start"], cells[length], is_duration=length == "duration")
+
+
+@functools.lru_cache(maxsize=1024)  # the rows of one recording say the same of it
+def _about(order: str, told: tuple[tuple[str, str], ...]) -> metadata.Recording:
+    cells = dict(told)
+    listed, known = label_cells.background(cells.get("background", ""))
+    return dataclasses.replace(
+        rows.described(order=order, **{what: cells[what] for what in _PLACE_AND_TIME_CELLS if what in cells}),
+        name=cells.get("name", ""),
+        author=cells.get("author", ""),
+        site=cells.get("site", ""),
+        background=listed,
+        background_known=known,
+    )
 
 
 def _with_empty_segments(read_rows: list[rows.Row]) -> list[rows.Row]:
@@ -118,8 +136,12 @@ def _with_empty_segments(read_rows: list[rows.Row]) -> list[rows.Row]:
     So does a row without times and label, as OpenSoundscape writes it for a recording without annotations. An empty
     label of a span of its own length is something that has no name.
     """
-    lengths = [row.end_seconds - row.start_seconds for row in read_rows if row.has_span]
-    are_segments = len(lengths) > 1 and max(lengths) - min(lengths) < 0.01
+    num_spans, shortest, longest = 0, math.inf, 0.0
+    for row in read_rows:
+        if row.has_span:
+            seconds = row.end_seconds - row.start_seconds
+            num_spans, shortest, longest = num_spans + 1, min(shortest, seconds), max(longest, seconds)
+    are_segments = num_spans > 1 and longest - shortest < 0.01
     nothing = label_cells.Labels(negative=True)
     return [
         dataclasses.replace(row, labels=nothing)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import gc
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from absl import logging
 
@@ -76,7 +78,8 @@ def read(source: SourceConfig, noise_audio: str = "") -> matching.Found:
     if noise:
         real = {os.path.realpath(path) for path in noise}
         paths = [path for path in paths if os.path.realpath(path) not in real]
-    found, folders_are_sites = _read_layout(source, paths)
+    with _no_collection():
+        found, folders_are_sites = _read_layout(source, paths)
     split = "train" if all(r.split for r in found.recordings) else ""  # where the layout decides the split
     found.recordings += [
         metadata.Recording(recording_id=metadata.media_id(p), path=p, negative=True, split=split) for p in noise
@@ -131,6 +134,18 @@ def describe(
     unknown = {path: metadata.Recording(recording_id=metadata.media_id(path), path=path) for path in paths}
     described = [dataclasses.replace(found.get(path, unknown[path]), path=path) for path in paths]
     return dict(zip(paths, clock.fill(described, root, clock_settings), strict=True))
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without Python's search for cycles: rows hold none, and with a million of them it takes a quarter of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _read_layout(source: SourceConfig, paths: Sequence[str]) -> tuple[assembly.Assembled, bool]:

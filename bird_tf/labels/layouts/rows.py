@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 from bird_tf import free_text
 from bird_tf.labels import label_cells, metadata, texts
 
-_NOT_STATED = label_cells.Labels(stated=False)
+NOT_STATED = label_cells.Labels(stated=False)
+NO_SPAN = (math.nan, math.nan)
 # A recording of which nothing is known yet.
 NOTHING = metadata.Recording(recording_id="", path="")
+_FIELDS = tuple(field.name for field in dataclasses.fields(NOTHING))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +39,7 @@ class Row:
     files: tuple[str, ...] = ()
     or_namesake: bool = False
     catalogue_numbers: tuple[str, ...] = ()
-    labels: label_cells.Labels = _NOT_STATED
+    labels: label_cells.Labels = NOT_STATED
     start_seconds: float = math.nan
     end_seconds: float = math.nan
     score: float = math.nan
@@ -82,22 +85,35 @@ def spanned(row: Row, start: str, end: str, *, is_duration: bool = False) -> Row
         start, end: times, as `free_text.seconds` reads them.
         is_duration: whether `end` is the length of the span.
     """
+    (first, last), problem = read_span(start, end, is_duration=is_duration)
+    return dataclasses.replace(row, start_seconds=first, end_seconds=last, problem=problem or row.problem)
+
+
+@functools.lru_cache(maxsize=4096)  # many spans of a table begin and end at the same seconds
+def read_span(start: str, end: str, *, is_duration: bool = False) -> tuple[tuple[float, float], str]:
+    """A span in seconds, and why it cannot be read; then the span is `NO_SPAN`. The arguments are as of `spanned`."""
     first, last = free_text.seconds(start), free_text.seconds(end)
     if is_duration:
         last += first
     if math.isnan(first) or math.isnan(last):
-        return dataclasses.replace(row, problem=f"{start[:40]!r} and {end[:40]!r} are not times in seconds")
+        return NO_SPAN, f"{start[:40]!r} and {end[:40]!r} are not times in seconds"
     if first < 0 or last < first:
-        return dataclasses.replace(row, problem=f"a span from {first:g} to {last:g} s: its end must be after its start")
-    return dataclasses.replace(row, start_seconds=first, end_seconds=last)
+        return NO_SPAN, f"a span from {first:g} to {last:g} s: its end must be after its start"
+    return (first, last), ""
 
 
 def labelled(row: Row, cell: str, options: Options) -> Row:
     """Adds what a label cell says."""
+    labels, problem = read_label(cell, options)
+    return dataclasses.replace(row, labels=labels, problem=problem or row.problem)
+
+
+def read_label(cell: str, options: Options) -> tuple[label_cells.Labels, str]:
+    """What a label cell says, and why it cannot be read."""
     try:
-        return dataclasses.replace(row, labels=label_cells.parse(cell, options.negative_labels))
+        return label_cells.parse(cell, options.negative_labels), ""
     except ValueError as error:
-        return dataclasses.replace(row, problem=f"its label is {error}")
+        return NOT_STATED, f"its label is {error}"
 
 
 def described(
@@ -119,9 +135,9 @@ def described(
 def merged(first: metadata.Recording, second: metadata.Recording) -> metadata.Recording:
     """What is known of a recording from two sources; where both know something, the first one counts."""
     known = {
-        field.name: getattr(second, field.name)
-        for field in dataclasses.fields(first)
-        if is_unknown(getattr(first, field.name)) and not is_unknown(getattr(second, field.name))
+        name: getattr(second, name)
+        for name in _FIELDS
+        if is_unknown(getattr(first, name)) and not is_unknown(getattr(second, name))
     }
     return dataclasses.replace(first, **known)
 
@@ -133,4 +149,4 @@ def is_unknown(value: object) -> bool:
 
 def without_label(row: Row) -> Row:
     """The row without what it says of species."""
-    return dataclasses.replace(row, labels=_NOT_STATED)
+    return dataclasses.replace(row, labels=NOT_STATED)
