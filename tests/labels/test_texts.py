@@ -69,3 +69,9 @@ def test_cells_are_cleaned_of_what_nobody_sees():
     decomposed = unicodedata.normalize("NFD", "Käuzchen")
     assert texts.clean(f" \ufeff{decomposed}\u200b \t\u00a0x\u202e ") == "Käuzchen x"
     assert texts.comparable(decomposed) == texts.comparable("KÄUZCHEN")
+
+
+def test_equal_cells_of_a_table_are_kept_once(tmp_path):
+    (tmp_path / "t.csv").write_text("file,start\n" + "long_name.wav,1.25\n" * 3)
+    [_, first, _, last] = [cells for _, cells in texts.Document(str(tmp_path / "t.csv")).lines]
+    assert first == last and all(a is b for a, b in zip(first, last, strict=True))
