@@ -1,7 +1,7 @@
 # `make demo` and `make test` each do everything on a fresh machine; `make help` lists the rest.
 VENV   := .venv
 PY     := $(VENV)/bin/python
-EXTRAS := io,cluster,onnx,parquet,dev
+EXTRAS := io,cluster,onnx,pandas,parquet,dev
 # The first Python on the path that TensorFlow 2.16 has wheels for and that can make virtual environments.
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
@@ -44,7 +44,7 @@ test-newest: .venv-newest/installed
 
 .venv-newest/installed: setup.cfg pyproject.toml constraints/newest.txt
 	@"$(PYTHON)" -m venv --clear .venv-newest
-	@.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints/newest.txt --editable ".[cluster,onnx,parquet,dev]"
+	@.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints/newest.txt --editable ".[cluster,onnx,pandas,parquet,dev]"
 	@touch $@
 
 docs-check: setup

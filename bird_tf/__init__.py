@@ -1,8 +1,8 @@
-"""bird_tf learns to name birds from sound.
+"""bird_tf learns to name birds from sound. `__all__` is its stable interface.
 
-TensorFlow and Keras are loaded when they are first used, so that `--help` and a mistyped flag answer at once. Modules
-write `from bird_tf import keras, tf`. In return, no code at the top level of a module may use them: no subclass of a
-Keras layer, none of their decorators.
+TensorFlow, Keras and all modules are loaded when they are first used, so that `--help` and `import bird_tf` answer at
+once. Modules write `from bird_tf import keras, tf`. In return, no code at the top level of a module may use them: no
+subclass of a Keras layer, none of their decorators.
 """
 
 from __future__ import annotations
@@ -31,18 +31,49 @@ class _LazyModule(types.ModuleType):
 
     def __getattr__(self, name: str) -> typing.Any:
         if self.__name__ not in sys.modules:
-            from bird_tf import stderr_filter
-
-            with _LOADING, stderr_filter.filtered():
+            with _LOADING:
                 importlib.import_module(self.__name__)
         return getattr(importlib.import_module(self.__name__), name)
 
 
+# {name of the interface: its module, whose attribute it is; of a command, the module is the name itself}
+_INTERFACE = {
+    "Error": "config",
+    "Model": "api.model",
+    "Records": "api.opened_records",
+    "load": "api.model",
+    "open_records": "api.opened_records",
+    **{command: command for command in ("convert", "train", "evaluate", "predict", "review", "search")},
+}
+
 if typing.TYPE_CHECKING:
     import keras
     import tensorflow as tf
+
+    from bird_tf.api.model import Model, load
+    from bird_tf.api.opened_records import Records, open_records
+    from bird_tf.config import Error
+
+    def convert(**flags: typing.Any) -> dict[str, typing.Any]: ...
+    def train(**flags: typing.Any) -> dict[str, typing.Any]: ...
+    def evaluate(**flags: typing.Any) -> dict[str, typing.Any]: ...
+    def predict(**flags: typing.Any) -> dict[str, typing.Any]: ...
+    def review(**flags: typing.Any) -> dict[str, typing.Any]: ...
+    def search(**flags: typing.Any) -> dict[str, typing.Any]: ...
+
 else:
     keras = _LazyModule("keras")
     tf = _LazyModule("tensorflow")
 
-__all__ = ["keras", "tf"]
+
+def __getattr__(name: str) -> typing.Any:
+    """Loads what is used of the interface."""
+    if name not in _INTERFACE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_INTERFACE[name]}")
+    return module if _INTERFACE[name] == name else getattr(module, name)
+
+
+__all__ = [
+    "Error", "Model", "Records", "convert", "evaluate", "load", "open_records", "predict", "review", "search", "train",
+]  # fmt: skip

@@ -35,7 +35,11 @@ _BUILT_IN_HELP = (
 )
 
 
-class InputError(ValueError):
+class Error(Exception):
+    """All that a call of bird_tf raises, except for defects of ours. The message says in one line what, and where."""
+
+
+class InputError(Error, ValueError):
     """The user's input cannot be used. The message says in one line what, where, and what to do."""
 
 
@@ -69,20 +73,25 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def _leaves(config_class: type) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
+def leaves(config_class: type) -> Iterator[tuple[dataclasses.Field[Any], Any]]:
     """Yields (field, type) of every flag, nested dataclasses flattened."""
     types_of = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
         kind = types_of[field.name]
         if dataclasses.is_dataclass(kind):
-            yield from _leaves(typing.cast(type, kind))
+            yield from leaves(typing.cast(type, kind))
         else:
             yield field, kind
 
 
+def repeated(config_class: type) -> set[str]:
+    """The names of the flags that may be repeated."""
+    return {field.name for field, kind in leaves(config_class) if kind == tuple[str, ...]}
+
+
 def _earlier_names(config_class: type) -> dict[str, str]:
     """{earlier name: today's} of the flags that were renamed."""
-    return {name: field.name for field, _ in _leaves(config_class) for name in field.metadata["was"]}
+    return {name: field.name for field, _ in leaves(config_class) for name in field.metadata["was"]}
 
 
 def _base_type(kind: Any) -> Any:
@@ -94,7 +103,7 @@ def _base_type(kind: Any) -> Any:
 
 def define_flags(config_class: type, values: flags.FlagValues) -> None:
     """Defines one flag on `values` for every field of `config_class`, nested dataclasses included."""
-    for field, kind in _leaves(config_class):
+    for field, kind in leaves(config_class):
         kind, name, help = _base_type(kind), field.name, field.metadata["help"]
         define: Callable[..., Any]
         if field.metadata["choices"]:
@@ -118,7 +127,7 @@ def from_mapping(config_class: type[Config], values: Mapping[str, Any]) -> Confi
     Raises:
         InputError: a name that `config_class` does not have, or a list element that is not a number.
     """
-    known = {field.name for field, _ in _leaves(config_class)}
+    known = {field.name for field, _ in leaves(config_class)}
     earlier = _earlier_names(config_class)
     values = {earlier.get(name, name) if name not in known else name: value for name, value in values.items()}
     if unknown := sorted(set(values) - known):
@@ -128,7 +137,7 @@ def from_mapping(config_class: type[Config], values: Mapping[str, Any]) -> Confi
     for field in dataclasses.fields(typing.cast(Any, config_class)):
         kind = types_of[field.name]
         if dataclasses.is_dataclass(kind):
-            inner = {leaf.name for leaf, _ in _leaves(typing.cast(type, kind))}
+            inner = {leaf.name for leaf, _ in leaves(typing.cast(type, kind))}
             arguments[field.name] = from_mapping(
                 typing.cast(type, kind), {k: v for k, v in values.items() if k in inner}
             )
@@ -156,7 +165,7 @@ def to_mapping(config: Any) -> dict[str, Any]:
 def to_flagfile(config: Any) -> str:
     """The configuration as a flagfile. Reading it with `--flagfile` gives the same configuration."""
     lines = []
-    for field, kind in _leaves(type(config)):
+    for field, kind in leaves(type(config)):
         value = to_mapping(config)[field.name]
         if value is None:
             continue
@@ -165,6 +174,12 @@ def to_flagfile(config: Any) -> str:
         else:
             lines.append(f"--{field.name}={','.join(map(str, value)) if isinstance(value, list) else value}")
     return "\n".join(lines) + "\n"
+
+
+def _flagfile_folders() -> tuple[str, str]:
+    """Where the package's own flagfiles are: in the wheel, and in a checkout."""
+    package = os.path.dirname(bird_tf.__file__)
+    return os.path.join(package, "configs"), os.path.join(os.path.dirname(package), "configs")
 
 
 def _with_flagfile_found(argument: str) -> str:
@@ -176,8 +191,8 @@ def _with_flagfile_found(argument: str) -> str:
     name, equals, path = argument.partition("=")
     if name.lstrip("-") != "flagfile" or not equals or os.path.exists(path):
         return argument
-    shipped = os.path.join(os.path.dirname(bird_tf.__file__), "configs", os.path.basename(path))
-    if not os.path.exists(shipped):
+    shipped = next(filter(os.path.exists, (os.path.join(f, os.path.basename(path)) for f in _flagfile_folders())), "")
+    if not shipped:
         raise InputError(f"--flagfile={path}: no such file, and the package has none of that name")
     return f"{name}={shipped}"
 
@@ -188,7 +203,7 @@ def _last_lists(arguments: Sequence[str], values: flags.FlagValues, config_class
     A flagfile is one place, and the rest of the command line is another. So a flag on the command line replaces that of
     a flagfile, as it does for flags that are given once.
     """
-    lists = {field.name for field, kind in _leaves(config_class) if kind == tuple[str, ...]}
+    lists = repeated(config_class)
     arguments = _joined(arguments, {*lists, "flagfile"})
     given = [
         (place, flag)
@@ -237,16 +252,16 @@ def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:
         raise InputError(str(error)) from error
     if rest:
         raise InputError(f"{' '.join(rest)!r} is not a flag; write flags as --name=value; --help lists them")
-    for field, _ in _leaves(config_class):
+    for field, _ in leaves(config_class):
         if field.metadata["required"] and not values[field.name].value:
             raise InputError(f"--{field.name} is missing ({field.metadata['help']})")
-    return from_mapping(config_class, {field.name: values[field.name].value for field, _ in _leaves(config_class)})
+    return from_mapping(config_class, {field.name: values[field.name].value for field, _ in leaves(config_class)})
 
 
 def help_page(config_class: type, purpose: str) -> str:
     """The text of `--help`: the purpose, then every flag with its meaning and default."""
     lines = [purpose.strip(), "", "Flags:"]
-    for field, _ in _leaves(config_class):
+    for field, _ in leaves(config_class):
         default = field.default
         shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
         notes = [f"one of {', '.join(field.metadata['choices'])}"] if field.metadata["choices"] else []
@@ -261,9 +276,11 @@ def help_page(config_class: type, purpose: str) -> str:
 
 
 def progress(total: int, unit: str, description: str) -> tqdm.tqdm[Any]:
-    """A progress bar on standard error. Where that is a log and not a terminal, it is redrawn only every 10 s."""
-    interval = 0.2 if sys.stderr.isatty() else 10.0
-    return tqdm.tqdm(total=total, unit=unit, desc=description, mininterval=interval, dynamic_ncols=True)
+    """A progress bar on standard error, or in a notebook. In a log, which keeps every line, it comes every 10 s."""
+    from tqdm import auto  # a widget in a notebook, where there are widgets
+
+    interval = 0.2 if sys.stderr.isatty() or "ipykernel" in sys.modules else 10.0
+    return auto.tqdm(total=total, unit=unit, desc=description, mininterval=interval, dynamic_ncols=True)
 
 
 def run(main: Callable[[Config], None], config_class: type[Config]) -> None:

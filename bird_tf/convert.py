@@ -15,7 +15,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, executor, files
+from bird_tf import config, executor, files, python_calls
 from bird_tf.audio import activity, decode, frontend
 from bird_tf.backbones import backbone, sources
 from bird_tf.conversion import chunk_features, plan, state, worker
@@ -383,3 +383,11 @@ def main(settings: ConvertConfig) -> None:
 def run() -> None:
     """Entry point of `bird-tf-convert` and of tools/make_tfrecords.py."""
     config.run(main, ConvertConfig)
+
+
+def _convert_and_summarise(settings: ConvertConfig) -> dict[str, Any]:
+    """Converts. Returns the content of summary.json."""
+    return dict(files.read_json(os.path.join(convert(settings).directory, manifests.SUMMARY)))
+
+
+python_calls.make_callable(__name__, _convert_and_summarise, ConvertConfig)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files
+from bird_tf import config, files, python_calls
 from bird_tf.audio import decode
 from bird_tf.evaluation import examples, noise, report, results, soundscapes
 from bird_tf.inference import ensembles, labelled, leaks, occurrence, segments, serving
@@ -312,13 +312,37 @@ def _prior_notes(
     return [f"Scores are combined with {odds_factors.describe()}; without it → with it: {changes}."]
 
 
+def evaluate_either(settings: EvaluateConfig) -> dict[str, Any]:
+    """Evaluates by recordings, or with --segments by segments of soundscapes. Returns the content of the summary.
+
+    Raises:
+        InputError: as `evaluate` and `soundscapes.evaluate`.
+    """
+    if not settings.segments:
+        return evaluate(settings)
+    return soundscapes.evaluate(
+        soundscapes.SoundscapeConfig(
+            models=settings.model,
+            audio=settings.source.audio,
+            calls=settings.segments,
+            output=settings.output_folder,
+            clock=settings.source.clock,
+            metadata=settings.source.metadata,
+            decisions=settings.decisions,
+            chunking=settings.chunking,
+            pooling=settings.pooling,
+            occurrence_settings=settings.occurrence_settings,
+        )
+    )
+
+
 def main(settings: EvaluateConfig) -> None:
     """Evaluates, and logs one line with the result."""
+    summary = evaluate_either(settings)
     if settings.segments:
-        _evaluate_soundscapes(settings)
-        return
-    summary = evaluate(settings)
-    _log(settings, summary)
+        _log_segments(summary)
+    else:
+        _log(settings, summary)
 
 
 def _log(settings: EvaluateConfig, summary: Mapping[str, Any]) -> None:
@@ -349,21 +373,7 @@ def _log_ranking(summary: Mapping[str, Any]) -> None:
     )  # fmt: skip
 
 
-def _evaluate_soundscapes(settings: EvaluateConfig) -> None:
-    summary = soundscapes.evaluate(
-        soundscapes.SoundscapeConfig(
-            models=settings.model,
-            audio=settings.source.audio,
-            calls=settings.segments,
-            output=settings.output_folder,
-            clock=settings.source.clock,
-            metadata=settings.source.metadata,
-            decisions=settings.decisions,
-            chunking=settings.chunking,
-            pooling=settings.pooling,
-            occurrence_settings=settings.occurrence_settings,
-        )
-    )
+def _log_segments(summary: Mapping[str, Any]) -> None:
     logging.info(
         "c-mAP %.4f, AUROC %.4f%s over %d segments of %d recordings, %d skipped; false alarms an hour: %s",
         summary["cmap"], summary["auroc"], _without_prior(summary, "cmap"), summary["num_segments"],
@@ -380,6 +390,9 @@ def _without_prior(summary: Mapping[str, Any], name: str) -> str:
 def run() -> None:
     """Entry point of `bird-tf-evaluate`."""
     config.run(main, EvaluateConfig)
+
+
+python_calls.make_callable(__name__, evaluate_either, EvaluateConfig)
 
 
 if __name__ == "__main__":

@@ -6,26 +6,26 @@ All three are a `concurrent.futures.Executor`, so the code that submits work nee
 from __future__ import annotations
 
 import contextlib
-import functools
 import multiprocessing
 import os
+import sys
 import threading
+import types
 from collections.abc import Iterator
 from concurrent import futures
-from multiprocessing import connection
+from multiprocessing import connection, context
+from typing import Any
 
-from bird_tf import config, stderr_filter, tf
+from bird_tf import config, stderr_filter
 
-
-@functools.cache
-def start_compiler() -> None:
-    """Starts XLA once in a process. Its start-up remarks come now, while they are filtered, not later during work."""
-    with stderr_filter.filtered(), tf.device("CPU"):
-        tf.function(lambda: tf.constant(0), jit_compile=True)()
+# held until the process ends
+_OF_PROCESS = contextlib.ExitStack()
 
 
-def _prepare_process() -> None:
-    """Prepares a worker process, before TensorFlow starts its threads."""
+def _prepare_process(filters: bool) -> None:
+    """Prepares a worker process, before TensorFlow starts its threads. Remarks are filtered here or by the parent."""
+    if filters:
+        _OF_PROCESS.enter_context(stderr_filter.filtered())
     # one thread each: the other cores belong to the other workers
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = "1"
@@ -48,10 +48,33 @@ def worker_died(error: BaseException | None) -> bool:
     return isinstance(error, futures.BrokenExecutor) or type(error).__name__ == "KilledWorker"
 
 
+class _Process(context.SpawnProcess):
+    """A process that does not import the program that starts it, and so does not run it a second time.
+
+    No function that we send to processes lies there. Programs that call `bird_tf.convert` need no
+    `if __name__ == "__main__"`.
+    """
+
+    @staticmethod
+    def _Popen(process: Any) -> Any:
+        program = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            return context.SpawnProcess._Popen(process)
+        finally:
+            sys.modules["__main__"] = program
+
+
+class _Context(context.SpawnContext):
+    """Spawn, not fork: a forked TensorFlow may deadlock."""
+
+    Process = _Process
+
+
 def _pool(workers: int) -> futures.Executor:
-    # spawn, not fork: a forked TensorFlow may deadlock
-    context = multiprocessing.get_context("spawn")
-    return futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_process)
+    return futures.ProcessPoolExecutor(
+        workers, mp_context=_Context(), initializer=_prepare_process, initargs=(not stderr_filter.is_active(),)
+    )
 
 
 def alone() -> futures.Executor:

@@ -13,25 +13,21 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files
-from bird_tf.audio import decode
+from bird_tf import config, files, python_calls
 from bird_tf.evaluation import survey_files
 from bird_tf.inference import (
     audio_files,
     embedding_store,
     ensembles,
-    occurrence,
+    judgement,
     result_files,
     saved_model,
     score_store,
     scoring,
 )
 from bird_tf.inference.writers import predictions, rows, tables
-from bird_tf.labels import clock, metadata, verdicts
+from bird_tf.labels import metadata, verdicts
 from bird_tf.labels.layouts import reader
-from bird_tf.scores import pooling
-
-_BLOCK = 4096  # chunks that are calibrated together, to limit memory
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,18 +44,8 @@ class PredictConfig:
     audio: str = config.option("", "folder (searched recursively) or single recording", required=True)
     output: str = config.option("", "folder for the results", required=True)
     tables: tables.TableConfig
-    pooling: str = config.option(
-        "",
-        f"how to pool chunk scores: {', '.join(pooling.METHODS)} (only networks with attention); empty: the method of "
-        "the model's decisions",
-    )
     batch_size: int = config.option(saved_model.BATCH_SIZE, "chunks in each call of a model; it does not change scores")
-    chunking: decode.ChunkingConfig
-    occurrence_settings: occurrence.OccurrenceConfig
-    clock: clock.ClockConfig
-    metadata: str = config.option(
-        "", "folder with the recordings' XML files, or a CSV: place and time for the tables, --occurrence and --prior"
-    )
+    judgement: judgement.JudgementConfig
     summary: bool = config.option(
         False, "also write OUTPUT/summary/: what was recorded and found by site, day and hour, as tables and as a page"
     )
@@ -71,8 +57,6 @@ class PredictConfig:
     )
 
     def __post_init__(self) -> None:
-        if self.pooling:
-            pooling.check(self.pooling)
         config.refuse_without_effect({"--verdicts without --summary": self.verdicts and not self.summary})
 
     @property
@@ -91,18 +75,20 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
         InputError: unusable models or recordings, or no readable recording.
     """
     recordings = audio_files.find_below(settings.audio)
-    judge = _Judge(settings)
-    described = reader.describe([path for _, path in recordings], settings.root, settings.metadata, settings.clock)
+    ensemble = ensembles.Ensemble(settings.model, settings.decisions, settings.batch_size)
+    # refuses a bad overlap before anything is written
+    asked, judge = settings.judgement, judgement.Judge(ensemble, settings.judgement)
+    described = reader.describe([path for _, path in recordings], settings.root, asked.metadata, asked.clock)
     given = verdicts.read(settings.verdicts) if settings.verdicts else []
     results = result_files.ResultFiles(settings.output)
-    context = _context(settings, judge.ensemble, results, {file: described[path] for file, path in recordings})
-    output, chunking, overwrite = settings.output, settings.chunking, settings.overwrite
-    store = score_store.ScoreStore(output, judge.ensemble, chunking, overwrite=overwrite)
+    context = _context(settings, ensemble, results, {file: described[path] for file, path in recordings})
+    output, chunking, overwrite = settings.output, asked.chunking, settings.overwrite
+    store = score_store.ScoreStore(output, ensemble, chunking, overwrite=overwrite)
     vectors = None
     if settings.tables.embeddings:
-        vectors = embedding_store.Writer(output, settings.root, judge.ensemble, chunking, overwrite=overwrite)
+        vectors = embedding_store.Writer(output, settings.root, ensemble, chunking, overwrite=overwrite)
     with store.opened(), vectors.opened() if vectors else contextlib.nullcontext():
-        skipped = _score(settings, judge.ensemble, store, vectors, recordings)
+        skipped = _score(settings, ensemble, store, vectors, recordings)
         unreadable = dict(skipped)
         readable = [(file, described[path]) for file, path in recordings if path not in unreadable]
         if not readable:
@@ -111,15 +97,16 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
         seconds, progress = 0.0, config.progress(len(readable), "recording", "writing")
         with results.writing(), _writing(settings, context, given) as append, progress:
             for file, recording in readable:
-                prediction = judge.prediction(file, recording, store.load(file, recording.path))
-                append(prediction)
-                seconds += prediction.scores.duration_seconds
+                scores = store.load(file, recording.path)
+                pooled = judge.judge(recording, scores)
+                append(predictions.Prediction(file=file, scores=scores, pooled=pooled, recording=recording))
+                seconds += scores.duration_seconds
                 progress.update()
     table = [(os.path.relpath(path, settings.root or "."), reason) for path, reason in skipped]
     skipped_path = os.path.join(settings.output, "skipped.csv")
     files.write_table(skipped_path, ("file", "reason"), table, byte_order_mark=settings.tables.csv_bom)
     summary = {
-        "models": list(settings.model), "pooling": judge.pooling, "calibrated_on": judge.ensemble.decisions.fitted_on,
+        "models": list(settings.model), "pooling": judge.pooling, "calibrated_on": ensemble.decisions.fitted_on,
         "expected": judge.odds_factors.describe(),
         "num_recordings": len(readable), "num_skipped": len(skipped), "audio_seconds": round(seconds, 3),
         "audio": os.path.abspath(settings.root), "output": settings.output,
@@ -143,29 +130,6 @@ def _writing(
                 append_to(prediction)
 
         yield append
-
-
-class _Judge:
-    """Scores → calibrated probabilities, changed by place and time."""
-
-    def __init__(self, settings: PredictConfig) -> None:
-        """Loads the models and what the flags name. Refuses a bad overlap before anything is written."""
-        self.ensemble = ensembles.Ensemble(settings.model, settings.decisions, settings.batch_size)
-        self.pooling = self.ensemble.check_pooling(settings.pooling or self.ensemble.decisions.pooling)
-        self.odds_factors = occurrence.OddsFactors(settings.occurrence_settings, self.ensemble)
-        settings.chunking.hop_samples(self.ensemble.models[0].front_end)
-
-    def prediction(
-        self, file: str, recording: metadata.Recording, scores: ensembles.RecordingScores
-    ) -> predictions.Prediction:
-        """The prediction of a recording. Its scores are changed in place."""
-        decisions, factors = self.ensemble.decisions, self.odds_factors.factors(recording)
-        pooled = pooling.pool(scores.probabilities, self.pooling, scores.attention_logits)
-        pooled = occurrence.multiply_odds(decisions.recording.probabilities(pooled), factors)
-        for first in range(0, len(scores.probabilities), _BLOCK):
-            block = scores.probabilities[first : first + _BLOCK]
-            block[:] = occurrence.multiply_odds(decisions.chunk.probabilities(block), factors)
-        return predictions.Prediction(file=file, scores=scores, pooled=pooled, recording=recording)
 
 
 def _context(
@@ -201,7 +165,7 @@ def _score(
     if len(todo) < len(recordings):
         logging.info("%d of %d recordings already have scores", len(recordings) - len(todo), len(recordings))
     skipped = []
-    for scored in scoring.score_recordings(ensemble, todo, settings.chunking, embeddings=vectors is not None):
+    for scored in scoring.score_recordings(ensemble, todo, settings.judgement.chunking, embeddings=vectors is not None):
         if scored.scores is None:
             skipped.append((scored.path, scored.reason))
             logging.warning("skipped: %s", scored.reason)
@@ -224,6 +188,9 @@ def main(settings: PredictConfig) -> None:
 def run() -> None:
     """Entry point of `bird-tf-predict`."""
     config.run(main, PredictConfig)
+
+
+python_calls.make_callable(__name__, predict, PredictConfig)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files
+from bird_tf import config, files, python_calls
 from bird_tf.evaluation import clips, review_page
 from bird_tf.labels import taxonomy, verdicts
 
@@ -101,6 +101,9 @@ def main(settings: ReviewConfig) -> None:
 def run() -> None:
     """Entry point of `bird-tf-review`."""
     config.run(main, ReviewConfig)
+
+
+python_calls.make_callable(__name__, review, ReviewConfig)
 
 
 if __name__ == "__main__":

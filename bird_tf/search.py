@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files
+from bird_tf import config, files, python_calls
 from bird_tf.audio import activity, decode
 from bird_tf.evaluation import clips, excerpts, review_page
 from bird_tf.inference import embedding_store, saved_model
@@ -209,6 +209,9 @@ def main(settings: SearchConfig) -> None:
 def run() -> None:
     """Entry point of `bird-tf-search`."""
     config.run(main, SearchConfig)
+
+
+python_calls.make_callable(__name__, search, SearchConfig)
 
 
 if __name__ == "__main__":

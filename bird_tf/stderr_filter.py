@@ -56,6 +56,11 @@ def filtered() -> typing.Iterator[None]:
         _ACTIVE.release()
 
 
+def is_active() -> bool:
+    """Whether this process filters now."""
+    return _ACTIVE.locked()
+
+
 def main(end: bytes) -> None:
     """Copies standard input to standard error without the remarks, until `end` is read or the input is closed.
 

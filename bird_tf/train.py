@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, tf
+from bird_tf import config, files, python_calls, tf
 from bird_tf.inference import leaks, saved_model
 from bird_tf.input import dataset
 from bird_tf.records import manifests, recordings_table, verify
@@ -328,6 +328,9 @@ def main(settings: TrainConfig) -> None:
 def run() -> None:
     """Entry point of `bird-tf-train`."""
     config.run(main, TrainConfig)
+
+
+python_calls.make_callable(__name__, train, TrainConfig)
 
 
 if __name__ == "__main__":

@@ -82,9 +82,9 @@ def test_a_damaged_shard_of_an_unfinished_conversion_is_made_again(data, tmp_pat
     assert _bytes(tmp_path / "x") == _bytes(whole.directory)
 
 
-def _deadly_process():
+def _deadly_process(filters):
     """Prepares a worker process that one recording kills, like a crash of a decoder."""
-    prepare_process()
+    prepare_process(filters)
     blocks = decode.blocks
 
     def deadly(path, rate):

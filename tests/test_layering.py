@@ -10,7 +10,7 @@ PACKAGE = ROOT / "bird_tf"
 
 # Packages and their modules, from the ground up. "" holds what all others stand on.
 ORDER = {
-    "": ("stderr_filter", "free_text", "config", "files", "executor", "resume"),
+    "": ("stderr_filter", "free_text", "config", "python_calls", "files", "executor", "resume"),
     "audio": ("frontend", "hearing", "wav", "digests", "decode", "activity", "noises"),
     "labels": (
         "metadata", "texts", "label_cells", "class_names", "clock", "taxonomy", "spans", "groups",
@@ -29,8 +29,8 @@ ORDER = {
     ),
     "inference": (
         "serving", "saved_model", "ensembles", "segments", "audio_files", "result_files", "scoring", "score_store",
-        "embedding_store", "labelled", "leaks", "occurrence_table", "occurrence", "run_files", "kaggle_files",
-        "media_ids", "budget",
+        "embedding_store", "labelled", "leaks", "occurrence_table", "occurrence", "judgement", "run_files",
+        "kaggle_files", "media_ids", "budget",
     ),
     "inference.writers": (
         "detections", "predictions", "rows", "tab_separated", "csv_tables", "parquet", "raven", "audacity",
@@ -49,12 +49,15 @@ ORDER = {
         "weights", "schedules", "optimizers", "distribution", "run_directory", "exporter", "pretrained", "distillation",
         "train_step", "checkpoints", "validation", "tensorboard", "experiments", "dry_run",
     ),
+    "api": ("frames", "sounds", "model", "opened_records"),
 }  # fmt: skip
 COMMANDS = ("convert", "train", "export", "evaluate", "predict", "submission", "review", "search")
 
-# What the runner image has no use for: three commands and these folders. The serving side imports nothing of them.
+# What the runner image has no use for: three commands, these folders and this module. The serving side imports nothing
+# of them.
 TRAINING_FOLDERS = ("conversion", "input", "models", "training")
 TRAINING_COMMANDS = ("convert", "train", "export")
+TRAINING_MODULES = ("api.opened_records",)
 # tested together, by one test file for the whole
 TESTED_TOGETHER = {
     "input.augment": "augmentations",
@@ -111,7 +114,8 @@ def test_a_package_holds_nothing_but_its_modules(package):
 
 def test_the_serving_side_imports_nothing_of_the_training_folders():
     for package, module in FLAT:
-        serves = package.split(".")[0] not in TRAINING_FOLDERS and module not in TRAINING_COMMANDS
+        trains = package.split(".")[0] in TRAINING_FOLDERS or f"{package}.{module}" in TRAINING_MODULES
+        serves = not trains and module not in TRAINING_COMMANDS
         for name in _imports(_path(package, module))[0] if serves else ():
             assert name.split(".")[1] not in (*TRAINING_FOLDERS, *TRAINING_COMMANDS), (package, module)
 
@@ -120,7 +124,8 @@ def test_the_runner_image_leaves_out_just_these_folders_and_commands():
     script = (ROOT / "docker" / "keep_serving_side.sh").read_text()
     [loop] = [line for line in script.splitlines() if line.startswith("for part in ")]
     removed = loop.removeprefix("for part in ").removesuffix("; do").split()
-    assert removed == [*TRAINING_FOLDERS, *(f"{command}.py" for command in TRAINING_COMMANDS)]
+    modules = (*TRAINING_COMMANDS, *(module.replace(".", "/") for module in TRAINING_MODULES))
+    assert removed == [*TRAINING_FOLDERS, *(f"{module}.py" for module in modules)]
 
 
 def test_tensorflow_io_is_imported_in_one_module_only():

@@ -21,11 +21,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bird_tf import config, files, resume, train
+from bird_tf import config, files, resume
 from bird_tf.conversion import folds
 from bird_tf.labels import split
 from bird_tf.records import manifests, recordings_table
-from bird_tf.training import checkpoints
+from bird_tf.training import checkpoints, experiments
 
 METRICS = ("mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1")
 COLUMNS = ("fold", "seed", "num_recordings", "num_learnt", "chance_mlrap", *METRICS)
@@ -34,7 +34,7 @@ _WITHOUT_EFFECT = frozenset({"run_dir", "overwrite", "profile_steps", "baseline"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CrossValidateConfig(train.TrainConfig):
+class CrossValidateConfig(experiments.TrainConfig):
     """The flags of a training, whose --run_dir holds all folds, and those of the cross-validation."""
 
     split: split.SplitConfig
@@ -85,9 +85,9 @@ def _train_and_evaluate(settings: CrossValidateConfig, fold: int, seed: int) -> 
         "seed": seed,
         "overwrite": False,
     }
-    names = config.to_mapping(config.from_mapping(train.TrainConfig, {}))
+    names = config.to_mapping(config.from_mapping(experiments.TrainConfig, {}))
     flagfile = run_dir + ".flags"
-    training = config.from_mapping(train.TrainConfig, {name: values[name] for name in names})
+    training = config.from_mapping(experiments.TrainConfig, {name: values[name] for name in names})
     files.write_text(flagfile, config.to_flagfile(training))
     _command("train", f"--flagfile={flagfile}")
     model, output = os.path.join(run_dir, "export"), os.path.join(run_dir, "evaluation")

@@ -1,6 +1,6 @@
 """Converts a folder of labelled recordings to a records directory. tfrecords/README.md describes its format."""
 
-from bird_tf import convert
+import bird_tf.convert as conversion
 
 if __name__ == "__main__":
-    convert.run()
+    conversion.run()

@@ -83,7 +83,7 @@ def sentence(package: str) -> str:
     if package == _COMMANDS:
         return "convert, train, export, evaluate, predict, submission: what users start; none imports another."
     if package == _GROUND:
-        return "config, files, executor, resume, stderr_filter: flags, files, where work runs, how it goes on."
+        return "config, files, executor, resume, python_calls: flags, files, where work runs, how it goes on."
     return (ast.get_docstring(ast.parse((_ROOT / package / "__init__.py").read_text())) or "").split("\n\n")[0]
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 
-from bird_tf import config, files, train
+from bird_tf import config, files
 from bird_tf.input import preview
 from bird_tf.records import manifests
+from bird_tf.training import experiments
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ShowBatchConfig(train.TrainConfig):
+class ShowBatchConfig(experiments.TrainConfig):
     """The flags of a training, of which only those of its input have an effect, and the output file."""
 
     run_dir: str = config.option("", "not needed, since nothing is trained")

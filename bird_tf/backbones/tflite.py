@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, stderr_filter, tf
+from bird_tf import config, tf
 from bird_tf.backbones import signatures, sources
 
 # operations between the last dense layer and the scores: its bias, where that is apart, and the activation
@@ -62,16 +62,15 @@ def _interpreter(source: sources.Source, *, delegates: bool = True, all_tensors:
     """
     resolvers = tf.lite.experimental.OpResolverType
     try:
-        with stderr_filter.filtered():  # remarks about delegates
-            interpreter = tf.lite.Interpreter(
-                model_path=source.model,
-                num_threads=1,
-                experimental_op_resolver_type=(
-                    resolvers.AUTO if delegates else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-                ),
-                experimental_preserve_all_tensors=all_tensors,
-            )
-            interpreter.allocate_tensors()
+        interpreter = tf.lite.Interpreter(
+            model_path=source.model,
+            num_threads=1,
+            experimental_op_resolver_type=(
+                resolvers.AUTO if delegates else resolvers.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            ),
+            experimental_preserve_all_tensors=all_tensors,
+        )
+        interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise config.InputError(f"--backbone={source.name}: not a TFLite model that can be loaded ({error})") from error
     return interpreter

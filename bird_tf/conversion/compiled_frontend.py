@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bird_tf import executor, tf
+from bird_tf import tf
 from bird_tf.audio import frontend
 
 # A block that fits into the processor's cache is fastest: of 1, 8 and 32 chunks it was 8.
@@ -26,7 +26,6 @@ def _compiled(front_end: frontend.FrontendConfig, count: int) -> Callable[[tf.Te
         return spectrograms, frontend.quantise(spectrograms)
 
     # XLA fuses the many small steps, which takes a third less time. It compiles each number of chunks once a process.
-    executor.start_compiler()
     signature = [tf.TensorSpec([count, front_end.chunk_samples], tf.float32)]
     function = tf.function(compute, input_signature=signature, jit_compile=True).get_concrete_function()
     return typing.cast(Callable[..., tuple[tf.Tensor, tf.Tensor]], function)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bird_tf import config, executor, tf
+from bird_tf import config, tf
 from bird_tf.audio import frontend, noises
 from bird_tf.input import sampling
 from bird_tf.input.augment import augmentations
@@ -149,7 +149,6 @@ def training(
             examples = augmentations.add_same_species(examples, partners, augmentation, front_end, seeds[1])
         return augmentations.mix(examples, augmentation, front_end, seeds[2])
 
-    executor.start_compiler()
     strings = _batches_of_strings(manifest, settings, augmentation, seed, epoch, step)
     batches = strings.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     if settings.data_service:

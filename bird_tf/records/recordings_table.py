@@ -15,6 +15,8 @@ _COLUMNS = (
     "recording_id", "file", "split", "label", "name", "background", "background_known", "author", *_PLACE_AND_TIME,
     "date", "site", "seconds", "chunks", "training_chunks", "noise_chunks", "digest", "skipped",
 )  # fmt: skip
+# the columns that hold numbers; empty where they are unknown
+NUMBERS = (*_PLACE_AND_TIME, "seconds", "chunks", "training_chunks", "noise_chunks")
 
 
 # length in seconds; number of chunks with a label, of those that may train, and of noise chunks; digest of its samples;

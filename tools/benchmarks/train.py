@@ -12,7 +12,8 @@ import time
 
 import numpy as np
 
-from bird_tf import config, keras, tf, train
+import bird_tf.train as training
+from bird_tf import config, keras, tf
 from bird_tf.audio import frontend
 from bird_tf.labels import taxonomy
 from bird_tf.models import architectures
@@ -100,7 +101,7 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
         seconds: list[tuple[float, float]] = []
         for _ in range(settings.rounds + 1):
             started = time.perf_counter()
-            train.run_epoch(experiment, batches, [])
+            training.run_epoch(experiment, batches, [])
             experiment.progress.epochs += 1
             between = time.perf_counter()
             plain.fit(*arrays, batch_size=settings.batch_size, epochs=1, verbose=0)

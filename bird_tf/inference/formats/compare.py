@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from absl import logging
 
-from bird_tf import files, stderr_filter, tf
+from bird_tf import files, tf
 from bird_tf.scores import decisions
 
 
@@ -38,8 +38,7 @@ def convert(
     """
     with files.replacing(output) as folder:
         os.makedirs(folder)
-        with stderr_filter.filtered():
-            write(model_path, folder)
+        write(model_path, folder)
         for name in ("frontend.json", "classes.csv"):
             shutil.copy(os.path.join(model_path, "assets", name), os.path.join(folder, name))
         if files.exists(os.path.join(model_path, decisions.ASSET)):

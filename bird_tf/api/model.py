@@ -1,0 +1,210 @@
+"""Exported models in Python: recordings → tables of probabilities, detections and embeddings.
+
+It is the code of bird_tf.predict beneath; nothing is written to disk.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from absl import logging
+
+from bird_tf import config, python_calls
+from bird_tf.api import frames, sounds
+from bird_tf.audio import decode
+from bird_tf.inference import ensembles, judgement, saved_model, scoring
+from bird_tf.inference.writers import detections, predictions, rows
+from bird_tf.labels import metadata
+from bird_tf.labels.layouts import reader
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# the columns of detections.csv but for recording_id, which says the same as `file`
+DETECTIONS = rows.DETECTIONS[1:]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _PredictFlags:
+    judgement: judgement.JudgementConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _DetectFlags:
+    judgement: judgement.JudgementConfig
+    detections: detections.DetectionConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _EmbedFlags:
+    chunking: decode.ChunkingConfig
+
+
+class Model:
+    """One exported model, or several as an ensemble. `bird_tf.load` makes it.
+
+    `recordings` are, in each method: the path of a recording; a folder, which is searched; samples [n] or
+    [n, channels], with `sample_rate_hz`; a file open for reading bytes; or several of these. What cannot be read is
+    skipped with a warning, and stands in the table's `attrs["skipped"]`, {file: reason}. If nothing can be read, it is
+    an error.
+
+    Attributes:
+        class_ids: the classes, in the order of the columns of `predict`.
+        names: {class id: Latin name}.
+        chunk_seconds: length of a chunk.
+        sample_rate_hz: to which recordings are resampled.
+    """
+
+    def __init__(self, paths: Sequence[str], decisions: str = "", batch_size: int = saved_model.BATCH_SIZE) -> None:
+        """Loads the models; see `load`."""
+        self._ensemble = ensembles.Ensemble(paths, decisions, batch_size)
+        classes, front_end = self._ensemble.classes, self._ensemble.models[0].front_end
+        self.class_ids: tuple[str, ...] = classes.class_ids
+        self.names: dict[str, str] = dict(zip(classes.class_ids, classes.names, strict=True))
+        self.chunk_seconds: float = front_end.chunk_seconds
+        self.sample_rate_hz: int = front_end.sample_rate_hz
+
+    def __repr__(self) -> str:
+        paths = ", ".join(model.path for model in self._ensemble.models)
+        return f"<bird_tf.Model {paths}: {len(self.class_ids)} classes, chunks of {self.chunk_seconds:g} s>"
+
+    def predict(self, recordings: Any, *, sample_rate_hz: float | None = None, **flags: Any) -> pd.DataFrame:
+        """Probabilities of each chunk.
+
+        Args:
+            recordings: see the class.
+            sample_rate_hz: of samples.
+            **flags: of bird_tf.predict that change probabilities: `overlap_seconds`, `species_list`, `occurrence`,
+                `prior`, `latitude`, `metadata`, ….
+
+        Returns:
+            A row for each chunk, index (file, start_seconds, end_seconds); a column for each class id, float32 in
+            [0, 1]. `table.rename(columns=model.names)` has Latin names.
+
+        Raises:
+            Error: no recording can be read, or the flags cannot be used.
+        """
+        settings = python_calls.configure(_PredictFlags, flags)
+        skipped: dict[str, str] = {}
+        with python_calls.one_family(), sounds.as_files(recordings, sample_rate_hz) as found:
+            judged = self._judged(found, settings.judgement, skipped)
+            parts = [(p.file, p.scores.start_seconds, p.scores.end_seconds, p.scores.probabilities) for p in judged]
+        return _noted(frames.of_chunks(parts, self.class_ids), skipped)
+
+    def detect(self, recordings: Any, *, sample_rate_hz: float | None = None, **flags: Any) -> pd.DataFrame:
+        """Detections: a species from a start to an end.
+
+        Args:
+            recordings: see the class.
+            sample_rate_hz: of samples.
+            **flags: of bird_tf.predict: `threshold` ("f1", or "precision" for fewer false alarms), `min_probability`,
+                `top`, `merge_seconds`, and those of `predict`.
+
+        Returns:
+            The columns of detections.csv, a row for each detection: file, start_seconds, end_seconds, class_id, name
+            (Latin), probability, clock_time (time stamp), site, latitude and longitude; the last four as far as they
+            are known.
+
+        Raises:
+            Error: no recording can be read, or the flags cannot be used.
+        """
+        settings = python_calls.configure(_DetectFlags, flags)
+        decisions, asked = self._ensemble.decisions, settings.detections
+        context = predictions.Context(
+            settings=asked,
+            chunk_thresholds=asked.thresholds(decisions.chunk, self._ensemble.classes),
+            recording_thresholds=asked.thresholds(decisions.recording, self._ensemble.classes),
+            root="",
+            output=str,  # no file is written
+            stems={},
+            classes=self._ensemble.classes,
+            front_end=self._ensemble.models[0].front_end,
+        )
+        skipped: dict[str, str] = {}
+        with python_calls.one_family(), sounds.as_files(recordings, sample_rate_hz) as found:
+            judged = self._judged(found, settings.judgement, skipped)
+            table = [row[1:] for prediction in judged for row in rows.detections(context, prediction)]
+        return _noted(frames.of_rows(table, DETECTIONS, ["clock_time"]), skipped)
+
+    def embed(self, recordings: Any, *, sample_rate_hz: float | None = None, **flags: Any) -> pd.DataFrame:
+        """Embeddings of each chunk: what the (first) model says before its last layer.
+
+        Args:
+            recordings: see the class.
+            sample_rate_hz: of samples.
+            **flags: of bird_tf.predict, how recordings are cut: `overlap_seconds`, `minimum_seconds`.
+
+        Returns:
+            A row for each chunk, index (file, start_seconds, end_seconds); columns 0, 1, 2 …, float32.
+
+        Raises:
+            Error: no recording can be read, or the flags cannot be used.
+        """
+        chunking = python_calls.configure(_EmbedFlags, flags).chunking
+        skipped: dict[str, str] = {}
+        with python_calls.one_family(), sounds.as_files(recordings, sample_rate_hz) as found:
+            scored = self._scored(found, chunking, skipped, embeddings=True)
+            parts = [(sound.file, s.start_seconds, s.end_seconds, s.embeddings) for sound, s in scored]
+        return _noted(frames.of_chunks(parts), skipped)
+
+    def _judged(
+        self, found: Sequence[sounds.Sound], settings: judgement.JudgementConfig, skipped: dict[str, str]
+    ) -> Iterator[predictions.Prediction]:
+        """Yields the prediction of each recording; notes {file: reason} of those that cannot be read."""
+        judge = judgement.Judge(self._ensemble, settings)
+        described: dict[str, metadata.Recording] = {}
+        for root in dict.fromkeys(sound.root for sound in found):
+            paths = [sound.path for sound in found if sound.root == root]
+            described |= reader.describe(paths, root, settings.metadata, settings.clock)
+        for sound, scores in self._scored(found, settings.chunking, skipped):
+            recording = described[sound.path]
+            pooled = judge.judge(recording, scores)
+            yield predictions.Prediction(file=sound.file, scores=scores, pooled=pooled, recording=recording)
+
+    def _scored(
+        self, found: Sequence[sounds.Sound], chunking: decode.ChunkingConfig, skipped: dict[str, str], *,
+        embeddings: bool = False,
+    ) -> Iterator[tuple[sounds.Sound, ensembles.RecordingScores]]:  # fmt: skip
+        """Yields the scores of each recording; notes {file: reason} of those that cannot be read."""
+        frames.pandas()  # if it is missing, this is known before hours of work
+        recordings = [(sound.file, sound.path) for sound in found]
+        scored = scoring.score_recordings(self._ensemble, recordings, chunking, embeddings=embeddings)
+        for sound, one in zip(found, scored, strict=True):
+            if one.scores is None:
+                skipped[sound.file] = one.reason.replace(sound.path, sound.file)
+                logging.warning("skipped: %s", skipped[sound.file])
+            else:
+                yield sound, one.scores
+        if len(skipped) == len(found):
+            raise config.InputError(f"none of {len(found)} recordings can be read; the first: {skipped[found[0].file]}")
+
+
+def _noted(table: pd.DataFrame, skipped: dict[str, str]) -> pd.DataFrame:
+    """The table with a note of what was skipped."""
+    table.attrs["skipped"] = skipped
+    return table
+
+
+def load(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    decisions: str | os.PathLike[str] = "",
+    batch_size: int = saved_model.BATCH_SIZE,
+) -> Model:
+    """Loads an exported model, or several as an ensemble.
+
+    Args:
+        path: an exported model, as runs/NAME/export; or a list of them.
+        decisions: calibration, thresholds and weights by bird_tf.evaluate with `tune`; "": the model's own; "none": raw
+            scores.
+        batch_size: chunks in each call of a model; it does not change scores.
+
+    Raises:
+        Error: a folder is no exported model, or is damaged; or the decisions are for other models.
+    """
+    paths = [path] if isinstance(path, str | os.PathLike) else path
+    with python_calls.one_family():
+        return Model([os.fspath(each) for each in paths], os.fspath(decisions), batch_size)
