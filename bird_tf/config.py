@@ -20,7 +20,7 @@ import tqdm
 from absl import app, flags, logging
 
 import bird_tf
-from bird_tf import stderr_filter
+from bird_tf import endings, stderr_filter
 
 Config = TypeVar("Config")
 
@@ -37,6 +37,8 @@ _BUILT_IN_HELP = (
 
 class Error(Exception):
     """All that a call of bird_tf raises, except for defects of ours. The message says in one line what, and where."""
+
+    exit_code = endings.ERROR
 
 
 class InputError(Error, ValueError):
@@ -284,11 +286,35 @@ def progress(total: int, unit: str, description: str) -> tqdm.tqdm[Any]:
 
 
 def run(main: Callable[[Config], None], config_class: type[Config]) -> None:
-    """Parses the command line, calls `main(config)`, and exits: 0 on success, 1 on bad input, 130 on Ctrl-C.
+    """Parses the command line, calls `main(config)`, and ends the process.
 
-    An InputError or an OSError ends in one line on standard error. Any other exception is a defect of ours and shows
-    its traceback.
+    Exit codes: 0 on success, 1 on an error, `endings.IN_USE` if another command is at work in the output, and 128 plus
+    the number of a signal that ended it. An InputError and an error of a file end in one line on standard error; a
+    closed pipe ends in none. Any other exception is a defect of ours and shows its traceback.
     """
+    try:
+        with endings.stopping_on_signals():
+            _run(main, config_class)
+    except Error as error:
+        endings.leave(error.exit_code, str(error))
+    except KeyboardInterrupt:
+        endings.leave(endings.INTERRUPTED, at_once=True)
+    except endings.Stopped as stopped:
+        endings.leave(int(str(stopped.code)), stopped.line, at_once=True)
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            endings.leave(end.code or 0)
+        endings.leave(endings.ERROR, str(end.code).removeprefix("error: "))
+    except Exception as error:
+        if endings.is_closed_pipe(error):
+            endings.leave_quietly()
+        if line := endings.line_of(error):
+            endings.leave(endings.ERROR, line)
+        raise
+    endings.leave(0)
+
+
+def _run(main: Callable[[Config], None], config_class: type[Config]) -> None:
     arguments = sys.argv[1:]
     if {"--help", "-help", "-h", "--helpshort"} & set(arguments):
         print(help_page(config_class, sys.modules[main.__module__].__doc__ or ""))  # noqa: T201
@@ -301,30 +327,13 @@ def run(main: Callable[[Config], None], config_class: type[Config]) -> None:
     handler = logging.get_absl_handler().python_handler
     handler.setFormatter(python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
 
-    def guarded(_: Sequence[str]) -> None:
-        try:
-            settings = parse(config_class, arguments)
-            with stderr_filter.filtered():
-                kept = handler.setStream(sys.stderr)  # until now it wrote to the stream that is filtered
-                try:
-                    main(settings)
-                finally:
-                    handler.setStream(kept)
-        except (InputError, OSError) as error:
-            logging.flush()
-            sys.exit(f"error: {' '.join(str(error).split())}")
-        except KeyboardInterrupt:
-            sys.exit(130)
+    def called(_: Sequence[str]) -> None:
+        settings = parse(config_class, arguments)
+        with stderr_filter.filtered():
+            kept = handler.setStream(sys.stderr)  # until now it wrote to the stream that is filtered
+            try:
+                main(settings)
+            finally:
+                handler.setStream(kept)
 
-    try:
-        app.run(guarded, argv=sys.argv[:1])
-    except SystemExit as end:
-        if "tensorflow_io.python" not in sys.modules:
-            raise
-        # at exit its file systems may abort the process ("pure virtual method called"), and the exit status is lost
-        if isinstance(end.code, str):
-            print(end.code, file=sys.stderr)  # noqa: T201
-        logging.flush()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(end.code if isinstance(end.code, int) else int(end.code is not None))
+    app.run(called, argv=sys.argv[:1])

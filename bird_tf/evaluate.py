@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
@@ -10,10 +11,10 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, python_calls
+from bird_tf import config, files, locks, python_calls
 from bird_tf.audio import decode
 from bird_tf.evaluation import examples, noise, report, results, soundscapes
-from bird_tf.inference import ensembles, labelled, leaks, occurrence, segments, serving
+from bird_tf.inference import ensembles, labelled, leaks, occurrence, saved_model, segments, serving
 from bird_tf.labels import metadata
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table
@@ -104,19 +105,36 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         The content of summary.json: `metrics.headline`, chance_mlrap, intervals, and what was evaluated.
 
     Raises:
-        InputError: both or neither of --records and --audio; or an error of the scoring.
+        InputError: both or neither of --records and --audio; an error of the scoring; or another command is at work in
+            the output or, with --tune, in the run of the model.
     """
     if bool(settings.records) == bool(settings.source.audio):
         raise config.InputError("give either --records=DIR or --audio=DIR with --metadata=DIR")
-    # models
     manifest = manifests.load(settings.records) if settings.records else None
     paths = [_without_refit(path, manifest) for path in settings.model]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(locks.held(settings.output_folder, work="evaluation", flag="--output"))
+        for folder in _changed_folders(settings, paths):
+            stack.enter_context(locks.held(folder, work="evaluation", flag="--model"))
+        return _evaluate(settings, manifest, paths)
+
+
+def _changed_folders(settings: EvaluateConfig, paths: Sequence[str]) -> dict[str, None]:
+    """The folders of the models in which --tune stores its results, each once."""
+    if not settings.tune or len(settings.model) > 1:
+        return {}
+    folders = dict.fromkeys(map(saved_model.folder_to_lock, (*paths, *settings.model)))
+    folders.pop(os.path.realpath(settings.output_folder), None)  # it is locked already
+    return folders
+
+
+def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, paths: Sequence[str]) -> dict[str, Any]:
+    # models
     ensemble = ensembles.Ensemble(paths, settings.decisions)
     if not settings.chooses_pooling:
         ensemble.check_pooling(settings.pooling or ensemble.decisions.pooling)
     odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
     output = settings.output_folder
-    files.make_folder(output)  # an unusable folder stops the command before the scoring
     # scores
     scored = _score(settings, ensemble, manifest)
     leak = leaks.Leaks(paths, ensemble.models[0].front_end.sample_rate_hz)
@@ -320,20 +338,20 @@ def evaluate_either(settings: EvaluateConfig) -> dict[str, Any]:
     """
     if not settings.segments:
         return evaluate(settings)
-    return soundscapes.evaluate(
-        soundscapes.SoundscapeConfig(
-            models=settings.model,
-            audio=settings.source.audio,
-            calls=settings.segments,
-            output=settings.output_folder,
-            clock=settings.source.clock,
-            metadata=settings.source.metadata,
-            decisions=settings.decisions,
-            chunking=settings.chunking,
-            pooling=settings.pooling,
-            occurrence_settings=settings.occurrence_settings,
-        )
+    given = soundscapes.SoundscapeConfig(
+        models=settings.model,
+        audio=settings.source.audio,
+        calls=settings.segments,
+        output=settings.output_folder,
+        clock=settings.source.clock,
+        metadata=settings.source.metadata,
+        decisions=settings.decisions,
+        chunking=settings.chunking,
+        pooling=settings.pooling,
+        occurrence_settings=settings.occurrence_settings,
     )
+    with locks.held(settings.output_folder, work="evaluation", flag="--output"):
+        return soundscapes.evaluate(given)
 
 
 def main(settings: EvaluateConfig) -> None:

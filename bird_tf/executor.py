@@ -105,11 +105,14 @@ def start(
         return
     workers = workers or len(os.sched_getaffinity(0))
     workers = workers if num_tasks is None else max(1, min(workers, num_tasks))
+    before = set(multiprocessing.active_children())
     pool = futures.ThreadPoolExecutor(1) if workers == 1 and in_process else _pool(workers)
     try:
         yield pool
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - before:
+            process.terminate()  # it would end its task first, and the command waits for it
         raise
     pool.shutdown()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from bird_tf import config
+from bird_tf import config, locks
 from bird_tf.inference.formats import onnx, tflite
 from bird_tf.training import exporter
 
@@ -21,11 +21,12 @@ class ExportConfig:
 
 def main(settings: ExportConfig) -> None:
     """Exports a finished run again."""
-    path = exporter.export(settings.run_dir)
-    if settings.tflite:
-        tflite.convert(path, os.path.join(settings.run_dir, "tflite"))
-    if settings.onnx:
-        onnx.convert(path, os.path.join(settings.run_dir, "onnx"))
+    with locks.held(settings.run_dir, work="export", flag="--run_dir"):
+        path = exporter.export(settings.run_dir)
+        if settings.tflite:
+            tflite.convert(path, os.path.join(settings.run_dir, "tflite"))
+        if settings.onnx:
+            onnx.convert(path, os.path.join(settings.run_dir, "onnx"))
 
 
 def run() -> None:

@@ -7,25 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import errno
 import hashlib
 import importlib
 import io
-import itertools
 import json
 import os
-import shutil
-import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import logging
 
-from bird_tf import config, tf
+from bird_tf import config, endings, temporaries, tf
 
-TEMPORARY_SUFFIX = ".partial"
-# of the temporary files of this process; `next` is atomic, so threads get different numbers
-_NUMBERS = itertools.count()
 # A spreadsheet program runs a cell that begins so as a formula (OWASP, CSV injection).
 _FORMULA_STARTS = frozenset("=+-@\t\r")
 _DEFUSED_STARTS = _FORMULA_STARTS | {"'"}
@@ -140,88 +133,63 @@ def make_folder(path: str) -> None:
 
 @contextlib.contextmanager
 def replacing(path: str, *, durable: bool = False) -> Iterator[str]:
-    """Yields a temporary path for a file or folder. When the block ends, it takes the place of `path`.
+    """Yields a temporary path for a file or folder. When the block ends, it takes the place of `path` in one step.
 
     No two processes have the same temporary path, so two copies of one task do not disturb each other. On an exception
     the temporary file or folder is removed, and `path` stays as it was.
 
     Args:
         path: the file or folder.
-        durable: whether a file's content is on the disk, not only in the system's cache, before it gets its name.
+        durable: whether the content is on the disk, not only in the system's cache, before it gets its name.
 
     Raises:
         InputError: the disk is full, or a file would replace a folder.
     """
     path = path.rstrip("/")
-    temporary = _temporary(path)
+    temporary = temporaries.path_for(path)
     make_folder(os.path.dirname(path) or ".")
     try:
         yield temporary
         if is_remote(path):
             tf.io.gfile.rename(temporary, path, overwrite=True)
         else:
-            if os.path.isdir(path):
-                if not os.path.isdir(temporary):
-                    raise config.InputError(f"{path} is a folder; name a file")
-                shutil.rmtree(path)
+            if os.path.isdir(path) and not os.path.isdir(temporary):
+                raise config.InputError(f"{path} is a folder; name a file")
             if durable:
-                _synchronise(temporary)
-            os.replace(temporary, path)
+                temporaries.synchronise(temporary)
+            temporaries.put(temporary, path)
             if durable:
-                _synchronise(os.path.dirname(path) or ".")
+                temporaries.synchronise_names(os.path.dirname(path) or ".")
     except BaseException as error:
-        _remove(temporary)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        with contextlib.suppress(OSError):  # the first error is the one to tell; `clean_up` removes the rest later
+            remove(temporary)
+        if isinstance(error, OSError) and error.errno in endings.DISK_FULL:
             raise DiskFullError(path) from error
+        if isinstance(error, OSError) and error.filename == temporary:
+            error.filename = path
         raise
 
 
-def _temporary(path: str) -> str:
-    """A path beside `path` that no other process has. It says which process does, for `remove_abandoned`."""
-    folder, name = os.path.split(path)
-    owner = f"{_host()}-{os.getpid()}-{next(_NUMBERS)}"
-    return os.path.join(folder, f"{text_digest(name)[:8]}-{owner}{TEMPORARY_SUFFIX}")
+def clean_up(folder: str) -> None:
+    """Removes what processes of this machine that no longer run have left unfinished in a local folder.
+
+    A folder that such a process had set aside gets its name back.
+    """
+    if not is_remote(folder):
+        temporaries.clean_up(folder)
 
 
-def _host() -> str:
-    return text_digest(socket.gethostname())[:8]
+def remove(path: str) -> None:
+    """Removes a file, or a folder with all that is in it, if it exists.
 
-
-def remove_abandoned(folder: str) -> None:
-    """Removes what processes of this machine that no longer run have left unfinished in a local folder."""
-    for name in names(folder) if not is_remote(folder) else ():
-        _, *owner = name.removesuffix(TEMPORARY_SUFFIX).split("-")
-        if name.endswith(TEMPORARY_SUFFIX) and len(owner) == 3 and owner[0] == _host() and not _is_alive(int(owner[1])):
-            _remove(os.path.join(folder, name))
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
-
-
-def _synchronise(path: str) -> None:
-    """Waits until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _remove(path: str) -> None:
-    if is_remote(path):
-        if tf.io.gfile.exists(path):
-            tf.io.gfile.remove(path)
-    elif os.path.isdir(path):
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        os.remove(path)
+    A local folder vanishes from its place in one step.
+    """
+    if not is_remote(path):
+        temporaries.remove(path)
+    elif tf.io.gfile.isdir(enable(path)):
+        tf.io.gfile.rmtree(path)
+    elif tf.io.gfile.exists(path):
+        tf.io.gfile.remove(path)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, python_calls
+from bird_tf import config, files, locks, python_calls
 from bird_tf.evaluation import survey_files
 from bird_tf.inference import (
     audio_files,
@@ -72,8 +72,13 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
         The content of summary.json.
 
     Raises:
-        InputError: unusable models or recordings, or no readable recording.
+        InputError: unusable models, or no readable recording; or another command is at work in the output.
     """
+    with locks.held(settings.output, work="prediction", flag="--output"):
+        return _predict(settings)
+
+
+def _predict(settings: PredictConfig) -> dict[str, Any]:
     recordings = audio_files.find_below(settings.audio)
     ensemble = ensembles.Ensemble(settings.model, settings.decisions, settings.batch_size)
     # refuses a bad overlap before anything is written
@@ -84,24 +89,25 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
     context = _context(settings, ensemble, results, {file: described[path] for file, path in recordings})
     output, chunking, overwrite = settings.output, asked.chunking, settings.overwrite
     store = score_store.ScoreStore(output, ensemble, chunking, overwrite=overwrite)
+    store.open()
     vectors = None
     if settings.tables.embeddings:
         vectors = embedding_store.Writer(output, settings.root, ensemble, chunking, overwrite=overwrite)
-    with store.opened(), vectors.opened() if vectors else contextlib.nullcontext():
-        skipped = _score(settings, ensemble, store, vectors, recordings)
-        unreadable = dict(skipped)
-        readable = [(file, described[path]) for file, path in recordings if path not in unreadable]
-        if not readable:
-            store.remove_if_empty()
-            raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")
-        seconds, progress = 0.0, config.progress(len(readable), "recording", "writing")
-        with results.writing(), _writing(settings, context, given) as append, progress:
-            for file, recording in readable:
-                scores = store.load(file, recording.path)
-                pooled = judge.judge(recording, scores)
-                append(predictions.Prediction(file=file, scores=scores, pooled=pooled, recording=recording))
-                seconds += scores.duration_seconds
-                progress.update()
+        vectors.open()
+    skipped = _score(settings, ensemble, store, vectors, recordings)
+    unreadable = dict(skipped)
+    readable = [(file, described[path]) for file, path in recordings if path not in unreadable]
+    if not readable:
+        store.remove_if_empty()
+        raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")
+    seconds, progress = 0.0, config.progress(len(readable), "recording", "writing")
+    with results.writing(), _writing(settings, context, given) as append, progress:
+        for file, recording in readable:
+            scores = store.load(file, recording.path)
+            pooled = judge.judge(recording, scores)
+            append(predictions.Prediction(file=file, scores=scores, pooled=pooled, recording=recording))
+            seconds += scores.duration_seconds
+            progress.update()
     table = [(os.path.relpath(path, settings.root or "."), reason) for path, reason in skipped]
     skipped_path = os.path.join(settings.output, "skipped.csv")
     files.write_table(skipped_path, ("file", "reason"), table, byte_order_mark=settings.tables.csv_bom)

@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from bird_tf import config
+from bird_tf import config, endings
 
 Config = TypeVar("Config")
 
@@ -51,8 +51,10 @@ def one_family() -> Iterator[None]:
     """Inside the block, errors of the system (no such file, no right to read it, full disk) become `config.Error`."""
     try:
         yield
-    except OSError as error:
-        raise config.Error(str(error)) from error
+    except Exception as error:
+        if line := None if isinstance(error, config.Error) else endings.line_of(error):
+            raise config.Error(line) from error
+        raise
 
 
 class _Command(types.ModuleType):

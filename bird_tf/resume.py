@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from bird_tf import config, files, tf
+from bird_tf import config, files, locks, temporaries
 
 PLAN = "plan.json"
-LOCK = "lock"
 _MOST_NAMED = 3
 
 # {section: {name: value}}, with values as in JSON. Sections: "flags", "versions", and "inputs", whose values are
@@ -86,9 +84,9 @@ class Claim:
             InputError: work of another plan is there, or something else.
         """
         if not self.has_plan:
-            names = [name for name in files.names(self._folder) if name != LOCK]
+            names = [name for name in files.names(self._folder) if name != locks.NAME]
             # a process that is killed in `begin` leaves a temporary file
-            if not self.overwrite and not all(name.endswith(files.TEMPORARY_SUFFIX) for name in names):
+            if not self.overwrite and not all(name.endswith(temporaries.SUFFIX) for name in names):
                 anew = "" if self.overwrite is None else ", or replace what is there with --overwrite"
                 raise config.InputError(
                     f"{self._folder} holds something that is no {self.work}; name another {self.flag}{anew}"
@@ -106,7 +104,6 @@ class Claim:
 
     def begin(self) -> None:
         """Writes the plan down. From now on the directory belongs to it."""
-        files.remove_abandoned(self._folder)
         files.write_json(self._path, self.plan)
 
     def start(self, goes_on: bool) -> None:
@@ -115,31 +112,18 @@ class Claim:
         Args:
             goes_on: from `goes_on`.
         """
-        if self.overwrite and files.exists(self.directory):
-            tf.io.gfile.rmtree(self.directory)
+        if self.overwrite:
+            self._empty()
         if self.overwrite or not goes_on:
             self.begin()
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keeps other processes with the same claim out while the block runs.
+    def _empty(self) -> None:
+        """Removes all but the lock. The plan goes first: with what a kill leaves, no work goes on."""
+        files.remove(self._path)
+        for name in files.names(self.directory):
+            if name != locks.NAME:
+                files.remove(os.path.join(self.directory, name))
 
-        The lock is the operating system's (flock): it ends with the process that holds it, however that ends. Object
-        stores have no locks.
-
-        Raises:
-            InputError: another process holds the lock.
-        """
-        if files.is_remote(self.directory):
-            yield
-            return
-        files.make_folder(self._folder)
-        with open(os.path.join(self._folder, LOCK), "a", encoding="utf-8") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise config.InputError(
-                    f"{self.directory}: another {self.work} is at work in it; wait for its end, or name another "
-                    f"{self.flag}"
-                ) from error
-            yield
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Keeps other commands out of the directory while the block runs; see `locks.held`."""
+        return locks.held(self.directory, work=self.work, flag=self.flag)

@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, python_calls
+from bird_tf import config, files, locks, python_calls
 from bird_tf.evaluation import clips, review_page
 from bird_tf.labels import taxonomy, verdicts
 
@@ -37,10 +37,15 @@ def review(settings: ReviewConfig) -> dict[str, Any]:
         The content of summary.json.
 
     Raises:
-        InputError: no predictions, no such recordings, or no clip to show.
+        InputError: no predictions, no such recordings, or no clip to show; or another command is at work in the output.
     """
     if os.path.abspath(settings.output) == os.path.abspath(settings.predictions):
         raise config.InputError(f"--output={settings.output} is the folder of the prediction; name another one")
+    with locks.held(settings.output, work="review", flag="--output"):
+        return _review(settings)
+
+
+def _review(settings: ReviewConfig) -> dict[str, Any]:
     described = _described(settings.predictions)
     root = settings.audio or described.get("audio", "")
     if not os.path.isdir(root):

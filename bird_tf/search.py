@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, python_calls
+from bird_tf import config, files, locks, python_calls
 from bird_tf.audio import activity, decode
 from bird_tf.evaluation import clips, excerpts, review_page
 from bird_tf.inference import embedding_store, saved_model
@@ -50,6 +50,11 @@ class SearchConfig:
         if self.at is not None and not self.at >= 0:
             raise config.InputError(f"--at={self.at}: must be 0 or more")
 
+    @property
+    def output_folder(self) -> str:
+        """The folder for the results."""
+        return self.output or os.path.join(self.embeddings, "search")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Query:
@@ -76,8 +81,13 @@ def search(settings: SearchConfig) -> dict[str, Any]:
         The content of summary.json.
 
     Raises:
-        InputError: no such embeddings, query or recordings.
+        InputError: no such embeddings, query or recordings; or another command is at work in the output.
     """
+    with locks.held(settings.output_folder, work="search", flag="--output"):
+        return _search(settings)
+
+
+def _search(settings: SearchConfig) -> dict[str, Any]:
     store = embedding_store.Embeddings(settings.embeddings)
     root = settings.audio or str(store.description["audio"])
     if not os.path.isdir(root):
@@ -86,7 +96,7 @@ def search(settings: SearchConfig) -> dict[str, Any]:
     logging.info("looking for %s from %.2f to %.2f s", query.path, query.start, query.end)
     itself = [(query.file, query.start, query.end)] if query.file else []
     found = store.nearest(query.vector[None], settings.num_results, itself)
-    output = settings.output or os.path.join(settings.embeddings, "search")
+    output = settings.output_folder
     species = _species(settings, store)
     neighbours = _clips(settings, found, root, *species[0])
     files.write_table(os.path.join(output, "neighbours.csv"), _COLUMNS, map(_row, neighbours))

@@ -96,7 +96,9 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
     started = time.monotonic()
     if os.path.isdir(settings.output):
         raise config.InputError(f"--output={settings.output} is a folder; name a file")
-    files.make_folder(os.path.dirname(settings.output) or ".")
+    folder = os.path.dirname(settings.output) or "."
+    files.make_folder(folder)  # an unusable folder stops the command before the scoring
+    files.clean_up(folder)
     ensemble = ensembles.Ensemble(settings.model, settings.decisions)
     method = ensemble.check_pooling(
         settings.pooling

@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, python_calls, tf
+from bird_tf import config, files, locks, python_calls, tf
 from bird_tf.inference import leaks, saved_model
 from bird_tf.input import dataset
 from bird_tf.records import manifests, recordings_table, verify
@@ -45,8 +45,8 @@ def train(settings: TrainConfig) -> dict[str, Any]:
         The content of summary.json.
 
     Raises:
-        InputError: the records cannot be used, `run_dir` holds something else, options do not fit, or the loss is not
-            finite.
+        InputError: the records cannot be used, `run_dir` holds something else or another command is at work in it,
+            options do not fit, or the loss is not finite.
         KeyboardInterrupt, SystemExit: after SIGINT or SIGTERM; the checkpoint is written.
     """
     distribution.check(settings.distribute)
@@ -55,7 +55,10 @@ def train(settings: TrainConfig) -> dict[str, Any]:
     strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)
     manifest = manifests.load(settings.records)
     _check_records(manifest, settings)
-    return _train(settings, manifest, strategy)
+    with contextlib.ExitStack() as stack:
+        if distribution.is_chief(strategy):
+            stack.enter_context(locks.held(settings.run_dir, work="training", flag="--run_dir"))
+        return _train(settings, manifest, strategy)
 
 
 def _check_records(manifest: manifests.Manifest, settings: TrainConfig) -> None:

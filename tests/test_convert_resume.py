@@ -11,7 +11,7 @@ from concurrent import futures
 
 import pytest
 
-from bird_tf import config, convert, executor, files
+from bird_tf import config, convert, executor, temporaries
 from bird_tf.audio import decode
 from bird_tf.conversion import state, worker
 from bird_tf.records import manifests
@@ -128,7 +128,7 @@ def test_a_second_converter_on_the_same_directory_refuses(data, tmp_path, monkey
     refused = []
 
     def convert_too(task):
-        with pytest.raises(config.InputError, match="another conversion is at work"):
+        with pytest.raises(config.InputError, match=r"another command is at work in it \(conversion, process"):
             convert.convert(_settings(data, tmp_path / "x", overwrite=len(refused) % 2 == 1))
         refused.append(task.name)
         return original(task)
@@ -147,7 +147,7 @@ def test_a_full_disk_gives_one_clear_line_and_leaves_no_part_of_a_shard(data, tm
         (output / f"{shard.name}.partial").symlink_to("/dev/full")
     monkeypatch.setattr(state, "_clear", lambda directory: None)
     with monkeypatch.context() as patch:
-        patch.setattr(files, "_temporary", lambda path: path + files.TEMPORARY_SUFFIX)
+        patch.setattr(temporaries, "path_for", lambda path: path + temporaries.SUFFIX)
         with pytest.raises(config.InputError, match=r"train-00000.*the disk is full"):
             convert.convert(_settings(data, output))
     assert not list(output.glob("train-*.tfrecord"))

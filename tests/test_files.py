@@ -2,12 +2,10 @@ import csv
 import os
 import pathlib
 import pickle
-import subprocess
-import sys
 
 import pytest
 
-from bird_tf import config, files
+from bird_tf import config, files, temporaries
 
 
 def test_a_file_appears_only_when_complete(tmp_path):
@@ -74,7 +72,7 @@ def test_remote_paths_are_told_by_their_scheme():
 
 def test_a_full_disk_is_named(tmp_path, monkeypatch):
     (tmp_path / "full.partial").symlink_to("/dev/full")
-    monkeypatch.setattr(files, "_temporary", lambda path: str(tmp_path / "full.partial"))
+    monkeypatch.setattr(temporaries, "path_for", lambda path: str(tmp_path / "full.partial"))
     with pytest.raises(config.InputError, match=r"x\.txt: the disk is full"):
         files.write_text(str(tmp_path / "x.txt"), "more than fits")
     assert os.listdir(tmp_path) == []
@@ -113,20 +111,6 @@ def test_a_file_never_takes_the_place_of_a_folder(tmp_path):
         with pytest.raises(config.InputError, match="mine is a folder; name a file"):
             files.write_text(path, "text")
     assert os.listdir(tmp_path) == ["mine"] and os.listdir(tmp_path / "mine") == ["precious"]
-
-
-def test_what_killed_processes_left_is_removed_and_what_others_write_is_kept(tmp_path, monkeypatch):
-    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    path = str(tmp_path / "x")
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "getpid", lambda: int(ended.stdout))
-        pathlib.Path(files._temporary(path)).mkdir()
-        (tmp_path / "x.partial").touch()
-    with files.replacing(path) as temporary:
-        os.mkdir(temporary)
-        files.remove_abandoned(str(tmp_path))
-        assert sorted(os.listdir(tmp_path)) == sorted([os.path.basename(temporary), "x.partial"])
-    assert sorted(os.listdir(tmp_path)) == ["x", "x.partial"]
 
 
 def test_two_copies_of_one_task_do_not_disturb_each_other(tmp_path):

@@ -10,7 +10,10 @@ PACKAGE = ROOT / "bird_tf"
 
 # Packages and their modules, from the ground up. "" holds what all others stand on.
 ORDER = {
-    "": ("stderr_filter", "free_text", "config", "python_calls", "files", "executor", "resume"),
+    "": (
+        "stderr_filter", "free_text", "endings", "config", "python_calls", "temporaries", "files", "locks", "executor",
+        "resume",
+    ),
     "audio": ("frontend", "hearing", "wav", "digests", "decode", "activity", "noises"),
     "labels": (
         "metadata", "texts", "label_cells", "class_names", "clock", "taxonomy", "spans", "groups",

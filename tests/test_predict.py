@@ -61,7 +61,7 @@ def test_no_readable_recording_is_an_error_without_tables(tmp_path, model_path):
     (tmp_path / "audio" / "x.wav").write_bytes(b"")
     with pytest.raises(config.InputError, match="none of 1 recordings"):
         predict_into(tmp_path, model_path, tmp_path / "audio")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_recording_shorter_than_a_chunk_gets_scores(tmp_path, model_path):

@@ -1,6 +1,6 @@
 import pytest
 
-from bird_tf import config, files, resume
+from bird_tf import config, files, resume, temporaries
 
 PLAN = {
     "flags": {"epochs": 3, "seed": 0},
@@ -22,7 +22,7 @@ def test_a_new_or_empty_directory_may_begin_and_then_goes_on(tmp_path):
 
 
 def test_what_a_process_left_that_was_killed_while_it_began_is_no_content(tmp_path):
-    (tmp_path / (resume.PLAN + files.TEMPORARY_SUFFIX)).touch()
+    (tmp_path / (resume.PLAN + temporaries.SUFFIX)).touch()
     assert not _claim(tmp_path).goes_on()
     _claim(tmp_path).begin()
     assert _claim(tmp_path).goes_on()
@@ -91,7 +91,10 @@ def test_notes_lie_in_a_folder_of_their_own_where_there_is_one(tmp_path):
 def test_a_lock_keeps_others_out_and_is_no_content(tmp_path):
     with _claim(tmp_path).locked():
         assert not _claim(tmp_path).goes_on()
-        with pytest.raises(config.InputError, match="another test is at work in it"), _claim(tmp_path).locked():
+        with (
+            pytest.raises(config.InputError, match=r"another command is at work in it \(test, process"),
+            _claim(tmp_path).locked(),
+        ):
             pass
     with _claim(tmp_path).locked():
         pass

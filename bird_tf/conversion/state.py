@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bird_tf import config, files, resume, tf
+from bird_tf import config, files, locks, resume, temporaries
 from bird_tf.audio import frontend
 from bird_tf.conversion import worker
 from bird_tf.labels import metadata
@@ -15,7 +15,7 @@ from bird_tf.records import manifests
 
 _CONVERTER_FILES = (
     ".tfrecord",
-    files.TEMPORARY_SUFFIX,
+    temporaries.SUFFIX,
     manifests.MANIFEST,
     manifests.CLASSES,
     manifests.RECORDINGS,
@@ -40,11 +40,10 @@ def opened(directory: str, overwrite: bool, plan: resume.Plan) -> Iterator[None]
     )
     _refuse_finished(directory, overwrite)
     ours = any(files.exists(os.path.join(directory, name)) for name in (manifests.MANIFEST, worker.UNFINISHED))
-    if not ours and files.names(directory):
+    if not ours and set(files.names(directory)) - {locks.NAME}:
         raise config.InputError(f"{directory} holds something else; --output must be a new or empty folder")
     with claim.locked():
         _refuse_finished(directory, overwrite)
-        files.remove_abandoned(directory)
         if not claim.goes_on():
             _clear(directory)
             claim.begin()
@@ -52,8 +51,8 @@ def opened(directory: str, overwrite: bool, plan: resume.Plan) -> Iterator[None]
 
 
 def close(directory: str) -> None:
-    """Removes the notes, when the records are finished."""
-    tf.io.gfile.rmtree(os.path.join(directory, worker.UNFINISHED))
+    """Removes the notes. The records are finished now."""
+    files.remove(os.path.join(directory, worker.UNFINISHED))
 
 
 def describe(settings: Any, recordings: Sequence[metadata.Recording], backbone: str) -> resume.Plan:
@@ -105,13 +104,13 @@ def recording_in_work(task: worker.ShardTask) -> str:
 
 def clear_recording_in_work(task: worker.ShardTask) -> None:
     """Removes the note of the recording that a worker read last."""
-    path = worker.note_path(task, ".now")
-    if files.exists(path):
-        tf.io.gfile.remove(path)
+    files.remove(worker.note_path(task, ".now"))
 
 
 def _refuse_finished(directory: str, overwrite: bool) -> None:
-    if files.exists(os.path.join(directory, manifests.MANIFEST)) and not overwrite:
+    """A conversion that was killed while it removed its notes, after it wrote the manifest, is not finished."""
+    unfinished = files.exists(os.path.join(directory, worker.UNFINISHED, resume.PLAN))
+    if files.exists(os.path.join(directory, manifests.MANIFEST)) and not unfinished and not overwrite:
         raise config.InputError(
             f"{directory} holds finished records; choose another --output, or replace them with --overwrite"
         )
@@ -119,10 +118,10 @@ def _refuse_finished(directory: str, overwrite: bool) -> None:
 
 def _clear(directory: str) -> None:
     """Removes the files that converters make. The manifest goes first: the rest is never taken for finished records."""
+    notes = os.path.join(directory, worker.UNFINISHED)
+    files.make_folder(notes)  # it marks the directory as ours while the manifest is gone
     for name in sorted(files.names(directory), key=lambda name: name != manifests.MANIFEST):
         if name.endswith(_CONVERTER_FILES):
-            tf.io.gfile.remove(os.path.join(directory, name))
-    notes = os.path.join(directory, worker.UNFINISHED)
+            files.remove(os.path.join(directory, name))
     for name in files.names(notes):
-        if name != resume.LOCK:
-            tf.io.gfile.remove(os.path.join(notes, name))
+        files.remove(os.path.join(notes, name))

@@ -5,11 +5,10 @@ Vectors are mapped into memory, so that a search reads a store that is larger th
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -63,7 +62,7 @@ class Writer:
         self, output: str, root: str, ensemble: ensembles.Ensemble, chunking: decode.ChunkingConfig, *,
         overwrite: bool = False,
     ) -> None:  # fmt: skip
-        """Describes the store; `opened` opens it.
+        """Describes the store; `open` opens it.
 
         Args:
             output: folder of the prediction.
@@ -96,27 +95,22 @@ class Writer:
         self._sources: dict[str, str] = {}
         self._num_vectors = 0
 
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[None]:
-        """Keeps other predictions out while the block runs. What a killed one left incomplete is removed.
+    def open(self) -> None:
+        """Opens the store. What a killed prediction left incomplete is removed. The output is locked by the command.
 
         Raises:
-            InputError: the folder holds the embeddings of another model or of other chunks, or something else, or is in
-                use.
+            InputError: the folder holds the embeddings of another model or of other chunks, or something else.
         """
-        goes_on = self._claim.goes_on()
-        with self._claim.locked():
-            self._claim.start(goes_on)
-            path = os.path.join(self._folder, _DESCRIPTION)
-            if files.exists(path):
-                vector_bytes = files.read_json(path)["num_features"] * _TYPE.itemsize
-                entries = _read_entries(self._folder, vector_bytes)
-                self._sources = {entry.file: entry.source for entry in entries}
-                self._num_vectors = max((entry.first + entry.count for entry in entries), default=0)
-                os.truncate(os.path.join(self._folder, _VECTORS), self._num_vectors * vector_bytes)
-                lines = "".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in entries)
-                files.write_text(os.path.join(self._folder, _LIST), lines)
-            yield
+        self._claim.start(self._claim.goes_on())
+        path = os.path.join(self._folder, _DESCRIPTION)
+        if files.exists(path):
+            vector_bytes = files.read_json(path)["num_features"] * _TYPE.itemsize
+            entries = _read_entries(self._folder, vector_bytes)
+            self._sources = {entry.file: entry.source for entry in entries}
+            self._num_vectors = max((entry.first + entry.count for entry in entries), default=0)
+            os.truncate(os.path.join(self._folder, _VECTORS), self._num_vectors * vector_bytes)
+            lines = "".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in entries)
+            files.write_text(os.path.join(self._folder, _LIST), lines)
 
     def has(self, file: str, path: str) -> bool:
         """Whether the embeddings of this recording are here and its file has not changed since."""

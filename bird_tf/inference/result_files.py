@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from absl import logging
 
@@ -31,7 +31,8 @@ class ResultFiles:
             InputError: a result file was changed after it was written.
         """
         self._output, self._list = output, os.path.join(output, LIST)
-        lines = files.read_text(self._list).splitlines() if files.exists(self._list) else []
+        # after the last line end there is nothing, or what a killed process left of a line
+        lines = files.read_text(self._list).split("\n")[:-1] if files.exists(self._list) else []
         self._earlier: dict[str, str] = dict(json.loads(line) for line in lines)
         self._written: dict[str, None] = {}  # a set that keeps its order
         for name, checksum in self._earlier.items():
@@ -47,14 +48,16 @@ class ResultFiles:
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """While the block runs, `path` names files. When it ends, all other files of earlier predictions are gone."""
-        files.make_folder(self._output)
+        self._save(self._earlier)
         yield
         if obsolete := self._earlier.keys() - self._written.keys():
             logging.info("%s: %d files of an earlier prediction are removed", self._output, len(obsolete))
         for name in obsolete:
             self._remove(name)
-        lines = [self._line(name, files.checksum(self._path(name))) for name in self._written]
-        files.write_text(self._list, "".join(lines))
+        self._save({name: files.checksum(self._path(name)) for name in self._written})
+
+    def _save(self, checksums: Mapping[str, str]) -> None:
+        files.write_text(self._list, "".join(self._line(*entry) for entry in checksums.items()))
 
     def path(self, name: str) -> str:
         """The path of a result file, from its name below the folder, with `/`. It is noted before it is written."""
@@ -71,8 +74,7 @@ class ResultFiles:
     def _remove(self, name: str) -> None:
         """Removes a file, and the folders that it leaves empty."""
         path = self._path(name)
-        if os.path.exists(path):
-            os.remove(path)
+        files.remove(path)
         folder = os.path.dirname(path)
         while folder != self._output and os.path.isdir(folder) and not os.listdir(folder):
             os.rmdir(folder)

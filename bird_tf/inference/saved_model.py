@@ -16,12 +16,23 @@ from bird_tf.scores import prior
 
 # the description of the training
 DESCRIPTION = "assets/train.json"
+# in a run directory, beside the folder of the exported model
+RUN_DESCRIPTION = "run.json"
 # in the run directory of a training with --refit: the run that did not train on the validation recordings
 VALIDATED = "validated"
 # The default number of chunks in each call of a model. The last call is filled up with zeros: one graph, equal scores.
 BATCH_SIZE = 16
 # one call gives the outputs of serving_default and the embeddings; models of version 0.1.0 do not have this signature
 _PREDICT_AND_EMBED = "predict_and_embed"
+
+
+def folder_to_lock(path: str) -> str:
+    """The folder that a command locks before it changes an exported model: its run, or, outside of a run, its own."""
+    if files.is_remote(path):
+        return path
+    path = os.path.realpath(path)
+    run = os.path.dirname(path)
+    return run if os.path.exists(os.path.join(run, RUN_DESCRIPTION)) else path
 
 
 class Outputs(NamedTuple):
@@ -68,6 +79,9 @@ class Model:
         Raises:
             InputError: the folder is not a SavedModel of bird_tf, is damaged, or has another front-end version.
         """
+        for place in (path, os.path.join(path, "variables")):
+            if not files.exists(place):  # a killed command may have set it aside
+                files.clean_up(os.path.dirname(place) or ".")
         assets = os.path.join(path, "assets")
         if not files.exists(os.path.join(path, "saved_model.pb")) or not files.exists(assets):
             inner = os.path.join(path, "export")

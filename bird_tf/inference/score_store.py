@@ -5,11 +5,8 @@ All tables are made from them, so that a further run scores only what is new.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import zipfile
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -38,7 +35,7 @@ class ScoreStore:
     def __init__(
         self, output: str, ensemble: ensembles.Ensemble, chunking: decode.ChunkingConfig, *, overwrite: bool = False
     ) -> None:
-        """Describes the store; `opened` opens it.
+        """Describes the store; `open` opens it.
 
         Args:
             output: folder of the prediction.
@@ -63,17 +60,13 @@ class ScoreStore:
             },
         )
 
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[None]:
-        """Keeps other predictions out while the block runs.
+    def open(self) -> None:
+        """Opens the store. The output is locked by the command.
 
         Raises:
-            InputError: the folder holds the scores of other models or chunks, or something else, or is in use.
+            InputError: the folder holds the scores of other models or chunks, or something else.
         """
-        goes_on = self._claim.goes_on()
-        with self._claim.locked():
-            self._claim.start(goes_on)
-            yield
+        self._claim.start(self._claim.goes_on())
 
     def _path(self, recording_id: str) -> str:
         # an id can be as long as a file name can be, so it cannot get a suffix
@@ -113,4 +106,4 @@ class ScoreStore:
     def remove_if_empty(self) -> None:
         """Removes the folder if it holds no scores."""
         if not any(name.endswith(_SUFFIX) for name in os.listdir(self._folder)):
-            shutil.rmtree(self._folder)
+            files.remove(self._folder)

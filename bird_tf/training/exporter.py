@@ -102,7 +102,7 @@ def export(run_dir: str) -> str:
     tuned = os.path.join(target, decisions.ASSET)
     fitted = decisions.load(tuned, run.classes, 1).chunk if files.exists(tuned) else None
     module, signatures = serving_module(run, network, fitted)
-    with tempfile.TemporaryDirectory() as assets, files.replacing(target) as temporary:
+    with tempfile.TemporaryDirectory() as assets, files.replacing(target, durable=True) as temporary:
         if fitted:
             files.write_text(os.path.join(assets, os.path.basename(tuned)), files.read_text(tuned))
         prior.save(os.path.join(assets, run_directory.PRIOR), run.prior)

@@ -49,7 +49,7 @@ def without_leak(
         return settings
     path, validated = settings.pretrained, os.path.join(settings.pretrained, saved_model.VALIDATED)
     known = _num_known(path, judged, sample_rate_hz)
-    if known and files.exists(os.path.join(validated, run_directory.RUN_DESCRIPTION)):
+    if known and files.exists(os.path.join(validated, saved_model.RUN_DESCRIPTION)):
         logging.info("%s knows validation recordings; the training starts from %s", path, validated)
         path, known = validated, _num_known(validated, judged, sample_rate_hz)
     if known:

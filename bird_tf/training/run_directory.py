@@ -12,6 +12,7 @@ import numpy as np
 
 from bird_tf import config, files, keras
 from bird_tf.audio import frontend
+from bird_tf.inference import saved_model
 from bird_tf.labels import metadata, taxonomy
 from bird_tf.models import architectures
 from bird_tf.records import learnt, manifests, recordings_table
@@ -19,7 +20,6 @@ from bird_tf.scores import prior
 from bird_tf.training import weights
 
 FORMAT_VERSION = 1
-RUN_DESCRIPTION = "run.json"
 WEIGHTS = f"best{weights.SUFFIX}"
 PRIOR = "prior.json"
 # version 0.1.0 wrote the arrays in the order of the network's weights, without names
@@ -65,7 +65,7 @@ def save(run_dir: str, run: Run, network: keras.Model) -> None:
         learnt.save(run_dir, run.learnt)
     weights.save(os.path.join(run_dir, WEIGHTS), network)
     files.write_json(
-        os.path.join(run_dir, RUN_DESCRIPTION),
+        os.path.join(run_dir, saved_model.RUN_DESCRIPTION),
         {
             "format_version": FORMAT_VERSION,
             "model": config.to_mapping(run.model),
@@ -93,9 +93,9 @@ def load_description(run_dir: str) -> Run:
     Raises:
         InputError: not a run directory, or one of another format or front-end version.
     """
-    path = os.path.join(run_dir, RUN_DESCRIPTION)
+    path = os.path.join(run_dir, saved_model.RUN_DESCRIPTION)
     if not files.exists(path):
-        raise config.InputError(f"{run_dir} is not a finished run (no {RUN_DESCRIPTION}); train it first")
+        raise config.InputError(f"{run_dir} is not a finished run (no {saved_model.RUN_DESCRIPTION}); train it first")
     stored = files.read_json(path)
     if stored.get("format_version") != FORMAT_VERSION:
         raise config.InputError(f"{path}: run format {stored.get('format_version')}, this is {FORMAT_VERSION}")

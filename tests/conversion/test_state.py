@@ -49,8 +49,8 @@ def test_the_directory_of_a_conversion_is_locked_and_keeps_its_notes(tmp_path):
     plan, output = {"flags": {"noise_share": 0.1}}, str(tmp_path / "x")
     with state.opened(output, False, plan):
         notes = pathlib.Path(output) / worker.UNFINISHED
-        assert {path.name for path in notes.iterdir()} == {resume.LOCK, resume.PLAN}
-        with pytest.raises(config.InputError, match="another conversion is at work"), state.opened(output, True, plan):
+        assert {path.name for path in notes.iterdir()} == {resume.PLAN}
+        with pytest.raises(config.InputError, match="another command is at work"), state.opened(output, True, plan):
             pass
         (notes / "train-0.json").touch()
     with state.opened(output, False, plan):

@@ -40,9 +40,9 @@ def recording(tmp_path):
 
 def _store(tmp_path, recording, **vectors):
     writer = _writer(tmp_path)
-    with writer.opened():
-        for name, rows in vectors.items():
-            writer.append(f"{name}.wav", _scores(recording(f"{name}.wav"), rows))
+    writer.open()
+    for name, rows in vectors.items():
+        writer.append(f"{name}.wav", _scores(recording(f"{name}.wav"), rows))
     return embedding_store.Embeddings(str(tmp_path))
 
 
@@ -73,14 +73,14 @@ def test_chunks_that_are_not_wanted_are_left_out(tmp_path, recording):
 def test_a_later_run_appends_and_a_changed_recording_replaces_its_vectors(tmp_path, recording):
     _store(tmp_path, recording, a=[[1, 0], [0, 1]])
     writer, path = _writer(tmp_path), recording("b.wav")
-    with writer.opened():
-        assert writer.has("a.wav", str(tmp_path / "a.wav")) and not writer.has("b.wav", str(path))
-        writer.append("b.wav", _scores(path, [[1, 1]]))
+    writer.open()
+    assert writer.has("a.wav", str(tmp_path / "a.wav")) and not writer.has("b.wav", str(path))
+    writer.append("b.wav", _scores(path, [[1, 1]]))
     recording("a.wav", "changed")
     writer = _writer(tmp_path)
-    with writer.opened():
-        assert not writer.has("a.wav", str(tmp_path / "a.wav"))
-        writer.append("a.wav", _scores(tmp_path / "a.wav", [[-1, 0]], seconds=0.5))
+    writer.open()
+    assert not writer.has("a.wav", str(tmp_path / "a.wav"))
+    writer.append("a.wav", _scores(tmp_path / "a.wav", [[-1, 0]], seconds=0.5))
     store = embedding_store.Embeddings(str(tmp_path))
     assert len(store) == 2 and store.vectors.shape == (4, 2)
     assert {n.file: n.similarity for n in store.nearest(np.array([[1.0, 0.0]]), 9)} == {
@@ -101,23 +101,23 @@ def test_what_a_killed_process_left_is_not_read_and_then_removed(tmp_path, recor
             lines.write(rest)
         assert len(embedding_store.Embeddings(str(folder))) == 1
         writer = _writer(tmp_path)
-        with writer.opened():
-            assert (folder / "vectors.f32").stat().st_size == 8
-            path = recording("c.wav")
+        writer.open()
+        assert (folder / "vectors.f32").stat().st_size == 8
+        path = recording("c.wav")
         assert len((folder / "recordings.jsonl").read_text().splitlines()) == 1
-    with writer.opened():
-        writer.append("c.wav", _scores(path, [[0, 2]]))
+    writer.open()
+    writer.append("c.wav", _scores(path, [[0, 2]]))
     assert embedding_store.Embeddings(str(folder)).nearest(np.array([[0.0, 1.0]]), 1)[0].file == "c.wav"
 
 
 def test_another_model_or_other_chunks_are_refused_and_replaced_on_request(tmp_path, recording):
     _store(tmp_path, recording, a=[[1, 0]])
     for flags in ({"fingerprint": "g"}, {"overlap": 0.5}):
-        with pytest.raises(config.InputError, match="that differs"), _writer(tmp_path, **flags).opened():
-            pass
+        with pytest.raises(config.InputError, match="that differs"):
+            _writer(tmp_path, **flags).open()
     writer = _writer(tmp_path, "g", overwrite=True)
-    with writer.opened():
-        writer.append("a.wav", _scores(tmp_path / "a.wav", [[1, 0, 0]]))
+    writer.open()
+    writer.append("a.wav", _scores(tmp_path / "a.wav", [[1, 0, 0]]))
     assert embedding_store.Embeddings(str(tmp_path)).vectors.shape == (1, 3)
 
 

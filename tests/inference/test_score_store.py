@@ -104,11 +104,11 @@ def test_stored_scores_are_loaded_as_they_were(tmp_path, attention_model_path, d
     ensemble, path = ensembles.Ensemble([attention_model_path]), str(sorted((data / "wav").iterdir())[0])
     store = score_store.ScoreStore(str(tmp_path), ensemble, decode.ChunkingConfig())
     [scored] = scoring.score_recordings(ensemble, [("1", path)], decode.ChunkingConfig())
-    with store.opened():
-        assert not store.has("1", path)
-        store.save("1", scored.scores)
-        assert store.has("1", path) and not store.has("2", path)
-        loaded = store.load("1", path)
+    store.open()
+    assert not store.has("1", path)
+    store.save("1", scored.scores)
+    assert store.has("1", path) and not store.has("2", path)
+    loaded = store.load("1", path)
     for name, expected in vars(scored.scores).items():
         if name != "embeddings":  # they have a store of their own
             np.testing.assert_array_equal(getattr(loaded, name), expected, err_msg=name)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bird_tf import config, files, keras
+from bird_tf.inference import saved_model
 from bird_tf.models import architectures
 from bird_tf.scores import prior
 from bird_tf.training import run_directory
@@ -40,10 +41,10 @@ def test_unnamed_weights_of_version_0_1_0_are_read(run_dir, tmp_path):
 
 def test_options_by_their_earlier_names_are_read(run_dir, tmp_path):
     copy = shutil.copytree(run_dir, tmp_path / "run")
-    stored = files.read_json(str(copy / run_directory.RUN_DESCRIPTION))
+    stored = files.read_json(str(copy / saved_model.RUN_DESCRIPTION))
     del stored["model"]["application"]
     stored["model"]["backbone"] = "Xception"
-    files.write_json(str(copy / run_directory.RUN_DESCRIPTION), stored)
+    files.write_json(str(copy / saved_model.RUN_DESCRIPTION), stored)
     assert run_directory.load_description(str(copy)).model.application == "Xception"
 
 
@@ -64,7 +65,7 @@ def test_a_directory_that_is_no_run_is_refused(tmp_path):
 
 def test_a_run_of_another_format_is_refused(run_dir, tmp_path):
     copy = shutil.copytree(run_dir, tmp_path / "run")
-    path = str(copy / run_directory.RUN_DESCRIPTION)
+    path = str(copy / saved_model.RUN_DESCRIPTION)
     files.write_json(path, {**files.read_json(path), "format_version": 9})
     with pytest.raises(config.InputError, match="run format 9, this is 1"):
         run_directory.load(str(copy))

@@ -1,0 +1,118 @@
+"""How a command ends: the exit codes, the line of an error, signals, closed pipes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn
+
+from absl import logging
+
+ERROR = 1
+IN_USE = 75  # EX_TEMPFAIL of sysexits.h: to be tried again later
+# as a shell tells that a signal ended a program
+_BY_SIGNAL = 128
+INTERRUPTED = _BY_SIGNAL + signal.SIGINT
+_CLOSED_PIPE = _BY_SIGNAL + signal.SIGPIPE
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REMEDIES = {
+    **dict.fromkeys(DISK_FULL, "make room and repeat the command"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "change its permissions, or name another place"),
+    **dict.fromkeys((errno.ENOENT, errno.ESTALE), "was it moved or removed?"),
+}
+# TensorFlow's errors that the disk or a server can cause; others are defects of ours
+_FILE_ERRORS = ("NotFoundError", "PermissionDeniedError", "ResourceExhaustedError", "UnavailableError", "UnknownError")
+
+
+class Stopped(SystemExit):
+    """A signal stops the command."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(_BY_SIGNAL + number)
+        self.line = f"stopped by {signal.Signals(number).name}; nothing is half-written, repeat the command"
+
+
+@contextlib.contextmanager
+def stopping_on_signals() -> Iterator[None]:
+    """Raises `Stopped` at SIGTERM and SIGHUP while the block runs, so that locks and temporary files go.
+
+    A second signal ends the process at once. Signals that are ignored (nohup) stay ignored.
+    """
+
+    def stop(number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise Stopped(number)
+
+    ours = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def line_of(error: Exception) -> str | None:
+    """The line that tells a user of an error of files or of the network; None if the error is a defect of ours."""
+    if isinstance(error, OSError):
+        if not error.strerror:
+            return str(error)
+        what = "the disk is full" if error.errno in DISK_FULL else error.strerror
+        remedy = _REMEDIES.get(error.errno or 0)
+        named = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        return f"{named}{what}{f'; {remedy}' if remedy else ''}"
+    if type(error).__module__.startswith("tensorflow.") and type(error).__name__ in _FILE_ERRORS:
+        message = str(getattr(error, "message", error))
+        full = os.strerror(errno.ENOSPC) in message
+        return f"{message}{f'; {_REMEDIES[errno.ENOSPC]}' if full else ''}"
+    return None
+
+
+def is_closed_pipe(error: Exception) -> bool:
+    """Whether the error says that nobody reads our output any more, as after `| head`."""
+    return isinstance(error, BrokenPipeError) and any(map(_is_closed, (1, 2)))
+
+
+def _is_closed(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & (select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
+
+
+def leave(code: int, line: str = "", *, at_once: bool = False) -> NoReturn:
+    """Ends the process.
+
+    Args:
+        code: its exit code.
+        line: what the user is told; empty: nothing.
+        at_once: whether threads at work are not waited for.
+    """
+    try:
+        logging.flush()
+        if line:
+            print(f"error: {' '.join(line.split())}", file=sys.stderr)  # noqa: T201
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        leave_quietly()
+    # at exit tensorflow-io may abort the process ("pure virtual method called"), and the exit status is lost
+    if at_once or "tensorflow_io.python" in sys.modules:
+        os._exit(code)
+    sys.exit(code)
+
+
+def leave_quietly() -> NoReturn:
+    """Ends the process, whose output nobody reads any more, as SIGPIPE would."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):  # what is still in buffers goes nowhere, and causes no error at exit
+        if _is_closed(descriptor):
+            os.dup2(nowhere, descriptor)
+    sys.exit(_CLOSED_PIPE)

@@ -1,0 +1,118 @@
+"""One command at a time in an output folder: the second is refused, and told who is at work in it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+
+from absl import logging
+
+from bird_tf import config, endings, files
+
+# file in the folder, as long as a command is at work there
+NAME = "lock"
+
+
+class InUseError(config.InputError):
+    """Another command is at work in the folder."""
+
+    exit_code = endings.IN_USE
+
+
+@contextlib.contextmanager
+def held(folder: str, *, work: str, flag: str) -> Iterator[None]:
+    """Keeps other commands out of a folder while the block runs. The folder is made if it does not exist.
+    What killed commands left unfinished in it, at any depth, is removed.
+
+    The lock is the operating system's (flock): it ends with the process that holds it, however that ends, and on NFS
+    it holds between machines. Object stores, and file systems without flock, have none.
+
+    Args:
+        folder: the folder.
+        work: what the work is called in messages, as "conversion".
+        flag: the flag that names the folder.
+
+    Raises:
+        InUseError: another command holds the lock; or the folder was removed or replaced while the block ran.
+    """
+    if files.is_remote(folder):
+        yield
+        return
+    made = _missing(folder)
+    path = os.path.join(folder, NAME)
+    descriptor = _acquire(folder, path, flag)
+    try:
+        if descriptor is not None:
+            holder = {"work": work, "host": socket.gethostname(), "process": os.getpid(), "since": time.time()}
+            os.truncate(descriptor, 0)
+            os.write(descriptor, json.dumps(holder).encode())
+            for below, _, _ in os.walk(folder):
+                files.clean_up(below)
+        yield
+        if descriptor is not None and not _is_at(descriptor, path):
+            raise config.InputError(f"{folder} was removed or replaced during the {work}; repeat the command")
+    finally:
+        if descriptor is not None:
+            if _is_at(descriptor, path):
+                os.remove(path)
+            os.close(descriptor)
+        for parent in made:
+            with contextlib.suppress(OSError):  # it is not empty
+                os.rmdir(parent)
+
+
+def _missing(folder: str) -> list[str]:
+    """The folder and its parents that do not exist, the innermost first."""
+    missing, path = [], os.path.abspath(folder)
+    while not os.path.lexists(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    return missing
+
+
+def _acquire(folder: str, path: str, flag: str) -> int | None:
+    """The descriptor of the lock that this process holds now; None where the file system has no locks."""
+    while True:
+        os.makedirs(folder, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:  # the holder before has just removed the folder that it had made
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = _described(os.read(descriptor, 1000))
+            os.close(descriptor)
+            raise InUseError(
+                f"{folder}: another command is at work in it{holder}; wait for its end, or name another {flag}"
+            ) from error
+        except OSError as error:
+            logging.warning("%s: its file system has no locks (%s): start no second command there", folder, error)
+            os.close(descriptor)
+            return None
+        if _is_at(descriptor, path):
+            return descriptor
+        os.close(descriptor)  # the holder before has removed the file in between
+
+
+def _is_at(descriptor: int, path: str) -> bool:
+    """Whether an open file is still the one at this path."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _described(content: bytes) -> str:
+    """Who holds a lock, in words; nothing while that is not written yet."""
+    try:
+        holder = json.loads(content)
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder["since"]))
+        return f" ({holder['work']}, process {holder['process']} on {holder['host']}, since {since})"
+    except (ValueError, KeyError, TypeError):
+        return ""
