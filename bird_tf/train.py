@@ -14,6 +14,7 @@ from typing import Any
 from absl import logging
 
 from bird_tf import config, files, locks, python_calls, tf
+from bird_tf.backbones import sources
 from bird_tf.inference import leaks, saved_model
 from bird_tf.input import dataset
 from bird_tf.records import manifests, recordings_table, verify
@@ -62,6 +63,9 @@ def train(settings: TrainConfig) -> dict[str, Any]:
 
 
 def _check_records(manifest: manifests.Manifest, settings: TrainConfig) -> None:
+    manifest.select(settings.model.features, f"--architecture={settings.model.architecture}")
+    if settings.model.needs_backbone and manifest.backbone:  # it becomes a part of the exported model
+        sources.from_description(manifest.backbone, f"--architecture={settings.model.architecture}")
     if len(manifest.classes) == 1:
         _check_detector(manifest, settings)
     if not manifest.num_chunks("val") and (settings.keep == "best" or settings.pooling == "auto" or settings.refit):

@@ -99,7 +99,7 @@ def untrained(manifest, tmp_path_factory):
     def make(front_end, **options):
         model = architectures.ModelConfig(filters=(4, 8), **options)
         num_classes = len(manifest.classes)
-        network = architectures.build(model, front_end.num_bands, front_end.num_frames, num_classes)
+        network = architectures.build(model, {"spectrogram": (front_end.num_bands, front_end.num_frames)}, num_classes)
         if model.has_attention:  # it starts at zero: all would claim the same
             kernel = network.get_layer("attention").kernel
             kernel.assign(np.random.default_rng(0).normal(0, 1, kernel.shape))

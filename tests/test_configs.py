@@ -14,6 +14,9 @@ RECORDS = sorted(path.name for path in FOLDER.glob("records*.flags"))
 TRAINING = sorted(path.name for path in FOLDER.glob("*.flags") if path.name not in RECORDS)
 
 
+SHAPES = {"spectrogram": (64, 64), "embedding": (64,), "backbone_answers": (7,)}
+
+
 @pytest.mark.parametrize("name", RECORDS)
 def test_converter_flagfiles_parse_and_have_a_filter_bank(name):
     settings = config.parse(convert.ConvertConfig, [f"--flagfile={FOLDER / name}", "--audio=a", "--output=o"])
@@ -23,7 +26,7 @@ def test_converter_flagfiles_parse_and_have_a_filter_bank(name):
 @pytest.mark.parametrize("name", TRAINING)
 def test_training_flagfiles_parse_and_build(name):
     settings = config.parse(train.TrainConfig, [f"--flagfile={FOLDER / name}", "--records=r", "--run_dir=d"])
-    network = architectures.build(settings.model, 64, 64, 7)
+    network = architectures.build(settings.model, SHAPES, 7)
     assert network.output["logits"].shape == (None, 7)
     optimizers.build(settings.optimizer, settings.schedule.learning_rate, scale_loss=False)
 

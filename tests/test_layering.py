@@ -25,7 +25,7 @@ ORDER = {
         "sonic_visualiser", "audacity", "formats", "evidence", "assembly", "folders", "sorted_tree", "reader",
     ),
     "records": ("selection", "schema", "manifests", "shard_files", "recordings_table", "learnt", "verify"),
-    "backbones": ("presets", "sources", "signatures", "tflite", "saved_model", "onnx", "backbone", "windows"),
+    "backbones": ("presets", "sources", "signatures", "tflite", "saved_model", "onnx", "backbone", "windows", "graph"),
     "scores": (
         "pooling", "metrics", "thresholds", "calibration", "decisions", "threshold_table", "density", "stratified",
         "prior",
@@ -47,7 +47,9 @@ ORDER = {
     "conversion": ("compiled_frontend", "chunk_features", "worker", "plan", "state", "folds"),
     "input.augment": ("geometry", "pixels", "mixing", "augmentations"),
     "input": ("sampling", "dataset", "preview"),
-    "models": ("losses", "architectures", "layers", "attention", "application", "baseline", "pi", "resnet"),
+    "models": (
+        "losses", "architectures", "layers", "attention", "application", "baseline", "pi", "resnet", "head",
+    ),
     "training": (
         "weights", "schedules", "optimizers", "distribution", "run_directory", "exporter", "pretrained", "distillation",
         "train_step", "checkpoints", "validation", "tensorboard", "experiments", "dry_run",

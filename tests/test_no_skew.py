@@ -33,7 +33,7 @@ def test_converter_equals_saved_model_to_the_uint8_step(manifest, data, model_pa
 def test_scores_from_records_equal_scores_from_audio(manifest, data, model_path):
     model = saved_model.Model(model_path)
     for recording_id, stored in _validation(manifest).items():
-        from_records = model.predict_spectrograms(frontend.dequantise(stored).numpy()).probabilities
+        from_records = model.predict_features({"spectrogram": frontend.dequantise(stored).numpy()}).probabilities
         from_audio = model.predict_samples(_samples(data, manifest, recording_id)).probabilities
         # the tolerance is for rounding to uint8
         np.testing.assert_allclose(from_records, from_audio, atol=0.01)

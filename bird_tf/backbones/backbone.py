@@ -41,7 +41,7 @@ class Backbone:
         self.source, self.sample_rate_hz = source, source.sample_rate_hz
         self.window_samples, self.embedding_size = self._loaded.shape[-1], self._loaded.embedding_size
         self._threads = futures.ThreadPoolExecutor(num_threads) if num_threads > 1 else None
-        self._columns = _matching_outputs(names, classes)
+        self._columns = matching_outputs(names, classes)
         self.known = self._columns >= 0
         if not self.known.any():
             raise config.InputError(
@@ -114,7 +114,7 @@ def describe(source: sources.Source, classes: taxonomy.Taxonomy) -> Mapping[str,
     }
 
 
-def _matching_outputs(names: Sequence[Sequence[str]], classes: taxonomy.Taxonomy) -> np.ndarray:
+def matching_outputs(names: Sequence[Sequence[str]], classes: taxonomy.Taxonomy) -> np.ndarray:
     """Index of the output for each of our classes, found by Latin name or else by class id, [classes]; -1: none."""
     columns = {name.casefold(): i for i, synonyms in reversed(list(enumerate(names))) for name in synonyms}
     ours = zip(classes.names, classes.class_ids, strict=True)

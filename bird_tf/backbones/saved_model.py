@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,31 @@ from bird_tf import config, tf
 from bird_tf.backbones import signatures, sources
 
 
-def load(source: sources.Source, num_labels: int) -> signatures.Loaded:
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """The signature of a SavedModel that is used.
+
+    Attributes:
+        model: the SavedModel; its signatures are valid only while it exists.
+        function: the signature.
+        argument: name of its input.
+        shape: of one window: (samples,) or (1, samples).
+        batched: whether the first size of the input is free: any number of windows at once.
+        scores, embedding: names of the outputs; the second one counts only if `embedding_size` is above 0.
+        embedding_size: numbers in the embedding.
+    """
+
+    model: Any
+    function: Any
+    argument: str
+    shape: tuple[int, ...]
+    batched: bool
+    scores: str
+    embedding: str
+    embedding_size: int
+
+
+def find(source: sources.Source, num_labels: int) -> Signature:
     """Loads a SavedModel.
 
     Of the signatures that fit, those with an embedding come first, then `serving_default`, then the order of names.
@@ -22,7 +47,7 @@ def load(source: sources.Source, num_labels: int) -> signatures.Loaded:
         loaded = tf.saved_model.load(source.model)
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise config.InputError(f"--backbone={source.name}: not a SavedModel that can be loaded ({error})") from error
-    fitting: list[tuple[Any, ...]] = []
+    fitting: list[Signature] = []
     all_shapes: dict[str, list[int | None]] = {}
     for signature in sorted(loaded.signatures, key=lambda name: (name != "serving_default", name)):
         function = loaded.signatures[signature]
@@ -35,18 +60,25 @@ def load(source: sources.Source, num_labels: int) -> signatures.Loaded:
         embedding = source.embedding or signatures.embedding_name(shapes, num_labels)
         size = signatures.vector_size(shapes.get(embedding, ()))
         if shape and scores:
-            fitting.append((size == 0, len(fitting), function, next(iter(inputs)), shape, scores, embedding, size))
+            [(argument, spec)] = inputs.items()
+            batched = spec.shape.rank == 2 and spec.shape[0] is None
+            fitting.append(Signature(loaded, function, argument, shape, batched, scores, embedding, size))
     if not fitting:
         raise signatures.unfit_model(source, num_labels, all_shapes)
-    _, _, function, argument, shape, scores, embedding, size = min(fitting, key=lambda found: found[:2])
-    if source.embedding and not size:
+    best = min(fitting, key=lambda found: found.embedding_size == 0)
+    if source.embedding and not best.embedding_size:
         raise signatures.unknown_embedding(source, all_shapes)
+    return best
+
+
+def load(source: sources.Source, num_labels: int) -> signatures.Loaded:
+    """Loads a SavedModel. Raises as `find`."""
+    found = find(source, num_labels)
 
     def predict(window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         with tf.device("CPU"):
-            outputs = function(**{argument: tf.constant(window)})
-        found = outputs[embedding].numpy().reshape(-1) if size else np.zeros(0, np.float32)
-        return outputs[scores].numpy().reshape(-1), found
+            outputs = found.function(**{found.argument: tf.constant(window)})
+        embedding = outputs[found.embedding].numpy().reshape(-1) if found.embedding_size else np.zeros(0, np.float32)
+        return outputs[found.scores].numpy().reshape(-1), embedding
 
-    predict.model = loaded  # type: ignore[attr-defined]  # its signatures are valid only while it exists
-    return signatures.Loaded(shape, size, predict)
+    return signatures.Loaded(found.shape, found.embedding_size, predict)

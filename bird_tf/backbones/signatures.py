@@ -11,6 +11,8 @@ import numpy as np
 from bird_tf import config
 from bird_tf.backbones import sources
 
+# answers nearer to 0 or 1 are as certain as this
+LEAST_PROBABILITY = 1e-7
 # {name: shape} of outputs; None or -1 for an unknown size
 Shapes = Mapping[str, Sequence["int | None"]]
 
@@ -99,5 +101,5 @@ def listed(outputs: Shapes) -> str:
 
 def logits(probabilities: np.ndarray) -> np.ndarray:
     """The logits of probabilities in [0, 1], float32; within 1e-7 of 0 and 1 they stay at ±16.1."""
-    clipped = np.clip(probabilities.astype(np.float64), 1e-7, 1 - 1e-7)
+    clipped = np.clip(probabilities.astype(np.float64), LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
     return np.asarray(np.log(clipped) - np.log1p(-clipped), np.float32)

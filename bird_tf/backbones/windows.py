@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -12,19 +14,28 @@ from bird_tf.backbones import backbone
 
 def hears(model: backbone.Backbone, chunk_seconds: float) -> hearing.Hearing:
     """What a backbone hears of chunks of this length: the chunk, or a window with the chunk in its middle."""
-    rate = model.sample_rate_hz
-    span = max(round(chunk_seconds * rate), model.window_samples)
+    return _hears(model.sample_rate_hz, model.window_samples, chunk_seconds)
+
+
+def described_hearing(description: Mapping[str, Any], chunk_seconds: float) -> hearing.Hearing:
+    """As `hears`, from the description of a backbone that is not loaded."""
+    rate = description["sample_rate_hz"]
+    return _hears(rate, round(description["window_seconds"] * rate), chunk_seconds)
+
+
+def _hears(rate: int, window_samples: int, chunk_seconds: float) -> hearing.Hearing:
+    span = max(round(chunk_seconds * rate), window_samples)
     return hearing.Hearing(sample_rate_hz=rate, chunk_seconds=chunk_seconds, span_samples=span)
 
 
-def _starts(model: backbone.Backbone, heard: hearing.Hearing) -> np.ndarray:
+def starts(window_samples: int, heard: hearing.Hearing) -> np.ndarray:
     """Where the windows begin in a span, [windows] int.
 
     A window longer than the chunk is centred on it. Shorter windows are spread over it evenly, the first at its start,
     the last at its end, ⌈chunk / window⌉ in all.
     """
-    count = math.ceil(heard.chunk_samples / model.window_samples)
-    return np.linspace(0, heard.span_samples - model.window_samples, count).round().astype(int)
+    count = math.ceil(heard.chunk_samples / window_samples)
+    return np.linspace(0, heard.span_samples - window_samples, count).round().astype(int)
 
 
 def _joined(logits: np.ndarray, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -44,9 +55,9 @@ def answers(model: backbone.Backbone, heard: hearing.Hearing, spans: np.ndarray)
         Logits [chunks, classes] and embeddings [chunks, embedding_size], as `backbone.Backbone.answers`. Those of
         several windows are joined: the greatest logits, and the mean embedding.
     """
-    starts = _starts(model, heard)
-    windows = np.concatenate([[span[start : start + model.window_samples] for start in starts] for span in spans])
-    logits, embeddings = (part.reshape(len(spans), len(starts), -1) for part in model.answers(windows))
+    begins = starts(model.window_samples, heard)
+    windows = np.concatenate([[span[start : start + model.window_samples] for start in begins] for span in spans])
+    logits, embeddings = (part.reshape(len(spans), len(begins), -1) for part in model.answers(windows))
     joined = [_joined(*parts) for parts in zip(logits, embeddings, strict=True)]
     return np.stack([found[0] for found in joined]), np.stack([found[1] for found in joined])
 
@@ -76,12 +87,12 @@ class WindowStream:
         begin = round(start_seconds * self._model.sample_rate_hz) - self._heard.samples_before
         samples = self._cut(begin, self._heard.span_samples)
         self._computed = {start: found for start, found in self._computed.items() if start >= begin}
-        starts = _starts(self._model, self._heard)
-        for start in starts:
+        begins = starts(self._model.window_samples, self._heard)
+        for start in begins:
             if begin + start not in self._computed:
                 logits, embeddings = self._model.answers(samples[None, start : start + self._model.window_samples])
                 self._computed[begin + start] = logits[0], embeddings[0]
-        found = [self._computed[begin + start] for start in starts]
+        found = [self._computed[begin + start] for start in begins]
         return _joined(*(np.stack(parts) for parts in zip(*found, strict=True)))
 
     def _cut(self, start: int, length: int) -> np.ndarray:

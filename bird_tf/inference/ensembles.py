@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files
+from bird_tf import config, files, tf
 from bird_tf.audio import activity
 from bird_tf.inference import saved_model
 from bird_tf.labels import taxonomy
+from bird_tf.records import schema
 from bird_tf.scores import decisions, pooling, prior
 
 
@@ -113,13 +114,21 @@ class Ensemble:
         silent = ~activity.has_sound(samples, model.hearing.sample_rate_hz).numpy()
         return self._in_place(member, _without_calls(outputs, silent))
 
-    def predict_spectrograms(self, spectrograms: np.ndarray) -> saved_model.Outputs:
-        """[chunks, bands, frames] float32 → [models, chunks, …], of members with equal front-ends."""
-        silent = spectrograms.max(axis=(1, 2)) == spectrograms.min(axis=(1, 2))
-        outputs = [
-            self._in_place(i, _without_calls(model.predict_spectrograms(spectrograms), silent))
-            for i, model in enumerate(self.models)
-        ]
+    def predict_records(self, batch: Mapping[str, tf.Tensor], classes: taxonomy.Taxonomy) -> saved_model.Outputs:
+        """Outputs of all members, [models, chunks, …], for chunks of records that each of them accepts.
+
+        Args:
+            batch: as from `schema.parse`, with the features that the members take.
+            classes: of the records.
+        """
+        outputs = []
+        for i, model in enumerate(self.models):
+            features = {name: value.numpy() for name, value in model.from_records(batch, classes).items()}
+            found = model.predict_features(features)
+            if (spectrograms := features.get(schema.SPECTROGRAM)) is not None:
+                silent = spectrograms.max(axis=(1, 2)) == spectrograms.min(axis=(1, 2))
+                found = _without_calls(found, silent)
+            outputs.append(self._in_place(i, found))
         return saved_model.Outputs(*map(np.stack, zip(*outputs, strict=True)))
 
     def _in_place(self, member: int, outputs: saved_model.Outputs) -> saved_model.Outputs:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from bird_tf import config, tf
-from bird_tf.audio import decode, frontend
+from bird_tf.audio import decode
 from bird_tf.inference import ensembles, saved_model, scoring
 from bird_tf.labels import metadata
-from bird_tf.records import manifests, recordings_table, schema, shard_files, verify
+from bird_tf.records import manifests, recordings_table, shard_files, verify
 from bird_tf.scores import pooling
 
 
@@ -115,7 +115,7 @@ def _check_records(ensemble: ensembles.Ensemble, manifest: manifests.Manifest) -
     if not manifest.num_chunks("val"):
         raise config.InputError(f"{directory} has no validation chunk; evaluate with --audio and --metadata instead")
     for model in ensemble.models:
-        model.check_front_end(manifest.front_end, f"{directory} (evaluate with --audio instead)")
+        model.check_records(manifest)
     known = set(ensemble.classes.class_ids)
     unknown = [class_id for class_id in manifest.classes.class_ids if class_id not in known]
     if unknown:
@@ -129,12 +129,13 @@ def score_records(ensemble: ensembles.Ensemble, manifest: manifests.Manifest) ->
         InputError: no validation chunk, another front-end than a model's, or classes that the models do not know.
     """
     _check_records(ensemble, manifest)
-    wanted = manifest.select([schema.SPECTROGRAM], ensemble.models[0].path)
+    names = dict.fromkeys(feature.name for model in ensemble.models for feature in model.features)
+    wanted = manifest.select(names, ensemble.models[0].path)
     batches = shard_files.read(manifest, "val", ensemble.models[0].batch_size, wanted)
     with config.progress(manifest.num_chunks("val"), "chunk", "evaluating") as progress:
 
         def predict(batch: Batch) -> saved_model.Outputs:
-            outputs = ensemble.predict_spectrograms(frontend.dequantise(batch[schema.SPECTROGRAM]).numpy())
+            outputs = ensemble.predict_records(batch, manifest.classes)
             progress.update(outputs.probabilities.shape[1])
             return outputs
 

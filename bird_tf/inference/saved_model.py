@@ -11,7 +11,9 @@ import numpy as np
 
 from bird_tf import config, files, tf
 from bird_tf.audio import frontend, hearing
+from bird_tf.backbones import backbone, sources, windows
 from bird_tf.labels import taxonomy
+from bird_tf.records import manifests, schema
 from bird_tf.scores import prior
 
 # the description of the training
@@ -24,6 +26,10 @@ VALIDATED = "validated"
 BATCH_SIZE = 16
 # one call gives the outputs of serving_default and the embeddings; models of version 0.1.0 do not have this signature
 _PREDICT_AND_EMBED = "predict_and_embed"
+# the signature of a head, from the features that a backbone makes
+HEAD = "features"
+# inside the folder of a head: copies of the backbone's files, if they are no SavedModel
+BACKBONE = "backbone"
 
 
 def folder_to_lock(path: str) -> str:
@@ -68,8 +74,9 @@ class Model:
     Attributes:
         path: its folder.
         batch_size: chunks in each call.
-        front_end: chunk → spectrogram.
+        front_end: chunk → spectrogram; of a head, that of its records, which says how long a chunk is.
         classes: in the order of the outputs.
+        features: the features of a chunk that its network takes.
         description: the content of train.json.
     """
 
@@ -92,6 +99,8 @@ class Model:
         self.front_end = frontend.from_description(files.read_json(description_path), description_path)
         self.classes = taxonomy.load(os.path.join(assets, "classes.csv"))
         self.description: Mapping[str, Any] = files.read_json(os.path.join(path, DESCRIPTION))
+        features = tuple(schema.Feature.from_mapping(entry) for entry in self.description.get("features", ()))
+        self.features = features or (schema.spectrogram_feature(self.front_end),)
         try:
             self._loaded = tf.saved_model.load(path)  # the signatures need this reference
         except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
@@ -100,68 +109,137 @@ class Model:
     @property
     def hearing(self) -> hearing.Hearing:
         """What it hears of a recording; `predict_samples` takes spans of it."""
+        if described := self.description.get("backbone"):
+            return windows.described_hearing(described, self.front_end.chunk_seconds)
         return hearing.of(self.front_end)
+
+    @functools.cached_property
+    def _backbone(self) -> backbone.Backbone | None:
+        """The backbone of a head, if it is no SavedModel; otherwise all is in one graph."""
+        described = self.description.get("backbone")
+        if not described or "serving_default" in self._loaded.signatures:
+            return None
+        source = sources.from_description(described, self.path, os.path.join(self.path, BACKBONE))
+        return backbone.load(source, self.classes, os.cpu_count() or 1)
+
+    @property
+    def _network(self) -> str:
+        """The signature of the network alone, from features."""
+        return HEAD if self.description.get("backbone") else "spectrogram"
 
     @functools.cached_property
     def has_attention(self) -> bool:
         """Whether the model gives attention logits."""
-        return "attention" in self._loaded.signatures["spectrogram"].structured_outputs
+        return "attention" in self._loaded.signatures[self._network].structured_outputs
 
-    def _predict(self, signature: str, name: str, inputs: np.ndarray) -> Outputs:
+    def _predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> Outputs:
         """All outputs that the signature has."""
         available = self._loaded.signatures[signature].structured_outputs
         # the probabilities of a tuned model are calibrated; models of earlier versions have no other scores
         scores = "scores" if "scores" in available else "probabilities"
         names = [output for output in (scores, "attention", "embeddings") if output in available]
-        found = dict(zip(names, self._call(signature, name, inputs, *names), strict=True))
+        found = dict(zip(names, self._call(signature, inputs, *names), strict=True))
         outputs = without_embeddings(found[scores], found.get("attention"))
         return outputs._replace(embeddings=found.get("embeddings", outputs.embeddings))
 
-    def _call(self, signature: str, name: str, inputs: np.ndarray, *output_names: str) -> list[np.ndarray]:
-        """The outputs of these names for all inputs [chunks, …], batch by batch."""
+    def _call(self, signature: str, inputs: Mapping[str, np.ndarray], *output_names: str) -> list[np.ndarray]:
+        """The outputs of these names for all inputs {name: [chunks, …]}, batch by batch."""
         function = self._loaded.signatures[signature]
         batches = []
-        for first in range(0, len(inputs), self.batch_size):
-            batch = inputs[first : first + self.batch_size]
-            padded = np.zeros((self.batch_size, *inputs.shape[1:]), np.float32)
-            padded[: len(batch)] = batch
-            outputs = function(**{name: tf.constant(padded)})
-            batches.append([outputs[output].numpy()[: len(batch)] for output in output_names])
+        for first in range(0, len(next(iter(inputs.values()))), self.batch_size):
+            parts = {name: values[first : first + self.batch_size] for name, values in inputs.items()}
+            outputs = function(**{name: tf.constant(self._filled(part)) for name, part in parts.items()})
+            count = len(next(iter(parts.values())))
+            batches.append([outputs[output].numpy()[:count] for output in output_names])
         return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
-    def check_front_end(self, front_end: frontend.FrontendConfig, directory: str) -> None:
-        """Refuses records whose spectrograms come from another front-end.
+    def _filled(self, batch: np.ndarray) -> np.ndarray:
+        """A batch of full size, with zeros at its end."""
+        padded = np.zeros((self.batch_size, *batch.shape[1:]), np.float32)
+        padded[: len(batch)] = batch
+        return padded
+
+    def check_records(self, manifest: manifests.Manifest) -> None:
+        """Refuses records whose chunks are not what the network takes.
 
         Raises:
-            InputError: the front-ends differ; the message names the fields.
+            InputError: the records lack a feature; or another front-end or backbone has made it, of which the message
+                names the difference; or their backbone was not asked for a class.
         """
-        if self.front_end != front_end:
-            ours, theirs = config.to_mapping(self.front_end), config.to_mapping(front_end)
-            names = ", ".join(f"{k} {ours[k]} / {theirs[k]}" for k in ours if ours[k] != theirs[k])
+        directory, ours, theirs = manifest.directory, self.front_end, manifest.front_end
+        stored = manifest.select([feature.name for feature in self.features], self.path)
+        if ours != theirs and (self._network != HEAD or ours.chunk_seconds != theirs.chunk_seconds):
+            mine, other = config.to_mapping(ours), config.to_mapping(theirs)
+            names = ", ".join(f"{k} {mine[k]} / {other[k]}" for k in mine if mine[k] != other[k])
             raise config.InputError(f"{self.path} and {directory} have different front-ends: {names}")
+        for needed, found in zip(self.features, stored, strict=True):
+            if self._network == HEAD and needed.fingerprint != found.fingerprint:
+                raise config.InputError(
+                    f"{self.path} needs the feature {needed.name} of {needed.producer}, and {directory} has it of "
+                    f"another version or of another backbone, {found.producer}; convert with the same backbone"
+                )
+        known = set((self.description.get("backbone") or {}).get("classes", ()))
+        if absent := sorted(known - set(manifest.classes.class_ids)):
+            raise config.InputError(
+                f"{directory} has no answers of the backbone for {len(absent)} classes of {self.path}: "
+                f"{', '.join(absent[:5])}; use the recordings instead"
+            )
 
-    def logits(self, spectrograms: tf.Tensor) -> tf.Tensor:
-        """[batch, bands, frames] float32 in [0, 1] → [batch, classes] float32; any batch size, in a graph as well."""
-        return self._loaded.signatures["spectrogram"](spectrogram=spectrograms)["logits"]
+    def from_records(self, batch: Mapping[str, tf.Tensor], classes: taxonomy.Taxonomy) -> dict[str, tf.Tensor]:
+        """The features of chunks from records that `check_records` accepts, as the network takes them.
+
+        Args:
+            batch: as from `schema.parse`, with spectrograms as uint8 or as float32 in [0, 1]; also in a graph.
+            classes: of the records.
+
+        Returns:
+            {name: [batch, …] float32}; the backbone's answers in the order of the model's classes.
+        """
+        found = {feature.name: batch[feature.name] for feature in self.features}
+        if schema.SPECTROGRAM in found and found[schema.SPECTROGRAM].dtype == tf.uint8:
+            found[schema.SPECTROGRAM] = frontend.dequantise(found[schema.SPECTROGRAM])
+        if schema.BACKBONE_ANSWERS in found and classes.class_ids != self.classes.class_ids:
+            places = {class_id: index for index, class_id in enumerate(classes.class_ids)}
+            columns = np.array([places.get(class_id, -1) for class_id in self.classes.class_ids])
+            answers = tf.gather(found[schema.BACKBONE_ANSWERS], np.maximum(columns, 0), axis=1)
+            found[schema.BACKBONE_ANSWERS] = tf.where(columns >= 0, answers, np.float32("nan"))
+        return found
+
+    def logits(self, features: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """{name: [batch, …]} as from `from_records` → [batch, classes] float32; any batch size, in a graph as well."""
+        return self._loaded.signatures[self._network](**features)["logits"]
 
     def predict_samples(self, samples: np.ndarray, *, embeddings: bool = False) -> Outputs:
-        """[chunks, chunk_samples] float32 in [-1, 1] → outputs, with embeddings if they are asked for."""
+        """[chunks, span_samples] float32 in [-1, 1] → outputs, with embeddings if they are asked for."""
+        if self._backbone:
+            features = self._backbone_features(samples)
+            outputs = self.predict_features(features)
+            return outputs._replace(embeddings=features[schema.EMBEDDING]) if embeddings else outputs
         if embeddings and _PREDICT_AND_EMBED in self._loaded.signatures:
-            return self._predict(_PREDICT_AND_EMBED, "samples", samples)
-        outputs = self._predict("serving_default", "samples", samples)
+            return self._predict(_PREDICT_AND_EMBED, {"samples": samples})
+        outputs = self._predict("serving_default", {"samples": samples})
         return outputs._replace(embeddings=self.embed(samples)) if embeddings else outputs
 
-    def predict_spectrograms(self, spectrograms: np.ndarray) -> Outputs:
-        """[chunks, bands, frames] float32 in [0, 1] → outputs, without embeddings."""
-        return self._predict("spectrogram", "spectrogram", spectrograms)
+    def _backbone_features(self, spans: np.ndarray) -> dict[str, np.ndarray]:
+        assert self._backbone
+        logits, embeddings = windows.answers(self._backbone, self.hearing, spans)
+        return {schema.EMBEDDING: embeddings, schema.BACKBONE_ANSWERS: logits}
+
+    def predict_features(self, features: Mapping[str, np.ndarray]) -> Outputs:
+        """{name: [chunks, …] float32} as from `from_records` → outputs, without embeddings."""
+        return self._predict(self._network, features)
 
     def embed(self, samples: np.ndarray) -> np.ndarray:
-        """[chunks, chunk_samples] float32 in [-1, 1] → [chunks, features] float32, the input of the last layer."""
-        return self._call("embed", "samples", samples, "embeddings")[0]
+        """[chunks, span_samples] float32 in [-1, 1] → [chunks, features] float32, the input of the last layer."""
+        if self._backbone:
+            return self._backbone_features(samples)[schema.EMBEDDING]
+        return self._call("embed", {"samples": samples}, "embeddings")[0]
 
     def spectrograms(self, samples: np.ndarray) -> np.ndarray:
-        """[chunks, chunk_samples] float32 in [-1, 1] → [chunks, bands, frames] float32 in [0, 1]."""
-        return self._call("frontend", "samples", samples, "spectrogram")[0]
+        """[chunks, front_end.chunk_samples] float32 in [-1, 1] → [chunks, bands, frames] float32 in [0, 1]."""
+        if self._network == HEAD:
+            return frontend.spectrograms(tf.constant(samples), self.front_end).numpy()
+        return self._call("frontend", {"samples": samples}, "spectrogram")[0]
 
     @functools.cached_property
     def prior(self) -> prior.Prior:
@@ -173,4 +251,6 @@ class Model:
     def fingerprint(self) -> str:
         """A digest of graph and weights: SavedModels with equal fingerprints have equal outputs."""
         names = ("saved_model.pb", os.path.join("variables", "variables.data-00000-of-00001"))
-        return files.digest([files.checksum(os.path.join(self.path, name)) for name in names])
+        own = [files.checksum(os.path.join(self.path, name)) for name in names]
+        described = self.description.get("backbone")
+        return files.digest([*own, described["fingerprint"]] if described else own)

@@ -30,7 +30,7 @@ class DatasetConfig:
 
     batch_size: int = config.option(32, "chunks in a batch")
     shuffle_buffer: int = config.option(
-        4096, "chunks among which the next one is drawn; each needs bands × frames bytes"
+        4096, "chunks among which the next one is drawn; each needs bands × frames bytes, and those of other features"
     )
     background: str = config.option(
         "ignore",
@@ -107,7 +107,7 @@ def training(
     Args:
         manifest: the records.
         settings: batches and targets.
-        augmentation: the operations on spectrograms; without effect if no spectrograms are asked for.
+        augmentation: the operations on spectrograms; without spectrograms only mixup is possible.
         seed: decides order and augmentation.
         epoch: the first epoch, from 0. Its batches equal those of a run from the start.
         step: batches of that epoch to skip; they are read, but neither parsed nor augmented.
@@ -120,15 +120,15 @@ def training(
         no-call; "recording_id": [batch] string, empty for no-call}.
 
     Raises:
-        InputError: there is no training chunk; or the records lack a feature that is asked for, or the backbone's
-            answers, which the settings need.
+        InputError: there is no training chunk; an operation needs spectrograms, which are not asked for; or the records
+            lack a feature that is asked for, or the backbone's answers, which the settings need.
     """
     wanted, num_no_call = manifest.select(features, "this training"), _num_no_call(manifest, settings)
     if settings.backbone_weight:
         manifest.select([schema.BACKBONE_ANSWERS], f"--backbone_weight={settings.backbone_weight}")
     if schema.SPECTROGRAM not in features:
         config.refuse_without_effect({"--synthetic_noise without spectrograms": settings.synthetic_noise > 0})
-        augmentation = augmentations.AugmentConfig()
+        augmentation.refuse_without_spectrograms()
     front_end = manifest.front_end
 
     def finish(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -139,7 +139,7 @@ def training(
             examples = _with_no_call(examples, {name: tensor[:num_no_call] for name, tensor in noise.items()})
             noise = {name: tensor[num_no_call:] for name, tensor in noise.items()}
         if schema.SPECTROGRAM not in examples:
-            return examples
+            return augmentations.mix(examples, augmentation, front_end, seeds[2])
         spectrograms = augmentations.apply(
             examples[schema.SPECTROGRAM], noise.get(schema.SPECTROGRAM), augmentation, front_end, seeds[0]
         )

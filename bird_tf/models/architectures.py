@@ -1,4 +1,4 @@
-"""Architectures: spectrograms → logits. `build` makes every network.
+"""Architectures: features of a chunk → logits. `build` makes every network.
 
 The loss, and how logits become probabilities, are in `losses`.
 """
@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bird_tf import config, keras, tf
+from bird_tf.records import schema
 
-ARCHITECTURES = ("baseline", "resnet", "pi", "attention", "application")
+OF_SPECTROGRAMS = ("baseline", "resnet", "pi", "attention", "application")
+HEAD = "head"
 APPLICATIONS = (
     *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")),
     *("MobileNetV2", "ResNet50V2", "ResNet101V2", "Xception"),
@@ -21,7 +25,9 @@ APPLICATIONS = (
 class ModelConfig:
     """The options of a network. The defaults are those of the 2018 baseline."""
 
-    architecture: str = config.option("resnet", "the network", choices=ARCHITECTURES)
+    architecture: str = config.option(
+        "resnet", "the network; head: a linear layer on the embedding of a backbone", choices=(*OF_SPECTROGRAMS, HEAD)
+    )
     subtract_mean: bool = config.option(
         False, "first subtract the mean of each band over the chunk: removes steady noise and the microphone's response"
     )
@@ -66,6 +72,16 @@ class ModelConfig:
             raise config.InputError(f"--dropout={self.dropout}: must be at least 0 and below 1")
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features of a chunk that the network takes."""
+        return (schema.EMBEDDING, schema.BACKBONE_ANSWERS) if self.architecture == HEAD else (schema.SPECTROGRAM,)
+
+    @property
+    def needs_backbone(self) -> bool:
+        """Whether a backbone makes some of these features."""
+        return self.architecture == HEAD
+
+    @property
     def has_attention(self) -> bool:
         """Whether the network gives attention logits."""
         return self.architecture == "attention"
@@ -77,44 +93,68 @@ class ModelConfig:
         return list(zip(self.filters, sizes, strict=True))
 
 
-def build(model: ModelConfig, num_bands: int, num_frames: int, num_classes: int) -> keras.Model:
+def build(model: ModelConfig, shapes: Mapping[str, Sequence[int]], num_classes: int) -> keras.Model:
     """Builds a network under the current Keras dtype policy.
 
     Args:
         model: its options.
-        num_bands, num_frames: shape of a spectrogram.
+        shapes: {name: shape} of the features that it takes, `model.features`.
         num_classes: number of outputs.
 
     Returns:
-        A functional model: [batch, num_bands, num_frames] float32 in [0, 1] → {"logits": [batch, num_classes]
-        float32, "embeddings": [batch, features] float32, the input of the last layer}. The attention network also gives
-        "time_steps": [batch, time_steps, features] float32, whose sum over the time steps is the embeddings, and
-        "attention_logits": [batch] float32, the logit of the chunk's weight among other chunks.
+        A functional model; `call` applies it. Its outputs are {"logits": [batch, num_classes] float32, "embeddings":
+        [batch, features] float32, the input of the last layer}. The attention network also gives "time_steps": [batch,
+        time_steps, features] float32, whose sum over the time steps is the embeddings, and "attention_logits": [batch]
+        float32, the logit of the chunk's weight among other chunks.
 
     Raises:
         InputError: the spectrogram is too small for the number of halvings.
     """
+    inputs = {name: keras.Input(tuple(shapes[name]), name=name) for name in model.features}
+    architecture = importlib.import_module(f"bird_tf.models.{model.architecture}")
+    if model.architecture == HEAD:
+        return keras.Model(inputs, architecture.network(inputs, num_classes), name=model.architecture)
+    spectrograms = inputs[schema.SPECTROGRAM]
+    outputs = architecture.network(_images(spectrograms, model), model, num_classes)
+    return keras.Model(spectrograms, outputs, name=model.architecture)
+
+
+def _images(spectrograms: Any, model: ModelConfig) -> Any:
+    """[batch, bands, frames] in [0, 1] → [batch, bands, frames, 1], centred."""
+    num_bands, num_frames = spectrograms.shape[1:]
     if min(num_bands, num_frames) < 2 ** len(model.filters):
         raise config.InputError(
             f"--filters={','.join(map(str, model.filters))}: {len(model.filters)} halvings are too many for "
             f"spectrograms of {num_bands} x {num_frames}"
         )
-    inputs = keras.Input((num_bands, num_frames), name="spectrogram")
     if model.subtract_mean:
         # without the means the values span about a quarter of the range
-        centred = (inputs - keras.ops.mean(inputs, axis=2, keepdims=True)) * 4.0
+        centred = (spectrograms - keras.ops.mean(spectrograms, axis=2, keepdims=True)) * 4.0
     else:
-        centred = keras.layers.Rescaling(2.0, offset=-1.0, name="zero_centred")(inputs)
-    images = keras.layers.Reshape((num_bands, num_frames, 1))(centred)
-    architecture = importlib.import_module(f"bird_tf.models.{model.architecture}")
-    outputs = architecture.network(images, model, num_classes)
-    return keras.Model(inputs, outputs, name=model.architecture)
+        centred = keras.layers.Rescaling(2.0, offset=-1.0, name="zero_centred")(spectrograms)
+    return keras.layers.Reshape((num_bands, num_frames, 1))(centred)
 
 
-def forward_flops(network: keras.Model, num_bands: int, num_frames: int) -> int:
-    """Floating-point operations for the logits of one spectrogram. A multiply-add counts as two."""
-    spectrogram = tf.TensorSpec([1, num_bands, num_frames], tf.float32)
-    graph = tf.function(lambda x: network(x, training=False)["logits"]).get_concrete_function(spectrogram).graph
+def call(network: keras.Model, batch: Mapping[str, tf.Tensor], *, training: bool) -> dict[str, tf.Tensor]:
+    """The outputs of a network.
+
+    Args:
+        network: from `build`.
+        batch: {name: [batch, *shape] float32}; more features than the network takes are ignored. Spectrograms are in
+            [0, 1]; the backbone's answers are logits, NaN for classes that it does not know.
+        training: whether the network is being trained.
+    """
+    names = [node.name for node in network.inputs]
+    inputs = {name: batch[name] for name in names} if len(names) > 1 else batch[names[0]]
+    outputs: dict[str, tf.Tensor] = network(inputs, training=training)
+    return outputs
+
+
+def forward_flops(network: keras.Model) -> int:
+    """Floating-point operations for the logits of one chunk. A multiply-add counts as two."""
+    inputs = {node.name: tf.TensorSpec([1, *node.shape[1:]], tf.float32) for node in network.inputs}
+    logits = tf.function(lambda batch: call(network, batch, training=False)["logits"])
+    graph = logits.get_concrete_function(inputs).graph
     options = tf.compat.v1.profiler.ProfileOptionBuilder(tf.compat.v1.profiler.ProfileOptionBuilder.float_operation())
     profile = tf.compat.v1.profiler.profile(graph, options=options.with_empty_output().build())
     return int(profile.total_float_ops)

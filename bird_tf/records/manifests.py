@@ -189,7 +189,7 @@ def _described(manifest: Manifest) -> dict[str, Any]:
 def _features(stored: Mapping[str, Any], front_end: frontend.FrontendConfig, num_classes: int) -> list[schema.Feature]:
     """The features that a manifest describes, of any format version."""
     if stored["format_version"] >= 4:
-        return [schema.Feature(**{**entry, "shape": tuple(entry["shape"])}) for entry in stored["features"]]
+        return [schema.Feature.from_mapping(entry) for entry in stored["features"]]
     features, version = [schema.spectrogram_feature(front_end)], stored["format_version"]
     if backbone := stored.get(_BACKBONE_FIELDS[version]):
         features.append(

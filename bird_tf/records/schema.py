@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +43,16 @@ class Feature:
     producer: str
     fingerprint: str
     key: str = ""
+
+    @property
+    def bytes(self) -> int:
+        """Size of the tensor of one chunk on disk."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    @classmethod
+    def from_mapping(cls, stored: Mapping[str, Any]) -> Feature:
+        """A feature from the JSON of `dataclasses.asdict`."""
+        return cls(**{**stored, "shape": tuple(stored["shape"])})
 
 
 def spectrogram_feature(front_end: frontend.FrontendConfig) -> Feature:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from bird_tf import config, tf
-from bird_tf.audio import frontend
 from bird_tf.inference import saved_model
-from bird_tf.labels import taxonomy
 from bird_tf.models import losses
+from bird_tf.records import manifests
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,36 +36,34 @@ class DistillationConfig:
 class TeacherEnsemble:
     """The teachers of one training."""
 
-    def __init__(
-        self, settings: DistillationConfig, front_end: frontend.FrontendConfig, classes: taxonomy.Taxonomy, loss: str
-    ) -> None:
+    def __init__(self, settings: DistillationConfig, manifest: manifests.Manifest, loss: str) -> None:
         """Loads the teachers.
 
         Args:
             settings: the teachers, and their share of the loss.
-            front_end: of the student's records.
-            classes: of the student.
+            manifest: the student's records.
             loss: of the student; decides how logits become probabilities.
 
         Raises:
             InputError: not an exported model, or one with another front-end or without some of the classes.
         """
-        self._settings, self._loss = settings, loss
+        self._settings, self._loss, self._classes = settings, loss, manifest.classes
         self._members = []
         for path in settings.teacher:
             model = saved_model.Model(path)
-            model.check_front_end(front_end, "the records")
+            model.check_records(manifest)
+            classes = manifest.classes
             if missing := sorted(set(classes.class_ids) - set(model.classes.class_ids)):
                 raise config.InputError(
                     f"--teacher={path} does not know {len(missing)} classes: {', '.join(missing[:5])}"
                 )
             self._members.append((model, [model.classes.index(class_id) for class_id in classes.class_ids]))
 
-    def targets(self, spectrograms: tf.Tensor) -> tf.Tensor:
-        """Mean of the teachers' probabilities at T: [batch, bands, frames] → [batch, classes] in [0, 1]."""
+    def targets(self, batch: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Mean of the teachers' probabilities at T, [batch, classes] in [0, 1], for a batch with their features."""
         predictions = []
         for model, order in self._members:
-            logits = tf.gather(model.logits(spectrograms), order, axis=1)
+            logits = tf.gather(model.logits(model.from_records(batch, self._classes)), order, axis=1)
             predictions.append(losses.probabilities(logits / self._settings.distil_temperature, self._loss))
         return tf.add_n(predictions) / len(predictions)
 

@@ -27,7 +27,7 @@ class Estimate:
     Attributes:
         num_parameters: of the network.
         state_bytes: size of weights, optimiser and moving average, which a checkpoint holds.
-        buffer_bytes: size of the spectrograms in a full shuffle buffer.
+        buffer_bytes: size of the features in a full shuffle buffer.
         peak_bytes: {device: maximum of the memory in use so far}; that of the process under "host".
         step_seconds: median of a few steps after the first, input included.
         steps: number of steps in an epoch.
@@ -82,13 +82,13 @@ def estimate(
             step(experiment, next(batches))
             seconds.append(time.perf_counter() - started)
         experiment.events.close()
-    step_seconds, front_end = statistics.median(seconds[1:]), manifest.front_end
+    step_seconds = statistics.median(seconds[1:])
     epoch_seconds = experiment.num_steps * step_seconds
     chunks = min(settings.dataset.shuffle_buffer, manifest.num_chunks("train"))
     return Estimate(
         num_parameters=experiment.state.network.count_params(),
         state_bytes=sum(array.nbytes for array in experiment.state.arrays().values()),
-        buffer_bytes=chunks * front_end.num_bands * front_end.num_frames,
+        buffer_bytes=chunks * sum(feature.bytes for feature in manifest.features.values()),
         peak_bytes=_peaks(),
         step_seconds=step_seconds,
         steps=experiment.num_steps,

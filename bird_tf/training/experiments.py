@@ -21,7 +21,7 @@ from bird_tf.inference import leaks, saved_model
 from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
 from bird_tf.models import architectures, losses
-from bird_tf.records import learnt, manifests, recordings_table
+from bird_tf.records import learnt, manifests, recordings_table, schema
 from bird_tf.scores import pooling, prior
 from bird_tf.training import (
     checkpoints,
@@ -194,7 +194,9 @@ class Experiment:
         self.validate = None
         if manifest.num_chunks("val"):
             network = self.state.network
-            self.validate = validation.validator(network, manifest, settings.dataset, settings.loss, method)
+            self.validate = validation.validator(
+                network, manifest, settings.dataset, settings.loss, method, settings.model.features
+            )
         self.progress = checkpoints.Progress()
         if stored := checkpoints.load(settings.run_dir):
             self.progress, state = stored
@@ -207,12 +209,12 @@ class Experiment:
 
     def _build_state(self) -> train_step.TrainState:
         settings, manifest = self.settings, self.manifest
-        front_end = manifest.front_end
-        network = architectures.build(settings.model, front_end.num_bands, front_end.num_frames, len(manifest.classes))
+        shapes = {feature.name: feature.shape for feature in self._features()}
+        network = architectures.build(settings.model, shapes, len(manifest.classes))
         pretrained.start(network, settings.model, manifest.classes, settings.pretrained)
         teachers = None
         if settings.teachers.teacher:
-            teachers = distillation.TeacherEnsemble(settings.teachers, front_end, manifest.classes, settings.loss.loss)
+            teachers = distillation.TeacherEnsemble(settings.teachers, manifest, settings.loss.loss)
         return train_step.TrainState(
             network,
             settings.optimizer,
@@ -221,6 +223,10 @@ class Experiment:
             scale_loss=settings.dtype_policy == "mixed_float16",
             teachers=teachers,
         )
+
+    def _features(self) -> tuple[schema.Feature, ...]:
+        """The features that the network takes."""
+        return self.manifest.select(self.settings.model.features, f"--architecture={self.settings.model.architecture}")
 
     def step_and_epoch(self) -> tuple[int, int]:
         """The number of steps done in the current epoch, and the number of that epoch, from 1."""
@@ -231,9 +237,10 @@ class Experiment:
         done, epoch = self.step_and_epoch()
         settings = self.settings
         stream = dataset.training(
-            self.manifest, settings.dataset, settings.augmentation, settings.seed, epoch=epoch - 1, step=done
-        )
-        names = ("spectrogram", "targets", "weights")
+            self.manifest, settings.dataset, settings.augmentation, settings.seed, epoch=epoch - 1, step=done,
+            features=settings.model.features,
+        )  # fmt: skip
+        names = (*settings.model.features, "targets", "weights")
         stream = stream.map(lambda batch: {name: batch[name] for name in names})
         return distribution.distribute_batches(self.strategy, stream)
 
@@ -268,6 +275,8 @@ class Experiment:
             versions=manifests.versions(),
             learnt=self._learnt(),
             backbones=self._backbones(),
+            features=self._features(),
+            backbone=self.manifest.backbone if self.settings.model.needs_backbone else None,
         )
 
     def _learnt(self) -> learnt.Learnt:
@@ -283,7 +292,7 @@ class Experiment:
         """The backbones that the network has learnt from, also by way of the models that it started or learnt from."""
         settings = self.settings
         described: list[Mapping[str, Any]] = []
-        if self.manifest.backbone and settings.dataset.uses_backbone:
+        if self.manifest.backbone and (settings.dataset.uses_backbone or settings.model.needs_backbone):
             described.append(self.manifest.backbone)
         if settings.pretrained.pretrained not in ("", "imagenet"):
             described += run_directory.load_description(settings.pretrained.pretrained).backbones

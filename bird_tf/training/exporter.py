@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tempfile
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from absl import logging
 
 from bird_tf import files, keras, tf
-from bird_tf.audio import activity, frontend
-from bird_tf.inference import serving
+from bird_tf.audio import activity, frontend, hearing
+from bird_tf.backbones import backbone, graph, sources, windows
+from bird_tf.inference import saved_model, serving
 from bird_tf.labels import taxonomy
-from bird_tf.models import losses
-from bird_tf.records import learnt, manifests
+from bird_tf.models import architectures, losses
+from bird_tf.records import learnt, manifests, schema
 from bird_tf.scores import calibration, decisions, prior
 from bird_tf.training import run_directory
 
@@ -28,7 +31,7 @@ def serving_module(
 ) -> tuple[tf.Module, dict[str, Any]]:
     """The graph that is saved, with the calibration of chunks if there is one, and its signatures by name.
 
-    serving_default: samples [batch, chunk_samples] float32 in [-1, 1] → logits, and the outputs of `serving.Decisions`:
+    serving_default: samples [batch, span_samples] float32 in [-1, 1] → logits, and the outputs of `serving.Decisions`:
     probabilities, scores, present_f1, present_precision; [batch, classes] each. Scores are 0 in chunks without sound.
     spectrogram: spectrogram [batch, num_bands, num_frames] float32 in [0, 1] → the same outputs.
     The attention network adds two outputs to both. time_steps: [batch, time_steps, classes], the evidence for each
@@ -36,52 +39,111 @@ def serving_module(
     attention: [batch], the attention logit of the chunk; softmax over chunks gives their weights.
     frontend: samples → spectrogram. embed: samples → embeddings [batch, features].
     predict_and_embed: samples → the outputs of serving_default and embeddings, with one pass of the network.
-    """
-    samples = tf.TensorSpec([None, run.front_end.chunk_samples], tf.float32, "samples")
-    spectrograms = tf.TensorSpec([None, run.front_end.num_bands, run.front_end.num_frames], tf.float32, "spectrogram")
 
+    A head has no spectrograms. Its signature features: embedding, backbone_answers → the same outputs. It has those of
+    samples, spans as its backbone hears them, only if the backbone is a SavedModel and so becomes a part of the graph.
+    """
     module, decided = tf.Module(), serving.Decisions(len(run.classes))
     if fitted:
         decided.assign(fitted)
     module.decisions = decided.variables
+    module.network_variables = [variable.value for variable in network.variables]
+    make = _head_signatures if run.backbone else _spectrogram_signatures
+    signatures = make(run, _Answers(run, network, decided), module)
+    for name, signature in signatures.items():
+        setattr(module, name, signature)
+    return module, signatures
 
-    def predict_and_embed(spectrogram: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = network(spectrogram, training=False)
-        scores = losses.probabilities(outputs["logits"], run.loss)
-        has_sound = tf.reduce_max(spectrogram, axis=[1, 2]) > tf.reduce_min(spectrogram, axis=[1, 2])
-        scores *= tf.cast(has_sound, tf.float32)[:, None]
-        signature = {**decided.outputs(scores), "logits": outputs["logits"]}
+
+@dataclasses.dataclass(frozen=True)
+class _Answers:
+    """What a signature returns for a batch of features."""
+
+    run: run_directory.Run
+    network: keras.Model
+    decided: serving.Decisions
+
+    def with_embeddings(self, features: Mapping[str, tf.Tensor], has_sound: tf.Tensor) -> dict[str, tf.Tensor]:
+        """All outputs; `has_sound` is [batch] float32, 0 for a chunk without sound."""
+        outputs = architectures.call(self.network, features, training=False)
+        scores = losses.probabilities(outputs["logits"], self.run.loss) * has_sound[:, None]
+        signature = {**self.decided.outputs(scores), "logits": outputs["logits"]}
         if "attention_logits" in outputs:
             num_time_steps = outputs["time_steps"].shape[1]
-            signature["time_steps"] = network.get_layer("logits")(num_time_steps * outputs["time_steps"])
+            signature["time_steps"] = self.network.get_layer("logits")(num_time_steps * outputs["time_steps"])
             signature["attention"] = outputs["attention_logits"]
         return {**signature, "embeddings": outputs["embeddings"]}
 
-    def predict(spectrogram: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {name: output for name, output in predict_and_embed(spectrogram).items() if name != "embeddings"}
+    def without_embeddings(self, features: Mapping[str, tf.Tensor], has_sound: tf.Tensor) -> dict[str, tf.Tensor]:
+        """All outputs but the embeddings."""
+        outputs = self.with_embeddings(features, has_sound)
+        del outputs["embeddings"]
+        return outputs
+
+
+def _spectrogram_signatures(run: run_directory.Run, answers: _Answers, module: tf.Module) -> dict[str, Any]:
+    """The signatures of a network of spectrograms, front-end included."""
+    del module
+    front_end = run.front_end
+    samples = [tf.TensorSpec([None, front_end.chunk_samples], tf.float32, "samples")]
+    spectrograms = [tf.TensorSpec([None, front_end.num_bands, front_end.num_frames], tf.float32, schema.SPECTROGRAM)]
+
+    def heard(spectrogram: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        has_sound = tf.reduce_max(spectrogram, axis=[1, 2]) > tf.reduce_min(spectrogram, axis=[1, 2])
+        return {schema.SPECTROGRAM: spectrogram}, tf.cast(has_sound, tf.float32)
 
     def spectrograms_of(samples: tf.Tensor) -> tf.Tensor:
-        has_sound = activity.has_sound(samples, run.front_end.sample_rate_hz)
-        return frontend.spectrograms(samples, run.front_end) * tf.cast(has_sound, tf.float32)[:, None, None]
+        has_sound = activity.has_sound(samples, front_end.sample_rate_hz)
+        return frontend.spectrograms(samples, front_end) * tf.cast(has_sound, tf.float32)[:, None, None]
 
-    module.network_variables = [variable.value for variable in network.variables]
-    module.serve = tf.function(lambda samples: predict(spectrograms_of(samples)), input_signature=[samples])
-    module.serve_spectrogram = tf.function(predict, input_signature=[spectrograms])
-    module.frontend = tf.function(lambda samples: {"spectrogram": spectrograms_of(samples)}, input_signature=[samples])
-    module.embed = tf.function(
-        lambda samples: {"embeddings": network(spectrograms_of(samples), training=False)["embeddings"]},
-        input_signature=[samples],
-    )
-    module.predict_and_embed = tf.function(
-        lambda samples: predict_and_embed(spectrograms_of(samples)), input_signature=[samples]
-    )
-    return module, {
-        "serving_default": module.serve,
-        "spectrogram": module.serve_spectrogram,
-        "frontend": module.frontend,
-        "embed": module.embed,
-        "predict_and_embed": module.predict_and_embed,
+    def embed(samples: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = architectures.call(answers.network, heard(spectrograms_of(samples))[0], training=False)
+        return {"embeddings": outputs["embeddings"]}
+
+    functions: dict[str, tuple[Callable[[tf.Tensor], dict[str, tf.Tensor]], Any]] = {
+        "serving_default": (lambda x: answers.without_embeddings(*heard(spectrograms_of(x))), samples),
+        "spectrogram": (lambda x: answers.without_embeddings(*heard(x)), spectrograms),
+        "frontend": (lambda x: {schema.SPECTROGRAM: spectrograms_of(x)}, samples),
+        "embed": (embed, samples),
+        "predict_and_embed": (lambda x: answers.with_embeddings(*heard(spectrograms_of(x))), samples),
     }
+    return {name: tf.function(function, input_signature=spec) for name, (function, spec) in functions.items()}
+
+
+def _head_signatures(run: run_directory.Run, answers: _Answers, module: tf.Module) -> dict[str, Any]:
+    """The signatures of a head; with those of samples if its backbone can be a part of the graph."""
+    features = {f.name: tf.TensorSpec([None, *f.shape], tf.float32, f.name) for f in run.features}
+
+    def from_features(embedding: tf.Tensor, backbone_answers: tf.Tensor) -> dict[str, tf.Tensor]:
+        batch = {schema.EMBEDDING: embedding, schema.BACKBONE_ANSWERS: backbone_answers}
+        return answers.without_embeddings(batch, tf.ones(tf.shape(embedding)[:1]))
+
+    by_name = [features[schema.EMBEDDING], features[schema.BACKBONE_ANSWERS]]
+    found = {saved_model.HEAD: tf.function(from_features, input_signature=by_name)}
+    source = _backbone(run)
+    if run.backbone is None or not source.is_saved_model:
+        return found
+    spans = windows.described_hearing(run.backbone, run.front_end.chunk_seconds)
+    module.backbone = graph.Graph(source, run.classes, spans)
+    samples = [tf.TensorSpec([None, spans.span_samples], tf.float32, "samples")]
+
+    def heard(samples: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        logits, embeddings = module.backbone.answers(samples)
+        has_sound = activity.has_sound(samples, spans.sample_rate_hz)
+        return {schema.EMBEDDING: embeddings, schema.BACKBONE_ANSWERS: logits}, tf.cast(has_sound, tf.float32)
+
+    functions = {
+        "serving_default": lambda x: answers.without_embeddings(*heard(x)),
+        "embed": lambda x: {"embeddings": heard(x)[0][schema.EMBEDDING]},
+        "predict_and_embed": lambda x: answers.with_embeddings(*heard(x)),
+    }
+    return found | {name: tf.function(function, input_signature=samples) for name, function in functions.items()}
+
+
+def _backbone(run: run_directory.Run) -> sources.Source:
+    """The backbone of a head."""
+    assert run.backbone
+    return sources.from_description(run.backbone, "the head")
 
 
 def export(run_dir: str) -> str:
@@ -119,25 +181,45 @@ def export(run_dir: str) -> str:
         logging.set_verbosity(logging.ERROR)  # TensorFlow warns about the names of its own functions
         tf.saved_model.save(module, temporary, signatures=signatures)
         logging.set_verbosity(verbosity)
+        if run.backbone and not (source := _backbone(run)).is_saved_model:
+            for path in (source.model, source.labels):
+                copy = os.path.join(temporary, saved_model.BACKBONE, os.path.basename(path))
+                files.write_bytes(copy, files.read_bytes(path))
         difference = _largest_difference(temporary, run, network)
         if not difference <= _TOLERANCE:
             raise RuntimeError(f"{target}: the outputs of the saved model differ from the network's by {difference:g}")
     logging.info("exported %s (largest difference after reloading: %.1e)", target, difference)
-    for backbone in run.backbones:
+    for credit in run.backbones:
         logging.info(
             "it has learnt from %s, whose licence is %s; see to what that asks of you",
-            backbone["title"], backbone["licence"] or "unknown",
+            credit["title"], credit["licence"] or "unknown",
         )  # fmt: skip
     return target
 
 
 def _largest_difference(path: str, run: run_directory.Run, network: keras.Model) -> float:
-    """Largest difference of scores between a SavedModel and the network, on noise, a tone and silence (0)."""
-    time = np.arange(run.front_end.chunk_samples) / run.front_end.sample_rate_hz
+    """Largest difference of scores between a SavedModel and the network, on noise, a tone and silence (0).
+
+    Of a head it is that of random features if its backbone is no part of the graph.
+    """
+    signatures = tf.saved_model.load(path).signatures
+    generator = np.random.default_rng(0)
+    if "serving_default" not in signatures:
+        features = {f.name: tf.constant(generator.normal(0, 1, (3, *f.shape)), tf.float32) for f in run.features}
+        expected = losses.probabilities(architectures.call(network, features, training=False)["logits"], run.loss)
+        return float(tf.reduce_max(tf.abs(signatures[saved_model.HEAD](**features)["scores"] - expected)))
+    spans = hearing.of(run.front_end)
+    if run.backbone:
+        spans = windows.described_hearing(run.backbone, run.front_end.chunk_seconds)
+    time = np.arange(spans.span_samples) / spans.sample_rate_hz
     tone = 0.5 * np.sin(2 * np.pi * 0.5 * (run.front_end.fmin_hz + run.front_end.fmax_hz) * time)
-    noise = np.random.default_rng(0).normal(0, 0.1, len(time))
-    samples = np.stack([noise, tone, np.zeros_like(time)]).astype(np.float32)
-    logits = network(frontend.spectrograms(samples, run.front_end), training=False)["logits"]
+    samples = np.stack([generator.normal(0, 0.1, len(time)), tone, np.zeros_like(time)]).astype(np.float32)
+    if run.backbone:
+        logits, embeddings = windows.answers(backbone.load(_backbone(run), run.classes), spans, samples)
+        features = {schema.EMBEDDING: tf.constant(embeddings), schema.BACKBONE_ANSWERS: tf.constant(logits)}
+    else:
+        features = {schema.SPECTROGRAM: frontend.spectrograms(samples, run.front_end)}
+    logits = architectures.call(network, features, training=False)["logits"]
     expected = losses.probabilities(logits, run.loss) * [[1.0], [1.0], [0.0]]
-    reloaded = tf.saved_model.load(path).signatures["serving_default"](samples=tf.constant(samples))
+    reloaded = signatures["serving_default"](samples=tf.constant(samples))
     return float(tf.reduce_max(tf.abs(reloaded["scores"] - expected)))

@@ -15,7 +15,7 @@ from bird_tf.audio import frontend
 from bird_tf.inference import saved_model
 from bird_tf.labels import metadata, taxonomy
 from bird_tf.models import architectures
-from bird_tf.records import learnt, manifests, recordings_table
+from bird_tf.records import learnt, manifests, recordings_table, schema
 from bird_tf.scores import prior
 from bird_tf.training import weights
 
@@ -42,6 +42,8 @@ class Run:
         versions: {package: version}.
         learnt: the recordings that the weights know; None if that is not known.
         backbones: `sources.credit` of each backbone that the weights have learnt from.
+        features: the features of a chunk that the network takes; none: the spectrogram of the front-end.
+        backbone: `backbone.describe` of the backbone that makes some of them; None without one.
     """
 
     model: architectures.ModelConfig
@@ -55,6 +57,13 @@ class Run:
     versions: Mapping[str, str]
     learnt: learnt.Learnt | None = None
     backbones: tuple[Mapping[str, str], ...] = ()
+    features: tuple[schema.Feature, ...] = ()
+    backbone: Mapping[str, Any] | None = None
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """{name: shape} of the features that the network takes."""
+        return {f.name: f.shape for f in self.features or (schema.spectrogram_feature(self.front_end),)}
 
 
 def save(run_dir: str, run: Run, network: keras.Model) -> None:
@@ -84,6 +93,8 @@ def description(run: Run) -> dict[str, Any]:
         "metrics": dict(run.metrics),
         "versions": dict(run.versions),
         "backbones": [dict(backbone) for backbone in run.backbones],
+        "features": [dataclasses.asdict(feature) for feature in run.features],
+        "backbone": None if run.backbone is None else dict(run.backbone),
     }
 
 
@@ -116,6 +127,8 @@ def load_description(run_dir: str) -> Run:
         versions=stored["versions"],
         learnt=learnt.load(run_dir, stored["training"]),
         backbones=tuple(stored.get("backbones", ())),
+        features=tuple(schema.Feature.from_mapping(entry) for entry in stored.get("features", ())),
+        backbone=stored.get("backbone"),
     )
 
 
@@ -133,7 +146,7 @@ def load(run_dir: str) -> tuple[Run, keras.Model]:
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
-        network = architectures.build(run.model, run.front_end.num_bands, run.front_end.num_frames, len(run.classes))
+        network = architectures.build(run.model, run.shapes, len(run.classes))
     finally:
         keras.config.set_dtype_policy(policy)
     path, unnamed = (os.path.join(run_dir, name) for name in (WEIGHTS, _UNNAMED_WEIGHTS))

@@ -10,6 +10,8 @@ import numpy as np
 from bird_tf import config, files, keras, tf
 from bird_tf.input import preview
 from bird_tf.labels import taxonomy
+from bird_tf.models import architectures
+from bird_tf.records import schema
 from bird_tf.scores import metrics
 from bird_tf.training import validation
 
@@ -29,14 +31,15 @@ class EventWriter:
         self._num_steps = 0
 
     def write_start(self, settings: Any, batch: Any, network: keras.Model, classes: taxonomy.Taxonomy) -> None:
-        """Writes the configuration as text, the graph of the network, and an image of a batch after augmentation."""
+        """Writes the configuration as text, the network's graph, and its spectrograms of a batch after augmentation."""
         rows = "\n".join(f"| {name} | {value} |" for name, value in config.to_mapping(settings).items())
-        graph = tf.function(lambda x: network(x, training=False)).get_concrete_function(batch["spectrogram"]).graph
-        image = preview.png({name: value.numpy() for name, value in batch.items()}, classes.class_ids)
+        graph = tf.function(lambda b: architectures.call(network, b, training=False)).get_concrete_function(batch).graph
         with self._writer.as_default(step=0):
             tf.summary.text("configuration", f"| flag | value |\n|---|---|\n{rows}")
             tf.summary.graph(graph)
-            tf.summary.image("training/batch", tf.io.decode_png(image, channels=3)[None])
+            if schema.SPECTROGRAM in batch:
+                image = preview.png({name: value.numpy() for name, value in batch.items()}, classes.class_ids)
+                tf.summary.image("training/batch", tf.io.decode_png(image, channels=3)[None])
 
     def after_step(self) -> None:
         """Starts and stops the profiler. Call it after each step."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bird_tf import keras, tf
-from bird_tf.models import losses
+from bird_tf.models import architectures, losses
 from bird_tf.training import distillation, optimizers, weights
 
 
@@ -78,9 +78,9 @@ class TrainState:
     def _gradients(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
         """This device's part of the loss, gradients of the whole loss, and the mean statistics of several devices."""
         variables = self.network.trainable_variables
-        soft = self._teachers.targets(batch["spectrogram"]) if self._teachers else None
+        soft = self._teachers.targets(batch) if self._teachers else None
         with tf.GradientTape() as tape:
-            logits = self.network(batch["spectrogram"], training=True)["logits"]
+            logits = architectures.call(self.network, batch, training=True)["logits"]
             # this device's part of the mean over the whole batch: the parts of all devices add up to it
             total, weight = losses.loss_and_weight(logits, batch["targets"], batch["weights"], self._loss)
             loss = tf.math.divide_no_nan(total, self._sum_over_devices(weight))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from bird_tf import keras, tf
 from bird_tf.inference import labelled, saved_model
 from bird_tf.input import dataset
-from bird_tf.models import losses
-from bird_tf.records import manifests
+from bird_tf.models import architectures, losses
+from bird_tf.records import manifests, schema
 from bird_tf.scores import decisions, metrics, pooling
 
 
@@ -40,6 +40,7 @@ def validator(
     settings: dataset.DatasetConfig,
     loss: losses.LossConfig,
     method: str,
+    features: Sequence[str] = (schema.SPECTROGRAM,),
 ) -> Callable[[], ValidationResult]:
     """Makes the function that scores the validation recordings with the present weights of the network.
 
@@ -49,12 +50,13 @@ def validator(
         settings: the targets of the loss.
         loss: of the training.
         method: of pooling; "auto": each time the one with the best MLRAP.
+        features: the features that the network takes.
     """
-    batches = dataset.evaluation(manifest, settings)
+    batches = dataset.evaluation(manifest, settings, features)
 
     @tf.function(reduce_retracing=True)
     def apply(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]:
-        outputs = network(batch["spectrogram"], training=False)
+        outputs = architectures.call(network, batch, training=False)
         logits = outputs["logits"]
         batch_loss = losses.loss(logits, batch["targets"], batch["weights"], loss)
         return losses.probabilities(logits, loss.loss), outputs.get("attention_logits"), batch_loss

@@ -32,7 +32,10 @@ def test_outputs_do_not_depend_on_the_batch_size(attention_model_path, generator
     for method in ("embed", "spectrograms"):
         # sums in another order: float32
         np.testing.assert_allclose(getattr(other, method)(samples), getattr(default, method)(samples), atol=1e-5)
-    for outputs in (other.predict_samples(samples), default.predict_spectrograms(default.spectrograms(samples))):
+    for outputs in (
+        other.predict_samples(samples),
+        default.predict_features({"spectrogram": default.spectrograms(samples)}),
+    ):
         for ours, expected in zip(outputs, default.predict_samples(samples), strict=True):
             np.testing.assert_allclose(ours, expected, atol=1e-5)
 

@@ -47,10 +47,12 @@ def test_models_of_earlier_versions_give_no_call_in_silence_either(model_path, s
     sure = saved_model.without_embeddings(np.full((4, 6), 0.9, np.float32), None)
     monkeypatch.setattr(saved_model.Model, "predict_samples", lambda *_, **__: sure)
     np.testing.assert_array_equal(ensemble.predict_samples(0, samples).probabilities[:, 0] > 0, [True, *[False] * 3])
-    monkeypatch.setattr(saved_model.Model, "predict_spectrograms", lambda *_: sure)
+    monkeypatch.setattr(saved_model.Model, "predict_features", lambda *_: sure)
     spectrograms = np.zeros((4, manifest.front_end.num_bands, manifest.front_end.num_frames), np.float32)
     spectrograms[0, 3, 3] = 1
-    found = ensemble.predict_spectrograms(spectrograms).probabilities[0, :, 0]
+    found = ensemble.predict_records({"spectrogram": tf.constant(spectrograms)}, manifest.classes).probabilities[
+        0, :, 0
+    ]
     np.testing.assert_array_equal(found > 0, [True, *[False] * 3])
 
 

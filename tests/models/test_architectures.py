@@ -7,7 +7,7 @@ from bird_tf import config, keras, tf
 from bird_tf.models import architectures, layers
 
 # the networks of keras.applications are slow to build, and do not have our options
-OWN = [name for name in architectures.ARCHITECTURES if name != "application"]
+OWN = [name for name in architectures.OF_SPECTROGRAMS if name != "application"]
 
 
 @pytest.fixture
@@ -22,20 +22,22 @@ def _weighted_layers(network):
 
 
 def test_resnet_of_2018_has_the_layers_and_parameters_of_2018():
-    network = architectures.build(architectures.ModelConfig(architecture="resnet"), 128, 256, 10)
+    network = architectures.build(architectures.ModelConfig(architecture="resnet"), {"spectrogram": (128, 256)}, 10)
     assert len(_weighted_layers(network)) == 22
     assert network.count_params() == 2796698
 
 
 def test_baseline_parameters_follow_from_its_layers():
-    network = architectures.build(architectures.ModelConfig(architecture="baseline", filters=(4, 8)), 32, 64, 5)
+    network = architectures.build(
+        architectures.ModelConfig(architecture="baseline", filters=(4, 8)), {"spectrogram": (32, 64)}, 5
+    )
     convolutions = (9 * 1 * 4 + 4 * 4) + (9 * 4 * 8 + 4 * 8)  # kernels without bias, four weights a normalised channel
     assert network.count_params() == convolutions + (8 * 16 + 4 * 16) + (16 * 5 + 5)
 
 
 def test_pi_parameters_follow_from_its_layers():
     settings = architectures.ModelConfig(architecture="pi", filters=(4, 8), dense_units=10)
-    network = architectures.build(settings, 32, 64, 5)
+    network = architectures.build(settings, {"spectrogram": (32, 64)}, 5)
     convolutions = (9 * 1 * 4 + 4 * 4) + (9 * 4 * 8 + 4 * 8)
     assert network.count_params() == convolutions + (8 * 16 * 8 * 10 + 10) + (10 * 10 + 10) + (10 * 5 + 5)
 
@@ -44,7 +46,7 @@ def test_attention_parameters_follow_from_its_layers():
     settings = architectures.ModelConfig(
         architecture="attention", filters=(4, 8), max_pooling=False, stage_convolutions=2
     )
-    network = architectures.build(settings, 32, 64, 5)
+    network = architectures.build(settings, {"spectrogram": (32, 64)}, 5)
     stem = 25 * 1 * 4 + 4 * 4
     stages = (9 * 4 * 4 + 4 * 4) * 2 + (9 * 4 * 8 + 4 * 8) + (9 * 8 * 8 + 4 * 8)
     assert network.count_params() == stem + stages + (8 * 8 + 8) + (8 * 5 + 5)
@@ -53,7 +55,7 @@ def test_attention_parameters_follow_from_its_layers():
 def test_attention_starts_as_the_mean_over_time(generator):
     """Its weights start at zero: all time steps count the same, and a reversed chunk has the same features."""
     settings = architectures.ModelConfig(architecture="attention", filters=(4,), kernel_sizes=(1,))
-    network = architectures.build(settings, 16, 32, 3)
+    network = architectures.build(settings, {"spectrogram": (16, 32)}, 3)
     last = [layer for layer in network.layers if isinstance(layer, keras.layers.ReLU)][-1]
     spectrograms = generator.random((2, 16, 32)).astype(np.float32)
     images = keras.Model(network.inputs[0], last.output)(spectrograms)
@@ -89,7 +91,7 @@ def test_normalisation_equals_that_of_keras(name, policy, generator):
 def test_the_attention_logit_of_a_chunk_follows_from_the_scores_of_its_time_steps(generator):
     """log(mean over time of exp(scores)), mean over channels: it does not depend on the length of the chunk."""
     settings = architectures.ModelConfig(architecture="attention", filters=(4, 6), batch_norm=False)
-    network = architectures.build(settings, 16, 64, 3)
+    network = architectures.build(settings, {"spectrogram": (16, 64)}, 3)
     layer = network.get_layer("attention")
     layer.kernel.assign(generator.normal(0, 3, layer.kernel.shape))
     scores = keras.Model(network.inputs[0], layer.output)
@@ -118,7 +120,7 @@ def test_every_option_builds_trains_and_gives_float32_outputs(architecture, chan
     settings = architectures.ModelConfig(
         architecture=architecture, filters=(4, 6), resnet_k=1, dense_units=8, **changes
     )
-    network = architectures.build(settings, 16, 20, 3)
+    network = architectures.build(settings, {"spectrogram": (16, 20)}, 3)
     spectrograms = generator.random((2, 16, 20)).astype(np.float32)
     for training in (False, True):
         outputs = network(spectrograms, training=training)
@@ -131,7 +133,9 @@ def test_every_option_builds_trains_and_gives_float32_outputs(architecture, chan
 @pytest.mark.parametrize("name", ["mixed_float16", "mixed_bfloat16"])
 def test_logits_stay_float32_under_mixed_precision(architecture, name, generator, policy):
     keras.config.set_dtype_policy(name)
-    network = architectures.build(architectures.ModelConfig(architecture=architecture, filters=(4, 8)), 16, 16, 3)
+    network = architectures.build(
+        architectures.ModelConfig(architecture=architecture, filters=(4, 8)), {"spectrogram": (16, 16)}, 3
+    )
     outputs = network(generator.random((2, 16, 16)).astype(np.float32))
     assert outputs["logits"].dtype == outputs["embeddings"].dtype == "float32"
     assert {v.dtype for v in network.trainable_variables} == {"float32"}
@@ -141,7 +145,7 @@ def test_logits_stay_float32_under_mixed_precision(architecture, name, generator
 @pytest.mark.parametrize("sizes", [(5, 2), (7,)])
 def test_each_group_has_kernels_of_its_size(architecture, sizes):
     settings = architectures.ModelConfig(architecture=architecture, filters=(4, 6), kernel_sizes=sizes, resnet_k=1)
-    layers = architectures.build(settings, 16, 16, 3).layers
+    layers = architectures.build(settings, {"spectrogram": (16, 16)}, 3).layers
     sides = [layer.kernel_size[0] for layer in layers if isinstance(layer, keras.layers.Conv2D)]
     first, last = sizes[0], sizes[-1]
     expected = {
@@ -156,14 +160,16 @@ def test_each_group_has_kernels_of_its_size(architecture, sizes):
 
 def test_groups_use_only_their_own_channels():
     kernels = _weighted_layers(
-        architectures.build(architectures.ModelConfig(architecture="baseline", filters=(8, 16), groups=4), 16, 16, 3)
+        architectures.build(
+            architectures.ModelConfig(architecture="baseline", filters=(8, 16), groups=4), {"spectrogram": (16, 16)}, 3
+        )
     )
     assert [tuple(layer.kernel.shape) for layer in kernels[:2]] == [(3, 3, 1, 8), (3, 3, 2, 16)]
 
 
 def test_a_network_of_keras_applications_has_the_outputs_of_the_others(generator):
     settings = architectures.ModelConfig(architecture="application", application="MobileNetV2", dropout=0.1)
-    network = architectures.build(settings, 32, 64, 3)
+    network = architectures.build(settings, {"spectrogram": (32, 64)}, 3)
     alone = keras.applications.MobileNetV2(include_top=False, weights=None)
     assert network.count_params() == alone.count_params() + 1280 * 3 + 3
     outputs = network(generator.random((2, 32, 64)).astype(np.float32), training=True)
@@ -176,7 +182,7 @@ def test_a_network_of_keras_applications_has_the_outputs_of_the_others(generator
 
 
 def test_a_chunk_does_not_depend_on_the_batch_outside_training(generator):
-    network = architectures.build(architectures.ModelConfig(filters=(4, 8)), 16, 16, 3)
+    network = architectures.build(architectures.ModelConfig(filters=(4, 8)), {"spectrogram": (16, 16)}, 3)
     spectrograms = generator.random((4, 16, 16)).astype(np.float32)
     batched = network(spectrograms, training=False)["logits"].numpy()
     single = np.concatenate([network(s[None], training=False)["logits"].numpy() for s in spectrograms])
@@ -184,7 +190,7 @@ def test_a_chunk_does_not_depend_on_the_batch_outside_training(generator):
 
 
 def test_batch_normalisation_has_the_constants_of_2018():
-    network = architectures.build(architectures.ModelConfig(), 16, 16, 3)
+    network = architectures.build(architectures.ModelConfig(), {"spectrogram": (16, 16)}, 3)
     layers = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert {(layer.momentum, layer.epsilon) for layer in layers} == {(0.9, 1e-4)}
 
@@ -194,14 +200,14 @@ def test_batch_normalisation_has_the_constants_of_2018():
 )
 def test_initialisation_is_hes_with_the_gain_of_the_nonlinearity(nonlinearity, gain):
     settings = architectures.ModelConfig(architecture="baseline", filters=(64, 64), nonlinearity=nonlinearity)
-    kernel = _weighted_layers(architectures.build(settings, 16, 16, 3))[1].kernel.numpy()
+    kernel = _weighted_layers(architectures.build(settings, {"spectrogram": (16, 16)}, 3))[1].kernel.numpy()
     # 36 864 random numbers: the standard error of the deviation is 0.4 %
     assert kernel.std() == pytest.approx(np.sqrt(gain / (9 * 64)), rel=0.02)
 
 
 def test_too_many_halvings_are_refused():
     with pytest.raises(config.InputError, match="--filters=16,32,64,128"):
-        architectures.build(architectures.ModelConfig(), 8, 256, 3)
+        architectures.build(architectures.ModelConfig(), {"spectrogram": (8, 256)}, 3)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +230,7 @@ def test_impossible_options_are_refused(changes):
 
 def test_with_subtract_mean_the_level_of_a_band_has_no_effect(generator):
     settings = architectures.ModelConfig(architecture="attention", filters=(4, 8), subtract_mean=True)
-    network = architectures.build(settings, 16, 32, 3)
+    network = architectures.build(settings, {"spectrogram": (16, 32)}, 3)
     spectrograms = generator.random((2, 16, 32)).astype(np.float32) / 2
     louder = spectrograms + generator.random((2, 16, 1)).astype(np.float32) / 2
     inputs = (spectrograms, louder, spectrograms[:, :, ::-1])

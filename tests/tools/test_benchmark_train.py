@@ -21,7 +21,7 @@ def benchmark():
 
 def test_operations_are_those_of_the_layers(benchmark):
     settings = architectures.ModelConfig(architecture="pi", filters=(4,), dense_units=8, batch_norm=False)
-    flops = architectures.forward_flops(architectures.build(settings, 16, 16, 3), 16, 16)
+    flops = architectures.forward_flops(architectures.build(settings, {"spectrogram": (16, 16)}, 3))
     multiply_adds = 8 * 8 * 9 * 4 + 8 * 8 * 4 * 8 + 8 * 8 + 8 * 3
     # biases and rescaling come on top, nonlinearities may
     assert 2 * multiply_adds <= flops <= 2 * multiply_adds * 1.2

@@ -12,7 +12,9 @@ from bird_tf.training import distillation, optimizers, train_step
 
 def _teachers(manifest, model_path, classes=None, **changes):
     settings = distillation.DistillationConfig(teacher=(model_path,), **changes)
-    return distillation.TeacherEnsemble(settings, manifest.front_end, classes or manifest.classes, "softmax")
+    return distillation.TeacherEnsemble(
+        settings, dataclasses.replace(manifest, classes=classes or manifest.classes), "softmax"
+    )
 
 
 @pytest.fixture
@@ -27,21 +29,25 @@ def _logits(model_path, spectrograms):
 def test_targets_are_the_probabilities_at_the_temperature(manifest, model_path, spectrograms):
     scaled = np.exp(_logits(model_path, spectrograms) / 3.0)
     expected = scaled / scaled.sum(axis=1, keepdims=True)
-    targets = _teachers(manifest, model_path, distil_temperature=3.0).targets(spectrograms)
+    targets = _teachers(manifest, model_path, distil_temperature=3.0).targets({"spectrogram": spectrograms})
     np.testing.assert_allclose(targets, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_several_teachers_are_averaged(manifest, model_path, spectrograms):
     one = _teachers(manifest, model_path)
     settings = distillation.DistillationConfig(teacher=(model_path, model_path))
-    two = distillation.TeacherEnsemble(settings, manifest.front_end, manifest.classes, "softmax")
-    np.testing.assert_allclose(two.targets(spectrograms), one.targets(spectrograms), rtol=1e-6)
+    two = distillation.TeacherEnsemble(settings, manifest, "softmax")
+    np.testing.assert_allclose(
+        two.targets({"spectrogram": spectrograms}), one.targets({"spectrogram": spectrograms}), rtol=1e-6
+    )
 
 
 def test_classes_in_another_order_are_mapped(manifest, model_path, spectrograms):
     reversed_classes = taxonomy.Taxonomy(manifest.classes.class_ids[::-1], manifest.classes.names[::-1])
-    targets = _teachers(manifest, model_path, reversed_classes).targets(spectrograms).numpy()
-    np.testing.assert_allclose(targets[:, ::-1], _teachers(manifest, model_path).targets(spectrograms), rtol=1e-6)
+    targets = _teachers(manifest, model_path, reversed_classes).targets({"spectrogram": spectrograms}).numpy()
+    np.testing.assert_allclose(
+        targets[:, ::-1], _teachers(manifest, model_path).targets({"spectrogram": spectrograms}), rtol=1e-6
+    )
 
 
 def test_the_loss_is_mixed_by_hintons_formula(manifest, model_path):
@@ -57,13 +63,13 @@ def test_the_loss_is_mixed_by_hintons_formula(manifest, model_path):
 def test_the_student_follows_the_teacher(manifest, model_path, spectrograms):
     """The labels, which are all class 0, have no weight."""
     network = architectures.build(
-        architectures.ModelConfig(architecture="pi", filters=(4, 8), dense_units=32), 32, 32, 6
+        architectures.ModelConfig(architecture="pi", filters=(4, 8), dense_units=32), {"spectrogram": (32, 32)}, 6
     )
     teachers = _teachers(manifest, model_path, teacher_weight=1.0, distil_temperature=1.0)
     state = train_step.TrainState(
         network, optimizers.OptimizerConfig(), losses.LossConfig(), 3e-3, teachers=teachers
     )  # fmt: skip
-    targets = teachers.targets(spectrograms).numpy()
+    targets = teachers.targets({"spectrogram": spectrograms}).numpy()
     batch = {
         "spectrogram": spectrograms,
         "targets": tf.one_hot([0] * len(targets), 6),

@@ -100,7 +100,7 @@ def test_time_steps_show_when_a_sound_occurs(manifest, half):
     """A network whose weights are set by hand: the logit of class 1 is the loudness."""
     model = architectures.ModelConfig(architecture="attention", filters=(2, 2), batch_norm=False, max_pooling=False)
     front_end, classes = manifest.front_end, manifest.classes
-    network = architectures.build(model, front_end.num_bands, front_end.num_frames, len(classes))
+    network = architectures.build(model, {"spectrogram": (front_end.num_bands, front_end.num_frames)}, len(classes))
     for layer in network.layers:
         if isinstance(layer, keras.layers.Conv2D):
             layer.kernel.assign(np.full(layer.kernel.shape, 1 / np.prod(layer.kernel.shape[:3])))

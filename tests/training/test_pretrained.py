@@ -15,7 +15,7 @@ def earlier(run_dir):
     run, trained = run_directory.load(str(run_dir))
     ids, names = run.classes.class_ids, run.classes.names
     classes = taxonomy.Taxonomy((ids[4], "other", "renamed"), ("anything", "New species", names[1]))
-    return run, trained.get_weights(), classes, architectures.build(run.model, 32, 32, 3)
+    return run, trained.get_weights(), classes, architectures.build(run.model, {"spectrogram": (32, 32)}, 3)
 
 
 def test_known_classes_keep_their_outputs(earlier, run_dir):
@@ -73,11 +73,14 @@ def test_a_run_that_does_not_fit_is_refused(earlier, run_dir, tmp_path):
 def test_spectrograms_of_another_size_are_refused_where_they_matter(tmp_path, run_dir):
     run = run_directory.load_description(str(run_dir))
     pi = architectures.ModelConfig(architecture="pi", filters=(4, 8), dense_units=8)
-    trained = architectures.build(pi, 32, 32, len(run.classes))
+    trained = architectures.build(pi, {"spectrogram": (32, 32)}, len(run.classes))
     run_directory.save(str(tmp_path), dataclasses.replace(run, model=pi), trained)
     with pytest.raises(config.InputError, match="another size"):
         pretrained.start(
-            architectures.build(pi, 64, 32, 6), pi, run.classes, pretrained.PretrainedConfig(pretrained=str(tmp_path))
+            architectures.build(pi, {"spectrogram": (64, 32)}, 6),
+            pi,
+            run.classes,
+            pretrained.PretrainedConfig(pretrained=str(tmp_path)),
         )
 
 
@@ -98,7 +101,7 @@ def test_a_failed_download_of_imagenet_weights_is_reported_in_one_line(earlier, 
 def test_imagenet_weights_replace_all_but_the_last_layer(monkeypatch):
     model = architectures.ModelConfig(architecture="application", application="MobileNetV2")
     network, source = (
-        architectures.build(model, 32, 32, 3),
+        architectures.build(model, {"spectrogram": (32, 32)}, 3),
         keras.applications.MobileNetV2(include_top=False, weights=None),
     )
     fresh = network.get_weights()

@@ -52,7 +52,7 @@ def test_weights_that_do_not_fit_the_description_are_refused(run_dir, tmp_path):
     run = run_directory.load_description(str(run_dir))
     model = dataclasses.replace(run.model, filters=(4, 16))
     front_end = run.front_end
-    other = architectures.build(model, front_end.num_bands, front_end.num_frames, len(run.classes))
+    other = architectures.build(model, {"spectrogram": (front_end.num_bands, front_end.num_frames)}, len(run.classes))
     run_directory.save(str(tmp_path), run, other)
     with pytest.raises(config.InputError, match=r"best\.weights\.h5 does not fit the network: .* has the shape"):
         run_directory.load(str(tmp_path))

@@ -54,7 +54,7 @@ def test_all_documented_events_are_written(result, tmp_path, generator):
     spectrograms = tf.constant(generator.random((9, 16, 16)), tf.float32)
     batch = {"spectrogram": spectrograms, "targets": tf.one_hot([0] * 9, 3), "weights": tf.ones((9, 3))}
     settings = architectures.ModelConfig(architecture="pi")
-    writer.write_start(settings, batch, architectures.build(settings, 16, 16, 3), CLASSES)
+    writer.write_start(settings, batch, architectures.build(settings, {"spectrogram": (16, 16)}, 3), CLASSES)
     for _ in range(8):
         writer.after_step()
     writer.write_epoch(1, {"loss": 0.25})

@@ -8,10 +8,10 @@ from bird_tf.training import weights
 
 def _network(architecture="baseline", **options):
     settings = architectures.ModelConfig(architecture=architecture, filters=(4, 8), dropout=0.1, **options)
-    return architectures.build(settings, 16, 16, 3)
+    return architectures.build(settings, {"spectrogram": (16, 16)}, 3)
 
 
-@pytest.mark.parametrize("architecture", architectures.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", architectures.OF_SPECTROGRAMS)
 def test_names_do_not_depend_on_networks_built_before(architecture):
     options = {"application": "MobileNetV2"} if architecture == "application" else {}
     first, second = _network(architecture, **options), _network(architecture, **options)
@@ -54,7 +54,7 @@ def test_arrays_that_do_not_fit_are_refused_before_anything_is_assigned(change, 
         np.testing.assert_array_equal(array, before[name])
 
 
-@pytest.mark.parametrize("architecture", architectures.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", architectures.OF_SPECTROGRAMS)
 def test_a_file_gives_another_network_the_same_weights(architecture, tmp_path):
     options = {"application": "MobileNetV2"} if architecture == "application" else {}
     first, second = _network(architecture, **options), _network(architecture, **options)
@@ -83,7 +83,9 @@ def test_a_file_of_a_mixed_network_fits_a_float32_network(tmp_path):
 def test_a_file_that_does_not_fit_is_refused_in_one_line(tmp_path):
     path = str(tmp_path / "best.weights.h5")
     weights.save(path, _network())
-    deeper = architectures.build(architectures.ModelConfig(architecture="baseline", filters=(4, 8, 8)), 16, 16, 3)
+    deeper = architectures.build(
+        architectures.ModelConfig(architecture="baseline", filters=(4, 8, 8)), {"spectrogram": (16, 16)}, 3
+    )
     with pytest.raises(config.InputError, match=r"best\.weights\.h5 does not fit the network: it has no "):
         weights.load(path, deeper)
     weights.save(path, deeper)

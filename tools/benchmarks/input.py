@@ -107,7 +107,7 @@ def feeds(recipe: experiments.TrainConfig, front_end: frontend.FrontendConfig, r
     """A sentence: how many devices a rate of examples a second keeps busy, by the operations of the network."""
     size = front_end.num_bands, front_end.num_frames
     # the forward pass, and the backward pass to inputs and to weights
-    flops = 3 * architectures.forward_flops(architectures.build(recipe.model, *size, 100), *size)
+    flops = 3 * architectures.forward_flops(architectures.build(recipe.model, {"spectrogram": size}, 100))
     needed = settings.peak_tflops * 1e12 * settings.utilisation / flops
     return (
         f"feeds {rate / needed:.2f} devices of {settings.peak_tflops:g} TFLOP/s peak at {settings.utilisation:.0%}: "

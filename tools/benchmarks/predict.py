@@ -31,7 +31,7 @@ class Settings:
 
     model: tuple[str, ...] = config.option((), "exported model; may be repeated; empty: untrained networks")
     architectures: tuple[str, ...] = config.option(
-        architectures.ARCHITECTURES, "architectures of the untrained networks; may be repeated"
+        architectures.OF_SPECTROGRAMS, "architectures of the untrained networks; may be repeated"
     )
     seconds: float = config.option(128.0, "length of the recording, seconds")
     rate_hz: int = config.option(48000, "its sample rate, Hz; it is resampled if the model has another one")
@@ -44,7 +44,7 @@ def _untrained(folder: str, architecture: str, num_classes: int) -> str:
     front_end, model = frontend.FrontendConfig(), architectures.ModelConfig(architecture=architecture)
     names = tuple(f"species{i:04d}" for i in range(num_classes))
     classes = taxonomy.Taxonomy(names, names)
-    network = architectures.build(model, front_end.num_bands, front_end.num_frames, num_classes)
+    network = architectures.build(model, {"spectrogram": (front_end.num_bands, front_end.num_frames)}, num_classes)
     run = run_directory.Run(
         model=model, loss="softmax", pooling="mean", front_end=front_end, classes=classes,
         prior=prior.fit([], classes), training={}, metrics={}, versions={},
@@ -79,7 +79,7 @@ def measure(model_path: str, recording: str, rounds: int) -> tuple[float, dict[s
             len(c) for c in decode.ChunkStream(recording, model.front_end, chunking, model.batch_size)
         ],
         "front-end": lambda: model.spectrograms(chunks),
-        "network": lambda: model.predict_spectrograms(spectrograms),
+        "network": lambda: model.predict_features({"spectrogram": spectrograms}),
         "bare network": bare,
     }
     for work in parts.values():

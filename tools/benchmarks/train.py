@@ -93,7 +93,9 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
             config.from_mapping(experiments.TrainConfig, flags), manifest, distribution.strategy("none", 1)
         )
         batches = iter(experiment.batches())
-        plain = architectures.build(settings.model, settings.num_bands, settings.num_frames, _NUM_CLASSES)
+        plain = architectures.build(
+            settings.model, {"spectrogram": (settings.num_bands, settings.num_frames)}, _NUM_CLASSES
+        )
         plain = keras.Model(plain.input, plain.output["logits"])
         plain.compile("adam", keras.losses.CategoricalCrossentropy(from_logits=True))
         arrays = frontend.dequantise(spectrograms).numpy(), np.eye(_NUM_CLASSES, dtype=np.float32)[labels]
@@ -109,7 +111,7 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
         experiment.events.close()
     our_median, plain_median = (statistics.median(column) for column in zip(*seconds[1:], strict=True))
     ratio = statistics.median(plain_seconds / our_seconds for our_seconds, plain_seconds in seconds[1:])
-    flops = architectures.forward_flops(experiment.state.network, settings.num_bands, settings.num_frames)
+    flops = architectures.forward_flops(experiment.state.network)
     # forward, and backward to inputs and to weights
     achieved = 3 * flops * total / our_median / 1e12
     devices = ", ".join(str(device.name) for device in tf.config.list_logical_devices())

@@ -70,6 +70,17 @@ class AugmentConfig:
             if not fits(getattr(self, name)):
                 raise config.InputError(f"--{name}={getattr(self, name)}: need a value {needed}")
 
+    def refuse_without_spectrograms(self) -> None:
+        """Refuses operations on spectrograms where there are none: other features can only be blended by mixup.
+
+        Raises:
+            InputError: there is one.
+        """
+        general = ("mixup", "mixup_alpha", "augment_count", "augment_probability")
+        changed = {f"--{f.name} without spectrograms": getattr(self, f.name) != f.default
+                   for f in dataclasses.fields(self) if f.name not in general}  # fmt: skip
+        config.refuse_without_effect(changed)
+
     @property
     def needs_noise(self) -> bool:
         """Whether an operation takes chunks from the noise records."""
@@ -196,6 +207,8 @@ def _on_rows(spectrograms: tf.Tensor, operation: Operation, chosen: tf.Tensor, s
 
 
 Examples = dict[str, "tf.Tensor"]
+# what tells where an example is from; that of a mixture is of its first chunk
+_DESCRIBING = ("label", "recording_id")
 
 
 def add_same_species(
@@ -221,7 +234,8 @@ def add_same_species(
 def mix(examples: Examples, settings: AugmentConfig, front_end: frontend.FrontendConfig, seed: tf.Tensor) -> Examples:
     """Mixes chunks of a batch with each other: mixup and OR-mixup.
 
-    The other chunk is a random number of places further on in the batch, the same number for the whole batch. Mixup
+    Mixup blends all features of the chunks. OR-mixup adds spectrograms, and leaves other features as they are. The
+    other chunk is a random number of places further on in the batch, the same number for the whole batch. Mixup
     blends the targets like the spectrograms; a species counts only if it counts in both chunks. The targets of
     OR-mixup follow `mixing.union_targets`. Arguments and result are those of `add_same_species`.
     """
@@ -230,7 +244,7 @@ def mix(examples: Examples, settings: AugmentConfig, front_end: frontend.Fronten
         if probability:
             drawn, places, how = tf.unstack(tf.random.split(part, 3))
             rows = _drawn_rows(examples, probability, drawn)
-            size = tf.shape(examples["spectrogram"], out_type=tf.int64)[0]
+            size = tf.shape(examples["targets"], out_type=tf.int64)[0]
             distance = tf.random.stateless_uniform([], places, 1, tf.maximum(size, 2), tf.int64)
             others = _take(examples, tf.math.floormod(rows + distance, size))
             examples = _update(examples, rows, operation(_take(examples, rows), others, settings, front_end, how))
@@ -243,7 +257,7 @@ def _add(
     """Adds the powers of two chunks (OR-mixup, same_species)."""
     targets, weights = mixing.union_targets(own["targets"], own["weights"], others["targets"], others["weights"])
     mixture = mixing.add_powers(own["spectrogram"], others["spectrogram"], (0.0, settings.mix_db), front_end, seed)
-    return {"spectrogram": mixture, "targets": targets, "weights": weights}
+    return {**own, "spectrogram": mixture, "targets": targets, "weights": weights}
 
 
 def _blend(
@@ -251,21 +265,18 @@ def _blend(
 ) -> Examples:
     """Blends two chunks (mixup)."""
     del front_end
-    mixture, share = mixing.blend(own["spectrogram"], others["spectrogram"], settings.mixup_alpha, seed)
-    return {
-        "spectrogram": mixture,
-        "targets": others["targets"] + share * (own["targets"] - others["targets"]),
-        "weights": tf.minimum(own["weights"], others["weights"]),
-    }
+    share = mixing.shares(tf.shape(own["targets"])[0], settings.mixup_alpha, seed)
+    blended = {name: mixing.blend(own[name], others[name], share) for name in own if name != "weights"}
+    return {**blended, "weights": tf.minimum(own["weights"], others["weights"])}
 
 
 def _drawn_rows(examples: Examples, probability: float, seed: tf.Tensor) -> tf.Tensor:
     """Draws rows of a batch, each with `probability`. Returns [drawn, 1] int64."""
-    return tf.where(tf.random.stateless_uniform(tf.shape(examples["spectrogram"])[:1], seed) < probability)
+    return tf.where(tf.random.stateless_uniform(tf.shape(examples["targets"])[:1], seed) < probability)
 
 
 def _take(examples: Examples, rows: tf.Tensor) -> Examples:
-    return {name: tf.gather_nd(examples[name], rows) for name in ("spectrogram", "targets", "weights")}
+    return {name: tf.gather_nd(tensor, rows) for name, tensor in examples.items() if name not in _DESCRIBING}
 
 
 def _update(examples: Examples, rows: tf.Tensor, changed: Examples) -> Examples:

@@ -60,22 +60,26 @@ def add_powers(
     return frontend.from_powers(own + own_mean / (other_mean * ratio) * other, front_end)
 
 
-def blend(spectrograms: tf.Tensor, others: tf.Tensor, alpha: float, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Mixup (Zhang et al., arXiv 1710.09412): λ · spectrogram + (1 - λ) · other with λ of Beta(alpha, alpha).
+def shares(count: tf.Tensor, alpha: float, seed: tf.Tensor) -> tf.Tensor:
+    """Shares λ of Beta(alpha, alpha) for mixup (Zhang et al., arXiv 1710.09412).
 
     Args:
-        spectrograms: [batch, bands, frames] float32.
-        others: of the same shape.
-        alpha: above 0; with small values most spectrograms change little.
+        count: number of shares.
+        alpha: above 0; with small values most of them are near 0 or 1.
         seed: [2] int.
 
     Returns:
-        The mixture, [batch, bands, frames] float32, and λ [batch, 1] float32, for blending the targets.
+        [count] float32 in [0, 1].
     """
-    gammas = tf.random.stateless_gamma([tf.shape(spectrograms)[0], 2], seed, alpha)
-    total = tf.reduce_sum(gammas, axis=1, keepdims=True)
-    share = tf.where(total > 0, gammas[:, :1] / total, 1.0)  # both may underflow to 0
-    return others + share[:, :, None] * (spectrograms - others), share
+    gammas = tf.random.stateless_gamma([count, 2], seed, alpha)
+    total = tf.reduce_sum(gammas, axis=1)
+    return tf.where(total > 0, gammas[:, 0] / total, 1.0)  # both may underflow to 0
+
+
+def blend(own: tf.Tensor, others: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    """λ · own + (1 - λ) · other of two tensors [batch, …] float32 of equal shape, with `share` [batch]."""
+    share = tf.reshape(share, [-1, *[1] * (own.shape.rank - 1)])
+    return others + share * (own - others)
 
 
 def union_targets(

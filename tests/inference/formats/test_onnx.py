@@ -72,7 +72,9 @@ def test_the_attention_network_gives_the_same_attention_logits(attention_model_p
     spectrograms = model.spectrograms(_chirps(generator, model.front_end))
     network = onnx._session(str(tmp_path / "onnx" / onnx.NETWORK))
     [attention_logits] = network.run(["attention"], {"spectrogram": np.asarray(spectrograms)})
-    np.testing.assert_allclose(attention_logits, model.predict_spectrograms(spectrograms).attention_logits, atol=1e-4)
+    np.testing.assert_allclose(
+        attention_logits, model.predict_features({"spectrogram": spectrograms}).attention_logits, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("missing", ["tf2onnx.convert", "onnxruntime"])

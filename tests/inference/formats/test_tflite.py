@@ -78,7 +78,7 @@ def test_the_attention_network_gives_the_same_attention_logits(attention_model_p
     spectrograms = model.spectrograms(samples)
     np.testing.assert_allclose(
         network(spectrogram=spectrograms)["attention"],
-        model.predict_spectrograms(spectrograms).attention_logits,
+        model.predict_features({"spectrogram": spectrograms}).attention_logits,
         atol=1e-3,
     )
 

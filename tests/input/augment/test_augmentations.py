@@ -239,10 +239,20 @@ def test_a_very_faint_chunk_changes_nothing(spectrograms):
 
 
 def test_mixup_shares_follow_their_beta_distribution():
-    ones, zeros = tf.ones([4000, 1, 1]), tf.zeros([4000, 1, 1])
-    mixture, share = mixing.blend(ones, zeros, 0.4, SEED)
-    np.testing.assert_array_equal(mixture[:, 0], share)
-    assert scipy.stats.kstest(share.numpy()[:, 0], scipy.stats.beta(0.4, 0.4).cdf).pvalue > 0.01
+    share = mixing.shares(4000, 0.4, SEED)
+    np.testing.assert_array_equal(mixing.blend(tf.ones([4000, 1, 1]), tf.zeros([4000, 1, 1]), share)[:, 0, 0], share)
+    assert scipy.stats.kstest(share, scipy.stats.beta(0.4, 0.4).cdf).pvalue > 0.01
+
+
+def test_mixup_blends_all_features_by_one_share(spectrograms):
+    examples = _examples(spectrograms, [i % 4 for i in range(64)])
+    numbers = tf.range(64.0)[:, None] * [1.0, np.nan]
+    settings = augmentations.AugmentConfig(mixup=1.0)
+    without = {name: value for name, value in examples.items() if name != "spectrogram"}
+    mixed = augmentations.mix({**without, "embedding": numbers}, settings, FRONT_END, SEED)
+    beside = augmentations.mix({**examples, "embedding": numbers}, settings, FRONT_END, SEED)
+    np.testing.assert_array_equal(mixed["embedding"], beside["embedding"])
+    assert np.isnan(mixed["embedding"][:, 1]).all() and not np.array_equal(mixed["embedding"][:, 0], numbers[:, 0])
 
 
 def test_the_union_takes_the_greater_target_and_counts_if_one_chunk_is_known_to_hold_it():

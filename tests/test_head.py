@@ -1,0 +1,166 @@
+"""A head on a backbone: from records to the exported model, for backbones inside and outside of its graph."""
+
+import dataclasses
+import os
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+from bird_tf import config, convert, evaluate, files, predict, tf, train
+from bird_tf.audio import decode
+from bird_tf.inference import ensembles, labelled, saved_model
+from bird_tf.models import architectures
+from bird_tf.records import manifests, shard_files
+from bird_tf.training import exporter
+from tests.backbones import conftest as toys
+from tests.conftest import SMALL, settings, train_settings
+
+FEATURES = ("embedding", "backbone_answers")
+
+
+@pytest.fixture(scope="module", params=["saved_model", "tflite"])
+def trained(request, data, source, manifest, tmp_path_factory):
+    """A toy backbone that knows three of six species, records without spectrograms, and the run of a head on them."""
+    folder = tmp_path_factory.mktemp("head")
+    labels, path = folder / "labels.txt", folder / "toy.tflite"
+    labels.write_text("\n".join(manifest.classes.names[:3]))
+    if request.param == "tflite":
+        toys.write_tflite(path)
+    else:
+        path = folder / "toy"
+        module = toys.Loudness()
+        tf.saved_model.save(module, str(path), signatures=module.function())
+    records = convert.convert(
+        settings(
+            convert.ConvertConfig,
+            audio=data / "wav",
+            metadata=data / "xml",
+            output=folder / "set",
+            workers=1,
+            val_share=0.3,
+            signal_threshold=0.005,
+            noise_share=1.0,
+            spectrogram=False,
+            backbone=path,
+            backbone_labels=labels,
+            backbone_sample_rate_hz=toys.RATE,
+            backbone_logits=True,
+            **SMALL,
+        )  # fmt: skip
+    )
+    run_dir = folder / "run"
+    train.train(head_settings(records, run_dir))
+    return records, run_dir
+
+
+def head_settings(records, run_dir, **values):
+    defaults = {"architecture": "head", "loss": "sigmoid", "add_noise": False, "no_call_share": 0.2, "mixup": 0.5}
+    return train_settings(records, run_dir, **{**defaults, **values})
+
+
+def test_scores_from_audio_are_those_from_records(trained, source):
+    records, run_dir = trained
+    ensemble = ensembles.Ensemble([str(run_dir / exporter.EXPORT)])
+    from_records = labelled.score_records(ensemble, records)
+    recordings = [r for r in convert.reader.read(source)[0] if r.recording_id in from_records.recording_ids]
+    from_audio = labelled.score_audio(ensemble, recordings, decode.ChunkingConfig())
+    assert from_audio.recording_ids == from_records.recording_ids
+    for ours, expected in zip(from_audio.member_probabilities, from_records.member_probabilities, strict=True):
+        assert len(ours) and np.ptp(ours) > 0.01
+        np.testing.assert_allclose(ours[:, : expected.shape[1]], expected, atol=2e-3)  # the records hold float16
+
+
+def test_it_starts_as_the_backbone(generator):
+    network = architectures.build(
+        architectures.ModelConfig(architecture="head"), {"embedding": (5,), "backbone_answers": (3,)}, 3
+    )
+    answers = np.float32([[1.5, np.nan, -7.0]])
+    batch = {"embedding": generator.normal(0, 9, (1, 5)).astype(np.float32), "backbone_answers": answers}
+    logits = architectures.call(network, batch, training=False)["logits"].numpy()
+    assert logits[0, [0, 2]].tolist() == [1.5, -7.0]
+    assert logits[0, 1] < -2  # an unknown class is rare until something is learnt of it
+
+
+def test_a_strong_penalty_keeps_it_at_the_backbone(trained, tmp_path):
+    records, _ = trained
+    train.train(head_settings(records, tmp_path / "run", l2=1e4, optimizer="sgd", learning_rate=1e-6))
+    model = saved_model.Model(str(tmp_path / "run" / exporter.EXPORT))
+    [batch] = shard_files.read(records, "val", 1000, records.select(FEATURES, "the test"))
+    logits = model.logits(model.from_records(batch, records.classes)).numpy()
+    known = ~np.isnan(batch["backbone_answers"].numpy())
+    assert known.any() and not known.all()
+    np.testing.assert_allclose(logits[known], batch["backbone_answers"].numpy()[known], atol=1e-3)
+
+
+def test_plain_tensorflow_loads_it_with_its_backbone_if_that_is_a_saved_model(trained, data):
+    _, run_dir = trained
+    model = saved_model.Model(str(run_dir / exporter.EXPORT))
+    spans = np.concatenate(list(decode.ChunkStream(
+        str(next((data / "wav").glob("*.wav"))), model.hearing, decode.ChunkingConfig(), 8
+    )))  # fmt: skip
+    expected = model.predict_samples(spans, embeddings=True)
+    assert expected.embeddings.shape == (len(spans), toys.SIZE)
+    np.testing.assert_allclose(model.embed(spans), expected.embeddings, atol=1e-6)
+    signatures = tf.saved_model.load(model.path).signatures
+    copies = os.path.join(model.path, saved_model.BACKBONE)
+    if "serving_default" not in signatures:
+        assert sorted(os.listdir(copies)) == ["labels.txt", "toy.tflite"]
+        return
+    assert not os.path.exists(copies)
+    served = signatures["serving_default"](samples=tf.constant(spans))
+    np.testing.assert_allclose(served["scores"], expected.probabilities, atol=1e-6)
+
+
+def test_commands_take_it_as_any_other_model(trained, data, model_path, tmp_path):
+    records, run_dir = trained
+    model = str(run_dir / exporter.EXPORT)
+    evaluate.evaluate(settings(evaluate.EvaluateConfig, model=(model,), records=records.directory, tune=True))
+    summary = predict.predict(
+        settings(predict.PredictConfig, model=(model, model_path), audio=data / "wav", output=tmp_path / "predictions")
+    )
+    assert summary["num_recordings"] == 18
+    assert files.exists(os.path.join(model, "assets", "decisions.json"))
+
+
+def test_a_backbone_that_is_gone_or_changed_is_named(trained, tmp_path):
+    _, run_dir = trained
+    model = pathlib.Path(shutil.copytree(run_dir / exporter.EXPORT, tmp_path / "model"))
+    if not (model / saved_model.BACKBONE).exists():
+        pytest.skip("the backbone is a part of the graph")
+    samples = np.zeros((1, saved_model.Model(str(model)).hearing.span_samples), np.float32)
+    labels = model / saved_model.BACKBONE / "labels.txt"
+    labels.write_text(labels.read_text()[::-1])
+    with pytest.raises(config.InputError, match="is another one; install or copy"):
+        saved_model.Model(str(model)).predict_samples(samples)
+    labels.unlink()
+    with pytest.raises(config.InputError, match=r"needs its backbone .* is not there"):
+        saved_model.Model(str(model)).predict_samples(samples)
+
+
+def test_records_that_do_not_fit_are_refused(trained, manifest, tmp_path):
+    records, run_dir = trained
+    with pytest.raises(config.InputError, match="--architecture=head needs the feature embedding"):
+        train.train(head_settings(manifest, tmp_path / "run"))
+    with pytest.raises(config.InputError, match="--time_mask without spectrograms has no effect"):
+        train.train(head_settings(records, tmp_path / "masked", time_mask=0.1))
+    model = saved_model.Model(str(run_dir / exporter.EXPORT))
+    other = {n: dataclasses.replace(f, fingerprint="other") for n, f in records.features.items()}
+    with pytest.raises(config.InputError, match="of another version or of another backbone"):
+        model.check_records(dataclasses.replace(records, features=other))
+    few = manifests.taxonomy.Taxonomy(records.classes.class_ids[1:], records.classes.names[1:])
+    with pytest.raises(config.InputError, match=f"no answers .* for 1 classes .*: {records.classes.class_ids[0]};"):
+        model.check_records(dataclasses.replace(records, classes=few))
+
+
+def test_answers_follow_the_order_of_the_models_classes(trained):
+    records, run_dir = trained
+    model = saved_model.Model(str(run_dir / exporter.EXPORT))
+    order = manifests.taxonomy.Taxonomy(records.classes.class_ids[::-1], records.classes.names[::-1])
+    [batch] = shard_files.read(records, "val", 1000, records.select(FEATURES, "the test"))
+    turned = {**batch, "backbone_answers": batch["backbone_answers"][:, ::-1]}
+    np.testing.assert_array_equal(
+        model.from_records(turned, order)["backbone_answers"],
+        model.from_records(batch, records.classes)["backbone_answers"],
+    )
