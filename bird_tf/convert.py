@@ -232,6 +232,7 @@ def convert(settings: ConvertConfig) -> manifests.Manifest:
         tasks = _tasks(settings, recordings, seconds, classes, source)
         results = _run(settings, tasks)
         converted = {c.recording_id: c for result in results.values() for c in result.recordings}
+        _warn({r.path: converted[r.recording_id].warnings for r in recordings})
         selected = _select(settings, [r for r in recordings if r.split == "train"], converted, classes)
         _cut(tasks, results, selected)
         skipped = _skipped(settings, recordings, converted, unmatched)
@@ -274,6 +275,13 @@ def _cut(
             )
             if expected != next(shard.count for shard in results[task.name].shards if shard.name == task.name):
                 results[task.name] = worker.cut(task, results[task.name], selected)
+
+
+def _warn(warnings: Mapping[str, Sequence[str]]) -> None:
+    """Logs what was noticed of recordings that are used all the same."""
+    for path, told in warnings.items():
+        for warning in told:
+            logging.warning("%s: %s", path, warning)
 
 
 def _used(recording: metadata.Recording, converted: worker.ConvertedRecording) -> bool:

@@ -14,7 +14,10 @@ ORDER = {
         "stderr_filter", "free_text", "endings", "config", "python_calls", "temporaries", "files", "locks", "executor",
         "resume",
     ),
-    "audio": ("frontend", "hearing", "wav", "digests", "decode", "activity", "noises"),
+    "audio": (
+        "frontend", "hearing", "parts", "wav", "mp3", "ogg", "foreign", "reports", "decoder", "sound", "channels",
+        "digests", "decode", "activity", "noises",
+    ),
     "labels": (
         "metadata", "texts", "label_cells", "class_names", "clock", "taxonomy", "spans", "groups",
         "duplicates", "split", "verdicts",

@@ -8,30 +8,26 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-import soundfile
 import soxr
 
 from bird_tf import config, files
-from bird_tf.audio import digests, frontend, hearing
+from bird_tf.audio import channels, digests, foreign, frontend, hearing, reports, sound
 
-# Suffixes of recordings. If libsndfile cannot read such a file, it is listed as skipped.
-SUFFIXES = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64",
-            ".m4a", ".aac", ".wma")  # fmt: skip
+# Suffixes of recordings. Such a file that cannot be read is listed as skipped.
+SUFFIXES = (".wav", ".wave", ".flac", ".mp3", ".mp2", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".snd",
+            ".caf", ".w64", ".rf64", ".bwf", ".sph", *foreign.SUFFIXES)  # fmt: skip
 
-_BLOCK_SECONDS = 10.0
-# libsndfile returns at least this number if the header does not give the number of frames
-_UNKNOWN_FRAMES = 2**62
-
-
-class UnreadableError(config.InputError):
-    """A recording that cannot be decoded."""
+# users of this module need no other for the length of a recording, or for one that cannot be read
+duration_seconds = sound.duration_seconds
+UnreadableError = reports.UnreadableError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChunkingConfig:
-    """Settings for cutting recordings into chunks."""
+    """Settings for reading recordings and cutting them into chunks."""
 
     overlap_seconds: float = config.option(0.0, "overlap of neighbouring chunks, seconds")
     minimum_seconds: float = config.option(
@@ -39,6 +35,18 @@ class ChunkingConfig:
         "a last, zero-padded chunk follows if this much is left of a recording, seconds; a shorter one still gives "
         "one chunk",
     )
+    channel: str = config.option(
+        "",
+        "what to hear of recordings with several channels: mix (their mean), loudest, or 1, 2, …; empty: as the model "
+        "was trained, in a conversion mix",
+    )
+
+    def __post_init__(self) -> None:
+        channels.check(self.channel)
+
+    def plan(self) -> dict[str, Any]:
+        """What decides the samples of chunks, for `resume.Plan`. Plans of earlier versions name no channel."""
+        return {name: value for name, value in config.to_mapping(self).items() if name != "channel" or value}
 
     def hop_samples(self, front_end: frontend.FrontendConfig | hearing.Hearing) -> int:
         """Samples from chunk to chunk.
@@ -70,80 +78,57 @@ def find(folder: str) -> list[str]:
     return found
 
 
-def duration_seconds(path: str) -> float:
-    """Length of a recording by its header, seconds; 0 if libsndfile cannot read it there."""
-    try:
-        with _opened(path) as file:
-            return float(file.frames / file.samplerate) if file.frames < _UNKNOWN_FRAMES else 0.0
-    except UnreadableError:
-        return 0.0
-
-
-class _SoundFile(soundfile.SoundFile):
-    """A file that is read from its start to its end. In a FLAC without known length, libsndfile cannot seek."""
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _opened(path: str) -> soundfile.SoundFile:
-    """Opens the file. Raises UnreadableError."""
-    try:
-        return _SoundFile(path)
-    except UnicodeEncodeError as error:
-        raise UnreadableError(f"{path}: its name is not UTF-8; rename it") from error
-    # TypeError: formats without header, whose sample rate is unknown
-    except (soundfile.SoundFileError, OSError, TypeError) as error:
-        raise UnreadableError(f"{path}: cannot be decoded ({error})") from error
-
-
-def blocks(path: str, sample_rate_hz: int) -> Iterator[np.ndarray]:
-    """Decodes a recording as a stream of mono blocks.
+def blocks(
+    path: str, sample_rate_hz: int, channel: str = channels.MIX, report: reports.Report | None = None,
+    start_seconds: float = 0.0,
+) -> Iterator[np.ndarray]:  # fmt: skip
+    """Decodes a recording as a stream of blocks of one channel.
 
     Args:
-        path: any format that libsndfile reads; channels are averaged.
+        path: any format that `sound.opened` reads.
         sample_rate_hz: sample rate of the result; soxr resamples in high quality, as in librosa.
+        channel: as --channel.
+        report: what was noticed while the recording was read.
+        start_seconds: where the blocks begin.
 
     Yields:
-        [n] float32, nominally in [-1, 1].
+        [n] float32, nominally in [-1, 1]. Where something is lost there are zeros.
 
     Raises:
-        UnreadableError: the file is not audio, is damaged, or has samples that are not finite.
+        UnreadableError: the file is not audio, holds nothing that can be decoded, or has no such channel.
     """
-    try:
-        with _opened(path) as file:
-            resampler = None
-            if file.samplerate != sample_rate_hz:
-                resampler = soxr.ResampleStream(file.samplerate, sample_rate_hz, 1, dtype="float32", quality="HQ")
-            frames = round(_BLOCK_SECONDS * file.samplerate)
-            while True:
-                block = file.read(frames, dtype="float32", always_2d=True)
-                last = len(block) == 0
-                mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1)
-                if not np.isfinite(mono).all():
-                    raise UnreadableError(f"{path}: holds samples that are not finite numbers")
-                if resampler is not None:
-                    mono = resampler.resample_chunk(mono, last=last)
-                if len(mono):
-                    yield mono
-                if last:
-                    return
-    except (soundfile.SoundFileError, OSError) as error:
-        raise UnreadableError(f"{path}: cannot be decoded ({error})") from error
+    report = reports.Report() if report is None else report
+    with sound.opened(path, report, start_seconds) as opened:
+        selector = channels.Selector(path, channel, opened.num_channels)
+        resampler = None
+        if opened.sample_rate_hz != sample_rate_hz:
+            resampler = soxr.ResampleStream(opened.sample_rate_hz, sample_rate_hz, 1, dtype="float32", quality="HQ")
+        for block in opened.blocks:
+            mono = selector.take(block)
+            if resampler is not None:
+                mono = resampler.resample_chunk(mono, last=False)
+            if len(mono):
+                yield mono
+        if resampler is not None:
+            rest = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            if len(rest):
+                yield rest
+        if warning := selector.warning():
+            report.warnings.append(warning)
 
 
-def digest(path: str, sample_rate_hz: int) -> str:
+def digest(path: str, sample_rate_hz: int, channel: str = channels.MIX) -> str:
     """The digest of all samples of a recording. Raises UnreadableError as `blocks`."""
     found = digests.Digest(sample_rate_hz)
-    for block in blocks(path, sample_rate_hz):
+    for block in blocks(path, sample_rate_hz, channel):
         found.update(block)
     return str(found)
 
 
-def head_digest(path: str, sample_rate_hz: int) -> str:
+def head_digest(path: str, sample_rate_hz: int, channel: str = channels.MIX) -> str:
     """The first part of the digest, from the first seconds. Raises UnreadableError as `blocks`."""
     found = digests.Digest(sample_rate_hz)
-    for block in blocks(path, sample_rate_hz):
+    for block in blocks(path, sample_rate_hz, channel):
         found.update(block)
         if found.has_head:
             break
@@ -160,6 +145,7 @@ class ChunkStream:
     Attributes:
         num_samples: number of samples read so far, at the model's sample rate.
         digest: of these samples.
+        report: what was noticed while the recording was read; complete after the last chunk.
     """
 
     def __init__(
@@ -169,7 +155,8 @@ class ChunkStream:
         self._path, self._batch_size = path, batch_size
         self._hop = chunking.hop_samples(hears)
         self._minimum = max(1.0, chunking.minimum_seconds * hears.sample_rate_hz)
-        self.num_samples, self.digest = 0, digests.Digest(hears.sample_rate_hz)
+        self._channel = chunking.channel or self._hears.channel
+        self.num_samples, self.digest, self.report = 0, digests.Digest(hears.sample_rate_hz), reports.Report()
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yields [1 … batch_size, span_samples] float32; the span of a front-end is the chunk.
@@ -180,7 +167,7 @@ class ChunkStream:
         size, span, before = self._hears.chunk_samples, self._hears.span_samples, self._hears.samples_before
         hop, emitted = self._hop, 0
         pending = np.zeros(before, np.float32)
-        for block in blocks(self._path, self._hears.sample_rate_hz):
+        for block in blocks(self._path, self._hears.sample_rate_hz, self._channel, self.report):
             self.num_samples += len(block)
             self.digest.update(block)
             pending = np.concatenate([pending, block])

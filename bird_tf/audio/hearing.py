@@ -16,11 +16,13 @@ class Hearing:
         chunk_seconds: length of a chunk.
         span_samples: samples that come with each chunk: the chunk in the middle, and the sound around it; at least a
             chunk.
+        channel: what is heard of recordings with several channels, as --channel.
     """
 
     sample_rate_hz: int
     chunk_seconds: float
     span_samples: int
+    channel: str = "mix"
 
     @property
     def chunk_samples(self) -> int:
@@ -33,10 +35,11 @@ class Hearing:
         return (self.span_samples - self.chunk_samples) // 2
 
 
-def of(front_end: frontend.FrontendConfig) -> Hearing:
+def of(front_end: frontend.FrontendConfig, channel: str = "mix") -> Hearing:
     """What a network with a front-end hears: the chunk alone."""
     return Hearing(
         sample_rate_hz=front_end.sample_rate_hz,
         chunk_seconds=front_end.chunk_seconds,
         span_samples=front_end.chunk_samples,
+        channel=channel,
     )

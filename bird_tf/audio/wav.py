@@ -1,4 +1,4 @@
-"""The header of a WAV file, read by its chunks: the format, where the sound lies, and the texts of the recorder.
+"""The header of a WAV, RF64, BW64 or W64 file: the format, where the sound lies, and the texts of the recorder.
 
 The sizes in the header are compared with the file, because recorders that lose power, pipes and files of more than
 4 GiB leave wrong ones. The sound itself is not read here.
@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import stat
 import struct
 from collections.abc import Mapping
 from typing import BinaryIO
 
-SUFFIXES = (".wav", ".rf64", ".bwf")
+from bird_tf.audio import parts
 
-_KINDS = (b"RIFF", b"RF64", b"BW64")
+SUFFIXES = (".wav", ".wave", ".rf64", ".bwf", ".w64")
+# the first bytes of a file
+MAGIC = (b"RIFF", b"RF64", b"BW64", b"riff")
+
+# a smaller difference between header and file is no loss of sound
+_LEAST_SECONDS = 0.1
+# a name in W64 has 16 bytes and begins with the letters of that in WAV
+_W64_NAME_BYTES = 16
+# more does not fit into the sizes of a WAV header
+_MAX_WAV_BYTES = (1 << 32) - (1 << 16)
 # text chunks that recorders write, and the most bytes that are read of one
 _TEXTS = (b"ICMT", b"IART", b"guan")
 _MAX_TEXT_BYTES = 1 << 16
@@ -31,18 +41,21 @@ class Header:
     """What the header of a WAV file says, and what the file holds.
 
     Attributes:
+        form: the content of the chunk that describes the format.
         code: format of a sample: 1 PCM, 3 floating point, 6 A-law, 7 µ-law; others are compressed.
-        num_channels, sample_rate_hz, bits: as written; bits are those of one sample.
+        num_channels, sample_rate_hz: as written.
+        block_bytes: bytes of one sample of all channels, as written.
         data_offset: first byte of the sound.
         data_bytes: bytes of sound in the file.
         claimed_bytes: bytes of sound by the header.
         texts: {chunk id: text} of the comment (ICMT), the artist (IART) and the GUANO metadata (guan).
     """
 
+    form: bytes
     code: int
     num_channels: int
     sample_rate_hz: int
-    bits: int
+    block_bytes: int
     data_offset: int
     data_bytes: int
     claimed_bytes: int
@@ -51,7 +64,7 @@ class Header:
     @property
     def frame_bytes(self) -> int:
         """Bytes of one sample of all channels; 0 if the format is compressed."""
-        return self.num_channels * (self.bits // 8) if self.code in (1, 3, 6, 7) else 0
+        return self.block_bytes if self.code in (1, 3, 6, 7) else 0
 
     @property
     def is_right(self) -> bool:
@@ -65,58 +78,115 @@ class Header:
 
 
 def read(path: str) -> Header | None:
-    """Reads the header of a WAV, RF64 or BW64 file; None if the file is of another kind, or holds no format.
+    """Reads the header of a file; None if it is of another kind, or holds no format.
 
     Only the headers of its chunks and a few texts are read, wherever they lie in the file.
 
     Raises:
         OSError: the file cannot be opened.
     """
+    if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would wait for its writer
+        return None
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
-        start = file.read(12)
-        if start[:4] not in _KINDS or start[8:12] != b"WAVE":
+        start = file.read(2 * _W64_NAME_BYTES + 8)
+        if start[:4] in MAGIC and start[8:12] == b"WAVE":
+            return _read_chunks(_Reader(file, size, is_w64=False), 12)
+        if start[:4] == b"riff" and start[24:28] == b"wave":
+            return _read_chunks(_Reader(file, size, is_w64=True), len(start))
+    return None
+
+
+def layout(header: Header) -> parts.Layout:
+    """What of a file is to be decoded. A header that tells too little is replaced."""
+    # of compressed sound, the format tells the bytes in a second
+    per_second = max(1, header.sample_rate_hz * header.frame_bytes or int.from_bytes(header.form[8:12], "little"))
+    claimed, held = header.claimed_bytes / per_second, header.data_bytes / per_second
+    if header.is_open_ended or not header.data_bytes or abs(claimed - held) < _LEAST_SECONDS:
+        return parts.Layout()
+    if claimed > held:
+        return parts.Layout(seconds=claimed if header.frame_bytes else 0.0, damage="the file ends early")
+    warning = f"its header tells {claimed:.1f} s of sound, the file holds {held:.1f} s, which are used"
+    sound = (header.data_offset, header.data_offset + header.data_bytes)
+    return parts.Layout(parts=(parts.Part(pieces=(_written(header), sound)),), warning=warning)
+
+
+def _written(header: Header) -> bytes:
+    """A header with the right size; RF64 where that needs more than 32 bits."""
+    size = header.data_bytes
+    form = b"fmt " + struct.pack("<I", len(header.form)) + header.form + b"\0" * (len(header.form) % 2)
+    if size <= _MAX_WAV_BYTES:
+        body = b"WAVE" + form + b"data" + struct.pack("<I", size)
+        return b"RIFF" + struct.pack("<I", len(body) + size) + body
+    unknown = struct.pack("<I", 0xFFFF_FFFF)
+    long_sizes = struct.pack("<QQQI", size + 1024, size, size // max(1, header.block_bytes), 0)
+    long_chunk = b"ds64" + struct.pack("<I", len(long_sizes)) + long_sizes
+    return b"RF64" + unknown + b"WAVE" + long_chunk + form + b"data" + unknown
+
+
+class _Reader:
+    """The chunks of an open file of `size` bytes."""
+
+    def __init__(self, file: BinaryIO, size: int, *, is_w64: bool) -> None:
+        self._file, self.size, self._is_w64 = file, size, is_w64
+        self.head_bytes = _W64_NAME_BYTES + 8 if is_w64 else 8
+
+    def at(self, position: int, count: int) -> bytes:
+        """Bytes at a position, fewer at the end of the file."""
+        self._file.seek(position)
+        return self._file.read(count)
+
+    def head(self, position: int) -> tuple[bytes, int] | None:
+        """Name and length of the chunk at a position; None if there is none."""
+        head = self.at(position, self.head_bytes)
+        name = head[:4]
+        if len(head) < self.head_bytes or not all(32 <= byte < 127 for byte in name):
             return None
-        return _read_chunks(file, size)
+        length = int.from_bytes(head[-8:] if self._is_w64 else head[-4:], "little")
+        return name, max(0, length - self.head_bytes) if self._is_w64 else length
+
+    def after(self, end: int) -> int:
+        """Where the chunk begins that follows a chunk with this end."""
+        return end + (-end % 8 if self._is_w64 else end % 2)
 
 
-def _read_chunks(file: BinaryIO, size: int) -> Header | None:
-    position, long_size, form, data, texts = 12, -1, b"", (-1, 0, 0), {}
+def _read_chunks(reader: _Reader, position: int) -> Header | None:
+    long_size, form, data, texts = -1, b"", (-1, 0, 0), {}
     for _ in range(_MAX_CHUNKS):
-        head = _chunk_head(file, position)
+        head = reader.head(position)
         if head is None:
             break
         name, length = head
-        begin = position + 8
+        begin = position + reader.head_bytes
         if name == b"data":
             claimed = long_size if length == 0xFFFF_FFFF and long_size >= 0 else length
-            data = (begin, claimed, _data_bytes(file, begin, claimed, size))
+            data = (begin, claimed, _data_bytes(reader, begin, claimed))
             length = data[2]
         elif name == b"ds64":
-            long_size = int.from_bytes(_at(file, begin + 8, 8), "little")
+            long_size = int.from_bytes(reader.at(begin + 8, 8), "little")
         elif name == b"fmt ":
-            form = _at(file, begin, min(length, 40))
-        elif name == b"LIST" and _at(file, begin, 4) == b"INFO":
-            texts.update(_info(file, begin + 4, min(begin + length, size)))
+            form = reader.at(begin, min(length, 40))
+        elif name == b"LIST" and reader.at(begin, 4) == b"INFO":
+            texts.update(_info(reader, begin + 4, min(begin + length, reader.size)))
         elif name in _TEXTS:
-            texts[name.decode()] = _text(_at(file, begin, min(length, _MAX_TEXT_BYTES)))
-        position = begin + length + length % 2
+            texts[name.decode()] = _text(reader.at(begin, min(length, _MAX_TEXT_BYTES)))
+        position = reader.after(begin + length)
     if len(form) < 16:
         return None
-    code, channels, rate, _, _, bits = struct.unpack("<HHIIHH", form[:16])
+    code, channels, rate, _, block_bytes, _ = struct.unpack("<HHIIHH", form[:16])
     if code == _EXTENSIBLE and len(form) >= 26:
         code = int.from_bytes(form[24:26], "little")
     return Header(
-        code=code, num_channels=channels, sample_rate_hz=rate, bits=bits, data_offset=data[0], claimed_bytes=data[1],
-        data_bytes=data[2], texts=texts,
+        form=form, code=code, num_channels=channels, sample_rate_hz=rate, block_bytes=block_bytes,
+        data_offset=data[0], claimed_bytes=data[1], data_bytes=data[2], texts=texts,
     )  # fmt: skip
 
 
-def _data_bytes(file: BinaryIO, begin: int, claimed: int, size: int) -> int:
+def _data_bytes(reader: _Reader, begin: int, claimed: int) -> int:
     """Bytes of sound in the file: those that the header claims if a chunk or the end of the file follows, else all."""
-    end = begin + claimed
-    padded = end + end % 2
-    follows = (_chunk_head(file, position) for position in (padded, end))
+    end, size = begin + claimed, reader.size
+    padded = reader.after(end)
+    follows = (reader.head(position) for position in (padded, end))
     if end <= size and (size - padded < 8 or any(head and _is_chunk(head, size - end) for head in follows)):
         return claimed
     return max(0, size - begin)
@@ -128,32 +198,18 @@ def _is_chunk(head: tuple[bytes, int], bytes_left: int) -> bool:
     return name in _AFTER_SOUND or 8 + length <= bytes_left
 
 
-def _chunk_head(file: BinaryIO, position: int) -> tuple[bytes, int] | None:
-    """Name and length of the chunk at a position; None if there is none."""
-    head = _at(file, position, 8)
-    name = head[:4]
-    if len(head) < 8 or not all(32 <= byte < 127 for byte in name):
-        return None
-    return name, int.from_bytes(head[4:], "little")
-
-
-def _info(file: BinaryIO, position: int, end: int) -> dict[str, str]:
+def _info(reader: _Reader, position: int, end: int) -> dict[str, str]:
     """The texts of a LIST chunk of the kind INFO."""
     texts: dict[str, str] = {}
     for _ in range(_MAX_CHUNKS):
-        head = _chunk_head(file, position) if position < end else None
+        head = reader.head(position) if position < end else None
         if head is None:
             break
         name, length = head
         if name in _TEXTS:
-            texts[name.decode()] = _text(_at(file, position + 8, min(length, _MAX_TEXT_BYTES)))
+            texts[name.decode()] = _text(reader.at(position + 8, min(length, _MAX_TEXT_BYTES)))
         position += 8 + length + length % 2
     return texts
-
-
-def _at(file: BinaryIO, position: int, count: int) -> bytes:
-    file.seek(position)
-    return file.read(count)
 
 
 def _text(content: bytes) -> str:

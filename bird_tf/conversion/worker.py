@@ -26,6 +26,9 @@ UNFINISHED = ".unfinished"
 _NOISE_OF = {"train": "noise", "val": "val_noise"}
 _PARTS = {"train": ("train", "rest", "noise"), "val": ("val", "val_noise")}
 
+# a chunk of which a damaged file lacks more than this share is left out
+_MOST_LOST = 0.5
+
 Write = Callable[[schema.Chunk], None]
 
 
@@ -81,7 +84,8 @@ class ConvertedRecording:
         candidates: {class id: number of those that may train}.
         noise: {class id: number of noise chunks}.
         digest: of the samples that were read.
-        reason: why the recording, or the rest of it, was skipped; "" if it was not.
+        reason: why the recording, or a part of it, was skipped; "" if it was not.
+        warnings: other things that a person must know of it.
     """
 
     recording_id: str
@@ -91,6 +95,7 @@ class ConvertedRecording:
     noise: Mapping[str, int] = dataclasses.field(default_factory=dict)
     digest: str = ""
     reason: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -141,13 +146,16 @@ def _labels_of_chunk(
 
 
 def _candidates(task: ShardTask, recording: metadata.Recording, stream: decode.ChunkStream) -> Iterator[_Candidate]:
-    """Yields every chunk of a recording, with its spectrogram and its activity."""
+    """Yields every chunk of a recording that is not lost, with its spectrogram and its activity."""
     hop_seconds = task.chunking.hop_samples(task.front_end) / task.front_end.sample_rate_hz
     index = 0
     for samples in stream:
         exact, quantised = compiled_frontend.spectrograms(samples, task.front_end)
         for spectrogram, active_share in zip(quantised, activity.active_share(exact), strict=True):
-            start = index * hop_seconds
+            start, number = index * hop_seconds, index
+            index += 1
+            if stream.report.lost_share(start, start + task.front_end.chunk_seconds) > _MOST_LOST:
+                continue
             class_id, background, noise_share = _labels_of_chunk(task, recording, start)
             # noise of a negative recording has no label; the index 0 stands for none
             label = task.classes.index(class_id or recording.label) if recording.labels else 0
@@ -157,12 +165,11 @@ def _candidates(task: ShardTask, recording: metadata.Recording, stream: decode.C
                 background=[i for i in task.classes.resolve(background) if i != label],
                 background_known=recording.background_known,
                 recording_id=recording.recording_id,
-                chunk_index=index,
+                chunk_index=number,
                 start_seconds=start,
                 activity=float(active_share),
             )
             yield _Candidate(chunk, class_id, noise_share)
-            index += 1
 
 
 def _draw(salt: str, chunk: schema.Chunk) -> float:
@@ -245,6 +252,8 @@ def _write_recording(
         reason = f"{recording.path}: no chunk reaches --signal_threshold={task.activity.signal_threshold:g}"
         if recording.annotations:
             reason = f"{recording.path}: no chunk is covered by an annotation"
+    if loss := stream.report.loss:
+        reason = f"{reason}; {loss}" if reason else f"{recording.path}: {loss}"
     return ConvertedRecording(
         recording_id=recording.recording_id,
         seconds=seconds,
@@ -253,6 +262,7 @@ def _write_recording(
         noise=dict(chosen.noise),
         digest=str(stream.digest) if stream.num_samples else "",
         reason=reason,
+        warnings=tuple(stream.report.warnings),
     )
 
 

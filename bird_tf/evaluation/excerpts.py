@@ -18,45 +18,27 @@ _MOST_FRAMES = 1200
 _QUALITY = 75  # of the picture, out of 100
 
 
-def samples(path: str, rate: int, start: float, end: float) -> np.ndarray:
+def samples(path: str, rate: int, start: float, end: float, channel: str = "mix") -> np.ndarray:
     """[n] float32 mono samples of an excerpt; fewer if the recording ends before.
 
     Args:
         path: the recording.
         rate: sample rate of the result, Hz.
         start, end: of the excerpt, seconds.
+        channel: as --channel.
 
     Raises:
         UnreadableError: the recording cannot be decoded.
     """
-    if start > _JUMP_SECONDS and (found := _after_jump(path, rate, start, end)) is not None:
-        return found
-    first, last = round(start * rate), round(end * rate)
+    jump = start if start > _JUMP_SECONDS else 0.0
+    first, last = round((start - jump) * rate), round((end - jump) * rate)
     pieces, position = [np.zeros(0, np.float32)], 0
-    for block in decode.blocks(path, rate):
+    for block in decode.blocks(path, rate, channel, start_seconds=jump):
         pieces.append(block[max(0, first - position) : max(0, last - position)])
         position += len(block)
         if position >= last:
             break
     return np.concatenate(pieces)
-
-
-def _after_jump(path: str, rate: int, start: float, end: float) -> np.ndarray | None:
-    """The excerpt without reading what is before; None where libsndfile cannot jump to it, or reads less than that."""
-    import soundfile
-    import soxr
-
-    try:
-        with soundfile.SoundFile(path) as file:
-            first, last = round(start * file.samplerate), round(end * file.samplerate)
-            file.seek(first)
-            found = file.read(last - first, dtype="float32", always_2d=True).mean(axis=1)
-            own_rate = file.samplerate
-    except (soundfile.SoundFileError, OSError, TypeError, ValueError):
-        return None
-    if len(found) < last - first or not np.isfinite(found).all():
-        return None
-    return np.asarray(found if own_rate == rate else soxr.resample(found, own_rate, rate), np.float32)
 
 
 def mp3(excerpt: np.ndarray) -> bytes:

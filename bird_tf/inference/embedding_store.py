@@ -87,7 +87,7 @@ class Writer:
             flag="--output",
             overwrite=overwrite,
             plan={
-                "flags": config.to_mapping(chunking),
+                "flags": chunking.plan(),
                 "versions": {"the stored embeddings": _FORMAT_VERSION},
                 "inputs": {"the model": {"content": model.fingerprint}},
             },

@@ -31,6 +31,8 @@ class RecordingScores:
         member_attention_logits: [models, chunks] float32; NaN for a model without attention.
         attention_logits: [chunks] float32, the models' weighted mean.
         embeddings: [chunks, features] float32 of the first model; no features unless they were asked for.
+        lost_seconds: how much of it could not be decoded.
+        note: what was noticed of the file while it was read; empty if nothing was.
     """
 
     path: str
@@ -42,6 +44,8 @@ class RecordingScores:
     member_attention_logits: np.ndarray
     attention_logits: np.ndarray
     embeddings: np.ndarray
+    lost_seconds: float = 0.0
+    note: str = ""
 
 
 class Ensemble:

@@ -51,7 +51,7 @@ class ScoreStore:
             flag="--output",
             overwrite=overwrite,
             plan={
-                "flags": config.to_mapping(chunking),
+                "flags": chunking.plan(),
                 "versions": {"the stored scores": _FORMAT_VERSION},
                 "inputs": {
                     f"model {i}": {"content": model.fingerprint, "weight": weight}
@@ -89,18 +89,22 @@ class ScoreStore:
                 file, source=source(scores.path), duration_seconds=scores.duration_seconds,
                 start_seconds=scores.start_seconds, end_seconds=scores.end_seconds,
                 probabilities=scores.probabilities, attention=scores.attention_logits,
+                lost_seconds=scores.lost_seconds, note=scores.note,
             )  # fmt: skip
 
     def load(self, recording_id: str, path: str) -> ensembles.RecordingScores:
         """The scores of a recording, without embeddings. Of an ensemble, only the weighted mean is stored."""
         with np.load(self._path(recording_id)) as stored:
             probabilities, attention_logits = stored["probabilities"], stored["attention"]
+            has_note = "note" in stored  # not in scores of earlier versions
             return ensembles.RecordingScores(
                 path=path, duration_seconds=float(stored["duration_seconds"]), start_seconds=stored["start_seconds"],
                 end_seconds=stored["end_seconds"],
                 member_probabilities=probabilities[None], probabilities=probabilities,
                 member_attention_logits=attention_logits[None], attention_logits=attention_logits,
                 embeddings=np.zeros((0, 0), np.float32),
+                lost_seconds=float(stored["lost_seconds"]) if has_note else 0.0,
+                note=str(stored["note"]) if has_note else "",
             )  # fmt: skip
 
     def remove_if_empty(self) -> None:

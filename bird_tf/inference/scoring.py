@@ -16,9 +16,10 @@ from concurrent import futures
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from bird_tf import config
-from bird_tf.audio import decode, hearing
+from bird_tf.audio import decode, hearing, reports
 from bird_tf.inference import ensembles, saved_model
 
 # Batches decoded in advance: enough that a slow file does not stall the models, and only tens of megabytes.
@@ -48,11 +49,12 @@ class _Chunks:
 
 @dataclasses.dataclass(frozen=True)
 class _End:
-    """The end of recording `index` for `group`: its number of samples, or why it cannot be read."""
+    """The end of recording `index` for `group`: its number of samples and what was noticed, or why it is unreadable."""
 
     index: int
     group: int
     num_samples: int = 0
+    report: reports.Report | None = None
     reason: str = ""
 
 
@@ -108,7 +110,7 @@ class _Decoder:
                 except decode.UnreadableError as error:
                     yield _End(index, group, reason=str(error))
                     break
-                yield _End(index, group, num_samples=stream.num_samples)
+                yield _End(index, group, num_samples=stream.num_samples, report=stream.report)
 
 
 class _Recording:
@@ -119,6 +121,7 @@ class _Recording:
         self.num_samples = [0] * num_groups
         self.num_waiting = 0  # chunks without outputs
         self.open_groups = set(range(num_groups))  # for which more chunks may come
+        self.report = reports.Report()
         self.reason = ""
 
     @property
@@ -199,7 +202,7 @@ def score_recordings(
         embeddings: whether to add the first model's embeddings.
 
     Yields:
-        Each recording, in the given order.
+        Each recording, in the given order. What was noticed of a file is logged.
     """
     hearings = list(dict.fromkeys(model.hearing for model in ensemble.models))
     hop_seconds = chunking.hop_samples(hearings[0]) / hearings[0].sample_rate_hz
@@ -226,6 +229,7 @@ def score_recordings(
                 recording.open_groups.discard(item.group)
                 recording.num_samples[item.group] = item.num_samples
                 recording.reason = item.reason
+                recording.report = item.report or recording.report
                 if item.reason or not recording.open_groups:
                     decoded_seconds = ends[item.index]
             progress.update(max(0, int(decoded_seconds) - progress.n))
@@ -272,5 +276,9 @@ def _scored_recording(
         member_attention_logits=logits,
         attention_logits=ensemble.mix(logits),
         embeddings=embeddings,
+        lost_seconds=recording.report.lost_seconds,
+        note=recording.report.note,
     )
+    if scores.note:
+        logging.warning("%s: %s", path, scores.note)
     return ScoredRecording(recording_id=recording_id, path=path, scores=scores)

@@ -120,11 +120,14 @@ def test_a_file_without_samples_is_unreadable(tmp_path, front_end):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_samples_that_are_not_finite_are_unreadable(tmp_path, front_end, value):
-    sound = np.zeros(5000, np.float32)
-    sound[4321] = value
-    with pytest.raises(decode.UnreadableError, match="finite"):
-        _all(_write(tmp_path / "x.wav", sound, subtype="FLOAT"), front_end)
+def test_samples_that_are_not_finite_are_silence_and_told(tmp_path, front_end, value):
+    sound = np.full(5000, 0.5, np.float32)
+    sound[4000:4900] = value
+    chunks, stream = _all(_write(tmp_path / "x.wav", sound, subtype="FLOAT"), front_end)
+    assert not chunks.ravel()[4000:4900].any() and (chunks.ravel()[:4000] == 0.5).all()
+    assert stream.report.lost == [(0.5, 0.6125)] and "not finite" in stream.report.loss
+    with pytest.raises(decode.UnreadableError, match="not finite"):
+        _all(_write(tmp_path / "x.wav", np.full(5000, value), subtype="FLOAT"), front_end)
 
 
 def test_find_is_recursive_sorted_and_ignores_case(tmp_path):

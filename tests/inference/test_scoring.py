@@ -92,9 +92,7 @@ def test_models_with_different_front_ends_are_aligned(model_path, recordings, mo
 
 def test_an_unreadable_recording_keeps_its_place_in_the_order(tmp_path, model_path, recordings):
     broken = tmp_path / "broken.wav"
-    samples = np.zeros(22050 * 40, np.float32)
-    samples[-1] = np.nan  # the first blocks are fine
-    soundfile.write(broken, samples, 22050, subtype="FLOAT")
+    soundfile.write(broken, np.full(22050 * 40, np.nan, np.float32), 22050, subtype="FLOAT")
     found = _score([model_path], [recordings[0], ("broken", str(broken)), recordings[1]])
     assert [scored.scores is None for scored in found] == [False, True, False]
     assert "not finite" in found[1].reason
@@ -117,7 +115,7 @@ def test_the_decoder_stops_when_the_stream_is_closed(model_path, recordings):
 
 
 def test_an_error_of_the_decoder_is_raised(model_path, recordings, monkeypatch):
-    def fail(path, rate):
+    def fail(path, *_):
         raise ZeroDivisionError("of this test")
 
     monkeypatch.setattr(decode, "blocks", fail)

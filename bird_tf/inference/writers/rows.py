@@ -18,7 +18,8 @@ from bird_tf.labels import metadata
 
 # The digits of columns that hold numbers; all other columns hold texts, and the columns of classes probabilities.
 DIGITS: Mapping[str, int] = {
-    "start_seconds": 3, "end_seconds": 3, "seconds": 3, "probability": 6, "latitude": 6, "longitude": 6,
+    "start_seconds": 3, "end_seconds": 3, "seconds": 3, "lost_seconds": 3, "probability": 6, "latitude": 6,
+    "longitude": 6,
 }  # fmt: skip
 PROBABILITY_DIGITS = 6
 
@@ -28,7 +29,8 @@ DETECTIONS = (
     "clock_time", "site", "latitude", "longitude",
 )  # fmt: skip
 CHUNKS = ("recording_id", "start_seconds", "end_seconds")
-_RECORDINGS = ("recording_id", "file", "seconds", "best", "present")
+# `note` says in words what is wrong with the file
+_RECORDINGS = ("recording_id", "file", "seconds", "lost_seconds", "note", "best", "present")
 _ORIGIN = ("clock_time", "site", "latitude", "longitude")
 
 
@@ -58,8 +60,10 @@ def recording(context: predictions.Context, prediction: predictions.Prediction) 
     """The row of a recording; the probabilities `prediction.pooled` follow in it."""
     ids, pooled = context.classes.class_ids, prediction.pooled
     present = files.joined(ids[index] for index in context.find_present(pooled))
+    scores = prediction.scores
     row: list[Any] = [
-        prediction.file, prediction.file, prediction.scores.duration_seconds, ids[int(np.argmax(pooled))], present,
+        prediction.file, prediction.file, scores.duration_seconds, scores.lost_seconds, scores.note,
+        ids[int(np.argmax(pooled))], present,
     ]  # fmt: skip
     if context.origins_known:
         row += _origin(prediction.recording)

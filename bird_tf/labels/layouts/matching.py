@@ -19,8 +19,6 @@ from bird_tf.labels import metadata, texts
 Found = tuple[list[metadata.Recording], list[tuple[str, str]]]
 
 _FORMS: Sequence[Callable[[str], str]] = (str, lambda name: unicodedata.normalize("NFC", name), texts.comparable)
-# Recordings that were converted to another format; decode.SUFFIXES holds those that can be.
-_SUFFIXES = (*decode.SUFFIXES, ".mp4", ".webm", ".wv", ".wac", ".3gp", ".amr", ".snd", ".wave")
 
 
 class AmbiguousError(config.InputError):
@@ -174,7 +172,7 @@ def _base(path: str) -> str:
 def _stem(path: str) -> str:
     """The path without the suffix of a recording; a name such as SITE_1.2 has none."""
     head, suffix = os.path.splitext(path)
-    return head if suffix.lower() in _SUFFIXES else path
+    return head if suffix.lower() in decode.SUFFIXES else path
 
 
 def _num_shared(path: str, other: str) -> int:

@@ -1,0 +1,225 @@
+"""A recording as libsndfile decodes it, part by part: around damage, and with corrected headers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+
+import numpy as np
+import soundfile
+
+from bird_tf.audio import mp3, ogg, parts, reports, wav
+
+_BLOCK_SECONDS = 10.0
+_MAX_BLOCK_VALUES = 1 << 24
+# libsndfile returns at least this number if the header does not give the number of frames
+_UNKNOWN_FRAMES = 1 << 62
+# a decoder that fails so often without giving a frame has nothing more to give
+_MAX_FAILURES = 20
+# larger samples overflow in a power spectrum; nominal ones are within 1
+_LARGEST_SAMPLE = 1e12
+
+_FLAC_MAGIC = b"fLaC"
+# the number of samples: the last 36 of the 64 bits after the sizes of blocks and frames (RFC 9639, section 8.2)
+_FLAC_LENGTH = (21, 26)
+# behind damage, the next frame is searched in steps of so many samples, and of this share of what was skipped
+_FLAC_STEP, _FLAC_STEP_SHARE = 576, 1 / 16
+
+
+class _SoundFile(soundfile.SoundFile):
+    """A file that is read from its start to its end. In a FLAC without known length, libsndfile cannot seek."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def without_start(blocks: Iterator[np.ndarray], frames: int) -> Iterator[np.ndarray]:
+    """The blocks without so many frames at the start."""
+    for block in blocks:
+        if frames < len(block):
+            yield block[frames:]
+        frames = max(0, frames - len(block))
+
+
+def with_zeros(block: np.ndarray) -> np.ndarray:
+    """The block with zeros in place of values that are no samples."""
+    return np.where(np.abs(block) < _LARGEST_SAMPLE, block, np.float32(0))
+
+
+def duration_seconds(path: str, head: bytes) -> float:
+    """Length of a recording by its header, seconds; 0 if it is not there. Raises UnreadableError."""
+    with Decoder(path, head, reports.Report(), search_damage=False).file as file:
+        return float(file.frames / file.samplerate) if file.frames < _UNKNOWN_FRAMES else 0.0
+
+
+class Decoder:
+    """Decodes a recording with libsndfile, part by part.
+
+    Attributes:
+        file: the first part.
+        rate, num_channels: of the file.
+    """
+
+    def __init__(self, path: str, head: bytes, report: reports.Report, *, search_damage: bool = True) -> None:
+        """Opens the first part; without a search for damage, of a compressed file the whole. Raises UnreadableError."""
+        self._path, self._report = path, report
+        searched = search_damage or head[:4] in wav.MAGIC
+        try:
+            layout = _layout(path, head) if searched else parts.Layout()
+        except OSError as error:
+            raise reports.UnreadableError(f"{path}: cannot be read ({error.strerror})") from error
+        self._parts, report.damage = layout.parts, layout.damage
+        report.lost += layout.lost
+        report.warnings += [layout.warning] * bool(layout.warning)
+        self.file = self._open(self._parts[0])
+        self.rate, self.num_channels = self.file.samplerate, self.file.channels
+        self._is_flac = self.file.format == "FLAC"
+        self._most_frames = round(reports.most_seconds(path) * self.rate)
+        self._expected = round(layout.seconds * self.rate)  # frames; 0 if unknown
+        # mpg123 guesses the length
+        if not self._expected and self.file.format != "MP3" and self.file.frames < _UNKNOWN_FRAMES:
+            self._expected = self.file.frames
+        self._expected = min(self._expected, self._most_frames)
+        self._position = 0
+        self._failed = ""  # what the decoder said of the last damage
+
+    def _open(self, part: parts.Part) -> _SoundFile:
+        """Opens a part. Raises UnreadableError."""
+        try:
+            file = _SoundFile(parts.Spliced(self._path, part.pieces) if part.pieces else self._path)
+        # TypeError: formats without header, whose sample rate is unknown
+        except (soundfile.SoundFileError, OSError, TypeError) as error:
+            reason = str(error).replace(f"Error opening {self._path!r}: ", "")
+            raise reports.UnreadableError(f"{self._path}: cannot be decoded ({reason})") from error
+        reports.check_header(self._path, file.samplerate, file.channels)
+        return file
+
+    def blocks(self, start_seconds: float) -> Generator[np.ndarray, None, None]:
+        """Yields [n, channels] float32 of all parts, with silence where something is lost between them."""
+        first = round(start_seconds * self.rate)
+        if first and len(self._parts) == 1 and not self._jumped(first):
+            yield from without_start(self.blocks(0.0), first)
+            return
+        yield from without_start(self._all(), first - self._position)
+        self._finish()
+
+    def _jumped(self, first: int) -> bool:
+        """Whether the first part can go on at a frame, which it then does. Else it is opened anew."""
+        try:
+            self.file.seek(first)
+            self._position = first
+        except (soundfile.SoundFileError, ValueError):
+            self.file.close()
+            self.file = self._open(self._parts[0])
+        return bool(self._position)
+
+    def _all(self) -> Iterator[np.ndarray]:
+        yield from self._read(self.file, self._position)
+        if self._is_flac and self._failed:
+            yield from self._behind_damage()
+        for part in self._parts[1:]:
+            try:
+                file = self._open(part)
+            except reports.UnreadableError:  # what is lost is counted by the parts that follow, or at the end
+                continue
+            if (file.samplerate, file.channels) == (self.rate, self.num_channels):
+                end = self._position + file.frames if part.end_seconds is None else round(part.end_seconds * self.rate)
+                yield from self._read(file, end - file.frames)
+
+    def _behind_damage(self) -> Iterator[np.ndarray]:
+        """Goes on in a FLAC file. libsndfile gives nothing more after damage; opened anew, it finds later frames."""
+        part, target, damaged = self._parts[0], self._position, self._position
+        end = self._expected or self._most_frames
+        if not self._expected:
+            begin, stop = _FLAC_LENGTH
+            with open(self._path, "rb") as file:
+                bits = file.read(stop)[begin]
+            length = bytes([bits & 0xF0]) + b"\xff" * 4
+            part = parts.Part(pieces=((0, begin), length, (stop, os.path.getsize(self._path))))
+        while (target := target + max(_FLAC_STEP, round(_FLAC_STEP_SHARE * (target - damaged)))) < end:
+            with self._open(part) as file:
+                try:
+                    file.seek(target)
+                except (soundfile.SoundFileError, ValueError):
+                    continue
+                yield from self._read(file, target)
+            if self._position > target:
+                target = damaged = self._position
+
+    def _read(self, file: _SoundFile, first: int) -> Iterator[np.ndarray]:
+        """Yields what can be decoded of a file whose first frame has this position, after silence up to there."""
+        with file:
+            for block in self._decoded(file):
+                while self._position < first:  # only now it is known that there is sound
+                    silence = np.zeros((min(len(block), first - self._position), self.num_channels), np.float32)
+                    self._lose(len(silence))
+                    self._position += len(silence)
+                    yield silence
+                finite = self._finite(block)
+                self._position += len(block)
+                yield finite
+
+    def _decoded(self, file: _SoundFile) -> Iterator[np.ndarray]:
+        """Yields what libsndfile decodes, also after an error."""
+        frames = max(1, min(round(_BLOCK_SECONDS * self.rate), _MAX_BLOCK_VALUES // self.num_channels))
+        failures = 0
+        while failures < _MAX_FAILURES and self._position < self._most_frames:
+            block = np.full((frames, self.num_channels), np.nan, np.float32)
+            try:
+                block = file.read(out=block)
+                if not len(block):
+                    return
+                failed = False
+            except (soundfile.SoundFileError, OSError) as error:
+                self._failed, failed = str(error).removeprefix("Error : ").rstrip("."), True
+                block = block[: int(np.argmax(np.isnan(block[:, 0])))]  # what was decoded before the error
+            failures = 0 if len(block) else failures + 1
+            if len(block):
+                yield block
+            if failed and self._is_flac:  # it gives nothing more
+                return
+
+    def _finite(self, block: np.ndarray) -> np.ndarray:
+        """The block, in which zeros stand for values that are no samples."""
+        if block.min() > -_LARGEST_SAMPLE and block.max() < _LARGEST_SAMPLE:  # False for NaN
+            return block
+        usable = np.abs(block) < _LARGEST_SAMPLE  # which NaN is not
+        self._report.damage = self._report.damage or "it holds samples that are not finite numbers"
+        bad = np.flatnonzero(~usable.all(axis=1))
+        for stretch in np.split(bad, np.flatnonzero(np.diff(bad) > 1) + 1):
+            self._lose(len(stretch), int(stretch[0]))
+        return with_zeros(block)
+
+    def _lose(self, frames: int, offset: int = 0) -> None:
+        """Notes that so many frames are lost, from the position on."""
+        start, lost = (self._position + offset) / self.rate, self._report.lost
+        end = start + frames / self.rate
+        if lost and abs(lost[-1][1] - start) < 0.5 / self.rate:
+            start = lost.pop()[0]
+        lost.append((start, end))
+
+    def _finish(self) -> None:
+        """Completes the report. Raises UnreadableError if there is nothing but damage."""
+        report, missing = self._report, self._expected - self._position
+        if missing / self.rate > reports.LEAST_LOSS_SECONDS:
+            self._lose(missing)
+            report.damage = report.damage or self._failed or "the file ends early"
+        elif self._failed or report.lost_seconds > reports.LEAST_LOSS_SECONDS:
+            report.damage = report.damage or self._failed or "damaged"
+        report.seconds = max(self._position, self._expected) / self.rate
+        if not self._position or report.lost_seconds > report.seconds - 0.5 / self.rate:
+            raise reports.UnreadableError(
+                f"{self._path}: holds no samples{f' ({report.damage})' if report.damage else ''}"
+            )
+
+
+def _layout(path: str, head: bytes) -> parts.Layout:
+    """Finds out what of a file can be decoded."""
+    if header := wav.read(path):
+        reports.check_header(path, header.sample_rate_hz, header.num_channels)
+        return wav.layout(header)
+    if head.startswith(ogg.MAGIC):
+        return ogg.read(path)
+    if mp3.is_mp3(head) or (path.lower().endswith(".mp3") and not head.startswith(_FLAC_MAGIC)):
+        return mp3.read(path)
+    return parts.Layout()

@@ -1,0 +1,156 @@
+"""Formats that libsndfile does not read, decoded by ffmpeg if it is on the path, else by PyAV if it is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import re
+import shutil
+import struct
+import subprocess
+import tempfile
+import typing
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+
+SUFFIXES = (
+    ".m4a", ".m4b", ".mp4", ".aac", ".wma", ".webm", ".weba", ".mka", ".wv", ".wac", ".3gp", ".3g2", ".amr", ".ape",
+    ".tta", ".ac3",
+)  # fmt: skip
+
+# containers by their first bytes: MP4 (from byte 4 on), Matroska, Windows Media, WavPack, AMR, Monkey's Audio
+_MAGIC = (b"\x1aE\xdf\xa3", b"0&\xb2u", b"wvpk", b"#!AMR", b"MAC ")
+_BLOCK_BYTES = 1 << 20
+_ADVICE = "install ffmpeg, or pip install 'bird-tf[formats]', or convert it to FLAC"
+# a file is the only source, and asks for no more memory than this
+_FFMPEG_OPTIONS = ("-nostdin", "-protocol_whitelist", "file,pipe", "-max_alloc", str(1 << 29))
+# of the decoder in ffmpeg's memory, in its messages
+_ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
+# magic number, first byte of the sound, its length, encoding, sample rate, channels; big-endian
+_AU_HEADER = struct.Struct(">4sIIIII")
+
+# sample rate in Hz, number of channels, and an iterator of blocks [n, channels] float32 and of messages about damage
+Opened = tuple[int, int, Iterator[np.ndarray | str]]
+
+
+class ForeignError(Exception):
+    """The file cannot be decoded here. The message says why, and what to do."""
+
+
+def is_foreign(path: str, head: bytes) -> bool:
+    """Whether a file that libsndfile refuses is to be decoded here, by its suffix or its first bytes."""
+    return path.lower().endswith(SUFFIXES) or head[4:8] == b"ftyp" or head.startswith(_MAGIC)
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[Opened]:
+    """Opens a file while the block runs.
+
+    Raises:
+        ForeignError: no decoder, or it finds no sound.
+    """
+    kind = os.path.splitext(path)[1].lower() or "this format"
+    if kind == ".wac":
+        raise ForeignError("only Wildlife Acoustics' Kaleidoscope reads .wac; convert it to WAV with that")
+    if ffmpeg := shutil.which("ffmpeg"):
+        with _by_ffmpeg(ffmpeg, path) as found:
+            yield found
+        return
+    try:
+        av = importlib.import_module("av")
+    except ImportError as error:
+        raise ForeignError(f"libsndfile does not read {kind}: {_ADVICE}") from error
+    with _by_av(av, path) as found:
+        yield found
+
+
+def duration_seconds(path: str) -> float:
+    """Length by the header; 0 if it is unknown, or there is no decoder."""
+    if ffmpeg := shutil.which("ffmpeg"):
+        command = [ffmpeg, *_FFMPEG_OPTIONS, "-i", f"file:{path}"]
+        told = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).stderr
+        found = re.search(rb"Duration: (\d+):(\d+):(\d+\.\d+)", told)
+        return (
+            sum(float(part) * unit for part, unit in zip(found.groups(), (3600, 60, 1), strict=True)) if found else 0.0
+        )
+    try:
+        av = importlib.import_module("av")
+    except ImportError:
+        return 0.0
+    try:
+        with av.open(path) as container:
+            return float((container.duration or 0) / av.time_base)
+    except (av.error.FFmpegError, OSError):
+        return 0.0
+
+
+@contextlib.contextmanager
+def _by_ffmpeg(ffmpeg: str, path: str) -> Iterator[Opened]:
+    """Reads the AU stream that ffmpeg writes, whose header tells rate and channels."""
+    command = [ffmpeg, *_FFMPEG_OPTIONS, "-v", "error", "-i", f"file:{path}", "-map", "0:a:0", "-c:a", "pcm_f32be",
+               "-bitexact", "-f", "au", "-"]  # fmt: skip
+    with (
+        tempfile.TemporaryFile() as messages,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages) as process,
+    ):
+        stream = typing.cast(BinaryIO, process.stdout)
+        try:
+            header = stream.read(_AU_HEADER.size)
+            magic, begin, _, _, rate, channels = _AU_HEADER.unpack(header.ljust(_AU_HEADER.size, b"\0"))
+            if magic != b".snd" or not channels:
+                if len(header) == _AU_HEADER.size:
+                    process.kill()
+                process.wait()
+                raise ForeignError(f"ffmpeg finds no sound ({_first_line(messages)})")
+            stream.read(begin - _AU_HEADER.size)
+            yield rate, channels, _ffmpeg_blocks(process, stream, messages, channels)
+        finally:
+            process.kill()
+
+
+def _ffmpeg_blocks(
+    process: subprocess.Popen[bytes], stream: BinaryIO, messages: BinaryIO, channels: int
+) -> Iterator[np.ndarray | str]:
+    frame_bytes = 4 * channels
+    while content := stream.read(max(1, _BLOCK_BYTES // frame_bytes) * frame_bytes):
+        whole = len(content) // frame_bytes * frame_bytes
+        yield np.frombuffer(content[:whole], ">f4").reshape(-1, channels).astype(np.float32)
+    if process.wait() or os.fstat(messages.fileno()).st_size:
+        yield f"ffmpeg: {_first_line(messages)}"
+
+
+def _first_line(messages: BinaryIO) -> str:
+    messages.seek(0)
+    return _ADDRESS.sub("", messages.readline().decode("utf-8", "replace").strip())[:200]
+
+
+@contextlib.contextmanager
+def _by_av(av: Any, path: str) -> Iterator[Opened]:
+    try:
+        container = av.open(path)
+    except (av.error.FFmpegError, OSError) as error:
+        raise ForeignError(f"PyAV finds no sound ({error})") from error
+    with container:
+        if not container.streams.audio:
+            raise ForeignError("PyAV finds no sound in it")
+        stream = container.streams.audio[0]
+        yield stream.rate or 0, stream.codec_context.channels, _av_blocks(av, container, stream)
+
+
+def _av_blocks(av: Any, container: Any, stream: Any) -> Iterator[np.ndarray | str]:
+    to_float = av.AudioResampler(format="flt")
+    packets = container.demux(stream)
+    while True:
+        try:
+            decoded = next(packets).decode()
+        except StopIteration:
+            return
+        except av.error.FFmpegError as error:
+            yield f"PyAV: {error}"
+            continue
+        for frame in decoded:
+            for converted in to_float.resample(frame):
+                yield converted.to_ndarray().reshape(-1, len(converted.layout.channels))

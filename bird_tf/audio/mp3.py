@@ -1,0 +1,221 @@
+"""The frames of an mp3 file (MPEG 1, 2 and 2.5, layer III), found by their headers.
+
+mpg123, which libsndfile uses, gives up behind longer damage, leaves out shorter damage without a word, and stops
+early where the header's number of frames is missing or too small.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import mmap
+import re
+
+from bird_tf.audio import parts
+
+# kbit/s by the bit rate code, of version 1, and of versions 2 and 2.5 (ISO 11172-3, 13818-3)
+_BIT_RATES = (
+    (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+)
+_SAMPLE_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
+_SYNC = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
+# after damage, so many frames must follow each other: two bytes of sound look like a header by chance
+_CHAIN = 4
+_TAGS = (b"TAG", b"APETAGEX", b"LYRICS", b"ID3", b"3DI")
+# a header that tells so many times more frames than there are is damaged
+_MOST_TOLD = 100
+# decoders count the header among the frames, or not
+_MISCOUNT = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class _Frame:
+    """A frame: version and sample rate, which all have in common; its bytes; its bit rate in bit/s."""
+
+    stream: tuple[int, int]
+    length: int
+    bit_rate: int
+
+    @property
+    def num_samples(self) -> int:
+        return 1152 if self.stream[0] == 3 else 576
+
+    @property
+    def seconds(self) -> float:
+        return self.num_samples / self.stream[1]
+
+
+def _frame_of(head: int) -> _Frame | None:
+    """The frame whose second and third bytes are these; None if there is none, or one without a bit rate."""
+    version, bit_rate_code, rate_code = head >> 11 & 3, head >> 4 & 15, head >> 2 & 3
+    if head >> 13 != 7 or head >> 9 & 3 != 1 or version == 1 or rate_code == 3 or bit_rate_code in (0, 15):
+        return None
+    rate, is_first = _SAMPLE_RATES[version][rate_code], version == 3
+    bit_rate = 1000 * _BIT_RATES[0 if is_first else 1][bit_rate_code]
+    return _Frame((version, rate), (144 if is_first else 72) * bit_rate // rate + (head >> 1 & 1), bit_rate)
+
+
+_FRAMES = {head: frame for head in range(0xE200, 0x10000) if (frame := _frame_of(head))}
+
+
+def is_mp3(head: bytes) -> bool:
+    """Whether a file that begins with these bytes is an mp3 file, or some other with an ID3 tag."""
+    return head[:3] == b"ID3" or _frame(head, 0) is not None
+
+
+def read(path: str) -> parts.Layout:
+    """Finds the frames of an mp3 file, and puts silent ones where some are lost.
+
+    Frames have no number, so the length of what is lost is estimated by its bytes. An mp3 file of a kind that is not
+    known here is left to the decoder.
+    """
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        begin = _next_frame(content, _after_tags(content), None)
+        return parts.Layout() if begin is None else _layout(content, begin)
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Run:
+    """Frames that follow each other: first byte, end, and their number."""
+
+    begin: int
+    end: int
+    count: int = 0
+
+
+def _layout(content: mmap.mmap, begin: int) -> parts.Layout:
+    first = _FRAMES[content[begin + 1] << 8 | content[begin + 2]]
+    count_at = _count_position(content, begin, first)
+    sound = begin + first.length if count_at else begin
+    runs, bit_rates = _runs(content, sound, first)
+    found = sum(run.count for run in runs)
+    rest = _bytes_between(content, runs[-1].end, len(content))
+    gaps = [_bytes_between(content, before.end, run.begin) for before, run in itertools.pairwise(runs)]
+    told = int.from_bytes(content[count_at : count_at + 4], "big") if count_at else 0
+    if told > _MOST_TOLD * max(found, 1):
+        told = 0
+    lost = _lost(told - found, [*gaps, rest], sum(run.end - run.begin for run in runs) / max(1, found))
+    seconds = (found + sum(lost)) * first.seconds
+    damage = ""
+    if any(gaps):
+        damage = f"damaged in {sum(map(bool, gaps))} place(s), later times are estimates"
+    elif lost[-1] > _MISCOUNT:
+        damage = "its last frames are missing"
+    # a decoder stops at the number of frames that it is told or, from bytes and bit rate, expects
+    is_counted = found - _MISCOUNT <= told if count_at else len(bit_rates) == 1
+    start = _after_tags(content)
+    if len(runs) == 1 and is_counted and begin == start:
+        return parts.Layout(seconds=seconds if damage else 0.0, damage=damage)
+    header: tuple[parts.Piece, ...] = (_header(content, begin, first, found + sum(lost[:-1])),)
+    if count_at:
+        header = ((begin, count_at), (found + sum(lost[:-1])).to_bytes(4, "big"), (count_at + 4, sound))
+    spliced: list[parts.Piece] = []
+    silences, position = [], 0
+    for run, missing in zip(runs, lost, strict=True):
+        position += run.count
+        spliced.append((run.begin, run.end))
+        if run is not runs[-1] and missing:
+            spliced.append(_silent(content, begin, first) * missing)
+            silences.append((position * first.seconds, (position + missing) * first.seconds))
+            position += missing
+    return parts.Layout(
+        parts=(parts.Part(pieces=(*header, *spliced)),), seconds=seconds if damage else 0.0, lost=tuple(silences),
+        damage=damage, warning=f"its first {begin - start} bytes are no sound" if begin > start else "",
+    )  # fmt: skip
+
+
+def _runs(content: mmap.mmap, begin: int, first: _Frame) -> tuple[list[_Run], set[int]]:
+    """All frames of the stream, in runs without anything between, and their bit rates."""
+    of_stream = {head: frame for head, frame in _FRAMES.items() if frame.stream == first.stream}
+    size, runs, bit_rates, position = len(content), [], set(), begin
+    while True:
+        run = _Run(begin=position, end=position)
+        while position + 3 < size and content[position] == 0xFF:
+            frame = of_stream.get(content[position + 1] << 8 | content[position + 2])
+            if frame is None or position + frame.length > size:
+                break
+            position += frame.length
+            run.count += 1
+            bit_rates.add(frame.bit_rate)
+        run.end = position
+        runs.append(run)
+        found = _next_frame(content, position + 1, first)
+        if found is None:
+            return runs, bit_rates
+        position = found
+
+
+def _lost(told: int, gaps: list[int], frame_bytes: float) -> list[int]:
+    """Number of frames that are lost in each gap, of which the last is behind all frames.
+
+    Args:
+        told: by the header, if it tells more frames than there are.
+        gaps: bytes in each gap.
+        frame_bytes: mean length of a frame.
+    """
+    by_bytes = [round(gap / max(1.0, frame_bytes)) for gap in gaps]
+    if told <= sum(by_bytes):
+        return by_bytes if sum(gaps) > 4 * frame_bytes or len(gaps) > 1 else [0]
+    widest = max(range(len(gaps)), key=gaps.__getitem__)  # where bytes are missing altogether
+    by_bytes[widest] += told - sum(by_bytes)
+    return by_bytes
+
+
+def _header(content: mmap.mmap, begin: int, first: _Frame, num_frames: int) -> bytes:
+    """A frame without sound that tells a decoder the number of frames that follow (a Xing header)."""
+    head = bytearray(content[begin : begin + 4])
+    head[1] |= 1  # no checksum
+    head[2] = head[2] & 0x0C | 0x90  # a bit rate that gives it room
+    has_one_channel = head[3] >> 6 == 3
+    side_bytes = (17 if has_one_channel else 32) if first.stream[0] == 3 else (9 if has_one_channel else 17)
+    frame = bytes(head) + bytes(side_bytes) + b"Xing" + (1).to_bytes(4, "big") + num_frames.to_bytes(4, "big")
+    return frame.ljust(_FRAMES[head[1] << 8 | head[2]].length, b"\0")
+
+
+def _silent(content: mmap.mmap, begin: int, first: _Frame) -> bytes:
+    """A frame of silence: its header, without checksum, and zeros."""
+    head = content[begin : begin + 4]
+    return bytes([head[0], head[1] | 1, *head[2:]]).ljust(first.length, b"\0")
+
+
+def _count_position(content: mmap.mmap, begin: int, first: _Frame) -> int:
+    """Where the Xing or Info header in the first frame tells the number of frames; 0 if it does not."""
+    frame = content[begin : begin + first.length]
+    at = max(frame.find(b"Xing", 0, 64), frame.find(b"Info", 0, 64))
+    return begin + at + 8 if at >= 0 and len(frame) >= at + 12 and frame[at + 7] & 1 else 0
+
+
+def _after_tags(content: mmap.mmap) -> int:
+    """The first byte behind the ID3 tags at the start."""
+    position = 0
+    while content[position : position + 3] == b"ID3" and len(head := content[position : position + 10]) == 10:
+        position += 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+    return position
+
+
+def _next_frame(content: mmap.mmap, position: int, like: _Frame | None) -> int | None:
+    """Position of the next frame that others follow, and that belongs to the same stream."""
+    for match in _SYNC.finditer(content, position):
+        at, stream = match.start(), like.stream if like else None
+        for _ in range(_CHAIN):
+            frame = _frame(content, at)
+            if frame is None or (stream and frame.stream != stream):
+                break
+            stream, at = frame.stream, at + frame.length
+            if at == len(content):
+                return match.start()
+        else:
+            return match.start()
+    return None
+
+
+def _frame(content: mmap.mmap | bytes, position: int) -> _Frame | None:
+    """The frame whose header is at a position; None if there is none."""
+    head = content[position : position + 3]
+    return _FRAMES.get(head[1] << 8 | head[2]) if len(head) == 3 and head[0] == 0xFF else None
+
+
+def _bytes_between(content: mmap.mmap, begin: int, end: int) -> int:
+    """Bytes of a stretch without frames; 0 if it is a tag."""
+    return 0 if content[begin : begin + 8].startswith(_TAGS) else end - begin

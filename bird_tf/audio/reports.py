@@ -1,0 +1,74 @@
+"""What is noticed of a recording while it is read, and what no recording can be."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from bird_tf import config
+
+# Sample rates and numbers of channels of recorders, from seismic to ultrasonic ones and with arrays of microphones.
+# What lies outside is a damaged header.
+_MIN_RATE_HZ, _MAX_RATE_HZ, _MAX_CHANNELS = 1000, 2_000_000, 256
+# no sound is stored in fewer bits (silence in FLAC takes 30 bit/s or more): a longer one is a damaged header
+_MIN_BITS_PER_SECOND = 20
+# a shorter loss is a matter of how decoders begin and end, and not told
+LEAST_LOSS_SECONDS = 0.1
+
+
+class UnreadableError(config.InputError):
+    """A recording that cannot be decoded."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class Report:
+    """What was noticed while a recording was read. It is complete when the last block was read.
+
+    Attributes:
+        seconds: length of the recording, with what was lost.
+        lost: (start, end) in seconds of what could not be decoded. Silence stands for it, but at the end.
+        damage: what is wrong with the sound; empty if nothing is.
+        warnings: other things that a person must know, one sentence each.
+    """
+
+    seconds: float = 0.0
+    lost: list[tuple[float, float]] = dataclasses.field(default_factory=list)
+    damage: str = ""
+    warnings: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def lost_seconds(self) -> float:
+        """Length of all that could not be decoded."""
+        return sum(end - start for start, end in self.lost)
+
+    @property
+    def loss(self) -> str:
+        """What was lost, in words; empty if nothing was."""
+        if not self.damage:
+            return ""
+        if self.lost_seconds < LEAST_LOSS_SECONDS:
+            return f"{self.damage}; what could be decoded is used"
+        return f"{self.lost_seconds:.1f} of {self.seconds:.1f} s cannot be decoded ({self.damage}); the rest is used"
+
+    @property
+    def note(self) -> str:
+        """The loss and the warnings in a line; empty if there is nothing to tell."""
+        return "; ".join(filter(None, [self.loss, *self.warnings]))
+
+    def lost_share(self, start: float, end: float) -> float:
+        """The share of a span, in seconds, that could not be decoded."""
+        inside = (min(end, last) - max(start, first) for first, last in self.lost)
+        return sum(max(0.0, length) for length in inside) / max(end - start, 1e-9)
+
+
+def check_header(path: str, rate: float, num_channels: int) -> None:
+    """Refuses a damaged header. Raises UnreadableError."""
+    if not _MIN_RATE_HZ <= rate <= _MAX_RATE_HZ:
+        raise UnreadableError(f"{path}: its header says {rate:g} Hz, which no recorder has; the header is damaged")
+    if not 1 <= num_channels <= _MAX_CHANNELS:
+        raise UnreadableError(f"{path}: its header says {num_channels} channels; the header is damaged")
+
+
+def most_seconds(path: str) -> float:
+    """More than the length of any recording in a file of this size."""
+    return 8 * os.path.getsize(path) / _MIN_BITS_PER_SECOND

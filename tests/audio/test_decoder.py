@@ -1,0 +1,105 @@
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+
+from bird_tf.audio import reports, sound
+from tests.audio.conftest import RATE, SECONDS, read, tone, wav_bytes
+
+# {description: (WAV header's size of the sound as a share of the truth, length that is read, words)}
+LYING = {
+    "after a power loss": (0, SECONDS, "its header tells 0.0 s of sound, the file holds 12.0 s"),
+    "too small": (0.25, SECONDS, "its header tells 3.0 s of sound, the file holds 12.0 s"),
+    "of a pipe": (0xFFFFFFFF, SECONDS, ""),
+    "cut off": (2, SECONDS, "12.0 of 24.0 s cannot be decoded (the file ends early); the rest is used"),
+    "right": (1, SECONDS, ""),
+}
+
+
+@pytest.mark.parametrize("what", LYING)
+def test_a_wav_is_read_by_the_size_of_the_file(tmp_path, what):
+    share, seconds, words = LYING[what]
+    size = share if share > 100 else round(share * 2 * SECONDS * RATE)
+    path = tmp_path / "x.wav"
+    path.write_bytes(wav_bytes(tone(), claimed=size))
+    samples, report = read(path)
+    assert len(samples) == seconds * RATE and words in report.note and bool(report.note) == bool(words)
+    path.write_bytes(wav_bytes(tone()))
+    np.testing.assert_array_equal(samples, read(path)[0])
+
+
+@pytest.mark.parametrize(("kind", "field"), [("RF64", b"ds64"), ("W64", b"data")])
+def test_a_long_wav_is_read_by_the_size_of_the_file(tmp_path, kind, field):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, tone(), RATE, format=kind)
+    expected, content = read(path)[0], bytearray(path.read_bytes())
+    at = content.index(field) + 16  # behind a name of 4 and two sizes, or behind one of 16
+    content[at : at + 8] = bytes(8)
+    path.write_bytes(content)
+    samples, report = read(path)
+    np.testing.assert_array_equal(samples, expected)
+    assert "its header tells 0.0 s" in report.note
+
+
+def test_a_wav_of_more_than_4_gib_whose_size_wrapped_is_read_to_its_end(tmp_path):
+    path, length = tmp_path / "x.wav", (1 << 32) + 10 * RATE * 2
+    end = tone(5)
+    header = wav_bytes(tone(5), claimed=length & 0xFFFFFFFF)
+    path.write_bytes(header)
+    with open(path, "r+b") as file:  # zeros between take no room on the disk
+        file.seek(44 + length - 2 * len(end))
+        file.write((end * 32767).astype("<i2").tobytes())
+    whole = length / 2 / RATE
+    assert sound.duration_seconds(str(path)) == pytest.approx(whole)
+    samples, report = read(path, start=whole - 5)
+    np.testing.assert_allclose(samples, end, atol=1e-4)
+    assert "its header tells 10.0 s of sound, the file holds 134227.7 s" in report.note
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["", "of unknown length"])
+@pytest.mark.parametrize("count", [1, 300, 9000])
+def test_times_behind_damage_in_flac_stay_right(coded, count, known):
+    one = coded("flac")
+    content, half = bytearray(one.content), len(one.content) // 2
+    content[half : half + count] = bytes(b ^ 0x5A for b in content[half : half + count])
+    if not known:
+        content[21] &= 0xF0
+        content[22:26] = bytes(4)
+    samples, report = one.read(bytes(content))
+    assert len(samples) == len(one.samples)
+    [(start, end)] = report.lost
+    first, last = round(start * RATE), round(end * RATE)
+    np.testing.assert_array_equal(samples[:first], one.samples[:first])
+    np.testing.assert_array_equal(samples[last:], one.samples[last:])
+    assert not samples[first:last].any() and 0 < end - start < 2
+    assert report.lost_share(start, end) == pytest.approx(1) and report.lost_share(0, start) == 0
+    assert report.loss.startswith(f"{end - start:.1f} of 12.0 s cannot be decoded")
+
+
+def test_a_damaged_end_costs_no_more_than_it(coded):
+    one = coded("flac")
+    samples, report = one.read(one.content[:-2000])
+    assert len(samples) > 0.9 * len(one.samples) and report.lost[0][1] == pytest.approx(SECONDS)
+    np.testing.assert_array_equal(samples, one.samples[: len(samples)])
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "words"), [(1 << 30, 1, "1.07374e+09 Hz"), (0, 1, "0 Hz"), (RATE, 0, "0 channels")]
+)
+def test_a_header_that_says_what_cannot_be_is_refused(tmp_path, rate, channels, words):
+    path = tmp_path / "x.wav"
+    content = bytearray(wav_bytes(tone(1)))
+    content[22:28] = struct.pack("<HI", channels, rate)
+    path.write_bytes(content)
+    with pytest.raises(reports.UnreadableError, match=rf"x\.wav: its header says {words}".replace("+", r"\+")):
+        read(path)
+    assert sound.duration_seconds(str(path)) == 0
+
+
+def test_a_length_that_the_file_cannot_hold_is_not_believed(coded):
+    content = bytearray(coded("flac").content)
+    content[22] ^= 0x80  # 2^31 samples
+    _, report = coded("flac").read(bytes(content))
+    assert report.lost_seconds < 60 * 60 * 24 * 10
+    assert sound.duration_seconds(str(coded("flac").folder / "changed")) < 60 * 60 * 24 * 10

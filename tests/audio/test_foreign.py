@@ -1,0 +1,123 @@
+import importlib.util
+import os
+import stat
+import struct
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from bird_tf.audio import foreign, reports, sound
+from tests.audio.conftest import RATE, read, tone
+
+HEAD = b"\0\0\0\x20ftypM4A " + bytes(50)
+
+# stands in for ffmpeg: writes a file beside it to stdout as ffmpeg would, and notes how it was called
+SCRIPT = """#!{python}
+import os, sys
+here = os.path.dirname(os.path.abspath(__file__))
+with open(os.path.join(here, "arguments"), "w") as file:
+    file.write(" ".join(sys.argv[1:]))
+if sys.argv[-1] != "-":
+    sys.exit("  Duration: 00:01:02.50, start: 0.000000")
+sys.stdout.buffer.write(open(os.path.join(here, "output"), "rb").read())
+sys.stderr.write(open(os.path.join(here, "messages")).read())
+"""
+
+
+@pytest.fixture
+def no_decoder(tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setitem(sys.modules, "av", None)
+
+
+@pytest.fixture
+def fake_ffmpeg(tmp_path, no_decoder):
+    """Installs the fake with what it is to write. Returns its folder."""
+
+    def install(output, messages=""):
+        program = tmp_path / "bin" / "ffmpeg"
+        program.write_text(SCRIPT.format(python=sys.executable))
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        (tmp_path / "bin" / "output").write_bytes(output)
+        (tmp_path / "bin" / "messages").write_text(messages)
+        return tmp_path / "bin"
+
+    return install
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "x.m4a").write_bytes(HEAD)
+    return str(tmp_path / "x.m4a")
+
+
+def _au(samples, rate=RATE):
+    samples = np.asarray(samples, ">f4")
+    header = struct.pack(">4sIIIII", b".snd", 32, 0xFFFFFFFF, 6, rate, samples.shape[1])
+    return header + bytes(8) + samples.tobytes()
+
+
+def test_ffmpeg_decodes_what_libsndfile_does_not(fake_ffmpeg, path):
+    samples = np.stack([tone(70), -tone(70)], axis=1).astype(np.float32)
+    folder = fake_ffmpeg(_au(samples) + b"rest")
+    with sound.opened(path, report := reports.Report()) as opened:
+        assert (opened.sample_rate_hz, opened.num_channels) == (RATE, 2)
+        np.testing.assert_array_equal(np.concatenate(list(opened.blocks)), samples)
+    assert report.note == "" and report.seconds == 70
+    assert (
+        f"-protocol_whitelist file,pipe -max_alloc 536870912 -v error -i file:{path}"
+        in (folder / "arguments").read_text()
+    )
+    np.testing.assert_array_equal(read(path, 3.5)[0], samples[round(3.5 * RATE) :, 0])
+    assert sound.duration_seconds(path) == pytest.approx(8 * len(HEAD) / 20)  # no more than such a file can hold
+
+
+def test_damage_that_ffmpeg_tells_is_told_without_its_addresses(fake_ffmpeg, path):
+    fake_ffmpeg(_au(np.zeros((RATE, 1))), "[aac @ 0x55bcc1b395c0] a bad frame\nanother\n")
+    _, report = read(path)
+    assert report.loss == "ffmpeg: [aac] a bad frame; later times may be too early; what could be decoded is used"
+
+
+@pytest.mark.parametrize(
+    "output", [b"", b".snd", b"RIFF" + bytes(100), _au(np.zeros((0, 1))), _au(np.zeros((9, 1)), 7)]
+)
+def test_what_holds_no_sound_for_ffmpeg_is_unreadable(fake_ffmpeg, path, output):
+    fake_ffmpeg(output, "moov atom not found\n")
+    with pytest.raises(reports.UnreadableError, match=r"x\.m4a: "):
+        read(path)
+
+
+@pytest.mark.parametrize("suffix", foreign.SUFFIXES)
+def test_without_a_decoder_the_advice_is_to_install_one(no_decoder, tmp_path, suffix):
+    path = tmp_path / f"x{suffix.upper()}"
+    path.write_bytes(bytes(100))
+    advice = "Kaleidoscope" if suffix == ".wac" else r"install ffmpeg, or pip install 'bird-tf\[formats\]'"
+    with pytest.raises(reports.UnreadableError, match=advice):
+        read(path)
+    assert sound.duration_seconds(str(path)) == 0
+
+
+def test_the_first_bytes_tell_a_format_whatever_the_name(no_decoder, tmp_path):
+    (tmp_path / "x.wav").write_bytes(HEAD)
+    with pytest.raises(reports.UnreadableError, match="install ffmpeg"):
+        read(tmp_path / "x.wav")
+    (tmp_path / "y.wav").write_bytes(b"no audio" * 9)
+    with pytest.raises(reports.UnreadableError, match="cannot be decoded"):
+        read(tmp_path / "y.wav")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("av") is None, reason="needs PyAV, the extra bird-tf[formats]")
+def test_pyav_decodes_where_there_is_no_ffmpeg(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", os.fspath(tmp_path))
+    path = tmp_path / "x.caf"
+    soundfile.write(path, np.stack([tone(30), -tone(30)], axis=1), RATE, subtype="ALAC_16")
+    with foreign.opened(str(path)) as (rate, channels, blocks):
+        found, expected = np.concatenate(list(blocks)), soundfile.read(path)[0]
+    assert (rate, channels) == (RATE, 2) and foreign.duration_seconds(str(path)) == pytest.approx(30)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    path.write_bytes(b"no audio")
+    with pytest.raises(foreign.ForeignError, match="PyAV finds no sound"), foreign.opened(str(path)):
+        pass

@@ -1,0 +1,85 @@
+import pytest
+
+from bird_tf.audio import mp3, parts
+from tests.audio.conftest import RATE, SECONDS
+
+WHOLE = parts.Layout()
+
+
+def _zeroed(content, first, count):
+    return content[:first] + bytes(count) + content[first + count :]
+
+
+def _layout(coded, content):
+    path = coded.folder / "layout.mp3"
+    path.write_bytes(content)
+    return mp3.read(str(path))
+
+
+def _xing(content):
+    return content.index(b"Xing")
+
+
+@pytest.mark.parametrize("name", ["mp3", "vbr.mp3"])
+def test_an_undamaged_file_is_left_to_the_decoder(coded, name):
+    content = coded(name).content
+    tags = b"ID3\x04\0\0\0\0\1\0" + bytes(128)
+    for changed in (content, tags + content, content + b"TAG" + bytes(125)):
+        assert _layout(coded(name), changed) == WHOLE
+
+
+@pytest.mark.parametrize("name", ["mp3", "vbr.mp3"])
+@pytest.mark.parametrize("count", [1, 300, 9000])
+def test_times_behind_damage_stay_right(coded, name, count):
+    one = coded(name)
+    samples, report = one.read(_zeroed(one.content, one.content.index(b"\xff\xf3", len(one.content) // 3), count))
+    # with variable bit rate, the number of lost frames is an estimate
+    assert abs(one.lag(samples, SECONDS - 1)) <= (0 if name == "mp3" else 0.2 * RATE)
+    assert "damaged in 1 place" in report.loss and 0 < report.lost_seconds < 2.5
+    assert one.lag(samples, 2) == 0
+
+
+def test_bytes_that_are_missing_are_noticed_by_the_number_of_frames(coded):
+    one = coded("vbr.mp3")
+    cut = one.content[: len(one.content) // 2] + one.content[len(one.content) // 2 + 9000 :]
+    samples, report = one.read(cut)
+    assert one.lag(samples, SECONDS - 1) == 0 and 1 < report.lost_seconds < 3
+
+
+@pytest.mark.parametrize("name", ["mp3", "vbr.mp3"])
+def test_a_file_that_is_cut_off_gives_what_is_there(coded, name):
+    one = coded(name)
+    samples, report = one.read(one.content[: len(one.content) // 2 + 5])
+    assert one.lag(samples, 4) == 0 and len(samples) < 0.7 * SECONDS * RATE
+    if name != "mp3":  # without a number of frames, nobody knows
+        assert "last frames are missing" in report.loss and abs(report.seconds - SECONDS) < 0.3
+
+
+@pytest.mark.parametrize("told", [None, 100, 1 << 31])
+def test_a_missing_or_wrong_number_of_frames_hides_no_sound(coded, told):
+    one = coded("vbr.mp3")
+    at = _xing(one.content) + 8
+    content = one.content[:at] + (told or 0).to_bytes(4, "big") + one.content[at + 4 :]
+    if told is None:
+        content = one.content[one.content.index(b"\xff\xf3", 4) :]
+    samples, report = one.read(content)
+    assert abs(len(samples) - len(one.samples)) < 0.2 * RATE and not report.loss
+
+
+def test_files_one_after_the_other_are_read_to_the_end(coded):
+    one = coded("vbr.mp3")
+    samples, report = one.read(one.content + b"ID3\x04\0\0\0\0\1\0" + bytes(128) + one.content)
+    assert abs(len(samples) - 2 * len(one.samples)) < 0.3 * RATE and not report.loss
+
+
+def test_what_is_before_the_first_frame_is_left_out(coded):
+    one = coded("mp3")
+    samples, report = one.read(b"ID3\x04\0\0\0\0\0\0" + b"no sound" * 100 + one.content)
+    assert one.lag(samples, 5) == 0 and report.warnings == ["its first 800 bytes are no sound"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"ID3\x04\0\0\x7f\x7f\x7f\x7f", b"\xff\xfb\x90\xc4" + bytes(900), b"fLaC" + bytes(99)]
+)
+def test_what_holds_no_frames_is_left_to_the_decoder(coded, content):
+    assert _layout(coded("mp3"), content) == WHOLE

@@ -1,0 +1,66 @@
+import pytest
+
+from bird_tf.audio import ogg, parts
+from tests.audio.conftest import RATE, SECONDS
+
+CODECS = ["ogg", "opus"]
+
+
+def _layout(coded, content):
+    path = coded.folder / "layout.ogg"
+    path.write_bytes(content)
+    return ogg.read(str(path))
+
+
+def _pages(content):
+    """First bytes of the pages."""
+    found, at = [], -1
+    while (at := content.find(b"OggS", at + 1)) >= 0:
+        found.append(at)
+    return found
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_an_undamaged_file_is_left_to_the_decoder(coded, name):
+    assert _layout(coded(name), coded(name).content) == parts.Layout()
+
+
+@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("damage", ["a bit", "a page is missing", "noise"])
+def test_times_behind_damage_stay_right(coded, name, damage):
+    one, content = coded(name), coded(name).content
+    first, last = _pages(content)[4:6]
+    changed = {
+        "a bit": content[: first + 200] + bytes([content[first + 200] ^ 4]) + content[first + 201 :],
+        "a page is missing": content[:first] + content[last:],
+        "noise": content[:first] + bytes(range(256)) * 20 + content[last:],
+    }[damage]
+    samples, report = one.read(changed)
+    assert one.lag(samples, SECONDS - 1) == 0 and one.lag(samples, 1) == 0
+    assert 0 < report.lost_seconds < 3 and "pages are missing or damaged" in report.loss
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_a_file_that_is_cut_off_gives_its_whole_pages(coded, name):
+    one = coded(name)
+    samples, report = one.read(one.content[: len(one.content) // 2])
+    assert one.lag(samples, 3) == 0 and "last page is damaged" in report.loss
+    assert len(samples) / RATE + report.lost_seconds == pytest.approx(SECONDS / 2, abs=1)
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_streams_one_after_the_other_are_read_to_the_end(coded, name):
+    one = coded(name)
+    samples, report = one.read(one.content * 2)
+    assert len(samples) == 2 * len(one.samples) and not report.loss
+    assert one.lag(samples[len(one.samples) :], 5) == 0
+
+
+@pytest.mark.parametrize("content", [b"OggS", b"OggS" + bytes(40), b"OggS" * 50])
+def test_what_holds_no_pages_is_left_to_the_decoder(coded, content):
+    assert _layout(coded("ogg"), content) == parts.Layout()
+
+
+def test_without_its_first_pages_nothing_can_be_decoded(coded):
+    content = coded("ogg").content
+    assert _layout(coded("ogg"), content[_pages(content)[2] :]).parts == (parts.Part(),)

@@ -1,0 +1,90 @@
+import os
+
+import numpy as np
+import pytest
+import soundfile
+
+from bird_tf import config
+from bird_tf.audio import reports, sound
+from tests.audio.conftest import CODECS, RATE, SECONDS, read
+
+
+def _in_blocks(path):
+    with soundfile.SoundFile(path) as file:
+        return file.read(dtype="float32", always_2d=True)[:, 0]
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_an_undamaged_file_is_what_libsndfile_gives(coded, name):
+    samples, report = coded(name).read(coded(name).content)
+    np.testing.assert_array_equal(samples, coded(name).samples)
+    assert report.note == "" and report.lost == []
+    if name != "opus":  # whose decoder begins anew where `soundfile` seeks
+        np.testing.assert_array_equal(samples, _in_blocks(coded(name).folder / "changed"))
+
+
+@pytest.mark.parametrize("name", ["wav", "flac", "ogg", "mp3", "vbr.mp3"])
+def test_reading_can_begin_anywhere(coded, name):
+    one = coded(name)
+    path = one.folder / "whole"
+    path.write_bytes(one.content)
+    for start in (0.0, 7.25, SECONDS - 0.5):
+        samples, _ = read(path, start)
+        np.testing.assert_allclose(samples, one.samples[round(start * RATE) :], atol=1e-3)
+
+
+def test_what_is_no_file_is_told(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "empty.wav").touch()
+    for name, words in (("pipe.wav", "is not a file"), ("empty.wav", "0 bytes"), ("none.wav", "cannot be opened")):
+        with pytest.raises(reports.UnreadableError, match=words):
+            read(tmp_path / name)
+        assert sound.duration_seconds(str(tmp_path / name)) == 0
+
+
+def _mutated(content, generator):
+    """The bytes with a few bits, bytes or stretches changed, removed or doubled, at the start more often."""
+    content = bytearray(content)
+    for _ in range(generator.integers(1, 6)):
+        size = len(content)
+        at = int(generator.integers(0, min(size, 200) if generator.random() < 0.5 else size))
+        count = int(generator.integers(1, 4000))
+        kind = generator.integers(0, 5)
+        if kind == 0:
+            content[at] ^= 1 << int(generator.integers(0, 8))
+        elif kind == 1:
+            content[at : at + 4] = generator.bytes(4)
+        elif kind == 2:
+            content[at : at + count] = generator.bytes(min(count, size - at))
+        elif kind == 3:
+            del content[at : at + count]
+        else:
+            content[at:at] = content[at : at + count]
+        if not content:
+            break
+    return bytes(content)
+
+
+def _survives(path, content):
+    path.write_bytes(content)
+    total = 0
+    try:
+        with sound.opened(str(path), report := reports.Report()) as opened:
+            for block in opened.blocks:
+                assert block.dtype == np.float32 and block.ndim == 2 and block.nbytes < 1 << 27
+                total += len(block)
+        assert total > 0 and total / opened.sample_rate_hz <= report.seconds + 1e-6
+    except config.InputError as error:
+        assert str(path) in str(error) and "\n" not in str(error)
+    assert 0 <= sound.duration_seconds(str(path)) < 1e7
+
+
+@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("count", [50, pytest.param(2000, marks=pytest.mark.slow)])
+def test_a_mutated_file_gives_samples_or_one_error(coded, tmp_path, name, count):
+    generator = np.random.default_rng(count)
+    # a short file, so that many mutations meet its header
+    content = coded(name).content[: max(4000, len(coded(name).content) // 4)]
+    for number in range(count):
+        suffix = name.split(".")[-1]
+        _survives(tmp_path / f"{number}.{suffix}", _mutated(content, generator))
