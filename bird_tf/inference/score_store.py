@@ -10,7 +10,7 @@ import zipfile
 
 import numpy as np
 
-from bird_tf import config, files, resume
+from bird_tf import files, resume
 from bird_tf.audio import decode
 from bird_tf.inference import ensembles
 
