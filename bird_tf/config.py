@@ -282,7 +282,7 @@ def progress(total: int, unit: str, description: str) -> tqdm.tqdm[Any]:
     from tqdm import auto  # a widget in a notebook, where there are widgets
 
     interval = 0.2 if sys.stderr.isatty() or "ipykernel" in sys.modules else 10.0
-    return auto.tqdm(total=total, unit=unit, desc=description, mininterval=interval, dynamic_ncols=True)
+    return auto.tqdm(total=total, unit=f" {unit}", desc=description, mininterval=interval, dynamic_ncols=True)
 
 
 def run(main: Callable[[Config], None], config_class: type[Config]) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from typing import Any
 
 from absl import logging
 
-from bird_tf import config, executor, files, python_calls
+from bird_tf import config, executor, files, next_steps, python_calls
 from bird_tf.audio import activity, decode, frontend
 from bird_tf.backbones import backbone, sources
 from bird_tf.conversion import chunk_features, plan, state, worker
@@ -25,6 +25,8 @@ from bird_tf.records import manifests, recordings_table, selection
 
 # worker processes may die so often, one time after the other, without having begun a recording
 _MOST_TRIES = 3
+# time after which the progress bar looks again at what the workers do
+_REPORT_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,7 +113,7 @@ class _Progress:
                 "going on with an unfinished conversion: %d of %d shards are finished", len(self.results), len(tasks)
             )
         self._bar = config.progress(sum(len(t.recordings) for t in self.left), "recording", "converting")
-        self._seconds, self._skipped = 0.0, 0
+        self._seconds, self._skipped, self._num_converted = 0.0, 0, 0
         for result in self.results.values():
             self._count(result)
 
@@ -121,7 +123,18 @@ class _Progress:
         self.left.remove(task)
         self._count(result)
         self._bar.set_postfix_str(f"{self._seconds / 3600:.2f} h of audio, {self._skipped} skipped")
-        self._bar.update(len(task.recordings))
+        self._num_converted += len(task.recordings)
+        self._show(self._num_converted)
+
+    def show_recordings_in_work(self, tasks: Iterable[worker.ShardTask]) -> None:
+        """Counts the recordings too that are converted but whose shard is not finished yet."""
+        in_work = [(task, state.recording_in_work(task)) for task in tasks]
+        places = [[r.recording_id for r in task.recordings].index(now) for task, now in in_work if now]
+        self._show(self._num_converted + sum(places))
+
+    def _show(self, count: int) -> None:
+        # a worker that died begins its shard again
+        self._bar.update(max(0, count - self._bar.n))
 
     def _count(self, result: worker.ShardResult) -> None:
         self._seconds += sum(converted.seconds for converted in result.recordings)
@@ -146,9 +159,12 @@ def _run(settings: ConvertConfig, tasks: Sequence[worker.ShardTask]) -> dict[str
                 settings.workers, settings.scheduler, len(progress.left), in_process=not one_thread
             ) as pool:
                 pending = {pool.submit(worker.write_shard, task): task for task in progress.left}
-                for future in futures.as_completed(pending):
-                    if not executor.worker_died(future.exception()):
-                        progress.add(pending[future], future.result())
+                while pending:
+                    progress.show_recordings_in_work(pending.values())
+                    for future in futures.wait(pending, _REPORT_SECONDS, futures.FIRST_COMPLETED).done:
+                        task = pending.pop(future)
+                        if not executor.worker_died(future.exception()):
+                            progress.add(task, future.result())
             # a process has died, which ends its whole pool: each task that was in work is repeated alone
             for task in [task for task in progress.left if state.recording_in_work(task)]:
                 progress.add(task, _run_alone(task))
@@ -192,6 +208,7 @@ def _find(
     names = [name.strip() for name in whitelist if name.strip()]
     wanted = plan.choose_classes(found, names, settings.selection.max_classes)
     recordings = plan.filter_classes(found, wanted)
+    logging.info("%d recordings found; reading their lengths, and looking for equal audio", len(recordings))
     seconds = {r.recording_id: decode.duration_seconds(r.path) for r in recordings}
     spans.warn_of_late(recordings, seconds)
     recordings = duplicates.with_digests(recordings, seconds, settings.front_end.sample_rate_hz, settings.workers)
@@ -379,13 +396,18 @@ def _summary(
 
 
 def main(settings: ConvertConfig) -> None:
-    """Converts, and logs a summary in one line."""
+    """Converts, and logs a summary in one line and what to do next."""
     manifest = convert(settings)
     chunks = ", ".join(f"{manifest.num_chunks(part)} {part}" for part in manifests.SPLITS)
     logging.info(
         "%s: %d classes, chunks: %s; %d recordings skipped",
         manifest.directory, len(manifest.classes), chunks, len(manifest.skipped),
     )  # fmt: skip
+    name = os.path.basename(os.path.normpath(settings.output))
+    next_steps.log(
+        next_steps.command("inspect", records=settings.output),
+        next_steps.command("train", records=settings.output, run_dir=os.path.join("runs", name)),
+    )
 
 
 def run() -> None:

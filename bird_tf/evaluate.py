@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, locks, python_calls
+from bird_tf import config, files, locks, next_steps, python_calls
 from bird_tf.audio import decode
 from bird_tf.evaluation import examples, noise, report, results, soundscapes
 from bird_tf.inference import ensembles, labelled, leaks, occurrence, saved_model, segments, serving
@@ -355,12 +356,19 @@ def evaluate_either(settings: EvaluateConfig) -> dict[str, Any]:
 
 
 def main(settings: EvaluateConfig) -> None:
-    """Evaluates, and logs one line with the result."""
+    """Evaluates, and logs one line with the result and what to do next."""
     summary = evaluate_either(settings)
     if settings.segments:
         _log_segments(summary)
-    else:
-        _log(settings, summary)
+        next_steps.log(f"open {os.path.join(settings.output_folder, soundscapes.SUMMARY)}")
+        return
+    _log(settings, summary)
+    several = settings.tune and len(settings.model) > 1  # an ensemble's decisions are in no model
+    follows = next_steps.command(
+        "predict", model=settings.model, audio=next_steps.NEW_RECORDINGS, output="predictions",
+        decisions=[os.path.join(summary["output"], "decisions.json")] * several,
+    )  # fmt: skip
+    next_steps.log(f"open {os.path.join(summary['output'], 'report.html')} in a browser", follows)
 
 
 def _log(settings: EvaluateConfig, summary: Mapping[str, Any]) -> None:
@@ -392,10 +400,13 @@ def _log_ranking(summary: Mapping[str, Any]) -> None:
 
 
 def _log_segments(summary: Mapping[str, Any]) -> None:
+    quality = "no calls in the truth, so nothing to find"
+    if not math.isnan(summary["cmap"]):
+        without = _without_prior(summary, "cmap")
+        quality = f"c-mAP {summary['cmap']:.4f}, AUROC {summary['auroc']:.4f}{without}"
     logging.info(
-        "c-mAP %.4f, AUROC %.4f%s over %d segments of %d recordings, %d skipped; false alarms an hour: %s",
-        summary["cmap"], summary["auroc"], _without_prior(summary, "cmap"), summary["num_segments"],
-        summary["num_recordings"], summary["num_skipped"],
+        "%s; %d segments of %d recordings, %d skipped; false alarms an hour: %s",
+        quality, summary["num_segments"], summary["num_recordings"], summary["num_skipped"],
         ", ".join(f"{rate:.1f} ({rule})" for rule, rate in summary["false_alarms_per_hour"].items()),
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, locks, python_calls
+from bird_tf import config, files, locks, next_steps, python_calls
 from bird_tf.evaluation import survey_files
 from bird_tf.inference import (
     audio_files,
@@ -25,7 +25,7 @@ from bird_tf.inference import (
     score_store,
     scoring,
 )
-from bird_tf.inference.writers import predictions, rows, tables
+from bird_tf.inference.writers import about, predictions, rows, tables
 from bird_tf.labels import metadata, verdicts
 from bird_tf.labels.layouts import reader
 
@@ -108,6 +108,9 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
             append(predictions.Prediction(file=file, scores=scores, pooled=pooled, recording=recording))
             seconds += scores.duration_seconds
             progress.update()
+        calibrated_on = ensemble.decisions.fitted_on
+        text = about.write(context, settings.tables.format.split(","), settings.model, calibrated_on)
+        files.write_text(context.output(about.FILE), text)
     table = [(os.path.relpath(path, settings.root or "."), reason) for path, reason in skipped]
     skipped_path = os.path.join(settings.output, "skipped.csv")
     files.write_table(skipped_path, ("file", "reason"), table, byte_order_mark=settings.tables.csv_bom)
@@ -183,12 +186,19 @@ def _score(
 
 
 def main(settings: PredictConfig) -> None:
-    """Predicts, and logs one line of summary."""
+    """Predicts, and logs one line of summary and what to do next."""
     summary = predict(settings)
     logging.info(
         "%s: %d recordings (%.2f h of sound) scored, %d skipped",
         settings.output, summary["num_recordings"], summary["audio_seconds"] / 3600, summary["num_skipped"],
     )  # fmt: skip
+    formats = settings.tables.format.split(",")
+    steps = [f"open {os.path.join(settings.output, about.FORMATS[formats[0]][0])}; about.txt beside it explains it"]
+    if settings.summary:
+        steps.append(f"open {os.path.join(settings.output, survey_files.PAGE)} in a browser")
+    if "csv" in formats:
+        steps.append(next_steps.command("review", predictions=settings.output, output=f"{settings.output}-review"))
+    next_steps.log(*steps)
 
 
 def run() -> None:

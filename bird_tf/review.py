@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, locks, python_calls
+from bird_tf import config, files, locks, next_steps, python_calls
 from bird_tf.evaluation import clips, review_page
 from bird_tf.labels import taxonomy, verdicts
 
@@ -101,6 +101,12 @@ def main(settings: ReviewConfig) -> None:
         "%s: %d clips of %d predictions, %d skipped; open it in a browser",
         summary["page"], summary["num_clips"], summary["num_predictions"], summary["num_skipped"],
     )  # fmt: skip
+    next_steps.log(
+        f"open {summary['page']} in a browser, judge, and save verdicts.csv",
+        next_steps.command(
+            "convert", audio=summary["audio"], metadata="verdicts.csv", skip_unmatched=True, output="tfrecords/judged"
+        ),
+    )
 
 
 def run() -> None:

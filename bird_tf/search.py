@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, locks, python_calls
+from bird_tf import config, files, locks, next_steps, python_calls
 from bird_tf.audio import activity, decode
 from bird_tf.evaluation import clips, excerpts, review_page
 from bird_tf.inference import embedding_store, saved_model
@@ -214,6 +214,7 @@ def main(settings: SearchConfig) -> None:
         "%s: the %d most similar of %d chunks, %d clips skipped; open it in a browser",
         summary["page"], summary["num_found"], summary["num_searched"], summary["num_skipped"],
     )  # fmt: skip
+    next_steps.log(f"open {summary['page']} in a browser, judge, and save verdicts.csv")
 
 
 def run() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files
+from bird_tf import config, files, next_steps
 from bird_tf.audio import decode
 from bird_tf.inference import budget, ensembles, kaggle_files, media_ids, occurrence, run_files, scoring, segments
 from bird_tf.labels import clock, taxonomy
@@ -244,6 +244,7 @@ def main(settings: SubmissionConfig) -> None:
         summary["output"], settings.task, summary["num_recordings"], summary["num_lines"], len(summary["broken"]),
         unscored,
     )  # fmt: skip
+    next_steps.log(f"hand in {summary['output']}; {summary['output']}.json says how it was made")
 
 
 def run() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, locks, python_calls, tf
+from bird_tf import config, files, locks, next_steps, python_calls, tf
 from bird_tf.backbones import sources
 from bird_tf.inference import leaks, saved_model
 from bird_tf.input import dataset
@@ -312,7 +312,7 @@ def _finish(experiment: experiments.Experiment) -> dict[str, Any]:
 
 
 def main(settings: TrainConfig) -> None:
-    """Trains, and logs the result in one line; after a dry run, the estimate."""
+    """Trains, and logs the result in one line and what to do next; after a dry run, the estimate."""
     if settings.dry_run:
         distribution.check(settings.distribute)
         manifest = manifests.load(settings.records)
@@ -330,6 +330,12 @@ def main(settings: TrainConfig) -> None:
         settings.run_dir, quality, summary["best_epoch"], summary["epochs"], summary["wall_seconds"] / 60,
         summary["export"],
     )  # fmt: skip
+    model, predictions = summary["export"], os.path.join(settings.run_dir, "predictions")
+    next_steps.log(
+        next_steps.command("evaluate", model=model, records=settings.records, tune=True),
+        next_steps.command("predict", model=model, audio=next_steps.NEW_RECORDINGS, output=predictions),
+        f"tensorboard --logdir={settings.run_dir}",
+    )
 
 
 def run() -> None:

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "bird_tf"
 ORDER = {
     "": (
         "stderr_filter", "free_text", "endings", "config", "python_calls", "temporaries", "files", "locks", "executor",
-        "resume",
+        "resume", "next_steps",
     ),
     "audio": (
         "frontend", "hearing", "parts", "wav", "mp3", "ogg", "foreign", "reports", "decoder", "sound", "channels",
@@ -39,7 +39,7 @@ ORDER = {
         "kaggle_files", "media_ids", "budget",
     ),
     "inference.writers": (
-        "detections", "predictions", "rows", "tab_separated", "csv_tables", "parquet", "raven", "audacity",
+        "detections", "predictions", "rows", "about", "tab_separated", "csv_tables", "parquet", "raven", "audacity",
         "kaleidoscope", "tables",
     ),
     "inference.formats": ("compare", "tflite", "onnx"),

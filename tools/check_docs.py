@@ -43,6 +43,10 @@ _PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(FOLDERS)})/[\w./-]*\w")
 # what starts each of the installed commands
 _COMMANDS = {
     "bird-tf-convert": "tools/make_tfrecords.py",
+    "bird-tf-inspect": "tools/inspect_tfrecords.py",
+    "bird-tf-cross-validate": "tools/cross_validate.py",
+    "bird-tf-mix": "tools/mix_soundscapes.py",
+    "bird-tf-demo": "tools/demo.py",
     **{
         f"bird-tf-{name}": f"bird_tf.{name}"
         for name in ("train", "export", "evaluate", "predict", "submission", "review", "search")
@@ -128,7 +132,7 @@ def faults(page: str, source: str) -> list[str]:
     anyones = frozenset().union(*map(flags, [*_COMMANDS.values(), "tools/data_service.py"]))
     known = {path.name for path in (ROOT / "configs").glob("*.flags")} | {"run.flags"}
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    indented = re.findall(r"^ {4}((?:python|make|bird-tf-\w+) .*)", prose, re.MULTILINE)
+    indented = re.findall(r"^ {4}((?:python|make|bird-tf-[\w-]+) .*)", prose, re.MULTILINE)
     found = [f"{line!r} is indented: fence it as bash, so that it is run" for line in indented]
     for shell in [*(block.text for block in blocks), *(span for span in spans if "--" in span or "make " in span)]:
         for words in commands(shell):

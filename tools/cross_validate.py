@@ -179,7 +179,14 @@ def main(settings: CrossValidateConfig) -> None:
         print(f"the models had learnt from {num_learnt} judged recordings, by way of --pretrained or --teacher")
     if settings.baseline:
         print(f"MLRAP against {settings.baseline}: {mean:+.4f} ± {error:.4f} on the same {number} recordings")
+    report = os.path.join(settings.run_dir, f"fold-{numbers[0]}", f"seed-{settings.seed}", "evaluation", "report.html")
+    print(f"next:\n  open {report} in a browser; folds.csv in {settings.run_dir} has all numbers")
+
+
+def run() -> None:
+    """Entry point of `bird-tf-cross-validate`."""
+    config.run(main, CrossValidateConfig)
 
 
 if __name__ == "__main__":
-    config.run(main, CrossValidateConfig)
+    run()

@@ -8,8 +8,9 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
-from bird_tf import config, files
+from bird_tf import config, files, next_steps
 from bird_tf.labels import taxonomy
 
 
@@ -20,11 +21,18 @@ class DemoConfig:
     output: str = config.option("demo", "folder for all results; those of an earlier demo are replaced")
 
 
-def _command(title: str, *arguments: str) -> None:
-    """Shows a command, runs it, and ends the demo if it fails."""
-    print(f"\n== {title}\n$ python {shlex.join(arguments)}", flush=True)
-    if subprocess.run([sys.executable, *arguments], stderr=sys.stderr, check=False).returncode:
+def _run(title: str, program: Sequence[str], command: str) -> None:
+    """Shows a command as a user types it, runs its program, and ends the demo if it fails."""
+    print(f"\n== {title}\n$ {command}", flush=True)
+    # the flags are those that are shown
+    flags = [word for word in shlex.split(command) if word.startswith("--")]
+    if subprocess.run([sys.executable, *program, *flags], stderr=sys.stderr, check=False).returncode:
         sys.exit(f"error: the demo stops here: {title.lower()} failed (see above)")
+
+
+def _command(title: str, name: str, **flags: str | bool) -> None:
+    """Runs a command of the package."""
+    _run(title, ["-m", f"bird_tf.{name}"], next_steps.command(name, **flags))
 
 
 def main(settings: DemoConfig) -> None:
@@ -35,40 +43,33 @@ def main(settings: DemoConfig) -> None:
         return os.path.join(settings.output, *parts)
 
     data, records, run, model = path("data"), path("records"), path("run"), path("run", "export")
-    _command("Generate recordings", "tools/synthesise.py", f"--output={data}")
+    generator = os.path.join(os.path.dirname(__file__), "synthesise.py")
+    _run("Generate recordings", [generator], shlex.join(["python", os.path.relpath(generator), f"--output={data}"]))
+    source = {"audio": f"{data}/train/wav", "metadata": f"{data}/train/xml"}
+    flagfiles = {name: f"configs/{name}.flags" for name in ("records-demo", "demo")}
     _command(
         "Convert them to records",
-        "tools/make_tfrecords.py",
-        "--flagfile=configs/records-demo.flags",
-        f"--audio={data}/train/wav",
-        f"--metadata={data}/train/xml",
-        f"--output={records}",
-        "--overwrite",
+        "convert",
+        flagfile=flagfiles["records-demo"],
+        **source,
+        output=records,
+        overwrite=True,
     )
-    _command(
-        "Train and export",
-        *("-m", "bird_tf.train", "--flagfile=configs/demo.flags", f"--records={records}", f"--run_dir={run}"),
-        "--overwrite",
-    )
-    _command(
-        "Evaluate on the validation recordings", "-m", "bird_tf.evaluate", f"--model={model}", f"--records={records}"
-    )
+    _command("Train and export", "train", flagfile=flagfiles["demo"], records=records, run_dir=run, overwrite=True)
+    _command("Evaluate on the validation recordings", "evaluate", model=model, records=records)
     predictions = path("predictions")
-    _command(
-        "Predict the test recordings",
-        *("-m", "bird_tf.predict", f"--model={model}", f"--audio={data}/test/wav", f"--output={predictions}"),
-    )
+    _command("Predict the test recordings", "predict", model=model, audio=f"{data}/test/wav", output=predictions)
     monophone, soundscape = path("monophone.txt"), path("soundscape.txt")
     for task, audio, output in (("monophone", "test", monophone), ("soundscape", "soundscape", soundscape)):
-        _command(
-            f"Write the {task} run",
-            *("-m", "bird_tf.submission", f"--task={task}", f"--model={model}", f"--audio={data}/{audio}/wav"),
-            f"--output={output}",
-        )
+        audio = f"{data}/{audio}/wav"
+        _command(f"Write the {task} run", "submission", task=task, model=model, audio=audio, output=output)
     _command(
         "Compare the soundscape's segments with the truth",
-        *("-m", "bird_tf.evaluate", f"--model={model}", f"--audio={data}/soundscape/wav"),
-        *(f"--segments={data}/soundscape/truth.csv", f"--output={path('run', 'evaluation')}"),
+        "evaluate",
+        model=model,
+        audio=f"{data}/soundscape/wav",
+        segments=f"{data}/soundscape/truth.csv",
+        output=path("run", "evaluation"),
     )
     evaluation = files.read_json(path("run", "evaluation", "summary.json"))
     classes = taxonomy.load(path("records", "classes.csv"))
@@ -79,10 +80,19 @@ def main(settings: DemoConfig) -> None:
         f"{len(classes)} species (chance {evaluation['chance_mlrap']:.3f})\n"
         f"  soundscape   c-mAP {segments['cmap']:.3f} over {segments['num_segments']} segments\n"
         f"  records      {records}/\n  model        {model}/\n  report       {run}/evaluation/report.html\n"
-        f"  predictions  {predictions}/recordings.csv, chunks.csv\n  run files    {monophone}, {soundscape}\n"
-        f"  TensorBoard  .venv/bin/tensorboard --logdir {run}"
+        f"  predictions  {predictions}/detections.csv, recordings.csv, chunks.csv, about.txt\n"
+        f"  run files    {monophone}, {soundscape}\n"
+        f"  TensorBoard  tensorboard --logdir {run}\n"
+        f"next:\n  open {run}/evaluation/report.html in a browser\n"
+        f"  {next_steps.command('review', predictions=predictions, output=path('review'))}\n"
+        f"  {next_steps.command('convert', audio='YOUR_RECORDINGS', output='tfrecords/mine')}"
     )
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Entry point of `bird-tf-demo`."""
     config.run(main, DemoConfig)
+
+
+if __name__ == "__main__":
+    run()

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files
+from bird_tf import config, files, next_steps
 from bird_tf.records import manifests, schema, shard_files, verify
 
 _EDGES = (0.0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -163,7 +163,15 @@ def main(settings: InspectConfig) -> None:
         path = settings.output or os.path.join(settings.records, "contact.png")
         contact_sheet(path, manifest, shown, settings.max_classes)
         print(f"spectrograms: {path}")
+    name = os.path.basename(os.path.normpath(settings.records))
+    follows = next_steps.command("train", records=settings.records, run_dir=os.path.join("runs", name))
+    print(f"next:\n  {follows}")
+
+
+def run() -> None:
+    """Entry point of `bird-tf-inspect`."""
+    config.run(main, InspectConfig)
 
 
 if __name__ == "__main__":
-    config.run(main, InspectConfig)
+    run()

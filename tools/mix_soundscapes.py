@@ -17,7 +17,7 @@ import os
 import numpy as np
 import soundfile
 
-from bird_tf import config, files
+from bird_tf import config, files, next_steps
 from bird_tf.audio import decode
 from bird_tf.inference import audio_files
 from bird_tf.records import manifests, shard_files
@@ -160,7 +160,17 @@ def main(settings: MixConfig) -> None:
     files.write_table(os.path.join(settings.output, "mixtures.csv"), _COLUMNS, rows)
     files.write_table(os.path.join(settings.output, "noise.csv"), _COLUMNS, [])
     print(f"{settings.output}: {settings.num_mixtures} mixtures with {len(rows)} calls, and as many of noise alone")
+    print("next:")
+    for part in ("mixtures", "noise"):
+        path = os.path.join(settings.output, part)
+        results = {"segments": f"{path}.csv", "output": f"{path}-evaluation"}
+        print(f"  {next_steps.command('evaluate', model='runs/NAME/export', audio=path, **results)}")
+
+
+def run() -> None:
+    """Entry point of `bird-tf-mix`."""
+    config.run(main, MixConfig)
 
 
 if __name__ == "__main__":
-    config.run(main, MixConfig)
+    run()

@@ -249,7 +249,8 @@ def _write_recording(
     if reason and used:
         reason += f"; the {used} chunks before are kept"
     elif not reason and not used and recording.labels:
-        reason = f"{recording.path}: no chunk reaches --signal_threshold={task.activity.signal_threshold:g}"
+        least = f"--signal_threshold={task.activity.signal_threshold:g}"
+        reason = f"{recording.path}: no chunk reaches {least}; a lower one, as 0, uses it"
         if recording.annotations:
             reason = f"{recording.path}: no chunk is covered by an annotation"
     if loss := stream.report.loss:

@@ -14,6 +14,9 @@ from bird_tf.evaluation import examples
 from bird_tf.labels import taxonomy
 from bird_tf.scores import decisions, metrics, thresholds
 
+# with fewer recordings of a species, one of them more or less may change its average precision from 1 to a half
+_ENOUGH = 3
+
 
 @dataclasses.dataclass(frozen=True)
 class Species:
@@ -29,6 +32,7 @@ class Species:
         precision_threshold: the one of the rule "precision"; above 1: never.
         about_precision: what a reader must know of it, in words; empty if it was not fitted.
         mistaken_for: the species that most often has the highest score instead; empty if there is none.
+        present: number of recordings with the species, background included, on which average_precision rests.
     """
 
     class_id: str
@@ -41,6 +45,12 @@ class Species:
     precision_threshold: float
     about_precision: str
     mistaken_for: str
+    present: int
+
+    @property
+    def few(self) -> bool:
+        """Whether the average precision rests on so few recordings that it says little."""
+        return self.present < _ENOUGH
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,7 +99,10 @@ class Evaluation:
         }
 
     def species(self) -> list[Species]:
-        """One entry for each species that is present in some recording, the highest average precision first."""
+        """One entry for each species that is present in some recording, the highest average precision first.
+
+        Those that rest on few recordings come last.
+        """
         precisions = metrics.class_average_precisions(self.scores, self.truth)
         best = np.argmax(self.scores, axis=1)
         training = self.training_recordings or [-1] * len(self.classes)
@@ -110,9 +123,10 @@ class Evaluation:
                     precision_threshold=float(fitted["precision"][index]),
                     about_precision=self._about_precision(index),
                     mistaken_for=self.classes.names[np.bincount(wrong).argmax()] if len(wrong) else "",
+                    present=int(self.truth[:, index].sum()),
                 )
             )
-        return sorted(entries, key=lambda entry: -entry.average_precision)
+        return sorted(entries, key=lambda entry: (entry.few, -entry.average_precision))
 
     def _about_precision(self, index: int) -> str:
         """Only after a fit on these recordings is it known how many of them it rests on."""

@@ -22,6 +22,9 @@ from bird_tf.scores import metrics
 Call = tuple[float, float, int]
 
 
+SUMMARY = "segments.json"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SoundscapeConfig:
     """What is evaluated, and how.
@@ -171,5 +174,5 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     if settings.occurrence_settings.active:
         summary["without_prior"] = headline(np.concatenate(plain), present)
     files.write_table(os.path.join(settings.output, "skipped.csv"), ("file", "reason"), skipped)
-    files.write_json(os.path.join(settings.output, "segments.json"), files.defined(summary))
+    files.write_json(os.path.join(settings.output, SUMMARY), files.defined(summary))
     return summary

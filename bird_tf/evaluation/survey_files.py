@@ -15,6 +15,7 @@ from bird_tf.labels import taxonomy, verdicts
 from bird_tf.scores import density
 
 FOLDER = "summary"
+PAGE = f"{FOLDER}/summary.html"
 _DENSITY_COLUMNS = ("class_id", "name", "density", "lowest", "highest", "verdicts", "positives",
                     *(f"verdicts_bin_{i}" for i in range(1, density.NUM_BINS + 1)))  # fmt: skip
 
@@ -57,7 +58,7 @@ def writing(
     if given_verdicts:
         table("density", _DENSITY_COLUMNS, _density_rows(context.classes, estimates))
     title = os.path.basename(os.path.abspath(context.root))
-    files.write_text(context.output(f"{FOLDER}/summary.html"), survey_page.render(title, survey, estimates))
+    files.write_text(context.output(PAGE), survey_page.render(title, survey, estimates))
 
 
 def _effort_rows(survey: surveys.Survey) -> Iterator[list[object]]:

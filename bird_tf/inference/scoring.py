@@ -211,7 +211,7 @@ def score_recordings(
     paths = [path for _, path in recordings]
     batch_size = ensemble.models[0].batch_size
     with (
-        config.progress(round(ends[-1] if ends else 0), "s", "scoring") as progress,
+        config.progress(round(ends[-1] if ends else 0), "s of sound", "scoring") as progress,
         _Decoder(paths, hearings, chunking, batch_size) as decoder,
         futures.ThreadPoolExecutor(_MAX_RUNNING) as workers,
     ):

@@ -135,4 +135,4 @@ def test_a_browser_shows_it_without_errors_or_sideways_scrolling(evaluation, tmp
         f"--window-size={width},900", "--virtual-time-budget=2000", "--dump-dom", path.as_uri(),
     ])  # fmt: skip
     title = done.stdout.split("<title>")[1].split("</title>")[0]
-    assert title == "A a|A a|B &lt;b&gt;|5|32|true"
+    assert title == "B &lt;b&gt;|A a|B &lt;b&gt;|5|32|true"

@@ -5,10 +5,11 @@ from bird_tf.evaluation import results
 
 
 def test_species_are_counted_and_confusions_named(evaluation):
-    best, worst = evaluation.species()
+    worst, best = evaluation.species()  # what rests on one recording comes last
     assert (best.class_id, best.recordings, best.first, best.mistaken_for) == ("aa", 1, 1, "")
     assert (worst.class_id, worst.recordings, worst.first, worst.mistaken_for) == ("bb", 2, 1, "A a")
     assert (best.training_recordings, worst.training_recordings) == (10, 20)
+    assert (best.present, best.few, worst.present, worst.few) == (1, True, 3, False)
 
 
 def test_species_in_the_background_are_no_confusion(evaluation):
@@ -27,5 +28,5 @@ def test_tables_have_a_row_for_each_recording_and_species(evaluation, tmp_path):
         ("1", "aa", "aa"), ("<2>", "bb", "aa"), ("3", "bb", "bb"),
     ]  # fmt: skip
     assert [float(row["average_precision"]) for row in recordings] == [1.0, 0.5, 1.0]
-    assert [(row["class_id"], row["mistaken_for"]) for row in species] == [("aa", ""), ("bb", "A a")]
+    assert [(row["class_id"], row["mistaken_for"]) for row in species] == [("bb", "A a"), ("aa", "")]
     assert skipped == [{"file": "x.wav", "reason": "cannot be decoded"}]

@@ -10,6 +10,7 @@ from bird_tf import config, export, tf
 from bird_tf.audio import frontend
 from bird_tf.inference import saved_model
 from bird_tf.inference.formats import onnx
+from tools import small_computer
 
 # The rounding of float32 changes pixels near the floor, 80 dB below the peak: there, TensorFlow itself differs by 5e-5
 # from a transform in float64. All other pixels differ much less; the mean shows that.
@@ -35,7 +36,7 @@ def _chirps(generator, front_end):
 
 
 @pytest.mark.usefixtures("_packages")
-def test_the_files_of_an_export_give_the_predictions_of_the_saved_model(run_dir, tmp_path, generator):
+def test_the_files_of_an_export_give_the_predictions_of_the_saved_model(run_dir, tmp_path, generator, data, capsys):
     run = shutil.copytree(run_dir, tmp_path / "run")
     export.main(export.ExportConfig(run_dir=str(run), onnx=True))
     assert {p.name for p in (run / "onnx").iterdir()} == {
@@ -48,6 +49,11 @@ def test_the_files_of_an_export_give_the_predictions_of_the_saved_model(run_dir,
         [spectrograms] = front_end.run(["spectrogram"], {"samples": batch})
         [probabilities] = network.run(["probabilities"], {"spectrogram": spectrograms})
         np.testing.assert_allclose(probabilities, model.predict_samples(batch).probabilities, atol=1e-4)
+    path = str(sorted((data / "wav").iterdir())[0])
+    small_computer.main(str(run / "onnx"), path)
+    found = [float(line.split("\t")[3]) for line in capsys.readouterr().out.splitlines()]
+    chunks = np.stack(list(small_computer.chunks(path, model.front_end.sample_rate_hz, model.front_end.chunk_samples)))
+    np.testing.assert_allclose(found, model.predict_samples(chunks).probabilities.max(axis=1), atol=2e-4)
 
 
 @pytest.mark.usefixtures("_packages")

@@ -1,0 +1,83 @@
+"""about.txt: what is in the folder of a prediction, and what the columns of its tables mean."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+
+from bird_tf.inference.writers import predictions, rows
+
+FILE = "about.txt"
+
+# {format: the file to open first, and what is in the files}
+FORMATS = {
+    "csv": ("detections.csv", "tables of all recordings, explained below"),
+    "csv_each": ("NAME.detections.csv", "the detections of each recording, with the columns of detections.csv"),
+    "parquet": ("detections.parquet", "the tables below, for programs: numbers are numbers"),
+    "raven": ("NAME.Table.1.selections.txt", "a selection table of each recording, for Raven"),
+    "raven_combined": ("raven_combined.txt", "one selection table of all recordings, for Raven"),
+    "audacity": ("NAME.labels.txt", "a label track of each recording, for Audacity (File, Import, Labels)"),
+    "kaleidoscope": ("kaleidoscope.csv", "the detections for Kaleidoscope; TOP1DIST is 1 - probability"),
+}
+MEANINGS = {
+    "recording_id": "the recording: its path below the folder that was searched; equal in all tables",
+    "file": "the same; the converter looks for this name when a corrected table is used as labels",
+    "start_seconds": "where it begins, seconds from the start of the recording",
+    "end_seconds": "where it ends",
+    "class_id": "the species, as in the training data",
+    "name": "its Latin name, if the training data told it",
+    "probability": "of the best chunk, from 0 to 1",
+    "clock_time": "when it was by the recorder's clock; empty if unknown",
+    "site": "where the recorder stood; empty if unknown",
+    "latitude": "degrees; empty if unknown",
+    "longitude": "degrees; empty if unknown",
+    "seconds": "length of the recording",
+    "best": "the class with the highest probability in the whole recording, however low",
+    "present": "the classes whose probability in the whole recording reaches their threshold, separated by ;",
+}
+_PURPOSES = {
+    "detections": "a row for each detection: a species from a start to an end",
+    "recordings": "a row for each recording; then a column for each class: its probability in the recording",
+    "chunks": "a row for each chunk, even without a detection; then a column for each class: its probability",
+}
+
+
+def write(context: predictions.Context, formats: Iterable[str], models: Iterable[str], calibrated_on: str) -> str:
+    """The text.
+
+    Args:
+        context: what is the same for all recordings.
+        formats: of the result files.
+        models: that were asked.
+        calibrated_on: which recordings the probabilities were fitted on; empty if they were not.
+    """
+    calibration = (
+        f"Probabilities are calibrated on {calibrated_on}: of detections with 0.8, about 80 in 100 are right on "
+        "recordings like those. On other recordings they are only an order."
+        if calibrated_on
+        else "Probabilities are not calibrated: 0.8 does not mean that 80 in 100 are right, only more than 0.7. "
+        "bird-tf-evaluate --tune calibrates a model."
+    )
+    paragraphs = [
+        f"Predictions of {', '.join(models)} for the recordings in {context.root or '.'}.",
+        f"The model answers only with the {len(context.classes)} species that it has learnt. Another species gets the "
+        "name of one that sounds like it, and a species that does not live where you recorded can get a high "
+        "probability: --species_list and --occurrence keep to those that do.",
+        calibration,
+        f"A detection is a species in a chunk of {context.front_end.chunk_seconds:g} s whose probability reaches the "
+        f"threshold of the species: --min_probability, or the model's own by the rule {context.settings.threshold!r} "
+        "(--threshold). Neighbouring ones are joined.",
+    ]
+    lines = [textwrap.fill(paragraph, 100) + "\n" for paragraph in paragraphs]
+    names = list(formats)
+    lines += [f"{FORMATS[name][0]}: {FORMATS[name][1]}" for name in names]
+    lines += [
+        "skipped.csv: recordings that could not be read, and why",
+        "summary.json: the same in numbers, for programs",
+    ]
+    lines += ["scores/: what the models said, kept so that the same command need not ask them again"]
+    if {"csv", "csv_each", "parquet"} & set(names):
+        columns = {"detections": rows.DETECTIONS, "recordings": rows.recording_columns(context), "chunks": rows.CHUNKS}
+        for table, own in columns.items():
+            lines += ["", f"{table}: {_PURPOSES[table]}", *(f"  {column:15}{MEANINGS[column]}" for column in own)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,25 @@
+import pytest
+
+from bird_tf.inference.writers import about, rows, tables
+from tests.conftest import settings
+from tests.inference.writers.conftest import context
+
+
+@pytest.fixture
+def known(tmp_path):
+    """A context with place and time."""
+    return context(tmp_path, settings(tables.TableConfig), origins_known=True)
+
+
+def test_every_format_and_column_is_explained(known):
+    assert set(about.FORMATS) == set(tables.WRITERS)
+    text = about.write(known, about.FORMATS, ["runs/x/export"], "")
+    for column in (*rows.DETECTIONS, *rows.CHUNKS, *rows.recording_columns(known)):
+        assert f"\n  {column} " in text
+    assert all(name in text for name, _ in about.FORMATS.values())
+    assert "not calibrated" in text and "runs/x/export" in text
+    assert "calibrated on 12 recordings of x" in about.write(known, ["csv"], ["m"], "12 recordings of x")
+
+
+def test_tables_that_are_not_there_are_not_explained(known):
+    assert "clock_time" not in about.write(known, ["raven"], ["m"], "")

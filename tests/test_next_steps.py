@@ -1,0 +1,31 @@
+import sys
+
+import pytest
+
+from bird_tf import next_steps
+
+
+@pytest.mark.parametrize(
+    ("program", "in_checkout", "expected"),
+    [
+        ("x/bird-tf-convert", True, "bird-tf-train --records='my set' --tune --model=a --model=b"),
+        ("bird_tf/convert.py", True, "python -m bird_tf.train --records='my set' --tune --model=a --model=b"),
+        ("bird_tf/convert.py", False, "bird-tf-train --records='my set' --tune --model=a --model=b"),
+    ],
+)
+def test_commands_are_written_as_the_user_types_them(program, in_checkout, expected, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", [program])
+    monkeypatch.chdir(tmp_path)
+    if in_checkout:
+        (tmp_path / "bird_tf").mkdir()
+    command = next_steps.command("train", records="my set", tune=True, model=("a", "b"), decisions=[])
+    assert command == expected.replace("--records='my set'", "'--records=my set'")
+
+
+def test_tools_have_their_path_in_a_checkout(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["x"])
+    monkeypatch.chdir(tmp_path)
+    assert next_steps.command("inspect", records="r") == "bird-tf-inspect --records=r"
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "inspect_tfrecords.py").touch()
+    assert next_steps.command("inspect", records="r") == "python tools/inspect_tfrecords.py --records=r"
