@@ -58,9 +58,7 @@ def held(folder: str, *, work: str, flag: str) -> Iterator[None]:
             raise config.InputError(f"{folder} was removed or replaced during the {work}; repeat the command")
     finally:
         if descriptor is not None:
-            if _is_at(descriptor, path):
-                os.remove(path)
-            os.close(descriptor)
+            _release(descriptor, path)
         for parent in made:
             with contextlib.suppress(OSError):  # it is not empty
                 os.rmdir(parent)
@@ -98,6 +96,16 @@ def _acquire(folder: str, path: str, flag: str) -> int | None:
         if _is_at(descriptor, path):
             return descriptor
         os.close(descriptor)  # the holder before has removed the file in between
+
+
+def _release(descriptor: int, path: str) -> None:
+    """Removes the file of a lock that this process holds, while it still holds it."""
+    try:
+        with contextlib.suppress(OSError):  # a file that stays is no lock, and an earlier error is the one to tell
+            if _is_at(descriptor, path):
+                os.remove(path)
+    finally:
+        os.close(descriptor)
 
 
 def _is_at(descriptor: int, path: str) -> bool:

@@ -38,7 +38,6 @@ def opened(directory: str, overwrite: bool, plan: resume.Plan) -> Iterator[None]
     claim = resume.Claim(
         directory=directory, plan=plan, work="conversion", flag="--output", notes=worker.UNFINISHED, overwrite=overwrite
     )
-    _refuse_finished(directory, overwrite)
     ours = any(files.exists(os.path.join(directory, name)) for name in (manifests.MANIFEST, worker.UNFINISHED))
     if not ours and set(files.names(directory)) - {locks.NAME}:
         raise config.InputError(f"{directory} holds something else; --output must be a new or empty folder")

@@ -1,0 +1,111 @@
+"""Commands that are killed at any file operation: the operations are counted, and from the n-th on all of them fail.
+
+So the disk stays as a process leaves it that is killed there.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+
+from bird_tf import temporaries
+
+_PATHS = {"open": 1, "os.mkdir": 1, "os.remove": 1, "os.rmdir": 1, "os.truncate": 1, "os.rename": 2}
+# their content differs from run to run: events, graphs, times in archives
+_VARIABLE = (".pb", ".h5", ".index", ".data-00000-of-00001", "checkpoint.npz")
+
+
+class Killed(BaseException):
+    """The process would be gone."""
+
+
+class _Counter:
+    """Counts the operations below a folder, and kills at one of them."""
+
+    def __init__(self):
+        self.folder, self.at, self.count, self._own = None, None, 0, threading.Lock()
+
+    def audit(self, event, arguments):
+        if self.folder and event in _PATHS and not (event == "open" and self._only_reads(*arguments[1:])):
+            paths = arguments[: _PATHS[event]]
+            descriptors = arguments[-_PATHS[event] :] if event in ("os.remove", "os.rmdir", "os.rename") else (-1,)
+            if any(map(self._is_below, paths, descriptors)):
+                self.step()
+
+    def step(self):
+        with self._own:
+            self.count += 1
+            if self.at is not None and self.count >= self.at:
+                raise Killed
+
+    @staticmethod
+    def _only_reads(mode, flags):
+        return not flags & (os.O_WRONLY | os.O_RDWR) if mode is None else set(mode) <= set("rbt")
+
+    def _is_below(self, path, descriptor):
+        if isinstance(path, int):
+            return False
+        path = os.fsdecode(path)
+        if not os.path.isabs(path) and descriptor != -1:
+            path = os.path.join(os.readlink(f"/proc/self/fd/{descriptor}"), path)
+        return os.path.abspath(path).startswith(self.folder)
+
+
+_COUNTER = _Counter()
+_HOOK = threading.Lock()
+
+
+@functools.cache
+def _ended_process():
+    """The number of a process that has ended: what it leaves is abandoned."""
+    found = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    return int(found.stdout)
+
+
+@contextlib.contextmanager
+def counting(monkeypatch, folder, at=None):
+    """Counts the operations below a folder in the block; yields the counter. At the n-th of them, the "kill" comes."""
+    if _HOOK.acquire(blocking=False):  # a hook cannot be removed
+        sys.addaudithook(_COUNTER.audit)
+    exchange = temporaries.exchange
+
+    def exchanged(first, second):
+        _COUNTER.step()
+        return exchange(first, second)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(temporaries, "exchange", exchanged)
+        if at is not None:
+            ended = _ended_process()
+            patch.setattr(os, "getpid", lambda: ended)
+        _COUNTER.folder, _COUNTER.at, _COUNTER.count = f"{folder}", at, 0
+        try:
+            yield _COUNTER
+        finally:
+            _COUNTER.folder = None
+
+
+def snapshot(folder):
+    """{path: content} of all files below a folder, without what differs from run to run."""
+    found = {}
+    for path in sorted(pathlib.Path(folder).rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_dir() or name.startswith("logs"):
+            found.setdefault(name.split(os.sep)[0] if name.startswith("logs") else name, None)
+        elif path.suffix == ".json":
+            found[name] = _rounded(json.loads(path.read_text()))
+        else:
+            found[name] = None if name.endswith(_VARIABLE) else path.read_bytes()
+    return found
+
+
+def _rounded(value):
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items() if name not in ("wall_seconds",)}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return round(value, 3) if isinstance(value, float) else value
