@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import select
 import signal
 import sys
@@ -22,6 +23,7 @@ INTERRUPTED = _BY_SIGNAL + signal.SIGINT
 _CLOSED_PIPE = _BY_SIGNAL + signal.SIGPIPE
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = "the disk is full"
 _REMEDIES = {
     **dict.fromkeys(DISK_FULL, "make room and repeat the command"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "change its permissions, or name another place"),
@@ -29,6 +31,8 @@ _REMEDIES = {
 }
 # TensorFlow's errors that the disk or a server can cause; others are defects of ours
 _FILE_ERRORS = ("NotFoundError", "PermissionDeniedError", "ResourceExhaustedError", "UnavailableError", "UnknownError")
+# TensorFlow begins a message so: {{function_node …}}
+_OPERATION = re.compile(r"^\{\{.*?\}\}\s*")
 
 
 class Stopped(SystemExit):
@@ -65,14 +69,14 @@ def line_of(error: Exception) -> str | None:
     if isinstance(error, OSError):
         if not error.strerror:
             return str(error)
-        what = "the disk is full" if error.errno in DISK_FULL else error.strerror
+        what = _FULL if error.errno in DISK_FULL else error.strerror
         remedy = _REMEDIES.get(error.errno or 0)
         named = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         return f"{named}{what}{f'; {remedy}' if remedy else ''}"
     if type(error).__module__.startswith("tensorflow.") and type(error).__name__ in _FILE_ERRORS:
-        message = str(getattr(error, "message", error))
-        full = os.strerror(errno.ENOSPC) in message
-        return f"{message}{f'; {_REMEDIES[errno.ENOSPC]}' if full else ''}"
+        message = _OPERATION.sub("", str(getattr(error, "message", error)))
+        path, full, _ = message.partition(f"; {os.strerror(errno.ENOSPC)}")
+        return f"{path}: {_FULL}; {_REMEDIES[errno.ENOSPC]}" if full else message
     return None
 
 

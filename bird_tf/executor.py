@@ -109,10 +109,14 @@ def start(
     pool = futures.ThreadPoolExecutor(1) if workers == 1 and in_process else _pool(workers)
     try:
         yield pool
-    except BaseException:
+    except (KeyboardInterrupt, SystemExit):
         pool.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - before:
             process.terminate()  # it would end its task first, and the command waits for it
+            process.join()
+        raise
+    except BaseException:
+        pool.shutdown(cancel_futures=True)  # what is in work is completed, or cleaned up, before the caller goes on
         raise
     pool.shutdown()
 

@@ -49,13 +49,15 @@ def held(folder: str, *, work: str, flag: str) -> Iterator[None]:
     try:
         if descriptor is not None:
             holder = {"work": work, "host": socket.gethostname(), "process": os.getpid(), "since": time.time()}
-            os.truncate(descriptor, 0)
-            os.write(descriptor, json.dumps(holder).encode())
-            for below, _, _ in os.walk(folder):
-                files.clean_up(below)
+            _write(descriptor, path, json.dumps(holder))
+            _clean_up(folder)
         yield
         if descriptor is not None and not _is_at(descriptor, path):
             raise config.InputError(f"{folder} was removed or replaced during the {work}; repeat the command")
+    except BaseException:
+        with contextlib.suppress(OSError):  # of worker processes that were stopped; the first error is the one to tell
+            _clean_up(folder)
+        raise
     finally:
         if descriptor is not None:
             _release(descriptor, path)
@@ -96,6 +98,20 @@ def _acquire(folder: str, path: str, flag: str) -> int | None:
         if _is_at(descriptor, path):
             return descriptor
         os.close(descriptor)  # the holder before has removed the file in between
+
+
+def _write(descriptor: int, path: str, text: str) -> None:
+    try:
+        os.truncate(descriptor, 0)
+        os.write(descriptor, text.encode())
+    except OSError as error:
+        error.filename = path  # the system does not know it
+        raise
+
+
+def _clean_up(folder: str) -> None:
+    for below, _, _ in os.walk(folder):
+        files.clean_up(below)
 
 
 def _release(descriptor: int, path: str) -> None:

@@ -97,8 +97,17 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
     if os.path.isdir(settings.output):
         raise config.InputError(f"--output={settings.output} is a folder; name a file")
     folder = os.path.dirname(settings.output) or "."
-    files.make_folder(folder)  # an unusable folder stops the command before the scoring
+    files.make_folder(folder)
     files.clean_up(folder)
+    with files.writing_text(settings.output) as write:  # an unusable folder stops the command before the scoring
+        text, summary = _run_file(settings, started)
+        write(text)
+    files.write_json(settings.output + ".json", summary)
+    return summary
+
+
+def _run_file(settings: SubmissionConfig, started: float) -> tuple[str, dict[str, Any]]:
+    """The run file's text, and the summary."""
     ensemble = ensembles.Ensemble(settings.model, settings.decisions)
     method = ensemble.check_pooling(
         settings.pooling
@@ -113,14 +122,11 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
     text, error = as_text(changed)
     if error:
         raise RuntimeError(f"{settings.output} would break a rule and was not written: {error}")
-    files.write_text(settings.output, text)
-    summary = {
+    return text, {
         "task": settings.task, "models": list(settings.model), "pooling": method, "num_recordings": len(recordings),
         "num_items": sum(map(len, changed.values())), "num_lines": text.count("\n"), "broken": scores.broken,
         "unscored": scores.unscored, "expected": odds_factors.describe(), "output": settings.output,
     }  # fmt: skip
-    files.write_json(settings.output + ".json", summary)
-    return summary
 
 
 # (id, path) of the test recordings; and the function {id: scores} → text of the file, and the first rule that it breaks

@@ -129,8 +129,8 @@ def test_errors_of_files_have_a_line(error, line):
 
 
 def test_errors_of_files_in_tensorflow_have_a_line_and_others_are_defects():
-    full = tf.errors.ResourceExhaustedError(None, None, "a/b; No space left on device")
-    assert endings.line_of(full) == "a/b; No space left on device; make room and repeat the command"
+    full = tf.errors.ResourceExhaustedError(None, None, "{{function_node x}} a/b; No space left on device Failed")
+    assert endings.line_of(full) == "a/b: the disk is full; make room and repeat the command"
     assert endings.line_of(tf.errors.NotFoundError(None, None, "a/b; No such file")) == "a/b; No such file"
     assert endings.line_of(tf.errors.InvalidArgumentError(None, None, "shapes differ")) is None
 

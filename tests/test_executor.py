@@ -1,6 +1,8 @@
+import multiprocessing
 import os
 import signal
 import sys
+import time
 from concurrent import futures
 
 import pytest
@@ -37,6 +39,24 @@ def test_no_more_processes_than_tasks():
 def test_a_pool_runs_elsewhere():
     with executor.start(2) as pool:
         assert pool.submit(os.getpid).result() != os.getpid()
+
+
+def test_a_stopped_command_does_not_wait_for_its_workers():
+    with pytest.raises(SystemExit), executor.start(2) as pool:
+        working = pool.submit(time.sleep, 60)
+        while not working.running():
+            time.sleep(0.01)
+        raise SystemExit
+    assert executor.worker_died(working.exception(20)) and not multiprocessing.active_children()
+
+
+def test_an_error_lets_the_work_that_has_begun_be_completed():
+    with pytest.raises(ZeroDivisionError), executor.start(1) as pool:
+        working = pool.submit(time.sleep, 0.2)
+        while not working.running():
+            time.sleep(0.01)
+        raise ZeroDivisionError
+    assert working.done()
 
 
 def test_negative_workers_are_refused():

@@ -142,7 +142,8 @@ def contact_sheet(path: str, manifest: manifests.Manifest, shown: dict[str, list
     figure.subplots_adjust(
         left=1.1 / (1.6 * width + 1.5), right=0.995, top=1 - 0.15 / len(names), bottom=0.01, wspace=0.04
     )
-    figure.savefig(path, dpi=110)
+    with files.replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
     plt.close(figure)
 
 

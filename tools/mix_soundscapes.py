@@ -15,10 +15,9 @@ import functools
 import os
 
 import numpy as np
-import soundfile
 
 from bird_tf import config, files, next_steps
-from bird_tf.audio import decode
+from bird_tf.audio import decode, wav
 from bird_tf.inference import audio_files
 from bird_tf.records import manifests, shard_files
 
@@ -144,8 +143,7 @@ class Mixer:
     def write(self, name: str, samples: np.ndarray) -> None:
         """Writes OUTPUT/NAME.wav."""
         path = os.path.join(self._settings.output, name + ".wav")
-        files.make_folder(os.path.dirname(path))
-        soundfile.write(path, 0.9 * samples / max(1e-9, float(np.abs(samples).max())), self._rate, subtype="PCM_16")
+        wav.write(path, 0.9 * samples / max(1e-9, float(np.abs(samples).max())), self._rate)
 
 
 def main(settings: MixConfig) -> None:

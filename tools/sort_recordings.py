@@ -6,6 +6,7 @@ For users who want to look at the split or listen to it. The converter does not 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import math
 import os
 import re
@@ -30,13 +31,28 @@ class SortConfig:
     how: str = config.option("copy", "what to do with the recordings", choices=("copy", "move", "symlink", "hardlink"))
 
 
+def _copy(path: str, target: str) -> None:
+    with files.replacing(target) as temporary:
+        shutil.copy2(path, temporary)
+
+
+def _move(path: str, target: str) -> None:
+    try:
+        os.rename(path, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # it moves to another disk
+            raise
+        _copy(path, target)
+        os.remove(path)
+
+
 def _symlink(path: str, target: str) -> None:
     os.symlink(os.path.realpath(path), target)
 
 
 _HOW: dict[str, Callable[[str, str], Any]] = {
-    "copy": shutil.copy2,
-    "move": shutil.move,
+    "copy": _copy,
+    "move": _move,
     "symlink": _symlink,
     "hardlink": os.link,
 }
@@ -68,10 +84,10 @@ def sort(settings: SortConfig) -> list[tuple[str, str]]:
             folder = os.path.join(settings.output, recording.split, _safe(recording.name or recording.label))
             files.make_folder(folder)
             target = os.path.join(folder, name)
+            if os.path.lexists(target):
+                raise config.InputError(f"{target} exists already: two recordings have the same id")
             try:
                 _HOW[settings.how](recording.path, target)
-            except FileExistsError as error:
-                raise config.InputError(f"{target} exists already: two recordings have the same id") from error
             except OSError as error:
                 raise config.InputError(f"{settings.how} of {recording.path} to {target}: {error.strerror}") from error
             json_path = os.path.join(settings.output, "metadata", f"{_safe(recording.recording_id)}.json")

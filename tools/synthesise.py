@@ -12,9 +12,9 @@ import os
 from collections.abc import Callable
 
 import numpy as np
-import soundfile
 
 from bird_tf import config, files
+from bird_tf.audio import wav
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _sing(
 
 def _write_wav(path: str, samples: np.ndarray, rate: int) -> None:
     peak = np.abs(samples).max()
-    soundfile.write(path, samples / max(1.0, peak) * 0.9, rate, subtype="PCM_16")
+    wav.write(path, samples / max(1.0, peak) * 0.9, rate)
 
 
 def _xml(media_id: int, voice: Voice, background: list[Voice] | None, session: str, day: int) -> str:

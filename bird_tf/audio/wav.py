@@ -1,18 +1,23 @@
 """The header of a WAV, RF64, BW64 or W64 file: the format, where the sound lies, and the texts of the recorder.
 
 The sizes in the header are compared with the file, because recorders that lose power, pipes and files of more than
-4 GiB leave wrong ones. The sound itself is not read here.
+4 GiB leave wrong ones. The sound itself is not read here. `write` makes a file.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 import stat
 import struct
 from collections.abc import Mapping
 from typing import BinaryIO
 
+import numpy as np
+import soundfile
+
+from bird_tf import files
 from bird_tf.audio import parts
 
 SUFFIXES = (".wav", ".wave", ".rf64", ".bwf", ".w64")
@@ -34,6 +39,13 @@ _AFTER_SOUND = (b"LIST", b"bext", b"cue ", b"guan", b"wamd", b"id3 ", b"ID3 ", b
 _EXTENSIBLE = 0xFFFE
 # programs that write into a pipe do not know the length, and write the largest number, rounded down in some way
 _UNKNOWN_BYTES = 0x7FFF_0000
+
+
+def write(path: str, samples: np.ndarray, rate_hz: int) -> None:
+    """Writes samples [n] float in [-1, 1] as 16-bit WAV, whole or not at all."""
+    content = io.BytesIO()
+    soundfile.write(content, samples, rate_hz, format="WAV", subtype="PCM_16")
+    files.write_bytes(path, content.getvalue())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ All tables are made from them, so that a further run scores only what is new.
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 
@@ -84,13 +85,14 @@ class ScoreStore:
 
     def save(self, recording_id: str, scores: ensembles.RecordingScores) -> None:
         """Stores the scores of a recording. The file appears when it is complete."""
-        with files.replacing(self._path(recording_id)) as temporary, open(temporary, "wb") as file:
-            np.savez(
-                file, source=source(scores.path), duration_seconds=scores.duration_seconds,
-                start_seconds=scores.start_seconds, end_seconds=scores.end_seconds,
-                probabilities=scores.probabilities, attention=scores.attention_logits,
-                lost_seconds=scores.lost_seconds, note=scores.note,
-            )  # fmt: skip
+        content = io.BytesIO()  # an archive that is written onto a full disk complains once more when it is closed
+        np.savez(
+            content, source=source(scores.path), duration_seconds=scores.duration_seconds,
+            start_seconds=scores.start_seconds, end_seconds=scores.end_seconds,
+            probabilities=scores.probabilities, attention=scores.attention_logits,
+            lost_seconds=scores.lost_seconds, note=scores.note,
+        )  # fmt: skip
+        files.write_bytes(self._path(recording_id), content.getvalue())
 
     def load(self, recording_id: str, path: str) -> ensembles.RecordingScores:
         """The scores of a recording, without embeddings. Of an ensemble, only the weighted mean is stored."""

@@ -60,3 +60,11 @@ def test_headers_of_libsndfile_are_read_alike(tmp_path, subtype, kind):
 def test_other_files_have_no_header(tmp_path, content):
     (tmp_path / "x.wav").write_bytes(content)
     assert wav.read(str(tmp_path / "x.wav")) is None
+
+
+def test_a_file_is_written_whole_and_read_by_others(tmp_path, generator):
+    samples = generator.uniform(-1, 1, 500)
+    wav.write(str(tmp_path / "deep" / "x.wav"), samples, 22050)
+    read, rate = soundfile.read(tmp_path / "deep" / "x.wav")
+    assert rate == 22050 and [path.name for path in (tmp_path / "deep").iterdir()] == ["x.wav"]
+    np.testing.assert_allclose(read, samples, atol=1 / 32767)  # 16 bits

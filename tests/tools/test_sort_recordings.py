@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import os
 
 import pytest
@@ -70,3 +71,19 @@ def test_annotated_recordings_are_refused(data, tmp_path):
     (tmp_path / "audio" / "x.txt").write_text("0\t1\tparmaj\n")
     with pytest.raises(config.InputError, match="several labels"):
         sort_recordings.sort(settings(sort_recordings.SortConfig, audio=tmp_path / "audio", output=tmp_path / "tree"))
+
+
+def test_a_move_to_another_disk_is_a_copy_that_is_completed_first(tmp_path, monkeypatch):
+    source, target = tmp_path / "x.wav", tmp_path / "tree" / "x.wav"
+    source.write_bytes(b"sound")
+    rename = os.rename
+    monkeypatch.setattr(os, "rename", lambda *_: (_ for _ in ()).throw(OSError(errno.EXDEV, "another disk")))
+    sort_recordings._HOW["move"](str(source), str(target))
+    monkeypatch.setattr(os, "rename", rename)
+    assert target.read_bytes() == b"sound" and not source.exists()
+
+
+def test_a_recording_never_takes_the_place_of_another(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(sort_recordings, "_safe", lambda name: "same")
+    with pytest.raises(config.InputError, match="exists already: two recordings have the same id"):
+        sort_recordings.sort(_settings(data, tmp_path / "tree"))
