@@ -13,7 +13,7 @@ from bird_tf.audio import decode
 from bird_tf.inference import ensembles, labelled, saved_model
 from bird_tf.models import architectures
 from bird_tf.records import manifests, shard_files
-from bird_tf.training import exporter
+from bird_tf.training import experiments, exporter
 from tests.backbones import conftest as toys
 from tests.conftest import SMALL, settings, train_settings
 
@@ -22,7 +22,7 @@ FEATURES = ("embedding", "backbone_answers")
 
 @pytest.fixture(scope="module", params=["saved_model", "tflite"])
 def trained(request, data, source, manifest, tmp_path_factory):
-    """A toy backbone that knows three of six species, records without spectrograms, and the run of a head on them."""
+    """Records with what a toy backbone, which knows three of six species, says; and the run of a head on them."""
     folder = tmp_path_factory.mktemp("head")
     labels, path = folder / "labels.txt", folder / "toy.tflite"
     labels.write_text("\n".join(manifest.classes.names[:3]))
@@ -42,7 +42,7 @@ def trained(request, data, source, manifest, tmp_path_factory):
             val_share=0.3,
             signal_threshold=0.005,
             noise_share=1.0,
-            spectrogram=False,
+            spectrogram=request.param == "saved_model",
             backbone=path,
             backbone_labels=labels,
             backbone_sample_rate_hz=toys.RATE,
@@ -164,3 +164,54 @@ def test_answers_follow_the_order_of_the_models_classes(trained):
         model.from_records(turned, order)["backbone_answers"],
         model.from_records(batch, records.classes)["backbone_answers"],
     )
+
+
+def _student_settings(trained, run_dir, **values):
+    records, head_dir = trained
+    if "spectrogram" not in records.features:
+        pytest.skip("a student needs spectrograms")
+    teacher = (str(head_dir / exporter.EXPORT),)
+    return train_settings(records, run_dir, **{"loss": "sigmoid", "teacher": teacher, "epochs": 1, **values})
+
+
+def test_a_student_learns_what_the_head_says_of_the_stored_features(trained, tmp_path):
+    chosen = _student_settings(trained, tmp_path, teacher_weight=1.0, or_mixup=0.0, add_noise=False)
+    records, head_dir = trained
+    experiment = experiments.Experiment(chosen, records, tf.distribute.get_strategy())
+    batch = next(iter(experiment.batches()))
+    model = saved_model.Model(str(head_dir / exporter.EXPORT))
+    said = {}
+    for stored in shard_files.read(records, "train", 100, records.select(["spectrogram", *FEATURES], "the test")):
+        expected = model.predict_features({name: stored[name].numpy() for name in FEATURES}).probabilities
+        said |= dict(zip((s.tobytes() for s in stored["spectrogram"].numpy()), expected, strict=True))
+    pixels = np.round(batch["spectrogram"].numpy() * 255).astype(np.uint8)
+    assert len(pixels) == 8 and set(batch) == {"spectrogram", "targets", "weights"}
+    for spectrogram, targets in zip(pixels, batch["targets"].numpy(), strict=True):
+        np.testing.assert_allclose(targets, said[spectrogram.tobytes()], atol=1e-5)
+
+
+def test_a_student_learns_the_embedding_too_and_is_exported_alone(trained, tmp_path):
+    chosen = _student_settings(trained, tmp_path / "run", embedding_weight=1.0, ema=0.9, or_mixup=0.5)
+    records, _ = trained
+    experiment = experiments.Experiment(
+        dataclasses.replace(chosen, run_dir=str(tmp_path / "x")), records, tf.distribute.get_strategy()
+    )
+    batch = next(iter(experiment.batches()))
+    losses_seen = [experiment.state.step(batch)[0] for _ in range(30)]
+    assert losses_seen[-1] < 0.8 * losses_seen[0]
+    experiment.events.close()
+    train.train(chosen)
+    model = saved_model.Model(str(tmp_path / "run" / exporter.EXPORT))
+    assert [feature.name for feature in model.features] == ["spectrogram"]
+    assert not any("projection" in name for name, _ in tf.train.list_variables(f"{model.path}/variables/variables"))
+    assert model.description["backbones"]
+    summary = evaluate.evaluate(settings(evaluate.EvaluateConfig, model=(model.path,), records=records.directory))
+    assert 0 < summary["mlrap"] <= 1
+
+
+def test_teachers_of_two_kinds_and_answers_twice_are_refused(trained, run_dir, tmp_path):
+    head = _student_settings(trained, tmp_path / "a").teachers.teacher
+    with pytest.raises(config.InputError, match="name heads, or networks of spectrograms, but not both"):
+        train.train(_student_settings(trained, tmp_path / "a", teacher=(*head, str(run_dir / exporter.EXPORT))))
+    with pytest.raises(config.InputError, match="--backbone_weight beside a head as --teacher has no effect"):
+        train.train(_student_settings(trained, tmp_path / "b", backbone_weight=0.5))

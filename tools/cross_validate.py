@@ -5,8 +5,9 @@ python tools/cross_validate.py --flagfile=configs/recommended.flags --records=tf
 
 The recordings of a fold are only used to evaluate: best epoch and pooling are chosen on --val_share of the others.
 After an interruption the same command continues. --baseline=runs/OTHER-cv names an earlier cross-validation with the
-same folds and prints the gain on the same recordings, which is more precise than the difference of two means. A recipe
-with --refit is trained once for each fold, on all other recordings, as in its second training.
+same folds and prints the gain on the same recordings, which is more precise than the difference of two means. {fold} in
+--teacher and --pretrained is the number of the fold: a teacher must not have learnt from the fold. A recipe with
+--refit is trained once for each fold, on all other recordings, as in its second training.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from bird_tf.training import checkpoints, experiments
 
 METRICS = ("mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1")
 COLUMNS = ("fold", "seed", "num_recordings", "num_learnt", "chance_mlrap", *METRICS)
+_FOLD = "{fold}"
 # flags that do not influence the results of a fold
 _WITHOUT_EFFECT = frozenset({"run_dir", "overwrite", "profile_steps", "baseline", "only_folds", "repeats"})
 
@@ -87,6 +89,8 @@ def _train_and_evaluate(settings: CrossValidateConfig, fold: int, seed: int) -> 
     }
     names = config.to_mapping(config.from_mapping(experiments.TrainConfig, {}))
     flagfile = run_dir + ".flags"
+    values["teacher"] = [path.replace(_FOLD, str(fold)) for path in values["teacher"]]
+    values["pretrained"] = values["pretrained"].replace(_FOLD, str(fold))
     training = config.from_mapping(experiments.TrainConfig, {name: values[name] for name in names})
     files.write_text(flagfile, config.to_flagfile(training))
     _command("train", f"--flagfile={flagfile}")

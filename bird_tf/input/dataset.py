@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -22,6 +22,22 @@ _SHUFFLE_SALT, _AUGMENT_SALT, _NOISE_SALT = 1, 2, 3
 _NOISE_SHARE = 0.125
 # synthesised chunks that are turned into spectrograms at once, to limit memory
 _FRONT_END_BATCH = 32
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What another model says of the chunks, from features in the records; it becomes a part of the targets.
+
+    Attributes:
+        features: names of the features that it needs.
+        probabilities: a function of {name: [batch, …] float32}, in a graph → [batch, classes] float32 in [0, 1], NaN
+            for classes that the model does not know.
+        weight: its share in the targets; the labels have the rest.
+    """
+
+    features: Sequence[str]
+    probabilities: Callable[[dict[str, tf.Tensor]], tf.Tensor]
+    weight: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,6 +117,7 @@ def training(
     epoch: int = 0,
     step: int = 0,
     features: Sequence[str] = (schema.SPECTROGRAM,),
+    answers: Answers | None = None,
 ) -> tf.data.Dataset:
     """Batches for training, without end: epochs of `steps_per_epoch` batches, all of full size.
 
@@ -112,6 +129,7 @@ def training(
         epoch: the first epoch, from 0. Its batches equal those of a run from the start.
         step: batches of that epoch to skip; they are read, but neither parsed nor augmented.
         features: the features of the records that are asked for.
+        answers: what a teacher says, for the targets; None: `backbone_weight` decides whether the backbone is one.
 
     Returns:
         {"spectrogram": [batch, bands, frames] float32 in [0, 1]; other features as from `schema.parse_features`, those
@@ -126,6 +144,11 @@ def training(
     wanted, num_no_call = manifest.select(features, "this training"), _num_no_call(manifest, settings)
     if settings.backbone_weight:
         manifest.select([schema.BACKBONE_ANSWERS], f"--backbone_weight={settings.backbone_weight}")
+        answers = answers or Answers(
+            features=(schema.BACKBONE_ANSWERS,),
+            probabilities=lambda found: tf.sigmoid(found[schema.BACKBONE_ANSWERS]),
+            weight=settings.backbone_weight,
+        )
     if schema.SPECTROGRAM not in features:
         config.refuse_without_effect({"--synthetic_noise without spectrograms": settings.synthetic_noise > 0})
         augmentation.refuse_without_spectrograms()
@@ -133,7 +156,7 @@ def training(
 
     def finish(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         seeds = tf.unstack(tf.random.split(tf.stack([tf.cast(seed * 8 + _AUGMENT_SALT, tf.int64), batch["step"]]), 3))
-        examples = _with_targets(batch["examples"], manifest, settings, wanted)
+        examples = _with_targets(batch["examples"], manifest, settings, wanted, answers)
         noise = schema.parse_features(batch["noise"], wanted) if "noise" in batch else {}
         if noise and num_no_call:
             examples = _with_no_call(examples, {name: tensor[:num_no_call] for name, tensor in noise.items()})
@@ -145,7 +168,7 @@ def training(
         )
         examples = {**examples, schema.SPECTROGRAM: spectrograms}
         if augmentation.same_species:
-            partners = _in_float32(_with_targets(batch["partners"], manifest, settings, wanted))
+            partners = _in_float32(_with_targets(batch["partners"], manifest, settings, wanted, answers))
             examples = augmentations.add_same_species(examples, partners, augmentation, front_end, seeds[1])
         return augmentations.mix(examples, augmentation, front_end, seeds[2])
 
@@ -159,13 +182,14 @@ def training(
 
 
 def _with_targets(
-    serialised: tf.Tensor, manifest: manifests.Manifest, settings: DatasetConfig, wanted: Sequence[schema.Feature]
-) -> dict[str, tf.Tensor]:
+    serialised: tf.Tensor, manifest: manifests.Manifest, settings: DatasetConfig, wanted: Sequence[schema.Feature],
+    answers: Answers | None,
+) -> dict[str, tf.Tensor]:  # fmt: skip
     parsed = schema.parse(serialised, wanted)
     targeted = targets(parsed, len(manifest.classes), settings)
-    if settings.backbone_weight:
-        answers = schema.parse_features(serialised, [manifest.features[schema.BACKBONE_ANSWERS]])
-        targeted = blend_targets(targeted, tf.sigmoid(answers[schema.BACKBONE_ANSWERS]), settings.backbone_weight)
+    if answers:
+        found = schema.parse_features(serialised, [manifest.features[name] for name in answers.features])
+        targeted = blend_targets(targeted, answers.probabilities(found), answers.weight)
     return {**{name: parsed[name] for name in ("label", "recording_id", *(f.name for f in wanted))}, **targeted}
 
 
@@ -320,14 +344,14 @@ def targets(parsed: dict[str, tf.Tensor], num_classes: int, settings: DatasetCon
 
 
 def blend_targets(label_targets: dict[str, tf.Tensor], answers: tf.Tensor, weight: float) -> dict[str, tf.Tensor]:
-    """Blends the targets from labels with the backbone's answers. If only one of them knows a class, it alone counts.
+    """Blends the targets from labels with another model's answers. If only one of them knows a class, it alone counts.
 
     A cross-entropy is linear in the target, so blending the targets equals blending the losses. Operations that mix
     chunks later mix the answers by the same rules as labels.
 
     Args:
         label_targets: as from `targets`.
-        answers: [batch, classes] float32 in [0, 1], NaN for classes that the backbone does not know.
+        answers: [batch, classes] float32 in [0, 1], NaN for classes that the model does not know.
         weight: of the answers, above 0 and up to 1.
 
     Returns:

@@ -150,6 +150,12 @@ def call(network: keras.Model, batch: Mapping[str, tf.Tensor], *, training: bool
     return outputs
 
 
+def with_projection(network: keras.Model, size: int) -> keras.Model:
+    """The same network with one more output, "projection" [batch, size] float32: a linear map of its embeddings."""
+    projection = keras.layers.Dense(size, dtype="float32", name="projection")(network.output["embeddings"])
+    return keras.Model(network.input, {**network.output, "projection": projection})
+
+
 def forward_flops(network: keras.Model) -> int:
     """Floating-point operations for the logits of one chunk. A multiply-add counts as two."""
     inputs = {node.name: tf.TensorSpec([1, *node.shape[1:]], tf.float32) for node in network.inputs}

@@ -40,6 +40,21 @@ def probabilities(logits: tf.Tensor, loss: str) -> tf.Tensor:
     return tf.nn.softmax(logits) if loss == "softmax" else tf.nn.sigmoid(logits)
 
 
+def cosine_distance(projections: tf.Tensor, embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Sum of 1 - cosine over the chunks of a batch, and their number; chunks whose embedding is NaN do not count.
+
+    Args:
+        projections, embeddings: [batch, size] float32.
+
+    Returns:
+        Two scalars float32.
+    """
+    counts = tf.reduce_all(tf.math.is_finite(embeddings), axis=1)
+    known = tf.where(counts[:, None], embeddings, 0.0)
+    cosines = tf.reduce_sum(tf.nn.l2_normalize(projections, axis=1) * tf.nn.l2_normalize(known, axis=1), axis=1)
+    return tf.reduce_sum(tf.where(counts, 1.0 - cosines, 0.0)), tf.reduce_sum(tf.cast(counts, tf.float32))
+
+
 def loss(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor, settings: LossConfig) -> tf.Tensor:
     """Mean loss of a batch, scalar float32; 0 if nothing counts. Arguments as for `loss_and_weight`."""
     return tf.math.divide_no_nan(*loss_and_weight(logits, targets, weights, settings))

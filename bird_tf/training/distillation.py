@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bird_tf import config, tf
 from bird_tf.inference import saved_model
+from bird_tf.input import dataset
+from bird_tf.labels import taxonomy
 from bird_tf.models import losses
-from bird_tf.records import manifests
+from bird_tf.records import manifests, schema
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,8 +23,14 @@ class DistillationConfig:
     )
     distil_temperature: float = config.option(
         2.0,
-        "divides the logits of teachers and student; above 1, less probable classes count more",
+        "divides the logits of teachers and student; above 1, less probable classes count more; without effect on "
+        "heads, which answer from the features in the records",
         was=("temperature",),
+    )
+    embedding_weight: float = config.option(
+        0.0,
+        "weight of the cosine distance between a linear map of the network's features and the embedding of the "
+        "backbone in the records; the map is not exported",
     )
 
     def __post_init__(self) -> None:
@@ -31,33 +39,87 @@ class DistillationConfig:
                 f"--teacher_weight={self.teacher_weight} --distil_temperature={self.distil_temperature}: need a share "
                 "in [0, 1] and a temperature above 0"
             )
+        if self.embedding_weight < 0:
+            raise config.InputError(f"--embedding_weight={self.embedding_weight}: may not be negative")
+
+
+def load(settings: DistillationConfig, manifest: manifests.Manifest) -> list[saved_model.Model]:
+    """The teachers of a training.
+
+    Raises:
+        InputError: not an exported model; one that needs other features than the records have, or lacks some of the
+            classes; or heads beside networks of spectrograms.
+    """
+    models = [saved_model.Model(path) for path in settings.teacher]
+    for model in models:
+        model.check_records(manifest)
+        if missing := sorted(set(manifest.classes.class_ids) - set(model.classes.class_ids)):
+            raise config.InputError(
+                f"--teacher={model.path} does not know {len(missing)} classes: {', '.join(missing[:5])}"
+            )
+    if len({hears_spectrograms(model) for model in models}) > 1:
+        raise config.InputError("--teacher: name heads, or networks of spectrograms, but not both in one training")
+    return models
+
+
+def hears_spectrograms(model: saved_model.Model) -> bool:
+    """Whether a teacher is asked in each step; a head answers from the records, before chunks are mixed."""
+    return any(feature.name == schema.SPECTROGRAM for feature in model.features)
+
+
+def _columns(model: saved_model.Model, classes: taxonomy.Taxonomy) -> list[int]:
+    return [model.classes.index(class_id) for class_id in classes.class_ids]
+
+
+def stored_answers(
+    models: Sequence[saved_model.Model], settings: DistillationConfig, manifest: manifests.Manifest
+) -> dataset.Answers | None:
+    """The mean probabilities of heads from the features in the records; None if there are none.
+
+    Args:
+        models: from `load`.
+        settings: their share in the targets.
+        manifest: the records of the student.
+    """
+    heads = [model for model in models if not hears_spectrograms(model)]
+    if not heads:
+        return None
+
+    def probabilities(found: dict[str, tf.Tensor]) -> tf.Tensor:
+        answers = [
+            tf.gather(
+                tf.sigmoid(model.logits(model.from_records(found, manifest.classes))),
+                _columns(model, manifest.classes),
+                axis=1,
+            )
+            for model in heads
+        ]
+        return tf.add_n(answers) / len(answers)
+
+    names = dict.fromkeys(feature.name for model in heads for feature in model.features)
+    return dataset.Answers(features=tuple(names), probabilities=probabilities, weight=settings.teacher_weight)
 
 
 class TeacherEnsemble:
-    """The teachers of one training."""
+    """The teachers of one training that hear spectrograms."""
 
-    def __init__(self, settings: DistillationConfig, manifest: manifests.Manifest, loss: str) -> None:
-        """Loads the teachers.
+    def __init__(
+        self,
+        settings: DistillationConfig,
+        models: Sequence[saved_model.Model],
+        classes: taxonomy.Taxonomy,
+        loss: str,
+    ) -> None:
+        """Makes an ensemble.
 
         Args:
-            settings: the teachers, and their share of the loss.
-            manifest: the student's records.
+            settings: the teachers' share of the loss.
+            models: from `load`.
+            classes: of the student.
             loss: of the student; decides how logits become probabilities.
-
-        Raises:
-            InputError: not an exported model, or one with another front-end or without some of the classes.
         """
-        self._settings, self._loss, self._classes = settings, loss, manifest.classes
-        self._members = []
-        for path in settings.teacher:
-            model = saved_model.Model(path)
-            model.check_records(manifest)
-            classes = manifest.classes
-            if missing := sorted(set(classes.class_ids) - set(model.classes.class_ids)):
-                raise config.InputError(
-                    f"--teacher={path} does not know {len(missing)} classes: {', '.join(missing[:5])}"
-                )
-            self._members.append((model, [model.classes.index(class_id) for class_id in classes.class_ids]))
+        self._settings, self._loss, self._classes = settings, loss, classes
+        self._members = [(model, _columns(model, classes)) for model in models]
 
     def targets(self, batch: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """Mean of the teachers' probabilities at T, [batch, classes] in [0, 1], for a batch with their features."""

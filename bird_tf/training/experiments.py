@@ -212,9 +212,16 @@ class Experiment:
         shapes = {feature.name: feature.shape for feature in self._features()}
         network = architectures.build(settings.model, shapes, len(manifest.classes))
         pretrained.start(network, settings.model, manifest.classes, settings.pretrained)
-        teachers = None
-        if settings.teachers.teacher:
-            teachers = distillation.TeacherEnsemble(settings.teachers, manifest, settings.loss.loss)
+        models, teachers = distillation.load(settings.teachers, manifest), None
+        self._answers = distillation.stored_answers(models, settings.teachers, manifest)
+        both = bool(self._answers and settings.dataset.backbone_weight)
+        config.refuse_without_effect({"--backbone_weight beside a head as --teacher": both})
+        if models and not self._answers:
+            teachers = distillation.TeacherEnsemble(settings.teachers, models, manifest.classes, settings.loss.loss)
+        embedding_size = 0
+        if settings.teachers.embedding_weight:
+            wanted_by = f"--embedding_weight={settings.teachers.embedding_weight}"
+            [embedding_size] = manifest.select([schema.EMBEDDING], wanted_by)[0].shape
         return train_step.TrainState(
             network,
             settings.optimizer,
@@ -222,6 +229,8 @@ class Experiment:
             settings.schedule.learning_rate,
             scale_loss=settings.dtype_policy == "mixed_float16",
             teachers=teachers,
+            embedding_weight=settings.teachers.embedding_weight,
+            embedding_size=embedding_size,
         )
 
     def _features(self) -> tuple[schema.Feature, ...]:
@@ -236,11 +245,13 @@ class Experiment:
         """Training batches from the current step on, divided among the devices."""
         done, epoch = self.step_and_epoch()
         settings = self.settings
+        features = settings.model.features
+        features += (schema.EMBEDDING,) if settings.teachers.embedding_weight else ()
         stream = dataset.training(
             self.manifest, settings.dataset, settings.augmentation, settings.seed, epoch=epoch - 1, step=done,
-            features=settings.model.features,
+            features=features, answers=self._answers,
         )  # fmt: skip
-        names = (*settings.model.features, "targets", "weights")
+        names = (*features, "targets", "weights")
         stream = stream.map(lambda batch: {name: batch[name] for name in names})
         return distribution.distribute_batches(self.strategy, stream)
 
@@ -288,11 +299,16 @@ class Experiment:
             found |= leaks.learnt_by(teacher) or learnt.Learnt()
         return found
 
+    def _uses_backbone(self) -> bool:
+        settings = self.settings
+        learns = settings.dataset.uses_backbone or settings.teachers.embedding_weight > 0
+        return learns or settings.model.needs_backbone
+
     def _backbones(self) -> tuple[dict[str, str], ...]:
         """The backbones that the network has learnt from, also by way of the models that it started or learnt from."""
         settings = self.settings
         described: list[Mapping[str, Any]] = []
-        if self.manifest.backbone and (settings.dataset.uses_backbone or settings.model.needs_backbone):
+        if self.manifest.backbone and self._uses_backbone():
             described.append(self.manifest.backbone)
         if settings.pretrained.pretrained not in ("", "imagenet"):
             described += run_directory.load_description(settings.pretrained.pretrained).backbones

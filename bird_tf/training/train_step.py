@@ -12,6 +12,7 @@ import numpy as np
 
 from bird_tf import keras, tf
 from bird_tf.models import architectures, losses
+from bird_tf.records import schema
 from bird_tf.training import distillation, optimizers, weights
 
 
@@ -33,17 +34,22 @@ class TrainState:
         *,
         scale_loss: bool = False,
         teachers: distillation.TeacherEnsemble | None = None,
+        embedding_weight: float = 0.0,
+        embedding_size: int = 0,
     ) -> None:
         self.network = network
+        # what is trained beside the network itself is not exported
+        trained = architectures.with_projection(network, embedding_size) if embedding_weight else network
         self.optimiser = optimizers.build(optimizer, learning_rate, scale_loss=scale_loss)
-        self.optimiser.build(network.trainable_variables)
-        self.average = optimizers.MovingAverage(network, optimizer.ema) if optimizer.ema else None
+        self.optimiser.build(trained.trainable_variables)
+        self.average = optimizers.MovingAverage(trained, optimizer.ema) if optimizer.ema else None
         self._loss, self._l2, self._teachers = loss, optimizer.l2, teachers
+        self._trained, self._embedding_weight = trained, embedding_weight
         self._strategy = tf.distribute.get_strategy()
         self._graph = tf.function(self._step, reduce_retracing=True)
         parts = {
-            "network": weights.variables(network),
-            "optimiser": optimizers.variables(self.optimiser, network),
+            "network": weights.variables(trained),
+            "optimiser": optimizers.variables(self.optimiser, trained),
             "average": self.average.variables if self.average else {},
         }
         self._variables = {f"{part}/{name}": value for part, named in parts.items() for name, value in named.items()}
@@ -66,10 +72,10 @@ class TrainState:
         # all devices have the same gradients now; the optimiser gets one copy, or it would clip before the sum
         gradients = [self._strategy.experimental_local_results(g)[0] for g in gradients]
         norm = tf.linalg.global_norm(gradients) / self.optimiser.scale_loss(1.0)
-        self.optimiser.apply(gradients, self.network.trainable_variables)
+        self.optimiser.apply(gradients, self._trained.trainable_variables)
         # Each device has the statistics of its own part of the batch. With their mean all devices stay equal, and so
         # all workers stop at the same epoch.
-        for weight, mean in zip(self.network.non_trainable_weights, statistics, strict=False):
+        for weight, mean in zip(self._trained.non_trainable_weights, statistics, strict=False):
             weight.assign(self._strategy.experimental_local_results(mean)[0])
         if self.average:
             self.average.update()
@@ -77,16 +83,20 @@ class TrainState:
 
     def _gradients(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
         """This device's part of the loss, gradients of the whole loss, and the mean statistics of several devices."""
-        variables = self.network.trainable_variables
+        variables = self._trained.trainable_variables
         soft = self._teachers.targets(batch) if self._teachers else None
         with tf.GradientTape() as tape:
-            logits = architectures.call(self.network, batch, training=True)["logits"]
+            outputs = architectures.call(self._trained, batch, training=True)
+            logits = outputs["logits"]
             # this device's part of the mean over the whole batch: the parts of all devices add up to it
             total, weight = losses.loss_and_weight(logits, batch["targets"], batch["weights"], self._loss)
             loss = tf.math.divide_no_nan(total, self._sum_over_devices(weight))
             if self._teachers:
                 total, weight = self._teachers.loss_and_weight(logits, soft, self._loss)
                 loss = self._teachers.mix(loss, total / self._sum_over_devices(weight))
+            if self._embedding_weight:
+                total, count = losses.cosine_distance(outputs["projection"], batch[schema.EMBEDDING])
+                loss += self._embedding_weight * tf.math.divide_no_nan(total, self._sum_over_devices(count))
             if self._l2:
                 kernels = [tf.cast(v, tf.float32) for v in variables if v.name == "kernel"]
                 penalty = self._l2 * tf.add_n([tf.reduce_sum(tf.square(kernel)) for kernel in kernels])
@@ -97,7 +107,7 @@ class TrainState:
             return loss, gradients, []
         context = tf.distribute.get_replica_context()
         # the reduction needs a copy on this device
-        statistics = [tf.identity(weight.value) for weight in self.network.non_trainable_weights]
+        statistics = [tf.identity(weight.value) for weight in self._trained.non_trainable_weights]
         statistics = context.all_reduce("MEAN", statistics) if statistics else []
         return loss, context.all_reduce("SUM", gradients), statistics
 

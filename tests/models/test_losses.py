@@ -107,3 +107,13 @@ def test_softmax_leaves_out_chunks_that_teach_nothing(batch):
     assert float(found) == pytest.approx(float(alone), rel=1e-5)
     assert (slopes[:3] == 0).all() and np.isfinite(slopes).all() and abs(slopes[3, 0]) > 0
     assert float(losses.loss(logits[:3], targets[:3], weights[:3], settings)) == 0
+
+
+def test_the_cosine_distance_counts_chunks_with_an_embedding():
+    projections = tf.constant([[1.0, 0.0], [0.0, 3.0], [2.0, 2.0]])
+    embeddings = tf.constant([[4.0, 0.0], [0.0, -1.0], [np.nan, 1.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(projections)
+        total, count = losses.cosine_distance(projections, embeddings)
+    assert (float(total), float(count)) == (2.0, 2.0)
+    assert np.isfinite(tape.gradient(total, projections)).all()

@@ -10,11 +10,13 @@ from bird_tf.models import architectures, losses
 from bird_tf.training import distillation, optimizers, train_step
 
 
+def _ensemble(settings, manifest):
+    return distillation.TeacherEnsemble(settings, distillation.load(settings, manifest), manifest.classes, "softmax")
+
+
 def _teachers(manifest, model_path, classes=None, **changes):
     settings = distillation.DistillationConfig(teacher=(model_path,), **changes)
-    return distillation.TeacherEnsemble(
-        settings, dataclasses.replace(manifest, classes=classes or manifest.classes), "softmax"
-    )
+    return _ensemble(settings, dataclasses.replace(manifest, classes=classes or manifest.classes))
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def test_targets_are_the_probabilities_at_the_temperature(manifest, model_path, 
 def test_several_teachers_are_averaged(manifest, model_path, spectrograms):
     one = _teachers(manifest, model_path)
     settings = distillation.DistillationConfig(teacher=(model_path, model_path))
-    two = distillation.TeacherEnsemble(settings, manifest, "softmax")
+    two = _ensemble(settings, manifest)
     np.testing.assert_allclose(
         two.targets({"spectrogram": spectrograms}), one.targets({"spectrogram": spectrograms}), rtol=1e-6
     )

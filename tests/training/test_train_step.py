@@ -8,7 +8,7 @@ from bird_tf.training import optimizers, train_step
 
 @pytest.fixture
 def network():
-    inputs = keras.Input((4, 5))
+    inputs = keras.Input((4, 5), name="spectrogram")
     logits = keras.layers.Dense(3, name="logits")(keras.layers.Dropout(0.5, seed=1)(keras.layers.Flatten()(inputs)))
     return keras.Model(inputs, {"logits": logits})
 
