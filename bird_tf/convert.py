@@ -211,7 +211,9 @@ def _find(
     logging.info("%d recordings found; reading their lengths, and looking for equal audio", len(recordings))
     seconds = {r.recording_id: decode.duration_seconds(r.path) for r in recordings}
     spans.warn_of_late(recordings, seconds)
-    recordings = duplicates.with_digests(recordings, seconds, settings.front_end.sample_rate_hz, settings.workers)
+    recordings = duplicates.with_digests(
+        recordings, seconds, settings.front_end.sample_rate_hz, settings.workers, settings.chunking.channel
+    )
     recordings = split.split(recordings, settings.split)
     classes = taxonomy.from_labels(
         [(c, r.name if c == r.label else c) for r in recordings for c in r.labels if c in wanted]

@@ -138,7 +138,8 @@ def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, pat
     output = settings.output_folder
     # scores
     scored = _score(settings, ensemble, manifest)
-    leak = leaks.Leaks(paths, ensemble.models[0].front_end.sample_rate_hz)
+    heard_by = ensemble.models[0].hearing
+    leak = leaks.Leaks(paths, heard_by.sample_rate_hz, heard_by.channel)
     judged = scored.recordings if manifest else leak.with_digests(scored.recordings)
     truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
     heard = noise.score_folder(ensemble, settings.noise_audio, settings.chunking) if settings.noise_audio else None
@@ -174,7 +175,7 @@ def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, pat
         probabilities=probabilities,
         training_recordings=ensemble.prior.num_recordings.tolist() if ensemble.prior.num_recordings.any() else [],
         decisions=ensemble.decisions,
-        examples=examples.worst(ensemble, scored, scores, truth, settings.worst, manifest),
+        examples=examples.worst(ensemble, scored, scores, truth, settings.worst, manifest, settings.chunking.channel),
         tuned=settings.tune,
     )
     results.write_tables(output, evaluation, scored.skipped)

@@ -118,7 +118,8 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
         "models": list(settings.model), "pooling": judge.pooling, "calibrated_on": ensemble.decisions.fitted_on,
         "expected": judge.odds_factors.describe(),
         "num_recordings": len(readable), "num_skipped": len(skipped), "audio_seconds": round(seconds, 3),
-        "audio": os.path.abspath(settings.root), "output": settings.output,
+        "audio": os.path.abspath(settings.root),
+        "channel": chunking.channel or ensemble.models[0].hearing.channel, "output": settings.output,
     }  # fmt: skip
     files.write_json(os.path.join(settings.output, "summary.json"), summary)
     return summary

@@ -12,6 +12,7 @@ from typing import Any
 from absl import logging
 
 from bird_tf import config, files, locks, next_steps, python_calls
+from bird_tf.audio import channels
 from bird_tf.evaluation import clips, review_page
 from bird_tf.labels import taxonomy, verdicts
 
@@ -65,6 +66,7 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
         question="Do you hear",
         score="probability",
         species=_species(described, predicted),
+        channel=described.get("channel", channels.MIX),
     )
     skipped = review_page.write(settings.output, root, choice, page, settings.excerpt)
     files.write_table(os.path.join(settings.output, "skipped.csv"), ("file", "reason"), skipped)

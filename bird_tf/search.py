@@ -13,7 +13,7 @@ import numpy as np
 from absl import logging
 
 from bird_tf import config, files, locks, next_steps, python_calls
-from bird_tf.audio import activity, decode
+from bird_tf.audio import activity, channels, decode
 from bird_tf.evaluation import clips, excerpts, review_page
 from bird_tf.inference import embedding_store, saved_model
 from bird_tf.inference.writers import rows
@@ -106,6 +106,7 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
         score="similarity",
         species=species,
         reference=(query.path, query.start, query.end),
+        channel=_channel(store),
     )
     choice = clips.Choice(clips=neighbours, edges=(0.0,), sizes={})
     skipped = review_page.write(output, root, choice, page, settings.excerpt)
@@ -130,7 +131,7 @@ def _query(settings: SearchConfig, store: embedding_store.Embeddings, root: str)
         vector, start, end = known
         return _Query(path=path, file=file, vector=vector, start=start, end=end)
     model = _model(settings, store)
-    chunk, start = _chunk(path, model, settings.at)
+    chunk, start = _chunk(path, model, settings.at, _channel(store))
     end = start + model.front_end.chunk_seconds
     return _Query(path=path, file=file, vector=model.embed(chunk[None])[0], start=start, end=end)
 
@@ -146,18 +147,23 @@ def _model(settings: SearchConfig, store: embedding_store.Embeddings) -> saved_m
     return model
 
 
-def _chunk(path: str, model: saved_model.Model, at: float | None) -> tuple[np.ndarray, float]:
+def _channel(store: embedding_store.Embeddings) -> str:
+    """What was heard of recordings with several channels; in stores of earlier versions their mean."""
+    return str(store.description.get("channel", channels.MIX))
+
+
+def _chunk(path: str, model: saved_model.Model, at: float | None, channel: str) -> tuple[np.ndarray, float]:
     """[chunk_samples] float32 samples of the query's chunk, and where it begins, seconds."""
     front_end = model.front_end
     if at is not None:
-        samples = excerpts.samples(path, front_end.sample_rate_hz, at, at + front_end.chunk_seconds)
+        samples = excerpts.samples(path, front_end.sample_rate_hz, at, at + front_end.chunk_seconds, channel)
         if not len(samples):
             raise config.InputError(f"--at={at}: {path} ends before")
         samples = samples[: front_end.chunk_samples]
         return np.pad(samples, (0, front_end.chunk_samples - len(samples))), at
     best: tuple[float, int, np.ndarray] | None = None
     number = 0
-    for batch in decode.ChunkStream(path, front_end, decode.ChunkingConfig(), saved_model.BATCH_SIZE):
+    for batch in decode.ChunkStream(path, front_end, decode.ChunkingConfig(channel=channel), saved_model.BATCH_SIZE):
         for chunk, share in zip(batch, activity.active_share(model.spectrograms(batch)), strict=True):
             if best is None or share > best[0]:
                 best = float(share), number, np.array(chunk)

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import pathlib
 import shutil
 
 import numpy as np
@@ -177,3 +178,41 @@ def test_a_summary_is_written_on_request_and_goes_with_the_flag(tmp_path, model_
     assert sum(int(row["recordings"]) for row in _rows(tmp_path / "out" / "summary" / "effort.csv")) == 18
     predict_into(tmp_path, model_path, data / "wav")
     assert not (tmp_path / "out" / "summary").exists()
+
+
+def test_a_model_hears_the_channel_of_its_training_and_another_by_the_flag(tmp_path, model_path, data, caplog):
+    sound, rate = soundfile.read(sorted((data / "wav").iterdir())[0])
+    for name, signals in (("mono", [sound]), ("opposite", [-sound, sound]), ("second", [0 * sound, sound])):
+        (tmp_path / name).mkdir()
+        soundfile.write(tmp_path / name / "x.wav", np.stack(signals, axis=1), rate)
+    mix, second = model_path, str(shutil.copytree(model_path, tmp_path / "model"))
+    description = pathlib.Path(second, saved_model.DESCRIPTION)
+    description.write_text(description.read_text().replace('"channel": "mix"', '"channel": "2"'))
+
+    def chunks(model, name, **values):
+        summary = predict_into(tmp_path / f"{name} {values} {model == mix}", model, tmp_path / name, **values)
+        [row] = _rows(f"{summary['output']}/recordings.csv")
+        return (pathlib.Path(summary["output"]) / "chunks.csv").read_text(), summary["channel"], row["note"]
+
+    expected, channel, note = chunks(mix, "mono")
+    assert (channel, note) == ("mix", "")
+    assert chunks(second, "second") == (expected, "2", "")
+    assert chunks(second, "second", channel="loudest") == (expected, "loudest", "")
+    assert chunks(second, "opposite")[0] == chunks(mix, "opposite", channel="2")[0] == expected
+    assert "opposite polarity and cancel each other away" in chunks(mix, "opposite")[2]
+    assert "x.wav: its channels have opposite polarity" in caplog.text
+    with pytest.raises(config.InputError, match="has one channel, and not the one of --channel=2"):
+        chunks(second, "mono")
+
+
+def test_what_a_damaged_file_lacks_is_told_also_by_a_further_run(tmp_path, model_path, data, caplog):
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    content = sorted((data / "wav").iterdir())[0].read_bytes()
+    (folder / "x.wav").write_bytes(content[: len(content) // 2])
+    for number in range(2):
+        predict_into(tmp_path, model_path, folder)
+        [row] = _rows(tmp_path / "out" / "recordings.csv")
+        assert float(row["lost_seconds"]) == pytest.approx(float(row["seconds"]), rel=0.01)
+        assert "cannot be decoded (the file ends early); the rest is used" in row["note"]
+        assert caplog.text.count("x.wav: ") == 1, number  # the scores are kept, so it is not read again

@@ -80,6 +80,7 @@ class Mixer:
         manifest = manifests.load(settings.records)
         self._settings, self._classes = settings, manifest.classes
         self._rate, self._seconds = manifest.front_end.sample_rate_hz, manifest.front_end.chunk_seconds
+        self._channel = manifest.channel
         table = files.read_table(os.path.join(settings.records, manifests.RECORDINGS))
         self._paths = {row["recording_id"]: os.path.join(settings.audio, row["file"]) for row in table}
         clearest: dict[str, tuple[str, float, int, float]] = {}
@@ -103,7 +104,7 @@ class Mixer:
         found = []
         for _, path in audio_files.find_below(folder):
             try:
-                num_samples = sum(len(block) for block in decode.blocks(path, self._rate))
+                num_samples = sum(len(block) for block in decode.blocks(path, self._rate, self._channel))
             except decode.UnreadableError as error:
                 raise config.InputError(f"--noise_audio={folder}: {error}; take it out") from error
             count = max(1, int(num_samples / self._rate // self._seconds)) if num_samples else 0
@@ -112,7 +113,7 @@ class Mixer:
 
     def _decode(self, path: str, start: float) -> np.ndarray:
         """Samples of a stretch, scaled to power 1. At the end of the recording a shorter one is repeated."""
-        samples = np.concatenate(list(decode.blocks(path, self._rate)))
+        samples = np.concatenate(list(decode.blocks(path, self._rate, self._channel)))
         first, length = round(start * self._rate), round(self._seconds * self._rate)
         span = np.resize(samples[first : first + length].astype(np.float64), length)
         return np.asarray(span / max(1e-9, np.sqrt(np.mean(np.square(span)))))

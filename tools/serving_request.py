@@ -28,7 +28,9 @@ def body(settings: RequestConfig) -> dict[str, object]:
     """The request in the row format of TensorFlow Serving: one instance, samples [chunk_samples], for each chunk."""
     description = os.path.join(settings.model, "assets", "frontend.json")
     front_end = frontend.from_description(files.read_json(description), description)
-    chunks = next(iter(decode.ChunkStream(settings.audio, front_end, decode.ChunkingConfig(), settings.max_chunks)))
+    channel = files.read_json(os.path.join(settings.model, "assets", "train.json")).get("channel", "")
+    chunking = decode.ChunkingConfig(channel=channel)
+    chunks = next(iter(decode.ChunkStream(settings.audio, front_end, chunking, settings.max_chunks)))
     # six decimals are enough for 16-bit files
     instances = [{"samples": [round(float(sample), 6) for sample in chunk]} for chunk in chunks]
     return {"signature_name": settings.signature, "instances": instances}

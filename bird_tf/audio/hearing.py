@@ -35,11 +35,10 @@ class Hearing:
         return (self.span_samples - self.chunk_samples) // 2
 
 
-def of(front_end: frontend.FrontendConfig, channel: str = "mix") -> Hearing:
+def of(front_end: frontend.FrontendConfig) -> Hearing:
     """What a network with a front-end hears: the chunk alone."""
     return Hearing(
         sample_rate_hz=front_end.sample_rate_hz,
         chunk_seconds=front_end.chunk_seconds,
         span_samples=front_end.chunk_samples,
-        channel=channel,
     )

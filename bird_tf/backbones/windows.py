@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf.audio import decode, hearing
+from bird_tf.audio import channels, decode, hearing
 from bird_tf.backbones import backbone
 
 
@@ -65,9 +65,9 @@ def answers(model: backbone.Backbone, heard: hearing.Hearing, spans: np.ndarray)
 class WindowStream:
     """One recording, read from start to end at the backbone's sample rate, and what the backbone says of its chunks."""
 
-    def __init__(self, model: backbone.Backbone, path: str, chunk_seconds: float) -> None:
+    def __init__(self, model: backbone.Backbone, path: str, chunk_seconds: float, channel: str = channels.MIX) -> None:
         self._model, self._heard = model, hears(model, chunk_seconds)
-        self._blocks = decode.blocks(path, model.sample_rate_hz)
+        self._blocks = decode.blocks(path, model.sample_rate_hz, channel)
         self._samples, self._first = np.zeros(0, np.float32), 0
         self._computed: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 

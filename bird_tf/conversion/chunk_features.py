@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bird_tf.audio import frontend
+from bird_tf.audio import channels, frontend
 from bird_tf.backbones import backbone, sources, windows
 from bird_tf.labels import taxonomy
 from bird_tf.records import schema
@@ -38,7 +38,7 @@ def describe(
 
 def completing(
     path: str, front_end: frontend.FrontendConfig, source: sources.Source | None, classes: taxonomy.Taxonomy,
-    spectrogram: bool,
+    spectrogram: bool, channel: str = channels.MIX,
 ) -> Complete:  # fmt: skip
     """A function that gives a chunk with its spectrogram the features of `describe`.
 
@@ -50,11 +50,12 @@ def completing(
         source: the backbone; None without one.
         classes: our classes.
         spectrogram: whether the spectrogram is written.
+        channel: what is heard of several channels, as --channel.
     """
     if source is None:
         return lambda chunk: chunk
     model = backbone.load(source, classes)
-    stream = windows.WindowStream(model, path, front_end.chunk_seconds)
+    stream = windows.WindowStream(model, path, front_end.chunk_seconds, channel)
 
     def completed(chunk: schema.Chunk) -> schema.Chunk:
         logits, embedding = stream.answers(chunk.start_seconds)

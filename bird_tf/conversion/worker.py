@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 
 from bird_tf import files, tf
-from bird_tf.audio import activity, decode, frontend
+from bird_tf.audio import activity, channels, decode, frontend
 from bird_tf.backbones import sources
 from bird_tf.conversion import chunk_features, compiled_frontend
 from bird_tf.labels import metadata, spans, taxonomy
@@ -234,7 +234,10 @@ def _write_recording(
     task: ShardTask, recording: metadata.Recording, write: Write, write_noise: Write
 ) -> ConvertedRecording:
     chosen, seconds, reason = _Selection(task, write, write_noise), 0.0, ""
-    completed = chunk_features.completing(recording.path, task.front_end, task.backbone, task.classes, task.spectrogram)
+    channel = task.chunking.channel or channels.MIX
+    completed = chunk_features.completing(
+        recording.path, task.front_end, task.backbone, task.classes, task.spectrogram, channel
+    )
     stream = decode.ChunkStream(recording.path, task.front_end, task.chunking, compiled_frontend.BATCH_SIZE)
     try:
         if recording.recording_id in task.unusable:

@@ -47,6 +47,7 @@ def worst(
     truth: np.ndarray,
     count: int,
     manifest: manifests.Manifest | None,
+    channel: str = "",
 ) -> list[Example]:
     """The recordings with the lowest average precision, the lowest first.
 
@@ -57,6 +58,7 @@ def worst(
         truth: [recordings, classes] bool.
         count: number of recordings to return at most.
         manifest: the records that were scored; None if audio was scored.
+        channel: what was heard of several channels, as --channel; empty: what the first model hears.
 
     Returns:
         The examples; none of records without spectrograms.
@@ -76,7 +78,9 @@ def worst(
         present = np.flatnonzero(truth[i]).tolist()
         others = [int(c) for c in np.argsort(-pooled[i], kind="stable") if not truth[i, c]]
         species = present[:_NUM_SPECIES] + others[: max(1, _NUM_SPECIES - len(present))]
-        spectrograms, mp3 = (stored[i], b"") if manifest else _decoded_excerpt(ensemble, scored.paths[i], excerpts[i])
+        spectrograms, mp3 = (
+            (stored[i], b"") if manifest else _decoded_excerpt(ensemble, scored.paths[i], excerpts[i], channel)
+        )
         worst_examples.append(Example(
             index=i, seconds=scored.duration_seconds[i], species=species, chunks=chunks[i][:, species],
             excerpt=excerpts[i], spectrograms=spectrograms, mp3=mp3,
@@ -111,12 +115,15 @@ def _stored_spectrograms(
     return {i: np.stack(spectrograms) for i, spectrograms in found.items()}
 
 
-def _decoded_excerpt(ensemble: ensembles.Ensemble, path: str, excerpt: tuple[float, float]) -> tuple[np.ndarray, bytes]:
+def _decoded_excerpt(
+    ensemble: ensembles.Ensemble, path: str, excerpt: tuple[float, float], channel: str
+) -> tuple[np.ndarray, bytes]:
     """Spectrograms and MP3 of an excerpt of a recording."""
     model = ensemble.models[0]
+    channel = channel or model.hearing.channel
     rate, size = model.front_end.sample_rate_hz, model.front_end.chunk_samples
-    samples = excerpts.samples(path, rate, *excerpt)
+    samples = excerpts.samples(path, rate, *excerpt, channel)
     count = max(1, math.ceil(len(samples) / size - 0.01))  # a few samples more, by rounding, make no further chunk
     padded = np.pad(samples, (0, max(0, count * size - len(samples))))[: count * size]
     spectrograms = model.spectrograms(padded.reshape(count, size))
-    return spectrograms, excerpts.mp3(excerpts.samples(path, excerpts.RATE_HZ, *excerpt))
+    return spectrograms, excerpts.mp3(excerpts.samples(path, excerpts.RATE_HZ, *excerpt, channel))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from concurrent import futures
 
 from bird_tf import config, files
-from bird_tf.audio import decode
+from bird_tf.audio import channels, decode
 from bird_tf.evaluation import clips, excerpts, pages
 
 PAGE, FOLDER = "index.html", "clips"
@@ -42,6 +42,7 @@ class Page:
         score: what the score of a clip is called.
         species: (class id, name) of those that the person can name.
         reference: a clip that the others are compared with; None without one.
+        channel: what is heard of recordings with several channels, as --channel.
     """
 
     title: str
@@ -49,6 +50,7 @@ class Page:
     score: str
     species: Sequence[tuple[str, str]]
     reference: tuple[str, float, float] | None = None  # path, start and end in seconds
+    channel: str = channels.MIX
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,7 @@ class _Excerpt:
     path: str
     start: float
     end: float
+    channel: str
     stem: str
 
 
@@ -77,7 +80,9 @@ def write(output: str, root: str, choice: clips.Choice, page: Page, settings: Ex
     Raises:
         InputError: no clip can be cut.
     """
-    wanted = [_excerpt(os.path.join(root, *clip.file.split("/")), clip, settings) for clip in choice.clips]
+    wanted = [
+        _excerpt(os.path.join(root, *clip.file.split("/")), clip, settings, page.channel) for clip in choice.clips
+    ]
     reference = _reference(page)
     problems = _cut(output, [*wanted, *([reference] if reference else [])])
     shown = [(clip, excerpt) for clip, excerpt in zip(choice.clips, wanted, strict=True) if excerpt not in problems]
@@ -104,24 +109,24 @@ def write(output: str, root: str, choice: clips.Choice, page: Page, settings: Ex
     return skipped
 
 
-def _excerpt(path: str, clip: clips.Clip, settings: ExcerptConfig) -> _Excerpt:
+def _excerpt(path: str, clip: clips.Clip, settings: ExcerptConfig, channel: str) -> _Excerpt:
     start = max(0.0, clip.start_seconds - settings.context_seconds)
-    return _stored(path, start, clip.end_seconds + settings.context_seconds)
+    return _stored(path, start, clip.end_seconds + settings.context_seconds, channel)
 
 
 def _reference(page: Page) -> _Excerpt | None:
-    return _stored(*page.reference) if page.reference else None
+    return _stored(*page.reference, page.channel) if page.reference else None
 
 
-def _stored(path: str, start: float, end: float) -> _Excerpt:
+def _stored(path: str, start: float, end: float, channel: str) -> _Excerpt:
     """The excerpt, with a name for its files: a digest, so that no name from outside becomes a path."""
     try:
         status = os.stat(path)
         content = [status.st_size, status.st_mtime_ns]
     except OSError:  # told when it is cut
         content = []
-    stem = files.digest([os.path.abspath(path).encode("utf-8", "surrogateescape").hex(), start, end, content])
-    return _Excerpt(path=path, start=start, end=end, stem=stem[:16])
+    stem = files.digest([os.path.abspath(path).encode("utf-8", "surrogateescape").hex(), start, end, content, channel])
+    return _Excerpt(path=path, start=start, end=end, channel=channel, stem=stem[:16])
 
 
 def _entry(choice: clips.Choice, clip: clips.Clip, excerpt: _Excerpt) -> list[str | float]:
@@ -155,7 +160,7 @@ def _cut_one(folder: str, excerpt: _Excerpt) -> str:
     if not os.path.isfile(excerpt.path):
         return f"{excerpt.path}: no such recording"
     try:
-        samples = excerpts.samples(excerpt.path, excerpts.RATE_HZ, excerpt.start, excerpt.end)
+        samples = excerpts.samples(excerpt.path, excerpts.RATE_HZ, excerpt.start, excerpt.end, excerpt.channel)
     except decode.UnreadableError as error:
         return str(error)
     if not len(samples):

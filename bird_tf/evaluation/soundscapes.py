@@ -104,7 +104,8 @@ def _by_recording(
 
 def _num_learnt(ensemble: ensembles.Ensemble, recordings: Sequence[tuple[str, str]]) -> int:
     """Number of soundscapes, (id, path), that the models have learnt from; a warning tells of them."""
-    leak = leaks.Leaks([model.path for model in ensemble.models], ensemble.models[0].front_end.sample_rate_hz)
+    heard_by = ensemble.models[0].hearing
+    leak = leaks.Leaks([model.path for model in ensemble.models], heard_by.sample_rate_hz, heard_by.channel)
     judged = leak.with_digests([metadata.Recording(recording_id=i, path=path) for i, path in recordings])
     leak.notes(judged)
     return leak.num_learnt(judged)

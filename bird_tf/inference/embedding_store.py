@@ -78,6 +78,7 @@ class Writer:
             "model": os.path.abspath(model.path),
             "fingerprint": model.fingerprint,
             "audio": os.path.abspath(root),
+            "channel": chunking.channel or model.hearing.channel,
             "chunk_seconds": model.front_end.chunk_seconds,
             "hop_seconds": chunking.hop_samples(model.front_end) / model.front_end.sample_rate_hz,
         }

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
+from absl import logging
 
 from bird_tf import config, tf
 from bird_tf.audio import decode
@@ -116,6 +117,11 @@ def _check_records(ensemble: ensembles.Ensemble, manifest: manifests.Manifest) -
         raise config.InputError(f"{directory} has no validation chunk; evaluate with --audio and --metadata instead")
     for model in ensemble.models:
         model.check_records(manifest)
+        if model.hearing.channel != manifest.channel:
+            logging.warning(
+                "%s was trained with --channel=%s, and %s converted with --channel=%s: the metrics are of the latter",
+                model.path, model.hearing.channel, directory, manifest.channel,
+            )  # fmt: skip
     known = set(ensemble.classes.class_ids)
     unknown = [class_id for class_id in manifest.classes.class_ids if class_id not in known]
     if unknown:

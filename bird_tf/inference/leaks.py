@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from absl import logging
 
 from bird_tf import config, files
+from bird_tf.audio import channels
 from bird_tf.inference import saved_model
 from bird_tf.labels import metadata
 from bird_tf.records import learnt
@@ -51,16 +52,17 @@ def before_refit(path: str, judged: Sequence[metadata.Recording], sample_rate_hz
 class Leaks:
     """What several models have learnt from, and which of the judged recordings are among them."""
 
-    def __init__(self, paths: Sequence[str], sample_rate_hz: int) -> None:
-        """Reads what the exported models have learnt from; digests are compared at the sample rate."""
+    def __init__(self, paths: Sequence[str], sample_rate_hz: int, channel: str = channels.MIX) -> None:
+        """Reads what the exported models have learnt from; digests are compared at the sample rate, of the channel."""
         self._learnt, self._rate = {path: learnt_by(path) for path in paths}, sample_rate_hz
+        self._channel = channel
 
     def with_digests(self, recordings: Sequence[metadata.Recording]) -> list[metadata.Recording]:
         """The recordings with the digests that `notes` needs, from their audio."""
         every = learnt.Learnt()
         for known in self._learnt.values():
             every |= known or learnt.Learnt()
-        return learnt.with_digests(recordings, every, self._rate)
+        return learnt.with_digests(recordings, every, self._rate, self._channel)
 
     def notes(self, judged: Sequence[metadata.Recording]) -> list[str]:
         """A sentence for each model that has learnt from judged recordings, or may have. They are logged as well."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bird_tf import config, files, tf
-from bird_tf.audio import frontend, hearing
+from bird_tf.audio import channels, frontend, hearing
 from bird_tf.backbones import backbone, sources, windows
 from bird_tf.labels import taxonomy
 from bird_tf.records import manifests, schema
@@ -109,9 +110,10 @@ class Model:
     @property
     def hearing(self) -> hearing.Hearing:
         """What it hears of a recording; `predict_samples` takes spans of it."""
+        heard = hearing.of(self.front_end)
         if described := self.description.get("backbone"):
-            return windows.described_hearing(described, self.front_end.chunk_seconds)
-        return hearing.of(self.front_end)
+            heard = windows.described_hearing(described, self.front_end.chunk_seconds)
+        return dataclasses.replace(heard, channel=self.description.get("channel", channels.MIX))
 
     @functools.cached_property
     def _backbone(self) -> backbone.Backbone | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from absl import logging
 
 from bird_tf import executor, files
-from bird_tf.audio import decode
+from bird_tf.audio import channels, decode
 from bird_tf.labels import metadata
 
 COLUMNS = ("digest", "recording_id", "file", "label", "split")
@@ -19,8 +20,9 @@ _BLOCK = 16
 
 
 def with_digests(
-    recordings: Sequence[metadata.Recording], seconds: Mapping[str, float], sample_rate_hz: int, workers: int
-) -> list[metadata.Recording]:
+    recordings: Sequence[metadata.Recording], seconds: Mapping[str, float], sample_rate_hz: int, workers: int,
+    channel: str = "",
+) -> list[metadata.Recording]:  # fmt: skip
     """Gives a digest to the recordings that have the same audio as another one.
 
     Few are decoded: those whose length and first seconds equal another's.
@@ -30,12 +32,14 @@ def with_digests(
         seconds: {recording_id: length by the header}.
         sample_rate_hz: of the digests.
         workers: as for `executor.start`.
+        channel: what is heard of several channels, as --channel.
     """
     path_of = {r.recording_id: r.path for r in recordings}
     found = _shared({i: str(seconds[i]) for i in path_of})
     for digest in (decode.head_digest, decode.digest):
+        read = functools.partial(digest, sample_rate_hz=sample_rate_hz, channel=channel or channels.MIX)
         if found:
-            found = _shared(_read({i: path_of[i] for i in found}, digest, sample_rate_hz, workers))
+            found = _shared(_read({i: path_of[i] for i in found}, read, workers))
     return [dataclasses.replace(r, digest=found.get(r.recording_id, "")) for r in recordings]
 
 
@@ -45,26 +49,24 @@ def _shared(values: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in values.items() if value and counts[value] > 1}
 
 
-def _read(
-    path_of: Mapping[str, str], digest: Callable[[str, int], str], sample_rate_hz: int, workers: int
-) -> dict[str, str]:
+def _read(path_of: Mapping[str, str], digest: Callable[[str], str], workers: int) -> dict[str, str]:
     """{recording_id: digest}. A recording may kill the process that decodes it; then the others there are not known."""
     paths = list(path_of.values())
     blocks = [paths[first : first + _BLOCK] for first in range(0, len(paths), _BLOCK)]
     found: list[str] = []
     with executor.start(workers, num_tasks=len(blocks)) as pool:
-        for block, future in [(b, pool.submit(_digests, b, digest, sample_rate_hz)) for b in blocks]:
+        for block, future in [(b, pool.submit(_digests, b, digest)) for b in blocks]:
             if died := executor.worker_died(future.exception()):
                 logging.warning("a worker process died; equal audio of %d recordings may be overlooked", len(block))
             found += [""] * len(block) if died else future.result()
     return dict(zip(path_of, found, strict=True))
 
 
-def _digests(paths: Sequence[str], digest: Callable[[str, int], str], sample_rate_hz: int) -> list[str]:
+def _digests(paths: Sequence[str], digest: Callable[[str], str]) -> list[str]:
     found = []
     for path in paths:
         try:
-            found.append(digest(path, sample_rate_hz))
+            found.append(digest(path))
         except decode.UnreadableError:  # the conversion meets the same error, and lists the recording
             found.append("")
     return found

@@ -9,7 +9,7 @@ from concurrent import futures
 from typing import Any
 
 from bird_tf import config, files
-from bird_tf.audio import decode, digests
+from bird_tf.audio import channels, decode, digests
 from bird_tf.labels import metadata
 from bird_tf.records import manifests, recordings_table
 
@@ -87,7 +87,7 @@ def load(folder: str, flags: Mapping[str, Any]) -> Learnt | None:
 
 
 def with_digests(
-    recordings: Sequence[metadata.Recording], learnt: Learnt, sample_rate_hz: int
+    recordings: Sequence[metadata.Recording], learnt: Learnt, sample_rate_hz: int, channel: str = channels.MIX
 ) -> list[metadata.Recording]:
     """Gives the recordings their digests. Only those are decoded to the end whose first seconds a model has learnt.
 
@@ -95,14 +95,15 @@ def with_digests(
         recordings: with paths of audio files.
         learnt: what models have learnt.
         sample_rate_hz: of the digests.
+        channel: of the digests.
     """
     heads = {digest[: digests.HEAD_LENGTH] for _, digest, rate in learnt.rows if digest and rate == sample_rate_hz}
 
     def digest(recording: metadata.Recording) -> metadata.Recording:
         try:
-            found = decode.head_digest(recording.path, sample_rate_hz)
+            found = decode.head_digest(recording.path, sample_rate_hz, channel)
             if found in heads:
-                found = decode.digest(recording.path, sample_rate_hz)
+                found = decode.digest(recording.path, sample_rate_hz, channel)
         except decode.UnreadableError:  # the scoring meets the same error, and lists the recording
             return recording
         return dataclasses.replace(recording, digest=found)

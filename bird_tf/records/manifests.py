@@ -12,7 +12,7 @@ from absl import logging
 
 import bird_tf
 from bird_tf import config, files, tf
-from bird_tf.audio import frontend
+from bird_tf.audio import channels, frontend
 from bird_tf.labels import taxonomy
 from bird_tf.records import schema, selection
 
@@ -79,6 +79,11 @@ class Manifest:
     training_splits: tuple[str, ...] = ("train",)
     backbone: Mapping[str, Any] | None = None
     format_version: int = schema.FORMAT_VERSION
+
+    @property
+    def channel(self) -> str:
+        """What was heard of recordings with several channels, as --channel; before that flag, their mean."""
+        return self.converter.get("channel") or channels.MIX
 
     def num_chunks(self, split: str) -> int:
         """Number of chunks in a split; of the training split, of those that train."""

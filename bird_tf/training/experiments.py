@@ -288,6 +288,7 @@ class Experiment:
             backbones=self._backbones(),
             features=self._features(),
             backbone=self.manifest.backbone if self.settings.model.needs_backbone else None,
+            channel=self.manifest.channel,
         )
 
     def _learnt(self) -> learnt.Learnt:

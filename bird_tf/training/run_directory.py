@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bird_tf import config, files, keras
-from bird_tf.audio import frontend
+from bird_tf.audio import channels, frontend
 from bird_tf.inference import saved_model
 from bird_tf.labels import metadata, taxonomy
 from bird_tf.models import architectures
@@ -44,6 +44,7 @@ class Run:
         backbones: `sources.credit` of each backbone that the weights have learnt from.
         features: the features of a chunk that the network takes; none: the spectrogram of the front-end.
         backbone: `backbone.describe` of the backbone that makes some of them; None without one.
+        channel: what was heard of recordings with several channels, as --channel.
     """
 
     model: architectures.ModelConfig
@@ -59,6 +60,7 @@ class Run:
     backbones: tuple[Mapping[str, str], ...] = ()
     features: tuple[schema.Feature, ...] = ()
     backbone: Mapping[str, Any] | None = None
+    channel: str = channels.MIX
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -95,6 +97,7 @@ def description(run: Run) -> dict[str, Any]:
         "backbones": [dict(backbone) for backbone in run.backbones],
         "features": [dataclasses.asdict(feature) for feature in run.features],
         "backbone": None if run.backbone is None else dict(run.backbone),
+        "channel": run.channel,
     }
 
 
@@ -129,6 +132,7 @@ def load_description(run_dir: str) -> Run:
         backbones=tuple(stored.get("backbones", ())),
         features=tuple(schema.Feature.from_mapping(entry) for entry in stored.get("features", ())),
         backbone=stored.get("backbone"),
+        channel=stored.get("channel", channels.MIX),
     )
 
 

@@ -13,8 +13,8 @@ DESCRIBED = {"title": "Toy 1", "fingerprint": "f", "embedding_size": 7}
 class Stream:
     """Stands in for `windows.WindowStream`; it says the start of the chunk."""
 
-    def __init__(self, model, path, chunk_seconds):
-        del model, path, chunk_seconds
+    def __init__(self, model, path, chunk_seconds, channel):
+        assert channel == "2"
 
     def answers(self, start_seconds):
         return np.float32([start_seconds, np.nan]), np.full(7, start_seconds, np.float32)
@@ -40,7 +40,7 @@ def test_what_is_written_is_what_is_described(small_front_end, chunk, monkeypatc
     monkeypatch.setattr(chunk_features.backbone, "load", lambda source, classes: None)
     monkeypatch.setattr(chunk_features.windows, "WindowStream", Stream)
     source = sources.Source(name="x", model="x", labels="x", sample_rate_hz=8000, gives_logits=True)
-    completed = chunk_features.completing("x.wav", small_front_end, source, CLASSES, spectrogram)(chunk)
+    completed = chunk_features.completing("x.wav", small_front_end, source, CLASSES, spectrogram, "2")(chunk)
     described = chunk_features.describe(small_front_end, DESCRIBED, len(CLASSES), spectrogram)
     assert list(completed.features) == list(described)
     for name, feature in described.items():

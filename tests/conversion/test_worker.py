@@ -217,3 +217,22 @@ def test_known_no_and_unknown_background_are_written(tmp_path, background, known
     found, _ = _run(tmp_path, recording, classes=("a", "b"))
     assert found["val"]["background_known"].tolist() == [known]
     assert [i for i in found["val"]["background"][0].tolist() if i >= 0] == [i for i in stored if i >= 0]
+
+
+def test_the_channel_of_the_flag_is_converted_and_one_that_is_not_there_told(tmp_path):
+    sound = _sound(3)
+    path = _write(tmp_path / "x.wav", np.concatenate([0 * sound, sound], axis=1))
+    chunking = [decode.ChunkingConfig(channel=channel) for channel in ("1", "2", "3", "loudest")]
+    digests = []
+    for settings in chunking:
+        _, [converted] = _run(tmp_path, _recording(path), chunking=settings)
+        digests.append(converted.digest)
+        assert ("has 2 channels, and not the one of --channel=3" in converted.reason) == (settings.channel == "3")
+    assert len(set(digests)) == 3 and digests[1] == digests[3] and digests[2] == ""
+
+
+def test_channels_that_cancel_are_warned_of(tmp_path):
+    sound = _sound(3)
+    path = _write(tmp_path / "x.wav", np.concatenate([sound, -sound], axis=1))
+    _, [converted] = _run(tmp_path, _recording(path))
+    assert "opposite polarity" in converted.warnings[0] and converted.chunks == {"a": 3}

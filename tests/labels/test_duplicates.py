@@ -37,7 +37,7 @@ def test_recordings_of_equal_samples_get_equal_digests(recordings):
 
 
 def test_only_recordings_of_equal_length_are_decoded(recordings, monkeypatch):
-    monkeypatch.setattr(decode, "head_digest", lambda path, rate: pytest.fail(path))
+    monkeypatch.setattr(decode, "head_digest", lambda path, **_: pytest.fail(path))
     seconds = {r.recording_id: float(i) for i, r in enumerate(recordings)}
     assert not any(r.digest for r in duplicates.with_digests(recordings, seconds, RATE, 1))
 
