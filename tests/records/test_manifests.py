@@ -27,6 +27,14 @@ def test_manifest_round_trip(manifest):
     assert manifest.format_version == schema.FORMAT_VERSION
 
 
+def test_the_channel_is_that_of_the_conversion_and_in_earlier_records_the_mean(copy):
+    assert manifests.load(str(copy)).channel == "mix"
+    _edit(copy, lambda stored: stored["converter"].update(channel="2"))
+    assert manifests.load(str(copy)).channel == "2"
+    _edit(copy, lambda stored: stored["converter"].pop("channel"))
+    assert manifests.load(str(copy)).channel == "mix"
+
+
 def test_records_of_format_1_are_read(copy):
     def change(stored):
         assert stored.pop("backbone") is None and stored.pop("features")

@@ -39,6 +39,16 @@ def test_unnamed_weights_of_version_0_1_0_are_read(run_dir, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_run_keeps_its_channel_and_earlier_ones_heard_the_mean(run_dir, tmp_path):
+    run, network = run_directory.load(str(run_dir))
+    assert run.channel == "mix"
+    run_directory.save(str(tmp_path), dataclasses.replace(run, channel="loudest"), network)
+    assert run_directory.load_description(str(tmp_path)).channel == "loudest"
+    path = str(tmp_path / saved_model.RUN_DESCRIPTION)
+    files.write_json(path, {k: v for k, v in files.read_json(path).items() if k != "channel"})
+    assert run_directory.load_description(str(tmp_path)).channel == "mix"
+
+
 def test_options_by_their_earlier_names_are_read(run_dir, tmp_path):
     copy = shutil.copytree(run_dir, tmp_path / "run")
     stored = files.read_json(str(copy / saved_model.RUN_DESCRIPTION))
