@@ -192,6 +192,12 @@ def remove(path: str) -> None:
         tf.io.gfile.remove(path)
 
 
+def synchronise(folder: str) -> None:
+    """Waits until all that is in a local folder is on the disk, before a file says that it is complete."""
+    if not is_remote(folder):
+        temporaries.synchronise(folder)
+
+
 @contextlib.contextmanager
 def writing_text(path: str) -> Iterator[Callable[[str], Any]]:
     """Yields a function that appends to a UTF-8 text file. The file appears when the block ends."""

@@ -306,7 +306,8 @@ def _finish(experiment: experiments.Experiment) -> dict[str, Any]:
         run_directory.save(run_dir, experiment.describe(validated), network)
         exporter.export(run_dir)
         summary["wall_seconds"] = round(experiment.clock.elapsed, 1)
-        files.write_json(os.path.join(run_dir, checkpoints.SUMMARY), summary)
+        files.synchronise(run_dir)
+        files.write_json(os.path.join(run_dir, checkpoints.SUMMARY), summary, durable=True)
     distribution.wait_for_all(experiment.strategy)
     return summary
 

@@ -1,9 +1,10 @@
-"""Commands that are killed at any file operation: the operations are counted, and from the n-th on all of them fail.
+"""Commands that are killed, or whose disk is full, at any file operation: they are counted, and fail from the n-th on.
 
-So the disk stays as a process leaves it that is killed there.
+So the disk stays as a process leaves it that is killed there. On a full disk, files can still be removed.
 """
 
 import contextlib
+import errno
 import functools
 import json
 import os
@@ -27,9 +28,11 @@ class _Counter:
     """Counts the operations below a folder, and kills at one of them."""
 
     def __init__(self):
-        self.folder, self.at, self.count, self._own = None, None, 0, threading.Lock()
+        self.folder, self.at, self.full, self.count, self._own = None, None, False, 0, threading.Lock()
 
     def audit(self, event, arguments):
+        if self.full and event in ("os.remove", "os.rmdir"):
+            return
         if self.folder and event in _PATHS and not (event == "open" and self._only_reads(*arguments[1:])):
             paths = arguments[: _PATHS[event]]
             descriptors = arguments[-_PATHS[event] :] if event in ("os.remove", "os.rmdir", "os.rename") else (-1,)
@@ -40,7 +43,7 @@ class _Counter:
         with self._own:
             self.count += 1
             if self.at is not None and self.count >= self.at:
-                raise Killed
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if self.full else Killed
 
     @staticmethod
     def _only_reads(mode, flags):
@@ -67,8 +70,11 @@ def _ended_process():
 
 
 @contextlib.contextmanager
-def counting(monkeypatch, folder, at=None):
-    """Counts the operations below a folder in the block; yields the counter. At the n-th of them, the "kill" comes."""
+def counting(monkeypatch, folder, at=None, *, full=False):
+    """Counts the operations below a folder in the block; yields the counter.
+
+    At the n-th of them, the "kill" comes, or the disk is full.
+    """
     if _HOOK.acquire(blocking=False):  # a hook cannot be removed
         sys.addaudithook(_COUNTER.audit)
     exchange = temporaries.exchange
@@ -79,14 +85,14 @@ def counting(monkeypatch, folder, at=None):
 
     with monkeypatch.context() as patch:
         patch.setattr(temporaries, "exchange", exchanged)
-        if at is not None:
+        if at is not None and not full:
             ended = _ended_process()
             patch.setattr(os, "getpid", lambda: ended)
-        _COUNTER.folder, _COUNTER.at, _COUNTER.count = f"{folder}", at, 0
+        _COUNTER.folder, _COUNTER.at, _COUNTER.full, _COUNTER.count = f"{folder}", at, full, 0
         try:
             yield _COUNTER
         finally:
-            _COUNTER.folder = None
+            _COUNTER.folder, _COUNTER.full = None, False
 
 
 def snapshot(folder):

@@ -83,7 +83,7 @@ def store(path: str, fitted: calibration.Calibration) -> bool:
     if not set(changed) <= set(tensors):
         return False
     tensors |= changed
-    with files.replacing(folder) as temporary:
+    with files.replacing(folder, durable=True) as temporary:
         tf.io.gfile.makedirs(temporary)
         tf.raw_ops.SaveV2(
             prefix=os.path.join(temporary, _VARIABLES),

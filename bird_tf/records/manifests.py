@@ -165,6 +165,7 @@ def versions() -> dict[str, str]:
 def save(manifest: Manifest) -> None:
     """Writes classes.csv and then manifest.json, which makes the directory a finished one."""
     taxonomy.save(os.path.join(manifest.directory, CLASSES), manifest.classes)
+    files.synchronise(manifest.directory)
     files.write_json(
         os.path.join(manifest.directory, MANIFEST),
         {
