@@ -131,9 +131,11 @@ def _query(settings: SearchConfig, store: embedding_store.Embeddings, root: str)
         vector, start, end = known
         return _Query(path=path, file=file, vector=vector, start=start, end=end)
     model = _model(settings, store)
-    chunk, start = _chunk(path, model, settings.at, _channel(store))
+    channel = _channel(store)
+    start = _most_active(path, model, channel) if settings.at is None else settings.at
     end = start + model.front_end.chunk_seconds
-    return _Query(path=path, file=file, vector=model.embed(chunk[None])[0], start=start, end=end)
+    vector = model.embed(_span(path, model, start, channel)[None])[0]
+    return _Query(path=path, file=file, vector=vector, start=start, end=end)
 
 
 def _model(settings: SearchConfig, store: embedding_store.Embeddings) -> saved_model.Model:
@@ -152,25 +154,32 @@ def _channel(store: embedding_store.Embeddings) -> str:
     return str(store.description.get("channel", channels.MIX))
 
 
-def _chunk(path: str, model: saved_model.Model, at: float | None, channel: str) -> tuple[np.ndarray, float]:
-    """[chunk_samples] float32 samples of the query's chunk, and where it begins, seconds."""
-    front_end = model.front_end
-    if at is not None:
-        samples = excerpts.samples(path, front_end.sample_rate_hz, at, at + front_end.chunk_seconds, channel)
-        if not len(samples):
-            raise config.InputError(f"--at={at}: {path} ends before")
-        samples = samples[: front_end.chunk_samples]
-        return np.pad(samples, (0, front_end.chunk_samples - len(samples))), at
-    best: tuple[float, int, np.ndarray] | None = None
+def _span(path: str, model: saved_model.Model, at: float, channel: str) -> np.ndarray:
+    """[span_samples] float32 samples of the chunk that begins at `at` seconds, as the model hears it."""
+    heard = model.hearing
+    rate, before = heard.sample_rate_hz, heard.samples_before
+    begin = round(at * rate) - before
+    missing = max(0, -begin)  # before the recording begins
+    end = begin + heard.span_samples
+    samples = excerpts.samples(path, rate, max(0, begin) / rate, end / rate, channel)[: end - max(0, begin)]
+    if missing + len(samples) <= before:
+        raise config.InputError(f"--at={at}: {path} ends before")
+    return np.pad(samples, (missing, heard.span_samples - missing - len(samples)))
+
+
+def _most_active(path: str, model: saved_model.Model, channel: str) -> float:
+    """Where the chunk with the greatest activity begins, seconds."""
+    best: tuple[float, int] | None = None
     number = 0
-    for batch in decode.ChunkStream(path, front_end, decode.ChunkingConfig(channel=channel), saved_model.BATCH_SIZE):
-        for chunk, share in zip(batch, activity.active_share(model.spectrograms(batch)), strict=True):
+    chunking = decode.ChunkingConfig(channel=channel)
+    for batch in decode.ChunkStream(path, model.front_end, chunking, saved_model.BATCH_SIZE):
+        for share in activity.active_share(model.spectrograms(batch)):
             if best is None or share > best[0]:
-                best = float(share), number, np.array(chunk)
+                best = float(share), number
             number += 1
     if best is None:
         raise config.InputError(f"--query={path}: holds no chunk")
-    return best[2], best[1] * front_end.chunk_seconds
+    return best[1] * model.front_end.chunk_seconds
 
 
 def _species(settings: SearchConfig, store: embedding_store.Embeddings) -> list[tuple[str, str]]:

@@ -8,9 +8,10 @@ import shutil
 import numpy as np
 import pytest
 
-from bird_tf import config, convert, evaluate, files, predict, tf, train
+from bird_tf import config, convert, evaluate, files, predict, search, tf, train
 from bird_tf.audio import decode
-from bird_tf.inference import ensembles, labelled, saved_model
+from bird_tf.inference import embedding_store, ensembles, labelled, saved_model
+from bird_tf.inference.formats import tflite
 from bird_tf.models import architectures
 from bird_tf.records import manifests, shard_files
 from bird_tf.training import experiments, exporter
@@ -122,6 +123,27 @@ def test_commands_take_it_as_any_other_model(trained, data, model_path, tmp_path
     )
     assert summary["num_recordings"] == 18
     assert files.exists(os.path.join(model, "assets", "decisions.json"))
+
+
+def test_formats_without_a_backbone_are_refused(trained, tmp_path):
+    _, run_dir = trained
+    with pytest.raises(config.InputError, match=r"is a head, which needs its backbone: .*configs/student\.flags"):
+        tflite.convert(str(run_dir / exporter.EXPORT), str(tmp_path / "tflite"))
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_query_is_heard_as_the_recordings_were(trained, data, tmp_path):
+    _, run_dir = trained
+    model = saved_model.Model(str(run_dir / exporter.EXPORT))
+    predict.predict(
+        settings(predict.PredictConfig, model=(model.path,), audio=data / "wav", output=tmp_path, embeddings=True)
+    )
+    path, store = sorted((data / "wav").iterdir())[4], embedding_store.Embeddings(str(tmp_path))
+    for at in (0.0, 1.0):
+        stored, *_ = store.at(path.name, at)
+        np.testing.assert_allclose(model.embed(search._span(str(path), model, at, "mix")[None])[0], stored, atol=1e-5)
+    with pytest.raises(config.InputError, match="--at=99"):
+        search._span(str(path), model, 99.0, "mix")
 
 
 def test_a_backbone_that_is_gone_or_changed_is_named(trained, tmp_path):

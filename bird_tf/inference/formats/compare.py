@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from absl import logging
 
-from bird_tf import files, tf
+from bird_tf import config, files, tf
 from bird_tf.scores import decisions
 
 
@@ -34,8 +34,15 @@ def convert(
         tolerances: {kind: the largest allowed difference from a score of the SavedModel}.
 
     Raises:
+        InputError: the model is a head.
         RuntimeError: the predictions differ by more than that; nothing is written.
     """
+    signatures = tf.saved_model.load(model_path).signatures
+    if "spectrogram" not in signatures:
+        raise config.InputError(
+            f"{model_path} is a head, which needs its backbone: it has no TFLite or ONNX form; train a network with "
+            "configs/student.flags, which learns from it and needs no backbone"
+        )
     with files.replacing(output) as folder:
         os.makedirs(folder)
         write(model_path, folder)
@@ -43,7 +50,7 @@ def convert(
             shutil.copy(os.path.join(model_path, "assets", name), os.path.join(folder, name))
         if files.exists(os.path.join(model_path, decisions.ASSET)):
             shutil.copy(os.path.join(model_path, decisions.ASSET), folder)
-        serve = tf.saved_model.load(model_path).signatures["serving_default"]
+        serve = signatures["serving_default"]
         samples = _coloured_noise(serve.structured_input_signature[1]["samples"].shape[1])
         expected = serve(samples=tf.constant(samples))["scores"].numpy()
         differences = {kind: float(np.abs(p - expected).max()) for kind, p in predict(folder, samples).items()}

@@ -25,7 +25,7 @@ def convert(model_path: str, output: str) -> None:
     """Writes OUTPUT/frontend.onnx, network.onnx, frontend.json and classes.csv.
 
     Raises:
-        InputError: tf2onnx or onnxruntime cannot be imported.
+        InputError: tf2onnx or onnxruntime cannot be imported, or the model is a head.
         RuntimeError: the predictions of the converted model differ from the SavedModel's; nothing is written.
     """
     try:

@@ -28,6 +28,7 @@ def convert(model_path: str, output: str) -> None:
     """Writes OUTPUT/frontend.tflite, network_*.tflite, frontend.json and classes.csv.
 
     Raises:
+        InputError: the model is a head.
         RuntimeError: the predictions of a converted model differ from the SavedModel's; nothing is written.
     """
     compare.convert(model_path, output, _write, _predict, TOLERANCES)
