@@ -18,7 +18,7 @@ from absl import logging
 from bird_tf import config, executor, files, next_steps, python_calls
 from bird_tf.audio import activity, decode, frontend
 from bird_tf.backbones import backbone, sources
-from bird_tf.conversion import chunk_features, plan, state, worker
+from bird_tf.conversion import chunk_features, forecast, plan, state, worker
 from bird_tf.labels import duplicates, metadata, spans, split, taxonomy
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table, selection
@@ -50,6 +50,9 @@ class ConvertConfig:
     source: reader.SourceConfig
     noise_audio: str = config.option("", "folder with recordings that hold none of the species; they become noise")
     output: str = config.option("", "records directory to write, as tfrecords/NAME or s3://BUCKET/NAME", required=True)
+    check: bool = config.option(
+        False, "read everything but the sound, and only say what would be converted; the details go to OUTPUT.check/"
+    )
     front_end: frontend.FrontendConfig
     chunking: decode.ChunkingConfig
     activity: activity.ActivityConfig
@@ -74,7 +77,6 @@ def _tasks(
     classes: taxonomy.Taxonomy, source: sources.Source | None,
 ) -> list[worker.ShardTask]:  # fmt: skip
     """The tasks: first those of the training shards, then those of the validation shards."""
-    settings.chunking.hop_samples(settings.front_end)  # an overlap that is no overlap is refused before the work
     tasks = []
     for part in ("train", "val"):
         members = [r for r in recordings if r.split == part]
@@ -202,12 +204,7 @@ def _find(
 ) -> tuple[list[metadata.Recording], dict[str, float], taxonomy.Taxonomy, list[tuple[str, str]]]:
     """Returns the recordings, with their split; their lengths; the classes; and files without a match, with reasons."""
     found, unmatched = reader.read(settings.source, settings.noise_audio)
-    whitelist: list[str] = []
-    for entry in settings.selection.whitelist:
-        whitelist += files.read_text(entry).splitlines() if os.path.isfile(entry) else [entry]
-    names = [name.strip() for name in whitelist if name.strip()]
-    wanted = plan.choose_classes(found, names, settings.selection.max_classes)
-    recordings = plan.filter_classes(found, wanted)
+    recordings, classes = plan.of_classes(found, settings.selection.whitelist, settings.selection.max_classes)
     logging.info("%d recordings found; reading their lengths, and looking for equal audio", len(recordings))
     seconds = {r.recording_id: decode.duration_seconds(r.path) for r in recordings}
     spans.warn_of_late(recordings, seconds)
@@ -215,9 +212,6 @@ def _find(
         recordings, seconds, settings.front_end.sample_rate_hz, settings.workers, settings.chunking.channel
     )
     recordings = split.split(recordings, settings.split)
-    classes = taxonomy.from_labels(
-        [(c, r.name if c == r.label else c) for r in recordings for c in r.labels if c in wanted]
-    )
     num_negative = sum(not r.labels for r in recordings)
     logging.info(
         "%d recordings of %d species below %s%s", len(recordings) - num_negative, len(classes), settings.source.audio,
@@ -226,6 +220,38 @@ def _find(
     if len(recordings) < len(found):
         logging.info("%d recordings of other species are left out", len(found) - len(recordings))
     return recordings, seconds, classes, unmatched
+
+
+def _refuse_unworkable(settings: ConvertConfig) -> sources.Source | None:
+    """Refuses settings that cannot work, before hours of work. Returns the backbone."""
+    frontend.filter_bank(settings.front_end)
+    settings.chunking.hop_samples(settings.front_end)
+    source = sources.from_flags(settings.backbone) if settings.backbone.backbone else None
+    config.refuse_without_effect({"--spectrogram=false without --backbone": not (settings.spectrogram or source)})
+    return source
+
+
+def check(settings: ConvertConfig) -> forecast.Forecast:
+    """Says what `convert` would do, and writes that beside the place of the records. No sound is read.
+
+    Raises:
+        InputError: what `convert` would raise before it reads sound. What was read is told before.
+    """
+    _refuse_unworkable(settings)
+    reading = reader.survey(settings.source, settings.noise_audio)
+    chosen, classes = plan.of_classes(reading.recordings, settings.selection.whitelist, settings.selection.max_classes)
+    found = forecast.Forecast(
+        reading=reading,
+        recordings=split.split(chosen, settings.split),
+        classes=classes,
+        folder=settings.output.rstrip("/") + forecast.FOLDER_SUFFIX,
+    )
+    found.write()
+    for line in found.lines():
+        print(line)  # noqa: T201
+    reading.refuse_unusable(settings.source)
+    state.refuse_occupied(settings.output, settings.overwrite)
+    return found
 
 
 def convert(settings: ConvertConfig) -> manifests.Manifest:
@@ -239,11 +265,8 @@ def convert(settings: ConvertConfig) -> manifests.Manifest:
             or too many recordings give no chunk.
     """
     started = time.monotonic()
-    source = sources.from_flags(settings.backbone) if settings.backbone.backbone else None
+    source = _refuse_unworkable(settings)
     recordings, seconds, classes, unmatched = _find(settings)
-    # settings that cannot work are refused before hours of work
-    frontend.filter_bank(settings.front_end)
-    config.refuse_without_effect({"--spectrogram=false without --backbone": not (settings.spectrogram or source)})
     described = backbone.describe(source, classes) if source else None
     fingerprint = described["fingerprint"] if described else ""
     with state.opened(settings.output, settings.overwrite, state.describe(settings, recordings, fingerprint)):
@@ -398,7 +421,10 @@ def _summary(
 
 
 def main(settings: ConvertConfig) -> None:
-    """Converts, and logs a summary in one line and what to do next."""
+    """Converts, and logs a summary in one line and what to do next; with --check, says what it would do."""
+    if settings.check:
+        check(settings)
+        return
     manifest = convert(settings)
     chunks = ", ".join(f"{manifest.num_chunks(part)} {part}" for part in manifests.SPLITS)
     logging.info(

@@ -11,8 +11,8 @@ PACKAGE = ROOT / "bird_tf"
 # Packages and their modules, from the ground up. "" holds what all others stand on.
 ORDER = {
     "": (
-        "stderr_filter", "free_text", "endings", "config", "python_calls", "temporaries", "files", "locks", "executor",
-        "resume", "next_steps",
+        "stderr_filter", "free_text", "endings", "config", "python_calls", "temporaries", "files", "skips", "locks",
+        "executor", "resume", "next_steps",
     ),
     "audio": (
         "frontend", "hearing", "parts", "wav", "mp3", "ogg", "foreign", "reports", "decoder", "sound", "channels",
@@ -47,7 +47,7 @@ ORDER = {
         "noise", "soundscapes", "excerpts", "examples", "results", "plots", "pages", "report", "surveys", "densities",
         "survey_page", "survey_files", "clips", "review_page",
     ),
-    "conversion": ("compiled_frontend", "chunk_features", "worker", "plan", "state", "folds"),
+    "conversion": ("compiled_frontend", "chunk_features", "worker", "plan", "state", "forecast", "folds"),
     "input.augment": ("geometry", "pixels", "mixing", "augmentations"),
     "input": ("sampling", "dataset", "preview"),
     "models": (

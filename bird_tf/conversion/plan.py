@@ -5,10 +5,11 @@ from __future__ import annotations
 import collections
 import dataclasses
 import heapq
+import os
 from collections.abc import Mapping, Sequence
 
 from bird_tf import config, files
-from bird_tf.labels import metadata
+from bird_tf.labels import metadata, taxonomy
 
 
 def balance_shards(
@@ -30,6 +31,29 @@ def balance_shards(
         groups[i].append(recording)
         heapq.heappush(loads, (load + seconds[recording.recording_id], i))
     return [sorted(group, key=lambda r: files.digest([r.recording_id])) for group in groups]
+
+
+def of_classes(
+    recordings: Sequence[metadata.Recording], whitelist: Sequence[str], max_classes: int
+) -> tuple[list[metadata.Recording], taxonomy.Taxonomy]:
+    """The recordings to convert, and their classes.
+
+    Args:
+        recordings: of all classes.
+        whitelist: class ids or names, or text files of them, one a line; empty for all.
+        max_classes: as of `choose_classes`.
+
+    Raises:
+        InputError: no recording has a name of the whitelist.
+    """
+    names: list[str] = []
+    for entry in whitelist:
+        names += files.read_text(entry).splitlines() if os.path.isfile(entry) else [entry]
+    wanted = choose_classes(recordings, [name.strip() for name in names if name.strip()], max_classes)
+    chosen = filter_classes(recordings, wanted)
+    return chosen, taxonomy.from_labels(
+        [(c, r.name if c == r.label else c) for r in chosen for c in r.labels if c in wanted]
+    )
 
 
 def choose_classes(recordings: Sequence[metadata.Recording], whitelist: Sequence[str], max_classes: int) -> set[str]:

@@ -24,7 +24,16 @@ _CONVERTER_FILES = (
 )
 
 # flags that change no byte of a shard
-_WITHOUT_EFFECT = ("output", "workers", "scheduler", "overwrite", "max_skipped_share", "skip_unmatched", "layout")
+_WITHOUT_EFFECT = (
+    "output",
+    "workers",
+    "scheduler",
+    "overwrite",
+    "max_skipped_share",
+    "skip_unmatched",
+    "layout",
+    "check",
+)
 
 
 @contextlib.contextmanager
@@ -38,9 +47,7 @@ def opened(directory: str, overwrite: bool, plan: resume.Plan) -> Iterator[None]
     claim = resume.Claim(
         directory=directory, plan=plan, work="conversion", flag="--output", notes=worker.UNFINISHED, overwrite=overwrite
     )
-    ours = any(files.exists(os.path.join(directory, name)) for name in (manifests.MANIFEST, worker.UNFINISHED))
-    if not ours and set(files.names(directory)) - {locks.NAME}:
-        raise config.InputError(f"{directory} holds something else; --output must be a new or empty folder")
+    _refuse_foreign(directory)
     with claim.locked():
         _refuse_finished(directory, overwrite)
         if not claim.goes_on():
@@ -104,6 +111,18 @@ def recording_in_work(task: worker.ShardTask) -> str:
 def clear_recording_in_work(task: worker.ShardTask) -> None:
     """Removes the note of the recording that a worker read last."""
     files.remove(worker.note_path(task, ".now"))
+
+
+def refuse_occupied(directory: str, overwrite: bool) -> None:
+    """Raises InputError if a directory holds finished records that are not to be replaced, or other files."""
+    _refuse_finished(directory, overwrite)
+    _refuse_foreign(directory)
+
+
+def _refuse_foreign(directory: str) -> None:
+    ours = any(files.exists(os.path.join(directory, name)) for name in (manifests.MANIFEST, worker.UNFINISHED))
+    if not ours and set(files.names(directory)) - {locks.NAME}:
+        raise config.InputError(f"{directory} holds something else; --output must be a new or empty folder")
 
 
 def _refuse_finished(directory: str, overwrite: bool) -> None:

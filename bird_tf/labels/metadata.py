@@ -112,7 +112,7 @@ def with_unique_ids(recordings: Iterable[Recording]) -> list[Recording]:
     recordings = sorted(recordings, key=lambda r: (r.recording_id, r.path))
     shared = {i for i, count in collections.Counter(r.recording_id for r in recordings).items() if count > 1}
     # --audio and --noise_audio may be a relative path and an absolute one
-    root = os.path.commonpath([os.path.dirname(os.path.abspath(r.path)) for r in recordings])
+    root = os.path.commonpath([os.path.dirname(os.path.abspath(r.path)) for r in recordings]) if recordings else ""
     return [
         dataclasses.replace(r, recording_id=f"{r.recording_id}-{files.text_digest(os.path.relpath(r.path, root))[:8]}")
         if r.recording_id in shared

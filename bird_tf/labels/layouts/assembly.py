@@ -27,12 +27,16 @@ class Assembled:
         described: {path: what is known} of recordings without a label.
         unmatched: (file or line, reason) of what does not match.
         left_out: (file or line, reason) of rows that are not used, although their recordings may be.
+        unused: (file, reason) of files that are of no use.
+        layout: what the labels come from, in words.
     """
 
     recordings: list[metadata.Recording] = dataclasses.field(default_factory=list)
     described: dict[str, metadata.Recording] = dataclasses.field(default_factory=dict)
     unmatched: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     left_out: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    unused: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    layout: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

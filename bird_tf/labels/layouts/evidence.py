@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from absl import logging
 
-from bird_tf import config, files
+from bird_tf import config, files, skips
 from bird_tf.audio import decode
 from bird_tf.labels.layouts import birdclef, formats, matching, rows
 
@@ -37,7 +37,7 @@ def read(path: str, layout: str, options: rows.Options) -> list[formats.Source]:
 
 def choose(
     sources: Iterable[formats.Source], known: matching.Recordings, layout: str, named: str
-) -> tuple[list[formats.Source], list[tuple[str, str]]]:
+) -> tuple[list[formats.Source], list[skips.Skip], list[skips.Skip]]:
     """Chooses the files whose rows are used. Those that are not used are logged.
 
     Args:
@@ -47,12 +47,14 @@ def choose(
         named: the file that the user names, if there is one.
 
     Returns:
-        The files, and (file, reason) of those that should be used and cannot be read.
+        The files; those that should be used and cannot be read; and those that are of no use.
 
     Raises:
         InputError: the named file names no recording.
     """
-    used, problems, unused = [], [], []
+    used: list[formats.Source] = []
+    problems: list[skips.Skip] = []
+    unused: list[skips.Skip] = []
     for source in sources:
         if source.rows and (source.names_recordings or (layout != "csv" and _is_namesake(source.path, known))):
             used.append(source)
@@ -61,10 +63,10 @@ def choose(
         elif _is_expected(source, known):
             problems.append((source.path, source.problem or "not used with --layout=csv"))
         else:
-            unused.append(f"{source.path} ({source.problem or _NAMELESS})")
+            unused.append((source.path, source.problem or _NAMELESS))
     if unused:
-        logging.info("%d files are not used, the first: %s", len(unused), unused[0])
-    return used, problems
+        logging.info("%d files are not used, the first: %s (%s)", len(unused), *unused[0])
+    return used, problems, unused
 
 
 def _is_expected(source: formats.Source, known: matching.Recordings) -> bool:
@@ -89,16 +91,17 @@ def of_unknown_kinds(known: matching.Recordings) -> list[str]:
     ]
 
 
-def log(layout: str, used: Sequence[formats.Source]) -> None:
-    """Says what comes from where. `layout` is as of `reader.SourceConfig`."""
+def log(layout: str, used: Sequence[formats.Source]) -> str:
+    """Says what comes from where, and returns the first line of it. `layout` is as of `reader.SourceConfig`."""
     labelling = [source for source in used if source.is_labelling]
     if not labelling:
-        return  # none can be read, which ends the command
+        return ""  # none can be read, which ends the command
     if layout == "auto":
         has_names = any(source.names_recordings for source in labelling)
         is_birdclef = {source.format for source in labelling} == {birdclef.NAME}
         layout = "birdclef" if is_birdclef else "csv" if has_names else "annotations"
-    logging.info("--layout=%s: labels from %s", layout, by_format(labelling))
+    line = f"--layout={layout}: labels from {by_format(labelling)}"
+    logging.info("%s", line)
     in_time = [s for s in labelling if s.is_in_time]
     whole = [s for s in labelling if not s.is_in_time and any(row.labels.species for row in s.rows)]
     if in_time and whole:
@@ -108,6 +111,7 @@ def log(layout: str, used: Sequence[formats.Source]) -> None:
         )  # fmt: skip
     if about := [source for source in used if not source.is_labelling]:
         logging.info("author, place and time from %s", by_format(about))
+    return line
 
 
 def by_format(sources: Iterable[formats.Source]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from absl import logging
 
-from bird_tf import config
+from bird_tf import config, skips
 from bird_tf.audio import decode
 from bird_tf.labels import class_names, clock, metadata
 from bird_tf.labels.layouts import assembly, columns, evidence, folders, formats, matching, rows, sorted_tree
@@ -53,6 +53,38 @@ class SourceConfig:
         return rows.Options(columns=columns.parse(self.columns), negative_labels=self.names.negative_labels)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What was read of a labelled set.
+
+    Attributes:
+        layout: what the labels come from, in words.
+        recordings: sorted by id; those without `labels` are negative.
+        unmatched: recordings and metadata that do not match.
+        left_out: rows that are not used, although their recordings may be.
+        unused: files that are of no use, as those of other programs.
+    """
+
+    layout: str
+    recordings: list[metadata.Recording]
+    unmatched: list[skips.Skip]
+    left_out: list[skips.Skip]
+    unused: list[skips.Skip]
+
+    def refuse_unusable(self, source: SourceConfig) -> None:
+        """Raises InputError if recordings and metadata do not match (without --skip_unmatched), or none is labelled."""
+        if self.unmatched and not source.skip_unmatched:
+            file, reason = self.unmatched[0]
+            raise config.InputError(
+                f"{len(self.unmatched)} files do not match, the first: {file} ({reason}); "
+                "complete the set, or list them as skipped with --skip_unmatched"
+            )
+        if not any(r.labels for r in self.recordings):
+            raise config.InputError(
+                f"{source.audio}: no labelled recording is left ({len(self.unmatched)} do not match)"
+            )
+
+
 def read(source: SourceConfig, noise_audio: str = "") -> matching.Found:
     """Reads the recordings of a labelled set.
 
@@ -61,12 +93,21 @@ def read(source: SourceConfig, noise_audio: str = "") -> matching.Found:
         noise_audio: folder with recordings that hold none of the species, perhaps a part of the set; empty: none.
 
     Returns:
-        The recordings, sorted by id, and (path or line, reason) of everything that is left out. Recordings without
-        `labels` are negative.
+        The recordings, as in `Reading`, and (path or line, reason) of everything that is left out.
 
     Raises:
-        InputError: missing or empty folder, unknown layout, tables that cannot be read, or recordings and metadata that
-            do not match.
+        InputError: as `survey` and `Reading.refuse_unusable`.
+    """
+    reading = survey(source, noise_audio)
+    reading.refuse_unusable(source)
+    return reading.recordings, reading.unmatched + reading.left_out
+
+
+def survey(source: SourceConfig, noise_audio: str = "") -> Reading:
+    """Reads what is known of a labelled set, whether or not it can be used. The arguments are those of `read`.
+
+    Raises:
+        InputError: missing or empty folder, unknown layout, or tables that cannot be read.
     """
     if not os.path.isdir(source.audio):
         raise config.InputError(f"--audio={source.audio} is not a folder; --audio names the folder with the recordings")
@@ -86,21 +127,20 @@ def read(source: SourceConfig, noise_audio: str = "") -> matching.Found:
     ]
     # a name in another encoding cannot be written to tables and records
     found.unmatched += [(r.path, "its name is not UTF-8; rename it") for r in found.recordings if not _is_utf8(r.path)]
-    unmatched, left_out = _writable(found.unmatched), _writable(found.left_out)
-    if unmatched and not source.skip_unmatched:
-        raise config.InputError(
-            f"{len(unmatched)} files do not match, the first: {unmatched[0][0]} ({unmatched[0][1]}); "
-            "complete the set, or list them as skipped with --skip_unmatched"
-        )
+    left_out = _writable(found.left_out)
     recordings = [r for r in found.recordings if _is_utf8(r.path)]
-    if not any(r.labels for r in recordings):
-        raise config.InputError(f"{source.audio}: no labelled recording is left ({len(unmatched)} do not match)")
     recordings = class_names.unify(recordings, synonyms)
     recordings = clock.fill(recordings, source.audio, source.clock, folders_are_sites=folders_are_sites)
     _log_negatives(recordings)
     if left_out:
         logging.warning("%d rows are left out, the first: %s (%s)", len(left_out), *left_out[0])
-    return metadata.with_unique_ids(recordings), unmatched + left_out
+    return Reading(
+        layout=found.layout,
+        recordings=metadata.with_unique_ids(recordings),
+        unmatched=_writable(found.unmatched),
+        left_out=left_out,
+        unused=_writable(found.unused),
+    )
 
 
 def describe(
@@ -151,8 +191,11 @@ def _no_collection() -> Iterator[None]:
 def _read_layout(source: SourceConfig, paths: Sequence[str]) -> tuple[assembly.Assembled, bool]:
     """Reads all that is known of the recordings, and whether their folders may be sites."""
     if source.layout == "sorted" or (source.layout == "auto" and sorted_tree.is_one(source.audio)):
-        logging.info("--layout=sorted: %s has the folders train and val", source.audio)
-        return sorted_tree.read(paths, source.audio, source.metadata, source.options), False
+        layout = f"--layout=sorted: {source.audio} has the folders train and val"
+        logging.info("%s", layout)
+        found = sorted_tree.read(paths, source.audio, source.metadata, source.options)
+        found.layout = layout
+        return found, False
     folder = source.metadata or source.audio
     sources = evidence.read(folder, source.layout, source.options)
     tells_no_label = source.layout == "auto" and not any(s.is_labelling for s in sources)
@@ -160,16 +203,19 @@ def _read_layout(source: SourceConfig, paths: Sequence[str]) -> tuple[assembly.A
         sources += evidence.read(source.audio, source.layout, source.options)  # the annotations beside the recordings
     tables_root = source.metadata if os.path.isdir(source.metadata) else source.audio
     known = matching.Recordings(paths, source.audio, tables_root)
-    used, problems = evidence.choose(sources, known, source.layout, source.metadata)
+    used, problems, unused = evidence.choose(sources, known, source.layout, source.metadata)
     labelling = [s for s in used if s.is_labelling]
     if source.layout == "folders" or (source.layout == "auto" and not (source.metadata or labelling or problems)):
         if source.layout == "auto" and not folders.is_likely(paths, source.audio):
             raise config.InputError(evidence.not_recognised(folder, sources, known))
-        return _read_folders(source, used, known), False
+        found = _read_folders(source, used, known)
+        found.unused = unused + found.unused
+        return found, False
     if not labelling and not problems:
         raise config.InputError(evidence.not_recognised(folder, sources, known))
-    evidence.log(source.layout, used)
+    layout = evidence.log(source.layout, used)
     found = assembly.assemble(used, known, source.min_confidence)
+    found.layout, found.unused = layout, unused
     found.unmatched += problems
     labelled = {recording.path for recording in found.recordings} | {path for path, _ in found.unmatched}
     labelled |= {path for path, _ in found.left_out}
@@ -180,7 +226,8 @@ def _read_layout(source: SourceConfig, paths: Sequence[str]) -> tuple[assembly.A
 def _read_folders(
     source: SourceConfig, used: Sequence[formats.Source], known: matching.Recordings
 ) -> assembly.Assembled:
-    logging.info("--layout=folders: folders below %s: one for each species", source.audio)
+    layout = f"--layout=folders: folders below {source.audio}: one for each species"
+    logging.info("%s", layout)
     if others := evidence.of_unknown_kinds(known):
         logging.warning("%d files named after recordings are of no known format, the first: %s", len(others), others[0])
     about = _described(used, known)
@@ -189,7 +236,10 @@ def _read_folders(
         told = evidence.by_format(used)
         logging.warning("the species come from the folders; more of %d recordings from %s. %s", len(about), told, hints)
     unknown = {p: metadata.Recording(recording_id=metadata.media_id(p), path=p) for p in known.paths}
-    return folders.read((unknown | about).values(), source.audio, source.options)
+    found = folders.read((unknown | about).values(), source.audio, source.options)
+    found.layout = layout
+    found.unused = [(path, "named after a recording, and of no known format") for path in others]
+    return found
 
 
 def _described(sources: Iterable[formats.Source], known: matching.Recordings) -> dict[str, metadata.Recording]:

@@ -9,7 +9,7 @@ def _choose(folder, texts, layout="auto", named=""):
     for name, text in texts.items():
         example_sets.write_text(folder / name, text)
     known = matching.Recordings([str(folder / "x.wav")], str(folder))
-    used, problems = evidence.choose(evidence.read(str(folder), layout, rows.Options()), known, layout, named)
+    used, problems, _ = evidence.choose(evidence.read(str(folder), layout, rows.Options()), known, layout, named)
     return {s.path.rsplit("/", 1)[1] for s in used}, {path.rsplit("/", 1)[1] for path, _ in problems}
 
 

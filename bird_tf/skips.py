@@ -1,0 +1,57 @@
+"""Files and rows that are left out: each is named with its reason, and at the end they are counted by reason.
+
+Where the reasons come from does not matter: what differs from file to file (names, numbers) is left out of their kind.
+"""
+
+from __future__ import annotations
+
+import collections
+import re
+from collections.abc import Iterable, Sequence
+
+from absl import logging
+
+# quoted texts, paths, and numbers
+_PARTICULAR = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|\S*[/\\]\S+|\d[\d.,:]*(?<=\d)")
+# what a command prints of the reasons at its end
+_MOST_KINDS = 20
+
+# (file or line, why it is left out)
+Skip = tuple[str, str]
+
+
+def named(skip: Skip) -> str:
+    """What is left out and why, in one line. Some reasons begin with the file already."""
+    where, reason = skip
+    return reason if reason.startswith(where) else f"{where}: {reason}"
+
+
+def log(skip: Skip) -> None:
+    """Warns of one."""
+    logging.warning("skipped: %s", named(skip))
+
+
+def by_kind(skips: Iterable[Skip]) -> dict[str, list[Skip]]:
+    """{reason without what is particular to a file: those with it}, the most frequent first."""
+    found: dict[str, list[Skip]] = collections.defaultdict(list)
+    for where, reason in skips:
+        text = reason.removeprefix(where).lstrip(": ").replace(where, "…")
+        found[_PARTICULAR.sub("…", text)].append((where, reason))
+    return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
+
+
+def counted(skips: Iterable[Skip]) -> list[str]:
+    """How many there are of each kind, a line for each, the most frequent first; at most 20, and one for the rest."""
+    kinds = by_kind(skips)
+    lines = [f"{len(members)} x {kind}" for kind, members in kinds.items()]
+    if len(lines) > _MOST_KINDS:
+        rest: Sequence[str] = lines[_MOST_KINDS:]
+        total = sum(len(members) for members in list(kinds.values())[_MOST_KINDS:])
+        lines[_MOST_KINDS:] = [f"{total} for {len(rest)} other reasons"]
+    return lines
+
+
+def log_summary(skips: Sequence[Skip], table: str) -> None:
+    """Logs how many are left out for which reasons; nothing if there are none. `table` lists all of them."""
+    if skips:
+        logging.warning("%d skipped (all in %s): %s", len(skips), table, "; ".join(counted(skips)))
