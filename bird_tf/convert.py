@@ -15,7 +15,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, executor, files, next_steps, python_calls
+from bird_tf import config, executor, files, next_steps, python_calls, skips
 from bird_tf.audio import activity, decode, frontend
 from bird_tf.backbones import backbone, sources
 from bird_tf.conversion import chunk_features, forecast, plan, state, worker
@@ -347,8 +347,7 @@ def _skipped(
             f"{settings.max_skipped_share:g}), for example: {next(iter(reasons.values()))}"
         )
     for entry in skipped:
-        named = entry["reason"].startswith(entry["file"])
-        logging.warning("skipped: %s", entry["reason"] if named else f"{entry['file']}: {entry['reason']}")
+        skips.log((entry["file"], entry["reason"]))
     return skipped
 
 
@@ -426,9 +425,13 @@ def main(settings: ConvertConfig) -> None:
         check(settings)
         return
     manifest = convert(settings)
+    skips.log_summary(
+        [(entry["file"], entry["reason"]) for entry in manifest.skipped],
+        os.path.join(manifest.directory, manifests.MANIFEST),
+    )
     chunks = ", ".join(f"{manifest.num_chunks(part)} {part}" for part in manifests.SPLITS)
     logging.info(
-        "%s: %d classes, chunks: %s; %d recordings skipped",
+        "%s: %d classes, chunks: %s; %d files and rows skipped",
         manifest.directory, len(manifest.classes), chunks, len(manifest.skipped),
     )  # fmt: skip
     name = os.path.basename(os.path.normpath(settings.output))

@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, locks, next_steps, python_calls
+from bird_tf import config, files, locks, next_steps, python_calls, skips
 from bird_tf.evaluation import survey_files
 from bird_tf.inference import (
     audio_files,
@@ -112,8 +112,9 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
         text = about.write(context, settings.tables.format.split(","), settings.model, calibrated_on)
         files.write_text(context.output(about.FILE), text)
     table = [(os.path.relpath(path, settings.root or "."), reason) for path, reason in skipped]
-    skipped_path = os.path.join(settings.output, "skipped.csv")
-    files.write_table(skipped_path, ("file", "reason"), table, byte_order_mark=settings.tables.csv_bom)
+    skipped_path = os.path.join(settings.output, skips.TABLE)
+    files.write_table(skipped_path, skips.COLUMNS, table, byte_order_mark=settings.tables.csv_bom)
+    skips.log_summary(skipped, skipped_path)
     summary = {
         "models": list(settings.model), "pooling": judge.pooling, "calibrated_on": ensemble.decisions.fitted_on,
         "expected": judge.odds_factors.describe(),
@@ -178,7 +179,7 @@ def _score(
     for scored in scoring.score_recordings(ensemble, todo, settings.judgement.chunking, embeddings=vectors is not None):
         if scored.scores is None:
             skipped.append((scored.path, scored.reason))
-            logging.warning("skipped: %s", scored.reason)
+            skips.log(skipped[-1])
         else:
             store.save(scored.recording_id, scored.scores)
             if vectors is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, locks, next_steps, python_calls
+from bird_tf import config, files, locks, next_steps, python_calls, skips
 from bird_tf.audio import channels
 from bird_tf.evaluation import clips, review_page
 from bird_tf.labels import taxonomy, verdicts
@@ -69,7 +69,7 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
         channel=described.get("channel", channels.MIX),
     )
     skipped = review_page.write(settings.output, root, choice, page, settings.excerpt)
-    files.write_table(os.path.join(settings.output, "skipped.csv"), ("file", "reason"), skipped)
+    skips.write(settings.output, skipped)
     summary = {
         "predictions": settings.predictions, "audio": os.path.abspath(root), "num_predictions": len(predicted),
         "num_clips": len(choice.clips) - len(skipped), "num_skipped": len(skipped), "num_shortened": num_cut,

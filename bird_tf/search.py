@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, locks, next_steps, python_calls
+from bird_tf import config, files, locks, next_steps, python_calls, skips
 from bird_tf.audio import activity, channels, decode
 from bird_tf.evaluation import clips, excerpts, review_page
 from bird_tf.inference import embedding_store, saved_model
@@ -110,7 +110,7 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
     )
     choice = clips.Choice(clips=neighbours, edges=(0.0,), sizes={})
     skipped = review_page.write(output, root, choice, page, settings.excerpt)
-    files.write_table(os.path.join(output, "skipped.csv"), ("file", "reason"), skipped)
+    skips.write(output, skipped)
     summary = {
         "query": query.path, "start_seconds": query.start, "end_seconds": query.end, "num_searched": len(store),
         "num_found": len(found), "num_skipped": len(skipped), "best": found[0].similarity if found else None,

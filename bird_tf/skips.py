@@ -6,11 +6,16 @@ Where the reasons come from does not matter: what differs from file to file (nam
 from __future__ import annotations
 
 import collections
+import os
 import re
 from collections.abc import Iterable, Sequence
 
 from absl import logging
 
+from bird_tf import files
+
+TABLE = "skipped.csv"
+COLUMNS = ("file", "reason")
 # quoted texts, paths, and numbers
 _PARTICULAR = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|\S*[/\\]\S+|\d[\d.,:]*(?<=\d)")
 # what a command prints of the reasons at its end
@@ -55,3 +60,10 @@ def log_summary(skips: Sequence[Skip], table: str) -> None:
     """Logs how many are left out for which reasons; nothing if there are none. `table` lists all of them."""
     if skips:
         logging.warning("%d skipped (all in %s): %s", len(skips), table, "; ".join(counted(skips)))
+
+
+def write(folder: str, skips: Sequence[Skip]) -> None:
+    """Writes skipped.csv, and logs the summary."""
+    table = os.path.join(folder, TABLE)
+    files.write_table(table, COLUMNS, skips)
+    log_summary(skips, table)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, next_steps
+from bird_tf import config, files, next_steps, skips
 from bird_tf.audio import decode
 from bird_tf.inference import budget, ensembles, kaggle_files, media_ids, occurrence, run_files, scoring, segments
 from bird_tf.labels import clock, taxonomy
@@ -199,7 +199,9 @@ def _score(
     for recording in scored:
         if recording.scores is None:
             found.broken.append(recording.path)
-            logging.warning("gets the training prior instead of scores: %s", recording.reason)
+            logging.warning(
+                "gets the training prior instead of scores: %s", skips.named((recording.path, recording.reason))
+            )
         elif in_segments:
             pooled = segments.pooled(recording.scores, method)
             found.pooled[recording.recording_id] = ensemble.decisions.chunk.probabilities(pooled)

@@ -47,11 +47,14 @@ def test_tables_hold_each_chunk_and_recording(tmp_path, model_path, data, manife
         assert 0 <= float(chunks[0]["start_seconds"]) < float(chunks[0]["end_seconds"]) <= float(row["seconds"]) + 1
 
 
-def test_an_unreadable_file_is_listed_and_the_others_are_scored(tmp_path, model_path, data):
+def test_an_unreadable_file_is_listed_and_the_others_are_scored(tmp_path, model_path, data, caplog):
     folder = tmp_path / "audio"
     shutil.copytree(data / "wav", folder)
     (folder / "broken.wav").write_bytes(b"no audio")
     assert predict_into(tmp_path, model_path, folder)["num_skipped"] == 1
+    named, counted = (m for m in caplog.messages if "skipped" in m)
+    assert named.startswith("skipped: ") and "broken.wav: cannot be decoded" in named
+    assert counted.startswith("1 skipped (all in ") and "1 x cannot be decoded" in counted
     [row] = _rows(tmp_path / "out" / "skipped.csv")
     assert row["file"].endswith("broken.wav") and "cannot be decoded" in row["reason"]
     assert len(_rows(tmp_path / "out" / "recordings.csv")) == 18

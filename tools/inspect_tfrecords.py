@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files, next_steps
+from bird_tf import config, files, next_steps, skips
 from bird_tf.records import manifests, schema, shard_files, verify
 
 _EDGES = (0.0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -113,7 +113,7 @@ def table(manifest: manifests.Manifest, activities: dict[str, list[float]]) -> l
         quartiles = ", ".join(f"{value:.1f}" for value in np.percentile(durations, [0, 25, 50, 75, 100]))
         lines += ["", f"seconds of a recording, minimum, quartiles, maximum: {quartiles}"]
     lines += ["", f"{len(manifest.skipped)} skipped"]
-    return lines + [f"  {entry['reason']}" for entry in manifest.skipped]
+    return lines + [f"  {skips.named((entry['file'], entry['reason']))}" for entry in manifest.skipped]
 
 
 def contact_sheet(path: str, manifest: manifests.Manifest, shown: dict[str, list[dict[str, Any]]], rows: int) -> None:

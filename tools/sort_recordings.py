@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files
+from bird_tf import config, files, skips
 from bird_tf.labels import metadata, split
 from bird_tf.labels.layouts import reader
 
@@ -122,7 +122,7 @@ def main(settings: SortConfig) -> None:
     """Sorts, and prints a summary line."""
     unmatched = sort(settings)
     for path, reason in unmatched:
-        logging.warning("left out: %s (%s)", path, reason)
+        skips.log((path, reason))
     logging.info("%s: sorted by %s, %d left out", settings.output, settings.how, len(unmatched))
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from absl import logging
 
-from bird_tf import config
+from bird_tf import config, skips
 from bird_tf.audio import decode, noises
 from bird_tf.inference import audio_files, ensembles, scoring, segments
 from bird_tf.scores import metrics, pooling
@@ -55,7 +54,7 @@ def score_folder(ensemble: ensembles.Ensemble, folder: str, chunking: decode.Chu
     for scored in scoring.score_recordings(ensemble, recordings, chunking):
         if scored.scores is None:
             skipped.append((scored.path, scored.reason))
-            logging.warning("skipped: %s", scored.reason)
+            skips.log(skipped[-1])
         else:
             found.append(scored.scores)
     if not found:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import files
+from bird_tf import files, skips
 from bird_tf.evaluation import examples
 from bird_tf.labels import taxonomy
 from bird_tf.scores import decisions, metrics, thresholds
@@ -174,4 +174,4 @@ def write_tables(folder: str, evaluation: Evaluation, skipped: Sequence[tuple[st
     species = [dataclasses.astuple(entry) for entry in evaluation.species()]
     names = [field.name for field in dataclasses.fields(Species)]
     files.write_table(os.path.join(folder, "species.csv"), names, species)
-    files.write_table(os.path.join(folder, "skipped.csv"), ("file", "reason"), skipped)
+    skips.write(folder, skipped)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from concurrent import futures
 
-from bird_tf import config, files
+from bird_tf import config, files, skips
 from bird_tf.audio import channels, decode
 from bird_tf.evaluation import clips, excerpts, pages
 
@@ -87,6 +87,8 @@ def write(output: str, root: str, choice: clips.Choice, page: Page, settings: Ex
     problems = _cut(output, [*wanted, *([reference] if reference else [])])
     shown = [(clip, excerpt) for clip, excerpt in zip(choice.clips, wanted, strict=True) if excerpt not in problems]
     skipped = [(clip.file, problems[e]) for clip, e in zip(choice.clips, wanted, strict=True) if e in problems]
+    for skip in skipped:
+        skips.log(skip)
     if not shown:
         raise config.InputError(f"none of {len(wanted)} clips can be cut; the first: {skipped[0][1]}")
     entries = [_entry(choice, clip, excerpt) for clip, excerpt in shown]

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from absl import logging
 
-from bird_tf import config, files
+from bird_tf import config, files, skips
 from bird_tf.audio import decode
 from bird_tf.inference import audio_files, ensembles, leaks, occurrence, scoring, segments
 from bird_tf.labels import clock, metadata, taxonomy
@@ -148,7 +147,7 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     for recording in scoring.score_recordings(ensemble, recordings, settings.chunking):
         if recording.scores is None:
             skipped.append((recording.path, recording.reason))
-            logging.warning("skipped: %s", recording.reason)
+            skips.log(skipped[-1])
             continue
         factors = factors_by_id(recording.recording_id)
         plain.append(ensemble.decisions.chunk.probabilities(segments.pooled(recording.scores, method)))
@@ -174,6 +173,6 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     }  # fmt: skip
     if settings.occurrence_settings.active:
         summary["without_prior"] = headline(np.concatenate(plain), present)
-    files.write_table(os.path.join(settings.output, "skipped.csv"), ("file", "reason"), skipped)
+    skips.write(settings.output, skipped)
     files.write_json(os.path.join(settings.output, SUMMARY), files.defined(summary))
     return summary

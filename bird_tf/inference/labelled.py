@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from absl import logging
 
-from bird_tf import config, tf
+from bird_tf import config, skips, tf
 from bird_tf.audio import decode
 from bird_tf.inference import ensembles, saved_model, scoring
 from bird_tf.labels import metadata
@@ -171,6 +171,7 @@ def score_audio(
     for scored in scoring.score_recordings(ensemble, [(i, r.path) for i, r in sorted(by_id.items())], chunking):
         if scored.scores is None:
             skipped.append((scored.path, scored.reason))
+            skips.log(skipped[-1])
         else:
             found[scored.recording_id] = scored.scores
     if not found:
