@@ -129,7 +129,7 @@ class Forecast:
             os.path.join(self.folder, "recordings.csv"), _RECORDING_COLUMNS, map(_recording_row, self.recordings)
         )
         rows = [(*skip, what) for what, found in self.skipped.items() for skip in found]
-        files.write_table(os.path.join(self.folder, "skipped.csv"), ("file", "reason", "what"), rows)
+        files.write_table(os.path.join(self.folder, skips.TABLE), (*skips.COLUMNS, "what"), rows)
         files.write_json(os.path.join(self.folder, "summary.json"), self.summary())
 
 
