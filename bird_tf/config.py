@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging as python_logging
-import os
 import sys
 import types
 import typing
@@ -20,7 +19,7 @@ import tqdm
 from absl import app, flags, logging
 
 import bird_tf
-from bird_tf import endings, stderr_filter
+from bird_tf import endings, flagfiles, stderr_filter, typed
 
 Config = TypeVar("Config")
 
@@ -123,36 +122,50 @@ def define_flags(config_class: type, values: flags.FlagValues) -> None:
         define(name=name, default=default, help=help, flag_values=values)
 
 
-def from_mapping(config_class: type[Config], values: Mapping[str, Any]) -> Config:
-    """Builds a configuration from flat {field name: value}; lists become tuples.
+def from_mapping(config_class: type[Config], values: Mapping[str, Any], origin: str = "") -> Config:
+    """Builds a configuration from flat {field name: value}; lists become tuples, and absent fields take their defaults.
+
+    Args:
+        config_class: of the configuration.
+        values: as `to_mapping` gives them.
+        origin: the file that they come from, for messages; empty: the command line.
 
     Raises:
-        InputError: a name that `config_class` does not have, or a list element that is not a number.
+        InputError: a name that `config_class` does not have, or a value that it cannot have.
     """
     known = {field.name for field, _ in leaves(config_class)}
     earlier = _earlier_names(config_class)
     values = {earlier.get(name, name) if name not in known else name: value for name, value in values.items()}
+    beginning = f"{origin}: " if origin else ""
     if unknown := sorted(set(values) - known):
-        raise InputError(f"{config_class.__name__} has no field {', '.join(unknown)}; written by another version?")
+        raise InputError(
+            f"{beginning}{config_class.__name__} has no field {', '.join(unknown)[:80]}; written by another version?"
+        )
     types_of = typing.get_type_hints(config_class)
     arguments: dict[str, Any] = {}
     for field in dataclasses.fields(typing.cast(Any, config_class)):
         kind = types_of[field.name]
         if dataclasses.is_dataclass(kind):
             inner = {leaf.name for leaf, _ in leaves(typing.cast(type, kind))}
-            arguments[field.name] = from_mapping(
-                typing.cast(type, kind), {k: v for k, v in values.items() if k in inner}
-            )
+            own = {name: value for name, value in values.items() if name in inner}
+            arguments[field.name] = from_mapping(typing.cast(type, kind), own, origin)
         elif field.name in values:
-            value = values[field.name]
-            if typing.get_origin(kind) is tuple and value is not None:
-                element = typing.get_args(kind)[0]
-                try:
-                    value = tuple(element(item) for item in value)
-                except ValueError as error:
-                    raise InputError(f"--{field.name}={','.join(map(str, value))}: {error}") from error
-            arguments[field.name] = value
-    return config_class(**arguments)
+            arguments[field.name] = _value(field, kind, values[field.name], beginning)
+    try:
+        return config_class(**arguments)
+    except InputError as error:
+        raise InputError(f"{beginning}{error}") from error
+
+
+def _value(field: dataclasses.Field[Any], kind: Any, value: Any, beginning: str) -> Any:
+    try:
+        converted = typed.convert(kind, value)
+    except typed.MismatchError as error:
+        raise InputError(f"{beginning}{error.within(f'--{field.name}')}") from error
+    choices = field.metadata["choices"]
+    if choices and converted not in choices:
+        raise InputError(f"{beginning}--{field.name}={converted!r:.40}: must be one of {', '.join(choices)}")
+    return converted
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
@@ -178,60 +191,32 @@ def to_flagfile(config: Any) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _flagfile_folders() -> tuple[str, str]:
-    """Where the package's own flagfiles are: in the wheel, and in a checkout."""
-    package = os.path.dirname(bird_tf.__file__)
-    return os.path.join(package, "configs"), os.path.join(os.path.dirname(package), "configs")
-
-
-def _with_flagfile_found(argument: str) -> str:
-    """Replaces the path in `--flagfile=PATH` by the package's own file of that name if there is no file at PATH.
-
-    Raises:
-        InputError: neither file exists.
-    """
-    name, equals, path = argument.partition("=")
-    if name.lstrip("-") != "flagfile" or not equals or os.path.exists(path):
-        return argument
-    shipped = next(filter(os.path.exists, (os.path.join(f, os.path.basename(path)) for f in _flagfile_folders())), "")
-    if not shipped:
-        raise InputError(f"--flagfile={path}: no such file, and the package has none of that name")
-    return f"{name}={shipped}"
-
-
-def _last_lists(arguments: Sequence[str], values: flags.FlagValues, config_class: type) -> list[str]:
+def _last_lists(arguments: Sequence[str], config_class: type) -> list[str]:
     """Reads the flagfiles, and of each flag that may be repeated keeps only where it is given last.
 
     A flagfile is one place, and the rest of the command line is another. So a flag on the command line replaces that of
     a flagfile, as it does for flags that are given once.
     """
     lists = repeated(config_class)
-    arguments = _joined(arguments, {*lists, "flagfile"})
-    given = [
-        (place, flag)
-        for place, argument in enumerate(arguments)
-        for flag in values.read_flags_from_files([argument], force_gnu=True)
+    given: list[tuple[int, str]] = []  # (place, flag); place -1: the command line itself
+    for place, argument in enumerate(_joined(arguments, {*lists, flagfiles.FLAG})):
+        if flagfiles.name_of(argument) == flagfiles.FLAG and "=" in argument:
+            given += [(place, flag) for flag in flagfiles.read(argument.partition("=")[2])]
+        else:
+            given.append((-1, argument))
+    last = {flagfiles.name_of(flag): place for place, flag in given}
+    return [
+        flag for place, flag in given if flagfiles.name_of(flag) not in lists or last[flagfiles.name_of(flag)] == place
     ]
-    # place -1: the command line itself
-    given = [(place if flag != arguments[place] else -1, flag) for place, flag in given]
-    last: dict[str, int] = {}
-    for place, flag in given:
-        last[_name(flag)] = place
-    return [flag for place, flag in given if _name(flag) not in lists or last[_name(flag)] == place]
 
 
 def _joined(arguments: Sequence[str], names: set[str]) -> list[str]:
     """Writes `--name value` as `--name=value`, for these flags."""
     joined, rest = [], iter(arguments)
     for argument in rest:
-        takes_next = argument.startswith("-") and "=" not in argument and _name(argument) in names
+        takes_next = argument.startswith("-") and "=" not in argument and flagfiles.name_of(argument) in names
         joined.append(f"{argument}={next(rest, '')}" if takes_next else argument)
     return joined
-
-
-def _name(argument: str) -> str:
-    """`x` of `--x=1`; empty if the argument is no flag."""
-    return argument.lstrip("-").partition("=")[0] if argument.startswith("-") else ""
 
 
 def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:
@@ -240,12 +225,19 @@ def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:
     Raises:
         InputError: unknown flag, bad value, missing required flag, unreadable flagfile, or words that are no flags.
     """
-    arguments = [_with_flagfile_found(argument) for argument in arguments]
     values = flags.FlagValues()
     define_flags(config_class, values)
-    flags.DEFINE_multi_string("flagfile", [], "", flag_values=values)
     try:
-        rest = values(["bird_tf", *_last_lists(arguments, values, config_class)])[1:]
+        given = _last_lists(arguments, config_class)
+    except flagfiles.FlagfileError as error:
+        raise InputError(str(error)) from error
+    if broken := next((flag for flag in given if any(sign < " " for sign in flag)), ""):
+        raise InputError(f"{broken[:80]!a} holds a line break or another control character; rename what it names")
+    longest = 2 * max(map(len, values))
+    if endless := next((name for name in map(flagfiles.name_of, given) if len(name) > longest), ""):
+        raise InputError(f"unknown command line flag '{endless[:40]} …'; --help lists them")
+    try:
+        rest = values(["bird_tf", *given])[1:]
     except flags.UnrecognizedFlagError as error:
         if new := _earlier_names(config_class).get(error.flagname):
             raise InputError(f"--{error.flagname} is now called --{new}: see CHANGELOG.md") from error
@@ -257,7 +249,28 @@ def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:
     for field, _ in leaves(config_class):
         if field.metadata["required"] and not values[field.name].value:
             raise InputError(f"--{field.name} is missing ({field.metadata['help']})")
-    return from_mapping(config_class, {field.name: values[field.name].value for field, _ in leaves(config_class)})
+    return from_mapping(
+        config_class,
+        {field.name: _number(field.name, kind, values[field.name].value) for field, kind in leaves(config_class)},
+    )
+
+
+def _number(name: str, kind: Any, value: Any) -> Any:
+    """The value of a flag. The numbers of a list are texts yet.
+
+    Raises:
+        InputError: it is no number, or NaN.
+    """
+    if typing.get_origin(kind) is tuple and value is not None:
+        element = typing.get_args(kind)[0]
+        try:
+            value = [element(item) for item in value]
+        except ValueError as error:
+            raise InputError(f"--{name}={','.join(map(str, value))}: {error}") from error
+    for number in value if isinstance(value, list) else [value]:
+        if number != number:
+            raise InputError(f"--{name}={number}: must be a number")
+    return value
 
 
 def help_page(config_class: type, purpose: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, executor, files, next_steps, python_calls, skips
+from bird_tf import config, executor, files, next_steps, python_calls, skips, stored
 from bird_tf.audio import activity, decode, frontend
 from bird_tf.backbones import backbone, sources
 from bird_tf.conversion import chunk_features, forecast, plan, state, worker
@@ -448,7 +448,7 @@ def run() -> None:
 
 def _convert_and_summarise(settings: ConvertConfig) -> dict[str, Any]:
     """Converts. Returns the content of summary.json."""
-    return dict(files.read_json(os.path.join(convert(settings).directory, manifests.SUMMARY)))
+    return stored.read_json(os.path.join(convert(settings).directory, manifests.SUMMARY), dict[str, Any])
 
 
 python_calls.make_callable(__name__, _convert_and_summarise, ConvertConfig)

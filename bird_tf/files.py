@@ -12,6 +12,7 @@ import importlib
 import io
 import json
 import os
+import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from absl import logging
 
 from bird_tf import config, endings, temporaries, tf
 
+LARGEST_TEXT = 256 << 20  # bytes; Python's text has up to four times as many
 # A spreadsheet program runs a cell that begins so as a formula (OWASP, CSV injection).
 _FORMULA_STARTS = frozenset("=+-@\t\r")
 _DEFUSED_STARTS = _FORMULA_STARTS | {"'"}
@@ -110,15 +112,18 @@ def names(folder: str) -> list[str]:
     return [name.rstrip("/") for name in found if name.rstrip("/")]
 
 
-def read_text(path: str) -> str:
+def read_text(path: str, largest: int = LARGEST_TEXT) -> str:
     """Reads the whole file as UTF-8 text.
 
     Raises:
-        InputError: the file is not UTF-8 text.
+        InputError: the file is not UTF-8 text, or has more bytes than `largest`.
     """
+    with _open(path, "rb") as file:
+        content = bytes(file.read(largest + 1))
+    if len(content) > largest:
+        raise config.InputError(f"{path}: larger than {largest >> 20} MB; is it the right file?")
     try:
-        with _open(path, "r") as file:
-            return str(file.read())
+        return content.decode()
     except UnicodeDecodeError as error:
         raise config.InputError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
 
@@ -229,18 +234,6 @@ def write_json(path: str, value: Any, *, durable: bool = False) -> None:
     write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)
 
 
-def read_json(path: str) -> Any:
-    """Reads a JSON file.
-
-    Raises:
-        InputError: the file is not JSON.
-    """
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise config.InputError(f"{path} is not JSON ({error}); was it edited by hand?") from error
-
-
 def defined(values: Mapping[str, Any]) -> dict[str, Any]:
     """Replaces NaN by None (null in JSON), in nested mappings too."""
     return {
@@ -266,7 +259,7 @@ def writing_table(
     """Yields a function that appends a row to a comma-separated table with a header line.
 
     The file appears when the block ends. Fields are quoted where necessary. A text that a spreadsheet program would run
-    as a formula begins with an apostrophe; `read_table` takes it away.
+    as a formula begins with an apostrophe; `stored.read_table` takes it away.
 
     Args:
         path: of the table.
@@ -276,7 +269,9 @@ def writing_table(
     with replacing(path) as temporary, _open(temporary, "w") as file:
         if byte_order_mark:
             file.write("\ufeff")
-        writer = csv.writer(file, lineterminator="\n")
+        # with this line end, csv quotes cells that hold either of its signs, as names of files may
+        rows = types.SimpleNamespace(write=lambda row: file.write(row.removesuffix("\r\n") + "\n"))
+        writer = csv.writer(rows, lineterminator="\r\n")
 
         def append(row: Sequence[Any]) -> None:
             writer.writerow(map(_defused, row))
@@ -294,26 +289,9 @@ def write_table(
             append(row)
 
 
-def read_table(path: str, delimiter: str = ",") -> list[dict[str, str]]:
-    """Reads a table with a header line. Each row is {column: text}.
-
-    Raises:
-        InputError: the file is not UTF-8 text, or not a table.
-    """
-    lines = io.StringIO(read_text(path).removeprefix("\ufeff"))
-    try:
-        # a row of too few or too many cells gives None, or a list; that is for the caller to judge
-        return [
-            {restored(name): restored(cell) for name, cell in row.items()}
-            for row in csv.DictReader(lines, delimiter=delimiter)
-        ]
-    except csv.Error as error:
-        raise config.InputError(f"{path}: not a table ({error}); save it as CSV") from error
-
-
-def restored(cell: Any) -> Any:
-    """The value of a cell of a table: without the apostrophe by which `writing_table` defuses a formula."""
-    return cell[1:] if cell.__class__ is str and cell[:1] == "'" and _runs(cell[1:]) else cell
+def restored(cell: str) -> str:
+    """The text of a cell: without the apostrophe by which `writing_table` defuses a formula."""
+    return cell[1:] if cell[:1] == "'" and _runs(cell[1:]) else cell
 
 
 def joined(parts: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ None.
 from __future__ import annotations
 
 import datetime
+import decimal
 import math
 import re
 from collections.abc import Iterable
@@ -33,6 +34,15 @@ def number(text: str, limit: float) -> float:
         return math.nan
     value = float(text.replace(",", "."))
     return value if abs(value) <= limit else math.nan
+
+
+def probability(text: str) -> float:
+    """Reads a number from 0 to 1 with a point, as programs write it; NaN for any other text.
+
+    The comparison with 1 is exact: 1.00000000000000000001 is no probability, though float64 takes it for 1.
+    """
+    value = math.nan if "," in text or text != text.strip() else number(text, limit=1)
+    return value if value >= 0 and decimal.Decimal(text) <= 1 else math.nan
 
 
 def seconds(text: str) -> float:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from bird_tf import config, files, locks, temporaries
+from bird_tf import config, files, locks, stored, temporaries
 
 PLAN = "plan.json"
 _MOST_NAMED = 3
@@ -20,6 +20,15 @@ _MOST_NAMED = 3
 # {section: {name: value}}, with values as in JSON. Sections: "flags", "versions", and "inputs", whose values are
 # {aspect: value} so that the aspect that differs can be named.
 Plan = Mapping[str, Mapping[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """The sections of a plan on disk, as `Plan`."""
+
+    flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    versions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    inputs: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
 
 def differences(old: Plan, new: Plan) -> list[str]:
@@ -92,7 +101,7 @@ class Claim:
                     f"{self._folder} holds something that is no {self.work}; name another {self.flag}{anew}"
                 )
             return False
-        changes = differences(files.read_json(self._path), self.plan)
+        changes = differences(vars(stored.read_json(self._path, _Stored)), self.plan)
         if changes and not self.overwrite:
             more = f" and {len(changes) - _MOST_NAMED} more" if len(changes) > _MOST_NAMED else ""
             anew = "" if self.overwrite is None else ", or start anew with --overwrite"

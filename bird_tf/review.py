@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, locks, next_steps, python_calls, skips
+from bird_tf import config, files, locks, next_steps, python_calls, skips, stored
 from bird_tf.audio import channels
 from bird_tf.evaluation import clips, review_page
 from bird_tf.labels import taxonomy, verdicts
@@ -48,7 +48,7 @@ def review(settings: ReviewConfig) -> dict[str, Any]:
 
 def _review(settings: ReviewConfig) -> dict[str, Any]:
     described = _described(settings.predictions)
-    root = settings.audio or described.get("audio", "")
+    root = settings.audio or described.audio
     if not os.path.isdir(root):
         raise config.InputError(f"--audio={root}: no such folder; name the folder of the recordings")
     before = verdicts.read(settings.verdicts) if settings.verdicts else []
@@ -66,7 +66,7 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
         question="Do you hear",
         score="probability",
         species=_species(described, predicted),
-        channel=described.get("channel", channels.MIX),
+        channel=described.channel,
     )
     skipped = review_page.write(settings.output, root, choice, page, settings.excerpt)
     skips.write(settings.output, skipped)
@@ -79,16 +79,28 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
     return summary
 
 
-def _described(predictions: str) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Prediction:
+    """What is read of the summary of a prediction: the folder of the recordings, the models, the channel."""
+
+    audio: str = ""
+    models: tuple[str, ...] = ()
+    channel: str = channels.MIX
+
+    def __post_init__(self) -> None:
+        channels.check(self.channel)
+
+
+def _described(predictions: str) -> _Prediction:
     """What the prediction says of itself; nothing if only a table is given."""
     path = os.path.join(predictions, "summary.json")
-    return dict(files.read_json(path)) if os.path.exists(path) else {}
+    return stored.read_json(path, _Prediction, partial=True) if os.path.exists(path) else _Prediction()
 
 
-def _species(described: dict[str, Any], predicted: list[clips.Clip]) -> list[tuple[str, str]]:
+def _species(described: _Prediction, predicted: list[clips.Clip]) -> list[tuple[str, str]]:
     """(class id, name) of all classes of the model where it still is, else of those that were predicted."""
     found = dict(sorted((clip.class_id, clip.name) for clip in predicted))
-    for model in described.get("models", [])[:1]:
+    for model in described.models[:1]:
         path = os.path.join(model, "assets", "classes.csv")
         if files.exists(path):
             classes = taxonomy.load(path)

@@ -13,7 +13,7 @@ import numpy as np
 from absl import logging
 
 from bird_tf import config, files, locks, next_steps, python_calls, skips
-from bird_tf.audio import activity, channels, decode
+from bird_tf.audio import activity, decode
 from bird_tf.evaluation import clips, excerpts, review_page
 from bird_tf.inference import embedding_store, saved_model
 from bird_tf.inference.writers import rows
@@ -89,7 +89,7 @@ def search(settings: SearchConfig) -> dict[str, Any]:
 
 def _search(settings: SearchConfig) -> dict[str, Any]:
     store = embedding_store.Embeddings(settings.embeddings)
-    root = settings.audio or str(store.description["audio"])
+    root = settings.audio or store.description.audio
     if not os.path.isdir(root):
         raise config.InputError(f"--audio={root}: no such folder; name the folder of the recordings")
     query = _query(settings, store, root)
@@ -140,18 +140,18 @@ def _query(settings: SearchConfig, store: embedding_store.Embeddings, root: str)
 
 def _model(settings: SearchConfig, store: embedding_store.Embeddings) -> saved_model.Model:
     """The model that wrote the store."""
-    path = settings.model or str(store.description["model"])
+    path = settings.model or store.description.model
     if not os.path.isdir(path):
         raise config.InputError(f"{path}, which wrote {store.folder}, is gone; name it with --model")
     model = saved_model.Model(path)
-    if model.fingerprint != store.description["fingerprint"]:
+    if model.fingerprint != store.description.fingerprint:
         raise config.InputError(f"{path} is not the model that wrote {store.folder}; name that one with --model")
     return model
 
 
 def _channel(store: embedding_store.Embeddings) -> str:
     """What was heard of recordings with several channels; in stores of earlier versions their mean."""
-    return str(store.description.get("channel", channels.MIX))
+    return store.description.channel
 
 
 def _span(path: str, model: saved_model.Model, at: float, channel: str) -> np.ndarray:
@@ -184,7 +184,7 @@ def _most_active(path: str, model: saved_model.Model, channel: str) -> float:
 
 def _species(settings: SearchConfig, store: embedding_store.Embeddings) -> list[tuple[str, str]]:
     """(class id, name) of the sound that is looked for, and then of all classes of the model where it still is."""
-    path = os.path.join(settings.model or str(store.description["model"]), "assets", "classes.csv")
+    path = os.path.join(settings.model or store.description.model, "assets", "classes.csv")
     known = taxonomy.load(path) if files.exists(path) else taxonomy.Taxonomy((), ())
     wanted = settings.species or os.path.splitext(os.path.basename(settings.query))[0]
     indices = known.resolve([wanted])

@@ -20,6 +20,7 @@ from bird_tf.inference import budget, ensembles, kaggle_files, media_ids, occurr
 from bird_tf.labels import clock, taxonomy
 from bird_tf.scores import pooling
 
+_LARGEST_RUN = 128 << 20  # bytes
 TASKS = (run_files.MONOPHONE, run_files.SOUNDSCAPE, kaggle_files.TASK)
 
 
@@ -223,18 +224,19 @@ def check_run(settings: SubmissionConfig) -> int:
     Raises:
         InputError: it breaks a rule; the message names the first error, and the number of the others.
     """
-    text = files.read_text(settings.validate)
+    text = files.read_text(settings.validate, _LARGEST_RUN)
     classes = _run_classes(settings, ensembles.Ensemble(settings.model)) if settings.model else None
     if settings.task == kaggle_files.TASK:
         form = kaggle_files.read_sample(settings.sample_submission) if settings.sample_submission else None
-        found = list(kaggle_files.errors(text, form, classes))
+        errors = kaggle_files.errors(text, form, classes)
     else:
         lines = text.removesuffix("\n").split("\n")
-        found = list(run_files.errors(lines, settings.task, classes.class_ids if classes else ()))
-    if found:
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise config.InputError(f"{settings.validate}, {found[0]}{more}")
-    return len(text.splitlines())
+        errors = run_files.errors(lines, settings.task, classes.class_ids if classes else ())
+    if first := next(errors, ""):
+        others = sum(1 for _ in errors)
+        more = f" (and {others} more)" if others else ""
+        raise config.InputError(f"{settings.validate}, {first}{more}")
+    return text.removesuffix("\n").count("\n") + 1
 
 
 def main(settings: SubmissionConfig) -> None:

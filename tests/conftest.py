@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from bird_tf import config, convert, train
+from bird_tf import config, convert, stored, train
 from bird_tf.audio import frontend
 from bird_tf.labels.layouts import reader
 from bird_tf.models import architectures
@@ -22,6 +22,11 @@ def settings(config_class, **values):
     return config.from_mapping(
         config_class, {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in values.items()}
     )
+
+
+def table(path):
+    """The rows of a table that we wrote, each as {column: text}."""
+    return [row.cells for row in stored.read_table(str(path), ())]
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import pickle
 import pytest
 
 from bird_tf import config, files, temporaries
+from tests import conftest
 
 
 def test_a_file_appears_only_when_complete(tmp_path):
@@ -41,14 +42,9 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path):
 def test_tables_quote_what_they_must(tmp_path):
     path = str(tmp_path / "t.csv")
     files.write_table(path, ("a", "b"), [("x, y", 'say "hi"'), ("Türkentaube", 1)])
-    assert files.read_table(path) == [{"a": "x, y", "b": 'say "hi"'}, {"a": "Türkentaube", "b": "1"}]
-
-
-def test_broken_json_is_named(tmp_path):
-    path = tmp_path / "x.json"
-    path.write_text("{")
-    with pytest.raises(config.InputError, match=r"x\.json is not JSON"):
-        files.read_json(str(path))
+    assert pathlib.Path(path).read_text() == 'a,b\n"x, y","say ""hi"""\nTürkentaube,1\n'
+    files.write_table(path, ("a", "b"), [("x\ry", "x\ny")])
+    assert pathlib.Path(path).read_bytes() == b'a,b\n"x\ry","x\ny"\n'
 
 
 def test_nan_is_not_written_as_json(tmp_path):
@@ -123,12 +119,17 @@ def test_two_copies_of_one_task_do_not_disturb_each_other(tmp_path):
 
 def test_other_text_than_utf_8_is_named_and_names_of_files_that_are_none_are_told(tmp_path):
     (tmp_path / "latin.txt").write_bytes("Grünfink".encode("latin-1"))
-    for read in (files.read_text, files.read_table):
-        with pytest.raises(config.InputError, match=r"latin\.txt: not UTF-8"):
-            read(str(tmp_path / "latin.txt"))
+    with pytest.raises(config.InputError, match=r"latin\.txt: not UTF-8"):
+        files.read_text(str(tmp_path / "latin.txt"))
     path = str(tmp_path / "t.csv")
     files.write_table(path, ("file",), [(os.fsdecode(b"caf\xe9.wav"),)])
-    assert files.read_table(path) == [{"file": "caf\\udce9.wav"}]
+    assert conftest.table(path) == [{"file": "caf\\udce9.wav"}]
+
+
+def test_a_text_that_is_too_large_is_refused(tmp_path):
+    (tmp_path / "x").write_bytes(b"0" * ((1 << 20) + 1))
+    with pytest.raises(config.InputError, match="x: larger than 1 MB"):
+        files.read_text(str(tmp_path / "x"), 1 << 20)
 
 
 def test_numbers_that_are_none_become_null_at_any_depth():
@@ -148,14 +149,14 @@ def test_formulas_are_defused_in_tables_and_read_as_they_were(tmp_path):
     with open(path, newline="") as file:
         cells = [row[0] for row in csv.reader(file)]
     assert cells == ["'=name", *(f"'{text}" for text in FORMULAS), *PLAIN]
-    assert [row["=name"] for row in files.read_table(path)] == [*FORMULAS, *PLAIN]
+    assert [row["=name"] for row in conftest.table(path)] == [*FORMULAS, *PLAIN]
 
 
 def test_a_table_with_a_byte_order_mark_is_read_without_it(tmp_path):
     path = str(tmp_path / "t.csv")
     files.write_table(path, ("é",), [("ü",)], byte_order_mark=True)
     assert (tmp_path / "t.csv").read_bytes().startswith(b"\xef\xbb\xbf")
-    assert files.read_table(path) == [{"é": "ü"}]
+    assert conftest.table(path) == [{"é": "ü"}]
 
 
 @pytest.mark.parametrize("parts", [[], ["a"], ["a b", "c;d", 'e"f', "", "g\nh"], [""]])

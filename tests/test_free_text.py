@@ -65,3 +65,16 @@ def test_times_in_recordings_are_read(text, seconds):
 def test_dates_are_read(text, date):
     found = free_text.date(text)
     assert (found and found.isoformat()) == date
+
+
+@pytest.mark.parametrize("text", ["0", "1", "0.5", "1.0", "1e-3", "1." + 30 * "0", ".5"])
+def test_probabilities_are_read(text):
+    assert free_text.probability(text) == float(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1.00000000000000000001", "-0.1", "0,5", " 0.5", "٠.٣", "nan", "inf", "1_0", "0." + 99 * "1", "1.1", "0x1"],
+)
+def test_what_is_no_probability_becomes_nan(text):
+    assert math.isnan(free_text.probability(text))

@@ -226,7 +226,7 @@ def test_a_student_learns_the_embedding_too_and_is_exported_alone(trained, tmp_p
     model = saved_model.Model(str(tmp_path / "run" / exporter.EXPORT))
     assert [feature.name for feature in model.features] == ["spectrogram"]
     assert not any("projection" in name for name, _ in tf.train.list_variables(f"{model.path}/variables/variables"))
-    assert model.description["backbones"]
+    assert model.description.backbones
     summary = evaluate.evaluate(settings(evaluate.EvaluateConfig, model=(model.path,), records=records.directory))
     assert 0 < summary["mlrap"] <= 1
 

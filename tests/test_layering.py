@@ -11,15 +11,15 @@ PACKAGE = ROOT / "bird_tf"
 # Packages and their modules, from the ground up. "" holds what all others stand on.
 ORDER = {
     "": (
-        "stderr_filter", "free_text", "endings", "config", "python_calls", "temporaries", "files", "skips", "locks",
-        "executor", "resume", "next_steps",
+        "stderr_filter", "free_text", "typed", "flagfiles", "endings", "config", "python_calls", "temporaries", "files",
+        "stored", "skips", "locks", "executor", "resume", "next_steps",
     ),
     "audio": (
         "frontend", "hearing", "parts", "wav", "mp3", "ogg", "foreign", "reports", "decoder", "sound", "channels",
         "digests", "decode", "activity", "noises",
     ),
     "labels": (
-        "metadata", "texts", "label_cells", "class_names", "clock", "taxonomy", "spans", "groups",
+        "metadata", "texts", "given_table", "label_cells", "class_names", "clock", "taxonomy", "spans", "groups",
         "duplicates", "split", "verdicts",
     ),
     "labels.layouts": (

@@ -1,6 +1,8 @@
+import json
+
 import pytest
 
-from bird_tf import config, files, resume, temporaries
+from bird_tf import config, resume, temporaries
 
 PLAN = {
     "flags": {"epochs": 3, "seed": 0},
@@ -18,7 +20,7 @@ def test_a_new_or_empty_directory_may_begin_and_then_goes_on(tmp_path):
         assert not _claim(folder).goes_on()
     _claim(tmp_path).begin()
     assert _claim(tmp_path).goes_on()
-    assert files.read_json(str(tmp_path / resume.PLAN)) == PLAN
+    assert json.loads((tmp_path / resume.PLAN).read_text()) == PLAN
 
 
 def test_what_a_process_left_that_was_killed_while_it_began_is_no_content(tmp_path):

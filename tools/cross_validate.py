@@ -19,10 +19,11 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files, resume
+from bird_tf import config, files, resume, stored
 from bird_tf.conversion import folds
 from bird_tf.labels import split
 from bird_tf.records import manifests, recordings_table
@@ -96,7 +97,7 @@ def _train_and_evaluate(settings: CrossValidateConfig, fold: int, seed: int) -> 
     _command("train", f"--flagfile={flagfile}")
     model, output = os.path.join(run_dir, "export"), os.path.join(run_dir, "evaluation")
     _command("evaluate", f"--model={model}", f"--records={os.path.join(folder, 'test')}", f"--output={output}")
-    summary = files.read_json(os.path.join(output, "summary.json"))
+    summary = stored.read_json(os.path.join(output, "summary.json"), dict[str, Any])
     return (fold, seed, *(math.nan if summary[name] is None else summary[name] for name in COLUMNS[2:]))
 
 
@@ -111,8 +112,9 @@ def _precisions(run_dir: str, fold: int) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     folder = os.path.join(run_dir, f"fold-{fold}")
     paths = [os.path.join(folder, name, "evaluation", "recordings.csv") for name in files.names(folder)]
-    for row in (row for path in paths if files.exists(path) for row in files.read_table(path)):
-        found.setdefault(row["recording_id"], []).append(float(row["average_precision"]))
+    needed = ("recording_id", "average_precision")
+    for row in (row for path in paths if files.exists(path) for row in stored.read_table(path, needed)):
+        found.setdefault(row.text("recording_id"), []).append(row.number("average_precision", 0, 1))
     return {recording: statistics.fmean(values) for recording, values in found.items()}
 
 

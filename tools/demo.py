@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
-from bird_tf import config, files, next_steps
+from bird_tf import config, next_steps, stored
 from bird_tf.labels import taxonomy
 
 
@@ -71,9 +72,9 @@ def main(settings: DemoConfig) -> None:
         segments=f"{data}/soundscape/truth.csv",
         output=path("run", "evaluation"),
     )
-    evaluation = files.read_json(path("run", "evaluation", "summary.json"))
+    evaluation = stored.read_json(path("run", "evaluation", "summary.json"), dict[str, Any])
     classes = taxonomy.load(path("records", "classes.csv"))
-    segments = files.read_json(path("run", "evaluation", "segments.json"))
+    segments = stored.read_json(path("run", "evaluation", "segments.json"), dict[str, Any])
     print(
         f"\nDone in {time.monotonic() - started:.0f} s.\n"
         f"  validation   MLRAP {evaluation['mlrap']:.3f} on {evaluation['num_recordings']} recordings of "

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files, next_steps, skips
+from bird_tf import config, files, next_steps, skips, stored
 from bird_tf.records import manifests, schema, shard_files, verify
 
 _EDGES = (0.0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -106,9 +106,8 @@ def table(manifest: manifests.Manifest, activities: dict[str, list[float]]) -> l
     for i, (low, high) in enumerate(itertools.pairwise(_EDGES)):
         bar = "#" * round(20 * sum(int(count[i]) for count in counts) / most)
         lines.append(f"{f'{low:g} to {high:g}':32}" + "".join(f"{count[i]:9}" for count in counts) + "  " + bar)
-    durations = [
-        float(row["seconds"]) for row in files.read_table(os.path.join(manifest.directory, manifests.RECORDINGS))
-    ]
+    table = stored.read_table(os.path.join(manifest.directory, manifests.RECORDINGS), ("seconds",))
+    durations = [row.number("seconds", 0) for row in table]
     if durations:
         quartiles = ", ".join(f"{value:.1f}" for value in np.percentile(durations, [0, 25, 50, 75, 100]))
         lines += ["", f"seconds of a recording, minimum, quartiles, maximum: {quartiles}"]

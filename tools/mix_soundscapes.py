@@ -16,7 +16,7 @@ import os
 
 import numpy as np
 
-from bird_tf import config, files, next_steps
+from bird_tf import config, files, next_steps, stored
 from bird_tf.audio import decode, wav
 from bird_tf.inference import audio_files
 from bird_tf.records import manifests, shard_files
@@ -81,8 +81,8 @@ class Mixer:
         self._settings, self._classes = settings, manifest.classes
         self._rate, self._seconds = manifest.front_end.sample_rate_hz, manifest.front_end.chunk_seconds
         self._channel = manifest.channel
-        table = files.read_table(os.path.join(settings.records, manifests.RECORDINGS))
-        self._paths = {row["recording_id"]: os.path.join(settings.audio, row["file"]) for row in table}
+        table = stored.read_table(os.path.join(settings.records, manifests.RECORDINGS), ("recording_id", "file"))
+        self._paths = {row.text("recording_id"): os.path.join(settings.audio, row.text("file")) for row in table}
         clearest: dict[str, tuple[str, float, int, float]] = {}
         for span in _spans(manifest, "val"):
             clearest[span[0]] = max(clearest.get(span[0], span), span, key=lambda s: s[3])

@@ -10,8 +10,9 @@ import json
 import os
 import sys
 
-from bird_tf import config, files
+from bird_tf import config
 from bird_tf.audio import decode, frontend
+from bird_tf.inference import saved_model
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,10 +27,8 @@ class RequestConfig:
 
 def body(settings: RequestConfig) -> dict[str, object]:
     """The request in the row format of TensorFlow Serving: one instance, samples [chunk_samples], for each chunk."""
-    description = os.path.join(settings.model, "assets", "frontend.json")
-    front_end = frontend.from_description(files.read_json(description), description)
-    channel = files.read_json(os.path.join(settings.model, "assets", "train.json")).get("channel", "")
-    chunking = decode.ChunkingConfig(channel=channel)
+    front_end = frontend.load(os.path.join(settings.model, "assets", "frontend.json"))
+    chunking = decode.ChunkingConfig(channel=saved_model.read_description(settings.model).channel)
     chunks = next(iter(decode.ChunkStream(settings.audio, front_end, chunking, settings.max_chunks)))
     # six decimals are enough for 16-bit files
     instances = [{"samples": [round(float(sample), 6) for sample in chunk]} for chunk in chunks]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +64,7 @@ def of_rows(rows: Sequence[Sequence[Any]], columns: Sequence[str], times: Sequen
     return table
 
 
-def of_texts(rows: Sequence[dict[str, str]], numbers: Iterable[str], index: str) -> pd.DataFrame:
+def of_texts(rows: Sequence[Mapping[str, str]], numbers: Iterable[str], index: str) -> pd.DataFrame:
     """A table of a CSV file's rows. Only the columns `numbers` become numbers: a site may be called 01, a species NA.
 
     Args:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bird_tf import config, files, python_calls
+from bird_tf import config, python_calls, stored
 from bird_tf.api import frames
 from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
@@ -63,8 +63,11 @@ class Records:
     @functools.cached_property
     def recordings(self) -> pd.DataFrame:
         """recordings.csv: a row for each recording, index recording_id; among the columns file, split and label."""
-        rows = files.read_table(os.path.join(self.directory, manifests.RECORDINGS))
-        return frames.of_texts(rows, recordings_table.NUMBERS, "recording_id")
+        rows = list(stored.read_table(os.path.join(self.directory, manifests.RECORDINGS), ("recording_id",)))
+        for row in rows:
+            for column in recordings_table.NUMBERS:
+                row.number(column)  # refuses a damaged cell
+        return frames.of_texts([row.cells for row in rows], recordings_table.NUMBERS, "recording_id")
 
     @functools.cached_property
     def classes(self) -> pd.DataFrame:

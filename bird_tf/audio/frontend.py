@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files, tf
+from bird_tf import config, files, stored, tf
 
 # A change in the numbers of `spectrograms` needs a new version. Records of other versions are refused.
 VERSION = 1
@@ -22,6 +22,8 @@ _FIRST_FIELDS = frozenset({
     "sample_rate_hz", "chunk_seconds", "scale", "num_bands", "num_frames", "n_fft", "fmin_hz", "fmax_hz",
     "pre_emphasis", "top_db",
 })  # fmt: skip
+
+_MOST_SAMPLES = 2**28  # of a chunk: 1 GB
 
 # the floor of librosa.amplitude_to_db, with which the 2018 spectrograms were made
 _AMPLITUDE_FLOOR = 1e-5
@@ -45,6 +47,11 @@ class FrontendConfig:
     top_db: float = config.option(80.0, "range below the chunk's own peak that is kept, dB")
 
     def __post_init__(self) -> None:
+        if not 0 < self.chunk_seconds * self.sample_rate_hz <= _MOST_SAMPLES:
+            raise config.InputError(
+                f"--sample_rate_hz={self.sample_rate_hz} --chunk_seconds={self.chunk_seconds}: need a chunk of more "
+                f"than 0 and at most {_MOST_SAMPLES} samples"
+            )
         if not 0 <= self.fmin_hz < self.fmax_hz <= self.sample_rate_hz / 2:
             raise config.InputError(
                 f"--fmin_hz={self.fmin_hz} --fmax_hz={self.fmax_hz}: need 0 <= fmin_hz < fmax_hz <= "
@@ -84,27 +91,45 @@ def _described_fields(front_end: FrontendConfig) -> dict[str, Any]:
     return {k: v for k, v in mapping.items() if k in _FIRST_FIELDS or v != defaults[k]}
 
 
+@dataclasses.dataclass(frozen=True)
+class _Description:
+    """How a front-end is described in manifest and SavedModel: its version, the digest of its fields, the fields."""
+
+    version: int
+    fingerprint: str
+    config: Mapping[str, Any]
+
+
+def load(path: str) -> FrontendConfig:
+    """Reads the file in which a SavedModel describes its front-end.
+
+    Raises:
+        InputError: it is damaged; or as `from_description`.
+    """
+    return from_description(stored.read_json(path, dict[str, Any]), path)
+
+
 def from_description(description: Mapping[str, Any], origin: str) -> FrontendConfig:
     """Reads the configuration that `describe` wrote; fields that came later take their defaults.
 
     Args:
-        description: {"version", "fingerprint", "config"}.
+        description: as from `describe`.
         origin: the file that it comes from, for messages.
 
     Raises:
         InputError: another version of the front-end wrote it; the message names what differs.
     """
     fields = {field.name for field in dataclasses.fields(FrontendConfig)}
-    stored = dict(description["config"])
-    differing = sorted((set(stored) - fields) | (_FIRST_FIELDS - set(stored)))
-    if description["version"] != VERSION or differing:
-        names = f", fields {', '.join(differing)}" if differing else ""
+    described = stored.as_type(origin, _Description, description)
+    differing = sorted((set(described.config) - fields) | (_FIRST_FIELDS - set(described.config)))
+    if described.version != VERSION or differing:
+        names = f", fields {', '.join(differing)[:200]}" if differing else ""
         raise config.InputError(
-            f"{origin} holds spectrograms of front-end version {description['version']}; this is version {VERSION}"
+            f"{origin} holds spectrograms of front-end version {described.version}; this is version {VERSION}"
             f"{names}: convert the recordings again"
         )
-    front_end = config.from_mapping(FrontendConfig, stored)
-    if front_end.fingerprint != description["fingerprint"]:
+    front_end = config.from_mapping(FrontendConfig, described.config, origin)
+    if front_end.fingerprint != described.fingerprint:
         raise config.InputError(
             f"{origin}: the front-end's fingerprint does not fit its fields; was it edited by hand?"
         )

@@ -7,10 +7,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from bird_tf import config, files
+from bird_tf import config, files, stored
 from bird_tf.audio import frontend
 from bird_tf.backbones import presets
-from bird_tf.labels import taxonomy
+from bird_tf.labels import given_table, taxonomy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,8 +86,7 @@ class Source:
         if self.labels.endswith(".csv"):
             classes = taxonomy.load(self.labels)
             return list(zip(classes.class_ids, classes.names, strict=True))
-        lines = [line.strip() for line in files.read_text(self.labels).splitlines()]
-        return [(line, line.partition("_")[0].strip()) for line in lines if line]
+        return [(line, line.partition("_")[0].strip()) for line in given_table.lines(self.labels)]
 
 
 def from_flags(settings: BackboneConfig) -> Source:
@@ -111,7 +110,7 @@ def from_flags(settings: BackboneConfig) -> Source:
     description = os.path.join(name, "assets", "frontend.json")
     if files.exists(description):
         config.refuse_without_effect({f"--backbone_… with --backbone={name}, a model of bird_tf,": given})
-        rate = frontend.from_description(files.read_json(description), description).sample_rate_hz
+        rate = frontend.load(description).sample_rate_hz
         labels = os.path.join(name, "assets", "classes.csv")
         return Source(name=name, model=name, labels=labels, sample_rate_hz=rate, gives_logits=False)
     if not settings.backbone_labels or settings.backbone_sample_rate_hz < 1:
@@ -154,8 +153,8 @@ def from_description(description: Mapping[str, Any], origin: str, folder: str = 
     Raises:
         InputError: a file is not there, or is another one than the description means.
     """
-    names = [field.name for field in dataclasses.fields(Source)]
-    source = Source(**{name: description[name] for name in names})
+    source = stored.as_type(origin, Source, description, partial=True)
+    fingerprint = str(description.get("fingerprint"))
     try:
         if folder:
             model, labels = (os.path.join(folder, os.path.basename(path)) for path in (source.model, source.labels))
@@ -169,7 +168,7 @@ def from_description(description: Mapping[str, Any], origin: str, folder: str = 
         if not files.exists(path):
             raise config.InputError(f"{origin} needs its backbone {source.title}: {path} is not there")
     source = dataclasses.replace(source, model=model, labels=labels)
-    if source.fingerprint != description["fingerprint"]:
+    if source.fingerprint != fingerprint:
         raise config.InputError(
             f"{origin} needs its backbone {source.title}: {model} with {labels} is another one; install or copy the "
             "version that it was trained with"

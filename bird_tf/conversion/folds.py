@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from bird_tf import config, files, tf
+from bird_tf import config, files, stored, tf
 from bird_tf.labels import metadata, split
 from bird_tf.records import manifests, recordings_table, schema, selection, shard_files
 
@@ -85,8 +85,9 @@ def regroup(manifest: manifests.Manifest, output: str, split_of: Mapping[str, st
                     counts[part][label] += 1
                     copied[part].add(recording_id)
     table = os.path.join(manifest.directory, manifests.RECORDINGS)
-    rows = [row | {"split": split_of[row["recording_id"]]} for row in files.read_table(table)
-            if row["recording_id"] in split_of]  # fmt: skip
+    rows = [{**row.cells, "split": split_of[row.cells["recording_id"]]}
+            for row in stored.read_table(table, ("recording_id", "split"))
+            if row.cells["recording_id"] in split_of]  # fmt: skip
     files.write_table(os.path.join(output, manifests.RECORDINGS), tuple(rows[0]), [tuple(row.values()) for row in rows])
     regrouped = dataclasses.replace(
         manifest,

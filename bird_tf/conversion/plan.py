@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from bird_tf import config, files
-from bird_tf.labels import metadata, taxonomy
+from bird_tf.labels import given_table, metadata, taxonomy
 
 
 def balance_shards(
@@ -48,7 +48,7 @@ def of_classes(
     """
     names: list[str] = []
     for entry in whitelist:
-        names += files.read_text(entry).splitlines() if os.path.isfile(entry) else [entry]
+        names += given_table.lines(entry) if os.path.isfile(entry) else [entry]
     wanted = choose_classes(recordings, [name.strip() for name in names if name.strip()], max_classes)
     chosen = filter_classes(recordings, wanted)
     return chosen, taxonomy.from_labels(

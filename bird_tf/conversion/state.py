@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bird_tf import config, files, locks, resume, temporaries
+from bird_tf import config, files, locks, resume, stored, temporaries
 from bird_tf.audio import frontend
 from bird_tf.conversion import worker
 from bird_tf.labels import metadata
@@ -87,19 +87,20 @@ def _size(path: str) -> int:
 
 
 def finished(task: worker.ShardTask) -> worker.ShardResult | None:
-    """The result of a task in an earlier run; None if there is none, or if its shards have other checksums now."""
+    """The result of a task in an earlier run; None if there is none, or if its shards have other checksums now.
+
+    Raises:
+        InputError: the note of it is damaged.
+    """
     path = worker.note_path(task, ".json")
     if not files.exists(path):
         return None
-    stored = files.read_json(path)
-    shards = tuple(manifests.Shard(**shard) for shard in stored["shards"])
-    for shard in (shard for shard in shards if shard.count):
+    result = stored.read_json(path, worker.ShardResult)
+    for shard in (shard for shard in result.shards if shard.count):
         shard_path = os.path.join(task.directory, shard.name)
         if not files.exists(shard_path) or files.checksum(shard_path) != shard.checksum:
             return None
-    return worker.ShardResult(
-        shards=shards, recordings=tuple(worker.ConvertedRecording(**converted) for converted in stored["recordings"])
-    )
+    return result
 
 
 def recording_in_work(task: worker.ShardTask) -> str:

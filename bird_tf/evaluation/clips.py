@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from bird_tf import config, files
+from bird_tf import config, files, stored
 from bird_tf.labels import verdicts
 
 DOUBTFUL, HIGHEST, RANDOM = "doubtful", "highest", "random"
@@ -102,24 +102,19 @@ def read(path: str) -> list[Clip]:
         path = os.path.join(path, "detections.csv")
     if not files.exists(path):
         raise config.InputError(f"{path}: no such table; bird_tf.predict --format=csv writes it")
-    return [_parse(path, line, row) for line, row in enumerate(files.read_table(path), 2)]
+    return [_parse(row) for row in stored.read_table(path, _NEEDED)]
 
 
-def _parse(path: str, line: int, row: Mapping[str, str]) -> Clip:
-    if missing := [column for column in _NEEDED if not row.get(column)]:
-        raise config.InputError(
-            f"{path}, line {line}: no {missing[0]}; bird_tf.predict --format=csv writes such tables"
-        )
-    try:
-        start, end, probability = (float(row[c]) for c in ("start_seconds", "end_seconds", "probability"))
-    except ValueError:
-        start = end = probability = math.nan
-    if not (0 <= start < end < math.inf and 0 <= probability <= 1):
-        raise config.InputError(f"{path}, line {line}: not a span in seconds with a probability")
+def _parse(row: stored.Row) -> Clip:
+    start, end = row.number("start_seconds", 0), row.number("end_seconds", 0)
+    probability = row.number("probability", 0, 1)
+    if not start < end or math.isnan(probability):
+        raise row.error("not a span in seconds with a probability")
+    class_id = row.text("class_id")
     return Clip(
-        file=row["file"], start_seconds=start, end_seconds=end, class_id=row["class_id"],
-        name=row.get("name") or row["class_id"], score=probability, clock_time=row.get("clock_time") or "",
-        site=row.get("site") or "",
+        file=row.text("file"), start_seconds=start, end_seconds=end, class_id=class_id,
+        name=row.cells.get("name") or class_id, score=probability, clock_time=row.cells.get("clock_time", ""),
+        site=row.cells.get("site", ""),
     )  # fmt: skip
 
 

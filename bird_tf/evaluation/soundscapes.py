@@ -13,7 +13,7 @@ import numpy as np
 from bird_tf import config, files, skips
 from bird_tf.audio import decode
 from bird_tf.inference import audio_files, ensembles, leaks, occurrence, scoring, segments
-from bird_tf.labels import clock, metadata, taxonomy
+from bird_tf.labels import clock, given_table, metadata, taxonomy
 from bird_tf.labels.layouts import matching
 from bird_tf.scores import metrics
 
@@ -64,15 +64,13 @@ def read_calls(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call]]:
         InputError: no such file, a missing column, a time that is not a number, or a class that the models do not know.
     """
     calls: dict[str, list[Call]] = collections.defaultdict(list)
-    for number, row in enumerate(files.read_table(path), 2):
-        try:
-            index = classes.index(row["class_id"])
-            calls[row["media_id"]].append((float(row["start_seconds"]), float(row["end_seconds"]), index))
-        except (KeyError, ValueError, TypeError) as error:
-            raise config.InputError(
-                f"--segments={path}, line {number}: need media_id, class_id (one that the model knows), start_seconds "
-                f"and end_seconds; {error!r}"
-            ) from error
+    for row in given_table.read(path, "segments", ("media_id", "class_id", "start_seconds", "end_seconds")):
+        start, end, class_id = row.number("start_seconds", 0), row.number("end_seconds", 0), row.text("class_id")
+        if class_id not in classes.class_ids:
+            raise row.error(f"{class_id} is no class_id of the model")
+        if not start <= end:
+            raise row.error("need start_seconds, and an end_seconds that is not before it")
+        calls[row.text("media_id")].append((start, end, classes.index(class_id)))
     return calls
 
 

@@ -9,12 +9,11 @@ import dataclasses
 import json
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files, resume
-from bird_tf.audio import decode
+from bird_tf import config, files, resume, stored
+from bird_tf.audio import channels, decode
 from bird_tf.inference import ensembles, score_store
 
 # folder in the output of a prediction
@@ -22,6 +21,7 @@ FOLDER = "embeddings"
 _FORMAT_VERSION = 1
 _VECTORS, _LIST, _DESCRIPTION = "vectors.f32", "recordings.jsonl", "store.json"
 _TYPE = np.dtype("<f4")
+_MOST_FEATURES = 1 << 20
 _BLOCK = 16384  # vectors that are compared at once
 
 
@@ -43,12 +43,57 @@ class _Entry:
     seconds: float
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Description:
+    """How a store was made, in store.json.
+
+    Attributes:
+        format_version: of the store.
+        model: path of the model that wrote it.
+        fingerprint: of that model.
+        audio: the folder of all recordings.
+        chunk_seconds, hop_seconds: length of a chunk, and the time from chunk to chunk.
+        num_features: of an embedding.
+        channel: what was heard of recordings with several channels.
+    """
+
+    format_version: int
+    model: str
+    fingerprint: str
+    audio: str
+    chunk_seconds: float
+    hop_seconds: float
+    num_features: int
+    channel: str = channels.MIX
+
+    def __post_init__(self) -> None:
+        channels.check(self.channel)
+
+    @property
+    def vector_bytes(self) -> int:
+        """Size of an embedding on disk."""
+        return self.num_features * _TYPE.itemsize
+
+
+def _read_description(folder: str) -> Description:
+    """The description of the store in a folder. Raises InputError if it is damaged, or of another format."""
+    path = os.path.join(folder, _DESCRIPTION)
+    content = stored.read_any(path)
+    if stored.version_of(content) != _FORMAT_VERSION:
+        raise config.InputError(f"{path}: not of format {_FORMAT_VERSION}; run bird_tf.predict --embeddings again")
+    read = stored.as_type(path, Description, content)
+    if not (0 < read.num_features < _MOST_FEATURES and read.hop_seconds > 0 and read.chunk_seconds > 0):
+        raise stored.damaged(path, "num_features, hop_seconds and chunk_seconds must be above 0")
+    return read
+
+
 def _read_entries(folder: str, vector_bytes: int) -> list[_Entry]:
     """The entries whose vectors are all there. A process that is killed leaves vectors or a line incomplete."""
     path, entries = os.path.join(folder, _LIST), []
     num_vectors = os.path.getsize(os.path.join(folder, _VECTORS)) // vector_bytes
-    for line in files.read_text(path).split("\n")[:-1]:
-        entry = _Entry(**json.loads(line))
+    for entry in stored.read_json_lines(path, _Entry):
+        if min(entry.first, entry.count) < 0:
+            raise stored.damaged(path, f"first and count of {entry.file[:80]!a} must be at least 0")
         if entry.first + entry.count > num_vectors:
             break
         entries.append(entry)
@@ -105,7 +150,7 @@ class Writer:
         self._claim.start(self._claim.goes_on())
         path = os.path.join(self._folder, _DESCRIPTION)
         if files.exists(path):
-            vector_bytes = files.read_json(path)["num_features"] * _TYPE.itemsize
+            vector_bytes = _read_description(self._folder).vector_bytes
             entries = _read_entries(self._folder, vector_bytes)
             self._sources = {entry.file: entry.source for entry in entries}
             self._num_vectors = max((entry.first + entry.count for entry in entries), default=0)
@@ -151,7 +196,7 @@ class Embeddings:
 
     Attributes:
         vectors: [chunks, features] float32, mapped into memory; some belong to recordings that have changed since.
-        description: model, fingerprint, audio, chunk_seconds, hop_seconds, num_features.
+        description: how it was made.
     """
 
     def __init__(self, folder: str) -> None:
@@ -165,17 +210,14 @@ class Embeddings:
         path = os.path.join(self.folder, _DESCRIPTION)
         if not os.path.exists(path):
             raise config.InputError(f"{folder} holds no embeddings; bird_tf.predict --embeddings writes them")
-        self.description: dict[str, Any] = files.read_json(path)
-        if self.description.get("format_version") != _FORMAT_VERSION:
-            raise config.InputError(f"{path}: not of format {_FORMAT_VERSION}; run bird_tf.predict --embeddings again")
-        num_features = self.description["num_features"]
-        found = _read_entries(self.folder, num_features * _TYPE.itemsize)
+        self.description = _read_description(self.folder)
+        found = _read_entries(self.folder, self.description.vector_bytes)
         self._entries = {entry.file: entry for entry in found}  # the last one of a recording
         total = max((entry.first + entry.count for entry in found), default=0)
         if not total:
             raise config.InputError(f"{self.folder} holds no vectors; run bird_tf.predict --embeddings again")
         self.vectors = np.memmap(
-            os.path.join(self.folder, _VECTORS), dtype=_TYPE, mode="r", shape=(total, num_features)
+            os.path.join(self.folder, _VECTORS), dtype=_TYPE, mode="r", shape=(total, self.description.num_features)
         )
 
     def __len__(self) -> int:
@@ -184,8 +226,8 @@ class Embeddings:
 
     def _times(self, entry: _Entry, chunks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Start and end of chunks of a recording, seconds."""
-        start = chunks * self.description["hop_seconds"]
-        return start, np.minimum(start + self.description["chunk_seconds"], max(entry.seconds, 0.0))
+        start = chunks * self.description.hop_seconds
+        return start, np.minimum(start + self.description.chunk_seconds, max(entry.seconds, 0.0))
 
     def at(self, file: str, seconds: float) -> tuple[np.ndarray, float, float] | None:
         """The vector of the chunk that begins nearest to a time, with the chunk's start and end, seconds.

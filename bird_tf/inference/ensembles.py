@@ -87,7 +87,7 @@ class Ensemble:
     def _decisions(self, path: str) -> decisions.Decisions:
         own = os.path.join(self.models[0].path, decisions.ASSET)
         if path == "none" or (not path and (len(self.models) > 1 or not files.exists(own))):
-            return decisions.neutral(self.classes, len(self.models), str(self.models[0].description["pooling"]))
+            return decisions.neutral(self.classes, len(self.models), self.models[0].description.pooling)
         return decisions.load(path or own, self.classes, len(self.models))
 
     @property

@@ -16,13 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from bird_tf import config, files
-from bird_tf.inference import segments
-from bird_tf.labels import taxonomy
+from bird_tf import config, files, free_text
+from bird_tf.inference import run_files, segments
+from bird_tf.labels import taxonomy, texts
 
 TASK = "kaggle"
 ROW_ID = "row_id"
-_ROW_ID = re.compile(r"(.+)_([1-9]\d*)", re.DOTALL)
+_ROW_ID = re.compile(r"(.+)_([1-9]\d{0,7})", re.DOTALL | re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,12 @@ def read_sample(path: str) -> Form:
     Raises:
         InputError: not a table with row_id and a column for each class.
     """
-    header, *rows = _records(files.read_text(path)) or [[]]
+    try:
+        header, *rows = _records(files.read_text(path)) or [[]]
+    except csv.Error as error:
+        raise config.InputError(f"--sample_submission={path}: not a table ({error})") from error
+    if any(len(row) != len(header) for row in rows):
+        raise config.InputError(f"--sample_submission={path}: need a cell for each column in each row")
     if ROW_ID not in header or len(set(header)) < len(header):
         raise config.InputError(f"--sample_submission={path}: need a column {ROW_ID}, and each column once")
     if set(header) - {ROW_ID} in ({"birds"}, {"target"}, set()):
@@ -150,7 +155,11 @@ def errors(text: str, form: Form | None, classes: taxonomy.Taxonomy | None = Non
     if text.startswith("\ufeff"):
         yield "line 1: begins with a byte order mark"
         return
-    header, *rows = _records(text) or [[]]
+    try:
+        header, *rows = _records(text) or [[]]
+    except csv.Error as error:
+        yield f"run: no table that can be read ({error})"
+        return
     yield from _header_errors(header, form, classes)
     if ROW_ID not in header:
         return
@@ -160,14 +169,18 @@ def errors(text: str, form: Form | None, classes: taxonomy.Taxonomy | None = Non
             yield f"line {number}: {len(row)} fields, expected {len(header)}"
             continue
         row_id = row[header.index(ROW_ID)]
+        if sign := next(filter(None, map(texts.hidden, row)), ""):
+            yield f"line {number}: holds the sign {sign!a}, which nobody sees"
+            continue
         if row_id in seen:
-            yield f"line {number}: {row_id} is in line {seen[row_id]} already"
+            yield f"line {number}: {run_files.shown(row_id)} is in line {seen[row_id]} already"
         seen[row_id] = number
         if _divided(row_id)[1] % segments.SECONDS or not _divided(row_id)[1]:
-            yield f"line {number}: {row_id!r} is no name and end of {segments.SECONDS} seconds, as soundscape_1_5"
+            shown = run_files.quoted(row_id)
+            yield f"line {number}: {shown} is no name and end of {segments.SECONDS} seconds, as soundscape_1_5"
         for column, cell in zip(header, row, strict=True):
-            if column != ROW_ID and not _is_probability(cell):
-                yield f"line {number}: {column} is {cell!r}, not a number in [0, 1]"
+            if column != ROW_ID and math.isnan(free_text.probability(cell)):
+                yield f"line {number}: {run_files.shown(column)} is {run_files.quoted(cell)}, not a number in [0, 1]"
     yield from _row_errors(list(seen), form)
 
 
@@ -178,17 +191,17 @@ def _header_errors(header: Sequence[str], form: Form | None, classes: taxonomy.T
     elif len(header) < 2:
         yield "line 1: no column of a class"
     elif repeated:
-        yield f"line 1: the column {repeated[0]} is there twice"
+        yield f"line 1: the column {run_files.shown(repeated[0])} is there twice"
     elif form is not None and tuple(header) != form.columns:
         place = next(
             i for i, pair in enumerate(zip([*header, ""], [*form.columns, ""], strict=False)) if pair[0] != pair[1]
         )
         expected = form.columns[place] if place < len(form.columns) else "the end"
         found = header[place] if place < len(header) else "the end"
-        yield f"line 1: column {place + 1} is {found}, expected {expected}"
+        yield f"line 1: column {place + 1} is {run_files.shown(found)}, expected {expected}"
     elif form is None and classes is not None and set(header) - {ROW_ID} - set(classes.class_ids):
         unknown = next(column for column in header if column not in {ROW_ID, *classes.class_ids})
-        yield f"line 1: column {unknown} is no class of the model"
+        yield f"line 1: column {run_files.shown(unknown)} is no class of the model"
 
 
 def _row_errors(row_ids: Sequence[str], form: Form | None) -> Iterator[str]:
@@ -204,7 +217,8 @@ def _row_errors(row_ids: Sequence[str], form: Form | None) -> Iterator[str]:
         missing = [e for e in range(segments.SECONDS, (count + 1) * segments.SECONDS, segments.SECONDS)
                    if f"{name}_{e}" not in present]  # fmt: skip
         if missing and name not in named:
-            yield f"run: {name} has {count} rows, but {name}_{missing[0]} is missing"
+            lacking = run_files.shown(f"{name}_{missing[0]}")
+            yield f"run: {run_files.shown(name)} has {count} rows, but {lacking} is missing"
 
 
 def _records(text: str) -> list[list[str]]:
@@ -216,10 +230,3 @@ def _divided(row_id: str) -> tuple[str, int]:
     """The name and the end in seconds of a row id; the end is 0 if it has none."""
     match = _ROW_ID.fullmatch(row_id)
     return (match.group(1), int(match.group(2))) if match else (row_id, 0)
-
-
-def _is_probability(cell: str) -> bool:
-    try:
-        return 0 <= float(cell) <= 1 and math.isfinite(float(cell))
-    except ValueError:
-        return False

@@ -19,7 +19,7 @@ def learnt_by(path: str) -> learnt.Learnt | None:
     description = os.path.join(path, saved_model.DESCRIPTION)
     if not files.exists(description):
         return None
-    return learnt.load(os.path.join(path, "assets"), files.read_json(description)["training"])
+    return learnt.load(os.path.join(path, "assets"), saved_model.read_description(path).training)
 
 
 def before_refit(path: str, judged: Sequence[metadata.Recording], sample_rate_hz: int) -> str:
@@ -41,7 +41,7 @@ def before_refit(path: str, judged: Sequence[metadata.Recording], sample_rate_hz
     if files.exists(validated):
         logging.info("%s has learnt from these recordings; %s, from before the refit, is judged", path, validated)
         return validated
-    if files.read_json(os.path.join(path, saved_model.DESCRIPTION))["training"].get("refit"):
+    if saved_model.read_description(path).training.get("refit"):
         raise config.InputError(
             f"{path} has learnt from these recordings in its refit, and {validated}, from before it, does not exist; "
             "evaluate with other recordings"

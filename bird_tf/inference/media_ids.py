@@ -5,10 +5,10 @@ from __future__ import annotations
 import collections
 import os
 
-from bird_tf import config, files
+from bird_tf import config
 from bird_tf.audio import decode
 from bird_tf.inference import run_files
-from bird_tf.labels import metadata, taxonomy
+from bird_tf.labels import given_table, metadata, taxonomy
 from bird_tf.labels.layouts import birdclef
 
 
@@ -70,14 +70,11 @@ def map_class_ids(path: str, classes: taxonomy.Taxonomy) -> taxonomy.Taxonomy:
         InputError: another table, a row of no class of the model, or two classes with one id.
     """
     ids = list(classes.class_ids)
-    for line, row in enumerate(files.read_table(path), 2):
-        where, own, other = f"--class_ids={path}, line {line}", row.get("class_id"), row.get("run_id")
-        if not own or not other:
-            raise config.InputError(f"{where}: need the columns class_id and run_id")
-        indices = classes.resolve([own.strip()])
+    for row in given_table.read(path, "class_ids", ("class_id", "run_id")):
+        indices = classes.resolve([row.text("class_id")])
         if not indices:
-            raise config.InputError(f"{where}: {own} is no class of the model")
-        ids[indices[0]] = other.strip()
+            raise row.error(f"{row.text('class_id')} is no class of the model")
+        ids[indices[0]] = row.text("run_id")
     shared = [class_id for class_id, count in collections.Counter(ids).items() if count > 1]
     if shared:
         raise config.InputError(f"--class_ids={path}: two classes would have the id {shared[0]}")

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, free_text
+from bird_tf import config, free_text
 from bird_tf.inference import ensembles, occurrence_table
-from bird_tf.labels import clock, metadata, taxonomy
+from bird_tf.labels import clock, given_table, metadata, taxonomy
 from bird_tf.labels.layouts import reader
 
 
@@ -114,8 +114,7 @@ def read_species(path: str, classes: taxonomy.Taxonomy) -> np.ndarray:
     Raises:
         InputError: no line is a class of the model.
     """
-    lines = [line.strip() for line in files.read_text(path).removeprefix("\ufeff").splitlines()]
-    names = [line for line in lines if line and not line.startswith("#")]
+    names = given_table.lines(path, comment="#")
     unknown = [name for name in names if not classes.resolve([name])]
     if len(unknown) == len(names):
         raise config.InputError(f"--species_list={path}: none of {len(names)} lines is a class of the model")

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files
-from bird_tf.labels import metadata, taxonomy
+from bird_tf import config
+from bird_tf.labels import given_table, metadata, taxonomy
 from bird_tf.scores import prior
 
 # The weeks of a year: 52 of seven days from 1 January on, the last one longer; or 48, four a month, of which the last
@@ -114,21 +114,12 @@ class Table:
 def _read(path: str, classes: taxonomy.Taxonomy, num_weeks: int) -> list[_Row]:
     """The rows of a table. Raises InputError for one that cannot be read."""
     rows: list[_Row] = []
-    for number, row in enumerate(files.read_table(path), 2):
-        try:
-            place = (float(row["latitude"]), float(row["longitude"]))
-            week = int(row["week"]) if row["week"].strip() else 0
-            index, frequency = classes.resolve([row["class_id"].strip()]), float(row["frequency"])
-        except (KeyError, ValueError, AttributeError) as error:
-            raise config.InputError(
-                f"--occurrence={path}, line {number}: need latitude, longitude, week (1 … {num_weeks} or empty), "
-                f"class_id and frequency; {error!r}"
-            ) from error
-        if not (0 <= week <= num_weeks and 0 <= frequency <= 1 and abs(place[0]) <= 90 and abs(place[1]) <= 180):
-            raise config.InputError(
-                f"--occurrence={path}, line {number}: week 1 … {num_weeks}, frequency 0 … 1, degrees on earth"
-            )
-        rows.append((place, week, index, frequency))
+    for row in given_table.read(path, "occurrence", ("latitude", "longitude", "week", "class_id", "frequency")):
+        place = (row.number("latitude", -90, 90), row.number("longitude", -180, 180))
+        week, frequency = row.count("week", 0), row.number("frequency", 0, 1)
+        if week > num_weeks or math.isnan(place[0] + place[1] + frequency):
+            raise row.error(f"need latitude, longitude, frequency, and a week from 1 to {num_weeks} or none")
+        rows.append((place, week, classes.resolve([row.text("class_id")]), frequency))
     return rows
 
 

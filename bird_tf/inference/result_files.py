@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from absl import logging
 
-from bird_tf import config, files
+from bird_tf import config, files, stored
 
 # in the output: a line of JSON for each result file, [name, checksum]; the checksum is empty until all are complete
 LIST = "results.jsonl"
@@ -31,9 +31,10 @@ class ResultFiles:
             InputError: a result file was changed after it was written.
         """
         self._output, self._list = output, os.path.join(output, LIST)
-        # after the last line end there is nothing, or what a killed process left of a line
-        lines = files.read_text(self._list).split("\n")[:-1] if files.exists(self._list) else []
-        self._earlier: dict[str, str] = dict(json.loads(line) for line in lines)
+        lines = stored.read_json_lines(self._list, tuple[str, str]) if files.exists(self._list) else []
+        if outside := next((name for name, _ in lines if {"", ".", ".."} & {*name.split("/")}), None):
+            raise stored.damaged(self._list, f"{outside[:80]!a} is no file below the folder")
+        self._earlier = dict(lines)
         self._written: dict[str, None] = {}  # a set that keeps its order
         for name, checksum in self._earlier.items():
             path = self._path(name)

@@ -7,40 +7,42 @@ soundscape `MediaId;hh:mm:ss-hh:mm:ss;ClassId;Probability`.
 from __future__ import annotations
 
 import collections
+import math
 import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bird_tf import config
+from bird_tf import config, free_text
 from bird_tf.inference import segments
-from bird_tf.labels import taxonomy
+from bird_tf.labels import taxonomy, texts
 
 MONOPHONE, SOUNDSCAPE = "monophone", "soundscape"
 MAX_LINES = 100
 
-_NUMBER = re.compile(r"[01]\.\d+")
-_SEGMENT = re.compile(r"(\d\d+):([0-5]\d):([0-5]\d)-(\d\d+):([0-5]\d):([0-5]\d)")
+_LONGEST_SHOWN = 60  # characters of a field in a message
+_FIXED_POINT = re.compile(r"[01]\.\d+", re.ASCII)
+_SEGMENT = re.compile(r"(\d{2,6}):([0-5]\d):([0-5]\d)-(\d{2,6}):([0-5]\d):([0-5]\d)", re.ASCII)
 
 
 def check_class_ids(classes: taxonomy.Taxonomy) -> None:
     """Checks that a run can hold the ids of all classes.
 
     Raises:
-        InputError: an id is empty, or has a blank or semicolon.
+        InputError: an id is empty, or has a blank, a semicolon, or a sign that nobody sees.
     """
     unfit = [class_id for class_id in classes.class_ids if not fits(class_id)]
     if unfit:
         more = f" (and {len(unfit) - 1} more)" if len(unfit) > 1 else ""
         raise config.InputError(
-            f"the class id {unfit[0]!r}{more} does not fit into a run: it must have no blank and no semicolon; give "
-            "the ids of the task with --class_ids=FILE.csv (columns class_id,run_id)"
+            f"the class id {quoted(unfit[0])}{more} does not fit into a run: it must have no blank, no hidden sign and "
+            "no semicolon; give the ids of the task with --class_ids=FILE.csv (columns class_id,run_id)"
         )
 
 
 def fits(text: str) -> bool:
-    """Whether a run can hold this id: it has neither blanks nor semicolons, and is not empty."""
-    return bool(text) and ";" not in text and text == "".join(text.split())
+    """Whether a run can hold this id: it has neither blanks, hidden signs nor semicolons, and is not empty."""
+    return bool(text) and ";" not in text and text == "".join(text.split()) and not texts.hidden(text)
 
 
 def monophone_lines(media_id: str, scores: np.ndarray, classes: taxonomy.Taxonomy) -> list[str]:
@@ -102,6 +104,9 @@ def errors(
         if line != "".join(line.split()):
             yield f"line {number}: holds blanks"
             continue
+        if sign := texts.hidden(line.removeprefix("\ufeff")):
+            yield f"line {number}: holds the sign {sign!a}, which nobody sees"
+            continue
         key: tuple[str, ...]
         if task == MONOPHONE:
             media_id, class_id, probability, rank = fields
@@ -112,26 +117,26 @@ def errors(
         if not media_id:
             yield f"line {number}: MediaId is empty"
         if allowed and class_id not in allowed:
-            yield f"line {number}: ClassId {class_id!r} is no class of the model"
+            yield f"line {number}: ClassId {quoted(class_id)} is no class of the model"
         elif not allowed and not re.fullmatch(r"[a-z]{6}", class_id):
-            yield f"line {number}: ClassId {class_id!r} is not six lower-case letters"
-        if not _NUMBER.fullmatch(probability) or float(probability) > 1:
-            yield f"line {number}: probability {probability!r} is not a fixed-point number in [0, 1]"
+            yield f"line {number}: ClassId {quoted(class_id)} is not six lower-case letters"
+        if not _FIXED_POINT.fullmatch(probability) or math.isnan(free_text.probability(probability)):
+            yield f"line {number}: probability {quoted(probability)} is not a fixed-point number in [0, 1]"
             continue
         if task == SOUNDSCAPE and not _is_segment(fields[1]):
-            yield f"line {number}: {fields[1]!r} is not hh:mm:ss-hh:mm:ss of 5 seconds that begin at a multiple of 5"
+            yield f"line {number}: {quoted(fields[1])} is not hh:mm:ss-hh:mm:ss of 5 seconds from a multiple of 5"
             continue
         items[key].append((number, class_id, float(probability), rank))
     for key, entries in items.items():
-        yield from _item_errors(" ".join(key), entries, ranked=task == MONOPHONE)
+        yield from _item_errors(" ".join(map(shown, key)), entries, ranked=task == MONOPHONE)
     if task == SOUNDSCAPE:
         yield from _segment_gaps(list(items))
     if media_ids is not None:
         found = collections.Counter(key[0] for key in items)
         for media_id, count in sorted((collections.Counter(media_ids) - found).items()):
-            yield f"run: {media_id} lacks {count} of its recordings or segments"
+            yield f"run: {shown(media_id)} lacks {count} of its recordings or segments"
         for media_id, count in sorted((found - collections.Counter(media_ids)).items()):
-            yield f"run: {media_id} has {count} recordings or segments too many"
+            yield f"run: {shown(media_id)} has {count} recordings or segments too many"
 
 
 def _item_errors(name: str, entries: list[tuple[int, str, float, str]], *, ranked: bool) -> Iterator[str]:
@@ -142,13 +147,23 @@ def _item_errors(name: str, entries: list[tuple[int, str, float, str]], *, ranke
     last = 2.0
     for position, (number, class_id, probability, rank) in enumerate(entries, 1):
         if class_id in seen:
-            yield f"line {number}: {name} lists {class_id} twice"
+            yield f"line {number}: {name} lists {shown(class_id)} twice"
         seen.add(class_id)
         if ranked and rank != str(position):
-            yield f"line {number}: rank {rank!r}, expected {position}: ranks count up from 1 without gaps"
+            yield f"line {number}: rank {quoted(rank)}, expected {position}: ranks count up from 1 without gaps"
         if ranked and probability > last:
             yield f"line {number}: probability rises within {name}"
         last = probability
+
+
+def shown(text: str) -> str:
+    """A field of any length and of any signs, in a message."""
+    return text if len(text) <= _LONGEST_SHOWN and text.isprintable() else f"{text[:_LONGEST_SHOWN]!a} …"
+
+
+def quoted(text: str) -> str:
+    """As `shown`, between quotation marks."""
+    return repr(text) if text == shown(text) else shown(text)
 
 
 def _is_segment(text: str) -> bool:
@@ -168,5 +183,5 @@ def _segment_gaps(keys: list[tuple[str, ...]]) -> Iterator[str]:
         for i in range(count):
             span = f"{_time(i * segments.SECONDS)}-{_time((i + 1) * segments.SECONDS)}"
             if (media_id, span) not in spans:
-                yield f"run: {media_id} has {count} segments, but {span} is missing"
+                yield f"run: {shown(media_id)} has {count} segments, but {span} is missing"
                 break

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bird_tf import config, files, tf
+from bird_tf import config, files, stored, tf
 from bird_tf.audio import channels, frontend, hearing
 from bird_tf.backbones import backbone, sources, windows
 from bird_tf.labels import taxonomy
@@ -40,6 +40,39 @@ def folder_to_lock(path: str) -> str:
     path = os.path.realpath(path)
     run = os.path.dirname(path)
     return run if os.path.exists(os.path.join(run, RUN_DESCRIPTION)) else path
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a model says of its training.
+
+    Attributes:
+        pooling: the default method to pool chunk scores.
+        training: the flags of the training.
+        backbones, features, backbone, channel: as in `run_directory.Run`.
+    """
+
+    pooling: str
+    training: Mapping[str, Any]
+    backbones: tuple[Mapping[str, str], ...] = ()
+    features: tuple[schema.Feature, ...] = ()
+    backbone: Mapping[str, Any] | None = None
+    channel: str = channels.MIX
+
+    def __post_init__(self) -> None:
+        channels.check(self.channel)
+
+
+def read_description(path: str) -> Description:
+    """Reads what the exported model in a folder says of its training.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    described = os.path.join(path, DESCRIPTION)
+    read = stored.read_json(described, Description, partial=True)
+    manifests.check_backbone(described, read.backbone)
+    return read
 
 
 class Outputs(NamedTuple):
@@ -78,7 +111,7 @@ class Model:
         front_end: chunk → spectrogram; of a head, that of its records, which says how long a chunk is.
         classes: in the order of the outputs.
         features: the features of a chunk that its network takes.
-        description: the content of train.json.
+        description: of its training.
     """
 
     def __init__(self, path: str, batch_size: int = BATCH_SIZE) -> None:
@@ -95,13 +128,11 @@ class Model:
             inner = os.path.join(path, "export")
             hint = f"; did you mean {inner}?" if files.exists(inner) else "; train one with bird_tf.train"
             raise config.InputError(f"{path} is not an exported model{hint}")
-        description_path = os.path.join(assets, "frontend.json")
         self.path, self.batch_size = path, batch_size
-        self.front_end = frontend.from_description(files.read_json(description_path), description_path)
+        self.front_end = frontend.load(os.path.join(assets, "frontend.json"))
         self.classes = taxonomy.load(os.path.join(assets, "classes.csv"))
-        self.description: Mapping[str, Any] = files.read_json(os.path.join(path, DESCRIPTION))
-        features = tuple(schema.Feature.from_mapping(entry) for entry in self.description.get("features", ()))
-        self.features = features or (schema.spectrogram_feature(self.front_end),)
+        self.description = read_description(path)
+        self.features = self.description.features or (schema.spectrogram_feature(self.front_end),)
         try:
             self._loaded = tf.saved_model.load(path)  # the signatures need this reference
         except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
@@ -111,14 +142,14 @@ class Model:
     def hearing(self) -> hearing.Hearing:
         """What it hears of a recording; `predict_samples` takes spans of it."""
         heard = hearing.of(self.front_end)
-        if described := self.description.get("backbone"):
+        if described := self.description.backbone:
             heard = windows.described_hearing(described, self.front_end.chunk_seconds)
-        return dataclasses.replace(heard, channel=self.description.get("channel", channels.MIX))
+        return dataclasses.replace(heard, channel=self.description.channel)
 
     @functools.cached_property
     def _backbone(self) -> backbone.Backbone | None:
         """The backbone of a head, if it is no SavedModel; otherwise all is in one graph."""
-        described = self.description.get("backbone")
+        described = self.description.backbone
         if not described or "serving_default" in self._loaded.signatures:
             return None
         source = sources.from_description(described, self.path, os.path.join(self.path, BACKBONE))
@@ -127,7 +158,7 @@ class Model:
     @property
     def _network(self) -> str:
         """The signature of the network alone, from features."""
-        return HEAD if self.description.get("backbone") else "spectrogram"
+        return HEAD if self.description.backbone else "spectrogram"
 
     @functools.cached_property
     def has_attention(self) -> bool:
@@ -180,7 +211,7 @@ class Model:
                     f"{self.path} needs the feature {needed.name} of {needed.producer}, and {directory} has it of "
                     f"another version or of another backbone, {found.producer}; convert with the same backbone"
                 )
-        known = set((self.description.get("backbone") or {}).get("classes", ()))
+        known = set((self.description.backbone or {}).get("classes", ()))
         if absent := sorted(known - set(manifest.classes.class_ids)):
             raise config.InputError(
                 f"{directory} has no answers of the backbone for {len(absent)} classes of {self.path}: "
@@ -254,5 +285,5 @@ class Model:
         """A digest of graph and weights: SavedModels with equal fingerprints have equal outputs."""
         names = ("saved_model.pb", os.path.join("variables", "variables.data-00000-of-00001"))
         own = [files.checksum(os.path.join(self.path, name)) for name in names]
-        described = self.description.get("backbone")
+        described = self.description.backbone
         return files.digest([*own, described["fingerprint"]] if described else own)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import io
 import os
-import zipfile
 
 import numpy as np
+from absl import logging
 
-from bird_tf import files, resume
+from bird_tf import config, files, resume, stored
 from bird_tf.audio import decode
 from bird_tf.inference import ensembles
 
@@ -19,12 +19,21 @@ from bird_tf.inference import ensembles
 FOLDER = "scores"
 _FORMAT_VERSION = 4
 _SUFFIX = ".npz"
+_KINDS = {
+    "duration_seconds": "f0", "start_seconds": "f1", "end_seconds": "f1", "probabilities": "f2",
+    "attention": "f1",
+}  # fmt: skip
+_LATER_KINDS = {"lost_seconds": "f0", "note": "U0"}  # not in scores of earlier versions
 
 
 def source(path: str) -> str:
     """What tells whether a recording is still the same: its path, size and time of change."""
     status = os.stat(path)
     return f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
+
+
+def _source_in(path: str) -> str:
+    return stored.text_of(path, stored.read_arrays(path, {"source": "U0"})["source"])
 
 
 class ScoreStore:
@@ -44,7 +53,7 @@ class ScoreStore:
             chunking: how recordings are cut into chunks.
             overwrite: whether scores of other models or chunks may be replaced.
         """
-        self._folder = os.path.join(output, FOLDER)
+        self._folder, self._num_classes = os.path.join(output, FOLDER), len(ensemble.classes)
         models = zip(ensemble.models, ensemble.decisions.weights, strict=True)
         self._claim = resume.Claim(
             directory=self._folder,
@@ -78,9 +87,9 @@ class ScoreStore:
         if not os.path.exists(self._path(recording_id)):
             return False
         try:
-            with open(self._path(recording_id), "rb") as file, np.load(file) as stored:
-                return bool(stored["source"] == source(path))
-        except (EOFError, ValueError, KeyError, zipfile.BadZipFile):  # damaged, for example by a power failure
+            return _source_in(self._path(recording_id)) == source(path)
+        except config.InputError as error:  # damaged, for example by a power failure
+            logging.warning("%s is scored again: %s", path, error)
             return False
 
     def save(self, recording_id: str, scores: ensembles.RecordingScores) -> None:
@@ -95,19 +104,27 @@ class ScoreStore:
         files.write_bytes(self._path(recording_id), content.getvalue())
 
     def load(self, recording_id: str, path: str) -> ensembles.RecordingScores:
-        """The scores of a recording, without embeddings. Of an ensemble, only the weighted mean is stored."""
-        with np.load(self._path(recording_id)) as stored:
-            probabilities, attention_logits = stored["probabilities"], stored["attention"]
-            has_note = "note" in stored  # not in scores of earlier versions
-            return ensembles.RecordingScores(
-                path=path, duration_seconds=float(stored["duration_seconds"]), start_seconds=stored["start_seconds"],
-                end_seconds=stored["end_seconds"],
-                member_probabilities=probabilities[None], probabilities=probabilities,
-                member_attention_logits=attention_logits[None], attention_logits=attention_logits,
-                embeddings=np.zeros((0, 0), np.float32),
-                lost_seconds=float(stored["lost_seconds"]) if has_note else 0.0,
-                note=str(stored["note"]) if has_note else "",
-            )  # fmt: skip
+        """The scores of a recording, without embeddings. Of an ensemble, only the weighted mean is stored.
+
+        Raises:
+            InputError: their file is damaged.
+        """
+        arrays = stored.read_arrays(self._path(recording_id), _KINDS, _LATER_KINDS)
+        probabilities, attention_logits = arrays["probabilities"], arrays["attention"]
+        num_chunks = len(probabilities)
+        if probabilities.shape[1] != self._num_classes or any(
+            len(arrays[name]) != num_chunks for name in ("start_seconds", "end_seconds", "attention")
+        ):
+            raise stored.damaged(self._path(recording_id), f"its scores are not those of {self._num_classes} classes")
+        return ensembles.RecordingScores(
+            path=path, duration_seconds=float(arrays["duration_seconds"]), start_seconds=arrays["start_seconds"],
+            end_seconds=arrays["end_seconds"],
+            member_probabilities=probabilities[None], probabilities=probabilities,
+            member_attention_logits=attention_logits[None], attention_logits=attention_logits,
+            embeddings=np.zeros((0, 0), np.float32),
+            lost_seconds=float(arrays.get("lost_seconds", 0.0)),
+            note=stored.text_of(path, arrays.get("note", np.array(""))),
+        )  # fmt: skip
 
     def remove_if_empty(self) -> None:
         """Removes the folder if it holds no scores."""

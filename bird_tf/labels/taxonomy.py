@@ -10,7 +10,9 @@ import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
 
-from bird_tf import config, files
+from bird_tf import config, files, stored
+
+_COLUMNS = ("index", "class_id", "name")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +96,7 @@ def union(taxonomies: Sequence[Taxonomy]) -> Taxonomy:
 def save(path: str, taxonomy: Taxonomy) -> None:
     """Writes `classes.csv`: index, class_id, name."""
     rows = [(i, c, n) for i, (c, n) in enumerate(zip(taxonomy.class_ids, taxonomy.names, strict=True))]
-    files.write_table(path, ("index", "class_id", "name"), rows)
+    files.write_table(path, _COLUMNS, rows)
 
 
 def load(path: str) -> Taxonomy:
@@ -103,13 +105,12 @@ def load(path: str) -> Taxonomy:
     Raises:
         InputError: the file is not a class list, or its rows are out of order.
     """
-    rows = files.read_table(path)
-    if not rows or any(
-        not isinstance(row.get(column), str) for row in rows for column in ("index", "class_id", "name")
-    ):
-        raise config.InputError(f"{path} is not a class list (columns index, class_id, name, at least one row)")
-    if [row["index"] for row in rows] != [str(i) for i in range(len(rows))]:
-        raise config.InputError(f"{path}: the column index must count 0, 1, 2 …: rows are missing or out of order")
-    if len({row["class_id"] for row in rows}) < len(rows):
+    rows = list(stored.read_table(path, _COLUMNS))
+    if not rows:
+        raise config.InputError(f"{path}: a list of no class; copy it again, or make it anew")
+    if wrong := next((row for i, row in enumerate(rows) if row.cells["index"] != str(i)), None):
+        raise wrong.error("the column index must count 0, 1, 2 …: rows are missing or out of order")
+    class_ids = tuple(row.text("class_id") for row in rows)
+    if len(set(class_ids)) < len(rows):
         raise config.InputError(f"{path}: a class_id stands there twice")
-    return Taxonomy(tuple(row["class_id"] for row in rows), tuple(row["name"] for row in rows))
+    return Taxonomy(class_ids, tuple(row.text("name") for row in rows))

@@ -9,7 +9,6 @@ import csv
 import dataclasses
 import functools
 import io
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -17,11 +16,10 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config
+from bird_tf import config, typed
 
 _LARGEST_BYTES = 64 << 20  # of a table of short cells, the lists of cells take twenty times as much
 _MOST_SHARED = 100_000  # different cells that are kept in mind
-_DEEPEST = 100  # nested brackets of JSON; Python's parser ends at about a thousand
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060\ufeff]")  # zero-width blanks and marks of direction
@@ -34,6 +32,12 @@ def clean(text: str) -> str:
     if not text.isascii():
         text = _INVISIBLE.sub("", unicodedata.normalize("NFC", text))
     return " ".join(text.split())
+
+
+def hidden(text: str) -> str:
+    """The first sign of a text that nobody sees, and that is no blank; empty if there is none."""
+    found = _CONTROLS.search(text) or _INVISIBLE.search(text)
+    return found[0] if found else ""
 
 
 def comparable(text: str) -> str:
@@ -140,14 +144,8 @@ class Document:
     @functools.cached_property
     def json(self) -> Any:
         """The content, read as JSON."""
-        depth = deepest = 0
-        for sign in re.findall(r"[\[\]{}]", re.sub(r'"(?:[^"\\]|\\.)*"', "", self.text)):
-            depth += 1 if sign in "[{" else -1
-            deepest = max(deepest, depth)
         try:
-            if deepest > _DEEPEST:
-                raise ValueError(f"brackets nested {deepest} deep")
-            return json.loads(self.text)
+            return typed.parse_json(self.text, finite=False)
         except ValueError as error:
             raise config.InputError(f"{self.path}: not JSON ({error})") from error
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 
-from bird_tf import config, files
+from bird_tf import config, files, stored
 
 COLUMNS = ("file", "start_seconds", "end_seconds", "class_id", "verdict")
 # columns that may be missing: the species of the verdict `other`, the prediction, and the band it was drawn from
@@ -61,29 +60,25 @@ def read(path: str) -> list[Verdict]:
     if not files.exists(path):
         raise config.InputError(f"{path}: no such file; the page of bird_tf.review saves verdicts.csv")
     found: dict[tuple[str, float, float, str], Verdict] = {}
-    for line, row in enumerate(files.read_table(path), 2):
-        verdict = _parse({column: (row.get(column) or "").strip() for column in (*COLUMNS, *FURTHER_COLUMNS)})
-        if verdict is None:
-            raise config.InputError(
-                f"{path}, line {line}: need {', '.join(COLUMNS)}, a span in seconds and a verdict out of "
-                f"{', '.join(ANSWERS)}"
-            )
+    for row in stored.read_table(path, COLUMNS):
+        verdict = _parse(row)
         found[verdict.file, verdict.start_seconds, verdict.end_seconds, verdict.class_id] = verdict
     return list(found.values())
 
 
-def _parse(cells: Mapping[str, str]) -> Verdict | None:
-    """The verdict of a row; None if it cannot be read."""
-    answer = cells["verdict"].casefold()
-    try:
-        start, end = float(cells["start_seconds"]), float(cells["end_seconds"])
-        probability = float(cells["probability"] or "nan")
-        band_lowest, band_size = float(cells["band_lowest"] or "nan"), int(cells["band_size"] or 0)
-    except ValueError:
-        return None
-    if not (cells["file"] and cells["class_id"] and 0 <= start < end and answer in ANSWERS):
-        return None
+def _parse(row: stored.Row) -> Verdict:
+    answer = row.text("verdict").strip().casefold()
+    start, end = row.number("start_seconds", 0), row.number("end_seconds", 0)
+    if not start < end or answer not in ANSWERS:
+        raise row.error(f"need a span in seconds, and a verdict out of {', '.join(ANSWERS)}")
     return Verdict(
-        file=cells["file"], start_seconds=start, end_seconds=end, class_id=cells["class_id"], answer=answer,
-        species=cells["species"], probability=probability, band_lowest=band_lowest, band_size=band_size,
-    )  # fmt: skip
+        file=row.text("file"),
+        start_seconds=start,
+        end_seconds=end,
+        class_id=row.text("class_id"),
+        answer=answer,
+        species=row.cells.get("species", "").strip(),
+        probability=row.number("probability", -1, 1),  # a similarity, on the page of a search
+        band_lowest=row.number("band_lowest"),
+        band_size=row.count("band_size", 0),
+    )

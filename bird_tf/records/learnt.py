@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent import futures
 from typing import Any
 
-from bird_tf import config, files
+from bird_tf import config, files, stored
 from bird_tf.audio import channels, decode, digests
 from bird_tf.labels import metadata
 from bird_tf.records import manifests, recordings_table
@@ -61,7 +61,7 @@ def of_records(manifest: manifests.Manifest) -> Learnt:
 def of_training(flags: Mapping[str, Any]) -> Learnt | None:
     """What a model of an earlier version learnt from, by the flags of its training; None if its records are gone."""
     try:
-        manifest = manifests.load(flags["records"])
+        manifest = manifests.load(str(flags["records"]))
     except (config.InputError, KeyError):
         return None
     return of_records(manifest.with_all_for_training() if flags.get("refit") else manifest)
@@ -82,8 +82,10 @@ def load(folder: str, flags: Mapping[str, Any]) -> Learnt | None:
     path = os.path.join(folder, FILE)
     if not files.exists(path):
         return of_training(flags)
-    rows = files.read_table(path)
-    return Learnt(frozenset((row["recording_id"], row["digest"], int(row["sample_rate_hz"])) for row in rows))
+    rows = stored.read_table(path, _COLUMNS)
+    return Learnt(
+        frozenset((row.text("recording_id"), row.cells["digest"], row.count("sample_rate_hz")) for row in rows)
+    )
 
 
 def with_digests(

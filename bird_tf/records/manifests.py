@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 
 import bird_tf
-from bird_tf import config, files, tf
+from bird_tf import config, files, stored, tf
 from bird_tf.audio import channels, frontend
 from bird_tf.labels import taxonomy
 from bird_tf.records import schema, selection
@@ -83,7 +83,7 @@ class Manifest:
     @property
     def channel(self) -> str:
         """What was heard of recordings with several channels, as --channel; before that flag, their mean."""
-        return self.converter.get("channel") or channels.MIX
+        return str(self.converter.get("channel") or channels.MIX)
 
     def num_chunks(self, split: str) -> int:
         """Number of chunks in a split; of the training split, of those that train."""
@@ -192,26 +192,78 @@ def _described(manifest: Manifest) -> dict[str, Any]:
     return {"features": features} if manifest.format_version >= 4 else {}
 
 
-def _features(stored: Mapping[str, Any], front_end: frontend.FrontendConfig, num_classes: int) -> list[schema.Feature]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Backbone:
+    """What is read of the description of a backbone. Earlier versions have fewer fields."""
+
+    fingerprint: str
+    model: str
+    classes: tuple[str, ...] = ()
+    title: str = ""
+    licence: str = ""
+    origin: str = ""
+    sample_rate_hz: int = 1
+    window_seconds: float = 1.0
+    embedding_size: int = 0
+
+
+def check_backbone(path: str, description: Mapping[str, Any] | None) -> None:
+    """Checks the description of a backbone that a file holds; None for none. Raises InputError."""
+    if description is not None:
+        read = stored.as_type(f"{path}, backbone", _Backbone, description, partial=True)
+        if not (0 < read.sample_rate_hz < 2**24 and 0 < read.window_seconds < 2**16):
+            raise stored.damaged(path, "the backbone must have a sample rate and a window above 0")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """The content of manifest.json. The fields with a default are not in all formats."""
+
+    format_version: int
+    front_end: Mapping[str, Any]
+    classes_digest: str
+    shards: Mapping[str, tuple[tuple[str, int, int, str], ...]]
+    chunks_per_class: Mapping[str, tuple[int, ...]]
+    num_recordings: Mapping[str, int]
+    converter: Mapping[str, Any]
+    skipped: tuple[Mapping[str, str], ...]
+    versions: Mapping[str, str]
+    features: tuple[schema.Feature, ...] = ()
+    selected_for_refit: selection.Selection | None = None
+    backbone: Mapping[str, Any] | None = None
+    teacher: Mapping[str, Any] | None = None
+
+    def check(self, path: str, num_classes: int) -> None:
+        """Checks what the types do not say. Raises InputError."""
+        check_backbone(path, self.backbone or self.teacher)
+        if self.converter.get("channel"):
+            channels.check(str(self.converter["channel"]))
+        lists = {f"chunks_per_class.{split}": counts for split, counts in self.chunks_per_class.items()}
+        if selected := self.selected_for_refit:
+            lists |= {"selected_for_refit": selected.limits, "selected_for_refit ": selected.chunks_per_class}
+        for name, numbers in lists.items():
+            if len(numbers) != num_classes or min(numbers, default=0) < 0:
+                raise stored.damaged(path, f"{name.strip()} must have a count for each of {num_classes} classes")
+        for name, count, size, _ in (shard for shards in self.shards.values() for shard in shards):
+            if os.path.basename(name) != name or not name or min(count, size) < 0:
+                raise stored.damaged(path, f"the shard {name[:80]!a} has no name and sizes of a shard")
+        for split in SPLITS:
+            if not (split in self.shards and split in self.chunks_per_class and split in self.num_recordings):
+                raise stored.damaged(path, f"shards, chunks_per_class and num_recordings must have the split {split}")
+
+
+def _features(read: _Stored, front_end: frontend.FrontendConfig, num_classes: int) -> tuple[schema.Feature, ...]:
     """The features that a manifest describes, of any format version."""
-    if stored["format_version"] >= 4:
-        return [schema.Feature.from_mapping(entry) for entry in stored["features"]]
-    features, version = [schema.spectrogram_feature(front_end)], stored["format_version"]
-    if backbone := stored.get(_BACKBONE_FIELDS[version]):
+    if read.format_version >= 4:
+        return read.features
+    features = [schema.spectrogram_feature(front_end)]
+    if described := read.backbone or read.teacher:
         features.append(
-            schema.earlier_answers_feature(num_classes, version, backbone["model"], backbone["fingerprint"])
+            schema.earlier_answers_feature(
+                num_classes, read.format_version, described["model"], described["fingerprint"]
+            )
         )
-    return features
-
-
-def _selection(stored: Mapping[str, Any] | None) -> selection.Selection | None:
-    if stored is None:
-        return None
-    return selection.Selection(
-        limits=tuple(stored["limits"]),
-        chunks_per_class=tuple(stored["chunks_per_class"]),
-        num_recordings=stored["num_recordings"],
-    )
+    return tuple(features)
 
 
 def load(directory: str) -> Manifest:
@@ -229,30 +281,32 @@ def load(directory: str) -> Manifest:
             f"{directory} has no {MANIFEST}: its conversion did not finish, or it holds no records; "
             "run tools/make_tfrecords.py again with the same flags"
         )
-    stored = files.read_json(path)
-    format_version = stored.get("format_version")
+    content = stored.read_any(path)
+    format_version = stored.version_of(content)
     if format_version not in _BACKBONE_FIELDS:
         raise config.InputError(
             f"{path}: format version {format_version} cannot be read, only {', '.join(map(str, _BACKBONE_FIELDS))}; "
             "convert again"
         )
     classes = taxonomy.load(os.path.join(directory, CLASSES))
-    if classes.digest != stored["classes_digest"]:
+    read = stored.as_type(path, _Stored, content)
+    if classes.digest != read.classes_digest:
         raise config.InputError(f"{directory}: {CLASSES} does not belong to these records; copy it again")
-    front_end = frontend.from_description(stored["front_end"], path)
+    read.check(path, len(classes))
+    front_end = frontend.from_description(read.front_end, path)
     manifest = Manifest(
         directory=directory,
         front_end=front_end,
         classes=classes,
-        shards={split: tuple(Shard(*shard) for shard in shards) for split, shards in stored["shards"].items()},
-        chunks_per_class={split: tuple(counts) for split, counts in stored["chunks_per_class"].items()},
-        num_recordings=stored["num_recordings"],
-        selected_for_refit=_selection(stored.get("selected_for_refit")),
-        converter=stored["converter"],
-        skipped=tuple(stored["skipped"]),
-        versions=stored["versions"],
-        features={feature.name: feature for feature in _features(stored, front_end, len(classes))},
-        backbone=stored.get(_BACKBONE_FIELDS[format_version]),
+        shards={split: tuple(Shard(*shard) for shard in shards) for split, shards in read.shards.items()},
+        chunks_per_class=read.chunks_per_class,
+        num_recordings=read.num_recordings,
+        selected_for_refit=read.selected_for_refit,
+        converter=read.converter,
+        skipped=read.skipped,
+        versions=read.versions,
+        features={feature.name: feature for feature in _features(read, front_end, len(classes))},
+        backbone=read.backbone or read.teacher,
         format_version=format_version,
     )
     for shard in (shard for shards in manifest.shards.values() for shard in shards if shard.count):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 
-from bird_tf import files
+from bird_tf import files, stored
 from bird_tf.labels import metadata
 from bird_tf.records import manifests
 
@@ -17,6 +17,8 @@ _COLUMNS = (
 )  # fmt: skip
 # the columns that hold numbers; empty where they are unknown
 NUMBERS = (*_PLACE_AND_TIME, "seconds", "chunks", "training_chunks", "noise_chunks")
+# those of the first version
+_FIRST_COLUMNS = ("recording_id", "file", "split", "label", "name", "author", "chunks", "noise_chunks")
 
 
 # length in seconds; number of chunks with a label, of those that may train, and of noise chunks; digest of its samples;
@@ -52,7 +54,7 @@ def read(directory: str, *, with_unused: bool = False) -> list[metadata.Recordin
     path = os.path.join(directory, manifests.RECORDINGS)
     if not files.exists(path):
         return []
-    return [_recording(row) for row in files.read_table(path) if with_unused or _num_used(row)]
+    return [_recording(row) for row in _rows(path) if with_unused or _num_used(row)]
 
 
 def training(manifest: manifests.Manifest, *, with_noise: bool = False) -> list[metadata.Recording]:
@@ -63,40 +65,43 @@ def training(manifest: manifests.Manifest, *, with_noise: bool = False) -> list[
         with_noise: whether to return recordings too that give noise alone.
     """
     path = os.path.join(manifest.directory, manifests.RECORDINGS)
-    rows = files.read_table(path) if files.exists(path) else []
     return [
         _recording(row)
-        for row in rows
-        if row["split"] in manifest.training_splits
-        and int(row.get("training_chunks", row["chunks"])) + (int(row["noise_chunks"]) if with_noise else 0)
+        for row in (_rows(path) if files.exists(path) else ())
+        if row.cells["split"] in manifest.training_splits
+        and _num_training(row) + (row.count("noise_chunks") if with_noise else 0)
     ]
 
 
-def _recording(row: Mapping[str, str]) -> metadata.Recording:
+def _rows(path: str) -> Iterator[stored.Row]:
+    return stored.read_table(path, _FIRST_COLUMNS)
+
+
+def _recording(row: stored.Row) -> metadata.Recording:
     return metadata.Recording(
-        recording_id=row["recording_id"],
-        path=row["file"],
-        label=row["label"],
-        name=row["name"],
-        negative=not row["label"],
-        author=row["author"],
-        split=row["split"],
-        latitude=_number(row, "latitude"),
-        longitude=_number(row, "longitude"),
-        elevation=_number(row, "elevation"),
-        day_of_year=_number(row, "day_of_year"),
-        hour=_number(row, "hour"),
-        date=row.get("date") or "",
-        site=row.get("site") or "",
-        digest=row.get("digest") or "",
+        recording_id=row.text("recording_id"),
+        path=row.text("file"),
+        label=row.cells["label"],
+        name=row.cells["name"],
+        negative=not row.cells["label"],
+        author=row.cells["author"],
+        split=row.cells["split"],
+        latitude=row.number("latitude", -90, 90),
+        longitude=row.number("longitude", -180, 180),
+        elevation=row.number("elevation"),
+        day_of_year=row.number("day_of_year", 1, 366),
+        hour=row.number("hour", 0, 24),
+        date=row.cells.get("date", ""),
+        site=row.cells.get("site", ""),
+        digest=row.cells.get("digest", ""),
     )
 
 
-def _num_used(row: Mapping[str, str]) -> int:
-    """Number of chunks on this side of the split. Before format 4, there is one column for both sides."""
-    return int(row.get("training_chunks", row["chunks"]) if row["split"] == "train" else row["chunks"])
+def _num_used(row: stored.Row) -> int:
+    """Number of chunks on this side of the split."""
+    return _num_training(row) if row.cells["split"] == "train" else row.count("chunks")
 
 
-def _number(row: Mapping[str, str], name: str) -> float:
-    """The number in a cell; NaN if the cell is empty or the table has no such column."""
-    return float(row.get(name) or math.nan)
+def _num_training(row: stored.Row) -> int:
+    """Number of chunks that may train. Before format 4, there is one column for both sides of the split."""
+    return row.count("training_chunks" if "training_chunks" in row.cells else "chunks")

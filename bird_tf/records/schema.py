@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,8 @@ from bird_tf.records import selection
 FORMAT_VERSION = 4
 SPECTROGRAM, EMBEDDING, BACKBONE_ANSWERS = "spectrogram", "embedding", "backbone_answers"
 _ACTIVITY = "signal_to_noise"  # the feature's name on disk since version 1
+_DTYPES = ("uint8", "float16", "float32")
+_MOST_NUMBERS = 2**28
 # probabilities of formats before 4 become logits of at most ±16.1
 _LEAST_PROBABILITY = 1e-7
 
@@ -44,15 +45,17 @@ class Feature:
     fingerprint: str
     key: str = ""
 
+    def __post_init__(self) -> None:
+        if self.dtype not in _DTYPES or min(self.shape, default=1) < 1 or math.prod(self.shape) > _MOST_NUMBERS:
+            raise config.InputError(
+                f"the feature {self.name[:40]} has the type {self.dtype[:40]} and the shape {self.shape[:5]}; need "
+                f"{', '.join(_DTYPES)}, and sizes above 0"
+            )
+
     @property
     def bytes(self) -> int:
         """Size of the tensor of one chunk on disk."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
-
-    @classmethod
-    def from_mapping(cls, stored: Mapping[str, Any]) -> Feature:
-        """A feature from the JSON of `dataclasses.asdict`."""
-        return cls(**{**stored, "shape": tuple(stored["shape"])})
 
 
 def spectrogram_feature(front_end: frontend.FrontendConfig) -> Feature:

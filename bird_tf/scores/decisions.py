@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files
+from bird_tf import config, files, stored
 from bird_tf.labels import taxonomy
 from bird_tf.scores import calibration, metrics, pooling, thresholds
 
@@ -162,40 +162,65 @@ def save(path: str, decisions: Decisions, classes: taxonomy.Taxonomy) -> None:
     )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Calibration:
+    """A stored calibration: {rule: {class id: threshold}}."""
+
+    slope: float
+    intercept: float
+    thresholds: Mapping[str, Mapping[str, float]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """What `save` writes."""
+
+    format_version: int
+    pooling: str
+    weights: tuple[float, ...]
+    recording: _Calibration
+    chunk: _Calibration
+    precision: float
+    fitted_on: str
+
+
 def load(path: str, classes: taxonomy.Taxonomy, num_models: int) -> Decisions:
     """Reads what `save` wrote.
 
     Raises:
-        InputError: no such file, another format, other classes, or another number of models.
+        InputError: no such file, a damaged one, another format, other classes, or another number of models.
     """
     if not files.exists(path):
         raise config.InputError(f"--decisions={path}: no such file; bird_tf.evaluate --tune writes it")
-    stored = files.read_json(path)
-    if stored.get("format_version") not in range(1, FORMAT_VERSION + 1):
+    content = stored.read_any(path)
+    version = stored.version_of(content)
+    if version not in range(1, FORMAT_VERSION + 1):
         raise config.InputError(f"{path} holds no decisions of format {FORMAT_VERSION}; run bird_tf.evaluate --tune")
-    outdated = stored["format_version"] == 1 and stored["pooling"] in _CHANGED_POOLING
+    read = stored.as_type(path, _Stored, content)
+    if read.pooling not in pooling.METHODS or min(read.weights, default=0) < 0 or not sum(read.weights) > 0:
+        raise stored.damaged(path, f"pooling must be one of {', '.join(pooling.METHODS)}, and weights at least 0")
+    outdated = version == 1 and read.pooling in _CHANGED_POOLING
     if outdated:
         logging.warning(
             "%s was fitted on the %s scores of an earlier version, which were no probabilities: recordings keep raw "
-            "scores and thresholds of 0.5; run bird_tf.evaluate --tune", path, stored["pooling"],
+            "scores and thresholds of 0.5; run bird_tf.evaluate --tune", path, read.pooling,
         )  # fmt: skip
-    if len(stored["weights"]) != num_models:
-        raise config.InputError(f"{path} was made for {len(stored['weights'])} models, not {num_models}")
-
-    def stored_calibration(name: str) -> calibration.Calibration:
-        by_rule = stored[name]["thresholds"]
-        if set(by_rule[thresholds.RULES[0]]) != set(classes.class_ids):
-            raise config.InputError(f"{path} was made for other classes than the model's; run bird_tf.evaluate --tune")
-        ordered = {rule: np.array([by_rule[rule][c] for c in classes.class_ids]) for rule in thresholds.RULES}
-        return calibration.Calibration(
-            slope=stored[name]["slope"], intercept=stored[name]["intercept"], thresholds=ordered
-        )
-
+    if len(read.weights) != num_models:
+        raise config.InputError(f"{path} was made for {len(read.weights)} models, not {num_models}")
     return Decisions(
-        pooling=stored["pooling"],
-        weights=tuple(stored["weights"]),
-        recording=_identity(classes) if outdated else stored_calibration("recording"),
-        chunk=stored_calibration("chunk"),
-        precision=stored["precision"],
-        fitted_on=stored["fitted_on"],
+        pooling=read.pooling,
+        weights=read.weights,
+        recording=_identity(classes) if outdated else _calibration(path, read.recording, classes),
+        chunk=_calibration(path, read.chunk, classes),
+        precision=read.precision,
+        fitted_on=read.fitted_on,
     )
+
+
+def _calibration(path: str, read: _Calibration, classes: taxonomy.Taxonomy) -> calibration.Calibration:
+    if not read.slope > 0 or set(read.thresholds) != set(thresholds.RULES):
+        raise stored.damaged(path, f"need a slope above 0, and thresholds for the rules {', '.join(thresholds.RULES)}")
+    if any(set(by_class) != set(classes.class_ids) for by_class in read.thresholds.values()):
+        raise config.InputError(f"{path} was made for other classes than the model's; run bird_tf.evaluate --tune")
+    ordered = {rule: np.array([by_class[c] for c in classes.class_ids]) for rule, by_class in read.thresholds.items()}
+    return calibration.Calibration(slope=read.slope, intercept=read.intercept, thresholds=ordered)

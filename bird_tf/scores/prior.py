@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files
+from bird_tf import config, files, stored
 from bird_tf.labels import metadata, taxonomy
 
 ASSET = "assets/prior.json"
@@ -262,22 +262,56 @@ def save(path: str, prior: Prior) -> None:
     )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Observations:
+    """The observations of a prior, column by column; None where a number is unknown."""
+
+    label: tuple[int, ...]
+    weight: tuple[float, ...]
+    latitude: tuple[float | None, ...]
+    longitude: tuple[float | None, ...]
+    elevation: tuple[float | None, ...]
+    day_of_year: tuple[float | None, ...]
+    hour: tuple[float | None, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """What `save` writes."""
+
+    format_version: int
+    num_recordings: Mapping[str, int]
+    widths: Mapping[str, float]
+    exponents: Mapping[str, float]
+    observations: _Observations
+
+
 def load(path: str) -> Prior:
     """Reads what `save` wrote.
 
     Raises:
-        InputError: another format.
+        InputError: another format, or a damaged file.
     """
-    stored = files.read_json(path)
-    if stored.get("format_version") != FORMAT_VERSION:
+    content = stored.read_any(path)
+    if stored.version_of(content) != FORMAT_VERSION:
         raise config.InputError(f"{path} holds no prior of format {FORMAT_VERSION}; export the model again")
-    columns = [stored["observations"][name] for name in _COLUMNS]
+    read = stored.as_type(path, _Stored, content)
+    labels, columns = read.observations.label, [getattr(read.observations, name) for name in _COLUMNS]
+    if any(len(column) != len(labels) for column in (read.observations.weight, *columns)):
+        raise stored.damaged(path, "the lists in observations must be of equal length")
+    if labels and not 0 <= min(labels) <= max(labels) < len(read.num_recordings):
+        raise stored.damaged(path, f"observations.label must be from 0 to {len(read.num_recordings) - 1}")
+    if min(read.num_recordings.values(), default=0) < 0:
+        raise stored.damaged(path, "num_recordings must be at least 0")
+    for name, exponent in read.exponents.items():
+        if name not in _FACTORS or not 0 <= exponent <= 1 or (exponent and not read.widths.get(name, 0) > 0):
+            raise stored.damaged(path, f"exponents.{name:.40} must be from 0 to 1, with a width of that name above 0")
     return Prior(
-        class_ids=tuple(stored["num_recordings"]),
-        num_recordings=np.array(list(stored["num_recordings"].values())),
-        labels=np.array(stored["observations"]["label"], int),
-        weights=np.array(stored["observations"]["weight"], float),
-        observations=np.array(columns, float).T.reshape(-1, len(_COLUMNS)),  # null becomes NaN
-        widths=stored["widths"],
-        exponents=stored["exponents"],
+        class_ids=tuple(read.num_recordings),
+        num_recordings=np.array(list(read.num_recordings.values())),
+        labels=np.array(labels, int),
+        weights=np.array(read.observations.weight, float),
+        observations=np.array(columns, float).T.reshape(-1, len(_COLUMNS)),  # None becomes NaN
+        widths=read.widths,
+        exponents=read.exponents,
     )

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import files
+from bird_tf import files, stored, typed
 from bird_tf.records import manifests
 
 FLAGS = "run.flags"
@@ -58,7 +58,7 @@ class Progress:
 def finished(run_dir: str) -> dict[str, Any] | None:
     """The summary of a finished training; None if it is not finished."""
     path = os.path.join(run_dir, SUMMARY)
-    return dict(files.read_json(path)) if files.exists(path) else None
+    return stored.read_json(path, dict[str, Any]) if files.exists(path) else None
 
 
 def digest(manifest: manifests.Manifest) -> str:
@@ -87,12 +87,15 @@ def load(run_dir: str) -> tuple[Progress, dict[str, np.ndarray]] | None:
     path = os.path.join(run_dir, CHECKPOINT)
     if not files.exists(path):
         return None
-    with np.load(io.BytesIO(files.read_bytes(path))) as stored:
-        values = json.loads(str(stored[PROGRESS]))
-        arrays = {name: stored[name] for name in stored.files if name != PROGRESS}
+    arrays = stored.read_arrays(path)
+    try:
+        described = typed.parse_json(stored.text_of(path, arrays.pop(PROGRESS, np.array(""))), finite=False)
+    except ValueError as error:
+        raise stored.damaged(path, f"its {PROGRESS} is not JSON ({error})") from error
+    progress = stored.as_type(path, Progress, described)
     best = {name.removeprefix(_BEST): array for name, array in arrays.items() if name.startswith(_BEST)}
     state = {name: array for name, array in arrays.items() if not name.startswith(_BEST)}
-    return Progress(**values, best_weights=best), state
+    return dataclasses.replace(progress, best_weights=best), state
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, keras, resume, tf
+from bird_tf import config, keras, resume, tf
 from bird_tf.backbones import sources
 from bird_tf.inference import leaks, saved_model
 from bird_tf.input import dataset
@@ -314,5 +314,5 @@ class Experiment:
         if settings.pretrained.pretrained not in ("", "imagenet"):
             described += run_directory.load_description(settings.pretrained.pretrained).backbones
         for teacher in settings.teachers.teacher:
-            described += files.read_json(os.path.join(teacher, saved_model.DESCRIPTION)).get("backbones", ())
+            described += saved_model.read_description(teacher).backbones
         return tuple({found["fingerprint"]: sources.credit(found) for found in described}.values())

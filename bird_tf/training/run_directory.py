@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import os
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from bird_tf import config, files, keras
+from bird_tf import config, files, keras, stored
 from bird_tf.audio import channels, frontend
 from bird_tf.inference import saved_model
 from bird_tf.labels import metadata, taxonomy
@@ -101,6 +98,27 @@ def description(run: Run) -> dict[str, Any]:
     }
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """The content of run.json. Early runs have no fields of backbones and features."""
+
+    format_version: int
+    model: Mapping[str, Any]
+    front_end: Mapping[str, Any]
+    loss: str
+    pooling: str
+    training: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    versions: Mapping[str, str]
+    backbones: tuple[Mapping[str, str], ...] = ()
+    features: tuple[schema.Feature, ...] = ()
+    backbone: Mapping[str, Any] | None = None
+    channel: str = channels.MIX
+
+    def __post_init__(self) -> None:
+        channels.check(self.channel)
+
+
 def load_description(run_dir: str) -> Run:
     """Reads the description of a run.
 
@@ -110,29 +128,31 @@ def load_description(run_dir: str) -> Run:
     path = os.path.join(run_dir, saved_model.RUN_DESCRIPTION)
     if not files.exists(path):
         raise config.InputError(f"{run_dir} is not a finished run (no {saved_model.RUN_DESCRIPTION}); train it first")
-    stored = files.read_json(path)
-    if stored.get("format_version") != FORMAT_VERSION:
-        raise config.InputError(f"{path}: run format {stored.get('format_version')}, this is {FORMAT_VERSION}")
+    content = stored.read_any(path)
+    if (version := stored.version_of(content)) != FORMAT_VERSION:
+        raise config.InputError(f"{path}: run format {version}, this is {FORMAT_VERSION}; train again")
+    read = stored.as_type(path, _Stored, content)
+    manifests.check_backbone(path, read.backbone)
     classes = taxonomy.load(os.path.join(run_dir, manifests.CLASSES))
     prior_path = os.path.join(run_dir, PRIOR)
     return Run(
-        model=config.from_mapping(architectures.ModelConfig, stored["model"]),
-        loss=stored["loss"],
-        pooling=stored["pooling"],
-        front_end=frontend.from_description(stored["front_end"], path),
+        model=config.from_mapping(architectures.ModelConfig, read.model, path),
+        loss=read.loss,
+        pooling=read.pooling,
+        front_end=frontend.from_description(read.front_end, path),
         classes=classes,
         # early runs have no prior.json
         prior=prior.load(prior_path)
         if files.exists(prior_path)
-        else prior.fit(_training_recordings(stored["training"]["records"]), classes),
-        training=stored["training"],
-        metrics=stored["metrics"],
-        versions=stored["versions"],
-        learnt=learnt.load(run_dir, stored["training"]),
-        backbones=tuple(stored.get("backbones", ())),
-        features=tuple(schema.Feature.from_mapping(entry) for entry in stored.get("features", ())),
-        backbone=stored.get("backbone"),
-        channel=stored.get("channel", channels.MIX),
+        else prior.fit(_training_recordings(str(read.training.get("records"))), classes),
+        training=read.training,
+        metrics=read.metrics,
+        versions=read.versions,
+        learnt=learnt.load(run_dir, read.training),
+        backbones=read.backbones,
+        features=read.features,
+        backbone=read.backbone,
+        channel=read.channel,
     )
 
 
@@ -157,6 +177,9 @@ def load(run_dir: str) -> tuple[Run, keras.Model]:
     if files.exists(path) or not files.exists(unnamed):
         weights.load(path, network)
     else:
-        with np.load(io.BytesIO(files.read_bytes(unnamed))) as stored:
-            network.set_weights([stored[f"arr_{i}"] for i in range(len(stored.files))])
+        arrays = stored.read_arrays(unnamed)
+        expected = {f"arr_{i}": array for i, array in enumerate(network.get_weights())}
+        shapes, found = ({name: array.shape for name, array in group.items()} for group in (expected, arrays))
+        weights.check_shapes(shapes, found, unnamed)
+        network.set_weights([arrays[name] for name in expected])
     return run, network

@@ -53,7 +53,8 @@ def assign(to: Mapping[str, Any], values: Mapping[str, np.ndarray], source: str)
     Raises:
         InputError: names or shapes differ. No variable has changed then.
     """
-    _check({name: tuple(v.shape) for name, v in to.items()}, {name: v.shape for name, v in values.items()}, source)
+    shapes = {name: tuple(variable.shape) for name, variable in to.items()}
+    check_shapes(shapes, {name: value.shape for name, value in values.items()}, source)
     for name, variable in to.items():
         variable.assign(values[name])
 
@@ -76,7 +77,7 @@ def load(path: str, network: keras.Model) -> None:
         stored, expected = (os.path.join(folder, f"{name}{SUFFIX}") for name in ("stored", "expected"))
         files.write_bytes(stored, files.read_bytes(path))
         network.save_weights(expected)
-        _check(_shapes(expected, expected), _shapes(stored, path), path)
+        check_shapes(_shapes(expected, expected), _shapes(stored, path), path)
         network.load_weights(stored)
 
 
@@ -96,7 +97,8 @@ def _shapes(local: str, path: str) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def _check(expected: Mapping[str, tuple[int, ...]], stored: Mapping[str, tuple[int, ...]], source: str) -> None:
+def check_shapes(expected: Mapping[str, tuple[int, ...]], stored: Mapping[str, tuple[int, ...]], source: str) -> None:
+    """Compares {name: shape} of the arrays in `source` with the expected ones. Raises InputError if they differ."""
     differences = [f"it has no {name}" for name in expected if name not in stored]
     differences += [f"it has {name}, which the network has not" for name in stored if name not in expected]
     differences += [

@@ -39,7 +39,7 @@ def test_the_table_of_a_prediction_is_read(tmp_path):
 
 @pytest.mark.parametrize(
     ("row", "words"),
-    [(("x", "1", "2", "a", ""), "line 2: no probability"), (("x", "2", "1", "a", "0.5"), "not a span")],
+    [(("x", "1", "2", "a", ""), "line 2: not a span"), (("x", "2", "1", "a", "0.5"), "not a span")],
 )
 def test_another_table_is_refused(tmp_path, row, words):
     columns = ("file", "start_seconds", "end_seconds", "class_id", "probability")

@@ -1,7 +1,7 @@
 import dataclasses
 
-from bird_tf import files
 from bird_tf.evaluation import results
+from tests import conftest
 
 
 def test_species_are_counted_and_confusions_named(evaluation):
@@ -22,7 +22,7 @@ def test_species_in_the_background_are_no_confusion(evaluation):
 def test_tables_have_a_row_for_each_recording_and_species(evaluation, tmp_path):
     results.write_tables(str(tmp_path), evaluation, [("x.wav", "cannot be decoded")])
     recordings, species, skipped = (
-        files.read_table(str(tmp_path / f"{name}.csv")) for name in ("recordings", "species", "skipped")
+        conftest.table(tmp_path / f"{name}.csv") for name in ("recordings", "species", "skipped")
     )
     assert [(row["recording_id"], row["label"], row["best"]) for row in recordings] == [
         ("1", "aa", "aa"), ("<2>", "bb", "aa"), ("3", "bb", "bb"),

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import config, files
+from bird_tf import config
 from bird_tf.audio import decode
 from bird_tf.evaluation import soundscapes
 from bird_tf.inference import ensembles, occurrence, scoring
 from bird_tf.scores import metrics
+from tests import conftest
 from tools import synthesise
 
 
@@ -63,7 +64,7 @@ def test_recordings_without_a_call_count_and_broken_ones_are_listed(model_path, 
     (folder / "wav" / "broken_RN11.wav").write_bytes(b"x")
     summary = _evaluate(model_path, folder, tmp_path / "out", soundscape / "truth.csv")
     assert (summary["num_segments"], summary["num_recordings"], summary["num_skipped"]) == (7, 2, 1)
-    [skipped] = files.read_table(str(tmp_path / "out" / "skipped.csv"))
+    [skipped] = conftest.table(tmp_path / "out" / "skipped.csv")
     assert skipped["file"].endswith("broken_RN11.wav") and "cannot be decoded" in skipped["reason"]
 
 

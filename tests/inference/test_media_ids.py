@@ -45,8 +45,8 @@ def test_class_ids_are_mapped_and_the_others_stay(tmp_path):
 
 @pytest.mark.parametrize(
     ("rows", "words"),
-    [("Parus major,b", "two classes would have the id b"), ("x,y", "line 2: x is no class"), ("b,", "line 2: need"),
-     ("b", "line 2: need")],
+    [("Parus major,b", "two classes would have the id b"), ("x,y", "line 2: x is no class"), ("b,", "line 2: run_id"),
+     ("b", "line 2: run_id is missing")],
 )  # fmt: skip
 def test_unusable_maps_of_class_ids_are_refused(tmp_path, rows, words):
     (tmp_path / "ids.csv").write_text(f"class_id,run_id\n{rows}\n")

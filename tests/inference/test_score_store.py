@@ -5,9 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from bird_tf import config, files
+from bird_tf import config
 from bird_tf.audio import decode
 from bird_tf.inference import embedding_store, ensembles, score_store, scoring
+from tests import conftest
 from tests.test_predict import predict_into
 
 
@@ -72,7 +73,7 @@ def test_a_further_run_scores_only_what_is_new(tmp_path, model_path, data, monke
     (folder / names[1]).unlink()
     predict_into(tmp_path, model_path, folder, format="csv,audacity")
     assert [len(recordings) for recordings in calls] == [17, 0, 0, 0, 1]
-    scored = {row["file"] for row in files.read_table(str(tmp_path / "out" / "recordings.csv"))}
+    scored = {row["file"] for row in conftest.table(tmp_path / "out" / "recordings.csv")}
     assert scored == set(names) - {names[1]}
     labels = {path.name.removesuffix(".labels.txt") for path in (tmp_path / "out").glob("*.labels.txt")}
     assert labels == {name.removesuffix(".wav") for name in scored}

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import files
 from bird_tf.audio import decode
 from bird_tf.labels import duplicates, metadata
+from tests import conftest
 
 RATE = 8000
 
@@ -46,7 +46,7 @@ def test_equal_audio_is_listed_and_contradicting_labels_are_told(recordings, tmp
     found = duplicates.with_digests(recordings, _seconds(recordings), RATE, 1)
     found[1] = dataclasses.replace(found[1], label="y", split="val")
     duplicates.tell(found, str(tmp_path / "out.csv"))
-    assert [(row["file"], row["label"]) for row in files.read_table(str(tmp_path / "out.csv"))] == [
+    assert [(row["file"], row["label"]) for row in conftest.table(tmp_path / "out.csv")] == [
         ("a.wav", "x"),
         ("b.flac", "y"),
     ]

@@ -75,3 +75,7 @@ def test_equal_cells_of_a_table_are_kept_once(tmp_path):
     (tmp_path / "t.csv").write_text("file,start\n" + "long_name.wav,1.25\n" * 3)
     [_, first, _, last] = [cells for _, cells in texts.Document(str(tmp_path / "t.csv")).lines]
     assert first == last and all(a is b for a, b in zip(first, last, strict=True))
+
+
+def test_signs_that_nobody_sees_are_found():
+    assert [texts.hidden(text) for text in ("a b", "a\u200bb", "\x00", "\u202e")] == ["", "\u200b", "\x00", "\u202e"]

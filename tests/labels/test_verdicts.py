@@ -2,6 +2,7 @@ import pytest
 
 from bird_tf import config
 from bird_tf.labels import verdicts
+from tests import damage
 
 HEADER = "file,start_seconds,end_seconds,class_id,verdict,remark\n"
 
@@ -16,9 +17,22 @@ def test_verdicts_are_read_and_the_last_one_on_a_span_counts(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "row", [",1,2,aa,yes", "x.wav,2,2,aa,yes", "x.wav,,2,aa,yes", "x.wav,1,2,,yes", "x.wav,1,2,aa,maybe", "x.wav"]
-)
-def test_rows_that_cannot_be_read_are_named(tmp_path, row):
-    (tmp_path / "v.csv").write_text(HEADER + row + "\n")
-    with pytest.raises(config.InputError, match=r"v\.csv, line 2: need file"):
+    ("row", "problem"),
+    [
+        (",1,2,aa,yes,", "file is missing"), ("x.wav,2,2,aa,yes,", "need a span"), ("x.wav,,2,aa,yes,", "need a span"),
+        ("x.wav,1,2,,yes,", "class_id is missing"), ("x.wav,1,2,aa,maybe,", "a verdict out of yes, no"),
+        ("x.wav,1,2,aa,,", "verdict is missing"), ("x.wav", "1 cells"), ("x.wav,1,1e999,aa,yes,", "end_seconds must"),
+        ("x.wav,-1,2,aa,yes,", "start_seconds must be a number of at least 0"), ("x.wav,1,٣,aa,yes,", "end_seconds"),
+    ],
+)  # fmt: skip
+def test_rows_that_cannot_be_read_are_named(tmp_path, row, problem):
+    (tmp_path / "v.csv").write_text(HEADER + row + "\n", encoding="utf-8")
+    with pytest.raises(config.InputError, match=rf"v\.csv, line 2: .*{problem}"):
         verdicts.read(str(tmp_path / "v.csv"))
+
+
+@damage.counts
+def test_no_damage_ends_in_anything_but_a_refusal(tmp_path, count):
+    path = tmp_path / "v.csv"
+    path.write_text(HEADER + "a/x.wav,1,2,aa,no,\nü y.wav,0,0.5,aa,unsure,=1\n", encoding="utf-8")
+    damage.check_reader(path, lambda: verdicts.read(str(path)), count)

@@ -24,9 +24,9 @@ def test_a_table_is_for_its_classes_alone(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("class_id,threshold\nc,1.5\n", "line 2: need class_id and threshold"),
-        ("class_id,threshold\nc,\n", "line 2: need"), ("class_id,threshold\nc\n", "line 2: need"),
-        ("species,threshold\nc,0.5\n", "line 2: need"), ("class_id,threshold\nc,nan\n", "line 2: need"),
+        ("class_id,threshold\nc,1.5\n", "line 2: threshold must be a number from 0 to 1"),
+        ("class_id,threshold\nc,\n", "line 2: c has no"), ("class_id,threshold\nc\n", "line 2: c has no"),
+        ("species,threshold\nc,0.5\n", "need the column class_id"), ("class_id,threshold\nc,nan\n", "line 2"),
         ("class_id,threshold\nc,0.1\nC,0.2\n", "line 3: C has a threshold in line 2"),
         ("class_id,threshold\nx,0.1\n", "none of 1 rows"), ("class_id,threshold\n", "none of 0 rows"),
     ],

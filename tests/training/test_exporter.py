@@ -156,4 +156,4 @@ def test_the_backbones_that_it_has_learnt_from_are_kept_and_named(run_dir, tmp_p
     monkeypatch.setattr(exporter.logging, "info", lambda text, *arguments: said.append(text % arguments))
     path = exporter.export(str(copy))
     assert "it has learnt from Toy 1, whose licence is CC0; see to what that asks of you" in said
-    assert saved_model.Model(path).description["backbones"] == [credit]
+    assert saved_model.Model(path).description.backbones == (credit,)

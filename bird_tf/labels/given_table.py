@@ -1,0 +1,51 @@
+"""Tables and lists that a person wrote for a flag: with any encoding and delimiter, and numbers as people write them.
+
+What the columns mean belongs to the modules that read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bird_tf import config, files, stored
+from bird_tf.labels import texts
+
+_REMEDY = "correct the table"
+
+
+def read(path: str, flag: str, columns: Sequence[str]) -> Iterator[stored.Row]:
+    """Yields the rows of a table.
+
+    Args:
+        path: of the table.
+        flag: its flag, for messages.
+        columns: that it must have, in any order and in upper or lower case; it may have more.
+
+    Raises:
+        InputError: it cannot be read, lacks a column, or a row has more cells than the header.
+    """
+    origin = f"--{flag}={path}"
+    document = texts.Document(path)
+    if not document.lines:
+        raise config.InputError(f"{origin}: an empty table; need the columns {', '.join(columns)}")
+    names = {texts.comparable(column): column for column in columns}
+    header = [names.get(texts.comparable(files.restored(name)), name) for name in document.header]
+    for column in columns:
+        if header.count(column) != 1:
+            raise config.InputError(f"{origin}: need the column {column}, once, in the first line, as {columns}")
+    for line, cells in document.lines[1:]:
+        clean = [texts.clean(files.restored(cell)) for cell in cells]
+        row = stored.Row(origin, line, dict(zip(header, [*clean, *[""] * len(header)], strict=False)), remedy=_REMEDY)
+        if any(clean[len(header) :]):
+            raise row.error(f"{len(cells)} cells, but {len(header)} columns; {_REMEDY}")
+        yield row
+
+
+def lines(path: str, comment: str = "") -> list[str]:
+    """The lines of a list, cleaned, without empty ones, and without those that begin with `comment` if there is one.
+
+    Raises:
+        InputError: it cannot be read, or is no text.
+    """
+    cleaned = map(texts.clean, texts.Document(path).text.split("\n"))
+    return [line for line in cleaned if line and not (comment and line.startswith(comment))]

@@ -1,0 +1,268 @@
+"""Files that bird_tf wrote, read again: JSON, tables and arrays.
+
+A file that is not as it was written ends in one InputError that names the file, the field, and what to do. How files
+are written belongs to `files`; texts of other programs to `labels.texts`.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+import re
+import struct
+import sys
+import typing
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from bird_tf import config, files, free_text, typed
+
+T = TypeVar("T")
+
+_REMEDY = "was it cut or edited? Copy it again, or make it anew"
+_LONGEST_PROBLEM = 300  # characters; zipfile repeats what it has read
+_LONGEST_ROW = 1 << 20  # characters
+# what zipfile raises: RuntimeError for an encrypted archive, the last two for one that is cut
+_UNREADABLE = (
+    ValueError, OverflowError, KeyError, EOFError, RuntimeError, OSError, zipfile.BadZipFile, struct.error, zlib.error,
+)  # fmt: skip
+_MAGIC = b"\x93NUMPY"
+# the header of an array as numpy writes it, for numbers and texts; objects would be pickled
+_HEADER = re.compile(
+    rb"\{'descr': '([<|][biufU]\d{1,9})', 'fortran_order': (True|False), 'shape': \(([\d, ]{0,200})\), \} *\n"
+)
+
+
+def read_json(path: str, kind: type[T], *, partial: bool = False) -> T:
+    """Reads a JSON file.
+
+    Args:
+        path: of the file.
+        kind: what it holds, as in `typed.convert`.
+        partial: whether it may hold more fields than `kind`.
+
+    Raises:
+        InputError: it cannot be read, is not JSON, or holds something else; the message names the file and the field.
+    """
+    return as_type(path, kind, read_any(path), partial=partial)
+
+
+def read_any(path: str) -> Any:
+    """Reads a JSON file of any content, for `version_of` and `as_type`.
+
+    Raises:
+        InputError: it cannot be read, or is not JSON.
+    """
+    text = files.read_text(path)
+    try:
+        return typed.parse_json(text)
+    except ValueError as error:
+        raise damaged(path, f"not JSON ({error})") from error
+
+
+def read_json_lines(path: str, kind: type[T]) -> list[T]:
+    """Reads a file with a value of JSON in each line. A last line without its end, which a kill can leave, is left out.
+
+    Args:
+        path: of the file.
+        kind: what a line holds, as in `typed.convert`.
+
+    Raises:
+        InputError: a line is not JSON, or holds something else; the message names it.
+    """
+    found = []
+    for number, line in enumerate(files.read_text(path).split("\n")[:-1], 1):
+        try:
+            found.append(typing.cast(T, typed.convert(kind, typed.parse_json(line))))
+        except ValueError as error:
+            raise damaged(f"{path}, line {number}", str(error)) from error
+    return found
+
+
+def version_of(value: Any) -> int:
+    """The format version that the content of a JSON file states; 0 if it states none."""
+    version = value.get("format_version") if isinstance(value, dict) else None
+    return version if isinstance(version, int) else 0
+
+
+def as_type(path: str, kind: type[T], value: Any, *, partial: bool = False) -> T:
+    """The content of a JSON file as a type; as `read_json`."""
+    try:
+        return typing.cast(T, typed.convert(kind, value, partial=partial))
+    except (typed.MismatchError, config.InputError) as error:  # a dataclass may check its values itself
+        raise damaged(path, str(error)) from error
+
+
+def damaged(path: str, problem: str) -> config.InputError:
+    """The error of a file that is not as it was written, for `raise`."""
+    return config.InputError(f"{path}: {problem[:_LONGEST_PROBLEM]}; {_REMEDY}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+        path: of the table.
+        line: number of its first line.
+        cells: {column: text}.
+        remedy: what to do about a cell that cannot be read.
+    """
+
+    path: str
+    line: int
+    cells: Mapping[str, str]
+    remedy: str = _REMEDY
+
+    def error(self, problem: str) -> config.InputError:
+        """What is wrong with the row, for `raise`."""
+        return config.InputError(f"{self.path}, line {self.line}: {problem}")
+
+    def text(self, column: str) -> str:
+        """A cell that must not be empty."""
+        if not self.cells.get(column):
+            raise self.error(f"{column} is missing; {self.remedy}")
+        return self.cells[column]
+
+    def number(self, column: str, lowest: float = -math.inf, highest: float = math.inf) -> float:
+        """A number within limits; NaN if the cell is empty or the table has no such column."""
+        cell = self.cells.get(column, "")
+        value = free_text.number(cell, sys.float_info.max)
+        if cell and not lowest <= value <= highest:
+            raise self.error(f"{column} must be a number{_within(lowest, highest)}, not {cell[:40]!a}; {self.remedy}")
+        return value
+
+    def count(self, column: str, default: int | None = None) -> int:
+        """A whole number of at least 0; the default if the cell is empty or the table has no such column."""
+        cell = self.cells.get(column, "")
+        if not cell and default is not None:
+            return default
+        if not re.fullmatch(r"\d{1,15}", cell, re.ASCII):
+            raise self.error(f"{column} must be a whole number, not {cell[:40]!a}; {self.remedy}")
+        return int(cell)
+
+
+def _within(lowest: float, highest: float) -> str:
+    if math.isinf(lowest) or math.isinf(highest):
+        return f" of at least {lowest:g}" if math.isfinite(lowest) else ""
+    return f" from {lowest:g} to {highest:g}"
+
+
+def read_table(path: str, columns: Sequence[str]) -> Iterator[Row]:
+    """Yields the rows of a table that `files.writing_table` wrote. Empty lines are left out.
+
+    Args:
+        path: of the table.
+        columns: that it must have; it may have more.
+
+    Raises:
+        InputError: it is no UTF-8 text, is not a table, lacks a column, or a row has not one cell for each column.
+    """
+    lines = io.StringIO(files.read_text(path).removeprefix("\ufeff"), newline="")
+    reader = csv.reader(_short_rows(path, lines), strict=True)
+    header: list[str] = []
+    number = 1
+    try:
+        for cells in reader:
+            restored = [files.restored(cell) for cell in cells]
+            if not header:
+                header = restored
+                _check_header(path, header, columns)
+            elif cells:
+                row = Row(path, number, dict(zip(header, restored, strict=False)))
+                if len(cells) != len(header):
+                    raise row.error(f"{len(cells)} cells, expected {len(header)}; {_REMEDY}")
+                yield row
+            number = reader.line_num + 1
+    except csv.Error as error:
+        raise config.InputError(f"{path}, line {number}: not a table ({error}); {_REMEDY}") from error
+    if not header:
+        _check_header(path, header, columns)
+
+
+def _short_rows(path: str, lines: io.StringIO) -> Iterator[str]:
+    """Yields the lines of a table. Of a row without an end, the cells would take more memory than there is."""
+    length = quotes = 0
+    for line in lines:
+        length = len(line) + length * (quotes % 2)  # after an odd number of quotation marks the row goes on
+        quotes += line.count('"')
+        if length > _LONGEST_ROW:
+            raise config.InputError(f"{path}: not a table: a row is longer than {_LONGEST_ROW} characters; {_REMEDY}")
+        yield line
+
+
+def _check_header(path: str, header: Sequence[str], columns: Sequence[str]) -> None:
+    if missing := [column for column in columns if column not in header]:
+        raise config.InputError(f"{path}: no column {missing[0]}, expected {', '.join(columns)}; {_REMEDY}")
+    if len(set(named := [column for column in header if column])) < len(named):
+        raise config.InputError(f"{path}: a column is there twice; {_REMEDY}")
+
+
+def read_arrays(
+    path: str, kinds: Mapping[str, str] | None = None, optional: Mapping[str, str] | None = None
+) -> dict[str, np.ndarray]:
+    """Reads the arrays of a file that `numpy.savez` wrote, uncompressed. Nothing is unpickled.
+
+    Args:
+        path: of the file, with the suffix .npz.
+        kinds: {name: its kind and number of dimensions, as "f2" for a matrix of floats, "U0" for a text} of the arrays
+            that are wanted; None: all of any kind.
+        optional: those of further arrays, which may be missing.
+
+    Returns:
+        {name: array}. Together they are not larger than the file.
+
+    Raises:
+        InputError: it cannot be read, is cut or damaged, holds objects, or lacks an array of `kinds`.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(files.read_bytes(path)) if files.is_remote(path) else path) as archive:
+            sizes = {member.filename.removesuffix(".npy"): member.file_size for member in archive.infolist()}
+            if sum(sizes.values()) > (archive.start_dir or 0):
+                raise ValueError("it is compressed, or its sizes are wrong")
+            wanted = {**(kinds or {}), **(optional or {})}
+            names = sizes if kinds is None else wanted
+            found = {name: _array(archive.read(f"{name}.npy")) for name in names if name in sizes}
+    except _UNREADABLE as error:
+        raise damaged(path, f"no arrays that can be read ({error})") from error
+    for name, kind in wanted.items():
+        if name not in found and name in (optional or {}):
+            continue
+        if name not in found or f"{found[name].dtype.kind}{found[name].ndim}" != kind:
+            raise damaged(path, f"{name} is missing, or is of another type")
+    return found
+
+
+def _array(content: bytes) -> np.ndarray:
+    """The array in the format of numpy's .npy, version 1 or 2."""
+    length = {1: 2, 2: 4}.get(content[6:7][0] if content[:6] == _MAGIC and len(content) > 12 else 0)
+    if length is None:
+        raise ValueError("no array of numpy")
+    start = 8 + length + int.from_bytes(content[8 : 8 + length], "little")
+    header = _HEADER.fullmatch(content[8 + length : start])
+    if header is None:
+        raise ValueError("not an array of numbers or of text")
+    kind = np.dtype(header[1].decode())
+    shape = tuple(int(part) for part in header[3].decode().split(",") if part.strip())
+    if math.prod(shape) * kind.itemsize != len(content) - start:
+        raise ValueError(f"an array of the shape {shape} in {len(content) - start} bytes")
+    order: typing.Literal["F", "C"] = "F" if header[2] == b"True" else "C"
+    return np.frombuffer(content, kind, offset=start).reshape(shape, order=order).copy()
+
+
+def text_of(path: str, array: np.ndarray) -> str:
+    """The text in an array "U0" of a file.
+
+    Raises:
+        InputError: it holds what is no character.
+    """
+    try:
+        return str(array)
+    except (ValueError, SystemError) as error:
+        raise damaged(path, "a text of it holds what is no character") from error
