@@ -40,6 +40,20 @@ def test_json_round_trip():
     assert config.from_mapping(Outer, config.to_mapping(given)) == given
 
 
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rate": "1"}, "run.json: --rate must be a number, not '1'"),
+        ({"sizes": [1, 2.5]}, r"run.json: --sizes\[1\] must be a whole number, not 2.5"),
+        ({"kind": "c"}, "run.json: --kind='c': must be one of a, b"),
+        ({"speed": 1}, "run.json: Outer has no field speed"),
+    ],
+)
+def test_values_of_a_file_that_a_flag_cannot_have_are_named(values, message):
+    with pytest.raises(config.InputError, match=message):
+        config.from_mapping(Outer, values, "run.json")
+
+
 def test_later_flags_override_the_flagfile(tmp_path):
     file = tmp_path / "some.flags"
     file.write_text("# a comment\n--name=first\n--rate=5\n")
@@ -57,6 +71,10 @@ def test_later_flags_override_the_flagfile(tmp_path):
         (["--name=x", "--sizes=1,b"], "--sizes=1,b"),
         (["--name=x", "stray"], "stray"),
         (["--name=x", "--flagfile=/nowhere.flags"], "nowhere.flags"),
+        (["--name=x", "--" + 5000 * "x" + "=1"], r"unknown command line flag 'x{40} …'"),
+        (["--name=x", "--rate=nan"], "--rate=nan: must be a number"),
+        (["--name=x", "--limit=" + 30 * "9"], "--limit must be a whole number"),
+        (["--name=x\ny"], r"'--name=x\\ny' holds a line break"),
     ],
 )
 def test_bad_flags_are_named(arguments, words):
