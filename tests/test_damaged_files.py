@@ -65,7 +65,7 @@ def _learnt(folder, manifest):
 
 def _run(folder, run_dir):
     copy = shutil.copytree(run_dir, folder / "copy")
-    return copy / run_directory.RUN_DESCRIPTION, lambda: run_directory.load_description(str(copy))
+    return copy / saved_model.RUN_DESCRIPTION, lambda: run_directory.load_description(str(copy))
 
 
 def _front_end(folder):
@@ -141,8 +141,8 @@ def _stored_scores(folder):
     ensemble = types.SimpleNamespace(models=[], decisions=types.SimpleNamespace(weights=()), classes=("aa",))
     store = score_store.ScoreStore(str(folder), ensemble, decode.ChunkingConfig())
     (folder / "x.wav").touch()
-    with store.opened():
-        store.save("1", _scores(folder / "x.wav", [[1.0], [2.0]]))
+    store.open()
+    store.save("1", _scores(folder / "x.wav", [[1.0], [2.0]]))
     [path] = (folder / score_store.FOLDER).glob("*.npz")
 
     def read():
@@ -155,9 +155,9 @@ def _stored_scores(folder):
 def _embeddings(folder, name):
     (folder / "x.wav").touch()
     writer = _writer(folder)
-    with writer.opened():
-        writer.append("x.wav", _scores(folder / "x.wav", [[1.0, 2.0], [3.0, 4.0]]))
-        writer.append("y.wav", _scores(folder / "x.wav", [[1.0, 2.0]]))
+    writer.open()
+    writer.append("x.wav", _scores(folder / "x.wav", [[1.0, 2.0], [3.0, 4.0]]))
+    writer.append("y.wav", _scores(folder / "x.wav", [[1.0, 2.0]]))
 
     def read():
         found = embedding_store.Embeddings(str(folder))
@@ -191,7 +191,7 @@ def _table(folder, text, read):
 
 def _weights(folder):
     settings = architectures.ModelConfig(architecture="baseline", filters=(4, 8))
-    network = architectures.build(settings, 16, 16, 3)
+    network = architectures.build(settings, {"spectrogram": (16, 16)}, 3)
     path = folder / run_directory.WEIGHTS
     weights.save(str(path), network)
     return path, lambda: weights.load(str(path), network)

@@ -99,7 +99,7 @@ class ScoreStore:
             content, source=source(scores.path), duration_seconds=scores.duration_seconds,
             start_seconds=scores.start_seconds, end_seconds=scores.end_seconds,
             probabilities=scores.probabilities, attention=scores.attention_logits,
-            lost_seconds=scores.lost_seconds, note=scores.note,
+            lost_seconds=float(scores.lost_seconds), note=scores.note,
         )  # fmt: skip
         files.write_bytes(self._path(recording_id), content.getvalue())
 

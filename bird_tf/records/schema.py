@@ -46,10 +46,10 @@ class Feature:
     key: str = ""
 
     def __post_init__(self) -> None:
-        if self.dtype not in _DTYPES or min(self.shape, default=1) < 1 or math.prod(self.shape) > _MOST_NUMBERS:
+        if self.dtype not in _DTYPES or min(self.shape, default=0) < 0 or math.prod(self.shape) > _MOST_NUMBERS:
             raise config.InputError(
                 f"the feature {self.name[:40]} has the type {self.dtype[:40]} and the shape {self.shape[:5]}; need "
-                f"{', '.join(_DTYPES)}, and sizes above 0"
+                f"{', '.join(_DTYPES)}, and no negative size"
             )
 
     @property

@@ -31,7 +31,7 @@ def choose(given: str, own: np.ndarray, classes: taxonomy.Taxonomy) -> np.ndarra
     """
     if not given:
         return own
-    number = free_text.number(given, 1)
+    number = free_text.probability(given)
     if number >= 0:
         return np.full(len(classes), number)
     if not os.path.exists(given):
