@@ -5,12 +5,15 @@ import numpy as np
 import pytest
 
 from bird_tf import config
-from bird_tf.audio import decode, frontend
+from bird_tf.audio import decode, frontend, hearing
 from bird_tf.inference import embedding_store, ensembles
 
 
 def _writer(folder, fingerprint="f", overlap=0.0, **flags):
-    model = types.SimpleNamespace(path="runs/x/export", fingerprint=fingerprint, front_end=frontend.FrontendConfig())
+    front_end = frontend.FrontendConfig()
+    model = types.SimpleNamespace(
+        path="runs/x/export", fingerprint=fingerprint, front_end=front_end, hearing=hearing.of(front_end)
+    )
     ensemble = types.SimpleNamespace(models=[model])
     chunking = decode.ChunkingConfig(overlap_seconds=overlap)
     return embedding_store.Writer(str(folder), "/birds", ensemble, chunking, **flags)
