@@ -50,10 +50,9 @@ def read(given: str, within: tuple[str, ...] = ()) -> list[str]:
 
 def _found(given: str) -> str:
     package = os.path.dirname(bird_tf.__file__)  # the own flagfiles are in it, or, in a checkout, beside it
-    shipped = [
-        os.path.join(folder, "configs", os.path.basename(given)) for folder in (package, os.path.dirname(package))
-    ]
-    if path := next(filter(os.path.exists, (given, *shipped)), ""):
+    folders = (package, os.path.dirname(package))
+    shipped = [os.path.join(folder, "configs", os.path.basename(given)) for folder in folders]
+    if path := given if os.path.exists(given) else next(filter(os.path.isfile, shipped), ""):
         return path
     raise FlagfileError(f"--flagfile={given}: no such file, and the package has none of that name")
 
