@@ -14,7 +14,7 @@ from absl import logging
 
 from bird_tf import config, files, locks, next_steps, python_calls
 from bird_tf.audio import decode
-from bird_tf.evaluation import examples, noise, report, results, soundscapes
+from bird_tf.evaluation import examples, judged, noise, report, results, soundscapes
 from bird_tf.inference import ensembles, labelled, leaks, occurrence, saved_model, segments, serving
 from bird_tf.labels import metadata
 from bird_tf.labels.layouts import reader
@@ -30,7 +30,7 @@ _POOLING_HELP = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
-    """Flags of an evaluation: either --records, or --audio with --metadata, or --audio with --segments."""
+    """Flags of an evaluation: --records, or --audio with --metadata, or --audio with --segments, or --verdicts."""
 
     model: tuple[str, ...] = config.option(
         (), "exported model, as runs/NAME/export; repeat the flag for an ensemble", required=True
@@ -40,6 +40,11 @@ class EvaluateConfig:
     segments: str = config.option(
         "",
         "CSV of calls (media_id, class_id, start_seconds, end_seconds): soundscapes in --audio are scored by segment",
+    )
+    verdicts: str = config.option(
+        "",
+        "verdicts.csv of bird_tf.review on predictions of this model: precision and recall by band of probabilities; "
+        "with --tune, thresholds of chunks are fitted to them",
     )
     chunking: decode.ChunkingConfig
     pooling: str = config.option("", _POOLING_HELP)
@@ -76,6 +81,9 @@ class EvaluateConfig:
                 "--tune with --segments": self.segments and self.tune,
                 "--pooling=auto with --segments": self.segments and self.pooling == "auto",
                 "--records with --segments": self.segments and self.records,
+                "--records, --audio, --segments or --noise_audio with --verdicts": self.verdicts
+                and (self.recordings or self.segments or self.noise_audio),
+                "--pooling with --verdicts": self.verdicts and self.pooling,
                 "--metadata with --records": self.records and self.source.metadata,
                 "--noise_audio with --segments": self.segments and self.noise_audio,
                 "--precision without --tune": self.precision != 0.9 and not self.tune,
@@ -140,7 +148,7 @@ def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, pat
     scored = _score(settings, ensemble, manifest)
     heard_by = ensemble.models[0].hearing
     leak = leaks.Leaks(paths, heard_by.sample_rate_hz, heard_by.channel)
-    judged = scored.recordings if manifest else leak.with_digests(scored.recordings)
+    to_judge = scored.recordings if manifest else leak.with_digests(scored.recordings)
     truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
     heard = noise.score_folder(ensemble, settings.noise_audio, settings.chunking) if settings.noise_audio else None
     # decisions
@@ -161,7 +169,7 @@ def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, pat
     evaluation = results.Evaluation(
         title=f"{' + '.join(settings.model)} on {settings.recordings}",
         notes=[
-            *leak.notes(judged),
+            *leak.notes(to_judge),
             *_notes(settings, ensemble, paths),
             *_prior_notes(odds_factors, without_prior, headline),
         ],
@@ -182,7 +190,7 @@ def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, pat
     report.write(os.path.join(output, "report.html"), evaluation)
     summary = {
         **evaluation.summary(), "num_skipped": len(scored.skipped), "models": paths,
-        "num_learnt": leak.num_learnt(judged),
+        "num_learnt": leak.num_learnt(to_judge),
         "evaluated": settings.recordings, "tuned_on_these": settings.tune,
         "pooling": ensemble.decisions.pooling, "pooling_mlrap": pooling_mlrap,
         "weights": list(ensemble.decisions.weights), "expected": odds_factors.describe(), "output": output,
@@ -333,11 +341,16 @@ def _prior_notes(
 
 
 def evaluate_either(settings: EvaluateConfig) -> dict[str, Any]:
-    """Evaluates by recordings, or with --segments by segments of soundscapes. Returns the content of the summary.
+    """Evaluates by recordings, with --segments by segments of soundscapes, or with --verdicts by a person's verdicts.
+
+    Returns:
+        The content of the summary.
 
     Raises:
-        InputError: as `evaluate` and `soundscapes.evaluate`.
+        InputError: as `evaluate`, `soundscapes.evaluate`, `judged.read` and `judged.refit`.
     """
+    if settings.verdicts:
+        return _evaluate_verdicts(settings)
     if not settings.segments:
         return evaluate(settings)
     given = soundscapes.SoundscapeConfig(
@@ -356,9 +369,27 @@ def evaluate_either(settings: EvaluateConfig) -> dict[str, Any]:
         return soundscapes.evaluate(given)
 
 
+def _evaluate_verdicts(settings: EvaluateConfig) -> dict[str, Any]:
+    output = settings.output_folder
+    with contextlib.ExitStack() as stack:
+        for folder in {output: None, **_changed_folders(settings, settings.model)}:
+            stack.enter_context(locks.held(folder, work="evaluation", flag="--output"))
+        ensemble = ensembles.Ensemble(settings.model, settings.decisions)
+        found, before = judged.read(settings.verdicts, ensemble.classes), ensemble.decisions
+        if settings.tune:
+            ensemble.decisions = judged.refit(before, found, settings.precision, settings.verdicts)
+        summary = judged.write(output, settings.verdicts, found, ensemble.classes, before, ensemble.decisions)
+        if settings.tune:
+            _store_decisions(settings, ensemble)
+    return summary
+
+
 def main(settings: EvaluateConfig) -> None:
     """Evaluates, and logs one line with the result and what to do next."""
     summary = evaluate_either(settings)
+    if settings.verdicts:
+        judged.log(summary)
+        return
     if settings.segments:
         _log_segments(summary)
         next_steps.log(f"open {os.path.join(settings.output_folder, soundscapes.SUMMARY)}")

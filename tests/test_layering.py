@@ -45,7 +45,7 @@ ORDER = {
     "inference.formats": ("compare", "tflite", "onnx"),
     "evaluation": (
         "noise", "soundscapes", "excerpts", "examples", "results", "plots", "pages", "report", "surveys", "densities",
-        "survey_page", "survey_files", "clips", "review_page",
+        "survey_page", "survey_files", "clips", "judged", "review_page",
     ),
     "conversion": ("compiled_frontend", "chunk_features", "worker", "plan", "state", "forecast", "folds"),
     "input.augment": ("geometry", "pixels", "mixing", "augmentations"),

@@ -222,22 +222,26 @@ def _percentiles(values: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def operating_points(scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def operating_points(
+    scores: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The points of a precision-recall curve: what is found if every score from a threshold on counts as a detection.
 
     Args:
         scores: [n] float.
         truth: [n] bool.
+        weights: [n] how many items each stands for; None: one.
 
     Returns:
         values: [points] the distinct scores, from the highest to the lowest; each is a threshold.
-        hits: [points] int, how many positives have at least this score.
-        called: [points] int, how many items have at least this score.
+        hits: [points] how many positives have at least this score; int without weights.
+        called: [points] how many items have at least this score; int without weights.
     """
     order = np.argsort(-scores, kind="stable")
-    ranked, hits = scores[order], np.cumsum(truth[order])
+    counts = np.ones(len(scores), int) if weights is None else weights[order]
+    ranked, hits, called = scores[order], np.cumsum(counts * truth[order]), np.cumsum(counts)
     last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    return ranked[last], hits[last], last + 1
+    return ranked[last], hits[last], called[last]
 
 
 def expected_calibration_error(probabilities: np.ndarray, truth: np.ndarray, num_bins: int = 10) -> float:

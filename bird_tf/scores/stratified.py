@@ -6,8 +6,13 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 # of the standard normal distribution: a 95 % interval
 _Z = 1.959964
+_DRAWS = 10_000
+# Jeffreys' prior of a share (Brown, Cai and DasGupta 2001)
+_PRIOR = 0.5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,3 +67,24 @@ def share(bands: Sequence[Band]) -> Share:
     centre = (estimate + _Z**2 / (2 * count)) / scale
     half = _Z / scale * math.sqrt(estimate * (1 - estimate) / count + _Z**2 / (4 * count**2))
     return Share(estimate=estimate, lowest=max(0.0, centre - half), highest=min(1.0, centre + half))
+
+
+def recall(above: Sequence[Band], below: Sequence[Band], seed: int = 0) -> Share:
+    """The share of right predictions that are in the bands above a threshold. What was not predicted is not counted.
+
+    The estimate is the number of right predictions above, by the bands' shares and sizes, divided by that in all bands.
+    For the interval, the share of each band is drawn from its beta distribution, given the verdicts; bands of which all
+    predictions were judged are certain.
+    """
+    above = [band for band in above if band.size]
+    bands = [*above, *(band for band in below if band.size)]
+    if not all(band.judged for band in bands) or not any(band.positives for band in bands):
+        return Share(estimate=math.nan, lowest=math.nan, highest=math.nan)
+    sizes = np.array([band.size for band in bands])
+    judged, positives = (np.array([getattr(band, name) for band in bands]) for name in ("judged", "positives"))
+    in_above = np.arange(len(bands)) < len(above)
+    right = sizes * positives / judged
+    draws = np.random.default_rng(seed).beta(positives + _PRIOR, judged - positives + _PRIOR, (_DRAWS, len(bands)))
+    drawn = positives + (sizes - judged) * draws
+    lowest, highest = np.quantile((drawn @ in_above) / drawn.sum(axis=1), (0.025, 0.975))
+    return Share(estimate=float(right @ in_above / right.sum()), lowest=float(lowest), highest=float(highest))

@@ -118,9 +118,9 @@ def in_words(threshold: float, num_recordings: int, precision: float) -> str:
     return ""
 
 
-def best_f1(scores: np.ndarray, truth: np.ndarray) -> float:
+def best_f1(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = None) -> float:
     """The threshold on scores [n] with the best F1; NEVER without a positive."""
-    values, hits, called = metrics.operating_points(scores, truth)
+    values, hits, called = metrics.operating_points(scores, truth, weights)
     if not hits[-1]:
         return NEVER
     return float(values[np.argmax(2 * hits / (called + hits[-1]))])
@@ -132,10 +132,10 @@ class CommonPrecision:
     The few highest scores alone prove little: a higher threshold is believed to be as precise as a lower one.
     """
 
-    def __init__(self, scores: np.ndarray, truth: np.ndarray) -> None:
-        """Takes scores and truth, [examples, classes] each."""
+    def __init__(self, scores: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = None) -> None:
+        """Takes scores and truth, [examples, classes] each, or [examples] of any classes, perhaps with weights."""
         # from the highest threshold down
-        self.values, hits, called = metrics.operating_points(scores.ravel(), truth.ravel())
+        self.values, hits, called = metrics.operating_points(scores.ravel(), truth.ravel(), weights)
         lower = (hits + 1) / (called + 2)  # Laplace: nothing is certain
         self._precisions = np.maximum.accumulate(lower[::-1])[::-1]
 
@@ -145,15 +145,18 @@ class CommonPrecision:
         return np.asarray(self._precisions[np.maximum(index, 0)])
 
 
-def for_precision(scores: np.ndarray, truth: np.ndarray, precision: float, common: CommonPrecision) -> float:
+def for_precision(
+    scores: np.ndarray, truth: np.ndarray, precision: float, common: CommonPrecision, weights: np.ndarray | None = None
+) -> float:
     """The lowest threshold that reaches `precision`; NEVER if there is none.
 
     Args:
         scores, truth: [n] of a class, one for each recording.
         precision: the target.
         common: the class's own recordings are added to MIN_POSITIVES recordings with this precision.
+        weights: [n] how much each counts; None: one.
     """
-    values, hits, called = metrics.operating_points(scores, truth)
+    values, hits, called = metrics.operating_points(scores, truth, weights)
     # The candidates are the scores of all classes: between two scores of the class, the common precision rises.
     candidates = np.union1d(common.values, np.nextafter(values[:1], np.inf))
     position = np.searchsorted(-values, -candidates, side="right")

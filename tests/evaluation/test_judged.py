@@ -1,0 +1,122 @@
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+
+from bird_tf import config, evaluate, files
+from bird_tf.evaluation import judged
+from bird_tf.labels import taxonomy, verdicts
+from bird_tf.scores import decisions, stratified
+from tests.conftest import settings
+
+CLASSES = taxonomy.Taxonomy(("a", "b"), ("Avis alba", "Buteo brevis"))
+COLUMNS = (*verdicts.COLUMNS, *verdicts.FURTHER_COLUMNS)
+
+
+def _write(path, rows, classes=CLASSES):
+    """Rows: (class index, answer, probability, band_lowest, band_size)."""
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for i, (index, answer, probability, lowest, size) in enumerate(rows):
+            writer.writerow(("x.wav", i, i + 1, classes.class_ids[index], answer, "", probability, lowest, size))
+    return str(path)
+
+
+# of 10 predictions from 0.5 up, 4 judged: 3 right; of 90 below, 6 judged: 1 right
+SAMPLE = [(0, "yes", 0.9, 0.5, 10), (0, "yes", 0.8, 0.5, 10), (1, "yes", 0.7, 0.5, 10), (1, "no", 0.6, 0.5, 10)]
+SAMPLE += [(0, "yes", 0.4, 0.0, 90), *((1, "no", 0.1 + i / 100, 0.0, 90) for i in range(4)), (0, "other", 0.3, 0.0, 90)]
+
+
+def test_bands_count_by_their_size(tmp_path):
+    found = judged.read(_write(tmp_path / "v.csv", SAMPLE), CLASSES)
+    low, high = found.bands()
+    assert (low.size, low.judged, low.positives) == (90, 6, 1) and (high.size, high.judged, high.positives) == (
+        10,
+        4,
+        3,
+    )
+    summary = judged.write(str(tmp_path), "v.csv", found, CLASSES, *[decisions.neutral(CLASSES, 1, "mean")] * 2)
+    from_low, from_high = summary["bands"]
+    assert from_high["precision_in_band"] == from_high["precision"] == pytest.approx(3 / 4)
+    assert from_low["precision"] == pytest.approx((90 / 6 + 10 * 3 / 4) / 100)  # 22.5 right of 100
+    assert from_low["recall"] == 1 and from_high["recall"] == pytest.approx(7.5 / 22.5)
+    for name in ("precision_in_band", "precision", "recall"):
+        assert from_high[f"{name}_lowest"] < from_high[name] < from_high[f"{name}_highest"]
+    assert json.loads((tmp_path / "verdicts.json").read_text()) == summary
+    rows = files.read_table(str(tmp_path / "verdict_bands.csv"))
+    assert [row["class_id"] for row in rows] == ["", "", "a", "a", "b", "b"]
+    assert [(int(row["band_size"]), int(row["judged"])) for row in rows[2:]] == [(30, 2), (5, 2), (60, 4), (5, 2)]
+
+
+def test_the_interval_of_the_recall_covers_the_truth():
+    generator, covered, num_trials = np.random.default_rng(0), 0, 200
+    for _ in range(num_trials):
+        truths = [generator.random(size) < share for size, share in ((400, 0.1), (100, 0.7))]
+        low, high = (
+            stratified.Band(lowest=i, size=len(t), judged=30, positives=int(generator.permutation(t)[:30].sum()))
+            for i, t in enumerate(truths)
+        )
+        found = stratified.recall([high], [low])
+        covered += found.lowest <= truths[1].sum() / (truths[0].sum() + truths[1].sum()) <= found.highest
+    assert 0.9 < covered / num_trials <= 1
+
+
+def test_verdicts_of_a_band_without_answer_leave_the_recall_open():
+    bands = [stratified.Band(lowest=i / 2, size=10, judged=5 * i, positives=3 * i) for i in range(2)]
+    assert math.isnan(stratified.recall(bands[1:], bands[:1]).estimate)
+
+
+def test_thresholds_count_each_verdict_as_what_it_stands_for(tmp_path):
+    """F1 of all from 0.4 up: 22.5 of 25 called are right. Without weights, from 0.7 up would be better."""
+    before = decisions.neutral(CLASSES, 1, "mean")
+    found = judged.read(_write(tmp_path / "v.csv", SAMPLE), CLASSES)
+    after = judged.refit(before, found, 0.8, "v.csv")
+    assert after.chunk.thresholds["f1"].tolist() == [0.4, 0.4]
+    assert before.chunk.thresholds["f1"].tolist() == [0.5, 0.5] and "10 verdicts of v.csv" in after.fitted_on
+    assert after.recording == before.recording
+
+
+def test_a_class_with_many_verdicts_has_thresholds_of_its_own(tmp_path):
+    """a is right from 0.3 up, b from 0.7 up; all predictions were judged."""
+    rows = [
+        (index, "yes" if probability >= edge else "no", probability, 0.0, 400)
+        for index, edge in ((0, 0.3), (1, 0.7)) for probability in np.linspace(0.005, 1, 200).round(4)
+    ]  # fmt: skip
+    found = judged.read(_write(tmp_path / "v.csv", rows), CLASSES)
+    fitted = judged.refit(decisions.neutral(CLASSES, 1, "mean"), found, 0.9, "v.csv").chunk.thresholds
+    assert fitted["f1"].tolist() == [0.3, 0.7]
+    assert fitted["precision"][0] <= 0.3 < 0.6 < fitted["precision"][1] <= 0.7
+
+
+def test_clips_that_were_not_drawn_at_random_are_told_of_and_fit_no_threshold(tmp_path, caplog):
+    rows = [(index, answer, probability, "", "") for index, answer, probability, _, _ in SAMPLE]
+    found = judged.read(_write(tmp_path / "v.csv", rows), CLASSES)
+    assert "not all clips were drawn at random" in caplog.text
+    assert sum(band.size for band in found.bands()) == len(rows)
+    with pytest.raises(config.InputError, match="review --sample"):
+        judged.refit(decisions.neutral(CLASSES, 1, "mean"), found, 0.9, "v.csv")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [([(0, "unsure", 0.5, 0.5, 3)], "none of 1 rows says yes"), ([(0, "yes", "", 0.5, 3)], "have no probability")],
+)
+def test_verdicts_that_say_nothing_are_refused(tmp_path, rows, message):
+    with pytest.raises(config.InputError, match=message):
+        judged.read(_write(tmp_path / "v.csv", rows), CLASSES)
+
+
+def test_the_command_writes_tables_and_stores_thresholds_in_the_model(tmp_path, manifest, untrained):
+    model = untrained(manifest.front_end, architecture="baseline")
+    table = _write(tmp_path / "v.csv", SAMPLE, manifest.classes)
+    told = evaluate.evaluate_either(
+        settings(evaluate.EvaluateConfig, model=(model,), verdicts=table, output=tmp_path / "out", tune=True)
+    )
+    assert told["num_verdicts"] == 10 and told["tuned_on_these"]
+    stored = decisions.load(f"{model}/{decisions.ASSET}", manifest.classes, 1)
+    assert stored.chunk.thresholds["f1"][0] == 0.4 and stored.chunk.thresholds["f1"][2] == 0.5
+    with pytest.raises(config.InputError, match="with --verdicts has no effect"):
+        settings(evaluate.EvaluateConfig, model=(model,), verdicts=table, audio="x")
