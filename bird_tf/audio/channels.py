@@ -15,7 +15,7 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,2}")
 # Channels that cancel: the power of their mix is below this share of what independent channels would give. Two
 # channels of equal power do so if their correlation is below -0.8.
 _CANCELLING_SHARE = 0.2
-_STEP = 7  # every so many samples are enough to notice it
+_STEP = 29  # every so many samples are enough to notice it
 _SILENCE = 1e-10  # power below -100 dB of full scale
 
 

@@ -6,6 +6,7 @@ early where the header's number of frames is missing or too small.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
 import mmap
@@ -57,6 +58,10 @@ def _frame_of(head: int) -> _Frame | None:
 
 
 _FRAMES = {head: frame for head in range(0xE200, 0x10000) if (frame := _frame_of(head))}
+# {stream: {second and third byte: bytes of the frame}}
+_LENGTHS: dict[tuple[int, int], dict[int, int]] = collections.defaultdict(dict)
+for _head, _found in _FRAMES.items():
+    _LENGTHS[_found.stream][_head] = _found.length
 
 
 def is_mp3(head: bytes) -> bool:
@@ -75,13 +80,13 @@ def read(path: str) -> parts.Layout:
         return parts.Layout() if begin is None else _layout(content, begin)
 
 
-@dataclasses.dataclass(kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _Run:
     """Frames that follow each other: first byte, end, and their number."""
 
     begin: int
     end: int
-    count: int = 0
+    count: int
 
 
 def _layout(content: mmap.mmap, begin: int) -> parts.Layout:
@@ -127,22 +132,22 @@ def _layout(content: mmap.mmap, begin: int) -> parts.Layout:
 
 def _runs(content: mmap.mmap, begin: int, first: _Frame) -> tuple[list[_Run], set[int]]:
     """All frames of the stream, in runs without anything between, and their bit rates."""
-    of_stream = {head: frame for head, frame in _FRAMES.items() if frame.stream == first.stream}
-    size, runs, bit_rates, position = len(content), [], set(), begin
+    lengths, size, position = _LENGTHS[first.stream], len(content), begin
+    runs, heads = [], set()
     while True:
-        run = _Run(begin=position, end=position)
+        start, count = position, 0
+        # a recording has hundreds of thousands of frames
         while position + 3 < size and content[position] == 0xFF:
-            frame = of_stream.get(content[position + 1] << 8 | content[position + 2])
-            if frame is None or position + frame.length > size:
+            head = content[position + 1] << 8 | content[position + 2]
+            end = position + lengths.get(head, size)
+            if end > size:
                 break
-            position += frame.length
-            run.count += 1
-            bit_rates.add(frame.bit_rate)
-        run.end = position
-        runs.append(run)
+            position, count = end, count + 1
+            heads.add(head)
+        runs.append(_Run(begin=start, end=position, count=count))
         found = _next_frame(content, position + 1, first)
         if found is None:
-            return runs, bit_rates
+            return runs, {_FRAMES[head].bit_rate for head in heads}
         position = found
 
 

@@ -145,6 +145,8 @@ class _Reader:
 
     def at(self, position: int, count: int) -> bytes:
         """Bytes at a position, fewer at the end of the file."""
+        if position >= self.size:  # a damaged size may be larger than any file
+            return b""
         self._file.seek(position)
         return self._file.read(count)
 
