@@ -206,7 +206,8 @@ def _find(
     found, unmatched = reader.read(settings.source, settings.noise_audio)
     recordings, classes = plan.of_classes(found, settings.selection.whitelist, settings.selection.max_classes)
     logging.info("%d recordings found; reading their lengths, and looking for equal audio", len(recordings))
-    seconds = {r.recording_id: decode.duration_seconds(r.path) for r in recordings}
+    lengths = decode.durations([r.path for r in recordings])
+    seconds = {r.recording_id: length for r, length in zip(recordings, lengths, strict=True)}
     spans.warn_of_late(recordings, seconds)
     recordings = duplicates.with_digests(
         recordings, seconds, settings.front_end.sample_rate_hz, settings.workers, settings.chunking.channel

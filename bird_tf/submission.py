@@ -194,7 +194,7 @@ def _score(
     all_scored = scoring.score_recordings(ensemble, recordings, settings.chunking)
     scored: Iterator[scoring.ScoredRecording] = all_scored
     if settings.max_minutes is not None:
-        lengths = [decode.duration_seconds(path) for _, path in recordings]
+        lengths = decode.durations([path for _, path in recordings])
         scored = budget.within(all_scored, lengths, settings.max_minutes, started)
     found = _Scores(pooled={}, broken=[], unscored=[])
     for recording in scored:

@@ -18,10 +18,10 @@ from bird_tf.audio import channels, digests, foreign, frontend, hearing, reports
 
 # Suffixes of recordings. Such a file that cannot be read is listed as skipped.
 SUFFIXES = (".wav", ".wave", ".flac", ".mp3", ".mp2", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".snd",
-            ".caf", ".w64", ".rf64", ".bwf", ".sph", *foreign.SUFFIXES)  # fmt: skip
+            ".caf", ".w64", ".rf64", ".bwf", ".sph", ".voc", *foreign.SUFFIXES)  # fmt: skip
 
 # users of this module need no other for the length of a recording, or for one that cannot be read
-duration_seconds = sound.duration_seconds
+duration_seconds, durations = sound.duration_seconds, sound.durations
 UnreadableError = reports.UnreadableError
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 SUFFIXES = (
     ".m4a", ".m4b", ".mp4", ".aac", ".wma", ".webm", ".weba", ".mka", ".wv", ".wac", ".3gp", ".3g2", ".amr", ".ape",
-    ".tta", ".ac3",
+    ".tta", ".ac3", ".m4r", ".mov", ".mkv", ".mpga", ".ra", ".spx",
 )  # fmt: skip
 
 # containers by their first bytes: MP4 (from byte 4 on), Matroska, Windows Media, WavPack, AMR, Monkey's Audio
@@ -69,22 +69,25 @@ def opened(path: str) -> Iterator[Opened]:
 
 def duration_seconds(path: str) -> float:
     """Length by the header; 0 if it is unknown, or there is no decoder."""
-    if ffmpeg := shutil.which("ffmpeg"):
-        command = [ffmpeg, *_FFMPEG_OPTIONS, "-i", f"file:{path}"]
-        told = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).stderr
-        found = re.search(rb"Duration: (\d+):(\d+):(\d+\.\d+)", told)
-        return (
-            sum(float(part) * unit for part, unit in zip(found.groups(), (3600, 60, 1), strict=True)) if found else 0.0
-        )
     try:
-        av = importlib.import_module("av")
+        av = importlib.import_module("av")  # many times as fast as a process for each file
     except ImportError:
-        return 0.0
+        return _duration_by_ffmpeg(path)
     try:
         with av.open(path) as container:
             return float((container.duration or 0) / av.time_base)
     except (av.error.FFmpegError, OSError):
         return 0.0
+
+
+def _duration_by_ffmpeg(path: str) -> float:
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        return 0.0
+    command = [ffmpeg, *_FFMPEG_OPTIONS, "-i", f"file:{path}"]
+    told = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).stderr
+    found = re.search(rb"Duration: (\d+):(\d+):(\d+\.\d+)", told)
+    return sum(float(part) * unit for part, unit in zip(found.groups(), (3600, 60, 1), strict=True)) if found else 0.0
 
 
 @contextlib.contextmanager

@@ -9,7 +9,8 @@ import contextlib
 import dataclasses
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent import futures
 
 import numpy as np
 
@@ -94,6 +95,12 @@ def duration_seconds(path: str) -> float:
     except reports.UnreadableError:
         seconds = foreign.duration_seconds(path) if foreign.is_foreign(path, head) else 0.0
     return float(min(seconds, reports.most_seconds(path)))
+
+
+def durations(paths: Sequence[str]) -> list[float]:
+    """`duration_seconds` of each recording, several at once: some formats need a process for it."""
+    with futures.ThreadPoolExecutor(os.cpu_count()) as workers:
+        return list(workers.map(duration_seconds, paths))
 
 
 def _head(path: str) -> bytes:

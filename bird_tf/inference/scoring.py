@@ -206,7 +206,7 @@ def score_recordings(
     """
     hearings = list(dict.fromkeys(model.hearing for model in ensemble.models))
     hop_seconds = chunking.hop_samples(hearings[0]) / hearings[0].sample_rate_hz
-    ends = list(itertools.accumulate(decode.duration_seconds(path) for _, path in recordings))
+    ends = list(itertools.accumulate(decode.durations([path for _, path in recordings])))
     pending = {i: _Recording(len(ensemble.models), len(hearings)) for i in range(len(recordings))}
     paths = [path for _, path in recordings]
     batch_size = ensemble.models[0].batch_size

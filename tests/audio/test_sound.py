@@ -33,6 +33,14 @@ def test_reading_can_begin_anywhere(coded, name):
         np.testing.assert_allclose(samples, one.samples[round(start * RATE) :], atol=1e-3)
 
 
+def test_lengths_are_those_of_the_headers(coded, tmp_path):
+    paths = [coded(name).folder / "length" for name in CODECS]
+    for path, name in zip(paths, CODECS, strict=True):
+        path.write_bytes(coded(name).content)
+    found = sound.durations([*map(str, paths), str(tmp_path / "none")])
+    assert found == pytest.approx([SECONDS] * len(CODECS) + [0], abs=0.2)
+
+
 def test_what_is_no_file_is_told(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
     (tmp_path / "empty.wav").touch()

@@ -72,6 +72,14 @@ def _with(values):
     return sound
 
 
+def _patched(path, at, content):
+    """Puts other bytes into a file."""
+    with open(path, "r+b") as file:
+        file.seek(at)
+        file.write(content)
+    return path
+
+
 def _renamed(path, name):
     return path.rename(path.with_name(name))
 
@@ -93,6 +101,16 @@ BAD = {
     "no sample": (lambda d: _write(d / "x.wav", _sound(1)[:0]), 0, "holds no samples"),
     "NaN": (lambda d: _write(d / "x.wav", _with(np.nan), subtype="FLOAT"), 2, "not finite"),
     "infinite": (lambda d: _write(d / "x.wav", _with(np.inf), subtype="FLOAT"), 2, "not finite"),
+    "2^30 Hz": (
+        lambda d: _patched(_write(d / "x.wav", _sound(3)), 24, (1 << 30).to_bytes(4, "little")),
+        0,
+        "header says",
+    ),
+    "m4a without sound": (
+        lambda d: _renamed(_patched(_write(d / "x.wav", _sound(1)), 0, b"\0\0\0\x20ftypM4A "), "x.m4a"),
+        0,
+        "x.m4a: ",
+    ),
     "all zero": (lambda d: _write(d / "x.wav", 0 * _sound(3)), 3, ""),
     "8 kHz": (lambda d: _write(d / "x.wav", _sound(3, 8000), 8000), 3, ""),
     "192 kHz, 24 bit": (lambda d: _write(d / "x.wav", _sound(3, 192000), 192000, subtype="PCM_24"), 3, ""),
