@@ -85,7 +85,7 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
 
     Each recording must have lines. An unreadable recording, and one that did not fit into --max_minutes, gets the
     training prior, that is the share of each class in the training recordings; with segments, as many as the length in
-    its header says, at least one.
+    its header says, at least one. So do the segments that a damaged recording lacks at its end.
 
     Returns:
         The content of the summary.
@@ -205,7 +205,10 @@ def _score(
             )
         elif in_segments:
             pooled = segments.pooled(recording.scores, method)
-            found.pooled[recording.recording_id] = ensemble.decisions.chunk.probabilities(pooled)
+            rows = ensemble.decisions.chunk.probabilities(pooled)
+            if recording.scores.lost_seconds:  # the end of the recording may be what is lost
+                rows = np.concatenate([rows, _prior_rows(ensemble, recording.path)[len(rows) :]])
+            found.pooled[recording.recording_id] = rows
         else:
             pooled = pooling.pool(recording.scores.probabilities, method, recording.scores.attention_logits)[None]
             found.pooled[recording.recording_id] = ensemble.decisions.recording.probabilities(pooled)
@@ -213,9 +216,14 @@ def _score(
         if name not in found.pooled:
             if path not in found.broken:
                 found.unscored.append(name)
-            count = pooling.num_segments(decode.duration_seconds(path), segments.SECONDS) if in_segments else 1
-            found.pooled[name] = np.tile(ensemble.prior.frequencies, (count, 1))
+            found.pooled[name] = _prior_rows(ensemble, path) if in_segments else ensemble.prior.frequencies[None]
     return found
+
+
+def _prior_rows(ensemble: ensembles.Ensemble, path: str) -> np.ndarray:
+    """[segments, classes] the training prior, for each segment of a recording by its header."""
+    count = pooling.num_segments(decode.duration_seconds(path), segments.SECONDS)
+    return np.tile(ensemble.prior.frequencies, (count, 1))
 
 
 def check_run(settings: SubmissionConfig) -> int:

@@ -77,11 +77,21 @@ def test_an_unreadable_soundscape_gets_each_segment_of_its_header(model_path, tm
     folder.mkdir()
     samples = generator.normal(0, 0.1, 22050 * 13).astype(np.float32)
     soundfile.write(folder / "good_RN1.wav", samples, 22050)
-    samples[-1] = np.inf
+    samples[:] = np.inf
     soundfile.write(folder / "broken_RN2.wav", samples, 22050, subtype="FLOAT")
     assert len(_write(tmp_path, model_path, folder, task="soundscape")["broken"]) == 1
     spans = {line.split(";")[1] for line in _lines(tmp_path) if line.startswith("2;")}
     assert len(spans) == 3
+
+
+def test_a_soundscape_that_is_cut_off_gets_each_segment_of_its_header(model_path, tmp_path, generator):
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    soundfile.write(folder / "cut_RN1.flac", generator.normal(0, 0.1, 22050 * 13), 22050)
+    content = (folder / "cut_RN1.flac").read_bytes()
+    (folder / "cut_RN1.flac").write_bytes(content[: len(content) // 3])
+    assert _write(tmp_path, model_path, folder, task="soundscape")["broken"] == []
+    assert len({line.split(";")[1] for line in _lines(tmp_path)}) == 3
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -19,6 +19,9 @@ _MAX_FAILURES = 20
 # larger samples overflow in a power spectrum; nominal ones are within 1
 _LARGEST_SAMPLE = 1e12
 
+# a gap that even at so few bit/s would be longer than the file is a damaged number
+_LEAST_BIT_RATE = 2000
+
 _FLAC_MAGIC = b"fLaC"
 # the number of samples: the last 36 of the 64 bits after the sizes of blocks and frames (RFC 9639, section 8.2)
 _FLAC_LENGTH = (21, 26)
@@ -75,6 +78,7 @@ class Decoder:
         self.rate, self.num_channels = self.file.samplerate, self.file.channels
         self._is_flac = self.file.format == "FLAC"
         self._most_frames = round(reports.most_seconds(path) * self.rate)
+        self._most_gap = round(8 * os.path.getsize(path) / _LEAST_BIT_RATE) * self.rate
         self._expected = round(layout.seconds * self.rate)  # frames; 0 if unknown
         # mpg123 guesses the length
         if not self._expected and self.file.format != "MP3" and self.file.frames < _UNKNOWN_FRAMES:
@@ -129,13 +133,13 @@ class Decoder:
     def _behind_damage(self) -> Iterator[np.ndarray]:
         """Goes on in a FLAC file. libsndfile gives nothing more after damage; opened anew, it finds later frames."""
         part, target, damaged = self._parts[0], self._position, self._position
-        end = self._expected or self._most_frames
+        end = self._expected or 8 * os.path.getsize(self._path)
         if not self._expected:
             begin, stop = _FLAC_LENGTH
             with open(self._path, "rb") as file:
                 bits = file.read(stop)[begin]
             length = bytes([bits & 0xF0]) + b"\xff" * 4
-            part = parts.Part(pieces=((0, begin), length, (stop, os.path.getsize(self._path))))
+            part = parts.Part(pieces=((0, begin), parts.Repeated(length), (stop, os.path.getsize(self._path))))
         while (target := target + max(_FLAC_STEP, round(_FLAC_STEP_SHARE * (target - damaged)))) < end:
             with self._open(part) as file:
                 try:
@@ -148,6 +152,8 @@ class Decoder:
 
     def _read(self, file: _SoundFile, first: int) -> Iterator[np.ndarray]:
         """Yields what can be decoded of a file whose first frame has this position, after silence up to there."""
+        if first - self._position > self._most_gap:
+            first = self._position
         with file:
             for block in self._decoded(file):
                 while self._position < first:  # only now it is known that there is sound

@@ -25,7 +25,7 @@ _SYNC = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
 _CHAIN = 4
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICS", b"ID3", b"3DI")
 # a header that tells so many times more frames than there are is damaged
-_MOST_TOLD = 100
+_MOST_TOLD = 10
 # decoders count the header among the frames, or not
 _MISCOUNT = 2
 
@@ -112,16 +112,16 @@ def _layout(content: mmap.mmap, begin: int) -> parts.Layout:
     start = _after_tags(content)
     if len(runs) == 1 and is_counted and begin == start:
         return parts.Layout(seconds=seconds if damage else 0.0, damage=damage)
-    header: tuple[parts.Piece, ...] = (_header(content, begin, first, found + sum(lost[:-1])),)
+    header: tuple[parts.Piece, ...] = (parts.Repeated(_header(content, begin, first, found + sum(lost[:-1]))),)
     if count_at:
-        header = ((begin, count_at), (found + sum(lost[:-1])).to_bytes(4, "big"), (count_at + 4, sound))
+        header = ((begin, count_at), parts.Repeated((found + sum(lost[:-1])).to_bytes(4, "big")), (count_at + 4, sound))
     spliced: list[parts.Piece] = []
     silences, position = [], 0
     for run, missing in zip(runs, lost, strict=True):
         position += run.count
         spliced.append((run.begin, run.end))
         if run is not runs[-1] and missing:
-            spliced.append(_silent(content, begin, first) * missing)
+            spliced.append(parts.Repeated(_silent(content, begin, first), missing))
             silences.append((position * first.seconds, (position + missing) * first.seconds))
             position += missing
     return parts.Layout(

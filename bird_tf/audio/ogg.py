@@ -19,10 +19,12 @@ _HEADER_PACKETS = {b"\x01vorbis": 3, b"OpusHead": 2}
 _HEAD_BYTES = 27
 _NO_POSITION = (1 << 64) - 1
 _OPUS_RATE_HZ = 48000
+# no page is longer; a stream that was recorded from its middle on begins with a high number
+_LONGEST_PAGE_SECONDS = 60
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Page:
     begin: int
     end: int
@@ -92,11 +94,15 @@ def _read_stream(content: mmap.mmap, stream: list[_Page], start: float, found: l
             runs[-1].append(page)
         else:
             runs.append([page])
-    length = 0.0
+    length, origin, last = 0.0, skip, (num_header - 1, 0)  # number and position of the page before
     for run in runs:
         ends = [page.position for page in run if page.position != _NO_POSITION]
         if ends:
-            length = max(0, ends[-1] - skip) / max(1, rate)
+            gap = ends[0] - last[1]
+            if not 0 <= gap <= _LONGEST_PAGE_SECONDS * rate * (run[0].number - last[0]):
+                origin += gap
+            last = run[-1].number, ends[-1]
+            length = max(0, ends[-1] - origin) / max(1, rate)
             # in the middle of a stream, libsndfile counts the samples that it leaves out
             end = start + length - (skip / rate if run is not runs[0] else 0.0)
             pieces = ((header[0].begin, header[-1].end), (run[0].begin, run[-1].end))

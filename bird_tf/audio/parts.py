@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import io
 import itertools
 import os
 
-# bytes that stand in no file, or the first byte and the end of a stretch of the file
-Piece = bytes | tuple[int, int]
+
+@dataclasses.dataclass(frozen=True)
+class Repeated:
+    """Bytes that stand in no file, so many times."""
+
+    content: bytes
+    count: int = 1
+
+
+# the first byte and the end of a stretch of the file, or other bytes
+Piece = tuple[int, int] | Repeated
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,8 +59,7 @@ class Spliced(io.RawIOBase):
     def __init__(self, path: str, pieces: tuple[Piece, ...]) -> None:
         self._file = open(path, "rb")
         self._pieces = pieces
-        lengths = (len(piece) if isinstance(piece, bytes) else piece[1] - piece[0] for piece in pieces)
-        self._ends = list(itertools.accumulate(lengths))
+        self._ends = list(itertools.accumulate(map(_length, pieces)))
         self._position = 0
 
     def readable(self) -> bool:
@@ -74,20 +83,24 @@ class Spliced(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Fills the buffer as far as there are bytes, also across pieces. Returns the number of bytes."""
-        target, filled, begin = memoryview(buffer).cast("B"), 0, 0
-        for piece, end in zip(self._pieces, self._ends, strict=True):
-            if begin <= self._position < end and filled < len(target):
-                count = min(len(target) - filled, end - self._position)
-                content = self._read(piece, self._position - begin, count)
-                target[filled : filled + len(content)] = content
-                filled += len(content)
-                self._position += len(content)
-            begin = end
+        target, filled = memoryview(buffer).cast("B"), 0
+        while filled < len(target) and (content := self._next(len(target) - filled)):
+            target[filled : filled + len(content)] = content
+            filled += len(content)
+            self._position += len(content)
         return filled
 
-    def _read(self, piece: Piece, offset: int, count: int) -> bytes:
-        if isinstance(piece, bytes):
-            return piece[offset : offset + count]
+    def _next(self, count: int) -> bytes:
+        """The next bytes, at most so many, of one piece."""
+        number = bisect.bisect_right(self._ends, self._position)
+        if number == len(self._pieces):
+            return b""
+        piece, left = self._pieces[number], self._ends[number] - self._position
+        offset, count = _length(piece) - left, min(count, left)
+        if isinstance(piece, Repeated):
+            size = len(piece.content)
+            first = offset % size
+            return (piece.content * (count // size + 2))[first : first + count]
         self._file.seek(piece[0] + offset)
         return self._file.read(count)
 
@@ -95,3 +108,7 @@ class Spliced(io.RawIOBase):
         """Closes the file."""
         self._file.close()
         super().close()
+
+
+def _length(piece: Piece) -> int:
+    return len(piece.content) * piece.count if isinstance(piece, Repeated) else piece[1] - piece[0]

@@ -120,7 +120,7 @@ def layout(header: Header) -> parts.Layout:
         return parts.Layout(seconds=claimed if header.frame_bytes else 0.0, damage="the file ends early")
     warning = f"its header tells {claimed:.1f} s of sound, the file holds {held:.1f} s, which are used"
     sound = (header.data_offset, header.data_offset + header.data_bytes)
-    return parts.Layout(parts=(parts.Part(pieces=(_written(header), sound)),), warning=warning)
+    return parts.Layout(parts=(parts.Part(pieces=(parts.Repeated(_written(header)), sound)),), warning=warning)
 
 
 def _written(header: Header) -> bytes:

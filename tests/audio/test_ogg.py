@@ -64,3 +64,26 @@ def test_what_holds_no_pages_is_left_to_the_decoder(coded, content):
 def test_without_its_first_pages_nothing_can_be_decoded(coded):
     content = coded("ogg").content
     assert _layout(coded("ogg"), content[_pages(content)[2] :]).parts == (parts.Part(),)
+
+
+def _with_positions(content, added):
+    """The file as if its stream had been recorded from its middle on."""
+    content = bytearray(content)
+    for at in _pages(content)[2:]:
+        position = int.from_bytes(content[at + 6 : at + 14], "little")
+        content[at + 6 : at + 14] = (position + added).to_bytes(8, "little")
+        length = 27 + content[at + 26] + sum(content[at + 27 : at + 27 + content[at + 26]])
+        content[at + 22 : at + 26] = bytes(4)
+        checksum = ogg._checksum(bytes(content[at : at + length]))
+        content[at + 22 : at + 26] = checksum.to_bytes(4, "little")
+    return bytes(content)
+
+
+def test_a_stream_recorded_from_its_middle_on_begins_at_its_first_page(coded):
+    one = coded("ogg")
+    content = _with_positions(one.content, 1 << 40)
+    samples, report = one.read(content)
+    assert len(samples) == pytest.approx(len(one.samples), abs=RATE) and not report.note
+    first, last = _pages(content)[4:6]
+    samples, report = one.read(content[:first] + content[last:])
+    assert abs(one.lag(samples, SECONDS - 3)) < RATE and report.seconds == pytest.approx(SECONDS, abs=1.5)

@@ -7,7 +7,8 @@ import pytest
 from bird_tf.audio import parts
 
 CONTENT = bytes(range(256)) * 3
-PIECES = (b"header", (10, 300), (300, 300), b"", b"silence" * 20, (290, 768))
+REPEATED = parts.Repeated
+PIECES = (REPEATED(b"header"), (10, 300), (300, 300), REPEATED(b""), REPEATED(b"silence", 20), (290, 768))
 EXPECTED = b"header" + CONTENT[10:300] + b"silence" * 20 + CONTENT[290:768]
 
 
