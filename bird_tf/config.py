@@ -19,7 +19,7 @@ import tqdm
 from absl import app, flags, logging
 
 import bird_tf
-from bird_tf import endings, flagfiles, stderr_filter, typed
+from bird_tf import endings, flagfiles, free_text, stderr_filter, typed
 
 Config = TypeVar("Config")
 
@@ -327,6 +327,18 @@ def run(main: Callable[[Config], None], config_class: type[Config]) -> None:
     endings.leave(0)
 
 
+class _Formatter(python_logging.Formatter):
+    """Lines of a log in which names from outside, as those of files, do nothing to the terminal."""
+
+    def format(self, record: python_logging.LogRecord) -> str:
+        """The line of a record. Line ends stay in our own words, and are escaped in what is told of others."""
+        told = record.args if isinstance(record.args, tuple) else ()
+        record.args = tuple(
+            free_text.printable(str(value)) if isinstance(value, str | BaseException) else value for value in told
+        )
+        return free_text.printable(super().format(record), kept="\n\t")
+
+
 def _run(main: Callable[[Config], None], config_class: type[Config]) -> None:
     arguments = sys.argv[1:]
     if {"--help", "-help", "-h", "--helpshort"} & set(arguments):
@@ -338,7 +350,7 @@ def _run(main: Callable[[Config], None], config_class: type[Config]) -> None:
     flags.FLAGS([sys.argv[0]])
     logging.set_verbosity(logging.INFO)
     handler = logging.get_absl_handler().python_handler
-    handler.setFormatter(python_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
 
     def called(_: Sequence[str]) -> None:
         settings = parse(config_class, arguments)

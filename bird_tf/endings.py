@@ -15,6 +15,8 @@ from typing import NoReturn
 
 from absl import logging
 
+from bird_tf import free_text
+
 ERROR = 1
 IN_USE = 75  # EX_TEMPFAIL of sysexits.h: to be tried again later
 # as a shell tells that a signal ended a program
@@ -102,7 +104,7 @@ def leave(code: int, line: str = "", *, at_once: bool = False) -> NoReturn:
     try:
         logging.flush()
         if line:
-            print(f"error: {' '.join(line.split())}", file=sys.stderr)  # noqa: T201
+            print(f"error: {free_text.printable(' '.join(line.split()))}", file=sys.stderr)  # noqa: T201
         sys.stdout.flush()
         sys.stderr.flush()
     except BrokenPipeError:

@@ -17,9 +17,21 @@ _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,3})?", r
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,4}):(\d{1,2}(?:[.,]\d*)?)", re.ASCII)
 _DATE = re.compile(r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})(?:[T ].*)?", re.ASCII)
 _DATE_OF_DIGITS = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)(?:[T_ ].*)?", re.ASCII)
+# controls, marks of direction, line ends of Unicode, and bytes of a file name that are not UTF-8
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAY_WITH_MONTH = re.compile(r"(?P<day>\d{1,2})[-. ]+(?P<month>[a-z]{3})[a-z]*[-., ]+(?P<year>\d{4})", re.ASCII)
 _MONTH_WITH_DAY = re.compile(r"(?P<month>[a-z]{3})[a-z]*\.?[- ]+(?P<day>\d{1,2})[, ]+(?P<year>\d{4})", re.ASCII)
+
+
+def printable(text: str, kept: str = "") -> str:
+    """A text for a terminal: signs that move the cursor, colour, or turn the direction of writing become escapes.
+
+    Args:
+        text: any text.
+        kept: such signs that stay, as line ends.
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0] if found[0] in kept else ascii(found[0])[1:-1], text)
 
 
 def names(listed: Iterable[str]) -> tuple[str, ...]:

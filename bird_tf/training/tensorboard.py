@@ -32,7 +32,7 @@ class EventWriter:
 
     def write_start(self, settings: Any, batch: Any, network: keras.Model, classes: taxonomy.Taxonomy) -> None:
         """Writes the configuration as text, the network's graph, and its spectrograms of a batch after augmentation."""
-        rows = "\n".join(f"| {name} | {value} |" for name, value in config.to_mapping(settings).items())
+        rows = "\n".join(f"| {name} | {_as_markdown(value)} |" for name, value in config.to_mapping(settings).items())
         graph = tf.function(lambda b: architectures.call(network, b, training=False)).get_concrete_function(batch).graph
         with self._writer.as_default(step=0):
             tf.summary.text("configuration", f"| flag | value |\n|---|---|\n{rows}")
@@ -75,6 +75,11 @@ class EventWriter:
         if self._profile_steps and _PROFILE_AFTER <= self._num_steps < _PROFILE_AFTER + self._profile_steps:
             tf.profiler.experimental.stop()
         self._writer.close()
+
+
+def _as_markdown(value: Any) -> str:
+    """A value as text in Markdown: no sign of it is markup, a cell's end, or a link."""
+    return "".join(sign if sign.isalnum() or sign in " ./-" else f"&#{ord(sign)};" for sign in str(value))
 
 
 def confusion(result: validation.ValidationResult) -> tuple[np.ndarray, np.ndarray]:
