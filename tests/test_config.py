@@ -1,4 +1,5 @@
 import dataclasses
+import logging
 
 import pytest
 
@@ -139,3 +140,10 @@ def test_a_renamed_flag_is_refused_with_its_new_name_and_read_from_old_files(tmp
         with pytest.raises(config.InputError, match="--teacher_labels is now called --backbone_labels"):
             config.parse(Renamed, [argument])
     assert config.from_mapping(Renamed, {"teacher_labels": "x"}) == Renamed(backbone_labels="x")
+
+
+def test_names_from_outside_do_nothing_to_the_lines_of_a_log():
+    told = logging.LogRecord(
+        "", logging.INFO, "", 0, "two\nlines: %s, %d, %s", ("a\n\x1b[31m", 3, OSError("x\ny")), None
+    )
+    assert config._Formatter("%(message)s").format(told) == "two\nlines: a\\n\\x1b[31m, 3, x\\ny"

@@ -78,3 +78,9 @@ def test_probabilities_are_read(text):
 )
 def test_what_is_no_probability_becomes_nan(text):
     assert math.isnan(free_text.probability(text))
+
+
+def test_signs_that_would_change_a_terminal_become_escapes():
+    told = free_text.printable("a\x1b[31m\u202e\udce9\nÄ ✓ b\r")
+    assert told == r"a\x1b[31m\u202e\udce9\nÄ ✓ b\r"
+    assert free_text.printable("a\nb\tc\x07", kept="\n\t") == "a\nb\tc\\x07"

@@ -91,8 +91,10 @@ def for_recordings(form: Form, names: Sequence[str]) -> tuple[Form, dict[str, st
         The form, and {name of a recording: what its row ids begin with}.
 
     Raises:
-        InputError: two recordings would have the same row ids.
+        InputError: two recordings would have the same row ids, or a name has a sign that nobody sees.
     """
+    if unfit := next(filter(texts.hidden, names), ""):
+        raise config.InputError(f"{run_files.shown(unfit)}: a name with a sign that nobody sees; rename the recording")
     beginnings = {_divided(row_id)[0] for row_id in form.row_ids}
     begins = {name: next((b for b in _beginnings(name) if b in beginnings), name) for name in names}
     shared = [begin for begin, count in collections.Counter(begins.values()).items() if count > 1]

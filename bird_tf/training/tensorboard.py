@@ -17,6 +17,7 @@ from bird_tf.training import validation
 
 # the confusion image shows at most this number of species: those with the most recordings
 _MOST_CLASSES = 40
+_LONGEST_NAME = 40  # characters of a name in it
 # the first steps build graphs and fill buffers, so they are not profiled
 _PROFILE_AFTER = 5
 
@@ -103,7 +104,7 @@ def confusion_image(result: validation.ValidationResult, classes: taxonomy.Taxon
     from matplotlib.figure import Figure
 
     shares, shown = confusion(result)
-    names = [classes.names[index] for index in shown]
+    names = [classes.names[index][:_LONGEST_NAME] for index in shown]  # longer ones leave no room for the image
     side = 3.0 + 0.22 * len(names)
     figure = Figure(figsize=(side, side), layout="constrained")
     canvas = backend_agg.FigureCanvasAgg(figure)

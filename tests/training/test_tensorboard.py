@@ -1,3 +1,5 @@
+import html
+
 import numpy as np
 import pytest
 
@@ -77,3 +79,8 @@ def test_workers_other_than_the_chief_write_nothing(result, tmp_path):
     writer.write_validation(1, result, CLASSES, is_best=True)
     writer.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_values_are_text_in_markdown():
+    shown = tensorboard._as_markdown("<script>|[a](b) `x`/ü-1.5")
+    assert not set("<>|[]()`") & set(shown) and html.unescape(shown) == "<script>|[a](b) `x`/ü-1.5"
