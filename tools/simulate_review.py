@@ -1,0 +1,86 @@
+"""Writes the verdicts that a person would give, taken from known labels: what would a review of so many clips bring?
+
+python tools/simulate_review.py --predictions=DIR --audio=DIR --metadata=DIR_OR_CSV --output=verdicts.csv --num_clips=50
+
+The clips are those that bird_tf.review would show with the same flags. A prediction is right if the labels name its
+species, at that time if they have times, else anywhere in the recording; else the answer is the labelled species.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+
+from absl import logging
+
+from bird_tf import config, files
+from bird_tf.evaluation import clips
+from bird_tf.labels import metadata, spans, verdicts
+from bird_tf.labels.layouts import reader
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SimulateConfig:
+    """Flags of the simulation."""
+
+    predictions: str = config.option("", "folder that bird_tf.predict --format=csv wrote", required=True)
+    source: reader.SourceConfig
+    output: str = config.option("", "table of verdicts to write, as verdicts.csv", required=True)
+    choice: clips.ChoiceConfig
+    annotated: spans.AnnotationConfig
+
+
+def simulate(settings: SimulateConfig) -> list[verdicts.Verdict]:
+    """Answers the clips that a review would show, and writes verdicts.csv.
+
+    Raises:
+        InputError: as `reader.read`, `clips.read` and `clips.choose`; or no prediction is on a labelled recording.
+    """
+    labelled = {
+        os.path.relpath(r.path, settings.source.audio).replace(os.sep, "/"): r for r in reader.read(settings.source)[0]
+    }
+    predicted = [clip for clip in clips.read(settings.predictions) if clip.file in labelled]
+    if not predicted:
+        raise config.InputError(
+            f"{settings.predictions}: no prediction is on a labelled recording below {settings.source.audio}"
+        )
+    choice = clips.choose(predicted, (), settings.choice)
+    given = [_verdict(clip, labelled[clip.file], choice, settings.annotated) for clip in choice.clips]
+    rows = [
+        (v.file, v.start_seconds, v.end_seconds, v.class_id, v.answer, v.species, v.probability,
+         v.band_lowest if v.band_size else "", v.band_size or "")
+        for v in given
+    ]  # fmt: skip
+    files.write_table(settings.output, (*verdicts.COLUMNS, *verdicts.FURTHER_COLUMNS), rows)
+    return given
+
+
+def _verdict(
+    clip: clips.Clip, recording: metadata.Recording, choice: clips.Choice, annotated: spans.AnnotationConfig
+) -> verdicts.Verdict:
+    label, others = recording.label, recording.background
+    if recording.annotations:
+        found = spans.labels_in_span(recording.annotations, clip.start_seconds, clip.end_seconds, annotated)
+        label, others = found.label, found.background
+    answer = verdicts.OTHER if label else verdicts.NO
+    if clip.class_id == label or {clip.class_id, clip.name} & {*others}:
+        answer = verdicts.YES
+    band = choice.band(clip)
+    size = sum(sizes[band] for sizes in choice.sizes.values())
+    return verdicts.Verdict(
+        file=clip.file, start_seconds=clip.start_seconds, end_seconds=clip.end_seconds, class_id=clip.class_id,
+        answer=answer, species=label if answer == verdicts.OTHER else "", probability=clip.score,
+        band_lowest=choice.edges[band] if size else math.nan, band_size=size,
+    )  # fmt: skip
+
+
+def main(settings: SimulateConfig) -> None:
+    """Answers, and logs one line of summary."""
+    given = simulate(settings)
+    num_right = sum(bool(v.is_present) for v in given)
+    logging.info("%s: %d verdicts, %d say that the prediction is right", settings.output, len(given), num_right)
+
+
+if __name__ == "__main__":
+    config.run(main, SimulateConfig)
