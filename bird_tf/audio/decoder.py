@@ -19,6 +19,8 @@ _MAX_FAILURES = 20
 # larger samples overflow in a power spectrum; nominal ones are within 1
 _LARGEST_SAMPLE = 1e12
 
+# a header that tells so many times more sound than there is is damaged
+_MOST_TOLD = 100
 # a gap that even at so few bit/s would be longer than the file is a damaged number
 _LEAST_BIT_RATE = 2000
 
@@ -27,6 +29,8 @@ _FLAC_MAGIC = b"fLaC"
 _FLAC_LENGTH = (21, 26)
 # behind damage, the next frame is searched in steps of so many samples, and of this share of what was skipped
 _FLAC_STEP, _FLAC_STEP_SHARE = 576, 1 / 16
+# a file that needs more of them is hardly worth the minutes that they take
+_MOST_SEARCHES = 20_000
 
 
 class _SoundFile(soundfile.SoundFile):
@@ -140,7 +144,10 @@ class Decoder:
                 bits = file.read(stop)[begin]
             length = bytes([bits & 0xF0]) + b"\xff" * 4
             part = parts.Part(pieces=((0, begin), parts.Repeated(length), (stop, os.path.getsize(self._path))))
-        while (target := target + max(_FLAC_STEP, round(_FLAC_STEP_SHARE * (target - damaged)))) < end:
+        for _ in range(_MOST_SEARCHES):
+            target += max(_FLAC_STEP, round(_FLAC_STEP_SHARE * (target - damaged)))
+            if target >= end:
+                return
             with self._open(part) as file:
                 try:
                     file.seek(target)
@@ -206,7 +213,12 @@ class Decoder:
 
     def _finish(self) -> None:
         """Completes the report. Raises UnreadableError if there is nothing but damage."""
-        report, missing = self._report, self._expected - self._position
+        report = self._report
+        if self._expected > _MOST_TOLD * self._position > 0:
+            told, held = self._expected / self.rate, self._position / self.rate
+            report.warnings.append(f"its header tells {told:.1f} s of sound, the file holds {held:.1f} s")
+            self._expected = self._position
+        missing = self._expected - self._position
         if missing / self.rate > reports.LEAST_LOSS_SECONDS:
             self._lose(missing)
             report.damage = report.damage or self._failed or "the file ends early"
