@@ -61,10 +61,10 @@ class Report:
         return sum(max(0.0, length) for length in inside) / max(end - start, 1e-9)
 
 
-def check_header(path: str, rate: float, num_channels: int) -> None:
+def check_header(path: str, rate: int, num_channels: int) -> None:
     """Refuses a damaged header. Raises UnreadableError."""
     if not _MIN_RATE_HZ <= rate <= _MAX_RATE_HZ:
-        raise UnreadableError(f"{path}: its header says {rate:g} Hz, which no recorder has; the header is damaged")
+        raise UnreadableError(f"{path}: its header says {rate} Hz, which no recorder has; the header is damaged")
     if not 1 <= num_channels <= _MAX_CHANNELS:
         raise UnreadableError(f"{path}: its header says {num_channels} channels; the header is damaged")
 

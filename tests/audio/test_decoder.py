@@ -85,14 +85,14 @@ def test_a_damaged_end_costs_no_more_than_it(coded):
 
 
 @pytest.mark.parametrize(
-    ("rate", "channels", "words"), [(1 << 30, 1, "1.07374e+09 Hz"), (0, 1, "0 Hz"), (RATE, 0, "0 channels")]
+    ("rate", "channels", "words"), [(1 << 30, 1, "1073741824 Hz"), (0, 1, "0 Hz"), (RATE, 0, "0 channels")]
 )
 def test_a_header_that_says_what_cannot_be_is_refused(tmp_path, rate, channels, words):
     path = tmp_path / "x.wav"
     content = bytearray(wav_bytes(tone(1)))
     content[22:28] = struct.pack("<HI", channels, rate)
     path.write_bytes(content)
-    with pytest.raises(reports.UnreadableError, match=rf"x\.wav: its header says {words}".replace("+", r"\+")):
+    with pytest.raises(reports.UnreadableError, match=rf"x\.wav: its header says {words}"):
         read(path)
     assert sound.duration_seconds(str(path)) == 0
 
