@@ -73,6 +73,8 @@ class Taxonomy:
 def from_labels(labels: Sequence[tuple[str, str]]) -> Taxonomy:
     """Makes the taxonomy of labelled recordings. Ids are sorted; each has the name that most of its recordings give.
 
+    A recording that tells no name has the id in its place, which does not count beside a name.
+
     Args:
         labels: (class id, Latin name) of every recording.
     """
@@ -80,7 +82,7 @@ def from_labels(labels: Sequence[tuple[str, str]]) -> Taxonomy:
     for class_id, name in labels:
         votes[class_id][name] += 1
     class_ids = tuple(sorted(votes))
-    names = tuple(min(votes[c].items(), key=lambda vote: (-vote[1], vote[0]))[0] for c in class_ids)
+    names = tuple(min(votes[c].items(), key=lambda vote: (vote[0] == c, -vote[1], vote[0]))[0] for c in class_ids)
     return Taxonomy(class_ids, names)
 
 

@@ -57,3 +57,9 @@ def test_names_in_birdnets_form_are_resolved_by_their_latin_part():
 def test_the_union_begins_with_the_first_classes_in_their_order():
     first, second = taxonomy.Taxonomy(("b", "a"), ("B one", "A one")), taxonomy.Taxonomy(("c", "a"), ("C one", "other"))
     assert taxonomy.union([first, second]) == taxonomy.Taxonomy(("b", "a", "c"), ("B one", "A one", "C one"))
+
+
+def test_a_name_counts_more_than_the_id_of_recordings_that_tell_none():
+    """As with verdicts, or further species of a recording."""
+    found = taxonomy.from_labels([("turmer", "turmer"), ("turmer", "turmer"), ("turmer", "Turdus merula"), ("b", "b")])
+    assert found.names == ("b", "Turdus merula")
