@@ -16,6 +16,7 @@ from bird_tf import config, files, locks, stored, temporaries
 
 PLAN = "plan.json"
 _MOST_NAMED = 3
+_LONGEST_SHOWN = 100  # characters of a value in a message
 
 # {section: {name: value}}, with values as in JSON. Sections: "flags", "versions", and "inputs", whose values are
 # {aspect: value} so that the aspect that differs can be named.
@@ -49,8 +50,8 @@ def differences(old: Plan, new: Plan) -> list[str]:
     return changes
 
 
-def _shown(value: Any) -> Any:
-    return "unset" if value is None else value
+def _shown(value: Any) -> str:
+    return "unset" if value is None else str(value)[:_LONGEST_SHOWN]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

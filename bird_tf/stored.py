@@ -122,7 +122,7 @@ class Row:
 
     def error(self, problem: str) -> config.InputError:
         """What is wrong with the row, for `raise`."""
-        return config.InputError(f"{self.path}, line {self.line}: {problem}")
+        return config.InputError(f"{self.path}, line {self.line}: {problem[:_LONGEST_PROBLEM]}")
 
     def text(self, column: str) -> str:
         """A cell that must not be empty."""

@@ -1,5 +1,6 @@
 """Files that are not as they were written: seeded changes of a good file, for the tests of its reader."""
 
+import copy
 import json
 import random
 import string
@@ -45,9 +46,9 @@ def _other_values(content, generator):
         if kind == 0:
             del container[key]
         elif kind == 1 and isinstance(container, dict):
-            container[generator.choice(("x", "", "\u202e", "a" * 300))] = generator.choice(_VALUES)
+            container[generator.choice(("x", "", "\u202e", "a" * 300))] = copy.deepcopy(generator.choice(_VALUES))
         else:
-            container[key] = generator.choice(_VALUES)
+            container[key] = copy.deepcopy(generator.choice(_VALUES))
     return json.dumps(value).encode()
 
 

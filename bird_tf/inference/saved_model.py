@@ -25,6 +25,10 @@ RUN_DESCRIPTION = "run.json"
 VALIDATED = "validated"
 # The default number of chunks in each call of a model. The last call is filled up with zeros: one graph, equal scores.
 BATCH_SIZE = 16
+# what TensorFlow raises for graphs and variables that are damaged
+_UNREADABLE = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError, RuntimeError, tf.errors.OpError,
+)  # fmt: skip
 # one call gives the outputs of serving_default and the embeddings; models of version 0.1.0 do not have this signature
 _PREDICT_AND_EMBED = "predict_and_embed"
 # the signature of a head, from the features that a backbone makes
@@ -135,8 +139,10 @@ class Model:
         self.features = self.description.features or (schema.spectrogram_feature(self.front_end),)
         try:
             self._loaded = tf.saved_model.load(path)  # the signatures need this reference
-        except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
-            raise config.InputError(f"{path} is damaged ({error}); export the run again with bird_tf.export") from error
+        except _UNREADABLE as error:
+            raise config.InputError(
+                f"{path} is damaged ({str(error)[:300]}); export the run again with bird_tf.export"
+            ) from error
 
     @property
     def hearing(self) -> hearing.Hearing:

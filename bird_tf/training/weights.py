@@ -7,9 +7,10 @@ the networks that were built before it.
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import h5py
@@ -77,11 +78,12 @@ def load(path: str, network: keras.Model) -> None:
         stored, expected = (os.path.join(folder, f"{name}{SUFFIX}") for name in ("stored", "expected"))
         files.write_bytes(stored, files.read_bytes(path))
         network.save_weights(expected)
-        check_shapes(_shapes(expected, expected), _shapes(stored, path), path)
-        network.load_weights(stored)
+        with _naming_damage(path):
+            check_shapes(_shapes(expected), _shapes(stored), path)
+            network.load_weights(stored)
 
 
-def _shapes(local: str, path: str) -> dict[str, tuple[int, ...]]:
+def _shapes(local: str) -> dict[str, tuple[int, ...]]:
     """{name: shape} of the arrays in an HDF5 file."""
     found: dict[str, tuple[int, ...]] = {}
 
@@ -89,12 +91,20 @@ def _shapes(local: str, path: str) -> dict[str, tuple[int, ...]]:
         if isinstance(item, h5py.Dataset):
             found[name] = item.shape
 
-    try:
-        with h5py.File(local) as file:
-            file.visititems(visit)
-    except OSError as error:
-        raise config.InputError(f"{path} is damaged ({error}); copy it again or train again") from error
+    with h5py.File(local) as file:
+        file.visititems(visit)
     return found
+
+
+@contextlib.contextmanager
+def _naming_damage(path: str) -> Iterator[None]:
+    """Tells of what h5py raises in the block for a damaged file. Raises InputError."""
+    try:
+        yield
+    except config.InputError:
+        raise
+    except (OSError, RuntimeError, ValueError, LookupError) as error:
+        raise config.InputError(f"{path} is damaged ({str(error)[:300]}); copy it again or train again") from error
 
 
 def check_shapes(expected: Mapping[str, tuple[int, ...]], stored: Mapping[str, tuple[int, ...]], source: str) -> None:
