@@ -16,7 +16,7 @@ from bird_tf import config, files, locks, stored, temporaries
 
 PLAN = "plan.json"
 _MOST_NAMED = 3
-_LONGEST_SHOWN = 100  # characters of a value in a message
+_LONGEST_SHOWN, _LONGEST_CHANGE = 100, 300  # characters of a value and of a change in a message
 
 # {section: {name: value}}, with values as in JSON. Sections: "flags", "versions", and "inputs", whose values are
 # {aspect: value} so that the aspect that differs can be named.
@@ -106,9 +106,10 @@ class Claim:
         if changes and not self.overwrite:
             more = f" and {len(changes) - _MOST_NAMED} more" if len(changes) > _MOST_NAMED else ""
             anew = "" if self.overwrite is None else ", or start anew with --overwrite"
+            named = "; ".join(change[:_LONGEST_CHANGE] for change in changes[:_MOST_NAMED])
             raise config.InputError(
-                f"{self._folder} holds a {self.work} that differs: {'; '.join(changes[:_MOST_NAMED])}{more}; repeat "
-                f"it as it was, or name another {self.flag}{anew}"
+                f"{self._folder} holds a {self.work} that differs: {named}{more}; repeat it as it was, or name another "
+                f"{self.flag}{anew}"
             )
         return not changes
 

@@ -19,9 +19,13 @@ SMALL = {"sample_rate_hz": 22050, "num_bands": 32, "num_frames": 32, "n_fft": 51
 
 def settings(config_class, **values):
     """A configuration from flat values, as the flags of the same names would give it."""
-    return config.from_mapping(
-        config_class, {k: str(v) if isinstance(v, pathlib.Path) else v for k, v in values.items()}
-    )
+
+    def plain(value):
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        return str(value) if isinstance(value, pathlib.Path) else value
+
+    return config.from_mapping(config_class, {name: plain(value) for name, value in values.items()})
 
 
 def table(path):
