@@ -87,10 +87,10 @@ def _deadly_process(filters):
     prepare_process(filters)
     blocks = decode.blocks
 
-    def deadly(path, rate):
+    def deadly(path, *others):
         if "deadly" in path:
             os.kill(os.getpid(), signal.SIGKILL)
-        return blocks(path, rate)
+        return blocks(path, *others)
 
     decode.blocks = deadly
 
