@@ -24,6 +24,7 @@ from bird_tf.training import (
     dry_run,
     experiments,
     exporter,
+    head_strength,
     pretrained,
     run_directory,
     schedules,
@@ -56,6 +57,9 @@ def train(settings: TrainConfig) -> dict[str, Any]:
     strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)
     manifest = manifests.load(settings.records)
     _check_records(manifest, settings)
+    if settings.tune_head:
+        strength = dataclasses.replace(settings.optimizer, l2=head_strength.choose(settings, manifest))
+        settings = dataclasses.replace(settings, tune_head=False, optimizer=strength)
     with contextlib.ExitStack() as stack:
         if distribution.is_chief(strategy):
             stack.enter_context(locks.held(settings.run_dir, work="training", flag="--run_dir"))

@@ -55,7 +55,7 @@ ORDER = {
     ),
     "training": (
         "weights", "schedules", "optimizers", "distribution", "run_directory", "exporter", "pretrained", "distillation",
-        "train_step", "checkpoints", "validation", "tensorboard", "experiments", "dry_run",
+        "train_step", "checkpoints", "validation", "tensorboard", "experiments", "head_strength", "dry_run",
     ),
     "api": ("frames", "sounds", "model", "opened_records"),
 }  # fmt: skip

@@ -9,6 +9,23 @@ from bird_tf.records import schema
 
 # where the backbone does not know a class: rare until something is learnt of it
 _UNKNOWN_LOGIT = -4.0
+_EPSILON = 1e-6
+
+
+def starting_point(answers: Any, embeddings: Any) -> tuple[Any, Any]:
+    """What the head begins with, and what it learns from.
+
+    Args:
+        answers: [batch, classes] logits of the backbone, NaN for classes that it does not know.
+        embeddings: [batch, embedding_size] of the backbone.
+
+    Returns:
+        Logits [batch, classes], and the embeddings, each standardised to mean 0 and variance 1: backbones differ in the
+        size of their numbers, and this needs nothing from the records.
+    """
+    own = keras.ops.where(keras.ops.isnan(answers), _UNKNOWN_LOGIT, answers)
+    mean, variance = keras.ops.moments(embeddings, axes=[1], keepdims=True)
+    return own, (embeddings - mean) / keras.ops.sqrt(variance + _EPSILON)
 
 
 def network(inputs: dict[str, Any], num_classes: int) -> dict[str, Any]:
@@ -26,8 +43,6 @@ def network(inputs: dict[str, Any], num_classes: int) -> dict[str, Any]:
     """
     embeddings = keras.layers.Activation("linear", dtype="float32", name="embeddings")(inputs[schema.EMBEDDING])
     answers = keras.layers.Activation("linear", dtype="float32", name="answers")(inputs[schema.BACKBONE_ANSWERS])
-    own = keras.ops.where(keras.ops.isnan(answers), _UNKNOWN_LOGIT, answers)
-    # backbones differ in the size of their numbers; of each chunk mean 0 and variance 1 need nothing from the records
-    standardised = keras.layers.LayerNormalization(center=False, scale=False, epsilon=1e-6, dtype="float32")(embeddings)
+    own, standardised = starting_point(answers, embeddings)
     correction = keras.layers.Dense(num_classes, dtype="float32", kernel_initializer="zeros", name="logits")
     return {"logits": own + correction(standardised), "embeddings": embeddings}

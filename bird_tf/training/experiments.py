@@ -59,6 +59,9 @@ class TrainConfig:
     teachers: distillation.DistillationConfig
     schedule: schedules.ScheduleConfig
     optimizer: optimizers.OptimizerConfig
+    tune_head: bool = config.option(
+        False, "head: choose --l2 by folds within the training recordings; groups of the conversion stay together"
+    )
     epochs: int = config.option(100, "maximum number of epochs")
     max_minutes: float = config.option(0.0, "wall-clock limit, export included, to which the schedule adapts; 0: none")
     patience: int = config.option(10, "stop after this number of epochs without a better validation MLRAP")
@@ -107,6 +110,8 @@ class TrainConfig:
                 "--unknown_background=ignore with --loss=softmax: only the label would be left of a chunk, and nothing "
                 "to tell it from; use --loss=sigmoid or --unknown_background=negative"
             )
+        without_head = self.tune_head and not self.model.needs_backbone
+        config.refuse_without_effect({"--tune_head without --architecture=head": without_head})
         if self.distribute == "multiworker" and self.max_minutes:
             raise config.InputError(
                 "--max_minutes with --distribute=multiworker: the clocks of the workers differ; use --epochs"

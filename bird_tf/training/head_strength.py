@@ -1,0 +1,145 @@
+"""How strongly a head is pulled to its backbone: --l2 is chosen by folds within the training recordings."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+
+import numpy as np
+from absl import logging
+
+from bird_tf import config, keras, tf
+from bird_tf.inference import labelled, saved_model
+from bird_tf.input import dataset
+from bird_tf.input.augment import augmentations
+from bird_tf.labels import groups, split
+from bird_tf.models import head, losses
+from bird_tf.records import manifests, recordings_table, schema, shard_files
+from bird_tf.scores import metrics, pooling
+from bird_tf.training import experiments, schedules
+
+# --l2 that are tried: from almost free to almost the backbone itself
+STRENGTHS = (0.0002, 0.0006, 0.002, 0.006, 0.02, 0.06)
+_MOST_FOLDS = 3
+_BATCH = 256
+_FEATURES = (schema.EMBEDDING, schema.BACKBONE_ANSWERS)
+
+
+def choose(settings: experiments.TrainConfig, manifest: manifests.Manifest) -> float:
+    """The strength with the best MLRAP on held-out training recordings; of equal ones the greatest.
+
+    Args:
+        settings: of the training.
+        manifest: the records; validation recordings are not used.
+
+    Raises:
+        InputError: the training recordings are of one group only.
+    """
+    fold_of = _folds(manifest)
+    heads = Heads(settings, len(manifest.classes), _embedding_size(manifest), 1 + max(fold_of.values()))
+    heads.train(settings, manifest, fold_of)
+    precisions = heads.precisions(settings, manifest, fold_of)
+    best = max(range(len(STRENGTHS)), key=lambda i: (precisions[i], STRENGTHS[i]))
+    found = ", ".join(f"{strength:g}: {p:.4f}" for strength, p in zip(STRENGTHS, precisions, strict=True))
+    logging.info("--l2=%g is chosen, by MLRAP on held-out training recordings: %s", STRENGTHS[best], found)
+    return STRENGTHS[best]
+
+
+def _embedding_size(manifest: manifests.Manifest) -> int:
+    [feature] = manifest.select([schema.EMBEDDING], "--tune_head")
+    return int(feature.shape[0])
+
+
+def _folds(manifest: manifests.Manifest) -> dict[str, int]:
+    """{recording_id: fold} of the training recordings; groups as in the conversion stay together."""
+    known = recordings_table.read(manifest.directory, with_unused=True)  # some have chunks that do not train only
+    recordings = [dataclasses.replace(r, split="") for r in known if r.split in manifest.training_splits]
+    grouping = groups.GroupConfig(
+        group_by=manifest.converter.get("group_by", "recording"),
+        group_pattern=manifest.converter.get("group_pattern", ""),
+    )
+    num_groups = len(set(groups.assign(recordings, grouping).values()))
+    if num_groups < 2:
+        raise config.InputError(
+            f"--tune_head: the training recordings of {manifest.directory} are of one {grouping.group_by}; name --l2"
+        )
+    return split.folds(recordings, min(_MOST_FOLDS, num_groups), split.SplitConfig(grouping=grouping))
+
+
+class Heads:
+    """A head for each fold and each strength. They are independent of each other, and trained in the same steps."""
+
+    def __init__(
+        self, settings: experiments.TrainConfig, num_classes: int, embedding_size: int, num_folds: int
+    ) -> None:
+        """Makes heads that say what the backbone says."""
+        self._num_folds, self._loss = num_folds, settings.loss
+        self._kernel = keras.Variable(np.zeros((embedding_size, num_folds, len(STRENGTHS), num_classes), np.float32))
+        self._bias = keras.Variable(np.zeros((num_folds, len(STRENGTHS), num_classes), np.float32))
+        self._optimiser = keras.optimizers.Adam(settings.schedule.learning_rate)
+        self._optimiser.build([self._kernel, self._bias])
+        self._step = tf.function(self._descend)
+
+    @property
+    def kernel(self) -> np.ndarray:
+        """[embedding_size, folds, strengths, classes] float32: how far the heads are from the backbone."""
+        return np.asarray(self._kernel.numpy())
+
+    def _logits(self, batch: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """[batch, folds, strengths, classes] float32."""
+        own, standardised = head.starting_point(batch[schema.BACKBONE_ANSWERS], batch[schema.EMBEDDING])
+        return own[:, None, None] + tf.tensordot(standardised, self._kernel.value, 1) + self._bias.value
+
+    def _descend(self, batch: Mapping[str, tf.Tensor], fold: tf.Tensor) -> None:
+        """One step: each head learns from the chunks outside its fold; `fold` is [batch] int32, -1 for noise."""
+        with tf.GradientTape() as tape:
+            logits, total = self._logits(batch), tf.constant(0.0)
+            for number in range(self._num_folds):
+                weights = batch["weights"] * tf.cast(fold != number, tf.float32)[:, None]
+                for i, strength in enumerate(STRENGTHS):
+                    total += losses.loss(logits[:, number, i], batch["targets"], weights, self._loss)
+                    total += strength * tf.reduce_sum(tf.square(self._kernel.value[:, number, i]))
+        variables = [self._kernel, self._bias]
+        self._optimiser.apply(tape.gradient(total, [variable.value for variable in variables]), variables)
+
+    def train(
+        self, settings: experiments.TrainConfig, manifest: manifests.Manifest, fold_of: Mapping[str, int]
+    ) -> None:
+        """Trains for as many epochs as the head itself, without mixup, which would mix the folds."""
+        steps = dataset.steps_per_epoch(manifest, settings.dataset)
+        batches = dataset.training(
+            manifest, settings.dataset, augmentations.AugmentConfig(), settings.seed, features=_FEATURES
+        )
+        total = settings.epochs * steps
+        with config.progress(total, "step", "choosing --l2") as progress:
+            for step, batch in enumerate(batches.take(total)):
+                rate = schedules.learning_rate(settings.schedule, step / steps, settings.epochs)
+                self._optimiser.learning_rate.assign(rate)
+                fold = [fold_of.get(recording_id.decode(), -1) for recording_id in batch["recording_id"].numpy()]
+                self._step(batch, tf.constant(fold))
+                progress.update()
+
+    def precisions(
+        self, settings: experiments.TrainConfig, manifest: manifests.Manifest, fold_of: Mapping[str, int]
+    ) -> list[float]:
+        """MLRAP of each strength on the recordings of all folds, each scored by the heads that do not know it."""
+        features = manifest.select(_FEATURES, "--tune_head")
+        parts = [shard_files.read(manifest, part, _BATCH, features) for part in ("train", "rest")
+                 if manifest.paths(part)]  # fmt: skip
+
+        def predict(batch: labelled.Batch) -> saved_model.Outputs:
+            fold = [fold_of[recording_id.decode()] for recording_id in batch["recording_id"].numpy()]
+            logits = tf.transpose(tf.gather(self._logits(batch), fold, batch_dims=1), [1, 0, 2])
+            return saved_model.without_embeddings(losses.probabilities(logits, self._loss.loss).numpy(), None)
+
+        scored = labelled.score_batches(itertools.chain(*parts), manifest, predict)
+        truth = metrics.truth(scored.labels, scored.backgrounds, len(manifest.classes))
+        method = settings.pooling
+        if method in ("", "auto"):
+            method = pooling.default(len(manifest.classes))
+        pooled = [
+            pooling.pool_each([members[i] for members in scored.member_probabilities], method)
+            for i in range(len(STRENGTHS))
+        ]
+        return [metrics.headline(scores, truth, scored.labels)["mlrap"] for scores in pooled]

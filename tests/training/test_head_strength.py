@@ -1,0 +1,42 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bird_tf import config, train
+from bird_tf.training import head_strength
+from tests.backbones import conftest as toys
+from tests.test_head import head_settings, trained
+
+__all__ = ("trained",)
+pytestmark = pytest.mark.parametrize("trained", ["tflite"], indirect=True)
+
+
+def test_the_strength_is_chosen_among_training_recordings(trained, tmp_path, caplog):
+    records, _ = trained
+    caplog.set_level("INFO", logger="absl")
+    chosen = head_settings(records, tmp_path / "run", tune_head=True, mixup=0.0)
+    train.train(chosen)
+    stored = config.parse(train.TrainConfig, [f"--flagfile={tmp_path / 'run' / 'run.flags'}"])
+    assert stored.optimizer.l2 in head_strength.STRENGTHS and not stored.tune_head
+    assert "by MLRAP on held-out training recordings" in caplog.text
+    with pytest.raises(config.InputError, match="--tune_head without --architecture=head has no effect"):
+        head_settings(records, tmp_path / "other", architecture="pi", tune_head=True)
+
+
+def test_each_head_of_the_choice_is_a_training_of_its_own_without_its_fold(trained):
+    """The label of recordings of the fold does not matter; a strong penalty keeps a head at the backbone."""
+    records, _ = trained
+    chosen = dataclasses.replace(head_settings(records, "unused", mixup=0.0), epochs=3)
+    fold_of = head_strength._folds(records)
+    assert set(fold_of.values()) == {0, 1, 2}
+    heads = head_strength.Heads(chosen, len(records.classes), toys.SIZE, 3)
+    before = heads.kernel.copy()
+    heads.train(chosen, records, fold_of)
+    alone = head_strength.Heads(chosen, len(records.classes), toys.SIZE, 3)
+    alone.train(chosen, records, {recording_id: 0 for recording_id in fold_of})
+    size = np.abs(heads.kernel).sum(axis=(0, 3))
+    assert not before.any() and (size[:, 0] > size[:, -1]).all()
+    assert np.abs(alone.kernel[:, 1] - alone.kernel[:, 2]).max() < 1e-5 < np.abs(alone.kernel[:, 1]).max()
+    precisions = heads.precisions(chosen, records, fold_of)
+    assert len(precisions) == len(head_strength.STRENGTHS) and all(0 < p <= 1 for p in precisions)
