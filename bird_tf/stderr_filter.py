@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -48,7 +49,8 @@ def filtered() -> typing.Iterator[None]:
     try:
         yield
     finally:
-        os.write(2, end)  # closing the pipe is not enough: child processes may still hold it open
+        with contextlib.suppress(BrokenPipeError):  # the filter was killed
+            os.write(2, end)  # closing the pipe is not enough: child processes may still hold it open
         os.dup2(original, 2)
         os.close(original)
         process.wait()
@@ -64,8 +66,11 @@ def is_active() -> bool:
 def main(end: bytes) -> None:
     """Copies standard input to standard error without the remarks, until `end` is read or the input is closed.
 
-    A line that is not complete yet is passed on too.
+    A line that is not complete yet is passed on too. A signal to all processes of a job, as of systemd or Slurm, does not
+    end this one: the command still has something to say.
     """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     ended = b""
     while not ended and (block := os.read(0, 1 << 16)):
         block, ended, _ = block.partition(end)

@@ -58,6 +58,17 @@ def test_a_thread_at_work_does_not_keep_a_stopped_command_alive(tmp_path):
     assert time.monotonic() - started < 30
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_to_all_processes_of_a_job_ends_in_the_same_line(tmp_path, number):
+    body = f"""children = open(f"/proc/self/task/{{os.getpid()}}/children").read().split()
+            time.sleep(0.5)
+            [os.kill(int(child), {int(number)}) for child in children]
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)"""
+    code, _, errors = _run(tmp_path, body)
+    assert code == 128 + signal.SIGTERM and errors.startswith("error: stopped by SIGTERM") and errors.count("\n") == 1
+
+
 def test_a_hangup_that_is_ignored_stays_ignored(monkeypatch):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

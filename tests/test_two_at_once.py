@@ -1,0 +1,65 @@
+"""Two commands with one output: the second is refused, told who is at work, and ends with an exit code of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from bird_tf import convert, endings, evaluate, export, locks, predict, review, search, train
+from bird_tf.inference import saved_model
+from tests.conftest import SMALL, settings, train_settings
+
+
+def _held(folder):
+    return locks.held(str(folder), work="other work", flag="--x")
+
+
+def _refused(command):
+    with pytest.raises(locks.InUseError, match=f"other work, process {os.getpid()} on "):
+        command()
+
+
+def test_the_second_is_refused(tmp_path, data, manifest):
+    out, sound = tmp_path / "out", data / "wav"
+    nowhere = {"model": ["nowhere"], "audio": sound, "output": out}
+    flags = {"audio": sound, "metadata": data / "xml", "workers": 1, **SMALL}
+    with _held(out):
+        _refused(lambda: convert.convert(settings(convert.ConvertConfig, output=out, **flags)))
+        _refused(lambda: train.train(train_settings(manifest, out)))
+        _refused(lambda: export.main(settings(export.ExportConfig, run_dir=out)))
+        _refused(lambda: predict.predict(settings(predict.PredictConfig, **nowhere)))
+        _refused(lambda: evaluate.evaluate(settings(evaluate.EvaluateConfig, metadata=data / "xml", **nowhere)))
+        _refused(lambda: evaluate.evaluate_either(settings(evaluate.EvaluateConfig, segments="x.csv", **nowhere)))
+        _refused(lambda: review.review(settings(review.ReviewConfig, predictions=data, output=out)))
+        _refused(lambda: search.search(settings(search.SearchConfig, query="x", embeddings=data, output=out)))
+        assert [path.name for path in out.iterdir()] == [locks.NAME]
+
+
+def test_tuning_keeps_training_and_export_out_of_the_run_of_its_model(run_dir, manifest, tmp_path):
+    run = shutil.copytree(run_dir, tmp_path / "run")
+    values = {"model": [run / "export"], "records": manifest.directory, "output": tmp_path / "out"}
+    tuning = settings(evaluate.EvaluateConfig, tune=True, synthetic_noise=0, **values)
+    with _held(run):
+        _refused(lambda: evaluate.evaluate(tuning))
+        evaluate.evaluate(settings(evaluate.EvaluateConfig, **values))  # it changes nothing there
+    alone = shutil.copytree(run / "export", tmp_path / "models" / "one")
+    assert saved_model.folder_to_lock(f"{run}/export/") == str(run)
+    assert saved_model.folder_to_lock(str(alone)) == str(alone)
+    assert saved_model.folder_to_lock("s3://bucket/run/export") == "s3://bucket/run/export"
+
+
+def test_tuning_into_the_run_itself_does_not_keep_itself_out(run_dir, manifest, tmp_path):
+    run = shutil.copytree(run_dir, tmp_path / "run")
+    values = {"model": [run / "export"], "records": manifest.directory, "tune": True, "synthetic_noise": 0}
+    evaluate.evaluate(settings(evaluate.EvaluateConfig, output=run, **values))
+    assert (run / "decisions.json").exists() and not (run / locks.NAME).exists()
+
+
+def test_the_exit_code_tells_it_from_other_errors(tmp_path, data):
+    command = [sys.executable, "-m", "bird_tf.predict", "--model=nowhere", f"--audio={data}", f"--output={tmp_path}"]
+    with _held(tmp_path):
+        second = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert second.returncode == endings.IN_USE and second.stderr.count("\n") == 1
+    assert subprocess.run(command, capture_output=True, check=False).returncode == endings.ERROR
