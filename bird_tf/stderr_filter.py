@@ -66,8 +66,8 @@ def is_active() -> bool:
 def main(end: bytes) -> None:
     """Copies standard input to standard error without the remarks, until `end` is read or the input is closed.
 
-    A line that is not complete yet is passed on too. A signal to all processes of a job, as of systemd or Slurm, does not
-    end this one: the command still has something to say.
+    A line that is not complete yet is passed on too. A signal to all processes of a job, as of systemd or Slurm, does
+    not end this one: the command still has something to say.
     """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
