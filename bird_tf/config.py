@@ -233,7 +233,7 @@ def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:
         raise InputError(str(error)) from error
     if broken := next((flag for flag in given if any(sign < " " for sign in flag)), ""):
         raise InputError(f"{broken[:80]!a} holds a line break or another control character; rename what it names")
-    longest = 2 * max(map(len, values))
+    longest = 2 * max(map(len, values), default=0)
     if endless := next((name for name in map(flagfiles.name_of, given) if len(name) > longest), ""):
         raise InputError(f"unknown command line flag '{endless[:40]} …'; --help lists them")
     try:
