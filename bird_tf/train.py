@@ -25,6 +25,7 @@ from bird_tf.training import (
     experiments,
     exporter,
     head_strength,
+    kept_classes,
     pretrained,
     run_directory,
     schedules,
@@ -55,15 +56,23 @@ def train(settings: TrainConfig) -> dict[str, Any]:
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)
-    manifest = manifests.load(settings.records)
-    _check_records(manifest, settings)
+    manifest = _records(settings)
     if settings.tune_head:
-        strength = dataclasses.replace(settings.optimizer, l2=head_strength.choose(settings, manifest))
-        settings = dataclasses.replace(settings, tune_head=False, optimizer=strength)
+        chosen = head_strength.choose(settings, manifests.load(settings.records))
+        settings = dataclasses.replace(
+            settings, tune_head=False, optimizer=dataclasses.replace(settings.optimizer, l2=chosen)
+        )
     with contextlib.ExitStack() as stack:
         if distribution.is_chief(strategy):
             stack.enter_context(locks.held(settings.run_dir, work="training", flag="--run_dir"))
         return _train(settings, manifest, strategy)
+
+
+def _records(settings: TrainConfig) -> manifests.Manifest:
+    """The records, with the classes that an earlier run adds to theirs."""
+    manifest = manifests.load(settings.records)
+    _check_records(manifest, settings)
+    return kept_classes.with_kept_classes(manifest, settings.pretrained, settings.loss.loss)
 
 
 def _check_records(manifest: manifests.Manifest, settings: TrainConfig) -> None:
@@ -320,8 +329,7 @@ def main(settings: TrainConfig) -> None:
     """Trains, and logs the result in one line and what to do next; after a dry run, the estimate."""
     if settings.dry_run:
         distribution.check(settings.distribute)
-        manifest = manifests.load(settings.records)
-        _check_records(manifest, settings)
+        manifest = _records(settings)
         strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)
         logging.info("\n".join(dry_run.estimate(settings, manifest, strategy, _step).lines()))
         return

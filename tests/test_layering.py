@@ -54,8 +54,9 @@ ORDER = {
         "losses", "architectures", "layers", "attention", "application", "baseline", "pi", "resnet", "head",
     ),
     "training": (
-        "weights", "schedules", "optimizers", "distribution", "run_directory", "exporter", "pretrained", "distillation",
-        "train_step", "checkpoints", "validation", "tensorboard", "experiments", "head_strength", "dry_run",
+        "weights", "schedules", "optimizers", "distribution", "run_directory", "exporter", "pretrained", "kept_classes",
+        "distillation", "train_step", "checkpoints", "validation", "tensorboard", "experiments", "head_strength",
+        "dry_run",
     ),
     "api": ("frames", "sounds", "model", "opened_records"),
 }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -104,6 +104,36 @@ def without_embeddings(probabilities: np.ndarray, attention_logits: np.ndarray |
     if attention_logits is None:
         attention_logits = np.full(leading, np.nan, np.float32)
     return Outputs(probabilities, attention_logits, np.zeros((*leading, 0), np.float32))
+
+
+def check_features(
+    path: str, features: Sequence[schema.Feature], front_end: frontend.FrontendConfig, manifest: manifests.Manifest
+) -> None:
+    """Refuses records whose chunks are not what a network takes.
+
+    Args:
+        path: of the model, for the message.
+        features: the features that the network takes.
+        front_end: chunk → spectrogram; of a head only the length of the chunk matters.
+        manifest: the records.
+
+    Raises:
+        InputError: the records lack a feature; or another front-end or backbone has made it, of which the message
+            names the difference.
+    """
+    directory, theirs = manifest.directory, manifest.front_end
+    stored = manifest.select([feature.name for feature in features], path)
+    is_head = all(feature.name != schema.SPECTROGRAM for feature in features)
+    if front_end != theirs and (not is_head or front_end.chunk_seconds != theirs.chunk_seconds):
+        mine, other = config.to_mapping(front_end), config.to_mapping(theirs)
+        names = ", ".join(f"{k} {mine[k]} / {other[k]}" for k in mine if mine[k] != other[k])
+        raise config.InputError(f"{path} and {directory} have different front-ends: {names}")
+    for needed, found in zip(features, stored, strict=True):
+        if is_head and needed.fingerprint != found.fingerprint:
+            raise config.InputError(
+                f"{path} needs the feature {needed.name} of {needed.producer}, and {directory} has it of another "
+                f"version or of another backbone, {found.producer}; convert with the same backbone"
+            )
 
 
 class Model:
@@ -205,22 +235,11 @@ class Model:
             InputError: the records lack a feature; or another front-end or backbone has made it, of which the message
                 names the difference; or their backbone was not asked for a class.
         """
-        directory, ours, theirs = manifest.directory, self.front_end, manifest.front_end
-        stored = manifest.select([feature.name for feature in self.features], self.path)
-        if ours != theirs and (self._network != HEAD or ours.chunk_seconds != theirs.chunk_seconds):
-            mine, other = config.to_mapping(ours), config.to_mapping(theirs)
-            names = ", ".join(f"{k} {mine[k]} / {other[k]}" for k in mine if mine[k] != other[k])
-            raise config.InputError(f"{self.path} and {directory} have different front-ends: {names}")
-        for needed, found in zip(self.features, stored, strict=True):
-            if self._network == HEAD and needed.fingerprint != found.fingerprint:
-                raise config.InputError(
-                    f"{self.path} needs the feature {needed.name} of {needed.producer}, and {directory} has it of "
-                    f"another version or of another backbone, {found.producer}; convert with the same backbone"
-                )
+        check_features(self.path, self.features, self.front_end, manifest)
         known = set((self.description.backbone or {}).get("classes", ()))
         if absent := sorted(known - set(manifest.classes.class_ids)):
             raise config.InputError(
-                f"{directory} has no answers of the backbone for {len(absent)} classes of {self.path}: "
+                f"{manifest.directory} has no answers of the backbone for {len(absent)} classes of {self.path}: "
                 f"{', '.join(absent[:5])}; use the recordings instead"
             )
 

@@ -159,7 +159,7 @@ def training(
         examples = _with_targets(batch["examples"], manifest, settings, wanted, answers)
         noise = schema.parse_features(batch["noise"], wanted) if "noise" in batch else {}
         if noise and num_no_call:
-            examples = _with_no_call(examples, {name: tensor[:num_no_call] for name, tensor in noise.items()})
+            examples = _with_no_call(examples, {name: tensor[:num_no_call] for name, tensor in noise.items()}, manifest)
             noise = {name: tensor[num_no_call:] for name, tensor in noise.items()}
         if schema.SPECTROGRAM not in examples:
             return augmentations.mix(examples, augmentation, front_end, seeds[2])
@@ -186,7 +186,7 @@ def _with_targets(
     answers: Answers | None,
 ) -> dict[str, tf.Tensor]:  # fmt: skip
     parsed = schema.parse(serialised, wanted)
-    targeted = targets(parsed, len(manifest.classes), settings)
+    targeted = _labelled_only(targets(parsed, len(manifest.classes), settings), manifest)
     if answers:
         found = schema.parse_features(serialised, [manifest.features[name] for name in answers.features])
         targeted = blend_targets(targeted, answers.probabilities(found), answers.weight)
@@ -200,16 +200,25 @@ def _in_float32(parsed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     return {**parsed, schema.SPECTROGRAM: frontend.dequantise(parsed[schema.SPECTROGRAM])}
 
 
-def _with_no_call(examples: dict[str, tf.Tensor], noise: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+def _labelled_only(targeted: dict[str, tf.Tensor], manifest: manifests.Manifest) -> dict[str, tf.Tensor]:
+    """Targets and weights; classes of which the labels say nothing have weight 0."""
+    if not manifest.num_further:
+        return targeted
+    labelled = np.arange(len(manifest.classes)) < len(manifest.labelled_classes)
+    return {**targeted, "weights": targeted["weights"] * labelled.astype(np.float32)}
+
+
+def _with_no_call(
+    examples: dict[str, tf.Tensor], noise: dict[str, tf.Tensor], manifest: manifests.Manifest
+) -> dict[str, tf.Tensor]:
     """Appends noise chunks as examples without a species."""
     num = tf.shape(next(iter(noise.values())))[0]
-    classes = examples["targets"].shape[1]
+    shape = [num, len(manifest.classes)]
     added = {
         **noise,
         "label": tf.fill([num], tf.constant(-1, tf.int64)),
         "recording_id": tf.fill([num], ""),
-        "targets": tf.zeros([num, classes]),
-        "weights": tf.ones([num, classes]),
+        **_labelled_only({"targets": tf.zeros(shape), "weights": tf.ones(shape)}, manifest),
     }
     return {name: tf.concat([examples[name], value], axis=0) for name, value in added.items()}
 
@@ -314,7 +323,8 @@ def evaluation(
     """
 
     def finish(parsed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {**_in_float32(parsed), **targets(parsed, len(manifest.classes), settings)}
+        targeted = targets(parsed, len(manifest.classes), settings)
+        return {**_in_float32(parsed), **_labelled_only(targeted, manifest)}
 
     batches = shard_files.read(manifest, "val", settings.batch_size, manifest.select(features, "this validation"))
     return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)

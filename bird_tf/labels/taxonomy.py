@@ -39,6 +39,11 @@ class Taxonomy:
         """A digest of the ids and their order."""
         return files.digest(list(self.class_ids))
 
+    def subset(self, indices: Iterable[int]) -> Taxonomy:
+        """The classes of these indices, in their order."""
+        chosen = list(indices)
+        return Taxonomy(tuple(self.class_ids[i] for i in chosen), tuple(self.names[i] for i in chosen))
+
     def index(self, class_id: str) -> int:
         """Output index of a class id. Raises KeyError if there is no such class."""
         return self._indices[class_id]

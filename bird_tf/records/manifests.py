@@ -62,6 +62,7 @@ class Manifest:
         features: {name: description} of the tensors in each chunk.
         backbone: what `backbone.describe` gives for the model whose answers are in the chunks; None without one.
         format_version: of manifest and chunks.
+        num_further: number of classes at the end of `classes` that no label names; see `with_further_classes`.
     """
 
     directory: str
@@ -79,6 +80,12 @@ class Manifest:
     training_splits: tuple[str, ...] = ("train",)
     backbone: Mapping[str, Any] | None = None
     format_version: int = schema.FORMAT_VERSION
+    num_further: int = 0
+
+    @property
+    def labelled_classes(self) -> taxonomy.Taxonomy:
+        """The classes that labels can name."""
+        return self.classes.subset(range(len(self.classes) - self.num_further))
 
     @property
     def channel(self) -> str:
@@ -122,6 +129,39 @@ class Manifest:
             num_recordings={**num, "val": 0},
             selected=selected,
             training_splits=("train", "val"),
+        )
+
+    def with_further_classes(self, further: taxonomy.Taxonomy, known: Iterable[str]) -> Manifest:
+        """The same records with more classes, which come last, so that the stored labels mean what they meant.
+
+        The labels say nothing of these classes, and the backbone was not asked for them: its answers are NaN.
+
+        Args:
+            further: classes that the records lack.
+            known: the ids of those that the backbone knows.
+        """
+        zeros = (0,) * len(further)
+
+        def widened(chosen: selection.Selection | None) -> selection.Selection | None:
+            if chosen is None:
+                return None
+            counts = chosen.chunks_per_class + zeros
+            return dataclasses.replace(chosen, limits=chosen.limits + zeros, chunks_per_class=counts)
+
+        features, backbone = dict(self.features), self.backbone
+        if answers := features.get(schema.BACKBONE_ANSWERS):
+            features[answers.name] = dataclasses.replace(answers, padding=answers.padding + len(further))
+        if backbone:
+            backbone = {**backbone, "classes": [*backbone.get("classes", ()), *known]}
+        return dataclasses.replace(
+            self,
+            classes=taxonomy.union([self.classes, further]),
+            chunks_per_class={split: (*counts, *zeros) for split, counts in self.chunks_per_class.items()},
+            selected=widened(self.selected),
+            selected_for_refit=widened(self.selected_for_refit),
+            features=features,
+            backbone=backbone,
+            num_further=self.num_further + len(further),
         )
 
     def select(self, names: Iterable[str], wanted_by: str) -> tuple[schema.Feature, ...]:
@@ -188,7 +228,7 @@ def save(manifest: Manifest) -> None:
 
 def _described(manifest: Manifest) -> dict[str, Any]:
     """The field of the features; before format 4 there was none."""
-    features = [{k: v for k, v in dataclasses.asdict(f).items() if k != "key"} for f in manifest.features.values()]
+    features = [feature.describe() for feature in manifest.features.values()]
     return {"features": features} if manifest.format_version >= 4 else {}
 
 

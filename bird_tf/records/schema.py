@@ -36,6 +36,7 @@ class Feature:
         producer: what made it: the front-end, or the name of the backbone.
         fingerprint: digest of the producer.
         key: its name on disk, where that is another one; formats before 4 only.
+        padding: how many NaN parsing adds at the end of the tensor of a chunk; see `Manifest.with_further_classes`.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Feature:
     producer: str
     fingerprint: str
     key: str = ""
+    padding: int = 0
 
     def __post_init__(self) -> None:
         if self.dtype not in _DTYPES or min(self.shape, default=0) < 0 or math.prod(self.shape) > _MOST_NUMBERS:
@@ -51,6 +53,15 @@ class Feature:
                 f"the feature {self.name[:40]} has the type {self.dtype[:40]} and the shape {self.shape[:5]}; need "
                 f"{', '.join(_DTYPES)}, and no negative size"
             )
+
+    @property
+    def parsed(self) -> Feature:
+        """The description of the tensor that parsing gives."""
+        return dataclasses.replace(self, shape=(*self.shape[:-1], self.shape[-1] + self.padding), padding=0)
+
+    def describe(self) -> dict[str, Any]:
+        """What manifests since format 4 and models store of it."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in ("key", "padding")}
 
     @property
     def bytes(self) -> int:
@@ -165,12 +176,21 @@ def parse(serialised: tf.Tensor, features: Iterable[Feature]) -> dict[str, tf.Te
 
 
 def parse_features(serialised: tf.Tensor, features: Iterable[Feature]) -> dict[str, tf.Tensor]:
-    """Only these features of a batch of examples: {name: [batch, *shape]}, uint8 as it is, float16 as float32."""
+    """Only these features of a batch of examples: {name: [batch, *shape]}, uint8 as it is, float16 as float32.
+
+    A feature with padding is filled up with NaN.
+    """
     wanted = list(features)
     if not wanted:
         return {}
     parsed = tf.io.parse_example(serialised, {feature.key or feature.name: _spec(feature) for feature in wanted})
-    return {feature.name: _decode(parsed[feature.key or feature.name], feature) for feature in wanted}
+    return {feature.name: _padded(_decode(parsed[feature.key or feature.name], feature), feature) for feature in wanted}
+
+
+def _padded(tensor: tf.Tensor, feature: Feature) -> tf.Tensor:
+    if not feature.padding:
+        return tensor
+    return tf.pad(tensor, [[0, 0]] * len(feature.shape) + [[0, feature.padding]], constant_values=np.nan)
 
 
 def _spec(feature: Feature) -> tf.io.FixedLenFeature:

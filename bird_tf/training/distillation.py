@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from bird_tf import config, tf
 from bird_tf.inference import saved_model
 from bird_tf.input import dataset
@@ -53,7 +55,7 @@ def load(settings: DistillationConfig, manifest: manifests.Manifest) -> list[sav
     models = [saved_model.Model(path) for path in settings.teacher]
     for model in models:
         model.check_records(manifest)
-        if missing := sorted(set(manifest.classes.class_ids) - set(model.classes.class_ids)):
+        if missing := sorted(set(manifest.labelled_classes.class_ids) - set(model.classes.class_ids)):
             raise config.InputError(
                 f"--teacher={model.path} does not know {len(missing)} classes: {', '.join(missing[:5])}"
             )
@@ -89,12 +91,13 @@ def stored_answers(
         answers = [
             tf.gather(
                 tf.sigmoid(model.logits(model.from_records(found, manifest.classes))),
-                _columns(model, manifest.classes),
+                _columns(model, manifest.labelled_classes),
                 axis=1,
             )
             for model in heads
         ]
-        return tf.add_n(answers) / len(answers)
+        mean = tf.add_n(answers) / len(answers)
+        return tf.pad(mean, [[0, 0], [0, manifest.num_further]], constant_values=np.nan)
 
     names = dict.fromkeys(feature.name for model in heads for feature in model.features)
     return dataset.Answers(features=tuple(names), probabilities=probabilities, weight=settings.teacher_weight)
@@ -115,7 +118,7 @@ class TeacherEnsemble:
         Args:
             settings: the teachers' share of the loss.
             models: from `load`.
-            classes: of the student.
+            classes: the first ones of the student, those that the teachers are asked about.
             loss: of the student; decides how logits become probabilities.
         """
         self._settings, self._loss, self._classes = settings, loss, classes
@@ -135,12 +138,13 @@ class TeacherEnsemble:
         """The loss of logits / T against the teachers, as `losses.loss_and_weight`.
 
         Args:
-            logits: [batch, classes] of the student.
+            logits: [batch, classes or more] of the student.
             targets: [batch, classes] from `targets`.
             settings: the student's loss.
         """
         plain = dataclasses.replace(settings, label_smoothing=0.0)
-        return losses.loss_and_weight(logits / self._settings.distil_temperature, targets, tf.ones_like(targets), plain)
+        asked = logits[:, : len(self._classes)] / self._settings.distil_temperature
+        return losses.loss_and_weight(asked, targets, tf.ones_like(targets), plain)
 
     def mix(self, loss: tf.Tensor, soft_loss: tf.Tensor) -> tf.Tensor:
         """The loss with the teachers' share: (1 - weight) · loss + weight · T² · soft_loss.

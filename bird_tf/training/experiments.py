@@ -21,12 +21,13 @@ from bird_tf.inference import leaks, saved_model
 from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
 from bird_tf.models import architectures, losses
-from bird_tf.records import learnt, manifests, recordings_table, schema
-from bird_tf.scores import pooling, prior
+from bird_tf.records import learnt, manifests, schema
+from bird_tf.scores import pooling
 from bird_tf.training import (
     checkpoints,
     distillation,
     distribution,
+    kept_classes,
     optimizers,
     pretrained,
     run_directory,
@@ -208,7 +209,7 @@ class Experiment:
             self.state.restore(state, os.path.join(settings.run_dir, checkpoints.CHECKPOINT))
             logging.info("%s goes on after step %d of epoch %d", settings.run_dir, *self.step_and_epoch())
         self.clock = Clock(settings, self.num_steps, self.progress)
-        self.prior = prior.fit(recordings_table.training(manifest), manifest.classes)
+        self.prior = kept_classes.fit_prior(manifest, settings.pretrained)
         self.events = tensorboard.EventWriter(settings.run_dir, settings.profile_steps, active=self.is_chief)
         self._saved_at = self.clock.elapsed
 
@@ -217,12 +218,15 @@ class Experiment:
         shapes = {feature.name: feature.shape for feature in self._features()}
         network = architectures.build(settings.model, shapes, len(manifest.classes))
         pretrained.start(network, settings.model, manifest.classes, settings.pretrained)
+        earlier = kept_classes.keep(network, settings.model, manifest, settings.pretrained)
         models, teachers = distillation.load(settings.teachers, manifest), None
         self._answers = distillation.stored_answers(models, settings.teachers, manifest)
         both = bool(self._answers and settings.dataset.backbone_weight)
         config.refuse_without_effect({"--backbone_weight beside a head as --teacher": both})
         if models and not self._answers:
-            teachers = distillation.TeacherEnsemble(settings.teachers, models, manifest.classes, settings.loss.loss)
+            teachers = distillation.TeacherEnsemble(
+                settings.teachers, models, manifest.labelled_classes, settings.loss.loss
+            )
         embedding_size = 0
         if settings.teachers.embedding_weight:
             wanted_by = f"--embedding_weight={settings.teachers.embedding_weight}"
@@ -236,11 +240,13 @@ class Experiment:
             teachers=teachers,
             embedding_weight=settings.teachers.embedding_weight,
             embedding_size=embedding_size,
+            earlier=earlier,
         )
 
     def _features(self) -> tuple[schema.Feature, ...]:
         """The features that the network takes."""
-        return self.manifest.select(self.settings.model.features, f"--architecture={self.settings.model.architecture}")
+        wanted_by = f"--architecture={self.settings.model.architecture}"
+        return tuple(f.parsed for f in self.manifest.select(self.settings.model.features, wanted_by))
 
     def step_and_epoch(self) -> tuple[int, int]:
         """The number of steps done in the current epoch, and the number of that epoch, from 1."""

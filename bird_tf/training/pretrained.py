@@ -24,6 +24,11 @@ class PretrainedConfig:
         "", "start from the weights of this finished run, as runs/NAME; imagenet: those of --application"
     )
     pretrained_output: bool = config.option(True, "take its last layer too, for the classes that both know")
+    keep_classes: bool = config.option(
+        False,
+        "keep the classes of --pretrained that the records lack, beside those of the records; a head answers for them "
+        "as before, another network learns what --pretrained says of each chunk",
+    )
     freeze_layers: int = config.option(
         0, "do not train the first N convolutions and dense layers, nor the normalisations between them"
     )
@@ -31,6 +36,11 @@ class PretrainedConfig:
     def __post_init__(self) -> None:
         if self.freeze_layers < 0:
             raise config.InputError(f"--freeze_layers={self.freeze_layers}: must be at least 0")
+        if self.keep_classes and (self.pretrained in ("", "imagenet") or not self.pretrained_output):
+            raise config.InputError(
+                "--keep_classes needs --pretrained=runs/NAME, the run whose classes are kept, and not "
+                "--pretrained_output=false"
+            )
 
 
 def without_leak(
@@ -89,7 +99,7 @@ def start(
         if differing := [name for name in ours if ours[name] != theirs[name] and not name.startswith("dropout")]:
             names = ", ".join(f"--{name}={theirs[name]} there, {ours[name]} here" for name in differing)
             raise config.InputError(f"--pretrained={settings.pretrained} has another network: {names}")
-        shared = _shared_classes(classes, run.classes) if settings.pretrained_output else {}
+        shared = shared_classes(classes, run.classes) if settings.pretrained_output else {}
         network.set_weights(_mapped(network.get_weights(), trained.get_weights(), shared, settings.pretrained))
         logging.info(
             "starts from %s, with the outputs of %d of %d classes", settings.pretrained, len(shared), len(classes)
@@ -97,7 +107,7 @@ def start(
     _freeze(network, settings.freeze_layers)
 
 
-def _shared_classes(ours: taxonomy.Taxonomy, theirs: taxonomy.Taxonomy) -> dict[int, int]:
+def shared_classes(ours: taxonomy.Taxonomy, theirs: taxonomy.Taxonomy) -> dict[int, int]:
     """{our index: their index} of the classes that both know, matched by class id or else by Latin name."""
     found = {
         index: theirs.resolve([class_id]) or theirs.resolve([name])

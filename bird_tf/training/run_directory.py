@@ -60,9 +60,14 @@ class Run:
     channel: str = channels.MIX
 
     @property
+    def taken(self) -> tuple[schema.Feature, ...]:
+        """The features that the network takes, with the spectrogram in place of none."""
+        return self.features or (schema.spectrogram_feature(self.front_end),)
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """{name: shape} of the features that the network takes."""
-        return {f.name: f.shape for f in self.features or (schema.spectrogram_feature(self.front_end),)}
+        return {feature.name: feature.shape for feature in self.taken}
 
 
 def save(run_dir: str, run: Run, network: keras.Model) -> None:
@@ -92,7 +97,7 @@ def description(run: Run) -> dict[str, Any]:
         "metrics": dict(run.metrics),
         "versions": dict(run.versions),
         "backbones": [dict(backbone) for backbone in run.backbones],
-        "features": [dataclasses.asdict(feature) for feature in run.features],
+        "features": [feature.describe() for feature in run.features],
         "backbone": None if run.backbone is None else dict(run.backbone),
         "channel": run.channel,
     }

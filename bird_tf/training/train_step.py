@@ -13,7 +13,7 @@ import numpy as np
 from bird_tf import keras, tf
 from bird_tf.models import architectures, losses
 from bird_tf.records import schema
-from bird_tf.training import distillation, optimizers, weights
+from bird_tf.training import distillation, kept_classes, optimizers, weights
 
 
 class TrainState:
@@ -36,6 +36,7 @@ class TrainState:
         teachers: distillation.TeacherEnsemble | None = None,
         embedding_weight: float = 0.0,
         embedding_size: int = 0,
+        earlier: kept_classes.EarlierAnswers | None = None,
     ) -> None:
         self.network = network
         # what is trained beside the network itself is not exported
@@ -44,7 +45,7 @@ class TrainState:
         self.optimiser.build(trained.trainable_variables)
         self.average = optimizers.MovingAverage(trained, optimizer.ema) if optimizer.ema else None
         self._loss, self._l2, self._teachers = loss, optimizer.l2, teachers
-        self._trained, self._embedding_weight = trained, embedding_weight
+        self._trained, self._embedding_weight, self._earlier = trained, embedding_weight, earlier
         self._strategy = tf.distribute.get_strategy()
         self._graph = tf.function(self._step, reduce_retracing=True)
         parts = {
@@ -85,6 +86,7 @@ class TrainState:
         """This device's part of the loss, gradients of the whole loss, and the mean statistics of several devices."""
         variables = self._trained.trainable_variables
         soft = self._teachers.targets(batch) if self._teachers else None
+        remembered = self._earlier.targets(batch) if self._earlier else None
         with tf.GradientTape() as tape:
             outputs = architectures.call(self._trained, batch, training=True)
             logits = outputs["logits"]
@@ -94,6 +96,9 @@ class TrainState:
             if self._teachers:
                 total, weight = self._teachers.loss_and_weight(logits, soft, self._loss)
                 loss = self._teachers.mix(loss, total / self._sum_over_devices(weight))
+            if self._earlier:
+                total, weight = self._earlier.loss_and_weight(logits, remembered)
+                loss = self._earlier.mix(loss, total / self._sum_over_devices(weight))
             if self._embedding_weight:
                 total, count = losses.cosine_distance(outputs["projection"], batch[schema.EMBEDDING])
                 loss += self._embedding_weight * tf.math.divide_no_nan(total, self._sum_over_devices(count))

@@ -21,8 +21,8 @@ class ValidationResult:
 
     Attributes:
         metrics: `metrics.headline` and the loss; those that are not defined are left out.
-        scores: [recordings, classes] float64, pooled.
-        truth: [recordings, classes] bool, background included.
+        scores: [recordings, labelled classes] float64, pooled.
+        truth: [recordings, labelled classes] bool, background included.
         labels: [recordings] index of the foreground species.
         pooling: the method that was used.
     """
@@ -44,6 +44,8 @@ def validator(
 ) -> Callable[[], ValidationResult]:
     """Makes the function that scores the validation recordings with the present weights of the network.
 
+    Only the classes that labels can name are ranked.
+
     Args:
         network: the network.
         manifest: the records.
@@ -52,14 +54,14 @@ def validator(
         method: of pooling; "auto": each time the one with the best MLRAP.
         features: the features that the network takes.
     """
-    batches = dataset.evaluation(manifest, settings, features)
+    batches, num_ranked = dataset.evaluation(manifest, settings, features), len(manifest.labelled_classes)
 
     @tf.function(reduce_retracing=True)
     def apply(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]:
         outputs = architectures.call(network, batch, training=False)
         logits = outputs["logits"]
         batch_loss = losses.loss(logits, batch["targets"], batch["weights"], loss)
-        return losses.probabilities(logits, loss.loss), outputs.get("attention_logits"), batch_loss
+        return losses.probabilities(logits, loss.loss)[:, :num_ranked], outputs.get("attention_logits"), batch_loss
 
     def validate() -> ValidationResult:
         total_loss, num_chunks, has_attention = 0.0, 0, False
@@ -75,7 +77,7 @@ def validator(
             )
 
         scored = labelled.score_batches(batches, manifest, predict)
-        truth = metrics.truth(scored.labels, scored.backgrounds, len(manifest.classes))
+        truth = metrics.truth(scored.labels, scored.backgrounds, num_ranked)
         chunks = [members[0] for members in scored.member_probabilities]
         attention_logits = [members[0] for members in scored.member_attention_logits] if has_attention else None
         chosen = decisions.choose_pooling(chunks, truth, attention_logits)[0] if method == "auto" else method
