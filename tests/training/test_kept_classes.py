@@ -8,11 +8,11 @@ import pytest
 
 from bird_tf import config, convert, tf, train
 from bird_tf.audio import decode
-from bird_tf.inference import ensembles, labelled, saved_model
+from bird_tf.inference import ensembles, labelled
 from bird_tf.input import dataset
+from bird_tf.input.augment import augmentations
 from bird_tf.labels import metadata
 from bird_tf.labels.layouts import reader
-from bird_tf.models import losses
 from bird_tf.records import manifests
 from bird_tf.scores import metrics, pooling
 from bird_tf.training import exporter, kept_classes, pretrained, run_directory
@@ -70,17 +70,19 @@ def head(parts, tmp_path_factory):
 def network(parts, tmp_path_factory):
     """A network of spectrograms on the earlier records."""
     run_dir = tmp_path_factory.mktemp("network") / "run"
-    flags = {"loss": "sigmoid", "epochs": 10, "learning_rate": 0.01, "keep": "last"}
+    flags = {"loss": "sigmoid", "epochs": 40, "learning_rate": 0.01, "keep": "last"}
     train.train(train_settings(parts[0].records, run_dir, **flags))
     return run_dir
 
 
-def _audio_scores(run_dir, recordings):
-    """{class id: [chunks] scores} of recordings."""
+def _listen(run_dir, recordings, class_ids):
+    """Scores [chunks, class_ids] of recordings, and the MLRAP of the recordings by the means of these scores."""
     ensemble = ensembles.Ensemble([str(run_dir / exporter.EXPORT)])
+    columns = [ensemble.classes.index(class_id) for class_id in class_ids]
     scored = labelled.score_audio(ensemble, recordings, decode.ChunkingConfig())
-    scores = np.concatenate([members[0] for members in scored.member_probabilities])
-    return dict(zip(ensemble.classes.class_ids, scores.T, strict=True))
+    scores = [members[0][:, columns] for members in scored.member_probabilities]
+    truth = np.array([np.isin(class_ids, [ensemble.classes.class_ids[label]]) for label in scored.labels])
+    return np.concatenate(scores), metrics.mlrap(pooling.pool_each(scores, "mean"), truth)
 
 
 def test_a_head_answers_for_kept_classes_as_before(parts, head, tmp_path):
@@ -96,18 +98,58 @@ def test_a_head_answers_for_kept_classes_as_before(parts, head, tmp_path):
         np.testing.assert_array_equal(ours[..., 4:], theirs[..., :2])
         assert not np.array_equal(ours[..., :2], theirs[..., 2:]) and np.abs(theirs[..., :2]).max() > 0
     assert set(after.backbone["classes"]) == {new.records.classes.class_ids[i] for i in (0, 3)} | {first[0]}
-    told, asked = (_audio_scores(run, earlier.recordings) for run in (head, tmp_path / "run"))
-    for class_id in first[:2]:
-        assert np.ptp(told[class_id]) > 0.01
-        np.testing.assert_array_equal(asked[class_id], told[class_id])
+    told, asked = (_listen(run, earlier.recordings, first[:2])[0] for run in (head, tmp_path / "run"))
+    assert np.ptp(told, axis=0).min() > 0.001
+    np.testing.assert_array_equal(asked, told)
     assert after.prior.class_ids == after.classes.class_ids
     np.testing.assert_array_equal(after.prior.num_recordings[4:], before.prior.num_recordings[:2])
 
 
 def test_a_network_does_not_forget_kept_classes(parts, network, tmp_path):
     earlier, new = parts
-    flags = {"loss": "sigmoid", "epochs": 4, "keep": "last", "pretrained": str(network), "keep_classes": True}
-    train.train(train_settings(new.records, tmp_path / "run", **flags))
+    flags = {"loss": "sigmoid", "epochs": 30, "learning_rate": 0.01, "keep": "last", "batch_size": 16}
+    train.train(train_settings(new.records, tmp_path / "run", **flags, pretrained=str(network), keep_classes=True))
+    # the four earlier species, of which the new records have two
     first = earlier.records.classes.class_ids
-    told, asked = (_audio_scores(run, earlier.recordings) for run in (network, tmp_path / "run"))
-    for c in first: print(c, np.abs(asked[c]-told[c]).mean(), np.ptp(told[c]))
+    (told, before), (asked, after) = (_listen(run, earlier.recordings, first) for run in (network, tmp_path / "run"))
+    assert after >= before - 0.02
+    kept = 2  # the first two
+    assert np.abs(asked - told)[:, :kept].mean() < 0.25 * np.std(told[:, :kept])
+    assert np.ptp(told[:, :kept], axis=0).min() > 0.3
+
+
+def test_labels_say_nothing_of_kept_classes(parts, head):
+    new = parts[1].records
+    settings_of_start = pretrained.PretrainedConfig(pretrained=str(head), keep_classes=True)
+    wide = kept_classes.with_kept_classes(new, settings_of_start, "sigmoid")
+    assert (len(wide.classes), wide.num_further, wide.labelled_classes) == (6, 2, new.classes)
+    assert all(len(counts) == 6 for counts in wide.with_all_for_training().chunks_per_class.values())
+    features, plain = ("embedding", "backbone_answers"), augmentations.AugmentConfig(mixup=0.5)
+    flags = dataset.DatasetConfig(batch_size=8, no_call_share=0.25)
+    for batch in (
+        next(iter(dataset.training(wide, flags, plain, seed=0, features=features))),
+        next(iter(dataset.evaluation(wide, flags, features))),
+    ):
+        assert batch["weights"].numpy()[:, 4:].max() == 0 < batch["weights"].numpy()[:, :4].min()
+        assert np.isnan(batch["backbone_answers"].numpy()[:, 4:]).all()
+
+
+def test_what_cannot_be_kept_is_refused(parts, head, run_dir):
+    new = parts[1].records
+    for flags in ({}, {"pretrained": "imagenet"}, {"pretrained": "runs/a", "pretrained_output": False}):
+        with pytest.raises(config.InputError, match="--keep_classes needs --pretrained=runs/NAME"):
+            pretrained.PretrainedConfig(keep_classes=True, **flags)
+    start = pretrained.PretrainedConfig(pretrained=str(head), keep_classes=True)
+    with pytest.raises(config.InputError, match="--loss=sigmoid in .*, --loss=softmax here"):
+        kept_classes.with_kept_classes(new, start, "softmax")
+    with pytest.raises(config.InputError, match="--loss=softmax in .*, --loss=sigmoid here"):
+        kept_classes.with_kept_classes(new, dataclasses.replace(start, pretrained=str(run_dir)), "sigmoid")
+    other = {name: dataclasses.replace(f, fingerprint="other") for name, f in new.features.items()}
+    with pytest.raises(config.InputError, match="of another version or of another backbone"):
+        kept_classes.with_kept_classes(dataclasses.replace(new, features=other), start, "sigmoid")
+
+
+def test_records_with_all_classes_stay_as_they_are(parts, head):
+    start = pretrained.PretrainedConfig(pretrained=str(head), keep_classes=True)
+    wide = kept_classes.with_kept_classes(parts[0].records, start, "sigmoid")
+    assert (wide.classes, wide.num_further) == (parts[0].records.classes, 0)
