@@ -40,7 +40,8 @@ def test_the_whole_way(tmp_path):
              f"--metadata={data}/xml", f"--output={made}", "--group_by=author", "--workers=2")  # fmt: skip
     log = _succeed("-m", "bird_tf.train", "--flagfile=configs/demo.flags", f"--records={made}", f"--run_dir={run}",
                    "--epochs=16", "--patience=16")  # fmt: skip
-    assert "MLRAP" in log.splitlines()[-1]
+    summary, *following = log.split(f"{run}: ", 1)[1].splitlines()
+    assert summary.startswith("MLRAP") and following[0].endswith("next:")
     model = f"--model={run}/export"
     _succeed("-m", "bird_tf.evaluate", model, f"--records={made}")
     evaluation = json.loads((run / "evaluation" / "summary.json").read_text())

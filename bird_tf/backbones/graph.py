@@ -10,8 +10,12 @@ from bird_tf.backbones import backbone, saved_model, signatures, sources, window
 from bird_tf.labels import taxonomy
 
 
-class Graph(tf.Module):
-    """Spans of sound → the backbone's logits and embeddings, as `windows.answers`, in TensorFlow operations."""
+class Graph:
+    """Spans of sound → the backbone's logits and embeddings, as `windows.answers`, in TensorFlow operations.
+
+    Attributes:
+        model: the SavedModel; it must be an attribute of the module that is saved.
+    """
 
     def __init__(self, source: sources.Source, classes: taxonomy.Taxonomy, heard: hearing.Hearing) -> None:
         """Loads the model.
@@ -26,7 +30,7 @@ class Graph(tf.Module):
         """
         names = source.label_names()
         self._found = saved_model.find(source, len(names))
-        self.model = self._found.model  # an attribute, so that its variables are saved
+        self.model = self._found.model
         self._gives_logits = source.gives_logits
         self._columns = backbone.matching_outputs(names, classes)
         self._window_samples = self._found.shape[-1]

@@ -25,10 +25,8 @@ RUN_DESCRIPTION = "run.json"
 VALIDATED = "validated"
 # The default number of chunks in each call of a model. The last call is filled up with zeros: one graph, equal scores.
 BATCH_SIZE = 16
-# what TensorFlow raises for graphs and variables that are damaged
-_UNREADABLE = (
-    OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError, RuntimeError, tf.errors.OpError,
-)  # fmt: skip
+# what TensorFlow raises for graphs and variables that are damaged, beside its own `tf.errors.OpError`
+_UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError, RuntimeError)
 # one call gives the outputs of serving_default and the embeddings; models of version 0.1.0 do not have this signature
 _PREDICT_AND_EMBED = "predict_and_embed"
 # the signature of a head, from the features that a backbone makes
@@ -169,7 +167,7 @@ class Model:
         self.features = self.description.features or (schema.spectrogram_feature(self.front_end),)
         try:
             self._loaded = tf.saved_model.load(path)  # the signatures need this reference
-        except _UNREADABLE as error:
+        except (*_UNREADABLE, tf.errors.OpError) as error:
             raise config.InputError(
                 f"{path} is damaged ({str(error)[:300]}); export the run again with bird_tf.export"
             ) from error

@@ -124,11 +124,12 @@ def _head_signatures(run: run_directory.Run, answers: _Answers, module: tf.Modul
     if run.backbone is None or not source.is_saved_model:
         return found
     spans = windows.described_hearing(run.backbone, run.front_end.chunk_seconds)
-    module.backbone = graph.Graph(source, run.classes, spans)
+    backbone_graph = graph.Graph(source, run.classes, spans)
+    module.backbone = backbone_graph.model
     samples = [tf.TensorSpec([None, spans.span_samples], tf.float32, "samples")]
 
     def heard(samples: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        logits, embeddings = module.backbone.answers(samples)
+        logits, embeddings = backbone_graph.answers(samples)
         has_sound = activity.has_sound(samples, spans.sample_rate_hz)
         return {schema.EMBEDDING: embeddings, schema.BACKBONE_ANSWERS: logits}, tf.cast(has_sound, tf.float32)
 

@@ -7,7 +7,9 @@ of them. A head leaves their outputs as they are; a network of spectrograms lear
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -76,14 +78,18 @@ def fit_prior(manifest: manifests.Manifest, settings: pretrained.PretrainedConfi
     return prior.joined([fitted, dataclasses.replace(run.prior, class_ids=tuple(renamed))])
 
 
-class _Held(keras.constraints.Constraint):
-    """Some columns of a weight [..., classes] never change, whatever the optimiser does."""
+@functools.cache
+def _held() -> Any:
+    """A Keras constraint: some columns of a weight [..., classes] never change, whatever the optimiser does."""
 
-    def __init__(self, start: np.ndarray, first: int) -> None:
-        self._start, self._held = start, np.arange(start.shape[-1]) >= first
+    class Held(keras.constraints.Constraint):
+        def __init__(self, start: np.ndarray, first: int) -> None:
+            self._start, self._held = start, np.arange(start.shape[-1]) >= first
 
-    def __call__(self, weight: tf.Tensor) -> tf.Tensor:
-        return keras.ops.where(self._held, self._start, weight)
+        def __call__(self, weight: tf.Tensor) -> tf.Tensor:
+            return keras.ops.where(self._held, self._start, weight)
+
+    return Held
 
 
 class EarlierAnswers:
@@ -132,7 +138,7 @@ def keep(
     if model.architecture == architectures.HEAD:
         layer = network.get_layer("logits")
         for weight in (layer.kernel, layer.bias):
-            weight.constraint = _Held(weight.numpy(), len(manifest.labelled_classes))
+            weight.constraint = _held()(weight.numpy(), len(manifest.labelled_classes))
         return None
     run, earlier = run_directory.load(settings.pretrained)
     return EarlierAnswers(earlier, run.classes, manifest)
