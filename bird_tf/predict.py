@@ -100,6 +100,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     if not readable:
         store.remove_if_empty()
         raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")
+    damaged: list[list[str]] = []
     seconds, progress = 0.0, config.progress(len(readable), "recording", "writing")
     with results.writing(), _writing(settings, context, given) as append, progress:
         for file, recording in readable:
@@ -107,7 +108,12 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
             pooled = judge.judge(recording, scores)
             append(predictions.Prediction(file=file, scores=scores, pooled=pooled, recording=recording))
             seconds += scores.duration_seconds
+            if scores.note:
+                damaged.append([file, f"{scores.lost_seconds:.3f}", scores.note])
             progress.update()
+        if damaged:
+            bom = settings.tables.csv_bom
+            files.write_table(context.output(rows.DAMAGED), rows.DAMAGED_COLUMNS, damaged, byte_order_mark=bom)
         calibrated_on = ensemble.decisions.fitted_on
         text = about.write(context, settings.tables.format.split(","), settings.model, calibrated_on)
         files.write_text(context.output(about.FILE), text)

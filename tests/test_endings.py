@@ -42,7 +42,9 @@ def _run(tmp_path, body):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_nothing_behind_and_one_line(tmp_path, number):
-    process = _start(tmp_path, "print('at work', flush=True); time.sleep(60)")
+    # below nohup the signal would be ignored
+    heard = {"preexec_fn": lambda: signal.signal(number, signal.SIG_DFL)}
+    process = _start(tmp_path, "print('at work', flush=True); time.sleep(60)", **heard)
     assert process.stdout.readline() == "at work\n"
     process.send_signal(number)
     _, errors = process.communicate()

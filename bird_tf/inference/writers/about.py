@@ -32,8 +32,6 @@ MEANINGS = {
     "latitude": "degrees; empty if unknown",
     "longitude": "degrees; empty if unknown",
     "seconds": "length of the recording",
-    "lost_seconds": "how much of it could not be decoded",
-    "note": "what is wrong with the file, in words; empty if nothing is",
     "best": "the class with the highest probability in the whole recording, however low",
     "present": "the classes whose probability in the whole recording reaches their threshold, separated by ;",
 }

@@ -29,8 +29,9 @@ DETECTIONS = (
     "clock_time", "site", "latitude", "longitude",
 )  # fmt: skip
 CHUNKS = ("recording_id", "start_seconds", "end_seconds")
-# `note` says in words what is wrong with the file
-_RECORDINGS = ("recording_id", "file", "seconds", "lost_seconds", "note", "best", "present")
+_RECORDINGS = ("recording_id", "file", "seconds", "best", "present")
+# recordings of which something is wrong; `note` says it in words
+DAMAGED, DAMAGED_COLUMNS = "damaged.csv", ("file", "lost_seconds", "note")
 _ORIGIN = ("clock_time", "site", "latitude", "longitude")
 
 
@@ -62,8 +63,7 @@ def recording(context: predictions.Context, prediction: predictions.Prediction) 
     present = files.joined(ids[index] for index in context.find_present(pooled))
     scores = prediction.scores
     row: list[Any] = [
-        prediction.file, prediction.file, scores.duration_seconds, scores.lost_seconds, scores.note,
-        ids[int(np.argmax(pooled))], present,
+        prediction.file, prediction.file, scores.duration_seconds, ids[int(np.argmax(pooled))], present,
     ]  # fmt: skip
     if context.origins_known:
         row += _origin(prediction.recording)
