@@ -453,3 +453,7 @@ def _convert_and_summarise(settings: ConvertConfig) -> dict[str, Any]:
 
 
 python_calls.make_callable(__name__, _convert_and_summarise, ConvertConfig)
+
+
+if __name__ == "__main__":
+    run()

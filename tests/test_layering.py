@@ -156,3 +156,8 @@ def test_tests_mirror_the_packages():
 def test_module_docstrings_say_their_purpose_in_at_most_six_lines(path):
     docstring = ast.get_docstring(ast.parse(path.read_text()))
     assert docstring and len(docstring.splitlines()) <= 6
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_runs_as_a_module(command):
+    assert _path("", command).read_text().endswith('\n\nif __name__ == "__main__":\n    run()\n')
