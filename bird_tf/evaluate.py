@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -121,11 +121,18 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         raise config.InputError("give either --records=DIR or --audio=DIR with --metadata=DIR")
     manifest = manifests.load(settings.records) if settings.records else None
     paths = [_without_refit(path, manifest) for path in settings.model]
+    with _locked(settings, paths):
+        return _evaluate(settings, manifest, paths)
+
+
+@contextlib.contextmanager
+def _locked(settings: EvaluateConfig, paths: Sequence[str]) -> Iterator[None]:
+    """Keeps other commands out of the output and out of the models that --tune changes."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(locks.held(settings.output_folder, work="evaluation", flag="--output"))
         for folder in _changed_folders(settings, paths):
             stack.enter_context(locks.held(folder, work="evaluation", flag="--model"))
-        return _evaluate(settings, manifest, paths)
+        yield
 
 
 def _changed_folders(settings: EvaluateConfig, paths: Sequence[str]) -> dict[str, None]:
@@ -371,9 +378,7 @@ def evaluate_either(settings: EvaluateConfig) -> dict[str, Any]:
 
 def _evaluate_verdicts(settings: EvaluateConfig) -> dict[str, Any]:
     output = settings.output_folder
-    with contextlib.ExitStack() as stack:
-        for folder in {output: None, **_changed_folders(settings, settings.model)}:
-            stack.enter_context(locks.held(folder, work="evaluation", flag="--output"))
+    with _locked(settings, settings.model):
         ensemble = ensembles.Ensemble(settings.model, settings.decisions)
         found, before = judged.read(settings.verdicts, ensemble.classes), ensemble.decisions
         if settings.tune:

@@ -41,20 +41,24 @@ def test_a_pool_runs_elsewhere():
         assert pool.submit(os.getpid).result() != os.getpid()
 
 
+def _at_work(pool, seconds):
+    """The future of work that has begun."""
+    working = pool.submit(time.sleep, seconds)
+    while not working.running():
+        time.sleep(0.01)
+    return working
+
+
 def test_a_stopped_command_does_not_wait_for_its_workers():
     with pytest.raises(SystemExit), executor.start(2) as pool:
-        working = pool.submit(time.sleep, 60)
-        while not working.running():
-            time.sleep(0.01)
+        working = _at_work(pool, 60)
         raise SystemExit
     assert executor.worker_died(working.exception(20)) and not multiprocessing.active_children()
 
 
 def test_an_error_lets_the_work_that_has_begun_be_completed():
     with pytest.raises(ZeroDivisionError), executor.start(1) as pool:
-        working = pool.submit(time.sleep, 0.2)
-        while not working.running():
-            time.sleep(0.01)
+        working = _at_work(pool, 0.2)
         raise ZeroDivisionError
     assert working.done()
 

@@ -46,7 +46,7 @@ def folder_to_lock(path: str) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Description:
-    """What a model says of its training.
+    """What a model says of its training. Early versions have no fields of backbones, features and channel.
 
     Attributes:
         pooling: the default method to pool chunk scores.
@@ -104,6 +104,11 @@ def without_embeddings(probabilities: np.ndarray, attention_logits: np.ndarray |
     return Outputs(probabilities, attention_logits, np.zeros((*leading, 0), np.float32))
 
 
+def is_head(features: Sequence[schema.Feature]) -> bool:
+    """Whether a network with these features hears nothing itself: a backbone makes them."""
+    return all(feature.name != schema.SPECTROGRAM for feature in features)
+
+
 def check_features(
     path: str, features: Sequence[schema.Feature], front_end: frontend.FrontendConfig, manifest: manifests.Manifest
 ) -> None:
@@ -121,13 +126,12 @@ def check_features(
     """
     directory, theirs = manifest.directory, manifest.front_end
     stored = manifest.select([feature.name for feature in features], path)
-    is_head = all(feature.name != schema.SPECTROGRAM for feature in features)
-    if front_end != theirs and (not is_head or front_end.chunk_seconds != theirs.chunk_seconds):
+    if front_end != theirs and (not is_head(features) or front_end.chunk_seconds != theirs.chunk_seconds):
         mine, other = config.to_mapping(front_end), config.to_mapping(theirs)
         names = ", ".join(f"{k} {mine[k]} / {other[k]}" for k in mine if mine[k] != other[k])
         raise config.InputError(f"{path} and {directory} have different front-ends: {names}")
     for needed, found in zip(features, stored, strict=True):
-        if is_head and needed.fingerprint != found.fingerprint:
+        if is_head(features) and needed.fingerprint != found.fingerprint:
             raise config.InputError(
                 f"{path} needs the feature {needed.name} of {needed.producer}, and {directory} has it of another "
                 f"version or of another backbone, {found.producer}; convert with the same backbone"
@@ -192,7 +196,7 @@ class Model:
     @property
     def _network(self) -> str:
         """The signature of the network alone, from features."""
-        return HEAD if self.description.backbone else "spectrogram"
+        return HEAD if is_head(self.features) else "spectrogram"
 
     @functools.cached_property
     def has_attention(self) -> bool:

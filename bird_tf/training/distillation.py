@@ -12,7 +12,7 @@ from bird_tf.inference import saved_model
 from bird_tf.input import dataset
 from bird_tf.labels import taxonomy
 from bird_tf.models import losses
-from bird_tf.records import manifests, schema
+from bird_tf.records import manifests
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,14 +59,9 @@ def load(settings: DistillationConfig, manifest: manifests.Manifest) -> list[sav
             raise config.InputError(
                 f"--teacher={model.path} does not know {len(missing)} classes: {', '.join(missing[:5])}"
             )
-    if len({hears_spectrograms(model) for model in models}) > 1:
+    if len({saved_model.is_head(model.features) for model in models}) > 1:
         raise config.InputError("--teacher: name heads, or networks of spectrograms, but not both in one training")
     return models
-
-
-def hears_spectrograms(model: saved_model.Model) -> bool:
-    """Whether a teacher is asked in each step; a head answers from the records, before chunks are mixed."""
-    return any(feature.name == schema.SPECTROGRAM for feature in model.features)
 
 
 def _columns(model: saved_model.Model, classes: taxonomy.Taxonomy) -> list[int]:
@@ -78,12 +73,14 @@ def stored_answers(
 ) -> dataset.Answers | None:
     """The mean probabilities of heads from the features in the records; None if there are none.
 
+    Heads answer before chunks are mixed; teachers that hear spectrograms are asked in each step.
+
     Args:
         models: from `load`.
         settings: their share in the targets.
         manifest: the records of the student.
     """
-    heads = [model for model in models if not hears_spectrograms(model)]
+    heads = [model for model in models if saved_model.is_head(model.features)]
     if not heads:
         return None
 

@@ -27,7 +27,10 @@ _TOLERANCE = 1e-4
 
 
 def serving_module(
-    run: run_directory.Run, network: keras.Model, fitted: calibration.Calibration | None = None
+    run: run_directory.Run,
+    network: keras.Model,
+    fitted: calibration.Calibration | None = None,
+    source: sources.Source | None = None,
 ) -> tuple[tf.Module, dict[str, Any]]:
     """The graph that is saved, with the calibration of chunks if there is one, and its signatures by name.
 
@@ -40,16 +43,17 @@ def serving_module(
     frontend: samples → spectrogram. embed: samples → embeddings [batch, features].
     predict_and_embed: samples → the outputs of serving_default and embeddings, with one pass of the network.
 
-    A head has no spectrograms. Its signature features: embedding, backbone_answers → the same outputs. It has those of
-    samples, spans as its backbone hears them, only if the backbone is a SavedModel and so becomes a part of the graph.
+    A head, whose backbone is `source`, has no spectrograms. Its signature features: embedding, backbone_answers → the
+    same outputs. It has those of samples, spans as its backbone hears them, only if the backbone is a SavedModel and so
+    becomes a part of the graph.
     """
     module, decided = tf.Module(), serving.Decisions(len(run.classes))
     if fitted:
         decided.assign(fitted)
     module.decisions = decided.variables
     module.network_variables = [variable.value for variable in network.variables]
-    make = _head_signatures if run.backbone else _spectrogram_signatures
-    signatures = make(run, _Answers(run, network, decided), module)
+    answers = _Answers(run, network, decided)
+    signatures = _head_signatures(run, source, answers, module) if source else _spectrogram_signatures(run, answers)
     for name, signature in signatures.items():
         setattr(module, name, signature)
     return module, signatures
@@ -81,9 +85,15 @@ class _Answers:
         return outputs
 
 
-def _spectrogram_signatures(run: run_directory.Run, answers: _Answers, module: tf.Module) -> dict[str, Any]:
+def _hearing(run: run_directory.Run) -> hearing.Hearing:
+    """What the model hears of a recording."""
+    if run.backbone:
+        return windows.described_hearing(run.backbone, run.front_end.chunk_seconds)
+    return hearing.of(run.front_end)
+
+
+def _spectrogram_signatures(run: run_directory.Run, answers: _Answers) -> dict[str, Any]:
     """The signatures of a network of spectrograms, front-end included."""
-    del module
     front_end = run.front_end
     samples = [tf.TensorSpec([None, front_end.chunk_samples], tf.float32, "samples")]
     spectrograms = [tf.TensorSpec([None, front_end.num_bands, front_end.num_frames], tf.float32, schema.SPECTROGRAM)]
@@ -110,7 +120,9 @@ def _spectrogram_signatures(run: run_directory.Run, answers: _Answers, module: t
     return {name: tf.function(function, input_signature=spec) for name, (function, spec) in functions.items()}
 
 
-def _head_signatures(run: run_directory.Run, answers: _Answers, module: tf.Module) -> dict[str, Any]:
+def _head_signatures(
+    run: run_directory.Run, source: sources.Source, answers: _Answers, module: tf.Module
+) -> dict[str, Any]:
     """The signatures of a head; with those of samples if its backbone can be a part of the graph."""
     features = {f.name: tf.TensorSpec([None, *f.shape], tf.float32, f.name) for f in run.features}
 
@@ -120,10 +132,9 @@ def _head_signatures(run: run_directory.Run, answers: _Answers, module: tf.Modul
 
     by_name = [features[schema.EMBEDDING], features[schema.BACKBONE_ANSWERS]]
     found = {saved_model.HEAD: tf.function(from_features, input_signature=by_name)}
-    source = _backbone(run)
-    if run.backbone is None or not source.is_saved_model:
+    if not source.is_saved_model:
         return found
-    spans = windows.described_hearing(run.backbone, run.front_end.chunk_seconds)
+    spans = _hearing(run)
     backbone_graph = graph.Graph(source, run.classes, spans)
     module.backbone = backbone_graph.model
     samples = [tf.TensorSpec([None, spans.span_samples], tf.float32, "samples")]
@@ -139,12 +150,6 @@ def _head_signatures(run: run_directory.Run, answers: _Answers, module: tf.Modul
         "predict_and_embed": lambda x: answers.with_embeddings(*heard(x)),
     }
     return found | {name: tf.function(function, input_signature=samples) for name, function in functions.items()}
-
-
-def _backbone(run: run_directory.Run) -> sources.Source:
-    """The backbone of a head."""
-    assert run.backbone
-    return sources.from_description(run.backbone, "the head")
 
 
 def export(run_dir: str) -> str:
@@ -164,7 +169,8 @@ def export(run_dir: str) -> str:
     target = os.path.join(run_dir, EXPORT)
     tuned = os.path.join(target, decisions.ASSET)
     fitted = decisions.load(tuned, run.classes, 1).chunk if files.exists(tuned) else None
-    module, signatures = serving_module(run, network, fitted)
+    source = sources.from_description(run.backbone, "the head") if run.backbone else None
+    module, signatures = serving_module(run, network, fitted, source)
     with tempfile.TemporaryDirectory() as assets, files.replacing(target, durable=True) as temporary:
         if fitted:
             files.write_text(os.path.join(assets, os.path.basename(tuned)), files.read_text(tuned))
@@ -182,11 +188,11 @@ def export(run_dir: str) -> str:
         logging.set_verbosity(logging.ERROR)  # TensorFlow warns about the names of its own functions
         tf.saved_model.save(module, temporary, signatures=signatures)
         logging.set_verbosity(verbosity)
-        if run.backbone and not (source := _backbone(run)).is_saved_model:
+        if source and not source.is_saved_model:
             for path in (source.model, source.labels):
                 copy = os.path.join(temporary, saved_model.BACKBONE, os.path.basename(path))
                 files.write_bytes(copy, files.read_bytes(path))
-        difference = _largest_difference(temporary, run, network)
+        difference = _largest_difference(temporary, run, network, source)
         if not difference <= _TOLERANCE:
             raise RuntimeError(f"{target}: the outputs of the saved model differ from the network's by {difference:g}")
     logging.info("exported %s (largest difference after reloading: %.1e)", target, difference)
@@ -198,7 +204,9 @@ def export(run_dir: str) -> str:
     return target
 
 
-def _largest_difference(path: str, run: run_directory.Run, network: keras.Model) -> float:
+def _largest_difference(
+    path: str, run: run_directory.Run, network: keras.Model, source: sources.Source | None
+) -> float:
     """Largest difference of scores between a SavedModel and the network, on noise, a tone and silence (0).
 
     Of a head it is that of random features if its backbone is no part of the graph.
@@ -209,14 +217,12 @@ def _largest_difference(path: str, run: run_directory.Run, network: keras.Model)
         features = {f.name: tf.constant(generator.normal(0, 1, (3, *f.shape)), tf.float32) for f in run.features}
         expected = losses.probabilities(architectures.call(network, features, training=False)["logits"], run.loss)
         return float(tf.reduce_max(tf.abs(signatures[saved_model.HEAD](**features)["scores"] - expected)))
-    spans = hearing.of(run.front_end)
-    if run.backbone:
-        spans = windows.described_hearing(run.backbone, run.front_end.chunk_seconds)
+    spans = _hearing(run)
     time = np.arange(spans.span_samples) / spans.sample_rate_hz
     tone = 0.5 * np.sin(2 * np.pi * 0.5 * (run.front_end.fmin_hz + run.front_end.fmax_hz) * time)
     samples = np.stack([generator.normal(0, 0.1, len(time)), tone, np.zeros_like(time)]).astype(np.float32)
-    if run.backbone:
-        logits, embeddings = windows.answers(backbone.load(_backbone(run), run.classes), spans, samples)
+    if source:
+        logits, embeddings = windows.answers(backbone.load(source, run.classes), spans, samples)
         features = {schema.EMBEDDING: tf.constant(embeddings), schema.BACKBONE_ANSWERS: tf.constant(logits)}
     else:
         features = {schema.SPECTROGRAM: frontend.spectrograms(samples, run.front_end)}

@@ -104,24 +104,15 @@ def description(run: Run) -> dict[str, Any]:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Stored:
-    """The content of run.json. Early runs have no fields of backbones and features."""
+class _Stored(saved_model.Description):
+    """The content of run.json."""
 
     format_version: int
     model: Mapping[str, Any]
     front_end: Mapping[str, Any]
     loss: str
-    pooling: str
-    training: Mapping[str, Any]
     metrics: Mapping[str, float]
     versions: Mapping[str, str]
-    backbones: tuple[Mapping[str, str], ...] = ()
-    features: tuple[schema.Feature, ...] = ()
-    backbone: Mapping[str, Any] | None = None
-    channel: str = channels.MIX
-
-    def __post_init__(self) -> None:
-        channels.check(self.channel)
 
 
 def load_description(run_dir: str) -> Run:
