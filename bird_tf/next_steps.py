@@ -40,4 +40,4 @@ def command(name: str, **flags: str | bool | Iterable[str]) -> str:
 
 def log(*steps: str) -> None:
     """Logs the steps as the last words of a command, each on a line that can be copied."""
-    logging.info("next:\n%s", "\n".join(f"  {step}" for step in steps))
+    logging.info("next:" + "\n  %s" * len(steps), *steps)

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from bird_tf import next_steps
+from bird_tf import config, next_steps
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,10 @@ def test_tools_have_their_path_in_a_checkout(monkeypatch, tmp_path):
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "inspect_tfrecords.py").touch()
     assert next_steps.command("inspect", records="r") == "python tools/inspect_tfrecords.py --records=r"
+
+
+def test_each_step_has_a_line_of_its_own(caplog):
+    caplog.set_level("INFO", logger="absl")
+    next_steps.log("open a\nb", "run c")
+    [record] = caplog.records
+    assert config._Formatter("%(message)s").format(record) == "next:\n  open a\\nb\n  run c"
