@@ -222,9 +222,33 @@ def _joined(arguments: Sequence[str], names: set[str]) -> list[str]:
 def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:
     """Makes the configuration from command-line arguments (without the program's name).
 
+    Without a flagfile among them, a class with a `DEFAULT_FLAGFILE` takes what that file of the package says.
+
     Raises:
         InputError: unknown flag, bad value, missing required flag, unreadable flagfile, or words that are no flags.
     """
+    values = _values(config_class, arguments)
+    for field, _ in leaves(config_class):
+        if field.metadata["required"] and not values[field.name]:
+            raise InputError(f"--{field.name} is missing ({field.metadata['help']})")
+    return from_mapping(config_class, values)
+
+
+def defaults(config_class: type) -> dict[str, Any]:
+    """{flag: its value if the command line is empty}, with those of the `DEFAULT_FLAGFILE`."""
+    return _values(config_class, [])
+
+
+def _default_flagfile(config_class: type, arguments: Sequence[str]) -> str:
+    """The flagfile of the package that counts if none is named; empty if one is, or the class has none."""
+    named = any(flagfiles.name_of(argument) == flagfiles.FLAG for argument in arguments)
+    return "" if named else getattr(config_class, "DEFAULT_FLAGFILE", "")
+
+
+def _values(config_class: type, arguments: Sequence[str]) -> dict[str, Any]:
+    """{flag: value} of command-line arguments."""
+    if default := _default_flagfile(config_class, arguments):
+        arguments = [f"--{flagfiles.FLAG}={default}", *arguments]
     values = flags.FlagValues()
     define_flags(config_class, values)
     try:
@@ -246,13 +270,7 @@ def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:
         raise InputError(str(error)) from error
     if rest:
         raise InputError(f"{' '.join(rest)!r} is not a flag; write flags as --name=value; --help lists them")
-    for field, _ in leaves(config_class):
-        if field.metadata["required"] and not values[field.name].value:
-            raise InputError(f"--{field.name} is missing ({field.metadata['help']})")
-    return from_mapping(
-        config_class,
-        {field.name: _number(field.name, kind, values[field.name].value) for field, kind in leaves(config_class)},
-    )
+    return {field.name: _number(field.name, kind, values[field.name].value) for field, kind in leaves(config_class)}
 
 
 def _number(name: str, kind: Any, value: Any) -> Any:
@@ -275,10 +293,10 @@ def _number(name: str, kind: Any, value: Any) -> Any:
 
 def help_page(config_class: type, purpose: str) -> str:
     """The text of `--help`: the purpose, then every flag with its meaning and default."""
-    lines = [purpose.strip(), "", "Flags:"]
+    lines, values = [purpose.strip(), "", "Flags:"], defaults(config_class)
     for field, _ in leaves(config_class):
-        default = field.default
-        shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+        default = values[field.name]
+        shown = ",".join(map(str, default)) if isinstance(default, list) else default
         notes = [f"one of {', '.join(field.metadata['choices'])}"] if field.metadata["choices"] else []
         if field.metadata["required"]:
             notes.append("required")
@@ -287,6 +305,8 @@ def help_page(config_class: type, purpose: str) -> str:
         note = f" ({'; '.join(notes)})" if notes else ""
         lines.append(f"  --{field.name}\n        {field.metadata['help']}{note}")
     lines += [f"  --{name}\n        {help}" for name, help in _BUILT_IN_HELP]
+    if flagfile := _default_flagfile(config_class, []):
+        lines.append(f"        Without one, {flagfile} counts: the defaults above are its own.")
     return "\n".join(lines)
 
 

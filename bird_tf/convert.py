@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
-from typing import Any
+from typing import Any, ClassVar
 
 from absl import logging
 
@@ -46,6 +46,8 @@ class SelectionConfig:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvertConfig:
     """Flags of the converter."""
+
+    DEFAULT_FLAGFILE: ClassVar[str] = "records-recommended.flags"
 
     source: reader.SourceConfig
     noise_audio: str = config.option("", "folder with recordings that hold none of the species; they become noise")
@@ -436,9 +438,10 @@ def main(settings: ConvertConfig) -> None:
         manifest.directory, len(manifest.classes), chunks, len(manifest.skipped),
     )  # fmt: skip
     name = os.path.basename(os.path.normpath(settings.output))
+    recipe = ["configs/head.flags"] * bool(manifest.backbone)  # otherwise the recommended one
     next_steps.log(
         next_steps.command("inspect", records=settings.output),
-        next_steps.command("train", records=settings.output, run_dir=os.path.join("runs", name)),
+        next_steps.command("train", records=settings.output, run_dir=os.path.join("runs", name), flagfile=recipe),
     )
 
 

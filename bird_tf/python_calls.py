@@ -65,6 +65,22 @@ class _Command(types.ModuleType):
             result: dict[str, Any] = self.__dict__["_function"](configure(self.__dict__["_flags"], flags))
         return result
 
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """The flags as keywords, for `help` and notebooks."""
+        flags = self.__dict__["_flags"]
+        defaults = config.defaults(flags)
+        keywords = [
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if field.metadata["required"] else defaults[field.name],
+                annotation=kind,
+            )
+            for field, kind in config.leaves(flags)
+        ]
+        return inspect.Signature(keywords, return_annotation=dict[str, Any])
+
 
 def make_callable(module: str, function: Callable[[Config], dict[str, Any]], config_class: type[Config]) -> None:
     """Lets a call of the module, with flags as keywords, call the function.
@@ -75,16 +91,5 @@ def make_callable(module: str, function: Callable[[Config], dict[str, Any]], con
         config_class: the flags.
     """
     command = sys.modules[module]
-    keywords = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if field.metadata["required"] else field.default,
-            annotation=kind,
-        )
-        for field, kind in config.leaves(config_class)
-    ]
-    # parameters without default may follow others if they are keywords
-    signature = inspect.Signature(keywords, return_annotation=dict[str, Any])
-    vars(command).update(_function=function, _flags=config_class, __signature__=signature)
+    vars(command).update(_function=function, _flags=config_class)
     command.__class__ = _Command

@@ -27,6 +27,7 @@ from bird_tf.training import (
     head_strength,
     kept_classes,
     pretrained,
+    recipes,
     run_directory,
     schedules,
     validation,
@@ -79,12 +80,14 @@ def _check_records(manifest: manifests.Manifest, settings: TrainConfig) -> None:
     manifest.select(settings.model.features, f"--architecture={settings.model.architecture}")
     if settings.model.needs_backbone and manifest.backbone:  # it becomes a part of the exported model
         sources.from_description(manifest.backbone, f"--architecture={settings.model.architecture}")
+    recipes.warn_of_other_records(settings.records_recipe, manifest)
     if len(manifest.classes) == 1:
         _check_detector(manifest, settings)
     if not manifest.num_chunks("val") and (settings.keep == "best" or settings.pooling == "auto" or settings.refit):
         raise config.InputError(
             f"{manifest.directory} has no validation chunk, and --keep=best, --pooling=auto and --refit need some: "
-            "convert with --val_share above 0 and at least two recordings of some species"
+            "convert with --val_share above 0 and at least two recordings of some species, or train with --keep=last "
+            "--norefit"
         )
     counts = zip(manifest.classes.class_ids, manifest.chunks_per_class["train"], strict=True)
     if absent := [class_id for class_id, count in counts if not count]:

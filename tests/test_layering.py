@@ -55,8 +55,8 @@ ORDER = {
     ),
     "training": (
         "weights", "schedules", "optimizers", "distribution", "run_directory", "exporter", "pretrained", "kept_classes",
-        "distillation", "train_step", "checkpoints", "validation", "tensorboard", "experiments", "head_strength",
-        "dry_run",
+        "distillation", "train_step", "checkpoints", "validation", "tensorboard", "recipes", "experiments",
+        "head_strength", "dry_run",
     ),
     "api": ("frames", "sounds", "model", "opened_records"),
 }  # fmt: skip

@@ -19,7 +19,7 @@ from bird_tf.records import schema, selection
 # {format version that can be read: the manifest's field that describes the backbone}
 _BACKBONE_FIELDS = {1: "teacher", 2: "teacher", 3: "backbone", schema.FORMAT_VERSION: "backbone"}
 # what to do for a feature that is not there
-_REMEDIES = {schema.SPECTROGRAM: "without --spectrogram=false"}
+_REMEDIES = {schema.SPECTROGRAM: "without --spectrogram=false, or train with --flagfile=configs/head.flags"}
 SPLITS = ("train", "val", "noise")
 # What another split of the recordings needs: labelled chunks of the training recordings that do not train, and noise of
 # the validation recordings.

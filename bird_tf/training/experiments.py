@@ -11,7 +11,7 @@ import os
 import random
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from absl import logging
 
@@ -39,16 +39,21 @@ from bird_tf.training import (
 
 CHECKPOINT_SECONDS = 120.0
 _EXPORT_SECONDS = 20.0
-_WITHOUT_EFFECT = frozenset({"run_dir", "overwrite", "dry_run", "profile_steps"})
+_WITHOUT_EFFECT = frozenset({"run_dir", "overwrite", "records_recipe", "dry_run", "profile_steps"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Flags of a training."""
 
+    DEFAULT_FLAGFILE: ClassVar[str] = "recommended.flags"
+
     records: str = config.option("", "records directory, as tfrecords/NAME", required=True)
     run_dir: str = config.option("", "run directory, as runs/NAME; an unfinished run in it is continued", required=True)
     overwrite: bool = config.option(False, "replace the content of --run_dir")
+    records_recipe: str = config.option(
+        "", "the converter's flagfile for which this recipe is made; a warning says in what the records differ"
+    )
     dry_run: bool = config.option(
         False, "only build everything, take a few steps, and print how much memory and time the training needs"
     )
@@ -104,7 +109,8 @@ class TrainConfig:
             raise config.InputError(f"--epochs={self.epochs} --patience={self.patience}: must be at least 1")
         if self.refit and self.keep != "last":
             raise config.InputError(
-                f"--refit --keep={self.keep}: the second training has no validation and no best epoch; use --keep=last"
+                f"--refit --keep={self.keep}: the second training has no validation and no best epoch; use --keep=last "
+                "or --norefit"
             )
         if self.loss.loss == "softmax" and self.dataset.unknown_background == "ignore":
             raise config.InputError(

@@ -1,0 +1,48 @@
+"""Whether a recipe and records belong together: whether the records have the chunks that it was made for."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from absl import logging
+
+from bird_tf import config, flagfiles
+from bird_tf.audio import decode, frontend
+from bird_tf.records import manifests, schema
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Chunks:
+    """The converter's flags that decide what a chunk is."""
+
+    front_end: frontend.FrontendConfig
+    chunking: decode.ChunkingConfig
+
+
+def differences(flagfile: str, manifest: manifests.Manifest) -> dict[str, tuple[object, object]]:
+    """{flag of the converter: (value in the flagfile, value in the records)} of what makes other chunks.
+
+    Raises:
+        InputError: no such flagfile, or a value cannot be used.
+    """
+    known = {field.name for field, _ in config.leaves(_Chunks)}
+    try:
+        given = [flag for flag in flagfiles.read(flagfile) if flagfiles.name_of(flag) in known]
+    except flagfiles.FlagfileError as error:
+        raise config.InputError(f"--records_recipe={flagfile}: {error}") from error
+    wanted = config.to_mapping(config.parse(_Chunks, given))
+    found = {**manifest.converter, **config.to_mapping(manifest.front_end)}
+    return {name: (value, found[name]) for name, value in wanted.items() if name in found and found[name] != value}
+
+
+def warn_of_other_records(flagfile: str, manifest: manifests.Manifest) -> None:
+    """Warns if records differ from those of the flagfile; not if it is empty, or there are no spectrograms."""
+    if not flagfile or schema.SPECTROGRAM not in manifest.features:
+        return
+    if differing := differences(flagfile, manifest):
+        logging.warning(
+            "this recipe is made for records by --flagfile=%s, and %s has other ones: %s; convert with that flagfile, "
+            "or choose the recipe for these records (configs/README.md)",
+            flagfile, manifest.directory,
+            ", ".join(f"{name} {theirs} instead of {ours}" for name, (ours, theirs) in differing.items()),
+        )  # fmt: skip
