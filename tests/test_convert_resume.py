@@ -45,7 +45,8 @@ def test_a_killed_conversion_goes_on_and_ends_with_the_same_bytes(data, tmp_path
     whole = convert.convert(_settings(data, tmp_path / "whole", **SHORT))
     output = tmp_path / "killed"
     flags = {"audio": data / "wav", "metadata": data / "xml", "output": output, "val_share": 0.3, **SMALL, **SHORT}
-    command = [sys.executable, "tools/make_tfrecords.py", "--workers=2", *(f"--{k}={v}" for k, v in flags.items())]
+    command = [sys.executable, "tools/make_tfrecords.py", f"--flagfile={os.devnull}", "--workers=2"]
+    command += [f"--{k}={v}" for k, v in flags.items()]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE)
     notes = output / worker.UNFINISHED
     try:

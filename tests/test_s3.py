@@ -80,7 +80,9 @@ def test_records_on_s3_have_the_bytes_of_local_ones_and_read_back(data, tmp_path
     local = convert.convert(_settings(data, tmp_path / "local"))
     flags = {"audio": data / "wav", "metadata": data / "xml", "output": f"s3://{name}/set", "workers": 1,
              "val_share": 0.3, "shard_minutes": 0.3, **SMALL}  # fmt: skip
-    made = _run(environment, "tools/make_tfrecords.py", *(f"--{k}={v}" for k, v in flags.items()))
+    made = _run(
+        environment, "tools/make_tfrecords.py", f"--flagfile={os.devnull}", *(f"--{k}={v}" for k, v in flags.items())
+    )
     assert made.returncode == 0, made.stderr
     listed = {entry["Key"]: entry["Size"] for entry in client.list_objects_v2(Bucket=name)["Contents"]}
     assert "set/manifest.json" in listed and not [key for key in listed if "unfinished" in key or "partial" in key]
@@ -95,7 +97,9 @@ def test_records_on_s3_have_the_bytes_of_local_ones_and_read_back(data, tmp_path
     }
     read = _run(environment, "-c", READ, f"s3://{name}/set")
     assert f"read {local.num_chunks('train')}\n" in read.stdout, read.stderr
-    again = _run(environment, "tools/make_tfrecords.py", *(f"--{k}={v}" for k, v in flags.items()))
+    again = _run(
+        environment, "tools/make_tfrecords.py", f"--flagfile={os.devnull}", *(f"--{k}={v}" for k, v in flags.items())
+    )
     assert again.returncode == 1 and "holds finished records" in again.stderr
 
 

@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import os
 import shutil
 
 import pytest
@@ -14,7 +15,7 @@ from tools import cross_validate
 
 def _flags(manifest, run_dir, *more):
     return [
-        f"--records={manifest.directory}", f"--run_dir={run_dir}", "--architecture=attention", "--filters=8,16",
+        f"--flagfile={os.devnull}", f"--records={manifest.directory}", f"--run_dir={run_dir}", "--architecture=attention", "--filters=8,16",
         "--epochs=1", "--batch_size=16", "--val_share=0.3", *more,
     ]  # fmt: skip
 

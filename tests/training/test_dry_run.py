@@ -7,7 +7,8 @@ from bird_tf.training import distribution, dry_run, experiments
 
 
 def _flags(manifest, run_dir, *more):
-    flags = [f"--records={manifest.directory}", f"--run_dir={run_dir}", "--architecture=attention", "--filters=8,16"]
+    flags = [f"--flagfile={os.devnull}", f"--records={manifest.directory}", f"--run_dir={run_dir}"]
+    flags += ["--architecture=attention", "--filters=8,16"]
     return config.parse(experiments.TrainConfig, [*flags, "--batch_size=8", "--dry_run", *more])
 
 
