@@ -17,7 +17,7 @@ from bird_tf import config, files, locks, next_steps, python_calls, tf
 from bird_tf.backbones import sources
 from bird_tf.inference import leaks, saved_model
 from bird_tf.input import dataset
-from bird_tf.records import manifests, recordings_table, verify
+from bird_tf.records import manifests, recordings_table, schema, verify
 from bird_tf.training import (
     checkpoints,
     distribution,
@@ -80,7 +80,8 @@ def _check_records(manifest: manifests.Manifest, settings: TrainConfig) -> None:
     manifest.select(settings.model.features, f"--architecture={settings.model.architecture}")
     if settings.model.needs_backbone and manifest.backbone:  # it becomes a part of the exported model
         sources.from_description(manifest.backbone, f"--architecture={settings.model.architecture}")
-    recipes.warn_of_other_records(settings.records_recipe, manifest)
+    if schema.SPECTROGRAM in settings.model.features:
+        recipes.warn_of_other_records(settings.records_recipe, manifest)
     if len(manifest.classes) == 1:
         _check_detector(manifest, settings)
     if not manifest.num_chunks("val") and (settings.keep == "best" or settings.pooling == "auto" or settings.refit):

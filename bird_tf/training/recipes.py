@@ -8,7 +8,7 @@ from absl import logging
 
 from bird_tf import config, flagfiles
 from bird_tf.audio import decode, frontend
-from bird_tf.records import manifests, schema
+from bird_tf.records import manifests
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,10 +36,8 @@ def differences(flagfile: str, manifest: manifests.Manifest) -> dict[str, tuple[
 
 
 def warn_of_other_records(flagfile: str, manifest: manifests.Manifest) -> None:
-    """Warns if records differ from those of the flagfile; not if it is empty, or there are no spectrograms."""
-    if not flagfile or schema.SPECTROGRAM not in manifest.features:
-        return
-    if differing := differences(flagfile, manifest):
+    """Warns if records have other chunks than those of the flagfile; empty: the recipe is made for any records."""
+    if flagfile and (differing := differences(flagfile, manifest)):
         logging.warning(
             "this recipe is made for records by --flagfile=%s, and %s has other ones: %s; convert with that flagfile, "
             "or choose the recipe for these records (configs/README.md)",
