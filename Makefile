@@ -1,13 +1,13 @@
 # `make demo` and `make test` each do everything on a fresh machine; `make help` lists the rest.
 VENV   := .venv
 PY     := $(VENV)/bin/python
-EXTRAS := io,cluster,onnx,pandas,parquet,dev
+EXTRAS := io,cluster,onnx,pandas,parquet,docs,dev
 # The first Python on the path that TensorFlow 2.16 has wheels for and that can make virtual environments.
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	"$$p" -c "$(SUITABLE)" >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 
-.PHONY: help setup demo test test-slow test-newest coverage docs-check lint type clean
+.PHONY: help setup demo test test-slow test-newest coverage docs docs-check lint type clean
 help:
 	@echo "make demo       set-up, then the whole main job on generated recordings (about 5 minutes)"
 	@echo "make test       set-up, then the tests"
@@ -15,7 +15,8 @@ help:
 	@echo "make lint type  ruff; mypy"
 	@echo "make test-slow  the tests that take minutes"
 	@echo "make test-newest  the tests on the newest TensorFlow, in an environment of its own"
-	@echo "make docs-check the commands of README.md and the guides, on generated recordings"
+	@echo "make docs       the documentation, into build/docs/index.html"
+	@echo "make docs-check the commands of README.md, docs/ and the guides, on generated recordings"
 	@echo "make coverage   lines of bird_tf that the tests run; below 90 % is an error"
 	@echo "make clean      remove demo/, runs/ and caches (not $(VENV), not tfrecords/)"
 
@@ -46,6 +47,10 @@ test-newest: .venv-newest/installed
 	@"$(PYTHON)" -m venv --clear .venv-newest
 	@.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints/newest.txt --editable ".[cluster,onnx,pandas,parquet,dev]"
 	@touch $@
+
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
+	@echo "open build/docs/index.html in a browser"
 
 docs-check: setup
 	@$(PY) tools/check_docs.py

@@ -41,7 +41,7 @@ TrainConfig = experiments.TrainConfig
 
 
 def train(settings: TrainConfig) -> dict[str, Any]:
-    """Runs one experiment, or the rest of an interrupted one, and writes the files that README.md lists to `run_dir`.
+    """Runs one experiment, or the rest of an interrupted one, and writes model, metrics and logs to `run_dir`.
 
     With `refit` there are two trainings: one in `run_dir`/validated, and then one in `run_dir` on all recordings.
 

@@ -30,13 +30,22 @@ from bird_tf.audio import noises
 from bird_tf.labels.layouts import birdclef
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "configs/README.md", "tfrecords/README.md", "docker/README.md", "CONTRIBUTING.md")
+
+
+def _pages() -> tuple[str, ...]:
+    """README.md, the pages of the site in their order, then the guides that lie beside the code."""
+    listed = re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    guides = ("configs/README.md", "tfrecords/README.md", "docker/README.md", "CONTRIBUTING.md")
+    return ("README.md", *(f"docs/{page}" for page in listed if (ROOT / "docs" / page).exists()), *guides)
+
+
+PAGES = _pages()
 SHORTER = {
     "bird_tf.train": "--epochs=1 --filters=4,8,8,8",
     "tools/cross_validate.py": "--epochs=1 --filters=4,8,8,8 --only_folds=0,1",
     "tools/mix_soundscapes.py": "--num_mixtures=2 --seconds=10 --calls=2",
 }
-FOLDERS = ("bird_tf", "configs", "constraints", "docker", "tests", "tfrecords", "tools")
+FOLDERS = ("bird_tf", "configs", "constraints", "docker", "docs", "tests", "tfrecords", "tools")
 
 _SKIP = re.compile(r"<!-- docs-check: skip, ([^>]+?) -->")
 _PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(FOLDERS)})/[\w./-]*\w")

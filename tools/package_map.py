@@ -26,7 +26,7 @@ _TRAINING = ("conversion", "input", "models", "training")
 class MapConfig:
     """Flags of the map."""
 
-    output: str = config.option("tools/pictures/packages.png", "picture to write")
+    output: str = config.option("docs/pictures/packages.png", "picture to write")
 
 
 def _owner(name: str, commands: set[str]) -> str:

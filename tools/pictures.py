@@ -31,7 +31,7 @@ _BRIEF = ("--records=demo/records", "--epochs=5", "--learning_rate=5e-4", "--see
 class PicturesConfig:
     """Flags of the pictures."""
 
-    output: str = config.option("tools/pictures", "folder for the pictures")
+    output: str = config.option("docs/pictures", "folder for the pictures")
     browser: str = config.option("chromium", "headless browser")
 
 

@@ -70,9 +70,9 @@ def test_a_block_runs_to_its_first_failure_and_leaves_nothing_behind(tmp_path):
     assert not (tmp_path / "late").exists()
 
 
-def test_error_lines_in_the_readme_are_those_of_the_code():
-    readme = (check_docs.ROOT / "README.md").read_text()
-    section = readme.split("## When something stops")[1].split("\n## ")[0]
+def test_error_lines_in_the_pages_are_those_of_the_code():
+    page = (check_docs.ROOT / "docs/reference/errors.md").read_text()
+    section = page.split("## The most frequent lines")[1].split("\n## ")[0]
     quoted = re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
     sources = [ast.parse(path.read_text()) for path in (check_docs.ROOT / "bird_tf").rglob("*.py")]
     texts = " ".join(
@@ -81,3 +81,9 @@ def test_error_lines_in_the_readme_are_those_of_the_code():
     )  # fmt: skip
     assert len(quoted) > 8
     assert [line for line in quoted if line not in texts] == []
+
+
+def test_every_page_is_checked_and_the_readme_is_short():
+    pages = {str(path.relative_to(check_docs.ROOT)) for path in (check_docs.ROOT / "docs").rglob("*.md")}
+    assert pages <= set(check_docs.PAGES)
+    assert len((check_docs.ROOT / "README.md").read_text().splitlines()) <= 150
