@@ -76,16 +76,18 @@ def page_of(command: Command) -> str:
     flags = flags_of(command)
     purpose = inspect.getdoc(importlib.import_module(command.module)) or ""
     also = f", or `{command.name}`" if command.name.startswith("bird-tf-") else ""
-    own, groups = [], []
+    own, groups, defaults = [], [], config.defaults(flags)
     types_of = typing.get_type_hints(flags)
     for field in dataclasses.fields(flags):
         kind = types_of[field.name]
         if dataclasses.is_dataclass(kind):
             groups += [f"## {field.name.replace('_', ' ').capitalize()}", _text(_first_line(kind))]
-            groups += [_entry(leaf) for leaf, _ in config.leaves(typing.cast(type, kind))]
+            groups += [_entry(leaf, defaults[leaf.name]) for leaf, _ in config.leaves(typing.cast(type, kind))]
         else:
-            own.append(_entry(field))
+            own.append(_entry(field, defaults[field.name]))
     head = [f"# {title(command)}", f"`{command.started}`{also}", _text(purpose)]
+    if flagfile := getattr(flags, "DEFAULT_FLAGFILE", ""):
+        head.append(f"Without a flagfile, `{flagfile}` counts: the defaults below are its own.")
     return "\n\n".join([*head, "## Flags", *own, *groups]) + "\n"
 
 
@@ -98,9 +100,9 @@ def _first_line(documented: object) -> str:
     return (inspect.getdoc(documented) or "").partition("\n")[0]
 
 
-def _entry(field: dataclasses.Field[Any]) -> str:
+def _entry(field: dataclasses.Field[Any], default: Any) -> str:
     """One flag as an entry of a definition list."""
-    shown = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+    shown = ",".join(map(str, default)) if isinstance(default, list) else default
     notes = []
     if field.metadata["required"]:
         notes.append("**required**")
