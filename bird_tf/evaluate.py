@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, locks, next_steps, python_calls
+from bird_tf import config, executor, files, locks, next_steps, python_calls
 from bird_tf.audio import decode
 from bird_tf.evaluation import examples, judged, noise, report, results, soundscapes
 from bird_tf.inference import ensembles, labelled, leaks, occurrence, saved_model, segments, serving
@@ -47,6 +47,7 @@ class EvaluateConfig:
         "with --tune, thresholds of chunks are fitted to them",
     )
     chunking: decode.ChunkingConfig
+    place: executor.PlaceConfig
     pooling: str = config.option("", _POOLING_HELP)
     tune: bool = config.option(
         False, "choose pooling, weights, calibration and thresholds on these recordings, and store them in the model"
@@ -146,6 +147,7 @@ def _changed_folders(settings: EvaluateConfig, paths: Sequence[str]) -> dict[str
 
 def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, paths: Sequence[str]) -> dict[str, Any]:
     # models
+    settings.place.prepare()
     ensemble = ensembles.Ensemble(paths, settings.decisions)
     if not settings.chooses_pooling:
         ensemble.check_pooling(settings.pooling or ensemble.decisions.pooling)
@@ -157,7 +159,9 @@ def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, pat
     leak = leaks.Leaks(paths, heard_by.sample_rate_hz, heard_by.channel)
     to_judge = scored.recordings if manifest else leak.with_digests(scored.recordings)
     truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
-    heard = noise.score_folder(ensemble, settings.noise_audio, settings.chunking) if settings.noise_audio else None
+    heard = None
+    if settings.noise_audio:
+        heard = noise.score_folder(ensemble, settings.noise_audio, settings.chunking, settings.place)
     # decisions
     pooling_mlrap = _decide(settings, ensemble, scored, truth, heard)
     scores = scored.pooled(ensemble)
@@ -231,7 +235,7 @@ def _score(
         return labelled.score_records(ensemble, manifest)
     recordings, unmatched = reader.read(settings.source)
     with_label = [recording for recording in recordings if recording.labels]
-    scored = labelled.score_audio(ensemble, with_label, settings.chunking)
+    scored = labelled.score_audio(ensemble, with_label, settings.chunking, settings.place)
     scored.skipped.extend((r.path, "it is negative: no species to judge by") for r in recordings if not r.labels)
     scored.skipped.extend(unmatched)
     return scored
@@ -369,6 +373,7 @@ def evaluate_either(settings: EvaluateConfig) -> dict[str, Any]:
         metadata=settings.source.metadata,
         decisions=settings.decisions,
         chunking=settings.chunking,
+        place=settings.place,
         pooling=settings.pooling,
         occurrence_settings=settings.occurrence_settings,
     )

@@ -5,32 +5,95 @@ All three are a `concurrent.futures.Executor`, so the code that submits work nee
 
 from __future__ import annotations
 
+import collections
 import contextlib
+import dataclasses
 import multiprocessing
 import os
 import sys
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent import futures
 from multiprocessing import connection, context
-from typing import Any
+from typing import Any, TypeVar
 
-from bird_tf import config, stderr_filter
+from bird_tf import config, stderr_filter, tf
+
+# tasks that are submitted before the result of the first of them is taken: all cores of a cluster have some
+_MOST_AHEAD = 256
+# time after which `results` says that it still waits
+_REPORT_SECONDS = 0.5
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlaceConfig:
+    """Where recordings are scored."""
+
+    threads: int = config.option(
+        0, "recordings in work at once, in threads of this process; 0: one for each core; scores do not depend on it"
+    )
+    workers: int = config.option(
+        1, "worker processes; 1: this process alone; 0: one for each GPU, or without a GPU one for each core"
+    )
+    scheduler: str = config.option("", "address of a Dask scheduler that runs the work instead, as tcp://host:8786")
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "workers"):
+            if getattr(self, name) < 0:
+                raise config.InputError(f"--{name}={getattr(self, name)}: must be 0 or more")
+        config.refuse_without_effect(
+            {"--threads with --workers or --scheduler": self.threads and not self.is_this_process}
+        )
+
+    @property
+    def is_this_process(self) -> bool:
+        """Whether the work runs in threads of this process."""
+        return self.workers == 1 and not self.scheduler
+
+    @property
+    def num_threads(self) -> int:
+        """Number of threads of this process."""
+        return self.threads or num_cores()
+
+    def prepare(self) -> None:
+        """Leaves the GPUs to the worker processes, if there are any. To be called before a model is loaded."""
+        if not self.is_this_process:
+            with contextlib.suppress(RuntimeError):  # this process already uses them
+                tf.config.set_visible_devices([], "GPU")
+
+
+def num_cores() -> int:
+    """Number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _gpus() -> list[str]:
+    """The GPUs of this machine, as CUDA_VISIBLE_DEVICES names them."""
+    count = len(tf.config.list_physical_devices("GPU"))
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return (named.split(",") if named else [str(number) for number in range(count)])[:count]
+
 
 # held until the process ends
 _OF_PROCESS = contextlib.ExitStack()
 
 
-def _prepare_process(filters: bool) -> None:
-    """Prepares a worker process, before TensorFlow starts its threads. Remarks are filtered here or by the parent."""
+def _prepare_process(filters: bool, gpus: multiprocessing.SimpleQueue[str] | None = None) -> None:
+    """Prepares a worker process, before TensorFlow starts its threads. Remarks are filtered here or by the parent.
+
+    Args:
+        filters: whether this process filters them.
+        gpus: gives each process one GPU; None: it has none, for TensorFlow would reserve the whole memory of it.
+    """
     if filters:
         _OF_PROCESS.enter_context(stderr_filter.filtered())
     # one thread each: the other cores belong to the other workers
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = "1"
-    # no GPU: each process would reserve the whole memory of it
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    os.environ["CUDA_VISIBLE_DEVICES"] = gpus.get() if gpus else "-1"
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -71,10 +134,14 @@ class _Context(context.SpawnContext):
     Process = _Process
 
 
-def _pool(workers: int) -> futures.Executor:
-    return futures.ProcessPoolExecutor(
-        workers, mp_context=_Context(), initializer=_prepare_process, initargs=(not stderr_filter.is_active(),)
-    )
+def _pool(workers: int, gpus: Sequence[str] = ()) -> futures.Executor:
+    shared, started = None, _Context()
+    if gpus:
+        shared = started.SimpleQueue()
+        for number in range(workers):
+            shared.put(gpus[number % len(gpus)])
+    arguments = not stderr_filter.is_active(), shared
+    return futures.ProcessPoolExecutor(workers, mp_context=started, initializer=_prepare_process, initargs=arguments)
 
 
 def alone() -> futures.Executor:
@@ -84,7 +151,7 @@ def alone() -> futures.Executor:
 
 @contextlib.contextmanager
 def start(
-    workers: int, scheduler: str = "", num_tasks: int | None = None, *, in_process: bool = True
+    workers: int, scheduler: str = "", num_tasks: int | None = None, *, in_process: bool = True, on_gpus: bool = False
 ) -> Iterator[futures.Executor]:
     """Yields an executor, and shuts it down when the block ends.
 
@@ -93,6 +160,7 @@ def start(
         scheduler: address of a Dask scheduler (`tcp://host:8786`); it overrides `workers`.
         num_tasks: number of tasks, if known; not more processes than that are started.
         in_process: whether a single worker may be this process, which computes with threads on all cores.
+        on_gpus: whether each process gets a GPU, if there are some; 0 workers then means as many as there are GPUs.
 
     Raises:
         InputError: a negative number, Dask is not installed, or no scheduler answers at the address.
@@ -103,10 +171,11 @@ def start(
         with _dask(scheduler) as cluster:
             yield cluster
         return
-    workers = workers or len(os.sched_getaffinity(0))
+    gpus = _gpus() if on_gpus else []
+    workers = workers or len(gpus) or num_cores()
     workers = workers if num_tasks is None else max(1, min(workers, num_tasks))
     before = set(multiprocessing.active_children())
-    pool = futures.ThreadPoolExecutor(1) if workers == 1 and in_process else _pool(workers)
+    pool = futures.ThreadPoolExecutor(1) if workers == 1 and in_process else _pool(workers, gpus)
     try:
         yield pool
     except (KeyboardInterrupt, SystemExit):
@@ -133,3 +202,49 @@ def _dask(scheduler: str) -> Iterator[futures.Executor]:
         raise config.InputError(f"--scheduler={scheduler}: no Dask scheduler answers there ({error})") from error
     with client:
         yield client.get_executor()
+
+
+def results(
+    function: Callable[[Task], Result], tasks: Sequence[Task], place: PlaceConfig, waiting: Callable[[], None]
+) -> Generator[Result | None, None, None]:
+    """Yields the results of tasks in worker processes or on a cluster, in the order of the tasks.
+
+    When a process dies, the tasks in work are repeated. If that happens again before a further result is there, the
+    first task is repeated alone; None stands for its result if that process dies too.
+
+    Args:
+        function: of one task.
+        tasks: can be sent to other processes.
+        place: where they run.
+        waiting: is called now and then.
+
+    Raises:
+        InputError: as `start`.
+    """
+    done, died_at = 0, -1
+    while done < len(tasks):
+        with start(place.workers, place.scheduler, len(tasks) - done, in_process=False, on_gpus=True) as pool:
+            ahead: collections.deque[futures.Future[Result]] = collections.deque()
+            while done < len(tasks):
+                try:
+                    while len(ahead) < min(_MOST_AHEAD, len(tasks) - done):
+                        ahead.append(pool.submit(function, tasks[done + len(ahead)]))
+                except futures.BrokenExecutor:
+                    break
+                while not futures.wait([ahead[0]], _REPORT_SECONDS).done:
+                    waiting()
+                if worker_died(ahead[0].exception()):
+                    break
+                done += 1
+                yield ahead.popleft().result()
+        if done < len(tasks) and died_at == done:
+            yield alone_or_none(function, tasks[done])
+            done += 1
+        died_at = done
+
+
+def alone_or_none(function: Callable[[Task], Result], task: Task) -> Result | None:
+    """The result of a task in a process of its own; None if the process dies."""
+    with alone() as pool:
+        future = pool.submit(function, task)
+        return None if worker_died(future.exception()) else future.result()

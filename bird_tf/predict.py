@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, locks, next_steps, python_calls, skips
+from bird_tf import config, executor, files, locks, next_steps, python_calls, skips
 from bird_tf.evaluation import survey_files
 from bird_tf.inference import (
     audio_files,
@@ -45,6 +45,7 @@ class PredictConfig:
     output: str = config.option("", "folder for the results", required=True)
     tables: tables.TableConfig
     batch_size: int = config.option(saved_model.BATCH_SIZE, "chunks in each call of a model; it does not change scores")
+    place: executor.PlaceConfig
     judgement: judgement.JudgementConfig
     summary: bool = config.option(
         False, "also write OUTPUT/summary/: what was recorded and found by site, day and hour, as tables and as a page"
@@ -80,6 +81,7 @@ def predict(settings: PredictConfig) -> dict[str, Any]:
 
 def _predict(settings: PredictConfig) -> dict[str, Any]:
     recordings = audio_files.find_below(settings.audio)
+    settings.place.prepare()
     ensemble = ensembles.Ensemble(settings.model, settings.decisions, settings.batch_size)
     # refuses a bad overlap before anything is written
     asked, judge = settings.judgement, judgement.Judge(ensemble, settings.judgement)
@@ -182,7 +184,9 @@ def _score(
     if len(todo) < len(recordings):
         logging.info("%d of %d recordings already have scores", len(recordings) - len(todo), len(recordings))
     skipped = []
-    for scored in scoring.score_recordings(ensemble, todo, settings.judgement.chunking, embeddings=vectors is not None):
+    for scored in scoring.score_recordings(
+        ensemble, todo, settings.judgement.chunking, embeddings=vectors is not None, place=settings.place
+    ):
         if scored.scores is None:
             skipped.append((scored.path, scored.reason))
             skips.log(skipped[-1])

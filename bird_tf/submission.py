@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, next_steps, skips
+from bird_tf import config, executor, files, next_steps, skips
 from bird_tf.audio import decode
 from bird_tf.inference import budget, ensembles, kaggle_files, media_ids, occurrence, run_files, scoring, segments
 from bird_tf.labels import clock, taxonomy
@@ -44,6 +44,7 @@ class SubmissionConfig:
         "", "file of pooling and weights, by bird_tf.evaluate --tune; empty: the model's own; none: neutral ones"
     )
     chunking: decode.ChunkingConfig
+    place: executor.PlaceConfig
     occurrence_settings: occurrence.OccurrenceConfig
     clock: clock.ClockConfig
     class_ids: str = config.option(
@@ -109,6 +110,7 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
 
 def _run_file(settings: SubmissionConfig, started: float) -> tuple[str, dict[str, Any]]:
     """The run file's text, and the summary."""
+    settings.place.prepare()
     ensemble = ensembles.Ensemble(settings.model, settings.decisions)
     method = ensemble.check_pooling(
         settings.pooling
@@ -191,11 +193,14 @@ def _score(
 ) -> _Scores:  # fmt: skip
     """Scores the recordings, within --max_minutes since `started`."""
     in_segments = settings.task != run_files.MONOPHONE
-    all_scored = scoring.score_recordings(ensemble, recordings, settings.chunking)
+    progress = scoring.Progress()
+    all_scored = scoring.score_recordings(
+        ensemble, recordings, settings.chunking, place=settings.place, progress=progress
+    )
     scored: Iterator[scoring.ScoredRecording] = all_scored
     if settings.max_minutes is not None:
         lengths = decode.durations([path for _, path in recordings])
-        scored = budget.within(all_scored, lengths, settings.max_minutes, started)
+        scored = budget.within(all_scored, lengths, settings.max_minutes, started, lambda: progress.seconds)
     found = _Scores(pooled={}, broken=[], unscored=[])
     for recording in scored:
         if recording.scores is None:

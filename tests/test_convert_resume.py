@@ -83,9 +83,9 @@ def test_a_damaged_shard_of_an_unfinished_conversion_is_made_again(data, tmp_pat
     assert _bytes(tmp_path / "x") == _bytes(whole.directory)
 
 
-def _deadly_process(filters):
+def _deadly_process(*arguments):
     """Prepares a worker process that one recording kills, like a crash of a decoder."""
-    prepare_process(filters)
+    prepare_process(*arguments)
     blocks = decode.blocks
 
     def deadly(path, *others):

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import pathlib
 import signal
 import sys
 import time
@@ -103,3 +104,53 @@ def test_a_process_that_dies_is_told_from_an_exception():
 def test_dasks_word_for_a_dead_worker_is_known():
     distributed = pytest.importorskip("distributed")
     assert executor.worker_died(distributed.scheduler.KilledWorker("task", None, 3))
+
+
+def _die_once(path):
+    """Dies if the file is not there, after it made it."""
+    if not os.path.exists(path):
+        with open(path, "w"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    return path
+
+
+@pytest.fixture
+def no_gpus(monkeypatch):
+    """TensorFlow, which would be asked for them, takes seconds to load."""
+    monkeypatch.setattr(executor, "_gpus", list)
+
+
+def _results(function, tasks, **place):
+    return list(executor.results(function, tasks, executor.PlaceConfig(**place), lambda: None))
+
+
+def test_results_come_in_order_and_a_killed_process_costs_a_retry(tmp_path, no_gpus):
+    paths = [str(tmp_path / str(number)) for number in range(5)]
+    for path in paths[:2] + paths[3:]:
+        pathlib.Path(path).touch()
+    assert _results(_die_once, paths, workers=2) == paths
+
+
+def _die_of(number):
+    return _die() if number == 1 else number
+
+
+def test_a_task_that_kills_its_process_again_and_again_has_no_result(no_gpus):
+    assert _results(_die_of, [0, 1, 2], workers=1) == [0, None, 2]
+
+
+def _gpu(_):
+    return os.environ["CUDA_VISIBLE_DEVICES"]
+
+
+def test_each_process_has_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setattr(executor, "_gpus", lambda: ["4", "7"])
+    with executor.start(0, on_gpus=True) as pool:
+        assert {pool.submit(_gpu, number).result() for number in range(2)} <= {"4", "7"}
+        assert pool._max_workers == 2
+
+
+@pytest.mark.parametrize("flags", [{"threads": -1}, {"workers": -1}, {"threads": 2, "workers": 2}])
+def test_places_that_cannot_be_are_refused(flags):
+    with pytest.raises(config.InputError, match=f"--{next(iter(flags))}"):
+        executor.PlaceConfig(**flags)

@@ -34,9 +34,9 @@ ORDER = {
         "prior",
     ),
     "inference": (
-        "serving", "saved_model", "ensembles", "segments", "audio_files", "result_files", "scoring", "score_store",
-        "embedding_store", "labelled", "leaks", "occurrence_table", "occurrence", "judgement", "run_files",
-        "kaggle_files", "media_ids", "budget",
+        "serving", "saved_model", "ensembles", "segments", "audio_files", "result_files", "units", "scoring",
+        "score_store", "embedding_store", "labelled", "leaks", "occurrence_table", "occurrence", "judgement",
+        "run_files", "kaggle_files", "media_ids", "budget",
     ),
     "inference.writers": (
         "detections", "predictions", "rows", "about", "tab_separated", "csv_tables", "parquet", "raven", "audacity",

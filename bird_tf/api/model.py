@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import logging
 
-from bird_tf import config, python_calls
+from bird_tf import config, executor, python_calls
 from bird_tf.api import frames, sounds
 from bird_tf.audio import decode
 from bird_tf.inference import ensembles, judgement, saved_model, scoring
@@ -30,17 +30,20 @@ DETECTIONS = rows.DETECTIONS[1:]
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _PredictFlags:
     judgement: judgement.JudgementConfig
+    place: executor.PlaceConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _DetectFlags:
     judgement: judgement.JudgementConfig
     detections: detections.DetectionConfig
+    place: executor.PlaceConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _EmbedFlags:
     chunking: decode.ChunkingConfig
+    place: executor.PlaceConfig
 
 
 class Model:
@@ -78,7 +81,7 @@ class Model:
             recordings: see the class.
             sample_rate_hz: of samples.
             **flags: of bird_tf.predict that change probabilities: `overlap_seconds`, `species_list`, `occurrence`,
-                `prior`, `latitude`, `metadata`, ….
+                `prior`, `latitude`, `metadata`, …; and those that say where the work runs: `threads`, `workers`, ….
 
         Returns:
             A row for each chunk, index (file, start_seconds, end_seconds); a column for each class id, float32 in
@@ -90,7 +93,7 @@ class Model:
         settings = python_calls.configure(_PredictFlags, flags)
         skipped: dict[str, str] = {}
         with python_calls.one_family(), sounds.as_files(recordings, sample_rate_hz) as found:
-            judged = self._judged(found, settings.judgement, skipped)
+            judged = self._judged(found, settings, skipped)
             parts = [(p.file, p.scores.start_seconds, p.scores.end_seconds, p.scores.probabilities) for p in judged]
         return _noted(frames.of_chunks(parts, self.class_ids), skipped)
 
@@ -125,7 +128,7 @@ class Model:
         )
         skipped: dict[str, str] = {}
         with python_calls.one_family(), sounds.as_files(recordings, sample_rate_hz) as found:
-            judged = self._judged(found, settings.judgement, skipped)
+            judged = self._judged(found, settings, skipped)
             table = [row[1:] for prediction in judged for row in rows.detections(context, prediction)]
         return _noted(frames.of_rows(table, DETECTIONS, ["clock_time"]), skipped)
 
@@ -135,7 +138,7 @@ class Model:
         Args:
             recordings: see the class.
             sample_rate_hz: of samples.
-            **flags: of bird_tf.predict, how recordings are cut: `overlap_seconds`, `minimum_seconds`.
+            **flags: of bird_tf.predict, how recordings are cut: `overlap_seconds`, `minimum_seconds`; and `threads`, ….
 
         Returns:
             A row for each chunk, index (file, start_seconds, end_seconds); columns 0, 1, 2 …, float32.
@@ -143,35 +146,36 @@ class Model:
         Raises:
             Error: no recording can be read, or the flags cannot be used.
         """
-        chunking = python_calls.configure(_EmbedFlags, flags).chunking
+        settings = python_calls.configure(_EmbedFlags, flags)
         skipped: dict[str, str] = {}
         with python_calls.one_family(), sounds.as_files(recordings, sample_rate_hz) as found:
-            scored = self._scored(found, chunking, skipped, embeddings=True)
+            scored = self._scored(found, settings.chunking, settings.place, skipped, embeddings=True)
             parts = [(sound.file, s.start_seconds, s.end_seconds, s.embeddings) for sound, s in scored]
         return _noted(frames.of_chunks(parts), skipped)
 
     def _judged(
-        self, found: Sequence[sounds.Sound], settings: judgement.JudgementConfig, skipped: dict[str, str]
+        self, found: Sequence[sounds.Sound], settings: _PredictFlags | _DetectFlags, skipped: dict[str, str]
     ) -> Iterator[predictions.Prediction]:
         """Yields the prediction of each recording; notes {file: reason} of those that cannot be read."""
-        judge = judgement.Judge(self._ensemble, settings)
+        asked = settings.judgement
+        judge = judgement.Judge(self._ensemble, asked)
         described: dict[str, metadata.Recording] = {}
         for root in dict.fromkeys(sound.root for sound in found):
             paths = [sound.path for sound in found if sound.root == root]
-            described |= reader.describe(paths, root, settings.metadata, settings.clock)
-        for sound, scores in self._scored(found, settings.chunking, skipped):
+            described |= reader.describe(paths, root, asked.metadata, asked.clock)
+        for sound, scores in self._scored(found, asked.chunking, settings.place, skipped):
             recording = described[sound.path]
             pooled = judge.judge(recording, scores)
             yield predictions.Prediction(file=sound.file, scores=scores, pooled=pooled, recording=recording)
 
     def _scored(
-        self, found: Sequence[sounds.Sound], chunking: decode.ChunkingConfig, skipped: dict[str, str], *,
-        embeddings: bool = False,
+        self, found: Sequence[sounds.Sound], chunking: decode.ChunkingConfig, place: executor.PlaceConfig,
+        skipped: dict[str, str], *, embeddings: bool = False,
     ) -> Iterator[tuple[sounds.Sound, ensembles.RecordingScores]]:  # fmt: skip
         """Yields the scores of each recording; notes {file: reason} of those that cannot be read."""
         frames.pandas()  # if it is missing, this is known before hours of work
         recordings = [(sound.file, sound.path) for sound in found]
-        scored = scoring.score_recordings(self._ensemble, recordings, chunking, embeddings=embeddings)
+        scored = scoring.score_recordings(self._ensemble, recordings, chunking, embeddings=embeddings, place=place)
         for sound, one in zip(found, scored, strict=True):
             if one.scores is None:
                 skipped[sound.file] = one.reason.replace(sound.path, sound.file)

@@ -74,7 +74,11 @@ class Selector:
             return block[:, 0]
         if self._index is not None:
             return block[:, self._index]
-        mix = np.asarray(block.mean(axis=1))
+        # np.mean along so short an axis gives the same, and takes half as long as decoding
+        mix = block[:, 0] + block[:, 1]
+        for index in range(2, block.shape[1]):
+            mix += block[:, index]
+        mix /= np.float32(block.shape[1])
         self._powers.add(block[::_STEP], mix[::_STEP])
         return mix
 

@@ -144,19 +144,21 @@ class ChunkStream:
 
     Attributes:
         num_samples: number of samples read so far, at the model's sample rate.
-        digest: of these samples.
+        digest: of these samples, if it is asked for.
         report: what was noticed while the recording was read; complete after the last chunk.
     """
 
     def __init__(
-        self, path: str, hears: frontend.FrontendConfig | hearing.Hearing, chunking: ChunkingConfig, batch_size: int
-    ) -> None:
+        self, path: str, hears: frontend.FrontendConfig | hearing.Hearing, chunking: ChunkingConfig, batch_size: int, *,
+        with_digest: bool = False,
+    ) -> None:  # fmt: skip
         self._hears = hearing.of(hears) if isinstance(hears, frontend.FrontendConfig) else hears
         self._path, self._batch_size = path, batch_size
         self._hop = chunking.hop_samples(hears)
         self._minimum = max(1.0, chunking.minimum_seconds * hears.sample_rate_hz)
         self._channel = chunking.channel or self._hears.channel
-        self.num_samples, self.digest, self.report = 0, digests.Digest(hears.sample_rate_hz), reports.Report()
+        self.num_samples, self.report = 0, reports.Report()
+        self.digest = digests.Digest(hears.sample_rate_hz) if with_digest else None
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yields [1 … batch_size, span_samples] float32; the span of a front-end is the chunk.
@@ -169,7 +171,8 @@ class ChunkStream:
         pending = np.zeros(before, np.float32)
         for block in blocks(self._path, self._hears.sample_rate_hz, self._channel, self.report):
             self.num_samples += len(block)
-            self.digest.update(block)
+            if self.digest:
+                self.digest.update(block)
             pending = np.concatenate([pending, block])
             while len(pending) >= span + (self._batch_size - 1) * hop:
                 yield self._cut(pending, self._batch_size)

@@ -238,7 +238,9 @@ def _write_recording(
     completed = chunk_features.completing(
         recording.path, task.front_end, task.backbone, task.classes, task.spectrogram, channel
     )
-    stream = decode.ChunkStream(recording.path, task.front_end, task.chunking, compiled_frontend.BATCH_SIZE)
+    stream = decode.ChunkStream(
+        recording.path, task.front_end, task.chunking, compiled_frontend.BATCH_SIZE, with_digest=True
+    )
     try:
         if recording.recording_id in task.unusable:
             raise decode.UnreadableError(f"{recording.path}: the worker process died twice while reading it")

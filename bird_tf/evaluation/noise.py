@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from bird_tf import config, skips
+from bird_tf import config, executor, skips
 from bird_tf.audio import decode, noises
 from bird_tf.inference import audio_files, ensembles, scoring, segments
 from bird_tf.scores import metrics, pooling
@@ -41,8 +41,11 @@ class NoiseScores:
     skipped: list[tuple[str, str]]
 
 
-def score_folder(ensemble: ensembles.Ensemble, folder: str, chunking: decode.ChunkingConfig) -> NoiseScores:
-    """Scores the recordings in a folder, in which no bird is heard.
+def score_folder(
+    ensemble: ensembles.Ensemble, folder: str, chunking: decode.ChunkingConfig,
+    place: executor.PlaceConfig | None = None,
+) -> NoiseScores:  # fmt: skip
+    """Scores the recordings in a folder, in which no bird is heard, at a place as in `scoring.score_recordings`.
 
     Raises:
         InputError: there is no recording, or none can be read.
@@ -51,7 +54,7 @@ def score_folder(ensemble: ensembles.Ensemble, folder: str, chunking: decode.Chu
         raise config.InputError(f"--noise_audio={folder}: no such folder")
     recordings = audio_files.find_below(folder)
     found, skipped = [], []
-    for scored in scoring.score_recordings(ensemble, recordings, chunking):
+    for scored in scoring.score_recordings(ensemble, recordings, chunking, place=place):
         if scored.scores is None:
             skipped.append((scored.path, scored.reason))
             skips.log(skipped[-1])

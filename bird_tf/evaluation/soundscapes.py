@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files, skips
+from bird_tf import config, executor, files, skips
 from bird_tf.audio import decode
 from bird_tf.inference import audio_files, ensembles, leaks, occurrence, scoring, segments
 from bird_tf.labels import clock, given_table, metadata, taxonomy
@@ -34,6 +34,7 @@ class SoundscapeConfig:
         calls: CSV of the calls in them, as `read_calls` reads it.
         output: folder for the results.
         chunking: how recordings are cut into chunks.
+        place: where they are scored.
         occurrence_settings: which species are probable at a place and time.
         clock: the time zones of recorders.
         metadata: folder or CSV with place and time of the recordings; empty: unknown.
@@ -51,6 +52,7 @@ class SoundscapeConfig:
     metadata: str = ""
     decisions: str = ""
     pooling: str = ""
+    place: executor.PlaceConfig = dataclasses.field(default_factory=executor.PlaceConfig)
 
 
 def read_calls(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call]]:
@@ -128,6 +130,7 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     Raises:
         InputError: unusable models, recordings or calls, or no recording can be read.
     """
+    settings.place.prepare()
     ensemble = ensembles.Ensemble(settings.models, settings.decisions)
     method = ensemble.check_pooling(settings.pooling or segments.DEFAULT_POOLING)
     calls = read_calls(settings.calls, ensemble.classes)
@@ -142,7 +145,7 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     # [segments, classes] of each recording: scores without and with the factors, and detection probabilities
     plain, scores, detections, truth = [], [], [], []
     skipped, hours = [], 0.0
-    for recording in scoring.score_recordings(ensemble, recordings, settings.chunking):
+    for recording in scoring.score_recordings(ensemble, recordings, settings.chunking, place=settings.place):
         if recording.scores is None:
             skipped.append((recording.path, recording.reason))
             skips.log(skipped[-1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 from absl import logging
 
@@ -16,8 +16,9 @@ _FEWEST = 3
 
 
 def within(
-    scored: Generator[scoring.ScoredRecording, None, None], seconds: Sequence[float], max_minutes: float, started: float
-) -> Iterator[scoring.ScoredRecording]:
+    scored: Generator[scoring.ScoredRecording, None, None], seconds: Sequence[float], max_minutes: float,
+    started: float, heard: Callable[[], float] = lambda: 0.0,
+) -> Iterator[scoring.ScoredRecording]:  # fmt: skip
     """Yields scored recordings as long as there is time for the next one.
 
     It warns as soon as it is clear that not all of them will fit, and says how many will.
@@ -27,6 +28,7 @@ def within(
         seconds: length of each, in the same order.
         max_minutes: the limit.
         started: when the time began, by `time.monotonic`.
+        heard: seconds of sound that have been worked on, also of recordings after the last one that was yielded.
     """
     limit, total, done, warned = max_minutes * 60, sum(seconds), 0.0, False
     first = time.monotonic()
@@ -35,7 +37,7 @@ def within(
             yield recording
             done += seconds[count - 1]
             now = time.monotonic()
-            elapsed, needed_a_second = now - started, (now - first) / max(done, 1e-9)
+            elapsed, needed_a_second = now - started, (now - first) / max(done, heard(), 1e-9)
             expected = elapsed + needed_a_second * (total - done)
             known = count >= min(_FEWEST, len(seconds))
             if known and not warned and expected > limit:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from absl import logging
 
-from bird_tf import config, skips, tf
+from bird_tf import config, executor, skips, tf
 from bird_tf.audio import decode
 from bird_tf.inference import ensembles, saved_model, scoring
 from bird_tf.labels import metadata
@@ -157,9 +157,10 @@ def score_records(ensemble: ensembles.Ensemble, manifest: manifests.Manifest) ->
 
 
 def score_audio(
-    ensemble: ensembles.Ensemble, recordings: Sequence[metadata.Recording], chunking: decode.ChunkingConfig
-) -> LabelledScores:
-    """Scores labelled recordings.
+    ensemble: ensembles.Ensemble, recordings: Sequence[metadata.Recording], chunking: decode.ChunkingConfig,
+    place: executor.PlaceConfig | None = None,
+) -> LabelledScores:  # fmt: skip
+    """Scores labelled recordings, at a place as in `scoring.score_recordings`.
 
     Raises:
         InputError: no recording is readable and has a label that the models know.
@@ -168,7 +169,8 @@ def score_audio(
     skipped = [(r.path, f"{r.label} is no class of the model") for r in recordings if r.label not in known]
     by_id = {r.recording_id: r for r in recordings if r.label in known}
     found: dict[str, ensembles.RecordingScores] = {}
-    for scored in scoring.score_recordings(ensemble, [(i, r.path) for i, r in sorted(by_id.items())], chunking):
+    paths = [(recording_id, recording.path) for recording_id, recording in sorted(by_id.items())]
+    for scored in scoring.score_recordings(ensemble, paths, chunking, place=place):
         if scored.scores is None:
             skipped.append((scored.path, scored.reason))
             skips.log(skipped[-1])

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bird_tf import config, files, stored, tf
+from bird_tf import config, executor, files, stored, tf
 from bird_tf.audio import channels, frontend, hearing
 from bird_tf.backbones import backbone, sources, windows
 from bird_tf.labels import taxonomy
@@ -191,7 +191,8 @@ class Model:
         if not described or "serving_default" in self._loaded.signatures:
             return None
         source = sources.from_description(described, self.path, os.path.join(self.path, BACKBONE))
-        return backbone.load(source, self.classes, os.cpu_count() or 1)
+        threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))  # 1 in a worker process
+        return backbone.load(source, self.classes, threads or executor.num_cores())
 
     @property
     def _network(self) -> str:

@@ -1,5 +1,7 @@
 import itertools
+import os
 import shutil
+import signal
 import threading
 import time
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import train
+from bird_tf import executor, train
 from bird_tf.audio import decode
 from bird_tf.inference import ensembles, saved_model, scoring
 from tests.conftest import train_settings
@@ -54,6 +56,65 @@ def test_batch_size_and_other_recordings_do_not_change_scores(attention_model_pa
     for a, b in zip([*expected, expected[4]], others, strict=True):
         np.testing.assert_allclose(a.scores.probabilities, b.scores.probabilities, atol=1e-5)
         np.testing.assert_allclose(a.scores.attention_logits, b.scores.attention_logits, atol=1e-5)
+
+
+@pytest.fixture
+def mixed_lengths(recordings, tmp_path, generator):
+    """Clips, a longer recording, an unreadable one, clips again: several units, whose threads end in another order."""
+    long, broken = tmp_path / "long.wav", tmp_path / "broken.wav"
+    soundfile.write(long, generator.normal(0, 0.1, 22050 * 40), 22050)
+    broken.write_bytes(b"no sound")
+    return [*recordings[:3], ("long", str(long)), ("broken", str(broken)), *recordings[3:]]
+
+
+@pytest.mark.parametrize("threads", [2, 5])
+def test_the_number_of_threads_changes_neither_order_nor_bytes(attention_model_path, mixed_lengths, threads):
+    one, several = (
+        _score([attention_model_path], mixed_lengths, 2, embeddings=True, place=executor.PlaceConfig(threads=count))
+        for count in (1, threads)
+    )
+    assert [scored.recording_id for scored in several] == [recording_id for recording_id, _ in mixed_lengths]
+    for a, b in zip(one, several, strict=True):
+        assert (a.reason, a.scores is None) == (b.reason, b.scores is None)
+        for name in ("probabilities", "attention_logits", "embeddings", "end_seconds") if a.scores else ():
+            assert getattr(a.scores, name).tobytes() == getattr(b.scores, name).tobytes(), name
+
+
+def test_progress_tells_all_seconds_at_the_end(model_path, mixed_lengths):
+    progress = scoring.Progress()
+    found = _score([model_path], mixed_lengths, progress=progress)
+    assert progress.seconds == pytest.approx(sum(s.scores.duration_seconds for s in found if s.scores), abs=0.1)
+
+
+def _equal(found, expected):
+    """Whether two lists of results are equal; in a worker process, whose operations have one thread, to rounding."""
+    assert [scored.recording_id for scored in found] == [scored.recording_id for scored in expected]
+    for a, b in zip(found, expected, strict=True):
+        assert a.reason == b.reason
+        if a.scores:
+            np.testing.assert_allclose(a.scores.probabilities, b.scores.probabilities, atol=1e-6)
+            np.testing.assert_array_equal(a.scores.end_seconds, b.scores.end_seconds)
+
+
+@pytest.mark.slow
+def test_worker_processes_give_the_same_scores(model_path, mixed_lengths):
+    expected = _score([model_path], mixed_lengths, 2)
+    _equal(_score([model_path], mixed_lengths, 2, place=executor.PlaceConfig(workers=2)), expected)
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_scores_also_when_a_worker_is_killed(model_path, mixed_lengths):
+    distributed = pytest.importorskip("distributed")
+    expected = _score([model_path], mixed_lengths * 4, 2)
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with cluster:
+        place = executor.PlaceConfig(scheduler=cluster.scheduler_address)
+        stream = scoring.score_recordings(
+            ensembles.Ensemble([model_path], batch_size=2), mixed_lengths * 4, CHUNKING, place=place
+        )
+        found = [next(stream)]
+        os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+        _equal([*found, *stream], expected)
 
 
 def test_scores_of_an_ensemble_are_the_mean_of_its_models(model_path, other_model_path, recordings):
@@ -111,7 +172,7 @@ def test_the_decoder_stops_when_the_stream_is_closed(model_path, recordings):
     stream = scoring.score_recordings(ensembles.Ensemble([model_path]), recordings, CHUNKING)
     next(stream)
     stream.close()
-    assert "decoder" not in {thread.name for thread in threading.enumerate()}
+    assert not {thread.name for thread in threading.enumerate() if thread.name.startswith(("unit", "batch"))}
 
 
 def test_an_error_of_the_decoder_is_raised(model_path, recordings, monkeypatch):
@@ -143,7 +204,7 @@ def test_an_error_of_a_model_is_raised(model_path, recordings, monkeypatch):
     monkeypatch.setattr(saved_model.Model, "predict_samples", fail)
     with pytest.raises(ZeroDivisionError, match="of this test"):
         _score([model_path], recordings)
-    assert "decoder" not in {thread.name for thread in threading.enumerate()}
+    assert not {thread.name for thread in threading.enumerate() if thread.name.startswith(("unit", "batch"))}
 
 
 @pytest.mark.slow
