@@ -14,8 +14,8 @@ from absl import logging
 
 from bird_tf import config, executor, files, locks, next_steps, python_calls
 from bird_tf.audio import decode
-from bird_tf.evaluation import examples, judged, noise, report, results, soundscapes
-from bird_tf.inference import ensembles, labelled, leaks, occurrence, saved_model, segments, serving
+from bird_tf.evaluation import examples, judged, noise, report, results, soundscapes, stored_decisions
+from bird_tf.inference import ensembles, labelled, leaks, occurrence, saved_model, segments
 from bird_tf.labels import metadata
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table
@@ -50,7 +50,9 @@ class EvaluateConfig:
     place: executor.PlaceConfig
     pooling: str = config.option("", _POOLING_HELP)
     tune: bool = config.option(
-        False, "choose pooling, weights, calibration and thresholds on these recordings, and store them in the model"
+        False,
+        "choose pooling, weights, calibration and thresholds on these recordings, and store them in the model; with "
+        "--segments, what the chunks around a chunk say of it, calibration and thresholds of segments",
     )
     noise_audio: str = config.option(
         "", "folder with recordings without birds: false alarms an hour; with --tune, the thresholds are above them"
@@ -79,7 +81,6 @@ class EvaluateConfig:
             raise config.InputError("--segments needs --audio=DIR, the folder with the soundscapes")
         config.refuse_without_effect(
             {
-                "--tune with --segments": self.segments and self.tune,
                 "--pooling=auto with --segments": self.segments and self.pooling == "auto",
                 "--records with --segments": self.segments and self.records,
                 "--records, --audio, --segments or --noise_audio with --verdicts": self.verdicts
@@ -273,7 +274,7 @@ def _decide(
             precision=settings.precision,
             fitted_on=f"{len(truth)} recordings of {settings.recordings}",
         )
-        _store_decisions(settings, ensemble)
+        stored_decisions.store(ensemble, settings.output_folder, (ensemble.models[0].path, settings.model[0]))
     return pooling_mlrap
 
 
@@ -297,23 +298,6 @@ def _calibrations(
         calibration.fit(scored.pooled(ensemble)[:, None], truth, settings.precision, pooled, hours),
         calibration.fit(scored.probabilities(ensemble), truth, settings.precision, heard_chunks, hours),
     )
-
-
-def _store_decisions(settings: EvaluateConfig, ensemble: ensembles.Ensemble) -> None:
-    """Writes the decisions into the output folder, and into the model if there is only one."""
-    targets = [os.path.join(settings.output_folder, "decisions.json")]
-    if len(ensemble.models) == 1:  # with --refit, the model that was evaluated and the one that was asked for
-        models = dict.fromkeys((ensemble.models[0].path, settings.model[0]))
-        for path in models:
-            if not serving.store(path, ensemble.decisions.chunk):
-                logging.warning(
-                    "%s is of an earlier version: its signatures give raw scores; export it again with bird_tf.export",
-                    path,
-                )
-        targets += [os.path.join(path, decisions.ASSET) for path in models]
-    for target in targets:
-        decisions.save(target, ensemble.decisions, ensemble.classes)
-        logging.info("pooling, weights, calibration and thresholds: %s", target)
 
 
 def _notes(settings: EvaluateConfig, ensemble: ensembles.Ensemble, paths: Sequence[str]) -> list[str]:
@@ -376,8 +360,11 @@ def evaluate_either(settings: EvaluateConfig) -> dict[str, Any]:
         place=settings.place,
         pooling=settings.pooling,
         occurrence_settings=settings.occurrence_settings,
+        tune=settings.tune,
+        precision=settings.precision,
+        synthetic_noise=settings.synthetic_noise,
     )
-    with locks.held(settings.output_folder, work="evaluation", flag="--output"):
+    with _locked(settings, settings.model):
         return soundscapes.evaluate(given)
 
 
@@ -390,7 +377,7 @@ def _evaluate_verdicts(settings: EvaluateConfig) -> dict[str, Any]:
             ensemble.decisions = judged.refit(before, found, settings.precision, settings.verdicts)
         summary = judged.write(output, settings.verdicts, found, ensemble.classes, before, ensemble.decisions)
         if settings.tune:
-            _store_decisions(settings, ensemble)
+            stored_decisions.store(ensemble, output, settings.model)
     return summary
 
 
@@ -446,6 +433,12 @@ def _log_segments(summary: Mapping[str, Any]) -> None:
     if not math.isnan(summary["cmap"]):
         without = _without_prior(summary, "cmap")
         quality = f"c-mAP {summary['cmap']:.4f}, AUROC {summary['auroc']:.4f}{without}"
+    if summary["context_cmap"]:
+        logging.info(
+            "context of the chunks: %s; c-mAP with it %.4f, without %.4f",
+            summary["context"] or "none", summary["context_cmap"][summary["context"] or "none"],
+            summary["context_cmap"]["none"],
+        )  # fmt: skip
     logging.info(
         "%s; %d segments of %d recordings, %d skipped; false alarms an hour: %s",
         quality, summary["num_segments"], summary["num_recordings"], summary["num_skipped"],

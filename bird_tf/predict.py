@@ -89,14 +89,14 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     given = verdicts.read(settings.verdicts) if settings.verdicts else []
     results = result_files.ResultFiles(settings.output)
     context = _context(settings, ensemble, results, {file: described[path] for file, path in recordings})
-    output, chunking, overwrite = settings.output, asked.chunking, settings.overwrite
+    output, chunking, overwrite = settings.output, judge.chunking, settings.overwrite
     store = score_store.ScoreStore(output, ensemble, chunking, overwrite=overwrite)
     store.open()
     vectors = None
     if settings.tables.embeddings:
-        vectors = embedding_store.Writer(output, settings.root, ensemble, chunking, overwrite=overwrite)
+        vectors = embedding_store.Writer(output, settings.root, ensemble, asked.chunking, overwrite=overwrite)
         vectors.open()
-    skipped = _score(settings, ensemble, store, vectors, recordings)
+    skipped = _score(settings.place, judge, ensemble, store, vectors, recordings)
     unreadable = dict(skipped)
     readable = [(file, described[path]) for file, path in recordings if path not in unreadable]
     if not readable:
@@ -106,8 +106,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     seconds, progress = 0.0, config.progress(len(readable), "recording", "writing")
     with results.writing(), _writing(settings, context, given) as append, progress:
         for file, recording in readable:
-            scores = store.load(file, recording.path)
-            pooled = judge.judge(recording, scores)
+            scores, pooled = judge.judge(recording, store.load(file, recording.path))
             append(predictions.Prediction(file=file, scores=scores, pooled=pooled, recording=recording))
             seconds += scores.duration_seconds
             if scores.note:
@@ -125,7 +124,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     skips.log_summary(skipped, skipped_path)
     summary = {
         "models": list(settings.model), "pooling": judge.pooling, "calibrated_on": ensemble.decisions.fitted_on,
-        "expected": judge.odds_factors.describe(),
+        "context": ensemble.decisions.context.describe(), "expected": judge.odds_factors.describe(),
         "num_recordings": len(readable), "num_skipped": len(skipped), "audio_seconds": round(seconds, 3),
         "audio": os.path.abspath(settings.root),
         "channel": chunking.channel or ensemble.models[0].hearing.channel, "output": settings.output,
@@ -159,7 +158,7 @@ def _context(
     detection_settings, decisions = settings.tables.detections, ensemble.decisions
     return predictions.Context(
         settings=detection_settings,
-        chunk_thresholds=detection_settings.thresholds(decisions.chunk, ensemble.classes),
+        chunk_thresholds=detection_settings.thresholds(decisions.answers, ensemble.classes),
         recording_thresholds=detection_settings.thresholds(decisions.recording, ensemble.classes),
         root=settings.root,
         output=results.path,
@@ -172,8 +171,8 @@ def _context(
 
 
 def _score(
-    settings: PredictConfig, ensemble: ensembles.Ensemble, store: score_store.ScoreStore,
-    vectors: embedding_store.Writer | None, recordings: Sequence[tuple[str, str]],
+    place: executor.PlaceConfig, judge: judgement.Judge, ensemble: ensembles.Ensemble,
+    store: score_store.ScoreStore, vectors: embedding_store.Writer | None, recordings: Sequence[tuple[str, str]],
 ) -> list[tuple[str, str]]:  # fmt: skip
     """Scores and stores the recordings that have no scores yet. Returns (path, reason) of those that cannot be read."""
     todo = [
@@ -184,16 +183,14 @@ def _score(
     if len(todo) < len(recordings):
         logging.info("%d of %d recordings already have scores", len(recordings) - len(todo), len(recordings))
     skipped = []
-    for scored in scoring.score_recordings(
-        ensemble, todo, settings.judgement.chunking, embeddings=vectors is not None, place=settings.place
-    ):
+    for scored in scoring.score_recordings(ensemble, todo, judge.chunking, embeddings=vectors is not None, place=place):
         if scored.scores is None:
             skipped.append((scored.path, scored.reason))
             skips.log(skipped[-1])
         else:
             store.save(scored.recording_id, scored.scores)
             if vectors is not None:
-                vectors.append(scored.recording_id, scored.scores)
+                vectors.append(scored.recording_id, judge.own(scored.scores))
     return skipped
 
 

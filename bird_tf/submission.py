@@ -16,7 +16,17 @@ from absl import logging
 
 from bird_tf import config, executor, files, next_steps, skips
 from bird_tf.audio import decode
-from bird_tf.inference import budget, ensembles, kaggle_files, media_ids, occurrence, run_files, scoring, segments
+from bird_tf.inference import (
+    answers,
+    budget,
+    ensembles,
+    kaggle_files,
+    media_ids,
+    occurrence,
+    run_files,
+    scoring,
+    segments,
+)
 from bird_tf.labels import clock, taxonomy
 from bird_tf.scores import pooling
 
@@ -194,9 +204,10 @@ def _score(
     """Scores the recordings, within --max_minutes since `started`."""
     in_segments = settings.task != run_files.MONOPHONE
     progress = scoring.Progress()
-    all_scored = scoring.score_recordings(
-        ensemble, recordings, settings.chunking, place=settings.place, progress=progress
-    )
+    answering = answers.Answers(ensemble, settings.chunking)
+    # the shifted chunks change only segments
+    chunking = answering.chunking if in_segments else settings.chunking
+    all_scored = scoring.score_recordings(ensemble, recordings, chunking, place=settings.place, progress=progress)
     scored: Iterator[scoring.ScoredRecording] = all_scored
     if settings.max_minutes is not None:
         lengths = decode.durations([path for _, path in recordings])
@@ -209,8 +220,8 @@ def _score(
                 "gets the training prior instead of scores: %s", skips.named((recording.path, recording.reason))
             )
         elif in_segments:
-            pooled = segments.pooled(recording.scores, method)
-            rows = ensemble.decisions.chunk.probabilities(pooled)
+            pooled = segments.pooled(answering.in_context(recording.scores), method)
+            rows = ensemble.decisions.answers.probabilities(pooled)
             if recording.scores.lost_seconds:  # the end of the recording may be what is lost
                 rows = np.concatenate([rows, _prior_rows(ensemble, recording.path)[len(rows) :]])
             found.pooled[recording.recording_id] = rows

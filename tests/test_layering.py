@@ -30,11 +30,11 @@ ORDER = {
     "records": ("selection", "schema", "manifests", "shard_files", "recordings_table", "learnt", "verify"),
     "backbones": ("presets", "sources", "signatures", "tflite", "saved_model", "onnx", "backbone", "windows", "graph"),
     "scores": (
-        "pooling", "metrics", "thresholds", "calibration", "decisions", "threshold_table", "density", "stratified",
-        "prior",
+        "pooling", "context", "metrics", "thresholds", "calibration", "decisions", "threshold_table", "density",
+        "stratified", "prior",
     ),
     "inference": (
-        "serving", "saved_model", "ensembles", "segments", "audio_files", "result_files", "units", "scoring",
+        "serving", "saved_model", "ensembles", "answers", "segments", "audio_files", "result_files", "units", "scoring",
         "score_store", "embedding_store", "labelled", "leaks", "occurrence_table", "occurrence", "judgement",
         "run_files", "kaggle_files", "media_ids", "budget",
     ),
@@ -44,8 +44,8 @@ ORDER = {
     ),
     "inference.formats": ("compare", "tflite", "onnx"),
     "evaluation": (
-        "noise", "soundscapes", "excerpts", "examples", "results", "plots", "pages", "report", "surveys", "densities",
-        "survey_page", "survey_files", "clips", "judged", "review_page",
+        "noise", "stored_decisions", "context_search", "soundscapes", "excerpts", "examples", "results", "plots",
+        "pages", "report", "surveys", "densities", "survey_page", "survey_files", "clips", "judged", "review_page",
     ),
     "conversion": ("compiled_frontend", "chunk_features", "worker", "plan", "state", "forecast", "folds"),
     "input.augment": ("geometry", "pixels", "mixing", "augmentations"),

@@ -118,7 +118,7 @@ class Model:
         decisions, asked = self._ensemble.decisions, settings.detections
         context = predictions.Context(
             settings=asked,
-            chunk_thresholds=asked.thresholds(decisions.chunk, self._ensemble.classes),
+            chunk_thresholds=asked.thresholds(decisions.answers, self._ensemble.classes),
             recording_thresholds=asked.thresholds(decisions.recording, self._ensemble.classes),
             root="",
             output=str,  # no file is written
@@ -163,10 +163,10 @@ class Model:
         for root in dict.fromkeys(sound.root for sound in found):
             paths = [sound.path for sound in found if sound.root == root]
             described |= reader.describe(paths, root, asked.metadata, asked.clock)
-        for sound, scores in self._scored(found, asked.chunking, settings.place, skipped):
+        for sound, scores in self._scored(found, judge.chunking, settings.place, skipped):
             recording = described[sound.path]
-            pooled = judge.judge(recording, scores)
-            yield predictions.Prediction(file=sound.file, scores=scores, pooled=pooled, recording=recording)
+            answered, pooled = judge.judge(recording, scores)
+            yield predictions.Prediction(file=sound.file, scores=answered, pooled=pooled, recording=recording)
 
     def _scored(
         self, found: Sequence[sounds.Sound], chunking: decode.ChunkingConfig, place: executor.PlaceConfig,

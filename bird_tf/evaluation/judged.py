@@ -129,7 +129,7 @@ def refit(before: decisions.Decisions, judged: Judged, precision: float, source:
     weights = judged.weights
     common = thresholds.CommonPrecision(judged.scores, judged.right, weights)
     common_f1 = thresholds.best_f1(judged.scores, judged.right, weights)
-    fitted = {rule: before.chunk.thresholds[rule].copy() for rule in thresholds.RULES}
+    fitted = {rule: before.answers.thresholds[rule].copy() for rule in thresholds.RULES}
     for index in np.unique(judged.classes).tolist():
         own = judged.classes == index
         of_class = (judged.scores[own], judged.right[own])
@@ -137,8 +137,11 @@ def refit(before: decisions.Decisions, judged: Judged, precision: float, source:
         fitted["f1"][index] = thresholds.best_f1(*of_class, weights[own]) if enough else common_f1
         fitted["precision"][index] = thresholds.for_precision(*of_class, precision, common, weights[own])
     fitted_on = "; ".join(filter(None, [before.fitted_on, f"{len(judged.right)} verdicts of {source}"]))
-    chunk: calibration.Calibration = dataclasses.replace(before.chunk, thresholds=fitted)
-    return dataclasses.replace(before, chunk=chunk, precision=precision, fitted_on=fitted_on)
+    answers: calibration.Calibration = dataclasses.replace(before.answers, thresholds=fitted)
+    after = dataclasses.replace(before, precision=precision, fitted_on=fitted_on)
+    if before.in_context:
+        return dataclasses.replace(after, in_context=answers)
+    return dataclasses.replace(after, chunk=answers)
 
 
 def write(
@@ -156,7 +159,7 @@ def write(
         (
             classes.class_ids[i], classes.names[i], int(np.sum(judged.classes == i)),
             int(np.sum(judged.right[judged.classes == i])),
-            *(f"{decided.chunk.thresholds[rule][i]:.6g}" for decided in (before, after) for rule in thresholds.RULES),
+            *(f"{decided.answers.thresholds[rule][i]:.6g}" for decided in (before, after) for rule in thresholds.RULES),
         )
         for i in indices
     ]  # fmt: skip

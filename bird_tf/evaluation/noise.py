@@ -13,7 +13,7 @@ import soundfile
 
 from bird_tf import config, executor, skips
 from bird_tf.audio import decode, noises
-from bird_tf.inference import audio_files, ensembles, scoring, segments
+from bird_tf.inference import answers, audio_files, ensembles, scoring, segments
 from bird_tf.scores import metrics, pooling
 
 # even seeds are for training
@@ -28,7 +28,7 @@ class NoiseScores:
         paths: of the recordings.
         chunks: for each recording [chunks, classes] float32, the models' weighted mean.
         attention_logits: for each recording [chunks] float32.
-        loudest: for each recording [segments, classes], the maximum over the chunks of each segment.
+        loudest: for each recording [segments, classes], the maximum over the chunks of each segment, in their context.
         hours: [recordings] length of each.
         skipped: (file, reason) of those that cannot be read.
     """
@@ -54,7 +54,8 @@ def score_folder(
         raise config.InputError(f"--noise_audio={folder}: no such folder")
     recordings = audio_files.find_below(folder)
     found, skipped = [], []
-    for scored in scoring.score_recordings(ensemble, recordings, chunking, place=place):
+    answering = answers.Answers(ensemble, chunking)
+    for scored in scoring.score_recordings(ensemble, recordings, answering.chunking, place=place):
         if scored.scores is None:
             skipped.append((scored.path, scored.reason))
             skips.log(skipped[-1])
@@ -64,9 +65,9 @@ def score_folder(
         raise config.InputError(f"none of {len(recordings)} recordings in {folder} can be read: {skipped[0][1]}")
     return NoiseScores(
         paths=[scores.path for scores in found],
-        chunks=[scores.probabilities for scores in found],
-        attention_logits=[scores.attention_logits for scores in found],
-        loudest=[segments.pooled(scores, "max") for scores in found],
+        chunks=[answering.own(scores).probabilities for scores in found],
+        attention_logits=[answering.own(scores).attention_logits for scores in found],
+        loudest=[segments.pooled(answering.in_context(scores), "max") for scores in found],
         hours=np.array([scores.duration_seconds / 3600 for scores in found]),
         skipped=skipped,
     )
@@ -96,7 +97,7 @@ def false_alarms(
     Returns:
         {rule: {"rate", "low", "high": the 95 % interval}}.
     """
-    fitted = ensemble.decisions.chunk
+    fitted = ensemble.decisions.answers
     probabilities = [fitted.probabilities(scores) for scores in loudest]
     return {
         rule: dict(zip(("rate", "low", "high"), rate_and_interval(_counts(probabilities, least), hours), strict=True))

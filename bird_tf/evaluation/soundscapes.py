@@ -5,17 +5,18 @@ from __future__ import annotations
 import collections
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from bird_tf import config, executor, files, skips
 from bird_tf.audio import decode
-from bird_tf.inference import audio_files, ensembles, leaks, occurrence, scoring, segments
+from bird_tf.evaluation import context_search, stored_decisions
+from bird_tf.inference import answers, audio_files, ensembles, leaks, occurrence, scoring, segments
 from bird_tf.labels import clock, given_table, metadata, taxonomy
 from bird_tf.labels.layouts import matching
-from bird_tf.scores import metrics
+from bird_tf.scores import metrics, pooling
 
 # start and end in seconds, and the index of the class
 Call = tuple[float, float, int]
@@ -40,6 +41,10 @@ class SoundscapeConfig:
         metadata: folder or CSV with place and time of the recordings; empty: unknown.
         decisions: as in `ensembles.Ensemble`.
         pooling: one of `pooling.METHODS`, chunk scores → segment scores; empty: `segments.DEFAULT_POOLING`.
+        tune: whether to choose the context of answers and to fit their calibration on these soundscapes, and to store
+            both in the model.
+        precision: with `tune`, the target of the rule "precision".
+        synthetic_noise: with `tune`, number of synthesised noise chunks that the thresholds are above.
     """
 
     models: tuple[str, ...]
@@ -52,6 +57,9 @@ class SoundscapeConfig:
     metadata: str = ""
     decisions: str = ""
     pooling: str = ""
+    tune: bool = False
+    precision: float = 0.9
+    synthetic_noise: int = 400
     place: executor.PlaceConfig = dataclasses.field(default_factory=executor.PlaceConfig)
 
 
@@ -119,13 +127,43 @@ def headline(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     }
 
 
+def _readable(
+    scored: Iterable[scoring.ScoredRecording], skipped: list[tuple[str, str]]
+) -> Iterator[tuple[str, ensembles.RecordingScores]]:
+    """Yields (recording_id, scores); notes (path, reason) of those that cannot be read."""
+    for recording in scored:
+        if recording.scores is None:
+            skipped.append((recording.path, recording.reason))
+            skips.log(skipped[-1])
+        else:
+            yield recording.recording_id, recording.scores
+
+
+def _truth(calls: Sequence[Call], scores: ensembles.RecordingScores, num_classes: int) -> np.ndarray:
+    """[segments, classes] bool of one recording."""
+    count = pooling.num_segments(scores.duration_seconds, segments.SECONDS)
+    return metrics.segment_truth(calls, count, segments.SECONDS, num_classes)
+
+
+def _tune(
+    settings: SoundscapeConfig, ensemble: ensembles.Ensemble,
+    scored: Sequence[tuple[str, ensembles.RecordingScores]], calls_in: Mapping[str, list[Call]], method: str,
+) -> dict[str, float]:  # fmt: skip
+    """Sets context and calibration of the ensemble by the soundscapes; as `context_search.tune`."""
+    truth = [_truth(calls_in[recording_id], scores, len(ensemble.classes)) for recording_id, scores in scored]
+    if not any(present.any() for present in truth):
+        raise config.InputError(f"--tune --segments={settings.calls}: no call is in a recording that can be read")
+    heard = context_search.Heard(scores=[scores for _, scores in scored], truth=truth, chunking=settings.chunking)
+    return context_search.tune(ensemble, heard, method, settings.precision, settings.synthetic_noise, settings.audio)
+
+
 def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     """Scores soundscapes and writes OUTPUT/segments.json and skipped.csv.
 
     Returns:
         The content of segments.json: `headline`, false_alarms_per_hour by the rule of the thresholds, num_segments,
-        num_recordings, num_skipped; with --occurrence, --species_list or --prior also `without_prior`, the headline
-        without them.
+        num_recordings, num_skipped, context in words; with `tune` context_cmap, as from `context_search.tune`; with
+        --occurrence, --species_list or --prior also `without_prior`, the headline without them.
 
     Raises:
         InputError: unusable models, recordings or calls, or no recording can be read.
@@ -142,22 +180,28 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     )
     files.make_folder(settings.output)  # an unusable folder stops the command before the scoring
 
+    answering = answers.Answers(ensemble, settings.chunking, shifted=settings.tune or None)
+    skipped: list[tuple[str, str]] = []
+    scored = _readable(
+        scoring.score_recordings(ensemble, recordings, answering.chunking, place=settings.place), skipped
+    )
+    context_cmap: dict[str, float] = {}
+    if settings.tune:
+        kept = list(scored)  # they are judged twice
+        context_cmap = _tune(settings, ensemble, kept, calls_in, method)
+        scored = iter(kept)
+        answering = answers.Answers(ensemble, settings.chunking, shifted=True)
     # [segments, classes] of each recording: scores without and with the factors, and detection probabilities
     plain, scores, detections, truth = [], [], [], []
-    skipped, hours = [], 0.0
-    for recording in scoring.score_recordings(ensemble, recordings, settings.chunking, place=settings.place):
-        if recording.scores is None:
-            skipped.append((recording.path, recording.reason))
-            skips.log(skipped[-1])
-            continue
-        factors = factors_by_id(recording.recording_id)
-        plain.append(ensemble.decisions.chunk.probabilities(segments.pooled(recording.scores, method)))
+    hours = 0.0
+    for recording_id, raw in scored:
+        factors, answered = factors_by_id(recording_id), answering.in_context(raw)
+        plain.append(ensemble.decisions.answers.probabilities(segments.pooled(answered, method)))
         scores.append(occurrence.multiply_odds(plain[-1], factors))
-        loudest = ensemble.decisions.chunk.probabilities(segments.pooled(recording.scores, "max"))
+        loudest = ensemble.decisions.answers.probabilities(segments.pooled(answered, "max"))
         detections.append(occurrence.multiply_odds(loudest, factors))
-        hours += recording.scores.duration_seconds / 3600
-        in_recording = calls_in[recording.recording_id]
-        truth.append(metrics.segment_truth(in_recording, len(plain[-1]), segments.SECONDS, len(ensemble.classes)))
+        hours += raw.duration_seconds / 3600
+        truth.append(_truth(calls_in[recording_id], raw, len(ensemble.classes)))
     if not scores:
         raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")
 
@@ -166,14 +210,18 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
         **headline(np.concatenate(scores), present),
         "false_alarms_per_hour": {
             rule: float(np.sum((detected >= thresholds) & (detected > 0) & ~present) / hours)
-            for rule, thresholds in ensemble.decisions.chunk.thresholds.items()
+            for rule, thresholds in ensemble.decisions.answers.thresholds.items()
         },
         "num_segments": len(present), "num_recordings": len(scores), "num_skipped": len(skipped),
         "models": list(settings.models), "pooling": method, "evaluated": settings.audio,
+        "context": ensemble.decisions.context.describe(), "context_cmap": context_cmap,
+        "tuned_on_these": settings.tune,
         "expected": odds_factors.describe(), "num_learnt": _num_learnt(ensemble, recordings),
     }  # fmt: skip
     if settings.occurrence_settings.active:
         summary["without_prior"] = headline(np.concatenate(plain), present)
     skips.write(settings.output, skipped)
+    if settings.tune:
+        stored_decisions.store(ensemble, settings.output, settings.models)
     files.write_json(os.path.join(settings.output, SUMMARY), files.defined(summary))
     return summary

@@ -8,7 +8,7 @@ import numpy as np
 
 from bird_tf import config
 from bird_tf.audio import decode
-from bird_tf.inference import ensembles, occurrence
+from bird_tf.inference import answers, ensembles, occurrence
 from bird_tf.labels import clock, metadata
 from bird_tf.scores import pooling
 
@@ -42,6 +42,7 @@ class Judge:
     Attributes:
         pooling: the method that pools chunk scores.
         odds_factors: what place and time change.
+        chunking: how recordings must be cut for `judge`.
     """
 
     def __init__(self, ensemble: ensembles.Ensemble, settings: JudgementConfig) -> None:
@@ -53,22 +54,32 @@ class Judge:
         self._decisions = ensemble.decisions
         self.pooling = ensemble.check_pooling(settings.pooling or ensemble.decisions.pooling)
         self.odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
-        settings.chunking.hop_samples(ensemble.models[0].front_end)
+        self._answers = answers.Answers(ensemble, settings.chunking)
+        self.chunking = self._answers.chunking
 
-    def judge(self, recording: metadata.Recording, scores: ensembles.RecordingScores) -> np.ndarray:
-        """Calibrates the scores of the chunks in place, and pools them.
+    def own(self, scores: ensembles.RecordingScores) -> ensembles.RecordingScores:
+        """The scores of the chunks that are answered, as the models gave them."""
+        return self._answers.own(scores)
+
+    def judge(
+        self, recording: metadata.Recording, scores: ensembles.RecordingScores
+    ) -> tuple[ensembles.RecordingScores, np.ndarray]:
+        """Calibrates the scores of the chunks, and pools them.
 
         Args:
             recording: place and time, as far as they are known.
-            scores: of its chunks; their `probabilities` are changed.
+            scores: of its chunks; their `probabilities` may be changed.
 
         Returns:
-            [classes] float32, the probabilities of the whole recording.
+            The scores with the calibrated probabilities of the chunks in their context; and [classes] float32, the
+            probabilities of the whole recording.
         """
         factors = self.odds_factors.factors(recording)
-        pooled = pooling.pool(scores.probabilities, self.pooling, scores.attention_logits)
+        own = self.own(scores)
+        pooled = pooling.pool(own.probabilities, self.pooling, own.attention_logits)
         pooled = occurrence.multiply_odds(self._decisions.recording.probabilities(pooled), factors)
-        for first in range(0, len(scores.probabilities), _BLOCK):
-            block = scores.probabilities[first : first + _BLOCK]
-            block[:] = occurrence.multiply_odds(self._decisions.chunk.probabilities(block), factors)
-        return pooled
+        answered = self._answers.in_context(scores)
+        for first in range(0, len(answered.probabilities), _BLOCK):
+            block = answered.probabilities[first : first + _BLOCK]
+            block[:] = occurrence.multiply_odds(self._decisions.answers.probabilities(block), factors)
+        return answered, pooled

@@ -18,3 +18,9 @@ def pooled(scores: ensembles.RecordingScores, method: str) -> np.ndarray:
         scores.start_seconds, scores.end_seconds, scores.probabilities, scores.duration_seconds, SECONDS, method,
         scores.attention_logits,
     )  # fmt: skip
+
+
+def chunks(scores: ensembles.RecordingScores) -> list[np.ndarray]:
+    """For each segment of one recording [chunks, classes], the scores of the chunks that count in it."""
+    inside = pooling.chunks_of_segments(scores.start_seconds, scores.end_seconds, scores.duration_seconds, SECONDS)
+    return [scores.probabilities[own] for own in inside]

@@ -11,7 +11,7 @@ from absl import logging
 
 from bird_tf import config, files, stored
 from bird_tf.labels import taxonomy
-from bird_tf.scores import calibration, metrics, pooling, thresholds
+from bird_tf.scores import calibration, context, metrics, pooling, thresholds
 
 ASSET = "assets/decisions.json"
 FORMAT_VERSION = 2
@@ -30,6 +30,8 @@ class Decisions:
         recording: for pooled scores.
         chunk: for scores of single chunks. It is fitted on all chunks of recordings without the species, and on the
             best chunk of each recording with it.
+        context: what changes the scores of chunks before they are calibrated, for answers over time.
+        in_context: for scores of chunks in their context, fitted on segments; None: `chunk`.
         precision: the target of the rule "precision"; 0 if nothing was fitted.
         fitted_on: the recordings used for the choice; empty if nothing was fitted.
     """
@@ -38,8 +40,15 @@ class Decisions:
     weights: tuple[float, ...]
     recording: calibration.Calibration
     chunk: calibration.Calibration
+    context: context.Context = dataclasses.field(default_factory=context.Context)
+    in_context: calibration.Calibration | None = None
     precision: float = 0.0
     fitted_on: str = ""
+
+    @property
+    def answers(self) -> calibration.Calibration:
+        """For answers over time: of chunks in their context, and of segments."""
+        return self.in_context or self.chunk
 
 
 def neutral(classes: taxonomy.Taxonomy, num_models: int, method: str) -> Decisions:
@@ -150,16 +159,20 @@ def save(path: str, decisions: Decisions, classes: taxonomy.Taxonomy) -> None:
             },
         }
 
-    files.write_json(
-        path,
-        {
-            "format_version": FORMAT_VERSION,
-            **dataclasses.asdict(dataclasses.replace(decisions, weights=tuple(map(float, decisions.weights)))),
-            "recording": calibration_as_json(decisions.recording),
-            "chunk": calibration_as_json(decisions.chunk),
-        },
-        durable=True,
-    )
+    content = {
+        "format_version": FORMAT_VERSION,
+        "pooling": decisions.pooling,
+        "weights": tuple(map(float, decisions.weights)),
+        "recording": calibration_as_json(decisions.recording),
+        "chunk": calibration_as_json(decisions.chunk),
+        "precision": decisions.precision,
+        "fitted_on": decisions.fitted_on,
+    }
+    if decisions.context.active:
+        content["context"] = dataclasses.asdict(decisions.context)
+    if decisions.in_context:
+        content["in_context"] = calibration_as_json(decisions.in_context)
+    files.write_json(path, content, durable=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -173,7 +186,7 @@ class _Calibration:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Stored:
-    """What `save` writes."""
+    """What `save` writes. Without a context its fields are absent, as in files of earlier versions."""
 
     format_version: int
     pooling: str
@@ -182,6 +195,8 @@ class _Stored:
     chunk: _Calibration
     precision: float
     fitted_on: str
+    context: context.Context = dataclasses.field(default_factory=context.Context)
+    in_context: _Calibration | None = None
 
 
 def load(path: str, classes: taxonomy.Taxonomy, num_models: int) -> Decisions:
@@ -212,6 +227,8 @@ def load(path: str, classes: taxonomy.Taxonomy, num_models: int) -> Decisions:
         weights=read.weights,
         recording=_identity(classes) if outdated else _calibration(path, read.recording, classes),
         chunk=_calibration(path, read.chunk, classes),
+        context=read.context,
+        in_context=_calibration(path, read.in_context, classes) if read.in_context else None,
         precision=read.precision,
         fitted_on=read.fitted_on,
     )

@@ -6,7 +6,7 @@ Each method gives a score that is never above the species' best chunk and never 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -166,12 +166,20 @@ def by_segment(
         [ceil(duration / segment), classes] float64, at least one row.
     """
     pooled = []
+    for inside in chunks_of_segments(start_seconds, end_seconds, duration_seconds, segment_seconds):
+        own_logits = None if attention_logits is None else attention_logits[inside]
+        pooled.append(pool(scores[inside], method, own_logits))
+    return np.stack(pooled)
+
+
+def chunks_of_segments(
+    start_seconds: np.ndarray, end_seconds: np.ndarray, duration_seconds: float, segment_seconds: float
+) -> Iterator[np.ndarray]:
+    """Yields for each segment of a recording [chunks] bool, which chunks count in it; arguments as `by_segment`."""
     for i in range(num_segments(duration_seconds, segment_seconds)):
         begin, end = i * segment_seconds, (i + 1) * segment_seconds
         inside = (start_seconds < end - 1e-6) & (end_seconds > begin + 1e-6)
         if not inside.any():
             middles = (start_seconds + end_seconds) / 2
             inside[np.argmin(np.abs(middles - (begin + end) / 2))] = True
-        own_logits = None if attention_logits is None else attention_logits[inside]
-        pooled.append(pool(scores[inside], method, own_logits))
-    return np.stack(pooled)
+        yield inside

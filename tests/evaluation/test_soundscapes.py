@@ -105,3 +105,17 @@ def test_calls_that_do_not_fit_are_refused(model_path, soundscape, tmp_path, lin
     (tmp_path / "truth.csv").write_text(f"media_id,class_id,start_seconds,end_seconds\n{line}\n")
     with pytest.raises(config.InputError, match=words):
         _evaluate(model_path, soundscape, tmp_path, tmp_path / "truth.csv")
+
+
+def test_tuned_decisions_are_stored_in_the_model_and_used_by_later_evaluations(model_path, soundscape, tmp_path):
+    model = str(shutil.copytree(model_path, tmp_path / "model"))
+    tuned = _evaluate(model, soundscape, tmp_path / "tuned", tune=True, synthetic_noise=8)
+    assert tuned["tuned_on_these"] and len(tuned["context_cmap"]) == 18
+    decided = ensembles.Ensemble([model]).decisions
+    assert decided.in_context and "5 segments" in decided.fitted_on
+    assert tuned["context_cmap"][decided.context.describe() or "none"] == pytest.approx(tuned["cmap"])
+    again = _evaluate(model, soundscape, tmp_path / "again")
+    assert again["context"] == tuned["context"] and again["cmap"] == pytest.approx(tuned["cmap"], abs=0.02)
+    (tmp_path / "none.csv").write_text("media_id,class_id,start_seconds,end_seconds\n")
+    with pytest.raises(config.InputError, match=r"--tune --segments=.*: no call"):
+        _evaluate(model, soundscape, tmp_path / "none", tmp_path / "none.csv", tune=True)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 
 from bird_tf import config
 from bird_tf.labels import taxonomy
-from bird_tf.scores import calibration, decisions, metrics, pooling, thresholds
+from bird_tf.scores import calibration, context, decisions, metrics, pooling, thresholds
 
 CLASSES = taxonomy.Taxonomy(("aa", "bb", "cc"), ("A", "B", "C"))
 
@@ -111,3 +112,20 @@ def test_a_model_votes_only_where_it_knows_the_class():
     known = np.float32([[[0.2, 0.5]], [[0.4, 0.1]]])
     np.testing.assert_allclose(decisions.mix(known, (0.25, 0.75)), [[0.35, 0.2]], rtol=1e-6)
     assert decisions.mix(known, (0.25, 0.75)).dtype == decisions.mix(members, (0.25, 0.75)).dtype == np.float32
+
+
+def test_a_context_is_stored_and_without_one_the_file_is_as_before(tmp_path):
+    plain = decisions.neutral(CLASSES, 1, "mean")
+    decisions.save(str(tmp_path / "plain.json"), plain, CLASSES)
+    assert not {"context", "in_context"} & set(json.loads((tmp_path / "plain.json").read_text()))
+    read = decisions.load(str(tmp_path / "plain.json"), CLASSES, 1)
+    assert not read.context.active and read.answers is read.chunk
+
+    fitted = dataclasses.replace(plain.chunk, slope=2.0)
+    around = dataclasses.replace(plain, context=context.Context(smoothing=0.2, shifted=True), in_context=fitted)
+    decisions.save(str(tmp_path / "around.json"), around, CLASSES)
+    read = decisions.load(str(tmp_path / "around.json"), CLASSES, 1)
+    assert read.context == around.context and read.answers.slope == 2.0 and read.chunk.slope == 1.0
+    (tmp_path / "bad.json").write_text((tmp_path / "around.json").read_text().replace("0.2", "7"))
+    with pytest.raises(config.InputError, match="smoothing"):
+        decisions.load(str(tmp_path / "bad.json"), CLASSES, 1)

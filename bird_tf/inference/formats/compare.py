@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, tf
+from bird_tf import config, files, stored, tf
 from bird_tf.scores import decisions
 
 
@@ -50,6 +50,11 @@ def convert(
             shutil.copy(os.path.join(model_path, "assets", name), os.path.join(folder, name))
         if files.exists(os.path.join(model_path, decisions.ASSET)):
             shutil.copy(os.path.join(model_path, decisions.ASSET), folder)
+            if "context" in stored.read_any(os.path.join(model_path, decisions.ASSET)):
+                logging.warning(
+                    "%s: these files answer for each chunk alone, with the thresholds of chunks; only bird_tf.predict, "
+                    "submission and evaluate use what the chunks around a chunk say of it", output,
+                )  # fmt: skip
         serve = signatures["serving_default"]
         samples = _coloured_noise(serve.structured_input_signature[1]["samples"].shape[1])
         expected = serve(samples=tf.constant(samples))["scores"].numpy()

@@ -1,0 +1,73 @@
+"""Scores of a recording's chunks → answers over time, in the context that the ensemble's decisions ask for."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from bird_tf.audio import decode
+from bird_tf.inference import ensembles
+from bird_tf.scores import context
+
+
+class Answers:
+    """Answers of an ensemble.
+
+    Attributes:
+        chunking: how recordings must be cut to be scored: with half the step, if shifted chunks are needed.
+    """
+
+    def __init__(
+        self, ensemble: ensembles.Ensemble, chunking: decode.ChunkingConfig, *, shifted: bool | None = None
+    ) -> None:
+        """Decides how recordings are cut.
+
+        Args:
+            ensemble: its decisions name the context.
+            chunking: how the chunks lie that are answered.
+            shifted: whether shifted chunks are scored as well; None: if the context needs them.
+
+        Raises:
+            InputError: as `ChunkingConfig.hop_samples`.
+        """
+        heard = ensemble.models[0].hearing
+        hop = chunking.hop_samples(heard)
+        self._context = ensemble.decisions.context
+        shifted = self._context.shifted if shifted is None else shifted
+        # chunks that overlap by half or more hold the shifted ones already
+        self._step = 2 if shifted and 2 * hop > heard.chunk_samples else 1
+        self._hops = self._step * heard.chunk_samples / hop
+        self.chunking = chunking
+        if self._step > 1:
+            overlap = heard.chunk_seconds - hop / heard.sample_rate_hz / self._step
+            self.chunking = dataclasses.replace(chunking, overlap_seconds=overlap)
+
+    def own(self, scores: ensembles.RecordingScores) -> ensembles.RecordingScores:
+        """The scores of the chunks that are answered, without the shifted ones and without a context.
+
+        At the end of a recording a shifted chunk may stand for one that would be filled up with zeros.
+        """
+        return self._of(scores, context.Context())
+
+    def in_context(self, scores: ensembles.RecordingScores) -> ensembles.RecordingScores:
+        """The scores of the chunks that are answered, in context. Without a context these are the given ones."""
+        return self._of(scores, self._context)
+
+    def _of(self, scores: ensembles.RecordingScores, asked: context.Context) -> ensembles.RecordingScores:
+        if self._step == 1 and not asked.active:
+            return scores
+        kept = np.arange(0, len(scores.probabilities), self._step)
+        if kept[-1] < len(scores.probabilities) - 1:  # a last shifted chunk reaches further than the others
+            kept = np.append(kept, len(scores.probabilities) - 1)
+        probabilities = asked.answers(scores.probabilities, self._hops, kept)
+        return dataclasses.replace(
+            scores,
+            start_seconds=scores.start_seconds[kept],
+            end_seconds=scores.end_seconds[kept],
+            member_probabilities=scores.member_probabilities[:, kept],
+            probabilities=probabilities,
+            member_attention_logits=scores.member_attention_logits[:, kept],
+            attention_logits=scores.attention_logits[kept],
+            embeddings=scores.embeddings[kept] if len(scores.embeddings) else scores.embeddings,
+        )
