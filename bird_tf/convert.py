@@ -76,7 +76,7 @@ class ConvertConfig:
 
 def _tasks(
     settings: ConvertConfig, recordings: Sequence[metadata.Recording], seconds: Mapping[str, float],
-    classes: taxonomy.Taxonomy, source: sources.Source | None,
+    classes: taxonomy.Taxonomy, source: sources.Source | None, kept: Mapping[str, frozenset[int]] | None,
 ) -> list[worker.ShardTask]:  # fmt: skip
     """The tasks: first those of the training shards, then those of the validation shards."""
     tasks = []
@@ -100,6 +100,7 @@ def _tasks(
                     noise_share=settings.selection.noise_share,
                     spectrogram=settings.spectrogram,
                     backbone=source,
+                    kept=None if kept is None else {r.recording_id: kept[r.recording_id] for r in group},
                 )
             )
     return tasks
@@ -267,14 +268,43 @@ def convert(settings: ConvertConfig) -> manifests.Manifest:
         InputError: as `sources.from_flags`, `reader.read`, `backbone.describe` and `state.opened`; the disk is full;
             or too many recordings give no chunk.
     """
-    started = time.monotonic()
     source = _refuse_unworkable(settings)
-    recordings, seconds, classes, unmatched = _find(settings)
+    return _write_records(settings, source, *_find(settings))
+
+
+def convert_unlabelled(
+    settings: ConvertConfig, recordings: Sequence[metadata.Recording], seconds: Mapping[str, float],
+    classes: taxonomy.Taxonomy, kept: Mapping[str, frozenset[int]],
+) -> manifests.Manifest:  # fmt: skip
+    """Converts chunks of recordings of which no label is known. They are the noise chunks of the records.
+
+    Args:
+        settings: those of the labelled records, with another output, and all noise chunks written.
+        recordings: without labels, all for training.
+        seconds: the length of each.
+        classes: of the labelled records.
+        kept: {recording id: numbers of the chunks that are written}.
+
+    Returns:
+        The manifest, as it was written.
+
+    Raises:
+        InputError: as `convert`.
+    """
+    return _write_records(settings, _refuse_unworkable(settings), recordings, seconds, classes, [], kept)
+
+
+def _write_records(
+    settings: ConvertConfig, source: sources.Source | None, recordings: Sequence[metadata.Recording],
+    seconds: Mapping[str, float], classes: taxonomy.Taxonomy, unmatched: Sequence[tuple[str, str]],
+    kept: Mapping[str, frozenset[int]] | None = None,
+) -> manifests.Manifest:  # fmt: skip
+    started = time.monotonic()
     described = backbone.describe(source, classes) if source else None
     fingerprint = described["fingerprint"] if described else ""
     with state.opened(settings.output, settings.overwrite, state.describe(settings, recordings, fingerprint)):
         duplicates.tell(recordings, os.path.join(settings.output, manifests.DUPLICATES))
-        tasks = _tasks(settings, recordings, seconds, classes, source)
+        tasks = _tasks(settings, recordings, seconds, classes, source, kept)
         results = _run(settings, tasks)
         converted = {c.recording_id: c for result in results.values() for c in result.recordings}
         _warn({r.path: converted[r.recording_id].warnings for r in recordings})
@@ -380,8 +410,9 @@ def _manifest(
     counts["train"], num_recordings["train"] = list(selected.chunks_per_class), selected.num_recordings
     counts["rest"] = [every - training for every, training in zip(counts["rest"], counts["train"], strict=True)]
     del num_recordings["rest"]  # they are recordings of the training split
+    any_label = any(recording.labels for recording in recordings)
     for class_id, count in zip(classes.class_ids, counts["train"], strict=True):
-        if not count:
+        if any_label and not count:
             logging.warning("class %s has no training chunk: a model cannot learn it", class_id)
     return manifests.Manifest(
         directory=settings.output,

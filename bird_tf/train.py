@@ -248,7 +248,7 @@ def _step(experiment: experiments.Experiment, batch: Any) -> tuple[float, float]
     if not math.isfinite(loss):
         repeated = dataset.training(
             experiment.manifest, settings.dataset, settings.augmentation, settings.seed,
-            epoch=step // experiment.num_steps, step=step % experiment.num_steps,
+            epoch=step // experiment.num_steps, step=step % experiment.num_steps, pseudo=settings.pseudo,
         )  # fmt: skip
         recording_ids = sorted({i.decode() for i in next(iter(repeated))["recording_id"].numpy()})
         raise config.InputError(

@@ -131,7 +131,7 @@ def test_bad_flags_are_refused(model_path, tmp_path, values):
 
 @pytest.mark.parametrize(
     "values",
-    [{"tune": True}, {"pooling": "auto"}, {"records": "r"}, {"records": "r", "segments": "", "metadata": "x"},
+    [{"pooling": "auto"}, {"records": "r"}, {"records": "r", "segments": "", "metadata": "x"},
      {"segments": "", "precision": 0.5}, {"segments": "", "synthetic_noise": 9}, {"noise_audio": "n"}],
 )  # fmt: skip
 def test_flags_without_effect_are_refused(model_path, tmp_path, values):

@@ -49,7 +49,7 @@ ORDER = {
     ),
     "conversion": ("compiled_frontend", "chunk_features", "worker", "plan", "state", "forecast", "folds"),
     "input.augment": ("geometry", "pixels", "mixing", "augmentations"),
-    "input": ("sampling", "dataset", "preview"),
+    "input": ("sampling", "pseudo_labels", "dataset", "preview"),
     "models": (
         "losses", "architectures", "layers", "attention", "application", "baseline", "pi", "resnet", "head",
     ),

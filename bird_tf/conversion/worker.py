@@ -45,6 +45,7 @@ class ShardTask:
         front_end, chunking, activity, annotated, max_chunks_per_class, noise_share, spectrogram: as in ConvertConfig.
         backbone: the backbone that adds features; None without one.
         unusable: ids of recordings that have crashed a worker process; they are not opened again.
+        kept: {recording id: numbers of the only chunks that are written}; None: all may be.
     """
 
     directory: str
@@ -62,6 +63,7 @@ class ShardTask:
     spectrogram: bool = True
     backbone: sources.Source | None = None
     unusable: tuple[str, ...] = ()
+    kept: Mapping[str, frozenset[int]] | None = None
 
     @property
     def name(self) -> str:
@@ -155,6 +157,8 @@ def _candidates(task: ShardTask, recording: metadata.Recording, stream: decode.C
             start, number = index * hop_seconds, index
             index += 1
             if stream.report.lost_share(start, start + task.front_end.chunk_seconds) > _MOST_LOST:
+                continue
+            if task.kept is not None and number not in task.kept[recording.recording_id]:
                 continue
             class_id, background, noise_share = _labels_of_chunk(task, recording, start)
             # noise of a negative recording has no label; the index 0 stands for none

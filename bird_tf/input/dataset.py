@@ -13,11 +13,11 @@ import numpy as np
 
 from bird_tf import config, tf
 from bird_tf.audio import frontend, noises
-from bird_tf.input import sampling
+from bird_tf.input import pseudo_labels, sampling
 from bird_tf.input.augment import augmentations
 from bird_tf.records import manifests, schema, shard_files
 
-_SHUFFLE_SALT, _AUGMENT_SALT, _NOISE_SALT = 1, 2, 3
+_SHUFFLE_SALT, _AUGMENT_SALT, _NOISE_SALT, _PSEUDO_SALT = 1, 2, 3, 4
 # noise chunks read for a batch, as a share of its chunks; reading one for each chunk would double the reading
 _NOISE_SHARE = 0.125
 # synthesised chunks that are turned into spectrograms at once, to limit memory
@@ -118,6 +118,7 @@ def training(
     step: int = 0,
     features: Sequence[str] = (schema.SPECTROGRAM,),
     answers: Answers | None = None,
+    pseudo: pseudo_labels.PseudoLabelConfig | None = None,
 ) -> tf.data.Dataset:
     """Batches for training, without end: epochs of `steps_per_epoch` batches, all of full size.
 
@@ -130,6 +131,7 @@ def training(
         step: batches of that epoch to skip; they are read, but neither parsed nor augmented.
         features: the features of the records that are asked for.
         answers: what a teacher says, for the targets; None: `backbone_weight` decides whether the backbone is one.
+        pseudo: unlabelled chunks that are added to labelled ones.
 
     Returns:
         {"spectrogram": [batch, bands, frames] float32 in [0, 1]; other features as from `schema.parse_features`, those
@@ -152,10 +154,15 @@ def training(
     if schema.SPECTROGRAM not in features:
         config.refuse_without_effect({"--synthetic_noise without spectrograms": settings.synthetic_noise > 0})
         augmentation.refuse_without_spectrograms()
+    unlabelled = None
+    if pseudo and pseudo.pseudo_labels:
+        config.refuse_without_effect({"--pseudo_labels without spectrograms": schema.SPECTROGRAM not in features})
+        unlabelled = pseudo_labels.Source(pseudo_labels.load(pseudo.pseudo_labels), manifest)
     front_end = manifest.front_end
 
     def finish(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        seeds = tf.unstack(tf.random.split(tf.stack([tf.cast(seed * 8 + _AUGMENT_SALT, tf.int64), batch["step"]]), 3))
+        step_seed = tf.stack([tf.cast(seed * 8 + _AUGMENT_SALT, tf.int64), batch["step"]])
+        seeds = tf.unstack(tf.random.split(step_seed, 3))
         examples = _with_targets(batch["examples"], manifest, settings, wanted, answers)
         noise = schema.parse_features(batch["noise"], wanted) if "noise" in batch else {}
         if noise and num_no_call:
@@ -170,9 +177,14 @@ def training(
         if augmentation.same_species:
             partners = _in_float32(_with_targets(batch["partners"], manifest, settings, wanted, answers))
             examples = augmentations.add_same_species(examples, partners, augmentation, front_end, seeds[1])
-        return augmentations.mix(examples, augmentation, front_end, seeds[2])
+        examples = augmentations.mix(examples, augmentation, front_end, seeds[2])
+        if unlabelled and pseudo:
+            others = _in_float32(unlabelled.examples(*batch["unlabelled"]))
+            how = tf.random.fold_in(step_seed, _PSEUDO_SALT)
+            examples = augmentations.add_unlabelled(examples, others, pseudo.pseudo_share, front_end, how)
+        return examples
 
-    strings = _batches_of_strings(manifest, settings, augmentation, seed, epoch, step)
+    strings = _batches_of_strings(manifest, settings, augmentation, seed, epoch, step, unlabelled)
     batches = strings.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     if settings.data_service:
         # a worker gets a whole epoch, so that no two workers read the same chunks
@@ -230,8 +242,12 @@ def _batches_of_strings(
     seed: int,
     first_epoch: int,
     first_step: int,
+    unlabelled: pseudo_labels.Source | None,
 ) -> tf.data.Dataset:
-    """Batches of serialised examples: "examples", "partners" and "noise" if they are needed, and "step", from 0."""
+    """Batches of serialised examples: "examples", "partners" and "noise" if they are needed, and "step", from 0.
+
+    With `unlabelled` also ("unlabelled", pseudo-labels).
+    """
     steps, num_no_call = steps_per_epoch(manifest, settings), _num_no_call(manifest, settings)
     passes = sampling.chunk_filter(manifest, settings.sampling)
     rates = sampling.rates(sampling.counts(manifest, settings.sampling), settings.sampling)
@@ -264,6 +280,10 @@ def _batches_of_strings(
                 [source.repeat() for source in sources], tf.data.Dataset.range(len(sources)).repeat()
             )
             parts["noise"] = taken_in_turn.batch(num_noise, drop_remainder=True)
+        if unlabelled:
+            order = tf.stack([tf.cast(seed * 8 + _PSEUDO_SALT, tf.int64), epoch])
+            drawn = unlabelled.stream(order, settings.shuffle_buffer).repeat()
+            parts["unlabelled"] = drawn.batch(settings.batch_size, drop_remainder=True)
         # one pipeline for the whole epoch, since a data service gives whole epochs to its workers
         whole = tf.data.Dataset.zip(parts).map(lambda batch: {**batch, **batch.pop("chunks")})
         return whole.skip(tf.where(epoch == first_epoch, tf.cast(first_step, tf.int64), 0))

@@ -18,7 +18,7 @@ from absl import logging
 from bird_tf import config, keras, resume, tf
 from bird_tf.backbones import sources
 from bird_tf.inference import leaks, saved_model
-from bird_tf.input import dataset
+from bird_tf.input import dataset, pseudo_labels
 from bird_tf.input.augment import augmentations
 from bird_tf.models import architectures, losses
 from bird_tf.records import learnt, manifests, schema
@@ -63,6 +63,7 @@ class TrainConfig:
     augmentation: augmentations.AugmentConfig
     loss: losses.LossConfig
     teachers: distillation.DistillationConfig
+    pseudo: pseudo_labels.PseudoLabelConfig
     schedule: schedules.ScheduleConfig
     optimizer: optimizers.OptimizerConfig
     tune_head: bool = config.option(
@@ -137,6 +138,8 @@ def claim(settings: TrainConfig, manifest: manifests.Manifest) -> resume.Claim:
         "flags": {name: flags[name] for name in flags if name not in _WITHOUT_EFFECT},
         "inputs": {settings.records: {"content": checkpoints.digest(manifest)}},
     }
+    if folder := settings.pseudo.pseudo_labels:
+        plan["inputs"][folder] = {"content": pseudo_labels.digest(folder)}
     if settings.overwrite or not checkpoints.finished(settings.run_dir):
         plan["versions"] = {**manifests.versions(), "keras": keras.__version__}
     return resume.Claim(
@@ -266,7 +269,7 @@ class Experiment:
         features += (schema.EMBEDDING,) if settings.teachers.embedding_weight else ()
         stream = dataset.training(
             self.manifest, settings.dataset, settings.augmentation, settings.seed, epoch=epoch - 1, step=done,
-            features=features, answers=self._answers,
+            features=features, answers=self._answers, pseudo=settings.pseudo,
         )  # fmt: skip
         names = (*features, "targets", "weights")
         stream = stream.map(lambda batch: {name: batch[name] for name in names})
@@ -315,6 +318,8 @@ class Experiment:
             found |= run_directory.load_description(settings.pretrained.pretrained).learnt or learnt.Learnt()
         for teacher in settings.teachers.teacher:
             found |= leaks.learnt_by(teacher) or learnt.Learnt()
+        if settings.pseudo.pseudo_labels:
+            found |= pseudo_labels.load(settings.pseudo.pseudo_labels).learnt
         return found
 
     def _uses_backbone(self) -> bool:
@@ -332,4 +337,6 @@ class Experiment:
             described += run_directory.load_description(settings.pretrained.pretrained).backbones
         for teacher in settings.teachers.teacher:
             described += saved_model.read_description(teacher).backbones
+        if settings.pseudo.pseudo_labels:
+            described += pseudo_labels.load(settings.pseudo.pseudo_labels).backbones
         return tuple({found["fingerprint"]: sources.credit(found) for found in described}.values())

@@ -254,3 +254,11 @@ def test_channels_that_cancel_are_warned_of(tmp_path):
     path = _write(tmp_path / "x.wav", np.concatenate([sound, -sound], axis=1))
     _, [converted] = _run(tmp_path, _recording(path))
     assert "opposite polarity" in converted.warnings[0] and converted.chunks == {"a": 3}
+
+
+def test_only_the_chunks_that_are_asked_for_are_written(tmp_path):
+    path = _write(tmp_path / "a.wav", _sound(5))
+    unlabelled = _recording(path, label="", negative=True)
+    found, [converted] = _run(tmp_path, unlabelled, split="train", kept={"1": frozenset({1, 4})})
+    assert found["noise"]["chunk_index"].tolist() == [1, 4] and found["train"] is None
+    assert converted.noise == {"a": 2} and converted.digest

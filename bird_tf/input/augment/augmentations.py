@@ -251,6 +251,32 @@ def mix(examples: Examples, settings: AugmentConfig, front_end: frontend.Fronten
     return examples
 
 
+def add_unlabelled(
+    examples: Examples, others: Examples, share: float, front_end: frontend.FrontendConfig, seed: tf.Tensor
+) -> Examples:
+    """Adds an unlabelled chunk to each labelled one, with probability `share`, at equal mean power.
+
+    Each chunk of the records is scaled to its own peak, and so are both here. Chunks without a call stay as they are.
+
+    Args:
+        examples: as of `add_same_species`, with "label" [batch] int64, -1 for no-call.
+        others: "spectrogram", "targets" and "weights" of the unlabelled chunks, at least as many.
+        share: in (0, 1].
+        front_end: made the spectrograms.
+        seed: [2] int.
+
+    Returns:
+        As `examples`. The targets follow `mixing.union_targets`.
+    """
+    drawn, how = tf.unstack(tf.random.split(seed))
+    chosen = tf.random.stateless_uniform(tf.shape(examples["label"]), drawn) < share
+    rows = tf.where(chosen & (examples["label"] >= 0))
+    own, added = _take(examples, rows), _take(others, rows)
+    targets, weights = mixing.union_targets(own["targets"], own["weights"], added["targets"], added["weights"])
+    mixture = mixing.add_powers(own["spectrogram"], added["spectrogram"], (0.0, 0.0), front_end, how)
+    return _update(examples, rows, {"spectrogram": mixture, "targets": targets, "weights": weights})
+
+
 def _add(
     own: Examples, others: Examples, settings: AugmentConfig, front_end: frontend.FrontendConfig, seed: tf.Tensor
 ) -> Examples:
