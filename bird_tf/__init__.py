@@ -7,6 +7,7 @@ subclass of a Keras layer, none of their decorators.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -19,6 +20,22 @@ __version__ = "0.1.0"
 # Level 3 is needed: TensorFlow 2.16 reports CUDA factories registered twice as errors, on machines without a GPU too.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 _LOADING = threading.Lock()
+# TensorFlow ends its import with this one, if it can be had: with it come all of Keras, matplotlib and scikit-learn.
+_NOT_NEEDED = {"tensorflow": "keras.src.optimizers"}
+
+
+@contextlib.contextmanager
+def _alone(name: str) -> typing.Iterator[None]:
+    """Inside the block, a module is imported without the one that it does not need; `tf.keras` comes with its use."""
+    other = _NOT_NEEDED.get(name, name)
+    if other == name or other in sys.modules:
+        yield
+        return
+    sys.modules[other] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[other]
 
 
 class _LazyModule(types.ModuleType):
@@ -31,7 +48,7 @@ class _LazyModule(types.ModuleType):
 
     def __getattr__(self, name: str) -> typing.Any:
         if self.__name__ not in sys.modules:
-            with _LOADING:
+            with _LOADING, _alone(self.__name__):
                 importlib.import_module(self.__name__)
         return getattr(importlib.import_module(self.__name__), name)
 

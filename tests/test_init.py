@@ -56,6 +56,19 @@ assert train is bird_tf.train and train.TrainConfig
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_tensorflow_comes_without_keras_which_comes_when_it_is_used():
+    program = """
+import sys
+from bird_tf import keras, tf
+assert tf.constant(1).numpy() == 1 and tf.saved_model.load
+assert not {"keras", "matplotlib", "sklearn"} & set(sys.modules)
+assert tf.keras.layers.Dense is keras.layers.Dense
+import tensorflow.keras.optimizers
+assert tensorflow.keras.optimizers.Adam is keras.optimizers.Adam
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_what_it_does_not_have_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'predictions'"):
         bird_tf.predictions  # noqa: B018

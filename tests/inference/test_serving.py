@@ -28,7 +28,7 @@ def test_signatures_give_the_calibrated_probabilities_of_predict(model_path, fit
     assert serving.store(path, fitted)
     served = tf.saved_model.load(path).signatures["serving_default"](samples=tf.constant(samples))
     np.testing.assert_allclose(served["probabilities"], fitted.probabilities(before), atol=1e-5)
-    np.testing.assert_array_equal(served["scores"], before)
+    np.testing.assert_allclose(served["scores"], before, atol=1e-5)  # the front-end is compiled where bird_tf predicts
     for rule in thresholds.RULES:
         expected = (served["probabilities"].numpy() >= fitted.thresholds[rule]) & (before > 0)
         np.testing.assert_array_equal(served[f"present_{rule}"], expected)
