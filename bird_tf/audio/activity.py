@@ -17,6 +17,10 @@ _SILENCE = 4 / 32768
 _BLOCK_SECONDS = 0.01
 # A click where a recording begins or ends lies in this many blocks at most.
 _CLICK_BLOCKS = 3
+# NumPy sorts rows of at most this length in registers
+_SHORT = 128
+# spectrograms whose black-and-white images share the bits of one
+_BITS = 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,24 +91,64 @@ def active_share(spectrograms: np.ndarray) -> np.ndarray:
     Returns:
         [batch] float64 in [0, 1].
     """
-    rows, columns = _median(spectrograms, axis=2), _median(spectrograms, axis=1)
-    binary = (spectrograms >= 1.25 * rows) & (spectrograms >= 1.15 * columns) & (spectrograms > 0)
-    # the median of nine zeros and ones is 1 if at least five are ones
-    cleaned = _sum_3x3(binary) >= 5
-    closed = _sum_3x3(_sum_3x3(cleaned) >= 1) == 9
-    return np.asarray(closed.mean(axis=(1, 2)))
+    # a threshold above 0 leaves out pixels of 0
+    by_row = np.maximum(1.25 * _median(spectrograms), np.finfo(np.float32).tiny)[:, :, None]
+    by_column = (1.15 * _median(np.ascontiguousarray(spectrograms.transpose(0, 2, 1))))[:, None, :]
+    shares = []
+    for first in range(0, len(spectrograms), _BITS):
+        part = slice(first, first + _BITS)
+        closed = _closed(_most_of_9(_packed(spectrograms[part], by_row[part], by_column[part])))
+        shares += [np.count_nonzero(closed & (1 << bit)) / closed.size for bit in range(len(spectrograms[part]))]
+    return np.array(shares)
 
 
-def _median(values: np.ndarray, axis: int) -> np.ndarray:
-    """The median along an axis, which is kept with length 1. Sorting is faster than np.median: NumPy vectorises it."""
-    ordered = np.sort(values, axis=axis)
-    count = values.shape[axis]
-    middle = np.take(ordered, [(count - 1) // 2, count // 2], axis=axis)
-    return np.asarray(middle.mean(axis=axis, keepdims=True))
+def _median(values: np.ndarray) -> np.ndarray:
+    """The median of each row, [..., n] → [...]. Sorting is faster than np.median: NumPy vectorises it for short rows.
+
+    Of two sorted halves, the values in the middle are the largest of the pairwise minima, and the smallest of the
+    pairwise maxima, if one half is reversed.
+    """
+    count = values.shape[-1]
+    if count <= _SHORT or count % 2:
+        ordered = np.sort(values, axis=-1)
+        return np.asarray((ordered[..., (count - 1) // 2] + ordered[..., count // 2]) / 2)
+    halves = np.sort(values.reshape(*values.shape[:-1], 2, count // 2), axis=-1)
+    rising, falling = halves[..., 0, :], np.flip(halves[..., 1, :], axis=-1)
+    return np.asarray((np.minimum(rising, falling).max(axis=-1) + np.maximum(rising, falling).min(axis=-1)) / 2)
 
 
-def _sum_3x3(images: np.ndarray) -> np.ndarray:
-    """Sum over each pixel's 3 × 3 neighbourhood, [batch, bands, frames] bool → uint8. Edge pixels are repeated."""
-    padded = np.pad(images.astype(np.uint8), ((0, 0), (1, 1), (1, 1)), mode="edge")
-    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
-    return np.asarray(rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:])
+def _packed(spectrograms: np.ndarray, by_row: np.ndarray, by_column: np.ndarray) -> np.ndarray:
+    """Where up to 8 spectrograms reach both thresholds: [bands, frames] uint8, one bit for each spectrogram."""
+    packed = np.zeros(spectrograms.shape[1:], np.uint8)
+    for bit, (spectrogram, row, column) in enumerate(zip(spectrograms, by_row, by_column, strict=True)):
+        packed |= (spectrogram >= np.maximum(row, column)).view(np.uint8) << bit
+    return packed
+
+
+def _most_of_9(images: np.ndarray) -> np.ndarray:
+    """The median of each pixel's 3 × 3 neighbourhood, of every bit for itself: whether at least five are ones."""
+    padded = np.pad(images, 1, mode="edge")
+    ones, twos = _added(padded[:-2], padded[1:-1], padded[2:])
+    ones, twos_of_ones = _added(ones[:, :-2], ones[:, 1:-1], ones[:, 2:])
+    twos, fours = _added(twos[:, :-2], twos[:, 1:-1], twos[:, 2:])
+    fours_of_twos = twos & twos_of_ones
+    # 8 + … or 4 + 2 + … or 4 + 1
+    return np.asarray((fours & fours_of_twos) | ((fours ^ fours_of_twos) & ((twos ^ twos_of_ones) | ones)))
+
+
+def _added(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sum of three bits as two: ones and twos."""
+    two = a ^ b
+    return two ^ c, (a & b) | (two & c)
+
+
+def _closed(images: np.ndarray) -> np.ndarray:
+    """The closing with a 3 × 3 square. Outside, pixels equal the edge, so they change no maximum and no minimum."""
+    up, down, left, right = np.s_[1:], np.s_[:-1], np.s_[:, 1:], np.s_[:, :-1]
+    for operation in (np.bitwise_or, np.bitwise_and):
+        for one, other in ((up, down), (left, right)):
+            result = images.copy()
+            operation(result[one], images[other], out=result[one])
+            operation(result[other], images[one], out=result[other])
+            images = result
+    return images

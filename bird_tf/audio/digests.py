@@ -18,15 +18,20 @@ class Digest:
     """
 
     def __init__(self, sample_rate_hz: int) -> None:
-        self._head, self._whole = (hashlib.md5(usedforsecurity=False) for _ in range(2))
+        self._whole = hashlib.md5(usedforsecurity=False)
         self._missing = _HEAD_SECONDS * sample_rate_hz
+        self._head = ""
 
     def update(self, samples: np.ndarray) -> None:
         """Adds the next samples, [n] float32."""
         samples = np.ascontiguousarray(samples)
-        self._head.update(samples[: self._missing].tobytes())
-        self._whole.update(samples.tobytes())
-        self._missing -= min(self._missing, len(samples))
+        if not self.has_head:
+            head, samples = samples[: self._missing], samples[self._missing :]
+            self._whole.update(head.data)
+            self._missing -= len(head)
+            if self.has_head:
+                self._head = self.head
+        self._whole.update(samples.data)
 
     @property
     def has_head(self) -> bool:
@@ -36,7 +41,7 @@ class Digest:
     @property
     def head(self) -> str:
         """The first HEAD_LENGTH characters of the digest."""
-        return self._head.hexdigest()[:HEAD_LENGTH]
+        return self._head or self._whole.hexdigest()[:HEAD_LENGTH]
 
     def __str__(self) -> str:
         return self.head + self._whole.hexdigest()[: 32 - HEAD_LENGTH]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf.audio import reports, sound
+from bird_tf.audio import decoder, reports, sound
 from tests.audio.conftest import RATE, SECONDS, read, tone, wav_bytes
 
 # {description: (WAV header's size of the sound as a share of the truth, length that is read, words)}
@@ -103,3 +103,30 @@ def test_a_length_that_the_file_cannot_hold_is_not_believed(coded):
     _, report = coded("flac").read(bytes(content))
     assert report.lost == [] and "s of sound, the file holds 12.0 s" in report.note
     assert sound.duration_seconds(str(coded("flac").folder / "changed")) < 60 * 60 * 24 * 10
+
+
+@pytest.mark.parametrize("kind", ["WAV", "W64", "AIFF", "AU", "CAF"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_samples_of_16_bits_are_those_of_libsndfile(tmp_path, generator, kind, channels):
+    samples = generator.integers(-32768, 32768, (11 * RATE, channels), np.int16)
+    samples[:2] = [[-32768], [32767]]
+    soundfile.write(tmp_path / "x", samples, RATE, format=kind)
+    expected = soundfile.read(tmp_path / "x", dtype="float32", always_2d=True)[0][:, 0]
+    np.testing.assert_array_equal(read(tmp_path / "x")[0], expected)
+
+
+def test_after_an_error_in_a_16_bit_file_no_sample_is_lost(tmp_path, monkeypatch):
+    path, whole = tmp_path / "x.wav", decoder._SoundFile.read
+
+    def fails_later(self, frames=-1, dtype="float64", **settings):
+        if dtype == "int16" and self.tell() > 0:
+            whole(self, 100, dtype)
+            raise soundfile.LibsndfileError(2)
+        return whole(self, frames, dtype, **settings)
+
+    path.write_bytes(wav_bytes(tone()))
+    expected = read(path)[0]
+    monkeypatch.setattr(decoder._SoundFile, "read", fails_later)
+    samples, report = read(path)
+    np.testing.assert_array_equal(samples, expected)
+    assert not report.note

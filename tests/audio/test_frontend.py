@@ -41,8 +41,12 @@ def _librosa(samples, front_end):
         {},
         {"chunk_seconds": 3.0, "sample_rate_hz": 32000, "num_bands": 64, "fmin_hz": 150.0, "n_fft": 2048},
         {"num_frames": 128, "pre_emphasis": 0.0, "top_db": 60.0},
+        {"num_frames": 33},  # a hop longer than n_fft
+        {"num_frames": 1500},  # a short one
+        {"num_frames": 2, "chunk_seconds": 257 / 44100, "n_fft": 512, "num_bands": 32},  # the shortest chunk
     ],
 )
+@pytest.mark.filterwarnings("ignore:n_fft=512 is too large")
 def test_spectrograms_match_librosa(default, generator, changes):
     front_end = dataclasses.replace(default, **changes)
     samples = _bird_like(generator, front_end.chunk_seconds, front_end.sample_rate_hz)

@@ -64,9 +64,11 @@ def _rfft(graph: Any, node: Any, *_: Any) -> None:
     tf2onnx does the same, but only if the graph uses nothing but the magnitude. ONNX's own DFT is not faster in
     onnxruntime 1.23, and differs by 0.03 of a spectrogram if n_fft is not a power of two.
     """
-    n_fft = graph.get_shape(node.input[0])[-1]
+    [n_fft] = node.inputs[1].get_tensor_value()
+    surplus = graph.get_shape(node.input[0])[-1] - n_fft  # samples that the transform leaves out
     angles = 2 * np.pi / n_fft * np.outer(np.arange(n_fft), np.arange(1 + n_fft // 2))
     parts = np.stack([np.cos(angles), -np.sin(angles)])[:, None].astype(np.float32)  # [2, 1, n_fft, bins]
+    parts = np.pad(parts, ((0, 0), (0, 0), (0, surplus), (0, 0)))
     _replace(graph, node, "MatMul", parts)
 
 
