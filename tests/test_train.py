@@ -52,6 +52,12 @@ def _metrics(network, manifest, settings):
     return validation.validator(network, manifest, settings.dataset, settings.loss, method)().metrics
 
 
+def test_a_budget_that_is_over_before_the_first_step_is_told(manifest, tmp_path):
+    with pytest.raises(config.InputError, match=r"run: the time was over after .* before the first step"):
+        train.train(train_settings(manifest, tmp_path / "run", max_minutes=1e-9))
+    assert not (tmp_path / "run" / "export").exists()
+
+
 def test_the_budget_ends_the_run_in_time(manifest, tmp_path):
     started = time.monotonic()
     settings = train_settings(manifest, tmp_path / "run", epochs=100000, patience=100000, max_minutes=0.5)

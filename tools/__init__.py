@@ -1,0 +1,1 @@
+"""Programs around the package; setup.cfg installs them as bird_tf.tools."""
