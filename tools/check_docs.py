@@ -1,7 +1,8 @@
 """Runs the commands of the documentation as they are written (`make docs-check`).
 
-The bash blocks of a page run in order, each in its own shell, in a scratch copy of the project. Generated recordings
-lie there under the names that the pages use (DATA, TEST, …). Long commands are shortened (SHORTER). A block after
+The bash blocks of a page run in order, each in its own shell, and the notebooks from their first cell, in a scratch
+copy of the project. Generated recordings lie there under the names that the pages use (DATA, TEST, …). Long commands
+are shortened (SHORTER). Blocks of code with the name of a file, and diffs, change the copy. A block after
 <!-- docs-check: skip, REASON --> is listed, not run. All flags are compared with --help.
 """
 
@@ -11,6 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import json
 import os
 import pathlib
 import re
@@ -21,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import soundfile
 
@@ -34,7 +36,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 def _pages() -> tuple[str, ...]:
     """README.md, the pages of the site in their order, then the guides that lie beside the code."""
-    listed = re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    listed = re.findall(r"(\S+\.(?:md|ipynb))$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
     guides = ("configs/README.md", "tfrecords/README.md", "docker/README.md", "CONTRIBUTING.md")
     return ("README.md", *(f"docs/{page}" for page in listed if (ROOT / "docs" / page).exists()), *guides)
 
@@ -49,6 +51,7 @@ FOLDERS = ("bird_tf", "configs", "constraints", "docker", "docs", "tests", "tfre
 
 _SKIP = re.compile(r"<!-- docs-check: skip, ([^>]+?) -->")
 _PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(FOLDERS)})/[\w./-]*\w")
+_ADDED_FLAG = re.compile(r"^\+ +(\w+): .* = config\.option\(", re.MULTILINE)
 # what starts each of the installed commands
 _COMMANDS = {
     "bird-tf-convert": "tools/make_tfrecords.py",
@@ -70,28 +73,35 @@ class CheckConfig:
     pages: tuple[str, ...] = config.option(PAGES, "page to check; may be repeated")
     folder: str = config.option("", "scratch folder to work in and to keep; empty: a temporary one")
     max_minutes: float = config.option(30.0, "a block that takes longer has failed")
+    renew: bool = config.option(False, "write what the cells of the notebooks show into the notebooks")
 
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A fenced shell block: its page, first line, text, and the reason why it is not run (empty: it is run)."""
+    """A fenced block: its page, first line, text, the reason why it is not run (empty: it is run), and what it is.
+
+    Commands are bash, a change of the project is a diff, and a new file is any language with its path as the title.
+    """
 
     page: str
     line: int
     text: str
     reason: str
+    language: str = "bash"
+    path: str = ""
 
 
 def read(page: str, source: str) -> tuple[list[Block], str]:
-    """Splits a page into its bash blocks, in order, and the text outside of all fenced blocks."""
+    """Splits a page into the blocks that can be run, in order, and the text outside of all fenced blocks."""
     blocks, prose, inside, reason = [], [], None, ""
     for number, line in enumerate(source.splitlines(), start=1):
         if line.startswith("```"):
             if inside is None:
-                inside, language, text = number + 1, line[3:], ""
+                language, _, title = line[3:].partition(' title="')
+                inside, path, text = number + 1, title.rstrip('"'), ""
             else:
-                if language == "bash":
-                    blocks.append(Block(page, inside, text, reason))
+                if language in ("bash", "diff") or path:
+                    blocks.append(Block(page, inside, text, reason, language, path))
                 inside, reason = None, ""
         elif inside is not None:
             text += line + "\n"
@@ -138,20 +148,25 @@ def faults(page: str, source: str) -> list[str]:
     """What a page names that does not exist (flags, files, make targets), and commands that are not fenced."""
     blocks, prose = read(page, source)
     spans = [span.replace("…", " ") for span in re.findall(r"`([^`\n]+)`", prose)]
-    anyones = frozenset().union(*map(flags, [*_COMMANDS.values(), "tools/data_service.py"]))
+    added = {name for block in blocks for name in _ADDED_FLAG.findall(block.text) if block.language == "diff"}
+    anyones = frozenset(added).union(*map(flags, [*_COMMANDS.values(), "tools/data_service.py"]))
     known = {path.name for path in (ROOT / "configs").glob("*.flags")} | {"run.flags"}
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     indented = re.findall(r"^ {4}((?:python|make|bird-tf-[\w-]+) .*)", prose, re.MULTILINE)
     found = [f"{line!r} is indented: fence it as bash, so that it is run" for line in indented]
-    for shell in [*(block.text for block in blocks), *(span for span in spans if "--" in span or "make " in span)]:
+    for shell in [
+        *(block.text for block in blocks if block.language == "bash"),
+        *(span for span in spans if "--" in span or "make " in span),
+    ]:
         for words in commands(shell):
             if words[0] == "make":
                 found += [f"make {word}" for word in words[1:] if "=" not in word and word not in targets]
             name = program(words)
-            ours = flags(name) if name else anyones if words[0].startswith("--") else None
+            ours = flags(name) | added if name else anyones if words[0].startswith("--") else None
             named = [word[2:].partition("=")[0] for word in words if word.startswith("--")]
             found += [f"{name or 'commands'} --{flag}" for flag in named if ours is not None and flag not in ours]
-    found += [path for path in sorted(set(_PATH.findall(source))) if not _exists(path)]
+    made = {block.path for block in blocks}
+    found += [path for path in sorted(set(_PATH.findall(source)) - made) if not _exists(path)]
     found += [name for name in sorted(set(re.findall(r"[\w-]+\.flags", source)) - known)]
     return found
 
@@ -223,8 +238,50 @@ def lay_out(folder: pathlib.Path) -> None:
     (folder / "KAGGLE" / "train_metadata.csv").write_text("\n".join(kaggle) + "\n")
 
 
+def prose_of(page: str, source: str) -> str:
+    """The Markdown of a page: of a notebook, that of its cells of text."""
+    if not page.endswith(".ipynb"):
+        return source
+    cells = json.loads(source)["cells"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+
+
+def execute(page: str, folder: pathlib.Path, max_minutes: float, *, renew: bool) -> str:
+    """Runs the cells of a notebook from a clean state. Returns what went wrong, else ""."""
+    import nbclient  # of the extra `docs`
+    import nbformat
+
+    notebook = nbformat.read(folder / page, as_version=4)
+    client = nbclient.NotebookClient(
+        notebook, timeout=60 * max_minutes, resources={"metadata": {"path": str((folder / page).parent)}}
+    )
+    try:
+        client.execute(env={**os.environ, "PYTHONPATH": str(folder)})
+    except (nbclient.exceptions.CellExecutionError, nbclient.exceptions.CellTimeoutError) as error:
+        return str(error)
+    if renew:
+        for cell in notebook.cells:
+            cell.metadata = {}
+            if cell.cell_type == "code":  # progress and warnings differ from run to run
+                cell.outputs = [shown for shown in cell.outputs if shown.get("name") != "stderr"]
+        nbformat.write(notebook, ROOT / page)
+    return ""
+
+
+def patch(block: Block, folder: pathlib.Path, *flags: str) -> str:
+    """Applies a change to a copy of the project. Returns what does not fit, else ""."""
+    program = ["patch", "--strip=1", "--fuzz=0", "--forward", "--batch", *flags]
+    done = subprocess.run(program, cwd=folder, input=block.text, capture_output=True, text=True, check=False)
+    return f"{done.stdout}{done.stderr}" if done.returncode else ""
+
+
 def run(block: Block, folder: pathlib.Path, max_minutes: float) -> str:
     """Runs a block and ends its background processes. Returns its output if it failed, else ""."""
+    if block.path:
+        (folder / block.path).write_text(block.text)
+        return ""
+    if block.language == "diff":
+        return patch(block, folder)
     programs = folder / ".venv" / "bin"
     environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(folder)}
     with tempfile.TemporaryFile("w+") as output:
@@ -248,7 +305,7 @@ def main(settings: CheckConfig) -> None:
     Raises:
         InputError: something named does not exist, or a block failed.
     """
-    pages = {page: (ROOT / page).read_text() for page in settings.pages}
+    pages = {page: prose_of(page, (ROOT / page).read_text()) for page in settings.pages}
     found = [f"{page}: {fault}" for page, source in pages.items() for fault in faults(page, source)]
     if found:
         raise config.InputError(f"the pages name what does not exist: {'; '.join(found)}")
@@ -257,19 +314,29 @@ def main(settings: CheckConfig) -> None:
         folder = pathlib.Path(settings.folder or temporary).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         scratch(folder)
-        for block in (block for page, source in pages.items() for block in read(page, source)[0]):
-            if block.reason:
-                skipped.append(block)
-                continue
-            started = time.monotonic()
-            output = run(block, folder, settings.max_minutes)
-            failed += bool(output)
-            outcome = f"{'FAILED' if output else 'ok'} in {time.monotonic() - started:.0f} s"
-            print("\n".join([f"{block.page}:{block.line}: {outcome}", *output.splitlines()[-40:]]), flush=True)
+        for page, source in pages.items():
+            for block in read(page, source)[0]:
+                if block.reason:
+                    skipped.append(block)
+                    continue
+                failed += _told(f"{page}:{block.line}", lambda block=block: run(block, folder, settings.max_minutes))
+            if page.endswith(".ipynb"):
+                failed += _told(
+                    page, lambda page=page: execute(page, folder, settings.max_minutes, renew=settings.renew)
+                )
     for block in skipped:
         print(f"{block.page}:{block.line}: not run: {block.reason}")
     if failed:
         raise config.InputError(f"{failed} blocks of the documentation fail (see above)")
+
+
+def _told(name: str, check: Callable[[], str]) -> bool:
+    """Runs one block or notebook, and prints how it ended. Returns whether it failed."""
+    started = time.monotonic()
+    output = check()
+    outcome = f"{'FAILED' if output else 'ok'} in {time.monotonic() - started:.0f} s"
+    print("\n".join([f"{name}: {outcome}", *output.splitlines()[-40:]]), flush=True)
+    return bool(output)
 
 
 if __name__ == "__main__":

@@ -100,12 +100,12 @@ def shrink(path: str, width: int, colours: int = 32) -> None:
 
 
 def main(settings: PicturesConfig) -> None:
-    """Makes packages.png, contact.png, batch.png, report.png and tensorboard.png."""
+    """Makes packages.png, contact.png, batch.png, report.png, review.png and tensorboard.png."""
     if not shutil.which(settings.browser):
         raise config.InputError(f"--browser={settings.browser}: no such program; install chromium")
     os.makedirs(settings.output, exist_ok=True)
-    contact, batch, report, curves = (
-        os.path.join(settings.output, f"{name}.png") for name in ("contact", "batch", "report", "tensorboard")
+    contact, batch, report, review, curves = (
+        os.path.join(settings.output, f"{name}.png") for name in ("contact", "batch", "report", "review", "tensorboard")
     )
     _run("tools/package_map.py", f"--output={os.path.join(settings.output, 'packages.png')}")
     _run("tools/demo.py", "--output=demo")
@@ -116,8 +116,13 @@ def main(settings: PicturesConfig) -> None:
     _run("tools/show_batch.py", "--flagfile=configs/recommended.flags", "--records=demo/records", f"--output={batch}")
     page = os.path.abspath("demo/brief/evaluation/report.html")
     _page(settings.browser, f"file://{page}", report, 1100, 1300)
+    heard, judged = ("--output=demo/brief/predictions", "--output=demo/brief/review")
+    doubtful = ("--min_probability=0.1", "--merge_seconds=-1")
+    _run("-m", "bird_tf.predict", "--model=demo/brief/export", "--audio=demo/data/test/wav", *doubtful, heard)
+    _run("-m", "bird_tf.review", "--predictions=demo/brief/predictions", "--num_clips=20", judged)
+    _page(settings.browser, f"file://{os.path.abspath('demo/brief/review/index.html')}", review, 900, 760)
     _tensorboard(settings.browser, "demo", curves)
-    for path, width in ((contact, 720), (batch, 840), (report, 900), (curves, 900)):
+    for path, width in ((contact, 720), (batch, 840), (report, 900), (review, 900), (curves, 900)):
         shrink(path, width)
         print(f"{path}: {os.path.getsize(path) / 1000:.0f} kB")
 

@@ -1,9 +1,11 @@
 import ast
+import json
 import re
 import time
 
 import pytest
 
+import bird_tf
 from tools import check_docs
 
 PAGE = """Text with `python -m bird_tf.train --epochs=3 … --nobatch_norm` and `--format=csv`.
@@ -27,7 +29,7 @@ bird-tf-convert --output=s3://BUCKET/x
 
 @pytest.mark.parametrize("page", check_docs.PAGES)
 def test_pages_name_only_what_exists(page):
-    assert check_docs.faults(page, (check_docs.ROOT / page).read_text()) == []
+    assert check_docs.faults(page, check_docs.prose_of(page, (check_docs.ROOT / page).read_text())) == []
 
 
 def test_blocks_are_taken_from_a_page_with_their_lines_and_reasons():
@@ -84,6 +86,51 @@ def test_error_lines_in_the_pages_are_those_of_the_code():
 
 
 def test_every_page_is_checked_and_the_readme_is_short():
-    pages = {str(path.relative_to(check_docs.ROOT)) for path in (check_docs.ROOT / "docs").rglob("*.md")}
-    assert pages <= set(check_docs.PAGES)
+    found = (path for path in (check_docs.ROOT / "docs").rglob("*") if path.suffix in (".md", ".ipynb"))
+    assert {str(path.relative_to(check_docs.ROOT)) for path in found} <= set(check_docs.PAGES)
     assert len((check_docs.ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", [page for page in check_docs.PAGES if page.endswith(".ipynb")])
+def test_notebooks_compile_begin_with_the_install_cell_and_are_small(page):
+    source = (check_docs.ROOT / page).read_text()
+    assert len(source) < 400_000
+    cells = ["".join(cell["source"]) for cell in json.loads(source)["cells"] if cell["cell_type"] == "code"]
+    assert "%pip install" in cells[0] and bird_tf.__version__ in cells[0]
+    for cell in cells:
+        compile(cell.replace("%pip", "_ = 1 #"), page, "exec")
+    assert "stderr" not in source
+
+
+def test_changes_in_the_pages_fit_the_code():
+    changes = [
+        block
+        for page in check_docs.PAGES
+        if page.endswith(".md")
+        for block in check_docs.read(page, (check_docs.ROOT / page).read_text())[0]
+        if block.language == "diff" or block.path
+    ]
+    assert {block.language for block in changes} == {"diff", "python"}
+    for block in changes:
+        if block.language == "diff":
+            assert check_docs.patch(block, check_docs.ROOT, "--dry-run") == "", block.page
+        else:
+            compile(block.text, block.path, "exec")
+
+
+def test_code_with_the_name_of_a_file_and_diffs_change_the_copy(tmp_path):
+    page = """```python title="a.py"
+x = 1
+```
+```diff
+--- a/a.py
++++ b/a.py
+@@ -1 +1 @@
+-x = 1
++x = 2
+```
+"""
+    blocks, _ = check_docs.read("p", page)
+    assert [check_docs.run(block, tmp_path, 1.0) for block in blocks] == ["", ""]
+    assert (tmp_path / "a.py").read_text() == "x = 2\n"
+    assert "1 out of 1 hunk" in check_docs.run(blocks[1], tmp_path, 1.0)
