@@ -138,8 +138,8 @@ def _train(settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.dis
     experiment.events.close()
     if not experiment.progress.epochs:
         raise config.InputError(
-            f"{settings.run_dir}: the time was over after {experiment.clock.elapsed:.0f} s, before the first step; give "
-            "the training more --max_minutes"
+            f"{settings.run_dir}: the time was over after {experiment.clock.elapsed:.0f} s, before the first step; "
+            "give the training more --max_minutes"
         )
     return _finish(experiment)
 
