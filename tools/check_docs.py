@@ -319,10 +319,10 @@ def main(settings: CheckConfig) -> None:
                 if block.reason:
                     skipped.append(block)
                     continue
-                failed += _told(f"{page}:{block.line}", lambda block=block: run(block, folder, settings.max_minutes))
+                failed += _told(f"{page}:{block.line}", functools.partial(run, block, folder, settings.max_minutes))
             if page.endswith(".ipynb"):
                 failed += _told(
-                    page, lambda page=page: execute(page, folder, settings.max_minutes, renew=settings.renew)
+                    page, functools.partial(execute, page, folder, settings.max_minutes, renew=settings.renew)
                 )
     for block in skipped:
         print(f"{block.page}:{block.line}: not run: {block.reason}")
