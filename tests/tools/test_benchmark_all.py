@@ -17,6 +17,6 @@ def test_its_table_has_a_row_of_each_subject_with_its_ratio(benchmark, capsys):
     lines = capsys.readouterr().out.splitlines()
     start = lines.index("| measured | result | reference | ratio |")
     rows = [line.strip("| ").split(" | ") for line in lines[start + 2 :]]
-    assert {row[0].split(",")[0] for row in rows} == {"convert", "input", "train", "predict"}
+    assert {row[0].split(",")[0] for row in rows} == {"convert", "input", "train", "predict", "front-end"}
     assert all(len(row) == 4 and float(row[3]) >= 0 for row in rows)
     assert "tensorflow 2." in lines[start - 2] and "`python tools/benchmark.py all" in lines[start - 2]

@@ -20,12 +20,14 @@ _USUAL: dict[str, dict[str, Any]] = {
     "input": {"each": False},
     "train": {},
     "predict": {"architectures": ("resnet", "attention")},
+    "frontend": {},
 }
 _TINY: dict[str, dict[str, Any]] = {
     "convert": {"seconds": 4.0},
     "input": {"each": False, "batches": 2},
     "train": {"architecture": "baseline", "filters": (4, 8), "steps": 2},
-    "predict": {"seconds": 4.0, "num_classes": 4, "architectures": ("baseline",)},
+    "predict": {"seconds": 4.0, "num_classes": 4, "architectures": ("baseline",), "birdnet_seconds": 3.0},
+    "frontend": {"seconds": 1.0},
 }
 
 

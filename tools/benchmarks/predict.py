@@ -1,4 +1,4 @@
-"""Measures prediction: seconds of sound per second, the share of each stage, and the ratio to the bare network.
+"""Measures prediction on all cores: seconds of sound a second, the share of each stage, and ratios to its parts.
 
 Networks are untrained unless --model names one: weights do not change the speed. Each round measures all parts one
 after the other, so that other work on the machine affects all of them. The median round counts.
@@ -11,18 +11,24 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent import futures
+from typing import Any
 
 import numpy as np
 import soundfile
 
-from bird_tf import config, tf
+from bird_tf import config, executor, tf
 from bird_tf.audio import decode, frontend
-from bird_tf.inference import ensembles, scoring
+from bird_tf.backbones import presets, sources
+from bird_tf.inference import ensembles, saved_model, scoring
 from bird_tf.labels import taxonomy
 from bird_tf.models import architectures
 from bird_tf.scores import prior
 from bird_tf.training import exporter, run_directory
+
+# a headline: what, its result, the reference, the ratio
+Headline = tuple[str, str, str, float]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,10 +39,29 @@ class Settings:
     architectures: tuple[str, ...] = config.option(
         architectures.OF_SPECTROGRAMS, "architectures of the untrained networks; may be repeated"
     )
-    seconds: float = config.option(128.0, "length of the recording, seconds")
-    rate_hz: int = config.option(48000, "its sample rate, Hz; it is resampled if the model has another one")
+    audio: str = config.option("", "folder with recordings to measure on; empty: generated FLAC files of noise")
+    seconds: float = config.option(256.0, "approximate length of all recordings, seconds")
+    rate_hz: int = config.option(48000, "sample rate of generated files, Hz; they are resampled if the model differs")
+    birdnet_seconds: float = config.option(60.0, "sound that BirdNET gets in each round, seconds; 0: no comparison")
     rounds: int = config.option(3, "how often each part is measured")
     num_classes: int = config.option(100, "outputs of the untrained networks")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Cost:
+    """What work costs: wall-clock and CPU seconds."""
+
+    wall: float
+    cpu: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """Costs of the parts for the same seconds of sound."""
+
+    name: str
+    sound: float
+    costs: dict[str, _Cost]
 
 
 def _untrained(folder: str, architecture: str, num_classes: int) -> str:
@@ -54,63 +79,154 @@ def _untrained(folder: str, architecture: str, num_classes: int) -> str:
     return exporter.export(run_dir)
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
+def _recordings(folder: str, settings: Settings) -> list[str]:
+    """The recordings: those of --audio, up to --seconds, or 16 files of noise."""
+    if settings.audio:
+        found, total = [], 0.0
+        for path in decode.find(settings.audio):
+            if total < settings.seconds and (seconds := decode.duration_seconds(path)):
+                found.append(path)
+                total += seconds
+        return found
+    paths = [os.path.join(folder, f"recording{number:02d}.flac") for number in range(16)]
+    for number, path in enumerate(paths):
+        count = round(settings.seconds / len(paths) * settings.rate_hz)
+        soundfile.write(path, np.random.default_rng(number).normal(0, 0.1, count), settings.rate_hz)
+    return paths
+
+
+def _cost(work: Callable[[], object]) -> _Cost:
+    wall, cpu = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - started
+    return _Cost(time.perf_counter() - wall, time.process_time() - cpu)
 
 
-def measure(model_path: str, recording: str, rounds: int) -> tuple[float, dict[str, float]]:
-    """Seconds of sound in the chunks, and for each part the median seconds of computation."""
-    ensemble, chunking = ensembles.Ensemble([model_path], "none"), decode.ChunkingConfig()
-    model = ensemble.models[0]
-    chunks = np.concatenate(list(decode.ChunkStream(recording, model.front_end, chunking, model.batch_size)))
-    spectrograms = model.spectrograms(chunks)
+def _interpreters(source: sources.Source, count: int) -> list[tf.lite.Interpreter]:
+    """So many interpreters of a TFLite file, one thread each."""
+    found = [tf.lite.Interpreter(model_path=source.model, num_threads=1) for _ in range(count)]
+    for interpreter in found:
+        interpreter.allocate_tensors()
+    return found
+
+
+def _invoke(interpreter: tf.lite.Interpreter, windows: np.ndarray) -> None:
+    """Runs [windows, window_samples], one after the other."""
+    details = interpreter.get_input_details()[0]
+    for window in windows:
+        interpreter.set_tensor(details["index"], window.reshape(details["shape"]))
+        interpreter.invoke()
+
+
+def _bare(model: saved_model.Model, samples: np.ndarray) -> Callable[[], object]:
+    """The network alone: for a head, its backbone's TFLite file on all cores; else calls of its signature."""
+    if saved_model.is_head(model.features):
+        described = model.description.backbone or {}
+        folder = os.path.join(model.path, saved_model.BACKBONE)
+        cores = executor.num_cores()
+        interpreters = _interpreters(sources.from_description(described, model.path, folder), cores)
+        size = round(described["window_seconds"] * described["sample_rate_hz"])
+        parts = np.array_split(samples[:, :size], cores)  # one window a chunk
+
+        def on_all_cores() -> None:
+            with futures.ThreadPoolExecutor(cores) as pool:
+                list(pool.map(_invoke, interpreters, parts))
+
+        return on_all_cores
+    spectrograms = model.spectrograms(samples[: model.batch_size])
     batch = tf.constant(np.resize(spectrograms, (model.batch_size, *spectrograms.shape[1:])))
-    signature = tf.saved_model.load(model_path)
+    signature = tf.saved_model.load(model.path)
 
-    def bare() -> None:
-        for _ in range(-(-len(chunks) // model.batch_size)):  # the last batch is padded, as in the end-to-end part
+    def called() -> None:
+        for _ in range(-(-len(samples) // model.batch_size)):
             signature.signatures["spectrogram"](spectrogram=batch)["probabilities"].numpy()
 
+    return called
+
+
+def measure(model_path: str, paths: Sequence[str], rounds: int, more: dict[str, Callable[[], object]]) -> _Measured:
+    """Measures a model on recordings; `more` are further parts of each round."""
+    ensemble, chunking = ensembles.Ensemble([model_path], "none"), decode.ChunkingConfig()
+    model = ensemble.models[0]
+    recordings = [(path, path) for path in paths]
+
+    def decoded() -> list[np.ndarray]:
+        return [c for path in paths for c in decode.ChunkStream(path, model.hearing, chunking, model.batch_size)]
+
+    samples = np.concatenate(decoded())
     parts: dict[str, Callable[[], object]] = {
-        "end to end": lambda: list(scoring.score_recordings(ensemble, [("x", recording)], chunking)),
-        "decoding": lambda: [
-            len(c) for c in decode.ChunkStream(recording, model.front_end, chunking, model.batch_size)
-        ],
-        "front-end": lambda: model.spectrograms(chunks),
-        "network": lambda: model.predict_features({"spectrogram": spectrograms}),
-        "bare network": bare,
+        "end to end": lambda: list(scoring.score_recordings(ensemble, recordings, chunking)),
+        "decoding": decoded,
+        "models": lambda: ensemble.predict_samples(0, samples),
+        "bare network": _bare(model, samples),
+        **more,
     }
     for work in parts.values():
         work()  # traces the graph and fills caches
-    measured: dict[str, list[float]] = {name: [] for name in parts}
+    measured: dict[str, list[_Cost]] = {name: [] for name in parts}
     for _ in range(rounds):
         for name, work in parts.items():
-            measured[name].append(_seconds(work))
-    return len(chunks) * model.front_end.chunk_seconds, {n: statistics.median(t) for n, t in measured.items()}
+            measured[name].append(_cost(work))
+    return _Measured(
+        name=os.path.basename(os.path.dirname(model_path.rstrip("/"))),
+        sound=len(samples) * model.front_end.chunk_seconds,
+        costs={
+            name: _Cost(statistics.median(c.wall for c in costs), statistics.median(c.cpu for c in costs))
+            for name, costs in measured.items()
+        },
+    )
 
 
-def main(settings: Settings) -> list[tuple[str, str, str, float]]:
-    """Prints a line for each model. Decoding and models run at the same time, so the sum of the shares can exceed 1.
+def _birdnet(seconds: float) -> dict[str, Callable[[], object]]:
+    """BirdNET on silence with one thread, if it is installed: windows of 3 s, nothing else."""
+    preset = presets.PRESETS["birdnet"]
+    try:
+        model, labels = preset.files()
+    except config.InputError as error:
+        print(f"no comparison with BirdNET: {error}")
+        return {}
+    source = sources.Source(
+        name="birdnet", model=model, labels=labels, sample_rate_hz=preset.sample_rate_hz, gives_logits=True
+    )
+    [interpreter] = _interpreters(source, 1)
+    windows = np.zeros((max(1, round(seconds / 3)), 3 * preset.sample_rate_hz), np.float32)
+    return {"BirdNET": lambda: _invoke(interpreter, windows)}
+
+
+def _headlines(measured: _Measured, birdnet_seconds: float) -> list[Headline]:
+    costs, cores = measured.costs, executor.num_cores()
+    whole = costs["end to end"].wall
+    rate = measured.sound / whole
+    of_parts = (costs["decoding"].cpu + costs["models"].cpu) / cores / whole
+    name = f"predict, {measured.name}"
+    lines: list[Headline] = [
+        (name, f"{rate:.1f} s of sound a second", "bare network", costs["bare network"].wall / whole),
+        (name, f"{100 * costs['end to end'].cpu / whole / cores:.0f} % of {cores} cores used", "its parts alone",
+         of_parts),
+    ]  # fmt: skip
+    if "BirdNET" in costs:
+        theirs = birdnet_seconds / costs["BirdNET"].wall
+        lines.append((name, f"{rate:.1f} s of sound a second", f"BirdNET, one thread: {theirs:.1f}", rate / theirs))
+    return lines
+
+
+def main(settings: Settings) -> list[Headline]:
+    """Prints a line for each model. Its parts run at the same time: their shares are of the CPU time.
 
     Returns:
         (name, result, reference, ratio) of each model, for `all`.
     """
+    more: dict[str, Callable[[], Any]] = _birdnet(settings.birdnet_seconds) if settings.birdnet_seconds else {}
+    lines, headlines = [], []
     with tempfile.TemporaryDirectory() as folder:
-        recording = os.path.join(folder, "recording.flac")
-        noise = np.random.default_rng(0).normal(0, 0.1, round(settings.seconds * settings.rate_hz))
-        soundfile.write(recording, noise, settings.rate_hz)
-        paths = settings.model or [_untrained(folder, a, settings.num_classes) for a in settings.architectures]
-        lines, headlines = [], []
-        for path in paths:
-            sound, seconds = measure(path, recording, settings.rounds)
-            whole = seconds["end to end"]
-            name = os.path.basename(os.path.dirname(path.rstrip("/")))
-            shares = "".join(f"{seconds[part] / whole:12.2f}" for part in ("decoding", "front-end", "network"))
-            of_bare = seconds["bare network"] / whole
-            lines.append(f"{name:12}{sound / whole:12.1f}{shares}{of_bare:16.2f}")
-            headlines.append((f"predict, {name}", f"{sound / whole:.1f} s of sound a second", "bare network", of_bare))
-    columns = "".join(f"{column:>12}" for column in ("sound s/s", "decoding", "front-end", "network"))
-    print("\n".join([f"{'model':12}{columns}{'of bare rate':>16}", *lines]))
+        recordings = _recordings(folder, settings)
+        for path in settings.model or [_untrained(folder, a, settings.num_classes) for a in settings.architectures]:
+            measured = measure(path, recordings, settings.rounds, more)
+            found = _headlines(measured, settings.birdnet_seconds)
+            costs = measured.costs
+            shares = "".join(f"{costs[part].cpu / costs['end to end'].cpu:12.2f}" for part in ("decoding", "models"))
+            ratios = "".join(f"{ratio:16.2f}" for *_, ratio in found)
+            lines.append(f"{measured.name:12}{measured.sound / costs['end to end'].wall:12.1f}{shares}{ratios}")
+            headlines += found
+    columns = "".join(f"{column:>12}" for column in ("sound s/s", "decoding", "models"))
+    print("\n".join([f"{'model':12}{columns}{'of bare network':>16}{'of its parts':>16}{'of BirdNET':>16}", *lines]))
     return headlines
