@@ -88,10 +88,10 @@ def _deadly_process(*arguments):
     prepare_process(*arguments)
     blocks = decode.blocks
 
-    def deadly(path, *others):
+    def deadly(path, *others, **values):
         if "deadly" in path:
             os.kill(os.getpid(), signal.SIGKILL)
-        return blocks(path, *others)
+        return blocks(path, *others, **values)
 
     decode.blocks = deadly
 

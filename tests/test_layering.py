@@ -15,8 +15,8 @@ ORDER = {
         "stored", "skips", "locks", "executor", "resume", "next_steps",
     ),
     "audio": (
-        "frontend", "hearing", "parts", "wav", "mp3", "ogg", "foreign", "reports", "decoder", "sound", "channels",
-        "digests", "decode", "activity", "noises",
+        "frontend", "ahead", "hearing", "parts", "wav", "mp3", "ogg", "foreign", "reports", "decoder", "sound",
+        "channels", "digests", "decode", "activity", "noises",
     ),
     "labels": (
         "metadata", "texts", "given_table", "label_cells", "class_names", "clock", "taxonomy", "spans", "groups",

@@ -5,6 +5,7 @@ Files are read as a stream: memory does not grow with their length.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator
@@ -14,11 +15,14 @@ import numpy as np
 import soxr
 
 from bird_tf import config, files
+from bird_tf.audio import ahead as running
 from bird_tf.audio import channels, digests, foreign, frontend, hearing, reports, sound
 
 # Suffixes of recordings. Such a file that cannot be read is listed as skipped.
 SUFFIXES = (".wav", ".wave", ".flac", ".mp3", ".mp2", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".snd",
             ".caf", ".w64", ".rf64", ".bwf", ".sph", ".voc", *foreign.SUFFIXES)  # fmt: skip
+
+_BLOCKS_AHEAD = 2  # of 10 s
 
 # users of this module need no other for the length of a recording, or for one that cannot be read
 duration_seconds, durations = sound.duration_seconds, sound.durations
@@ -80,7 +84,7 @@ def find(folder: str) -> list[str]:
 
 def blocks(
     path: str, sample_rate_hz: int, channel: str = channels.MIX, report: reports.Report | None = None,
-    start_seconds: float = 0.0,
+    start_seconds: float = 0.0, *, ahead: bool = False,
 ) -> Iterator[np.ndarray]:  # fmt: skip
     """Decodes a recording as a stream of blocks of one channel.
 
@@ -90,6 +94,7 @@ def blocks(
         channel: as --channel.
         report: what was noticed while the recording was read.
         start_seconds: where the blocks begin.
+        ahead: whether a thread of its own decodes, while this one resamples.
 
     Yields:
         [n] float32, nominally in [-1, 1]. Where something is lost there are zeros.
@@ -98,12 +103,15 @@ def blocks(
         UnreadableError: the file is not audio, holds nothing that can be decoded, or has no such channel.
     """
     report = reports.Report() if report is None else report
-    with sound.opened(path, report, start_seconds) as opened:
+    with sound.opened(path, report, start_seconds) as opened, contextlib.ExitStack() as stack:
+        decoded = opened.blocks
+        if ahead:
+            decoded = stack.enter_context(contextlib.closing(running.run_ahead(decoded, _BLOCKS_AHEAD)))
         selector = channels.Selector(path, channel, opened.num_channels)
         resampler = None
         if opened.sample_rate_hz != sample_rate_hz:
             resampler = soxr.ResampleStream(opened.sample_rate_hz, sample_rate_hz, 1, dtype="float32", quality="HQ")
-        for block in opened.blocks:
+        for block in decoded:
             mono = selector.take(block)
             if resampler is not None:
                 mono = resampler.resample_chunk(mono, last=False)
@@ -150,13 +158,23 @@ class ChunkStream:
 
     def __init__(
         self, path: str, hears: frontend.FrontendConfig | hearing.Hearing, chunking: ChunkingConfig, batch_size: int, *,
-        with_digest: bool = False,
+        with_digest: bool = False, ahead: bool = False,
     ) -> None:  # fmt: skip
+        """Describes the chunks.
+
+        Args:
+            path: the recording.
+            hears: what the model hears.
+            chunking: how the recording is cut.
+            batch_size: the most chunks at once.
+            with_digest: whether the digest is computed.
+            ahead: as of `blocks`.
+        """
         self._hears = hearing.of(hears) if isinstance(hears, frontend.FrontendConfig) else hears
         self._path, self._batch_size = path, batch_size
         self._hop = chunking.hop_samples(hears)
         self._minimum = max(1.0, chunking.minimum_seconds * hears.sample_rate_hz)
-        self._channel = chunking.channel or self._hears.channel
+        self._channel, self._ahead = chunking.channel or self._hears.channel, ahead
         self.num_samples, self.report = 0, reports.Report()
         self.digest = digests.Digest(hears.sample_rate_hz) if with_digest else None
 
@@ -169,7 +187,7 @@ class ChunkStream:
         size, span, before = self._hears.chunk_samples, self._hears.span_samples, self._hears.samples_before
         hop, emitted = self._hop, 0
         pending = np.zeros(before, np.float32)
-        for block in blocks(self._path, self._hears.sample_rate_hz, self._channel, self.report):
+        for block in blocks(self._path, self._hears.sample_rate_hz, self._channel, self.report, ahead=self._ahead):
             self.num_samples += len(block)
             if self.digest:
                 self.digest.update(block)

@@ -6,6 +6,7 @@ elsewhere.
 
 from __future__ import annotations
 
+import atexit
 import collections
 import contextlib
 import copy
@@ -173,6 +174,7 @@ class _Task:
 @functools.lru_cache(maxsize=2)
 def _loaded(models: tuple[str, ...], batch_size: int, fingerprints: tuple[str, ...]) -> ensembles.Ensemble:
     """The models, loaded once in a process."""
+    atexit.register(_loaded.cache_clear)  # a graph that still exists when the interpreter ends prints a traceback
     ensemble = ensembles.Ensemble(models, "none", batch_size)
     found = tuple(model.fingerprint for model in ensemble.models)
     if found != fingerprints:

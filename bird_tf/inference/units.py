@@ -235,7 +235,7 @@ def _decode(
 ) -> Iterator[float]:  # fmt: skip
     """Decodes a recording into the groups' batches. Yields the seconds of chunks after each step of the first group."""
     for number, (hears, group) in enumerate(zip(hearings, groups, strict=True)):
-        stream = decode.ChunkStream(path, hears, chunking, group.batch_size)
+        stream = decode.ChunkStream(path, hears, chunking, group.batch_size, ahead=True)
         try:
             for samples in stream:
                 group.add(samples, recording)

@@ -58,6 +58,14 @@ def test_resampling_matches_librosa(tmp_path, generator, rate):
     np.testing.assert_allclose(ours[:n], expected[:n], atol=1e-4)
 
 
+def test_a_thread_that_decodes_ahead_changes_nothing(tmp_path, generator):
+    path = _write(tmp_path / "x.wav", generator.normal(0, 0.1, 35 * 11025), 11025)
+    plain, threaded = (np.concatenate(list(decode.blocks(path, RATE, ahead=ahead))) for ahead in (False, True))
+    assert plain.tobytes() == threaded.tobytes()
+    with pytest.raises(decode.UnreadableError, match="--channel=2"):
+        list(decode.blocks(path, RATE, "2", ahead=True))
+
+
 @pytest.mark.parametrize("overlap", [0.0, 0.1, 0.25, 0.4])
 @pytest.mark.parametrize("samples", [1, 1999, 2000, 4000, 4001, 5999, 6000, 40000, 43210])
 def test_number_and_position_of_chunks_follow_the_formula(tmp_path, front_end, samples, overlap):

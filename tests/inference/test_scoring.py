@@ -176,7 +176,7 @@ def test_the_decoder_stops_when_the_stream_is_closed(model_path, recordings):
 
 
 def test_an_error_of_the_decoder_is_raised(model_path, recordings, monkeypatch):
-    def fail(path, *_):
+    def fail(path, *_, **__):
         raise ZeroDivisionError("of this test")
 
     monkeypatch.setattr(decode, "blocks", fail)
