@@ -9,7 +9,7 @@ from typing import Any
 
 from bird_tf import config, files, locks, resume, stored, temporaries
 from bird_tf.audio import frontend
-from bird_tf.conversion import worker
+from bird_tf.conversion import notes, worker
 from bird_tf.labels import metadata
 from bird_tf.records import manifests
 
@@ -105,8 +105,7 @@ def finished(task: worker.ShardTask) -> worker.ShardResult | None:
 
 def recording_in_work(task: worker.ShardTask) -> str:
     """Id of the recording that a worker read last for a task; "" if it has not begun one."""
-    path = worker.note_path(task, ".now")
-    return files.read_text(path) if files.exists(path) else ""
+    return notes.read(worker.note_path(task, ".now"))
 
 
 def clear_recording_in_work(task: worker.ShardTask) -> None:

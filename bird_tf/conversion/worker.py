@@ -8,15 +8,19 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import heapq
+import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
 
 from bird_tf import files, tf
 from bird_tf.audio import activity, channels, decode, frontend
 from bird_tf.backbones import sources
-from bird_tf.conversion import chunk_features, compiled_frontend
+from bird_tf.conversion import chunk_features, compiled_frontend, notes
 from bird_tf.labels import metadata, spans, taxonomy
 from bird_tf.records import manifests, schema, selection, shard_files
 
@@ -118,7 +122,7 @@ class _Candidate:
     """A chunk of a recording, before the selection.
 
     Attributes:
-        chunk: the chunk.
+        chunk: the chunk, at first without spectrogram and activity.
         class_id: its label; None if it has none, or one that is no class.
         noise_share: share of such chunks that is written as noise, in case it has no label or no activity.
     """
@@ -126,6 +130,12 @@ class _Candidate:
     chunk: schema.Chunk
     class_id: str | None
     noise_share: float
+
+    def with_spectrogram(self, spectrogram: np.ndarray, active_share: float) -> _Candidate:
+        """The candidate with what the front-end has made of its samples."""
+        features = {schema.SPECTROGRAM: spectrogram}
+        chunk = dataclasses.replace(self.chunk, features=features, activity=active_share)
+        return dataclasses.replace(self, chunk=chunk)
 
 
 def _labels_of_chunk(
@@ -147,33 +157,31 @@ def _labels_of_chunk(
     return label, span.background, task.noise_share * may_be_noise
 
 
-def _candidates(task: ShardTask, recording: metadata.Recording, stream: decode.ChunkStream) -> Iterator[_Candidate]:
-    """Yields every chunk of a recording that is not lost, with its spectrogram and its activity."""
+def _chunks(
+    task: ShardTask, recording: metadata.Recording, stream: decode.ChunkStream
+) -> Iterator[tuple[np.ndarray, _Candidate]]:
+    """Yields the samples of every chunk of a recording that is not lost, and the chunk, still without spectrogram."""
     hop_seconds = task.chunking.hop_samples(task.front_end) / task.front_end.sample_rate_hz
-    index = 0
-    for samples in stream:
-        exact, quantised = compiled_frontend.spectrograms(samples, task.front_end)
-        for spectrogram, active_share in zip(quantised, activity.active_share(exact), strict=True):
-            start, number = index * hop_seconds, index
-            index += 1
-            if stream.report.lost_share(start, start + task.front_end.chunk_seconds) > _MOST_LOST:
-                continue
-            if task.kept is not None and number not in task.kept[recording.recording_id]:
-                continue
-            class_id, background, noise_share = _labels_of_chunk(task, recording, start)
-            # noise of a negative recording has no label; the index 0 stands for none
-            label = task.classes.index(class_id or recording.label) if recording.labels else 0
-            chunk = schema.Chunk(
-                features={schema.SPECTROGRAM: spectrogram},
-                label=label,
-                background=[i for i in task.classes.resolve(background) if i != label],
-                background_known=recording.background_known,
-                recording_id=recording.recording_id,
-                chunk_index=number,
-                start_seconds=start,
-                activity=float(active_share),
-            )
-            yield _Candidate(chunk, class_id, noise_share)
+    for number, samples in enumerate(itertools.chain.from_iterable(stream)):
+        start = number * hop_seconds
+        if stream.report.lost_share(start, start + task.front_end.chunk_seconds) > _MOST_LOST:
+            continue
+        if task.kept is not None and number not in task.kept[recording.recording_id]:
+            continue
+        class_id, background, noise_share = _labels_of_chunk(task, recording, start)
+        # noise of a negative recording has no label; the index 0 stands for none
+        label = task.classes.index(class_id or recording.label) if recording.labels else 0
+        chunk = schema.Chunk(
+            features={},
+            label=label,
+            background=[i for i in task.classes.resolve(background) if i != label],
+            background_known=recording.background_known,
+            recording_id=recording.recording_id,
+            chunk_index=number,
+            start_seconds=start,
+            activity=0.0,
+        )
+        yield samples, _Candidate(chunk, class_id, noise_share)
 
 
 def _draw(salt: str, chunk: schema.Chunk) -> float:
@@ -234,10 +242,12 @@ class _Selection:
         self._write_chunk(dataclasses.replace(chunk, training_order=order))
 
 
-def _write_recording(
-    task: ShardTask, recording: metadata.Recording, write: Write, write_noise: Write
-) -> ConvertedRecording:
-    chosen, seconds, reason = _Selection(task, write, write_noise), 0.0, ""
+def _read(
+    task: ShardTask, recording: metadata.Recording, queue: compiled_frontend.Queue, chosen: _Selection,
+    converted: list[ConvertedRecording],
+) -> None:  # fmt: skip
+    """Reads a recording. Its chunks are chosen, and its result is added to `converted`, when the queue gives them."""
+    seconds, reason = 0.0, ""
     channel = task.chunking.channel or channels.MIX
     completed = chunk_features.completing(
         recording.path, task.front_end, task.backbone, task.classes, task.spectrogram, channel
@@ -245,14 +255,27 @@ def _write_recording(
     stream = decode.ChunkStream(
         recording.path, task.front_end, task.chunking, compiled_frontend.BATCH_SIZE, with_digest=True
     )
+
+    def receive(candidate: _Candidate, spectrogram: np.ndarray, active_share: float) -> None:
+        whole = candidate.with_spectrogram(spectrogram, active_share)
+        chosen.add(whole, bool(recording.annotations), completed)
+
     try:
         if recording.recording_id in task.unusable:
             raise decode.UnreadableError(f"{recording.path}: the worker process died twice while reading it")
-        for candidate in _candidates(task, recording, stream):
+        for samples, candidate in _chunks(task, recording, stream):
             seconds = candidate.chunk.start_seconds + task.front_end.chunk_seconds
-            chosen.add(candidate, bool(recording.annotations), completed)
+            queue.add(samples, functools.partial(receive, candidate))
     except decode.UnreadableError as error:
         reason = str(error)
+    queue.then(lambda: converted.append(_finished(task, recording, stream, chosen, seconds, reason)))
+
+
+def _finished(
+    task: ShardTask, recording: metadata.Recording, stream: decode.ChunkStream, chosen: _Selection, seconds: float,
+    reason: str,
+) -> ConvertedRecording:  # fmt: skip
+    """Writes the last chunks of a recording. Returns its result."""
     chosen.finish()
     used = (chosen.candidates if task.split == "train" else chosen.chunks).total()
     if reason and used:
@@ -282,17 +305,20 @@ def write_shard(task: ShardTask) -> ShardResult:
     Raises:
         InputError: the disk is full. No unfinished shard is left under its final name.
     """
-    converted = []
-    with _writing(task, *_PARTS[task.split]) as writers:
+    converted: list[ConvertedRecording] = []
+    queue = compiled_frontend.Queue(task.front_end)
+    with _writing(task, *_PARTS[task.split]) as writers, notes.writing(note_path(task, ".now")) as note:
 
         def write(chunk: schema.Chunk) -> None:
             trains = task.split == "val" or chunk.training_order != selection.NEVER
             writers[task.split if trains else "rest"].write(chunk)
 
         for recording in task.recordings:
-            # if this process dies, the converter reads here which recording was the cause
-            files.write_text(note_path(task, ".now"), recording.recording_id)
-            converted.append(_write_recording(task, recording, write, writers[_NOISE_OF[task.split]].write))
+            note(recording.recording_id)
+            _read(task, recording, queue, _Selection(task, write, writers[_NOISE_OF[task.split]].write), converted)
+            if task.backbone:  # it reads the recording as well, and may be what kills this process
+                queue.finish()
+        queue.finish()
     return _noted(task, {part: writer.count for part, writer in writers.items()}, tuple(converted))
 
 
