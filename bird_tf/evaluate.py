@@ -88,6 +88,9 @@ class EvaluateConfig:
                 "--pooling with --verdicts": self.verdicts and self.pooling,
                 "--metadata with --records": self.records and self.source.metadata,
                 "--noise_audio with --segments": self.segments and self.noise_audio,
+                "--threads, --workers or --scheduler without --audio or --noise_audio": self.place
+                != executor.PlaceConfig()
+                and not (self.source.audio or self.noise_audio),
                 "--precision without --tune": self.precision != 0.9 and not self.tune,
                 "--synthetic_noise without --tune": self.synthetic_noise != 400 and not self.tune,
             }

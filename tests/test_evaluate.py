@@ -132,11 +132,12 @@ def test_bad_flags_are_refused(model_path, tmp_path, values):
 @pytest.mark.parametrize(
     "values",
     [{"pooling": "auto"}, {"records": "r"}, {"records": "r", "segments": "", "metadata": "x"},
-     {"segments": "", "precision": 0.5}, {"segments": "", "synthetic_noise": 9}, {"noise_audio": "n"}],
+     {"segments": "", "precision": 0.5}, {"segments": "", "synthetic_noise": 9}, {"noise_audio": "n"},
+     {"records": "r", "segments": "", "audio": "", "workers": 2}],
 )  # fmt: skip
 def test_flags_without_effect_are_refused(model_path, tmp_path, values):
     with pytest.raises(config.InputError, match="has no effect"):
-        _evaluate(tmp_path, model_path, audio="a", **{"segments": "truth.csv", **values})
+        _evaluate(tmp_path, model_path, **{"audio": "a", "segments": "truth.csv", **values})
     with pytest.raises(config.InputError, match="--segments needs --audio"):
         _evaluate(tmp_path, model_path, segments="truth.csv")
 
