@@ -116,23 +116,20 @@ class Chunk:
 
 def serialise(chunk: Chunk) -> bytes:
     """The chunk as a tf.train.Example. Equal chunks give equal bytes."""
-    feature, floats, ints = tf.train.Feature, tf.train.FloatList, tf.train.Int64List
-    raw = tf.train.BytesList
-    features = {
-        "label": feature(int64_list=ints(value=[chunk.label])),
-        "background": feature(int64_list=ints(value=list(chunk.background))),
-        "background_known": feature(int64_list=ints(value=[int(chunk.background_known)])),
-        "recording_id": feature(bytes_list=raw(value=[chunk.recording_id.encode()])),
-        "chunk_index": feature(int64_list=ints(value=[chunk.chunk_index])),
-        "start_seconds": feature(float_list=floats(value=[chunk.start_seconds])),
-        _ACTIVITY: feature(float_list=floats(value=[chunk.activity])),
-    }
+    example = tf.train.Example()
+    features = example.features.feature
+    features["label"].int64_list.value.append(chunk.label)
+    features["background"].int64_list.value.extend(chunk.background)
+    features["background_known"].int64_list.value.append(int(chunk.background_known))
+    features["recording_id"].bytes_list.value.append(chunk.recording_id.encode())
+    features["chunk_index"].int64_list.value.append(chunk.chunk_index)
+    features["start_seconds"].float_list.value.append(chunk.start_seconds)
+    features[_ACTIVITY].float_list.value.append(chunk.activity)
     if chunk.training_order != selection.ALWAYS:
-        features["training_order"] = feature(int64_list=ints(value=[chunk.training_order]))
+        features["training_order"].int64_list.value.append(chunk.training_order)
     for name, tensor in chunk.features.items():
         little_endian = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<"))
-        features[name] = feature(bytes_list=raw(value=[little_endian.tobytes()]))
-    example = tf.train.Example(features=tf.train.Features(feature=features))
+        features[name].bytes_list.value.append(little_endian.tobytes())
     return bytes(example.SerializeToString(deterministic=True))
 
 

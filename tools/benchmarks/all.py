@@ -19,6 +19,7 @@ _USUAL: dict[str, dict[str, Any]] = {
     "convert": {},
     "input": {"each": False},
     "train": {},
+    "recipe": {},
     "predict": {"architectures": ("resnet", "attention")},
     "frontend": {},
 }
@@ -26,6 +27,7 @@ _TINY: dict[str, dict[str, Any]] = {
     "convert": {"seconds": 4.0},
     "input": {"each": False, "batches": 2},
     "train": {"architecture": "baseline", "filters": (4, 8), "steps": 2},
+    "recipe": {"recipe": "pi.flags", "steps": 2},
     "predict": {"seconds": 4.0, "num_classes": 4, "architectures": ("baseline",), "birdnet_seconds": 3.0},
     "frontend": {"seconds": 1.0},
 }

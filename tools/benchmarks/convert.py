@@ -1,4 +1,4 @@
-"""Measures the converter against the 2018 way on one core, two workers against one, and memory on a long recording.
+"""Measures the converter against the 2018 way on one core, clips, two workers against one, and memory.
 
 The reference does what the 2018 baseline does for each chunk: librosa's mel spectrogram, which builds the filter bank
 in each call, decibels, activity by medians and morphology, a PNG file. It is faster than 2018 in two places: files are
@@ -27,6 +27,7 @@ from bird_tf.conversion import worker
 from bird_tf.labels import metadata, spans, taxonomy
 
 _LABELS = taxonomy.Taxonomy(("a",), ("a",))
+_CLIP_SECONDS = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,13 +45,23 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class _Measured:
-    """CPU seconds of both sides for the same chunks, the parts of the reference, and the difference of the results."""
+    """CPU seconds of both sides for the same chunks, the parts of the reference, and the difference of the results.
+
+    Those of clips are CPU seconds of a chunk in clips of 2 s, beside whole recordings of the same sound (`uncut`).
+    """
 
     chunks: int
     ours: float
     reference: float
     parts: dict[str, float]
     difference: float
+    clips: float
+    uncut: float
+
+    @property
+    def overhead(self) -> float:
+        """CPU seconds for each clip besides those for its sound."""
+        return _CLIP_SECONDS * (self.clips - self.uncut)
 
 
 def _task(
@@ -122,11 +133,33 @@ class Reference:
         return np.asarray(scipy.ndimage.grey_closing(cleaned.astype(np.uint8), (3, 3), mode="nearest").mean())
 
 
+def _cut(paths: Sequence[str], folder: str, rate: int) -> tuple[list[str], list[str]]:
+    """Writes the sound of recordings as 16-bit wav, whole and as clips. Returns the paths of both."""
+    whole, clips, size = [], [], _CLIP_SECONDS * rate
+    for number, path in enumerate(paths):
+        samples = np.concatenate(list(decode.blocks(path, rate)))
+        samples = samples[: len(samples) // size * size]
+        whole.append(os.path.join(folder, f"whole{number}.wav"))
+        soundfile.write(whole[-1], samples, rate)
+        for first in range(0, len(samples), size):
+            clips.append(os.path.join(folder, f"clip{number}_{first}.wav"))
+            soundfile.write(clips[-1], samples[first : first + size], rate)
+    return whole, clips
+
+
+def _cpu_a_chunk(task: worker.ShardTask) -> float:
+    started = time.process_time()
+    result = worker.write_shard(task)
+    seconds = time.process_time() - started
+    return seconds / max(1, sum(converted.chunks.get("a", 0) for converted in result.recordings))
+
+
 def _measure(paths: Sequence[str], front_end: frontend.FrontendConfig, rounds: int) -> _Measured:
     """Measures both sides on one core. It runs in a process of its own."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    ours, theirs, parts, chunks = [], [], [], 0
+    ours, theirs, parts, chunks, cut = [], [], [], 0, []
     with tempfile.TemporaryDirectory() as folder:
+        whole, clips = _cut(paths[:8], folder, front_end.sample_rate_hz)
         worker.write_shard(_task(paths[:1], folder, front_end))
         Reference(front_end).convert(paths[0], folder)
         for _ in range(rounds):
@@ -139,9 +172,14 @@ def _measure(paths: Sequence[str], front_end: frontend.FrontendConfig, rounds: i
             count = sum(reference.convert(path, folder) for path in paths)
             theirs.append((time.process_time() - started) / max(1, count) * chunks)
             parts.append({name: seconds / max(1, count) for name, seconds in reference.parts.items()})
+            cut.append([_cpu_a_chunk(_task(files, folder, front_end)) for files in (clips, whole)])
     samples = next(iter(decode.ChunkStream(paths[0], front_end, decode.ChunkingConfig(), 8)))
     difference = frontend.spectrograms(samples, front_end).numpy() - [reference.spectrogram(s) for s in samples]
-    return _Measured(chunks, min(ours), min(theirs), parts[int(np.argmin(theirs))], float(np.abs(difference).max()))
+    clip_seconds, uncut_seconds = (min(column) for column in zip(*cut, strict=True))
+    return _Measured(
+        chunks, min(ours), min(theirs), parts[int(np.argmin(theirs))], float(np.abs(difference).max()), clip_seconds,
+        uncut_seconds,
+    )  # fmt: skip
 
 
 def _cpu(task: worker.ShardTask) -> float:
@@ -223,6 +261,10 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
         for name, cpu in measured.parts.items():
             print(f"  of the 2018 way: {name:16}{1000 * cpu:.2f} ms")
         print(f"ratio {measured.reference / measured.ours:.2f}")
+        print(
+            f"clips of {_CLIP_SECONDS} s: {1000 * measured.clips:.2f} ms a chunk, uncut {1000 * measured.uncut:.2f}; "
+            f"{1e6 * measured.overhead / front_end.chunk_seconds:.0f} µs for each clip besides its sound"
+        )
         (one, one_cpu), (two, two_cpu) = _pooled(paths, front_end, 1), _pooled(paths, front_end, 2)
         # other load on the machine changes the first ratio; the second shows how two workers slow each other down
         print(f"two workers against one: {one / two:.2f} by the clock, {two_cpu / one_cpu:.2f} of its CPU seconds")
@@ -235,5 +277,11 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
     result = f"{seconds / measured.ours:.0f} s of sound a CPU second"
     return [
         ("convert", result, "the 2018 way", measured.reference / measured.ours),
+        (
+            f"convert, clips of {_CLIP_SECONDS} s",
+            f"{front_end.chunk_seconds / measured.clips:.0f} s of sound a CPU second",
+            "the same sound uncut",
+            measured.uncut / measured.clips,
+        ),
         ("convert, two workers", f"{seconds / two:.0f} s of sound a second", "one worker", one / two),
-    ]
+    ]  # fmt: skip
