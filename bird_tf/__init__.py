@@ -60,7 +60,7 @@ _INTERFACE = {
     "Records": "api.opened_records",
     "load": "api.model",
     "open_records": "api.opened_records",
-    **{command: command for command in ("convert", "train", "evaluate", "predict", "review", "search")},
+    **{command: command for command in ("convert", "train", "selftrain", "evaluate", "predict", "review", "search")},
 }
 
 if typing.TYPE_CHECKING:
@@ -73,6 +73,7 @@ if typing.TYPE_CHECKING:
 
     def convert(**flags: typing.Any) -> dict[str, typing.Any]: ...
     def train(**flags: typing.Any) -> dict[str, typing.Any]: ...
+    def selftrain(**flags: typing.Any) -> dict[str, typing.Any]: ...
     def evaluate(**flags: typing.Any) -> dict[str, typing.Any]: ...
     def predict(**flags: typing.Any) -> dict[str, typing.Any]: ...
     def review(**flags: typing.Any) -> dict[str, typing.Any]: ...
@@ -92,5 +93,6 @@ def __getattr__(name: str) -> typing.Any:
 
 
 __all__ = [
-    "Error", "Model", "Records", "convert", "evaluate", "load", "open_records", "predict", "review", "search", "train",
+    "Error", "Model", "Records", "convert", "evaluate", "load", "open_records", "predict", "review", "search",
+    "selftrain", "train",
 ]  # fmt: skip

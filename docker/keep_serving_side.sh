@@ -3,7 +3,7 @@
 # becomes its build without CUDA, which is 700 MB smaller.
 set -eu
 cd "$1"
-for part in conversion input models training convert.py train.py export.py api/opened_records.py; do
+for part in conversion input models training selftraining convert.py train.py selftrain.py export.py api/opened_records.py; do
   rm -r "bird_tf/$part"
   sed -i "\|bird_tf\.${part%.py}\>|d" setup.cfg
 done

@@ -61,7 +61,7 @@ _COMMANDS = {
     "bird-tf-demo": "tools/demo.py",
     **{
         f"bird-tf-{name}": f"bird_tf.{name}"
-        for name in ("train", "export", "evaluate", "predict", "submission", "review", "search")
+        for name in ("train", "selftrain", "export", "evaluate", "predict", "submission", "review", "search")
     },
 }
 

@@ -19,7 +19,7 @@ _ROOT = pathlib.Path(__file__).resolve().parent.parent / "bird_tf"
 # commands and modules that stand outside of the packages
 _COMMANDS, _GROUND = "commands", "ground"
 _COLOURS = {_COMMANDS: "#d9e8dc", _GROUND: "#e8e6e0"}
-_TRAINING = ("conversion", "input", "models", "training")
+_TRAINING = ("conversion", "input", "models", "training", "selftraining")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

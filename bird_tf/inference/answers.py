@@ -16,6 +16,7 @@ class Answers:
 
     Attributes:
         chunking: how recordings must be cut to be scored: with half the step, if shifted chunks are needed.
+        step: how many scored chunks there are for each that is answered: 2 with shifted chunks, else 1.
     """
 
     def __init__(
@@ -36,11 +37,11 @@ class Answers:
         self._context = ensemble.decisions.context
         shifted = self._context.shifted if shifted is None else shifted
         # chunks that overlap by half or more hold the shifted ones already
-        self._step = 2 if shifted and 2 * hop > heard.chunk_samples else 1
-        self._hops = self._step * heard.chunk_samples / hop
+        self.step = 2 if shifted and 2 * hop > heard.chunk_samples else 1
+        self._hops = self.step * heard.chunk_samples / hop
         self.chunking = chunking
-        if self._step > 1:
-            overlap = heard.chunk_seconds - hop / heard.sample_rate_hz / self._step
+        if self.step > 1:
+            overlap = heard.chunk_seconds - hop / heard.sample_rate_hz / self.step
             self.chunking = dataclasses.replace(chunking, overlap_seconds=overlap)
 
     def own(self, scores: ensembles.RecordingScores) -> ensembles.RecordingScores:
@@ -55,9 +56,9 @@ class Answers:
         return self._of(scores, self._context)
 
     def _of(self, scores: ensembles.RecordingScores, asked: context.Context) -> ensembles.RecordingScores:
-        if self._step == 1 and not asked.active:
+        if self.step == 1 and not asked.active:
             return scores
-        kept = np.arange(0, len(scores.probabilities), self._step)
+        kept = np.arange(0, len(scores.probabilities), self.step)
         if kept[-1] < len(scores.probabilities) - 1:  # a last shifted chunk reaches further than the others
             kept = np.append(kept, len(scores.probabilities) - 1)
         probabilities = asked.answers(scores.probabilities, self._hops, kept)

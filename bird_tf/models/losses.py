@@ -13,8 +13,9 @@ class LossConfig:
 
     loss: str = config.option(
         "softmax",
-        "softmax: one species in a chunk, as in 2018; sigmoid: any number; focal: sigmoid, hard examples weigh more",
-        choices=("softmax", "sigmoid", "focal"),
+        "softmax: one species in a chunk, as in 2018; sigmoid: any number; focal: sigmoid, hard examples weigh more; "
+        "sigmoid_auc: sigmoid, and chunks with the species shall score above those without it",
+        choices=("softmax", "sigmoid", "focal", "sigmoid_auc"),
     )
     focal_gamma: float = config.option(2.0, "focal: each class is weighted by |target - probability| to this power")
     label_smoothing: float = config.option(0.0, "share of the target that is spread over all classes")
@@ -78,7 +79,8 @@ def loss_and_weight(
         settings: which loss.
 
     Returns:
-        Two scalars float32. Softmax counts chunks, the other losses count the weights.
+        Two scalars float32. Softmax counts chunks, the other losses count the weights. The pairs of sigmoid_auc are
+        those of this batch, or of this device's part of it.
     """
     if settings.loss == "softmax":
         known = tf.cast(weights > 0, tf.float32)
@@ -98,4 +100,27 @@ def loss_and_weight(
         # Lin et al. 2017: (1 - p_t)^gamma. |target - p| equals 1 - p_t for targets of 0 and 1, and is defined between
         # them too. The lower limit keeps the gradient finite where p equals the target.
         each *= tf.maximum(tf.abs(targets - tf.sigmoid(logits)), 1e-7) ** settings.focal_gamma
-    return tf.reduce_sum(each * weights), tf.reduce_sum(weights)
+    total, weight = tf.reduce_sum(each * weights), tf.reduce_sum(weights)
+    if settings.loss == "sigmoid_auc":
+        total += weight * soft_auc_loss(logits, targets, weights)
+    return total, weight
+
+
+def soft_auc_loss(logits: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """A smooth form of 1 - AUROC: for two chunks and a class, log(1 + exp(-difference of their logits)).
+
+    A pair counts by how far its targets lie apart, so that soft targets, as pseudo-labels, have their share; the chunk
+    with the greater target should have the greater logit. It needs batch² × classes numbers of memory.
+
+    Args:
+        logits: [batch, classes] float32.
+        targets: [batch, classes] float32 in [0, 1].
+        weights: [batch, classes] float32; a pair counts by the product of its weights.
+
+    Returns:
+        The mean over all pairs and classes, scalar float32; 0 if all targets are equal.
+    """
+    apart = tf.nn.relu(targets[:, None] - targets[None, :]) * weights[:, None] * weights[None, :]
+    # [batch, batch, classes]: the first chunk is the one with the greater target
+    each = tf.nn.softplus(logits[None, :] - logits[:, None])
+    return tf.math.divide_no_nan(tf.reduce_sum(apart * each), tf.reduce_sum(apart))

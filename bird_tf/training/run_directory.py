@@ -29,7 +29,7 @@ class Run:
 
     Attributes:
         model: the network's options.
-        loss: "softmax" or "sigmoid"; decides how logits become probabilities.
+        loss: "softmax" or another one, with a sigmoid for each class; decides how logits become probabilities.
         pooling: the default method to pool chunk scores into the scores of a recording.
         front_end: chunk → spectrogram.
         classes: in the order of the outputs.

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -117,3 +119,27 @@ def test_the_cosine_distance_counts_chunks_with_an_embedding():
         total, count = losses.cosine_distance(projections, embeddings)
     assert (float(total), float(count)) == (2.0, 2.0)
     assert np.isfinite(tape.gradient(total, projections)).all()
+
+
+def test_soft_auc_compares_all_pairs_of_a_class_by_how_far_their_targets_lie_apart(batch, generator):
+    logits, _, _ = batch
+    targets = generator.random((6, 5)).astype(np.float32)
+    weights = (generator.random((6, 5)) < 0.7).astype(np.float32)
+    total = count = 0.0
+    for c, i, j in itertools.product(range(5), range(6), range(6)):
+        if targets[i, c] > targets[j, c]:
+            apart = (targets[i, c] - targets[j, c]) * weights[i, c] * weights[j, c]
+            total += apart * np.log1p(np.exp(logits.numpy()[j, c] - logits.numpy()[i, c]))
+            count += apart
+    found = losses.soft_auc_loss(logits, tf.constant(targets), tf.constant(weights))
+    assert float(found) == pytest.approx(total / count, rel=1e-5)
+    both = losses.loss(logits, tf.constant(targets), tf.constant(weights), losses.LossConfig(loss="sigmoid_auc"))
+    alone = losses.loss(logits, tf.constant(targets), tf.constant(weights), losses.LossConfig(loss="sigmoid"))
+    assert float(both) == pytest.approx(float(alone + found), rel=1e-5)
+
+
+def test_soft_auc_falls_as_the_ranking_improves_and_is_0_without_pairs():
+    targets, ones = tf.constant([[1.0], [0.0], [0.4]]), tf.ones((3, 1))
+    right, wrong = tf.constant([[3.0], [-3.0], [0.0]]), tf.constant([[-3.0], [3.0], [0.0]])
+    assert float(losses.soft_auc_loss(right, targets, ones)) < 0.1 < float(losses.soft_auc_loss(wrong, targets, ones))
+    assert float(losses.soft_auc_loss(wrong, tf.fill((3, 1), 0.4), ones)) == 0

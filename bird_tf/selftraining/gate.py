@@ -1,0 +1,150 @@
+"""The gate of self-training: what a round is judged by, and which round is kept.
+
+Only labels of people count: known calls in soundscapes or mixtures, and validation recordings. What the teachers say of
+the unlabelled recordings does not, so a round cannot confirm its own errors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Sequence
+
+from bird_tf import config, executor, files, stored
+from bird_tf.audio import decode
+from bird_tf.evaluation import mixtures, soundscapes
+from bird_tf.inference import ensembles, labelled, occurrence
+from bird_tf.records import manifests
+from bird_tf.scores import metrics
+
+# smaller differences are chance
+_LEAST_GAIN = 0.002
+_QUALITY = "quality.json"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Quality:
+    """How good a model is.
+
+    Attributes:
+        cmap, auroc: over segments of soundscapes with known calls.
+        mlrap: over the validation recordings; NaN without any.
+    """
+
+    cmap: float
+    auroc: float
+    mlrap: float = math.nan
+
+    @property
+    def value(self) -> float:
+        """The mean of c-mAP and MLRAP, of those that are known."""
+        known = [value for value in (self.cmap, self.mlrap) if not math.isnan(value)]
+        return sum(known) / len(known)
+
+    def gains(self, before: Quality) -> bool:
+        """Whether one of c-mAP and MLRAP is greater than before, by more than chance."""
+        return self.cmap > before.cmap + _LEAST_GAIN or self.mlrap > before.mlrap + _LEAST_GAIN
+
+
+def best(qualities: Sequence[Quality]) -> int:
+    """The round with the greatest value; the first of equals, so that no gain keeps the teachers, round 0."""
+    return max(range(len(qualities)), key=lambda number: qualities[number].value)
+
+
+def goes_on(qualities: Sequence[Quality]) -> bool:
+    """Whether another round is worth its time: the last one gains something over the best one before it."""
+    if len(qualities) == 1:
+        return True
+    before = qualities[:-1]
+    return qualities[-1].gains(before[best(before)])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gate:
+    """Soundscapes with known calls, and validation recordings.
+
+    Attributes:
+        manifest: the labelled records.
+        audio: folder of the soundscapes.
+        calls: CSV of the calls in them.
+        output: folder for what is written of each judgement.
+        place: where recordings are scored.
+    """
+
+    manifest: manifests.Manifest
+    audio: str
+    calls: str
+    output: str
+    place: executor.PlaceConfig
+
+    def judge(self, models: Sequence[str], name: str) -> Quality:
+        """Judges models, several as an ensemble, without calibration and decisions; once for each name.
+
+        Raises:
+            InputError: the models do not fit to the records, or the soundscapes cannot be used or have no call.
+        """
+        path = os.path.join(self.output, name, _QUALITY)
+        if not files.exists(path):
+            judged = dataclasses.asdict(self._judge(models, name))
+            files.write_json(path, {metric: value for metric, value in judged.items() if not math.isnan(value)})
+        return stored.read_json(path, Quality)
+
+    def _judge(self, models: Sequence[str], name: str) -> Quality:
+        found = soundscapes.evaluate(
+            soundscapes.SoundscapeConfig(
+                models=tuple(models), audio=self.audio, calls=self.calls, output=os.path.join(self.output, name),
+                chunking=decode.ChunkingConfig(), occurrence_settings=occurrence.OccurrenceConfig(),
+                decisions="none", place=self.place,
+            )
+        )  # fmt: skip
+        if math.isnan(found["cmap"]):
+            raise config.InputError(f"--segments={self.calls} holds no call, so rounds cannot be judged by it")
+        return Quality(cmap=found["cmap"], auroc=found["auroc"], mlrap=self._mlrap(models))
+
+    def _mlrap(self, models: Sequence[str]) -> float:
+        if not self.manifest.num_chunks("val"):
+            return math.nan
+        ensemble = ensembles.Ensemble(models, "none")
+        scored = labelled.score_records(ensemble, self.manifest)
+        truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
+        return metrics.mlrap(scored.pooled(ensemble), truth)
+
+
+def write_mixtures(
+    output: str, settings: mixtures.MixtureConfig, manifest: manifests.Manifest, quiet: Sequence[mixtures.Stretch],
+    seed: int,
+) -> tuple[str, str]:  # fmt: skip
+    """Mixes calls of the validation recordings into unlabelled chunks without calls.
+
+    Args:
+        output: the folder.
+        settings: how they are mixed.
+        manifest: the labelled records.
+        quiet: the unlabelled chunks.
+        seed: of the mixing.
+
+    Returns:
+        The folder of the mixtures, and the CSV of their calls.
+
+    Raises:
+        InputError: there are no validation recordings, their audio is not where it was, or there is no quiet chunk.
+    """
+    remedy = "give labelled soundscapes with --segments and --segments_audio, or keep the last round with --nogate"
+    if not manifest.num_chunks("val"):
+        raise config.InputError(f"{manifest.directory} has no validation recordings to judge a round by; {remedy}")
+    if not quiet:
+        raise config.InputError(f"--unlabelled: no chunk is without calls, so no mixture can be made; {remedy}")
+    root = str(manifest.converter.get("audio", ""))
+    table = stored.read_table(os.path.join(manifest.directory, manifests.RECORDINGS), ("recording_id", "file"))
+    paths = {row.text("recording_id"): os.path.join(root, row.text("file")) for row in table}
+    calls = mixtures.clearest_calls(manifest, paths)
+    if absent := [path for path, _, _ in calls if not os.path.exists(path)]:
+        raise config.InputError(f"{absent[0]}: this validation recording is no longer there; {remedy}")
+    mixtures.Mixer(settings, manifest, calls, quiet).write(output, seed)
+    return mixture_paths(output)
+
+
+def mixture_paths(output: str) -> tuple[str, str]:
+    """The folder of the mixtures, and the CSV of their calls, which is there when all are."""
+    return os.path.join(output, "mixtures"), os.path.join(output, "mixtures.csv")

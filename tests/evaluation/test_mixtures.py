@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+import soundfile
+
+from bird_tf import config
+from bird_tf.evaluation import mixtures
+
+
+def test_the_clearest_chunk_of_each_validation_recording_is_a_call(manifest):
+    spans = mixtures.spans(manifest, "val")
+    calls = mixtures.clearest_calls(manifest, {recording: f"{recording}.wav" for recording, *_ in spans})
+    assert len(calls) == len({recording for recording, *_ in spans}) == manifest.num_recordings["val"]
+    for path, start, class_id in calls:
+        own = [span for span in spans if f"{span[0]}.wav" == path]
+        _, best, label, _ = max(own, key=lambda span: span[3])
+        assert (start, class_id) == (best, manifest.classes.class_ids[label])
+
+
+def test_equal_seeds_give_equal_mixtures_and_noise_lies_under_the_calls(manifest, tmp_path):
+    rate = manifest.front_end.sample_rate_hz
+    times = np.arange(2 * rate) / rate
+    for name, frequency in (("call", 3000), ("noise", 500)):
+        soundfile.write(tmp_path / f"{name}.wav", 0.1 * np.sin(2 * np.pi * frequency * times), rate)
+    settings = mixtures.MixtureConfig(num_mixtures=1, seconds=4.0, calls=1, ratio_db=(20.0, 20.0))
+    calls, noise = [(str(tmp_path / "call.wav"), 0.5, "a")], [(str(tmp_path / "noise.wav"), 0.0)]
+    for output in ("one", "two"):
+        assert mixtures.Mixer(settings, manifest, calls, noise).write(str(tmp_path / output), 7) == 1
+    first, second = (tmp_path / o / "mixtures" / "mix000.wav" for o in ("one", "two"))
+    assert first.read_bytes() == second.read_bytes()
+    mixed, _ = soundfile.read(first)
+    power = np.abs(np.fft.rfft(mixed)) ** 2
+    call, bed = (power[4 * f - 40 : 4 * f + 40].sum() for f in (3000, 500))
+    assert 10 * np.log10(call / (bed / 4)) == pytest.approx(20, abs=1)  # one second of four
+    assert (tmp_path / "one" / "noise.csv").read_text().count("\n") == 1
+
+
+@pytest.mark.parametrize("values", [{"num_mixtures": 0}, {"seconds": 0.0}, {"calls": 0}, {"ratio_db": (1.0,)}])
+def test_what_cannot_be_mixed_is_refused(values):
+    with pytest.raises(config.InputError, match=f"--{next(iter(values))}="):
+        mixtures.MixtureConfig(**values)

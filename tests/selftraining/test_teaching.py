@@ -1,0 +1,104 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bird_tf import config, executor
+from bird_tf.inference import ensembles
+from bird_tf.input import pseudo_labels
+from bird_tf.labels import metadata
+from bird_tf.records import shard_files
+from bird_tf.scores import context
+from bird_tf.selftraining import teaching
+
+PLACE = executor.PlaceConfig(threads=1)
+
+
+def _answered(*many):
+    """Recordings "0", "1", … with these probabilities of their chunks, [chunks, classes] each."""
+    for number, rows in enumerate(many):
+        probabilities = np.array(rows, np.float32)
+        start = np.arange(len(probabilities), dtype=float)
+        logits = np.zeros(len(probabilities))
+        yield metadata.Recording(recording_id=str(number), path=f"{number}.wav"), ensembles.RecordingScores(
+            path="", duration_seconds=1.0, start_seconds=start, end_seconds=start + 1,
+            member_probabilities=probabilities[None], probabilities=probabilities, member_attention_logits=logits[None],
+            attention_logits=logits, embeddings=np.zeros((0, 0), np.float32),
+        )  # fmt: skip
+
+
+def test_chunks_that_can_carry_a_label_are_kept_and_quiet_ones_become_noise():
+    many = ([[0.5, 0.4], [0.1, 0.1], [0.0, 0.02]], [[0.0, 0.1], [0.6, 0.0]], [[0.1, 0.0]])
+    chosen = teaching.choose_chunks(_answered(*many), 1.0, 0.2)
+    assert chosen.kept == {"0": {0, 1}, "1": {1}} and chosen.num_chunks == 6
+    # the quietest first; 0.6 is a call
+    assert chosen.quiet == [("0.wav", 2.0), ("0.wav", 1.0), ("1.wav", 0.0), ("2.wav", 0.0)]
+    assert teaching.choose_chunks(_answered(*many), 2.0, 0.2).kept == {"0": {0}, "1": {1}}
+    with pytest.raises(config.InputError, match=r"least_total_label=2.*greatest total is 0\.900"):
+        teaching.choose_chunks(_answered(*many), 1.0, 2.0)
+
+
+def test_teachers_answer_with_overlapping_windows_averaged_over_time(model_path, manifest, unlabelled, tmp_path):
+    teachers = teaching.Teachers([model_path], manifest)
+    recordings = teaching.find(str(unlabelled))
+    assert [r.recording_id for r in recordings][:2] == ["broken.wav", "deep/0.wav"]
+    skipped = teachers.score(recordings, str(tmp_path / "scores"), PLACE)
+    assert [path for path, _ in skipped] == [str(unlabelled / "broken.wav")]
+    [first, *_] = teachers.answers(recordings[1:], str(tmp_path / "scores"))
+    raw = ensembles.Ensemble([model_path], "none")
+    [scored] = teaching.scoring.score_recordings(
+        raw, [("a", first[0].path)], dataclasses.replace(teaching.chunking_of(manifest), overlap_seconds=0.5)
+    )
+    probabilities = scored.scores.probabilities
+    kept = np.arange(len(first[1].probabilities)) * 2
+    kept[-1] = min(kept[-1], len(probabilities) - 1)
+    expected = context.Context(shifted=True).answers(probabilities, 2.0, kept)
+    np.testing.assert_allclose(first[1].probabilities, expected, atol=1e-5)
+
+
+def test_labels_are_powers_of_probabilities_and_no_more_than_one_a_chunk(model_path, manifest, tmp_path):
+    [every] = shard_files.read(manifest, "noise", 1000, ())
+    ids = [i.decode() for i in every["recording_id"].numpy()]
+    teachers = teaching.Teachers([model_path], manifest)
+    count = int(every["chunk_index"].numpy().max()) + 1
+
+    def write(probability, power):
+        many = [(metadata.Recording(recording_id=i, path=""), next(_answered([[probability] * 6] * count))[1])
+                for i in sorted(set(ids))]  # fmt: skip
+        teaching.label(teachers, iter(many), manifest, power, str(tmp_path / "labels"))
+        return pseudo_labels.load(str(tmp_path / "labels"))
+
+    pseudo = write(0.3, 1.5)
+    np.testing.assert_allclose(pseudo.labels, 0.3**1.5, rtol=1e-3)
+    assert teaching.totals(pseudo).mean_total == pytest.approx(6 * 0.3**1.5, rel=1e-2)
+    assert {i for i, _, _ in pseudo.learnt.rows} >= set(ids)  # the student has heard them, and what its teacher knows
+    limited = write(0.9, 1.0)  # the sum of six classes is 5.4
+    assert teaching.totals(limited).mean_total == pytest.approx(1, rel=1e-2)
+
+
+def test_teachers_of_other_classes_or_other_chunks_are_refused(model_path, untrained, manifest):
+    more = dataclasses.replace(manifest, classes=dataclasses.replace(
+        manifest.classes, class_ids=(*manifest.classes.class_ids, "zzz"), names=(*manifest.classes.names, "Z")
+    ))  # fmt: skip
+    with pytest.raises(config.InputError, match=r"does not know 1 of 7 classes of .*: zzz"):
+        teaching.Teachers([model_path], more)
+    long = untrained(dataclasses.replace(manifest.front_end, chunk_seconds=2.0))
+    with pytest.raises(config.InputError, match="hears chunks of 2 s"):
+        teaching.Teachers([long], manifest)
+
+
+def test_unreadable_recordings_alone_are_refused(model_path, manifest, tmp_path):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.wav").write_bytes(b"x")
+    recordings = teaching.find(str(tmp_path / "bad"))
+    with pytest.raises(config.InputError, match=r"none of 1 recordings can be read; the first: .*a.wav"):
+        teaching.Teachers([model_path], manifest).score(recordings, str(tmp_path / "scores"), PLACE)
+    for folder, words in ((tmp_path / "none", "is not a folder"), (tmp_path / "scores", "holds no recordings")):
+        with pytest.raises(config.InputError, match=words):
+            teaching.find(str(folder))
+
+
+def test_the_chunks_of_the_labelled_records_are_those_of_the_unlabelled_ones(manifest):
+    assert teaching.chunking_of(manifest) == teaching.decode.ChunkingConfig()
+    overlapping = dataclasses.replace(manifest, converter={**manifest.converter, "overlap_seconds": 0.25})
+    assert teaching.chunking_of(overlapping).overlap_seconds == 0.25

@@ -1,0 +1,101 @@
+"""The command, with trainings of seconds."""
+
+import json
+import logging
+
+import pytest
+
+from bird_tf import config, selftrain
+from bird_tf.inference import ensembles, leaks
+from bird_tf.records import manifests
+from bird_tf.training import run_directory
+from tests import conftest
+
+
+def _settings(manifest, model_path, unlabelled, run_dir, **values):
+    return conftest.settings(
+        selftrain.SelfTrainConfig, records=manifest.directory, run_dir=run_dir, threads=1,
+        **{"teacher": [model_path], "unlabelled": unlabelled, "architecture": "baseline", "filters": [4, 8],
+           "epochs": 1, "batch_size": 8, "rounds": 1, "workers": 1, "least_total_label": 0.01, "num_mixtures": 1,
+           **values},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def unlabelled(data, tmp_path):
+    """Four recordings, and a damaged one."""
+    folder = tmp_path / "unlabelled"
+    folder.mkdir()
+    for number, path in enumerate(sorted((data / "wav").iterdir())[:4]):
+        (folder / f"{number}.wav").write_bytes(path.read_bytes())
+    (folder / "broken.wav").write_bytes(b"x")
+    return folder
+
+
+def test_a_round_is_a_run_its_table_tells_the_metrics_and_the_better_model_is_kept(
+    manifest, model_path, unlabelled, tmp_path, caplog, monkeypatch
+):
+    settings = _settings(manifest, model_path, unlabelled, tmp_path / "run")
+    selftrain.main(settings)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    rows = conftest.table(tmp_path / "run" / "rounds.csv")
+    assert [row["round"] for row in rows] == ["0", "1"] and all(0 <= float(row["cmap"]) <= 1 for row in rows)
+    values = [float(row["cmap"]) + float(row["mlrap"]) for row in rows]
+    winner = values.index(max(values))
+    assert summary["winner"] == winner and summary["gained"] == bool(winner)
+    best = [model_path, str(tmp_path / "run" / "round-1" / "export")][winner]
+    kept, own = (ensembles.Ensemble([path]).models[0] for path in (summary["export"], best))
+    assert kept.fingerprint == own.fingerprint
+    made = manifests.load(str(tmp_path / "run" / "unlabelled"))
+    assert made.num_recordings["noise"] == 4 and made.num_chunks("noise") == summary["num_unlabelled_chunks"] > 4
+    assert "broken.wav" in (tmp_path / "run" / "skipped.csv").read_text()
+    # the student knows whom it has heard
+    learnt = leaks.learnt_by(str(tmp_path / "run" / "round-1" / "export"))
+    assert {"0.wav", "3.wav"} <= {recording for recording, _, _ in learnt.rows}
+    run = run_directory.load_description(str(tmp_path / "run" / "round-1"))
+    assert run.training["pseudo_labels"].endswith("labels-1") and run.training["teacher"] == []
+
+    # the same command does no work again; with other flags it is refused
+    monkeypatch.setattr(selftrain.conversion, "convert_unlabelled", None)
+    monkeypatch.setattr(selftrain.gate.soundscapes, "evaluate", None)
+    with caplog.at_level(logging.INFO, "absl"):
+        selftrain.main(settings)
+    assert ("no round is better" in caplog.text) == (winner == 0)  # which is no error
+    with pytest.raises(config.InputError, match="--least_total_label was"):
+        selftrain.selftrain(_settings(manifest, model_path, unlabelled, tmp_path / "run", least_total_label=0.02))
+
+
+@pytest.mark.slow
+def test_without_a_gate_the_last_round_is_kept(manifest, model_path, unlabelled, tmp_path):
+    settings = _settings(manifest, model_path, unlabelled, tmp_path / "run", gate=False, keep="last", refit=True)
+    summary = selftrain.selftrain(settings)
+    assert summary["winner"] == 1 and summary["rounds"][1]["cmap"] is None
+    for name in ("export", "validated/export"):
+        kept, own = (ensembles.Ensemble([str(tmp_path / "run" / f / name)]).models[0] for f in ("", "round-1"))
+        assert kept.fingerprint == own.fingerprint
+
+
+def test_a_dry_run_tells_rates_and_sizes_and_writes_nothing(manifest, model_path, unlabelled, tmp_path, caplog):
+    with caplog.at_level(logging.INFO, "absl"):
+        selftrain.main(_settings(manifest, model_path, unlabelled, tmp_path / "run", dry_run=True))
+    assert "unlabelled recordings" in caplog.text and "MiB of records" in caplog.text
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"teacher": []}, "--teacher is missing"),
+        ({"rounds": 0}, "--rounds=0"),
+        ({"power": [1.0, 0.0]}, r"--power=1\.0,0\.0"),
+        ({"segments": "calls.csv"}, "belong together"),
+        ({"segments": "calls.csv", "segments_audio": "d", "gate": False}, "no effect"),
+        ({"pseudo_labels": "d"}, "no effect"),
+        ({"architecture": "head"}, "a head may be the --teacher"),
+        ({}, "--unlabelled=nowhere is not a folder"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_before_any_work(manifest, model_path, tmp_path, values, words):
+    with pytest.raises(config.InputError, match=words):
+        selftrain.selftrain(_settings(manifest, model_path, "nowhere", tmp_path / "run", **values))
+    assert not (tmp_path / "run").exists()
