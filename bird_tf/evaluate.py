@@ -15,7 +15,7 @@ from absl import logging
 from bird_tf import config, executor, files, locks, next_steps, python_calls
 from bird_tf.audio import decode
 from bird_tf.evaluation import examples, judged, noise, report, results, soundscapes, stored_decisions
-from bird_tf.inference import ensembles, labelled, leaks, occurrence, saved_model, segments
+from bird_tf.inference import ensembles, labelled, leaks, occurrence, saved_model, segments, strangeness
 from bird_tf.labels import metadata
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table
@@ -186,6 +186,7 @@ def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, pat
         notes=[
             *leak.notes(to_judge),
             *_notes(settings, ensemble, paths),
+            *_strangeness_notes(scored.strangeness),
             *_prior_notes(odds_factors, without_prior, headline),
         ],
         headline=headline,
@@ -324,6 +325,14 @@ def _notes(settings: EvaluateConfig, ensemble: ensembles.Ensemble, paths: Sequen
     else:
         notes.append("The scores are not calibrated: run with --tune on validation recordings to calibrate them.")
     return notes
+
+
+def _strangeness_notes(recordings: Sequence[float]) -> list[str]:
+    """How many recordings sound unlike the training data, with a warning if they are many; nothing if unknown."""
+    sentence = strangeness.sentence(recordings)
+    if strangeness.are_unlike(recordings):
+        logging.warning("%s: the metrics say what the model does there", sentence)
+    return [f"{sentence}."] if sentence else []
 
 
 def _prior_notes(

@@ -24,6 +24,7 @@ from bird_tf.inference import (
     saved_model,
     score_store,
     scoring,
+    strangeness,
 )
 from bird_tf.inference.writers import about, predictions, rows, tables
 from bird_tf.labels import metadata, verdicts
@@ -103,20 +104,24 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
         store.remove_if_empty()
         raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")
     damaged: list[list[str]] = []
+    strange: dict[str, float] = {}
     seconds, progress = 0.0, config.progress(len(readable), "recording", "writing")
     with results.writing(), _writing(settings, context, given) as append, progress:
         for file, recording in readable:
             scores, pooled = judge.judge(recording, store.load(file, recording.path))
             append(predictions.Prediction(file=file, scores=scores, pooled=pooled, recording=recording))
             seconds += scores.duration_seconds
+            strange[file] = scores.strangeness
             if scores.note:
                 damaged.append([file, f"{scores.lost_seconds:.3f}", scores.note])
             progress.update()
         if damaged:
             bom = settings.tables.csv_bom
             files.write_table(context.output(rows.DAMAGED), rows.DAMAGED_COLUMNS, damaged, byte_order_mark=bom)
+        _write_unlike(context, strange)
         calibrated_on = ensemble.decisions.fitted_on
-        text = about.write(context, settings.tables.format.split(","), settings.model, calibrated_on)
+        unlike = strangeness.sentence(list(strange.values()))
+        text = about.write(context, settings.tables.format.split(","), settings.model, calibrated_on, unlike)
         files.write_text(context.output(about.FILE), text)
     table = [(os.path.relpath(path, settings.root or "."), reason) for path, reason in skipped]
     skipped_path = os.path.join(settings.output, skips.TABLE)
@@ -125,12 +130,31 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     summary = {
         "models": list(settings.model), "pooling": judge.pooling, "calibrated_on": ensemble.decisions.fitted_on,
         "context": ensemble.decisions.context.describe(), "expected": judge.odds_factors.describe(),
-        "num_recordings": len(readable), "num_skipped": len(skipped), "audio_seconds": round(seconds, 3),
+        "num_recordings": len(readable), "num_skipped": len(skipped), "num_unlike": _num_unlike(strange),
+        "audio_seconds": round(seconds, 3),
         "audio": os.path.abspath(settings.root),
         "channel": chunking.channel or ensemble.models[0].hearing.channel, "output": settings.output,
     }  # fmt: skip
     files.write_json(os.path.join(settings.output, "summary.json"), summary)
+    if strangeness.are_unlike(list(strange.values())):
+        path = os.path.join(settings.output, strangeness.TABLE)
+        logging.warning("%s: listen before you trust what the model says of them; %s names them", unlike, path)
     return summary
+
+
+def _num_unlike(strange: Mapping[str, float]) -> int | None:
+    """How many recordings, {file: strangeness}, sound unlike the training data; None if the model does not know it."""
+    unlike, known = strangeness.counts(list(strange.values()))
+    return unlike if known else None
+
+
+def _write_unlike(context: predictions.Context, strange: Mapping[str, float]) -> None:
+    """Writes the table of the recordings that sound unlike the training data, the strangest first, if there are any."""
+    unlike = sorted((-value, file) for file, value in strange.items() if strangeness.is_unlike(value))
+    if unlike:
+        rows_of_table = [(file, f"{-value:.3f}") for value, file in unlike]
+        path, bom = context.output(strangeness.TABLE), context.byte_order_mark
+        files.write_table(path, strangeness.COLUMNS, rows_of_table, byte_order_mark=bom)
 
 
 @contextlib.contextmanager

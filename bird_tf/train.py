@@ -26,6 +26,7 @@ from bird_tf.training import (
     exporter,
     head_strength,
     kept_classes,
+    known_sound,
     pretrained,
     recipes,
     run_directory,
@@ -325,7 +326,9 @@ def _finish(experiment: experiments.Experiment) -> dict[str, Any]:
     weights.assign(weights.by_name(network), progress.best_weights, os.path.join(run_dir, checkpoints.CHECKPOINT))
     if experiment.is_chief:
         validated = experiments.ValidationSummary(metrics=progress.best_metrics, pooling=progress.best_pooling)
-        run_directory.save(run_dir, experiment.describe(validated), network)
+        known = known_sound.fit(experiment.manifest, experiment.settings.model.features)
+        described = dataclasses.replace(experiment.describe(validated), known_sound=known)
+        run_directory.save(run_dir, described, network)
         exporter.export(run_dir)
         summary["wall_seconds"] = round(experiment.clock.elapsed, 1)
         files.synchronise(run_dir)

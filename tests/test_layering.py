@@ -34,7 +34,8 @@ ORDER = {
         "stratified", "prior",
     ),
     "inference": (
-        "serving", "saved_model", "ensembles", "answers", "segments", "audio_files", "result_files", "units", "scoring",
+        "strangeness", "serving", "saved_model", "ensembles", "answers", "segments", "audio_files", "result_files",
+        "units", "scoring",
         "score_store", "embedding_store", "labelled", "leaks", "occurrence_table", "occurrence", "judgement",
         "run_files", "kaggle_files", "media_ids", "budget",
     ),
@@ -55,7 +56,8 @@ ORDER = {
         "losses", "architectures", "layers", "attention", "application", "baseline", "pi", "resnet", "head",
     ),
     "training": (
-        "weights", "schedules", "optimizers", "distribution", "run_directory", "exporter", "pretrained", "kept_classes",
+        "known_sound", "weights", "schedules", "optimizers", "distribution", "run_directory", "exporter", "pretrained",
+        "kept_classes",
         "distillation", "train_step", "checkpoints", "validation", "tensorboard", "recipes", "experiments",
         "head_strength", "dry_run",
     ),

@@ -11,7 +11,9 @@ import soundfile
 from bird_tf import config, files, predict
 from bird_tf.audio import decode
 from bird_tf.inference import audio_files, ensembles, saved_model, scoring
+from bird_tf.records import schema
 from bird_tf.scores import calibration, decisions, pooling, thresholds
+from bird_tf.training import exporter, known_sound
 from tests.conftest import settings
 
 
@@ -221,3 +223,38 @@ def test_what_a_damaged_file_lacks_is_told_also_by_a_further_run(tmp_path, model
         assert float(row["lost_seconds"]) == pytest.approx(float(scored["seconds"]), rel=0.01)
         assert "cannot be decoded (the file ends early); the rest is used" in row["note"]
         assert caplog.text.count("x.wav: ") == 1, number  # the scores are kept, so it is not read again
+
+
+def test_recordings_unlike_the_training_data_are_named(tmp_path, run_dir, manifest, data, caplog, monkeypatch):
+    monkeypatch.setattr(known_sound, "_MIN_RECORDINGS", 5)
+    known = known_sound.fit(manifest, [schema.SPECTROGRAM])
+    shutil.copytree(run_dir, tmp_path / "run")
+    known_sound.save(str(tmp_path / "run"), known)
+    model = exporter.export(str(tmp_path / "run"))
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    for path in sorted((data / "wav").iterdir())[:3]:
+        shutil.copy(path, folder)
+    time = np.arange(2 * 22050) / 22050
+    for hertz in (1000, 2000):
+        soundfile.write(folder / f"tone{hertz}.wav", 0.5 * np.sin(2 * np.pi * hertz * time), 22050)
+    soundfile.write(folder / "silence.wav", np.zeros(22050), 22050)
+    for _ in range(2):  # the second time from the stored scores
+        caplog.clear()
+        assert predict_into(tmp_path, model, folder)["num_unlike"] == 2
+        named = [row["file"] for row in _rows(tmp_path / "out" / "unlike.csv")]
+        assert sorted(named) == ["tone1000.wav", "tone2000.wav"]
+        assert "2 of 5 recordings sound unlike the training data" in caplog.text
+    assert "2 of 5 recordings" in " ".join((tmp_path / "out" / "about.txt").read_text().split())
+    loaded = saved_model.Model(model)
+    samples = np.stack([0.5 * np.sin(2 * np.pi * 1000 * time[:22050]), np.zeros(22050)]).astype(np.float32)
+    found = loaded.predict_samples(samples).strangeness
+    expected = known.strangeness(known_sound.summaries({schema.SPECTROGRAM: loaded.spectrograms(samples[:1])}))
+    np.testing.assert_allclose(found[:1], expected, rtol=1e-3)
+    assert found[1] == 0
+
+
+def test_a_model_that_does_not_know_its_training_says_nothing_of_strangeness(tmp_path, model_path, data, caplog):
+    assert predict_into(tmp_path, model_path, sorted((data / "wav").iterdir())[0])["num_unlike"] is None
+    assert "unlike" not in caplog.text and not (tmp_path / "out" / "unlike.csv").exists()
+    assert "is not known: this model does not tell" in (tmp_path / "out" / "about.txt").read_text()

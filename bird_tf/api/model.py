@@ -15,7 +15,7 @@ from absl import logging
 from bird_tf import config, executor, python_calls
 from bird_tf.api import frames, sounds
 from bird_tf.audio import decode
-from bird_tf.inference import ensembles, judgement, saved_model, scoring
+from bird_tf.inference import ensembles, judgement, saved_model, scoring, strangeness
 from bird_tf.inference.writers import detections, predictions, rows
 from bird_tf.labels import metadata
 from bird_tf.labels.layouts import reader
@@ -176,12 +176,16 @@ class Model:
         frames.pandas()  # if it is missing, this is known before hours of work
         recordings = [(sound.file, sound.path) for sound in found]
         scored = scoring.score_recordings(self._ensemble, recordings, chunking, embeddings=embeddings, place=place)
+        strange = []
         for sound, one in zip(found, scored, strict=True):
             if one.scores is None:
                 skipped[sound.file] = one.reason.replace(sound.path, sound.file)
                 logging.warning("skipped: %s", skipped[sound.file])
             else:
+                strange.append(one.scores.strangeness)
                 yield sound, one.scores
+        if strangeness.are_unlike(strange):
+            logging.warning("%s: listen before you trust what the model says of them", strangeness.sentence(strange))
         if len(skipped) == len(found):
             raise config.InputError(f"none of {len(found)} recordings can be read; the first: {skipped[found[0].file]}")
 

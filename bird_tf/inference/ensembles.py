@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 
@@ -31,6 +32,7 @@ class RecordingScores:
         member_attention_logits: [models, chunks] float32; NaN for a model without attention.
         attention_logits: [chunks] float32, the models' weighted mean.
         embeddings: [chunks, features] float32 of the first model; no features unless they were asked for.
+        strangeness: how unlike the training recordings of the first model it sounds, see `strangeness`; NaN if unknown.
         lost_seconds: how much of it could not be decoded.
         note: what was noticed of the file while it was read; empty if nothing was.
     """
@@ -44,6 +46,7 @@ class RecordingScores:
     member_attention_logits: np.ndarray
     attention_logits: np.ndarray
     embeddings: np.ndarray
+    strangeness: float = math.nan
     lost_seconds: float = 0.0
     note: str = ""
 

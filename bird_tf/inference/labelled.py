@@ -31,6 +31,7 @@ class LabelledScores:
         duration_seconds: [recordings] length of each; from records, the end of its last chunk.
         paths: for each recording its audio file; empty if the scores are from records.
         skipped: (recording, reason) of those without scores.
+        strangeness: [recordings], as in `RecordingScores`; empty if the scores are from records.
     """
 
     recording_ids: list[str]
@@ -43,6 +44,7 @@ class LabelledScores:
     duration_seconds: list[float]
     paths: list[str]
     skipped: list[tuple[str, str]]
+    strangeness: Sequence[float] = ()
 
     def probabilities(self, ensemble: ensembles.Ensemble) -> list[np.ndarray]:
         """For each recording [chunks, classes], the models' weighted mean."""
@@ -189,4 +191,5 @@ def score_audio(
         duration_seconds=[scores.duration_seconds for scores in found.values()],
         paths=[scores.path for scores in found.values()],
         skipped=skipped,
+        strangeness=[scores.strangeness for scores in found.values()],
     )

@@ -14,6 +14,7 @@ import numpy as np
 from bird_tf import config, executor, files, stored, tf
 from bird_tf.audio import channels, frontend, hearing
 from bird_tf.backbones import backbone, sources, windows
+from bird_tf.inference import strangeness
 from bird_tf.labels import taxonomy
 from bird_tf.records import manifests, schema
 from bird_tf.scores import prior
@@ -87,15 +88,17 @@ class Outputs(NamedTuple):
         probabilities: [chunks, classes] float32.
         attention_logits: [chunks] float32, for pooling by attention; NaN if the model has no attention.
         embeddings: [chunks, features] float32, the input of the last layer; no features unless they were asked for.
+        strangeness: [chunks] float32, see `strangeness`; 0 if it is unknown.
     """
 
     probabilities: np.ndarray
     attention_logits: np.ndarray
     embeddings: np.ndarray
+    strangeness: np.ndarray
 
 
 def without_embeddings(probabilities: np.ndarray, attention_logits: np.ndarray | None) -> Outputs:
-    """Outputs of a model: NaN where there is no attention, and no embeddings.
+    """Outputs of a model: NaN where there is no attention, no embeddings, and unknown strangeness.
 
     Args:
         probabilities: [..., classes] float32.
@@ -104,7 +107,8 @@ def without_embeddings(probabilities: np.ndarray, attention_logits: np.ndarray |
     leading = probabilities.shape[:-1]
     if attention_logits is None:
         attention_logits = np.full(leading, np.nan, np.float32)
-    return Outputs(probabilities, attention_logits, np.zeros((*leading, 0), np.float32))
+    no_embeddings, unknown = np.zeros((*leading, 0), np.float32), np.zeros(leading, np.float32)
+    return Outputs(probabilities, attention_logits, no_embeddings, unknown)
 
 
 def is_head(features: Sequence[schema.Feature]) -> bool:
@@ -212,10 +216,14 @@ class Model:
         available = self._loaded.signatures[signature].structured_outputs
         # the probabilities of a tuned model are calibrated; models of earlier versions have no other scores
         scores = "scores" if "scores" in available else "probabilities"
-        names = [output for output in (scores, "attention", "embeddings") if output in available]
+        wanted = (scores, "attention", "embeddings", strangeness.OUTPUT)
+        names = [output for output in wanted if output in available]
         found = dict(zip(names, self._call(signature, inputs, *names), strict=True))
         outputs = without_embeddings(found[scores], found.get("attention"))
-        return outputs._replace(embeddings=found.get("embeddings", outputs.embeddings))
+        return outputs._replace(
+            embeddings=found.get("embeddings", outputs.embeddings),
+            strangeness=found.get(strangeness.OUTPUT, outputs.strangeness),
+        )
 
     def _function(self, signature: str) -> Callable[..., Mapping[str, tf.Tensor]]:
         """A signature; of those that begin with the front-end, one whose front-end is compiled here, if it can be."""

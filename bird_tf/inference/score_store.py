@@ -6,6 +6,7 @@ All tables are made from them, so that a further run scores only what is new.
 from __future__ import annotations
 
 import io
+import math
 import os
 
 import numpy as np
@@ -23,7 +24,7 @@ _KINDS = {
     "duration_seconds": "f0", "start_seconds": "f1", "end_seconds": "f1", "probabilities": "f2",
     "attention": "f1",
 }  # fmt: skip
-_LATER_KINDS = {"lost_seconds": "f0", "note": "U0"}  # not in scores of earlier versions
+_LATER_KINDS = {"lost_seconds": "f0", "note": "U0", "strangeness": "f0"}  # not in scores of earlier versions
 
 
 def source(path: str) -> str:
@@ -99,7 +100,7 @@ class ScoreStore:
             content, source=source(scores.path), duration_seconds=scores.duration_seconds,
             start_seconds=scores.start_seconds, end_seconds=scores.end_seconds,
             probabilities=scores.probabilities, attention=scores.attention_logits,
-            lost_seconds=float(scores.lost_seconds), note=scores.note,
+            strangeness=scores.strangeness, lost_seconds=float(scores.lost_seconds), note=scores.note,
         )  # fmt: skip
         files.write_bytes(self._path(recording_id), content.getvalue())
 
@@ -122,6 +123,7 @@ class ScoreStore:
             member_probabilities=probabilities[None], probabilities=probabilities,
             member_attention_logits=attention_logits[None], attention_logits=attention_logits,
             embeddings=np.zeros((0, 0), np.float32),
+            strangeness=float(arrays.get("strangeness", math.nan)),
             lost_seconds=float(arrays.get("lost_seconds", 0.0)),
             note=stored.text_of(path, arrays.get("note", np.array(""))),
         )  # fmt: skip

@@ -17,7 +17,7 @@ from concurrent import futures
 import numpy as np
 
 from bird_tf.audio import decode, hearing, reports
-from bird_tf.inference import ensembles, saved_model
+from bird_tf.inference import ensembles, saved_model, strangeness
 
 # A unit ends with its batch nearly full after the first number of batches, in any case after the second one: the more
 # batches, the less is lost in the last one, and the fewer units there are to share.
@@ -258,7 +258,7 @@ def _joined(
         return ScoredRecording(recording_id=recording_id, path=path, scores=None, reason=recording.reason)
     times: list[tuple[np.ndarray, np.ndarray]] = []
     probabilities, attention_logits = [], []
-    embeddings = np.zeros((0, 0), np.float32)
+    embeddings, strange = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
     for member, model in enumerate(ensemble.models):
         group = hearings.index(model.hearing)
         rate = model.hearing.sample_rate_hz
@@ -270,7 +270,7 @@ def _joined(
         probabilities.append(ensembles.align(outputs.probabilities, start, end, *times[0]))
         attention_logits.append(ensembles.align(outputs.attention_logits, start, end, *times[0]))
         if member == 0:
-            embeddings = outputs.embeddings
+            embeddings, strange = outputs.embeddings, outputs.strangeness
     # [models, chunks, …]; of a single model without a copy
     stacked, logits = (np.stack(p) if len(p) > 1 else p[0][None] for p in (probabilities, attention_logits))
     scores = ensembles.RecordingScores(
@@ -283,6 +283,7 @@ def _joined(
         member_attention_logits=logits,
         attention_logits=ensemble.mix(logits),
         embeddings=embeddings,
+        strangeness=strangeness.of_recording(strange),
         lost_seconds=recording.report.lost_seconds,
         note=recording.report.note,
     )

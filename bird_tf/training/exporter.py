@@ -14,12 +14,12 @@ from absl import logging
 from bird_tf import files, keras, tf
 from bird_tf.audio import activity, frontend, hearing
 from bird_tf.backbones import backbone, graph, sources, windows
-from bird_tf.inference import saved_model, serving
+from bird_tf.inference import saved_model, serving, strangeness
 from bird_tf.labels import taxonomy
 from bird_tf.models import architectures, losses
 from bird_tf.records import learnt, manifests, schema
 from bird_tf.scores import calibration, decisions, prior
-from bird_tf.training import run_directory
+from bird_tf.training import known_sound, run_directory
 
 EXPORT = "export"
 # Before and after saving the graph is the same, in float32; only the order of sums may differ.
@@ -40,6 +40,8 @@ def serving_module(
     The attention network adds two outputs to both. time_steps: [batch, time_steps, classes], the evidence for each
     class at each time step, weighted by attention; time steps are of equal length, and their mean is the logits.
     attention: [batch], the attention logit of the chunk; softmax over chunks gives their weights.
+    If the run knows how its training recordings sound, both have strangeness, [batch], too: how far the chunk is from
+    that, see `inference.strangeness`; 0 in chunks without sound.
     frontend: samples → spectrogram. embed: samples → embeddings [batch, features].
     predict_and_embed: samples → the outputs of serving_default and embeddings, with one pass of the network.
 
@@ -76,6 +78,9 @@ class _Answers:
             num_time_steps = outputs["time_steps"].shape[1]
             signature["time_steps"] = self.network.get_layer("logits")(num_time_steps * outputs["time_steps"])
             signature["attention"] = outputs["attention_logits"]
+        if self.run.known_sound is not None:
+            found = self.run.known_sound.strangeness(known_sound.summaries(features))
+            signature[strangeness.OUTPUT] = found * has_sound
         return {**signature, "embeddings": outputs["embeddings"]}
 
     def without_embeddings(self, features: Mapping[str, tf.Tensor], has_sound: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -14,7 +14,7 @@ from bird_tf.labels import metadata, taxonomy
 from bird_tf.models import architectures
 from bird_tf.records import learnt, manifests, recordings_table, schema
 from bird_tf.scores import prior
-from bird_tf.training import weights
+from bird_tf.training import known_sound, weights
 
 FORMAT_VERSION = 1
 WEIGHTS = f"best{weights.SUFFIX}"
@@ -42,6 +42,7 @@ class Run:
         features: the features of a chunk that the network takes; none: the spectrogram of the front-end.
         backbone: `backbone.describe` of the backbone that makes some of them; None without one.
         channel: what was heard of recordings with several channels, as --channel.
+        known_sound: how the training recordings sound; None if that is not known.
     """
 
     model: architectures.ModelConfig
@@ -58,6 +59,7 @@ class Run:
     features: tuple[schema.Feature, ...] = ()
     backbone: Mapping[str, Any] | None = None
     channel: str = channels.MIX
+    known_sound: known_sound.KnownSound | None = None
 
     @property
     def taken(self) -> tuple[schema.Feature, ...]:
@@ -71,11 +73,13 @@ class Run:
 
 
 def save(run_dir: str, run: Run, network: keras.Model) -> None:
-    """Writes what `load` reads: classes.csv, prior.json, learnt.csv, best.weights.h5, run.json."""
+    """Writes what `load` reads: classes.csv, prior.json, learnt.csv, known_sound.npz, best.weights.h5, run.json."""
     taxonomy.save(os.path.join(run_dir, manifests.CLASSES), run.classes)
     prior.save(os.path.join(run_dir, PRIOR), run.prior)
     if run.learnt is not None:
         learnt.save(run_dir, run.learnt)
+    if run.known_sound is not None:
+        known_sound.save(run_dir, run.known_sound)
     weights.save(os.path.join(run_dir, WEIGHTS), network)
     files.write_json(
         os.path.join(run_dir, saved_model.RUN_DESCRIPTION),
@@ -149,6 +153,7 @@ def load_description(run_dir: str) -> Run:
         features=read.features,
         backbone=read.backbone,
         channel=read.channel,
+        known_sound=known_sound.load(run_dir),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
+from bird_tf.inference import strangeness
 from bird_tf.inference.writers import predictions, rows
 
 FILE = "about.txt"
@@ -42,7 +43,17 @@ _PURPOSES = {
 }
 
 
-def write(context: predictions.Context, formats: Iterable[str], models: Iterable[str], calibrated_on: str) -> str:
+_UNLIKE = (
+    "Another recorder, place or kind of sound is noticed so, but mostly not a foreign species in a recording that "
+    "otherwise sounds alike. Listen before you trust what the model says of them."
+)
+_UNKNOWN = "Whether recordings sound unlike the training data is not known: this model does not tell."
+
+
+def write(
+    context: predictions.Context, formats: Iterable[str], models: Iterable[str], calibrated_on: str,
+    unlike: str = "",
+) -> str:  # fmt: skip
     """The text.
 
     Args:
@@ -50,6 +61,7 @@ def write(context: predictions.Context, formats: Iterable[str], models: Iterable
         formats: of the result files.
         models: that were asked.
         calibrated_on: which recordings the probabilities were fitted on; empty if they were not.
+        unlike: `strangeness.sentence` of the recordings; empty if the model does not know how its training sounded.
     """
     calibration = (
         f"Probabilities are calibrated on {calibrated_on}: of detections with 0.8, about 80 in 100 are right on "
@@ -64,6 +76,7 @@ def write(context: predictions.Context, formats: Iterable[str], models: Iterable
         "name of one that sounds like it, and a species that does not live where you recorded can get a high "
         "probability: --species_list and --occurrence keep to those that do.",
         calibration,
+        f"{unlike}. {_UNLIKE}" if unlike else _UNKNOWN,
         f"A detection is a species in a chunk of {context.front_end.chunk_seconds:g} s whose probability reaches the "
         f"threshold of the species: --min_probability, or the model's own by the rule {context.settings.threshold!r} "
         "(--threshold). Neighbouring ones are joined.",
@@ -73,6 +86,10 @@ def write(context: predictions.Context, formats: Iterable[str], models: Iterable
     lines += [f"{FORMATS[name][0]}: {FORMATS[name][1]}" for name in names]
     lines += [
         "skipped.csv: recordings that could not be read, and why",
+        f"{rows.DAMAGED}, if it is there: recordings of which only a part could be read; lost_seconds is how much is "
+        "missing, and note says what was noticed; the times of the rest are right",
+        f"{strangeness.TABLE}, if it is there: recordings that sound unlike the training data, the strangest first; 1 "
+        "is the limit of strangeness",
         "summary.json: the same in numbers, for programs",
     ]
     lines += ["scores/: what the models said, kept so that the same command need not ask them again"]
