@@ -44,8 +44,8 @@ _PURPOSES = {
 
 
 _UNLIKE = (
-    "Another recorder, place or kind of sound is noticed so, but mostly not a foreign species in a recording that "
-    "otherwise sounds alike. Listen before you trust what the model says of them."
+    "Another recorder or kind of sound is often noticed so; a foreign species in a recording that otherwise sounds "
+    "alike is not. Listen before you trust what the model says of them."
 )
 _UNKNOWN = "Whether recordings sound unlike the training data is not known: this model does not tell."
 
