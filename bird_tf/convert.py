@@ -22,6 +22,7 @@ from bird_tf.conversion import chunk_features, forecast, plan, state, worker
 from bird_tf.labels import duplicates, metadata, spans, split, taxonomy
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table, selection
+from bird_tf.training import recipes
 
 # worker processes may die so often, one time after the other, without having begun a recording
 _MOST_TRIES = 3
@@ -118,6 +119,7 @@ class _Progress:
                 "going on with an unfinished conversion: %d of %d shards are finished", len(self.results), len(tasks)
             )
         self._bar = config.progress(sum(len(t.recordings) for t in self.left), "recording", "converting")
+        self._bar.set_postfix_str("starting workers")
         self._seconds, self._skipped, self._num_converted = 0.0, 0, 0
         for result in self.results.values():
             self._count(result)
@@ -138,6 +140,8 @@ class _Progress:
         self._show(self._num_converted + sum(places))
 
     def _show(self, count: int) -> None:
+        if not self._bar.n and count:
+            self._bar.set_postfix_str("")
         # a worker that died begins its shard again
         self._bar.update(max(0, count - self._bar.n))
 
@@ -469,7 +473,7 @@ def main(settings: ConvertConfig) -> None:
         manifest.directory, len(manifest.classes), chunks, len(manifest.skipped),
     )  # fmt: skip
     name = os.path.basename(os.path.normpath(settings.output))
-    recipe = ["configs/head.flags"] * bool(manifest.backbone)  # otherwise the recommended one
+    recipe = ["configs/head.flags"] if manifest.backbone else recipes.for_records(manifest)
     next_steps.log(
         next_steps.command("inspect", records=settings.output),
         next_steps.command("train", records=settings.output, run_dir=os.path.join("runs", name), flagfile=recipe),

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files, resume, stored
+from bird_tf import config, files, locks, resume, stored
 from bird_tf.conversion import folds
 from bird_tf.labels import split
 from bird_tf.records import manifests, recordings_table
@@ -160,9 +160,10 @@ def main(settings: CrossValidateConfig) -> None:
     numbers = settings.only_folds or range(settings.folds)
     for fold in numbers:
         folder = os.path.join(settings.run_dir, f"fold-{fold}")
-        if not files.exists(os.path.join(folder, "test", manifests.MANIFEST)):
-            folds.prepare(manifest, folder, settings.folds, fold, settings.split)
-        rows += [_train_and_evaluate(settings, fold, settings.seed + repeat) for repeat in range(settings.repeats)]
+        with locks.held(folder, work="cross-validation", flag="--run_dir"):  # other machines may do other folds
+            if not files.exists(os.path.join(folder, "test", manifests.MANIFEST)):
+                folds.prepare(manifest, folder, settings.folds, fold, settings.split)
+            rows += [_train_and_evaluate(settings, fold, settings.seed + repeat) for repeat in range(settings.repeats)]
         files.write_table(os.path.join(settings.run_dir, "folds.csv"), COLUMNS, rows)
     columns = {name: [row[COLUMNS.index(name)] for row in rows] for name in METRICS}
     means = {name: _mean_and_error(values) for name, values in columns.items()}

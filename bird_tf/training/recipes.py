@@ -10,6 +10,9 @@ from bird_tf import config, flagfiles
 from bird_tf.audio import decode, frontend
 from bird_tf.records import manifests
 
+# beside the default one: {flagfile of the training: the converter's, for which it is made}
+_OTHER_RECIPES = {"resnet.flags": "records.flags", "gpu.flags": "records-gpu.flags", "demo.flags": "records-demo.flags"}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Chunks:
@@ -33,6 +36,12 @@ def differences(flagfile: str, manifest: manifests.Manifest) -> dict[str, tuple[
     wanted = config.to_mapping(config.parse(_Chunks, given))
     found = {**manifest.converter, **config.to_mapping(manifest.front_end)}
     return {name: (value, found[name]) for name, value in wanted.items() if name in found and found[name] != value}
+
+
+def for_records(manifest: manifests.Manifest) -> list[str]:
+    """The flagfile of the training for records: none if the default one, or no other, is made for them."""
+    made_for = (own for own, theirs in _OTHER_RECIPES.items() if not differences(theirs, manifest))
+    return [f"configs/{own}" for own in made_for][:1]
 
 
 def warn_of_other_records(flagfile: str, manifest: manifests.Manifest) -> None:

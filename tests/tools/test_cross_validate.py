@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from bird_tf import config, files
+from bird_tf import config, files, locks
 from bird_tf.conversion import folds
 from bird_tf.labels import metadata
 from bird_tf.records import manifests, recordings_table
@@ -162,3 +162,16 @@ def test_a_baseline_of_other_recordings_is_refused(tmp_path):
     _write_evaluation(tmp_path / "old", {"2": 0.5})
     with pytest.raises(config.InputError, match="has evaluated none of these recordings"):
         cross_validate.gain(str(tmp_path / "new"), str(tmp_path / "old"), {0: str(tmp_path / "test")})
+
+
+def test_two_at_once_may_do_different_folds_only(manifest, tmp_path, trained):
+    def fold(number):
+        flags = _flags(manifest, tmp_path, "--folds=2", f"--only_folds={number}")
+        cross_validate.main(config.parse(cross_validate.CrossValidateConfig, flags))
+
+    fold(0)
+    with locks.held(str(tmp_path / "fold-1"), work="cross-validation", flag="--run_dir"):
+        fold(0)
+        with pytest.raises(locks.InUseError):
+            fold(1)
+    assert len(trained) == 2

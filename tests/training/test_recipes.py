@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from bird_tf import config, convert
+from bird_tf import config, convert, train
 from bird_tf.audio import frontend
 from bird_tf.records import manifests
 from bird_tf.training import recipes
@@ -30,6 +30,21 @@ def test_what_differs_is_named_and_only_what_changes_chunks():
     found = recipes.differences("records.flags", _records("records-recommended.flags"))
     assert found["chunk_seconds"] == (1.0, 3.0) and found["num_bands"] == (128, 64)
     assert "overlap_seconds" in found and "group_by" not in found and "n_fft" not in found
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        ("records.flags", ["configs/resnet.flags"]), ("records-gpu.flags", ["configs/gpu.flags"]),
+        ("records-demo.flags", ["configs/demo.flags"]), ("records-recommended.flags", []),
+    ],
+)  # fmt: skip
+def test_after_a_conversion_a_recipe_is_advised_that_belongs_to_the_records(records, expected):
+    manifest = _records(records)
+    assert recipes.for_records(manifest) == expected
+    flags = [f"--flagfile={name}" for name in expected]
+    training = config.parse(train.TrainConfig, [*flags, "--records=r", "--run_dir=d"])
+    assert training.records_recipe == records and not recipes.differences(training.records_recipe, manifest)
 
 
 def test_a_recipe_for_any_records_does_not_warn(caplog):
