@@ -133,6 +133,17 @@ def digest(path: str, sample_rate_hz: int, channel: str = channels.MIX) -> str:
     return str(found)
 
 
+def opening_digest(path: str, sample_rate_hz: int, channel: str = channels.MIX) -> str:
+    """A digest of the first tenth of a second, or of all if there is less. Raises UnreadableError as `blocks`."""
+    found, missing = digests.Digest(sample_rate_hz), sample_rate_hz // 10
+    for block in blocks(path, sample_rate_hz, channel):
+        found.update(block[:missing])
+        missing -= min(missing, len(block))
+        if not missing:
+            break
+    return str(found)
+
+
 def head_digest(path: str, sample_rate_hz: int, channel: str = channels.MIX) -> str:
     """The first part of the digest, from the first seconds. Raises UnreadableError as `blocks`."""
     found = digests.Digest(sample_rate_hz)

@@ -25,7 +25,7 @@ def with_digests(
 ) -> list[metadata.Recording]:  # fmt: skip
     """Gives a digest to the recordings that have the same audio as another one.
 
-    Few are decoded: those whose length and first seconds equal another's.
+    Few are decoded: those whose length and opening equal another's. Clips of one length differ in the opening.
 
     Args:
         recordings: with readable paths or not.
@@ -36,7 +36,7 @@ def with_digests(
     """
     path_of = {r.recording_id: r.path for r in recordings}
     found = _shared({i: str(seconds[i]) for i in path_of})
-    for digest in (decode.head_digest, decode.digest):
+    for digest in (decode.opening_digest, decode.head_digest, decode.digest):
         read = functools.partial(digest, sample_rate_hz=sample_rate_hz, channel=channel or channels.MIX)
         if found:
             found = _shared(_read({i: path_of[i] for i in found}, read, workers))

@@ -37,9 +37,22 @@ def test_recordings_of_equal_samples_get_equal_digests(recordings):
 
 
 def test_only_recordings_of_equal_length_are_decoded(recordings, monkeypatch):
-    monkeypatch.setattr(decode, "head_digest", lambda path, **_: pytest.fail(path))
+    monkeypatch.setattr(decode, "opening_digest", lambda path, **_: pytest.fail(path))
     seconds = {r.recording_id: float(i) for i, r in enumerate(recordings)}
     assert not any(r.digest for r in duplicates.with_digests(recordings, seconds, RATE, 1))
+
+
+def test_of_clips_of_one_length_only_those_with_equal_openings_are_compared_further(tmp_path, generator, monkeypatch):
+    paths = {name: str(tmp_path / name) for name in ("a.wav", "b.wav", "quiet.wav", "silent.wav")}
+    for name, path in paths.items():
+        samples = generator.integers(-9999, 9999, 2 * RATE).astype(np.int16)
+        samples[: RATE // 5] *= name in ("a.wav", "b.wav")
+        soundfile.write(path, samples, RATE)
+    compared, whole = [], decode.head_digest
+    monkeypatch.setattr(decode, "head_digest", lambda path, **given: compared.append(path) or whole(path, **given))
+    clips = [metadata.Recording(recording_id=name, path=path, label="x") for name, path in paths.items()]
+    assert not any(r.digest for r in duplicates.with_digests(clips, _seconds(clips), RATE, 1))
+    assert compared == [paths["quiet.wav"], paths["silent.wav"]]
 
 
 def test_equal_audio_is_listed_and_contradicting_labels_are_told(recordings, tmp_path, caplog):
