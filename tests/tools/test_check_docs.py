@@ -134,3 +134,19 @@ x = 1
     assert [check_docs.run(block, tmp_path, 1.0) for block in blocks] == ["", ""]
     assert (tmp_path / "a.py").read_text() == "x = 2\n"
     assert "1 out of 1 hunk" in check_docs.run(blocks[1], tmp_path, 1.0)
+
+
+def test_notebooks_run_from_a_clean_state_and_keep_what_they_show(tmp_path, monkeypatch):
+    nbformat = pytest.importorskip("nbformat")
+    pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    cells = ["import sys; print('progress', file=sys.stderr)", "import pathlib; pathlib.Path.cwd().name"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    nbformat.write(notebook, tmp_path / "good.ipynb")
+    monkeypatch.setattr(check_docs, "ROOT", tmp_path)
+    assert check_docs.execute("good.ipynb", tmp_path, 1.0, renew=True) == ""
+    first, second = nbformat.read(tmp_path / "good.ipynb", as_version=4).cells
+    assert first.outputs == [] and second.outputs[0]["data"]["text/plain"] == repr(tmp_path.name)
+    notebook.cells.append(nbformat.v4.new_code_cell("1 / 0"))
+    nbformat.write(notebook, tmp_path / "bad.ipynb")
+    assert "ZeroDivisionError" in check_docs.execute("bad.ipynb", tmp_path, 1.0, renew=False)
