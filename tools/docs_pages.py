@@ -147,6 +147,28 @@ def rewrite(markdown: str, page: str, source: str) -> str:
     return _LINK.sub(link, markdown)
 
 
+def fold(markdown: str, width: int = 84) -> str:
+    """Breaks the long commands of bash blocks before a flag, so that a page shows them whole; comments come first."""
+
+    def block(found: re.Match[str]) -> str:
+        lines = re.sub(r" *\\\n *", " ", found[2]).split("\n")
+        return found[1] + "\n".join(_folded(line, width) for line in lines) + found[3]
+
+    return re.sub(r"(```bash\n)(.*?)(\n```)", block, markdown, flags=re.DOTALL)
+
+
+def _folded(line: str, width: int) -> str:
+    command, _, comment = (part.strip() for part in line.partition("  #"))
+    if len(line) <= width or not command:
+        return line
+    lines = [""]
+    for part in re.split(r" (?=--)", command):
+        if lines[-1] and len(lines[-1]) + len(part) > width - 3:
+            lines.append("   ")
+        lines[-1] = f"{lines[-1]} {part}" if lines[-1] else part
+    return "\n".join([*([f"# {comment}"] if comment else []), " \\\n".join(lines)])
+
+
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Adds the commands to the navigation, below the reference."""
     reference = next(entry["Reference"] for entry in config.nav or [] if "Reference" in entry)
@@ -167,9 +189,9 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
-    """Rewrites the links of a page."""
+    """Rewrites the links of a page, and folds its commands."""
     path = page.file.src_uri
-    return rewrite(markdown, path, GUIDES.get(path, f"docs/{path}"))
+    return fold(rewrite(markdown, path, GUIDES.get(path, f"docs/{path}")))
 
 
 def on_post_page(output: str, *, page: Page, **_: Any) -> str:

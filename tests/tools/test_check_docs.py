@@ -113,6 +113,7 @@ def test_changes_in_the_pages_fit_the_code():
     assert {block.language for block in changes} == {"diff", "python"}
     for block in changes:
         if block.language == "diff":
+            assert "/dev/null" not in block.text  # a new file is a block of its own
             assert check_docs.patch(block, check_docs.ROOT, "--dry-run") == "", block.page
         else:
             compile(block.text, block.path, "exec")

@@ -40,3 +40,19 @@ def test_links_lead_to_pages_of_the_site_or_become_text():
 def test_the_page_of_the_interface_names_all_of_it():
     page = (check_docs.ROOT / "docs" / "reference" / "api.md").read_text()
     assert [name for name in bird_tf.__all__ if not re.search(rf"bird_tf\.(\w+\.)*{name}\b", page)] == []
+
+
+def test_long_commands_are_folded_and_mean_the_same():
+    text = "```bash\nls\npython -m bird_tf.predict --model=a --audio=b --output=c  # say why\n```\nand `x --y`\n"
+    folded = docs_pages.fold(text, width=40)
+    assert folded == (
+        "```bash\nls\n# say why\npython -m bird_tf.predict --model=a \\\n    --audio=b --output=c\n```\nand `x --y`\n"
+    )
+    for page in check_docs.PAGES:
+        source = (check_docs.ROOT / page).read_text() if page.endswith(".md") else ""
+        before, after = (
+            [words for block in check_docs.read(page, text)[0] if block.language == "bash"
+             for words in check_docs.commands(block.text)]
+            for text in (source, docs_pages.fold(source))
+        )  # fmt: skip
+        assert before == after, page
