@@ -31,6 +31,8 @@ class Graph:
         names = source.label_names()
         self._found = saved_model.find(source, len(names))
         self.model = self._found.model
+        if source.is_ours:  # its graph reads none of its assets, and those of the larger model have the same names
+            del self.model.assets
         self._gives_logits = source.gives_logits
         self._columns = backbone.matching_outputs(names, classes)
         self._window_samples = self._found.shape[-1]

@@ -74,6 +74,11 @@ class Source:
         return not self.model.endswith((".tflite", ".onnx"))
 
     @property
+    def is_ours(self) -> bool:
+        """Whether it is a model that bird_tf exported."""
+        return files.exists(os.path.join(self.model, "assets", "frontend.json"))
+
+    @property
     def fingerprint(self) -> str:
         """Digest of what decides the backbone's answers: its graph, its weights and its labels."""
         paths = [os.path.join(folder, name) for folder, _, names in os.walk(self.model) for name in sorted(names)]

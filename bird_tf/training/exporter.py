@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import files, keras, tf
+from bird_tf import config, files, keras, tf
 from bird_tf.audio import activity, frontend, hearing
 from bird_tf.backbones import backbone, graph, sources, windows
 from bird_tf.inference import saved_model, serving, strangeness
@@ -167,7 +167,7 @@ def export(run_dir: str) -> str:
         The path of the SavedModel.
 
     Raises:
-        InputError: as `run_directory.load`.
+        InputError: as `run_directory.load`; or an asset of the backbone has the name of one of the model's.
         RuntimeError: the outputs of the SavedModel differ from the network's.
     """
     run, network = run_directory.load(run_dir)
@@ -193,6 +193,13 @@ def export(run_dir: str) -> str:
         logging.set_verbosity(logging.ERROR)  # TensorFlow warns about the names of its own functions
         tf.saved_model.save(module, temporary, signatures=signatures)
         logging.set_verbosity(verbosity)
+        for name in os.listdir(assets):
+            if files.read_bytes(os.path.join(temporary, "assets", name)) != files.read_bytes(
+                os.path.join(assets, name)
+            ):
+                raise config.InputError(
+                    f"{run_dir}: the backbone has an asset {name}, and so has the model; it cannot hold this backbone"
+                )
         if source and not source.is_saved_model:
             for path in (source.model, source.labels):
                 copy = os.path.join(temporary, saved_model.BACKBONE, os.path.basename(path))
