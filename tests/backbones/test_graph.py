@@ -27,3 +27,25 @@ def test_the_graph_says_what_the_backbone_says(labels, generator, tmp_path, batc
     found = tf.function(graph.Graph(source, CLASSES, heard).answers)(tf.constant(spans))
     for ours, expected in zip(found, windows.answers(loaded, heard, spans), strict=True):
         np.testing.assert_allclose(ours, expected, atol=1e-4)
+
+
+def test_the_assets_of_a_model_of_ours_do_not_mix_with_those_of_the_model_around_it(labels, tmp_path):
+    def with_assets(module, owner, *names):
+        for name in names:
+            (tmp_path / owner).mkdir(exist_ok=True)
+            (tmp_path / owner / name).write_text(owner)
+        module.assets = [tf.saved_model.Asset(str(tmp_path / owner / name)) for name in names]
+        return module
+
+    inner = with_assets(Loudness(), "backbone", "classes.csv", "frontend.json")
+    tf.saved_model.save(inner, str(tmp_path / "inner"), signatures=inner.function())
+    source = make_source(tmp_path / "inner", labels)
+    heard = windows.hears(backbone.Backbone(source, CLASSES), 0.25)
+    part = graph.Graph(source, CLASSES, heard)
+    module = with_assets(tf.Module(), "head", "classes.csv")
+    module.backbone = part.model
+    spans = tf.TensorSpec([None, heard.span_samples], tf.float32)
+    answers = tf.function(lambda x: {"logits": part.answers(x)[0]}, input_signature=[spans])
+    tf.saved_model.save(module, str(tmp_path / "outer"), signatures=answers)
+    assets = {path.name: path.read_text() for path in (tmp_path / "outer" / "assets").iterdir()}
+    assert assets == {"classes.csv": "head"}
