@@ -13,7 +13,7 @@ from bird_tf.evaluation import noise
 from bird_tf.inference import answers, ensembles, segments
 from bird_tf.scores import calibration, context, metrics
 
-_SMOOTHING = (0.0, 0.2, 0.4)
+_SMOOTHING = (0.0, 0.2, 0.4, 0.6)
 _BEST_CHUNK = (0.0, 0.5, 1.0)
 # a more costly or less plain context must gain this much c-mAP: smaller gains are chance
 _LEAST_GAIN = 0.005

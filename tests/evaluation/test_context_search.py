@@ -42,7 +42,7 @@ def test_a_context_is_chosen_and_the_calibration_is_fitted_in_it(model_path, gen
     found = context_search.tune(ensemble, _heard(ensemble, generator), "max", 0.9, 0, "here")
     decided = ensemble.decisions
     # the maximum falls for single false chunks; the chunks around them tell
-    assert decided.context.active and found[decided.context.describe()] > found["none"] + 0.05 and len(found) == 18
+    assert decided.context.active and found[decided.context.describe()] > found["none"] + 0.05 and len(found) == 24
     assert decided.in_context and decided.answers is decided.in_context
     assert (decided.chunk, decided.recording, decided.pooling) == (before.chunk, before.recording, before.pooling)
     assert decided.fitted_on == "40 segments of here" and decided.precision == 0.9

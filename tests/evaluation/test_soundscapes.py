@@ -110,7 +110,7 @@ def test_calls_that_do_not_fit_are_refused(model_path, soundscape, tmp_path, lin
 def test_tuned_decisions_are_stored_in_the_model_and_used_by_later_evaluations(model_path, soundscape, tmp_path):
     model = str(shutil.copytree(model_path, tmp_path / "model"))
     tuned = _evaluate(model, soundscape, tmp_path / "tuned", tune=True, synthetic_noise=8)
-    assert tuned["tuned_on_these"] and len(tuned["context_cmap"]) == 18
+    assert tuned["tuned_on_these"] and len(tuned["context_cmap"]) == 24
     decided = ensembles.Ensemble([model]).decisions
     assert decided.in_context and "5 segments" in decided.fitted_on
     assert tuned["context_cmap"][decided.context.describe() or "none"] == pytest.approx(tuned["cmap"])
