@@ -62,6 +62,7 @@ def fit_platt(scores: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
         (slope, intercept) with a positive slope; (1, 0) without positives or without negatives.
     """
     import scipy.optimize
+    import scipy.special
 
     clipped = np.clip(np.asarray(scores, np.float64), _EDGE, 1 - _EDGE)
     logits, targets = _logit(clipped).ravel(), truth.ravel().astype(np.float64)
@@ -71,7 +72,7 @@ def fit_platt(scores: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         slope = np.exp(parameters[0])
         z = slope * logits + parameters[1]
-        residual = 1 / (1 + np.exp(-z)) - targets
+        residual = scipy.special.expit(z) - targets
         value = np.mean(np.logaddexp(0, z) - targets * z)
         return float(value), np.array([np.mean(residual * logits) * slope, np.mean(residual)])
 

@@ -73,3 +73,9 @@ def test_noise_changes_thresholds_but_not_the_map(case):
     assert (plain.slope, plain.intercept) == (noisy.slope, noisy.intercept)
     assert (noisy.thresholds["precision"] > plain.probabilities(np.float64(0.9))).all()
     assert (noisy.thresholds["f1"] > plain.thresholds["f1"]).all()
+
+
+def test_scores_that_tell_all_apart_give_a_steep_map_without_a_warning():
+    scores = np.array([1e-9, 1e-6, 0.5, 0.9, 1.0])
+    slope, intercept = calibration.fit_platt(scores, scores >= 0.9)
+    assert slope > 5 and np.isfinite(intercept)
