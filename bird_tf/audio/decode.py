@@ -202,7 +202,7 @@ class ChunkStream:
             self.num_samples += len(block)
             if self.digest:
                 self.digest.update(block)
-            pending = np.concatenate([pending, block])
+            pending = np.concatenate([pending, block]) if len(pending) else block
             while len(pending) >= span + (self._batch_size - 1) * hop:
                 yield self._cut(pending, self._batch_size)
                 emitted += self._batch_size
@@ -213,7 +213,8 @@ class ChunkStream:
         covered = (emitted + whole - 1) * hop + size if emitted + whole else 0
         if self.num_samples - covered >= self._minimum or emitted + whole == 0:
             whole += 1
-        pending = np.pad(pending, (0, max(0, (whole - 1) * hop + span - len(pending))))
+        if (missing := (whole - 1) * hop + span - len(pending)) > 0:
+            pending = np.pad(pending, (0, missing))
         for first in range(0, whole, self._batch_size):
             yield self._cut(pending[first * hop :], min(self._batch_size, whole - first))
 
