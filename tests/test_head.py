@@ -12,9 +12,11 @@ from bird_tf import config, convert, evaluate, files, predict, search, tf, train
 from bird_tf.audio import decode
 from bird_tf.inference import embedding_store, ensembles, labelled, saved_model
 from bird_tf.inference.formats import tflite
-from bird_tf.models import architectures
+from bird_tf.input import dataset
+from bird_tf.input.augment import augmentations
+from bird_tf.models import architectures, head
 from bird_tf.records import manifests, shard_files
-from bird_tf.training import experiments, exporter
+from bird_tf.training import experiments, exporter, run_directory
 from tests.backbones import conftest as toys
 from tests.conftest import SMALL, settings, train_settings
 
@@ -71,6 +73,43 @@ def test_scores_from_audio_are_those_from_records(trained, source):
     for ours, expected in zip(from_audio.member_probabilities, from_records.member_probabilities, strict=True):
         assert len(ours) and np.ptp(ours) > 0.01
         np.testing.assert_allclose(ours[:, : expected.shape[1]], expected, atol=2e-3)  # the records hold float16
+
+
+def test_it_hears_some_chunks_in_noise(trained):
+    records, _ = trained
+
+    def chunks(share):
+        settings = dataset.DatasetConfig(batch_size=8, in_noise_share=share, no_call_share=0.25)
+        stream = dataset.training(records, settings, augmentations.AugmentConfig(), seed=1, features=FEATURES)
+        return [{name: batch[name].numpy() for name in FEATURES} for batch in stream.take(4)]
+
+    clean, mixed, noisy = (chunks(share) for share in (0.0, 0.5, 1.0))
+    num_noisy = 0
+    for parts in zip(clean, mixed, noisy, strict=True):
+        for name in FEATURES:
+            same = [
+                np.all((parts[1][name] == part[name]) | np.isnan(part[name]), axis=1) for part in (parts[0], parts[2])
+            ]
+            assert (same[0] | same[1]).all()
+        num_noisy += np.sum(same[1] & ~same[0])
+    assert 4 < num_noisy < 28
+    without = dataclasses.replace(records, features={name: records.features[name] for name in FEATURES})
+    settings = dataset.DatasetConfig(batch_size=8, no_call_share=0.25)
+    old = dataset.training(without, settings, augmentations.AugmentConfig(), seed=1, features=FEATURES)
+    np.testing.assert_array_equal(next(iter(old))["embedding"].numpy(), clean[0]["embedding"])
+
+
+def test_its_statistics_are_those_of_the_training_chunks(trained):
+    records, run_dir = trained
+    _, network = run_directory.load(str(run_dir))
+    names = ("embedding", "embedding_in_noise")
+    [batch] = shard_files.read(records, "train", 1000, records.select(names, "x"))
+    embeddings = np.concatenate([batch[name].numpy() for name in names])  # half of the chunks are heard in noise
+    statistics = (np.array(weight) for weight in network.get_layer("standardised").weights)
+    standardised, varying = np.asarray(head.standardised(embeddings, *statistics)), embeddings.std(axis=0) > 0
+    assert varying.sum() == 2 and np.abs(standardised[:, varying].mean(axis=0)).max() < 0.6
+    np.testing.assert_allclose(standardised[:, varying].std(axis=0), 1.0, atol=0.5)
+    assert not standardised[:, ~varying].any()
 
 
 def test_it_starts_as_the_backbone(generator):

@@ -57,9 +57,8 @@ ORDER = {
     ),
     "training": (
         "known_sound", "weights", "schedules", "optimizers", "distribution", "run_directory", "exporter", "pretrained",
-        "kept_classes",
-        "distillation", "train_step", "checkpoints", "validation", "tensorboard", "recipes", "experiments",
-        "head_strength", "dry_run",
+        "kept_classes", "distillation", "train_step", "checkpoints", "validation", "tensorboard", "recipes",
+        "embedding_statistics", "experiments", "head_strength", "dry_run",
     ),
     "selftraining": ("teaching", "gate", "forecast"),
     "api": ("frames", "sounds", "model", "opened_records"),

@@ -6,12 +6,14 @@ of it. The kinds are as broad as their physics allows; none is fitted to a recor
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 
 import numpy as np
 
 _MOST_KINDS = 3  # in one chunk
+_BANK_SIZE, _BANK_SEED = 64, 2**20
 _QUIETEST_DB = -25.0  # of a second or third kind, relative to the first
 
 
@@ -30,6 +32,30 @@ def synthesise(count: int, rate_hz: int, num_samples: int, seed: int, first: int
     """
     return np.stack([_chunk(np.random.default_rng((seed, i)), num_samples, rate_hz)
                      for i in range(first, first + count)])  # fmt: skip
+
+
+@functools.lru_cache(maxsize=2)
+def _bank(rate_hz: int, num_samples: int) -> np.ndarray:
+    return synthesise(_BANK_SIZE, rate_hz, num_samples, _BANK_SEED)
+
+
+def added(samples: np.ndarray, rate_hz: int, ratio_db: float, number: int) -> np.ndarray:
+    """The samples with noise of a bank: a chunk of it, shifted in a circle. Equal arguments give equal samples.
+
+    Args:
+        samples: [n] float32 in [-1, 1].
+        rate_hz: sample rate.
+        ratio_db: power of the samples relative to that of the noise.
+        number: which chunk and which shift; from 0.
+
+    Returns:
+        [n] float32 in [-1, 1], scaled down where the sum would be greater; silence stays silence.
+    """
+    bank = _bank(rate_hz, len(samples))
+    noise = np.roll(bank[number % len(bank)], number // len(bank) % len(samples))
+    gain = np.sqrt(np.mean(np.square(samples)) / np.mean(np.square(noise))) * 10 ** (-ratio_db / 20)
+    mixed = samples + gain * noise
+    return np.asarray(mixed / max(1.0, float(np.abs(mixed).max())), np.float32)
 
 
 def _chunk(generator: np.random.Generator, n: int, rate: int) -> np.ndarray:

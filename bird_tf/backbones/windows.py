@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf.audio import channels, decode, hearing
+from bird_tf.audio import channels, decode, hearing, noises
 from bird_tf.backbones import backbone
 
 
@@ -94,6 +94,14 @@ class WindowStream:
                 self._computed[begin + start] = logits[0], embeddings[0]
         found = [self._computed[begin + start] for start in begins]
         return _joined(*(np.stack(parts) for parts in zip(*found, strict=True)))
+
+    def answers_in_noise(self, start_seconds: float, ratio_db: float, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """As `answers`, of the same chunk with noise: `noises.added` says what `ratio_db` and `number` mean."""
+        begin = round(start_seconds * self._model.sample_rate_hz) - self._heard.samples_before
+        samples = self._cut(begin, self._heard.span_samples)
+        noisy = noises.added(samples, self._model.sample_rate_hz, ratio_db, number)
+        logits, embeddings = answers(self._model, self._heard, noisy[None])
+        return logits[0], embeddings[0]
 
     def _cut(self, start: int, length: int) -> np.ndarray:
         """Samples [start, start + length), zeros outside the recording. Earlier samples are dropped."""

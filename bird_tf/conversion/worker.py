@@ -46,7 +46,8 @@ class ShardTask:
         number, total: the shard, from 0, and the number of shards of its split.
         recordings: the recordings of the shard.
         classes: gives labels and background their indices.
-        front_end, chunking, activity, annotated, max_chunks_per_class, noise_share, spectrogram: as in ConvertConfig.
+        front_end, chunking, activity, annotated, max_chunks_per_class, noise_share, spectrogram, backbone_noise: as in
+            ConvertConfig.
         backbone: the backbone that adds features; None without one.
         unusable: ids of recordings that have crashed a worker process; they are not opened again.
         kept: {recording id: numbers of the only chunks that are written}; None: all may be.
@@ -65,6 +66,7 @@ class ShardTask:
     max_chunks_per_class: int
     noise_share: float
     spectrogram: bool = True
+    backbone_noise: bool = False
     backbone: sources.Source | None = None
     unusable: tuple[str, ...] = ()
     kept: Mapping[str, frozenset[int]] | None = None
@@ -250,7 +252,7 @@ def _read(
     seconds, reason = 0.0, ""
     channel = task.chunking.channel or channels.MIX
     completed = chunk_features.completing(
-        recording.path, task.front_end, task.backbone, task.classes, task.spectrogram, channel
+        recording.path, task.front_end, task.backbone, task.classes, task.spectrogram, task.backbone_noise, channel
     )
     stream = decode.ChunkStream(
         recording.path, task.front_end, task.chunking, compiled_frontend.BATCH_SIZE, with_digest=True

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from absl import logging
 
 from bird_tf import config, tf
 from bird_tf.audio import frontend, noises
@@ -63,6 +64,10 @@ class DatasetConfig:
         "share of the backbone's answers in the targets; the labels have the rest",
         was=("records_teacher_weight",),
     )
+    in_noise_share: float = config.option(
+        0.5,
+        "head: share of chunks heard with synthesised noise, if the records have them so (--backbone_noise)",
+    )
     no_call_share: float = config.option(0.0, "share of noise chunks in a batch; they have no species as target")
     synthetic_noise: int = config.option(
         0,
@@ -79,6 +84,8 @@ class DatasetConfig:
             raise config.InputError(f"--no_call_share={self.no_call_share}: need a share of the batch below 1")
         if self.synthetic_noise < 0:
             raise config.InputError(f"--synthetic_noise={self.synthetic_noise}: need a number of chunks, or 0")
+        if not 0 <= self.in_noise_share <= 1:
+            raise config.InputError(f"--in_noise_share={self.in_noise_share}: need a share in [0, 1]")
         if not 0 <= self.backbone_weight <= 1:
             raise config.InputError(f"--backbone_weight={self.backbone_weight}: need a share in [0, 1]")
         if self.batch_size < 1 or self.shuffle_buffer < 1 or not 0 <= self.background_weight <= 1:
@@ -129,7 +136,8 @@ def training(
         seed: decides order and augmentation.
         epoch: the first epoch, from 0. Its batches equal those of a run from the start.
         step: batches of that epoch to skip; they are read, but neither parsed nor augmented.
-        features: the features of the records that are asked for.
+        features: the features of the records that are asked for. Those of a backbone are of the chunks with noise for
+            `in_noise_share` of the chunks, if the records have them and no spectrogram is asked for.
         answers: what a teacher says, for the targets; None: `backbone_weight` decides whether the backbone is one.
         pseudo: unlabelled chunks that are added to labelled ones.
 
@@ -158,13 +166,19 @@ def training(
     if pseudo and pseudo.pseudo_labels:
         config.refuse_without_effect({"--pseudo_labels without spectrograms": schema.SPECTROGRAM not in features})
         unlabelled = pseudo_labels.Source(pseudo_labels.load(pseudo.pseudo_labels), manifest)
-    front_end = manifest.front_end
+    unheard = sampling.unheard(manifest, settings.sampling) if settings.background == "positive" else None
+    front_end, in_noise = manifest.front_end, _features_in_noise(manifest, settings, features)
 
     def finish(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         step_seed = tf.stack([tf.cast(seed * 8 + _AUGMENT_SALT, tf.int64), batch["step"]])
         seeds = tf.unstack(tf.random.split(step_seed, 3))
-        examples = _with_targets(batch["examples"], manifest, settings, wanted, answers)
+        examples = _with_targets(batch["examples"], manifest, settings, wanted, answers, unheard)
         noise = schema.parse_features(batch["noise"], wanted) if "noise" in batch else {}
+        if in_noise:
+            heard = tf.unstack(tf.random.split(seeds[0], 2))
+            examples |= _some_in_noise(examples, batch["examples"], in_noise, settings.in_noise_share, heard[0])
+            if noise:
+                noise |= _some_in_noise(noise, batch["noise"], in_noise, settings.in_noise_share, heard[1])
         if noise and num_no_call:
             examples = _with_no_call(examples, {name: tensor[:num_no_call] for name, tensor in noise.items()}, manifest)
             noise = {name: tensor[num_no_call:] for name, tensor in noise.items()}
@@ -175,7 +189,7 @@ def training(
         )
         examples = {**examples, schema.SPECTROGRAM: spectrograms}
         if augmentation.same_species:
-            partners = _in_float32(_with_targets(batch["partners"], manifest, settings, wanted, answers))
+            partners = _in_float32(_with_targets(batch["partners"], manifest, settings, wanted, answers, unheard))
             examples = augmentations.add_same_species(examples, partners, augmentation, front_end, seeds[1])
         examples = augmentations.mix(examples, augmentation, front_end, seeds[2])
         if unlabelled and pseudo:
@@ -195,14 +209,39 @@ def training(
 
 def _with_targets(
     serialised: tf.Tensor, manifest: manifests.Manifest, settings: DatasetConfig, wanted: Sequence[schema.Feature],
-    answers: Answers | None,
+    answers: Answers | None, unheard: sampling.Unheard | None,
 ) -> dict[str, tf.Tensor]:  # fmt: skip
     parsed = schema.parse(serialised, wanted)
-    targeted = _labelled_only(targets(parsed, len(manifest.classes), settings), manifest)
+    targeted = targets(parsed, len(manifest.classes), settings)
+    if unheard:
+        targeted["weights"] = tf.where(unheard(serialised), 0.0, targeted["weights"])
+    targeted = _labelled_only(targeted, manifest)
     if answers:
         found = schema.parse_features(serialised, [manifest.features[name] for name in answers.features])
         targeted = blend_targets(targeted, answers.probabilities(found), answers.weight)
     return {**{name: parsed[name] for name in ("label", "recording_id", *(f.name for f in wanted))}, **targeted}
+
+
+def _features_in_noise(
+    manifest: manifests.Manifest, settings: DatasetConfig, features: Sequence[str]
+) -> dict[str, schema.Feature]:
+    """{name of a feature: description of the same in noise}, where it is used: spectrograms have no such noise."""
+    if not settings.in_noise_share or schema.SPECTROGRAM in features:
+        return {}
+    known = {name: manifest.features.get(schema.IN_NOISE[name]) for name in features}
+    if not all(known.values()):
+        logging.info("%s: the backbone has not heard the chunks in noise (--backbone_noise)", manifest.directory)
+    return {name: feature for name, feature in known.items() if feature}
+
+
+def _some_in_noise(
+    parsed: dict[str, tf.Tensor], serialised: tf.Tensor, in_noise: dict[str, schema.Feature], share: float,
+    seed: tf.Tensor,
+) -> dict[str, tf.Tensor]:  # fmt: skip
+    """The features of a batch; those of a random share of the chunks are the ones in noise."""
+    found = schema.parse_features(serialised, in_noise.values())
+    drawn = tf.random.stateless_uniform([tf.shape(serialised)[0], 1], seed) < share
+    return {name: tf.where(drawn, found[feature.name], parsed[name]) for name, feature in in_noise.items()}
 
 
 def _in_float32(parsed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

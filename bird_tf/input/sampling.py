@@ -40,7 +40,7 @@ class SamplingConfig:
     backbone_presence: float = config.option(
         0.0,
         "leave out training chunks in which the backbone's probability of the label is below this share of its "
-        "maximum in the recording; for recordings without annotations",
+        "maximum in the recording, and do the same with single background species; for recordings without annotations",
         was=("teacher_presence",),
     )
 
@@ -62,6 +62,7 @@ class SamplingConfig:
 
 
 Filter = Callable[["tf.Tensor"], "tf.Tensor"]
+Unheard = Callable[["tf.Tensor"], "tf.Tensor"]
 
 
 def chunk_filter(manifest: manifests.Manifest, settings: SamplingConfig) -> Filter | None:
@@ -116,40 +117,87 @@ def _selected(serialised: tf.Tensor, source: _Source) -> tf.Tensor:
 
 
 def _chunk_filter(source: _Source, settings: SamplingConfig) -> Filter:
-    # constants and no lookup table: they can be sent to the workers of a data service
-    keys, greatest = _greatest_answers(source) if settings.backbone_presence else (None, None)
+    if settings.backbone_presence:
+        _greatest_answers(source)  # here, and not while a graph is traced
 
     def passes(serialised: tf.Tensor) -> tf.Tensor:
         passed = settings.interval.contains(schema.parse_label(serialised)["activity"]) & _selected(serialised, source)
-        if keys is not None:
-            key, answer = _label_answers(serialised, source)
-            least = settings.backbone_presence * tf.gather(greatest, tf.searchsorted(keys, key))
-            passed &= (answer >= least) | tf.math.is_nan(answer)
+        if settings.backbone_presence:
+            _, heard = _heard(serialised, source, settings.backbone_presence)
+            passed &= heard[:, 0]
         return passed
 
     return passes
 
 
-def _label_answers(serialised: tf.Tensor, source: _Source) -> tuple[tf.Tensor, tf.Tensor]:
-    """A hash of label and recording, [batch] int64, and the backbone's answer for the label, [batch] float32."""
+def _answers(serialised: tf.Tensor, source: _Source) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The species that the labels give each chunk: the label and, after it, the background.
+
+    Returns:
+        Their classes, [batch, 1 + n] int64 padded with -1; a hash of class and recording, [batch, 1 + n] int64; the
+        backbone's answers for them, [batch, 1 + n] float32, NaN where it does not know the species.
+    """
     parsed = schema.parse(serialised, [source.answers] if source.answers else [])
-    label = parsed["label"]
-    key = tf.strings.join([tf.strings.as_string(label), parsed["recording_id"]], " ")
-    answer = tf.sigmoid(tf.gather(parsed[schema.BACKBONE_ANSWERS], label, batch_dims=1))
-    answer = tf.where(_selected(serialised, source), answer, math.nan)  # other chunks set no maximum
-    return tf.strings.to_hash_bucket_fast(key, 2**62), answer
+    given = tf.concat([parsed["label"][:, None], parsed["background"]], axis=1)
+    recording = tf.repeat(parsed["recording_id"][:, None], tf.shape(given)[1], axis=1)
+    key = tf.strings.join([tf.strings.as_string(given), recording], " ")
+    answer = tf.sigmoid(tf.gather(parsed[schema.BACKBONE_ANSWERS], tf.maximum(given, 0), batch_dims=1))
+    return given, tf.strings.to_hash_bucket_fast(key, 2**62), tf.where(given >= 0, answer, math.nan)
 
 
 @functools.lru_cache(maxsize=4)
 def _greatest_answers(source: _Source) -> tuple[np.ndarray, np.ndarray]:
-    """The greatest answer for each label of each recording: ascending keys of `_label_answers`, and the answers."""
+    """The greatest answer for each species of each recording: ascending keys of `_answers`, and the answers."""
     logging.info("looking for the chunks in which the backbone finds the label")
-    answers = source.blocks().map(lambda block: _label_answers(block, source))
-    found, values = (np.concatenate(parts) for parts in zip(*answers.as_numpy_iterator(), strict=True))
+
+    def known(block: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        given, key, answer = _answers(block, source)
+        answer = tf.where(_selected(block, source)[:, None], answer, math.nan)  # other chunks set no maximum
+        return key[given >= 0], answer[given >= 0]
+
+    found, values = (
+        np.concatenate(parts) for parts in zip(*source.blocks().map(known).as_numpy_iterator(), strict=True)
+    )
     keys, places = np.unique(found, return_inverse=True)
     greatest = np.full(len(keys), np.nan, np.float32)
     np.fmax.at(greatest, places, values)
     return keys, greatest
+
+
+def _heard(serialised: tf.Tensor, source: _Source, presence: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """The classes of `_answers`, and whether the backbone finds them in the chunk, [batch, 1 + n] bool."""
+    # constants and no lookup table: they can be sent to the workers of a data service
+    keys, greatest = _greatest_answers(source)
+    given, key, answer = _answers(serialised, source)
+    places = tf.minimum(tf.searchsorted(keys, tf.reshape(key, [-1])), len(keys) - 1)  # padding has no place
+    least = presence * tf.reshape(tf.gather(greatest, places), tf.shape(key))
+    return given, (answer >= least) | tf.math.is_nan(answer)
+
+
+def unheard(manifest: manifests.Manifest, settings: SamplingConfig) -> Unheard | None:
+    """Makes a function: [batch] serialised examples → [batch, classes] bool, the background that is not in the chunk.
+
+    It is the background species for which the backbone's answer is below `backbone_presence` times its greatest in the
+    recording; of the label `chunk_filter` takes care.
+
+    Returns:
+        The function; None without `backbone_presence`.
+
+    Raises:
+        InputError: as `chunk_filter`.
+    """
+    if not settings.backbone_presence:
+        return None
+    manifest.select([schema.BACKBONE_ANSWERS], f"--backbone_presence={settings.backbone_presence}")
+    source, num_classes = _source(manifest), len(manifest.classes)
+    _greatest_answers(source)  # here, and not while a graph is traced
+
+    def found(serialised: tf.Tensor) -> tf.Tensor:
+        given, heard = _heard(serialised, source, settings.backbone_presence)
+        missing = tf.where(heard, tf.constant(-1, tf.int64), given)[:, 1:]
+        return tf.reduce_any(tf.one_hot(missing, num_classes, on_value=True, off_value=False), axis=1)
+
+    return found
 
 
 def counts(manifest: manifests.Manifest, settings: SamplingConfig) -> np.ndarray:

@@ -149,8 +149,9 @@ class Manifest:
             return dataclasses.replace(chosen, limits=chosen.limits + zeros, chunks_per_class=counts)
 
         features, backbone = dict(self.features), self.backbone
-        if answers := features.get(schema.BACKBONE_ANSWERS):
-            features[answers.name] = dataclasses.replace(answers, padding=answers.padding + len(further))
+        for name in (schema.BACKBONE_ANSWERS, schema.IN_NOISE[schema.BACKBONE_ANSWERS]):
+            if answers := features.get(name):
+                features[name] = dataclasses.replace(answers, padding=answers.padding + len(further))
         if backbone:
             backbone = {**backbone, "classes": [*backbone.get("classes", ()), *known]}
         return dataclasses.replace(

@@ -19,6 +19,8 @@ from bird_tf.records import selection
 # its embedding.
 FORMAT_VERSION = 4
 SPECTROGRAM, EMBEDDING, BACKBONE_ANSWERS = "spectrogram", "embedding", "backbone_answers"
+# {feature of a backbone: the same, of the chunk with synthesised noise}
+IN_NOISE = {EMBEDDING: "embedding_in_noise", BACKBONE_ANSWERS: "backbone_answers_in_noise"}
 _ACTIVITY = "signal_to_noise"  # the feature's name on disk since version 1
 _DTYPES = ("uint8", "float16", "float32")
 _MOST_NUMBERS = 2**28

@@ -20,13 +20,14 @@ from bird_tf.backbones import sources
 from bird_tf.inference import leaks, saved_model
 from bird_tf.input import dataset, pseudo_labels
 from bird_tf.input.augment import augmentations
-from bird_tf.models import architectures, losses
+from bird_tf.models import architectures, head, losses
 from bird_tf.records import learnt, manifests, schema
 from bird_tf.scores import pooling
 from bird_tf.training import (
     checkpoints,
     distillation,
     distribution,
+    embedding_statistics,
     kept_classes,
     optimizers,
     pretrained,
@@ -226,6 +227,8 @@ class Experiment:
         settings, manifest = self.settings, self.manifest
         shapes = {feature.name: feature.shape for feature in self._features()}
         network = architectures.build(settings.model, shapes, len(manifest.classes))
+        if settings.model.needs_backbone and not settings.pretrained.pretrained:
+            head.set_statistics(network, *embedding_statistics.measure(manifest, settings.dataset, settings.seed))
         pretrained.start(network, settings.model, manifest.classes, settings.pretrained)
         earlier = kept_classes.keep(network, settings.model, manifest, settings.pretrained)
         models, teachers = distillation.load(settings.teachers, manifest), None

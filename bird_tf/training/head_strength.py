@@ -17,7 +17,7 @@ from bird_tf.labels import groups, split
 from bird_tf.models import head, losses
 from bird_tf.records import manifests, recordings_table, schema, shard_files
 from bird_tf.scores import metrics, pooling
-from bird_tf.training import experiments, schedules
+from bird_tf.training import embedding_statistics, experiments, schedules
 
 # --l2 that are tried: from almost free to almost the backbone itself
 STRENGTHS = (0.0002, 0.0006, 0.002, 0.006, 0.02, 0.06)
@@ -37,18 +37,14 @@ def choose(settings: experiments.TrainConfig, manifest: manifests.Manifest) -> f
         InputError: the training recordings are of one group only.
     """
     fold_of = _folds(manifest)
-    heads = Heads(settings, len(manifest.classes), _embedding_size(manifest), 1 + max(fold_of.values()))
+    statistics = embedding_statistics.measure(manifest, settings.dataset, settings.seed)
+    heads = Heads(settings, len(manifest.classes), statistics, 1 + max(fold_of.values()))
     heads.train(settings, manifest, fold_of)
     precisions = heads.precisions(settings, manifest, fold_of)
     best = max(range(len(STRENGTHS)), key=lambda i: (precisions[i], STRENGTHS[i]))
     found = ", ".join(f"{strength:g}: {p:.4f}" for strength, p in zip(STRENGTHS, precisions, strict=True))
     logging.info("--l2=%g is chosen, by MLRAP on held-out training recordings: %s", STRENGTHS[best], found)
     return STRENGTHS[best]
-
-
-def _embedding_size(manifest: manifests.Manifest) -> int:
-    [feature] = manifest.select([schema.EMBEDDING], "--tune_head")
-    return int(feature.shape[0])
 
 
 def _folds(manifest: manifests.Manifest) -> dict[str, int]:
@@ -71,11 +67,16 @@ class Heads:
     """A head for each fold and each strength. They are independent of each other, and trained in the same steps."""
 
     def __init__(
-        self, settings: experiments.TrainConfig, num_classes: int, embedding_size: int, num_folds: int
+        self,
+        settings: experiments.TrainConfig,
+        num_classes: int,
+        statistics: tuple[np.ndarray, np.ndarray],
+        num_folds: int,
     ) -> None:
-        """Makes heads that say what the backbone says."""
+        """Makes heads that say what the backbone says. `statistics`: from `embedding_statistics.measure`."""
         self._num_folds, self._loss = num_folds, settings.loss
-        self._kernel = keras.Variable(np.zeros((embedding_size, num_folds, len(STRENGTHS), num_classes), np.float32))
+        self._mean, self._variance = (values.astype(np.float32) for values in statistics)
+        self._kernel = keras.Variable(np.zeros((len(self._mean), num_folds, len(STRENGTHS), num_classes), np.float32))
         self._bias = keras.Variable(np.zeros((num_folds, len(STRENGTHS), num_classes), np.float32))
         self._optimiser = keras.optimizers.Adam(settings.schedule.learning_rate)
         self._optimiser.build([self._kernel, self._bias])
@@ -88,7 +89,8 @@ class Heads:
 
     def _logits(self, batch: Mapping[str, tf.Tensor]) -> tf.Tensor:
         """[batch, folds, strengths, classes] float32."""
-        own, standardised = head.starting_point(batch[schema.BACKBONE_ANSWERS], batch[schema.EMBEDDING])
+        own = head.own_logits(batch[schema.BACKBONE_ANSWERS])
+        standardised = head.standardised(batch[schema.EMBEDDING], self._mean, self._variance)
         return own[:, None, None] + tf.tensordot(standardised, self._kernel.value, 1) + self._bias.value
 
     def _descend(self, batch: Mapping[str, tf.Tensor], fold: tf.Tensor) -> None:

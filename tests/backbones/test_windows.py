@@ -57,6 +57,19 @@ def test_the_embedding_is_the_mean_over_windows_and_a_shared_window_is_computed_
     assert len(computed) == 3
 
 
+def test_a_chunk_in_noise_is_the_same_chunk_and_changes_nothing_of_the_stream(loaded, tmp_path):
+    path = _clicks(tmp_path / "x.wav", 4.0, 0.1, 1.3, 2.2)
+    plain, stream = (windows.WindowStream(loaded, path, 1.25) for _ in range(2))
+    for start in (0.0, 0.75, 1.5):
+        expected = plain.answers(start)
+        for found, wanted in zip(stream.answers(start), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
+        for found, wanted in zip(stream.answers_in_noise(start, 120.0, 3), expected, strict=True):
+            np.testing.assert_allclose(found, wanted, atol=1e-4)  # 120 dB below the chunk
+        drowned = stream.answers_in_noise(start, -20.0, 3)
+        assert np.abs(drowned[1] - expected[1]).max() > 0.01
+
+
 def test_a_recording_that_cannot_be_decoded_counts_as_silence(loaded, tmp_path):
     path = tmp_path / "x.wav"
     path.write_bytes(b"nothing")

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,9 @@ class Stream:
     def answers(self, start_seconds):
         return np.float32([start_seconds, np.nan]), np.full(7, start_seconds, np.float32)
 
+    def answers_in_noise(self, start_seconds, ratio_db, number):
+        return np.float32([ratio_db, np.nan]), np.full(7, number % 2**10, np.float32)
+
 
 @pytest.fixture
 def chunk(small_front_end):
@@ -30,18 +35,22 @@ def chunk(small_front_end):
 
 
 def test_without_a_backbone_a_chunk_keeps_its_spectrogram(small_front_end, chunk):
-    completed = chunk_features.completing("x.wav", small_front_end, None, CLASSES, True)(chunk)
-    described = chunk_features.describe(small_front_end, None, 2, True)
+    completed = chunk_features.completing("x.wav", small_front_end, None, CLASSES, True, False)(chunk)
+    described = chunk_features.describe(small_front_end, None, 2, True, False)
     assert set(completed.features) == set(described) == {"spectrogram"}
 
 
-@pytest.mark.parametrize("spectrogram", [True, False])
-def test_what_is_written_is_what_is_described(small_front_end, chunk, monkeypatch, spectrogram):
+@pytest.fixture
+def source(monkeypatch):
     monkeypatch.setattr(chunk_features.backbone, "load", lambda source, classes: None)
     monkeypatch.setattr(chunk_features.windows, "WindowStream", Stream)
-    source = sources.Source(name="x", model="x", labels="x", sample_rate_hz=8000, gives_logits=True)
-    completed = chunk_features.completing("x.wav", small_front_end, source, CLASSES, spectrogram, "2")(chunk)
-    described = chunk_features.describe(small_front_end, DESCRIBED, len(CLASSES), spectrogram)
+    return sources.Source(name="x", model="x", labels="x", sample_rate_hz=8000, gives_logits=True)
+
+
+@pytest.mark.parametrize(("spectrogram", "in_noise"), [(True, True), (True, False), (False, True)])
+def test_what_is_written_is_what_is_described(small_front_end, chunk, source, spectrogram, in_noise):
+    completed = chunk_features.completing("x.wav", small_front_end, source, CLASSES, spectrogram, in_noise, "2")(chunk)
+    described = chunk_features.describe(small_front_end, DESCRIBED, len(CLASSES), spectrogram, in_noise)
     assert list(completed.features) == list(described)
     for name, feature in described.items():
         assert (completed.features[name].shape, completed.features[name].dtype) == (feature.shape, feature.dtype)
@@ -49,6 +58,16 @@ def test_what_is_written_is_what_is_described(small_front_end, chunk, monkeypatc
     np.testing.assert_array_equal(completed.features["backbone_answers"], np.float16([2.5, np.nan]))
 
 
+def test_each_chunk_has_noise_of_its_own_and_the_same_again(small_front_end, chunk, source):
+    completed = chunk_features.completing("x.wav", small_front_end, source, CLASSES, False, True, "2")
+    chunks = [dataclasses.replace(chunk, chunk_index=i) for i in range(200)]
+    found = [completed(chunk).features for chunk in (*chunks, chunks[0])]
+    ratios_db = np.array([features["backbone_answers_in_noise"][0] for features in found])
+    assert ratios_db[0] == ratios_db[-1] and len(set(ratios_db)) > 150
+    assert -5 <= ratios_db.min() < -3 and 18 < ratios_db.max() <= 20
+    assert len({features["embedding_in_noise"][0] for features in found}) > 150
+
+
 def test_a_backbone_without_an_embedding_gives_answers_alone(small_front_end):
-    described = chunk_features.describe(small_front_end, {**DESCRIBED, "embedding_size": 0}, 2, False)
-    assert list(described) == ["backbone_answers"]
+    described = chunk_features.describe(small_front_end, {**DESCRIBED, "embedding_size": 0}, 2, False, True)
+    assert list(described) == ["backbone_answers", "backbone_answers_in_noise"]

@@ -133,6 +133,25 @@ def test_chunks_in_which_the_backbone_finds_the_label_are_used(with_answers, pre
     assert sampling.counts(with_answers, settings).sum() == len(used)
 
 
+def test_background_counts_where_the_backbone_finds_it(manifest, tmp_path):
+    rows = [("a", [0.9, 0.8, 0.1], [1, 2]), ("a", [0.9, 0.1, 0.09], [1, 2]), ("b", [0.9, 0.1, np.nan], [1, 2])]
+    with shard_files.writing(str(tmp_path), "train-0.tfrecord") as writer:
+        for i, (recording, answers, background) in enumerate(rows):
+            chunk = _chunk(recording_id=recording, label=0, background=background, chunk_index=i)
+            writer.write_serialised(with_answers_of_format(4, chunk, answers))
+    feature = answers_feature(4, 3)
+    records = dataclasses.replace(
+        manifest, directory=str(tmp_path), classes=taxonomy.Taxonomy(tuple("xyz"), tuple("xyz")),
+        shards={"train": (shard_files.describe_shard(str(tmp_path), "train-0.tfrecord", 3),)},
+        features={**manifest.features, feature.name: feature},
+    )  # fmt: skip
+    examples = list(tf.data.TFRecordDataset(records.paths("train")))
+    unheard = sampling.unheard(records, sampling.SamplingConfig(backbone_presence=0.5))
+    np.testing.assert_array_equal(unheard(tf.stack(examples)), [[0, 0, 0], [0, 1, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(unheard(tf.stack(examples[1:2])), [[0, 1, 0]])
+    assert sampling.unheard(records, sampling.SamplingConfig()) is None
+
+
 def test_counts_follow_the_interval(manifest):
     plain = sampling.counts(manifest, sampling.SamplingConfig())
     np.testing.assert_array_equal(plain, manifest.chunks_per_class["train"])

@@ -30,10 +30,11 @@ def test_each_head_of_the_choice_is_a_training_of_its_own_without_its_fold(train
     chosen = dataclasses.replace(head_settings(records, "unused", mixup=0.0), epochs=3)
     fold_of = head_strength._folds(records)
     assert set(fold_of.values()) == {0, 1, 2}
-    heads = head_strength.Heads(chosen, len(records.classes), toys.SIZE, 3)
+    statistics = np.zeros(toys.SIZE), np.ones(toys.SIZE)
+    heads = head_strength.Heads(chosen, len(records.classes), statistics, 3)
     before = heads.kernel.copy()
     heads.train(chosen, records, fold_of)
-    alone = head_strength.Heads(chosen, len(records.classes), toys.SIZE, 3)
+    alone = head_strength.Heads(chosen, len(records.classes), statistics, 3)
     alone.train(chosen, records, {recording_id: 0 for recording_id in fold_of})
     size = np.abs(heads.kernel).sum(axis=(0, 3))
     assert not before.any() and (size[:, 0] > size[:, -1]).all()

@@ -94,7 +94,11 @@ def test_a_head_answers_for_kept_classes_as_before(parts, head, tmp_path):
     train.train(train_settings(new.records, tmp_path / "run", **flags))
     (before, old), (after, trained) = (run_directory.load(str(run)) for run in (head, tmp_path / "run"))
     assert after.classes.class_ids == (*new.records.classes.class_ids, *first[:2])
-    for ours, theirs in zip(trained.get_weights(), old.get_weights(), strict=True):
+    statistics, outputs = (
+        [network.get_layer(name).get_weights() for network in (trained, old)] for name in ("standardised", "logits")
+    )
+    np.testing.assert_array_equal(*statistics)
+    for ours, theirs in zip(*outputs, strict=True):
         np.testing.assert_array_equal(ours[..., 4:], theirs[..., :2])
         assert not np.array_equal(ours[..., :2], theirs[..., 2:]) and np.abs(theirs[..., :2]).max() > 0
     assert set(after.backbone["classes"]) == {new.records.classes.class_ids[i] for i in (0, 3)} | {first[0]}

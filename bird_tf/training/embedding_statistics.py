@@ -1,0 +1,40 @@
+"""Mean and variance of the backbone's embeddings over the training chunks; a head standardises embeddings with them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bird_tf.input import dataset
+from bird_tf.input.augment import augmentations
+from bird_tf.records import manifests, schema
+
+_MOST_BATCHES = 400  # enough for both, however large the records are
+# a number that hardly varies in a few recordings may vary much in others: no variance below this share of the mean one
+_LEAST_SHARE = 0.01
+
+
+def measure(manifest: manifests.Manifest, settings: dataset.DatasetConfig, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The statistics over the chunks of the first epoch, without mixup.
+
+    Args:
+        manifest: the records.
+        settings: which chunks train, and how often.
+        seed: of the training.
+
+    Returns:
+        Mean and variance, [embedding_size] float64; no variance is far below the others.
+
+    Raises:
+        InputError: as `dataset.training`.
+    """
+    batches = dataset.training(
+        manifest, settings, augmentations.AugmentConfig(), seed, features=(schema.EMBEDDING,)
+    ).take(min(_MOST_BATCHES, dataset.steps_per_epoch(manifest, settings)))
+    count, total, squares = 0, np.float64(0), np.float64(0)
+    for batch in batches:
+        embeddings = batch[schema.EMBEDDING].numpy().astype(np.float64)
+        count += len(embeddings)
+        total, squares = total + embeddings.sum(axis=0), squares + np.square(embeddings).sum(axis=0)
+    mean = np.asarray(total / count)
+    variance = np.maximum(0.0, squares / count - np.square(mean))
+    return mean, np.maximum(variance, _LEAST_SHARE * variance.mean())

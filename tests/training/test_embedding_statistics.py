@@ -1,0 +1,25 @@
+import numpy as np
+import pytest
+
+from bird_tf import tf
+from bird_tf.input import dataset
+from bird_tf.training import embedding_statistics
+
+
+def _measure(monkeypatch, embeddings, size=2):
+    batches = tf.data.Dataset.from_tensor_slices({"embedding": np.float32(embeddings)}).batch(size)
+    monkeypatch.setattr(dataset, "training", lambda *_, **__: batches.repeat())
+    monkeypatch.setattr(dataset, "steps_per_epoch", lambda *_: len(embeddings) // size)
+    return embedding_statistics.measure(None, None, 0)
+
+
+def test_it_is_mean_and_variance_over_one_epoch(monkeypatch, generator):
+    embeddings = generator.normal(3.0, [1.0, 2.0, 0.5], (40, 3)).astype(np.float32)
+    mean, variance = _measure(monkeypatch, embeddings)
+    np.testing.assert_allclose(mean, embeddings.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(variance, embeddings.var(axis=0), rtol=1e-4)
+
+
+def test_a_number_that_hardly_varies_is_not_blown_up(monkeypatch):
+    _, variance = _measure(monkeypatch, [[0.0, 1.0], [0.0, -1.0], [1e-6, 1.0], [0.0, -1.0]])
+    assert variance[1] == pytest.approx(1.0) and variance[0] == pytest.approx(0.005)
