@@ -130,6 +130,10 @@ class CommonPrecision:
     """The precision of all classes together, as a function of the threshold.
 
     The few highest scores alone prove little: a higher threshold is believed to be as precise as a lower one.
+
+    Attributes:
+        values: [m] all scores, from the highest down, each once.
+        precisions: [m] of what reaches them; they do not rise.
     """
 
     def __init__(self, scores: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = None) -> None:
@@ -137,12 +141,12 @@ class CommonPrecision:
         # from the highest threshold down
         self.values, hits, called = metrics.operating_points(scores.ravel(), truth.ravel(), weights)
         lower = (hits + 1) / (called + 2)  # Laplace: nothing is certain
-        self._precisions = np.maximum.accumulate(lower[::-1])[::-1]
+        self.precisions = np.maximum.accumulate(lower[::-1])[::-1]
 
     def at(self, thresholds: np.ndarray) -> np.ndarray:
         """The precision of what reaches each of the thresholds [m]."""
-        index = np.searchsorted(-self.values, -thresholds, side="right") - 1
-        return np.asarray(self._precisions[np.maximum(index, 0)])
+        index = len(self.values) - np.searchsorted(self.values[::-1], thresholds, side="left") - 1
+        return np.asarray(self.precisions[np.maximum(index, 0)])
 
 
 def for_precision(
@@ -157,13 +161,24 @@ def for_precision(
         weights: [n] how much each counts; None: one.
     """
     values, hits, called = metrics.operating_points(scores, truth, weights)
-    # The candidates are the scores of all classes: between two scores of the class, the common precision rises.
-    candidates = np.union1d(common.values, np.nextafter(values[:1], np.inf))
-    position = np.searchsorted(-values, -candidates, side="right")
-    own_hits, own_calls = np.concatenate([[0], hits])[position], np.concatenate([[0], called])[position]
-    estimate = (own_hits + MIN_POSITIVES * common.at(candidates)) / (own_calls + MIN_POSITIVES)
-    enough = np.flatnonzero(estimate >= precision)
-    return float(candidates[enough[0]]) if len(enough) else NEVER
+    own_hits, own_calls = np.concatenate([[0], hits]), np.concatenate([[0], called])
+
+    def is_enough(common_precisions: np.ndarray) -> np.ndarray:
+        return (own_hits + MIN_POSITIVES * common_precisions) / (own_calls + MIN_POSITIVES) >= precision
+
+    # The candidates are the scores of all classes, of which there are millions. Between two scores of the class the
+    # common precision falls with the threshold, so the lowest candidate there is found by halving.
+    ends = len(common.values) - np.searchsorted(common.values[::-1], values, side="right")
+    first, last = np.concatenate([[0], ends]), np.concatenate([ends, [len(common.values)]])
+    low, high = first, last
+    while (low < high).any():
+        middle = np.minimum((low + high) // 2, len(common.values) - 1)
+        good = is_enough(common.precisions[middle])
+        low, high = np.where((low < high) & good, middle + 1, low), np.where((low < high) & ~good, middle, high)
+    found = [float(common.values[(low - 1)[low > first].max()])] if (low > first).any() else []
+    above = np.nextafter(values[:1], np.inf)  # where the class is never called
+    found += [float(above[0])] * bool(is_enough(common.at(above))[0])
+    return min(found, default=NEVER)
 
 
 def noise_floors(noise: np.ndarray, hours: float) -> np.ndarray:

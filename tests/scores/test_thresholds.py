@@ -102,3 +102,28 @@ def test_words_say_what_a_threshold_rests_on():
     assert "never called" in thresholds.in_words(thresholds.NEVER, 9, 0.9)
     assert "2 recordings are too few" in thresholds.in_words(0.7, 2, 0.9)
     assert thresholds.in_words(0.7, 9, 0.9) == ""
+
+
+def _lowest_of_all(scores, truth, precision, common, weights):
+    """The lowest score of any class, or one above the class's own, that reaches the precision; each is tried."""
+    for threshold in sorted([*common.values, np.nextafter(scores.max(), np.inf)]):
+        called = scores >= threshold
+        own_hits, own_calls = (weights * truth)[called].sum(), weights[called].sum()
+        shared = thresholds.MIN_POSITIVES * common.at(np.array([threshold]))[0]
+        if (own_hits + shared) / (own_calls + thresholds.MIN_POSITIVES) >= precision:
+            return threshold
+    return thresholds.NEVER
+
+
+@pytest.mark.parametrize("precision", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("decimals", [1, 3])
+def test_the_threshold_for_a_precision_is_the_lowest_that_reaches_it(generator, precision, decimals):
+    found = []
+    for count in range(1, 30):
+        scores = np.round(generator.random((count, 3)), decimals)
+        truth, weights = generator.random((count, 3)) < scores, generator.integers(1, 4, count).astype(float)
+        common = thresholds.CommonPrecision(scores, truth)
+        own = scores[:, 0], truth[:, 0], precision, common, weights
+        found.append((thresholds.for_precision(*own), _lowest_of_all(*own)))
+    assert all(ours == expected for ours, expected in found)
+    assert len(set(found)) > 1
