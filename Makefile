@@ -66,5 +66,5 @@ type: setup
 	@$(PY) -m mypy
 
 clean:
-	rm -rf demo runs build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf demo runs build dist .pytest_cache .mypy_cache .ruff_cache .cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
