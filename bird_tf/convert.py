@@ -481,7 +481,7 @@ def main(settings: ConvertConfig) -> None:
         manifest.directory, len(manifest.classes), chunks, len(manifest.skipped),
     )  # fmt: skip
     name = os.path.basename(os.path.normpath(settings.output))
-    recipe = ["configs/head.flags"] if manifest.backbone else recipes.for_records(manifest)
+    recipe = recipes.for_records(manifest)
     next_steps.log(
         next_steps.command("inspect", records=settings.output),
         next_steps.command("train", records=settings.output, run_dir=os.path.join("runs", name), flagfile=recipe),

@@ -17,6 +17,7 @@ import numpy as np
 
 from bird_tf import config, files, next_steps, skips, stored
 from bird_tf.records import manifests, schema, shard_files, verify
+from bird_tf.training import recipes
 
 _EDGES = (0.0, 0.0001, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
@@ -139,8 +140,16 @@ def contact_sheet(path: str, manifest: manifests.Manifest, shown: dict[str, list
             title = f"{recording} {chunk['start_seconds']:.0f} s  {chunk['activity']:.3f}"
             axis.set_title(title, fontsize=5, pad=1, parse_math=False)
     figure.subplots_adjust(
-        left=1.1 / (1.6 * width + 1.5), right=0.995, top=1 - 0.15 / len(names), bottom=0.01, wspace=0.04
+        left=1.1 / (1.6 * width + 1.5),
+        right=0.995,
+        top=1 - 0.15 / len(names),
+        bottom=0.15 / len(names),
+        wspace=0.04,
     )
+    front_end = manifest.front_end
+    heights = f"{front_end.fmin_hz:g} Hz (bottom) to {front_end.fmax_hz:g} Hz, {front_end.scale} scale"
+    scale = f"each {front_end.chunk_seconds:g} s wide, and from {heights}"
+    figure.text(0.995, 0.03 / len(names), scale, fontsize=6, ha="right")
     with files.replacing(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
     plt.close(figure)
@@ -164,7 +173,8 @@ def main(settings: InspectConfig) -> None:
         contact_sheet(path, manifest, shown, settings.max_classes)
         print(f"spectrograms: {path}")
     name = os.path.basename(os.path.normpath(settings.records))
-    follows = next_steps.command("train", records=settings.records, run_dir=os.path.join("runs", name))
+    run_dir, recipe = os.path.join("runs", name), recipes.for_records(manifest)
+    follows = next_steps.command("train", records=settings.records, run_dir=run_dir, flagfile=recipe)
     print(f"next:\n  {follows}")
 
 

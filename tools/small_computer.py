@@ -5,6 +5,7 @@ onnxruntime; and soxr for recordings at another rate than the model's. It prints
 the most probable species of each chunk, and by which rules (f1, precision) of the model's thresholds it is present.
 """
 
+import contextlib
 import csv
 import importlib
 import json
@@ -19,17 +20,28 @@ import soundfile
 Run = Callable[[str, np.ndarray], dict[str, Any]]
 
 
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps standard error quiet while the block runs: what an interpreter remarks on itself is of no use here."""
+    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nowhere)
+
+
 def _tflite(path: str, signature: str) -> Run:
     """The model as a function: name of the input, its value → {name: output}."""
     for package in ("tflite_runtime.interpreter", "ai_edge_litert.interpreter", "tensorflow.lite.python.interpreter"):
-        try:
-            interpreter = importlib.import_module(package).Interpreter
-        except ImportError:
-            continue
-        terminal, silence = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silence, 2)  # it remarks on its delegates
-        runner = interpreter(model_path=path).get_signature_runner(signature)
-        os.dup2(terminal, 2)
+        with _silence():
+            try:
+                interpreter = importlib.import_module(package).Interpreter
+            except ImportError:
+                continue
+            runner = interpreter(model_path=path).get_signature_runner(signature)
         return lambda name, value: runner(**{name: value})
     sys.exit("error: no TensorFlow Lite interpreter; install tflite-runtime or ai-edge-litert")
 

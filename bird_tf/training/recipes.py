@@ -39,7 +39,12 @@ def differences(flagfile: str, manifest: manifests.Manifest) -> dict[str, tuple[
 
 
 def for_records(manifest: manifests.Manifest) -> list[str]:
-    """The flagfile of the training for records: none if the default one, or no other, is made for them."""
+    """The flagfile of the training for records: none if the default one, or no other, is made for them.
+
+    Records with a backbone's features are for a head.
+    """
+    if manifest.backbone:
+        return ["configs/head.flags"]
     made_for = (own for own, theirs in _OTHER_RECIPES.items() if not differences(theirs, manifest))
     return [f"configs/{own}" for own in made_for][:1]
 

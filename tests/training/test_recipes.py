@@ -42,6 +42,7 @@ def test_what_differs_is_named_and_only_what_changes_chunks():
 def test_after_a_conversion_a_recipe_is_advised_that_belongs_to_the_records(records, expected):
     manifest = _records(records)
     assert recipes.for_records(manifest) == expected
+    assert recipes.for_records(dataclasses.replace(manifest, backbone={"fingerprint": "f"})) == ["configs/head.flags"]
     flags = [f"--flagfile={name}" for name in expected]
     training = config.parse(train.TrainConfig, [*flags, "--records=r", "--run_dir=d"])
     assert training.records_recipe == records and not recipes.differences(training.records_recipe, manifest)
