@@ -33,17 +33,25 @@ def _silence() -> Iterator[None]:
         os.close(nowhere)
 
 
+def _interpreter() -> Any:
+    """The class of the first interpreter of TensorFlow Lite that is installed."""
+    for package in ("tflite_runtime.interpreter", "ai_edge_litert.interpreter", "tensorflow.lite.python.interpreter"):
+        with contextlib.suppress(ImportError):
+            return importlib.import_module(package).Interpreter
+    sys.exit("error: no TensorFlow Lite interpreter; install tflite-runtime or ai-edge-litert")
+
+
 def _tflite(path: str, signature: str) -> Run:
     """The model as a function: name of the input, its value → {name: output}."""
-    for package in ("tflite_runtime.interpreter", "ai_edge_litert.interpreter", "tensorflow.lite.python.interpreter"):
-        with _silence():
-            try:
-                interpreter = importlib.import_module(package).Interpreter
-            except ImportError:
-                continue
-            runner = interpreter(model_path=path).get_signature_runner(signature)
-        return lambda name, value: runner(**{name: value})
-    sys.exit("error: no TensorFlow Lite interpreter; install tflite-runtime or ai-edge-litert")
+    with _silence():
+        runner = _interpreter()(model_path=path).get_signature_runner(signature)
+
+    @_silence()
+    def run(name: str, value: np.ndarray) -> dict[str, Any]:
+        outputs: dict[str, Any] = runner(**{name: value})
+        return outputs
+
+    return run
 
 
 def _onnx(path: str) -> Run:
