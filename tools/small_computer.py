@@ -23,14 +23,14 @@ Run = Callable[[str, np.ndarray], dict[str, Any]]
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
     """Keeps standard error quiet while the block runs: what an interpreter remarks on itself is of no use here."""
-    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    terminal = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
     try:
         yield
     finally:
         os.dup2(terminal, 2)
         os.close(terminal)
-        os.close(nowhere)
 
 
 def _interpreter() -> Any:
@@ -46,12 +46,7 @@ def _tflite(path: str, signature: str) -> Run:
     with _silence():
         runner = _interpreter()(model_path=path).get_signature_runner(signature)
 
-    @_silence()
-    def run(name: str, value: np.ndarray) -> dict[str, Any]:
-        outputs: dict[str, Any] = runner(**{name: value})
-        return outputs
-
-    return run
+    return lambda name, value: _silence()(runner)(**{name: value})
 
 
 def _onnx(path: str) -> Run:

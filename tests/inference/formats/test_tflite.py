@@ -107,5 +107,5 @@ def test_the_attention_network_gives_the_same_attention_logits(attention_model_p
 
 def test_the_tool_stays_small_and_does_not_import_bird_tf():
     text = TOOL.read_text()
-    assert len([line for line in text.split('"""', 2)[2].splitlines() if line.strip()]) <= 75
+    assert len([line for line in text.split('"""', 2)[2].splitlines() if line.strip()]) <= 85
     assert "bird_tf" not in text.split('"""', 2)[2]
