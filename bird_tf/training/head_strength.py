@@ -27,7 +27,11 @@ _FEATURES = (schema.EMBEDDING, schema.BACKBONE_ANSWERS)
 
 
 def choose(settings: experiments.TrainConfig, manifest: manifests.Manifest) -> float:
-    """The strength with the best MLRAP on held-out training recordings; of equal ones the greatest.
+    """The greatest strength of those whose MLRAP on held-out training recordings is about the best.
+
+    About the best: its mean distance to the best is at most the standard error of that distance over the recordings
+    (as Breiman et al. 1984 prune trees). A head near its backbone errs less in sound that the recordings lack. If the
+    backbone has heard the chunks in noise too, MLRAP is the mean of both.
 
     Args:
         settings: of the training.
@@ -41,10 +45,22 @@ def choose(settings: experiments.TrainConfig, manifest: manifests.Manifest) -> f
     heads = Heads(settings, len(manifest.classes), statistics, 1 + max(fold_of.values()))
     heads.train(settings, manifest, fold_of)
     precisions = heads.precisions(settings, manifest, fold_of)
-    best = max(range(len(STRENGTHS)), key=lambda i: (precisions[i], STRENGTHS[i]))
-    found = ", ".join(f"{strength:g}: {p:.4f}" for strength, p in zip(STRENGTHS, precisions, strict=True))
+    best = strongest(precisions)
+    found = ", ".join(f"{strength:g}: {p:.4f}" for strength, p in zip(STRENGTHS, precisions.mean(axis=1), strict=True))
     logging.info("--l2=%g is chosen, by MLRAP on held-out training recordings: %s", STRENGTHS[best], found)
     return STRENGTHS[best]
+
+
+def strongest(precisions: np.ndarray) -> int:
+    """The last row whose mean is about the best; `choose` says what that means.
+
+    Args:
+        precisions: [strengths, recordings], in the order of rising strengths.
+    """
+    best = int(np.argmax(precisions.mean(axis=1)))
+    lost = precisions[best] - precisions
+    error = lost.std(axis=1) / np.sqrt(max(1, precisions.shape[1] - 1))
+    return int(np.flatnonzero(lost.mean(axis=1) <= error)[-1])
 
 
 def _folds(manifest: manifests.Manifest) -> dict[str, int]:
@@ -87,16 +103,16 @@ class Heads:
         """[embedding_size, folds, strengths, classes] float32: how far the heads are from the backbone."""
         return np.asarray(self._kernel.numpy())
 
-    def _logits(self, batch: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    def _logits(self, embeddings: tf.Tensor, answers: tf.Tensor) -> tf.Tensor:
         """[batch, folds, strengths, classes] float32."""
-        own = head.own_logits(batch[schema.BACKBONE_ANSWERS])
-        standardised = head.standardised(batch[schema.EMBEDDING], self._mean, self._variance)
+        own = head.own_logits(answers)
+        standardised = head.standardised(embeddings, self._mean, self._variance)
         return own[:, None, None] + tf.tensordot(standardised, self._kernel.value, 1) + self._bias.value
 
     def _descend(self, batch: Mapping[str, tf.Tensor], fold: tf.Tensor) -> None:
         """One step: each head learns from the chunks outside its fold; `fold` is [batch] int32, -1 for noise."""
         with tf.GradientTape() as tape:
-            logits, total = self._logits(batch), tf.constant(0.0)
+            logits, total = self._logits(*(batch[name] for name in _FEATURES)), tf.constant(0.0)
             for number in range(self._num_folds):
                 weights = batch["weights"] * tf.cast(fold != number, tf.float32)[:, None]
                 for i, strength in enumerate(STRENGTHS):
@@ -124,24 +140,35 @@ class Heads:
 
     def precisions(
         self, settings: experiments.TrainConfig, manifest: manifests.Manifest, fold_of: Mapping[str, int]
-    ) -> list[float]:
-        """MLRAP of each strength on the recordings of all folds, each scored by the heads that do not know it."""
-        features = manifest.select(_FEATURES, "--tune_head")
+    ) -> np.ndarray:
+        """How well each strength ranks the species of the recordings of all folds, scored by heads that do not know it.
+
+        Returns:
+            [strengths, recordings] float64, the average precision of a recording's ranking; if the backbone has heard
+            it in noise too, the mean of both.
+        """
+        in_noise = [name for name in (schema.IN_NOISE[name] for name in _FEATURES) if name in manifest.features]
+        features = manifest.select((*_FEATURES, *in_noise), "--tune_head")
         parts = [shard_files.read(manifest, part, _BATCH, features) for part in ("train", "rest")
                  if manifest.paths(part)]  # fmt: skip
+        pairs = [names for names in (_FEATURES, tuple(in_noise)) if names]
 
         def predict(batch: labelled.Batch) -> saved_model.Outputs:
             fold = [fold_of[recording_id.decode()] for recording_id in batch["recording_id"].numpy()]
-            logits = tf.transpose(tf.gather(self._logits(batch), fold, batch_dims=1), [1, 0, 2])
-            return saved_model.without_embeddings(losses.probabilities(logits, self._loss.loss).numpy(), None)
+            every = [self._logits(*(batch[name] for name in names)) for names in pairs]
+            logits = tf.concat([tf.gather(logits, fold, batch_dims=1) for logits in every], axis=1)
+            probabilities = losses.probabilities(tf.transpose(logits, [1, 0, 2]), self._loss.loss)
+            return saved_model.without_embeddings(probabilities.numpy(), None)
 
         scored = labelled.score_batches(itertools.chain(*parts), manifest, predict)
         truth = metrics.truth(scored.labels, scored.backgrounds, len(manifest.classes))
         method = settings.pooling
         if method in ("", "auto"):
             method = pooling.default(len(manifest.classes))
-        pooled = [
-            pooling.pool_each([members[i] for members in scored.member_probabilities], method)
-            for i in range(len(STRENGTHS))
+        found = [
+            metrics.ranking_precisions(
+                pooling.pool_each([members[i] for members in scored.member_probabilities], method), truth
+            )
+            for i in range(len(pairs) * len(STRENGTHS))
         ]
-        return [metrics.headline(scores, truth, scored.labels)["mlrap"] for scores in pooled]
+        return np.mean(np.reshape(found, (len(pairs), len(STRENGTHS), -1)), axis=0)

@@ -40,4 +40,16 @@ def test_each_head_of_the_choice_is_a_training_of_its_own_without_its_fold(train
     assert not before.any() and (size[:, 0] > size[:, -1]).all()
     assert np.abs(alone.kernel[:, 1] - alone.kernel[:, 2]).max() < 1e-5 < np.abs(alone.kernel[:, 1]).max()
     precisions = heads.precisions(chosen, records, fold_of)
-    assert len(precisions) == len(head_strength.STRENGTHS) and all(0 < p <= 1 for p in precisions)
+    assert (
+        precisions.shape == (len(head_strength.STRENGTHS), len(fold_of))
+        and ((precisions > 0) & (precisions <= 1)).all()
+    )
+
+
+def test_the_strongest_pull_is_taken_that_is_not_clearly_worse(trained, generator):
+    easy = generator.uniform(0.2, 0.8, 200)
+    luck = generator.normal(0, 0.02, 200)  # ± 0.0014 on average
+    about_equal, worse = easy + luck - luck.mean() - 0.001, easy + luck - luck.mean() - 0.02
+    assert head_strength.strongest(np.stack([easy - 0.05, easy, about_equal, worse])) == 2
+    assert head_strength.strongest(np.stack([easy, worse, worse])) == 0
+    assert head_strength.strongest(np.stack([easy, easy, easy])) == 2
