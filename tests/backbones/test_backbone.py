@@ -68,12 +68,16 @@ def test_records_hold_the_features_for_any_number_of_workers(data, with_answers,
     assert described["name"] == model_path and len(described["classes"]) == 4
     assert manifests.load(with_answers.directory) == with_answers
     features = with_answers.features
-    assert list(features) == ["spectrogram", "embedding", "backbone_answers"]
+    in_noise = ["embedding_in_noise", "backbone_answers_in_noise"]
+    assert list(features) == ["spectrogram", "embedding", "backbone_answers", *in_noise]
     assert features["embedding"].shape == (described["embedding_size"],) and features["embedding"].dtype == "float16"
     assert features["backbone_answers"].fingerprint == described["fingerprint"]
     for split in manifests.SPLITS:
         for batch in shard_files.read(with_answers, split, 100):
-            assert np.isfinite(batch["backbone_answers"]).all() and np.abs(batch["embedding"]).max() > 0
+            for name in ("embedding", "backbone_answers"):
+                clean, noisy = batch[name].numpy(), batch[f"{name}_in_noise"].numpy()
+                assert np.isfinite(clean).all() and np.isfinite(noisy).all()
+                assert np.abs(clean).max() > 0 and np.abs(clean - noisy).max() > 0.01
     assert with_answers.num_chunks("noise") and with_answers.num_chunks("val")
     again = convert.convert(_settings_with_answers(data, tmp_path / "again", model_path, workers=2))
     assert _bytes(again.directory) == _bytes(with_answers.directory)
@@ -99,6 +103,7 @@ def test_without_spectrograms_records_hold_the_rest(data, with_answers, tflite_p
     labels = tmp_path / "labels.txt"
     labels.write_text("\n".join(with_answers.classes.names[:3]))
     flags = {"backbone_labels": labels, "backbone_sample_rate_hz": RATE, "backbone_logits": True, "spectrogram": False}
+    flags |= {"backbone_noise": False}
     made = convert.convert(_settings_with_answers(data, tmp_path / "set", tflite_path, **flags))
     assert list(made.features) == ["embedding", "backbone_answers"]
     assert made.chunks_per_class == with_answers.chunks_per_class
@@ -142,7 +147,7 @@ def test_training_on_records_without_answers_refuses_flags_that_need_them(manife
 
 
 def test_training_blends_the_answers_into_the_targets(with_answers):
-    chosen = dataset.DatasetConfig(batch_size=4, backbone_weight=0.25)
+    chosen = dataset.DatasetConfig(batch_size=4, backbone_weight=0.25, in_noise_share=0.0)
     plain = augmentations.AugmentConfig()
     stored = {}
     for batch in shard_files.read(with_answers, "train", 100):
