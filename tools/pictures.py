@@ -112,7 +112,7 @@ def main(settings: PicturesConfig) -> None:
     # a short training, so that the report has mistakes to show
     _run("-m", "bird_tf.train", "--flagfile=configs/demo.flags", *_BRIEF, "--run_dir=demo/brief", "--overwrite")
     _run("-m", "bird_tf.evaluate", "--model=demo/brief/export", "--records=demo/records", "--tune")
-    _run("tools/inspect_tfrecords.py", "--records=demo/records", f"--output={contact}", "--columns=6")
+    _run("tools/inspect_tfrecords.py", "--records=demo/records", f"--output={contact}", "--columns=4")
     _run("tools/show_batch.py", "--flagfile=configs/recommended.flags", "--records=demo/records", f"--output={batch}")
     page = os.path.abspath("demo/brief/evaluation/report.html")
     _page(settings.browser, f"file://{page}", report, 1100, 1300)
@@ -122,7 +122,7 @@ def main(settings: PicturesConfig) -> None:
     _run("-m", "bird_tf.review", "--predictions=demo/brief/predictions", "--num_clips=20", judged)
     _page(settings.browser, f"file://{os.path.abspath('demo/brief/review/index.html')}", review, 900, 760)
     _tensorboard(settings.browser, "demo", curves)
-    for path, width in ((contact, 720), (batch, 840), (report, 900), (review, 900), (curves, 900)):
+    for path, width in ((contact, 1000), (batch, 1000), (report, 900), (review, 900), (curves, 900)):
         shrink(path, width)
         print(f"{path}: {os.path.getsize(path) / 1000:.0f} kB")
 
