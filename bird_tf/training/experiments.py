@@ -202,8 +202,8 @@ class Experiment:
         self.is_chief = distribution.is_chief(strategy)
         self.num_steps = dataset.steps_per_epoch(manifest, settings.dataset)
         method = settings.pooling or pooling.default(len(manifest.classes))
-        random.seed(settings.seed)  # Keras draws the seeds of initialisers and dropout from it
         keras.config.set_dtype_policy(settings.dtype_policy)
+        random.seed(settings.seed)  # Keras draws the seeds of initialisers and dropout from it; its import draws too
         with strategy.scope():
             self.state = self._build_state()
         self.first_validation = first_validation or ValidationSummary(metrics={}, pooling=method)
