@@ -105,7 +105,7 @@ def test_its_statistics_are_those_of_the_training_chunks(trained):
     names = ("embedding", "embedding_in_noise")
     [batch] = shard_files.read(records, "train", 1000, records.select(names, "x"))
     embeddings = np.concatenate([batch[name].numpy() for name in names])  # half of the chunks are heard in noise
-    statistics = (np.array(weight) for weight in network.get_layer("standardised").weights)
+    statistics = network.get_layer("standardised").get_weights()
     standardised, varying = np.asarray(head.standardised(embeddings, *statistics)), embeddings.std(axis=0) > 0
     assert varying.sum() == 2 and np.abs(standardised[:, varying].mean(axis=0)).max() < 0.6
     np.testing.assert_allclose(standardised[:, varying].std(axis=0), 1.0, atol=0.5)
