@@ -20,6 +20,7 @@ import bird_tf.convert as conversion
 import bird_tf.train as training
 from bird_tf import config, executor, files, keras, locks, next_steps, python_calls, resume, skips
 from bird_tf.audio import decode
+from bird_tf.backbones import sources
 from bird_tf.evaluation import mixtures
 from bird_tf.inference import leaks, saved_model
 from bird_tf.input import pseudo_labels
@@ -268,8 +269,7 @@ def _conversion(settings: SelfTrainConfig, manifest: manifests.Manifest, output:
             "audio": settings.unlabelled, "metadata": "", "output": output, "whitelist": [], "max_classes": 0,
             "shard_minutes": settings.shard_minutes, "workers": settings.place.workers,
             "scheduler": settings.place.scheduler, "overwrite": False, "spectrogram": True,
-            "backbone": "", "backbone_labels": "", "backbone_sample_rate_hz": 0, "backbone_logits": False,
-            "backbone_embedding": "",
+            **config.to_mapping(sources.BackboneConfig()),
         },
     )  # fmt: skip
 

@@ -204,6 +204,13 @@ def _check_header(path: str, header: Sequence[str], columns: Sequence[str]) -> N
         raise config.InputError(f"{path}: a column is there twice; {_REMEDY}")
 
 
+def write_arrays(path: str, arrays: Mapping[str, Any], *, durable: bool = False) -> None:
+    """Writes {name: array} as `read_arrays` reads them, whole or not at all."""
+    content = io.BytesIO()  # an archive that is written onto a full disk complains once more when it is closed
+    np.savez(content, **arrays)
+    files.write_bytes(path, content.getvalue(), durable=durable)
+
+
 def read_arrays(
     path: str, kinds: Mapping[str, str] | None = None, optional: Mapping[str, str] | None = None
 ) -> dict[str, np.ndarray]:

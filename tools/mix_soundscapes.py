@@ -13,11 +13,11 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from bird_tf import config, next_steps, stored
+from bird_tf import config, next_steps
 from bird_tf.audio import decode
 from bird_tf.evaluation import mixtures
 from bird_tf.inference import audio_files
-from bird_tf.records import manifests
+from bird_tf.records import manifests, recordings_table
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,8 +52,7 @@ def _noise(settings: MixConfig, manifest: manifests.Manifest, paths: dict[str, s
 def main(settings: MixConfig) -> None:
     """Writes OUTPUT/mixtures and OUTPUT/noise, and their truth: mixtures.csv, and noise.csv without a row."""
     manifest = manifests.load(settings.records)
-    table = stored.read_table(os.path.join(settings.records, manifests.RECORDINGS), ("recording_id", "file"))
-    paths = {row.text("recording_id"): os.path.join(settings.audio, row.text("file")) for row in table}
+    paths = recordings_table.paths(settings.records, settings.audio)
     calls, noise = mixtures.clearest_calls(manifest, paths), _noise(settings, manifest, paths)
     if not calls or not noise:
         raise config.InputError(

@@ -86,9 +86,13 @@ def completing(
     return completed
 
 
+def drawn(salt: str, chunk: schema.Chunk) -> int:
+    """A pseudorandom number in [0, 2^48) for a chunk, the same on every machine."""
+    text = f"{salt} {chunk.recording_id} {chunk.chunk_index}"
+    return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[:6], "big")
+
+
 def _noise_of(chunk: schema.Chunk) -> tuple[float, int]:
-    """The ratio of a chunk to its noise, dB, and the number of the noise; the same on every machine."""
-    text = f"noise {chunk.recording_id} {chunk.chunk_index}".encode()
-    drawn = int.from_bytes(hashlib.md5(text, usedforsecurity=False).digest()[:6], "big")
-    number, share = divmod(drawn, 2**12)
+    """The ratio of a chunk to its noise, dB, and the number of the noise."""
+    number, share = divmod(drawn("noise", chunk), 2**12)
     return float(np.interp(share / 2**12, (0, 1), _RATIO_DB)), number

@@ -9,7 +9,6 @@ import collections
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import heapq
 import itertools
 import os
@@ -187,9 +186,8 @@ def _chunks(
 
 
 def _draw(salt: str, chunk: schema.Chunk) -> float:
-    """A pseudorandom number in [0, 1) for a chunk, the same on every machine."""
-    text = f"{salt} {chunk.recording_id} {chunk.chunk_index}"
-    return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[:6], "big") / 2**48
+    """A pseudorandom number in [0, 1) for a chunk."""
+    return chunk_features.drawn(salt, chunk) / 2**48
 
 
 class _Selection:

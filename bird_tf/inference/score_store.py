@@ -5,7 +5,6 @@ All tables are made from them, so that a further run scores only what is new.
 
 from __future__ import annotations
 
-import io
 import math
 import os
 
@@ -95,14 +94,13 @@ class ScoreStore:
 
     def save(self, recording_id: str, scores: ensembles.RecordingScores) -> None:
         """Stores the scores of a recording. The file appears when it is complete."""
-        content = io.BytesIO()  # an archive that is written onto a full disk complains once more when it is closed
-        np.savez(
-            content, source=source(scores.path), duration_seconds=scores.duration_seconds,
-            start_seconds=scores.start_seconds, end_seconds=scores.end_seconds,
-            probabilities=scores.probabilities, attention=scores.attention_logits,
-            strangeness=scores.strangeness, lost_seconds=float(scores.lost_seconds), note=scores.note,
-        )  # fmt: skip
-        files.write_bytes(self._path(recording_id), content.getvalue())
+        arrays = {
+            "source": source(scores.path), "duration_seconds": scores.duration_seconds,
+            "start_seconds": scores.start_seconds, "end_seconds": scores.end_seconds,
+            "probabilities": scores.probabilities, "attention": scores.attention_logits,
+            "strangeness": scores.strangeness, "lost_seconds": float(scores.lost_seconds), "note": scores.note,
+        }  # fmt: skip
+        stored.write_arrays(self._path(recording_id), arrays)
 
     def load(self, recording_id: str, path: str) -> ensembles.RecordingScores:
         """The scores of a recording, without embeddings. Of an ensemble, only the weighted mean is stored.

@@ -6,7 +6,6 @@ Who the teachers are, and which chunks are written, belongs to `selftraining`.
 from __future__ import annotations
 
 import dataclasses
-import io
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -68,10 +67,8 @@ class _About:
 
 def save(folder: str, pseudo: PseudoLabels) -> None:
     """Writes the pseudo-labels into a folder. The path of the records is stored as seen from there."""
-    content = io.BytesIO()
-    np.savez(content, labels=pseudo.labels, rates=pseudo.rates)
     files.make_folder(folder)
-    files.write_bytes(os.path.join(folder, _LABELS), content.getvalue())
+    stored.write_arrays(os.path.join(folder, _LABELS), {"labels": pseudo.labels, "rates": pseudo.rates})
     learnt.save(folder, pseudo.learnt)
     about = {
         "records": os.path.relpath(pseudo.directory, folder),

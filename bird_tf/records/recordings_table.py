@@ -57,6 +57,16 @@ def read(directory: str, *, with_unused: bool = False) -> list[metadata.Recordin
     return [_recording(row) for row in _rows(path) if with_unused or _num_used(row)]
 
 
+def paths(directory: str, root: str) -> dict[str, str]:
+    """{recording id: its audio file} of all recordings of a records directory, below the folder of the audio.
+
+    Raises:
+        InputError: there is no table.
+    """
+    rows = stored.read_table(os.path.join(directory, manifests.RECORDINGS), ("recording_id", "file"))
+    return {row.text("recording_id"): os.path.join(root, row.text("file")) for row in rows}
+
+
 def training(manifest: manifests.Manifest, *, with_noise: bool = False) -> list[metadata.Recording]:
     """The recordings that a model learns from, validation recordings included if they are for training too.
 

@@ -15,7 +15,7 @@ from bird_tf import config, executor, files, stored
 from bird_tf.audio import decode
 from bird_tf.evaluation import mixtures, soundscapes
 from bird_tf.inference import ensembles, labelled, occurrence
-from bird_tf.records import manifests
+from bird_tf.records import manifests, recordings_table
 from bird_tf.scores import metrics
 
 # smaller differences are chance
@@ -135,9 +135,7 @@ def write_mixtures(
         raise config.InputError(f"{manifest.directory} has no validation recordings to judge a round by; {remedy}")
     if not quiet:
         raise config.InputError(f"--unlabelled: no chunk is without calls, so no mixture can be made; {remedy}")
-    root = str(manifest.converter.get("audio", ""))
-    table = stored.read_table(os.path.join(manifest.directory, manifests.RECORDINGS), ("recording_id", "file"))
-    paths = {row.text("recording_id"): os.path.join(root, row.text("file")) for row in table}
+    paths = recordings_table.paths(manifest.directory, str(manifest.converter.get("audio", "")))
     calls = mixtures.clearest_calls(manifest, paths)
     if absent := [path for path, _, _ in calls if not os.path.exists(path)]:
         raise config.InputError(f"{absent[0]}: this validation recording is no longer there; {remedy}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import io
 import json
 import os
 import signal
@@ -77,9 +76,8 @@ def save(run_dir: str, progress: Progress, state: Mapping[str, np.ndarray]) -> N
     """
     values = {field.name: getattr(progress, field.name) for field in dataclasses.fields(progress)}
     best = {_BEST + name: array for name, array in values.pop("best_weights").items()}
-    buffer = io.BytesIO()
-    np.savez(buffer, **{PROGRESS: np.array(json.dumps(values))}, **state, **best)
-    files.write_bytes(os.path.join(run_dir, CHECKPOINT), buffer.getvalue(), durable=True)
+    arrays = {PROGRESS: np.array(json.dumps(values)), **state, **best}
+    stored.write_arrays(os.path.join(run_dir, CHECKPOINT), arrays, durable=True)
 
 
 def load(run_dir: str) -> tuple[Progress, dict[str, np.ndarray]] | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -145,9 +144,7 @@ def _fit(values: np.ndarray) -> KnownSound:
 
 def save(run_dir: str, known: KnownSound) -> None:
     """Writes it into a run directory."""
-    content = io.BytesIO()
-    np.savez(content, **dataclasses.asdict(known))
-    files.write_bytes(os.path.join(run_dir, FILE), content.getvalue())
+    stored.write_arrays(os.path.join(run_dir, FILE), dataclasses.asdict(known))
 
 
 def load(run_dir: str) -> KnownSound | None:
