@@ -9,13 +9,27 @@ import functools
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import threading
 
-from bird_tf import temporaries
+import pytest
 
-_PATHS = {"open": 1, "os.mkdir": 1, "os.remove": 1, "os.rmdir": 1, "os.truncate": 1, "os.rename": 2}
+from bird_tf import config, endings, locks, temporaries
+
+_PATHS = {
+    "open": 1,
+    "os.mkdir": 1,
+    "os.remove": 1,
+    "os.rmdir": 1,
+    "os.truncate": 1,
+    "os.rename": 2,
+    "os.symlink": 2,
+    "os.link": 2,
+}
+# quick: this many kills of each command; slow: one at every operation
+_QUICK = 3
 # their content differs from run to run: events, graphs, times in archives
 _VARIABLE = (".pb", ".h5", ".index", ".data-00000-of-00001", "checkpoint.npz")
 
@@ -115,3 +129,51 @@ def _rounded(value):
     if isinstance(value, list):
         return [_rounded(item) for item in value]
     return round(value, 3) if isinstance(value, float) else value
+
+
+# quickly at a few operations, and with the slow marker at all of them
+few_or_all = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
+
+
+def _points(count, every):
+    return range(1, count + 1) if every else sorted({1 + i * (count - 1) // (_QUICK - 1) for i in range(_QUICK)})
+
+
+def check(monkeypatch, folder, command, prepare=lambda: None, *, every, full=True):
+    """Kills `command`, which works in `folder`, at one operation after the other, and compares the ends.
+
+    With `full` the disk is full at these operations too.
+    """
+
+    def fresh():
+        shutil.rmtree(folder, ignore_errors=True)
+        prepare()
+
+    fresh()
+    with counting(monkeypatch, folder) as counter:
+        command()
+    expected, count = snapshot(folder), counter.count
+    assert count > 3
+    for point in _points(count, every):
+        fresh()
+        with pytest.raises(Killed), counting(monkeypatch, folder, point):
+            command()
+        command()
+        assert snapshot(folder) == expected, f"killed at operation {point} of {count}"
+    for point in _points(count, every) if full else ():
+        fresh()
+        with counting(monkeypatch, folder, point, full=True):
+            _runs_out_of_space(command)
+        left = snapshot(folder)
+        assert not [name for name in left if name.endswith((temporaries.SUFFIX, locks.NAME))]
+        command()
+        assert snapshot(folder) == expected, f"the disk was full at operation {point} of {count}"
+
+
+def _runs_out_of_space(command):
+    """Runs a command that ends with an error that has a line; or without one, if only removals were left."""
+    try:
+        command()
+    except (config.InputError, OSError) as error:
+        line = str(error) if isinstance(error, config.InputError) else endings.line_of(error)
+        assert "the disk is full; make room and repeat the command" in line

@@ -13,24 +13,18 @@ import pytest
 from bird_tf import (
     config,
     convert,
-    endings,
     evaluate,
     export,
     files,
-    locks,
     predict,
     review,
     search,
     submission,
-    temporaries,
     tf,
     train,
 )
 from tests import kills
 from tests.conftest import SMALL, settings, train_settings
-
-# quick: this many kills of each command; slow: one at every operation
-_QUICK = 3
 
 
 @pytest.fixture(scope="module")
@@ -49,75 +43,29 @@ def loaded_once(monkeypatch):
     monkeypatch.setattr(tf.saved_model, "load", functools.cache(tf.saved_model.load))
 
 
-def _points(count, every):
-    return range(1, count + 1) if every else sorted({1 + i * (count - 1) // (_QUICK - 1) for i in range(_QUICK)})
-
-
-def _check(monkeypatch, folder, command, prepare=lambda: None, *, every, full=True):
-    """Kills `command`, which works in `folder`, at one operation after the other, and compares the ends.
-
-    With `full` the disk is full at these operations too.
-    """
-
-    def fresh():
-        shutil.rmtree(folder, ignore_errors=True)
-        prepare()
-
-    fresh()
-    with kills.counting(monkeypatch, folder) as counter:
-        command()
-    expected, count = kills.snapshot(folder), counter.count
-    assert count > 3
-    for point in _points(count, every):
-        fresh()
-        with pytest.raises(kills.Killed), kills.counting(monkeypatch, folder, point):
-            command()
-        command()
-        assert kills.snapshot(folder) == expected, f"killed at operation {point} of {count}"
-    for point in _points(count, every) if full else ():
-        fresh()
-        with kills.counting(monkeypatch, folder, point, full=True):
-            _runs_out_of_space(command)
-        left = kills.snapshot(folder)
-        assert not [name for name in left if name.endswith((temporaries.SUFFIX, locks.NAME))]
-        command()
-        assert kills.snapshot(folder) == expected, f"the disk was full at operation {point} of {count}"
-
-
-def _runs_out_of_space(command):
-    """Runs a command that ends with an error that has a line; or without one, if only removals were left."""
-    try:
-        command()
-    except (config.InputError, OSError) as error:
-        line = str(error) if isinstance(error, config.InputError) else endings.line_of(error)
-        assert "the disk is full; make room and repeat the command" in line
-
-
-# quickly at a few operations, and with the slow marker at all of them
-_few_or_all = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
-
-
-@_few_or_all
+@kills.few_or_all
 def test_predict(monkeypatch, tmp_path, model_path, few, loaded_once, every):
     flags = {"format": "csv,audacity", "embeddings": True, "summary": True}
     command = settings(predict.PredictConfig, model=[model_path], audio=few, output=tmp_path / "out", **flags)
-    _check(monkeypatch, tmp_path / "out", lambda: predict.predict(command), every=every)
+    kills.check(monkeypatch, tmp_path / "out", lambda: predict.predict(command), every=every)
 
 
-@_few_or_all
+@kills.few_or_all
 def test_predict_into_a_folder_with_other_tables(monkeypatch, tmp_path, model_path, few, loaded_once, every):
     given = {"model": [model_path], "audio": few, "output": tmp_path / "out"}
     first, second = (settings(predict.PredictConfig, format=name, **given) for name in ("audacity,raven", "csv"))
-    _check(monkeypatch, tmp_path / "out", lambda: predict.predict(second), lambda: predict.predict(first), every=every)
+    kills.check(
+        monkeypatch, tmp_path / "out", lambda: predict.predict(second), lambda: predict.predict(first), every=every
+    )
 
 
-@_few_or_all
+@kills.few_or_all
 def test_submission(monkeypatch, tmp_path, model_path, few, loaded_once, every):
     command = settings(
         submission.SubmissionConfig, task="soundscape", model=[model_path], audio=few,
         output=tmp_path / "out" / "run.txt",
     )  # fmt: skip
-    _check(monkeypatch, tmp_path / "out", lambda: submission.write_run(command), every=every)
+    kills.check(monkeypatch, tmp_path / "out", lambda: submission.write_run(command), every=every)
 
 
 @pytest.fixture(scope="module")
@@ -129,22 +77,22 @@ def predicted(model_path, few, tmp_path_factory):
     return output
 
 
-@_few_or_all
+@kills.few_or_all
 def test_review(monkeypatch, tmp_path, predicted, every):
     command = settings(review.ReviewConfig, predictions=predicted, output=tmp_path / "out", num_clips=2)
-    _check(monkeypatch, tmp_path / "out", lambda: review.review(command), every=every)
+    kills.check(monkeypatch, tmp_path / "out", lambda: review.review(command), every=every)
 
 
-@_few_or_all
+@kills.few_or_all
 def test_search(monkeypatch, tmp_path, predicted, few, every):
     query = sorted(few.iterdir())[0]
     command = settings(
         search.SearchConfig, query=query, at=0.0, embeddings=predicted, output=tmp_path / "out", num_results=2
     )
-    _check(monkeypatch, tmp_path / "out", lambda: search.search(command), every=every)
+    kills.check(monkeypatch, tmp_path / "out", lambda: search.search(command), every=every)
 
 
-@_few_or_all
+@kills.few_or_all
 def test_convert(monkeypatch, tmp_path, data, every):
     flags = {"workers": 1, "val_share": 0.3, "shard_minutes": 1.0, "max_chunks_per_class": 2, **SMALL}
     command = settings(
@@ -158,19 +106,19 @@ def test_convert(monkeypatch, tmp_path, data, every):
             if "holds finished records" not in str(error):
                 raise
 
-    _check(monkeypatch, tmp_path / "out", run, every=every)
+    kills.check(monkeypatch, tmp_path / "out", run, every=every)
 
 
 @pytest.mark.slow
 def test_train(monkeypatch, tmp_path, manifest):
     command = train_settings(manifest, tmp_path / "run", epochs=1)
-    _check(monkeypatch, tmp_path / "run", lambda: train.train(command), every=True)
+    kills.check(monkeypatch, tmp_path / "run", lambda: train.train(command), every=True)
 
 
 @pytest.mark.slow
 def test_overwriting_a_finished_training(monkeypatch, tmp_path, manifest):
     command = train_settings(manifest, tmp_path / "run", epochs=1, overwrite=True)
-    _check(monkeypatch, tmp_path / "run", lambda: train.train(command), lambda: train.train(command), every=True)
+    kills.check(monkeypatch, tmp_path / "run", lambda: train.train(command), lambda: train.train(command), every=True)
 
 
 def _tuned(run_dir, manifest):
@@ -185,7 +133,7 @@ def test_export(monkeypatch, tmp_path, run_dir, manifest):
     tuned = shutil.copytree(run_dir, tmp_path / "tuned")
     evaluate.evaluate(_tuned(tuned, manifest))
     command = settings(export.ExportConfig, run_dir=run)
-    _check(monkeypatch, run, lambda: export.main(command), lambda: shutil.copytree(tuned, run), every=True)
+    kills.check(monkeypatch, run, lambda: export.main(command), lambda: shutil.copytree(tuned, run), every=True)
     assert files.exists(str(run / "export" / "assets" / "decisions.json"))
 
 
@@ -193,7 +141,7 @@ def test_export(monkeypatch, tmp_path, run_dir, manifest):
 def test_tune(monkeypatch, tmp_path, run_dir, manifest):
     run = tmp_path / "run"
     command = _tuned(run, manifest)
-    _check(monkeypatch, run, lambda: evaluate.evaluate(command), lambda: shutil.copytree(run_dir, run), every=True)
+    kills.check(monkeypatch, run, lambda: evaluate.evaluate(command), lambda: shutil.copytree(run_dir, run), every=True)
 
 
 @pytest.mark.slow

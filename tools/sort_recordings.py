@@ -1,24 +1,30 @@
 """Sorts labelled recordings into the tree train/SPECIES, val/SPECIES, metadata/, which --layout=sorted reads.
 
-For users who want to look at the split or listen to it. The converter does not need such a tree.
+For users who want to look at the split or listen to it. The converter does not need such a tree. What goes where is
+written down before the first recording is touched, so a sorting that was killed goes on with the same command.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import errno
+import filecmp
 import math
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, skips
+from bird_tf import config, files, locks, resume, skips, stored
 from bird_tf.labels import metadata, split
-from bird_tf.labels.layouts import reader
+from bird_tf.labels.layouts import reader, sorted_tree
+
+_STEPS, _SUMMARY = "steps.json", "summary.json"
+_LONGEST_NAME = 200  # bytes; file systems take 255, and suffixes and temporary names need room
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,18 +37,56 @@ class SortConfig:
     how: str = config.option("copy", "what to do with the recordings", choices=("copy", "move", "symlink", "hardlink"))
 
 
-def _copy(path: str, target: str) -> None:
-    with files.replacing(target) as temporary:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Step:
+    """What is done with one recording.
+
+    Attributes:
+        source: its path.
+        folder, name: of the file in the tree.
+        description: the content of its JSON file.
+    """
+
+    source: str
+    folder: str
+    name: str
+    description: Mapping[str, Any]
+
+    @property
+    def target(self) -> str:
+        """Its place in the tree."""
+        return os.path.join(self.folder, self.name)
+
+    @property
+    def json(self) -> str:
+        """The place of its JSON file in the tree."""
+        return os.path.join("metadata", f"{os.path.splitext(self.name)[0]}.json")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Steps:
+    """A whole sorting, and (path, reason) of the recordings that are left out."""
+
+    steps: tuple[_Step, ...]
+    left_out: tuple[tuple[str, str], ...]
+
+
+def _copy(path: str, target: str, *, durable: bool = False) -> None:
+    with files.replacing(target, durable=durable) as temporary:
         shutil.copy2(path, temporary)
 
 
 def _move(path: str, target: str) -> None:
+    if os.path.islink(path):  # a relative one leads nowhere from another folder
+        _symlink(path, target)
+        os.remove(path)
+        return
     try:
         os.rename(path, target)
     except OSError as error:
         if error.errno != errno.EXDEV:  # it moves to another disk
             raise
-        _copy(path, target)
+        _copy(path, target, durable=True)
         os.remove(path)
 
 
@@ -50,55 +94,126 @@ def _symlink(path: str, target: str) -> None:
     os.symlink(os.path.realpath(path), target)
 
 
+def _hardlink(path: str, target: str) -> None:
+    try:
+        os.link(path, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        raise config.InputError(
+            f"{path} is on another disk than {target}, where no hard link can lead; use --how=symlink or --how=copy"
+        ) from error
+
+
 _HOW: dict[str, Callable[[str, str], Any]] = {
     "copy": _copy,
     "move": _move,
     "symlink": _symlink,
-    "hardlink": os.link,
+    "hardlink": _hardlink,
 }
 
 
-def sort(settings: SortConfig) -> list[tuple[str, str]]:
-    """Makes the tree.
+def sort(settings: SortConfig) -> list[skips.Skip]:
+    """Makes the tree, or goes on with one that was not finished. The last file is summary.json.
 
     Returns:
         (path, reason) of recordings that are left out.
 
     Raises:
-        InputError: what `reader.read` raises; an output that is not empty; annotated recordings, which do not fit into
-            the tree; a hard link to another disk.
+        InputError: what `reader.read` raises; an output that holds something else, or the beginning of another sorting;
+            two recordings of one name; annotated recordings, which do not fit into the tree; a recording that vanished;
+            a hard link to another disk.
     """
-    if os.path.isdir(settings.output) and os.listdir(settings.output):
-        raise config.InputError(f"{settings.output} is not empty; --output names a new or empty folder")
-    found, unmatched = reader.read(settings.source)
+    claim = resume.Claim(
+        directory=settings.output,
+        plan={"flags": {name: value for name, value in config.to_mapping(settings).items() if name != "output"}},
+        work="sorting",
+        flag="--output",
+        notes=sorted_tree.UNFINISHED,
+    )
+    notes = os.path.join(settings.output, sorted_tree.UNFINISHED)
+    with claim.locked():
+        if not claim.has_plan:
+            _refuse_occupied(settings.output)
+        claim.start(claim.goes_on())
+        path = os.path.join(notes, _STEPS)
+        if not files.exists(path):
+            files.write_json(path, dataclasses.asdict(_plan(settings)), durable=True)
+        planned = stored.read_json(path, _Steps)
+        _carry_out(planned.steps, settings.output, settings.how)
+        summary = {"how": settings.how, "num_recordings": len(planned.steps), "num_left_out": len(planned.left_out)}
+        files.write_json(os.path.join(settings.output, _SUMMARY), summary)
+        files.remove(notes)
+    return list(planned.left_out)
+
+
+def _refuse_occupied(output: str) -> None:
+    names = set(files.names(output)) - {locks.NAME, sorted_tree.UNFINISHED}
+    if _SUMMARY in names:
+        raise config.InputError(f"{output} holds a finished tree, or other results; name another --output")
+    if names:
+        raise config.InputError(f"{output} is not empty; --output names a new or empty folder")
+
+
+def _plan(settings: SortConfig) -> _Steps:
+    """What goes where."""
+    found, left_out = reader.read(settings.source)
     if annotated := [r for r in found if r.annotations]:
         raise config.InputError(
             f"{annotated[0].path} has several labels over time, so it does not fit into the folder of one species"
         )
-    unmatched += [(r.path, "it is negative, and the tree holds species only") for r in found if not r.labels]
-    recordings = split.split([r for r in found if r.labels], settings.split)
-    with config.progress(len(recordings), "recording", settings.how) as progress:
-        for recording in recordings:
-            suffix = os.path.splitext(recording.path)[1]
-            name = _safe(recording.recording_id) + suffix
-            folder = os.path.join(settings.output, recording.split, _safe(recording.name or recording.label))
-            files.make_folder(folder)
-            target = os.path.join(folder, name)
-            if os.path.lexists(target):
-                raise config.InputError(f"{target} exists already: two recordings have the same id")
-            try:
-                _HOW[settings.how](recording.path, target)
-            except OSError as error:
-                raise config.InputError(f"{settings.how} of {recording.path} to {target}: {error.strerror}") from error
-            json_path = os.path.join(settings.output, "metadata", f"{_safe(recording.recording_id)}.json")
-            files.write_json(json_path, describe(recording, name))
+    left_out += [(r.path, "it is negative, and the tree holds species only") for r in found if not r.labels]
+    steps = []
+    for recording in split.split([r for r in found if r.labels], settings.split):
+        name = _safe(recording.recording_id) + os.path.splitext(recording.path)[1]
+        folder = os.path.join(recording.split, _safe(recording.name or recording.label))
+        step = _Step(
+            source=os.path.abspath(recording.path), folder=folder, name=name, description=describe(recording, name)
+        )
+        steps.append(step)
+    counts = collections.Counter(step.json for step in steps)
+    if twice := [step for step in steps if counts[step.json] > 1]:
+        raise config.InputError(
+            f"{twice[0].source} and {twice[1].source} would get the same name in the tree; rename one of them"
+        )
+    return _Steps(steps=tuple(steps), left_out=tuple(left_out))
+
+
+def _carry_out(steps: Sequence[_Step], output: str, how: str) -> None:
+    """Does what is left of the steps."""
+    for part in sorted_tree.SPLITS:  # by both of them a tree is known
+        files.make_folder(os.path.join(output, part))
+    left = [step for step in steps if not files.exists(os.path.join(output, step.json))]
+    if len(left) < len(steps):
+        logging.info("going on: %d of %d recordings are sorted already", len(steps) - len(left), len(steps))
+    with config.progress(len(left), "recording", how) as progress:
+        for step in left:
+            files.make_folder(os.path.join(output, step.folder))
+            _place(step.source, os.path.join(output, step.target), how)
+            files.write_json(os.path.join(output, step.json), step.description)
             progress.update()
-    return unmatched
+
+
+def _place(source: str, target: str, how: str) -> None:
+    """Puts a recording into the tree, unless the command was killed when it had done so."""
+    if not os.path.lexists(target):
+        if not os.path.exists(source):
+            raise config.InputError(f"{source} is gone, and not in the tree yet; bring it back and repeat the command")
+        _HOW[how](source, target)
+    elif how == "move" and os.path.lexists(source):  # the copy on another disk is complete
+        if not filecmp.cmp(source, target, shallow=False):
+            raise config.InputError(f"{source} is not what was moved to {target}; rename or remove one of them")
+        os.remove(source)
 
 
 def _safe(name: str) -> str:
-    """Makes a file name: characters that would lead into another folder, or hide the file, are replaced."""
-    return re.sub(r"[/\\\0]", "_", name).lstrip(".") or "_"
+    """Makes a file name: characters that would lead into another folder, or hide the file, are replaced; a long one is
+    cut, with a digest that tells it from others."""
+    name = re.sub(r"[/\\\0]", "_", name).lstrip(".") or "_"
+    content = name.encode()
+    if len(content) <= _LONGEST_NAME:
+        return name
+    return f"{content[:_LONGEST_NAME].decode(errors='ignore')}-{files.text_digest(name)[:8]}"
 
 
 def describe(recording: metadata.Recording, file_name: str) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 import dataclasses
 import errno
 import os
+import shutil
 
 import pytest
 
 from bird_tf import config
 from bird_tf.labels import split
 from bird_tf.labels.layouts import reader
+from tests import kills
 from tests.conftest import settings
 from tools import sort_recordings
 
@@ -85,5 +87,88 @@ def test_a_move_to_another_disk_is_a_copy_that_is_completed_first(tmp_path, monk
 
 def test_a_recording_never_takes_the_place_of_another(data, tmp_path, monkeypatch):
     monkeypatch.setattr(sort_recordings, "_safe", lambda name: "same")
-    with pytest.raises(config.InputError, match="exists already: two recordings have the same id"):
+    with pytest.raises(config.InputError, match="would get the same name in the tree"):
         sort_recordings.sort(_settings(data, tmp_path / "tree"))
+    assert not (tmp_path / "tree" / "train").exists()
+
+
+def _two_recordings(data, folder):
+    for path in sorted((data / "wav").iterdir())[:2]:
+        (folder / f"Parus {path.stem[0]}").mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / f"Parus {path.stem[0]}")
+
+
+@kills.few_or_all
+@pytest.mark.parametrize("how", ["copy", "move", "move to another disk", "symlink", "hardlink"])
+def test_a_sorting_that_was_killed_anywhere_goes_on(data, tmp_path, monkeypatch, how, every):
+    folder, another_disk = tmp_path / "all", how.endswith("disk")
+    how = how.split()[0]
+    command = settings(
+        sort_recordings.SortConfig, audio=folder / "audio", output=folder / "tree", how=how, val_share=0.5
+    )
+    rename = os.rename
+
+    def to_another_disk(source, target, **descriptors):
+        if str(source).endswith(".wav"):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        rename(source, target, **descriptors)
+
+    if another_disk:
+        monkeypatch.setattr(os, "rename", to_another_disk)
+
+    def run():
+        try:
+            sort_recordings.sort(command)
+        except config.InputError as error:  # it was killed when nothing was left to do
+            if "holds a finished tree" not in str(error):
+                raise
+
+    kills.check(monkeypatch, folder, run, lambda: _two_recordings(data, folder / "audio"), every=every)
+
+
+def test_what_a_killed_sorting_left_is_neither_read_nor_sorted_otherwise(data, tmp_path, monkeypatch):
+    _two_recordings(data, tmp_path / "audio")
+    monkeypatch.setitem(sort_recordings._HOW, "move", lambda *_: (_ for _ in ()).throw(kills.Killed))
+    command = settings(sort_recordings.SortConfig, audio=tmp_path / "audio", output=tmp_path / "tree", how="move")
+    with pytest.raises(kills.Killed):
+        sort_recordings.sort(command)
+    with pytest.raises(config.InputError, match=r"tree that tools/sort_recordings\.py has not finished; repeat"):
+        reader.read(reader.SourceConfig(audio=str(tmp_path / "tree")))
+    with pytest.raises(config.InputError, match="a sorting that differs: --how was move, is copy; repeat it as it was"):
+        sort_recordings.sort(dataclasses.replace(command, how="copy"))
+    gone = next((tmp_path / "audio").rglob("*.wav"))
+    gone.rename(tmp_path / "kept.wav")
+    monkeypatch.undo()
+    with pytest.raises(config.InputError, match=f"{gone.name} is gone, and not in the tree yet; bring it back"):
+        sort_recordings.sort(command)
+    (tmp_path / "kept.wav").rename(gone)
+    sort_recordings.sort(command)
+    assert len(reader.read(reader.SourceConfig(audio=str(tmp_path / "tree")))[0]) == 2
+    with pytest.raises(config.InputError, match="holds a finished tree"):
+        sort_recordings.sort(command)
+
+
+def test_names_longer_than_a_file_system_takes_are_cut(data, tmp_path):
+    (tmp_path / "audio").mkdir()
+    names = ["ü" * 110, "ü" * 109 + "x"]
+    for name in names:
+        shutil.copy(next((data / "wav").iterdir()), tmp_path / "audio" / f"{name}.wav")
+    rows = [f"{name}.wav,{'ü' * 190}{i}" for i, name in enumerate(names)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *rows]))
+    sort_recordings.sort(settings(
+        sort_recordings.SortConfig, audio=tmp_path / "audio", metadata=tmp_path / "labels.csv", val_share=0.0,
+        output=tmp_path / "tree",
+    ))  # fmt: skip
+    read, _ = reader.read(reader.SourceConfig(audio=str(tmp_path / "tree")))
+    assert {r.split for r in read} == {"train"}  # by the empty val/ too the tree is known
+    assert sorted(r.label for r in read) == sorted(row.partition(",")[2] for row in rows)
+
+
+def test_a_moved_link_still_leads_to_its_recording(tmp_path):
+    (tmp_path / "x.wav").write_bytes(b"sound")
+    (tmp_path / "audio").mkdir()
+    (tmp_path / "audio" / "link.wav").symlink_to("../x.wav")
+    (tmp_path / "tree" / "deep").mkdir(parents=True)
+    sort_recordings._HOW["move"](str(tmp_path / "audio" / "link.wav"), str(tmp_path / "tree" / "deep" / "link.wav"))
+    assert (tmp_path / "tree" / "deep" / "link.wav").read_bytes() == b"sound"
+    assert not list((tmp_path / "audio").iterdir())

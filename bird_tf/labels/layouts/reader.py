@@ -113,6 +113,7 @@ def survey(source: SourceConfig, noise_audio: str = "") -> Reading:
         raise config.InputError(f"--audio={source.audio} is not a folder; --audio names the folder with the recordings")
     if source.metadata and not os.path.exists(source.metadata):
         raise config.InputError(f"--metadata={source.metadata}: no such folder or file")
+    sorted_tree.refuse_unfinished(source.audio)
     noise = decode.find(noise_audio) if noise_audio else []
     synonyms = class_names.read_synonyms(source.names.synonyms) if source.names.synonyms else {}
     paths = decode.find(source.audio)

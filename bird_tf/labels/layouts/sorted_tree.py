@@ -10,12 +10,21 @@ from bird_tf import config, files, free_text
 from bird_tf.labels import metadata, texts
 from bird_tf.labels.layouts import assembly, folders, formats, matching, rows
 
-_SPLITS = ("train", "val")
+SPLITS = ("train", "val")
+UNFINISHED = ".unfinished"  # folder in the tree while tools/sort_recordings.py is at work
 
 
 def is_one(audio: str) -> bool:
     """Whether the folder has the folders of such a tree."""
-    return {entry.name for entry in os.scandir(audio) if entry.is_dir()}.issuperset(_SPLITS)
+    return {entry.name for entry in os.scandir(audio) if entry.is_dir()}.issuperset(SPLITS)
+
+
+def refuse_unfinished(audio: str) -> None:
+    """Raises InputError if the sorting of a tree was not finished: a part of the recordings would be taken for all."""
+    if os.path.isdir(os.path.join(audio, UNFINISHED)):
+        raise config.InputError(
+            f"{audio} is a tree that tools/sort_recordings.py has not finished; repeat its command first"
+        )
 
 
 def read(paths: Iterable[str], audio: str, metadata_path: str, options: rows.Options) -> assembly.Assembled:
@@ -31,7 +40,7 @@ def read(paths: Iterable[str], audio: str, metadata_path: str, options: rows.Opt
     has_metadata = os.path.isdir(folder)
     sources = [_source(path, options) for path in files.find(folder, (".json",))] if has_metadata else []
     whole = assembly.Assembled(unmatched=[(source.path, source.problem) for source in sources if source.problem])
-    for split in _SPLITS:
+    for split in SPLITS:
         part = os.path.join(audio, split)
         of_part = [path for path in paths if os.path.relpath(path, part).split(os.sep)[0] != os.pardir]
         if has_metadata:
