@@ -1,4 +1,4 @@
-"""One command at a time in an output folder: the second is refused, and told who is at work in it."""
+"""One command at a time in an output folder or file: the second is refused, and told who is at work in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from absl import logging
 
 from bird_tf import config, endings, files
 
-# file in the folder, as long as a command is at work there
+# file in the folder, as long as a command is at work there; beside a file it is NAME.lock
 NAME = "lock"
 
 
@@ -24,8 +24,7 @@ class InUseError(config.InputError):
     exit_code = endings.IN_USE
 
 
-@contextlib.contextmanager
-def held(folder: str, *, work: str, flag: str) -> Iterator[None]:
+def held(folder: str, *, work: str, flag: str) -> contextlib.AbstractContextManager[None]:
     """Keeps other commands out of a folder while the block runs. The folder is made if it does not exist.
     What killed commands left unfinished in it, at any depth, is removed.
 
@@ -40,23 +39,44 @@ def held(folder: str, *, work: str, flag: str) -> Iterator[None]:
     Raises:
         InUseError: another command holds the lock; or the folder was removed or replaced while the block ran.
     """
+    return _held(folder, folder, NAME, work, flag)
+
+
+def held_file(path: str, *, work: str, flag: str) -> contextlib.AbstractContextManager[None]:
+    """Keeps other commands from writing a file while the block runs; others may write other files of its folder.
+
+    Its folder is made, and what killed commands left unfinished in it is removed. The rest is as in `held`.
+
+    Raises:
+        InputError: a folder is there.
+        InUseError: as `held`.
+    """
+    if os.path.isdir(path):
+        raise config.InputError(f"{flag}={path} is a folder; name a file")
+    folder, name = os.path.split(path)
+    return _held(path, folder or ".", f"{name}.{NAME}", work, flag)
+
+
+@contextlib.contextmanager
+def _held(output: str, folder: str, name: str, work: str, flag: str) -> Iterator[None]:
     if files.is_remote(folder):
         yield
         return
     made = _missing(folder)
-    path = os.path.join(folder, NAME)
-    descriptor = _acquire(folder, path, flag)
+    path = os.path.join(folder, name)
+    descriptor = _acquire(output, folder, path, flag)
+    clean_up = _clean_up if output == folder else files.clean_up
     try:
         if descriptor is not None:
             holder = {"work": work, "host": socket.gethostname(), "process": os.getpid(), "since": time.time()}
             _write(descriptor, path, json.dumps(holder))
-            _clean_up(folder)
+            clean_up(folder)
         yield
         if descriptor is not None and not _is_at(descriptor, path):
             raise config.InputError(f"{folder} was removed or replaced during the {work}; repeat the command")
     except BaseException:
         with contextlib.suppress(OSError):  # of worker processes that were stopped; the first error is the one to tell
-            _clean_up(folder)
+            clean_up(folder)
         raise
     finally:
         if descriptor is not None:
@@ -75,7 +95,7 @@ def _missing(folder: str) -> list[str]:
     return missing
 
 
-def _acquire(folder: str, path: str, flag: str) -> int | None:
+def _acquire(output: str, folder: str, path: str, flag: str) -> int | None:
     """The descriptor of the lock that this process holds now; None where the file system has no locks."""
     while True:
         os.makedirs(folder, exist_ok=True)
@@ -89,7 +109,7 @@ def _acquire(folder: str, path: str, flag: str) -> int | None:
             holder = _described(os.read(descriptor, 1000))
             os.close(descriptor)
             raise InUseError(
-                f"{folder}: another command is at work in it{holder}; wait for its end, or name another {flag}"
+                f"{output}: another command is at work in it{holder}; wait for its end, or name another {flag}"
             ) from error
         except OSError as error:
             logging.warning("%s: its file system has no locks (%s): start no second command there", folder, error)

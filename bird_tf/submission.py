@@ -6,7 +6,6 @@ The formats and their rules belong to `run_files` (2018) and `kaggle_files`.
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, executor, files, next_steps, skips
+from bird_tf import config, executor, files, locks, next_steps, skips
 from bird_tf.audio import decode
 from bird_tf.inference import (
     answers,
@@ -102,19 +101,15 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
         The content of the summary.
 
     Raises:
-        InputError: unusable models or recordings, or ids that a run cannot hold.
+        InputError: unusable models or recordings, or ids that a run cannot hold; or another command writes this file.
         RuntimeError: the run breaks a rule; nothing is written.
     """
     started = time.monotonic()
-    if os.path.isdir(settings.output):
-        raise config.InputError(f"--output={settings.output} is a folder; name a file")
-    folder = os.path.dirname(settings.output) or "."
-    files.make_folder(folder)
-    files.clean_up(folder)
-    with files.writing_text(settings.output) as write:  # an unusable folder stops the command before the scoring
-        text, summary = _run_file(settings, started)
-        write(text)
-    files.write_json(settings.output + ".json", summary)
+    with locks.held_file(settings.output, work="submission", flag="--output"):
+        with files.writing_text(settings.output) as write:  # an unusable folder stops the command before the scoring
+            text, summary = _run_file(settings, started)
+            write(text)
+        files.write_json(settings.output + ".json", summary)
     return summary
 
 

@@ -11,7 +11,11 @@ import sys
 
 import pytest
 
-from bird_tf import config, endings, locks
+from bird_tf import config, endings, locks, predict, review, search, submission
+from bird_tf.conversion import forecast
+from bird_tf.labels.layouts import reader
+from tests.conftest import settings
+from tools import demo, mix_soundscapes, simulate_review, sort_recordings, synthesise
 
 _HOLDER = """
 import sys, time
@@ -95,6 +99,51 @@ def test_who_holds_a_lock_is_left_out_while_it_is_not_written(tmp_path):
             pathlib.Path(tmp_path / locks.NAME).write_text(content)
             with pytest.raises(locks.InUseError, match="at work in it; wait"), _held(tmp_path):
                 pass
+
+
+def _check(folder):
+    reading = reader.Reading(layout="", recordings=[], unmatched=[], left_out=[], unused=[])
+    forecast.Forecast(reading=reading, recordings=[], classes=None, folder=folder).write()
+
+
+# a command that writes a folder, and what it needs besides; training, conversion and others have their own tests
+_FOLDERS = {
+    "check": (_check, None, {}),
+    "demo": (demo.main, demo.DemoConfig, {}),
+    "mix": (mix_soundscapes.main, mix_soundscapes.MixConfig, {"audio": "a", "records": "r"}),
+    "predict": (predict.predict, predict.PredictConfig, {"model": ["m"], "audio": "a"}),
+    "review": (review.review, review.ReviewConfig, {"predictions": "p"}),
+    "search": (search.search, search.SearchConfig, {"query": "q", "embeddings": "e"}),
+    "sort": (sort_recordings.sort, sort_recordings.SortConfig, {"audio": "a"}),
+    "synthesise": (synthesise.main, synthesise.SynthesiseConfig, {}),
+}
+_FILES = {
+    "simulate": (simulate_review.simulate, simulate_review.SimulateConfig, {"audio": "a", "predictions": "p"}),
+    "submission": (submission.write_run, submission.SubmissionConfig, {"audio": "a", "model": ["m"]}),
+}
+
+
+@pytest.mark.parametrize("name", [*_FOLDERS, *_FILES])
+def test_the_second_of_two_equal_commands_is_refused(tmp_path, name):
+    command, kind, flags = {**_FOLDERS, **_FILES}[name]
+    output = str(tmp_path / "out")
+    hold = locks.held if name in _FOLDERS else locks.held_file
+    with hold(output, work="test", flag="--output"), pytest.raises(locks.InUseError, match="out: another command"):
+        command(settings(kind, output=output, **flags) if kind else output)
+
+
+def test_the_lock_of_a_file_lets_others_write_beside_it_and_leaves_no_trace(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(config.InputError, match=r"--output=.*folder is a folder; name a file"):
+        locks.held_file(str(tmp_path / "folder"), work="test", flag="--output")
+    first, second = (str(tmp_path / "out" / name) for name in ("a.txt", "b.txt"))
+    with (
+        locks.held_file(first, work="test", flag="--output"), locks.held_file(second, work="test", flag="--output"),
+        pytest.raises(locks.InUseError, match=r"a\.txt: another command is at work in it"),
+        locks.held_file(first, work="test", flag="--output"),
+    ):  # fmt: skip
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_object_stores_have_no_locks():

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from bird_tf import config, next_steps, stored
+from bird_tf import config, locks, next_steps, stored
 from bird_tf.labels import taxonomy
 
 
@@ -38,6 +38,11 @@ def _command(title: str, name: str, **flags: str | bool) -> None:
 
 def main(settings: DemoConfig) -> None:
     """Generates, converts, trains, evaluates, predicts, writes both run files, and prints a summary."""
+    with locks.held(settings.output, work="demo", flag="--output"):
+        _demonstrate(settings)
+
+
+def _demonstrate(settings: DemoConfig) -> None:
     started = time.monotonic()
 
     def path(*parts: str) -> str:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from bird_tf import config, next_steps
+from bird_tf import config, locks, next_steps
 from bird_tf.audio import decode
 from bird_tf.evaluation import mixtures
 from bird_tf.inference import audio_files
@@ -49,8 +49,8 @@ def _noise(settings: MixConfig, manifest: manifests.Manifest, paths: dict[str, s
     return found
 
 
-def main(settings: MixConfig) -> None:
-    """Writes OUTPUT/mixtures and OUTPUT/noise, and their truth: mixtures.csv, and noise.csv without a row."""
+def _mix(settings: MixConfig) -> int:
+    """Writes the soundscapes and their truth. Returns the number of calls."""
     manifest = manifests.load(settings.records)
     paths = recordings_table.paths(settings.records, settings.audio)
     calls, noise = mixtures.clearest_calls(manifest, paths), _noise(settings, manifest, paths)
@@ -60,7 +60,13 @@ def main(settings: MixConfig) -> None:
             "but both are needed; convert with --val_share above 0 and --noise_share=1, or name a folder of recordings "
             "without birds with --noise_audio"
         )
-    num_calls = mixtures.Mixer(settings.mixtures, manifest, calls, noise).write(settings.output, settings.seed)
+    return mixtures.Mixer(settings.mixtures, manifest, calls, noise).write(settings.output, settings.seed)
+
+
+def main(settings: MixConfig) -> None:
+    """Writes OUTPUT/mixtures and OUTPUT/noise, and their truth: mixtures.csv, and noise.csv without a row."""
+    with locks.held(settings.output, work="mixing", flag="--output"):
+        num_calls = _mix(settings)
     count = settings.mixtures.num_mixtures
     print(f"{settings.output}: {count} mixtures with {num_calls} calls, and as many of noise alone")
     print("next:")

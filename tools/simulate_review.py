@@ -14,7 +14,7 @@ import os
 
 from absl import logging
 
-from bird_tf import config, files
+from bird_tf import config, files, locks
 from bird_tf.evaluation import clips
 from bird_tf.labels import metadata, spans, verdicts
 from bird_tf.labels.layouts import reader
@@ -35,8 +35,14 @@ def simulate(settings: SimulateConfig) -> list[verdicts.Verdict]:
     """Answers the clips that a review would show, and writes verdicts.csv.
 
     Raises:
-        InputError: as `reader.read`, `clips.read` and `clips.choose`; or no prediction is on a labelled recording.
+        InputError: as `reader.read`, `clips.read` and `clips.choose`; no prediction is on a labelled recording; or
+            another command writes this table.
     """
+    with locks.held_file(settings.output, work="simulated review", flag="--output"):
+        return _simulate(settings)
+
+
+def _simulate(settings: SimulateConfig) -> list[verdicts.Verdict]:
     labelled = {
         os.path.relpath(r.path, settings.source.audio).replace(os.sep, "/"): r for r in reader.read(settings.source)[0]
     }

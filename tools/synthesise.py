@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bird_tf import config, files
+from bird_tf import config, files, locks
 from bird_tf.audio import wav
 
 
@@ -211,6 +211,11 @@ class SynthesiseConfig:
 
 def main(settings: SynthesiseConfig) -> None:
     """Writes a training set, a test set and a soundscape."""
+    with locks.held(settings.output, work="synthesis", flag="--output"):
+        _synthesise(settings)
+
+
+def _synthesise(settings: SynthesiseConfig) -> None:
     train, test = os.path.join(settings.output, "train"), os.path.join(settings.output, "test")
     count = recordings(train, settings.per_species, settings.seconds, settings.rate_hz, settings.seed)
     recordings(test, 2, settings.seconds, settings.rate_hz, settings.seed + 1, first_id=count + 1)

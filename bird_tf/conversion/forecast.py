@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bird_tf import files, skips
+from bird_tf import files, locks, skips
 from bird_tf.labels import metadata, taxonomy
 from bird_tf.labels.layouts import reader
 
@@ -121,7 +121,10 @@ class Forecast:
 
     def write(self) -> None:
         """Writes species.csv, recordings.csv, skipped.csv and summary.json."""
-        files.make_folder(self.folder)
+        with locks.held(self.folder, work="check", flag="--output"):
+            self._write()
+
+    def _write(self) -> None:
         names = dict(zip(self.classes.class_ids, self.classes.names, strict=True))
         species = [(class_id, names[class_id], *found) for class_id, found in self.num_recordings.items()]
         files.write_table(os.path.join(self.folder, "species.csv"), ("class_id", "name", *_SPLITS), species)

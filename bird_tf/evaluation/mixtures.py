@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -131,6 +132,7 @@ class Mixer:
         """
         generator = np.random.default_rng(seed)
         rows: list[tuple[str, str, str, str]] = []
+        self._remove_earlier(output)
         for number in range(self._settings.num_mixtures):
             samples, truth = self.mixture(generator)
             self._write(os.path.join(output, "mixtures", f"mix{number:03d}.wav"), samples)
@@ -139,6 +141,15 @@ class Mixer:
         files.write_table(os.path.join(output, "mixtures.csv"), _COLUMNS, rows)
         files.write_table(os.path.join(output, "noise.csv"), _COLUMNS, [])
         return len(rows)
+
+    @staticmethod
+    def _remove_earlier(output: str) -> None:
+        """Removes what an earlier run wrote, the truth first: it would be judged with soundscapes of another one."""
+        for part, beginning in (("mixtures", "mix"), ("noise", "noise")):
+            files.remove(os.path.join(output, f"{part}.csv"))
+            for name in files.names(os.path.join(output, part)):
+                if re.fullmatch(rf"{beginning}\d{{3,}}\.wav", name):
+                    files.remove(os.path.join(output, part, name))
 
     def _write(self, path: str, samples: np.ndarray) -> None:
         wav.write(path, 0.9 * samples / max(1e-9, float(np.abs(samples).max())), self._rate)

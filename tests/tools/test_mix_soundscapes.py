@@ -89,3 +89,12 @@ def test_records_without_noise_are_refused(settings, manifest, tmp_path):
     few = conftest.settings(mix_soundscapes.MixConfig, audio="x", records=tmp_path / "few", output=tmp_path / "out")
     with pytest.raises(config.InputError, match="0 validation recordings"):
         mix_soundscapes.main(few)
+
+
+def test_soundscapes_of_an_earlier_run_do_not_stay_among_those_of_a_later_one(settings, tmp_path):
+    for count in (2, 1):
+        mixing = dataclasses.replace(settings.mixtures, num_mixtures=count, seconds=2.0, calls=1)
+        mix_soundscapes.main(dataclasses.replace(settings, mixtures=mixing, output=str(tmp_path)))
+        (tmp_path / "noise" / "mine.wav").touch()
+    assert [path.name for path in (tmp_path / "mixtures").iterdir()] == ["mix000.wav"]
+    assert sorted(path.name for path in (tmp_path / "noise").iterdir()) == ["mine.wav", "noise000.wav"]
