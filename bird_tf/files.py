@@ -118,12 +118,8 @@ def read_text(path: str, largest: int = LARGEST_TEXT) -> str:
     Raises:
         InputError: the file is not UTF-8 text, or has more bytes than `largest`.
     """
-    with _open(path, "rb") as file:
-        content = bytes(file.read(largest + 1))
-    if len(content) > largest:
-        raise config.InputError(f"{path}: larger than {largest >> 20} MB; is it the right file?")
     try:
-        return content.decode()
+        return read_bytes(path, largest).decode()
     except UnicodeDecodeError as error:
         raise config.InputError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
 
@@ -222,10 +218,17 @@ def write_bytes(path: str, content: bytes, *, durable: bool = False) -> None:
         file.write(content)
 
 
-def read_bytes(path: str) -> bytes:
-    """The whole file."""
+def read_bytes(path: str, largest: int = 0) -> bytes:
+    """Reads the whole file.
+
+    Raises:
+        InputError: it has more bytes than `largest`, if that is not 0.
+    """
     with _open(path, "rb") as file:
-        return bytes(file.read())
+        content = bytes(file.read(largest + 1) if largest else file.read())
+    if largest and len(content) > largest:
+        raise config.InputError(f"{path}: larger than {largest >> 20} MB; is it the right file?")
+    return content
 
 
 def write_json(path: str, value: Any, *, durable: bool = False) -> None:

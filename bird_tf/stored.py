@@ -21,13 +21,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bird_tf import config, files, free_text, typed
+from bird_tf import config, files, free_text, lines, typed
 
 T = TypeVar("T")
 
 _REMEDY = "was it cut or edited? Copy it again, or make it anew"
 _LONGEST_PROBLEM = 300  # characters; zipfile repeats what it has read
-_LONGEST_ROW = 1 << 20  # characters
 # what zipfile raises: RuntimeError for an encrypted archive, the last two for one that is cut
 _UNREADABLE = (
     ValueError, OverflowError, KeyError, EOFError, RuntimeError, OSError, zipfile.BadZipFile, struct.error, zlib.error,
@@ -76,12 +75,13 @@ def read_json_lines(path: str, kind: type[T]) -> list[T]:
     Raises:
         InputError: a line is not JSON, or holds something else; the message names it.
     """
-    found = []
-    for number, line in enumerate(files.read_text(path).split("\n")[:-1], 1):
-        try:
+    found: list[T] = []
+    content = files.read_bytes(path, files.LARGEST_TEXT)
+    try:
+        for line in lines.each(content[: content.rfind(b"\n") + 1]):
             found.append(typing.cast(T, typed.convert(kind, typed.parse_json(line))))
-        except ValueError as error:
-            raise damaged(f"{path}, line {number}", str(error)) from error
+    except ValueError as error:
+        raise damaged(f"{path}, line {len(found) + 1}", str(error)) from error
     return found
 
 
@@ -164,8 +164,8 @@ def read_table(path: str, columns: Sequence[str]) -> Iterator[Row]:
     Raises:
         InputError: it is no UTF-8 text, is not a table, lacks a column, or a row has not one cell for each column.
     """
-    lines = io.StringIO(files.read_text(path).removeprefix("\ufeff"), newline="")
-    reader = csv.reader(_short_rows(path, lines), strict=True)
+    content = files.read_bytes(path, files.LARGEST_TEXT)
+    reader = csv.reader(lines.of_rows(lines.each(content)), strict=True)
     header: list[str] = []
     number = 1
     try:
@@ -182,19 +182,10 @@ def read_table(path: str, columns: Sequence[str]) -> Iterator[Row]:
             number = reader.line_num + 1
     except csv.Error as error:
         raise config.InputError(f"{path}, line {number}: not a table ({error}); {_REMEDY}") from error
+    except (lines.TooLargeError, lines.NotUnicodeError) as error:
+        raise damaged(path, f"not a table: {error}") from error
     if not header:
         _check_header(path, header, columns)
-
-
-def _short_rows(path: str, lines: io.StringIO) -> Iterator[str]:
-    """Yields the lines of a table. Of a row without an end, the cells would take more memory than there is."""
-    length = quotes = 0
-    for line in lines:
-        length = len(line) + length * (quotes % 2)  # after an odd number of quotation marks the row goes on
-        quotes += line.count('"')
-        if length > _LONGEST_ROW:
-            raise config.InputError(f"{path}: not a table: a row is longer than {_LONGEST_ROW} characters; {_REMEDY}")
-        yield line
 
 
 def _check_header(path: str, header: Sequence[str], columns: Sequence[str]) -> None:

@@ -249,8 +249,7 @@ def check_run(settings: SubmissionConfig) -> int:
         form = kaggle_files.read_sample(settings.sample_submission) if settings.sample_submission else None
         errors = kaggle_files.errors(text, form, classes)
     else:
-        lines = text.removesuffix("\n").split("\n")
-        errors = run_files.errors(lines, settings.task, classes.class_ids if classes else ())
+        errors = run_files.errors(run_files.each_line(text), settings.task, classes.class_ids if classes else ())
     if first := next(errors, ""):
         others = sum(1 for _ in errors)
         more = f" (and {others} more)" if others else ""

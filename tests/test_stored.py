@@ -61,8 +61,8 @@ def test_tables_are_read_as_they_were_written(tmp_path):
         ("a,b\n1,2\n\n1,2,3\n", "line 4: 3 cells, expected 2"),
         ('a,b\n1,"2\n', "line 2: not a table"),
         ("a,b\n" + "1" * 200_000 + ",2\n", "not a table"),
-        ("a,b\n" + "," * (2 << 20), "not a table: a row is longer"),
-        ('a,b\n"' + '\n","' * (1 << 19), "not a table: a row is longer"),
+        ("a,b\n" + "," * (2 << 20), "not a table: line 2 is longer than"),
+        ('a,b\n"' + '\n","' * (1 << 19), "not a table: the row that ends after line"),
         ("a\n1\n".encode("utf-16"), "not UTF-8"),
     ],
 )

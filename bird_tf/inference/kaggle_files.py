@@ -16,12 +16,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from bird_tf import config, files, free_text
+from bird_tf import config, files, free_text, lines
 from bird_tf.inference import run_files, segments
 from bird_tf.labels import taxonomy, texts
 
 TASK = "kaggle"
 ROW_ID = "row_id"
+_NO_TABLE = (csv.Error, lines.TooLargeError, lines.NotUnicodeError)
 _ROW_ID = re.compile(r"(.+)_([1-9]\d{0,7})", re.DOTALL | re.ASCII)
 
 
@@ -62,20 +63,24 @@ def read_sample(path: str) -> Form:
     Raises:
         InputError: not a table with row_id and a column for each class.
     """
+    row_ids = []
     try:
-        header, *rows = _records(files.read_text(path)) or [[]]
-    except csv.Error as error:
+        rows = _records(files.read_bytes(path, files.LARGEST_TEXT))
+        header = next(rows, [])
+        if ROW_ID not in header or len(set(header)) < len(header):
+            raise config.InputError(f"--sample_submission={path}: need a column {ROW_ID}, and each column once")
+        for row in rows:
+            if len(row) != len(header):
+                raise config.InputError(f"--sample_submission={path}: need a cell for each column in each row")
+            row_ids.append(row[header.index(ROW_ID)])
+    except _NO_TABLE as error:
         raise config.InputError(f"--sample_submission={path}: not a table ({error})") from error
-    if any(len(row) != len(header) for row in rows):
-        raise config.InputError(f"--sample_submission={path}: need a cell for each column in each row")
-    if ROW_ID not in header or len(set(header)) < len(header):
-        raise config.InputError(f"--sample_submission={path}: need a column {ROW_ID}, and each column once")
     if set(header) - {ROW_ID} in ({"birds"}, {"target"}, set()):
         raise config.InputError(
             f"--sample_submission={path} has the columns {', '.join(header)}, the form of 2021 or 2022; only the form "
             "with a column for each class is written"
         )
-    return Form(columns=tuple(header), row_ids=tuple(row[header.index(ROW_ID)] for row in rows))
+    return Form(columns=tuple(header), row_ids=tuple(row_ids))
 
 
 def for_recordings(form: Form, names: Sequence[str]) -> tuple[Form, dict[str, str]]:
@@ -158,10 +163,13 @@ def errors(text: str, form: Form | None, classes: taxonomy.Taxonomy | None = Non
         yield "line 1: begins with a byte order mark"
         return
     try:
-        header, *rows = _records(text) or [[]]
-    except csv.Error as error:
+        yield from _table_errors(_records(text.encode("utf-8", "surrogateescape")), form, classes)
+    except _NO_TABLE as error:
         yield f"run: no table that can be read ({error})"
-        return
+
+
+def _table_errors(rows: Iterator[list[str]], form: Form | None, classes: taxonomy.Taxonomy | None) -> Iterator[str]:
+    header = next(rows, [])
     yield from _header_errors(header, form, classes)
     if ROW_ID not in header:
         return
@@ -223,9 +231,9 @@ def _row_errors(row_ids: Sequence[str], form: Form | None) -> Iterator[str]:
             yield f"run: {run_files.shown(name)} has {count} rows, but {lacking} is missing"
 
 
-def _records(text: str) -> list[list[str]]:
-    """The lines of a CSV, as fields."""
-    return [row for row in csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline="")) if row]
+def _records(content: bytes) -> Iterator[list[str]]:
+    """Yields the lines of a CSV, as fields."""
+    return filter(None, csv.reader(lines.of_rows(lines.each(content))))
 
 
 def _divided(row_id: str) -> tuple[str, int]:

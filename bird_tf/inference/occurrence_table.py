@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import datetime
 import math
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from bird_tf.scores import prior
 # The weeks of a year: 52 of seven days from 1 January on, the last one longer; or 48, four a month, of which the last
 # begins on the 22nd, as BirdNET and eBird count.
 YEARS = (48, 52)
+_MOST_FREQUENCIES = 100_000_000  # 800 MB
 
 # a place, its week (0: the whole year), the index of a class ([] if the model lacks it), its frequency
 _Row = tuple[tuple[float, float], int, list[int], float]
@@ -67,17 +67,23 @@ class Table:
                 logging.info(
                     "--occurrence=%s: its last week is 48, so a month has four weeks (--occurrence_weeks)", path
                 )
-        found: dict[tuple[float, float], np.ndarray] = collections.defaultdict(
-            lambda: np.full((num_weeks, len(classes)), np.nan)
-        )
+        places = {place: number for number, place in enumerate(dict.fromkeys(place for place, _, _, _ in rows))}
+        shape = (len(places), num_weeks, len(classes))
+        if math.prod(shape) > _MOST_FREQUENCIES:
+            raise config.InputError(
+                f"--occurrence={path}: {len(places)} places, {num_weeks} weeks and {len(classes)} classes are more "
+                f"than {_MOST_FREQUENCIES} frequencies; leave out places that are far away"
+            )
+        found = np.full(shape, np.nan)
         for place, week, index, frequency in sorted(rows, key=lambda row: row[1]):  # a week overrides the year
             weeks = slice(None) if not week else slice(week - 1, week)
-            found[place][weeks] = np.nan_to_num(found[place][weeks])  # species that the week does not list: 0
-            found[place][weeks, index] = frequency
+            year = found[places[place]]
+            year[weeks] = np.nan_to_num(year[weeks])  # species that the week does not list: 0
+            year[weeks, index] = frequency
         if not any(index for _, _, index, _ in rows):
             raise config.InputError(f"--occurrence={path}: no row is of a class of the model")
-        self.places = np.array(list(found))
-        self.frequencies = np.stack(list(found.values()))
+        self.places = np.array(list(places))
+        self.frequencies = found
         self._warn_of_gaps(path)
 
     def _warn_of_gaps(self, path: str) -> None:

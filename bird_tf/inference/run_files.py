@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -77,8 +77,18 @@ def _time(seconds: int) -> str:
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
+def each_line(text: str) -> Iterator[str]:
+    """Yields the lines of a run without their ends. A list of all of them would take several times the memory."""
+    start, end = 0, text.find("\n")
+    while end >= 0:
+        yield text[start:end]
+        start, end = end + 1, text.find("\n", end + 1)
+    if start < len(text) or not text:
+        yield text[start:]
+
+
 def errors(
-    lines: Sequence[str], task: str, class_ids: Sequence[str] = (), media_ids: Sequence[str] | None = None
+    lines: Iterable[str], task: str, class_ids: Sequence[str] = (), media_ids: Sequence[str] | None = None
 ) -> Iterator[str]:
     """Checks a run file against the rules of its task.
 
@@ -93,10 +103,10 @@ def errors(
         "line N: broken rule", or "run: …" for a rule about several lines.
     """
     allowed = set(class_ids)
-    if lines and lines[0].startswith("\ufeff"):
-        yield "line 1: begins with a byte order mark"
     items: dict[tuple[str, ...], list[tuple[int, str, float, str]]] = collections.defaultdict(list)
     for number, line in enumerate(lines, 1):
+        if number == 1 and line.startswith("\ufeff"):
+            yield "line 1: begins with a byte order mark"
         fields = line.split(";")
         if len(fields) != 4:
             yield f"line {number}: {len(fields)} fields between semicolons, expected 4"

@@ -25,15 +25,16 @@ def read(path: str, flag: str, columns: Sequence[str]) -> Iterator[stored.Row]:
         InputError: it cannot be read, lacks a column, or a row has more cells than the header.
     """
     origin = f"--{flag}={path}"
-    document = texts.Document(path)
-    if not document.lines:
+    rows = texts.Document(path).rows()
+    _, first = next(rows, (0, []))
+    if not first:
         raise config.InputError(f"{origin}: an empty table; need the columns {', '.join(columns)}")
     names = {texts.comparable(column): column for column in columns}
-    header = [names.get(texts.comparable(files.restored(name)), name) for name in document.header]
+    header = [names.get(texts.comparable(files.restored(name)), name) for name in map(texts.clean, first)]
     for column in columns:
         if header.count(column) != 1:
             raise config.InputError(f"{origin}: need the column {column}, once, in the first line, as {columns}")
-    for line, cells in document.lines[1:]:
+    for line, cells in rows:
         clean = [texts.clean(files.restored(cell)) for cell in cells]
         row = stored.Row(origin, line, dict(zip(header, [*clean, *[""] * len(header)], strict=False)), remedy=_REMEDY)
         if any(clean[len(header) :]):
@@ -47,5 +48,5 @@ def lines(path: str, comment: str = "") -> list[str]:
     Raises:
         InputError: it cannot be read, or is no text.
     """
-    cleaned = map(texts.clean, texts.Document(path).text.split("\n"))
+    cleaned = map(texts.clean, texts.Document(path).each_line())
     return [line for line in cleaned if line and not (comment and line.startswith(comment))]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
-import io
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, typed
+from bird_tf import config, lines, typed
 
 _LARGEST_BYTES = 64 << 20  # of a table of short cells, the lists of cells take twenty times as much
 _MOST_SHARED = 100_000  # different cells that are kept in mind
@@ -125,16 +124,36 @@ class Document:
 
         Quotes in tab-separated text are ordinary characters, unless they enclose a cell: Raven and Audacity know none.
         """
+        return _sharing(self.rows())
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Yields `lines`, one after the other."""
         text, skipped = self.text, 0
         if text[:4].lower() == "sep=":  # Excel's own line
             text, skipped = text.partition("\n")[2], 1
-        first = next((line for line in text.splitlines() if line.strip()), "")
+        content = text.encode()
+        del text
         try:
+            first = next((line for line in lines.each(content) if line.strip()), "")
             delimiter = max(_DELIMITERS, key=lambda sign: len(next(csv.reader([first], delimiter=sign), [])))
-            rows = ((number + skipped, cells) for number, cells in _divided(text, delimiter))
-            return _sharing((number, cells) for number, cells in rows if any(map(str.strip, cells)))
+            for number, cells in _divided(content, delimiter):
+                if any(map(str.strip, cells)):
+                    yield number + skipped, cells
         except csv.Error as error:
             raise config.InputError(f"{self.path}: not a table ({error})") from error
+        except lines.TooLargeError as error:
+            raise config.InputError(f"{self.path}: {error}; is it a table? Divide it into smaller files") from error
+
+    def each_line(self) -> Iterator[str]:
+        """Yields the lines of a list.
+
+        Raises:
+            InputError: it cannot be read, or is too large.
+        """
+        try:
+            yield from lines.each(self.text.encode())
+        except lines.TooLargeError as error:
+            raise config.InputError(f"{self.path}: {error}; is it a list?") from error
 
     @functools.cached_property
     def header(self) -> list[str]:
@@ -150,10 +169,11 @@ class Document:
             raise config.InputError(f"{self.path}: not JSON ({error})") from error
 
 
-def _divided(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _divided(content: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     quoted = delimiter != "\t"
+    found = lines.each(content)
     reader = csv.reader(
-        io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", newline=""),  # StringIO takes four bytes a character
+        lines.of_rows(found) if quoted else found,
         delimiter=delimiter,
         quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
         skipinitialspace=quoted,
@@ -165,11 +185,11 @@ def _divided(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         number = reader.line_num + 1
 
 
-def _sharing(lines: Iterable[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+def _sharing(numbered: Iterable[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
     """Keeps equal cells once: the names and times of a large table repeat."""
     known: dict[str, str] = {}
     found = []
-    for number, cells in lines:
+    for number, cells in numbered:
         if len(known) > _MOST_SHARED:
             known.clear()
         found.append((number, [known.setdefault(cell, cell) for cell in cells]))

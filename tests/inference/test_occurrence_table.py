@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from absl import logging
 
+from bird_tf import config
 from bird_tf.inference import occurrence_table
 from tests.inference.test_occurrence import CLASSES, HEADER, NOTHING
 
@@ -44,3 +45,13 @@ def test_a_gap_in_the_weeks_is_warned_of(tmp_path, caplog):
     occurrence_table.Table(_weekly(tmp_path, [*range(3, 20), *range(21, 53)]), CLASSES)
     [record] = caplog.records
     assert "at 18, -66 there is no row for week 1–2, 20;" in record.getMessage()
+
+
+def test_a_table_of_more_frequencies_than_memory_takes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(occurrence_table, "_MOST_FREQUENCIES", 48 * len(CLASSES))
+    path = _weekly(tmp_path, [1, 48])
+    assert len(occurrence_table.Table(path, CLASSES).places) == 1
+    with open(path, "a") as file:
+        file.write("19,-66,1,aa,0.5\n")
+    with pytest.raises(config.InputError, match=r"weekly\.csv: 2 places, 48 weeks .* leave out places"):
+        occurrence_table.Table(path, CLASSES)

@@ -107,3 +107,8 @@ def test_ids_that_a_run_cannot_hold_are_refused(class_id):
     run_files.check_class_ids(CLASSES)
     with pytest.raises(config.InputError, match=r"does not fit into a run: .* --class_ids=FILE\.csv"):
         run_files.check_class_ids(taxonomy.Taxonomy(("aaaaaa", class_id), ("A", "B")))
+
+
+@pytest.mark.parametrize("text", ["", "\n", "a", "a\n", "a\n\n", "\na\r\nb"])
+def test_the_lines_of_a_run_are_what_stands_between_line_ends(text):
+    assert list(run_files.each_line(text)) == text.removesuffix("\n").split("\n")

@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from bird_tf import config
+from bird_tf import config, lines
 from bird_tf.labels import texts
 
 
@@ -75,6 +75,19 @@ def test_equal_cells_of_a_table_are_kept_once(tmp_path):
     (tmp_path / "t.csv").write_text("file,start\n" + "long_name.wav,1.25\n" * 3)
     [_, first, _, last] = [cells for _, cells in texts.Document(str(tmp_path / "t.csv")).lines]
     assert first == last and all(a is b for a, b in zip(first, last, strict=True))
+
+
+def test_what_would_need_too_much_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "MOST", 3)
+    monkeypatch.setattr(lines, "LONGEST", 20)
+    document = _document(tmp_path, "a,b\n" * 4)
+    for read in (lambda: document.lines, lambda: list(document.rows()), lambda: list(document.each_line())):
+        with pytest.raises(config.InputError, match=r"more than 3 lines; is it a"):
+            read()
+    monkeypatch.setattr(lines, "MOST", 30)
+    for text in ("a,b\n" + "," * 21, 'a,"' + "b\n" * 9 + '"'):
+        with pytest.raises(config.InputError, match="longer than 20 characters; is it a table"):
+            _ = _document(tmp_path, text).lines
 
 
 def test_signs_that_nobody_sees_are_found():

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterator
 
-from bird_tf import config
+from bird_tf import config, lines
 from bird_tf.labels import texts
 from bird_tf.labels.layouts import columns, rows
 
@@ -60,10 +60,14 @@ def _tiers(document: texts.Document) -> Iterator[tuple[str, list[tuple[str, str,
             kind, name, _, _, count = (next(tokens) for _ in range(5))
             is_point = kind == "TextTier"
             entries = []
-            for _ in range(int(count)):
+            for _ in range(min(int(count), lines.MOST + 1)):
                 start = next(tokens)
                 end = start if is_point else next(tokens)
                 entries.append((start, end, next(tokens)))
+            if len(entries) > lines.MOST:
+                raise lines.TooLargeError(f"a tier of more than {lines.MOST} intervals")
             yield name, entries
+    except lines.TooLargeError as error:
+        raise config.InputError(f"{document.path}: {error}; save it in parts") from error
     except (StopIteration, RuntimeError, ValueError) as error:
         raise config.InputError(f"{document.path}: a damaged TextGrid; save it in Praat again") from error

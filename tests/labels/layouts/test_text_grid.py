@@ -1,6 +1,8 @@
 import pytest
 
-from bird_tf.labels.layouts import text_grid
+from bird_tf import config, lines
+from bird_tf.labels import texts
+from bird_tf.labels.layouts import rows, text_grid
 from tests.labels.layouts import example_sets
 
 LONG = """File type = "ooTextFile"
@@ -79,3 +81,10 @@ def test_empty_intervals_are_a_negative_recording(tmp_path):
 
 def test_a_damaged_file_is_refused(tmp_path):
     assert "damaged" in example_sets.source_of(tmp_path / "a.TextGrid", SHORT[:-15]).problem
+
+
+def test_a_tier_of_more_intervals_than_memory_takes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "MOST", 1)
+    (tmp_path / "x.TextGrid").write_text(LONG)
+    with pytest.raises(config.InputError, match=r"x\.TextGrid: a tier of more than 1 intervals; save it in parts"):
+        text_grid.read(texts.Document(str(tmp_path / "x.TextGrid")), rows.Options())
