@@ -11,7 +11,6 @@ import pytest
 from bird_tf import config, convert, evaluate, files, predict, search, tf, train
 from bird_tf.audio import decode
 from bird_tf.inference import embedding_store, ensembles, labelled, saved_model
-from bird_tf.inference.formats import tflite
 from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
 from bird_tf.models import architectures, head
@@ -162,13 +161,6 @@ def test_commands_take_it_as_any_other_model(trained, data, model_path, tmp_path
     )
     assert summary["num_recordings"] == 18
     assert files.exists(os.path.join(model, "assets", "decisions.json"))
-
-
-def test_formats_without_a_backbone_are_refused(trained, tmp_path):
-    _, run_dir = trained
-    with pytest.raises(config.InputError, match=r"is a head, which needs its backbone: .*configs/student\.flags"):
-        tflite.convert(str(run_dir / exporter.EXPORT), str(tmp_path / "tflite"))
-    assert not any(tmp_path.iterdir())
 
 
 def test_a_query_is_heard_as_the_recordings_were(trained, data, tmp_path):

@@ -43,7 +43,7 @@ ORDER = {
         "detections", "predictions", "rows", "about", "tab_separated", "csv_tables", "parquet", "raven", "audacity",
         "kaleidoscope", "tables",
     ),
-    "inference.formats": ("compare", "tflite", "onnx"),
+    "inference.formats": ("parts", "compare", "tflite", "onnx"),
     "evaluation": (
         "noise", "stored_decisions", "context_search", "mixtures", "soundscapes", "excerpts", "examples", "results",
         "plots", "pages", "report", "surveys", "densities", "survey_page", "survey_files", "clips", "judged",

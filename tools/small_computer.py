@@ -3,8 +3,10 @@
 `bird_tf.export --tflite` or `--onnx` writes FOLDER. This needs numpy, soundfile, and tflite-runtime, ai-edge-litert or
 onnxruntime; and soxr for recordings at another rate than the model's. It prints start, end, name and probability of
 the most probable species of each chunk, and by which rules (f1, precision) of the model's thresholds it is present.
+With --csv=FILE it also writes the probabilities of all species, as chunks.csv of `bird_tf.predict`.
 """
 
+import argparse
 import contextlib
 import csv
 import importlib
@@ -17,7 +19,11 @@ from typing import Any
 import numpy as np
 import soundfile
 
-Run = Callable[[str, np.ndarray], dict[str, Any]]
+Outputs = dict[str, Any]
+Network = Callable[..., Outputs]
+# a last chunk, padded with zeros, follows if so much is left of a recording, seconds
+MINIMUM_SECONDS = 0.5
+BLOCK_SECONDS = 10
 
 
 @contextlib.contextmanager
@@ -33,73 +39,166 @@ def _silence() -> Iterator[None]:
         os.close(terminal)
 
 
-def _interpreter() -> Any:
-    """The class of the first interpreter of TensorFlow Lite that is installed."""
-    for package in ("tflite_runtime.interpreter", "ai_edge_litert.interpreter", "tensorflow.lite.python.interpreter"):
-        with contextlib.suppress(ImportError):
-            return importlib.import_module(package).Interpreter
-    sys.exit("error: no TensorFlow Lite interpreter; install tflite-runtime or ai-edge-litert")
+def _package(*names: str) -> Any:
+    """The first of these packages that is installed."""
+    for name in names:
+        with contextlib.suppress(ImportError), _silence():
+            return importlib.import_module(name)
+    sys.exit(f"error: need one of {', '.join(name.split('.')[0].replace('_', '-') for name in names)}")
 
 
-def _tflite(path: str, signature: str) -> Run:
-    """The model as a function: name of the input, its value → {name: output}."""
+def _interpreter(path: str, *, delegates: bool = True, all_tensors: bool = False) -> Any:
+    """An interpreter of TensorFlow Lite. Without delegates or with all tensors more of the graph can be read."""
+    lite = _package("tflite_runtime.interpreter", "ai_edge_litert.interpreter", "tensorflow.lite.python.interpreter")
+    kinds = lite.OpResolverType
+    resolver = kinds.AUTO if delegates else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return lite.Interpreter(
+        path, num_threads=os.cpu_count(), experimental_op_resolver_type=resolver,
+        experimental_preserve_all_tensors=all_tensors,
+    )  # fmt: skip
+
+
+def _session(path: str) -> Any:
+    return _package("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def network(path: str) -> Network:
+    """A file of bird_tf as a function: its inputs by name → {name: output}."""
+    if path.endswith(".onnx"):
+        with _silence():
+            session = _session(path)
+        names = [output.name for output in session.get_outputs()]
+        return lambda **inputs: dict(zip(names, session.run(names, inputs), strict=True))
     with _silence():
-        runner = _interpreter()(model_path=path).get_signature_runner(signature)
+        runner = _interpreter(path).get_signature_runner()
 
-    return lambda name, value: _silence()(runner)(**{name: value})
+    def run(**inputs: np.ndarray) -> Outputs:
+        with _silence():
+            return dict(runner(**inputs))
 
-
-def _onnx(path: str) -> Run:
-    """The same for ONNX."""
-    session = importlib.import_module("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return lambda name, value: dict(zip(names, session.run(names, {name: value}), strict=True))
+    return run
 
 
-def chunks(recording: str, rate: int, size: int) -> Iterator[np.ndarray]:
-    """Chunks [size] float32 of a recording, resampled to `rate`. The last one is padded with zeros."""
-    pending = np.zeros(0, np.float32)
+def backbone(path: str, described: dict[str, Any]) -> Callable[[np.ndarray], Outputs]:
+    """A backbone as a function: windows [windows, samples] → the inputs of its head, each [windows, numbers]."""
+    places = [described["scores"], described["embedding"]]
+    with _silence():
+        if path.endswith(".onnx"):
+            session = _session(path)
+            name = session.get_inputs()[0].name
+        else:
+            lite = _interpreter(path, delegates=described["delegates"], all_tensors=described["all_tensors"])
+            lite.allocate_tensors()
+
+    def one(window: np.ndarray) -> list[np.ndarray]:
+        if path.endswith(".onnx"):
+            return [part.reshape(-1) for part in session.run(places, {name: window})]
+        lite.set_tensor(lite.get_input_details()[0]["index"], window)
+        lite.invoke()
+        return [lite.get_tensor(place).reshape(-1) for place in places]
+
+    def run(windows: np.ndarray) -> Outputs:
+        with _silence():
+            found = [one(window.reshape(described["window_shape"])) for window in windows]
+        scores, embeddings = (np.stack(parts) for parts in zip(*found, strict=True))
+        return {"backbone_scores": scores, "backbone_embeddings": embeddings}
+
+    return run
+
+
+def load(folder: str, described: dict[str, Any], kind: str) -> Callable[[np.ndarray], Outputs]:
+    """The model as a function: the sound of a chunk [span_samples] → {name: output for this chunk}."""
+    suffix, file = ("onnx", "network") if os.path.exists(f"{folder}/network.onnx") else ("tflite", f"network_{kind}")
+    if not os.path.exists(f"{folder}/{file}.{suffix}"):
+        sys.exit(f"error: {folder} has no {file}.{suffix}; it has {', '.join(sorted(os.listdir(folder)))}")
+    last = network(f"{folder}/{file}.{suffix}")
+    if heard := described["backbone"]:
+        size, ask = heard["window_shape"][-1], backbone(f"{folder}/{heard['file']}", heard)
+
+        def features(span: np.ndarray) -> Outputs:
+            return {"samples": span[None], **ask(np.stack([span[i : i + size] for i in heard["starts"]]))}
+    elif os.path.exists(f"{folder}/frontend.{suffix}"):
+        first = network(f"{folder}/frontend.{suffix}")
+
+        def features(span: np.ndarray) -> Outputs:
+            return first(samples=span[None])
+    else:
+
+        def features(span: np.ndarray) -> Outputs:
+            return {"samples": span[None]}
+
+    return lambda span: {name: values[0] for name, values in last(**features(span)).items()}
+
+
+def _selector(recording: str, channel: str) -> Callable[[np.ndarray], np.ndarray]:
+    """What makes one channel, as --channel of the training, of blocks [n, channels]."""
+    if channel == "mix":
+        return lambda block: block.mean(axis=1)
+    if channel == "loudest":
+        sums: Any = 0
+        for block in soundfile.blocks(recording, 2**18, dtype="float64", always_2d=True):
+            sums = sums + np.stack([np.full(block.shape[1], len(block)), block.sum(axis=0), (block**2).sum(axis=0)])
+        count, total, squares = sums
+        return lambda block: block[:, int(np.argmax(squares / count - (total / count) ** 2))]
+    if int(channel) > (has := soundfile.info(recording).channels):
+        sys.exit(f"error: the model hears channel {channel}, and {recording} has {has}")
+    return lambda block: block[:, int(channel) - 1]
+
+
+def _blocks(recording: str, rate: int, channel: str) -> Iterator[np.ndarray]:
+    """The samples of a recording, [n] float32 at a rate."""
+    select = _selector(recording, channel)
     with soundfile.SoundFile(recording) as file:
         resampler: Any = None
         if file.samplerate != rate:
-            try:
-                soxr = importlib.import_module("soxr")
-            except ImportError:
-                sys.exit(f"error: {recording} is at {file.samplerate} Hz, the model at {rate} Hz: pip install soxr")
-            resampler = soxr.ResampleStream(file.samplerate, rate, 1, dtype="float32")
-        while len(block := file.read(10 * file.samplerate, dtype="float32", always_2d=True).mean(axis=1)) or resampler:
-            if resampler:
-                resampler, block = (resampler if len(block) else None), resampler.resample_chunk(block, not len(block))
-            pending = np.concatenate([pending, block])
-            while len(pending) >= size:
-                yield pending[:size]
-                pending = pending[size:]
-    if len(pending):
-        yield np.pad(pending, (0, size - len(pending)))
+            resampler = _package("soxr").ResampleStream(file.samplerate, rate, 1, dtype="float32", quality="HQ")
+        while len(block := select(file.read(BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True))):
+            yield resampler.resample_chunk(block) if resampler else block
+        if resampler:
+            yield resampler.resample_chunk(block, last=True)
 
 
-def main(folder: str, recording: str, kind: str = "float32") -> None:
+def spans(recording: str, described: dict[str, Any]) -> Iterator[tuple[float, float, np.ndarray]]:
+    """Start and end of each chunk, seconds, and its sound: the chunk in the middle of span_samples."""
+    rate, span, before = (described[name] for name in ("sample_rate_hz", "span_samples", "samples_before"))
+    size = round(rate * described["chunk_seconds"])
+    pending, start, end = np.zeros(before, np.float32), 0, 0
+    for block in _blocks(recording, rate, described["channel"]):
+        pending, end = np.concatenate([pending, block]), end + len(block)
+        while len(pending) >= span:
+            yield start / rate, (start + size) / rate, pending[:span]
+            pending, start = pending[size:], start + size
+    while start + size <= end or end - start >= MINIMUM_SECONDS * rate or (start == 0 and end):
+        yield start / rate, min(start + size, end) / rate, np.pad(pending, (0, max(0, span - len(pending))))[:span]
+        pending, start = pending[size:], start + size
+
+
+def main(folder: str, recording: str, kind: str = "float32", table: str = "") -> None:
     """Prints a line for each chunk."""
-    with open(f"{folder}/frontend.json") as file:
-        front_end = json.load(file)["config"]
+    if not os.path.exists(f"{folder}/model.json"):
+        sys.exit(f"error: {folder}/model.json is not there; write the folder with bird_tf.export --tflite or --onnx")
+    with open(f"{folder}/model.json", encoding="utf-8") as file:
+        described = json.load(file)
     with open(f"{folder}/classes.csv", newline="", encoding="utf-8") as file:
-        names = [row["name"] for row in csv.DictReader(file)]
-    if os.path.exists(f"{folder}/network.onnx"):
-        to_spectrograms, network = _onnx(f"{folder}/frontend.onnx"), _onnx(f"{folder}/network.onnx")
-    else:
-        to_spectrograms = _tflite(f"{folder}/frontend.tflite", "frontend")
-        network = _tflite(f"{folder}/network_{kind}.tflite", "spectrogram")
-    rate, seconds = front_end["sample_rate_hz"], front_end["chunk_seconds"]
-    for i, samples in enumerate(chunks(recording, rate, round(rate * seconds))):
-        spectrogram = to_spectrograms("samples", samples[None])["spectrogram"]
-        outputs = {name: values[0] for name, values in network("spectrogram", spectrogram).items()}
-        best = int(np.argmax(outputs["probabilities"]))
-        rules = ",".join(rule for rule in ("f1", "precision") if outputs[f"present_{rule}"][best])
-        p = outputs["probabilities"][best]
-        print(f"{i * seconds:.2f}\t{(i + 1) * seconds:.2f}\t{names[best]}\t{p:.4f}\t{rules}")
+        classes = list(csv.DictReader(file))
+    predict = load(folder, described, kind)
+    with open(table or os.devnull, "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["recording_id", "start_seconds", "end_seconds", *(row["class_id"] for row in classes)])
+        for start, end, span in spans(recording, described):
+            outputs = predict(span)
+            probabilities = outputs["probabilities"]
+            best = int(np.argmax(probabilities))
+            rules = ",".join(rule for rule in ("f1", "precision") if outputs[f"present_{rule}"][best])
+            print(f"{start:.2f}\t{end:.2f}\t{classes[best]['name']}\t{probabilities[best]:.4f}\t{rules}")
+            times = (f"{start:.3f}", f"{end:.3f}")
+            rows.writerow([os.path.basename(recording), *times, *(f"{p:.6f}" for p in probabilities)])
 
 
 if __name__ == "__main__":
-    if not 3 <= len(sys.argv) <= 4:
-        sys.exit(__doc__)
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder")
+    parser.add_argument("recording")
+    parser.add_argument("kind", nargs="?", default="float32", choices=("float32", "float16", "int8"))
+    parser.add_argument("--csv", default="", dest="table")
+    main(**vars(parser.parse_args()))

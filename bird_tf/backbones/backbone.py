@@ -24,7 +24,10 @@ class Backbone:
         sample_rate_hz: sample rate of its windows, Hz.
         window_samples: length of a window.
         embedding_size: numbers in its embedding; 0 if none was found.
+        columns: [classes] int, which of its scores is that of each of our classes; -1: none.
         known: [classes] bool, which of our classes it knows.
+        reading: as in `signatures.Loaded`.
+        window_shape: of one window, as the model takes it: (samples,) or (1, samples).
     """
 
     def __init__(self, source: sources.Source, classes: taxonomy.Taxonomy, num_threads: int = 1) -> None:
@@ -41,13 +44,21 @@ class Backbone:
         self.source, self.sample_rate_hz = source, source.sample_rate_hz
         self.window_samples, self.embedding_size = self._loaded.shape[-1], self._loaded.embedding_size
         self._threads = futures.ThreadPoolExecutor(num_threads) if num_threads > 1 else None
-        self._columns = matching_outputs(names, classes)
-        self.known = self._columns >= 0
+        self.window_shape, self.reading = self._loaded.shape, self._loaded.reading
+        self.columns = matching_outputs(names, classes)
+        self.known = self.columns >= 0
         if not self.known.any():
             raise config.InputError(
                 f"--backbone={source.name} knows none of the {len(classes)} classes; compare the names in "
                 f"{source.labels} with theirs, as {classes.names[0]}"
             )
+
+    def outputs(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What it says itself: [windows, window_samples] → scores [windows, labels] and embeddings, both float32."""
+        shaped = windows.reshape(len(windows), *self.window_shape)
+        found = list((self._threads.map if self._threads else map)(self._loaded.predict, shaped))
+        scores, embeddings = (np.stack(parts) for parts in zip(*found, strict=True))
+        return scores, embeddings
 
     def answers(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logits of our classes, and embeddings.
@@ -62,10 +73,8 @@ class Backbone:
         Raises:
             InputError: an output is no probability, or no finite number.
         """
-        shaped = windows.reshape(len(windows), *self._loaded.shape)
-        found = list((self._threads.map if self._threads else map)(self._loaded.predict, shaped))
-        scores, embeddings = (np.stack(parts) for parts in zip(*found, strict=True))
-        known = scores[:, self._columns[self.known]]
+        scores, embeddings = self.outputs(windows)
+        known = scores[:, self.columns[self.known]]
         if not (np.isfinite(known).all() and np.isfinite(embeddings).all()):
             raise config.InputError(f"--backbone={self.source.name}: its outputs are no finite numbers")
         if not self.source.gives_logits:

@@ -1,4 +1,4 @@
-"""A SavedModel backbone as a part of a larger TensorFlow graph, so that one SavedModel holds both."""
+"""A backbone in a larger TensorFlow graph: all of a SavedModel; of other files, what is done with their outputs."""
 
 from __future__ import annotations
 
@@ -42,14 +42,7 @@ class Graph:
         """[batch, span_samples] float32 → logits [batch, classes], NaN where unknown, and embeddings [batch, size]."""
         cut = tf.stack([spans[:, start : start + self._window_samples] for start in self._starts.tolist()], axis=1)
         scores, embeddings = self._of_windows(tf.reshape(cut, [-1, self._window_samples]))
-        scores = tf.gather(scores, np.maximum(self._columns, 0), axis=1)
-        if not self._gives_logits:
-            least = signatures.LEAST_PROBABILITY
-            scores = tf.clip_by_value(scores, least, 1.0 - least)
-            scores = tf.math.log(scores) - tf.math.log1p(-scores)
-        scores = tf.where(self._columns >= 0, scores, np.float32("nan"))
-        by_chunk = [tf.reshape(part, [-1, len(self._starts), part.shape[1]]) for part in (scores, embeddings)]
-        return tf.reduce_max(by_chunk[0], axis=1), tf.reduce_mean(by_chunk[1], axis=1)
+        return joined(scores, embeddings, self._columns, len(self._starts), gives_logits=self._gives_logits)
 
     def _of_windows(self, cut: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """[windows, window_samples] → scores [windows, labels] and embeddings [windows, embedding_size]."""
@@ -68,3 +61,28 @@ class Graph:
             return tuple(tf.reshape(part, [-1]) for part in called(tf.reshape(window, found.shape)))
 
         return tf.map_fn(one, cut, fn_output_signature=types)
+
+
+def joined(
+    scores: tf.Tensor, embeddings: tf.Tensor, columns: np.ndarray, num_windows: int, *, gives_logits: bool
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """A backbone's outputs for windows → its logits and embeddings of chunks, as `windows.answers`.
+
+    Args:
+        scores: [batch × num_windows, labels] float32, the windows of a chunk together.
+        embeddings: [batch × num_windows, embedding_size] float32.
+        columns: [classes] int, which of the scores is that of each of our classes; -1: none.
+        num_windows: windows of a chunk.
+        gives_logits: whether the scores are logits; else probabilities.
+
+    Returns:
+        Logits [batch, classes] float32, NaN where unknown, and embeddings [batch, embedding_size] float32.
+    """
+    scores = tf.gather(scores, np.maximum(columns, 0), axis=1)
+    if not gives_logits:
+        least = signatures.LEAST_PROBABILITY
+        scores = tf.clip_by_value(scores, least, 1.0 - least)
+        scores = tf.math.log(scores) - tf.math.log(1.0 - scores)  # not log1p, which ONNX does not have
+    scores = tf.where(columns >= 0, scores, np.float32("nan"))
+    by_chunk = [tf.reshape(part, [-1, num_windows, part.shape[1]]) for part in (scores, embeddings)]
+    return tf.reduce_max(by_chunk[0], axis=1), tf.reduce_mean(by_chunk[1], axis=1)

@@ -40,7 +40,7 @@ def load(source: sources.Source, num_labels: int) -> signatures.Loaded:
         outputs = [output.reshape(-1) for output in session.run(names, {argument: window})]
         return outputs[0], outputs[1] if size else np.zeros(0, np.float32)
 
-    return signatures.Loaded(shape, size, predict)
+    return signatures.Loaded(shape, size, predict, {"scores": scores, "embedding": embedding if size else None})
 
 
 def _sizes(shape: list[int | str | None]) -> list[int | None]:

@@ -26,11 +26,14 @@ class Loaded:
         embedding_size: numbers in the embedding; 0 without one.
         predict: a function of one window, float32 of that shape → scores [labels] and embedding [embedding_size], both
             float32. Several threads may call it.
+        reading: how another program reads scores and embedding from the file, as `small_computer.py` does; empty for a
+            SavedModel.
     """
 
     shape: tuple[int, ...]
     embedding_size: int
     predict: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    reading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def window_shape(inputs: Sequence[tuple[Sequence[int | None], Any]]) -> tuple[int, ...]:

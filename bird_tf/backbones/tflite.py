@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,20 +21,21 @@ def load(source: sources.Source, num_labels: int) -> signatures.Loaded:
     Raises:
         InputError: the file cannot be loaded, or its inputs and outputs do not fit.
     """
-    interpreter = _interpreter(source, delegates=False)
+    interpreter = _interpreter(source, delegates=False, all_tensors=False)
     details = {d["name"]: d for d in interpreter.get_output_details()}
     shapes = {name: d["shape_signature"].tolist() for name, d in details.items()}
     shape = signatures.window_shape([(d["shape_signature"], d["dtype"]) for d in interpreter.get_input_details()])
     scores = signatures.score_name(shapes, num_labels, source.gives_logits)
     if not shape or not scores:
         raise signatures.unfit_model(source, num_labels, shapes)
-    embedding, make = _embedding(source, interpreter, details, details[scores]["index"], num_labels)
+    embedding, needs = _embedding(source, interpreter, details, details[scores]["index"], num_labels)
     size = 0
     if embedding is not None and embedding["dtype"] == np.float32:
         size = signatures.vector_size(embedding["shape"].tolist())
     if source.embedding and not size:
         raise signatures.unknown_embedding(source, shapes)
     indices = [details[scores]["index"], *([embedding["index"]] if embedding and size else [])]
+    make = functools.partial(_interpreter, source, **needs)
     idle = [make()]
 
     def predict(window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -47,10 +49,11 @@ def load(source: sources.Source, num_labels: int) -> signatures.Loaded:
         idle.append(own)
         return outputs[0], outputs[1] if size else np.zeros(0, np.float32)
 
-    return signatures.Loaded(shape, size, predict)
+    reading = {"scores": indices[0], "embedding": indices[1] if size else None, **needs}
+    return signatures.Loaded(shape, size, predict, reading)
 
 
-def _interpreter(source: sources.Source, *, delegates: bool = True, all_tensors: bool = False) -> tf.lite.Interpreter:
+def _interpreter(source: sources.Source, *, delegates: bool, all_tensors: bool) -> tf.lite.Interpreter:
     """A new interpreter with one thread.
 
     Args:
@@ -78,7 +81,7 @@ def _interpreter(source: sources.Source, *, delegates: bool = True, all_tensors:
 
 def _embedding(
     source: sources.Source, interpreter: tf.lite.Interpreter, outputs: Mapping[str, Any], scores: int, num_labels: int
-) -> tuple[Mapping[str, Any] | None, Callable[[], tf.lite.Interpreter]]:
+) -> tuple[Mapping[str, Any] | None, dict[str, bool]]:
     """Finds the embedding.
 
     Args:
@@ -89,13 +92,12 @@ def _embedding(
         num_labels: number of labels.
 
     Returns:
-        Details of the tensor, None without an embedding; and a function that makes interpreters in which it can be
-        read.
+        Details of the tensor, None without an embedding; and the arguments of `_interpreter` with which it can be read.
     """
     shapes = {name: d["shape_signature"].tolist() for name, d in outputs.items()}
     name = source.embedding or signatures.embedding_name(shapes, num_labels)
     if name in outputs:
-        return outputs[name], lambda: _interpreter(source)
+        return outputs[name], {"delegates": True, "all_tensors": False}
     tensors, last = interpreter.get_tensor_details(), False
     if name:
         found = next((d for d in tensors if d["name"] == name), None)
@@ -106,8 +108,8 @@ def _embedding(
         # nothing is computed after it that could take the memory of its input
         last = dense is not None and dense["index"] == operations[-1]["index"]
     if found is None:
-        return None, lambda: _interpreter(source)
-    return found, lambda: _interpreter(source, delegates=False, all_tensors=not last)
+        return None, {"delegates": True, "all_tensors": False}
+    return found, {"delegates": False, "all_tensors": not last}
 
 
 def _last_dense_layer(operations: Sequence[Mapping[str, Any]], scores: int) -> Mapping[str, Any] | None:

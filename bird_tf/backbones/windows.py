@@ -38,6 +38,12 @@ def starts(window_samples: int, heard: hearing.Hearing) -> np.ndarray:
     return np.linspace(0, heard.span_samples - window_samples, count).round().astype(int)
 
 
+def cut(window_samples: int, heard: hearing.Hearing, spans: np.ndarray) -> np.ndarray:
+    """[chunks, span_samples] → [chunks × windows, window_samples], the windows of a chunk together."""
+    begins = starts(window_samples, heard)
+    return np.concatenate([[span[start : start + window_samples] for start in begins] for span in spans])
+
+
 def _joined(logits: np.ndarray, embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """[windows, …] of a chunk → the greatest logits, since a bird in one window is in the chunk; the mean embedding."""
     return logits.max(axis=0), embeddings.mean(axis=0)
@@ -55,9 +61,9 @@ def answers(model: backbone.Backbone, heard: hearing.Hearing, spans: np.ndarray)
         Logits [chunks, classes] and embeddings [chunks, embedding_size], as `backbone.Backbone.answers`. Those of
         several windows are joined: the greatest logits, and the mean embedding.
     """
-    begins = starts(model.window_samples, heard)
-    windows = np.concatenate([[span[start : start + model.window_samples] for start in begins] for span in spans])
-    logits, embeddings = (part.reshape(len(spans), len(begins), -1) for part in model.answers(windows))
+    logits, embeddings = (
+        part.reshape(len(spans), -1, part.shape[1]) for part in model.answers(cut(model.window_samples, heard, spans))
+    )
     joined = [_joined(*parts) for parts in zip(logits, embeddings, strict=True)]
     return np.stack([found[0] for found in joined]), np.stack([found[1] for found in joined])
 

@@ -152,10 +152,13 @@ class Ensemble:
 
 
 def _without_calls(outputs: saved_model.Outputs, silent: np.ndarray) -> saved_model.Outputs:
-    """Probability 0 for all classes in chunks without sound, [chunks] bool."""
+    """Probability 0 for all classes, and strangeness 0, in chunks without sound, [chunks] bool."""
     if not silent.any():
         return outputs
-    return outputs._replace(probabilities=np.where(silent[:, None], np.float32(0), outputs.probabilities))
+    return outputs._replace(
+        probabilities=np.where(silent[:, None], np.float32(0), outputs.probabilities),
+        strangeness=np.where(silent, np.float32(0), outputs.strangeness),
+    )
 
 
 def align(

@@ -192,7 +192,7 @@ class Model:
         return dataclasses.replace(heard, channel=self.description.channel)
 
     @functools.cached_property
-    def _backbone(self) -> backbone.Backbone | None:
+    def outside_backbone(self) -> backbone.Backbone | None:
         """The backbone of a head, if it is no SavedModel; otherwise all is in one graph."""
         described = self.description.backbone
         if not described or _SAMPLES in self._loaded.signatures:
@@ -309,7 +309,7 @@ class Model:
 
     def predict_samples(self, samples: np.ndarray, *, embeddings: bool = False) -> Outputs:
         """[chunks, span_samples] float32 in [-1, 1] → outputs, with embeddings if they are asked for."""
-        if self._backbone:
+        if self.outside_backbone:
             features = self._backbone_features(samples)
             outputs = self.predict_features(features)
             return outputs._replace(embeddings=features[schema.EMBEDDING]) if embeddings else outputs
@@ -318,9 +318,15 @@ class Model:
         outputs = self._predict(_SAMPLES, {"samples": samples})
         return outputs._replace(embeddings=self.embed(samples)) if embeddings else outputs
 
+    def logits_of_samples(self, samples: np.ndarray) -> np.ndarray:
+        """[chunks, span_samples] float32 in [-1, 1] → [chunks, classes] float32."""
+        if self.outside_backbone:
+            return np.asarray(self.logits({n: tf.constant(v) for n, v in self._backbone_features(samples).items()}))
+        return self._call(_SAMPLES, {"samples": samples}, "logits")[0]
+
     def _backbone_features(self, spans: np.ndarray) -> dict[str, np.ndarray]:
-        assert self._backbone
-        logits, embeddings = windows.answers(self._backbone, self.hearing, spans)
+        assert self.outside_backbone
+        logits, embeddings = windows.answers(self.outside_backbone, self.hearing, spans)
         return {schema.EMBEDDING: embeddings, schema.BACKBONE_ANSWERS: logits}
 
     def predict_features(self, features: Mapping[str, np.ndarray]) -> Outputs:
@@ -329,7 +335,7 @@ class Model:
 
     def embed(self, samples: np.ndarray) -> np.ndarray:
         """[chunks, span_samples] float32 in [-1, 1] → [chunks, features] float32, the input of the last layer."""
-        if self._backbone:
+        if self.outside_backbone:
             return self._backbone_features(samples)[schema.EMBEDDING]
         return self._call("embed", {"samples": samples}, "embeddings")[0]
 

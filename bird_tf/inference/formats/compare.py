@@ -1,10 +1,11 @@
 """SavedModel → a folder of files in another format, if their predictions equal those of the SavedModel.
 
-Writing and running a format belongs to its own module: `tflite`, `onnx`.
+Writing and running a file belongs to the format's own module: `tflite`, `onnx`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -12,41 +13,60 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, stored, tf
+from bird_tf import config, files, stored
+from bird_tf.inference.formats import parts
 from bird_tf.scores import decisions
 
+Arrays = Mapping[str, np.ndarray]
+# of logits: of noise a head says 0 for all species, so that scores would hide an error
+_HEAD_TOLERANCE = 1e-3
 
-def convert(
-    model_path: str,
-    output: str,
-    write: Callable[[str, str], None],
-    predict: Callable[[str, np.ndarray], Mapping[str, np.ndarray]],
-    tolerances: Mapping[str, float],
-) -> None:
-    """Writes OUTPUT: the files of another format, frontend.json, classes.csv, and decisions.json of a tuned model.
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Format:
+    """A format of files.
+
+    Attributes:
+        title: its name for people.
+        front_end: name of the file with the front-end.
+        network: name of the file with the network whose weights are stored as a type, a function.
+        tolerances: {type of the stored weights: the largest allowed difference from a score of the SavedModel}.
+        write: (signature, type of the weights, path of the file) → None. It may raise anything.
+        run: (path of the file, {name: input}) → {name: output}.
+    """
+
+    title: str
+    front_end: str
+    network: Callable[[str], str]
+    tolerances: Mapping[str, float]
+    write: Callable[[parts.Signature, str, str], None]
+    run: Callable[[str, Arrays], Arrays]
+
+
+def convert(model_path: str, output: str, form: Format) -> None:
+    """Writes OUTPUT: the files of a format, model.json, classes.csv, and decisions.json of a tuned model.
+
+    Of a head there are only float32 weights, and a copy of its backbone if that is a file of its own; of other models
+    there is frontend.json.
 
     Args:
         model_path: the SavedModel.
         output: folder; an existing one is replaced.
-        write: (model_path, folder) → None; writes the files of the format into an empty folder.
-        predict: (folder, samples [batch, chunk_samples] float32) → {kind: scores [batch, classes] float32}, before
-            calibration: a steep one would multiply the rounding of int8 weights.
-        tolerances: {kind: the largest allowed difference from a score of the SavedModel}.
+        form: the format.
 
     Raises:
-        InputError: the model is a head.
-        RuntimeError: the predictions differ by more than that; nothing is written.
+        InputError: the model has no such form; or as `parts.of`.
+        RuntimeError: the predictions differ; nothing is written.
     """
-    signatures = tf.saved_model.load(model_path).signatures
-    if "spectrogram" not in signatures:
-        raise config.InputError(
-            f"{model_path} is a head, which needs its backbone: it has no TFLite or ONNX form; train a network with "
-            "configs/student.flags, which learns from it and needs no backbone"
-        )
-    with files.replacing(output) as folder:
+    with parts.of(model_path) as found, files.replacing(output) as folder:
         os.makedirs(folder)
-        write(model_path, folder)
-        for name in ("frontend.json", "classes.csv"):
+        kinds = list(form.tolerances) if found.front_end else [parts.FLOAT32]
+        if found.front_end:
+            _write(form, model_path, found.front_end, parts.FLOAT32, os.path.join(folder, form.front_end))
+        for kind in kinds:
+            _write(form, model_path, found.network, kind, os.path.join(folder, form.network(kind)))
+        found.describe(folder)
+        for name in ["classes.csv", *(["frontend.json"] if found.front_end else [])]:
             shutil.copy(os.path.join(model_path, "assets", name), os.path.join(folder, name))
         if files.exists(os.path.join(model_path, decisions.ASSET)):
             shutil.copy(os.path.join(model_path, decisions.ASSET), folder)
@@ -55,12 +75,9 @@ def convert(
                     "%s: these files answer for each chunk alone, with the thresholds of chunks; only bird_tf.predict, "
                     "submission and evaluate use what the chunks around a chunk say of it", output,
                 )  # fmt: skip
-        serve = signatures["serving_default"]
-        samples = _coloured_noise(serve.structured_input_signature[1]["samples"].shape[1])
-        expected = serve(samples=tf.constant(samples))["scores"].numpy()
-        differences = {kind: float(np.abs(p - expected).max()) for kind, p in predict(folder, samples).items()}
+        differences = _differences(form, found, kinds, folder)
         for kind, difference in differences.items():
-            if not difference <= tolerances[kind]:
+            if not difference <= (form.tolerances[kind] if found.front_end else _HEAD_TOLERANCE):
                 raise RuntimeError(
                     f"{output}: {kind} differs from the SavedModel by {difference:g}; nothing was written"
                 )
@@ -68,6 +85,42 @@ def convert(
         "%s: largest differences from the SavedModel: %s",
         output, ", ".join(f"{kind} {difference:.1e}" for kind, difference in differences.items()),
     )  # fmt: skip
+    if found.backbone:
+        logging.info(
+            "%s: the backbone stays the file that it is, %s", output, os.path.basename(found.backbone.source.model)
+        )
+
+
+def _write(form: Format, model_path: str, signature: parts.Signature, kind: str, path: str) -> None:
+    """Writes one file; what a converter says of operations that the format lacks becomes one line."""
+    try:
+        form.write(signature, kind, path)
+    except OSError:
+        raise
+    except Exception as error:  # the converters' exceptions have no common type
+        [reason, *_] = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        raise config.InputError(
+            f"{model_path}: {form.title} cannot hold this model ({reason[:300]}); if it is a head, train a network "
+            "with configs/student.flags, which learns from it and needs no backbone"
+        ) from error
+
+
+def _differences(form: Format, found: parts.Parts, kinds: list[str], folder: str) -> dict[str, float]:
+    """{type of weights: the largest difference of a score, or of a head's logit}.
+
+    It is taken before calibration: a steep one would multiply the rounding of int8 weights.
+    """
+    samples = _coloured_noise(found.model.hearing.span_samples)
+    inputs, output = found.inputs(samples), "scores" if found.front_end else "logits"
+    expected = (
+        found.model.predict_samples(samples).probabilities
+        if found.front_end
+        else found.model.logits_of_samples(samples)
+    )
+    if found.front_end:
+        inputs = dict(form.run(os.path.join(folder, form.front_end), inputs))
+    paths = {kind: os.path.join(folder, form.network(kind)) for kind in kinds}
+    return {kind: float(np.abs(form.run(path, inputs)[output] - expected).max()) for kind, path in paths.items()}
 
 
 def _coloured_noise(num_samples: int) -> np.ndarray:

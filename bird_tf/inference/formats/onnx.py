@@ -8,25 +8,23 @@ from __future__ import annotations
 import functools
 import importlib
 import logging
-import os
 from typing import Any
 
 import numpy as np
 
 from bird_tf import config, tf
-from bird_tf.inference.formats import compare
+from bird_tf.inference.formats import compare, parts
 
 FRONTEND = "frontend.onnx"
 NETWORK = "network.onnx"
-_TOLERANCES = {"float32": 1e-4}
 
 
 def convert(model_path: str, output: str) -> None:
-    """Writes OUTPUT/frontend.onnx, network.onnx, frontend.json and classes.csv.
+    """Writes OUTPUT/frontend.onnx and network.onnx, or of a head network.onnx; and more.
 
     Raises:
-        InputError: tf2onnx or onnxruntime cannot be imported, or the model is a head.
-        RuntimeError: the predictions of the converted model differ from the SavedModel's; nothing is written.
+        InputError: tf2onnx or onnxruntime cannot be imported; or as `compare.convert`.
+        RuntimeError: as `compare.convert`.
     """
     try:
         for package in ("tf2onnx.convert", "onnxruntime"):
@@ -35,24 +33,26 @@ def convert(model_path: str, output: str) -> None:
         raise config.InputError(
             f'--onnx needs tf2onnx and onnxruntime ({error}): pip install "bird-tf[onnx]"'
         ) from error
-    compare.convert(model_path, output, _write, _predict, _TOLERANCES)
+    compare.convert(model_path, output, FORMAT)
 
 
-def _write(model_path: str, folder: str) -> None:
-    model = tf.saved_model.load(model_path)
-    for name, file in (("frontend", FRONTEND), ("spectrogram", NETWORK)):
-        _convert(model.signatures[name], os.path.join(folder, file))
+def _write(signature: parts.Signature, _: str, path: str) -> None:
+    loaded = tf.saved_model.load(signature.model)  # the signature needs this reference
+    _convert(loaded.signatures[signature.name], path)
 
 
 def _convert(signature: Any, path: str) -> None:
     """Writes one signature, with its names of inputs and outputs, for any batch size."""
-    [(name, spec)] = signature.structured_input_signature[1].items()
-    function = tf.function(lambda value: signature(**{name: value}), input_signature=[spec], autograph=False)
+    specs = signature.structured_input_signature[1]
+    function = tf.function(
+        lambda *values: signature(**dict(zip(specs, values, strict=True))), input_signature=[*specs.values()],
+        autograph=False,
+    )  # fmt: skip
     logging.getLogger("tf2onnx").setLevel(logging.WARNING)
     handlers = {"RFFT": _rfft, "Real": functools.partial(_part, 0), "Imag": functools.partial(_part, 1)}
     importlib.import_module("tf2onnx.convert").from_function(
         function,
-        [spec],
+        [*specs.values()],
         custom_op_handlers={operation: (handler, []) for operation, handler in handlers.items()},
         output_path=path,
     )
@@ -86,12 +86,17 @@ def _replace(graph: Any, node: Any, operation: str, constant: np.ndarray, **attr
     graph.update_node_shape_dtype(node, override=True)
 
 
-def _predict(folder: str, samples: np.ndarray) -> dict[str, np.ndarray]:
-    """{"float32": scores [batch, classes]}."""
-    [spectrograms] = _session(os.path.join(folder, FRONTEND)).run(["spectrogram"], {"samples": samples})
-    [scores] = _session(os.path.join(folder, NETWORK)).run(["scores"], {"spectrogram": spectrograms})
-    return {"float32": scores}
+def _run(path: str, inputs: compare.Arrays) -> compare.Arrays:
+    session = _session(path)
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
 
 def _session(path: str) -> Any:
     return importlib.import_module("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+FORMAT = compare.Format(
+    title="ONNX", front_end=FRONTEND, network=lambda _: NETWORK, tolerances={parts.FLOAT32: 1e-4}, write=_write,
+    run=_run,
+)  # fmt: skip

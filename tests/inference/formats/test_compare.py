@@ -6,27 +6,31 @@ import pytest
 from bird_tf import tf
 from bird_tf.inference.formats import compare
 
-TOLERANCES = {"exact": 1e-6, "rough": 0.1}
+TOLERANCES = {"float32": 1e-6, "rough": 0.1}
 
 
 def _convert(model_path, output, error):
-    """A format of text files. Its predictions are those of the SavedModel; the kind "rough" differs by `error`."""
+    """A format of text files. Its predictions are those of the SavedModel; those of "rough" differ by `error`."""
 
-    def write(path, folder):
-        assert path == model_path
-        (pathlib.Path(folder) / "network.txt").write_text("weights")
+    def write(signature, kind, path):
+        pathlib.Path(path).write_text(f"{signature.model} {signature.name} {kind}")
 
-    def predict(folder, samples):
-        serve = tf.saved_model.load(model_path).signatures["serving_default"]
-        exact = serve(samples=tf.constant(samples))["probabilities"].numpy()
-        return {"exact": exact, "rough": exact + error}
+    def run(path, inputs):
+        model, name, kind = pathlib.Path(path).read_text().split()
+        found = tf.saved_model.load(model).signatures[name](**{n: tf.constant(v) for n, v in inputs.items()})
+        return {n: v.numpy() + (error if kind == "rough" else 0) for n, v in found.items() if v.dtype == tf.float32}
 
-    compare.convert(model_path, str(output), write, predict, TOLERANCES)
+    form = compare.Format(
+        title="text", front_end="frontend.txt", network="{}.txt".format, tolerances=TOLERANCES, write=write, run=run
+    )
+    compare.convert(model_path, str(output), form)
 
 
 def test_the_folder_holds_the_network_front_end_and_classes(model_path, tmp_path):
     _convert(model_path, tmp_path / "made", error=0.09)
-    assert {p.name for p in (tmp_path / "made").iterdir()} == {"network.txt", "frontend.json", "classes.csv"}
+    assert {p.name for p in (tmp_path / "made").iterdir()} == {
+        "frontend.txt", "float32.txt", "rough.txt", "frontend.json", "classes.csv", "model.json",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("error", [0.11, np.nan])

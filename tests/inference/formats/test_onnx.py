@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bird_tf import config, export, tf
-from bird_tf.audio import frontend
+from bird_tf.audio import decode, frontend
 from bird_tf.inference import saved_model
 from bird_tf.inference.formats import onnx
 from tools import small_computer
@@ -40,7 +40,7 @@ def test_the_files_of_an_export_give_the_predictions_of_the_saved_model(run_dir,
     run = shutil.copytree(run_dir, tmp_path / "run")
     export.main(export.ExportConfig(run_dir=str(run), onnx=True))
     assert {p.name for p in (run / "onnx").iterdir()} == {
-        "frontend.onnx", "network.onnx", "frontend.json", "classes.csv",
+        "frontend.onnx", "network.onnx", "frontend.json", "classes.csv", "model.json",
     }  # fmt: skip
     model = saved_model.Model(str(run / "export"))
     front_end, network = (onnx._session(str(run / "onnx" / name)) for name in (onnx.FRONTEND, onnx.NETWORK))
@@ -50,9 +50,10 @@ def test_the_files_of_an_export_give_the_predictions_of_the_saved_model(run_dir,
         [probabilities] = network.run(["probabilities"], {"spectrogram": spectrograms})
         np.testing.assert_allclose(probabilities, model.predict_samples(batch).probabilities, atol=1e-4)
     path = str(sorted((data / "wav").iterdir())[0])
+    capsys.readouterr()
     small_computer.main(str(run / "onnx"), path)
     found = [float(line.split("\t")[3]) for line in capsys.readouterr().out.splitlines()]
-    chunks = np.stack(list(small_computer.chunks(path, model.front_end.sample_rate_hz, model.front_end.chunk_samples)))
+    chunks = np.concatenate(list(decode.ChunkStream(path, model.front_end, decode.ChunkingConfig(), 9)))
     np.testing.assert_allclose(found, model.predict_samples(chunks).probabilities.max(axis=1), atol=2e-4)
 
 

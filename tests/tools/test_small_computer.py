@@ -1,0 +1,69 @@
+"""What the script hears. tests/inference/formats tests what it says, for each format."""
+
+import ast
+import dataclasses
+import json
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from bird_tf.audio import decode, hearing
+from tools import small_computer
+
+
+def _described(heard):
+    return {**dataclasses.asdict(heard), "samples_before": heard.samples_before}
+
+
+@pytest.fixture
+def recording(generator, tmp_path):
+    """Makes a recording of two channels at 8000 Hz, the second one the louder one."""
+
+    def make(seconds):
+        path = str(tmp_path / "a.wav")
+        samples = generator.normal(0, [0.05, 0.1], (round(8000 * seconds), 2)) + np.array([0.3, 0.0])
+        soundfile.write(path, samples, 8000, subtype="FLOAT")
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("seconds", "span_samples"), [(0.2, 8000), (1.3, 8000), (2.5, 12000), (10.4, 12001), (10.6, 12000), (20.0, 8000)]
+)
+def test_it_hears_what_bird_tf_hears(recording, seconds, span_samples):
+    path, heard = recording(seconds), hearing.Hearing(sample_rate_hz=8000, chunk_seconds=1.0, span_samples=span_samples)
+    starts, ends, spans = zip(*small_computer.spans(path, _described(heard)), strict=True)
+    expected = np.concatenate(list(decode.ChunkStream(path, heard, decode.ChunkingConfig(), 4)))
+    np.testing.assert_allclose(np.stack(spans), expected, atol=1e-7)
+    assert list(starts) == list(range(len(expected))) and ends[-1] == min(len(expected), seconds)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025])
+@pytest.mark.parametrize("channel", ["mix", "loudest", "1", "2"])
+def test_it_hears_the_channel_that_the_model_was_trained_on(recording, channel, rate):
+    path = recording(1.0)
+    expected = np.concatenate(list(decode.blocks(path, rate, channel)))
+    found = np.concatenate(list(small_computer._blocks(path, rate, channel)))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_what_is_missing_is_told_in_one_line(recording, tmp_path):
+    with pytest.raises(SystemExit, match=r"model\.json is not there; write the folder with bird_tf\.export"):
+        small_computer.main(str(tmp_path), recording(1.0))
+    (tmp_path / "model.json").write_text(json.dumps({"backbone": None}))
+    (tmp_path / "classes.csv").write_text("class_id,name\n")
+    with pytest.raises(SystemExit, match=r"has no network_int8\.tflite; it has a\.wav, classes\.csv, model\.json"):
+        small_computer.main(str(tmp_path), recording(1.0), "int8")
+    with pytest.raises(SystemExit, match=r"hears channel 3, and .* has 2"):
+        next(small_computer._blocks(recording(1.0), 8000, "3"))
+
+
+def test_it_needs_no_more_than_its_page_says():
+    tree = ast.parse(pathlib.Path(small_computer.__file__).read_text())
+    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    assert {name.split(".")[0] for name in names} - sys.stdlib_module_names == {"numpy", "soundfile"}
