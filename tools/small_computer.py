@@ -1,12 +1,11 @@
-"""Predicts without TensorFlow and bird_tf: python small_computer.py FOLDER RECORDING [float32|float16|int8]
+"""Predicts without TensorFlow and bird_tf: python small_computer.py FOLDER RECORDING [float32|float16|int8 [TABLE]]
 
 `bird_tf.export --tflite` or `--onnx` writes FOLDER. This needs numpy, soundfile, and tflite-runtime, ai-edge-litert or
 onnxruntime; and soxr for recordings at another rate than the model's. It prints start, end, name and probability of
 the most probable species of each chunk, and by which rules (f1, precision) of the model's thresholds it is present.
-With --csv=FILE it also writes the probabilities of all species, as chunks.csv of `bird_tf.predict`.
+TABLE also gets the probabilities of all species, as chunks.csv of `bird_tf.predict`.
 """
 
-import argparse
 import contextlib
 import csv
 import importlib
@@ -196,9 +195,6 @@ def main(folder: str, recording: str, kind: str = "float32", table: str = "") ->
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder")
-    parser.add_argument("recording")
-    parser.add_argument("kind", nargs="?", default="float32", choices=("float32", "float16", "int8"))
-    parser.add_argument("--csv", default="", dest="table")
-    main(**vars(parser.parse_args()))
+    if not 3 <= len(sys.argv) <= 5:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])
