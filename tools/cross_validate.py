@@ -18,7 +18,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ METRICS = ("mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1")
 COLUMNS = ("fold", "seed", "num_recordings", "num_learnt", "chance_mlrap", *METRICS)
 _FOLD = "{fold}"
 # flags that do not influence the results of a fold
-_WITHOUT_EFFECT = frozenset({"run_dir", "overwrite", "profile_steps", "baseline", "only_folds", "repeats"})
+WITHOUT_EFFECT = frozenset({"run_dir", "overwrite", "profile_steps", "baseline", "only_folds", "repeats"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,13 +62,21 @@ def _command(module: str, *arguments: str) -> None:
         sys.exit(f"error: {module} failed with exit status {code} (see above)")
 
 
-def _claim_run_dir(settings: CrossValidateConfig, manifest: manifests.Manifest) -> None:
-    """Claims the run directory for this cross-validation. With --overwrite it is emptied first."""
+def claim_run_dir(
+    settings: CrossValidateConfig, manifest: manifests.Manifest, without_effect: Collection[str] = WITHOUT_EFFECT
+) -> None:
+    """Claims the run directory for this cross-validation. With --overwrite it is emptied first.
+
+    Args:
+        settings: with the run directory.
+        manifest: the records.
+        without_effect: flags that may change when it is continued.
+    """
     flags = config.to_mapping(settings)
     claim = resume.Claim(
         directory=settings.run_dir,
         plan={
-            "flags": {name: flags[name] for name in flags if name not in _WITHOUT_EFFECT},
+            "flags": {name: flags[name] for name in flags if name not in without_effect},
             "inputs": {settings.records: {"content": checkpoints.digest(manifest)}},
         },
         work="cross-validation",
@@ -101,7 +109,7 @@ def _train_and_evaluate(settings: CrossValidateConfig, fold: int, seed: int) -> 
     return (fold, seed, *(math.nan if summary[name] is None else summary[name] for name in COLUMNS[2:]))
 
 
-def _mean_and_error(values: list[float]) -> tuple[float, float]:
+def mean_and_error(values: list[float]) -> tuple[float, float]:
     """Mean and its standard error, which is NaN for one value."""
     error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
     return statistics.fmean(values), error
@@ -152,7 +160,7 @@ def gain(run_dir: str, baseline: str, tested: Mapping[int, str]) -> tuple[float,
 def main(settings: CrossValidateConfig) -> None:
     """Runs the folds. Writes folds.csv (a row for each training) and cross_validation.json (means and errors)."""
     manifest = manifests.load(settings.records)
-    _claim_run_dir(settings, manifest)
+    claim_run_dir(settings, manifest)
     if settings.refit:
         without_validation = dataclasses.replace(settings.split, val_share=0.0)
         settings = dataclasses.replace(settings, refit=False, split=without_validation)
@@ -166,7 +174,7 @@ def main(settings: CrossValidateConfig) -> None:
             rows += [_train_and_evaluate(settings, fold, settings.seed + repeat) for repeat in range(settings.repeats)]
         files.write_table(os.path.join(settings.run_dir, "folds.csv"), COLUMNS, rows)
     columns = {name: [row[COLUMNS.index(name)] for row in rows] for name in METRICS}
-    means = {name: _mean_and_error(values) for name, values in columns.items()}
+    means = {name: mean_and_error(values) for name, values in columns.items()}
     summary: dict[str, object] = {
         name: files.defined({"mean": mean, "standard_error": error}) for name, (mean, error) in means.items()
     }

@@ -52,7 +52,7 @@ def _simulate(settings: SimulateConfig) -> list[verdicts.Verdict]:
             f"{settings.predictions}: no prediction is on a labelled recording below {settings.source.audio}"
         )
     choice = clips.choose(predicted, (), settings.choice)
-    given = [_verdict(clip, labelled[clip.file], choice, settings.annotated) for clip in choice.clips]
+    given = [verdict(clip, labelled[clip.file], choice, settings.annotated) for clip in choice.clips]
     rows = [
         (v.file, v.start_seconds, v.end_seconds, v.class_id, v.answer, v.species, v.probability,
          v.band_lowest if v.band_size else "", v.band_size or "")
@@ -62,9 +62,10 @@ def _simulate(settings: SimulateConfig) -> list[verdicts.Verdict]:
     return given
 
 
-def _verdict(
+def verdict(
     clip: clips.Clip, recording: metadata.Recording, choice: clips.Choice, annotated: spans.AnnotationConfig
 ) -> verdicts.Verdict:
+    """What a person who knows the labels of a recording says of a clip of it."""
     label, others = recording.label, recording.background
     if recording.annotations:
         found = spans.labels_in_span(recording.annotations, clip.start_seconds, clip.end_seconds, annotated)

@@ -14,8 +14,8 @@ import numpy as np
 from bird_tf import config, files, stored
 from bird_tf.labels import verdicts
 
-DOUBTFUL, HIGHEST, RANDOM = "doubtful", "highest", "random"
-ORDERS = (DOUBTFUL, HIGHEST, RANDOM)
+DOUBTFUL, MOST_DOUBTFUL, HIGHEST, RANDOM = "doubtful", "most_doubtful", "highest", "random"
+ORDERS = (DOUBTFUL, MOST_DOUBTFUL, HIGHEST, RANDOM)
 _NEEDED = ("file", "start_seconds", "end_seconds", "class_id", "probability")
 
 
@@ -25,7 +25,10 @@ class ChoiceConfig:
 
     num_clips: int = config.option(200, "number of clips, at most; 0: all")
     order: str = config.option(
-        DOUBTFUL, "which come first: those of a probability near 0.5, the most probable, or any", choices=ORDERS
+        DOUBTFUL,
+        "which come first: those of a probability near 0.5, from each recording and species in turn; those nearest to "
+        "0.5, wherever they are; the most probable; or any",
+        choices=ORDERS,
     )
     sample: bool = config.option(
         False, "draw them at random from each band of probabilities: then the page estimates the precision"
@@ -157,11 +160,30 @@ def choose(clips: Sequence[Clip], judged: Iterable[verdicts.Verdict], settings: 
     if settings.sample:
         return _sample(left, edges, number, generator)
     if settings.order == RANDOM:
-        order = generator.permutation(len(left))
+        left = [left[i] for i in generator.permutation(len(left))]
+    elif settings.order == HIGHEST:
+        left.sort(key=lambda clip: -clip.score)
     else:
-        scores = np.array([c.score for c in left])
-        order = np.argsort(np.abs(scores - 0.5) if settings.order == DOUBTFUL else -scores, kind="stable")
-    return Choice(clips=[left[i] for i in order[:number]], edges=edges, sizes={})
+        left.sort(key=lambda clip: abs(clip.score - 0.5))
+        left = _in_turn(left) if settings.order == DOUBTFUL else left
+    return Choice(clips=left[:number], edges=edges, sizes={})
+
+
+def _in_turn(clips: Sequence[Clip]) -> list[Clip]:
+    """No recording twice before all others once, and among these no species twice before all others once.
+
+    Clips of one recording are alike. So a model learns more from one clip of each than from the most doubtful ones,
+    many of which are of few recordings.
+    """
+    of_recording: collections.Counter[str] = collections.Counter()
+    of_species: collections.Counter[tuple[int, str]] = collections.Counter()
+    turns: list[tuple[int, int]] = []
+    for clip in clips:
+        turn = of_recording[clip.file]
+        turns.append((turn, of_species[turn, clip.class_id]))
+        of_recording[clip.file] += 1
+        of_species[turn, clip.class_id] += 1
+    return [clips[i] for i in sorted(range(len(clips)), key=lambda i: (*turns[i], i))]
 
 
 def _sample(clips: Sequence[Clip], edges: tuple[float, ...], number: int, generator: np.random.Generator) -> Choice:

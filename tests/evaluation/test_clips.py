@@ -1,4 +1,5 @@
 import collections
+import dataclasses
 
 import pytest
 
@@ -50,9 +51,23 @@ def test_another_table_is_refused(tmp_path, row, words):
         clips.read(str(tmp_path / "none"))
 
 
-@pytest.mark.parametrize(("order", "first"), [("doubtful", [0.5, 0.49, 0.51]), ("highest", [0.99, 0.98, 0.97])])
+@pytest.mark.parametrize(
+    ("order", "first"),
+    [("doubtful", [0.5, 0.49, 0.51]), ("most_doubtful", [0.5, 0.49, 0.51]), ("highest", [0.99, 0.98, 0.97])],
+)
 def test_clips_come_in_the_order_asked_for(many, order, first):
     assert [clip.score for clip in _choose(many, order=order, num_clips=3).clips] == first
+
+
+def test_doubtful_clips_come_from_each_recording_and_each_species_in_turn():
+    predicted = [("x", "a", 0.5), ("x", "b", 0.51), ("x", "a", 0.52), ("y", "a", 0.6), ("z", "b", 0.7), ("z", "c", 0.8)]
+    made = [
+        dataclasses.replace(_clip(float(i), score, class_id), file=file)
+        for i, (file, class_id, score) in enumerate(predicted)
+    ]
+    # one of each recording, and the second of the species `a` after the first of `b`; then the next of each recording
+    assert [clip.start_seconds for clip in _choose(made, order="doubtful").clips] == [0, 4, 3, 1, 5, 2]
+    assert [clip.start_seconds for clip in _choose(made, order="most_doubtful").clips] == [0, 1, 2, 3, 4, 5]
 
 
 def test_random_clips_depend_on_the_seed_alone(many):
