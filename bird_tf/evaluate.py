@@ -14,7 +14,7 @@ from absl import logging
 
 from bird_tf import config, executor, files, locks, next_steps, python_calls
 from bird_tf.audio import decode
-from bird_tf.evaluation import examples, judged, noise, report, results, soundscapes, stored_decisions
+from bird_tf.evaluation import examples, judged, mixture_tuning, noise, report, results, soundscapes, stored_decisions
 from bird_tf.inference import ensembles, labelled, leaks, occurrence, saved_model, segments, strangeness
 from bird_tf.labels import metadata
 from bird_tf.labels.layouts import reader
@@ -54,6 +54,11 @@ class EvaluateConfig:
         "choose pooling, weights, calibration and thresholds on these recordings, and store them in the model; with "
         "--segments, what the chunks around a chunk say of it, calibration and thresholds of segments",
     )
+    tune_on_mixtures: bool = config.option(
+        False,
+        "with --tune --records: choose what the chunks around a chunk say of it, too, on mixtures of the validation "
+        "recordings (in --audio, or where they were converted from) and of noise (--noise_audio, or synthesised)",
+    )
     noise_audio: str = config.option(
         "", "folder with recordings without birds: false alarms an hour; with --tune, the thresholds are above them"
     )
@@ -90,7 +95,9 @@ class EvaluateConfig:
                 "--noise_audio with --segments": self.segments and self.noise_audio,
                 "--threads, --workers or --scheduler without --audio or --noise_audio": self.place
                 != executor.PlaceConfig()
-                and not (self.source.audio or self.noise_audio),
+                and not (self.source.audio or self.noise_audio or self.tune_on_mixtures),
+                "--tune_on_mixtures without --tune --records": self.tune_on_mixtures
+                and not (self.tune and self.records and not self.segments),
                 "--precision without --tune": self.precision != 0.9 and not self.tune,
                 "--synthetic_noise without --tune": self.synthetic_noise != 400 and not self.tune,
             }
@@ -122,7 +129,7 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         InputError: both or neither of --records and --audio; an error of the scoring; or another command is at work in
             the output or, with --tune, in the run of the model.
     """
-    if bool(settings.records) == bool(settings.source.audio):
+    if bool(settings.records) == bool(settings.source.audio) and not settings.tune_on_mixtures:
         raise config.InputError("give either --records=DIR or --audio=DIR with --metadata=DIR")
     manifest = manifests.load(settings.records) if settings.records else None
     paths = [_without_refit(path, manifest) for path in settings.model]
@@ -358,9 +365,16 @@ def evaluate_either(settings: EvaluateConfig) -> dict[str, Any]:
     """
     if settings.verdicts:
         return _evaluate_verdicts(settings)
+    if settings.tune_on_mixtures:
+        return _evaluate_and_tune_on_mixtures(settings)
     if not settings.segments:
         return evaluate(settings)
-    given = soundscapes.SoundscapeConfig(
+    with _locked(settings, settings.model):
+        return soundscapes.evaluate(_soundscapes(settings))
+
+
+def _soundscapes(settings: EvaluateConfig) -> soundscapes.SoundscapeConfig:
+    return soundscapes.SoundscapeConfig(
         models=settings.model,
         audio=settings.source.audio,
         calls=settings.segments,
@@ -376,8 +390,22 @@ def evaluate_either(settings: EvaluateConfig) -> dict[str, Any]:
         precision=settings.precision,
         synthetic_noise=settings.synthetic_noise,
     )
-    with _locked(settings, settings.model):
-        return soundscapes.evaluate(given)
+
+
+def _evaluate_and_tune_on_mixtures(settings: EvaluateConfig) -> dict[str, Any]:
+    """Evaluates by recordings, then tunes answers over time; `mixtures` in the summary is what that gives."""
+    summary, output = evaluate(settings), settings.output_folder
+    manifest = manifests.load(settings.records)
+    given = dataclasses.replace(
+        _soundscapes(settings), models=tuple(summary["models"]), decisions=stored_decisions.path(output), pooling="",
+        metadata="", occurrence_settings=occurrence.OccurrenceConfig(), kept_in=output, kept_by=settings.model,
+    )  # fmt: skip
+    with _locked(settings, given.models):
+        summary["mixtures"] = mixture_tuning.tune(given, manifest, settings.source.audio, settings.noise_audio)
+        files.write_json(
+            os.path.join(output, "summary.json"), {**summary, "mixtures": files.defined(summary["mixtures"])}
+        )
+    return summary
 
 
 def _evaluate_verdicts(settings: EvaluateConfig) -> dict[str, Any]:
@@ -404,6 +432,8 @@ def main(settings: EvaluateConfig) -> None:
         next_steps.log(f"open {os.path.join(settings.output_folder, soundscapes.SUMMARY)}")
         return
     _log(settings, summary)
+    if settings.tune_on_mixtures:
+        _log_segments(summary["mixtures"])
     several = settings.tune and len(settings.model) > 1  # an ensemble's decisions are in no model
     follows = next_steps.command(
         "predict", model=settings.model, audio=next_steps.NEW_RECORDINGS, output="predictions",

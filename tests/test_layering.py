@@ -45,9 +45,9 @@ ORDER = {
     ),
     "inference.formats": ("parts", "compare", "tflite", "onnx"),
     "evaluation": (
-        "noise", "stored_decisions", "context_search", "mixtures", "soundscapes", "excerpts", "examples", "results",
-        "plots", "pages", "report", "surveys", "densities", "survey_page", "survey_files", "clips", "judged",
-        "review_page",
+        "noise", "stored_decisions", "context_search", "mixtures", "soundscapes", "mixture_tuning", "excerpts",
+        "examples", "results", "plots", "pages", "report", "surveys", "densities", "survey_page", "survey_files",
+        "clips", "judged", "review_page",
     ),
     "conversion": ("compiled_frontend", "chunk_features", "notes", "worker", "plan", "state", "forecast", "folds"),
     "input.augment": ("geometry", "pixels", "mixing", "augmentations"),

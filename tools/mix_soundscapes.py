@@ -14,9 +14,7 @@ import dataclasses
 import os
 
 from bird_tf import config, locks, next_steps
-from bird_tf.audio import decode
 from bird_tf.evaluation import mixtures
-from bird_tf.inference import audio_files
 from bird_tf.records import manifests, recordings_table
 
 
@@ -36,17 +34,9 @@ class MixConfig:
 
 def _noise(settings: MixConfig, manifest: manifests.Manifest, paths: dict[str, str]) -> list[mixtures.Stretch]:
     """Every stretch of noise, as long as a chunk."""
-    if not settings.noise_audio:
-        return [(paths[recording], start) for recording, start, _, _ in mixtures.spans(manifest, "noise")]
-    found, front_end = [], manifest.front_end
-    for _, path in audio_files.find_below(settings.noise_audio):
-        try:
-            num_samples = sum(len(block) for block in decode.blocks(path, front_end.sample_rate_hz, manifest.channel))
-        except decode.UnreadableError as error:
-            raise config.InputError(f"--noise_audio={settings.noise_audio}: {error}; take it out") from error
-        chunks = num_samples / front_end.sample_rate_hz // front_end.chunk_seconds
-        found += [(path, i * front_end.chunk_seconds) for i in range(max(1, int(chunks)) if num_samples else 0)]
-    return found
+    if settings.noise_audio:
+        return mixtures.stretches(settings.noise_audio, manifest)
+    return [(paths[recording], start) for recording, start, _, _ in mixtures.spans(manifest, "noise")]
 
 
 def _mix(settings: MixConfig) -> int:

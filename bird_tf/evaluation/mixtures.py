@@ -6,13 +6,14 @@ import dataclasses
 import functools
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from bird_tf import config, files
 from bird_tf.audio import decode, wav
-from bird_tf.records import manifests, shard_files
+from bird_tf.inference import audio_files
+from bird_tf.records import manifests, recordings_table, shard_files
 
 _FADE_SECONDS = 0.05
 _COLUMNS = ("media_id", "class_id", "start_seconds", "end_seconds")
@@ -61,6 +62,61 @@ def clearest_calls(manifest: manifests.Manifest, paths: Mapping[str, str]) -> li
     for span in spans(manifest, "val"):
         clearest[span[0]] = max(clearest.get(span[0], span), span, key=lambda s: s[3])
     return [(paths[i], start, manifest.classes.class_ids[label]) for i, start, label, _ in clearest.values()]
+
+
+def validation_calls(
+    manifest: manifests.Manifest, audio: str = "", without: Collection[str] = ()
+) -> list[tuple[str, float, str]]:
+    """The clearest calls of the validation recordings.
+
+    Args:
+        manifest: the records.
+        audio: folder of their recordings; empty: the one that they were converted from.
+        without: ids of recordings that are not used.
+
+    Raises:
+        InputError: there are no validation recordings, or their audio is not there.
+    """
+    if not manifest.num_chunks("val"):
+        raise config.InputError(f"{manifest.directory} has no validation recordings")
+    paths = _paths(manifest, audio)
+    unwanted = {paths[recording] for recording in without if recording in paths}
+    calls = [call for call in clearest_calls(manifest, paths) if call[0] not in unwanted]
+    if not calls:
+        raise config.InputError(f"{manifest.directory}: the model has learnt from all validation recordings")
+    if absent := [path for path, _, _ in calls if not os.path.exists(path)]:
+        raise config.InputError(f"{absent[0]}: this validation recording is not there")
+    return calls
+
+
+def validation_noise(manifest: manifests.Manifest, audio: str = "") -> list[Stretch]:
+    """The noise chunks of the validation recordings whose audio is there; `audio` as in `validation_calls`."""
+    paths = _paths(manifest, audio)
+    found = [(paths[recording], start) for recording, start, _, _ in spans(manifest, "val_noise")]
+    return [(path, start) for path, start in found if os.path.exists(path)]
+
+
+def _paths(manifest: manifests.Manifest, audio: str) -> dict[str, str]:
+    return recordings_table.paths(manifest.directory, audio or str(manifest.converter.get("audio", "")))
+
+
+def stretches(folder: str, manifest: manifests.Manifest) -> list[Stretch]:
+    """Every stretch of the recordings in a folder that is as long as a chunk; a shorter recording is one.
+
+    Raises:
+        InputError: there is no recording, or one cannot be read.
+    """
+    found, front_end = list[Stretch](), manifest.front_end
+    for _, path in audio_files.find_below(folder):
+        try:
+            num_samples = sum(len(block) for block in decode.blocks(path, front_end.sample_rate_hz, manifest.channel))
+        except decode.UnreadableError as error:
+            raise config.InputError(f"--noise_audio={folder}: {error}; take it out") from error
+        chunks = num_samples / front_end.sample_rate_hz // front_end.chunk_seconds
+        found += [(path, i * front_end.chunk_seconds) for i in range(max(1, int(chunks)) if num_samples else 0)]
+    if not found:
+        raise config.InputError(f"--noise_audio={folder}: no recording there has any sound")
+    return found
 
 
 def _fade(samples: np.ndarray, rate: int) -> np.ndarray:

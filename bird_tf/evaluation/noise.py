@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from bird_tf import config, executor, skips
-from bird_tf.audio import decode, noises
+from bird_tf import config, executor, files, skips
+from bird_tf.audio import decode, frontend, noises
 from bird_tf.inference import answers, audio_files, ensembles, scoring, segments
 from bird_tf.scores import metrics, pooling
 
@@ -75,13 +75,26 @@ def score_folder(
 
 def score_synthesised(ensemble: ensembles.Ensemble, count: int) -> NoiseScores:
     """Scores `count` synthesised recordings, each as long as a chunk of the first model."""
-    front_end = ensemble.models[0].front_end
     with tempfile.TemporaryDirectory() as folder:
-        for index in range(count):
-            [samples] = noises.synthesise(1, front_end.sample_rate_hz, front_end.chunk_samples, _SEED, index)
-            path = os.path.join(folder, f"noise{index:05d}.wav")
-            soundfile.write(path, samples, front_end.sample_rate_hz, subtype="FLOAT")
+        write_synthesised(folder, count, ensemble.models[0].front_end)
         return score_folder(ensemble, folder, decode.ChunkingConfig())
+
+
+def write_synthesised(folder: str, count: int, front_end: frontend.FrontendConfig, first: int = 0) -> list[str]:
+    """Writes synthesised recordings, each as long as a chunk. Returns their paths.
+
+    Args:
+        folder: for the recordings.
+        count: number of them.
+        front_end: sample rate and length of a chunk.
+        first: number of the first one; other numbers give other noise.
+    """
+    files.make_folder(folder)
+    paths = [os.path.join(folder, f"noise{number:05d}.wav") for number in range(first, first + count)]
+    for number, path in enumerate(paths, first):
+        [samples] = noises.synthesise(1, front_end.sample_rate_hz, front_end.chunk_samples, _SEED, number)
+        soundfile.write(path, samples, front_end.sample_rate_hz, subtype="FLOAT")
+    return paths
 
 
 def false_alarms(

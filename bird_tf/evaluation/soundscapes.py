@@ -45,6 +45,8 @@ class SoundscapeConfig:
             both in the model.
         precision: with `tune`, the target of the rule "precision".
         synthetic_noise: with `tune`, number of synthesised noise chunks that the thresholds are above.
+        kept_in: with `tune`, the folder for the decisions; empty: `output`.
+        kept_by: with `tune`, further models that a single model's decisions are stored in, as the one after its refit.
     """
 
     models: tuple[str, ...]
@@ -61,6 +63,8 @@ class SoundscapeConfig:
     precision: float = 0.9
     synthetic_noise: int = 400
     place: executor.PlaceConfig = dataclasses.field(default_factory=executor.PlaceConfig)
+    kept_in: str = ""
+    kept_by: tuple[str, ...] = ()
 
 
 def read_calls(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call]]:
@@ -222,6 +226,6 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
         summary["without_prior"] = headline(np.concatenate(plain), present)
     skips.write(settings.output, skipped)
     if settings.tune:
-        stored_decisions.store(ensemble, settings.output, settings.models)
+        stored_decisions.store(ensemble, settings.kept_in or settings.output, (*settings.models, *settings.kept_by))
     files.write_json(os.path.join(settings.output, SUMMARY), files.defined(summary))
     return summary

@@ -11,6 +11,11 @@ from bird_tf.inference import ensembles, serving
 from bird_tf.scores import decisions
 
 
+def path(output: str) -> str:
+    """Where they are in a folder of results."""
+    return os.path.join(output, "decisions.json")
+
+
 def store(ensemble: ensembles.Ensemble, output: str, paths: Sequence[str]) -> None:
     """Writes the decisions into the output folder, and into the model if there is only one.
 
@@ -19,16 +24,16 @@ def store(ensemble: ensembles.Ensemble, output: str, paths: Sequence[str]) -> No
         output: folder of the results.
         paths: of a single model: with --refit, the one that was evaluated and the one that was asked for.
     """
-    targets = [os.path.join(output, "decisions.json")]
+    targets = [path(output)]
     if len(ensemble.models) == 1:
         models = dict.fromkeys(paths)
-        for path in models:
-            if not serving.store(path, ensemble.decisions.chunk):
+        for model in models:
+            if not serving.store(model, ensemble.decisions.chunk):
                 logging.warning(
                     "%s is of an earlier version: its signatures give raw scores; export it again with bird_tf.export",
-                    path,
+                    model,
                 )
-        targets += [os.path.join(path, decisions.ASSET) for path in models]
+        targets += [os.path.join(model, decisions.ASSET) for model in models]
     for target in targets:
         decisions.save(target, ensemble.decisions, ensemble.classes)
         logging.info("pooling, weights, calibration and thresholds: %s", target)

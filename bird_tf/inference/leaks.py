@@ -79,7 +79,11 @@ class Leaks:
             logging.warning(note)
         return notes
 
-    def num_learnt(self, judged: Sequence[metadata.Recording]) -> int:
-        """Number of judged recordings that any of the models is known to have learnt from."""
+    def learnt(self, judged: Sequence[metadata.Recording]) -> set[str]:
+        """Ids of the judged recordings that any of the models is known to have learnt from."""
         known = (known for known in self._learnt.values() if known)
-        return len(set[str]().union(*(one.known(judged, self._rate) for one in known)))
+        return set[str]().union(*(one.known(judged, self._rate) for one in known))
+
+    def num_learnt(self, judged: Sequence[metadata.Recording]) -> int:
+        """Their number."""
+        return len(self.learnt(judged))

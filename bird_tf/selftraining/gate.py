@@ -15,7 +15,7 @@ from bird_tf import config, executor, files, stored
 from bird_tf.audio import decode
 from bird_tf.evaluation import mixtures, soundscapes
 from bird_tf.inference import ensembles, labelled, occurrence
-from bird_tf.records import manifests, recordings_table
+from bird_tf.records import manifests
 from bird_tf.scores import metrics
 
 # smaller differences are chance
@@ -131,14 +131,12 @@ def write_mixtures(
         InputError: there are no validation recordings, their audio is not where it was, or there is no quiet chunk.
     """
     remedy = "give labelled soundscapes with --segments and --segments_audio, or keep the last round with --nogate"
-    if not manifest.num_chunks("val"):
-        raise config.InputError(f"{manifest.directory} has no validation recordings to judge a round by; {remedy}")
     if not quiet:
         raise config.InputError(f"--unlabelled: no chunk is without calls, so no mixture can be made; {remedy}")
-    paths = recordings_table.paths(manifest.directory, str(manifest.converter.get("audio", "")))
-    calls = mixtures.clearest_calls(manifest, paths)
-    if absent := [path for path, _, _ in calls if not os.path.exists(path)]:
-        raise config.InputError(f"{absent[0]}: this validation recording is no longer there; {remedy}")
+    try:
+        calls = mixtures.validation_calls(manifest)
+    except config.InputError as error:
+        raise config.InputError(f"no round can be judged: {error}; {remedy}") from error
     mixtures.Mixer(settings, manifest, calls, quiet).write(output, seed)
     return mixture_paths(output)
 

@@ -100,10 +100,10 @@ def test_what_no_round_can_be_judged_by_is_refused(manifest, tmp_path):
     found = folds.recordings(manifest.directory)
     folds.regroup(manifest, str(tmp_path / "few"), {found[0].recording_id: "train"})
     few = manifests.load(str(tmp_path / "few"))
-    with pytest.raises(config.InputError, match=r"no validation recordings to judge .* --nogate"):
+    with pytest.raises(config.InputError, match=r"no validation recordings.* --nogate"):
         gate.write_mixtures(str(tmp_path / "out"), MIXED, few, [("a.wav", 0.0)], 0)
     with pytest.raises(config.InputError, match=r"no chunk is without calls.* --segments"):
         gate.write_mixtures(str(tmp_path / "out"), MIXED, manifest, [], 0)
     moved = dataclasses.replace(manifest, converter={**manifest.converter, "audio": str(tmp_path)})
-    with pytest.raises(config.InputError, match="is no longer there"):
+    with pytest.raises(config.InputError, match=r"is not there; .*--segments"):
         gate.write_mixtures(str(tmp_path / "out"), MIXED, moved, [("a.wav", 0.0)], 0)

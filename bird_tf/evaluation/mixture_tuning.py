@@ -1,0 +1,59 @@
+"""Answers per segment, tuned without labelled soundscapes: on calls of validation recordings, mixed into noise."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+from bird_tf.evaluation import mixtures, noise, soundscapes
+from bird_tf.inference import leaks
+from bird_tf.records import manifests, recordings_table
+
+_FOLDER = "mixtures"
+_MIXTURES = mixtures.MixtureConfig()
+# synthesised stretches beside the noise of the records, and the number of the first one: the thresholds are fitted
+# above those with smaller numbers
+_NUM_SYNTHESISED, _FIRST_SYNTHESISED = 60, 100_000
+
+
+def tune(
+    settings: soundscapes.SoundscapeConfig, manifest: manifests.Manifest, audio: str = "", noise_audio: str = ""
+) -> dict[str, Any]:
+    """Mixes soundscapes, and tunes on them as on soundscapes with known calls.
+
+    Recordings that a model has learnt from are left out.
+
+    Args:
+        settings: how soundscapes are scored, and where decisions are kept; the mixtures and the results are written to
+            `output`/mixtures.
+        manifest: the records.
+        audio: folder of their recordings; empty: the one that they were converted from.
+        noise_audio: folder with recordings without birds, for the background; empty: the noise chunks of the validation
+            recordings, and synthesised noise.
+
+    Returns:
+        As `soundscapes.evaluate`.
+
+    Raises:
+        InputError: as `mixtures.validation_calls`, `mixtures.stretches` and `soundscapes.evaluate`.
+    """
+    folder = os.path.join(settings.output, _FOLDER)
+    leak = leaks.Leaks(settings.models, manifest.front_end.sample_rate_hz, manifest.channel)
+    judged = [r for r in recordings_table.read(manifest.directory) if r.split == "val"]
+    calls = mixtures.validation_calls(manifest, audio, leak.learnt(judged))
+    if noise_audio:
+        stretches = mixtures.stretches(noise_audio, manifest)
+    else:
+        stretches = mixtures.validation_noise(manifest, audio)
+        written = noise.write_synthesised(
+            os.path.join(folder, "synthesised"), _NUM_SYNTHESISED, manifest.front_end, _FIRST_SYNTHESISED
+        )
+        stretches += [(path, 0.0) for path in written]
+    mixtures.Mixer(_MIXTURES, manifest, calls, stretches).write(folder, seed=0)
+    return soundscapes.evaluate(
+        dataclasses.replace(
+            settings, audio=os.path.join(folder, "mixtures"), calls=os.path.join(folder, "mixtures.csv"),
+            output=folder, tune=True,
+        )
+    )  # fmt: skip
