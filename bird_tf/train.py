@@ -209,7 +209,9 @@ def run_epoch(experiment: experiments.Experiment, batches: Iterator[Any], signal
             batch = next(batches)
             waited += clock.elapsed - requested
             if not progress.steps and experiment.strategy.num_replicas_in_sync == 1:
-                experiment.events.write_start(settings, batch, experiment.state.network, experiment.manifest.classes)
+                records = experiment.manifest
+                network = experiment.state.network
+                experiment.events.write_start(settings, batch, network, records.classes, records.front_end)
             loss, norm = _step(experiment, batch)
             progress.steps += 1
             progress.epoch_loss += loss
@@ -356,8 +358,9 @@ def main(settings: TrainConfig) -> None:
         summary["export"],
     )  # fmt: skip
     model, predictions = summary["export"], os.path.join(settings.run_dir, "predictions")
+    evaluate = next_steps.command("evaluate", model=model, records=settings.records, tune=True)
     next_steps.log(
-        next_steps.command("evaluate", model=model, records=settings.records, tune=True),
+        *([evaluate] if "mlrap" in summary else []),  # else nothing is there to judge it on
         next_steps.command("predict", model=model, audio=next_steps.NEW_RECORDINGS, output=predictions),
         f"tensorboard --logdir={settings.run_dir}",
     )

@@ -16,7 +16,7 @@ ORDER = {
     ),
     "audio": (
         "frontend", "ahead", "hearing", "parts", "wav", "mp3", "ogg", "foreign", "reports", "decoder", "sound",
-        "channels", "digests", "decode", "activity", "noises",
+        "channels", "digests", "decode", "activity", "noises", "axes",
     ),
     "labels": (
         "metadata", "texts", "given_table", "label_cells", "class_names", "clock", "taxonomy", "spans", "groups",

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bird_tf import config, files, next_steps, skips, stored
+from bird_tf.audio import axes
 from bird_tf.records import manifests, schema, shard_files, verify
 from bird_tf.training import recipes
 
@@ -118,41 +119,30 @@ def table(manifest: manifests.Manifest, activities: dict[str, list[float]]) -> l
 
 def contact_sheet(path: str, manifest: manifests.Manifest, shown: dict[str, list[dict[str, Any]]], rows: int) -> None:
     """Draws the chunks that `gather` has chosen."""
-    import matplotlib
+    import matplotlib.figure
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
+    names = dict(zip(manifest.classes.class_ids, manifest.classes.names, strict=True))
     counts = dict(zip(manifest.classes.class_ids, manifest.chunks_per_class["train"], strict=True))
-    names = sorted((name for name in shown if name != "noise"), key=lambda name: (-counts[name], name))[:rows]
-    names += ["noise"] if "noise" in shown else []
-    width = max(len(shown[name]) for name in names)
-    inches = 1.6 * width + 1.5
-    figure, grid = plt.subplots(len(names), width, figsize=(inches, 1.15 * len(names)), squeeze=False)
-    for axes, name in zip(grid, names, strict=True):
-        for axis in axes:
-            axis.axis("off")
-        axes[0].text(-0.08, 0.5, name, transform=axes[0].transAxes, ha="right", va="center", fontsize=7,
-                     parse_math=False)  # fmt: skip
-        for axis, chunk in zip(axes, shown[name], strict=False):
-            axis.imshow(chunk[schema.SPECTROGRAM], cmap="magma", vmin=0, vmax=255, aspect="auto")
-            recording = chunk["recording_id"].decode()[-14:]
-            title = f"{recording} {chunk['start_seconds']:.0f} s  {chunk['activity']:.3f}"
-            axis.set_title(title, fontsize=5, pad=1, parse_math=False)
-    figure.subplots_adjust(
-        left=1.1 / (1.6 * width + 1.5),
-        right=0.995,
-        top=1 - 0.15 / len(names),
-        bottom=0.15 / len(names),
-        wspace=0.04,
-    )
-    front_end = manifest.front_end
-    heights = f"{front_end.fmin_hz:g} Hz (bottom) to {front_end.fmax_hz:g} Hz, {front_end.scale} scale"
-    scale = f"each {front_end.chunk_seconds:g} s wide, and from {heights}"
-    figure.text(0.995, 0.03 / len(names), scale, fontsize=6, ha="right")
-    with files.replacing(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
-    plt.close(figure)
+    ids = sorted((row for row in shown if row != "noise"), key=lambda row: (-counts[row], row))[:rows]
+    ids += ["noise"] if "noise" in shown else []
+    width = max(len(shown[row]) for row in ids)
+    figure = matplotlib.figure.Figure(figsize=(2.2 * width, 1.5 * len(ids)))
+    grid = figure.subplots(len(ids), width, squeeze=False)
+    figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.05, hspace=0.35)
+    for row, cells in zip(ids, grid, strict=True):
+        name = names.get(row, row).replace(" ", "\n") + ("" if names.get(row, row) == row else f"\n({row})")
+        cells[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9, parse_math=False)
+        for cell, chunk in itertools.zip_longest(cells, shown[row]):
+            if chunk is None:
+                cell.axis("off")
+                continue
+            cell.imshow(chunk[schema.SPECTROGRAM], cmap="magma", vmin=0, vmax=255, aspect="auto")
+            axes.mark(cell, manifest.front_end, frequencies=cell is cells[0], seconds=row == ids[-1])
+            recording = chunk["recording_id"].decode()[-20:]
+            about = f"{recording}, from {chunk['start_seconds']:g} s, activity {chunk['activity']:.3f}"
+            cell.set_title(about, fontsize=6, pad=2, parse_math=False)
+    with files.replacing(path) as temporary:  # tight: as large as the longest name needs
+        figure.savefig(temporary, dpi=110, format="png", bbox_inches="tight", pad_inches=0.1)
 
 
 def main(settings: InspectConfig) -> None:

@@ -25,7 +25,7 @@ def main(settings: ShowBatchConfig) -> None:
     """Writes the PNG file."""
     manifest = manifests.load(settings.records)
     examples = preview.batch(manifest, settings.dataset, settings.augmentation, settings.seed)
-    image = preview.png(examples, manifest.classes.class_ids)
+    image = preview.png(examples, manifest.classes.names, manifest.front_end)
     with files.replacing(settings.output) as temporary, open(temporary, "wb") as file:
         file.write(image)
     print(f"{settings.output}: {len(examples['label'])} chunks of {settings.records}")

@@ -7,12 +7,13 @@ import io
 
 import numpy as np
 
+from bird_tf.audio import axes, frontend
 from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
 from bird_tf.records import manifests
 
-_MAX_CHUNKS = 32
-_COLUMNS = 8
+_MAX_CHUNKS = 16
+_COLUMNS = 4
 
 
 def batch(
@@ -24,32 +25,35 @@ def batch(
     return {name: value.numpy() for name, value in first.items()}
 
 
-def png(examples: dict[str, np.ndarray], class_ids: tuple[str, ...]) -> bytes:
-    """Draws up to 32 chunks of a batch with their targets as titles, as one PNG file.
+def png(examples: dict[str, np.ndarray], class_names: tuple[str, ...], front_end: frontend.FrontendConfig) -> bytes:
+    """Draws up to 16 chunks of a batch with their targets as titles, as one PNG file.
 
-    A title lists the positive targets, the greatest first, and the number of classes with weight 0, if any.
+    A title lists the positive targets, the greatest first, and the number of classes with weight 0, if any. The
+    frequencies at the left are those before an augmentation that moves them.
     """
-    from matplotlib.backends import backend_agg
     from matplotlib.figure import Figure
 
     count = min(_MAX_CHUNKS, len(examples["spectrogram"]))
     rows = -(-count // _COLUMNS)
-    figure = Figure(figsize=(2.2 * _COLUMNS, 1.7 * rows), layout="constrained")
-    for i, axes in enumerate(figure.subplots(rows, _COLUMNS, squeeze=False).flat):
-        axes.set_axis_off()
-        if i < count:
-            axes.imshow(examples["spectrogram"][i], vmin=0.0, vmax=1.0, cmap="magma", aspect="auto")
-            axes.set_title(
-                _title(examples["targets"][i], examples["weights"][i], class_ids), fontsize=7, parse_math=False
-            )
+    figure = Figure(figsize=(2.8 * _COLUMNS, 2.2 * rows))
+    grid = figure.subplots(rows, _COLUMNS, squeeze=False)
+    figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.04, hspace=0.5)  # for titles of four lines
+    for i, drawn in enumerate(grid.flat):
+        if i >= count:
+            drawn.set_axis_off()
+            continue
+        drawn.imshow(examples["spectrogram"][i], vmin=0.0, vmax=1.0, cmap="magma", aspect="auto")
+        axes.mark(drawn, front_end, frequencies=i % _COLUMNS == 0, seconds=i + _COLUMNS >= count)
+        title = _title(examples["targets"][i], examples["weights"][i], class_names)
+        drawn.set_title(title, fontsize=9, linespacing=1.1, parse_math=False)
     file = io.BytesIO()
-    backend_agg.FigureCanvasAgg(figure).print_png(file)
+    figure.savefig(file, format="png", dpi=100, bbox_inches="tight")
     return file.getvalue()
 
 
-def _title(targets: np.ndarray, weights: np.ndarray, class_ids: tuple[str, ...]) -> str:
+def _title(targets: np.ndarray, weights: np.ndarray, class_names: tuple[str, ...]) -> str:
     present = [i for i in np.argsort(-targets, kind="stable") if targets[i] > 0]
-    names = [class_ids[i] if targets[i] == 1 else f"{class_ids[i]} {targets[i]:.2f}" for i in present[:3]]
+    names = [class_names[i] if targets[i] == 1 else f"{class_names[i]} {targets[i]:.2f}" for i in present[:3]]
     names += [f"+{len(present) - 3}"] if len(present) > 3 else []
     ignored = int(np.sum(weights == 0))
-    return ", ".join(names or ["no call"]) + (f" ({ignored} ignored)" if ignored else "")
+    return "\n".join(names or ["no call"]) + (f" ({ignored} ignored)" if ignored else "")

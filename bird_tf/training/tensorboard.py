@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bird_tf import config, files, keras, tf
+from bird_tf.audio import frontend
 from bird_tf.input import preview
 from bird_tf.labels import taxonomy
 from bird_tf.models import architectures
@@ -31,7 +32,14 @@ class EventWriter:
         self._profile_steps = profile_steps if active else 0
         self._num_steps = 0
 
-    def write_start(self, settings: Any, batch: Any, network: keras.Model, classes: taxonomy.Taxonomy) -> None:
+    def write_start(
+        self,
+        settings: Any,
+        batch: Any,
+        network: keras.Model,
+        classes: taxonomy.Taxonomy,
+        front_end: frontend.FrontendConfig,
+    ) -> None:
         """Writes the configuration as text, the network's graph, and its spectrograms of a batch after augmentation."""
         rows = "\n".join(f"| {name} | {_as_markdown(value)} |" for name, value in config.to_mapping(settings).items())
         graph = tf.function(lambda b: architectures.call(network, b, training=False)).get_concrete_function(batch).graph
@@ -39,7 +47,8 @@ class EventWriter:
             tf.summary.text("configuration", f"| flag | value |\n|---|---|\n{rows}")
             tf.summary.graph(graph)
             if schema.SPECTROGRAM in batch:
-                image = preview.png({name: value.numpy() for name, value in batch.items()}, classes.class_ids)
+                examples = {name: value.numpy() for name, value in batch.items()}
+                image = preview.png(examples, classes.names, front_end)
                 tf.summary.image("training/batch", tf.io.decode_png(image, channels=3)[None])
 
     def after_step(self) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bird_tf import tf
+from bird_tf.audio import frontend
 from bird_tf.labels import taxonomy
 from bird_tf.models import architectures
 from bird_tf.training import tensorboard, validation
@@ -56,7 +57,8 @@ def test_all_documented_events_are_written(result, tmp_path, generator):
     spectrograms = tf.constant(generator.random((9, 16, 16)), tf.float32)
     batch = {"spectrogram": spectrograms, "targets": tf.one_hot([0] * 9, 3), "weights": tf.ones((9, 3))}
     settings = architectures.ModelConfig(architecture="pi")
-    writer.write_start(settings, batch, architectures.build(settings, {"spectrogram": (16, 16)}, 3), CLASSES)
+    network = architectures.build(settings, {"spectrogram": (16, 16)}, 3)
+    writer.write_start(settings, batch, network, CLASSES, frontend.FrontendConfig(num_bands=16, num_frames=16))
     for _ in range(8):
         writer.after_step()
     writer.write_epoch(1, {"loss": 0.25})
