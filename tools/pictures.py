@@ -146,11 +146,13 @@ def _tensorboard(browser: str, logdir: str, path: str) -> None:
     around = http.server.ThreadingHTTPServer(("localhost", 0), _Late)
     threading.Thread(target=around.serve_forever, daemon=True).start()
     try:
-        for _ in range(60):
+        for _ in range(180):
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"{address}/data/runs", timeout=5).read()
                 break
             time.sleep(1)
+        else:
+            raise config.InputError(f"tensorboard --logdir={logdir} does not answer within three minutes")
         page = f"{address}/?tagFilter=/loss|/mlrap&smoothing=0&darkMode=false#timeseries"
         _page(browser, f"http://localhost:{around.server_port}/?{urllib.parse.quote(page)}", path, 1500, 880)
     finally:
