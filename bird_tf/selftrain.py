@@ -31,6 +31,8 @@ from bird_tf.training import checkpoints, experiments, exporter
 
 TABLE = "rounds.csv"
 _COLUMNS = ("round", "run_dir", "teachers", "power", "unlabelled_chunks", "labels_of_chunk", "cmap", "auroc", "mlrap")
+# who teaches in a round, besides the number of a --teacher
+FIRST, STUDENT, BOTH = "first", "student", "both"
 _UNLABELLED, _MIXTURES, _JUDGED = "unlabelled", "mixtures", "judged"
 # flags that decide nothing in a round that is finished
 _WITHOUT_EFFECT = frozenset(
@@ -54,8 +56,11 @@ class SelfTrainConfig(experiments.TrainConfig):
     least_total_label: float = config.option(
         0.2, "unlabelled chunks whose labels have a smaller sum in the first round are not written"
     )
-    keep_teachers: bool = config.option(
-        False, "let the first teachers go on answering, beside the student; for teachers of another kind, as heads"
+    taught_by: tuple[str, ...] = config.option(
+        (FIRST, STUDENT),
+        "who teaches in round 1, 2, …, to exchange teachers of different kind; may be repeated, and later rounds take "
+        "the last one: first (every --teacher), 1, 2, … (one of them), student (the best one so far), both",
+        was=("keep_teachers",),
     )
     segments: str = config.option(
         "", "CSV of calls (media_id, class_id, start_seconds, end_seconds) in --segments_audio, to judge rounds by"
@@ -83,13 +88,35 @@ class SelfTrainConfig(experiments.TrainConfig):
             {
                 "--segments with --nogate": self.segments and not self.gate,
                 "--pseudo_labels": self.pseudo.pseudo_labels,
-                "--keep_teachers with one round": self.keep_teachers and self.rounds == 1,
             }
         )
+        known = {FIRST, STUDENT, BOTH, *map(str, range(1, len(self.teachers.teacher) + 1))}
+        if not self.taught_by or (unknown := {*self.taught_by} - known):
+            raise config.InputError(
+                f"--taught_by={min(unknown) if self.taught_by else ''}: need {FIRST}, {STUDENT}, {BOTH}, or the number "
+                f"of one of the {len(self.teachers.teacher)} teachers"
+            )
+        if self.taught_by[0] in (STUDENT, BOTH):
+            raise config.InputError(
+                f"--taught_by={self.taught_by[0]} comes first, but in round 1 there is no student yet"
+            )
 
     def power_of(self, number: int) -> float:
         """The power of a round, from 1."""
         return self.power[min(number, len(self.power)) - 1]
+
+    def teachers_of(self, number: int, first: tuple[str, ...], student: tuple[str, ...]) -> tuple[str, ...]:
+        """The models that teach in a round, from 1.
+
+        Args:
+            number: of the round.
+            first: the first teachers.
+            student: the best student so far; empty while none is better than they are: then they teach in its place.
+        """
+        kind = self.taught_by[min(number, len(self.taught_by)) - 1]
+        if kind.isdigit():
+            return (first[int(kind) - 1],)
+        return {FIRST: first, STUDENT: student or first, BOTH: (*first, *student)}[kind]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -194,8 +221,7 @@ def _selftrain(
     rounds = [Round(run_dir="", models=paths, row=first, quality=_judged(judge, paths, 0))]
     _write_table(settings, rounds)
     for number in range(1, settings.rounds + 1):
-        teacher = rounds[_best(rounds)]
-        rounds.append(_round(settings, number, teacher, paths, unlabelled, judge))
+        rounds.append(_round(settings, number, rounds[_best(rounds)], paths, unlabelled, judge))
         _write_table(settings, rounds)
         if judge and not gate.goes_on([one.quality for one in rounds if one.quality]):
             logging.info("round %d gains neither c-mAP nor MLRAP over the best one before it: the rounds end", number)
@@ -285,18 +311,18 @@ def _gate(settings: SelfTrainConfig, manifest: manifests.Manifest) -> gate.Gate 
 
 
 def _round(
-    settings: SelfTrainConfig, number: int, teacher: Round, first: tuple[str, ...], unlabelled: manifests.Manifest,
+    settings: SelfTrainConfig, number: int, student: Round, first: tuple[str, ...], unlabelled: manifests.Manifest,
     judge: gate.Gate | None,
 ) -> Round:  # fmt: skip
     """Labels, trains and judges."""
-    paths = (*first, *teacher.models) if settings.keep_teachers and teacher.run_dir else teacher.models
+    paths = settings.teachers_of(number, first, student.models if student.run_dir else ())
     totals = _label(settings, number, paths, unlabelled)
     run_dir = os.path.join(settings.run_dir, _round_name(number))
     values = config.to_mapping(settings)
     names = {field.name for field, _ in config.leaves(experiments.TrainConfig)}
     changed = {"run_dir": run_dir, "teacher": [], "overwrite": False, "pseudo_labels": _labels(settings, number)}
-    student = config.from_mapping(experiments.TrainConfig, {name: values[name] for name in names} | changed)
-    training.train(student)
+    asked = config.from_mapping(experiments.TrainConfig, {name: values[name] for name in names} | changed)
+    training.train(asked)
     keras.backend.clear_session()  # graphs of this training would stay in memory
     validated = os.path.join(run_dir, saved_model.VALIDATED) if settings.refit else run_dir
     model = os.path.join(validated, exporter.EXPORT)
