@@ -2,6 +2,8 @@
 VENV   := .venv
 PY     := $(VENV)/bin/python
 EXTRAS := io,cluster,onnx,pandas,parquet,docs,dev
+# Several processes take the test files one after another. A file stays whole: its tests share what is slow to make.
+PYTEST := -m pytest -n auto --maxprocesses=4 --dist=loadfile -m
 # The first Python on the path that TensorFlow 2.16 has wheels for and that can make virtual environments.
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
@@ -34,14 +36,14 @@ demo: setup
 	@$(PY) tools/demo.py --output=demo
 
 test: setup
-	@$(PY) -m pytest -m "not slow"
+	@$(PY) $(PYTEST) "not slow"
 
 test-slow: setup
 	@$(PY) -m pytest -m slow
 
 # The newest TensorFlow, whose native operations tensorflow-io does not have: the tests that need it skip themselves.
 test-newest: .venv-newest/installed
-	@.venv-newest/bin/python -m pytest -m "not slow"
+	@.venv-newest/bin/python $(PYTEST) "not slow"
 
 .venv-newest/installed: setup.cfg pyproject.toml constraints/newest.txt
 	@"$(PYTHON)" -m venv --clear .venv-newest
@@ -56,7 +58,7 @@ docs-check: setup
 	@$(PY) tools/check_docs.py
 
 coverage: setup
-	@$(PY) -m pytest -m "not slow" --cov=bird_tf --cov-report=term:skip-covered --cov-fail-under=90
+	@$(PY) $(PYTEST) "not slow" --cov=bird_tf --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: setup
 	@$(PY) -m ruff check bird_tf tools tests

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from bird_tf import config, convert, stored, train
+from bird_tf import config, convert, free_text, stored, train
 from bird_tf.audio import frontend
 from bird_tf.labels.layouts import reader
 from bird_tf.models import architectures
@@ -31,6 +31,14 @@ def settings(config_class, **values):
 def table(path):
     """The rows of a table that we wrote, each as {column: text}."""
     return [row.cells for row in stored.read_table(str(path), ())]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """Test processes send their reports as UTF-8, in which a file name that is none cannot be written."""
+    report = yield
+    report.sections = [(title, free_text.printable(text, kept="\n\t")) for title, text in report.sections]
+    return report
 
 
 @pytest.fixture(scope="session")
