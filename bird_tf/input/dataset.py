@@ -56,6 +56,9 @@ class DatasetConfig:
         choices=("positive", "ignore", "negative"),
     )
     background_weight: float = config.option(0.5, "target of a background species with --background=positive")
+    background_loss_weight: float = config.option(
+        1.0, "weight of background species in the loss with --background=positive; the label has 1"
+    )
     unknown_background: str = config.option(
         "negative", "all other classes of a recording whose background is unknown", choices=("ignore", "negative")
     )
@@ -88,11 +91,13 @@ class DatasetConfig:
             raise config.InputError(f"--in_noise_share={self.in_noise_share}: need a share in [0, 1]")
         if not 0 <= self.backbone_weight <= 1:
             raise config.InputError(f"--backbone_weight={self.backbone_weight}: need a share in [0, 1]")
-        if self.batch_size < 1 or self.shuffle_buffer < 1 or not 0 <= self.background_weight <= 1:
+        if self.batch_size < 1 or self.shuffle_buffer < 1:
             raise config.InputError(
-                f"--batch_size={self.batch_size} --shuffle_buffer={self.shuffle_buffer} --background_weight="
-                f"{self.background_weight}: need sizes of at least 1 and a weight in [0, 1]"
+                f"--batch_size={self.batch_size} --shuffle_buffer={self.shuffle_buffer}: need sizes of at least 1"
             )
+        for name in ("background_weight", "background_loss_weight"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise config.InputError(f"--{name}={getattr(self, name)}: need a weight in [0, 1]")
 
     @property
     def uses_backbone(self) -> bool:
@@ -399,7 +404,8 @@ def targets(parsed: dict[str, tf.Tensor], num_classes: int, settings: DatasetCon
 
     Returns:
         "targets" [batch, classes] float32: 1 for the label, `background_weight` for background if it is positive, 0
-        for all others; "weights" [batch, classes] float32: 0 where a class is ignored, else 1.
+        for all others; "weights" [batch, classes] float32: 0 where a class is ignored, `background_loss_weight` for
+        background that is positive, else 1.
     """
     label = tf.one_hot(parsed["label"], num_classes)
     background = tf.reduce_max(tf.one_hot(parsed["background"], num_classes), axis=1, keepdims=False)
@@ -408,8 +414,10 @@ def targets(parsed: dict[str, tf.Tensor], num_classes: int, settings: DatasetCon
     if settings.unknown_background == "ignore":
         unknown = 1.0 - tf.cast(parsed["background_known"], tf.float32)
         ignored = tf.maximum(ignored, unknown[:, None] * (1.0 - label) * (1.0 - background))
-    positive = settings.background_weight if settings.background == "positive" else 0.0
-    return {"targets": label + positive * background, "weights": 1.0 - ignored}
+    if settings.background == "positive":
+        certain = 1.0 - (1.0 - settings.background_loss_weight) * background
+        return {"targets": label + settings.background_weight * background, "weights": certain - ignored}
+    return {"targets": label, "weights": 1.0 - ignored}
 
 
 def blend_targets(label_targets: dict[str, tf.Tensor], answers: tf.Tensor, weight: float) -> dict[str, tf.Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from bird_tf.input import dataset
@@ -14,7 +16,7 @@ _LEAST_SHARE = 0.01
 
 
 def measure(manifest: manifests.Manifest, settings: dataset.DatasetConfig, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The statistics over the chunks of the first epoch, without mixup.
+    """The statistics over the chunks of the first epoch, without mixup and as the backbone heard them without noise.
 
     Args:
         manifest: the records.
@@ -27,8 +29,9 @@ def measure(manifest: manifests.Manifest, settings: dataset.DatasetConfig, seed:
     Raises:
         InputError: as `dataset.training`.
     """
+    clean = dataclasses.replace(settings, in_noise_share=0.0)
     batches = dataset.training(
-        manifest, settings, augmentations.AugmentConfig(), seed, features=(schema.EMBEDDING,)
+        manifest, clean, augmentations.AugmentConfig(), seed, features=(schema.EMBEDDING,)
     ).take(min(_MOST_BATCHES, dataset.steps_per_epoch(manifest, settings)))
     count, total, squares = 0, np.float64(0), np.float64(0)
     for batch in batches:

@@ -182,6 +182,7 @@ def _targets(settings, background, known):
         ({"background": "negative"}, [2, -1], True, [0, 1, 0, 0], [1, 1, 1, 1]),
         ({"background": "ignore"}, [2, -1], True, [0, 1, 0, 0], [1, 1, 0, 1]),
         ({"background": "positive", "background_weight": 0.5}, [2, 3], True, [0, 1, 0.5, 0.5], [1, 1, 1, 1]),
+        ({"background": "positive", "background_loss_weight": 0.2}, [2], True, [0, 1, 0.5, 0], [1, 1, 0.2, 1]),
         ({"background": "ignore"}, [1], True, [0, 1, 0, 0], [1, 1, 1, 1]),
         ({"background": "positive"}, [], True, [0, 1, 0, 0], [1, 1, 1, 1]),
         ({"unknown_background": "ignore"}, [], False, [0, 1, 0, 0], [0, 1, 0, 0]),
@@ -190,7 +191,7 @@ def _targets(settings, background, known):
     ],
 )
 def test_targets(values, background, known, targets, weights):
-    assert _targets(dataset.DatasetConfig(**values), background, known) == (targets, weights)
+    assert _targets(dataset.DatasetConfig(**values), background, known) == (targets, pytest.approx(weights))
 
 
 @pytest.mark.parametrize(

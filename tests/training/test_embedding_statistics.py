@@ -8,9 +8,14 @@ from bird_tf.training import embedding_statistics
 
 def _measure(monkeypatch, embeddings, size=2):
     batches = tf.data.Dataset.from_tensor_slices({"embedding": np.float32(embeddings)}).batch(size)
-    monkeypatch.setattr(dataset, "training", lambda *_, **__: batches.repeat())
+
+    def training(manifest, settings, *_, **__):
+        assert settings.in_noise_share == 0.0  # as the backbone heard them without noise
+        return batches.repeat()
+
+    monkeypatch.setattr(dataset, "training", training)
     monkeypatch.setattr(dataset, "steps_per_epoch", lambda *_: len(embeddings) // size)
-    return embedding_statistics.measure(None, None, 0)
+    return embedding_statistics.measure(None, dataset.DatasetConfig(), 0)
 
 
 def test_it_is_mean_and_variance_over_one_epoch(monkeypatch, generator):
