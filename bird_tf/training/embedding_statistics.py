@@ -30,9 +30,9 @@ def measure(manifest: manifests.Manifest, settings: dataset.DatasetConfig, seed:
         InputError: as `dataset.training`.
     """
     clean = dataclasses.replace(settings, in_noise_share=0.0)
-    batches = dataset.training(
-        manifest, clean, augmentations.AugmentConfig(), seed, features=(schema.EMBEDDING,)
-    ).take(min(_MOST_BATCHES, dataset.steps_per_epoch(manifest, settings)))
+    batches = dataset.training(manifest, clean, augmentations.AugmentConfig(), seed, features=(schema.EMBEDDING,)).take(
+        min(_MOST_BATCHES, dataset.steps_per_epoch(manifest, settings))
+    )
     count, total, squares = 0, np.float64(0), np.float64(0)
     for batch in batches:
         embeddings = batch[schema.EMBEDDING].numpy().astype(np.float64)

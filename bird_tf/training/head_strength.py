@@ -19,48 +19,55 @@ from bird_tf.records import manifests, recordings_table, schema, shard_files
 from bird_tf.scores import metrics, pooling
 from bird_tf.training import embedding_statistics, experiments, schedules
 
-# --l2 that are tried: from almost free to almost the backbone itself
-STRENGTHS = (0.0002, 0.0006, 0.002, 0.006, 0.02, 0.06)
+# what --l2 is multiplied with, to be tried: from almost free to almost the backbone itself
+FACTORS = (1 / 9, 1 / 3, 1.0, 3.0, 9.0, 27.0)
+# standard errors by which a strength must be worse than the best, to be clearly worse
+_CLEARLY = 2.0
 _MOST_FOLDS = 3
 _BATCH = 256
 _FEATURES = (schema.EMBEDDING, schema.BACKBONE_ANSWERS)
 
 
 def choose(settings: experiments.TrainConfig, manifest: manifests.Manifest) -> float:
-    """The greatest strength of those whose MLRAP on held-out training recordings is about the best.
+    """The strength nearest to --l2 of those whose MLRAP on held-out training recordings is not clearly below the best.
 
-    About the best: its mean distance to the best is at most the standard error of that distance over the recordings
-    (as Breiman et al. 1984 prune trees). A head near its backbone errs less in sound that the recordings lack. If the
-    backbone has heard the chunks in noise too, MLRAP is the mean of both.
+    Clearly: its mean distance to the best is more than two standard errors of that distance over the recordings. Few
+    recordings say little, and the best of six by little is chance. If the backbone has heard the chunks in noise too,
+    MLRAP is the mean of both.
 
     Args:
         settings: of the training.
         manifest: the records; validation recordings are not used.
 
     Raises:
-        InputError: the training recordings are of one group only.
+        InputError: --l2 is 0, or the training recordings are of one group only.
     """
+    if not settings.optimizer.l2:
+        raise config.InputError("--tune_head with --l2=0: name the --l2 to begin with, as configs/head.flags does")
     fold_of = _folds(manifest)
     statistics = embedding_statistics.measure(manifest, settings.dataset, settings.seed)
     heads = Heads(settings, len(manifest.classes), statistics, 1 + max(fold_of.values()))
     heads.train(settings, manifest, fold_of)
     precisions = heads.precisions(settings, manifest, fold_of)
-    best = strongest(precisions)
-    found = ", ".join(f"{strength:g}: {p:.4f}" for strength, p in zip(STRENGTHS, precisions.mean(axis=1), strict=True))
-    logging.info("--l2=%g is chosen, by MLRAP on held-out training recordings: %s", STRENGTHS[best], found)
-    return STRENGTHS[best]
+    strengths = heads.strengths
+    chosen = strengths[nearest(precisions)]
+    found = ", ".join(
+        f"{strength:.3g}: {p:.4f}" for strength, p in zip(strengths, precisions.mean(axis=1), strict=True)
+    )
+    logging.info("--l2=%.3g is chosen, by MLRAP on held-out training recordings: %s", chosen, found)
+    return chosen
 
 
-def strongest(precisions: np.ndarray) -> int:
-    """The last row whose mean is about the best; `choose` says what that means.
+def nearest(precisions: np.ndarray) -> int:
+    """The row nearest to the factor 1 that is not clearly below the best, the stronger one of two; see `choose`.
 
     Args:
-        precisions: [strengths, recordings], in the order of rising strengths.
+        precisions: [FACTORS, recordings].
     """
-    best = int(np.argmax(precisions.mean(axis=1)))
-    lost = precisions[best] - precisions
+    lost = precisions[np.argmax(precisions.mean(axis=1))] - precisions
     error = lost.std(axis=1) / np.sqrt(max(1, precisions.shape[1] - 1))
-    return int(np.flatnonzero(lost.mean(axis=1) <= error)[-1])
+    candidates = np.flatnonzero(lost.mean(axis=1) <= _CLEARLY * error)
+    return int(min(candidates, key=lambda i: (round(abs(np.log(FACTORS[i])), 6), -FACTORS[i])))
 
 
 def _folds(manifest: manifests.Manifest) -> dict[str, int]:
@@ -80,7 +87,11 @@ def _folds(manifest: manifests.Manifest) -> dict[str, int]:
 
 
 class Heads:
-    """A head for each fold and each strength. They are independent of each other, and trained in the same steps."""
+    """A head for each fold and each strength. They are independent of each other, and trained in the same steps.
+
+    Attributes:
+        strengths: the --l2 of each of FACTORS.
+    """
 
     def __init__(
         self,
@@ -91,9 +102,10 @@ class Heads:
     ) -> None:
         """Makes heads that say what the backbone says. `statistics`: from `embedding_statistics.measure`."""
         self._num_folds, self._loss = num_folds, settings.loss
+        self.strengths = [factor * settings.optimizer.l2 for factor in FACTORS]
         self._mean, self._variance = (values.astype(np.float32) for values in statistics)
-        self._kernel = keras.Variable(np.zeros((len(self._mean), num_folds, len(STRENGTHS), num_classes), np.float32))
-        self._bias = keras.Variable(np.zeros((num_folds, len(STRENGTHS), num_classes), np.float32))
+        self._kernel = keras.Variable(np.zeros((len(self._mean), num_folds, len(FACTORS), num_classes), np.float32))
+        self._bias = keras.Variable(np.zeros((num_folds, len(FACTORS), num_classes), np.float32))
         self._optimiser = keras.optimizers.Adam(settings.schedule.learning_rate)
         self._optimiser.build([self._kernel, self._bias])
         self._step = tf.function(self._descend)
@@ -115,7 +127,7 @@ class Heads:
             logits, total = self._logits(*(batch[name] for name in _FEATURES)), tf.constant(0.0)
             for number in range(self._num_folds):
                 weights = batch["weights"] * tf.cast(fold != number, tf.float32)[:, None]
-                for i, strength in enumerate(STRENGTHS):
+                for i, strength in enumerate(self.strengths):
                     total += losses.loss(logits[:, number, i], batch["targets"], weights, self._loss)
                     total += strength * tf.reduce_sum(tf.square(self._kernel.value[:, number, i]))
         variables = [self._kernel, self._bias]
@@ -169,6 +181,6 @@ class Heads:
             metrics.ranking_precisions(
                 pooling.pool_each([members[i] for members in scored.member_probabilities], method), truth
             )
-            for i in range(len(pairs) * len(STRENGTHS))
+            for i in range(len(pairs) * len(FACTORS))
         ]
-        return np.mean(np.reshape(found, (len(pairs), len(STRENGTHS), -1)), axis=0)
+        return np.mean(np.reshape(found, (len(pairs), len(FACTORS), -1)), axis=0)

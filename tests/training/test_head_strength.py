@@ -15,19 +15,22 @@ pytestmark = pytest.mark.parametrize("trained", ["tflite"], indirect=True)
 def test_the_strength_is_chosen_among_training_recordings(trained, tmp_path, caplog):
     records, _ = trained
     caplog.set_level("INFO", logger="absl")
-    chosen = head_settings(records, tmp_path / "run", tune_head=True, mixup=0.0)
+    chosen = head_settings(records, tmp_path / "run", tune_head=True, mixup=0.0, l2=0.001)
     train.train(chosen)
     stored = config.parse(train.TrainConfig, [f"--flagfile={tmp_path / 'run' / 'run.flags'}"])
-    assert stored.optimizer.l2 in head_strength.STRENGTHS and not stored.tune_head
+    assert any(stored.optimizer.l2 == pytest.approx(0.001 * factor) for factor in head_strength.FACTORS)
+    assert not stored.tune_head
     assert "by MLRAP on held-out training recordings" in caplog.text
     with pytest.raises(config.InputError, match="--tune_head without --architecture=head has no effect"):
         head_settings(records, tmp_path / "other", architecture="pi", tune_head=True)
+    with pytest.raises(config.InputError, match="--tune_head with --l2=0: name the --l2 to begin with"):
+        train.train(head_settings(records, tmp_path / "none", tune_head=True, mixup=0.0, l2=0.0))
 
 
 def test_each_head_of_the_choice_is_a_training_of_its_own_without_its_fold(trained):
     """The label of recordings of the fold does not matter; a strong penalty keeps a head at the backbone."""
     records, _ = trained
-    chosen = dataclasses.replace(head_settings(records, "unused", mixup=0.0), epochs=3)
+    chosen = dataclasses.replace(head_settings(records, "unused", mixup=0.0, l2=0.002), epochs=3)
     fold_of = head_strength._folds(records)
     assert set(fold_of.values()) == {0, 1, 2}
     statistics = np.zeros(toys.SIZE), np.ones(toys.SIZE)
@@ -41,15 +44,16 @@ def test_each_head_of_the_choice_is_a_training_of_its_own_without_its_fold(train
     assert np.abs(alone.kernel[:, 1] - alone.kernel[:, 2]).max() < 1e-5 < np.abs(alone.kernel[:, 1]).max()
     precisions = heads.precisions(chosen, records, fold_of)
     assert (
-        precisions.shape == (len(head_strength.STRENGTHS), len(fold_of))
-        and ((precisions > 0) & (precisions <= 1)).all()
+        precisions.shape == (len(head_strength.FACTORS), len(fold_of)) and ((precisions > 0) & (precisions <= 1)).all()
     )
 
 
-def test_the_strongest_pull_is_taken_that_is_not_clearly_worse(trained, generator):
+def test_the_strength_stays_where_it_is_until_another_one_is_clearly_better(trained, generator):
     easy = generator.uniform(0.2, 0.8, 200)
     luck = generator.normal(0, 0.02, 200)  # ± 0.0014 on average
-    about_equal, worse = easy + luck - luck.mean() - 0.001, easy + luck - luck.mean() - 0.02
-    assert head_strength.strongest(np.stack([easy - 0.05, easy, about_equal, worse])) == 2
-    assert head_strength.strongest(np.stack([easy, worse, worse])) == 0
-    assert head_strength.strongest(np.stack([easy, easy, easy])) == 2
+    about_equal, worse = easy + luck - luck.mean() - 0.002, easy + luck - luck.mean() - 0.02
+    # factors                                          1/9    1/3    1     3      9            27
+    assert head_strength.nearest(np.stack([worse, worse, about_equal, easy, about_equal, worse])) == 2
+    assert head_strength.nearest(np.stack([easy, worse, worse, worse, worse, worse])) == 0
+    assert head_strength.nearest(np.stack([worse, easy, worse, easy, worse, worse])) == 3
+    assert head_strength.nearest(np.stack([easy] * 6)) == 2
