@@ -327,8 +327,8 @@ def _notes(settings: EvaluateConfig, ensemble: ensembles.Ensemble, paths: Sequen
             "Pooling, weights and thresholds were chosen on these same recordings: the metrics are slightly too high. "
             "The calibrated probabilities come from cross-validation: each recording's map was fitted without it."
         )
-    elif decided.fitted_on:
-        notes.append(f"Calibration and thresholds were fitted on {decided.fitted_on}.")
+    elif decided.sources:
+        notes.append(f"Calibration and thresholds were fitted on {decided.sources}.")
     else:
         notes.append("The scores are not calibrated: run with --tune on validation recordings to calibrate them.")
     return notes

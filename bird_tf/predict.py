@@ -91,7 +91,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     results = result_files.ResultFiles(settings.output)
     context = _context(settings, ensemble, results, {file: described[path] for file, path in recordings})
     output, chunking, overwrite = settings.output, judge.chunking, settings.overwrite
-    store = score_store.ScoreStore(output, ensemble, chunking, overwrite=overwrite)
+    store = score_store.ScoreStore(output, ensemble, asked.chunking, chunking, overwrite=overwrite)
     store.open()
     vectors = None
     if settings.tables.embeddings:
@@ -119,7 +119,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
             bom = settings.tables.csv_bom
             files.write_table(context.output(rows.DAMAGED), rows.DAMAGED_COLUMNS, damaged, byte_order_mark=bom)
         _write_unlike(context, strange)
-        calibrated_on = ensemble.decisions.fitted_on
+        calibrated_on = ensemble.decisions.sources
         unlike = strangeness.sentence(list(strange.values()))
         text = about.write(context, settings.tables.format.split(","), settings.model, calibrated_on, unlike)
         files.write_text(context.output(about.FILE), text)
@@ -128,7 +128,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     files.write_table(skipped_path, skips.COLUMNS, table, byte_order_mark=settings.tables.csv_bom)
     skips.log_summary(skipped, skipped_path)
     summary = {
-        "models": list(settings.model), "pooling": judge.pooling, "calibrated_on": ensemble.decisions.fitted_on,
+        "models": list(settings.model), "pooling": judge.pooling, "calibrated_on": ensemble.decisions.sources,
         "context": ensemble.decisions.context.describe(), "expected": judge.odds_factors.describe(),
         "num_recordings": len(readable), "num_skipped": len(skipped), "num_unlike": _num_unlike(strange),
         "audio_seconds": round(seconds, 3),

@@ -12,6 +12,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from absl import logging
+
 from bird_tf import config, files, locks, stored, temporaries
 
 PLAN = "plan.json"
@@ -65,6 +67,8 @@ class Claim:
         flag: the flag that names the directory.
         notes: the folder in the directory that keeps the plan; empty: the directory itself.
         overwrite: whether other work there may be replaced; None if the command has no such flag.
+        outdated: plans of the same command, from which something has changed since that the user did not ask for: work
+            of theirs is told of, and replaced.
     """
 
     directory: str
@@ -73,6 +77,7 @@ class Claim:
     flag: str
     notes: str = ""
     overwrite: bool | None = None
+    outdated: Mapping[str, Plan] = dataclasses.field(default_factory=dict)  # {what has changed: plan}
 
     @property
     def _folder(self) -> str:
@@ -102,8 +107,11 @@ class Claim:
                     f"{self._folder} holds something that is no {self.work}; name another {self.flag}{anew}"
                 )
             return False
-        changes = differences(vars(stored.read_json(self._path, _Stored)), self.plan)
-        if changes and not self.overwrite:
+        before = vars(stored.read_json(self._path, _Stored))
+        changes = differences(before, self.plan)
+        if why := [why for why, plan in self.outdated.items() if changes and not differences(before, plan)]:
+            logging.warning("%s: %s, so what the %s has kept there is made anew", self._folder, why[0], self.work)
+        elif changes and not self.overwrite:
             more = f" and {len(changes) - _MOST_NAMED} more" if len(changes) > _MOST_NAMED else ""
             anew = "" if self.overwrite is None else ", or start anew with --overwrite"
             named = "; ".join(change[:_LONGEST_CHANGE] for change in changes[:_MOST_NAMED])
@@ -119,20 +127,22 @@ class Claim:
 
     def start(self, goes_on: bool) -> None:
         """Begins, unless work of this plan goes on. With `overwrite` the directory is emptied, and work always begins.
+        Outdated work is removed; its plan is the last to go, so that after a kill the same command is not refused.
 
         Args:
             goes_on: from `goes_on`.
         """
         if self.overwrite:
+            files.remove(self._path)  # first: with what a kill leaves, no work goes on
+        if self.overwrite or (self.has_plan and not goes_on):
             self._empty()
         if self.overwrite or not goes_on:
             self.begin()
 
     def _empty(self) -> None:
-        """Removes all but the lock. The plan goes first: with what a kill leaves, no work goes on."""
-        files.remove(self._path)
+        """Removes all but the lock and the plan."""
         for name in files.names(self.directory):
-            if name != locks.NAME:
+            if name not in (locks.NAME, PLAN):
                 files.remove(os.path.join(self.directory, name))
 
     def locked(self) -> contextlib.AbstractContextManager[None]:

@@ -139,7 +139,7 @@ def _note(folder):
 
 def _stored_scores(folder):
     ensemble = types.SimpleNamespace(models=[], decisions=types.SimpleNamespace(weights=()), classes=("aa",))
-    store = score_store.ScoreStore(str(folder), ensemble, decode.ChunkingConfig())
+    store = score_store.ScoreStore(str(folder), ensemble, decode.ChunkingConfig(), decode.ChunkingConfig())
     (folder / "x.wav").touch()
     store.open()
     store.save("1", _scores(folder / "x.wav", [[1.0], [2.0]]))

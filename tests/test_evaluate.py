@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import shutil
 
@@ -58,6 +59,9 @@ def test_one_source_must_be_named(model_path, manifest, data, tmp_path):
 def test_tuning_stores_its_decisions_in_the_model(model_path, manifest, data, tmp_path):
     model = str(shutil.copytree(model_path, tmp_path / "model"))
     plain = _evaluate(tmp_path, model, audio=data / "wav", metadata=data / "xml")
+    ensemble = ensembles.Ensemble([model])
+    of_segments = dataclasses.replace(ensemble.decisions, context_fitted_on="7 segments of x")
+    decisions.save(f"{model}/{decisions.ASSET}", of_segments, ensemble.classes)
     tuned = _evaluate(
         tmp_path, model, audio=data / "wav", metadata=data / "xml", tune=True, precision=0.8,
         synthetic_noise=5,
@@ -66,6 +70,7 @@ def test_tuning_stores_its_decisions_in_the_model(model_path, manifest, data, tm
     assert tuned["mlrap"] == pytest.approx(max(tuned["pooling_mlrap"].values())) and tuned["mlrap"] >= plain["mlrap"]
     kept = ensembles.Ensemble([model]).decisions
     assert kept.pooling == tuned["pooling"] and kept.precision == 0.8 and kept.fitted_on.startswith("18 recordings of")
+    assert kept.sources == f"{kept.fitted_on}; 7 segments of x"
     beside = decisions.load(str(tmp_path / "evaluation" / "decisions.json"), saved_model.Model(model).classes, 1)
     assert beside.recording.slope == kept.recording.slope != 1.0
     again = _evaluate(tmp_path, model, audio=data / "wav", metadata=data / "xml")

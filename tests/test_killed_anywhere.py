@@ -1,6 +1,8 @@
 """Each command, killed at any file operation and then repeated, ends with the result of an undisturbed one."""
 
 import functools
+import os
+import pathlib
 import random
 import shutil
 import signal
@@ -165,3 +167,48 @@ def test_a_prediction_that_the_system_ends_at_random_moments(tmp_path, model_pat
         subprocess.run(command, cwd=tmp_path / "ended", check=True)
         assert kills.snapshot(output) == kills.snapshot(tmp_path / "whole" / "out")
     assert {-signal.SIGKILL, 128 + signal.SIGTERM} & set(ends)
+
+
+def _workers(process):
+    """The numbers of the worker processes of a command: they are spawned, as multiprocessing's tracker is not."""
+    own = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(pid) for pid in own if b"spawn_main" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def _wait(condition):
+    end = time.monotonic() + 300
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", ["command", "worker"])
+def test_a_prediction_in_processes_of_which_one_is_killed(tmp_path, model_path, data, victim):
+    audio = tmp_path / "audio"
+    audio.mkdir()
+    for path in sorted((data / "wav").iterdir()):
+        for number in range(4):  # several units
+            shutil.copy(path, audio / f"{number}{path.name}")
+    flags = [f"--model={model_path}", f"--audio={audio}", "--format=csv,audacity", "--embeddings", "--workers=2"]
+    command = [sys.executable, "-m", "bird_tf.predict", *flags, "--batch_size=4", "--output=out"]
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+    subprocess.run(command, cwd=tmp_path / "whole", check=True)
+    output = tmp_path / "killed" / "out"
+    process = subprocess.Popen(command, cwd=tmp_path / "killed")
+    workers = _wait(lambda: len(found := _workers(process)) == 2 and found)
+    if victim == "command":
+        _wait(lambda: list(output.glob("scores/*.npz")))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        _wait(lambda: not any(pathlib.Path(f"/proc/{pid}/cmdline").exists() for pid in workers))
+        before = {path: path.stat().st_mtime_ns for path in output.glob("scores/*.npz")}
+        subprocess.run(command, cwd=tmp_path / "killed", check=True)
+        assert {path: path.stat().st_mtime_ns for path in before} == before  # what was scored is not scored again
+    else:
+        _wait(lambda: list(output.glob("scores/*.npz")))
+        os.kill(workers[0], signal.SIGKILL)
+        assert process.wait() == 0
+    assert kills.snapshot(output) == kills.snapshot(tmp_path / "whole" / "out")

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from bird_tf import config, resume, temporaries
+from tests import kills
 
 PLAN = {
     "flags": {"epochs": 3, "seed": 0},
@@ -100,3 +101,18 @@ def test_a_lock_keeps_others_out_and_is_no_content(tmp_path):
             pass
     with _claim(tmp_path).locked():
         pass
+
+
+def test_outdated_work_is_replaced_and_a_kill_in_between_is_no_obstacle(tmp_path, monkeypatch, caplog):
+    _claim(tmp_path).begin()
+    for name in "ab":
+        (tmp_path / name).touch()
+    now = _claim(tmp_path, plan={**PLAN, "flags": {}}, outdated={"the flags have changed": PLAN})
+    with kills.counting(monkeypatch, tmp_path, 2), pytest.raises(kills.Killed):
+        now.start(now.goes_on())
+    assert len(list(tmp_path.iterdir())) == 2 and (tmp_path / resume.PLAN).exists()
+    now.start(now.goes_on())
+    assert [path.name for path in tmp_path.iterdir()] == [resume.PLAN] and now.goes_on()
+    assert "the flags have changed, so what the test has kept there is made anew" in caplog.text
+    with pytest.raises(config.InputError, match="holds a test that differs"):
+        _claim(tmp_path, plan={**PLAN, "flags": {"x": 1}}, outdated={"the flags have changed": PLAN}).goes_on()

@@ -51,7 +51,7 @@ def tune(
         method: the pooling of segments.
         precision: the target of the rule "precision".
         num_noises: number of synthesised noise chunks that the thresholds are above.
-        source: what the soundscapes are, for `Decisions.fitted_on`.
+        source: what the soundscapes are, for `Decisions.context_fitted_on`.
 
     Returns:
         {context in words: c-mAP}, as "smoothing 0.2, best chunk 0.5"; "none": the chunks alone.
@@ -68,7 +68,7 @@ def tune(
         ensemble.decisions,
         in_context=_calibration(ensemble, heard, truth, precision, num_noises),
         precision=precision,
-        fitted_on="; ".join(filter(None, [before.fitted_on, f"{len(truth)} segments of {source}"])),
+        context_fitted_on=f"{len(truth)} segments of {source}",
     )
     return {tried.describe() or "none": quality for tried, quality in found.items()}
 

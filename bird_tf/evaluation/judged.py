@@ -136,12 +136,13 @@ def refit(before: decisions.Decisions, judged: Judged, precision: float, source:
         enough = judged.right[own].sum() >= thresholds.MIN_POSITIVES
         fitted["f1"][index] = thresholds.best_f1(*of_class, weights[own]) if enough else common_f1
         fitted["precision"][index] = thresholds.for_precision(*of_class, precision, common, weights[own])
-    fitted_on = "; ".join(filter(None, [before.fitted_on, f"{len(judged.right)} verdicts of {source}"]))
+    verdicts_of = f"{len(judged.right)} verdicts of {source}"
     answers: calibration.Calibration = dataclasses.replace(before.answers, thresholds=fitted)
-    after = dataclasses.replace(before, precision=precision, fitted_on=fitted_on)
+    after = dataclasses.replace(before, precision=precision)
     if before.in_context:
-        return dataclasses.replace(after, in_context=answers)
-    return dataclasses.replace(after, chunk=answers)
+        sources = decisions.joined_sources(before.context_fitted_on, verdicts_of)
+        return dataclasses.replace(after, in_context=answers, context_fitted_on=sources)
+    return dataclasses.replace(after, chunk=answers, fitted_on=decisions.joined_sources(before.fitted_on, verdicts_of))
 
 
 def write(

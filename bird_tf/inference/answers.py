@@ -15,6 +15,7 @@ class Answers:
     """Answers of an ensemble.
 
     Attributes:
+        asked: how the chunks lie that are answered.
         chunking: how recordings must be cut to be scored: with half the step, if shifted chunks are needed.
         step: how many scored chunks there are for each that is answered: 2 with shifted chunks, else 1.
     """
@@ -39,7 +40,7 @@ class Answers:
         # chunks that overlap by half or more hold the shifted ones already
         self.step = 2 if shifted and 2 * hop > heard.chunk_samples else 1
         self._hops = self.step * heard.chunk_samples / hop
-        self.chunking = chunking
+        self.asked = self.chunking = chunking
         if self.step > 1:
             overlap = heard.chunk_seconds - hop / heard.sample_rate_hz / self.step
             self.chunking = dataclasses.replace(chunking, overlap_seconds=overlap)

@@ -39,35 +39,47 @@ def _source_in(path: str) -> str:
 class ScoreStore:
     """The scores in OUTPUT/scores/.
 
-    A later run can use them only with the same models and the same chunks. Any other run is refused.
+    A later run can use them only with the same models and the same chunks. Any other run is refused; but if only the
+    decisions of the models have changed, all recordings are scored again.
     """
 
     def __init__(
-        self, output: str, ensemble: ensembles.Ensemble, chunking: decode.ChunkingConfig, *, overwrite: bool = False
-    ) -> None:
+        self, output: str, ensemble: ensembles.Ensemble, chunking: decode.ChunkingConfig,
+        scored: decode.ChunkingConfig, *, overwrite: bool = False,
+    ) -> None:  # fmt: skip
         """Describes the store; `open` opens it.
 
         Args:
             output: folder of the prediction.
             ensemble: the models.
             chunking: how recordings are cut into chunks.
+            scored: how they are cut to be scored: with shifted chunks too, if the decisions need them.
             overwrite: whether scores of other models or chunks may be replaced.
         """
         self._folder, self._num_classes = os.path.join(output, FOLDER), len(ensemble.classes)
         models = zip(ensemble.models, ensemble.decisions.weights, strict=True)
+        plan = {
+            "flags": chunking.plan(),
+            "versions": {"the stored scores": _FORMAT_VERSION},
+            "inputs": {
+                f"model {i}": {"content": model.fingerprint, "weight": weight}
+                for i, (model, weight) in enumerate(models, 1)
+            },
+        }
+        shifted = {**plan, "inputs": {**plan["inputs"], "the decisions": {"need of shifted chunks": True}}}
+        outdated = {"the model's decisions no longer need shifted chunks": shifted}
+        if scored != chunking:
+            outdated = {
+                "the model's decisions need shifted chunks now": plan,
+                "version 0.2.0 described these scores in another way": {**plan, "flags": scored.plan()},
+            }
         self._claim = resume.Claim(
             directory=self._folder,
             work="prediction",
             flag="--output",
             overwrite=overwrite,
-            plan={
-                "flags": chunking.plan(),
-                "versions": {"the stored scores": _FORMAT_VERSION},
-                "inputs": {
-                    f"model {i}": {"content": model.fingerprint, "weight": weight}
-                    for i, (model, weight) in enumerate(models, 1)
-                },
-            },
+            plan=plan if scored == chunking else shifted,
+            outdated=outdated,
         )
 
     def open(self) -> None:

@@ -207,10 +207,16 @@ def _elsewhere(
     tasks = [dataclasses.replace(task, unit=unit) for unit in todo]
     with contextlib.closing(executor.results(_run, tasks, place, progress.show)) as found:
         for unit, scored in zip(todo, found, strict=True):
-            for one in unit.alone() if scored is None else [unit]:
-                again = scored or executor.alone_or_none(_run, dataclasses.replace(task, unit=one))
-                yield from again or [_died(one)]
+            yield from _one_by_one(dataclasses.replace(task, unit=unit)) if scored is None else scored
             progress.add(sum(unit.seconds))
+
+
+def _one_by_one(task: _Task) -> Iterator[ScoredRecording]:
+    """Scores the recordings of a unit whose process died twice, each in a process of its own; a single one no more."""
+    alone = task.unit.alone()
+    for unit in alone:
+        again = executor.alone_or_none(_run, dataclasses.replace(task, unit=unit)) if len(alone) > 1 else None
+        yield from again or [_died(unit)]
 
 
 def _died(unit: units.Unit) -> ScoredRecording:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ FORMAT_VERSION = 2
 # pooled scores of format 1 by these methods were no probabilities
 _CHANGED_POOLING = ("median_filtered", "mean_exponential")
 _SELECTION_ROUNDS = 20
+_SOURCES_TOGETHER = re.compile(r"(?:(.*?); )?(\d+ segments of .*)", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,8 @@ class Decisions:
         context: what changes the scores of chunks before they are calibrated, for answers over time.
         in_context: for scores of chunks in their context, fitted on segments; None: `chunk`.
         precision: the target of the rule "precision"; 0 if nothing was fitted.
-        fitted_on: the recordings used for the choice; empty if nothing was fitted.
+        fitted_on: what pooling, weights, `recording` and `chunk` were fitted on; empty if nothing was fitted.
+        context_fitted_on: what `context` and `in_context` were fitted on.
     """
 
     pooling: str
@@ -44,11 +47,22 @@ class Decisions:
     in_context: calibration.Calibration | None = None
     precision: float = 0.0
     fitted_on: str = ""
+    context_fitted_on: str = ""
+
+    @property
+    def sources(self) -> str:
+        """All that anything was fitted on, in words; empty if nothing was."""
+        return joined_sources(self.fitted_on, self.context_fitted_on)
 
     @property
     def answers(self) -> calibration.Calibration:
         """For answers over time: of chunks in their context, and of segments."""
         return self.in_context or self.chunk
+
+
+def joined_sources(before: str, further: str) -> str:
+    """Two descriptions of what was fitted on, as one; the second is left out if the first ends with it already."""
+    return before if before.endswith(further) else "; ".join(filter(None, [before, further]))
 
 
 def neutral(classes: taxonomy.Taxonomy, num_models: int, method: str) -> Decisions:
@@ -172,6 +186,8 @@ def save(path: str, decisions: Decisions, classes: taxonomy.Taxonomy) -> None:
         content["context"] = dataclasses.asdict(decisions.context)
     if decisions.in_context:
         content["in_context"] = calibration_as_json(decisions.in_context)
+    if decisions.context_fitted_on:
+        content["context_fitted_on"] = decisions.context_fitted_on
     files.write_json(path, content, durable=True)
 
 
@@ -197,6 +213,15 @@ class _Stored:
     fitted_on: str
     context: context.Context = dataclasses.field(default_factory=context.Context)
     in_context: _Calibration | None = None
+    context_fitted_on: str = ""
+
+    @property
+    def sources(self) -> tuple[str, str]:
+        """`fitted_on` and `context_fitted_on`. Version 0.2.0 wrote both into the first."""
+        together = _SOURCES_TOGETHER.fullmatch(self.fitted_on)
+        if self.context_fitted_on or not self.in_context or not together:
+            return self.fitted_on, self.context_fitted_on
+        return together[1] or "", together[2]
 
 
 def load(path: str, classes: taxonomy.Taxonomy, num_models: int) -> Decisions:
@@ -230,7 +255,8 @@ def load(path: str, classes: taxonomy.Taxonomy, num_models: int) -> Decisions:
         context=read.context,
         in_context=_calibration(path, read.in_context, classes) if read.in_context else None,
         precision=read.precision,
-        fitted_on=read.fitted_on,
+        fitted_on=read.sources[0],
+        context_fitted_on=read.sources[1],
     )
 
 

@@ -122,7 +122,7 @@ class Teachers:
         return self._answers.step
 
     def _store(self, folder: str) -> score_store.ScoreStore:
-        return score_store.ScoreStore(folder, self.ensemble, self._answers.chunking)
+        return score_store.ScoreStore(folder, self.ensemble, self._answers.asked, self._answers.chunking)
 
     def answers(
         self, recordings: Sequence[metadata.Recording], folder: str

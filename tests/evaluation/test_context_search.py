@@ -45,7 +45,7 @@ def test_a_context_is_chosen_and_the_calibration_is_fitted_in_it(model_path, gen
     assert decided.context.active and found[decided.context.describe()] > found["none"] + 0.05 and len(found) == 24
     assert decided.in_context and decided.answers is decided.in_context
     assert (decided.chunk, decided.recording, decided.pooling) == (before.chunk, before.recording, before.pooling)
-    assert decided.fitted_on == "40 segments of here" and decided.precision == 0.9
+    assert decided.context_fitted_on == "40 segments of here" and decided.precision == 0.9
     threshold = decided.answers.thresholds["f1"][0]
     assert 0 < threshold < 1 and decided.answers.probabilities(np.array([0.02]))[0] < threshold
 

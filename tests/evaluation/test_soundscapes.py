@@ -112,7 +112,7 @@ def test_tuned_decisions_are_stored_in_the_model_and_used_by_later_evaluations(m
     tuned = _evaluate(model, soundscape, tmp_path / "tuned", tune=True, synthetic_noise=8)
     assert tuned["tuned_on_these"] and len(tuned["context_cmap"]) == 24
     decided = ensembles.Ensemble([model]).decisions
-    assert decided.in_context and "5 segments" in decided.fitted_on
+    assert decided.in_context and "5 segments" in decided.context_fitted_on
     assert tuned["context_cmap"][decided.context.describe() or "none"] == pytest.approx(tuned["cmap"])
     again = _evaluate(model, soundscape, tmp_path / "again")
     assert again["context"] == tuned["context"] and again["cmap"] == pytest.approx(tuned["cmap"], abs=0.02)

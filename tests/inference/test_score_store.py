@@ -1,13 +1,17 @@
 """The store, by itself and in predictions that are interrupted."""
 
+import dataclasses
+import functools
+import os
 import shutil
 
 import numpy as np
 import pytest
 
-from bird_tf import config
+from bird_tf import config, tf
 from bird_tf.audio import decode
 from bird_tf.inference import embedding_store, ensembles, score_store, scoring
+from bird_tf.scores import context, decisions
 from tests import conftest
 from tests.test_predict import predict_into
 
@@ -103,7 +107,7 @@ def test_damaged_scores_are_computed_again(tmp_path, model_path, data, monkeypat
 
 def test_stored_scores_are_loaded_as_they_were(tmp_path, attention_model_path, data):
     ensemble, path = ensembles.Ensemble([attention_model_path]), str(sorted((data / "wav").iterdir())[0])
-    store = score_store.ScoreStore(str(tmp_path), ensemble, decode.ChunkingConfig())
+    store = score_store.ScoreStore(str(tmp_path), ensemble, decode.ChunkingConfig(), decode.ChunkingConfig())
     [scored] = scoring.score_recordings(ensemble, [("1", path)], decode.ChunkingConfig())
     store.open()
     assert not store.has("1", path)
@@ -115,3 +119,31 @@ def test_stored_scores_are_loaded_as_they_were(tmp_path, attention_model_path, d
             np.testing.assert_array_equal(getattr(loaded, name), expected, err_msg=name)
     store.remove_if_empty()
     assert len(list((tmp_path / score_store.FOLDER).glob("*.npz"))) == 1
+
+
+def _decide(model, **values):
+    """Gives a model this context."""
+    path, ensemble = os.path.join(model, decisions.ASSET), ensembles.Ensemble([model])
+    decided = dataclasses.replace(ensemble.decisions, context=context.Context(**values))
+    decisions.save(path, decided, ensemble.classes)
+
+
+def test_scores_that_the_decisions_have_outdated_are_made_anew(tmp_path, model_path, data, monkeypatch, caplog):
+    model = str(shutil.copytree(model_path, tmp_path / "model"))
+    (tmp_path / "audio").mkdir()
+    for path in sorted((data / "wav").iterdir())[:2]:
+        shutil.copy(path, tmp_path / "audio")
+    calls = _interrupt_after(monkeypatch, None)
+    monkeypatch.setattr(tf.saved_model, "load", functools.cache(tf.saved_model.load))  # only its decisions change
+    for values in ({}, {"shifted": True}, {"shifted": True, "smoothing": 0.2}, {}):
+        _decide(model, **values)
+        predict_into(tmp_path, model, tmp_path / "audio")
+    assert [len(recordings) for recordings in calls] == [2, 2, 0, 2]
+    assert "decisions need shifted chunks now, so what the prediction has kept there is made anew" in caplog.text
+    assert "decisions no longer need shifted chunks" in caplog.text
+    predict_into(tmp_path / "fresh", model, tmp_path / "audio")
+    for name in ("recordings.csv", "chunks.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "fresh" / "out" / name).read_bytes()
+    _decide(model, shifted=True)
+    with pytest.raises(config.InputError, match=r"--overlap_seconds was 0\.0, is 0\.2"):  # the user asks for it
+        predict_into(tmp_path, model, tmp_path / "audio", overlap_seconds=0.2)

@@ -207,6 +207,17 @@ def test_an_error_of_a_model_is_raised(model_path, recordings, monkeypatch):
     assert not {thread.name for thread in threading.enumerate() if thread.name.startswith(("unit", "batch"))}
 
 
+def test_what_killed_its_process_twice_is_tried_alone_unless_it_was_alone(model_path, recordings, monkeypatch):
+    tried = []
+    monkeypatch.setattr(executor, "results", lambda function, tasks, *_: (None for _ in tasks))
+    monkeypatch.setattr(executor, "alone_or_none", lambda function, task: tried.append(task.unit.recordings))
+    ensemble, place = ensembles.Ensemble([model_path]), executor.PlaceConfig(workers=2)
+    for count in (1, 2):
+        found = list(scoring.score_recordings(ensemble, recordings[:count], CHUNKING, place=place))
+        assert len(found) == count and all("the worker process died twice" in scored.reason for scored in found)
+    assert tried == [(recordings[0],), (recordings[1],)]
+
+
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path, model_path, generator):
     """Twelve hours in a separate process need less than 1.5 GB."""

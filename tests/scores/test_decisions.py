@@ -129,3 +129,19 @@ def test_a_context_is_stored_and_without_one_the_file_is_as_before(tmp_path):
     (tmp_path / "bad.json").write_text((tmp_path / "around.json").read_text().replace("0.2", "7"))
     with pytest.raises(config.InputError, match="smoothing"):
         decisions.load(str(tmp_path / "bad.json"), CLASSES, 1)
+
+
+def test_what_recordings_and_segments_have_fitted_is_told_of_both_and_read_from_earlier_files(tmp_path):
+    path = tmp_path / "decisions.json"
+    neutral = decisions.neutral(CLASSES, 1, "mean")
+    recordings, segments = "9 recordings of r; s", "7 segments of t; 3 verdicts of v"
+    decided = dataclasses.replace(neutral, in_context=neutral.chunk, fitted_on=recordings, context_fitted_on=segments)
+    assert decided.sources == f"{recordings}; {segments}" and not neutral.sources
+    decisions.save(str(path), decided, CLASSES)
+    content = json.loads(path.read_text())
+    del content["context_fitted_on"]
+    for together, alone in ((f"{recordings}; {segments}", recordings), (segments, "")):  # as version 0.2.0 wrote them
+        path.write_text(json.dumps({**content, "fitted_on": together}))
+        read = decisions.load(str(path), CLASSES, 1)
+        assert (read.fitted_on, read.context_fitted_on) == (alone, segments)
+    assert decisions.joined_sources("a; b", "b") == "a; b" and decisions.joined_sources("", "b") == "b"
