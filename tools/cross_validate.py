@@ -44,6 +44,9 @@ class CrossValidateConfig(experiments.TrainConfig):
     folds: int = config.option(5, "number of folds; each is held out once")
     only_folds: tuple[int, ...] = config.option((), "folds to run, from 0, comma-separated; empty: all")
     repeats: int = config.option(1, "number of trainings for each fold, with --seed, --seed + 1 and so on")
+    recordings_per_class: int = config.option(
+        0, "learn from at most this number of recordings of a species, drawn by --split_seed; 0: all"
+    )
     baseline: str = config.option("", "--run_dir of a cross-validation of the same recordings, to compare with")
 
     def __post_init__(self) -> None:
@@ -53,6 +56,8 @@ class CrossValidateConfig(experiments.TrainConfig):
                 f"--repeats={self.repeats} --only_folds={','.join(map(str, self.only_folds))}: need at least one "
                 f"repeat, and folds from 0 to {self.folds - 1}"
             )
+        if self.recordings_per_class < 0:
+            raise config.InputError(f"--recordings_per_class={self.recordings_per_class}: need a number, or 0 for all")
 
 
 def _command(module: str, *arguments: str) -> None:
@@ -170,7 +175,7 @@ def main(settings: CrossValidateConfig) -> None:
         folder = os.path.join(settings.run_dir, f"fold-{fold}")
         with locks.held(folder, work="cross-validation", flag="--run_dir"):  # other machines may do other folds
             if not files.exists(os.path.join(folder, "test", manifests.MANIFEST)):
-                folds.prepare(manifest, folder, settings.folds, fold, settings.split)
+                folds.prepare(manifest, folder, settings.folds, fold, settings.split, settings.recordings_per_class)
             rows += [_train_and_evaluate(settings, fold, settings.seed + repeat) for repeat in range(settings.repeats)]
         files.write_table(os.path.join(settings.run_dir, "folds.csv"), COLUMNS, rows)
     columns = {name: [row[COLUMNS.index(name)] for row in rows] for name in METRICS}

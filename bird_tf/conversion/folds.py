@@ -34,20 +34,41 @@ def recordings(directory: str) -> list[metadata.Recording]:
     return [dataclasses.replace(r, split="") for r in recordings_table.read(directory, with_unused=True)]
 
 
-def prepare(manifest: manifests.Manifest, output: str, num_folds: int, fold: int, settings: split.SplitConfig) -> None:
+def prepare(
+    manifest: manifests.Manifest, output: str, num_folds: int, fold: int, settings: split.SplitConfig, most: int = 0
+) -> None:
     """Writes the records of one fold: `output`/records for training and validation, `output`/test for the test.
 
     The recordings of the fold, with their noise, are only in `test`, as its validation split. Of the other
     recordings, `settings.val_share` are for validation.
+
+    Args:
+        manifest: the records.
+        output: directory for both.
+        num_folds: number of folds.
+        fold: the one that is tested, from 0.
+        settings: how recordings are grouped and split.
+        most: recordings of a class, in `output`/records; 0: all.
 
     Raises:
         InputError: as `split.folds` and `split.split`.
     """
     found = recordings(manifest.directory)
     fold_of = split.folds(found, num_folds, settings)
-    rest = split.split([r for r in found if fold_of[r.recording_id] != fold], settings)
+    others = [r for r in found if fold_of[r.recording_id] != fold]
+    rest = split.split(_at_most(others, most, settings.split_seed) if most else others, settings)
     regroup(manifest, os.path.join(output, "records"), {r.recording_id: r.split for r in rest})
     regroup(manifest, os.path.join(output, "test"), {r: "val" for r, number in fold_of.items() if number == fold})
+
+
+def _at_most(found: list[metadata.Recording], most: int, seed: int) -> list[metadata.Recording]:
+    """At most `most` recordings of each label, drawn at random. A greater number keeps those of a smaller one."""
+    kept, number = set(), collections.Counter[str]()
+    for recording in sorted(found, key=lambda r: files.text_digest(f"draw {seed} {r.recording_id}")):
+        number[recording.label] += 1
+        if not recording.label or number[recording.label] <= most:
+            kept.add(recording.recording_id)
+    return [r for r in found if r.recording_id in kept]
 
 
 def regroup(manifest: manifests.Manifest, output: str, split_of: Mapping[str, str]) -> manifests.Manifest:

@@ -1,3 +1,4 @@
+import collections
 import csv
 import dataclasses
 
@@ -33,6 +34,20 @@ def test_the_test_recordings_of_a_fold_are_not_in_its_training_records(manifest,
         tested += sorted(held_out)
     everything = {key[0] for part in ("train", "val", "rest") for key in _chunks(manifest, part)}
     assert sorted(tested) == sorted(everything)
+
+
+def test_a_fold_learns_from_at_most_a_number_of_recordings_of_each_class(manifest, tmp_path):
+    kept = []
+    for most in (1, 2, 0):
+        output = str(tmp_path / str(most))
+        folds.prepare(manifest, output, 3, 0, split.SplitConfig(val_share=0.0), most)
+        learnt = recordings_table.read(f"{output}/records", with_unused=True)
+        held_out = {r.recording_id for r in recordings_table.read(f"{output}/test", with_unused=True)}
+        number = collections.Counter(r.label for r in learnt)
+        assert len(number) == len(manifest.classes) and (not most or set(number.values()) == {most})
+        kept.append(({r.recording_id for r in learnt}, held_out))
+    (one, tested), (two, tested_again), (every, _) = kept
+    assert one < two <= every and tested == tested_again and not tested & every
 
 
 @pytest.fixture(scope="module", params=[0, 4], ids=["no cap", "cap"])

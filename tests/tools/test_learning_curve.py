@@ -1,0 +1,45 @@
+import json
+import math
+
+import pytest
+
+from bird_tf import config, files
+from tests import conftest
+from tools import cross_validate, learning_curve
+
+
+def _cross_validation(folder, mean, recordings, error=0.02):
+    """What `cross_validate` leaves; `recordings` are the labels that each fold learnt from."""
+    folder.mkdir()
+    summary = {name: {"mean": mean, "standard_error": error} for name in cross_validate.METRICS}
+    (folder / "cross_validation.json").write_text(json.dumps(summary))
+    files.write_table(str(folder / "folds.csv"), ("fold",), [(fold,) for fold in range(len(recordings))])
+    for fold, labels in enumerate(recordings):
+        (folder / f"fold-{fold}" / "records").mkdir(parents=True)
+        rows = [(f"r{i}", f"r{i}.wav", "train", label, label, "", 1, 0) for i, label in enumerate(labels)]
+        columns = ("recording_id", "file", "split", "label", "name", "author", "chunks", "noise_chunks")
+        files.write_table(str(folder / f"fold-{fold}" / "records" / "recordings.csv"), columns, rows)
+
+
+def test_points_are_numbers_of_recordings_and_scores(tmp_path):
+    _cross_validation(tmp_path / "head-8", 0.8, ["aabb", "aabbb"])
+    _cross_validation(tmp_path / "head-1", 0.6, ["ab", "ab"], error=None)
+    picture = tmp_path / "curve.png"
+    settings = conftest.settings(
+        learning_curve.CurveConfig, names=["head"], runs=[str(tmp_path / "head-*")], output=picture
+    )
+    found = learning_curve.curves(settings)
+    assert [(p.recordings, p.mean) for p in found["head"]] == [(1.0, 0.6), (2.25, 0.8)]
+    assert math.isnan(found["head"][0].error) and found["head"][1].error == 0.02
+    learning_curve.main(settings)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert [row["recordings_per_species"] for row in conftest.table(tmp_path / "curve.csv")] == ["1.0", "2.25"]
+
+
+@pytest.mark.parametrize(("names", "runs", "told"), [
+    (["a", "b"], ["x"], "need one name for each pattern"),
+    (["a"], ["nothing-*"], "--runs=nothing-\\*: there is no such folder"),
+])  # fmt: skip
+def test_what_is_not_there_is_named(names, runs, told):
+    with pytest.raises(config.InputError, match=told):
+        learning_curve.curves(conftest.settings(learning_curve.CurveConfig, names=names, runs=runs))
