@@ -46,7 +46,7 @@ def test_many_reasons_do_not_flood_the_terminal():
 
 
 def test_the_summary_names_the_table_that_lists_all(caplog):
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, logger="absl"):
         skips.log_summary([], "skipped.csv")
         assert not caplog.records
         skips.log_summary(SKIPS, "skipped.csv")

@@ -38,7 +38,7 @@ def test_files_count_that_name_recordings_or_have_their_names(tmp_path, layout, 
 
 
 def test_the_first_file_that_is_not_used_is_named_with_its_reason(tmp_path, caplog):
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         _choose(tmp_path, {"y.txt": TEXTS["y.txt"], "z.csv": "A;B\n1;2\n"})
     assert "2 files are not used, the first" in caplog.text and "names no recording" in caplog.text
 

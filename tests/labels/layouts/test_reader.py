@@ -138,7 +138,7 @@ def test_the_log_says_what_came_from_where(tmp_path, caplog):
     example_sets.write_text(tmp_path / "x.txt", "0\t1\tb\n")
     example_sets.write_text(tmp_path / "t.csv", "file,label,recordist\nx.wav,a,Ann\n")
     example_sets.write_text(tmp_path / "notes.csv", "A;B\n1,5;2\n")
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         reader.read(reader.SourceConfig(audio=str(tmp_path)))
     assert "x.txt" in caplog.text and "t.csv" in caplog.text and "notes.csv" in caplog.text
 
