@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging as python_logging
+import os
 import sys
 import types
 import typing
@@ -347,6 +348,22 @@ def run(main: Callable[[Config], None], config_class: type[Config]) -> None:
     endings.leave(0)
 
 
+def usage(config_class: type, program: str) -> str:
+    """How a command is typed: its program, and the flags that it requires.
+
+    Args:
+        config_class: its flags.
+        program: what was started, as `sys.argv[0]`.
+    """
+    folder, name = os.path.split(os.path.abspath(program))
+    module, package = name.removesuffix(".py"), os.path.basename(folder)
+    typed = name
+    if name.endswith(".py"):
+        typed = f"python -m bird_tf.{module}" if package == "bird_tf" else f"python {package}/{name}"
+    required = [f"--{field.name}=…" for field, _ in leaves(config_class) if field.metadata["required"]]
+    return " ".join(["usage:", typed, *required, "[--FLAG=VALUE …]"])
+
+
 class _Formatter(python_logging.Formatter):
     """Lines of a log in which names from outside, as those of files, do nothing to the terminal."""
 
@@ -362,7 +379,8 @@ class _Formatter(python_logging.Formatter):
 def _run(main: Callable[[Config], None], config_class: type[Config]) -> None:
     arguments = sys.argv[1:]
     if {"--help", "-help", "-h", "--helpshort"} & set(arguments):
-        print(help_page(config_class, sys.modules[main.__module__].__doc__ or ""))  # noqa: T201
+        page = help_page(config_class, sys.modules[main.__module__].__doc__ or "")
+        print(f"{usage(config_class, sys.argv[0])}\n\n{page}")  # noqa: T201
         return
     if "--version" in arguments:
         print(f"bird_tf {bird_tf.__version__}")  # noqa: T201

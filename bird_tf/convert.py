@@ -1,4 +1,4 @@
-"""Recordings → records directory.
+"""Converts labelled recordings to records, from which models learn.
 
 One task writes one shard, and the noise shard beside it. A worker that dies loses one shard only, a second run goes
 on where the first stopped, and the bytes do not depend on the number of workers.
@@ -469,6 +469,7 @@ def main(settings: ConvertConfig) -> None:
     """Converts, and logs a summary in one line and what to do next; with --check, says what it would do."""
     if settings.check:
         check(settings)
+        next_steps.log("if this is right, repeat the command without --check")
         return
     manifest = convert(settings)
     skips.log_summary(

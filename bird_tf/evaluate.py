@@ -1,4 +1,4 @@
-"""The command: SavedModels + labelled recordings, as records or as audio → metrics, decisions and the report."""
+"""Judges exported models on labelled recordings, as records or as audio: metrics, thresholds and a report."""
 
 from __future__ import annotations
 

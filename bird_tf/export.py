@@ -1,4 +1,4 @@
-"""Exports a finished run again: run directory → SavedModel, and on request TensorFlow Lite and ONNX files."""
+"""Exports a finished run again, as a SavedModel and on request as TensorFlow Lite and ONNX files."""
 
 from __future__ import annotations
 

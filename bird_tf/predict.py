@@ -1,4 +1,4 @@
-"""The command: SavedModels and recordings → tables.
+"""Names the birds in recordings with exported models, and writes tables.
 
 The scores of each recording are kept, and all tables are made from them. So a further run scores only what is new.
 """

@@ -1,4 +1,4 @@
-"""The command: predictions and their recordings → a page on which a person judges clips with a few keys.
+"""Makes a page on which a person judges predictions, clip by clip, with a few keys.
 
 The page saves verdicts.csv, which bird_tf.evaluate, bird_tf.predict --summary and the converter read.
 """

@@ -1,4 +1,4 @@
-"""The command: one example of a sound → the chunks of a deployment that are most like it, as a table and as a page.
+"""Finds the sounds of many recordings that are most like an example, as a table and as a page.
 
 It looks through the embeddings that bird_tf.predict --embeddings wrote, all of them: the search is exact.
 """

@@ -1,4 +1,4 @@
-"""The command: exported models, the teachers, and unlabelled recordings → a better model, round by round.
+"""Trains a better model round by round, from exported models, the teachers, and unlabelled recordings.
 
 In each round the teachers label the unlabelled recordings, a student learns from labelled chunks with unlabelled ones
 added, and a gate judges it by known calls. The student is the next teacher.

@@ -1,4 +1,4 @@
-"""The command: SavedModels and test recordings → BirdCLEF run file, checked before it gets its final name.
+"""Writes what exported models say of test recordings as a BirdCLEF run file, and checks it.
 
 The formats and their rules belong to `run_files` (2018) and `kaggle_files`.
 """

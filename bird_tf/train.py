@@ -1,4 +1,7 @@
-"""One experiment, in the order of events: data, network, loop, validation, checkpoint, best weights, export."""
+"""Trains a network on records, and exports it.
+
+In the order of events: data, network, loop, validation, checkpoint, best weights, export.
+"""
 
 from __future__ import annotations
 
@@ -202,6 +205,8 @@ def run_epoch(experiment: experiments.Experiment, batches: Iterator[Any], signal
     first, end = progress.steps, epoch * experiment.num_steps
     with config.progress(experiment.num_steps, "step", f"epoch {epoch}") as bar:
         bar.update(done)
+        if not progress.steps:
+            bar.set_postfix_str("preparing the first step")
         while progress.steps < end and clock.position() < settings.epochs:
             rate = schedules.learning_rate(settings.schedule, clock.position(), settings.epochs)
             experiment.state.optimiser.learning_rate.assign(rate)
@@ -216,6 +221,8 @@ def run_epoch(experiment: experiments.Experiment, batches: Iterator[Any], signal
             progress.steps += 1
             progress.epoch_loss += loss
             experiment.events.after_step()
+            if progress.steps == 1:
+                bar.set_postfix_str("", refresh=False)
             bar.update()
             if progress.steps % _REPORT_EVERY == 0:
                 bar.set_postfix_str(

@@ -114,6 +114,18 @@ def test_help_names_every_flag_with_default_and_choices():
         assert words in page
 
 
+@pytest.mark.parametrize(
+    ("program", "typed"),
+    [
+        ("/x/bird_tf/train.py", "python -m bird_tf.train"),
+        ("tools/demo.py", "python tools/demo.py"),
+        ("/x/.venv/bin/bird-tf-train", "bird-tf-train"),
+    ],
+)
+def test_the_usage_is_what_a_user_types(program, typed):
+    assert config.usage(Outer, program) == f"usage: {typed} --name=… [--FLAG=VALUE …]"
+
+
 def test_a_flagfile_that_the_package_brings_is_found_by_its_name(tmp_path, monkeypatch):
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "shipped.flags").write_text("--name=from the package\n")

@@ -293,8 +293,9 @@ def run(block: Block, folder: pathlib.Path, max_minutes: float) -> str:
             failed = f"exit status {shell.returncode}" if shell.wait(60 * max_minutes) else ""
         except subprocess.TimeoutExpired:
             failed = f"still running after {max_minutes:g} minutes"
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(shell.pid, signal.SIGKILL)
+        finally:  # also when a person stops the check
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(shell.pid, signal.SIGKILL)
         output.seek(0)
         return f"{output.read()}\n{failed}" if failed else ""
 

@@ -194,6 +194,11 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
     return fold(rewrite(markdown, path, GUIDES.get(path, f"docs/{path}")))
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Marks flags, which the style keeps on one line: browsers break them after their hyphens."""
+    return re.sub(r"<code>(--[^<]{1,30})</code>", r'<code class="flag">\1</code>', html)
+
+
 def on_post_page(output: str, *, page: Page, **_: Any) -> str:
     """Takes the stand-in for a worker from the site, where the theme names one on the net."""
     here = posixpath.relpath("search_worker.js", posixpath.dirname(page.url) or ".")

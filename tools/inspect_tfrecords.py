@@ -79,6 +79,7 @@ def gather(
 def table(manifest: manifests.Manifest, activities: dict[str, list[float]]) -> list[str]:
     """The lines to print."""
     front_end = manifest.front_end
+    minutes = "minutes of overlapping chunks" if manifest.converter.get("overlap_seconds") else "minutes"
     lines = [
         f"{manifest.directory}: {front_end.scale}, {front_end.num_bands} x {front_end.num_frames}, "
         f"{front_end.chunk_seconds:g} s at {front_end.sample_rate_hz} Hz",
@@ -88,7 +89,7 @@ def table(manifest: manifests.Manifest, activities: dict[str, list[float]]) -> l
     rows: list[tuple[str, list[float]]] = [
         ("recordings", [manifest.num_recordings[part] for part in manifests.SPLITS]),
         ("chunks", [manifest.num_chunks(part) for part in manifests.SPLITS]),
-        ("minutes", [round(manifest.num_chunks(p) * front_end.chunk_seconds / 60, 1) for p in manifests.SPLITS]),
+        (minutes, [round(manifest.num_chunks(p) * front_end.chunk_seconds / 60, 1) for p in manifests.SPLITS]),
     ]
     for i, (class_id, name) in enumerate(zip(manifest.classes.class_ids, manifest.classes.names, strict=True)):
         label = class_id if class_id == name else f"{class_id} {name}"

@@ -56,3 +56,8 @@ def test_long_commands_are_folded_and_mean_the_same():
             for text in (source, docs_pages.fold(source))
         )  # fmt: skip
         assert before == after, page
+
+
+def test_flags_are_marked_so_that_they_are_not_broken():
+    html = docs_pages.on_page_content("<p><code>--top</code> and <code>make --x</code></p><pre><code>--a</code></pre>")
+    assert html.startswith('<p><code class="flag">--top</code> and <code>make --x</code></p>')
