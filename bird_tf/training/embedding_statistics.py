@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -29,8 +30,27 @@ def measure(manifest: manifests.Manifest, settings: dataset.DatasetConfig, seed:
     Raises:
         InputError: as `dataset.training`.
     """
-    clean = dataclasses.replace(settings, in_noise_share=0.0)
-    batches = dataset.training(manifest, clean, augmentations.AugmentConfig(), seed, features=(schema.EMBEDDING,)).take(
+    return _measured(_Chunks(manifest, settings, seed))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Chunks:
+    """Which chunks are measured."""
+
+    manifest: manifests.Manifest
+    settings: dataset.DatasetConfig
+    seed: int
+
+    def __hash__(self) -> int:
+        return hash((self.settings, self.seed))  # a manifest has no hash; equal ones are found by comparison
+
+
+@functools.lru_cache(maxsize=1)
+def _measured(chunks: _Chunks) -> tuple[np.ndarray, np.ndarray]:
+    """The choice of --l2 and the first training need the same statistics."""
+    manifest, settings = chunks.manifest, chunks.settings
+    clean, none = dataclasses.replace(settings, in_noise_share=0.0), augmentations.AugmentConfig()
+    batches = dataset.training(manifest, clean, none, chunks.seed, features=(schema.EMBEDDING,)).take(
         min(_MOST_BATCHES, dataset.steps_per_epoch(manifest, settings))
     )
     count, total, squares = 0, np.float64(0), np.float64(0)

@@ -97,13 +97,15 @@ def fit(manifest: manifests.Manifest, features: Sequence[str]) -> KnownSound | N
         logging.info("fewer than %d recordings: how unlike them others sound will not be told", _MIN_RECORDINGS)
         return None
     found = np.concatenate([values for _, values in parts])
-    distances = np.empty(len(found), np.float32)
+    centre, distances = found.mean(axis=0, dtype=np.float64), np.empty(len(found), np.float32)
     folds = (places * _NUM_FOLDS).astype(int)
-    for fold in np.unique(folds):
-        distances[folds == fold] = _fit(found[folds != fold]).strangeness(tf.constant(found[folds == fold])).numpy()
+    moments = {fold: _Moments.of(found[folds == fold], centre) for fold in np.unique(folds)}
+    for own in moments:
+        known = _fit([others for fold, others in moments.items() if fold != own])
+        distances[folds == own] = known.strangeness(tf.constant(found[folds == own])).numpy()
     _, recording = np.unique(places, return_inverse=True)
     each = [strangeness.of_recording(distances[recording == i]) for i in range(recording.max() + 1)]
-    return dataclasses.replace(_fit(found), limit=float(np.quantile(each, 1 - strangeness.USUAL_SHARE)))
+    return dataclasses.replace(_fit([*moments.values()]), limit=float(np.quantile(each, 1 - strangeness.USUAL_SHARE)))
 
 
 def _read(
@@ -129,13 +131,39 @@ def _places(recording_ids: np.ndarray) -> np.ndarray:
     return np.array([place[i] for i in recording_ids.tolist()], np.float64)
 
 
-def _fit(values: np.ndarray) -> KnownSound:
-    """Mean and variances of [chunks, n] float32."""
-    variances, directions = np.linalg.eigh(np.cov(values.T.astype(np.float64)))  # in rising order
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Moments:
+    """Sums over chunks: those of several folds together give mean and covariance, and no fold is read twice.
+
+    Attributes:
+        centre: [n] float64, what is taken from all values: sums of squares far from 0 would be inexact.
+        count: of chunks.
+        total: [n] float64.
+        products: [n, n] float64.
+    """
+
+    centre: np.ndarray
+    count: int
+    total: np.ndarray
+    products: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, centre: np.ndarray) -> _Moments:
+        """The sums of [chunks, n] float32."""
+        centred = values - centre
+        return cls(centre=centre, count=len(values), total=centred.sum(axis=0), products=centred.T @ centred)
+
+
+def _fit(parts: Sequence[_Moments]) -> KnownSound:
+    """Mean and variances of the chunks of all parts."""
+    count = sum(part.count for part in parts)
+    mean = np.sum([part.total for part in parts], axis=0) / count
+    scatter = np.sum([part.products for part in parts], axis=0) - count * np.outer(mean, mean)
+    variances, directions = np.linalg.eigh(scatter / (count - 1))  # in rising order
     first = max(1, len(variances) - _NUM_DIRECTIONS)
     rest = max(float(variances[:first].mean()), _LEAST_VARIANCE * float(variances.mean()), 1e-12)
     return KnownSound(
-        mean=values.mean(axis=0, dtype=np.float64).astype(np.float32),
+        mean=(parts[0].centre + mean).astype(np.float32),
         directions=directions[:, first:].astype(np.float32),
         variances=np.maximum(variances[first:], rest).astype(np.float32),
         rest=rest,

@@ -13,6 +13,7 @@ def _measure(monkeypatch, embeddings, size=2):
         assert settings.in_noise_share == 0.0  # as the backbone heard them without noise
         return batches.repeat()
 
+    embedding_statistics._measured.cache_clear()
     monkeypatch.setattr(dataset, "training", training)
     monkeypatch.setattr(dataset, "steps_per_epoch", lambda *_: len(embeddings) // size)
     return embedding_statistics.measure(None, dataset.DatasetConfig(), 0)
@@ -23,6 +24,14 @@ def test_it_is_mean_and_variance_over_one_epoch(monkeypatch, generator):
     mean, variance = _measure(monkeypatch, embeddings)
     np.testing.assert_allclose(mean, embeddings.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(variance, embeddings.var(axis=0), rtol=1e-4)
+
+
+def test_the_same_chunks_are_measured_once(monkeypatch):
+    found = _measure(monkeypatch, [[1.0], [2.0]])
+    monkeypatch.setattr(dataset, "training", None)
+    assert embedding_statistics.measure(None, dataset.DatasetConfig(), 0) is found
+    with pytest.raises(TypeError):
+        embedding_statistics.measure(None, dataset.DatasetConfig(), 1)
 
 
 def test_a_number_that_hardly_varies_is_not_blown_up(monkeypatch):
