@@ -22,6 +22,7 @@ IN_USE = 75  # EX_TEMPFAIL of sysexits.h: to be tried again later
 # as a shell tells that a signal ended a program
 _BY_SIGNAL = 128
 INTERRUPTED = _BY_SIGNAL + signal.SIGINT
+_LONGEST_LINE = 1000  # characters; a flag may have any number
 _CLOSED_PIPE = _BY_SIGNAL + signal.SIGPIPE
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -104,7 +105,7 @@ def leave(code: int, line: str = "", *, at_once: bool = False) -> NoReturn:
     try:
         logging.flush()
         if line:
-            print(f"error: {free_text.printable(' '.join(line.split()))}", file=sys.stderr)  # noqa: T201
+            print(f"error: {_told(line)}", file=sys.stderr)  # noqa: T201
         sys.stdout.flush()
         sys.stderr.flush()
     except BrokenPipeError:
@@ -113,6 +114,12 @@ def leave(code: int, line: str = "", *, at_once: bool = False) -> NoReturn:
     if at_once or "tensorflow_io.python" in sys.modules:
         os._exit(code)
     sys.exit(code)
+
+
+def _told(line: str) -> str:
+    """One line for a terminal. Of a very long one, the middle is left out: what to do stands at the end."""
+    line = free_text.printable(" ".join(line.split()))
+    return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE // 2]} … {line[-_LONGEST_LINE // 2 :]}"
 
 
 def leave_quietly() -> NoReturn:

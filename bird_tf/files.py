@@ -69,7 +69,7 @@ def find(folder: str, suffixes: tuple[str, ...]) -> list[str]:
 
     Hidden files and folders are left out. Links to folders are followed, but no folder is read twice, so a loop of
     links ends; a folder that is also there without a link has the path without it. A folder that cannot be read is
-    warned of.
+    warned of, and so is a pipe or a device.
     """
     found: list[str] = []
     read: set[str] = set()
@@ -85,7 +85,11 @@ def find(folder: str, suffixes: tuple[str, ...]) -> list[str]:
         for entry in _entries(root):
             if os.path.isdir(entry.path):  # False for a link to itself, where `entry.is_dir` raises
                 (linked if entry.is_symlink() else left).append(entry.path)
-            elif entry.name.lower().endswith(suffixes):
+            elif not entry.name.lower().endswith(suffixes):
+                continue
+            elif os.path.exists(entry.path) and not os.path.isfile(entry.path):  # to open a pipe would wait for ever
+                logging.warning("%s is neither a file nor a folder: it is left out", entry.path)
+            else:
                 found.append(entry.path)
     return sorted(found)
 

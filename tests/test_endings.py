@@ -153,3 +153,11 @@ def test_an_error_of_a_temporary_file_names_the_file_that_it_would_become(tmp_pa
     with pytest.raises(FileNotFoundError) as error, files.replacing(path) as temporary:
         open(os.path.join(temporary)).close()
     assert error.value.filename == path
+
+
+def test_a_line_of_any_length_is_cut_in_its_middle(capsys):
+    with pytest.raises(SystemExit):
+        endings.leave(1, f"--columns={'x' * 5000}\n\x1b[31m: write WHAT=COLUMN")
+    told = capsys.readouterr().err
+    assert len(told) < 1100 and told.startswith("error: --columns=xxx") and told.count("\n") == 1
+    assert " … xxx" in told and told.endswith("\\x1b[31m: write WHAT=COLUMN\n")

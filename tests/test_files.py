@@ -100,6 +100,13 @@ def test_find_names_a_folder_that_cannot_be_read(tmp_path, caplog):
     assert "gone cannot be read (No such file or directory)" in caplog.text
 
 
+def test_find_leaves_out_a_pipe_which_would_be_waited_for(tmp_path, caplog):
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "broken link.wav").symlink_to(tmp_path / "gone")  # its reader says what is wrong
+    assert files.find(str(tmp_path), (".wav",)) == [f"{tmp_path}/broken link.wav"]
+    assert "pipe.wav is neither a file nor a folder: it is left out" in caplog.text
+
+
 def test_a_file_never_takes_the_place_of_a_folder(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "precious").touch()

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 
-from bird_tf import files
+from bird_tf import files, stored, typed
 
 
 @contextlib.contextmanager
@@ -35,6 +35,13 @@ def _line(recording_id: str) -> str:
 
 
 def read(path: str) -> str:
-    """The id that was noted last; "" if there is none."""
+    """The id that was noted last; "" if there is none.
+
+    Raises:
+        InputError: the note is damaged.
+    """
     first_line = files.read_text(path).partition("\n")[0] if files.exists(path) else ""
-    return str(json.loads(first_line)) if first_line else ""
+    try:
+        return str(typed.convert(str, typed.parse_json(first_line))) if first_line else ""
+    except ValueError as error:
+        raise stored.damaged(path, f"no note of a recording ({error})") from error

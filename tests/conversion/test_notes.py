@@ -1,5 +1,6 @@
 import pytest
 
+from bird_tf import config
 from bird_tf.conversion import notes
 
 
@@ -18,3 +19,10 @@ def test_the_note_stays_after_an_error(tmp_path):
         note("a")
         raise KeyboardInterrupt
     assert notes.read(str(tmp_path / "x.now")) == "a"
+
+
+@pytest.mark.parametrize("content", ["abc\n", '"abc', "[1]\n", "1\n"])
+def test_a_damaged_note_is_named(tmp_path, content):
+    (tmp_path / "x.now").write_text(content)
+    with pytest.raises(config.InputError, match=r"x\.now: no note of a recording"):
+        notes.read(str(tmp_path / "x.now"))
