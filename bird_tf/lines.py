@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 
-# Python's objects for a row of a table, and for what is read from it, have about 700 bytes
-MOST = 2_000_000
+# Python's objects for a row of a foreign table, and for what is read from it, have up to 1500 bytes
+MOST = 1_000_000
 LONGEST = 1 << 20  # characters of a row
 
 
@@ -18,18 +18,22 @@ class NotUnicodeError(ValueError):
     """Bytes are no UTF-8 text. The message says about where, without the file."""
 
 
-def each(content: bytes) -> Iterator[str]:
+def each(content: bytes, most: int | None = None) -> Iterator[str]:
     """Yields the lines of UTF-8 text with their ends (newline, carriage return or both), without a byte order mark.
+
+    Args:
+        content: the text.
+        most: number of lines; None: `MOST`.
 
     Raises:
         NotUnicodeError: it is no such text.
-        TooLargeError: there are more than `MOST` lines, or one has more than `LONGEST` characters.
+        TooLargeError: there are more lines than that, or one has more than `LONGEST` characters.
     """
-    number = 0
+    number, most = 0, MOST if most is None else most
     try:
         for number, line in enumerate(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""), 1):
-            if number > MOST:
-                raise TooLargeError(f"more than {MOST} lines")
+            if number > most:
+                raise TooLargeError(f"more than {most} lines")
             if len(line) > LONGEST:
                 raise TooLargeError(f"line {number} is longer than {LONGEST} characters")
             yield line

@@ -26,6 +26,7 @@ from bird_tf import config, files, free_text, lines, typed
 T = TypeVar("T")
 
 _REMEDY = "was it cut or edited? Copy it again, or make it anew"
+_MOST_ROWS = 2_000_000  # with about 600 bytes for what is read of each
 _LONGEST_PROBLEM = 300  # characters; zipfile repeats what it has read
 # what zipfile raises: RuntimeError for an encrypted archive, the last two for one that is cut
 _UNREADABLE = (
@@ -78,7 +79,7 @@ def read_json_lines(path: str, kind: type[T]) -> list[T]:
     found: list[T] = []
     content = files.read_bytes(path, files.LARGEST_TEXT)
     try:
-        for line in lines.each(content[: content.rfind(b"\n") + 1]):
+        for line in lines.each(content[: content.rfind(b"\n") + 1], _MOST_ROWS):
             found.append(typing.cast(T, typed.convert(kind, typed.parse_json(line))))
     except ValueError as error:
         raise damaged(f"{path}, line {len(found) + 1}", str(error)) from error
@@ -165,7 +166,7 @@ def read_table(path: str, columns: Sequence[str]) -> Iterator[Row]:
         InputError: it is no UTF-8 text, is not a table, lacks a column, or a row has not one cell for each column.
     """
     content = files.read_bytes(path, files.LARGEST_TEXT)
-    reader = csv.reader(lines.of_rows(lines.each(content)), strict=True)
+    reader = csv.reader(lines.of_rows(lines.each(content, _MOST_ROWS)), strict=True)
     header: list[str] = []
     number = 1
     try:

@@ -16,6 +16,7 @@ def test_too_many_and_too_long_lines_are_told(monkeypatch):
     assert len(list(lines.each(b"a\n" * 3))) == 3
     with pytest.raises(lines.TooLargeError, match="more than 3 lines"):
         list(lines.each(b"a\n" * 4))
+    assert len(list(lines.each(b"a\n" * 4, 4))) == 4
     with pytest.raises(lines.TooLargeError, match="line 2 is longer than 10 characters"):
         list(lines.each(b"a\n" + b"a" * 11))
 

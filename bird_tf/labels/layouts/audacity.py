@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 from bird_tf import free_text
@@ -33,7 +32,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         row = rows.Row(
             where=rows.where(document, line),
             score=free_text.number(score, limit=1),
-            about=dataclasses.replace(rows.NOTHING, background_known=True),
+            about=rows.COMPLETE,
         )
         found.append(rows.spanned(rows.labelled(row, label, options), start, end))
     return found or rows.nothing_found(document)

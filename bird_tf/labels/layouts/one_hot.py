@@ -39,7 +39,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         row = rows.Row(
             where=rows.where(document, line),
             files=(cells["file"],),
-            about=dataclasses.replace(rows.NOTHING, background_known=True),
+            about=rows.COMPLETE,
         )
         present = ";".join(name.replace(";", ",") for name, value in values.items() if value in _PRESENT)
         if present or all(value in _ABSENT for value in values.values()):

@@ -57,14 +57,14 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             files=(selection.file,) if selection.file else (),
             or_namesake=alone,
             score=free_text.number(selection.cell(score), limit=1),
-            about=dataclasses.replace(rows.NOTHING, background_known=True),
+            about=rows.COMPLETE,
         )
         row = rows.labelled(row, next(filter(str.strip, map(selection.cell, label)), ""), options)
         read_rows.append(rows.spanned(row, selection.start, selection.length, is_duration=True))
     return read_rows
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Selection:
     """A line of the table: `start` in its recording, `begin` in the sequence, both as text; `length` in seconds."""
 
@@ -82,7 +82,8 @@ class _Selection:
 
 def _selections(document: texts.Document, names: dict[str, int], file: int) -> Iterator[_Selection]:
     for line, cells in document.lines[1:]:
-        cells = cells + [""] * (len(document.header) - len(cells))
+        if len(cells) < len(document.header):
+            cells = cells + [""] * (len(document.header) - len(cells))
         begin, end = cells[names[_START]], cells[names[_END]]
         offset = cells[names["file offset s"]] if "file offset s" in names else ""
         length = free_text.seconds(end) - free_text.seconds(begin)

@@ -13,6 +13,8 @@ NOT_STATED = label_cells.Labels(stated=False)
 NO_SPAN = (math.nan, math.nan)
 # A recording of which nothing is known yet.
 NOTHING = metadata.Recording(recording_id="", path="")
+# One of which all species are listed that a person has heard.
+COMPLETE = dataclasses.replace(NOTHING, background_known=True)
 _FIELDS = tuple(field.name for field in dataclasses.fields(NOTHING))
 
 
@@ -73,8 +75,7 @@ def where(document: texts.Document, line: int) -> str:
 
 def nothing_found(document: texts.Document) -> list[Row]:
     """The row of an annotation file without annotations: a person looked, and nothing was there."""
-    about = dataclasses.replace(NOTHING, background_known=True)
-    return [Row(where=document.path, labels=label_cells.Labels(negative=True), about=about)]
+    return [Row(where=document.path, labels=label_cells.Labels(negative=True), about=COMPLETE)]
 
 
 def spanned(row: Row, start: str, end: str, *, is_duration: bool = False) -> Row:

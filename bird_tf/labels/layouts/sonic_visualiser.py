@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 from bird_tf import config, free_text
@@ -49,7 +48,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         row = rows.Row(
             where=rows.where(document, line),
             files=(cells["file"],) if cells.get("file") else (),
-            about=dataclasses.replace(rows.NOTHING, background_known=True),
+            about=rows.COMPLETE,
         )
         row = rows.labelled(row, cells["label"], options)
         read_rows.append(rows.spanned(row, cells["start"], cells[length], is_duration=length == "duration"))

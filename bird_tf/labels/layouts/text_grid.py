@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator
 
@@ -42,9 +41,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     found = []
     for start, end, text in tiers[chosen[0]] if chosen else []:
         if text.strip():
-            row = rows.Row(
-                where=f"{document.path}, {start} s", about=dataclasses.replace(rows.NOTHING, background_known=True)
-            )
+            row = rows.Row(where=f"{document.path}, {start} s", about=rows.COMPLETE)
             found.append(rows.spanned(rows.labelled(row, text, options), start, end))
     return found or rows.nothing_found(document)
 

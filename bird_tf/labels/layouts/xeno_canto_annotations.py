@@ -41,7 +41,7 @@ def _row(where: str, entry: Mapping[str, Any], number_of_set: str, options: rows
     row = rows.Row(where=where, catalogue_numbers=(f"XC{number}", number) if number else ())
     row = rows.labelled(row, _text(entry, "scientific_name") or "?", options)
     return rows.spanned(
-        dataclasses.replace(row, about=dataclasses.replace(rows.NOTHING, background_known=True)),
+        dataclasses.replace(row, about=rows.COMPLETE),
         _text(entry, "start_time"),
         _text(entry, "end_time"),
     )
