@@ -482,10 +482,13 @@ def _log_segments(summary: Mapping[str, Any]) -> None:
             summary["context_cmap"]["none"],
         )  # fmt: skip
     logging.info(
-        "%s; %d segments of %d recordings, %d skipped; false alarms an hour: %s",
+        "%s; %d segments of %d recordings, %d skipped",
         quality, summary["num_segments"], summary["num_recordings"], summary["num_skipped"],
-        ", ".join(f"{rate:.1f} ({rule})" for rule, rate in summary["false_alarms_per_hour"].items()),
     )  # fmt: skip
+    for rule, rate in summary["false_alarms_per_hour"].items():
+        precision, recall = summary["precision"][rule], summary["recall"][rule]
+        found = "" if math.isnan(precision + recall) else f"precision {precision:.2f}, recall {recall:.2f}, "
+        logging.info("at the thresholds of the rule %s: %s%.1f false alarms an hour", rule, found, rate)
 
 
 def _without_prior(summary: Mapping[str, Any], name: str) -> str:

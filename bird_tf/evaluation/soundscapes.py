@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -161,13 +162,18 @@ def _tune(
     return context_search.tune(ensemble, heard, method, settings.precision, settings.synthetic_noise, settings.audio)
 
 
+def _share(some: np.ndarray, of: np.ndarray) -> float:
+    return float(some.sum() / of.sum()) if of.any() else math.nan
+
+
 def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     """Scores soundscapes and writes OUTPUT/segments.json and skipped.csv.
 
     Returns:
-        The content of segments.json: `headline`, false_alarms_per_hour by the rule of the thresholds, num_segments,
-        num_recordings, num_skipped, context in words; with `tune` context_cmap, as from `context_search.tune`; with
-        --occurrence, --species_list or --prior also `without_prior`, the headline without them.
+        The content of segments.json: `headline`; false_alarms_per_hour, precision and recall of the species called in
+        segments, by the rule of the thresholds, NaN where nothing is called or present; num_segments, num_recordings,
+        num_skipped, context in words; with `tune` context_cmap, as from `context_search.tune`; with --occurrence,
+        --species_list or --prior also `without_prior`, the headline without them.
 
     Raises:
         InputError: unusable models, recordings or calls, or no recording can be read.
@@ -210,12 +216,15 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
         raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")
 
     present, detected = np.concatenate(truth), np.concatenate(detections)
+    called = {
+        rule: (detected >= thresholds) & (detected > 0)
+        for rule, thresholds in ensemble.decisions.answers.thresholds.items()
+    }
     summary = {
         **headline(np.concatenate(scores), present),
-        "false_alarms_per_hour": {
-            rule: float(np.sum((detected >= thresholds) & (detected > 0) & ~present) / hours)
-            for rule, thresholds in ensemble.decisions.answers.thresholds.items()
-        },
+        "false_alarms_per_hour": {rule: float(np.sum(found & ~present) / hours) for rule, found in called.items()},
+        "precision": {rule: _share(found & present, found) for rule, found in called.items()},
+        "recall": {rule: _share(found & present, present) for rule, found in called.items()},
         "num_segments": len(present), "num_recordings": len(scores), "num_skipped": len(skipped),
         "models": list(settings.models), "pooling": method, "evaluated": settings.audio,
         "context": ensemble.decisions.context.describe(), "context_cmap": context_cmap,

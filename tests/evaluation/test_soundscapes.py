@@ -8,7 +8,7 @@ import soundfile
 from bird_tf import config
 from bird_tf.audio import decode
 from bird_tf.evaluation import soundscapes
-from bird_tf.inference import ensembles, occurrence, scoring
+from bird_tf.inference import ensembles, occurrence, scoring, segments
 from bird_tf.scores import metrics
 from tests import conftest
 from tools import synthesise
@@ -46,6 +46,20 @@ def test_metrics_are_those_of_the_segments(model_path, soundscape, tmp_path):
     assert summary["num_segments"] == 5 and summary["num_recordings"] == 1
     assert summary["cmap"] == pytest.approx(metrics.class_mean_average_precision(scores, truth), abs=1e-6)
     assert json.loads((tmp_path / "segments.json").read_text())["cmap"] == summary["cmap"]
+
+
+def test_precision_and_recall_are_of_the_species_called_in_segments(model_path, soundscape, tmp_path, monkeypatch):
+    """Two species are called in each of five segments. One of them calls in two of these, the other one never."""
+    lines = (soundscape / "truth.csv").read_text().splitlines()
+    classes = ensembles.Ensemble([model_path]).classes
+    present = classes.index(lines[1].split(",")[1])
+    truth = [lines[0], f"9,{classes.class_ids[present]},1.0,7.0", f"9,{classes.class_ids[present - 2]},1.0,2.0"]
+    (tmp_path / "truth.csv").write_text("\n".join(truth))
+    called = np.isin(np.arange(len(classes)), [present, present - 1 if present else 1])
+    monkeypatch.setattr(segments, "pooled", lambda scores, method: np.tile(np.where(called, 0.9, 0.1), (5, 1)))
+    summary = _evaluate(model_path, soundscape, tmp_path / "out", tmp_path / "truth.csv")
+    assert summary["precision"]["f1"] == pytest.approx(2 / 10)
+    assert summary["recall"]["f1"] == pytest.approx(2 / 3)
 
 
 def test_attention_weighs_the_chunks_of_a_segment(attention_model_path, model_path, soundscape, tmp_path):

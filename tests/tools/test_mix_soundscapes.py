@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -66,6 +67,7 @@ def test_false_alarms_are_counted_by_class_segment_and_hour(settings, model_path
         )
     )  # fmt: skip
     assert summary["false_alarms_per_hour"]["f1"] == pytest.approx(3 * 6 / (12 / 3600))
+    assert summary["precision"]["f1"] == 0.0 and math.isnan(summary["recall"]["f1"])
 
 
 def test_noise_from_elsewhere_replaces_that_of_the_records(settings, tmp_path):
