@@ -31,14 +31,14 @@ def test_one_command_tunes_recordings_chunks_and_answers_over_time(model_path, m
     decided = ensembles.Ensemble([model]).decisions
     assert decided.in_context and decided.recording.slope != 1
     assert "validation" not in decided.fitted_on and "recordings of" in decided.fitted_on
-    assert decided.fitted_on.endswith(f"6 segments of {tmp_path}/results/mixtures/mixtures")
+    assert decided.context_fitted_on.endswith(f"6 segments of {tmp_path}/results/mixtures/mixtures")
     tried = summary["mixtures"]["context_cmap"]
     assert len(tried) == 24 and summary["mixtures"]["context"] == decided.context.describe()
     assert json.loads((tmp_path / "results" / "summary.json").read_text())["mixtures"]["context_cmap"] == tried
     # the same decisions lie beside the results, for an ensemble
     beside = ensembles.Ensemble([model_path], str(tmp_path / "results" / "decisions.json")).decisions
     assert beside.in_context and beside.in_context.slope == decided.in_context.slope
-    assert (beside.context, beside.fitted_on) == (decided.context, decided.fitted_on)
+    assert (beside.context, beside.context_fitted_on) == (decided.context, decided.context_fitted_on)
     # only validation recordings are mixed
     judged = {r.label for r in recordings_table.read(manifest.directory) if r.split == "val"}
     assert {row["class_id"] for row in conftest.table(tmp_path / "results" / "mixtures" / "mixtures.csv")} <= judged
