@@ -141,9 +141,12 @@ def _train(settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.dis
             experiment.save()
     experiment.events.close()
     if not experiment.progress.epochs:
+        advice = "give the training more --max_minutes"
+        if settings.refit:
+            advice += f", or use the first training's {os.path.join(settings.run_dir, saved_model.VALIDATED, 'export')}"
         raise config.InputError(
             f"{settings.run_dir}: the time was over after {experiment.clock.elapsed:.0f} s, before the first step; "
-            "give the training more --max_minutes"
+            f"{advice}"
         )
     return _finish(experiment)
 

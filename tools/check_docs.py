@@ -310,7 +310,7 @@ def main(settings: CheckConfig) -> None:
     found = [f"{page}: {fault}" for page, source in pages.items() for fault in faults(page, source)]
     if found:
         raise config.InputError(f"the pages name what does not exist: {'; '.join(found)}")
-    failed, skipped = 0, []
+    started, ran, failed, skipped = time.monotonic(), 0, 0, []
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(settings.folder or temporary).resolve()
         folder.mkdir(parents=True, exist_ok=True)
@@ -320,13 +320,16 @@ def main(settings: CheckConfig) -> None:
                 if block.reason:
                     skipped.append(block)
                     continue
+                ran += 1
                 failed += _told(f"{page}:{block.line}", functools.partial(run, block, folder, settings.max_minutes))
             if page.endswith(".ipynb"):
+                ran += 1
                 failed += _told(
                     page, functools.partial(execute, page, folder, settings.max_minutes, renew=settings.renew)
                 )
     for block in skipped:
         print(f"{block.page}:{block.line}: not run: {block.reason}")
+    print(f"{ran} blocks and notebooks ran in {(time.monotonic() - started) / 60:.0f} minutes, {failed} failed")
     if failed:
         raise config.InputError(f"{failed} blocks of the documentation fail (see above)")
 
