@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from absl import logging
 
 from bird_tf import config, executor, files, stored, tf
 from bird_tf.audio import channels, frontend, hearing
@@ -37,6 +38,16 @@ _SAMPLES, _FRONT_END = "serving_default", "frontend"
 HEAD = "features"
 # inside the folder of a head: copies of the backbone's files, if they are no SavedModel
 BACKBONE = "backbone"
+
+
+def write(module: tf.Module, folder: str, signatures: Mapping[str, Any]) -> None:
+    """Writes a SavedModel, without TensorFlow's warnings about the names of its own functions."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        tf.saved_model.save(module, folder, signatures=dict(signatures))
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def folder_to_lock(path: str) -> str:

@@ -189,10 +189,7 @@ def export(run_dir: str) -> str:
         )
         taxonomy.save(os.path.join(assets, manifests.CLASSES), run.classes)
         module.assets = [tf.saved_model.Asset(os.path.join(assets, name)) for name in sorted(os.listdir(assets))]
-        verbosity = logging.get_verbosity()
-        logging.set_verbosity(logging.ERROR)  # TensorFlow warns about the names of its own functions
-        tf.saved_model.save(module, temporary, signatures=signatures)
-        logging.set_verbosity(verbosity)
+        saved_model.write(module, temporary, signatures)
         for name in os.listdir(assets):
             if files.read_bytes(os.path.join(temporary, "assets", name)) != files.read_bytes(
                 os.path.join(assets, name)

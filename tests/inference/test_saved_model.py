@@ -2,8 +2,9 @@ import shutil
 
 import numpy as np
 import pytest
+from absl import logging
 
-from bird_tf import config
+from bird_tf import config, tf
 from bird_tf.inference import saved_model
 
 
@@ -103,3 +104,11 @@ def test_the_fingerprint_is_of_graph_and_weights(tmp_path, model_path):
     weights = tmp_path / "other" / "variables" / "variables.data-00000-of-00001"
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     assert other.fingerprint != original
+
+
+def test_a_failed_write_leaves_the_log_as_it_was(tmp_path):
+    before = logging.get_verbosity()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(tf.errors.OpError):
+        saved_model.write(tf.Module(), str(tmp_path / "file" / "model"), {})
+    assert logging.get_verbosity() == before

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from absl import logging
 
 from bird_tf import files, tf
 from bird_tf.audio import activity
@@ -132,10 +131,7 @@ def _save_head(model: saved_model.Model, outside: backbone.Backbone, folder: str
     module.outputs = tf.function(
         outputs, input_signature=[tf.TensorSpec([None, size], tf.float32, name) for name, size in specs.items()]
     )
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)  # TensorFlow warns about the names of its own functions
-    tf.saved_model.save(module, folder, signatures={_HEAD: module.outputs})
-    logging.set_verbosity(verbosity)
+    saved_model.write(module, folder, {_HEAD: module.outputs})
 
 
 def _where(has_sound: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
