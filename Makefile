@@ -3,7 +3,8 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 EXTRAS := io,cluster,onnx,pandas,parquet,docs,dev
 # Several processes take the test files one after another. A file stays whole: its tests share what is slow to make.
-PYTEST := -m pytest -n auto --maxprocesses=4 --dist=loadfile -m
+# A process that dies is named, and not started again: pytest-xdist may wait for ever after that.
+PYTEST := -m pytest -n auto --maxprocesses=4 --dist=loadfile --max-worker-restart=0 -m
 # The first Python on the path that TensorFlow 2.16 has wheels for and that can make virtual environments.
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
