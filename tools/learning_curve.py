@@ -1,6 +1,6 @@
 """Draws how good recipes are after few and after many recordings, from cross-validations with --recordings_per_class.
 
-python tools/learning_curve.py --names=head,nothing --runs='runs/head-*-cv,runs/nothing-*-cv' --output=curve.png
+python tools/learning_curve.py --names=head --runs='runs/head-*-cv' --names=nothing --runs='runs/nothing-*-cv'
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from tools import cross_validate
 class CurveConfig:
     """Flags of the learning curve."""
 
-    names: tuple[str, ...] = config.option((), "a name for each curve")
+    names: tuple[str, ...] = config.option((), "a name for each curve; repeat the flag")
     runs: tuple[str, ...] = config.option(
-        (), "for each curve the --run_dir of its cross-validations, as a pattern with *"
+        (), "for each curve the --run_dir of its cross-validations, as a pattern with *; repeat the flag"
     )
     metric: str = config.option("mlrap", "what is drawn", choices=cross_validate.METRICS)
     output: str = config.option(
