@@ -318,11 +318,11 @@ def _round(
     paths = settings.teachers_of(number, first, student.models if student.run_dir else ())
     totals = _label(settings, number, paths, unlabelled)
     run_dir = os.path.join(settings.run_dir, _round_name(number))
-    values = config.to_mapping(settings)
-    names = {field.name for field, _ in config.leaves(experiments.TrainConfig)}
-    changed = {"run_dir": run_dir, "teacher": [], "overwrite": False, "pseudo_labels": _labels(settings, number)}
-    asked = config.from_mapping(experiments.TrainConfig, {name: values[name] for name in names} | changed)
-    training.train(asked)
+    training.train(
+        experiments.within(
+            settings, run_dir=run_dir, teacher=[], overwrite=False, pseudo_labels=_labels(settings, number)
+        )
+    )
     keras.backend.clear_session()  # graphs of this training would stay in memory
     validated = os.path.join(run_dir, saved_model.VALIDATED) if settings.refit else run_dir
     model = os.path.join(validated, exporter.EXPORT)

@@ -95,17 +95,16 @@ def _train_and_evaluate(settings: CrossValidateConfig, fold: int, seed: int) -> 
     """Trains on all folds but one, and evaluates on that one. Returns a row of COLUMNS."""
     folder = os.path.join(settings.run_dir, f"fold-{fold}")
     run_dir = os.path.join(folder, f"seed-{seed}")
-    values = config.to_mapping(settings) | {
-        "records": os.path.join(folder, "records"),
-        "run_dir": run_dir,
-        "seed": seed,
-        "overwrite": False,
-    }
-    names = config.to_mapping(config.from_mapping(experiments.TrainConfig, {}))
     flagfile = run_dir + ".flags"
-    values["teacher"] = [path.replace(_FOLD, str(fold)) for path in values["teacher"]]
-    values["pretrained"] = values["pretrained"].replace(_FOLD, str(fold))
-    training = config.from_mapping(experiments.TrainConfig, {name: values[name] for name in names})
+    training = experiments.within(
+        settings,
+        records=os.path.join(folder, "records"),
+        run_dir=run_dir,
+        seed=seed,
+        overwrite=False,
+        teacher=[path.replace(_FOLD, str(fold)) for path in settings.teachers.teacher],
+        pretrained=settings.pretrained.pretrained.replace(_FOLD, str(fold)),
+    )
     files.write_text(flagfile, config.to_flagfile(training))
     _command("train", f"--flagfile={flagfile}")
     model, output = os.path.join(run_dir, "export"), os.path.join(run_dir, "evaluation")

@@ -10,7 +10,6 @@ would show. Every model is judged on the recordings of the fold. After an interr
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import itertools
 import os
@@ -61,19 +60,9 @@ class LoopConfig(cross_validate.CrossValidateConfig):
             raise config.InputError(f"--choice={min(unknown)}: need {', '.join((*clips.ORDERS, BANDS))}")
         if self.known < 1 or min(self.num_clips, default=0) < 1:
             raise config.InputError(f"--known={self.known}, --num_clips={self.num_clips}: need numbers above 0")
-        config.refuse_without_effect({"--baseline": self.baseline})
-
-
-def choose_known(recordings: Sequence[metadata.Recording], number: int, seed: int) -> set[str]:
-    """Ids of `number` recordings of each species, at random; of fewer where there are no more."""
-    of_species: dict[str, list[str]] = collections.defaultdict(list)
-    for recording in recordings:
-        of_species[recording.label].append(recording.recording_id)
-    return {
-        recording_id
-        for ids in of_species.values()
-        for recording_id in sorted(ids, key=lambda i: files.text_digest(f"known {seed} {i}"))[:number]
-    }
+        config.refuse_without_effect(
+            {"--baseline": self.baseline, "--recordings_per_class (here it is --known)": self.recordings_per_class}
+        )
 
 
 def predict(model: str, pool: manifests.Manifest) -> tuple[list[clips.Clip], dict[str, metadata.Recording]]:
@@ -124,10 +113,9 @@ def _turn(settings: LoopConfig, run_dir: str, records: str, tests: Mapping[str, 
     """
     export = os.path.join(run_dir, exporter.EXPORT)
     if not files.exists(export):
-        flags = config.to_mapping(settings)
-        names = {field.name for field, _ in config.leaves(experiments.TrainConfig)}
-        changed = {"records": records, "run_dir": run_dir, "seed": seed, "refit": False, "overwrite": False}
-        training.train(config.from_mapping(experiments.TrainConfig, {name: flags[name] for name in names} | changed))
+        training.train(
+            experiments.within(settings, records=records, run_dir=run_dir, seed=seed, refit=False, overwrite=False)
+        )
         keras.backend.clear_session()  # graphs of this training would stay in memory
     found: dict[str, float] = {}
     ensemble = ensembles.Ensemble([export])
@@ -144,7 +132,7 @@ def _prepare(settings: LoopConfig, manifest: manifests.Manifest, folder: str, fo
     found = folds.recordings(manifest.directory)
     fold_of = split.folds(found, settings.folds, settings.split)
     others = [r for r in found if fold_of[r.recording_id] != fold and r.label]
-    known = choose_known(others, settings.known, seed)
+    known = {r.recording_id for r in folds.at_most(others, settings.known, f"known {seed}")}
     split_of = {
         _TEST: {r.recording_id: "val" for r in found if fold_of[r.recording_id] == fold},
         _START: dict.fromkeys(known, "train"),

@@ -9,7 +9,7 @@ import collections
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -56,15 +56,18 @@ def prepare(
     found = recordings(manifest.directory)
     fold_of = split.folds(found, num_folds, settings)
     others = [r for r in found if fold_of[r.recording_id] != fold]
-    rest = split.split(_at_most(others, most, settings.split_seed) if most else others, settings)
+    rest = split.split(at_most(others, most, f"draw {settings.split_seed}") if most else others, settings)
     regroup(manifest, os.path.join(output, "records"), {r.recording_id: r.split for r in rest})
     regroup(manifest, os.path.join(output, "test"), {r: "val" for r, number in fold_of.items() if number == fold})
 
 
-def _at_most(found: list[metadata.Recording], most: int, seed: int) -> list[metadata.Recording]:
-    """At most `most` recordings of each label, drawn at random. A greater number keeps those of a smaller one."""
+def at_most(found: Sequence[metadata.Recording], most: int, salt: str) -> list[metadata.Recording]:
+    """At most `most` recordings of each label, drawn at random by `salt`; all without a label.
+
+    A greater number keeps those of a smaller one. The order of the recordings does not matter.
+    """
     kept, number = set(), collections.Counter[str]()
-    for recording in sorted(found, key=lambda r: files.text_digest(f"draw {seed} {r.recording_id}")):
+    for recording in sorted(found, key=lambda r: files.text_digest(f"{salt} {r.recording_id}")):
         number[recording.label] += 1
         if not recording.label or number[recording.label] <= most:
             kept.add(recording.recording_id)

@@ -148,6 +148,17 @@ def claim(settings: TrainConfig, manifest: manifests.Manifest) -> resume.Claim:
     )
 
 
+def within(settings: TrainConfig, **changed: Any) -> TrainConfig:
+    """The training in the settings of a command that has more flags than it.
+
+    Args:
+        settings: of the command.
+        changed: {flag: another value}, as in a JSON file.
+    """
+    values = config.to_mapping(settings) | changed
+    return config.from_mapping(TrainConfig, {field.name: values[field.name] for field, _ in config.leaves(TrainConfig)})
+
+
 class Clock:
     """The progress of a run by epochs or by its wall-clock budget, whichever is further."""
 

@@ -36,6 +36,15 @@ def test_the_test_recordings_of_a_fold_are_not_in_its_training_records(manifest,
     assert sorted(tested) == sorted(everything)
 
 
+def test_so_many_recordings_of_each_species_are_drawn(manifest):
+    found = folds.recordings(manifest.directory)
+    drawn = {r.recording_id for r in folds.at_most(found, 2, "x 0")}
+    labels = [r.label for r in found if r.recording_id in drawn]
+    assert sorted(labels) == sorted(2 * [*{r.label for r in found}])
+    assert drawn == {r.recording_id for r in folds.at_most(found[::-1], 2, "x 0")}
+    assert drawn != {r.recording_id for r in folds.at_most(found, 2, "x 1")}
+
+
 def test_a_fold_learns_from_at_most_a_number_of_recordings_of_each_class(manifest, tmp_path):
     kept = []
     for most in (1, 2, 0):

@@ -4,7 +4,6 @@ import shutil
 import pytest
 
 from bird_tf import config, train
-from bird_tf.conversion import folds
 from bird_tf.evaluation import clips
 from bird_tf.records import manifests
 from tests.conftest import table
@@ -12,12 +11,10 @@ from tests.tools.test_loop_records import chunks_of
 from tools import simulate_loop
 
 
-def test_the_start_model_knows_so_many_recordings_of_each_species(manifest):
-    found = folds.recordings(manifest.directory)
-    known = simulate_loop.choose_known(found, 2, seed=0)
-    labels = [r.label for r in found if r.recording_id in known]
-    assert sorted(labels) == sorted(2 * [*{r.label for r in found}])
-    assert known == simulate_loop.choose_known(found[::-1], 2, seed=0) != simulate_loop.choose_known(found, 2, seed=1)
+def test_the_number_of_known_recordings_is_not_given_in_two_ways(manifest, tmp_path):
+    flags = [f"--records={manifest.directory}", f"--run_dir={tmp_path}", f"--flagfile={os.devnull}"]
+    with pytest.raises(config.InputError, match=r"--recordings_per_class \(here it is --known\) has no effect"):
+        config.parse(simulate_loop.LoopConfig, [*flags, "--recordings_per_class=2"])
 
 
 @pytest.fixture

@@ -117,11 +117,7 @@ def test_a_sorting_that_was_killed_anywhere_goes_on(data, tmp_path, monkeypatch,
         monkeypatch.setattr(os, "rename", to_another_disk)
 
     def run():
-        try:
-            sort_recordings.sort(command)
-        except config.InputError as error:  # it was killed when nothing was left to do
-            if "holds a finished tree" not in str(error):
-                raise
+        kills.unless_finished(lambda: sort_recordings.sort(command), "holds a finished tree")
 
     kills.check(monkeypatch, folder, run, lambda: _two_recordings(data, folder / "audio"), every=every)
 
