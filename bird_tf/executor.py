@@ -105,6 +105,28 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
+def survives(function: Callable[..., object], *arguments: object, seconds: float) -> bool:
+    """Whether a process that calls a function comes to its end, within a time: it neither crashes nor hangs.
+
+    It may raise what it wants; whoever calls it in this process then meets the same error.
+    """
+    process = _Context().Process(target=_call, args=(function, arguments))
+    process.start()
+    process.join(seconds)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+    return process.exitcode == 0
+
+
+def _call(function: Callable[..., object], arguments: Sequence[object]) -> None:
+    _prepare_process(filters=False)
+    with contextlib.suppress(Exception), open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)  # what libraries say before they crash
+        function(*arguments)
+    os._exit(0)
+
+
 def worker_died(error: BaseException | None) -> bool:
     """Whether a future failed because its process, or another one of the same pool, died."""
     # Dask's exception is recognised by its name, since Dask may not be installed

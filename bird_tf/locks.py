@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
@@ -12,10 +13,20 @@ from collections.abc import Iterator
 
 from absl import logging
 
-from bird_tf import config, endings, files
+from bird_tf import config, endings, files, typed
 
 # file in the folder, as long as a command is at work there; beside a file it is NAME.lock
 NAME = "lock"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Holder:
+    """Who holds a lock: what stands in its file. `since` is in seconds of `time.time`."""
+
+    work: str
+    host: str
+    process: int
+    since: float
 
 
 class InUseError(config.InputError):
@@ -68,8 +79,8 @@ def _held(output: str, folder: str, name: str, work: str, flag: str) -> Iterator
     clean_up = _clean_up if output == folder else files.clean_up
     try:
         if descriptor is not None:
-            holder = {"work": work, "host": socket.gethostname(), "process": os.getpid(), "since": time.time()}
-            _write(descriptor, path, json.dumps(holder))
+            holder = _Holder(work=work, host=socket.gethostname(), process=os.getpid(), since=time.time())
+            _write(descriptor, path, json.dumps(dataclasses.asdict(holder)))
             clean_up(folder)
         yield
         if descriptor is not None and not _is_at(descriptor, path):
@@ -155,8 +166,8 @@ def _is_at(descriptor: int, path: str) -> bool:
 def _described(content: bytes) -> str:
     """Who holds a lock, in words; nothing while that is not written yet."""
     try:
-        holder = json.loads(content)
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder["since"]))
-        return f" ({holder['work']}, process {holder['process']} on {holder['host']}, since {since})"
-    except (ValueError, KeyError, TypeError):
+        holder = typed.convert(_Holder, typed.parse_json(content.decode()))
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder.since))
+    except (ValueError, OverflowError, OSError):  # the last two: a time that no calendar has
         return ""
+    return f" ({holder.work}, process {holder.process} on {holder.host}, since {since})"

@@ -109,7 +109,7 @@ def _is_alive(process: str) -> bool:
         os.kill(int(process), 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except (PermissionError, ValueError, OverflowError):  # somebody else's, or no name of ours
         return True
     return True
 

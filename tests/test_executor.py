@@ -93,6 +93,16 @@ def test_a_process_is_sifted_with_its_parent_and_leaves_the_gpu_alone(capfd):
     assert capfd.readouterr().err == "a word of Python's\n"
 
 
+@pytest.mark.parametrize(
+    ("function", "arguments", "expected"),
+    [(_divide, (1, 1), True), (_divide, (1, 0), True), (_die, (), False), (time.sleep, (60,), False)],
+)
+def test_what_crashes_or_hangs_does_not_survive(function, arguments, expected):
+    seconds = 0.1 if function is time.sleep else 100
+    assert executor.survives(function, *arguments, seconds=seconds) is expected
+    assert not multiprocessing.active_children()
+
+
 def test_a_process_that_dies_is_told_from_an_exception():
     with executor.alone() as pool:
         assert not executor.worker_died(pool.submit(_divide, 1, 0).exception())

@@ -3,6 +3,7 @@ import fcntl
 import json
 import os
 import pathlib
+import random
 import re
 import signal
 import socket
@@ -14,6 +15,7 @@ import pytest
 from bird_tf import config, endings, locks, predict, review, search, submission
 from bird_tf.conversion import forecast
 from bird_tf.labels.layouts import reader
+from tests import damage
 from tests.conftest import settings
 from tools import demo, mix_soundscapes, simulate_review, sort_recordings, synthesise
 
@@ -91,6 +93,18 @@ def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, caplog)
     with _held(tmp_path):
         pass
     assert re.search("no locks .*No locks available", caplog.text)
+
+
+@damage.counts
+def test_a_damaged_file_of_a_lock_still_keeps_others_out(tmp_path, count):
+    folder = tmp_path / "run"
+    with _held(folder):
+        path = folder / locks.NAME
+        holder, generator = path.read_bytes(), random.Random(count)
+        for _ in range(count):
+            path.write_bytes(damage.damaged(holder, generator))
+            with pytest.raises(locks.InUseError, match="another command is at work in it"), _held(folder):
+                pass
 
 
 def test_who_holds_a_lock_is_left_out_while_it_is_not_written(tmp_path):

@@ -95,12 +95,15 @@ def test_what_killed_processes_left_is_removed_and_what_others_write_is_kept(tmp
     context = ended()
     pathlib.Path(temporaries.path_for(path)).mkdir()
     context.__exit__(None, None, None)
-    (tmp_path / "x.partial").touch()
+    host = temporaries._digest(temporaries.socket.gethostname())
+    others = ["x.partial", f"x-{host}-{'9' * 30}-0.partial", f"x-{host}-y-0.partial"]
+    for name in others:
+        (tmp_path / name).touch()
     with files.replacing(path) as temporary:
         os.mkdir(temporary)
         temporaries.clean_up(str(tmp_path))
-        assert sorted(os.listdir(tmp_path)) == sorted([os.path.basename(temporary), "x.partial"])
-    assert sorted(os.listdir(tmp_path)) == ["x", "x.partial"]
+        assert sorted(os.listdir(tmp_path)) == sorted([os.path.basename(temporary), *others])
+    assert sorted(os.listdir(tmp_path)) == sorted(["x", *others])
 
 
 def test_a_folder_vanishes_from_its_place_before_its_files_go(tmp_path, monkeypatch):

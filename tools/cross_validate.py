@@ -19,7 +19,6 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -32,6 +31,8 @@ from bird_tf.training import checkpoints, experiments
 METRICS = ("mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1")
 COLUMNS = ("fold", "seed", "num_recordings", "num_learnt", "chance_mlrap", *METRICS)
 _FOLD = "{fold}"
+# what is read of the summary of an evaluation
+_EVALUATED: type = dataclasses.make_dataclass("Evaluated", [(name, float | None) for name in COLUMNS[2:]])
 # flags that do not influence the results of a fold
 WITHOUT_EFFECT = frozenset({"run_dir", "overwrite", "profile_steps", "baseline", "only_folds", "repeats"})
 
@@ -109,7 +110,9 @@ def _train_and_evaluate(settings: CrossValidateConfig, fold: int, seed: int) -> 
     _command("train", f"--flagfile={flagfile}")
     model, output = os.path.join(run_dir, "export"), os.path.join(run_dir, "evaluation")
     _command("evaluate", f"--model={model}", f"--records={os.path.join(folder, 'test')}", f"--output={output}")
-    summary = stored.read_json(os.path.join(output, "summary.json"), dict[str, Any])
+    path = os.path.join(output, "summary.json")
+    summary = stored.read_any(path)
+    stored.as_type(path, _EVALUATED, summary, partial=True)
     return (fold, seed, *(math.nan if summary[name] is None else summary[name] for name in COLUMNS[2:]))
 
 

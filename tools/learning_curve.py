@@ -52,6 +52,14 @@ class Point:
     error: float
 
 
+@dataclasses.dataclass(frozen=True)
+class _Measured:
+    """What the summary of a cross-validation says of a metric."""
+
+    mean: float
+    standard_error: float | None
+
+
 def point(run_dir: str, metric: str) -> Point:
     """Reads a cross-validation.
 
@@ -62,14 +70,16 @@ def point(run_dir: str, metric: str) -> Point:
     Raises:
         InputError: it is not finished.
     """
-    summary = stored.read_json(os.path.join(run_dir, "cross_validation.json"), dict[str, Any])[metric]
-    numbers = []
+    path, numbers = os.path.join(run_dir, "cross_validation.json"), []
+    measured = stored.as_type(f"{path}, {metric}", _Measured, stored.read_json(path, dict[str, Any]).get(metric))
     for row in stored.read_table(os.path.join(run_dir, "folds.csv"), ("fold",)):
         learnt = recordings_table.read(os.path.join(run_dir, f"fold-{row.text('fold')}", "records"))
         labels = [recording.label for recording in learnt if recording.label]
         numbers.append(len(labels) / len(set(labels)))
-    error = math.nan if summary["standard_error"] is None else summary["standard_error"]
-    return Point(statistics.fmean(numbers), summary["mean"], error)
+    if not numbers:
+        raise stored.damaged(os.path.join(run_dir, "folds.csv"), "it has no row")
+    error = math.nan if measured.standard_error is None else measured.standard_error
+    return Point(statistics.fmean(numbers), measured.mean, error)
 
 
 def curves(settings: CurveConfig) -> dict[str, list[Point]]:

@@ -11,6 +11,7 @@ import csv
 import importlib
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,6 +24,8 @@ Network = Callable[..., Outputs]
 # a last chunk, padded with zeros, follows if so much is left of a recording, seconds
 MINIMUM_SECONDS = 0.5
 BLOCK_SECONDS = 10
+# what no model needs
+MOST_HZ, MOST_SECONDS = 1_000_000, 600
 
 
 @contextlib.contextmanager
@@ -172,14 +175,51 @@ def spans(recording: str, described: dict[str, Any]) -> Iterator[tuple[float, fl
         pending, start = pending[size:], start + size
 
 
+def _described(folder: str) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """What model.json and classes.csv say."""
+    with open(f"{folder}/model.json", encoding="utf-8") as file, _naming_damage(file.name):
+        described = json.load(file)
+        _check(described)
+    with open(f"{folder}/classes.csv", newline="", encoding="utf-8") as file, _naming_damage(file.name):
+        classes = list(csv.DictReader(file))
+        if not all(row["class_id"] and row["name"] for row in classes):
+            raise ValueError("a name is missing")
+    return described, classes
+
+
+def _check(described: dict[str, Any]) -> None:
+    """Refuses, with a ValueError, LookupError or TypeError, what would end in an error later."""
+    counts = rate, span, before = [described[name] for name in ("sample_rate_hz", "span_samples", "samples_before")]
+    seconds, heard = described["chunk_seconds"], described["backbone"]
+    if heard:
+        size, starts = heard["window_shape"][-1], heard["starts"]
+        counts += [size, *starts]
+        if not (isinstance(heard["file"], str) and 0 < size <= span and 0 <= min(starts) <= max(starts) <= span - size):
+            raise ValueError("the backbone's window_shape and starts do not fit")
+    if not (
+        all(type(count) is int for count in counts)
+        and 0 < rate <= MOST_HZ
+        and 0 < seconds <= MOST_SECONDS
+        and 0 <= before < span <= MOST_SECONDS * rate
+    ):
+        raise ValueError("sample_rate_hz, chunk_seconds, span_samples and samples_before do not fit")
+    if not re.fullmatch(r"mix|loudest|\d{1,3}", described["channel"], re.ASCII):
+        raise ValueError("channel must be mix, loudest or a number")
+
+
+@contextlib.contextmanager
+def _naming_damage(path: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, csv.Error, RecursionError) as error:
+        sys.exit(f"error: {path} is damaged ({error}); copy the folder again")
+
+
 def main(folder: str, recording: str, kind: str = "float32", table: str = "") -> None:
     """Prints a line for each chunk."""
     if not os.path.exists(f"{folder}/model.json"):
         sys.exit(f"error: {folder}/model.json is not there; write the folder with bird_tf.export --tflite or --onnx")
-    with open(f"{folder}/model.json", encoding="utf-8") as file:
-        described = json.load(file)
-    with open(f"{folder}/classes.csv", newline="", encoding="utf-8") as file:
-        classes = list(csv.DictReader(file))
+    described, classes = _described(folder)
     predict = load(folder, described, kind)
     with open(table or os.devnull, "w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
@@ -197,4 +237,11 @@ def main(folder: str, recording: str, kind: str = "float32", table: str = "") ->
 if __name__ == "__main__":
     if not 3 <= len(sys.argv) <= 5:
         sys.exit(__doc__)
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # nobody reads any more, as after `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(141)
+    except (OSError, soundfile.SoundFileError) as error:  # a recording that cannot be read, a full disk
+        sys.exit(f"error: {error}")

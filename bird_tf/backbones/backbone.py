@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config
-from bird_tf.backbones import onnx, saved_model, signatures, sources, tflite
+from bird_tf import config, executor
+from bird_tf.backbones import onnx, presets, saved_model, signatures, sources, tflite
 from bird_tf.labels import taxonomy
+
+# BirdNET needs about five, the start of the process included
+_LONGEST_TRIAL_SECONDS = 120
 
 
 class Backbone:
@@ -99,11 +102,19 @@ def load(source: sources.Source, classes: taxonomy.Taxonomy, num_threads: int = 
 def describe(source: sources.Source, classes: taxonomy.Taxonomy) -> Mapping[str, Any]:
     """The description of a backbone for manifest and models: `sources.describe`, its sizes, the classes that it knows.
 
-    Licence and origin are logged, and what is missing.
+    Licence and origin are logged, and what is missing. A file of the user is tried in another process first: damage
+    in it can crash the library that loads it.
 
     Raises:
         InputError: as `Backbone`.
     """
+    if not (source.is_saved_model or source.name in presets.PRESETS) and not executor.survives(
+        _ask, source, classes, seconds=_LONGEST_TRIAL_SECONDS
+    ):
+        raise config.InputError(
+            f"--backbone={source.name}: {source.model} crashes or blocks the library that loads it; was it cut or "
+            "damaged? Copy it again"
+        )
     loaded = load(source, classes)
     if missing := [name for name, known in zip(classes.names, loaded.known, strict=True) if not known]:
         logging.warning(
@@ -121,6 +132,12 @@ def describe(source: sources.Source, classes: taxonomy.Taxonomy) -> Mapping[str,
         "embedding_size": loaded.embedding_size,
         "classes": [class_id for class_id, known in zip(classes.class_ids, loaded.known, strict=True) if known],
     }
+
+
+def _ask(source: sources.Source, classes: taxonomy.Taxonomy) -> None:
+    """Loads a backbone, and asks it about silence."""
+    loaded = Backbone(source, classes)
+    loaded.outputs(np.zeros((1, loaded.window_samples), np.float32))
 
 
 def matching_outputs(names: Sequence[Sequence[str]], classes: taxonomy.Taxonomy) -> np.ndarray:

@@ -17,6 +17,7 @@ from bird_tf.records import learnt, manifests, schema
 
 _ABOUT, _LABELS = "about.json", "labels.npz"
 _KINDS = {"labels": "f2", "rates": "f1"}
+_MEAN_TOLERANCE = 0.01  # of float32, with room
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,9 +94,15 @@ def load(folder: str) -> PseudoLabels:
     if not files.exists(path):
         raise config.InputError(f"--pseudo_labels={folder} holds no pseudo-labels; bird_tf.selftrain makes them")
     about = stored.read_json(path, _About)
-    arrays = stored.read_arrays(os.path.join(folder, _LABELS), _KINDS)
+    labels = os.path.join(folder, _LABELS)
+    arrays = stored.read_arrays(labels, _KINDS)
     if arrays["labels"].shape != (len(arrays["rates"]), len(about.class_ids)):
-        raise stored.damaged(os.path.join(folder, _LABELS), "labels and rates must have a row for each chunk")
+        raise stored.damaged(labels, "labels and rates must have a row for each chunk")
+    if not np.all((arrays["labels"] >= 0) & (arrays["labels"] <= 1)):  # False for NaN
+        raise stored.damaged(labels, "labels must be from 0 to 1")
+    # a rate repeats its chunk so often in a pass
+    if not (np.all(arrays["rates"] >= 0) and abs(np.mean(arrays["rates"], dtype=float) - 1) < _MEAN_TOLERANCE):
+        raise stored.damaged(labels, "rates must be at least 0, and 1 on average")
     return PseudoLabels(
         directory=os.path.normpath(os.path.join(folder, about.records)),
         class_ids=about.class_ids,

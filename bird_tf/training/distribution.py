@@ -5,13 +5,21 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import os
+from collections.abc import Mapping
 from typing import Any
 
-from bird_tf import config, tf
+from bird_tf import config, tf, typed
 
 KINDS = ("none", "mirrored", "multiworker")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Cluster:
+    """What TF_CONFIG must hold: {kind of process: its addresses}."""
+
+    cluster: Mapping[str, tuple[str, ...]]
 
 
 def check(kind: str) -> None:
@@ -20,11 +28,20 @@ def check(kind: str) -> None:
     Raises:
         InputError: --distribute=multiworker, but TF_CONFIG does not name the workers.
     """
-    if kind == "multiworker" and not json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster"):
+    if kind == "multiworker" and not _names_workers(os.environ.get("TF_CONFIG", "")):
         raise config.InputError(
             "--distribute=multiworker: the environment variable TF_CONFIG does not name the workers; set on each "
             'TF_CONFIG=\'{"cluster": {"worker": ["HOST:PORT", …]}, "task": {"type": "worker", "index": N}}\''
         )
+
+
+def _names_workers(cluster: str) -> bool:
+    """Whether the text of TF_CONFIG does."""
+    try:
+        found = typed.convert(_Cluster, typed.parse_json(cluster), partial=True)
+    except ValueError:
+        return False
+    return bool(found.cluster.get("worker"))
 
 
 def strategy(kind: str, batch_size: int) -> tf.distribute.Strategy:

@@ -185,6 +185,13 @@ def load(run_dir: str) -> KnownSound | None:
     if not files.exists(path):
         return None
     found = stored.read_arrays(path, _KINDS)
+    size, num_directions = found["directions"].shape
+    if len(found["mean"]) != size or len(found["variances"]) != num_directions:
+        raise stored.damaged(path, "mean, directions and variances do not fit each other")
+    if not all(np.isfinite(values).all() for values in found.values()):
+        raise stored.damaged(path, "it holds what is no finite number")
+    if min(found["variances"].min(initial=np.inf), found["rest"], found["limit"]) <= 0:
+        raise stored.damaged(path, "variances, rest and limit must be above 0")
     return KnownSound(
         mean=found["mean"], directions=found["directions"], variances=found["variances"],
         rest=float(found["rest"]), limit=float(found["limit"]),

@@ -179,8 +179,7 @@ def load(run_dir: str) -> tuple[Run, keras.Model]:
         weights.load(path, network)
     else:
         arrays = stored.read_arrays(unnamed)
-        expected = {f"arr_{i}": array for i, array in enumerate(network.get_weights())}
-        shapes, found = ({name: array.shape for name, array in group.items()} for group in (expected, arrays))
-        weights.check_shapes(shapes, found, unnamed)
+        expected = {f"arr_{i}": array.shape for i, array in enumerate(network.get_weights())}
+        weights.check_arrays(expected, arrays, unnamed)
         network.set_weights([arrays[name] for name in expected])
     return run, network

@@ -52,10 +52,9 @@ def assign(to: Mapping[str, Any], values: Mapping[str, np.ndarray], source: str)
         source: where the values come from, for messages.
 
     Raises:
-        InputError: names or shapes differ. No variable has changed then.
+        InputError: names or shapes differ, or a value is no number. No variable has changed then.
     """
-    shapes = {name: tuple(variable.shape) for name, variable in to.items()}
-    check_shapes(shapes, {name: value.shape for name, value in values.items()}, source)
+    check_arrays({name: tuple(variable.shape) for name, variable in to.items()}, values, source)
     for name, variable in to.items():
         variable.assign(values[name])
 
@@ -105,6 +104,13 @@ def _naming_damage(path: str) -> Iterator[None]:
         raise
     except (OSError, RuntimeError, ValueError, LookupError) as error:
         raise config.InputError(f"{path} is damaged ({str(error)[:300]}); copy it again or train again") from error
+
+
+def check_arrays(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, np.ndarray], source: str) -> None:
+    """As `check_shapes`, of arrays {name: values}, which must be numbers."""
+    check_shapes(expected, {name: array.shape for name, array in found.items()}, source)
+    if texts := [name for name, array in found.items() if array.dtype.kind not in "biuf"]:
+        raise config.InputError(f"{source} is damaged ({texts[0]} holds no numbers); copy it again or train again")
 
 
 def check_shapes(expected: Mapping[str, tuple[int, ...]], stored: Mapping[str, tuple[int, ...]], source: str) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import config, convert, tf
+from bird_tf import config, convert, executor, tf
 from bird_tf.backbones import backbone
 from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
@@ -28,6 +28,30 @@ def test_a_backbone_that_knows_no_class_is_refused(tflite_path, tmp_path):
         config.InputError, match=r"knows none of the 3 classes; compare .*strange.txt with theirs, as T"
     ):
         backbone.Backbone(make_source(tflite_path, labels), CLASSES)
+
+
+def _cut(path, target, generator):
+    content = path.read_bytes()
+    target.write_bytes(content[: generator.integers(len(content))])
+    return target
+
+
+def test_a_file_that_crashes_its_library_is_refused(tflite_path, labels, monkeypatch):
+    monkeypatch.setattr(executor, "survives", lambda *_, **__: False)
+    with pytest.raises(config.InputError, match=r"backbone\.tflite crashes or blocks the library that loads it"):
+        backbone.describe(make_source(tflite_path, labels), CLASSES)
+
+
+@pytest.mark.slow
+def test_no_damage_of_a_tflite_file_ends_the_process(tflite_path, labels, tmp_path, generator):
+    crashes = 0
+    for number in range(20):
+        source = make_source(_cut(tflite_path, tmp_path / f"{number}.tflite", generator), labels)
+        try:
+            backbone.describe(source, CLASSES)
+        except config.InputError as error:
+            crashes += "crashes or blocks" in str(error)
+    assert crashes
 
 
 def test_probabilities_become_logits(tmp_path, labels):

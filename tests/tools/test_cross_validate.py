@@ -124,7 +124,7 @@ def test_overwriting_empties_the_directory_once(manifest, tmp_path, trained, mon
 def test_the_trainings_of_the_folds_do_not_overwrite(manifest, tmp_path, monkeypatch):
     commands = []
     monkeypatch.setattr(cross_validate, "_command", lambda *given: commands.append(given))
-    monkeypatch.setattr(cross_validate.stored, "read_json", lambda *_: dict.fromkeys(cross_validate.COLUMNS, 0.5))
+    monkeypatch.setattr(cross_validate.stored, "read_any", lambda *_: dict.fromkeys(cross_validate.COLUMNS, 0.5))
     flags = _flags(manifest, tmp_path, "--folds=2", "--overwrite")
     settings = config.parse(cross_validate.CrossValidateConfig, flags)
     cross_validate._train_and_evaluate(settings, 1, 3)

@@ -36,6 +36,18 @@ def test_points_are_numbers_of_recordings_and_scores(tmp_path):
     assert [row["recordings_per_species"] for row in conftest.table(tmp_path / "curve.csv")] == ["1.0", "2.25"]
 
 
+@pytest.mark.parametrize(("name", "text", "told"), [
+    ("cross_validation.json", "{}", r"cross_validation\.json, mlrap: the content must be an object, not None"),
+    ("cross_validation.json", '{"mlrap": {"mean": 1}}', r"standard_error must be there, not missing"),
+    ("folds.csv", "fold\n", r"folds\.csv: it has no row"),
+])  # fmt: skip
+def test_damage_is_named(tmp_path, name, text, told):
+    _cross_validation(tmp_path / "cv", 0.8, ["ab"])
+    (tmp_path / "cv" / name).write_text(text)
+    with pytest.raises(config.InputError, match=told):
+        learning_curve.point(str(tmp_path / "cv"), "mlrap")
+
+
 @pytest.mark.parametrize(("names", "runs", "told"), [
     (["a", "b"], ["x"], "need one name for each pattern"),
     (["a"], ["nothing-*"], "--runs=nothing-\\*: there is no such folder"),

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from bird_tf.audio import decode, hearing
+from tests import damage
 from tools import small_computer
 
 
@@ -51,10 +52,21 @@ def test_it_hears_the_channel_that_the_model_was_trained_on(recording, channel, 
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@damage.counts
+@pytest.mark.parametrize("name", ["model.json", "classes.csv"])
+def test_no_damage_of_a_folder_ends_in_anything_but_a_line(tmp_path, name, count):
+    heard = _described(hearing.Hearing(sample_rate_hz=8000, chunk_seconds=1.0, span_samples=12000))
+    backbone = {"file": "backbone/b.tflite", "window_shape": [1, 8000], "starts": [0, 4000]}
+    (tmp_path / "model.json").write_text(json.dumps({**heard, "backbone": backbone}))
+    (tmp_path / "classes.csv").write_text("class_id,name\naa,Avis alba\nbb,Buteo b\n")
+    damage.check_reader(tmp_path / name, lambda: small_computer._described(str(tmp_path)), count, allowed=(SystemExit,))
+
+
 def test_what_is_missing_is_told_in_one_line(recording, tmp_path):
     with pytest.raises(SystemExit, match=r"model\.json is not there; write the folder with bird_tf\.export"):
         small_computer.main(str(tmp_path), recording(1.0))
-    (tmp_path / "model.json").write_text(json.dumps({"backbone": None}))
+    heard = _described(hearing.Hearing(sample_rate_hz=8000, chunk_seconds=1.0, span_samples=8000))
+    (tmp_path / "model.json").write_text(json.dumps({**heard, "backbone": None}))
     (tmp_path / "classes.csv").write_text("class_id,name\n")
     with pytest.raises(SystemExit, match=r"has no network_int8\.tflite; it has a\.wav, classes\.csv, model\.json"):
         small_computer.main(str(tmp_path), recording(1.0), "int8")

@@ -108,8 +108,9 @@ def test_one_device_gets_whole_batches():
     assert distribution.distribute_batches(distribution.strategy("none", 2), batches) is batches
 
 
-def test_workers_without_names_are_refused(monkeypatch):
-    monkeypatch.delenv("TF_CONFIG", raising=False)
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"cluster": []}', '{"cluster": {"worker": []}}', 5000 * "["])
+def test_workers_without_names_are_refused(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(config.InputError, match="TF_CONFIG does not name the workers"):
         distribution.check("multiworker")
     distribution.check("none")
