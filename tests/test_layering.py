@@ -19,8 +19,8 @@ ORDER = {
         "channels", "digests", "decode", "activity", "noises", "axes",
     ),
     "labels": (
-        "metadata", "texts", "given_table", "label_cells", "class_names", "clock", "taxonomy", "spans", "groups",
-        "duplicates", "split", "verdicts",
+        "metadata", "parquet", "texts", "given_table", "label_cells", "class_names", "clock", "taxonomy", "spans",
+        "groups", "duplicates", "split", "verdicts",
     ),
     "labels.layouts": (
         "matching", "rows", "columns", "birdclef", "xeno_canto", "xeno_canto_annotations", "text_grid", "raven",

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from bird_tf.audio import frontend
+from bird_tf.conversion import plan
 from bird_tf.inference import audio_files, ensembles
 from bird_tf.inference.writers import predictions, tables
 from bird_tf.labels import metadata, taxonomy
@@ -114,10 +115,46 @@ def test_corrected_predictions_are_read_as_labels(write, name):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [*FORMATS, "parquet"])
 def test_all_classes_come_back_as_they_were(write, name):
+    if name == "parquet":
+        pytest.importorskip("pyarrow")
     audio, output = write(name)
-    found, _ = reader.read(reader.SourceConfig(audio=str(audio), metadata=str(output / FORMATS[name][0])))
+    table = "detections.parquet" if name == "parquet" else FORMATS[name][0]
+    found, _ = reader.read(reader.SourceConfig(audio=str(audio), metadata=str(output / table)))
+    has_ids = "csv" in name or name == "parquet"
     assert {label for recording in found for label in recording.labels} == set(
-        CLASSES.class_ids if "csv" in name else CLASSES.names
+        CLASSES.class_ids if has_ids else CLASSES.names
     )
+    if has_ids:  # and the names are still those of the classes
+        assert plan.of_classes(found, [], 0)[1].subset([2, 1, 0]) == CLASSES
+
+
+def test_tables_with_ids_and_with_latin_names_name_the_same_classes(write, tmp_path):
+    audio, output = write("csv")
+    write_raven_from = output / "detections.csv"
+    rows = list(csv.DictReader(io.StringIO(write_raven_from.read_text())))
+    of_first, of_others = ([r for r in rows if (r["file"] == FILES[0]) == first] for first in (True, False))
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    with open(mixed / "known.csv", "w", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(of_first)
+    for row in of_others:
+        path = (mixed / row["file"]).with_suffix(".txt")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a") as file:
+            file.write(f"{row['start_seconds']}\t{row['end_seconds']}\t{row['name']}\n")
+    found, _ = reader.read(reader.SourceConfig(audio=str(audio), metadata=str(mixed)))
+    assert len(found) == len(FILES)
+    assert {label for recording in found for label in recording.labels} == set(CLASSES.class_ids)
+
+
+def test_a_table_from_which_all_rows_were_deleted_says_that_nothing_is_there(write):
+    audio, output = write("csv_each")
+    path = output / "top.detections.csv"
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    found, unmatched = reader.read(reader.SourceConfig(audio=str(audio), metadata=str(output)))
+    assert unmatched == [] and len(found) == len(FILES)
+    assert [os.path.relpath(r.path, audio) for r in found if r.negative] == ["top.wav"]

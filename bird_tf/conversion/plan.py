@@ -52,7 +52,7 @@ def of_classes(
     wanted = choose_classes(recordings, [name.strip() for name in names if name.strip()], max_classes)
     chosen = filter_classes(recordings, wanted)
     return chosen, taxonomy.from_labels(
-        [(c, r.name if c == r.label else c) for r in chosen for c in r.labels if c in wanted]
+        [(class_id, name) for r in chosen for class_id, name in r.names if class_id in wanted]
     )
 
 

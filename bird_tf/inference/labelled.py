@@ -162,14 +162,16 @@ def score_audio(
     ensemble: ensembles.Ensemble, recordings: Sequence[metadata.Recording], chunking: decode.ChunkingConfig,
     place: executor.PlaceConfig | None = None,
 ) -> LabelledScores:  # fmt: skip
-    """Scores labelled recordings, at a place as in `scoring.score_recordings`.
+    """Scores labelled recordings, at a place as in `scoring.score_recordings`. Labels are class ids or Latin names.
 
     Raises:
         InputError: no recording is readable and has a label that the models know.
     """
-    known = set(ensemble.classes.class_ids)
-    skipped = [(r.path, f"{r.label} is no class of the model") for r in recordings if r.label not in known]
-    by_id = {r.recording_id: r for r in recordings if r.label in known}
+    label_of = {
+        r.recording_id: ensemble.classes.resolve([r.label]) or ensemble.classes.resolve([r.name]) for r in recordings
+    }
+    skipped = [(r.path, f"{r.label} is no class of the model") for r in recordings if not label_of[r.recording_id]]
+    by_id = {r.recording_id: r for r in recordings if label_of[r.recording_id]}
     found: dict[str, ensembles.RecordingScores] = {}
     paths = [(recording_id, recording.path) for recording_id, recording in sorted(by_id.items())]
     for scored in scoring.score_recordings(ensemble, paths, chunking, place=place):
@@ -183,7 +185,7 @@ def score_audio(
     return LabelledScores(
         recording_ids=list(found),
         recordings=[by_id[i] for i in found],
-        labels=np.array([ensemble.classes.index(by_id[i].label) for i in found]),
+        labels=np.array([label_of[i][0] for i in found]),
         backgrounds=[ensemble.classes.resolve(by_id[i].background) for i in found],
         member_probabilities=[scores.member_probabilities for scores in found.values()],
         member_attention_logits=[scores.member_attention_logits for scores in found.values()],

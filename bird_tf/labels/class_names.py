@@ -63,7 +63,8 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
     """Gives each class one name: the new one of synonyms, and of spellings that look alike the most frequent one.
 
     Alike are names that differ in case, blanks, underscores or the form of accented letters, and BirdNET's
-    `Latin name_Common Name` beside the Latin name. What is renamed is logged, and so are doubtful pairs.
+    `Latin name_Common Name` beside the Latin name. A Latin name becomes the class id that it is told of.
+    What is renamed is logged, and so are doubtful pairs.
 
     Args:
         recordings: of all classes.
@@ -76,29 +77,73 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
         return synonyms.get(_key(name), name)
 
     counts: collections.Counter[str] = collections.Counter()
+    told: collections.Counter[tuple[str, str]] = collections.Counter()  # (class id, its Latin name)
     for recording in recordings:
         counts.update(map(new_name, recording.labels))
+        told.update((new_name(class_id), new_name(name)) for class_id, name in recording.names if class_id)
+    latin_names = _latin_names(told)
     groups: dict[str, list[str]] = collections.defaultdict(list)
-    short_forms = _short_forms(counts)
+    short_forms = _short_forms([*counts, *latin_names])
+
+    def group(name: str) -> str:
+        return short_forms.get(_key(name), _key(name))
+
     for name in counts:
-        groups[short_forms.get(_key(name), _key(name))].append(name)
+        groups[group(name)].append(name)
     chosen = {
         key: max(names, key=lambda n: (*_quality(n), counts[n], n[:1].isupper(), n)) for key, names in groups.items()
     }
+    with_name = {group(class_id) for class_ids in latin_names.values() for class_id in class_ids}
+    ids = {
+        group(name): chosen[group(class_ids[0])]
+        for name, class_ids in latin_names.items()
+        if len(class_ids) == 1 and group(name) not in with_name
+    }
     for key, names in sorted(groups.items()):
-        if len(names) > 1:
-            others = ", ".join(repr(name) for name in sorted(names) if name != chosen[key])
-            logging.warning("one class for names that look alike: %r stands for %s too", chosen[key], others)
+        one = ids.get(key, chosen[key])
+        if others := ", ".join(repr(name) for name in sorted(names) if name != one):
+            logging.warning("one class for names that look alike, or are told of it: %r stands for %s too", one, others)
 
     @functools.cache
     def rename(name: str) -> str:
-        name = new_name(name)
-        return chosen.get(short_forms.get(_key(name), _key(name)), name)
+        return chosen.get(group(new_name(name)), new_name(name))
 
-    renamed = [_with_names(recording, rename) for recording in recordings]
+    @functools.cache
+    def class_id(name: str) -> str:
+        return ids.get(group(new_name(name)), rename(name))
+
+    @functools.cache
+    def latin_name(name: str, label: str) -> str:
+        owners = latin_names.get(new_name(name), [])
+        return rename(name) if owners and class_id(owners[0]) == class_id(label) else ""
+
+    renamed = [_with_names(recording, rename, class_id, latin_name) for recording in recordings]
     if changed := sum(new_name(n) != n for r in recordings for n in r.labels):
         logging.info("--synonyms: %d labels got their new name", changed)
     return renamed
+
+
+def _latin_names(told: Mapping[tuple[str, str], int]) -> dict[str, list[str]]:
+    """{Latin name: class ids that have it more often than any other name; the one that has it most often first}.
+
+    Names of several ids are warned of: a person who corrects the class id of a row may leave the name beside it.
+
+    Args:
+        told: {(class id, Latin name): how often}.
+    """
+    of_id: dict[str, str] = {}
+    of_name: dict[str, dict[str, int]] = collections.defaultdict(dict)
+    for (class_id, name), count in sorted(told.items(), key=lambda entry: (-entry[1], entry[0])):
+        if _key(class_id) != _key(name):
+            of_id.setdefault(class_id, name)
+            of_name[name][class_id] = count
+    if shared := [name for name, counts in of_name.items() if len({*map(_key, counts)}) > 1]:
+        listed = ", ".join(f"{class_id} ({count} x)" for class_id, count in of_name[shared[0]].items())
+        logging.warning(
+            "%d Latin names are told of several classes, the first: %r of %s; the class ids count", len(shared),
+            shared[0], listed,
+        )  # fmt: skip
+    return {name: [i for i in counts if of_id[i] == name] for name, counts in of_name.items()}
 
 
 def _key(name: str) -> str:
@@ -134,23 +179,41 @@ def _short_forms(counts: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _with_names(recording: metadata.Recording, rename: Callable[[str], str]) -> metadata.Recording:
-    label = rename(recording.label) if recording.label else ""
+def _with_names(
+    recording: metadata.Recording,
+    rename: Callable[[str], str],
+    class_id: Callable[[str], str],
+    latin_name: Callable[[str, str], str],
+) -> metadata.Recording:
+    """The recording with class ids as labels, and names in one spelling.
+
+    Args:
+        recording: any.
+        rename: name → its one spelling.
+        class_id: label → class id.
+        latin_name: (name of an annotation, its label) → Latin name of the class; empty if it is that of another one.
+    """
+    label = class_id(recording.label) if recording.label else ""
 
     def all_renamed(names: Sequence[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(map(rename, names)))
 
     def renamed(annotation: metadata.Annotation) -> metadata.Annotation:
-        name, background = annotation.label and rename(annotation.label), all_renamed(annotation.background)
-        if (name, background) == (annotation.label, annotation.background):
+        new, background = annotation.label and class_id(annotation.label), all_renamed(annotation.background)
+        name = annotation.name and latin_name(annotation.name, annotation.label)
+        if (new, background, name) == (annotation.label, annotation.background, annotation.name):
             return annotation
-        return dataclasses.replace(annotation, label=name, background=background)
+        return dataclasses.replace(annotation, label=new, background=background, name=name)
 
+    annotations = tuple(dict.fromkeys(map(renamed, recording.annotations)))
+    name = label if recording.name == recording.label else rename(recording.name)
+    if annotations:
+        name = next((a.name for a in annotations if a.label == label and a.name), label)
     return dataclasses.replace(
         recording,
         label=label,
-        name=label if recording.name == recording.label else rename(recording.name),
-        further_labels=tuple(n for n in all_renamed(recording.further_labels) if n != label),
+        name=name,
+        further_labels=tuple(dict.fromkeys(n for n in map(class_id, recording.further_labels) if n != label)),
         background=tuple(n for n in all_renamed(recording.background) if n != label),
-        annotations=tuple(dict.fromkeys(map(renamed, recording.annotations))),
+        annotations=annotations,
     )

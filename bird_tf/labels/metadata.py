@@ -22,6 +22,7 @@ class Annotation:
         label: class id; empty if the species is not known, or if there is none.
         background: the other species in the span.
         negative: whether a person says that the span holds none of the classes. Then there is no label.
+        name: Latin name of the label, if the annotation tells it. Annotations that differ in it alone are equal.
     """
 
     start_seconds: float
@@ -29,6 +30,7 @@ class Annotation:
     label: str
     background: tuple[str, ...] = ()
     negative: bool = False
+    name: str = dataclasses.field(default="", compare=False)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +107,12 @@ class Recording:
         for annotation in self.annotations:
             seconds[annotation.label] += annotation.end_seconds - annotation.start_seconds
         return tuple(sorted(filter(None, seconds), key=lambda label: (-seconds[label], label)))
+
+    @property
+    def names(self) -> tuple[tuple[str, str], ...]:
+        """(class id, Latin name) of each of `labels`, and of each annotation; the id in place of an unknown name."""
+        of_labels = ((label, self.name or label if label == self.label else label) for label in self.labels)
+        return (*of_labels, *((a.label, a.name) for a in self.annotations if a.label and a.name))
 
 
 def with_unique_ids(recordings: Iterable[Recording]) -> list[Recording]:

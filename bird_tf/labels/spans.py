@@ -108,5 +108,5 @@ def with_annotations(recording: metadata.Recording, annotations: Sequence[metada
         return dataclasses.replace(annotated, label="", name="", background=())
     label, *others = annotated.labels
     background = {*others, *(name for a in annotations for name in a.background)} - {label}
-    name = recording.name if recording.label == label else label
+    name = next((a.name for a in annotations if a.label == label and a.name), label)
     return dataclasses.replace(annotated, label=label, name=name, background=tuple(sorted(background)))

@@ -16,6 +16,7 @@ from typing import Any
 from absl import logging
 
 from bird_tf import config, lines, typed
+from bird_tf.labels import parquet
 
 _LARGEST_BYTES = 64 << 20  # of a table of short cells, the lists of cells take twenty times as much
 _MOST_SHARED = 100_000  # different cells that are kept in mind
@@ -128,6 +129,9 @@ class Document:
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yields `lines`, one after the other."""
+        if self.path.lower().endswith(parquet.SUFFIX):
+            yield from parquet.rows(self.path)
+            return
         text, skipped = self.text, 0
         if text[:4].lower() == "sep=":  # Excel's own line
             text, skipped = text.partition("\n")[2], 1

@@ -45,12 +45,21 @@ def test_records_of_another_front_end_are_refused_with_the_field(ensemble, manif
 
 
 def test_recordings_with_unknown_labels_are_skipped_and_listed(ensemble, found):
-    unknown = dataclasses.replace(found[0], label="strang")
+    unknown = dataclasses.replace(found[0], label="strang", name="Strangus novus")
     scored = labelled.score_audio(ensemble, [unknown, *found[1:4]], decode.ChunkingConfig())
     assert len(scored.recording_ids) == 3
     assert scored.skipped == [(unknown.path, "strang is no class of the model")]
     with pytest.raises(config.InputError, match="none of 1 recordings"):
         labelled.score_audio(ensemble, [unknown], decode.ChunkingConfig())
+
+
+def test_labels_may_be_latin_names_or_ids_of_others(ensemble, found):
+    classes = ensemble.classes
+    name = classes.names[classes.index(found[0].label)]
+    by_name = [dataclasses.replace(found[0], label=label, name=name) for label in (found[0].label, name, "other id")]
+    for recording in by_name:
+        scored = labelled.score_audio(ensemble, [recording], decode.ChunkingConfig())
+        assert [classes.class_ids[index] for index in scored.labels] == [found[0].label]
 
 
 def test_batches_are_grouped_by_recording(manifest, generator):

@@ -58,3 +58,37 @@ def test_all_names_of_a_recording_get_the_new_name(tmp_path):
 def test_synonyms_that_contradict_each_other_are_refused(tmp_path, text):
     with pytest.raises(config.InputError, match="--synonyms"):
         class_names.read_synonyms(example_sets.write_text(tmp_path / "s.csv", text))
+
+
+def _named(label, name, number=0):
+    return metadata.Recording(recording_id=f"{label}{number}", path=f"{label}{number}.wav", label=label, name=name)
+
+
+def test_a_latin_name_becomes_the_class_id_that_it_is_told_of():
+    annotated = dataclasses.replace(
+        _named("Parus major", "Parus major"), annotations=(example_sets.annotation(0, 1, "Parus major"),)
+    )
+    recordings = [_named("parmaj", "Parus major"), annotated, _named("parus_major_Great Tit", "parus_major_Great Tit")]
+    found = class_names.unify([*recordings, _named("Parus ater", "Parus ater")], {})
+    assert [(r.label, r.name) for r in found[:1] + found[3:]] == [
+        ("parmaj", "Parus major"),
+        ("Parus ater", "Parus ater"),
+    ]
+    assert (found[1].label, found[1].annotations[0].label) == ("parmaj", "parmaj")
+
+
+def test_a_latin_name_of_several_classes_stays_apart(caplog):
+    found = class_names.unify([_named(i, "Parus major") for i in ("a", "b", "Parus major")], {})
+    assert [r.label for r in found] == ["a", "b", "Parus major"]
+    assert "1 Latin names are told of several classes, the first: 'Parus major' of a (1 x), b (1 x)" in caplog.text
+
+
+def test_the_name_that_a_person_left_beside_a_corrected_class_id_is_not_that_of_the_class():
+    def annotation(label, name, start):
+        return dataclasses.replace(example_sets.annotation(start, start + 1, label), name=name)
+
+    spans = (annotation("a", "Parus major", 0), annotation("a", "Parus major", 1), annotation("b", "Parus major", 5))
+    recording = dataclasses.replace(_named("a", "a"), annotations=spans)
+    [found] = class_names.unify([recording], {})
+    assert [(a.label, a.name) for a in found.annotations] == 2 * [("a", "Parus major")] + [("b", "")]
+    assert set(found.names) == {("a", "Parus major"), ("b", "b")}

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files
+from bird_tf import files
 from bird_tf.inference.writers import predictions, rows
 
 # rows that are written together: many small groups would make the files large and slow
 _GROUP = 20_000
-
-
-def check() -> None:
-    """Refuses the format where its library is missing.
-
-    Raises:
-        InputError: there is no pyarrow.
-    """
-    if importlib.util.find_spec("pyarrow") is None:
-        raise config.InputError('--format=parquet needs pyarrow: pip install "bird-tf[parquet]"')
 
 
 class _Table:

@@ -19,6 +19,7 @@ from bird_tf.inference.writers import (
     predictions,
     raven,
 )
+from bird_tf.labels import parquet as parquet_tables
 
 Writer = Callable[[predictions.Context], contextlib.AbstractContextManager[predictions.Append]]
 WRITERS: dict[str, Writer] = {
@@ -50,7 +51,7 @@ class TableConfig:
         if len(set(formats)) < len(formats):
             raise config.InputError(f"--format={self.format}: names a format twice")
         if "parquet" in formats:
-            parquet.check()
+            parquet_tables.check("--format=parquet")
 
     @property
     def writers(self) -> list[Writer]:

@@ -208,6 +208,7 @@ def _with_spans(
                 label=label,
                 background=tuple(name for name in row.background if name != label),
                 negative=row.labels.negative and not row.score < min_confidence,
+                name=row.about.name if len(species) == 1 else "",
             )
             annotations[annotation] = None
     if not any(a.label or a.negative for a in annotations) and any(e.row.score < min_confidence for e in entries):

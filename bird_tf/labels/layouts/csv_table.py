@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from absl import logging
 
 from bird_tf import config, files, free_text
-from bird_tf.labels import label_cells, metadata, texts
+from bird_tf.labels import label_cells, metadata, parquet, texts
 from bird_tf.labels.layouts import columns, rows
 
 NAME = "table"
-SUFFIXES = (".csv", ".tsv", ".txt")
+SUFFIXES = (".csv", ".tsv", ".txt", parquet.SUFFIX)
 # columns that may be filled and unreadable, and the fields of a recording that they fill
 _PLACE_AND_TIME = {"latitude": "latitude", "longitude": "longitude", "date": "date", "time": "hour"}
 _PLACE_AND_TIME_CELLS = ("latitude", "longitude", "elevation", "date", "time")
@@ -54,7 +54,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         )
     lines = document.lines[1:]
     if not lines:
-        if length and "file" not in found:
+        if length:
             return rows.nothing_found(document)
         raise config.InputError(f"{document.path}: a table without rows")
     in_dates = found.get("date", ())

@@ -59,7 +59,8 @@ def choose(
         if source.rows and (source.names_recordings or (layout != "csv" and _is_namesake(source.path, known))):
             used.append(source)
         elif source.path == named:
-            raise config.InputError(f"{source.path} {_NAMELESS}; say --columns=file=NAME")
+            hint = "say --columns=file=NAME" if source.is_in_time else "it holds no annotation"
+            raise config.InputError(f"{source.path} {_NAMELESS}; {hint}")
         elif _is_expected(source, known):
             problems.append((source.path, source.problem or "not used with --layout=csv"))
         else:
