@@ -40,15 +40,24 @@ def by_kind(skips: Iterable[Skip]) -> dict[str, list[Skip]]:
     """{reason without what is particular to a file: those with it}, the most frequent first."""
     found: dict[str, list[Skip]] = collections.defaultdict(list)
     for where, reason in skips:
-        text = reason.removeprefix(where).lstrip(": ").replace(where, "…")
-        found[_PARTICULAR.sub("…", text)].append((where, reason))
+        found[_PARTICULAR.sub("…", _without_file(where, reason))].append((where, reason))
     return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
+def _without_file(where: str, reason: str) -> str:
+    return reason.removeprefix(where).lstrip(": ").replace(where, "…")
+
+
 def counted(skips: Iterable[Skip]) -> list[str]:
-    """How many there are of each kind, a line for each, the most frequent first; at most 20, and one for the rest."""
+    """How many there are of each kind, a line for each, the most frequent first; at most 20, and one for the rest.
+
+    Where all of a kind say the same, their numbers and names stay.
+    """
     kinds = by_kind(skips)
-    lines = [f"{len(members)} x {kind}" for kind, members in kinds.items()]
+    lines = []
+    for kind, members in kinds.items():
+        texts = {_without_file(*skip) for skip in members}
+        lines.append(f"{len(members)} x {texts.pop() if len(texts) == 1 else kind}")
     if len(lines) > _MOST_KINDS:
         rest: Sequence[str] = lines[_MOST_KINDS:]
         total = sum(len(members) for members in list(kinds.values())[_MOST_KINDS:])

@@ -22,9 +22,11 @@ def test_every_line_names_file_and_reason():
 def test_reasons_are_counted_whatever_the_names_and_numbers_in_them():
     assert skips.counted(SKIPS) == [
         "3 x a span from … to … s: its end must be after its start",
-        "2 x cannot be decoded (Error opening …: Format not recognised.)",
-        "1 x its recording … is not below the folder of recordings",
+        "2 x cannot be decoded (Error opening '…': Format not recognised.)",
+        "1 x its recording 'z.wav' is not below the folder of recordings",
     ]
+    same = [(name, "no chunk reaches 0.001; a lower one, as 0, uses it") for name in ("a.wav", "b.wav")]
+    assert skips.counted(same) == ["2 x no chunk reaches 0.001; a lower one, as 0, uses it"]
     assert sum(map(len, skips.by_kind(SKIPS).values())) == len(SKIPS)
 
 
