@@ -5,6 +5,7 @@ The scores of each recording are kept, and all tables are made from them. So a f
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import os
@@ -105,11 +106,15 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
         raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")
     damaged: list[list[str]] = []
     strange: dict[str, float] = {}
+    of_species, with_some = collections.Counter[int](), 0
     seconds, progress = 0.0, config.progress(len(readable), "recording", "writing")
     with results.writing(), _writing(settings, context, given) as append, progress:
         for file, recording in readable:
             scores, pooled = judge.judge(recording, store.load(file, recording.path))
             append(predictions.Prediction(file=file, scores=scores, pooled=pooled, recording=recording))
+            found = context.find_detections(scores)
+            of_species.update(detection.index for detection in found)
+            with_some += bool(found)
             seconds += scores.duration_seconds
             strange[file] = scores.strangeness
             if scores.note:
@@ -131,6 +136,8 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
         "models": list(settings.model), "pooling": judge.pooling, "calibrated_on": ensemble.decisions.sources,
         "context": ensemble.decisions.context.describe(), "expected": judge.odds_factors.describe(),
         "num_recordings": len(readable), "num_skipped": len(skipped), "num_unlike": _num_unlike(strange),
+        "num_detections": of_species.total(), "num_species_detected": len(of_species),
+        "num_recordings_with_detections": with_some,
         "audio_seconds": round(seconds, 3),
         "audio": os.path.abspath(settings.root),
         "channel": chunking.channel or ensemble.models[0].hearing.channel, "output": settings.output,
@@ -222,14 +229,19 @@ def main(settings: PredictConfig) -> None:
     """Predicts, and logs one line of summary and what to do next."""
     summary = predict(settings)
     logging.info(
-        "%s: %d recordings (%.2f h of sound) scored, %d skipped",
+        "%s: %d recordings (%.2f h of sound) scored, %d skipped; %d detections of %d species, in %d recordings",
         settings.output, summary["num_recordings"], summary["audio_seconds"] / 3600, summary["num_skipped"],
+        summary["num_detections"], summary["num_species_detected"], summary["num_recordings_with_detections"],
     )  # fmt: skip
     formats = settings.tables.format.split(",")
     steps = [f"open {os.path.join(settings.output, about.FORMATS[formats[0]][0])}; about.txt beside it explains it"]
     if settings.summary:
         steps.append(f"open {os.path.join(settings.output, survey_files.PAGE)} in a browser")
-    if "csv" in formats:
+    if not summary["num_detections"]:
+        steps.append(
+            "no species reaches its threshold; repeat the command with --min_probability=0.1 to see doubtful ones"
+        )
+    elif "csv" in formats:
         steps.append(next_steps.command("review", predictions=settings.output, output=f"{settings.output}-review"))
     next_steps.log(*steps)
 

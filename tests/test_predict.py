@@ -36,8 +36,12 @@ def _rows(path):
 
 
 def test_tables_hold_each_chunk_and_recording(tmp_path, model_path, data, manifest):
-    summary = predict_into(tmp_path, model_path, data / "wav")
+    summary = predict_into(tmp_path, model_path, data / "wav", min_probability="0.2")
     chunks, recordings = _rows(tmp_path / "out" / "chunks.csv"), _rows(tmp_path / "out" / "recordings.csv")
+    detected = _rows(tmp_path / "out" / "detections.csv")
+    assert summary["num_detections"] == len(detected) > 0
+    assert summary["num_species_detected"] == len({row["class_id"] for row in detected})
+    assert summary["num_recordings_with_detections"] == len({row["file"] for row in detected})
     assert summary["num_recordings"] == len(recordings) == 18
     assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary
     ids = manifest.classes.class_ids

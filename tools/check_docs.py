@@ -35,10 +35,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
 def _pages() -> tuple[str, ...]:
-    """README.md, the pages of the site in their order, then the guides that lie beside the code."""
+    """README.md, the pages of the site in their order, the guides beside the code, then the notebooks (each alone)."""
     listed = re.findall(r"(\S+\.(?:md|ipynb))$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
     guides = ("configs/README.md", "tfrecords/README.md", "docker/README.md", "CONTRIBUTING.md")
-    return ("README.md", *(f"docs/{page}" for page in listed if (ROOT / "docs" / page).exists()), *guides)
+    site = [f"docs/{page}" for page in listed if (ROOT / "docs" / page).exists()]
+    return tuple(sorted(("README.md", *site, *guides), key=lambda page: page.endswith(".ipynb")))
 
 
 PAGES = _pages()
