@@ -13,6 +13,7 @@ import os
 import sys
 import types
 import typing
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -313,7 +314,9 @@ def help_page(config_class: type, purpose: str) -> str:
 
 def progress(total: int, unit: str, description: str) -> tqdm.tqdm[Any]:
     """A progress bar on standard error, or in a notebook. In a log, which keeps every line, it comes every 10 s."""
-    from tqdm import auto  # a widget in a notebook, where there are widgets
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", tqdm.TqdmWarning)  # a notebook without ipywidgets gets a bar of text
+        from tqdm import auto
 
     interval = 0.2 if sys.stderr.isatty() or "ipykernel" in sys.modules else 10.0
     return auto.tqdm(total=total, unit=f" {unit}", desc=description, mininterval=interval, dynamic_ncols=True)

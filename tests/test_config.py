@@ -1,7 +1,10 @@
 import dataclasses
 import logging
+import sys
+import types
 
 import pytest
+import tqdm.notebook
 
 from bird_tf import config
 
@@ -159,3 +162,15 @@ def test_names_from_outside_do_nothing_to_the_lines_of_a_log():
         "", logging.INFO, "", 0, "two\nlines: %s, %d, %s", ("a\n\x1b[31m", 3, OSError("x\ny")), None
     )
     assert config._Formatter("%(message)s").format(told) == "two\nlines: a\\n\\x1b[31m, 3, x\\ny"
+
+
+def test_a_notebook_without_widgets_gets_a_bar_of_text_and_no_warning(monkeypatch, recwarn):
+    monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", types.ModuleType("ipykernel.zmqshell"))
+    shell = types.SimpleNamespace(config={"IPKernelApp": {}})
+    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setattr(tqdm.notebook, "IProgress", None)
+    for name in ("auto", "autonotebook"):
+        monkeypatch.delitem(sys.modules, f"tqdm.{name}", raising=False)
+        monkeypatch.delattr(tqdm, name, raising=False)
+    config.progress(1, "chunk", "scoring").close()
+    assert not recwarn.list
