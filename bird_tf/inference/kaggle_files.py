@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from absl import logging
 
 from bird_tf import config, files, free_text, lines
 from bird_tf.inference import run_files, segments
@@ -138,6 +139,11 @@ def write(form: Form, scores: Mapping[str, np.ndarray], classes: taxonomy.Taxono
     }
     named = {_divided(row_id)[0] for row_id in form.row_ids}
     wanted = [*form.row_ids, *(row_id for row_id in rows if _divided(row_id)[0] not in named)]
+    if without := [row_id for row_id in form.row_ids if row_id not in rows]:
+        logging.warning(
+            "--sample_submission has %d rows that no recording has, as %s: they get the training prior",
+            len(without), run_files.shown(without[0]),
+        )  # fmt: skip
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(form.columns)

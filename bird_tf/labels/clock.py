@@ -88,6 +88,11 @@ class Origin:
     recorder: str = ""
 
     @property
+    def has_clock(self) -> bool:
+        """Whether the date or the time of day is known."""
+        return self.date is not None or self.time is not None
+
+    @property
     def start(self) -> datetime.datetime | None:
         """Date and time of the first sample, with the zone if it is known; None if one of the two is unknown."""
         return datetime.datetime.combine(self.date, self.time) if self.date and self.time else None
@@ -140,7 +145,8 @@ def read(path: str, root: str, settings: ClockConfig, *, folders_are_sites: bool
         folders_are_sites: False if the folders have another meaning, such as the species.
 
     Returns:
-        What is known. Folders name a site only if the recorder's clock is known, since then a recorder named the file.
+        What is known. Folders name a site only if the recorder's clock is known, since then a recorder named the file;
+        `fill` knows the other files of the folder, too.
     """
     stem = os.path.splitext(os.path.basename(path))[0]
     named, prefix = _from_name(stem)
@@ -153,20 +159,27 @@ def read(path: str, root: str, settings: ClockConfig, *, folders_are_sites: bool
         elevation=noted.elevation,
         recorder=noted.recorder,
     )
-    if found.date is None and found.time is None:
+    if not found.has_clock:
         return found
     folder = _site_folder(path, root) if folders_are_sites else ""
     return dataclasses.replace(_in_zone(found, settings), site=folder or prefix or found.recorder)
 
 
 def fill(
-    recordings: Sequence[metadata.Recording], root: str, settings: ClockConfig, *, folders_are_sites: bool = True
+    recordings: Sequence[metadata.Recording],
+    root: str,
+    settings: ClockConfig,
+    *,
+    folders_are_sites: bool = True,
+    every_folder: bool = False,
 ) -> list[metadata.Recording]:
     """Fills what is unknown of the date, hour, place and site of recordings from their recorders' notes.
 
     Args:
         recordings: in any order, which is kept.
         root, settings, folders_are_sites: as in `read`.
+        every_folder: whether every folder is a site, as in a deployment. Else only one with a recording whose clock is
+            known, since folders of labelled recordings can be anything.
     """
 
     def origin(recording: metadata.Recording) -> Origin:
@@ -174,6 +187,13 @@ def fill(
 
     with futures.ThreadPoolExecutor(_READERS) as pool:
         origins = list(pool.map(origin, recordings))
+    if folders_are_sites:
+        folders = [_site_folder(recording.path, root) for recording in recordings]
+        sites = {folder for folder, found in zip(folders, origins, strict=True) if every_folder or found.has_clock}
+        origins = [
+            dataclasses.replace(found, site=folder) if not found.site and folder in sites else found
+            for found, folder in zip(origins, folders, strict=True)
+        ]
     universal = [o for o in origins if o.time and o.time.tzinfo == datetime.timezone.utc]
     if universal and not settings.timezone:
         logging.warning(

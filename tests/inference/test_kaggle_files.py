@@ -35,7 +35,7 @@ def test_without_a_sample_all_classes_and_rows_are_written():
     assert rows[1] == {"row_id": "soundscape_2_10", "abethr1": 0.4, "barswa": 0.5, "comsan": 0.6}
 
 
-def test_a_sample_decides_columns_rows_and_order(tmp_path):
+def test_a_sample_decides_columns_rows_and_order(tmp_path, caplog):
     form = _form(
         tmp_path, "row_id,comsan,zitcis1,abethr1\nsoundscape_1_5,0,0,0\nsoundscape_9_5,0,0,0\nsoundscape_2_10,0,0,0\n"
     )
@@ -45,6 +45,7 @@ def test_a_sample_decides_columns_rows_and_order(tmp_path):
         ["soundscape_9_5", 0.2, 0.2, 0.5],  # no recording
         ["soundscape_2_10", 0.6, 0.2, 0.4],
     ]
+    assert "1 rows that no recording has, as soundscape_9_5: they get the training prior" in caplog.text
 
 
 def test_a_sample_of_other_recordings_shows_the_columns_alone(tmp_path):

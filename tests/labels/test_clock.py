@@ -119,3 +119,15 @@ def test_the_zone_of_a_filled_time_is_kept():
     recording = metadata.Recording(recording_id="1", path="2023-05-01T05-00-00Z.flac")
     [filled] = clock.fill([recording], "", clock.ClockConfig(timezone="Europe/Berlin"))
     assert filled.start.isoformat() == "2023-05-01T07:00:00+02:00" and filled.utc_offset_hours == 2.0
+
+
+def _sites(names, **flags):
+    recordings = [metadata.Recording(recording_id=name, path=f"/root/{name}") for name in names]
+    return [r.site for r in clock.fill(recordings, "/root", PLAIN, **flags)]
+
+
+def test_a_folder_is_a_site_for_all_its_recordings():
+    names = ["a/20230501_050000.mp3", "a/plain name.mp3", "b c/x.mp3", "Data/y.mp3", "z.mp3", "S1_20230501_050000.wav"]
+    assert _sites(names) == ["a", "a", "", "", "", "S1"]
+    assert _sites(names, every_folder=True) == ["a", "a", "b c", "", "", "S1"]
+    assert _sites(names, folders_are_sites=False) == ["", "", "", "", "", "S1"]

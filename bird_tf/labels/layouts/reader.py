@@ -174,7 +174,7 @@ def describe(
         found = _described(sources, known)
     unknown = {path: metadata.Recording(recording_id=metadata.media_id(path), path=path) for path in paths}
     described = [dataclasses.replace(found.get(path, unknown[path]), path=path) for path in paths]
-    return dict(zip(paths, clock.fill(described, root, clock_settings), strict=True))
+    return dict(zip(paths, clock.fill(described, root, clock_settings, every_folder=True), strict=True))
 
 
 @contextlib.contextmanager
