@@ -206,7 +206,9 @@ def run_epoch(experiment: experiments.Experiment, batches: Iterator[Any], signal
     started, waited, rate = clock.elapsed, 0.0, 0.0
     done, epoch = experiment.step_and_epoch()
     first, end = progress.steps, epoch * experiment.num_steps
-    with config.progress(experiment.num_steps, "step", f"epoch {epoch}") as bar:
+    left = clock.begin_epoch()
+    described = f"epoch {epoch}" if left is None else f"epoch {epoch}, {left / 60:.0f} min left"
+    with config.progress(experiment.num_steps, "step", described) as bar:
         bar.update(done)
         if not progress.steps:
             bar.set_postfix_str("preparing the first step")

@@ -32,6 +32,19 @@ def test_position_follows_epochs_and_budget(manifest, tmp_path):
     assert experiments.Clock(budgeted, 20, earlier).position() == pytest.approx(5.0, abs=0.2)
 
 
+def test_the_time_left_is_that_of_the_epochs_after_the_first(manifest, tmp_path, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(experiments.time, "monotonic", lambda: now)
+    progress = checkpoints.Progress(steps=0)
+    clock = experiments.Clock(train_settings(manifest, tmp_path, epochs=10), 20, progress)
+    left = []
+    for seconds in (50.0, 10.0, 14.0, 12.0):  # the first epoch prepares the network
+        left.append(clock.begin_epoch())
+        now += seconds
+        progress.steps += 20
+    assert left == [None, None, 80.0, 84.0]
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "nesterov"])
 def test_every_optimiser_lowers_the_loss_on_a_fixed_batch(manifest, tmp_path, optimizer):
     _lowers_the_loss(manifest, train_settings(manifest, tmp_path, optimizer=optimizer, learning_rate=1e-2, l2=1e-4))
