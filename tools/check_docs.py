@@ -74,7 +74,10 @@ class CheckConfig:
     """Flags of the check."""
 
     pages: tuple[str, ...] = config.option(PAGES, "page to check; may be repeated")
-    folder: str = config.option("", "scratch folder to work in and to keep; empty: a temporary one")
+    folder: str = config.option(
+        "", "scratch folder to work in and to keep; if it is there already, pages find what earlier ones made; empty: a "
+        "temporary one"
+    )  # fmt: skip
     max_minutes: float = config.option(30.0, "a block that takes longer has failed")
     renew: bool = config.option(False, "write what the cells of the notebooks show into the notebooks")
 
@@ -181,14 +184,19 @@ def _exists(path: str) -> bool:
 
 
 def scratch(folder: pathlib.Path) -> None:
-    """Copies the project, gives it a `.venv` whose python shortens trainings, and makes the recordings."""
+    """Copies the project, gives it a `.venv` whose python shortens trainings, and makes the recordings.
+
+    In the folder of an earlier check it copies the project again, and leaves all else as it is.
+    """
     for entry in ROOT.iterdir():
         if entry.name in FOLDERS:
             ignore = shutil.ignore_patterns("__pycache__") if entry.name != "tfrecords" else _all_but_tracked
-            shutil.copytree(entry, folder / entry.name, ignore=ignore)
+            shutil.copytree(entry, folder / entry.name, ignore=ignore, dirs_exist_ok=True)
         elif entry.is_file() and entry.name != ".git":
             shutil.copy2(entry, folder)
     programs = folder / ".venv" / "bin"
+    if programs.exists():
+        return
     programs.mkdir(parents=True)
     for entry in pathlib.Path(sys.executable).parent.iterdir():
         if not entry.name.startswith(("python", "activate", "bird-tf-")):

@@ -151,3 +151,16 @@ def test_notebooks_run_from_a_clean_state_and_keep_what_they_show(tmp_path, monk
     notebook.cells.append(nbformat.v4.new_code_cell("1 / 0"))
     nbformat.write(notebook, tmp_path / "bad.ipynb")
     assert "ZeroDivisionError" in check_docs.execute("bad.ipynb", tmp_path, 1.0, renew=False)
+
+
+def test_the_folder_of_an_earlier_check_is_used_again(tmp_path, monkeypatch):
+    page, folder, laid_out = tmp_path / "root" / "docs" / "a.md", tmp_path / "check", []
+    page.parent.mkdir(parents=True)
+    folder.mkdir()
+    monkeypatch.setattr(check_docs, "ROOT", tmp_path / "root")
+    monkeypatch.setattr(check_docs, "lay_out", laid_out.append)
+    for text in ("one", "two"):
+        page.write_text(text)
+        check_docs.scratch(folder)
+        assert (folder / "docs" / "a.md").read_text() == text
+    assert laid_out == [folder]
