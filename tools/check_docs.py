@@ -75,9 +75,8 @@ class CheckConfig:
 
     pages: tuple[str, ...] = config.option(PAGES, "page to check; may be repeated")
     folder: str = config.option(
-        "", "scratch folder to work in and to keep; if it is there already, pages find what earlier ones made; empty: a "
-        "temporary one"
-    )  # fmt: skip
+        "", "scratch folder to keep, where pages find what those of an earlier check made; empty: a temporary one"
+    )
     max_minutes: float = config.option(30.0, "a block that takes longer has failed")
     renew: bool = config.option(False, "write what the cells of the notebooks show into the notebooks")
 
