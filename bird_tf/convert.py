@@ -163,6 +163,8 @@ class _Progress:
 def _run(settings: ConvertConfig, tasks: Sequence[worker.ShardTask]) -> dict[str, worker.ShardResult]:
     """Runs the tasks that are not finished. Returns {shard name: result} of all tasks."""
     progress, tries = _Progress(tasks), 0
+    # what was being read when a command was killed may have killed it: then worker processes die of it in its place
+    was_killed = any(map(state.has_recording_in_work, progress.left))
     try:
         while progress.left:
             before = len(progress.left)
@@ -171,7 +173,7 @@ def _run(settings: ConvertConfig, tasks: Sequence[worker.ShardTask]) -> dict[str
             # a worker process has one thread; with several a SavedModel may sum in another order
             one_thread = any(task.backbone and task.backbone.is_saved_model for task in tasks)
             with executor.start(
-                settings.workers, settings.scheduler, len(progress.left), in_process=not one_thread
+                settings.workers, settings.scheduler, len(progress.left), in_process=not (one_thread or was_killed)
             ) as pool:
                 pending = {pool.submit(worker.write_shard, task): task for task in progress.left}
                 while pending:

@@ -24,7 +24,6 @@ from bird_tf.inference import (
     result_files,
     saved_model,
     score_store,
-    scoring,
     strangeness,
 )
 from bird_tf.inference.writers import about, predictions, rows, tables
@@ -214,7 +213,7 @@ def _score(
     if len(todo) < len(recordings):
         logging.info("%d of %d recordings already have scores", len(recordings) - len(todo), len(recordings))
     skipped = []
-    for scored in scoring.score_recordings(ensemble, todo, judge.chunking, embeddings=vectors is not None, place=place):
+    for scored in store.score(ensemble, todo, judge.chunking, embeddings=vectors is not None, place=place):
         if scored.scores is None:
             skipped.append((scored.path, scored.reason))
             skips.log(skipped[-1])

@@ -34,6 +34,19 @@ class _Stored:
     inputs: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
 
+class _Anything:
+    """A value of a plan that equals every other one."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 0
+
+
+ANYTHING = _Anything()
+
+
 def differences(old: Plan, new: Plan) -> list[str]:
     """Says in words what differs between two plans. Only the sections of the new plan are compared."""
     changes = []
@@ -68,7 +81,7 @@ class Claim:
         notes: the folder in the directory that keeps the plan; empty: the directory itself.
         overwrite: whether other work there may be replaced; None if the command has no such flag.
         outdated: plans of the same command, from which something has changed since that the user did not ask for: work
-            of theirs is told of, and replaced.
+            of theirs is told of, and replaced. A value can be ANYTHING.
     """
 
     directory: str

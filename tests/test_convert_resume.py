@@ -110,6 +110,21 @@ def test_a_recording_that_kills_its_worker_is_skipped_and_the_rest_goes_on(data,
     assert manifest.num_recordings["train"] == 5
 
 
+def test_after_a_kill_the_recordings_are_read_in_another_process(data, tmp_path, monkeypatch):
+    asked = []
+
+    def start(*_, in_process):
+        asked.append(in_process)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(executor, "start", start)
+    for was_killed in (False, True):
+        monkeypatch.setattr(state, "has_recording_in_work", lambda _, was_killed=was_killed: was_killed)
+        with pytest.raises(KeyboardInterrupt):
+            convert.convert(_settings(data, tmp_path / "x", **SHORT))
+    assert asked == [True, False]
+
+
 class _DyingPool(futures.Executor):
     """Its workers die before they begin, as for want of memory."""
 

@@ -108,6 +108,11 @@ def recording_in_work(task: worker.ShardTask) -> str:
     return notes.read(worker.note_path(task, ".now"))
 
 
+def has_recording_in_work(task: worker.ShardTask) -> bool:
+    """Whether a worker has begun to read recordings for a task."""
+    return files.exists(worker.note_path(task, ".now"))
+
+
 def clear_recording_in_work(task: worker.ShardTask) -> None:
     """Removes the note of the recording that a worker read last."""
     files.remove(worker.note_path(task, ".now"))

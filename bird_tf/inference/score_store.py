@@ -5,20 +5,23 @@ All tables are made from them, so that a further run scores only what is new.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, resume, stored
+from bird_tf import config, executor, files, resume, stored
 from bird_tf.audio import decode
-from bird_tf.inference import ensembles
+from bird_tf.inference import ensembles, scoring
 
 # folder in the output
 FOLDER = "scores"
 _FORMAT_VERSION = 4
-_SUFFIX = ".npz"
+_SUFFIX, _BEING_READ = ".npz", ".reading"
 _KINDS = {
     "duration_seconds": "f0", "start_seconds": "f1", "end_seconds": "f1", "probabilities": "f2",
     "attention": "f1",
@@ -57,28 +60,32 @@ class ScoreStore:
             overwrite: whether scores of other models or chunks may be replaced.
         """
         self._folder, self._num_classes = os.path.join(output, FOLDER), len(ensemble.classes)
-        models = zip(ensemble.models, ensemble.decisions.weights, strict=True)
-        plan = {
-            "flags": chunking.plan(),
-            "versions": {"the stored scores": _FORMAT_VERSION},
-            "inputs": {
-                f"model {i}": {"content": model.fingerprint, "weight": weight}
-                for i, (model, weight) in enumerate(models, 1)
-            },
-        }
-        shifted = {**plan, "inputs": {**plan["inputs"], "the decisions": {"need of shifted chunks": True}}}
-        outdated = {"the model's decisions no longer need shifted chunks": shifted}
-        if scored != chunking:
-            outdated = {
-                "the model's decisions need shifted chunks now": plan,
-                "version 0.2.0 described these scores in another way": {**plan, "flags": scored.plan()},
+        is_shifted = scored != chunking
+
+        def plan(weights: Sequence[Any], *, shifted: bool, chunking: decode.ChunkingConfig = chunking) -> resume.Plan:
+            models = enumerate(zip(ensemble.models, weights, strict=True), 1)
+            inputs: dict[str, Any] = {
+                f"model {i}": {"content": model.fingerprint, "weight": weight} for i, (model, weight) in models
             }
+            if shifted:
+                inputs["the decisions"] = {"need of shifted chunks": True}
+            versions = {"the stored scores": _FORMAT_VERSION}
+            return {"flags": chunking.plan(), "versions": versions, "inputs": inputs}
+
+        any_weights = [resume.ANYTHING] * len(ensemble.models)
+        outdated = {"the weights of the models are others now": plan(any_weights, shifted=is_shifted)}
+        if is_shifted:
+            outdated["the model's decisions need shifted chunks now"] = plan(any_weights, shifted=False)
+            earlier = plan(any_weights, shifted=False, chunking=scored)
+            outdated["version 0.2.0 described these scores in another way"] = earlier
+        else:
+            outdated["the model's decisions no longer need shifted chunks"] = plan(any_weights, shifted=True)
         self._claim = resume.Claim(
             directory=self._folder,
             work="prediction",
             flag="--output",
             overwrite=overwrite,
-            plan=plan if scored == chunking else shifted,
+            plan=plan(ensemble.decisions.weights, shifted=is_shifted),
             outdated=outdated,
         )
 
@@ -138,7 +145,53 @@ class ScoreStore:
             note=stored.text_of(path, arrays.get("note", np.array(""))),
         )  # fmt: skip
 
+    def score(
+        self, ensemble: ensembles.Ensemble, recordings: Sequence[tuple[str, str]], chunking: decode.ChunkingConfig, *,
+        embeddings: bool = False, place: executor.PlaceConfig,
+    ) -> Iterator[scoring.ScoredRecording]:  # fmt: skip
+        """Scores recordings as `scoring.score_recordings`. It keeps in mind what is decoded.
+
+        What was being decoded when a command was killed may have killed it, by damage that crashes a decoder: it comes
+        last, in a worker process.
+        """
+        earlier = self._notes()
+        suspects = [(id_, path) for id_, path in recordings if self._note(id_) in earlier]
+        others = [recording for recording in recordings if recording not in suspects]
+        try:
+            yield from scoring.score_recordings(
+                ensemble, others, chunking, embeddings=embeddings, place=place, reading=self._reading
+            )
+        finally:
+            for note in self._notes() - earlier:  # of threads that were stopped
+                files.remove(note)
+        if not suspects:
+            return
+        logging.info(
+            "%d recordings were being read when an earlier command was killed: they are scored in a process of their "
+            "own", len(suspects),
+        )  # fmt: skip
+        for scored in scoring.score_apart(ensemble, suspects, chunking, embeddings=embeddings):
+            yield scored
+            if scored.scores:
+                files.remove(self._note(scored.recording_id))
+
+    def _notes(self) -> set[str]:
+        """The notes of recordings that are being decoded, or were so when a command was killed."""
+        return {os.path.join(self._folder, name) for name in os.listdir(self._folder) if name.endswith(_BEING_READ)}
+
+    def _note(self, recording_id: str) -> str:
+        """The file that is there while this process decodes a recording."""
+        return f"{self._path(recording_id)}{_BEING_READ}"
+
+    @contextlib.contextmanager
+    def _reading(self, recording_id: str) -> Iterator[None]:
+        note = self._note(recording_id)
+        with open(note, "wb"):
+            pass
+        yield
+        os.remove(note)
+
     def remove_if_empty(self) -> None:
-        """Removes the folder if it holds no scores."""
-        if not any(name.endswith(_SUFFIX) for name in os.listdir(self._folder)):
+        """Removes the folder if it holds neither scores nor notes of what may have killed a command."""
+        if not any(name.endswith((_SUFFIX, _BEING_READ)) for name in os.listdir(self._folder)):
             files.remove(self._folder)

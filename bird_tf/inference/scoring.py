@@ -13,7 +13,7 @@ import copy
 import dataclasses
 import functools
 import queue
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent import futures
 
 from absl import logging
@@ -24,6 +24,7 @@ from bird_tf.inference import ensembles, units
 from bird_tf.scores import decisions
 
 ScoredRecording = units.ScoredRecording
+Reading = Callable[[str], contextlib.AbstractContextManager[object]]
 
 # so many units for each thread may be complete, or in work, before the first of them is: their scores are in memory
 _MOST_AHEAD = 4
@@ -39,6 +40,7 @@ def score_recordings(
     embeddings: bool = False,
     place: executor.PlaceConfig | None = None,
     progress: Progress | None = None,
+    reading: Reading = contextlib.nullcontext,
 ) -> Generator[ScoredRecording, None, None]:
     """Scores recordings, with a progress bar in seconds of sound. The scores do not depend on the place.
 
@@ -49,6 +51,7 @@ def score_recordings(
         embeddings: whether to add the first model's embeddings.
         place: where the work runs; by default in threads of this process, one for each core.
         progress: tells how far the work is.
+        reading: a context in which this process decodes a recording, named by its id. Other processes do without.
 
     Yields:
         Each recording, in the given order. What was noticed of a file is logged.
@@ -63,7 +66,7 @@ def score_recordings(
     progress = progress or Progress()
     progress.start(sum(seconds))
     if place.is_this_process:
-        scored = _in_threads(ensemble, todo, chunking, embeddings, place.num_threads, progress)
+        scored = _in_threads(ensemble, todo, chunking, embeddings, place.num_threads, progress, reading)
     else:
         scored = _elsewhere(ensemble, todo, chunking, embeddings, place, progress)
     with contextlib.closing(progress), contextlib.closing(scored):
@@ -111,7 +114,7 @@ _Told = ScoredRecording | BaseException | None
 
 def _in_threads(
     ensemble: ensembles.Ensemble, todo: Sequence[units.Unit], chunking: decode.ChunkingConfig, embeddings: bool,
-    threads: int, progress: Progress,
+    threads: int, progress: Progress, reading: Reading,
 ) -> Generator[ScoredRecording, None, None]:  # fmt: skip
     """Scores several units at once in threads: libsndfile, soxr and the models release Python's lock."""
     with units.Batches(threads) as batches, futures.ThreadPoolExecutor(threads, "unit") as pool:
@@ -119,8 +122,9 @@ def _in_threads(
         def run(unit: units.Unit, told: queue.SimpleQueue[_Told]) -> None:
             try:
                 for recording in units.score(
-                    unit, ensemble, chunking, embeddings=embeddings, batches=batches, heard=progress.add
-                ):
+                    unit, ensemble, chunking, embeddings=embeddings, batches=batches, heard=progress.add,
+                    reading=reading,
+                ):  # fmt: skip
                     told.put(recording)
                 told.put(None)
             except BaseException as error:  # noqa: BLE001, raised again in the thread that iterates
@@ -188,6 +192,17 @@ def _run(task: _Task) -> list[ScoredRecording]:
     ensemble.decisions = task.decided
     with units.Batches(1) as batches:
         return list(units.score(task.unit, ensemble, task.chunking, embeddings=task.embeddings, batches=batches))
+
+
+def score_apart(
+    ensemble: ensembles.Ensemble, recordings: Sequence[tuple[str, str]], chunking: decode.ChunkingConfig, *,
+    embeddings: bool,
+) -> Generator[ScoredRecording, None, None]:  # fmt: skip
+    """As `score_recordings`, one unit for each recording, in a worker process, which a recording may kill."""
+    todo = units.Unit(recordings=tuple(recordings), seconds=(0.0,) * len(recordings)).alone()
+    with contextlib.closing(Progress()) as progress:
+        progress.start(0)
+        yield from _elsewhere(ensemble, todo, chunking, embeddings, executor.PlaceConfig(workers=1), progress)
 
 
 def _elsewhere(

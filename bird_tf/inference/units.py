@@ -7,6 +7,7 @@ machines, and the scores keep their bytes.
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -192,6 +193,7 @@ class _Group:
 def score(
     unit: Unit, ensemble: ensembles.Ensemble, chunking: decode.ChunkingConfig, *, embeddings: bool, batches: Batches,
     heard: Callable[[float], object] = lambda _: None,
+    reading: Callable[[str], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
 ) -> Iterator[ScoredRecording]:  # fmt: skip
     """Yields the recordings of a unit, in their order, each as soon as its scores are complete.
 
@@ -202,6 +204,7 @@ def score(
         embeddings: whether to add the first model's embeddings.
         batches: computes the batches.
         heard: is told of further seconds of sound that were decoded.
+        reading: a context in which a recording, named by its id, is decoded.
 
     Raises:
         StoppedError: the batches were stopped.
@@ -218,10 +221,11 @@ def score(
         recording = _Recording(len(ensemble.models), len(hearings))
         waiting.append(((recording_id, path), recording))
         told = 0.0
-        for duration in _decode(path, recording, hearings, groups, chunking):
-            told += duration
-            heard(duration)
-            yield from complete()
+        with reading(recording_id):
+            for duration in _decode(path, recording, hearings, groups, chunking):
+                told += duration
+                heard(duration)
+                yield from complete()
         heard(seconds - told)
         yield from complete()
     for group in groups:

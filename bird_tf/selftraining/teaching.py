@@ -12,7 +12,7 @@ from absl import logging
 
 from bird_tf import config, executor, skips
 from bird_tf.audio import decode
-from bird_tf.inference import answers, audio_files, ensembles, leaks, score_store, scoring
+from bird_tf.inference import answers, audio_files, ensembles, leaks, score_store
 from bird_tf.input import pseudo_labels
 from bird_tf.labels import metadata
 from bird_tf.records import learnt, manifests, shard_files
@@ -104,7 +104,7 @@ class Teachers:
         store, skipped = self._store(folder), list[tuple[str, str]]()
         store.open()
         todo = [(r.recording_id, r.path) for r in recordings if not store.has(r.recording_id, r.path)]
-        for scored in scoring.score_recordings(self.ensemble, todo, self._answers.chunking, place=place):
+        for scored in store.score(self.ensemble, todo, self._answers.chunking, place=place):
             if scored.scores is None:
                 skipped.append((scored.path, scored.reason))
                 skips.log(skipped[-1])
