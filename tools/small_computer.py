@@ -14,7 +14,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import soundfile
@@ -151,6 +151,8 @@ def _blocks(recording: str, rate: int, channel: str) -> Iterator[np.ndarray]:
     """The samples of a recording, [n] float32 at a rate."""
     select = _selector(recording, channel)
     with soundfile.SoundFile(recording) as file:
+        if file.samplerate > MOST_HZ:
+            sys.exit(f"error: {recording} is damaged (a sample rate of {file.samplerate} Hz)")
         resampler: Any = None
         if file.samplerate != rate:
             resampler = _package("soxr").ResampleStream(file.samplerate, rate, 1, dtype="float32", quality="HQ")
@@ -215,13 +217,28 @@ def _naming_damage(path: str) -> Iterator[None]:
         sys.exit(f"error: {path} is damaged ({error}); copy the folder again")
 
 
+@contextlib.contextmanager
+def _writing(table: str) -> Iterator[TextIO]:
+    """A text file that has its name when it is complete; "": nowhere."""
+    path = f"{table}.partial" if table else os.devnull
+    try:
+        with open(path, "w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            yield file
+        if table:
+            os.replace(path, table)
+    except BaseException:
+        if table and os.path.exists(path):
+            os.remove(path)
+        raise
+
+
 def main(folder: str, recording: str, kind: str = "float32", table: str = "") -> None:
     """Prints a line for each chunk."""
     if not os.path.exists(f"{folder}/model.json"):
         sys.exit(f"error: {folder}/model.json is not there; write the folder with bird_tf.export --tflite or --onnx")
     described, classes = _described(folder)
     predict = load(folder, described, kind)
-    with open(table or os.devnull, "w", newline="", encoding="utf-8") as file:
+    with _writing(table) as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["recording_id", "start_seconds", "end_seconds", *(row["class_id"] for row in classes)])
         for start, end, span in spans(recording, described):

@@ -62,6 +62,18 @@ def test_no_damage_of_a_folder_ends_in_anything_but_a_line(tmp_path, name, count
     damage.check_reader(tmp_path / name, lambda: small_computer._described(str(tmp_path)), count, allowed=(SystemExit,))
 
 
+def test_a_table_has_its_name_when_it_is_complete(tmp_path):
+    table = tmp_path / "chunks.csv"
+    with pytest.raises(BrokenPipeError), small_computer._writing(str(table)) as file:
+        file.write("x")
+        raise BrokenPipeError
+    assert not list(tmp_path.iterdir())
+    with small_computer._writing(str(table)) as file:
+        file.write("x")
+        assert not table.exists()
+    assert [path.name for path in tmp_path.iterdir()] == [table.name] and table.read_text() == "x"
+
+
 def test_what_is_missing_is_told_in_one_line(recording, tmp_path):
     with pytest.raises(SystemExit, match=r"model\.json is not there; write the folder with bird_tf\.export"):
         small_computer.main(str(tmp_path), recording(1.0))
