@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bird_tf import config, executor
-from bird_tf.inference import ensembles
+from bird_tf.inference import ensembles, scoring
 from bird_tf.input import pseudo_labels
 from bird_tf.labels import metadata
 from bird_tf.records import shard_files
@@ -46,7 +46,7 @@ def test_teachers_answer_with_overlapping_windows_averaged_over_time(model_path,
     assert [path for path, _ in skipped] == [str(unlabelled / "broken.wav")]
     [first, *_] = teachers.answers(recordings[1:], str(tmp_path / "scores"))
     raw = ensembles.Ensemble([model_path], "none")
-    [scored] = teaching.scoring.score_recordings(
+    [scored] = scoring.score_recordings(
         raw, [("a", first[0].path)], dataclasses.replace(teaching.chunking_of(manifest), overlap_seconds=0.5)
     )
     probabilities = scored.scores.probabilities
