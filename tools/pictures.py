@@ -1,7 +1,8 @@
 """Makes the pictures of README.md and docs/ again: `python tools/pictures.py`.
 
 The spectrograms are those of docs/example/, real birds (see its credits.txt). The report and the curves come from the
-demo, which it runs into demo/. It needs chromium for screenshots of pages.
+demo, which it runs into demo/. It needs chromium for screenshots of pages. tools/learning_curve.py draws the curve of
+docs/explanation/results.md.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import csv
 import dataclasses
 import html
 import http.server
+import itertools
 import os
 import shutil
 import socket
@@ -33,6 +35,9 @@ _BRIEF = ("--records=demo/records", "--epochs=5", "--learning_rate=5e-4", "--see
 _EXAMPLE = "docs/example/powdermill"
 # of the pictures, pixels
 _WIDTHS = {"recording": 1000, "contact": 1000, "batch": 1000, "report": 900, "review": 900, "tensorboard": 900}
+# what is made together
+_OF_BIRDS, _OF_DEMO, _OF_PACKAGES = "birds", "demo", "packages"
+_OF = {_OF_BIRDS: ("recording", "contact", "batch", "review"), _OF_DEMO: ("report", "tensorboard"), _OF_PACKAGES: ()}
 _COLOURS = ("cyan", "white", "lime", "yellow")
 
 
@@ -53,6 +58,14 @@ class PicturesConfig:
 
     output: str = config.option("docs/pictures", "folder for the pictures")
     browser: str = config.option("chromium", "headless browser")
+    only: tuple[str, ...] = config.option(
+        tuple(_OF),
+        "birds (recording, contact, batch, review), demo (report, tensorboard), or packages; may be repeated",
+    )
+
+    def __post_init__(self) -> None:
+        if unknown := {*self.only} - {*_OF}:
+            raise config.InputError(f"--only={min(unknown)}: need {', '.join(_OF)}")
 
 
 def _run(*arguments: str) -> None:
@@ -194,23 +207,30 @@ def birds(browser: str, picture: dict[str, str]) -> None:
         _page(browser, f"file://{judged}/index.html", picture["review"], 900, 760)
 
 
+def demo(browser: str, picture: dict[str, str]) -> None:
+    """Makes the pictures of the demo: its curves, and the report of a short training, which has mistakes to show."""
+    _run("tools/demo.py", "--output=demo")
+    _run("-m", "bird_tf.train", "--flagfile=configs/demo.flags", *_BRIEF, "--run_dir=demo/brief", "--overwrite")
+    _run("-m", "bird_tf.evaluate", "--model=demo/brief/export", "--records=demo/records", "--tune")
+    page = os.path.abspath("demo/brief/evaluation/report.html")
+    _page(browser, f"file://{page}", picture["report"], 1100, 1300)
+    _tensorboard(browser, "demo", picture["tensorboard"])
+
+
 def main(settings: PicturesConfig) -> None:
     """Makes the pictures of `_WIDTHS`, and packages.png."""
     if not shutil.which(settings.browser):
         raise config.InputError(f"--browser={settings.browser}: no such program; install chromium")
     os.makedirs(settings.output, exist_ok=True)
     picture = {name: os.path.join(settings.output, f"{name}.png") for name in _WIDTHS}
-    _run("tools/package_map.py", f"--output={os.path.join(settings.output, 'packages.png')}")
-    birds(settings.browser, picture)
-    _run("tools/demo.py", "--output=demo")
-    # a short training, so that the report has mistakes to show
-    _run("-m", "bird_tf.train", "--flagfile=configs/demo.flags", *_BRIEF, "--run_dir=demo/brief", "--overwrite")
-    _run("-m", "bird_tf.evaluate", "--model=demo/brief/export", "--records=demo/records", "--tune")
-    page = os.path.abspath("demo/brief/evaluation/report.html")
-    _page(settings.browser, f"file://{page}", picture["report"], 1100, 1300)
-    _tensorboard(settings.browser, "demo", picture["tensorboard"])
-    for name, width in _WIDTHS.items():
-        shrink(picture[name], width)
+    if _OF_PACKAGES in settings.only:
+        _run("tools/package_map.py", f"--output={os.path.join(settings.output, 'packages.png')}")
+    if _OF_BIRDS in settings.only:
+        birds(settings.browser, picture)
+    if _OF_DEMO in settings.only:
+        demo(settings.browser, picture)
+    for name in itertools.chain.from_iterable(_OF[kind] for kind in settings.only):
+        shrink(picture[name], _WIDTHS[name])
         print(f"{picture[name]}: {os.path.getsize(picture[name]) / 1000:.0f} kB")
 
 
