@@ -230,6 +230,7 @@ def lay_out(folder: pathlib.Path) -> None:
     min((folder / "NEW_RECORDINGS").iterdir()).rename(folder / "NEW_RECORDINGS" / "dawn.wav")
     samples, _ = soundfile.read(folder / "NEW_RECORDINGS" / "dawn.wav")
     soundfile.write(folder / "NEW_RECORDINGS" / "dawn_32khz.wav", samples, 32000)
+    shutil.copytree(folder / "NEW_RECORDINGS", folder / "UNLABELLED")
     (folder / "NO_BIRDS").mkdir()
     soundfile.write(folder / "NO_BIRDS" / "rain.wav", noises.synthesise(1, 32000, 320000, seed=1)[0], 32000)
     kaggle = ["primary_label,secondary_labels,filename,author"]
