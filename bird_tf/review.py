@@ -117,9 +117,9 @@ def main(settings: ReviewConfig) -> None:
     )  # fmt: skip
     next_steps.log(
         f"open {summary['page']} in a browser, judge, and save verdicts.csv",
-        next_steps.command(
-            "convert", audio=summary["audio"], metadata="verdicts.csv", skip_unmatched=True, output="tfrecords/judged"
-        ),
+        "to learn from it, put it into LABELS, beside the labels that the model has learnt from (its records have them "
+        "in recordings.csv), and old and new recordings, or links to them, into ALL; then",
+        next_steps.command("convert", audio="ALL", metadata="LABELS", skip_unmatched=True, output="tfrecords/next"),
     )
 
 
