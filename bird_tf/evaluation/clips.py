@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from bird_tf import config, files, stored
-from bird_tf.labels import verdicts
+from bird_tf.labels import given_table, verdicts
 
 DOUBTFUL, MOST_DOUBTFUL, HIGHEST, RANDOM = "doubtful", "most_doubtful", "highest", "random"
 ORDERS = (DOUBTFUL, MOST_DOUBTFUL, HIGHEST, RANDOM)
@@ -105,7 +105,7 @@ def read(path: str) -> list[Clip]:
         path = os.path.join(path, "detections.csv")
     if not files.exists(path):
         raise config.InputError(f"{path}: no such table; bird_tf.predict --format=csv writes it")
-    return [_parse(row) for row in stored.read_table(path, _NEEDED)]
+    return [_parse(row) for row in given_table.read_own(path, _NEEDED)]
 
 
 def _parse(row: stored.Row) -> Clip:

@@ -5,6 +5,7 @@ What the columns mean belongs to the modules that read them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from bird_tf import config, files, stored
@@ -18,13 +19,13 @@ def read(path: str, flag: str, columns: Sequence[str]) -> Iterator[stored.Row]:
 
     Args:
         path: of the table.
-        flag: its flag, for messages.
+        flag: its flag, for messages; empty if several flags can name it.
         columns: that it must have, in any order and in upper or lower case; it may have more.
 
     Raises:
         InputError: it cannot be read, lacks a column, or a row has more cells than the header.
     """
-    origin = f"--{flag}={path}"
+    origin = f"--{flag}={path}" if flag else path
     rows = texts.Document(path).rows()
     _, first = next(rows, (0, []))
     if not first:
@@ -40,6 +41,30 @@ def read(path: str, flag: str, columns: Sequence[str]) -> Iterator[stored.Row]:
         if any(clean[len(header) :]):
             raise row.error(f"{len(cells)} cells, but {len(header)} columns; {_REMEDY}")
         yield row
+
+
+def read_own(path: str, columns: Sequence[str]) -> Iterator[stored.Row]:
+    """Yields the rows of a table that we wrote, and that a person may have saved anew with a spreadsheet program.
+
+    Args:
+        path: of the table.
+        columns: that it must have; it may have more.
+
+    Raises:
+        InputError: as `stored.read_table`; of a table that was saved anew as `read`.
+    """
+    as_written = _is_as_written(files.read_bytes(path, files.LARGEST_TEXT), columns)
+    yield from stored.read_table(path, columns) if as_written else read(path, "", columns)
+
+
+def _is_as_written(content: bytes, columns: Sequence[str]) -> bool:
+    """Whether a table has the encoding and the delimiter with which we write."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return False
+    first = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    return set(columns) <= set(first.replace('"', "").split(","))
 
 
 def lines(path: str, comment: str = "") -> list[str]:

@@ -6,6 +6,7 @@ import dataclasses
 import math
 
 from bird_tf import config, files, stored
+from bird_tf.labels import given_table
 
 COLUMNS = ("file", "start_seconds", "end_seconds", "class_id", "verdict")
 # columns that may be missing: the species of the verdict `other`, the prediction, and the band it was drawn from
@@ -60,7 +61,7 @@ def read(path: str) -> list[Verdict]:
     if not files.exists(path):
         raise config.InputError(f"{path}: no such file; the page of bird_tf.review saves verdicts.csv")
     found: dict[tuple[str, float, float, str], Verdict] = {}
-    for row in stored.read_table(path, COLUMNS):
+    for row in given_table.read_own(path, COLUMNS):
         verdict = _parse(row)
         found[verdict.file, verdict.start_seconds, verdict.end_seconds, verdict.class_id] = verdict
     return list(found.values())

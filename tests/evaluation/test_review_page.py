@@ -1,6 +1,9 @@
+import csv
 import importlib.util
+import io
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -124,6 +127,8 @@ def test_a_person_judges_with_keys_alone_and_verdicts_survive_a_reload(tmp_path,
     for key in "a, b":
         tab.press(key)
     tab.press("Enter", "\r")
+    assert tab.evaluate("document.getElementById('unlisted').textContent").startswith("“a, b” is none of the list")
+    tab.press("Enter", "\r")
     tab.wait_for("!document.getElementById('naming').open")
     for key in "usyzy":  # clip 4 is skipped; clip 5 judged, undone, judged
         tab.press(key)
@@ -141,6 +146,25 @@ def test_a_person_judges_with_keys_alone_and_verdicts_survive_a_reload(tmp_path,
     tab.evaluate("localStorage.clear(); verdicts.clear(); filter()")
     tab.evaluate(f"load({json.dumps(path.read_text())})")
     assert _saved(tab, tmp_path)[1] == saved
+    # and as a spreadsheet program saves them
+    rows = list(csv.reader(io.StringIO(path.read_text())))
+    semicolons = "\r\n".join(";".join(re.sub(r"^(\d+)\.(\d+)$", r"\1,\2", cell) for cell in row) for row in rows)
+    tab.evaluate("localStorage.clear(); verdicts.clear(); filter()")
+    tab.evaluate(f"load({json.dumps(semicolons)})")
+    assert _saved(tab, tmp_path)[1] == saved
+    # a listed species is saved by its id, whatever of the two is typed
+    tab.evaluate("show(clips[4])")
+    for key in "oAVIS alba":
+        tab.press(key)
+    tab.press("Enter", "\r")
+    tab.wait_for("!document.getElementById('naming').open")
+    assert [(v.answer, v.species) for v in _saved(tab, tmp_path)[1]][4] == ("other", "a")
+    # a filter keeps the keys until Esc
+    tab.evaluate("document.getElementById('by-verdict').focus()")
+    tab.press("Escape")
+    assert tab.evaluate("document.activeElement === document.body")
+    tab.press("z")
+    assert tab.evaluate("verdicts.has(4)") is False
     # the page and Python estimate the same: two of three are right below, and one of one above
     expected = stratified.share([
         stratified.Band(lowest=0.0, size=41, judged=3, positives=1),

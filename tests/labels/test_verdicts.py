@@ -16,6 +16,20 @@ def test_verdicts_are_read_and_the_last_one_on_a_span_counts(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_verdicts_are_read_as_a_spreadsheet_program_saves_them(tmp_path, encoding, delimiter):
+    decimal = "." if delimiter == "," else ","
+    row = delimiter.join(["ü y.wav", f"0{decimal}5", f"1{decimal}25", "'=aa", "other", "Parus", "1", "0", "41"])
+    header = delimiter.join((*verdicts.COLUMNS, *verdicts.FURTHER_COLUMNS))
+    (tmp_path / "v.csv").write_bytes(f"{header}\r\n{row}\r\n\r\n".encode(encoding))
+    [found] = verdicts.read(str(tmp_path / "v.csv"))
+    assert found == verdicts.Verdict(
+        file="ü y.wav", start_seconds=0.5, end_seconds=1.25, class_id="=aa", answer="other", species="Parus",
+        probability=1.0, band_lowest=0.0, band_size=41,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("row", "problem"),
     [

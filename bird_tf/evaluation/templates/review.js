@@ -55,14 +55,15 @@ function save() {
   link.click();
   unsaved = false;
 }
-function parse(text) {  // comma-separated text → rows
-  const rows = [[""]];
+function parse(text) {  // comma-separated text → rows; a spreadsheet program may have saved it with another delimiter
+  const rows = [[""]], first = text.split(/[\r\n]/, 1)[0];
+  const delimiter = [",", ";", "\t"].find(sign => first.split(sign).length >= 5);
   let quoted = false;
   for (let i = text.startsWith("\ufeff") ? 1 : 0; i < text.length; i++) {
     const row = rows.at(-1), sign = text[i];
     if (quoted && sign === '"' && text[i + 1] === '"') { row[row.length - 1] += '"'; i++; }
     else if (sign === '"') quoted = !quoted;
-    else if (sign === "," && !quoted) row.push("");
+    else if (sign === delimiter && !quoted) row.push("");
     else if (sign === "\n" && !quoted) rows.push([""]);
     else if (sign !== "\r" || quoted) row[row.length - 1] += sign;
   }
@@ -75,7 +76,7 @@ function load(text) {
   if (columns.slice(0, 5).some(name => column(name) < 0)) return warn("This file is no verdicts.csv.");
   let unknown = 0;
   for (const row of rows) {
-    const seconds = name => Number(row[column(name)]).toFixed(3);
+    const seconds = name => Number(row[column(name)].replace(",", ".")).toFixed(3);
     const clip = byIdentity.get(JSON.stringify(
       [row[column("file")], seconds("start_seconds"), seconds("end_seconds"), row[column("class_id")]]));
     const answer = row[column("verdict")].toLowerCase();
@@ -278,14 +279,26 @@ function name() {
   if (!current) return;
   sound.pause();
   at("heard").value = verdicts.get(current.index)?.species ?? "";
+  tell("");
   at("naming").showModal();
+}
+let told = "";  // a name that is none of the list, and that the person has been told of
+function tell(name) {
+  told = name;
+  at("unlisted").textContent = name && `“${name}” is none of the list. OK again keeps it as a new species.`;
+}
+function listed(text) {  // the class id of a name or id
+  const same = other => other.toLowerCase() === text.toLowerCase();
+  return (page.species.find(([id]) => same(id)) ?? page.species.find(([, name]) => same(name)))?.[0];
 }
 // at once, and without the focus: the next keys are already for the next clip
 at("naming").querySelector("form").onsubmit = event => {
   event.preventDefault();
+  const heard = at("heard").value.trim(), keeps = event.submitter?.value === "ok";
+  if (keeps && heard && !listed(heard) && heard !== told) return tell(heard);
   at("naming").close();
   at("heard").blur();
-  if (event.submitter?.value === "ok") judge("other", at("heard").value.trim());
+  if (keeps) judge("other", listed(heard) ?? heard);
 };
 
 // mouse, touch and keys do the same
@@ -293,6 +306,7 @@ const actions = {y: () => judge("yes"), n: () => judge("no"), o: name, u: () => 
   ArrowRight: () => move(1), ArrowLeft: () => move(-1), " ": toggle, z: undo, w: save};
 addEventListener("keydown", event => {
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key, target = event.target;
+  if (key === "Escape" && target.matches("select")) return target.blur();  // the keys are for the clip again
   if (event.ctrlKey || event.metaKey || event.altKey || at("naming").open || !actions[key]) return;
   if (target.matches("select, input:not([type=checkbox]), audio, summary") || (key === " " && target.matches("input, .card"))) return;
   event.preventDefault();
