@@ -14,6 +14,8 @@ from typing import Any
 from bird_tf import config, keras, tf
 from bird_tf.training import weights
 
+_WEIGHT_DECAY = 0.004  # Keras's default
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
@@ -21,6 +23,9 @@ class OptimizerConfig:
 
     optimizer: str = config.option("adam", "the optimiser", choices=("adam", "adamw", "sgd", "nesterov"))
     l2: float = config.option(0.0, "weight of the sum of the squared kernels in the loss")
+    weight_decay: float = config.option(
+        _WEIGHT_DECAY, "adamw: all weights shrink in each step by this share of the learning rate"
+    )
     clip_norm: float = config.option(
         0.0, "scale down gradients whose norm over all weights is larger than this; 0: never"
     )
@@ -29,10 +34,13 @@ class OptimizerConfig:
     )
 
     def __post_init__(self) -> None:
-        if self.l2 < 0 or self.clip_norm < 0 or not 0 <= self.ema < 1:
+        if min(self.l2, self.weight_decay, self.clip_norm) < 0 or not 0 <= self.ema < 1:
             raise config.InputError(
-                f"--l2={self.l2} --clip_norm={self.clip_norm} --ema={self.ema}: none may be negative, ema is below 1"
+                f"--l2={self.l2} --weight_decay={self.weight_decay} --clip_norm={self.clip_norm} --ema={self.ema}: "
+                "none may be negative, ema is below 1"
             )
+        changed = self.weight_decay != _WEIGHT_DECAY
+        config.refuse_without_effect({"--weight_decay without --optimizer=adamw": changed and self.optimizer != "adamw"})
 
 
 def build(settings: OptimizerConfig, learning_rate: float, *, scale_loss: bool) -> Any:
@@ -46,7 +54,7 @@ def build(settings: OptimizerConfig, learning_rate: float, *, scale_loss: bool) 
     arguments: dict[str, Any] = {"learning_rate": learning_rate, "global_clipnorm": settings.clip_norm or None}
     makers: dict[str, Callable[[], Any]] = {
         "adam": lambda: keras.optimizers.Adam(**arguments),
-        "adamw": lambda: keras.optimizers.AdamW(**arguments),
+        "adamw": lambda: keras.optimizers.AdamW(**arguments, weight_decay=settings.weight_decay),
         "sgd": lambda: keras.optimizers.SGD(**arguments),
         "nesterov": lambda: keras.optimizers.SGD(**arguments, momentum=0.9, nesterov=True),
     }

@@ -49,10 +49,22 @@ def test_gradients_are_clipped_by_their_global_norm(name):
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
-@pytest.mark.parametrize("changes", [{"ema": 1.0}, {"l2": -1.0}, {"clip_norm": -0.1}])
+@pytest.mark.parametrize("changes", [{"ema": 1.0}, {"l2": -1.0}, {"clip_norm": -0.1}, {"weight_decay": -0.1}])
 def test_impossible_options_are_refused(changes):
     with pytest.raises(config.InputError, match=f"--{next(iter(changes))}"):
         optimizers.OptimizerConfig(**changes)
+
+
+def test_weight_decay_shrinks_all_weights_by_its_share_of_the_learning_rate():
+    weight = keras.Variable([2.0])
+    settings = optimizers.OptimizerConfig(optimizer="adamw", weight_decay=0.2)
+    optimizers.build(settings, 0.1, scale_loss=False).apply([tf.zeros(1)], [weight])
+    np.testing.assert_allclose(weight, [2.0 * (1 - 0.1 * 0.2)], rtol=1e-6)
+
+
+def test_weight_decay_is_refused_where_it_has_no_effect():
+    with pytest.raises(config.InputError, match="--weight_decay without --optimizer=adamw has no effect"):
+        optimizers.OptimizerConfig(optimizer="adam", weight_decay=0.2)
 
 
 @pytest.mark.parametrize("scale_loss", [False, True])
