@@ -24,6 +24,8 @@ from bird_tf.inference import ensembles, saved_model, strangeness
 # batches, the less is lost in the last one, and the fewer units there are to share.
 _FULL_BATCHES, _MOST_BATCHES = 4, 8
 _NEARLY_FULL = 0.75
+# a shorter recording has a single block, which nothing can be decoded ahead of
+_AHEAD_FROM_SECONDS = 10.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -222,7 +224,8 @@ def score(
         waiting.append(((recording_id, path), recording))
         told = 0.0
         with reading(recording_id):
-            for duration in _decode(path, recording, hearings, groups, chunking):
+            ahead = seconds >= _AHEAD_FROM_SECONDS
+            for duration in _decode(path, recording, hearings, groups, chunking, ahead=ahead):
                 told += duration
                 heard(duration)
                 yield from complete()
@@ -235,11 +238,11 @@ def score(
 
 def _decode(
     path: str, recording: _Recording, hearings: Sequence[hearing.Hearing], groups: Sequence[_Group],
-    chunking: decode.ChunkingConfig,
+    chunking: decode.ChunkingConfig, *, ahead: bool,
 ) -> Iterator[float]:  # fmt: skip
     """Decodes a recording into the groups' batches. Yields the seconds of chunks after each step of the first group."""
     for number, (hears, group) in enumerate(zip(hearings, groups, strict=True)):
-        stream = decode.ChunkStream(path, hears, chunking, group.batch_size, ahead=True)
+        stream = decode.ChunkStream(path, hears, chunking, group.batch_size, ahead=ahead)
         try:
             for samples in stream:
                 group.add(samples, recording)
