@@ -39,8 +39,8 @@ class OptimizerConfig:
                 f"--l2={self.l2} --weight_decay={self.weight_decay} --clip_norm={self.clip_norm} --ema={self.ema}: "
                 "none may be negative, ema is below 1"
             )
-        changed = self.weight_decay != _WEIGHT_DECAY
-        config.refuse_without_effect({"--weight_decay without --optimizer=adamw": changed and self.optimizer != "adamw"})
+        without_effect = self.weight_decay != _WEIGHT_DECAY and self.optimizer != "adamw"
+        config.refuse_without_effect({"--weight_decay without --optimizer=adamw": without_effect})
 
 
 def build(settings: OptimizerConfig, learning_rate: float, *, scale_loss: bool) -> Any:
