@@ -153,7 +153,7 @@ def write(
     indices = np.unique(judged.classes).tolist()
     of_all = _band_rows("", judged.bands())
     rows = [*of_all, *(row for i in indices for row in _band_rows(classes.class_ids[i], judged.bands(i)))]
-    cells = [["" if value != value else value for value in row.values()] for row in rows]
+    cells = [["" if value != value else _cell(value) for value in row.values()] for row in rows]
     files.write_table(os.path.join(output, "verdict_bands.csv"), BAND_COLUMNS, cells)
     names = [f"{rule}_{when}" for when in ("before", "after") for rule in thresholds.RULES]
     species = [
@@ -173,6 +173,10 @@ def write(
     }  # fmt: skip
     files.write_json(os.path.join(output, SUMMARY), summary)
     return summary
+
+
+def _cell(value: object) -> object:
+    return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def _band_rows(class_id: str, bands: Sequence[stratified.Band]) -> list[dict[str, Any]]:

@@ -16,8 +16,7 @@ from bird_tf.scores import density
 
 FOLDER = "summary"
 PAGE = f"{FOLDER}/summary.html"
-_DENSITY_COLUMNS = ("class_id", "name", "density", "lowest", "highest", "verdicts", "positives",
-                    *(f"verdicts_bin_{i}" for i in range(1, density.NUM_BINS + 1)))  # fmt: skip
+_DENSITY_COLUMNS = ("class_id", "name", "density", "lowest", "highest", "verdicts", "positives")
 
 
 @contextlib.contextmanager
@@ -56,7 +55,9 @@ def writing(
         table(name, ("class_id", "name", *(column or "unknown" for column in columns)), _rows_by(survey, part, columns))
     estimates = heard.estimates()
     if given_verdicts:
-        table("density", _DENSITY_COLUMNS, _density_rows(context.classes, estimates))
+        num_bins = max((len(found.verdicts) for found in estimates.values()), default=0)
+        bins = (f"verdicts_bin_{i}" for i in range(1, num_bins + 1))
+        table("density", (*_DENSITY_COLUMNS, *bins), _density_rows(context.classes, estimates))
     title = os.path.basename(os.path.abspath(context.root))
     files.write_text(context.output(PAGE), survey_page.render(title, survey, estimates))
 

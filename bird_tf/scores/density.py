@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -46,7 +46,12 @@ def bins(scores: np.ndarray) -> np.ndarray:
     return np.searchsorted(1 - 0.5 ** np.arange(1, NUM_BINS), ranks, side="right")
 
 
-def estimate(scores: np.ndarray, verdicts: Mapping[int, bool], seed: int = 0) -> Density:
+def bands(scores: np.ndarray, edges: Sequence[float]) -> np.ndarray:
+    """[chunks] int, the band of each chunk by its score; `edges` are the lower edges of the bands, the first one 0."""
+    return np.maximum(np.searchsorted(edges, scores, side="right") - 1, 0)
+
+
+def estimate(scores: np.ndarray, verdicts: Mapping[int, bool], edges: Sequence[float] = (), seed: int = 0) -> Density:
     """Estimates the density of a class (Navine et al. 2024, Frontiers in Bird Science 3:1380636).
 
     In each bin, the share of chunks with the class has a beta distribution, given the verdicts. The density is the mean
@@ -55,16 +60,17 @@ def estimate(scores: np.ndarray, verdicts: Mapping[int, bool], seed: int = 0) ->
     Args:
         scores: [chunks] of the class in all chunks of the survey.
         verdicts: {index of a chunk: whether the class is there}.
+        edges: of the bands in which the chunks were drawn, as in `bands`; then these are the bins.
         seed: of the draws that give the interval.
     """
-    of_chunk = bins(scores)
-    shares = np.bincount(of_chunk, minlength=NUM_BINS) / max(1, len(scores))
-    counted, positives = np.zeros(NUM_BINS, int), np.zeros(NUM_BINS, int)
+    of_chunk, num_bins = (bands(scores, edges), len(edges)) if edges else (bins(scores), NUM_BINS)
+    shares = np.bincount(of_chunk, minlength=num_bins) / max(1, len(scores))
+    counted, positives = np.zeros(num_bins, int), np.zeros(num_bins, int)
     for chunk, is_present in verdicts.items():
         counted[of_chunk[chunk]] += 1
         positives[of_chunk[chunk]] += is_present
     draws = (
-        np.random.default_rng(seed).beta(positives + _PRIOR, counted - positives + _PRIOR, (_DRAWS, NUM_BINS)) @ shares
+        np.random.default_rng(seed).beta(positives + _PRIOR, counted - positives + _PRIOR, (_DRAWS, num_bins)) @ shares
     )
     lowest, highest = np.quantile(draws, (0.025, 0.975))
     known = bool(np.all(counted[shares > 0] > 0))

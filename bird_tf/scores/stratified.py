@@ -86,5 +86,6 @@ def recall(above: Sequence[Band], below: Sequence[Band], seed: int = 0) -> Share
     right = sizes * positives / judged
     draws = np.random.default_rng(seed).beta(positives + _PRIOR, judged - positives + _PRIOR, (_DRAWS, len(bands)))
     drawn = positives + (sizes - judged) * draws
-    lowest, highest = np.quantile((drawn @ in_above) / drawn.sum(axis=1), (0.025, 0.975))
+    shares = np.minimum((drawn @ in_above) / drawn.sum(axis=1), 1.0)  # the sums are rounded
+    lowest, highest = np.quantile(shares, (0.025, 0.975))
     return Share(estimate=float(right @ in_above / right.sum()), lowest=float(lowest), highest=float(highest))

@@ -44,3 +44,39 @@ def test_verdicts_that_say_nothing_of_a_class_are_refused_if_there_is_no_other()
     heard = densities.Densities([*given, _verdict(0, 1, "other")], CLASSES)
     heard.add(many)
     assert heard.estimates()[0].positives.sum() == 0
+
+
+def _drawn(start, answer, lowest, size):
+    return dataclasses.replace(_verdict(start, start + 1, answer), band_lowest=lowest, band_size=size)
+
+
+def test_verdicts_that_were_drawn_by_band_count_in_their_band(caplog):
+    """Chunks of 1 s with scores .9 .7 .2 .6, of which one is below .5."""
+    given = [_drawn(0.0, "yes", 0.5, 3), _drawn(1.0, "no", 0.5, 3), _drawn(2.0, "no", 0.0, 1)]
+    heard = densities.Densities(given, CLASSES)
+    heard.add(prediction("here/x.wav"))
+    [found] = heard.estimates().values()
+    assert found.shares.tolist() == [0.25, 0.75]
+    assert found.verdicts.tolist() == [1, 2] and found.positives.tolist() == [0, 1]
+    assert found.estimate == pytest.approx(0.25 * 0.25 + 0.75 * 0.5)
+    assert not caplog.records
+
+
+def test_a_band_that_could_be_drawn_in_part_only_gives_no_density(caplog):
+    """Three chunks are at least .5, but the review knew of one."""
+    heard = densities.Densities([_drawn(0.0, "yes", 0.5, 1), _drawn(2.0, "no", 0.0, 1)], CLASSES)
+    heard.add(prediction("here/x.wav"))
+    [found] = heard.estimates().values()
+    assert np.isnan(found.estimate) and found.verdicts.tolist() == [1, 0]
+    assert "from a score of 0.5 up were drawn from 1 predictions, but there are 3 chunks" in caplog.text
+    assert "1 of 1 species have no call density" in caplog.text
+
+
+def test_verdicts_on_chunks_whose_scores_are_others_now_are_not_used(caplog):
+    heard = densities.Densities([_drawn(0.0, "yes", 0.0, 3), _drawn(2.0, "no", 0.0, 3)], CLASSES)
+    heard.add(prediction("here/x.wav"))
+    assert heard.estimates()[0].verdicts.tolist() == [2]
+    heard = densities.Densities([_drawn(0.0, "yes", 0.0, 3), _drawn(1.0, "yes", 0.5, 3)], CLASSES)
+    heard.add(prediction("here/x.wav"))
+    assert heard.estimates()[0].verdicts.tolist() == [0, 1]
+    assert "1 verdicts are on chunks that have other scores now" in caplog.text

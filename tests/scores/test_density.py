@@ -34,6 +34,14 @@ def test_a_bin_without_verdicts_gives_no_estimate_and_a_wide_interval():
     assert np.isnan(found.estimate) and found.lowest < 0.3 and found.highest > 0.9
 
 
+def test_the_bands_of_a_review_are_the_bins():
+    scores = np.array([0.0, 0.05, 0.1, 0.3, 0.5, 1.0])
+    assert density.bands(scores, (0.0, 0.1, 0.5)).tolist() == [0, 0, 1, 1, 2, 2]
+    found = density.estimate(scores, {0: False, 3: True, 4: True, 5: False}, (0.0, 0.1, 0.5))
+    assert found.verdicts.tolist() == [1, 1, 2] and found.positives.tolist() == [0, 1, 1]
+    assert found.estimate == pytest.approx((0.25 + 0.75 + 0.5) / 3)
+
+
 def test_intervals_hold_the_true_density():
     """Of 200 surveys, about 95 % of the intervals hold the share of chunks that have the class."""
     generator, held, size = np.random.default_rng(1), 0, 4000
