@@ -9,6 +9,7 @@ import re
 import select
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
@@ -22,6 +23,7 @@ IN_USE = 75  # EX_TEMPFAIL of sysexits.h: to be tried again later
 # as a shell tells that a signal ended a program
 _BY_SIGNAL = 128
 INTERRUPTED = _BY_SIGNAL + signal.SIGINT
+_MOST_SECONDS_TO_STOP = 30  # after a signal; what is not cleaned up then is cleaned up by the next command
 _LONGEST_LINE = 1000  # characters; a flag may have any number
 _CLOSED_PIPE = _BY_SIGNAL + signal.SIGPIPE
 
@@ -52,9 +54,14 @@ def stopping_on_signals() -> Iterator[None]:
 
     A second signal ends the process at once. Signals that are ignored (nohup) stay ignored.
     """
+    at_last: list[threading.Timer] = []
 
     def stop(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
+        # Python drops an exception that comes while it runs a destructor
+        at_last.append(threading.Timer(_MOST_SECONDS_TO_STOP, os.kill, (os.getpid(), number)))
+        at_last[-1].daemon = True
+        at_last[-1].start()
         raise Stopped(number)
 
     ours = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
@@ -63,6 +70,8 @@ def stopping_on_signals() -> Iterator[None]:
     try:
         yield
     finally:
+        for timer in at_last:
+            timer.cancel()
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
 

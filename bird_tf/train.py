@@ -139,6 +139,8 @@ def _train(settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.dis
             run_epoch(experiment, batches, signals)
             _validate(experiment)
             experiment.save()
+            if signals:
+                _stop(experiment, signals[0])
     experiment.events.close()
     if not experiment.progress.epochs:
         advice = "give the training more --max_minutes"
@@ -236,6 +238,7 @@ def run_epoch(experiment: experiments.Experiment, batches: Iterator[Any], signal
             if progress.steps < end:  # at the end of an epoch the checkpoint is written after the validation
                 experiment.save_if_due()
                 if signals:
+                    experiment.save()
                     _stop(experiment, signals[0])
     if progress.steps > first:
         steps, seconds = progress.steps - first, clock.elapsed - started
@@ -280,8 +283,7 @@ def _step(experiment: experiments.Experiment, batch: Any) -> tuple[float, float]
 
 
 def _stop(experiment: experiments.Experiment, number: int) -> None:
-    """Saves, and ends the process as SIGINT or SIGTERM would."""
-    experiment.save()
+    """Ends the process, whose state is saved, as SIGINT or SIGTERM would."""
     experiment.events.close()
     logging.info("stopped after step %d; the same command goes on from there", experiment.progress.steps)
     if number == signal.SIGINT:

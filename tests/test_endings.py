@@ -53,6 +53,16 @@ def test_a_signal_leaves_nothing_behind_and_one_line(tmp_path, number):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_signal_that_comes_in_a_destructor_ends_the_command_too(tmp_path):
+    body = (
+        "from bird_tf import endings; endings._MOST_SECONDS_TO_STOP = 0.2; "
+        "Gone = type('Gone', (), {'__del__': lambda _: (os.kill(os.getpid(), 15), time.sleep(0.01))}); "
+        "Gone(); time.sleep(60)"
+    )
+    code, _, errors = _run(tmp_path, body)
+    assert code == -signal.SIGTERM and "Stopped" in errors
+
+
 def test_a_thread_at_work_does_not_keep_a_stopped_command_alive(tmp_path):
     body = "import threading; threading.Thread(target=time.sleep, args=(60,)).start(); os.kill(os.getpid(), 15)"
     started = time.monotonic()

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from bird_tf import config, convert, evaluate, predict, review, stored, submission, train
+from bird_tf import config, convert, evaluate, predict, review, search, stored, submission, train
 from bird_tf.evaluation import review_page
 from bird_tf.records import recordings_table
 from tests import browser
@@ -19,8 +19,9 @@ pytestmark = pytest.mark.slow  # it converts, trains, predicts and reviews
 RUNS = "document.title='ran'"
 CLASSES = (
     '=HYPERLINK("http://x")', f"<script>{RUNS}</script>", f'"><img src=x onerror="{RUNS}">', "../../outside", "@x",
-    "x" * 180,
+    "x" * 180, "\u202egnp.exe", "a`b'c&lt", "{{7*7}} ${7*7}",
 )  # fmt: skip
+CLASS_IDS = {name.replace("\u202e", "") for name in CLASSES}  # signs that nobody sees are no part of a label
 FOLDERS = ("a\nb", f"<img src=x onerror={RUNS}>", "=1+1", "\u202egnp", "'; $(touch ran) &", "y" * 240)
 FILES = ("=1+{}.wav", f"<script>{RUNS}<script>{{}}.wav", "a..{}.wav", "$(touch ran){}.wav", "z" * 230 + "{}.wav")
 # no table of labels can name these; they are predicted
@@ -37,8 +38,8 @@ def hostile(data, tmp_path_factory):
         table = csv.writer(file)
         table.writerow(["filename", "label", "scientific_name", "author"])
         for number, source in enumerate(sources):
-            kind = number // 3
-            path = root / "audio" / FOLDERS[kind] / FILES[number % len(FILES)].format(number)
+            kind = number // 2
+            path = root / "audio" / FOLDERS[kind % len(FOLDERS)] / FILES[number % len(FILES)].format(number)
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, path)
             table.writerow([path.name, CLASSES[kind], CLASSES[kind], "=1+1"])
@@ -73,22 +74,29 @@ def outputs(hostile, records):
     predict.predict(
         settings(
             predict.PredictConfig, model=model, audio=hostile / "audio", output=out / "predictions", format=FORMATS,
-            min_probability="0", summary=True,
+            min_probability="0", summary=True, embeddings=True,
         )
     )  # fmt: skip
-    review.review(settings(review.ReviewConfig, predictions=out / "predictions", output=out / "review", num_clips=6))
+    review.review(settings(review.ReviewConfig, predictions=out / "predictions", output=out / "review", num_clips=30))
+    query = min((hostile / "audio").rglob("<script>*.wav"))
+    search.search(
+        settings(
+            search.SearchConfig, query=query, embeddings=out / "predictions", output=out / "search", at=0.0,
+            species=CLASSES[1],
+        )
+    )  # fmt: skip
     return out
 
 
 def test_names_stay_names_from_recordings_to_pages(hostile, records, outputs):
-    assert set(records.classes.class_ids) == set(CLASSES)
+    assert set(records.classes.class_ids) == CLASS_IDS
     read = recordings_table.read(records.directory, with_unused=True)
     paths = {os.path.relpath(path, hostile / "audio") for path in (hostile / "audio").rglob("*.wav")}
     assert {r.path for r in read} == paths - {*FURTHER_FILES}
 
     # nothing but the outputs is there, and in them nothing that a name could have put elsewhere
     assert {path.name for path in hostile.iterdir()} == {"audio", "labels.csv", "out"}
-    assert {path.name for path in outputs.iterdir()} == {"records", "run", "predictions", "review"}
+    assert {path.name for path in outputs.iterdir()} == {"records", "run", "predictions", "review", "search"}
     tables = [path for path in outputs.rglob("*.csv") if path.stat().st_size]
     assert len(tables) > 10
     for path in tables:  # no cell is a formula to a spreadsheet program, and each file is read as it was written
@@ -96,7 +104,7 @@ def test_names_stay_names_from_recordings_to_pages(hostile, records, outputs):
             assert cell[:1] not in "=+@\t\r" or not cell[1:], (path, cell)
     detections = list(stored.read_table(str(outputs / "predictions" / "detections.csv"), ("file", "class_id")))
     assert {row.cells["file"] for row in detections} == paths
-    assert {row.cells["class_id"] for row in detections} <= set(CLASSES)
+    assert {row.cells["class_id"] for row in detections} <= CLASS_IDS
     events = b"".join(path.read_bytes() for path in (outputs / "run" / "logs").iterdir() if path.is_file())
     assert b"<script>" not in events
 
@@ -106,7 +114,7 @@ def test_names_stay_names_from_recordings_to_pages(hostile, records, outputs):
 )
 def test_no_name_runs_in_a_browser(outputs, tmp_path):
     pages = [*outputs.rglob("*.html")]
-    assert sorted(path.name for path in pages) == [review_page.PAGE, "report.html", "summary.html"]
+    assert sorted(path.name for path in pages) == [review_page.PAGE, review_page.PAGE, "report.html", "summary.html"]
     with browser.started(tmp_path) as tab:
         for page in pages:
             tab.open(pathlib.Path(page).as_uri())
@@ -114,6 +122,8 @@ def test_no_name_runs_in_a_browser(outputs, tmp_path):
             assert tab.evaluate("document.querySelectorAll('img[src=x]').length") == 0
             assert tab.evaluate("document.querySelectorAll('body script script').length") == 0
             assert not [e for e in tab.errors if "exceptionDetails" in e]
+            text = tab.evaluate("document.body.innerText")
+            assert "<script>" in text or "<img" in text, page
 
 
 @pytest.mark.parametrize(

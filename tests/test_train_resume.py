@@ -86,11 +86,15 @@ def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(manifes
     assert _training_losses(run_dir) == _training_losses(uninterrupted)
 
 
-@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
-def test_a_signal_saves_and_stops_and_the_same_flags_continue(manifest, tmp_path, monkeypatch, number, error):
+@pytest.mark.parametrize(
+    ("number", "error", "moment"),
+    # the second one comes when the last epoch has ended
+    [(signal.SIGINT, KeyboardInterrupt, "after_step"), (signal.SIGTERM, SystemExit, "write_validation")],
+)
+def test_a_signal_saves_and_stops_and_the_same_flags_continue(manifest, tmp_path, monkeypatch, number, error, moment):
     settings = train_settings(manifest, tmp_path / "run", epochs=1)
     with monkeypatch.context() as patch:
-        patch.setattr(tensorboard.EventWriter, "after_step", lambda self: os.kill(os.getpid(), number))
+        patch.setattr(tensorboard.EventWriter, moment, lambda *_, **__: os.kill(os.getpid(), number))
         with pytest.raises(error) as stopped:
             train.train(settings)
     assert number != signal.SIGTERM or stopped.value.code == 128 + signal.SIGTERM
