@@ -244,9 +244,12 @@ def _read_folders(
 
 
 def _described(sources: Iterable[formats.Source], known: matching.Recordings) -> dict[str, metadata.Recording]:
-    """{path: what files tell of a recording besides its species}."""
+    """{path: what files tell of a recording besides its species}. What is of no recording, or of several, is logged."""
     unlabelled = [dataclasses.replace(s, rows=tuple(map(rows.without_label, s.rows))) for s in sources]
-    return assembly.assemble(unlabelled, known).described
+    found = assembly.assemble(unlabelled, known)
+    if unmatched := _writable(found.unmatched):
+        logging.warning("%d rows of metadata are not used, the first: %s (%s)", len(unmatched), *unmatched[0])
+    return found.described
 
 
 def _log_negatives(recordings: Sequence[metadata.Recording]) -> None:

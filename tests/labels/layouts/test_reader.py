@@ -172,3 +172,11 @@ def test_annotations_of_an_unknown_format_are_named(tmp_path, caplog):
     (tmp_path / "audio").rename(tmp_path / "Parus major")
     reader.read(reader.SourceConfig(audio=str(tmp_path)))
     assert "x.eaf" in caplog.text
+
+
+def test_rows_about_no_recording_or_several_are_told(tmp_path, caplog):
+    paths = [str(tmp_path / folder / "x.wav") for folder in ("a", "b")]
+    example_sets.write_text(tmp_path / "t.csv", "file,site\na/x.wav,moor\nx.wav,wood\ngone.wav,wood\n")
+    found = reader.describe(paths, str(tmp_path), str(tmp_path / "t.csv"), clock.ClockConfig())
+    assert [found[path].site for path in paths] == ["moor", "b"]
+    assert "2 rows of metadata are not used, the first: " in caplog.text and "'x.wav' can be" in caplog.text
