@@ -30,8 +30,8 @@ ORDER = {
     "records": ("selection", "schema", "manifests", "shard_files", "recordings_table", "learnt", "verify"),
     "backbones": ("presets", "sources", "signatures", "tflite", "saved_model", "onnx", "backbone", "windows", "graph"),
     "scores": (
-        "pooling", "context", "metrics", "thresholds", "calibration", "decisions", "threshold_table", "density",
-        "stratified", "prior",
+        "pooling", "context", "metrics", "platt", "thresholds", "calibration", "decisions", "threshold_table",
+        "density", "stratified", "prior",
     ),
     "inference": (
         "strangeness", "serving", "saved_model", "ensembles", "answers", "segments", "audio_files", "result_files",

@@ -22,7 +22,8 @@ def tune(
 ) -> dict[str, Any]:
     """Mixes soundscapes, and tunes on them as on soundscapes with known calls.
 
-    Recordings that a model has learnt from are left out.
+    Recordings that a model has learnt from are left out. The same few calls are mixed in again and again, so that
+    thresholds could not be fitted on the mixtures: those of chunks, fitted on the recordings, are carried over.
 
     Args:
         settings: how soundscapes are scored, and where decisions are kept; the mixtures and the results are written to
@@ -55,5 +56,6 @@ def tune(
         dataclasses.replace(
             settings, audio=os.path.join(folder, "mixtures"), calls=os.path.join(folder, "mixtures.csv"),
             output=folder, tune=True,
+            carry_thresholds=True,
         )
     )  # fmt: skip

@@ -28,7 +28,7 @@ class NoiseScores:
         paths: of the recordings.
         chunks: for each recording [chunks, classes] float32, the models' weighted mean.
         attention_logits: for each recording [chunks] float32.
-        loudest: for each recording [segments, classes], the maximum over the chunks of each segment, in their context.
+        loudest: for each recording [segments, classes], as `segments.loudest`, in their context.
         hours: [recordings] length of each.
         skipped: (file, reason) of those that cannot be read.
     """
@@ -67,7 +67,7 @@ def score_folder(
         paths=[scores.path for scores in found],
         chunks=[answering.own(scores).probabilities for scores in found],
         attention_logits=[answering.own(scores).attention_logits for scores in found],
-        loudest=[segments.pooled(answering.in_context(scores), "max") for scores in found],
+        loudest=[segments.loudest(answering.in_context(scores)) for scores in found],
         hours=np.array([scores.duration_seconds / 3600 for scores in found]),
         skipped=skipped,
     )
@@ -104,7 +104,7 @@ def false_alarms(
 
     Args:
         ensemble: with the decisions.
-        loudest: for each recording [segments, classes] scores, the maximum over the chunks of each segment.
+        loudest: for each recording [segments, classes] scores, as from `segments.loudest`.
         hours: [recordings] length of each.
 
     Returns:

@@ -44,6 +44,8 @@ class SoundscapeConfig:
         pooling: one of `pooling.METHODS`, chunk scores → segment scores; empty: `segments.DEFAULT_POOLING`.
         tune: whether to choose the context of answers and to fit their calibration on these soundscapes, and to store
             both in the model.
+        carry_thresholds: with `tune`, whether the thresholds of chunks without a context are carried over; otherwise
+            they are fitted on these soundscapes.
         precision: with `tune`, the target of the rule "precision".
         synthetic_noise: with `tune`, number of synthesised noise chunks that the thresholds are above.
         kept_in: with `tune`, the folder for the decisions; empty: `output`.
@@ -61,6 +63,7 @@ class SoundscapeConfig:
     decisions: str = ""
     pooling: str = ""
     tune: bool = False
+    carry_thresholds: bool = False
     precision: float = 0.9
     synthetic_noise: int = 400
     place: executor.PlaceConfig = dataclasses.field(default_factory=executor.PlaceConfig)
@@ -159,7 +162,10 @@ def _tune(
     if not any(present.any() for present in truth):
         raise config.InputError(f"--tune --segments={settings.calls}: no call is in a recording that can be read")
     heard = context_search.Heard(scores=[scores for _, scores in scored], truth=truth, chunking=settings.chunking)
-    return context_search.tune(ensemble, heard, method, settings.precision, settings.synthetic_noise, settings.audio)
+    return context_search.tune(
+        ensemble, heard, method, settings.precision, settings.synthetic_noise, settings.audio,
+        carry_thresholds=settings.carry_thresholds,
+    )  # fmt: skip
 
 
 def _share(some: np.ndarray, of: np.ndarray) -> float:
@@ -208,7 +214,7 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
         factors, answered = factors_by_id(recording_id), answering.in_context(raw)
         plain.append(ensemble.decisions.answers.probabilities(segments.pooled(answered, method)))
         scores.append(occurrence.multiply_odds(plain[-1], factors))
-        loudest = ensemble.decisions.answers.probabilities(segments.pooled(answered, "max"))
+        loudest = ensemble.decisions.answers.probabilities(segments.loudest(answered))
         detections.append(occurrence.multiply_odds(loudest, factors))
         hours += raw.duration_seconds / 3600
         truth.append(_truth(calls_in[recording_id], raw, len(ensemble.classes)))

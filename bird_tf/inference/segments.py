@@ -10,6 +10,7 @@ from bird_tf.scores import pooling
 SECONDS = 5
 # Not median_filtered: what it keeps depends on the other classes, but c-mAP ranks a class over all segments.
 DEFAULT_POOLING = "mean"
+_DETECTING_SHARE = 0.5
 
 
 def pooled(scores: ensembles.RecordingScores, method: str) -> np.ndarray:
@@ -21,6 +22,16 @@ def pooled(scores: ensembles.RecordingScores, method: str) -> np.ndarray:
 
 
 def chunks(scores: ensembles.RecordingScores) -> list[np.ndarray]:
-    """For each segment of one recording [chunks, classes], the scores of the chunks that count in it."""
-    inside = pooling.chunks_of_segments(scores.start_seconds, scores.end_seconds, scores.duration_seconds, SECONDS)
+    """For each segment of one recording [chunks, classes], the scores of the chunks that lie in it by half or more.
+
+    What a chunk hears is where most of it lies: a call behind the end of a segment is no detection in that segment.
+    """
+    inside = pooling.chunks_of_segments(
+        scores.start_seconds, scores.end_seconds, scores.duration_seconds, SECONDS, _DETECTING_SHARE
+    )
     return [scores.probabilities[own] for own in inside]
+
+
+def loudest(scores: ensembles.RecordingScores) -> np.ndarray:
+    """[segments, classes] of one recording, the maximum over the `chunks` of each: it is compared with thresholds."""
+    return np.stack([own.max(axis=0) for own in chunks(scores)])

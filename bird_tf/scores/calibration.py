@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bird_tf.scores import thresholds
+from bird_tf.scores import platt, thresholds
 
-# The fit takes no score for more certain than this: one wrong label among saturated scores would decide it.
-_EDGE = 1e-6
 # share of the score in its probability: it keeps the order where even float64 takes the rest for 1
 _IDENTITY = 1e-8
 # float32 has no number between this and 1
@@ -43,42 +41,8 @@ class Calibration:
             return scores
         exact = np.asarray(scores, np.float64)
         with np.errstate(divide="ignore", over="ignore"):  # the logit of 0, and probabilities near 0
-            logits = self.slope * _logit(np.minimum(exact, BELOW_ONE)) + self.intercept
+            logits = self.slope * platt.logit(np.minimum(exact, BELOW_ONE)) + self.intercept
             return np.asarray((1 - _IDENTITY) / (1 + np.exp(-logits)) + _IDENTITY * exact)
-
-
-def _logit(scores: np.ndarray) -> np.ndarray:
-    return np.asarray(np.log(scores) - np.log1p(-scores))
-
-
-def fit_platt(scores: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """Slope and intercept of the calibrated logit by maximum likelihood (Platt 1999, without his smoothing).
-
-    Args:
-        scores: any shape, in [0, 1].
-        truth: of the same shape, bool.
-
-    Returns:
-        (slope, intercept) with a positive slope; (1, 0) without positives or without negatives.
-    """
-    import scipy.optimize
-    import scipy.special
-
-    clipped = np.clip(np.asarray(scores, np.float64), _EDGE, 1 - _EDGE)
-    logits, targets = _logit(clipped).ravel(), truth.ravel().astype(np.float64)
-    if targets.min() == targets.max():
-        return 1.0, 0.0
-
-    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        slope = np.exp(parameters[0])
-        z = slope * logits + parameters[1]
-        residual = scipy.special.expit(z) - targets
-        value = np.mean(np.logaddexp(0, z) - targets * z)
-        return float(value), np.array([np.mean(residual * logits) * slope, np.mean(residual)])
-
-    start = np.array([0.0, 0.0])
-    found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(-6, 6), (None, None)])
-    return float(np.exp(found.x[0])), float(found.x[1])
 
 
 def fit(
@@ -101,7 +65,7 @@ def fit(
         The calibration. Its map is fitted on the scores that `thresholds.weakly_labelled` counts.
     """
     scores, present, counts = thresholds.weakly_labelled(list(chunks), truth)
-    slope, intercept = fit_platt(scores[counts], present[counts])
+    slope, intercept = platt.fit(scores[counts], present[counts])
     plain = Calibration(slope=slope, intercept=intercept, thresholds={})
     heard = np.zeros((0, truth.shape[1])) if noise is None else np.asarray(noise, np.float64)
     examples = thresholds.Examples(
@@ -118,7 +82,7 @@ def cross_fitted(scores: np.ndarray, truth: np.ndarray, num_folds: int = 5) -> n
     calibrated = np.empty(scores.shape, np.float64)
     for fold in range(num_folds):
         held_out = np.arange(len(scores)) % num_folds == fold
-        slope, intercept = fit_platt(scores[~held_out], truth[~held_out]) if (~held_out).any() else (1.0, 0.0)
+        slope, intercept = platt.fit(scores[~held_out], truth[~held_out]) if (~held_out).any() else (1.0, 0.0)
         calibrated[held_out] = Calibration(slope=slope, intercept=intercept, thresholds={}).probabilities(
             scores[held_out].astype(np.float64)
         )

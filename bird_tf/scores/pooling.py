@@ -173,12 +173,24 @@ def by_segment(
 
 
 def chunks_of_segments(
-    start_seconds: np.ndarray, end_seconds: np.ndarray, duration_seconds: float, segment_seconds: float
+    start_seconds: np.ndarray,
+    end_seconds: np.ndarray,
+    duration_seconds: float,
+    segment_seconds: float,
+    least_share: float = 0.0,
 ) -> Iterator[np.ndarray]:
-    """Yields for each segment of a recording [chunks] bool, which chunks count in it; arguments as `by_segment`."""
+    """Yields for each segment of a recording [chunks] bool, which chunks count in it.
+
+    Args:
+        start_seconds, end_seconds, duration_seconds, segment_seconds: as in `by_segment`.
+        least_share: of a chunk (of the segment, if that is shorter) that must lie in the segment; 0: any part.
+    """
     for i in range(num_segments(duration_seconds, segment_seconds)):
         begin, end = i * segment_seconds, (i + 1) * segment_seconds
-        inside = (start_seconds < end - 1e-6) & (end_seconds > begin + 1e-6)
+        shared = np.minimum(end_seconds, end) - np.maximum(start_seconds, begin)
+        inside = (shared > 1e-6) & (
+            shared >= least_share * np.minimum(end_seconds - start_seconds, segment_seconds) - 1e-6
+        )
         if not inside.any():
             middles = (start_seconds + end_seconds) / 2
             inside[np.argmin(np.abs(middles - (begin + end) / 2))] = True

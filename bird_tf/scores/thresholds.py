@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bird_tf.scores import metrics
+from bird_tf.scores import metrics, platt
 
 RULES = ("f1", "precision")
 # a threshold above 1: the species never counts as present
@@ -26,8 +26,11 @@ _SHAPES = (-0.5, 0.25)
 # one-sided 90 %, as a number of standard deviations
 _CONFIDENCE = 1.2816
 # A class with fewer positives gets the threshold "f1" of all classes together. For "precision", what is known of all
-# classes counts as much as so many recordings of the class.
-MIN_POSITIVES = 5
+# classes counts as much as so many recordings of the class: two or three hits lower no threshold much.
+MIN_POSITIVES = 20
+# … and against its false alarms as so many: a single one may be a bird that the labels do not name, but two or three
+# raise the threshold.
+_MIN_FOR_ALARMS = 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,22 +48,6 @@ class Examples:
     truth: np.ndarray
     noise: np.ndarray
     noise_hours: float
-
-    def labelled_chunks(self) -> tuple[np.ndarray, np.ndarray]:
-        """Scores and truth of all chunks, [chunks, classes] each.
-
-        What is called in a recording of the species counts as right. This gives the precision that mixtures with known
-        times confirm; with the best chunk as the only right one, it would be far too low.
-        """
-        truth = np.repeat(self.truth, [len(own) for own in self.chunks], axis=0)
-        return self._with_noise(np.concatenate(self.chunks), truth)
-
-    def best_chunks(self) -> tuple[np.ndarray, np.ndarray]:
-        """Scores of the best chunk of each recording, and truth: its chunks are one piece of evidence."""
-        return self._with_noise(np.stack([own.max(axis=0) for own in self.chunks]), self.truth)
-
-    def _with_noise(self, scores: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return np.concatenate([scores, self.noise]), np.concatenate([truth, np.zeros(self.noise.shape, bool)])
 
 
 def weakly_labelled(chunks: Sequence[np.ndarray], truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -97,8 +84,10 @@ def _fit_f1(examples: Examples) -> np.ndarray:
 
 
 def _fit_precision(examples: Examples, precision: float) -> np.ndarray:
-    common = CommonPrecision(*examples.labelled_chunks())
-    scores, truth = examples.best_chunks()
+    best = np.stack([own.max(axis=0) for own in examples.chunks])
+    common = CommonPrecision(best, examples.truth)
+    scores = np.concatenate([best, examples.noise])
+    truth = np.concatenate([examples.truth, np.zeros(examples.noise.shape, bool)])
     own = [for_precision(scores[:, i], truth[:, i], precision, common) for i in range(scores.shape[1])]
     return np.maximum(own, noise_floors(examples.noise, examples.noise_hours))
 
@@ -129,7 +118,9 @@ def best_f1(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = 
 class CommonPrecision:
     """The precision of all classes together, as a function of the threshold.
 
-    The few highest scores alone prove little: a higher threshold is believed to be as precise as a lower one.
+    A logistic curve in the logit of the score says how probable a score is right (Platt 1999, with his smoothing of the
+    targets: nothing is certain). A few dozen recordings tell its two parameters, but not how many of the few highest
+    scores are wrong.
 
     Attributes:
         values: [m] all scores, from the highest down, each once.
@@ -140,8 +131,12 @@ class CommonPrecision:
         """Takes scores and truth, [examples, classes] each, or [examples] of any classes, perhaps with weights."""
         # from the highest threshold down
         self.values, hits, called = metrics.operating_points(scores.ravel(), truth.ravel(), weights)
-        lower = (hits + 1) / (called + 2)  # Laplace: nothing is certain
-        self.precisions = np.maximum.accumulate(lower[::-1])[::-1]
+        counts, right = np.diff(called, prepend=0), np.diff(hits, prepend=0)
+        positives, negatives = hits[-1], called[-1] - hits[-1]
+        smoothed = (right * (positives + 1) / (positives + 2) + (counts - right) / (negatives + 2)) / counts
+        slope, intercept = platt.fit(self.values, smoothed, counts)
+        probabilities = 1 / (1 + np.exp(-slope * platt.bounded_logit(self.values) - intercept))
+        self.precisions = np.cumsum(counts * probabilities) / called
 
     def at(self, thresholds: np.ndarray) -> np.ndarray:
         """The precision of what reaches each of the thresholds [m]."""
@@ -157,14 +152,16 @@ def for_precision(
     Args:
         scores, truth: [n] of a class, one for each recording.
         precision: the target.
-        common: the class's own recordings are added to MIN_POSITIVES recordings with this precision.
+        common: the class's own recordings are added to MIN_POSITIVES recordings with this precision, and to
+            _MIN_FOR_ALARMS of them; both must reach the target.
         weights: [n] how much each counts; None: one.
     """
     values, hits, called = metrics.operating_points(scores, truth, weights)
     own_hits, own_calls = np.concatenate([[0], hits]), np.concatenate([[0], called])
 
     def is_enough(common_precisions: np.ndarray) -> np.ndarray:
-        return (own_hits + MIN_POSITIVES * common_precisions) / (own_calls + MIN_POSITIVES) >= precision
+        shrunk = [(own_hits + n * common_precisions) / (own_calls + n) for n in (_MIN_FOR_ALARMS, MIN_POSITIVES)]
+        return np.min(shrunk, axis=0) >= precision
 
     # The candidates are the scores of all classes, of which there are millions. Between two scores of the class the
     # common precision falls with the threshold, so the lowest candidate there is found by halving.
@@ -179,6 +176,21 @@ def for_precision(
     above = np.nextafter(values[:1], np.inf)  # where the class is never called
     found += [float(above[0])] * bool(is_enough(common.at(above))[0])
     return min(found, default=NEVER)
+
+
+def carried(least: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The thresholds on new scores of examples that call as many of them as thresholds on the old scores.
+
+    Args:
+        least: [classes] thresholds on the old scores.
+        before, after: of the same shape, old and new scores of the same examples, of all classes together.
+
+    Returns:
+        [classes]; NEVER stays NEVER, and what calls no example still calls none.
+    """
+    old, new = np.sort(before, axis=None), np.sort(after, axis=None)
+    first = np.searchsorted(old, least, side="left")  # that many examples are not called
+    return np.where(least > 1, NEVER, np.append(new, np.nextafter(new[-1], np.inf))[first])
 
 
 def noise_floors(noise: np.ndarray, hours: float) -> np.ndarray:
