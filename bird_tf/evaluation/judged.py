@@ -127,7 +127,7 @@ def refit(before: decisions.Decisions, judged: Judged, precision: float, source:
             f"--tune with --verdicts={source}: thresholds need clips that were drawn at random: bird_tf.review --sample"
         )
     weights = judged.weights
-    common = thresholds.CommonPrecision(judged.scores, judged.right, weights)
+    common = thresholds.CommonCurve(judged.scores, judged.right, weights)
     common_f1 = thresholds.best_f1(judged.scores, judged.right, weights)
     fitted = {rule: before.answers.thresholds[rule].copy() for rule in thresholds.RULES}
     for index in np.unique(judged.classes).tolist():

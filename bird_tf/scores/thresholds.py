@@ -49,6 +49,20 @@ class Examples:
     noise: np.ndarray
     noise_hours: float
 
+    @property
+    def best_chunks(self) -> np.ndarray:
+        """[recordings, classes] the score of the best chunk.
+
+        The chunks of a recording are one piece of evidence: of one bird, or of one mistake. So counted, precision is
+        what mixtures with known times confirm. If all chunks count that are called in a recording, it is far too high.
+        """
+        return np.stack([own.max(axis=0) for own in self.chunks])
+
+    def with_noise(self) -> tuple[np.ndarray, np.ndarray]:
+        """Scores and truth, [recordings and noise chunks, classes] each."""
+        truth = np.concatenate([self.truth, np.zeros(self.noise.shape, bool)])
+        return np.concatenate([self.best_chunks, self.noise]), truth
+
 
 def weakly_labelled(chunks: Sequence[np.ndarray], truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weak labels of recordings → labels of chunks.
@@ -73,21 +87,21 @@ def fit(examples: Examples, precision: float) -> dict[str, np.ndarray]:
 
 
 def _fit_f1(examples: Examples) -> np.ndarray:
+    fitted = np.full(examples.truth.shape[1], CommonCurve(*examples.with_noise()).best_f1())
+    if not (enough := np.flatnonzero(examples.truth.sum(axis=0) >= MIN_POSITIVES)).size:
+        return fitted
     scores, present, counts = weakly_labelled(examples.chunks, examples.truth)
     scores, noise = np.concatenate([scores, examples.noise]), np.ones(examples.noise.shape, bool)
     present, counts = np.concatenate([present, ~noise]), np.concatenate([counts, noise])
-    fitted = np.full(scores.shape[1], best_f1(scores[counts], present[counts]))
-    for index in np.flatnonzero(examples.truth.sum(axis=0) >= MIN_POSITIVES):
+    for index in enough:
         own = counts[:, index]
         fitted[index] = best_f1(scores[own, index], present[own, index])
     return fitted
 
 
 def _fit_precision(examples: Examples, precision: float) -> np.ndarray:
-    best = np.stack([own.max(axis=0) for own in examples.chunks])
-    common = CommonPrecision(best, examples.truth)
-    scores = np.concatenate([best, examples.noise])
-    truth = np.concatenate([examples.truth, np.zeros(examples.noise.shape, bool)])
+    common = CommonCurve(examples.best_chunks, examples.truth)  # of noise, the floors below follow the tail
+    scores, truth = examples.with_noise()
     own = [for_precision(scores[:, i], truth[:, i], precision, common) for i in range(scores.shape[1])]
     return np.maximum(own, noise_floors(examples.noise, examples.noise_hours))
 
@@ -115,8 +129,8 @@ def best_f1(scores: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = 
     return float(values[np.argmax(2 * hits / (called + hits[-1]))])
 
 
-class CommonPrecision:
-    """The precision of all classes together, as a function of the threshold.
+class CommonCurve:
+    """Precision and F1 of all classes together, as functions of the threshold.
 
     A logistic curve in the logit of the score says how probable a score is right (Platt 1999, with his smoothing of the
     targets: nothing is certain). A few dozen recordings tell its two parameters, but not how many of the few highest
@@ -125,18 +139,28 @@ class CommonPrecision:
     Attributes:
         values: [m] all scores, from the highest down, each once.
         precisions: [m] of what reaches them; they do not rise.
+        called: [m] how many examples reach them.
+        num_positives: number of positive examples.
     """
 
     def __init__(self, scores: np.ndarray, truth: np.ndarray, weights: np.ndarray | None = None) -> None:
         """Takes scores and truth, [examples, classes] each, or [examples] of any classes, perhaps with weights."""
         # from the highest threshold down
-        self.values, hits, called = metrics.operating_points(scores.ravel(), truth.ravel(), weights)
-        counts, right = np.diff(called, prepend=0), np.diff(hits, prepend=0)
-        positives, negatives = hits[-1], called[-1] - hits[-1]
+        self.values, hits, self.called = metrics.operating_points(scores.ravel(), truth.ravel(), weights)
+        self.num_positives = hits[-1]
+        counts, right = np.diff(self.called, prepend=0), np.diff(hits, prepend=0)
+        positives, negatives = hits[-1], self.called[-1] - hits[-1]
         smoothed = (right * (positives + 1) / (positives + 2) + (counts - right) / (negatives + 2)) / counts
         slope, intercept = platt.fit(self.values, smoothed, counts)
         probabilities = 1 / (1 + np.exp(-slope * platt.bounded_logit(self.values) - intercept))
-        self.precisions = np.cumsum(counts * probabilities) / called
+        self.precisions = np.cumsum(counts * probabilities) / self.called
+
+    def best_f1(self) -> float:
+        """The threshold with the best F1; NEVER without a positive."""
+        if not self.num_positives:
+            return NEVER
+        f1 = 2 * self.precisions * self.called / (self.called + self.num_positives)
+        return float(self.values[np.argmax(f1)])
 
     def at(self, thresholds: np.ndarray) -> np.ndarray:
         """The precision of what reaches each of the thresholds [m]."""
@@ -145,7 +169,7 @@ class CommonPrecision:
 
 
 def for_precision(
-    scores: np.ndarray, truth: np.ndarray, precision: float, common: CommonPrecision, weights: np.ndarray | None = None
+    scores: np.ndarray, truth: np.ndarray, precision: float, common: CommonCurve, weights: np.ndarray | None = None
 ) -> float:
     """The lowest threshold that reaches `precision`; NEVER if there is none.
 

@@ -121,7 +121,7 @@ def test_the_threshold_for_a_precision_is_the_lowest_that_reaches_it(generator, 
     for count in range(1, 30, 4):
         scores = np.round(generator.random((count, 3)), decimals)
         truth, weights = generator.random((count, 3)) < scores, generator.integers(1, 4, count).astype(float)
-        common = thresholds.CommonPrecision(scores, truth)
+        common = thresholds.CommonCurve(scores, truth)
         own = scores[:, 0], truth[:, 0], precision, common, weights
         found.append((thresholds.for_precision(*own), _lowest_of_all(*own)))
     assert all(ours == expected for ours, expected in found)
