@@ -1,10 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from bird_tf.audio import decode
 from bird_tf.evaluation import context_search
-from bird_tf.inference import ensembles
-from bird_tf.scores import context
+from bird_tf.inference import ensembles, segments
+from bird_tf.scores import context, thresholds
 
 
 def test_the_plainest_context_wins_unless_another_gains_more_than_chance():
@@ -48,6 +50,23 @@ def test_a_context_is_chosen_and_the_calibration_is_fitted_in_it(model_path, gen
     assert decided.context_fitted_on == "40 segments of here" and decided.precision == 0.9
     threshold = decided.answers.thresholds["f1"][0]
     assert 0 < threshold < 1 and decided.answers.probabilities(np.array([0.02]))[0] < threshold
+
+
+def test_thresholds_of_chunks_are_carried_over_to_the_context(model_path, generator):
+    ensemble = ensembles.Ensemble([model_path])
+    least = np.where(np.arange(len(ensemble.classes)) == 0, 0.6, thresholds.NEVER)
+    chunk = dataclasses.replace(ensemble.decisions.chunk, thresholds={"f1": least, "precision": least})
+    ensemble.decisions = dataclasses.replace(ensemble.decisions, chunk=chunk)
+    heard = _heard(ensemble, generator)
+    before = np.concatenate([segments.loudest(scores) for scores in heard.own(ensemble)])
+    context_search.tune(ensemble, heard, "max", 0.9, 0, "here", carry_thresholds=True)
+    decided = ensemble.decisions
+    after = np.concatenate([segments.loudest(scores) for scores in heard.in_context(ensemble)])
+    assert decided.context.active and (before != after).any()
+    for carried in decided.answers.thresholds.values():
+        called = decided.answers.probabilities(after) >= carried[0]
+        assert called.sum() == (chunk.probabilities(before) >= 0.6).sum() > 0
+        assert (carried[1:] == thresholds.NEVER).all()
 
 
 @pytest.mark.parametrize("asked", [context.Context(), context.Context(smoothing=0.4, shifted=True)])

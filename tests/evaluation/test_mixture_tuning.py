@@ -2,6 +2,7 @@ import dataclasses
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from bird_tf import config, evaluate
@@ -32,6 +33,8 @@ def test_one_command_tunes_recordings_chunks_and_answers_over_time(model_path, m
     assert decided.in_context and decided.recording.slope != 1
     assert "validation" not in decided.fitted_on and "recordings of" in decided.fitted_on
     assert decided.context_fitted_on.endswith(f"6 segments of {tmp_path}/results/mixtures/mixtures")
+    for rule, least in decided.chunk.thresholds.items():  # they are carried over, not fitted on the mixtures
+        np.testing.assert_array_equal(decided.in_context.thresholds[rule] > 1, least > 1)
     tried = summary["mixtures"]["context_cmap"]
     assert len(tried) == 24 and summary["mixtures"]["context"] == decided.context.describe()
     assert json.loads((tmp_path / "results" / "summary.json").read_text())["mixtures"]["context_cmap"] == tried

@@ -73,6 +73,65 @@ def test_a_species_without_recordings_gets_the_threshold_of_all_and_stays_above_
     assert 0.01 < fitted[4] < 0.99 < fitted[5] < 1
 
 
+def _few_recordings(generator, num_recordings, num_classes=20):
+    """Best chunks of recordings with one species each: a logit of +3 where it sings, -3 elsewhere, both ± 2.
+
+    Recordings differ, their chunks hardly do.
+    """
+    truth = np.eye(num_classes, dtype=bool)[generator.integers(num_classes, size=num_recordings)]
+    logits = np.where(truth, 3.0, -3.0) + generator.normal(0, 2, truth.shape)
+    spread = generator.normal(0, 0.2, (num_recordings, 5, num_classes))
+    return list(1 / (1 + np.exp(-logits[:, None] - spread))), truth
+
+
+def test_a_few_dozen_recordings_keep_the_precision_on_others():
+    """The mean over ten fits, on two recordings of each species; no species has enough of its own."""
+    generator = np.random.default_rng(5)
+    others, present = _few_recordings(generator, 1000)
+    best, counts = np.stack([own.max(axis=0) for own in others]), np.zeros(3)
+    for _ in range(10):
+        called = best >= thresholds.fit(_examples(*_few_recordings(generator, 40)), 0.9)["precision"]
+        counts += (called & present).sum(), called.sum(), present.sum()
+    assert 0.88 <= counts[0] / counts[1] < 0.96 and counts[0] / counts[2] > 0.3
+
+
+def test_two_hits_lower_a_threshold_little_and_two_false_alarms_raise_it(generator):
+    chunks, truth = _few_recordings(generator, 200)
+    common = thresholds.CommonCurve(np.stack([own.max(axis=0) for own in chunks]), truth)
+    shared = common.values[common.precisions >= 0.85].min()
+    scores = np.array([0.01] * 8 + [0.999, 0.999])
+
+    def fitted(own, truth):
+        return thresholds.for_precision(own, truth, 0.85, common)
+
+    assert common.at(np.array([fitted(scores, scores > 0.5)]))[0] > 0.82 and fitted(scores, scores > 0.5) <= shared
+    assert fitted(scores, scores > 1) > 0.999
+    assert shared <= fitted(scores[:-1], scores[:-1] > 1) <= 0.999  # a single one may be a bird without a label
+    low = np.full(200, shared / 2)
+    assert fitted(low, low > 0) <= low[0]  # 200 recordings of its own tell more than all species
+
+
+def test_the_common_threshold_f1_of_few_recordings_varies_less_than_a_count():
+    generator = np.random.default_rng(6)
+    curves, counts = [], []
+    for _ in range(20):
+        chunks, truth = _few_recordings(generator, 40)
+        best = np.stack([own.max(axis=0) for own in chunks]).ravel()
+        curves.append(thresholds.CommonCurve(best, truth.ravel()).best_f1())
+        counts.append(thresholds.best_f1(best, truth.ravel()))
+    assert np.std(curves) < 0.7 * np.std(counts) and abs(np.mean(curves) - np.mean(counts)) < 0.05
+    assert thresholds.CommonCurve(best, np.zeros(best.shape, bool)).best_f1() == thresholds.NEVER
+
+
+def test_carried_thresholds_call_as_many(generator):
+    before = generator.random((50, 4))
+    after = np.sqrt(before) * generator.uniform(0.8, 1, (50, 4))
+    least = np.array([0.3, 0.9, thresholds.NEVER, 1.0])
+    carried = thresholds.carried(least, before, after)
+    assert [(after >= own).sum() for own in carried] == [(before >= own).sum() for own in least]
+    assert carried[2] == thresholds.NEVER and after.max() < carried[3] < 1
+
+
 def test_no_evidence_at_all_means_never():
     chunks, truth = [np.array([[0.9]]), np.array([[0.8]])], np.array([[True], [False]])
     assert thresholds.fit(_examples(chunks, truth), 0.9)["precision"] == [thresholds.NEVER]
