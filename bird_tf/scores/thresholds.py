@@ -210,11 +210,12 @@ def carried(least: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndar
         before, after: of the same shape, old and new scores of the same examples, of all classes together.
 
     Returns:
-        [classes]; NEVER stays NEVER, and what calls no example still calls none.
+        [classes]; NEVER stays NEVER. Of equal new scores all are called or none, so that it can be fewer.
     """
     old, new = np.sort(before, axis=None), np.sort(after, axis=None)
     first = np.searchsorted(old, least, side="left")  # that many examples are not called
-    return np.where(least > 1, NEVER, np.append(new, np.nextafter(new[-1], np.inf))[first])
+    below, lowest = np.insert(new, 0, -np.inf)[first], np.append(new, new[-1])[first]
+    return np.where(least > 1, NEVER, np.where(lowest > below, lowest, np.nextafter(below, np.inf)))
 
 
 def noise_floors(noise: np.ndarray, hours: float) -> np.ndarray:

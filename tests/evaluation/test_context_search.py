@@ -65,7 +65,7 @@ def test_thresholds_of_chunks_are_carried_over_to_the_context(model_path, genera
     assert decided.context.active and (before != after).any()
     for carried in decided.answers.thresholds.values():
         called = decided.answers.probabilities(after) >= carried[0]
-        assert called.sum() == (chunk.probabilities(before) >= 0.6).sum() > 0
+        assert 0 < called.sum() <= (chunk.probabilities(before) >= 0.6).sum()
         assert (carried[1:] == thresholds.NEVER).all()
 
 

@@ -130,6 +130,12 @@ def test_carried_thresholds_call_as_many(generator):
     carried = thresholds.carried(least, before, after)
     assert [(after >= own).sum() for own in carried] == [(before >= own).sum() for own in least]
     assert carried[2] == thresholds.NEVER and after.max() < carried[3] < 1
+    tied = np.where(after < np.median(after), 0.1, 0.8)
+    assert [(tied >= own).sum() for own in thresholds.carried(np.array([0.0, 0.01, 0.9]), before, tied)] == [
+        200,
+        100,
+        0,
+    ]
 
 
 def test_no_evidence_at_all_means_never():
