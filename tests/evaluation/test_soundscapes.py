@@ -56,7 +56,7 @@ def test_precision_and_recall_are_of_the_species_called_in_segments(model_path, 
     truth = [lines[0], f"9,{classes.class_ids[present]},1.0,7.0", f"9,{classes.class_ids[present - 2]},1.0,2.0"]
     (tmp_path / "truth.csv").write_text("\n".join(truth))
     called = np.isin(np.arange(len(classes)), [present, present - 1 if present else 1])
-    monkeypatch.setattr(segments, "pooled", lambda scores, method: np.tile(np.where(called, 0.9, 0.1), (5, 1)))
+    monkeypatch.setattr(segments, "loudest", lambda scores: np.tile(np.where(called, 0.9, 0.1), (5, 1)))
     summary = _evaluate(model_path, soundscape, tmp_path / "out", tmp_path / "truth.csv")
     assert summary["precision"]["f1"] == pytest.approx(2 / 10)
     assert summary["recall"]["f1"] == pytest.approx(2 / 3)
