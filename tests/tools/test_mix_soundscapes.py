@@ -58,7 +58,7 @@ def test_mixtures_are_scored_and_noise_gives_only_false_alarms(settings, model_p
 
 
 def test_false_alarms_are_counted_by_class_segment_and_hour(settings, model_path, tmp_path, monkeypatch):
-    monkeypatch.setattr(segments, "pooled", lambda scores, method: np.full((3, 6), 0.9))
+    monkeypatch.setattr(segments, "loudest", lambda scores: np.full((3, 6), 0.9))
     summary = soundscapes.evaluate(
         soundscapes.SoundscapeConfig(
             models=(model_path,), audio=f"{settings.output}/noise", calls=f"{settings.output}/noise.csv",
