@@ -104,13 +104,16 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
         if others := ", ".join(repr(name) for name in sorted(names) if name != one):
             logging.warning("one class for names that look alike, or are told of it: %r stands for %s too", one, others)
 
+    def one_class(name: str) -> str:
+        return chosen.get(group(name), name)
+
     @functools.cache
     def rename(name: str) -> str:
-        return chosen.get(group(new_name(name)), new_name(name))
+        return new_name(name) if new_name(name) in latin_names else one_class(new_name(name))
 
     @functools.cache
     def class_id(name: str) -> str:
-        return ids.get(group(new_name(name)), rename(name))
+        return ids.get(group(new_name(name)), one_class(new_name(name)))
 
     @functools.cache
     def latin_name(name: str, label: str) -> str:

@@ -77,6 +77,11 @@ def test_a_latin_name_becomes_the_class_id_that_it_is_told_of():
     assert (found[1].label, found[1].annotations[0].label) == ("parmaj", "parmaj")
 
 
+def test_the_latin_name_of_birdnets_label_stays_what_it_is():
+    [found] = class_names.unify([_named("Parus major_Great Tit", "Parus major")], {})
+    assert (found.label, found.name) == ("Parus major_Great Tit", "Parus major")
+
+
 def test_a_latin_name_of_several_classes_stays_apart(caplog):
     found = class_names.unify([_named(i, "Parus major") for i in ("a", "b", "Parus major")], {})
     assert [r.label for r in found] == ["a", "b", "Parus major"]

@@ -91,7 +91,7 @@ def test_a_file_of_no_format_is_named_with_its_columns(tmp_path):
 
 
 def test_every_suffix_is_looked_for():
-    assert {".xml", ".json", ".csv", ".tsv", ".txt", ".textgrid"} == set(formats.SUFFIXES)
+    assert {".xml", ".json", ".csv", ".tsv", ".txt", ".parquet", ".textgrid"} == set(formats.SUFFIXES)
 
 
 def test_a_file_that_cannot_be_read_is_a_problem(tmp_path):
