@@ -134,7 +134,7 @@ def _train(settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.dis
         manifest.num_recordings["val"], len(manifest.classes), experiment.num_steps, strategy.num_replicas_in_sync,
     )  # fmt: skip
     with checkpoints.catching_signals() as signals:
-        batches = verify.naming_damage(experiment.batches(), manifest)
+        batches = verify.naming_damage(experiment.batches(), *experiment.sources)
         while experiment.has_next_epoch():
             run_epoch(experiment, batches, signals)
             _validate(experiment)

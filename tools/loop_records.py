@@ -12,7 +12,7 @@ import numpy as np
 
 from bird_tf import files, stored, tf
 from bird_tf.labels import metadata, spans, verdicts
-from bird_tf.records import manifests, schema, shard_files
+from bird_tf.records import manifests, schema, shard_files, verify
 
 
 def write_judged(
@@ -70,7 +70,8 @@ def _table(manifest: manifests.Manifest) -> Iterator[stored.Row]:
 
 def _examples(manifest: manifests.Manifest, part: str) -> Iterator[tuple[bytes, str]]:
     """Yields serialised example and recording id of every chunk of a split."""
-    for block in tf.data.TFRecordDataset(manifest.paths(part)).batch(256) if manifest.num_chunks(part) else ():
+    blocks = tf.data.TFRecordDataset(manifest.paths(part)).batch(256) if manifest.num_chunks(part) else ()
+    for block in verify.naming_damage(blocks, manifest):
         ids = schema.parse_order(block)["recording_id"].numpy()
         yield from zip(block.numpy(), (recording_id.decode() for recording_id in ids), strict=True)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from bird_tf import config, files, stored, tf
 from bird_tf.labels import metadata, split
-from bird_tf.records import manifests, recordings_table, schema, selection, shard_files
+from bird_tf.records import manifests, recordings_table, schema, selection, shard_files, verify
 
 _BATCH = 256
 
@@ -134,7 +134,8 @@ def _part(source: str, side: str, trains: bool) -> str:
 
 def _examples(manifest: manifests.Manifest, part: str) -> Iterator[tuple[bytes, str, int, int]]:
     """Yields serialised example, recording id, training order and label of every chunk of a split."""
-    for block in tf.data.TFRecordDataset(manifest.paths(part)).batch(_BATCH):
+    blocks = tf.data.TFRecordDataset(manifest.paths(part)).batch(_BATCH)
+    for block in verify.naming_damage(blocks, manifest):
         parsed = {name: value.numpy() for name, value in schema.parse_order(block).items()}
         for example, recording_id, order, label in zip(
             block.numpy(), parsed["recording_id"], parsed["training_order"], parsed["label"], strict=True

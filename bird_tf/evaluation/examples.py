@@ -10,7 +10,7 @@ import numpy as np
 from bird_tf.audio import frontend
 from bird_tf.evaluation import excerpts
 from bird_tf.inference import ensembles, labelled, saved_model
-from bird_tf.records import manifests, schema, shard_files
+from bird_tf.records import manifests, schema, shard_files, verify
 from bird_tf.scores import metrics
 
 _EXCERPT_SECONDS = 8.0
@@ -106,7 +106,8 @@ def _stored_spectrograms(
     features = manifest.select([schema.SPECTROGRAM], "the report")
     wanted = {scored.recording_ids[i]: i for i in excerpts}
     found: dict[int, list[np.ndarray]] = {i: [] for i in excerpts}
-    for batch in shard_files.read(manifest, "val", saved_model.BATCH_SIZE, features):
+    batches = shard_files.read(manifest, "val", saved_model.BATCH_SIZE, features)
+    for batch in verify.naming_damage(batches, manifest):
         columns = (batch[name].numpy() for name in ("recording_id", "start_seconds", schema.SPECTROGRAM))
         for recording_id, start, spectrogram in zip(*columns, strict=True):
             i = wanted.get(recording_id.decode())

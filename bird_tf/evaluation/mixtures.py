@@ -13,7 +13,7 @@ import numpy as np
 from bird_tf import config, files
 from bird_tf.audio import decode, wav
 from bird_tf.inference import audio_files
-from bird_tf.records import manifests, recordings_table, shard_files
+from bird_tf.records import manifests, recordings_table, shard_files, verify
 
 _FADE_SECONDS = 0.05
 _COLUMNS = ("media_id", "class_id", "start_seconds", "end_seconds")
@@ -44,7 +44,8 @@ class MixtureConfig:
 def spans(manifest: manifests.Manifest, part: str) -> list[tuple[str, float, int, float]]:
     """(recording id, start in seconds, label, activity) of every chunk of a split."""
     found: list[tuple[str, float, int, float]] = []
-    for batch in shard_files.read(manifest, part, 256, ()) if manifest.num_chunks(part) else ():
+    batches = shard_files.read(manifest, part, 256, ()) if manifest.num_chunks(part) else ()
+    for batch in verify.naming_damage(batches, manifest):
         names = ("recording_id", "start_seconds", "label", "activity")
         for recording, start, label, activity in zip(*(batch[name].numpy() for name in names), strict=True):
             found.append((recording.decode(), float(start), int(label), float(activity)))

@@ -188,6 +188,8 @@ class Model:
         self.description = read_description(path)
         self.features = self.description.features or (schema.spectrogram_feature(self.front_end),)
         try:
+            if files.exists(os.path.join(path, "fingerprint.pb")):  # if it is damaged, TensorFlow logs a traceback
+                tf.saved_model.experimental.read_fingerprint(path)
             self._loaded = tf.saved_model.load(path)  # the signatures need this reference
         except (*_UNREADABLE, tf.errors.OpError) as error:
             raise config.InputError(

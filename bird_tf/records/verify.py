@@ -14,14 +14,14 @@ from bird_tf.records import manifests, schema
 Element = TypeVar("Element")
 
 
-def naming_damage(batches: Iterable[Element], manifest: manifests.Manifest) -> Iterator[Element]:
+def naming_damage(batches: Iterable[Element], *read: manifests.Manifest) -> Iterator[Element]:
     """Passes batches on. If reading one fails, all shards are searched for the cause.
 
     TensorFlow's own message gives a position in bytes, but no file.
 
     Args:
-        batches: a dataset that reads from `manifest`.
-        manifest: the records.
+        batches: a dataset that reads from `read`.
+        read: the records, one or several.
 
     Raises:
         InputError: a shard is missing or damaged; the message gives its path and the record's number and position.
@@ -33,8 +33,8 @@ def naming_damage(batches: Iterable[Element], manifest: manifests.Manifest) -> I
         except StopIteration:
             return
         except (tf.errors.DataLossError, tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
-            for split in manifest.shards:
-                for path in manifest.paths(split):
+            for manifest in read:
+                for path in (path for split in manifest.shards for path in manifest.paths(split)):
                     if found := find_damage(path, manifest):
                         raise config.InputError(f"{found}; copy it again or convert again") from error
             raise

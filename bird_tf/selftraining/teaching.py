@@ -15,7 +15,7 @@ from bird_tf.audio import decode
 from bird_tf.inference import answers, audio_files, ensembles, leaks, score_store
 from bird_tf.input import pseudo_labels
 from bird_tf.labels import metadata
-from bird_tf.records import learnt, manifests, shard_files
+from bird_tf.records import learnt, manifests, shard_files, verify
 from bird_tf.scores import context
 
 # The quietest chunks become noise of mixtures: so many of a recording, so many of all, and only those in which no class
@@ -225,7 +225,7 @@ def _keys(unlabelled: manifests.Manifest) -> tuple[list[str], np.ndarray]:
     """Recording id and number of each unlabelled chunk, in the order of the records."""
     ids: list[str] = []
     numbers: list[np.ndarray] = []
-    for batch in shard_files.read(unlabelled, "noise", 256, ()):
+    for batch in verify.naming_damage(shard_files.read(unlabelled, "noise", 256, ()), unlabelled):
         ids += [recording_id.decode() for recording_id in batch["recording_id"].numpy()]
         numbers.append(batch["chunk_index"].numpy())
     return ids, np.concatenate(numbers)

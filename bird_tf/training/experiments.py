@@ -301,6 +301,13 @@ class Experiment:
         stream = stream.map(lambda batch: {name: batch[name] for name in names})
         return distribution.distribute_batches(self.strategy, stream)
 
+    @property
+    def sources(self) -> tuple[manifests.Manifest, ...]:
+        """The records that the batches are read from."""
+        folder = self.settings.pseudo.pseudo_labels
+        unlabelled = (manifests.load(pseudo_labels.load(folder).directory),) if folder else ()
+        return (self.manifest, *unlabelled)
+
     def has_next_epoch(self) -> bool:
         """Whether there is another epoch: neither --epochs, the time nor --patience is used up."""
         patient = self.progress.epochs - self.progress.best_epoch < self.settings.patience

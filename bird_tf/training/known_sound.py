@@ -17,7 +17,7 @@ from absl import logging
 from bird_tf import files, stored, tf
 from bird_tf.audio import frontend
 from bird_tf.inference import strangeness
-from bird_tf.records import manifests, schema, shard_files
+from bird_tf.records import manifests, schema, shard_files, verify
 
 FILE = "known_sound.npz"
 _KINDS = {"mean": "f1", "directions": "f2", "variances": "f1", "rest": "f0", "limit": "f0"}
@@ -114,7 +114,8 @@ def _read(
     """Yields ([batch] recording ids, [batch, n] summaries) of a share of the recordings; chunks without sound not."""
     if not manifest.num_chunks(split):
         return
-    for batch in shard_files.read(manifest, split, _BATCH_SIZE, manifest.select(features, "a network")):
+    batches = shard_files.read(manifest, split, _BATCH_SIZE, manifest.select(features, "a network"))
+    for batch in verify.naming_damage(batches, manifest):
         ids = batch["recording_id"].numpy()
         chosen = _places(ids) < share
         taken = {name: tf.boolean_mask(batch[name], chosen) for name in features}

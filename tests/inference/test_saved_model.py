@@ -17,6 +17,11 @@ def test_a_folder_that_is_not_a_model_is_refused_with_a_hint(tmp_path, run_dir):
 
 def test_a_damaged_model_is_named(tmp_path, model_path):
     other = shutil.copytree(model_path, tmp_path / "other")
+    fingerprint = (other / "fingerprint.pb").read_bytes()
+    (other / "fingerprint.pb").write_bytes(b"\xff")
+    with pytest.raises(config.InputError, match=r"other is damaged .*ingerprint"):
+        saved_model.Model(str(other))
+    (other / "fingerprint.pb").write_bytes(fingerprint)
     (other / "variables" / "variables.index").write_bytes(b"")
     with pytest.raises(config.InputError, match="other is damaged"):
         saved_model.Model(str(other))

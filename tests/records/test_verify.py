@@ -4,9 +4,13 @@ import shutil
 import pytest
 
 from bird_tf import config, tf
+from bird_tf.conversion import folds
+from bird_tf.evaluation import mixtures
 from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
-from bird_tf.records import manifests, schema, verify
+from bird_tf.records import manifests, schema, shard_files, verify
+from bird_tf.training import known_sound
+from tools import loop_records
 
 SETTINGS = dataset.DatasetConfig(batch_size=4, shuffle_buffer=4)
 
@@ -35,6 +39,28 @@ def test_a_damaged_record_is_named_with_its_shard_and_position(copy):
     pathlib.Path(path).write_bytes(content)
     with pytest.raises(config.InputError, match=f"{path}: record 1 at byte {size} is damaged"):
         _read_all(copy)
+
+
+@pytest.mark.parametrize("read", [
+    lambda copy: mixtures.spans(copy, "val"),
+    lambda copy: list(known_sound._read(copy, "val", [schema.SPECTROGRAM], 1.0)),
+    lambda copy: list(folds._examples(copy, "val")),
+    lambda copy: list(loop_records._examples(copy, "val")),
+])  # fmt: skip
+def test_every_reading_of_all_chunks_names_damage(copy, read):
+    path = copy.paths("val")[0]
+    content = pathlib.Path(path).read_bytes()
+    pathlib.Path(path).write_bytes(content[:-3])
+    with pytest.raises(config.InputError, match=f"{path}: record .* is damaged; copy it again"):
+        read(copy)
+
+
+def test_damage_is_searched_in_all_records_that_are_read(copy, manifest):
+    path = copy.paths("val")[0]
+    pathlib.Path(path).write_bytes(100 * b"x")
+    batches = shard_files.read(copy, "val", 4, ())
+    with pytest.raises(config.InputError, match=f"{path}: record 0"):
+        list(verify.naming_damage(batches, manifest, copy))
 
 
 def test_a_missing_shard_is_named(copy, tmp_path):
