@@ -7,6 +7,7 @@ after the other, so that other work on the machine affects all of them. The medi
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 import os
 import statistics
 import tempfile
@@ -44,6 +45,9 @@ class Settings:
     rate_hz: int = config.option(48000, "sample rate of generated files, Hz; they are resampled if the model differs")
     birdnet_seconds: float = config.option(60.0, "sound that BirdNET gets in each round, seconds; 0: no comparison")
     rounds: int = config.option(3, "how often each part is measured")
+    cores: tuple[int, ...] = config.option(
+        (), "numbers of cores, as 1,2,4: how the rate grows with them, on so many times --seconds; empty: all cores"
+    )
     num_classes: int = config.option(100, "outputs of the untrained networks")
 
 
@@ -60,8 +64,25 @@ class _Measured:
     """Costs of the parts for the same seconds of sound."""
 
     name: str
+    cores: int
     sound: float
     costs: dict[str, _Cost]
+
+    @property
+    def rate(self) -> float:
+        """Seconds of sound a second."""
+        return self.sound / self.costs["end to end"].wall
+
+    @property
+    def used(self) -> float:
+        """Share of the cores that is used."""
+        return self.costs["end to end"].cpu / self.costs["end to end"].wall / self.cores
+
+    @property
+    def of_parts(self) -> float:
+        """The time that decoding and models alone would take on these cores, of the whole's."""
+        parts = self.costs["decoding"].cpu + self.costs["models"].cpu
+        return parts / self.cores / self.costs["end to end"].wall
 
 
 def _untrained(folder: str, architecture: str, num_classes: int) -> str:
@@ -168,6 +189,7 @@ def measure(model_path: str, paths: Sequence[str], rounds: int, more: dict[str, 
             measured[name].append(_cost(work))
     return _Measured(
         name=os.path.basename(os.path.dirname(model_path.rstrip("/"))),
+        cores=executor.num_cores(),
         sound=len(samples) * model.front_end.chunk_seconds,
         costs={
             name: _Cost(statistics.median(c.wall for c in costs), statistics.median(c.cpu for c in costs))
@@ -193,20 +215,48 @@ def _birdnet(seconds: float) -> dict[str, Callable[[], object]]:
 
 
 def _headlines(measured: _Measured, birdnet_seconds: float) -> list[Headline]:
-    costs, cores = measured.costs, executor.num_cores()
-    whole = costs["end to end"].wall
-    rate = measured.sound / whole
-    of_parts = (costs["decoding"].cpu + costs["models"].cpu) / cores / whole
+    costs, rate = measured.costs, measured.rate
+    of_network = costs["bare network"].wall / costs["end to end"].wall
     name = f"predict, {measured.name}"
     lines: list[Headline] = [
-        (name, f"{rate:.1f} s of sound a second", "bare network", costs["bare network"].wall / whole),
-        (name, f"{100 * costs['end to end'].cpu / whole / cores:.0f} % of {cores} cores used", "its parts alone",
-         of_parts),
-    ]  # fmt: skip
+        (name, f"{rate:.1f} s of sound a second", "bare network", of_network),
+        (name, f"{100 * measured.used:.0f} % of {measured.cores} cores used", "its parts alone", measured.of_parts),
+    ]
     if "BirdNET" in costs:
         theirs = birdnet_seconds / costs["BirdNET"].wall
         lines.append((name, f"{rate:.1f} s of sound a second", f"BirdNET, one thread: {theirs:.1f}", rate / theirs))
     return lines
+
+
+def _on_cores(cores: int, path: str, paths: Sequence[str], rounds: int) -> _Measured:
+    """`measure` in a new process that has the first cores alone: TensorFlow counts them when it starts."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(allowed)[:cores])
+    try:
+        with futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(measure, path, [*paths] * cores, rounds, {}).result()
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def _scaling(paths: Sequence[str], models: Sequence[str], settings: Settings) -> list[Headline]:
+    """Prints a line for each model and number of cores; the rate is compared with the first number's."""
+    if max(settings.cores) > executor.num_cores() or min(settings.cores) < 1:
+        raise config.InputError(f"--cores={settings.cores}: this machine has 1 to {executor.num_cores()}")
+    print(f"{'model':12}{'cores':>8}{'sound s/s':>12}{'of the first':>14}{'cores used':>12}{'of its parts':>14}")
+    headlines: list[Headline] = []
+    for path in models:
+        first = 0.0
+        for cores in settings.cores:
+            found = _on_cores(cores, path, paths, settings.rounds)
+            first = first or found.rate
+            ratio, used = found.rate / first, found.used * cores
+            print(
+                f"{found.name:12}{cores:8}{found.rate:12.1f}{ratio:14.2f}{used:12.2f}{found.of_parts:14.2f}", flush=True
+            )
+            name, base = f"predict, {found.name}, {cores} cores", f"{settings.cores[0]} cores"
+            headlines.append((name, f"{found.rate:.1f} s of sound a second", base, ratio))
+    return headlines
 
 
 def main(settings: Settings) -> list[Headline]:
@@ -219,13 +269,16 @@ def main(settings: Settings) -> list[Headline]:
     lines, headlines = [], []
     with tempfile.TemporaryDirectory() as folder:
         recordings = _recordings(folder, settings)
-        for path in settings.model or [_untrained(folder, a, settings.num_classes) for a in settings.architectures]:
+        models = settings.model or [_untrained(folder, a, settings.num_classes) for a in settings.architectures]
+        if settings.cores:
+            return _scaling(recordings, models, settings)
+        for path in models:
             measured = measure(path, recordings, settings.rounds, more)
             found = _headlines(measured, settings.birdnet_seconds)
             costs = measured.costs
             shares = "".join(f"{costs[part].cpu / costs['end to end'].cpu:12.2f}" for part in ("decoding", "models"))
             ratios = "".join(f"{ratio:16.2f}" for *_, ratio in found)
-            lines.append(f"{measured.name:12}{measured.sound / costs['end to end'].wall:12.1f}{shares}{ratios}")
+            lines.append(f"{measured.name:12}{measured.rate:12.1f}{shares}{ratios}")
             headlines += found
     columns = "".join(f"{column:>12}" for column in ("sound s/s", "decoding", "models"))
     print("\n".join([f"{'model':12}{columns}{'of bare network':>16}{'of its parts':>16}{'of BirdNET':>16}", *lines]))
