@@ -34,8 +34,9 @@ def test_records_and_audio_give_the_same_scores(attention_model_path, manifest, 
     for method in pooling.METHODS:
         ensemble.decisions = dataclasses.replace(ensemble.decisions, pooling=method)
         pooled = [scored.pooled(ensemble) for scored in (from_records, from_audio)]
-        # a score may lie on either side of 1.5 × the median
-        np.testing.assert_allclose(*pooled, atol=0.04, err_msg=method)
+        # a score may lie on either side of 1.5 × the median: then the pooled one jumps
+        allowed = 0.1 if method == "median_filtered" else 0.04
+        np.testing.assert_allclose(*pooled, atol=allowed, err_msg=method)
 
 
 def test_records_of_another_front_end_are_refused_with_the_field(ensemble, manifest):
