@@ -6,6 +6,7 @@ All tables are made from them, so that a further run scores only what is new.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -151,26 +152,36 @@ class ScoreStore:
     ) -> Iterator[scoring.ScoredRecording]:  # fmt: skip
         """Scores recordings as `scoring.score_recordings`. It keeps in mind what is decoded.
 
-        What was being decoded when a command was killed may have killed it, by damage that crashes a decoder: it comes
-        last, in a worker process.
+        What was being decoded when a command was killed may have killed it, by damage that crashes a decoder: it is
+        scored in a worker process. The order stays.
         """
         earlier = self._notes()
-        suspects = [(id_, path) for id_, path in recordings if self._note(id_) in earlier]
-        others = [recording for recording in recordings if recording not in suspects]
+        suspects = [self._note(recording_id) in earlier for recording_id, _ in recordings]
+        if any(suspects):
+            logging.info(
+                "%d recordings were being read when an earlier command was killed: they are scored in a process of "
+                "their own", sum(suspects),
+            )  # fmt: skip
+        # neighbours of one kind together; all, if there is no suspect
+        groups = itertools.groupby(zip(suspects, recordings, strict=True), lambda pair: pair[0])
+        parts = [(apart, [recording for _, recording in group]) for apart, group in groups]
         try:
-            yield from scoring.score_recordings(
-                ensemble, others, chunking, embeddings=embeddings, place=place, reading=self._reading
-            )
+            for apart, part in parts or [(False, [])]:
+                if apart:
+                    yield from self._score_apart(ensemble, part, chunking, embeddings)
+                else:
+                    yield from scoring.score_recordings(
+                        ensemble, part, chunking, embeddings=embeddings, place=place, reading=self._reading
+                    )
         finally:
             for note in self._notes() - earlier:  # of threads that were stopped
                 files.remove(note)
-        if not suspects:
-            return
-        logging.info(
-            "%d recordings were being read when an earlier command was killed: they are scored in a process of their "
-            "own", len(suspects),
-        )  # fmt: skip
-        for scored in scoring.score_apart(ensemble, suspects, chunking, embeddings=embeddings):
+
+    def _score_apart(
+        self, ensemble: ensembles.Ensemble, recordings: Sequence[tuple[str, str]], chunking: decode.ChunkingConfig,
+        embeddings: bool,
+    ) -> Iterator[scoring.ScoredRecording]:  # fmt: skip
+        for scored in scoring.score_apart(ensemble, recordings, chunking, embeddings=embeddings):
             yield scored
             if scored.scores:
                 files.remove(self._note(scored.recording_id))

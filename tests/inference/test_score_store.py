@@ -174,7 +174,7 @@ def test_what_was_read_when_a_command_was_killed_is_scored_apart(tmp_path, data,
         patch.setattr(score_store.ScoreStore, "_notes", lambda _: set())  # a killed process does not clean up
         list(store.score(ensemble, recordings, chunking, place=place))
     found = list(store.score(ensemble, recordings[1:], chunking, place=place))
-    assert [each.recording_id for each in found] == [recordings[2][0], recordings[1][0]]
+    assert [each.recording_id for each in found] == [recordings[1][0], recordings[2][0]]
     list(store.score(ensemble, recordings[1:2], chunking, place=place))
     assert apart == [[recordings[1]]] * (1 + crashes) and len(read) == (3 if crashes else 4)
 
