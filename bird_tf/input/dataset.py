@@ -6,6 +6,7 @@ Equal seeds give equal batches in equal order. The operations on spectrograms ar
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -340,19 +341,27 @@ def _synthesised(manifest: manifests.Manifest, count: int, seed: int) -> list[by
 
     No backbone has heard it: its other features are NaN.
     """
-    examples, front_end = [], manifest.front_end
     others = [feature for feature in manifest.features.values() if feature.name != schema.SPECTROGRAM]
     unknown = {feature.name: np.full(feature.shape, np.nan, feature.dtype) for feature in others}
+    chunks = (
+        schema.Chunk(
+            features={**unknown, schema.SPECTROGRAM: spectrogram}, label=0, background=[], background_known=True,
+            recording_id="", chunk_index=0, start_seconds=0.0, activity=0.0,
+        )
+        for spectrogram in _spectrograms_of_noise(manifest.front_end, count, seed)
+    )  # fmt: skip
+    return [schema.serialise(chunk) for chunk in chunks]
+
+
+@functools.lru_cache(maxsize=2)
+def _spectrograms_of_noise(front_end: frontend.FrontendConfig, count: int, seed: int) -> np.ndarray:
+    """[count, bands, frames] uint8; kept, since the second training of --refit and further folds take the same."""
+    found = np.zeros((count, front_end.num_bands, front_end.num_frames), np.uint8)
     for first in range(0, count, _FRONT_END_BATCH):
         size = min(_FRONT_END_BATCH, count - first)
         samples = noises.synthesise(size, front_end.sample_rate_hz, front_end.chunk_samples, 2 * seed, first)
-        for spectrogram in frontend.quantise(frontend.spectrograms(samples, front_end)).numpy():
-            chunk = schema.Chunk(
-                features={**unknown, schema.SPECTROGRAM: spectrogram}, label=0, background=[], background_known=True,
-                recording_id="", chunk_index=0, start_seconds=0.0, activity=0.0,
-            )  # fmt: skip
-            examples.append(schema.serialise(chunk))
-    return examples
+        found[first : first + size] = frontend.quantise(frontend.spectrograms(samples, front_end))
+    return found
 
 
 def _shuffled_shards(paths: list[str], seed: tf.Tensor) -> tf.data.Dataset:

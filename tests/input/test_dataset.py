@@ -220,6 +220,14 @@ def test_blended_targets_give_blended_losses(generator):
     assert float(mixed) == pytest.approx(0.7 * float(both[0]) + 0.3 * float(both[1]), rel=1e-5)
 
 
+def test_a_second_training_takes_the_synthesised_noise_of_the_first(manifest, monkeypatch):
+    settings = dataset.DatasetConfig(synthetic_noise=5, no_call_share=0.5)
+    first = next(iter(dataset.training(manifest, settings, augmentations.AugmentConfig(), seed=77)))
+    monkeypatch.setattr("bird_tf.audio.noises.synthesise", lambda *_: pytest.fail("synthesised again"))
+    second = next(iter(dataset.training(manifest, settings, augmentations.AugmentConfig(), seed=77)))
+    np.testing.assert_array_equal(first["spectrogram"], second["spectrogram"])
+
+
 def test_half_of_the_noise_is_synthesised_and_all_of_it_without_recorded_noise(manifest):
     settings = dataset.DatasetConfig(batch_size=16, no_call_share=0.5, synthetic_noise=6)
     quiet = dataclasses.replace(manifest, shards={**manifest.shards, "noise": ()})
