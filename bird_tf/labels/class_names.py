@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from absl import logging
 
@@ -71,59 +71,98 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
         synonyms: as of `read_synonyms`.
     """
     recordings = list(recordings)
-
-    @functools.cache
-    def new_name(name: str) -> str:
-        return synonyms.get(_key(name), name)
-
-    counts: collections.Counter[str] = collections.Counter()
-    told: collections.Counter[tuple[str, str]] = collections.Counter()  # (class id, its Latin name)
-    for recording in recordings:
-        counts.update(map(new_name, recording.labels))
-        told.update((new_name(class_id), new_name(name)) for class_id, name in recording.names if class_id)
-    latin_names = _latin_names(told)
-    groups: dict[str, list[str]] = collections.defaultdict(list)
-    short_forms = _short_forms([*counts, *latin_names])
-
-    def group(name: str) -> str:
-        return short_forms.get(_key(name), _key(name))
-
-    for name in counts:
-        groups[group(name)].append(name)
-    chosen = {
-        key: max(names, key=lambda n: (*_quality(n), counts[n], n[:1].isupper(), n)) for key, names in groups.items()
-    }
-    with_name = {group(class_id) for class_ids in latin_names.values() for class_id in class_ids}
-    ids = {
-        group(name): chosen[group(class_ids[0])]
-        for name, class_ids in latin_names.items()
-        if len(class_ids) == 1 and group(name) not in with_name
-    }
-    for key, names in sorted(groups.items()):
-        one = ids.get(key, chosen[key])
-        if others := ", ".join(repr(name) for name in sorted(names) if name != one):
-            logging.warning("one class for names that look alike, or are told of it: %r stands for %s too", one, others)
-
-    def one_class(name: str) -> str:
-        return chosen.get(group(name), name)
-
-    @functools.cache
-    def rename(name: str) -> str:
-        return new_name(name) if new_name(name) in latin_names else one_class(new_name(name))
-
-    @functools.cache
-    def class_id(name: str) -> str:
-        return ids.get(group(new_name(name)), one_class(new_name(name)))
-
-    @functools.cache
-    def latin_name(name: str, label: str) -> str:
-        owners = latin_names.get(new_name(name), [])
-        return rename(name) if owners and class_id(owners[0]) == class_id(label) else ""
-
-    renamed = [_with_names(recording, rename, class_id, latin_name) for recording in recordings]
-    if changed := sum(new_name(n) != n for r in recordings for n in r.labels):
+    classes = _Classes(recordings, synonyms)
+    renamed = [classes.renamed(recording) for recording in recordings]
+    if changed := sum(classes.new_name(n) != n for r in recordings for n in r.labels):
         logging.info("--synonyms: %d labels got their new name", changed)
     return renamed
+
+
+class _Classes:
+    """The one name of each class among the names of some recordings. Making it warns of names that become one."""
+
+    def __init__(self, recordings: Sequence[metadata.Recording], synonyms: Mapping[str, str]) -> None:
+        self._synonyms = synonyms
+        counts: collections.Counter[str] = collections.Counter()
+        told: collections.Counter[tuple[str, str]] = collections.Counter()  # (class id, its Latin name)
+        for recording in recordings:
+            counts.update(map(self.new_name, recording.labels))
+            told.update((self.new_name(i), self.new_name(name)) for i, name in recording.names if i)
+        self._latin_names = _latin_names(told)
+        self._short_forms = _short_forms([*counts, *self._latin_names])
+        groups: dict[str, list[str]] = collections.defaultdict(list)
+        for name in counts:
+            groups[self._group(name)].append(name)
+        # of each group of names that look alike
+        self._chosen = {
+            key: max(names, key=lambda n: (*_quality(n), counts[n], n[:1].isupper(), n))
+            for key, names in groups.items()
+        }
+        self._ids = self._ids_of_latin_names()
+        for key, names in sorted(groups.items()):
+            one = self._ids.get(key, self._chosen[key])
+            if others := ", ".join(repr(name) for name in sorted(names) if name != one):
+                logging.warning(
+                    "one class for names that look alike, or are told of it: %r stands for %s too", one, others
+                )
+
+    def _ids_of_latin_names(self) -> dict[str, str]:
+        """{group of a Latin name: the class id that alone has it}, unless the name is a class id as well."""
+        class_ids = {self._group(i) for owners in self._latin_names.values() for i in owners}
+        return {
+            self._group(name): self._chosen[self._group(owners[0])]
+            for name, owners in self._latin_names.items()
+            if len(owners) == 1 and self._group(name) not in class_ids
+        }
+
+    def new_name(self, name: str) -> str:
+        """The new name of a synonym; any other name as it is."""
+        return self._synonyms.get(_key(name), name)
+
+    def _group(self, name: str) -> str:
+        return self._short_forms.get(_key(name), _key(name))
+
+    def _spelling(self, name: str) -> str:
+        """The one spelling of a name; it may be a Latin name, and no class id."""
+        new = self.new_name(name)
+        return new if new in self._latin_names else self._chosen.get(self._group(new), new)
+
+    def _class_id(self, name: str) -> str:
+        group = self._group(self.new_name(name))
+        return self._ids.get(group) or self._chosen.get(group, self.new_name(name))
+
+    def _latin_name(self, name: str, label: str) -> str:
+        """The Latin name that an annotation tells; empty if it is that of another class than the label's."""
+        owners = self._latin_names.get(self.new_name(name), [])
+        return self._spelling(name) if owners and self._class_id(owners[0]) == self._class_id(label) else ""
+
+    def renamed(self, recording: metadata.Recording) -> metadata.Recording:
+        """The recording with class ids as labels, and names in one spelling."""
+        label = self._class_id(recording.label) if recording.label else ""
+        annotations = tuple(dict.fromkeys(map(self._renamed, recording.annotations)))
+        name = label if recording.name == recording.label else self._spelling(recording.name)
+        if annotations:
+            name = next((a.name for a in annotations if a.label == label and a.name), label)
+        further = dict.fromkeys(map(self._class_id, recording.further_labels))
+        return dataclasses.replace(
+            recording,
+            label=label,
+            name=name,
+            further_labels=tuple(n for n in further if n != label),
+            background=tuple(n for n in self._spellings(recording.background) if n != label),
+            annotations=annotations,
+        )
+
+    def _renamed(self, annotation: metadata.Annotation) -> metadata.Annotation:
+        new = annotation.label and self._class_id(annotation.label)
+        name = annotation.name and self._latin_name(annotation.name, annotation.label)
+        background = self._spellings(annotation.background)
+        if (new, background, name) == (annotation.label, annotation.background, annotation.name):
+            return annotation
+        return dataclasses.replace(annotation, label=new, background=background, name=name)
+
+    def _spellings(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(map(self._spelling, names)))
 
 
 def _latin_names(told: Mapping[tuple[str, str], int]) -> dict[str, list[str]]:
@@ -149,7 +188,9 @@ def _latin_names(told: Mapping[tuple[str, str], int]) -> dict[str, list[str]]:
     return {name: [i for i in counts if of_id[i] == name] for name, counts in of_name.items()}
 
 
+@functools.cache
 def _key(name: str) -> str:
+    """Equal for names that differ in case, blanks, underscores or the form of accented letters."""
     return " ".join(texts.comparable(name).replace("_", " ").split())
 
 
@@ -180,43 +221,3 @@ def _short_forms(counts: Iterable[str]) -> dict[str, str]:
             listed = ", ".join(sorted(name for name in names if _key(name) in full | {latin_key}))
             logging.warning("classes that look alike stay apart: %s; --synonyms makes them one", listed)
     return found
-
-
-def _with_names(
-    recording: metadata.Recording,
-    rename: Callable[[str], str],
-    class_id: Callable[[str], str],
-    latin_name: Callable[[str, str], str],
-) -> metadata.Recording:
-    """The recording with class ids as labels, and names in one spelling.
-
-    Args:
-        recording: any.
-        rename: name → its one spelling.
-        class_id: label → class id.
-        latin_name: (name of an annotation, its label) → Latin name of the class; empty if it is that of another one.
-    """
-    label = class_id(recording.label) if recording.label else ""
-
-    def all_renamed(names: Sequence[str]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(map(rename, names)))
-
-    def renamed(annotation: metadata.Annotation) -> metadata.Annotation:
-        new, background = annotation.label and class_id(annotation.label), all_renamed(annotation.background)
-        name = annotation.name and latin_name(annotation.name, annotation.label)
-        if (new, background, name) == (annotation.label, annotation.background, annotation.name):
-            return annotation
-        return dataclasses.replace(annotation, label=new, background=background, name=name)
-
-    annotations = tuple(dict.fromkeys(map(renamed, recording.annotations)))
-    name = label if recording.name == recording.label else rename(recording.name)
-    if annotations:
-        name = next((a.name for a in annotations if a.label == label and a.name), label)
-    return dataclasses.replace(
-        recording,
-        label=label,
-        name=name,
-        further_labels=tuple(dict.fromkeys(n for n in map(class_id, recording.further_labels) if n != label)),
-        background=tuple(n for n in all_renamed(recording.background) if n != label),
-        annotations=annotations,
-    )
