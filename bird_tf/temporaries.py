@@ -120,8 +120,10 @@ def remove(path: str) -> None:
     Nothing there is no error.
     """
     if os.path.isdir(path) and not os.path.islink(path):
-        doomed = path if path.endswith(SUFFIX) else path_for(path.rstrip("/"))
-        os.rename(path, doomed)
+        doomed = path
+        if not path.endswith(SUFFIX):  # a full disk may refuse a new name
+            doomed = path_for(path.rstrip("/"))
+            os.rename(path, doomed)
         shutil.rmtree(doomed)
     elif os.path.lexists(path):
         os.remove(path)

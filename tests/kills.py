@@ -174,7 +174,8 @@ def check(monkeypatch, folder, command, prepare=lambda: None, *, every, full=Tru
         with counting(monkeypatch, folder, point, full=True):
             _runs_out_of_space(command)
         left = snapshot(folder)
-        assert not [name for name in left if name.endswith((temporaries.SUFFIX, locks.NAME))]
+        parts = [name for name in left if name.endswith((temporaries.SUFFIX, locks.NAME))]
+        assert not parts, f"the disk was full at operation {point} of {count}: {parts} left"
         command()
         assert snapshot(folder) == expected, f"the disk was full at operation {point} of {count}"
 
