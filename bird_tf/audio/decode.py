@@ -22,7 +22,7 @@ from bird_tf.audio import channels, digests, foreign, frontend, hearing, reports
 SUFFIXES = (".wav", ".wave", ".flac", ".mp3", ".mp2", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".snd",
             ".caf", ".w64", ".rf64", ".bwf", ".sph", ".voc", *foreign.SUFFIXES)  # fmt: skip
 
-_BLOCKS_AHEAD = 2  # of 10 s
+_BLOCKS_AHEAD = 2  # of decoder.BLOCK_SECONDS
 
 # users of this module need no other for the length of a recording, or for one that cannot be read
 duration_seconds, durations = sound.duration_seconds, sound.durations

@@ -10,7 +10,7 @@ import soundfile
 
 from bird_tf.audio import mp3, ogg, parts, reports, wav
 
-_BLOCK_SECONDS = 10.0
+BLOCK_SECONDS = 10.0
 _MAX_BLOCK_VALUES = 1 << 24
 # libsndfile returns at least this number if the header does not give the number of frames
 _UNKNOWN_FRAMES = 1 << 62
@@ -176,7 +176,7 @@ class Decoder:
 
     def _decoded(self, file: _SoundFile) -> Iterator[np.ndarray]:
         """Yields what libsndfile decodes, also after an error."""
-        frames = max(1, min(round(_BLOCK_SECONDS * self.rate), _MAX_BLOCK_VALUES // self.num_channels))
+        frames = max(1, min(round(BLOCK_SECONDS * self.rate), _MAX_BLOCK_VALUES // self.num_channels))
         frames = min(frames, max(self.rate, file.frames))  # of a short recording no more than it has
         is_16_bit = file.subtype == "PCM_16" and file.format in _UNCOMPRESSED
         failures = 0

@@ -17,15 +17,13 @@ from concurrent import futures
 
 import numpy as np
 
-from bird_tf.audio import decode, hearing, reports
+from bird_tf.audio import decode, decoder, hearing, reports
 from bird_tf.inference import ensembles, saved_model, strangeness
 
 # A unit ends with its batch nearly full after the first number of batches, in any case after the second one: the more
 # batches, the less is lost in the last one, and the fewer units there are to share.
 _FULL_BATCHES, _MOST_BATCHES = 4, 8
 _NEARLY_FULL = 0.75
-# a shorter recording has a single block, which nothing can be decoded ahead of
-_AHEAD_FROM_SECONDS = 10.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -224,7 +222,7 @@ def score(
         waiting.append(((recording_id, path), recording))
         told = 0.0
         with reading(recording_id):
-            ahead = seconds >= _AHEAD_FROM_SECONDS
+            ahead = seconds >= decoder.BLOCK_SECONDS  # a single block has nothing to be decoded ahead of it
             for duration in _decode(path, recording, hearings, groups, chunking, ahead=ahead):
                 told += duration
                 heard(duration)
