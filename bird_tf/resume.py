@@ -48,11 +48,15 @@ ANYTHING = _Anything()
 
 
 def differences(old: Plan, new: Plan) -> list[str]:
-    """Says in words what differs between two plans. Only the sections of the new plan are compared."""
+    """Says in words what differs between two plans, in the sections that the new one has.
+
+    Of the versions, those in the new plan count: a library that it does not name no longer decides the results.
+    """
     changes = []
     for section, wording in (("flags", "--{} was {}, is {}"), ("versions", "version of {} was {}, is {}")):
         before, now = old.get(section, {}), new.get(section, {})
-        for name in sorted({*before, *now} if section in new else ()):
+        names = now if section == "versions" else {*before, *now} if section in new else ()
+        for name in sorted(names):
             if before.get(name) != now.get(name):
                 changes.append(wording.format(name, _shown(before.get(name)), _shown(now.get(name))))
     before, now = (old.get("inputs", {}), new["inputs"]) if "inputs" in new else ({}, {})

@@ -15,7 +15,7 @@ ORDER = {
         "files", "stored", "skips", "locks", "executor", "resume", "next_steps",
     ),
     "audio": (
-        "frontend", "ahead", "hearing", "parts", "wav", "mp3", "ogg", "foreign", "reports", "decoder", "sound",
+        "mel", "frontend", "ahead", "hearing", "parts", "wav", "mp3", "ogg", "foreign", "reports", "decoder", "sound",
         "channels", "digests", "decode", "activity", "noises", "axes",
     ),
     "labels": (

@@ -63,6 +63,11 @@ def test_another_plan_is_refused_and_the_difference_is_named(tmp_path, section, 
     assert not _claim(tmp_path, plan=other, overwrite=True).goes_on()
 
 
+def test_a_library_that_is_no_longer_used_is_no_difference():
+    assert not resume.differences({**PLAN, "versions": {**PLAN["versions"], "librosa": "0.11.0"}}, PLAN)
+    assert resume.differences(PLAN, {**PLAN, "versions": {**PLAN["versions"], "soxr": "1.0"}})
+
+
 def test_a_start_keeps_work_that_goes_on_and_overwriting_empties_the_directory(tmp_path):
     for overwrite, left in ((None, True), (False, True), (True, False)):
         claim = _claim(tmp_path, overwrite=overwrite)

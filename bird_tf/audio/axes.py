@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf.audio import frontend
+from bird_tf.audio import frontend, mel
 
 # an octave apart, so that they stand apart on every scale
 _TICKS_HZ = 1000.0 * 2.0 ** np.arange(-3, 8)
@@ -23,9 +23,7 @@ def rows(front_end: frontend.FrontendConfig, frequencies_hz: np.ndarray) -> np.n
     """
     low, high, values = front_end.fmin_hz, front_end.fmax_hz, np.asarray(frequencies_hz, float)
     if front_end.scale == "mel":
-        import librosa
-
-        low, high, values = (librosa.hz_to_mel(value) for value in (low, high, values))
+        low, high, values = (mel.from_hz(value) for value in (low, high, values))
     return front_end.num_bands - (front_end.num_bands + 1) * (values - low) / (high - low)
 
 

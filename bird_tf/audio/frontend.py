@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bird_tf import config, files, stored, tf
+from bird_tf.audio import mel
 
 # A change in the numbers of `spectrograms` needs a new version. Records of other versions are refused.
 VERSION = 1
@@ -145,11 +146,19 @@ def describe(front_end: FrontendConfig) -> dict[str, Any]:
     return {"version": VERSION, "fingerprint": front_end.fingerprint, "config": _described_fields(front_end)}
 
 
+def band_edges_hz(front_end: FrontendConfig) -> np.ndarray:
+    """[num_bands + 2] float64, Hz: the edges of the bands, which divide [fmin_hz, fmax_hz] evenly on the scale."""
+    if front_end.scale == "linear":
+        return np.linspace(front_end.fmin_hz, front_end.fmax_hz, front_end.num_bands + 2)
+    lowest, highest = mel.from_hz((front_end.fmin_hz, front_end.fmax_hz))
+    return mel.to_hz(np.linspace(lowest, highest, front_end.num_bands + 2))
+
+
 def filter_bank(front_end: FrontendConfig) -> np.ndarray:
     """Weights from Fourier bins to bands.
 
-    `mel` is librosa's bank (Slaney's scale, area normalised). `linear` has triangles whose edges divide
-    [fmin_hz, fmax_hz] evenly, so that the bands cover exactly the band asked for.
+    Triangles, which cover exactly [fmin_hz, fmax_hz]: band i rises from edge i to edge i + 1, and falls to edge i + 2.
+    On the scale `mel` they have equal areas, in `linear` equal heights. `mel` is librosa's bank, bit for bit.
 
     Returns:
         [num_bands, 1 + n_fft // 2] float32, lowest band first.
@@ -157,29 +166,20 @@ def filter_bank(front_end: FrontendConfig) -> np.ndarray:
     Raises:
         InputError: a band is so narrow that it holds no Fourier bin.
     """
-    if front_end.scale == "mel":
-        import librosa
-
-        weights = librosa.filters.mel(
-            sr=front_end.sample_rate_hz,
-            n_fft=front_end.n_fft,
-            n_mels=front_end.num_bands,
-            fmin=front_end.fmin_hz,
-            fmax=front_end.fmax_hz,
-        )
-    else:
-        edges = np.linspace(front_end.fmin_hz, front_end.fmax_hz, front_end.num_bands + 2)
-        bins = np.arange(1 + front_end.n_fft // 2) * front_end.sample_rate_hz / front_end.n_fft
-        rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-        falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-        weights = np.maximum(0.0, np.minimum(rising, falling))  # [num_bands, bins]
+    edges = band_edges_hz(front_end)
+    bins = np.arange(1 + front_end.n_fft // 2) * front_end.sample_rate_hz / front_end.n_fft
+    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    weights = np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)  # [num_bands, bins]
+    if front_end.scale == "mel":  # rounded to float32 before and after, as in librosa
+        weights = (weights * (2.0 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
     empty = int(np.sum(weights.max(axis=1) <= 0))
     if empty:
         raise config.InputError(
             f"--num_bands={front_end.num_bands}: {empty} bands lie between two Fourier bins and would be empty; "
             f"use fewer bands or a larger --n_fft than {front_end.n_fft}"
         )
-    return typing.cast(np.ndarray, weights.astype(np.float32))
+    return typing.cast(np.ndarray, weights)
 
 
 def spectrograms(samples: tf.Tensor, front_end: FrontendConfig) -> tf.Tensor:

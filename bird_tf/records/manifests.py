@@ -188,7 +188,6 @@ class Manifest:
 
 def versions() -> dict[str, str]:
     """Versions of this package and of the libraries that influence the numbers."""
-    import librosa
     import soundfile
     import soxr
 
@@ -196,7 +195,6 @@ def versions() -> dict[str, str]:
         "bird_tf": bird_tf.__version__,
         "tensorflow": tf.__version__,
         "numpy": np.__version__,
-        "librosa": librosa.__version__,
         "soundfile": soundfile.__version__,
         "libsndfile": soundfile.__libsndfile_version__,
         "soxr": soxr.__version__,

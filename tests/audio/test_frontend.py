@@ -117,9 +117,24 @@ def test_linear_bands_cover_exactly_fmin_to_fmax(default):
     np.testing.assert_array_equal(covered, (bins_hz > front_end.fmin_hz) & (bins_hz < front_end.fmax_hz))
 
 
-def test_mel_filter_bank_matches_librosa(default):
-    expected = librosa.filters.mel(sr=44100, n_fft=1024, n_mels=128, fmin=500, fmax=15000)
-    np.testing.assert_array_equal(frontend.filter_bank(default), expected)
+@pytest.mark.parametrize(
+    ("rate", "n_fft", "bands", "fmin", "fmax"),
+    [
+        (44100, 1024, 128, 500, 15000),
+        (32000, 1024, 64, 300, 15000),
+        (48000, 2048, 96, 0, 24000),
+        (22050, 512, 40, 50.5, 11025),
+        (16000, 400, 16, 1000, 8000),
+        (250000, 1023, 1, 1234.5, 3000),
+        (8000, 256, 4, 0, 900),
+    ],
+)
+def test_mel_filter_bank_is_that_of_librosa_bit_for_bit(rate, n_fft, bands, fmin, fmax):
+    front_end = frontend.FrontendConfig(
+        sample_rate_hz=rate, n_fft=n_fft, num_bands=bands, fmin_hz=fmin, fmax_hz=fmax, num_frames=64
+    )
+    expected = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=bands, fmin=fmin, fmax=fmax)
+    np.testing.assert_array_equal(frontend.filter_bank(front_end), expected)
 
 
 def test_every_field_changes_the_fingerprint(default):
