@@ -21,10 +21,10 @@ def rows(front_end: frontend.FrontendConfig, frequencies_hz: np.ndarray) -> np.n
         front_end: what made the spectrogram.
         frequencies_hz: [n] float, Hz.
     """
-    low, high, values = front_end.fmin_hz, front_end.fmax_hz, np.asarray(frequencies_hz, float)
+    ends, values = np.array([front_end.fmin_hz, front_end.fmax_hz]), np.asarray(frequencies_hz, float)
     if front_end.scale == "mel":
-        low, high, values = (mel.from_hz(value) for value in (low, high, values))
-    return front_end.num_bands - (front_end.num_bands + 1) * (values - low) / (high - low)
+        ends, values = mel.from_hz(ends), mel.from_hz(values)
+    return front_end.num_bands - (front_end.num_bands + 1) * (values - ends[0]) / (ends[1] - ends[0])
 
 
 def mark(axes: Any, front_end: frontend.FrontendConfig, *, frequencies: bool, seconds: bool) -> None:
