@@ -12,6 +12,8 @@ from absl import logging
 from bird_tf import config
 from bird_tf.labels import label_cells, metadata, texts
 
+_APART = "classes that look alike stay apart: %s; --synonyms makes them one"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NameConfig:
@@ -44,18 +46,24 @@ def read_synonyms(path: str) -> dict[str, str]:
             continue
         if not old or not new:
             raise config.InputError(f"--synonyms={path}, line {number}: need two columns, the old name and the new one")
-        if found.setdefault(_key(old), new) != new:
+        try:
+            is_species = bool(label_cells.named([new]).species)
+        except ValueError as error:
+            raise config.InputError(f"--synonyms={path}, line {number}: the new name is {error}") from error
+        if not is_species:
+            raise config.InputError(f"--synonyms={path}, line {number}: the new name {new!r} is no name of a species")
+        if found.setdefault(key(old), new) != new:
             raise config.InputError(f"--synonyms={path}, line {number}: {old} has another new name above")
-    return {old: _last(path, old, found) for old in found if found[old] and _key(found[old]) != old}
+    return {old: _last(path, old, found) for old in found if found[old] and key(found[old]) != old}
 
 
 def _last(path: str, old: str, new_names: Mapping[str, str]) -> str:
     seen, name = {old}, new_names[old]
-    while _key(name) in new_names and new_names[_key(name)] != name:
-        if _key(name) in seen:
+    while key(name) in new_names and new_names[key(name)] != name:
+        if key(name) in seen:
             raise config.InputError(f"--synonyms={path}: the new names of {name} lead back to it")
-        seen.add(_key(name))
-        name = new_names[_key(name)]
+        seen.add(key(name))
+        name = new_names[key(name)]
     return name
 
 
@@ -63,19 +71,31 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
     """Gives each class one name: the new one of synonyms, and of spellings that look alike the most frequent one.
 
     Alike are names that differ in case, blanks, underscores or the form of accented letters, and BirdNET's
-    `Latin name_Common Name` beside the Latin name. A Latin name becomes the class id that it is told of.
-    What is renamed is logged, and so are doubtful pairs.
+    `Latin name_Common Name` beside the Latin name; its `Latin name, Common Name` is the Latin name.
+    A Latin name becomes the class id that it is told of. What is renamed is logged, and so are doubtful pairs.
 
     Args:
         recordings: of all classes.
         synonyms: as of `read_synonyms`.
     """
     recordings = list(recordings)
-    classes = _Classes(recordings, synonyms)
-    renamed = [classes.renamed(recording) for recording in recordings]
-    if changed := sum(classes.new_name(n) != n for r in recordings for n in r.labels):
+    if changed := sum(synonyms.get(key(n), n) != n for r in recordings for n in r.labels):
         logging.info("--synonyms: %d labels got their new name", changed)
-    return renamed
+    latin = {full: synonyms.get(key(name), name) for full, name in _latin_parts(recordings).items()}
+    classes = _Classes(recordings, latin | dict(synonyms))
+    return [classes.renamed(recording) for recording in recordings]
+
+
+def _latin_parts(recordings: Iterable[metadata.Recording]) -> dict[str, str]:
+    """{key of a label `Latin name, Common Name`: its Latin name}, where no other such label has that name."""
+    found: dict[str, dict[str, str]] = collections.defaultdict(dict)
+    for label in {label for recording in recordings for label in recording.labels if "," in label}:
+        latin, _, common = label.partition(", ")
+        if label_cells.is_latin(latin) and common[:1].isupper():
+            found[key(latin)][key(label)] = latin
+    for several in [of_latin for of_latin in found.values() if len(of_latin) > 1]:
+        logging.warning(_APART, "; ".join(sorted(several)))
+    return {full: latin for of_latin in found.values() if len(of_latin) == 1 for full, latin in of_latin.items()}
 
 
 class _Classes:
@@ -95,12 +115,12 @@ class _Classes:
             groups[self._group(name)].append(name)
         # of each group of names that look alike
         self._chosen = {
-            key: max(names, key=lambda n: (*_quality(n), counts[n], n[:1].isupper(), n))
-            for key, names in groups.items()
+            group: max(names, key=lambda n: (*_quality(n), counts[n], n[:1].isupper(), n))
+            for group, names in groups.items()
         }
         self._ids = self._ids_of_latin_names()
-        for key, names in sorted(groups.items()):
-            one = self._ids.get(key, self._chosen[key])
+        for group, names in sorted(groups.items()):
+            one = self._ids.get(group, self._chosen[group])
             if others := ", ".join(repr(name) for name in sorted(names) if name != one):
                 logging.warning(
                     "one class for names that look alike, or are told of it: %r stands for %s too", one, others
@@ -117,10 +137,10 @@ class _Classes:
 
     def new_name(self, name: str) -> str:
         """The new name of a synonym; any other name as it is."""
-        return self._synonyms.get(_key(name), name)
+        return self._synonyms.get(key(name), name)
 
     def _group(self, name: str) -> str:
-        return self._short_forms.get(_key(name), _key(name))
+        return self._short_forms.get(key(name), key(name))
 
     def _spelling(self, name: str) -> str:
         """The one spelling of a name; it may be a Latin name, and no class id."""
@@ -176,10 +196,10 @@ def _latin_names(told: Mapping[tuple[str, str], int]) -> dict[str, list[str]]:
     of_id: dict[str, str] = {}
     of_name: dict[str, dict[str, int]] = collections.defaultdict(dict)
     for (class_id, name), count in sorted(told.items(), key=lambda entry: (-entry[1], entry[0])):
-        if _key(class_id) != _key(name):
+        if key(class_id) != key(name):
             of_id.setdefault(class_id, name)
             of_name[name][class_id] = count
-    if shared := [name for name, counts in of_name.items() if len({*map(_key, counts)}) > 1]:
+    if shared := [name for name, counts in of_name.items() if len({*map(key, counts)}) > 1]:
         listed = ", ".join(f"{class_id} ({count} x)" for class_id, count in of_name[shared[0]].items())
         logging.warning(
             "%d Latin names are told of several classes, the first: %r of %s; the class ids count", len(shared),
@@ -189,7 +209,7 @@ def _latin_names(told: Mapping[tuple[str, str], int]) -> dict[str, list[str]]:
 
 
 @functools.cache
-def _key(name: str) -> str:
+def key(name: str) -> str:
     """Equal for names that differ in case, blanks, underscores or the form of accented letters."""
     return " ".join(texts.comparable(name).replace("_", " ").split())
 
@@ -209,15 +229,15 @@ def _short_forms(counts: Iterable[str]) -> dict[str, str]:
     for name in names:
         latin, _, common = name.partition("_")
         if common and label_cells.is_latin(latin):
-            commons[_key(latin)].add(_key(name))
-    known = {_key(name) for name in names}
+            commons[key(latin)].add(key(name))
+    known = {key(name) for name in names}
     found = {}
     for latin_key, full in commons.items():
-        has_common_name = all(name.partition("_")[2][:1].isupper() for name in names if _key(name) in full)
+        has_common_name = all(name.partition("_")[2][:1].isupper() for name in names if key(name) in full)
         if len(full) == 1 and has_common_name:
             if latin_key in known:
                 found[full.pop()] = latin_key
         elif len(full) > 1 or latin_key in known:
-            listed = ", ".join(sorted(name for name in names if _key(name) in full | {latin_key}))
-            logging.warning("classes that look alike stay apart: %s; --synonyms makes them one", listed)
+            listed = "; ".join(sorted(name for name in names if key(name) in full | {latin_key}))
+            logging.warning(_APART, listed)
     return found

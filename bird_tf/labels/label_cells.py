@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from bird_tf.labels import texts
 
@@ -31,12 +31,14 @@ class Labels:
         species: the species, each once.
         negative: whether it says that none of the species is to be heard. Without species and not negative, something
             is to be heard that has no name.
+        absent: names behind a `-`, which are not to be heard.
         missing: whether the cell is empty.
         stated: False if there is no such cell.
     """
 
     species: tuple[str, ...] = ()
     negative: bool = False
+    absent: tuple[str, ...] = ()
     missing: bool = False
     stated: bool = True
 
@@ -45,7 +47,7 @@ def parse(cell: str, negative_labels: Collection[str] = ()) -> Labels:
     """Reads a label cell.
 
     Several species are divided by `;` or `|`, or are a list `["a", "b"]`, or are Latin names or codes divided by
-    commas. `Latin name, Common Name` (BirdNET's label tracks) is one species. A species behind a `-` is negative.
+    commas. A species behind a `-` is negative.
 
     Args:
         cell: its text.
@@ -60,20 +62,52 @@ def parse(cell: str, negative_labels: Collection[str] = ()) -> Labels:
 @functools.lru_cache(maxsize=4096)  # a table names few species many times
 def _parse(cell: str, negative_labels: tuple[str, ...]) -> Labels:
     cell = texts.clean(cell)
-    if cell.casefold() in _MISSING:
-        return Labels(missing=True)
+    return Labels(missing=True) if cell.casefold() in _MISSING else _named(divided(cell), negative_labels)
+
+
+def named(names: Iterable[str], negative_labels: Collection[str] = ()) -> Labels:
+    """What names say that stand alone, as class ids and the heads of columns do. None may name several species.
+
+    Args:
+        names: the names; empty ones say nothing.
+        negative_labels: further names for negatives.
+
+    Raises:
+        ValueError: a name that a label cell divides into several, or one of more than 200 characters.
+    """
+    names = [name for name in map(texts.clean, names) if name.casefold() not in _MISSING]
+    if several := next((name for name in names if not is_one(name)), ""):
+        raise ValueError(f"{several[:_LONGEST]!r}, which a table would not hold as one name; rename the class")
+    return _named(names, tuple(negative_labels)) if names else Labels(missing=True)
+
+
+def is_one(name: str) -> bool:
+    """Whether a label cell with this name alone holds one name."""
+    try:
+        return divided(name) == [name]
+    except ValueError:
+        return False
+
+
+def _named(names: Iterable[str], negative_labels: tuple[str, ...]) -> Labels:
     further = {_letters(name) for name in negative_labels}
-    parts = [texts.clean(part) for part in _divided(cell)]
-    species, negative = [], not any(parts)  # an empty list
+    parts = [texts.clean(name) for name in names]
+    species, absent, negative = [], [], not any(parts)  # an empty list
     for part in filter(None, parts):
         if len(part) > _LONGEST:
             raise ValueError(f"a name of {len(part)} characters")
         letters = _letters(part)
-        if (part.startswith("-") and letters) or letters in _NEGATIVE or letters in further:
+        if letters in _NEGATIVE or letters in further:
             negative = True
+        elif part.startswith("-") and letters:
+            absent.append(part[1:].strip())
         elif letters and letters not in _UNKNOWN:
             species.append(part)
-    return Labels(species=tuple(dict.fromkeys(species)), negative=negative and not species)
+    return Labels(
+        species=tuple(dict.fromkeys(species)),
+        negative=(negative or bool(absent)) and not species,
+        absent=tuple(dict.fromkeys(absent)),
+    )
 
 
 def background(cell: str) -> tuple[tuple[str, ...], bool]:
@@ -97,7 +131,12 @@ def is_latin(name: str) -> bool:
     return bool(_LATIN.fullmatch(name))
 
 
-def _divided(cell: str) -> list[str]:
+def divided(cell: str) -> list[str]:
+    """The names in a cell, as they stand there.
+
+    Raises:
+        ValueError: a list that cannot be read.
+    """
     if cell.startswith("["):
         return _listed(cell)
     parts = re.split(r"[;|]", cell)
@@ -106,7 +145,7 @@ def _divided(cell: str) -> list[str]:
     parts = [part.strip() for part in cell.split(",")]
     if all(is_latin(part.removeprefix("-")) for part in parts) or all(_CODE.fullmatch(part) for part in parts):
         return parts
-    return parts[:1] if is_latin(parts[0]) and len(parts) == 2 else [cell]
+    return [cell]
 
 
 def _listed(cell: str) -> list[str]:

@@ -54,7 +54,18 @@ def test_all_names_of_a_recording_get_the_new_name(tmp_path):
     assert {a.label for a in found.annotations} == {"C"}
 
 
-@pytest.mark.parametrize("text", ["A,B\nB,A\n", "A\n", "A,B\nA,C\n", ",B\n"])
+def test_birdnets_label_tracks_name_the_latin_name(caplog):
+    track = "Turdus merula, Common Blackbird"
+    assert _unified(track) == ["Turdus merula"]
+    assert _unified(track, synonyms={"turdus merula": "Merula merula"}) == ["Merula merula"]
+    assert "--synonyms" not in caplog.text
+    kinds = ["Turdus merula, song", "Warbler, Yellow"]
+    assert _unified(*kinds) == kinds
+    two = [track, "Turdus merula, Amsel"]
+    assert _unified(*two) == two and "stay apart: turdus merula, amsel; turdus merula, common blackbird" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["A,B\nB,A\n", "A\n", "A,B\nA,C\n", ",B\n", "A,B|C\n", "A,noise\n", "A,-B\n"])
 def test_synonyms_that_contradict_each_other_are_refused(tmp_path, text):
     with pytest.raises(config.InputError, match="--synonyms"):
         class_names.read_synonyms(example_sets.write_text(tmp_path / "s.csv", text))

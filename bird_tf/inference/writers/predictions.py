@@ -12,7 +12,7 @@ import numpy as np
 from bird_tf.audio import frontend
 from bird_tf.inference import ensembles
 from bird_tf.inference.writers import detections
-from bird_tf.labels import metadata, taxonomy
+from bird_tf.labels import label_cells, metadata, taxonomy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,10 +61,13 @@ class Context:
 
     @functools.cached_property
     def species(self) -> tuple[str, ...]:
-        """What a class is called for people: its Latin name, or its id if another class has that name too."""
+        """What a class is called for people, and in tables for which it must be one name: its Latin name.
+
+        Its id if another class has that name too, or if the name would be several in a table.
+        """
         shared = {name for name, count in collections.Counter(self.classes.names).items() if count > 1}
         pairs = zip(self.classes.class_ids, self.classes.names, strict=True)
-        return tuple(class_id if name in shared else name for class_id, name in pairs)
+        return tuple(class_id if name in shared or not label_cells.is_one(name) else name for class_id, name in pairs)
 
     def find_detections(self, scores: ensembles.RecordingScores) -> list[detections.Detection]:
         """The detections of a recording, by the flags."""

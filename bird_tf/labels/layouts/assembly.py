@@ -59,13 +59,14 @@ def assemble(
     """
     assembled = Assembled()
     of_path: dict[str, list[_Entry]] = collections.defaultdict(list)
-    num_elsewhere = 0
+    num_elsewhere, sources = 0, list(sources)
+    species = rows.species_of(row for source in sources for row in source.rows)
     for source in sources:
         for path, row in _matched(source, recordings, assembled):
             if path is None:
                 num_elsewhere += 1
             else:
-                of_path[path].append(_Entry(row, source.path))
+                of_path[path].append(_Entry(rows.without_doubt(row, species), source.path))
     if num_several := sum(map(_has_several_rows, of_path.values())):
         logging.warning("%d recordings have several rows without times: each adds its species", num_several)
     if num_elsewhere:
@@ -168,7 +169,8 @@ def _add(path: str, entries: list[_Entry], min_confidence: float, assembled: Ass
     if not labelling:
         assembled.described[path] = recording
         if len(good) < len(entries):
-            assembled.unmatched.append((path, f"none of its {len(entries)} rows can be used"))
+            reason = next(entry.row.problem for entry in entries if entry.row.problem)
+            assembled.unmatched.append((path, f"none of its {len(entries)} rows can be used: {reason}"))
         return
     try:
         in_time = [entry for entry in labelling if entry.row.has_span]

@@ -42,9 +42,8 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         files=(fields["FileName"],) if fields.get("FileName") else (),
         or_namesake=True,
         about=about,
-        labels=label_cells.Labels(missing=True),
     )
-    return [rows.labelled(row, about.label, options)]
+    return [rows.named(row, [about.label], options)]
 
 
 def describe(folder: str) -> dict[str, metadata.Recording]:

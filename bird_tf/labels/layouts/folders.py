@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from bird_tf import config
-from bird_tf.labels import metadata
+from bird_tf.labels import class_names, label_cells, metadata, texts
 from bird_tf.labels.layouts import assembly, rows
 
 
@@ -19,20 +19,22 @@ def is_likely(paths: Iterable[str], audio: str) -> bool:
 def read(described: Iterable[metadata.Recording], audio: str, options: rows.Options) -> assembly.Assembled:
     """Gives each recording the name of the folder right below `audio` as its label.
 
-    A folder can name several species, or mean negatives; see `label_cells`.
+    A folder can mean negatives; see `label_cells`. It names several species if each of them is a Latin name or another
+    folder. Any other name that a label cell would divide is refused.
 
     Args:
         described: the recordings, and what tables say of them besides the species.
         audio: folder with the folders of species.
         options: what the user says about labels.
     """
-    found = assembly.Assembled()
+    found, described = assembly.Assembled(), list(described)
+    named = _named({parts[0] for parts in (_parts(each.path, audio) for each in described) if len(parts) > 1}, options)
     for recording in described:
         folder, *rest = _parts(recording.path, audio)
         if not rest:
             found.unmatched.append((recording.path, "does not lie in a folder of a species"))
             continue
-        row = rows.labelled(rows.Row(where=f"the folder {folder}"), folder, options)
+        row = named[folder]
         try:
             if row.problem:
                 raise config.InputError(f"{row.where}: {row.problem}")
@@ -40,6 +42,27 @@ def read(described: Iterable[metadata.Recording], audio: str, options: rows.Opti
         except config.InputError as error:
             found.unmatched.append((recording.path, str(error)))
     return found
+
+
+def _named(folders: Collection[str], options: rows.Options) -> dict[str, rows.Row]:
+    """What the name of each folder says."""
+    known = set(map(class_names.key, folders))
+    named = {}
+    for folder in folders:
+        row = rows.Row(where=f"the folder {folder}")
+        several = _are_species(folder, known)
+        named[folder] = rows.labelled(row, folder, options) if several else rows.named(row, [folder], options)
+    species = rows.species_of(named.values())
+    return {folder: rows.without_doubt(row, species) for folder, row in named.items()}
+
+
+def _are_species(folder: str, known: Collection[str]) -> bool:
+    """Whether the names that a folder is divided into are species: Latin names, or those of folders."""
+    try:
+        names = [texts.clean(name).removeprefix("-") for name in label_cells.divided(texts.clean(folder))]
+    except ValueError:
+        return False
+    return all(label_cells.is_latin(name) or class_names.key(name) in known for name in names)
 
 
 def _parts(path: str, audio: str) -> list[str]:

@@ -41,9 +41,9 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             files=(cells["file"],),
             about=rows.COMPLETE,
         )
-        present = ";".join(name.replace(";", ",") for name, value in values.items() if value in _PRESENT)
+        present = [name for name, value in values.items() if value in _PRESENT]
         if present or all(value in _ABSENT for value in values.values()):
-            row = rows.labelled(row, present or "none", options)
+            row = rows.named(row, present or ["none"], options)
         else:
             row = dataclasses.replace(row, labels=label_cells.Labels())
         read_rows.append(rows.spanned(row, cells["start"], cells["end"]))

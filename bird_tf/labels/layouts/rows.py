@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from collections.abc import Collection, Iterable
 
 from bird_tf import free_text
-from bird_tf.labels import label_cells, metadata, texts
+from bird_tf.labels import class_names, label_cells, metadata, texts
 
 NOT_STATED = label_cells.Labels(stated=False)
 NO_SPAN = (math.nan, math.nan)
@@ -109,12 +110,42 @@ def labelled(row: Row, cell: str, options: Options) -> Row:
     return dataclasses.replace(row, labels=labels, problem=problem or row.problem)
 
 
+def named(row: Row, names: Iterable[str], options: Options) -> Row:
+    """Adds what names say that stand alone, as `label_cells.named`."""
+    try:
+        return dataclasses.replace(row, labels=label_cells.named(names, options.negative_labels))
+    except ValueError as error:
+        return dataclasses.replace(row, problem=f"its label is {error}")
+
+
 def read_label(cell: str, options: Options) -> tuple[label_cells.Labels, str]:
     """What a label cell says, and why it cannot be read."""
     try:
         return label_cells.parse(cell, options.negative_labels), ""
     except ValueError as error:
         return NOT_STATED, f"its label is {error}"
+
+
+def species_of(found: Iterable[Row]) -> frozenset[str]:
+    """Keys of the species that rows name, as `without_doubt` needs them."""
+    return frozenset(map(class_names.key, {name for row in found for name in row.labels.species}))
+
+
+def without_doubt(row: Row, species: Collection[str]) -> Row:
+    """Makes a problem of a row with a `-NAME` that is no species: it could be the name of a class as well.
+
+    Args:
+        row: the row.
+        species: those of all rows, as of `species_of`; a Latin name needs not be among them.
+    """
+    for name in row.labels.absent:
+        if not label_cells.is_latin(name) and class_names.key(name) not in species:
+            problem = (
+                f"its label '-{name}' says that {name} is not to be heard, but no other label is {name}; rename the "
+                f"class, or say --negative_labels=-{name}"
+            )
+            return dataclasses.replace(row, labels=NOT_STATED, problem=row.problem or problem)
+    return row
 
 
 def described(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from bird_tf.labels import label_cells, texts, verdicts
+from bird_tf.labels import texts, verdicts
 from bird_tf.labels.layouts import columns, rows
 
 NAME = "table of verdicts"
@@ -25,15 +25,15 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         InputError: a row cannot be read.
     """
     about = dataclasses.replace(rows.NOTHING, partly_annotated=True)
-    return [
-        rows.Row(
-            where=f"{document.path}, {verdict.file} at {verdict.start_seconds:g} s",
-            files=(verdict.file,),
-            labels=label_cells.Labels(species=(verdict.label,)) if verdict.label else label_cells.Labels(negative=True),
-            start_seconds=verdict.start_seconds,
-            end_seconds=verdict.end_seconds,
-            about=about,
-        )
-        for verdict in verdicts.read(document.path)
-        if verdict.label or verdict.answer == verdicts.NO
-    ]
+    read_rows = []
+    for verdict in verdicts.read(document.path):
+        if verdict.label or verdict.answer == verdicts.NO:
+            row = rows.Row(
+                where=f"{document.path}, {verdict.file} at {verdict.start_seconds:g} s",
+                files=(verdict.file,),
+                start_seconds=verdict.start_seconds,
+                end_seconds=verdict.end_seconds,
+                about=about,
+            )
+            read_rows.append(rows.named(row, [verdict.label or "none"], options))
+    return read_rows

@@ -14,7 +14,7 @@ def test_labels_are_read(tmp_path):
     assert source.format == audacity.NAME
     assert example_sets.spans_of(source) == [
         ((), 1.5, 2.5, ("parmaj",)), ((), 0.25, 0.75, ("turmer",)), ((), 9.0, 10.0, ()),
-        ((), 11.0, 12.0, ("Turdus merula",)),
+        ((), 11.0, 12.0, ("Turdus merula, Common Blackbird",)),
     ]  # fmt: skip
     assert source.rows[2].labels.missing and source.rows[3].score == 0.81
 

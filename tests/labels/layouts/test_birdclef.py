@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from bird_tf import config
 from bird_tf.labels import metadata
 from bird_tf.labels.layouts import reader
 from tests.labels.layouts import example_sets
@@ -70,3 +71,10 @@ def test_all_elements_are_read(tmp_path):
 def test_unknown_background_differs_from_no_background(tmp_path, element, background, known):
     [recording], _ = reader.read(example_sets.birdclef_set(tmp_path, ("1", "a.wav", "x", element)))
     assert (recording.background, recording.background_known) == (background, known)
+
+
+@pytest.mark.parametrize("class_id", ["a;b", "song,type2", "-minus", "[a]"])
+def test_a_class_id_that_a_table_would_not_hold_as_one_is_refused(tmp_path, class_id):
+    source = example_sets.birdclef_set(tmp_path, ("1", "a.wav", class_id, ""), ("2", "b.wav", "x", ""))
+    with pytest.raises(config.InputError, match=r"1 files do not match, the first: .*a\.wav .*rename the class"):
+        reader.read(source)

@@ -27,6 +27,25 @@ def test_a_folder_can_name_several_species_or_none(tmp_path):
     ]  # fmt: skip
 
 
+def test_a_folder_can_name_several_other_folders(tmp_path):
+    recordings = _read(tmp_path, "parus_major/1.wav", "Alarm/2.wav", "Parus major; alarm/3.wav", "-alarm/4.wav")
+    assert [r.labels for r in recordings] == [("Parus major",), ("Alarm",), ("Parus major", "Alarm"), ()]
+
+
+@pytest.mark.parametrize("name", ["Parus major; alarm", "Parus major;noise", "song,type2", "[a", "-minus"])
+def test_a_folder_whose_name_may_be_one_class_or_something_else_is_refused(tmp_path, name):
+    with pytest.raises(config.InputError, match=r"1 files do not match.*rename the class"):
+        _read(tmp_path, f"{name}/1.wav", "Parus major/2.wav")
+
+
+@pytest.mark.parametrize(
+    "name", ["Warbler, Yellow", "Parus major, song", "Parus major - alarm", "a&b", "Parus major + x"]
+)
+def test_a_folder_with_signs_is_one_class(tmp_path, name):
+    recordings = _read(tmp_path, f"{name}/1.wav", "Parus major/2.wav")
+    assert {r.labels for r in recordings} == {(name,), ("Parus major",)}
+
+
 def test_spellings_of_one_species_are_one_class(tmp_path):
     recordings = _read(tmp_path, *(f"{name}/1.wav" for name in ("Parus major", "parus major", "Parus_major")))
     assert {r.label for r in recordings} == {"Parus major"}

@@ -21,3 +21,12 @@ def test_a_column_for_each_species_is_read(tmp_path):
 def test_probabilities_and_labels_are_no_such_table(tmp_path):
     assert example_sets.source_of(tmp_path / "t.csv", TABLE.replace("1.0\n", "0.7\n")).format == csv_table.NAME
     assert example_sets.source_of(tmp_path / "t.csv", "file,start,end,label\na.wav,0,3,1\n").format == csv_table.NAME
+
+
+def test_the_head_of_a_column_is_one_name(tmp_path):
+    text = TABLE.replace("Turdus merula", '"Warbler, Yellow"')
+    assert example_sets.spans_of(example_sets.source_of(tmp_path / "t.csv", text))[0][3] == (
+        "Parus major", "Warbler, Yellow",
+    )  # fmt: skip
+    [row, *_] = example_sets.source_of(tmp_path / "t.csv", TABLE.replace("Turdus merula", "a;b")).rows
+    assert row.problem == "its label is 'a;b', which a table would not hold as one name; rename the class"

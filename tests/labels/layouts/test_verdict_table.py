@@ -48,3 +48,12 @@ def test_recordings_are_found_by_their_folder_and_are_partly_annotated(tmp_path)
         example_sets.annotation(1.0, 2.0, "", negative=True),
         example_sets.annotation(2.0, 3.0, "Turdus, merula"),
     )
+
+
+def test_what_a_person_types_is_one_name_or_none(tmp_path):
+    text = ",".join((*verdicts.COLUMNS, "species")) + "\n" + "".join(
+        f"x.wav,{i},{i + 1},parmaj,other,{species}\n" for i, species in enumerate(("noise", "?", "a;b", "-minus"))
+    )  # fmt: skip
+    read_rows = example_sets.source_of(tmp_path / "v.csv", text).rows
+    assert [(row.labels.species, row.labels.negative) for row in read_rows[:2]] == [((), True), ((), False)]
+    assert "rename the class" in read_rows[2].problem and read_rows[3].labels.absent == ("minus",)
