@@ -82,9 +82,9 @@ def named(names: Iterable[str], negative_labels: Collection[str] = ()) -> Labels
 
 
 def is_one(name: str) -> bool:
-    """Whether a label cell with this name alone holds one name."""
+    """Whether a label cell with this name alone holds this one name, in every format of tables."""
     try:
-        return divided(name) == [name]
+        return divided(name) == [name] and not name.startswith('"')
     except ValueError:
         return False
 
