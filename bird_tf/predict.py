@@ -90,6 +90,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     given = verdicts.read(settings.verdicts) if settings.verdicts else []
     results = result_files.ResultFiles(settings.output)
     context = _context(settings, ensemble, results, {file: described[path] for file, path in recordings})
+    criteria = settings.tables.detections.criteria(ensemble.decisions, ensemble.classes)
     output, chunking, overwrite = settings.output, judge.chunking, settings.overwrite
     store = score_store.ScoreStore(output, ensemble, asked.chunking, chunking, overwrite=overwrite)
     store.open()
@@ -110,10 +111,12 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     with results.writing(), _writing(settings, context, given) as append, progress:
         for file, recording in readable:
             scores, pooled = judge.judge(recording, store.load(file, recording.path))
-            append(predictions.Prediction(file=file, scores=scores, pooled=pooled, recording=recording))
-            found = context.find_detections(scores)
-            of_species.update(detection.index for detection in found)
-            with_some += bool(found)
+            found = predictions.Prediction(
+                file=file, scores=scores, pooled=pooled, recording=recording, criteria=criteria
+            )
+            append(found)
+            of_species.update(detection.index for detection in found.detections)
+            with_some += bool(found.detections)
             seconds += scores.duration_seconds
             strange[file] = scores.strangeness
             if scores.note:
@@ -185,16 +188,13 @@ def _context(
     recordings: Mapping[str, metadata.Recording],
 ) -> predictions.Context:  # fmt: skip
     """What the writers need to know, for the recordings {file: what is known of it}."""
-    detection_settings, decisions = settings.tables.detections, ensemble.decisions
     return predictions.Context(
-        settings=detection_settings,
-        chunk_thresholds=detection_settings.thresholds(decisions.answers, ensemble.classes),
-        recording_thresholds=detection_settings.thresholds(decisions.recording, ensemble.classes),
         root=settings.root,
         output=results.path,
         stems=audio_files.stems(recordings),
         classes=ensemble.classes,
         front_end=ensemble.models[0].front_end,
+        rule=settings.tables.detections.threshold,
         origins_known=any(map(rows.origin_is_known, recordings.values())),
         byte_order_mark=settings.tables.csv_bom,
     )

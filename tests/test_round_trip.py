@@ -26,7 +26,7 @@ RENAMED, DELETED = 2, 1
 DETECTIONS = ((0.0, 1.0, 0), (1.25, 2.25, 2), (2.5, 3.5, 1))
 
 
-def _prediction(root, number, file):
+def _prediction(root, number, file, criteria):
     start = number + np.array([start for start, _, _ in DETECTIONS])
     probabilities = np.zeros((len(DETECTIONS), len(CLASSES)), np.float32)
     probabilities[np.arange(len(DETECTIONS)), [index for _, _, index in DETECTIONS]] = 0.9
@@ -37,7 +37,8 @@ def _prediction(root, number, file):
         embeddings=np.zeros((0, 0), np.float32),
     )  # fmt: skip
     recording = metadata.Recording(recording_id="", path=str(root / file), date="2024-05-01", hour=4.5, site="Moor")
-    return predictions.Prediction(file=file, scores=scores, pooled=np.full(3, 0.5), recording=recording)
+    pooled = np.full(3, 0.5)
+    return predictions.Prediction(file=file, scores=scores, pooled=pooled, recording=recording, criteria=criteria)
 
 
 @pytest.fixture
@@ -50,15 +51,14 @@ def write(tmp_path):
             (root / file).parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(root / file, np.zeros(10 * 8000), 8000)
         table_settings = settings(tables.TableConfig, format=name)
-        thresholds = table_settings.detections.thresholds(decisions.neutral(CLASSES, 1, "mean").chunk, CLASSES)
+        criteria = table_settings.detections.criteria(decisions.neutral(CLASSES, 1, "mean"), CLASSES)
         context = predictions.Context(
-            settings=table_settings.detections, chunk_thresholds=thresholds, recording_thresholds=thresholds,
             root=str(root), output=lambda path: str(output / path), stems=audio_files.stems(FILES), classes=CLASSES,
-            front_end=frontend.FrontendConfig(), origins_known=True,
+            front_end=frontend.FrontendConfig(), rule="f1", origins_known=True,
         )  # fmt: skip
         with tables.writing(table_settings, context) as append:
             for number, file in enumerate(FILES):
-                append(_prediction(root, number, file))
+                append(_prediction(root, number, file, criteria))
         shutil.move(root, tmp_path / "moved")
         return tmp_path / "moved", output
 

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from absl import logging
 
 from bird_tf import config, executor, python_calls
@@ -94,7 +95,7 @@ class Model:
         skipped: dict[str, str] = {}
         with python_calls.one_family(), sounds.as_files(recordings, sample_rate_hz) as found:
             judged = self._judged(found, settings, skipped)
-            parts = [(p.file, p.scores.start_seconds, p.scores.end_seconds, p.scores.probabilities) for p in judged]
+            parts = [(sound.file, s.start_seconds, s.end_seconds, s.probabilities) for sound, _, s, _ in judged]
         return _noted(frames.of_chunks(parts, self.class_ids), skipped)
 
     def detect(self, recordings: Any, *, sample_rate_hz: float | None = None, **flags: Any) -> pd.DataFrame:
@@ -114,22 +115,16 @@ class Model:
         Raises:
             Error: no recording can be read, or the flags cannot be used.
         """
-        settings = python_calls.configure(_DetectFlags, flags)
-        decisions, asked = self._ensemble.decisions, settings.detections
-        context = predictions.Context(
-            settings=asked,
-            chunk_thresholds=asked.thresholds(decisions.answers, self._ensemble.classes),
-            recording_thresholds=asked.thresholds(decisions.recording, self._ensemble.classes),
-            root="",
-            output=str,  # no file is written
-            stems={},
-            classes=self._ensemble.classes,
-            front_end=self._ensemble.models[0].front_end,
-        )
+        settings, classes = python_calls.configure(_DetectFlags, flags), self._ensemble.classes
+        criteria = settings.detections.criteria(self._ensemble.decisions, classes)
         skipped: dict[str, str] = {}
+        table = []
         with python_calls.one_family(), sounds.as_files(recordings, sample_rate_hz) as found:
-            judged = self._judged(found, settings, skipped)
-            table = [row[1:] for prediction in judged for row in rows.detections(context, prediction)]
+            for sound, recording, scores, pooled in self._judged(found, settings, skipped):
+                prediction = predictions.Prediction(
+                    file=sound.file, scores=scores, pooled=pooled, recording=recording, criteria=criteria
+                )
+                table += [row[1:] for row in rows.detections(classes, prediction)]
         return _noted(frames.of_rows(table, DETECTIONS, ["clock_time"]), skipped)
 
     def embed(self, recordings: Any, *, sample_rate_hz: float | None = None, **flags: Any) -> pd.DataFrame:
@@ -155,8 +150,11 @@ class Model:
 
     def _judged(
         self, found: Sequence[sounds.Sound], settings: _PredictFlags | _DetectFlags, skipped: dict[str, str]
-    ) -> Iterator[predictions.Prediction]:
-        """Yields the prediction of each recording; notes {file: reason} of those that cannot be read."""
+    ) -> Iterator[tuple[sounds.Sound, metadata.Recording, ensembles.RecordingScores, np.ndarray]]:
+        """Yields what is known of each recording, the scores of its chunks, and its probabilities [classes].
+
+        Notes {file: reason} of those that cannot be read.
+        """
         asked = settings.judgement
         judge = judgement.Judge(self._ensemble, asked)
         described: dict[str, metadata.Recording] = {}
@@ -165,8 +163,7 @@ class Model:
             described |= reader.describe(paths, root, asked.metadata, asked.clock)
         for sound, scores in self._scored(found, judge.chunking, settings.place, skipped):
             recording = described[sound.path]
-            answered, pooled = judge.judge(recording, scores)
-            yield predictions.Prediction(file=sound.file, scores=answered, pooled=pooled, recording=recording)
+            yield sound, recording, *judge.judge(recording, scores)
 
     def _scored(
         self, found: Sequence[sounds.Sound], chunking: decode.ChunkingConfig, place: executor.PlaceConfig,

@@ -30,7 +30,7 @@ def writing(
     survey, heard = surveys.Survey(context.classes), densities.Densities(given_verdicts, context.classes)
 
     def append(prediction: predictions.Prediction) -> None:
-        survey.add(context, prediction)
+        survey.add(prediction)
         heard.add(prediction)
 
     yield append

@@ -48,18 +48,18 @@ class Survey:
         self.present: collections.Counter[tuple[Cell, int]] = collections.Counter()
         self.num_recordings = 0
 
-    def add(self, context: predictions.Context, prediction: predictions.Prediction) -> None:
+    def add(self, prediction: predictions.Prediction) -> None:
         """Counts a recording."""
         recording, duration = prediction.recording, prediction.scores.duration_seconds
         self.num_recordings += 1
         for cell, seconds in _divided(recording, duration):
             self.effort[cell].recordings += 1
             self.effort[cell].seconds += seconds
-        for detection in context.find_detections(prediction.scores):
+        for detection in prediction.detections:
             # rounding may let a last, padded chunk begin where the recording ends
             start = min(detection.start, max(0.0, duration - 1e-3))
             self.detections[_cell(recording, start), detection.index] += 1
-        for index in context.find_present(prediction.pooled):
+        for index in prediction.present:
             self.present[_cell(recording, 0.0), index] += 1
 
     @property

@@ -1,14 +1,11 @@
 from bird_tf.evaluation import survey_files
-from bird_tf.inference.writers import tables
 from bird_tf.labels import verdicts
-from tests.conftest import settings
 from tests.evaluation.test_surveys import long_prediction
-from tests.inference.writers.conftest import context, read_rows
+from tests.inference.writers.conftest import context, criteria, read_rows
 
 
-def _write(tmp_path, *found, **values):
-    table_settings = settings(tables.TableConfig, merge_seconds=-1.0, **values)
-    with survey_files.writing(context(tmp_path, table_settings)) as append:
+def _write(tmp_path, *found):
+    with survey_files.writing(context(tmp_path)) as append:
         for one in found:
             append(one)
     folder = tmp_path / survey_files.FOLDER
@@ -46,7 +43,7 @@ def test_a_survey_of_unknown_times_has_a_column_for_them(tmp_path):
 
 
 def test_nothing_found_gives_tables_without_rows(tmp_path):
-    found = _write(tmp_path, long_prediction("1.wav", 1, [0]), min_probability="1")
+    found = _write(tmp_path, long_prediction("1.wav", 1, [0], criteria(min_probability="1")))
     assert found["presence"] == [] and found["effort"][0]["species"] == "0"
 
 
@@ -55,8 +52,7 @@ def test_verdicts_give_a_density_with_its_interval(tmp_path):
         verdicts.Verdict(file="1.wav", start_seconds=60 * i, end_seconds=60 * i + 1, class_id="aaaaaa", answer=answer)
         for i, answer in enumerate(("no", "no", "no", "no", "no", "yes", "yes", "yes"))
     ]
-    table_settings = settings(tables.TableConfig)
-    with survey_files.writing(context(tmp_path, table_settings), given) as append:
+    with survey_files.writing(context(tmp_path), given) as append:
         append(long_prediction("1.wav", 8, range(8)))
     [row] = read_rows(tmp_path / survey_files.FOLDER / "density.csv")
     assert (row["class_id"], row["verdicts"], row["positives"], row["verdicts_bin_1"]) == ("aaaaaa", "8", "3", "4")

@@ -4,35 +4,33 @@ import numpy as np
 import pytest
 
 from bird_tf.evaluation import surveys
-from bird_tf.inference.writers import predictions, tables
-from tests.conftest import settings
-from tests.inference.writers.conftest import CLASSES, context, prediction
+from tests.inference.writers.conftest import CLASSES, criteria, prediction
 
 Cell = surveys.Cell
 
 
-def long_prediction(file, minutes, starts, **known):
+def long_prediction(file, minutes, starts, found_by=None, **known):
     """A recording of some minutes, with a detection of the first class that begins at each of `starts` (minutes)."""
     start = 60.0 * np.array(starts)
-    one = prediction(file, **known)
+    one = prediction(file, found_by or criteria(merge_seconds=-1.0), **known)
     scores = dataclasses.replace(
         one.scores, duration_seconds=60.0 * minutes, start_seconds=start, end_seconds=start + 1.0,
         probabilities=np.tile(np.array([[0.9, 0.1]], np.float32), (len(start), 1)),
     )  # fmt: skip
-    return predictions.Prediction(file=file, scores=scores, pooled=np.array([0.9, 0.1]), recording=one.recording)
+    return dataclasses.replace(one, scores=scores, pooled=np.array([0.9, 0.1]))
 
 
-def survey_of(tmp_path, *found):
+def survey_of(*found):
     """The survey of some predictions."""
-    ours, survey = context(tmp_path, settings(tables.TableConfig, merge_seconds=-1.0)), surveys.Survey(CLASSES)
+    survey = surveys.Survey(CLASSES)
     for one in found:
-        survey.add(ours, one)
+        survey.add(one)
     return survey
 
 
-def test_a_long_recording_is_divided_at_the_hours_also_over_midnight(tmp_path):
+def test_a_long_recording_is_divided_at_the_hours_also_over_midnight():
     night = {"date": "2024-02-29", "hour": 22.75, "site": "a", "utc_offset_hours": 1.0}
-    survey = survey_of(tmp_path, long_prediction("1.wav", 120, [0, 14, 15, 74, 75, 120], **night))
+    survey = survey_of(long_prediction("1.wav", 120, [0, 14, 15, 74, 75, 120], **night))
     late, later, next_day = Cell("a", "2024-02-29", 22), Cell("a", "2024-02-29", 23), Cell("a", "2024-03-01", 0)
     assert {cell: (e.recordings, e.seconds) for cell, e in survey.effort.items()} == {
         late: (1, 900.0), later: (1, 3600.0), next_day: (1, 2700.0),
@@ -42,9 +40,9 @@ def test_a_long_recording_is_divided_at_the_hours_also_over_midnight(tmp_path):
     assert survey.hours(lambda cell: cell.date) == pytest.approx({"2024-02-29": 1.25, "2024-03-01": 0.75})
 
 
-def test_recordings_of_unknown_time_are_counted_as_such(tmp_path):
+def test_recordings_of_unknown_time_are_counted_as_such():
     survey = survey_of(
-        tmp_path, long_prediction("1.wav", 1, [0]), long_prediction("2.wav", 2, [0], date="2024-05-01"),
+        long_prediction("1.wav", 1, [0]), long_prediction("2.wav", 2, [0], date="2024-05-01"),
         long_prediction("3.wav", 3, [0], hour=23.5),
     )  # fmt: skip
     assert {cell: e.seconds / 60 for cell, e in survey.effort.items()} == {
@@ -53,8 +51,9 @@ def test_recordings_of_unknown_time_are_counted_as_such(tmp_path):
     assert [surveys.hour_name(cell) for cell in sorted(survey.effort)] == ["", "23", ""]
 
 
-def test_species_are_sorted_by_detections(tmp_path):
-    survey = survey_of(tmp_path, prediction("x.wav"), prediction("y.wav"))
+def test_species_are_sorted_by_detections():
+    found_by = criteria(merge_seconds=-1.0)
+    survey = survey_of(prediction("x.wav", found_by), prediction("y.wav", found_by))
     assert survey.species == [0, 1]
     assert survey.by(lambda cell: cell.site, survey.detections) == {0: {"": 6}, 1: {"": 4}}
-    assert survey_of(tmp_path, long_prediction("1.wav", 1, [])).species == [0]
+    assert survey_of(long_prediction("1.wav", 1, [])).species == [0]

@@ -78,7 +78,7 @@ def write(
         calibration,
         f"{unlike}. {_UNLIKE}" if unlike else _UNKNOWN,
         f"A detection is a species in a chunk of {context.front_end.chunk_seconds:g} s whose probability reaches the "
-        f"threshold of the species: --min_probability, or the model's own by the rule {context.settings.threshold!r} "
+        f"threshold of the species: --min_probability, or the model's own by the rule {context.rule!r} "
         "(--threshold). Neighbouring ones are joined.",
     ]
     lines = [textwrap.fill(paragraph, 100) + "\n" for paragraph in paragraphs]

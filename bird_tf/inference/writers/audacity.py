@@ -19,7 +19,7 @@ def writing(context: predictions.Context) -> Iterator[predictions.Append]:
     def append(prediction: predictions.Prediction) -> None:
         lines = [
             tab_separated.line([f"{d.start:.6f}", f"{d.end:.6f}", context.species[d.index]])
-            for d in context.find_detections(prediction.scores)
+            for d in prediction.detections
         ]
         files.write_text(context.output(f"{context.stems[prediction.file]}.labels.txt"), "".join(lines))
 

@@ -35,7 +35,7 @@ def writing(context: predictions.Context) -> Iterator[predictions.Append]:
                 append_chunk(rows.as_text(rows.CHUNKS, row) + as_text(probabilities))
             row = rows.as_text(recording_columns, rows.recording(context, prediction))
             append_recording(row + as_text(prediction.pooled))
-            for row in rows.detections(context, prediction):
+            for row in rows.detections(context.classes, prediction):
                 append_detection(rows.as_text(rows.DETECTIONS, row))
 
         yield append
@@ -47,7 +47,7 @@ def writing_each(context: predictions.Context) -> Iterator[predictions.Append]:
 
     def append(prediction: predictions.Prediction) -> None:
         path = context.output(f"{context.stems[prediction.file]}.detections.csv")
-        found = [rows.as_text(rows.DETECTIONS, row) for row in rows.detections(context, prediction)]
+        found = [rows.as_text(rows.DETECTIONS, row) for row in rows.detections(context.classes, prediction)]
         files.write_table(path, rows.DETECTIONS, found, byte_order_mark=context.byte_order_mark)
 
     yield append

@@ -9,7 +9,7 @@ import numpy as np
 from bird_tf import config
 from bird_tf.inference import ensembles
 from bird_tf.labels import taxonomy
-from bird_tf.scores import calibration, threshold_table, thresholds
+from bird_tf.scores import calibration, decisions, threshold_table, thresholds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,13 +31,22 @@ class DetectionConfig:
         if self.top < 0:
             raise config.InputError(f"--top={self.top}: must be 0 (no limit) or more")
 
-    def thresholds(self, fitted: calibration.Calibration, classes: taxonomy.Taxonomy) -> np.ndarray:
-        """[classes] the least probability of a detection of each class.
+    def criteria(self, decided: decisions.Decisions, classes: taxonomy.Taxonomy) -> Criteria:
+        """The criteria for a model of these decisions and classes.
 
         Raises:
             InputError: as `threshold_table.choose`.
         """
-        return threshold_table.choose(self.min_probability, fitted.thresholds[self.threshold], classes)
+
+        def thresholds(fitted: calibration.Calibration) -> np.ndarray:
+            return threshold_table.choose(self.min_probability, fitted.thresholds[self.threshold], classes)
+
+        return Criteria(
+            chunk_thresholds=thresholds(decided.answers),
+            recording_thresholds=thresholds(decided.recording),
+            top=self.top,
+            merge_seconds=self.merge_seconds,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,33 +59,44 @@ class Detection:
     probability: float
 
 
-def find(scores: ensembles.RecordingScores, least: np.ndarray, top: int, merge_seconds: float) -> list[Detection]:
-    """Finds the detections of a recording.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Criteria:
+    """What must hold of a detection, and of a class that is present in a recording.
 
-    Args:
-        scores: the chunks of the recording.
-        least: [classes] the least probability of each class.
+    A species that cannot be at a place has probability 0 there. It is never a detection, nor present.
+
+    Attributes:
+        chunk_thresholds, recording_thresholds: [classes] the least probability of a detection, and of a class that is
+            present.
         top: at most this number of classes a chunk, the most probable ones; 0: no limit.
         merge_seconds: the largest gap between detections of a class that are merged; negative: no merging.
-
-    Returns:
-        Sorted by start, then by class.
     """
-    # a species that cannot be at this place has probability 0, and is never a detection
-    detected = (scores.probabilities >= least) & (scores.probabilities > 0)
-    if 0 < top < detected.shape[1]:
-        below_top = np.argsort(-scores.probabilities, axis=1, kind="stable")[:, top:]
-        np.put_along_axis(detected, below_top, False, axis=1)
-    found: list[Detection] = []
-    latest: dict[int, int] = {}  # class → index in `found`
-    for chunk, index in np.argwhere(detected).tolist():
-        start, end = float(scores.start_seconds[chunk]), float(scores.end_seconds[chunk])
-        probability = float(scores.probabilities[chunk, index])
-        position = latest.get(index)
-        if position is not None and merge_seconds >= 0 and start - found[position].end <= merge_seconds + 1e-6:
-            before = found[position]
-            found[position] = Detection(before.start, end, index, max(before.probability, probability))
-        else:
-            latest[index] = len(found)
-            found.append(Detection(start, end, index, probability))
-    return found
+
+    chunk_thresholds: np.ndarray
+    recording_thresholds: np.ndarray
+    top: int
+    merge_seconds: float
+
+    def find(self, scores: ensembles.RecordingScores) -> list[Detection]:
+        """The detections of a recording, sorted by start, then by class."""
+        detected = (scores.probabilities >= self.chunk_thresholds) & (scores.probabilities > 0)
+        if 0 < self.top < detected.shape[1]:
+            below_top = np.argsort(-scores.probabilities, axis=1, kind="stable")[:, self.top :]
+            np.put_along_axis(detected, below_top, False, axis=1)
+        found: list[Detection] = []
+        latest: dict[int, int] = {}  # class → index in `found`
+        for chunk, index in np.argwhere(detected).tolist():
+            start, end = float(scores.start_seconds[chunk]), float(scores.end_seconds[chunk])
+            probability = float(scores.probabilities[chunk, index])
+            before = found[latest[index]] if index in latest else None
+            if before and self.merge_seconds >= 0 and start - before.end <= self.merge_seconds + 1e-6:
+                found[latest[index]] = Detection(before.start, end, index, max(before.probability, probability))
+            else:
+                latest[index] = len(found)
+                found.append(Detection(start, end, index, probability))
+        return found
+
+    def present(self, pooled: np.ndarray) -> list[int]:
+        """The classes that are present in a recording of these probabilities [classes], the most probable first."""
+        present = (pooled >= self.recording_thresholds) & (pooled > 0)
+        return [int(index) for index in np.argsort(-pooled, kind="stable") if present[index]]

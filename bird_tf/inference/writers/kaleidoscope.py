@@ -28,7 +28,7 @@ def writing(context: predictions.Context) -> Iterator[predictions.Append]:
             folder, name = os.path.split(prediction.file)
             date, start = prediction.recording.date, prediction.recording.start
             clock = [date, f"{start:%H:%M:%S}", start.hour] if start else [date, "", ""]
-            for d in context.find_detections(prediction.scores):
+            for d in prediction.detections:
                 append_row([root, folder, name, f"{d.start:.3f}", f"{d.end - d.start:.3f}", *clock,
                             context.species[d.index], f"{1 - d.probability:.4f}", ""])  # fmt: skip
 

@@ -73,7 +73,7 @@ def writing(context: predictions.Context) -> Iterator[predictions.Append]:
         def append(prediction: predictions.Prediction) -> None:
             chunks.append([row for row, _ in rows.chunks(prediction)], prediction.scores.probabilities)
             recordings.append([rows.recording(context, prediction)], prediction.pooled[None])
-            found = list(rows.detections(context, prediction))
+            found = list(rows.detections(context.classes, prediction))
             detections.append(found, np.zeros((len(found), 0)))
 
         yield append

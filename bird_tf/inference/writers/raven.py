@@ -38,7 +38,7 @@ def _lines(
             context.front_end.fmin_hz, context.front_end.fmax_hz, os.path.basename(path), path, f"{d.start:.3f}",
             context.species[d.index], context.classes.class_ids[d.index], f"{d.probability:.4f}",
         ])
-        for number, d in enumerate(context.find_detections(prediction.scores), first)
+        for number, d in enumerate(prediction.detections, first)
     ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from bird_tf import files
 from bird_tf.inference.writers import predictions
-from bird_tf.labels import metadata
+from bird_tf.labels import metadata, taxonomy
 
 # The digits of columns that hold numbers; all other columns hold texts, and the columns of classes probabilities.
 DIGITS: Mapping[str, int] = {
@@ -40,11 +40,11 @@ def recording_columns(context: predictions.Context) -> tuple[str, ...]:
     return _RECORDINGS + _ORIGIN * context.origins_known
 
 
-def detections(context: predictions.Context, prediction: predictions.Prediction) -> Iterator[list[Any]]:
+def detections(classes: taxonomy.Taxonomy, prediction: predictions.Prediction) -> Iterator[list[Any]]:
     """Yields a row for each detection: text, a number, or None for what is not known."""
     file, recording = prediction.file, prediction.recording
-    for d in context.find_detections(prediction.scores):
-        class_id, name = context.classes.class_ids[d.index], context.classes.names[d.index]
+    for d in prediction.detections:
+        class_id, name = classes.class_ids[d.index], classes.names[d.index]
         yield [file, file, d.start, d.end, class_id, name, d.probability, *_origin(recording, d.start)]
 
 
@@ -60,7 +60,7 @@ def chunks(prediction: predictions.Prediction) -> Iterator[tuple[list[Any], np.n
 def recording(context: predictions.Context, prediction: predictions.Prediction) -> list[Any]:
     """The row of a recording; the probabilities `prediction.pooled` follow in it."""
     ids, pooled = context.classes.class_ids, prediction.pooled
-    present = files.joined(ids[index] for index in context.find_present(pooled))
+    present = files.joined(ids[index] for index in prediction.present)
     scores = prediction.scores
     row: list[Any] = [
         prediction.file, prediction.file, scores.duration_seconds, ids[int(np.argmax(pooled))], present,

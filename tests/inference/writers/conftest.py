@@ -7,7 +7,7 @@ import pytest
 
 from bird_tf.audio import frontend
 from bird_tf.inference import audio_files, ensembles
-from bird_tf.inference.writers import predictions, tables
+from bird_tf.inference.writers import detections, predictions, tables
 from bird_tf.labels import metadata, taxonomy
 from bird_tf.scores import decisions
 from tests.conftest import settings
@@ -28,20 +28,25 @@ def scores(hop=1.0):
     )  # fmt: skip
 
 
-def prediction(file="here/x.wav", **known):
+def criteria(**flags):
+    """By flags of detections; the thresholds of the model are 0.5."""
+    asked = settings(detections.DetectionConfig, **flags)
+    return asked.criteria(decisions.neutral(CLASSES, 1, "mean"), CLASSES)
+
+
+def prediction(file="here/x.wav", found_by=None, **known):
     """The prediction of one recording."""
     recording = metadata.Recording(recording_id="", path=f"/birds/{file}", **known)
-    return predictions.Prediction(file=file, scores=scores(), pooled=np.array([0.6, 0.4]), recording=recording)
+    return predictions.Prediction(
+        file=file, scores=scores(), pooled=np.array([0.6, 0.4]), recording=recording, criteria=found_by or criteria()
+    )
 
 
-def context(output, table_settings, classes=CLASSES, **values):
-    """A context for these classes, with thresholds of 0.5, and the recordings of `FILES`."""
-    fitted = decisions.neutral(classes, 1, "mean").chunk
-    thresholds = table_settings.detections.thresholds(fitted, classes)
+def context(output, classes=CLASSES, **values):
+    """A context for these classes and the recordings of `FILES`."""
     return predictions.Context(
-        settings=table_settings.detections, root="/birds", output=lambda name: str(output / name),
-        chunk_thresholds=thresholds, recording_thresholds=thresholds, stems=audio_files.stems(FILES), classes=classes,
-        front_end=frontend.FrontendConfig(), byte_order_mark=table_settings.csv_bom, **values,
+        root="/birds", output=lambda name: str(output / name), stems=audio_files.stems(FILES), classes=classes,
+        front_end=frontend.FrontendConfig(), rule="f1", **values,
     )  # fmt: skip
 
 
@@ -51,9 +56,11 @@ def write(tmp_path):
 
     def write_with(classes=CLASSES, **flags):
         table_settings = settings(tables.TableConfig, **flags)
-        with tables.writing(table_settings, context(tmp_path, table_settings, classes)) as append:
+        found_by = table_settings.detections.criteria(decisions.neutral(classes, 1, "mean"), classes)
+        ours = context(tmp_path, classes, byte_order_mark=table_settings.csv_bom)
+        with tables.writing(table_settings, ours) as append:
             for file in FILES:
-                append(prediction(file))
+                append(prediction(file, found_by))
 
     return write_with
 

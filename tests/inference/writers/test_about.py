@@ -1,14 +1,13 @@
 import pytest
 
 from bird_tf.inference.writers import about, rows, tables
-from tests.conftest import settings
 from tests.inference.writers.conftest import context
 
 
 @pytest.fixture
 def known(tmp_path):
     """A context with place and time."""
-    return context(tmp_path, settings(tables.TableConfig), origins_known=True)
+    return context(tmp_path, origins_known=True)
 
 
 def test_every_format_and_column_is_explained(known):

@@ -1,15 +1,20 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from bird_tf import config
 from bird_tf.inference.writers import detections
-from bird_tf.scores import calibration
+from bird_tf.scores import calibration, decisions
 from tests.conftest import settings
-from tests.inference.writers.conftest import CLASSES, scores
+from tests.inference.writers.conftest import CLASSES, criteria, scores
 
 
 def _found(least, top=0, merge_seconds=-1.0, hop=1.0):
-    found = detections.find(scores(hop), np.asarray(least), top, merge_seconds)
+    by = detections.Criteria(
+        chunk_thresholds=np.asarray(least), recording_thresholds=np.ones(2), top=top, merge_seconds=merge_seconds
+    )
+    found = by.find(scores(hop))
     return [(d.start, d.end, d.index, round(d.probability, 3)) for d in found]
 
 
@@ -34,12 +39,19 @@ def test_bad_flags_are_refused(values):
         settings(detections.DetectionConfig, **values)
 
 
+def test_present_classes_are_sorted_by_probability_and_never_impossible():
+    assert criteria().present(np.array([0.6, 0.4])) == [0]
+    assert criteria().present(np.array([0.6, 0.7])) == [1, 0]
+    assert criteria(min_probability="0.0").present(np.array([0.0, 0.1])) == [1]
+
+
 def test_a_given_probability_overrides_the_thresholds_of_the_model():
     fitted = calibration.Calibration(
         slope=1.0, intercept=0.0, thresholds={"f1": np.array([0.2, 0.3]), "precision": np.array([0.6, 2.0])}
     )
+    decided = decisions.neutral(CLASSES, 1, "mean")
+    decided = dataclasses.replace(decided, chunk=fitted)
     for values, expected in (({}, [0.2, 0.3]), ({"threshold": "precision"}, [0.6, 2.0]),
                              ({"min_probability": "0.4"}, [0.4, 0.4])):  # fmt: skip
-        np.testing.assert_array_equal(
-            settings(detections.DetectionConfig, **values).thresholds(fitted, CLASSES), expected
-        )
+        found = settings(detections.DetectionConfig, **values).criteria(decided, CLASSES)
+        np.testing.assert_array_equal(found.chunk_thresholds, expected)

@@ -19,7 +19,7 @@ def test_the_columns_give_the_path_and_time_of_each_detection(tmp_path, write):
 
 def test_date_and_time_are_of_the_start_of_the_recording(tmp_path):
     table_settings = settings(tables.TableConfig, format="kaleidoscope")
-    with tables.writing(table_settings, context(tmp_path, table_settings)) as append:
+    with tables.writing(table_settings, context(tmp_path)) as append:
         append(prediction(FILES[0], date="2024-05-01", hour=4.51))
         append(prediction(FILES[1], date="2024-05-01"))
     rows = read_rows(tmp_path / "kaleidoscope.csv")

@@ -1,19 +1,21 @@
-import numpy as np
+import dataclasses
 
-from bird_tf.inference.writers import detections, tables
-from tests.conftest import settings
-from tests.inference.writers.conftest import context, scores
-
-
-def test_detections_follow_the_flags(tmp_path):
-    found = context(tmp_path, settings(tables.TableConfig, min_probability="0.65", top=1)).find_detections(scores())
-    assert found == detections.find(scores(), np.array([0.65, 0.65]), 1, 0.0)
-    assert [d.index for d in found] == [0, 1]
+from bird_tf.inference.writers import detections
+from tests.inference.writers.conftest import CLASSES, context, criteria, prediction
 
 
-def test_present_classes_are_sorted_by_probability_and_never_impossible(tmp_path):
-    ours = context(tmp_path, settings(tables.TableConfig))
-    assert ours.find_present(np.array([0.6, 0.4])) == [0]
-    assert ours.find_present(np.array([0.6, 0.7])) == [1, 0]
-    everything = context(tmp_path, settings(tables.TableConfig, min_probability="0.0"))
-    assert everything.find_present(np.array([0.0, 0.1])) == [1]
+def test_what_is_found_in_a_recording_is_found_once(monkeypatch):
+    one = prediction(found_by=criteria(min_probability="0.5", top=1))
+    expected = one.criteria.find(one.scores), one.criteria.present(one.pooled)
+    assert (one.detections, one.present) == expected
+    monkeypatch.delattr(detections.Criteria, "find")
+    monkeypatch.delattr(detections.Criteria, "present")
+    assert (one.detections, one.present) == expected
+
+
+def test_a_class_is_called_by_a_name_that_is_one_name_and_its_own(tmp_path):
+    for names, called in (
+        (("Avis alba", "Buteo"), ("Avis alba", "Buteo")), (("Avis", "Avis"), CLASSES.class_ids),
+        (("Avis alba; x", "Buteo"), ("aaaaaa", "Buteo")),
+    ):  # fmt: skip
+        assert context(tmp_path, dataclasses.replace(CLASSES, names=names)).species == called

@@ -1,20 +1,17 @@
-from bird_tf.inference.writers import rows, tables
-from tests.conftest import settings
-from tests.inference.writers.conftest import context, prediction
+from bird_tf.inference.writers import rows
+from tests.inference.writers.conftest import CLASSES, context, criteria, prediction
 
 
-def test_columns_of_the_detections_do_not_depend_on_what_is_known(tmp_path):
-    ours = context(tmp_path, settings(tables.TableConfig))
+def test_columns_of_the_detections_do_not_depend_on_what_is_known():
     for known, degrees in (({}, ["", ""]), ({"latitude": 18.25, "longitude": -66.5}, ["18.250000", "-66.500000"])):
-        row, *_ = rows.detections(ours, prediction(**known))
+        row, *_ = rows.detections(CLASSES, prediction(**known))
         text = dict(zip(rows.DETECTIONS, rows.as_text(rows.DETECTIONS, row), strict=True))
         assert [text["latitude"], text["longitude"]] == degrees
         assert (text["file"], text["start_seconds"], text["probability"]) == ("here/x.wav", "0.000", "0.900000")
 
 
-def test_clock_times_are_those_of_the_detections(tmp_path):
+def test_clock_times_are_those_of_the_detections():
     """Over midnight, with the zone only if it is known; a date alone stays a date."""
-    ours = context(tmp_path, settings(tables.TableConfig, merge_seconds=-1.0))
     night = {"date": "2024-02-29", "hour": 23 + 59 / 60 + 58 / 3600, "site": "Höhe 7"}
     for known, times in (
         ({**night, "utc_offset_hours": -4.5}, ["2024-02-29T23:59:58.000-04:30", "2024-03-01T00:00:01.000-04:30"]),
@@ -22,7 +19,7 @@ def test_clock_times_are_those_of_the_detections(tmp_path):
         ({"date": "2024-02-29"}, ["2024-02-29", "2024-02-29"]),
         ({"hour": 5.0}, [None, None]),
     ):
-        found = list(rows.detections(ours, prediction(**known)))
+        found = list(rows.detections(CLASSES, prediction(found_by=criteria(merge_seconds=-1.0), **known)))
         column = rows.DETECTIONS.index("clock_time")
         assert [found[0][column], found[-1][column]] == times
         assert found[0][column + 1] == known.get("site")
@@ -30,7 +27,7 @@ def test_clock_times_are_those_of_the_detections(tmp_path):
 
 def test_columns_of_place_and_time_of_recordings_are_there_if_one_is_known(tmp_path):
     for known in (False, True):
-        ours = context(tmp_path, settings(tables.TableConfig), origins_known=known)
+        ours = context(tmp_path, origins_known=known)
         columns = rows.recording_columns(ours)
         assert ("latitude" in columns) == known
         assert len(columns) == len(rows.recording(ours, prediction()))

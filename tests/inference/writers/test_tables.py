@@ -7,8 +7,7 @@ from tests.inference.writers.conftest import context, prediction
 
 
 def test_tables_appear_when_the_block_ends(tmp_path):
-    table_settings = settings(tables.TableConfig)
-    writing = tables.writing(table_settings, context(tmp_path, table_settings))
+    writing = tables.writing(settings(tables.TableConfig), context(tmp_path))
     with pytest.raises(RuntimeError, match="stop"), writing as append:
         append(prediction())
         raise RuntimeError("stop")
