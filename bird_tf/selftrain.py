@@ -314,13 +314,21 @@ def _round(
     settings: SelfTrainConfig, number: int, student: Round, first: tuple[str, ...], unlabelled: manifests.Manifest,
     judge: gate.Gate | None,
 ) -> Round:  # fmt: skip
-    """Labels, trains and judges."""
+    """Labels, trains and judges.
+
+    Heads among the first teachers answer for the labelled chunks too, from the features in the records: there they know
+    more than the labels, which name the recording's species in all of its chunks.
+    """
     paths = settings.teachers_of(number, first, student.models if student.run_dir else ())
     totals = _label(settings, number, paths, unlabelled)
     run_dir = os.path.join(settings.run_dir, _round_name(number))
     training.train(
         experiments.within(
-            settings, run_dir=run_dir, teacher=[], overwrite=False, pseudo_labels=_labels(settings, number)
+            settings,
+            run_dir=run_dir,
+            teacher=[path for path in first if saved_model.is_head(saved_model.Model(path).features)],
+            overwrite=False,
+            pseudo_labels=_labels(settings, number),
         )
     )
     keras.backend.clear_session()  # graphs of this training would stay in memory
