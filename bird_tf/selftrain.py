@@ -7,18 +7,16 @@ added, and a gate judges it by known calls. The student is the next teacher.
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
-import shutil
 import time
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from absl import logging
 
 import bird_tf.convert as conversion
 import bird_tf.train as training
-from bird_tf import config, executor, files, keras, locks, next_steps, python_calls, resume, skips
+from bird_tf import config, files, keras, locks, next_steps, python_calls, resume, skips
 from bird_tf.audio import decode
 from bird_tf.backbones import sources
 from bird_tf.evaluation import mixtures
@@ -26,114 +24,17 @@ from bird_tf.inference import leaks, saved_model
 from bird_tf.input import pseudo_labels
 from bird_tf.labels import metadata
 from bird_tf.records import manifests, recordings_table, schema
-from bird_tf.selftraining import forecast, gate, teaching
+from bird_tf.selftraining import flags, forecast, gate, rounds, teaching
 from bird_tf.training import checkpoints, experiments, exporter
 
-TABLE = "rounds.csv"
-_COLUMNS = ("round", "run_dir", "teachers", "power", "unlabelled_chunks", "labels_of_chunk", "cmap", "auroc", "mlrap")
-# who teaches in a round, besides the number of a --teacher
-FIRST, STUDENT, BOTH = "first", "student", "both"
+# the flags of the command
+SelfTrainConfig = flags.SelfTrainConfig
+
 _UNLABELLED, _MIXTURES, _JUDGED = "unlabelled", "mixtures", "judged"
 # flags that decide nothing in a round that is finished
 _WITHOUT_EFFECT = frozenset(
     {"run_dir", "overwrite", "dry_run", "profile_steps", "rounds", "threads", "workers", "scheduler"}
 )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SelfTrainConfig(experiments.TrainConfig):
-    """The flags of a training, whose --run_dir holds all rounds, and those of self-training."""
-
-    DEFAULT_FLAGFILE: ClassVar[str] = "selftrain.flags"
-
-    unlabelled: str = config.option(
-        "", "folder with unlabelled recordings, best from the recorders that the model is for", required=True
-    )
-    rounds: int = config.option(3, "the most rounds; each takes as long as a training")
-    power: tuple[float, ...] = config.option(
-        (1.0, 1.5, 1.8, 1.7), "label = probability to this power, in round 1, 2, …; later rounds take the last one"
-    )
-    least_total_label: float = config.option(
-        0.2, "unlabelled chunks whose labels have a smaller sum in the first round are not written"
-    )
-    taught_by: tuple[str, ...] = config.option(
-        (FIRST, STUDENT),
-        "who teaches in round 1, 2, …, to exchange teachers of different kind; may be repeated, and later rounds take "
-        "the last one: first (every --teacher), 1, 2, … (one of them), student (the best one so far), both",
-        was=("keep_teachers",),
-    )
-    segments: str = config.option(
-        "", "CSV of calls (media_id, class_id, start_seconds, end_seconds) in --segments_audio, to judge rounds by"
-    )
-    segments_audio: str = config.option("", "folder with the recordings of --segments")
-    gate: bool = config.option(
-        True, "judge each round, by --segments or else by mixtures, and keep the best; without it the last one is kept"
-    )
-    num_mixtures: int = config.option(20, "number of mixtures of a minute that rounds are judged by without --segments")
-    shard_minutes: float = config.option(20.0, "unlabelled audio in one shard, minutes")
-    place: executor.PlaceConfig
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.teachers.teacher:
-            raise config.InputError("--teacher is missing: name an exported model, as runs/NAME/export")
-        if self.rounds < 1 or not self.power or min(self.power) <= 0 or not self.least_total_label > 0:
-            raise config.InputError(
-                f"--rounds={self.rounds} --power={','.join(map(str, self.power))} --least_total_label="
-                f"{self.least_total_label}: need at least one round, and numbers above 0"
-            )
-        if bool(self.segments) != bool(self.segments_audio):
-            raise config.InputError("--segments and --segments_audio belong together: the calls and their recordings")
-        config.refuse_without_effect(
-            {
-                "--segments with --nogate": self.segments and not self.gate,
-                "--pseudo_labels": self.pseudo.pseudo_labels,
-            }
-        )
-        known = {FIRST, STUDENT, BOTH, *map(str, range(1, len(self.teachers.teacher) + 1))}
-        if not self.taught_by or (unknown := {*self.taught_by} - known):
-            raise config.InputError(
-                f"--taught_by={min(unknown) if self.taught_by else ''}: need {FIRST}, {STUDENT}, {BOTH}, or the number "
-                f"of one of the {len(self.teachers.teacher)} teachers"
-            )
-        if self.taught_by[0] in (STUDENT, BOTH):
-            raise config.InputError(
-                f"--taught_by={self.taught_by[0]} comes first, but in round 1 there is no student yet"
-            )
-
-    def power_of(self, number: int) -> float:
-        """The power of a round, from 1."""
-        return self.power[min(number, len(self.power)) - 1]
-
-    def teachers_of(self, number: int, first: tuple[str, ...], student: tuple[str, ...]) -> tuple[str, ...]:
-        """The models that teach in a round, from 1.
-
-        Args:
-            number: of the round.
-            first: the first teachers.
-            student: the best student so far; empty while none is better than they are: then they teach in its place.
-        """
-        kind = self.taught_by[min(number, len(self.taught_by)) - 1]
-        if kind.isdigit():
-            return (first[int(kind) - 1],)
-        return {FIRST: first, STUDENT: student or first, BOTH: (*first, *student)}[kind]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Round:
-    """A round; round 0 are the first teachers.
-
-    Attributes:
-        run_dir: of its training; empty for round 0.
-        models: what it is judged by and teaches with; with --refit, the model from before the refit.
-        row: of the table.
-        quality: None without a gate.
-    """
-
-    run_dir: str
-    models: tuple[str, ...]
-    row: dict[str, Any]
-    quality: gate.Quality | None
 
 
 def selftrain(settings: SelfTrainConfig) -> dict[str, Any]:
@@ -190,12 +91,12 @@ def _claim(
     settings: SelfTrainConfig, manifest: manifests.Manifest, teachers: Sequence[str],
     recordings: Sequence[metadata.Recording],
 ) -> None:  # fmt: skip
-    flags = config.to_mapping(settings)
+    values = config.to_mapping(settings)
     sizes = {r.recording_id: os.path.getsize(r.path) for r in recordings}
     claim = resume.Claim(
         directory=settings.run_dir,
         plan={
-            "flags": {name: flags[name] for name in flags if name not in _WITHOUT_EFFECT},
+            "flags": {name: values[name] for name in values if name not in _WITHOUT_EFFECT},
             "inputs": {
                 settings.records: {"content": checkpoints.digest(manifest)},
                 settings.unlabelled: {"content": files.digest(sizes)},
@@ -218,29 +119,23 @@ def _selftrain(
     unlabelled = _unlabelled(settings, manifest, paths, recordings)
     judge = _gate(settings, manifest)
     first = {"teachers": " ".join(paths)}
-    rounds = [Round(run_dir="", models=paths, row=first, quality=_judged(judge, paths, 0))]
-    _write_table(settings, rounds)
+    done = [rounds.Round(run_dir="", models=paths, row=first, quality=_judged(judge, paths, 0))]
+    rounds.write_table(settings.run_dir, done)
     for number in range(1, settings.rounds + 1):
-        rounds.append(_round(settings, number, rounds[_best(rounds)], paths, unlabelled, judge))
-        _write_table(settings, rounds)
-        if judge and not gate.goes_on([one.quality for one in rounds if one.quality]):
+        done.append(_round(settings, number, done[rounds.best(done)], paths, unlabelled, judge))
+        rounds.write_table(settings.run_dir, done)
+        if judge and not gate.goes_on([one.quality for one in done if one.quality]):
             logging.info("round %d gains neither c-mAP nor MLRAP over the best one before it: the rounds end", number)
             break
-    winner = _best(rounds)
-    export = _take(settings.run_dir, rounds[winner])
+    winner = rounds.best(done)
+    export = rounds.take(settings.run_dir, done[winner])
     summary = {
-        "winner": winner, "gained": winner > 0, "export": export, "rounds": [one.row for one in rounds],
+        "winner": winner, "gained": winner > 0, "export": export, "rounds": [one.row for one in done],
         "num_unlabelled": unlabelled.num_recordings["noise"], "num_unlabelled_chunks": unlabelled.num_chunks("noise"),
         "unlabelled": settings.unlabelled, "wall_seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
     files.write_json(os.path.join(settings.run_dir, checkpoints.SUMMARY), summary, durable=True)
     return summary
-
-
-def _best(rounds: Sequence[Round]) -> int:
-    """The number of the round that is kept so far: the best one, without a gate the last one."""
-    qualities = [one.quality for one in rounds if one.quality]
-    return gate.best(qualities) if qualities else len(rounds) - 1
 
 
 def _round_name(number: int) -> str:
@@ -288,10 +183,10 @@ def _conversion(settings: SelfTrainConfig, manifest: manifests.Manifest, output:
     A backbone's features are left out: teachers hear the recordings, in overlapping windows, and students spectrograms.
     """
     known = {field.name for field, _ in config.leaves(conversion.ConvertConfig)}
-    flags = {name: value for name, value in manifest.converter.items() if name in known}
+    theirs = {name: value for name, value in manifest.converter.items() if name in known}
     return config.from_mapping(
         conversion.ConvertConfig,
-        flags | {
+        theirs | {
             "audio": settings.unlabelled, "metadata": "", "output": output, "whitelist": [], "max_classes": 0,
             "shard_minutes": settings.shard_minutes, "workers": settings.place.workers,
             "scheduler": settings.place.scheduler, "overwrite": False, "spectrogram": True,
@@ -311,9 +206,9 @@ def _gate(settings: SelfTrainConfig, manifest: manifests.Manifest) -> gate.Gate 
 
 
 def _round(
-    settings: SelfTrainConfig, number: int, student: Round, first: tuple[str, ...], unlabelled: manifests.Manifest,
-    judge: gate.Gate | None,
-) -> Round:  # fmt: skip
+    settings: SelfTrainConfig, number: int, student: rounds.Round, first: tuple[str, ...],
+    unlabelled: manifests.Manifest, judge: gate.Gate | None,
+) -> rounds.Round:  # fmt: skip
     """Labels, trains and judges.
 
     Heads among the first teachers answer for the labelled chunks too, from the features in the records: there they know
@@ -322,13 +217,10 @@ def _round(
     paths = settings.teachers_of(number, first, student.models if student.run_dir else ())
     totals = _label(settings, number, paths, unlabelled)
     run_dir = os.path.join(settings.run_dir, _round_name(number))
+    heads = [path for path in first if saved_model.is_head(saved_model.Model(path).features)]
     training.train(
         experiments.within(
-            settings,
-            run_dir=run_dir,
-            teacher=[path for path in first if saved_model.is_head(saved_model.Model(path).features)],
-            overwrite=False,
-            pseudo_labels=_labels(settings, number),
+            settings, run_dir=run_dir, teacher=heads, overwrite=False, pseudo_labels=_labels(settings, number)
         )
     )
     keras.backend.clear_session()  # graphs of this training would stay in memory
@@ -338,7 +230,7 @@ def _round(
         "run_dir": run_dir, "teachers": " ".join(paths), "power": settings.power_of(number),
         "unlabelled_chunks": totals.num_chunks, "labels_of_chunk": round(totals.mean_total, 4),
     }  # fmt: skip
-    return Round(run_dir=run_dir, models=(model,), row=row, quality=_judged(judge, [model], number))
+    return rounds.Round(run_dir=run_dir, models=(model,), row=row, quality=_judged(judge, [model], number))
 
 
 def _judged(judge: gate.Gate | None, models: Sequence[str], number: int) -> gate.Quality | None:
@@ -368,42 +260,13 @@ def _label(
     return teaching.totals(pseudo_labels.load(folder))
 
 
-def _write_table(settings: SelfTrainConfig, rounds: Sequence[Round]) -> None:
-    """Writes rounds.csv; and adds the metrics to the rows."""
-    for number, one in enumerate(rounds):
-        one.row["round"] = number
-        for name in ("cmap", "auroc", "mlrap"):
-            value = getattr(one.quality, name) if one.quality else math.nan
-            one.row[name] = None if math.isnan(value) else round(value, 4)
-    cells = [["" if one.row.get(name) is None else one.row[name] for name in _COLUMNS] for one in rounds]
-    files.write_table(os.path.join(settings.run_dir, TABLE), _COLUMNS, cells)
-
-
-def _take(run_dir: str, winner: Round) -> str:
-    """Copies the model of the round that won to RUN_DIR/export, and that from before its refit. Returns its path.
-
-    Several first teachers are no one model: they stay where they are.
-    """
-    if not winner.run_dir and len(winner.models) > 1:
-        return ""
-    export = os.path.join(run_dir, exporter.EXPORT)
-    source = winner.run_dir or os.path.dirname(winner.models[0].rstrip("/"))
-    names = [exporter.EXPORT, os.path.join(saved_model.VALIDATED, exporter.EXPORT)] if winner.run_dir else []
-    copies = {os.path.join(source, name): os.path.join(run_dir, name) for name in names} or {winner.models[0]: export}
-    for original, copy in copies.items():
-        if files.exists(original):
-            with files.replacing(copy, durable=True) as temporary:
-                shutil.copytree(original, temporary)
-    return export
-
-
 def main(settings: SelfTrainConfig) -> None:
     """Trains round by round, and logs the rounds, the one that is kept, and what to do next."""
     summary = selftrain(settings)
     if settings.dry_run:
         return
     for row in summary["rounds"]:
-        logging.info("round %d: %s", row["round"], _in_words(row))
+        logging.info("round %d: %s", row["round"], rounds.in_words(row))
     if not summary["gained"]:
         kept = f"it is {summary['export']}" if summary["export"] else "use the teachers as before"
         logging.info("%s: no round is better than the first teachers; %s", settings.run_dir, kept)
@@ -411,17 +274,12 @@ def main(settings: SelfTrainConfig) -> None:
     logging.info(
         "%s: round %d is kept, %.1f minutes; model in %s, all rounds in %s",
         settings.run_dir, summary["winner"], summary["wall_seconds"] / 60, summary["export"],
-        os.path.join(settings.run_dir, TABLE),
+        os.path.join(settings.run_dir, rounds.TABLE),
     )  # fmt: skip
     next_steps.log(
         next_steps.command("evaluate", model=summary["export"], records=settings.records, tune=True),
         next_steps.command("predict", model=summary["export"], audio=next_steps.NEW_RECORDINGS, output="predictions"),
     )
-
-
-def _in_words(row: dict[str, Any]) -> str:
-    told = [f"{title} {row[name]:.4f}" for title, name in (("c-mAP", "cmap"), ("MLRAP", "mlrap")) if row.get(name)]
-    return ", ".join(told) or "not judged"
 
 
 def run() -> None:

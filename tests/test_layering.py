@@ -60,7 +60,7 @@ ORDER = {
         "kept_classes", "distillation", "train_step", "checkpoints", "validation", "tensorboard", "recipes",
         "embedding_statistics", "experiments", "head_strength", "dry_run",
     ),
-    "selftraining": ("teaching", "gate", "forecast"),
+    "selftraining": ("flags", "teaching", "gate", "rounds", "forecast"),
     "api": ("frames", "sounds", "model", "opened_records"),
 }  # fmt: skip
 COMMANDS = ("convert", "train", "selftrain", "export", "evaluate", "predict", "submission", "review", "search")

@@ -82,18 +82,6 @@ def test_a_dry_run_tells_rates_and_sizes_and_writes_nothing(manifest, model_path
     assert not (tmp_path / "run").exists()
 
 
-def test_teachers_of_different_kind_take_turns(manifest, tmp_path):
-    teachers, student = ("head", "network"), ("round-1",)
-    kinds = ["2", "student", "first", "both"]
-    asked = _settings(manifest, "head", "d", tmp_path, teacher=teachers, rounds=9, taught_by=kinds)
-    assert [asked.teachers_of(number, teachers, student) for number in range(1, 6)] == [
-        ("network",), student, teachers, (*teachers, *student), (*teachers, *student),
-    ]  # fmt: skip
-    assert [asked.teachers_of(number, teachers, ()) for number in (2, 4)] == [teachers, teachers]
-    default = _settings(manifest, "head", "d", tmp_path, rounds=9)
-    assert [default.teachers_of(number, ("head",), student) for number in (1, 2, 3)] == [("head",), student, student]
-
-
 @pytest.mark.parametrize(
     ("values", "words"),
     [
