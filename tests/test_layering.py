@@ -35,7 +35,7 @@ ORDER = {
     ),
     "inference": (
         "strangeness", "serving", "saved_model", "ensembles", "answers", "segments", "audio_files", "result_files",
-        "units", "scoring",
+        "suspects", "units", "scoring",
         "score_store", "embedding_store", "labelled", "leaks", "occurrence_table", "occurrence", "judgement",
         "run_files", "kaggle_files", "media_ids", "budget",
     ),

@@ -12,8 +12,10 @@ import importlib
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any, TextIO
 
 import numpy as np
@@ -251,9 +253,17 @@ def main(folder: str, recording: str, kind: str = "float32", table: str = "") ->
             rows.writerow([os.path.basename(recording), *times, *(f"{p:.6f}" for p in probabilities)])
 
 
+def _stop(number: int, _: FrameType | None) -> None:
+    """Ends the script after a signal, so that no part of a table is left."""
+    print(f"error: stopped by {signal.Signals(number).name}", file=sys.stderr)
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
     if not 3 <= len(sys.argv) <= 5:
         sys.exit(__doc__)
+    for stopping in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stopping, _stop)
     try:
         main(*sys.argv[1:])
         sys.stdout.flush()

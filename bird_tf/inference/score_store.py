@@ -5,8 +5,6 @@ All tables are made from them, so that a further run scores only what is new.
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -17,23 +15,17 @@ from absl import logging
 
 from bird_tf import config, executor, files, resume, stored
 from bird_tf.audio import decode
-from bird_tf.inference import ensembles, scoring
+from bird_tf.inference import ensembles, scoring, suspects
 
 # folder in the output
 FOLDER = "scores"
 _FORMAT_VERSION = 4
-_SUFFIX, _BEING_READ = ".npz", ".reading"
+_SUFFIX = ".npz"
 _KINDS = {
     "duration_seconds": "f0", "start_seconds": "f1", "end_seconds": "f1", "probabilities": "f2",
     "attention": "f1",
 }  # fmt: skip
 _LATER_KINDS = {"lost_seconds": "f0", "note": "U0", "strangeness": "f0"}  # not in scores of earlier versions
-
-
-def source(path: str) -> str:
-    """What tells whether a recording is still the same: its path, size and time of change."""
-    status = os.stat(path)
-    return f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
 
 
 def _source_in(path: str) -> str:
@@ -107,7 +99,7 @@ class ScoreStore:
         if not os.path.exists(self._path(recording_id)):
             return False
         try:
-            return _source_in(self._path(recording_id)) == source(path)
+            return _source_in(self._path(recording_id)) == suspects.source(path)
         except config.InputError as error:  # damaged, for example by a power failure
             logging.warning("%s is scored again: %s", path, error)
             return False
@@ -115,7 +107,7 @@ class ScoreStore:
     def save(self, recording_id: str, scores: ensembles.RecordingScores) -> None:
         """Stores the scores of a recording. The file appears when it is complete."""
         arrays = {
-            "source": source(scores.path), "duration_seconds": scores.duration_seconds,
+            "source": suspects.source(scores.path), "duration_seconds": scores.duration_seconds,
             "start_seconds": scores.start_seconds, "end_seconds": scores.end_seconds,
             "probabilities": scores.probabilities, "attention": scores.attention_logits,
             "strangeness": scores.strangeness, "lost_seconds": float(scores.lost_seconds), "note": scores.note,
@@ -150,59 +142,12 @@ class ScoreStore:
         self, ensemble: ensembles.Ensemble, recordings: Sequence[tuple[str, str]], chunking: decode.ChunkingConfig, *,
         embeddings: bool = False, place: executor.PlaceConfig,
     ) -> Iterator[scoring.ScoredRecording]:  # fmt: skip
-        """Scores recordings as `scoring.score_recordings`. It keeps in mind what is decoded.
-
-        What was being decoded when a command was killed may have killed it, by damage that crashes a decoder: it is
-        scored in a worker process. The order stays.
-        """
-        earlier = self._notes()
-        suspects = [self._note(recording_id) in earlier for recording_id, _ in recordings]
-        if any(suspects):
-            logging.info(
-                "%d recordings were being read when an earlier command was killed: they are scored in a process of "
-                "their own", sum(suspects),
-            )  # fmt: skip
-        # neighbours of one kind together; all, if there is no suspect
-        groups = itertools.groupby(zip(suspects, recordings, strict=True), lambda pair: pair[0])
-        parts = [(apart, [recording for _, recording in group]) for apart, group in groups]
-        try:
-            for apart, part in parts or [(False, [])]:
-                if apart:
-                    yield from self._score_apart(ensemble, part, chunking, embeddings)
-                else:
-                    yield from scoring.score_recordings(
-                        ensemble, part, chunking, embeddings=embeddings, place=place, reading=self._reading
-                    )
-        finally:
-            for note in self._notes() - earlier:  # of threads that were stopped
-                files.remove(note)
-
-    def _score_apart(
-        self, ensemble: ensembles.Ensemble, recordings: Sequence[tuple[str, str]], chunking: decode.ChunkingConfig,
-        embeddings: bool,
-    ) -> Iterator[scoring.ScoredRecording]:  # fmt: skip
-        for scored in scoring.score_apart(ensemble, recordings, chunking, embeddings=embeddings):
-            yield scored
-            if scored.scores:
-                files.remove(self._note(scored.recording_id))
-
-    def _notes(self) -> set[str]:
-        """The notes of recordings that are being decoded, or were so when a command was killed."""
-        return {os.path.join(self._folder, name) for name in os.listdir(self._folder) if name.endswith(_BEING_READ)}
-
-    def _note(self, recording_id: str) -> str:
-        """The file that is there while this process decodes a recording."""
-        return f"{self._path(recording_id)}{_BEING_READ}"
-
-    @contextlib.contextmanager
-    def _reading(self, recording_id: str) -> Iterator[None]:
-        note = self._note(recording_id)
-        with open(note, "wb"):
-            pass
-        yield
-        os.remove(note)
+        """Scores recordings as `scoring.score_recordings`, with the notes of what is decoded in the store."""
+        return scoring.score_recordings(
+            ensemble, recordings, chunking, embeddings=embeddings, place=place, notes=self._folder
+        )
 
     def remove_if_empty(self) -> None:
         """Removes the folder if it holds neither scores nor notes of what may have killed a command."""
-        if not any(name.endswith((_SUFFIX, _BEING_READ)) for name in os.listdir(self._folder)):
+        if not any(name.endswith((_SUFFIX, suspects.SUFFIX)) for name in os.listdir(self._folder)):
             files.remove(self._folder)

@@ -12,19 +12,19 @@ import contextlib
 import copy
 import dataclasses
 import functools
+import itertools
 import queue
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent import futures
 
 from absl import logging
 
 from bird_tf import config, executor
 from bird_tf.audio import decode
-from bird_tf.inference import ensembles, units
+from bird_tf.inference import ensembles, suspects, units
 from bird_tf.scores import decisions
 
 ScoredRecording = units.ScoredRecording
-Reading = Callable[[str], contextlib.AbstractContextManager[object]]
 
 # so many units for each thread may be complete, or in work, before the first of them is: their scores are in memory
 _MOST_AHEAD = 4
@@ -40,9 +40,12 @@ def score_recordings(
     embeddings: bool = False,
     place: executor.PlaceConfig | None = None,
     progress: Progress | None = None,
-    reading: Reading = contextlib.nullcontext,
+    notes: str = "",
 ) -> Generator[ScoredRecording, None, None]:
     """Scores recordings, with a progress bar in seconds of sound. The scores do not depend on the place.
+
+    What was being decoded when an earlier command was killed may have killed it, by damage that crashes a decoder: it
+    is scored in a worker process.
 
     Args:
         ensemble: the models. Scores of a model whose chunks differ from the first model's are aligned to those chunks.
@@ -51,7 +54,7 @@ def score_recordings(
         embeddings: whether to add the first model's embeddings.
         place: where the work runs; by default in threads of this process, one for each core.
         progress: tells how far the work is.
-        reading: a context in which this process decodes a recording, named by its id. Other processes do without.
+        notes: folder for notes of what this process decodes; by default that of the user.
 
     Yields:
         Each recording, in the given order. What was noticed of a file is logged.
@@ -66,7 +69,7 @@ def score_recordings(
     progress = progress or Progress()
     progress.start(sum(seconds))
     if place.is_this_process:
-        scored = _in_threads(ensemble, todo, chunking, embeddings, place.num_threads, progress, reading)
+        scored = _in_this_process(ensemble, todo, chunking, embeddings, place.num_threads, progress, notes)
     else:
         scored = _elsewhere(ensemble, todo, chunking, embeddings, place, progress)
     with contextlib.closing(progress), contextlib.closing(scored):
@@ -112,18 +115,47 @@ class Progress:
 _Told = ScoredRecording | BaseException | None
 
 
+def _in_this_process(
+    ensemble: ensembles.Ensemble, todo: Sequence[units.Unit], chunking: decode.ChunkingConfig, embeddings: bool,
+    threads: int, progress: Progress, notes: str,
+) -> Generator[ScoredRecording, None, None]:  # fmt: skip
+    """Scores units in threads, but for those with a suspect, which may kill this process."""
+    with contextlib.closing(suspects.Notes(notes)) as noted:
+        doubtful = noted.suspects([path for unit in todo for _, path in unit.recordings])
+        if doubtful:
+            logging.info(
+                "%d recordings were being read when an earlier command was killed: they are scored in a process of "
+                "their own", len(doubtful),
+            )  # fmt: skip
+
+        def holds_suspect(unit: units.Unit) -> bool:
+            return any(path in doubtful for _, path in unit.recordings)
+
+        divided = [part for unit in todo for part in (unit.alone() if holds_suspect(unit) else [unit])]
+        for apart, some in itertools.groupby(divided, holds_suspect):
+            if not apart:
+                yield from _in_threads(ensemble, list(some), chunking, embeddings, threads, progress, noted)
+                continue
+            place = executor.PlaceConfig(workers=1)
+            for scored in _elsewhere(ensemble, list(some), chunking, embeddings, place, progress):
+                yield scored
+                if scored.scores:
+                    noted.acquit(scored.path)
+
+
 def _in_threads(
     ensemble: ensembles.Ensemble, todo: Sequence[units.Unit], chunking: decode.ChunkingConfig, embeddings: bool,
-    threads: int, progress: Progress, reading: Reading,
+    threads: int, progress: Progress, noted: suspects.Notes,
 ) -> Generator[ScoredRecording, None, None]:  # fmt: skip
     """Scores several units at once in threads: libsndfile, soxr and the models release Python's lock."""
+    paths = {recording_id: path for unit in todo for recording_id, path in unit.recordings}
     with units.Batches(threads) as batches, futures.ThreadPoolExecutor(threads, "unit") as pool:
 
         def run(unit: units.Unit, told: queue.SimpleQueue[_Told]) -> None:
             try:
                 for recording in units.score(
                     unit, ensemble, chunking, embeddings=embeddings, batches=batches, heard=progress.add,
-                    reading=reading,
+                    reading=lambda recording_id: noted.reading(paths[recording_id]),
                 ):  # fmt: skip
                     told.put(recording)
                 told.put(None)
@@ -192,17 +224,6 @@ def _run(task: _Task) -> list[ScoredRecording]:
     ensemble.decisions = task.decided
     with units.Batches(1) as batches:
         return list(units.score(task.unit, ensemble, task.chunking, embeddings=task.embeddings, batches=batches))
-
-
-def score_apart(
-    ensemble: ensembles.Ensemble, recordings: Sequence[tuple[str, str]], chunking: decode.ChunkingConfig, *,
-    embeddings: bool,
-) -> Generator[ScoredRecording, None, None]:  # fmt: skip
-    """As `score_recordings`, one unit for each recording, in a worker process, which a recording may kill."""
-    todo = units.Unit(recordings=tuple(recordings), seconds=(0.0,) * len(recordings)).alone()
-    with contextlib.closing(Progress()) as progress:
-        progress.start(0)
-        yield from _elsewhere(ensemble, todo, chunking, embeddings, executor.PlaceConfig(workers=1), progress)
 
 
 def _elsewhere(

@@ -4,19 +4,15 @@ import dataclasses
 import functools
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import types
 
 import numpy as np
 import pytest
 
-from bird_tf import config, executor, predict, tf
+from bird_tf import config, tf
 from bird_tf.audio import decode
 from bird_tf.inference import embedding_store, ensembles, score_store, scoring
 from bird_tf.scores import context, decisions
-from tests import conftest, kills
+from tests import conftest
 from tests.test_predict import predict_into
 
 
@@ -141,84 +137,6 @@ def test_an_ensemble_with_other_weights_is_scored_again(
     assert [len(recordings) for recordings in calls] == [1, 1, 0]
     assert tables[0] != tables[1] == tables[2]
     assert "the weights of the models are others now, so what the prediction has kept there is made anew" in caplog.text
-
-
-@pytest.mark.parametrize("crashes", [True, False])
-def test_what_was_read_when_a_command_was_killed_is_scored_apart(tmp_path, data, monkeypatch, crashes):
-    ensemble = types.SimpleNamespace(models=[], decisions=types.SimpleNamespace(weights=()), classes=("aa",))
-    chunking, place = decode.ChunkingConfig(), executor.PlaceConfig()
-    store = score_store.ScoreStore(str(tmp_path), ensemble, chunking, chunking)
-    recordings, apart, read = [(path.name, str(path)) for path in sorted((data / "wav").iterdir())[:3]], [], []
-
-    def scored(recording):
-        return scoring.ScoredRecording(
-            recording_id=recording[0], path=recording[1], scores=None if crashes else object()
-        )
-
-    def in_this_process(_, recordings, *__, reading, **___):
-        for recording in recordings:
-            with reading(recording[0]):
-                read.append(recording)
-                if len(read) == 2:
-                    raise kills.Killed
-            yield scored(recording)
-
-    def score_apart(_, recordings, *__, **___):
-        apart.append(recordings)
-        yield from map(scored, recordings)
-
-    monkeypatch.setattr(scoring, "score_recordings", in_this_process)
-    monkeypatch.setattr(scoring, "score_apart", score_apart)
-    store.open()
-    with monkeypatch.context() as patch, pytest.raises(kills.Killed):
-        patch.setattr(score_store.ScoreStore, "_notes", lambda _: set())  # a killed process does not clean up
-        list(store.score(ensemble, recordings, chunking, place=place))
-    found = list(store.score(ensemble, recordings[1:], chunking, place=place))
-    assert [each.recording_id for each in found] == [recordings[1][0], recordings[2][0]]
-    list(store.score(ensemble, recordings[1:2], chunking, place=place))
-    assert apart == [[recordings[1]]] * (1 + crashes) and len(read) == (3 if crashes else 4)
-
-
-def _crash_at_deadly():
-    blocks = decode.blocks
-
-    def deadly(path, *others, **values):
-        if "deadly" in path:
-            signal.raise_signal(signal.SIGSEGV)  # of this thread, at once, as a crash is
-        return blocks(path, *others, **values)
-
-    decode.blocks = deadly
-
-
-_prepare_process = executor._prepare_process
-
-
-def _prepare_deadly_process(*arguments):
-    _prepare_process(*arguments)
-    _crash_at_deadly()
-
-
-def run_with_a_deadly_recording():
-    """The command, whose decoder crashes at one recording in this process and in its workers."""
-    executor._prepare_process = _prepare_deadly_process
-    _crash_at_deadly()
-    predict.run()
-
-
-@pytest.mark.slow
-def test_a_decoder_that_crashes_the_command_costs_one_recording(tmp_path, model_path, data):
-    audio = tmp_path / "audio"
-    audio.mkdir()
-    for name, path in zip(("a.wav", "deadly.wav", "z.wav"), sorted((data / "wav").iterdir()), strict=False):
-        shutil.copy(path, audio / name)
-    program = "from tests.inference import test_score_store as test; test.run_with_a_deadly_recording()"
-    flags = [f"--model={model_path}", f"--audio={audio}", f"--output={tmp_path}/out", "--threads=1"]
-    command = [sys.executable, "-c", program, *flags]
-    assert subprocess.run(command, check=False).returncode == -signal.SIGSEGV
-    assert subprocess.run(command, check=False).returncode == 0
-    [row] = conftest.table(tmp_path / "out" / "skipped.csv")
-    assert row["file"] == "deadly.wav" and "worker process died twice" in row["reason"]
-    assert [row["file"] for row in conftest.table(tmp_path / "out" / "recordings.csv")] == ["a.wav", "z.wav"]
 
 
 def _decide(model, **values):

@@ -4,6 +4,8 @@ import ast
 import dataclasses
 import json
 import pathlib
+import signal
+import subprocess
 import sys
 
 import numpy as np
@@ -91,3 +93,13 @@ def test_it_needs_no_more_than_its_page_says():
     names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     assert {name.split(".")[0] for name in names} - sys.stdlib_module_names == {"numpy", "soundfile"}
+
+
+def test_a_signal_ends_it_in_one_line(tmp_path):
+    (tmp_path / "model.json").write_text("{}")
+    program = f"""import json, os, runpy, signal, sys
+sys.argv = [{small_computer.__file__!r}, {str(tmp_path)!r}, "a.wav"]
+json.load = lambda _: os.kill(os.getpid(), signal.SIGTERM)
+runpy.run_path(sys.argv[0], run_name="__main__")"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGTERM, "error: stopped by SIGTERM\n")
