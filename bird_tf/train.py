@@ -70,7 +70,8 @@ def train(settings: TrainConfig) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         if distribution.is_chief(strategy):
             stack.enter_context(locks.held(settings.run_dir, work="training", flag="--run_dir"))
-        return _train(settings, manifest, strategy)
+        # AutoGraph would rewrite what the input stream calls, which has no need of it, for seconds
+        return tf.autograph.experimental.do_not_convert(_train)(settings, manifest, strategy)
 
 
 def _records(settings: TrainConfig) -> manifests.Manifest:

@@ -75,7 +75,7 @@ def wait_for_all(strategy: tf.distribute.Strategy) -> None:
     if strategy.cluster_resolver is None:  # a single process
         return
 
-    @tf.function
+    @tf.function(autograph=False)
     def collective() -> tf.Tensor:
         return strategy.reduce("SUM", strategy.run(tf.ones, args=([],)), axis=None)
 

@@ -122,7 +122,7 @@ def _spectrogram_signatures(run: run_directory.Run, answers: _Answers) -> dict[s
         "embed": (embed, samples),
         "predict_and_embed": (lambda x: answers.with_embeddings(*heard(spectrograms_of(x))), samples),
     }
-    return {name: tf.function(function, input_signature=spec) for name, (function, spec) in functions.items()}
+    return {name: _function(function, spec) for name, (function, spec) in functions.items()}
 
 
 def _head_signatures(
@@ -136,7 +136,7 @@ def _head_signatures(
         return answers.without_embeddings(batch, tf.ones(tf.shape(embedding)[:1]))
 
     by_name = [features[schema.EMBEDDING], features[schema.BACKBONE_ANSWERS]]
-    found = {saved_model.HEAD: tf.function(from_features, input_signature=by_name)}
+    found = {saved_model.HEAD: _function(from_features, by_name)}
     if not source.is_saved_model:
         return found
     spans = _hearing(run)
@@ -154,7 +154,11 @@ def _head_signatures(
         "embed": lambda x: {"embeddings": heard(x)[0][schema.EMBEDDING]},
         "predict_and_embed": lambda x: answers.with_embeddings(*heard(x)),
     }
-    return found | {name: tf.function(function, input_signature=samples) for name, function in functions.items()}
+    return found | {name: _function(function, samples) for name, function in functions.items()}
+
+
+def _function(function: Callable[..., dict[str, tf.Tensor]], signature: Any) -> Any:
+    return tf.function(function, input_signature=signature, autograph=False)
 
 
 def export(run_dir: str) -> str:

@@ -108,7 +108,7 @@ class Heads:
         self._bias = keras.Variable(np.zeros((num_folds, len(FACTORS), num_classes), np.float32))
         self._optimiser = keras.optimizers.Adam(settings.schedule.learning_rate)
         self._optimiser.build([self._kernel, self._bias])
-        self._step = tf.function(self._descend)
+        self._step = tf.function(self._descend, autograph=False)
 
     @property
     def kernel(self) -> np.ndarray:

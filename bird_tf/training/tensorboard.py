@@ -42,7 +42,8 @@ class EventWriter:
     ) -> None:
         """Writes the configuration as text, the network's graph, and its spectrograms of a batch after augmentation."""
         rows = "\n".join(f"| {name} | {_as_markdown(value)} |" for name, value in config.to_mapping(settings).items())
-        graph = tf.function(lambda b: architectures.call(network, b, training=False)).get_concrete_function(batch).graph
+        function = tf.function(lambda b: architectures.call(network, b, training=False), autograph=False)
+        graph = function.get_concrete_function(batch).graph
         with self._writer.as_default(step=0):
             tf.summary.text("configuration", f"| flag | value |\n|---|---|\n{rows}")
             tf.summary.graph(graph)

@@ -47,7 +47,7 @@ class TrainState:
         self._loss, self._l2, self._teachers = loss, optimizer.l2, teachers
         self._trained, self._embedding_weight, self._earlier = trained, embedding_weight, earlier
         self._strategy = tf.distribute.get_strategy()
-        self._graph = tf.function(self._step, reduce_retracing=True)
+        self._graph = tf.function(self._step, reduce_retracing=True, autograph=False)
         parts = {
             "network": weights.variables(trained),
             "optimiser": optimizers.variables(self.optimiser, trained),

@@ -56,7 +56,7 @@ def validator(
     """
     batches, num_ranked = dataset.evaluation(manifest, settings, features), len(manifest.labelled_classes)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def apply(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]:
         outputs = architectures.call(network, batch, training=False)
         logits = outputs["logits"]

@@ -129,7 +129,9 @@ def _save_head(model: saved_model.Model, outside: backbone.Backbone, folder: str
     module = tf.Module()
     module.model = loaded
     module.outputs = tf.function(
-        outputs, input_signature=[tf.TensorSpec([None, size], tf.float32, name) for name, size in specs.items()]
+        outputs,
+        input_signature=[tf.TensorSpec([None, size], tf.float32, name) for name, size in specs.items()],
+        autograph=False,
     )
     saved_model.write(module, folder, {_HEAD: module.outputs})
 

@@ -193,7 +193,7 @@ def apply(
         mixture = mixing.add_noise(spectrograms, noise, how)
         return tf.where(drawn[:, None, None], mixture, frontend.dequantise(spectrograms))
 
-    compiled = tf.function(to_float32, jit_compile=True) if first else to_float32
+    compiled = tf.function(to_float32, jit_compile=True, autograph=False) if first else to_float32
     spectrograms = compiled(spectrograms)
     for operation in in_float32:
         spectrograms = _on_rows(spectrograms, operation, *draws.pop())
