@@ -57,13 +57,25 @@ def probability(text: str) -> float:
     return value if value >= 0 and decimal.Decimal(text) <= 1 else math.nan
 
 
-def seconds(text: str) -> float:
-    """Reads a time in a recording: seconds, minutes:seconds or hours:minutes:seconds; NaN for any other text."""
+def seconds(text: str, unit: float = 1.0) -> float:
+    """Reads a time in a recording: a number, minutes:seconds or hours:minutes:seconds; NaN for any other text.
+
+    Args:
+        text: the field.
+        unit: of a number, in seconds.
+    """
     text = text.strip()
     if clock := _CLOCK.fullmatch(text[: _LONGEST + 1]):
         hours, minutes, rest = clock.groups()
         return 3600 * int(hours or 0) + 60 * int(minutes) + float(rest.replace(",", "."))
-    return number(text.removesuffix("s").rstrip(), limit=1e9)
+    return unit * number(text.removesuffix("s").rstrip(), limit=1e9)
+
+
+def confidence(text: str) -> float:
+    """Reads a number from 0 to 1, or a percentage such as 87 %; NaN for any other text."""
+    share = text.strip().removesuffix("%")
+    value = number(share, limit=1) if share == text.strip() else number(share, limit=100) / 100
+    return value if value >= 0 else math.nan
 
 
 def elevation(text: str) -> float:

@@ -89,7 +89,7 @@ def warn_of_late(recordings: Sequence[metadata.Recording], seconds: Mapping[str,
     if late:
         logging.warning(
             "%d annotations are past the end of their recordings, the first: %s, up to %.1f s; do their times count "
-            "from another start?", len(late), *late[0],
+            "from another start, or are they no seconds?", len(late), *late[0],
         )  # fmt: skip
 
 

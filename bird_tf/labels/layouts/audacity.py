@@ -31,7 +31,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         start, end, label, score = [*cells, "", "", ""][:4]
         row = rows.Row(
             where=rows.where(document, line),
-            score=free_text.number(score, limit=1),
+            score=rows.read_score(score),
             about=rows.COMPLETE,
         )
         found.append(rows.spanned(rows.labelled(row, label, options), start, end))

@@ -45,7 +45,20 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "elevation": ("elevation", "elevation m", "altitude", "alt"),
     "date": ("date", "recording date", "observed on", "eventdate"),
     "time": ("time", "time of day", "recording time"),
+    # the genus of a species of which the column of labels has the second word alone
+    "genus": ("genus",),
+    # whether the species is there
+    "present": ("present", "presence", "is present", "detected", "correct", "is correct", "valid", "is valid"),
 }  # fmt: skip
+# The last word of a name may tell the unit of times; without one they are in seconds.
+_UNITS = {
+    **dict.fromkeys(("ms", "msec", "millis", "millisecond", "milliseconds"), 0.001),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+}
+_TIMES = ("start", "end", "duration")
+# words in the names of columns that may hold times of labels
+_OF_SPANS = frozenset(("start", "begin", "onset", "end", "stop", "offset", "from", "to", "tmin", "tmax", "duration"))
 
 
 def parse(flags: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
@@ -83,8 +96,10 @@ def find(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dic
     position = {normal(name): i for i, name in reversed(list(enumerate(document.header))) if name}
     mine = given_for(document, given)
     found = {what: _given(document, what, column, position) for what, column in mine.items()}
+    in_units = {name.rpartition(" ")[0]: i for name, i in position.items() if name.rpartition(" ")[2] in _UNITS}
     for what, names in COLUMNS.items():
-        known = next((position[name] for name in names if name in position), None)
+        places = position if what not in _TIMES else in_units | position
+        known = next((places[name] for name in names if name in places), None)
         if what not in found and known is not None:
             found[what] = (known,)
     if "end" in mine and normal(mine["end"]) in COLUMNS["duration"]:
@@ -93,6 +108,32 @@ def find(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dic
     if "start" not in found:
         found.pop("duration", None)  # the length of the whole recording
     return found
+
+
+def units(document: texts.Document, found: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    """{what: unit in seconds} of the columns with times, by their names: start_ms has milliseconds.
+
+    Raises:
+        InputError: columns of different units for the same.
+    """
+    of_times = {}
+    for what in (what for what in _TIMES if what in found):
+        several = {_UNITS.get(normal(document.header[i]).rpartition(" ")[2], 1.0) for i in found[what]}
+        if len(several) > 1:
+            raise config.InputError(f"{document.path}: the columns for {what} have different units; name one of them")
+        of_times[what] = several.pop()
+    return of_times
+
+
+def unused(document: texts.Document, found: Mapping[str, Sequence[int]]) -> list[str]:
+    """The names of the other columns."""
+    used = {i for positions in found.values() for i in positions}
+    return [name for i, name in enumerate(document.header) if name and i not in used]
+
+
+def may_hold_spans(name: str) -> bool:
+    """Whether the name of a column is like that of times of labels."""
+    return not _OF_SPANS.isdisjoint(normal(name).split())
 
 
 def given_for(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dict[str, str]:

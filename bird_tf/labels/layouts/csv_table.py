@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 from absl import logging
 
@@ -19,6 +20,10 @@ SUFFIXES = (".csv", ".tsv", ".txt", parquet.SUFFIX)
 _PLACE_AND_TIME = {"latitude": "latitude", "longitude": "longitude", "date": "date", "time": "hour"}
 _PLACE_AND_TIME_CELLS = ("latitude", "longitude", "elevation", "date", "time")
 _ABOUT = ("author", "site", "name", "background", *_PLACE_AND_TIME_CELLS)
+_YES = frozenset(("1", "1.0", "true", "t", "yes", "y"))
+_NO = frozenset(("0", "0.0", "false", "f", "no", "n"))
+_ANSWERS = _YES | _NO | {""}
+_EPITHET = re.compile(r"[a-zë-]{2,}")  # the second word of a Latin name
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
@@ -34,34 +39,24 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
-    """Reads the rows.
+    """Reads the rows. One whose column `present` or the like says no tells nothing of what is there.
 
     Raises:
         InputError: no rows, or a start without an end or a duration.
     """
-    found = columns.find(document, options.columns)
+    found = _columns(document, options)
     length = next((what for what in ("end", "duration") if what in found), "")
-    if ("start" in found) != bool(length):
-        missing = "end" if "start" in found else "start"
-        raise config.InputError(
-            f"{document.path}: which column holds {missing}? it has {', '.join(document.header)[:500]}; "
-            f"say --columns={missing}=NAME"
-        )
-    if length and "label" not in found:
-        raise config.InputError(
-            f"{document.path}: which column holds label? it has {', '.join(document.header)[:500]}; "
-            "say --columns=label=NAME"
-        )
     lines = document.lines[1:]
     if not lines:
         if length:
             return rows.nothing_found(document)
         raise config.InputError(f"{document.path}: a table without rows")
-    in_dates = found.get("date", ())
+    in_dates, units = found.get("date", ()), columns.units(document, found)
     order = free_text.order_of_dates(_first_filled(line, in_dates) for _, line in lines) if in_dates else ""
     read_rows: list[rows.Row] = []
     width = len(document.header)
-    unread: dict[str, list[str]] = {what: [] for what in _PLACE_AND_TIME if what in found}
+    unread: dict[str, list[str]] = {what: [] for what in (*_PLACE_AND_TIME, "score") if what in found}
+    num_absent = 0
     for number, line in lines:
         where, cells = rows.where(document, number), cells_of(line, found)
         if len(line) > width and any(map(str.strip, line[width:])):
@@ -69,14 +64,87 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             files_of_row = (cells["file"],) if cells.get("file") else ()
             read_rows.append(rows.Row(where=where, files=files_of_row, problem=problem))
             continue
-        read_rows.append(_row(where, cells, options, order, length))
+        row = _row(where, cells, options, order, length, (units.get("start", 1.0), units.get(length, 1.0)))
+        if cells.get("present", "").casefold() in _NO and row.labels.species:
+            row, num_absent = dataclasses.replace(row, labels=label_cells.Labels()), num_absent + 1
+        read_rows.append(row)
         for what, examples in unread.items():
-            if cells[what] not in ("", "?") and rows.is_unknown(getattr(read_rows[-1].about, _PLACE_AND_TIME[what])):
+            if _is_unread(what, cells[what], row):
                 examples.append(f"{where} ({cells[what][:40]!r})")
     for what, examples in unread.items():
         if examples:  # a date may lack a certain order
             logging.warning("%d cells of %s cannot be read, the first: %s", len(examples), what, examples[0])
+    if num_absent:
+        named = document.header[found["present"][0]]
+        logging.warning("%s: %d labels are not used: the column %s says no", document.path, num_absent, named)
     return _with_empty_segments(read_rows) if length else read_rows
+
+
+def _is_unread(what: str, cell: str, row: rows.Row) -> bool:
+    """Whether a cell is filled, and nothing could be read from it."""
+    if cell in ("", "?"):
+        return False
+    if what == "score":
+        return math.isnan(free_text.confidence(cell))
+    return rows.is_unknown(getattr(row.about, _PLACE_AND_TIME[what]))
+
+
+def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple[int, ...]]:
+    """The columns that are used, as of `columns.find`.
+
+    Raises:
+        InputError: a start without an end or a duration, or spans without labels.
+    """
+    found = columns.find(document, options.columns)
+    in_time = "end" in found or "duration" in found
+    if ("start" in found) != in_time or (in_time and "label" not in found):
+        missing = "end" if not in_time else "label" if "start" in found else "start"
+        raise config.InputError(
+            f"{document.path}: which column holds {missing}? it has {', '.join(document.header)[:500]}; "
+            f"say --columns={missing}=NAME"
+        )
+    of_label = columns.normal(document.header[found["label"][0]]) if "label" in found else ""
+    if of_label not in ("species", "specific epithet", "sp"):
+        found.pop("genus", None)
+    if "present" in found and not all(answer in _ANSWERS for answer in _answers(document, found["present"])):
+        if "present" in columns.given_for(document, options.columns):
+            raise config.InputError(f"{document.path}: the column for present must hold yes or no, or be empty")
+        del found["present"]
+    if of_label:
+        _warn_of_unused(document, found, in_time=in_time)
+    return found
+
+
+def _answers(document: texts.Document, positions: Sequence[int]) -> Iterator[str]:
+    """What stands in a column, in small letters."""
+    return (_first_filled(line, positions).casefold() for _, line in document.lines[1:])
+
+
+def _denies(document: texts.Document, position: int) -> bool:
+    """Whether a column holds nothing but yes and no, and at least one no."""
+    only_answers = all(answer in _ANSWERS for answer in _answers(document, [position]))
+    return only_answers and any(answer in _NO for answer in _answers(document, [position]))
+
+
+def _warn_of_unused(document: texts.Document, found: Mapping[str, Sequence[int]], *, in_time: bool) -> None:
+    """Warns of columns that may change what the labels mean."""
+    unused = columns.unused(document, found)
+    denying = [name for name in unused if "present" not in found and _denies(document, document.header.index(name))]
+    if denying:
+        logging.warning(
+            "%s: all its labels count; if a no in %s means that a species is not there, say --columns=present=NAME",
+            document.path, " or ".join(denying),
+        )  # fmt: skip
+    if not in_time and (of_spans := [*filter(columns.may_hold_spans, unused)]):
+        logging.warning(
+            "%s: its labels count for whole recordings; if the columns %s hold their times in seconds, say "
+            "--columns=start=NAME --columns=end=NAME", document.path, ", ".join(of_spans),
+        )  # fmt: skip
+
+
+def unused_columns(document: texts.Document, options: rows.Options) -> tuple[str, ...]:
+    """The names of the columns that are not used."""
+    return tuple(columns.unused(document, columns.find(document, options.columns)))
 
 
 def cells_of(line: Sequence[str], found: Mapping[str, Sequence[int]]) -> dict[str, str]:
@@ -91,7 +159,9 @@ def _first_filled(line: Sequence[str], positions: Sequence[int]) -> str:
     return ""
 
 
-def _row(where: str, cells: Mapping[str, str], options: rows.Options, order: str, length: str) -> rows.Row:
+def _row(
+    where: str, cells: Mapping[str, str], options: rows.Options, order: str, length: str, units: tuple[float, float]
+) -> rows.Row:
     about = _about(order, tuple([(what, cells[what]) for what in _ABOUT if what in cells]))
     named = (cells["file"],) if cells.get("file") else ()
     span, labels, problem = rows.NO_SPAN, rows.NOT_STATED, ""
@@ -99,9 +169,11 @@ def _row(where: str, cells: Mapping[str, str], options: rows.Options, order: str
         problem = "it names no recording"
     else:
         if "label" in cells:
-            labels, problem = rows.read_label(cells["label"], options)
+            cell = cells["label"]
+            in_genus = bool(cells.get("genus")) and bool(_EPITHET.fullmatch(cell))
+            labels, problem = rows.read_label(f"{cells['genus']} {cell}" if in_genus else cell, options)
         if length and (cells["start"] or cells[length]):
-            span, unread = rows.read_span(cells["start"], cells[length], is_duration=length == "duration")
+            span, unread = rows.read_span(cells["start"], cells[length], is_duration=length == "duration", units=units)
             problem = unread or problem
     return rows.Row(
         where=where,
@@ -109,7 +181,7 @@ def _row(where: str, cells: Mapping[str, str], options: rows.Options, order: str
         labels=labels,
         start_seconds=span[0],
         end_seconds=span[1],
-        score=free_text.number(cells["score"], limit=1) if "score" in cells else math.nan,
+        score=rows.read_score(cells.get("score", "")),
         background=about.background,
         about=about,
         problem=problem,

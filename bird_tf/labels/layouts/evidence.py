@@ -12,6 +12,8 @@ from bird_tf import config, files, skips
 from bird_tf.audio import decode
 from bird_tf.labels.layouts import birdclef, formats, matching, rows
 
+# kinds of tables whose unused columns are told
+_MOST_TOLD = 5
 _NAMELESS = "names no recording, and no recording has its name"
 
 
@@ -112,6 +114,9 @@ def log(layout: str, used: Sequence[formats.Source]) -> str:
         )  # fmt: skip
     if about := [source for source in used if not source.is_labelling]:
         logging.info("author, place and time from %s", by_format(about))
+    unused = {source.unused_columns: source.path for source in reversed(used) if source.unused_columns}
+    for names, path in list(unused.items())[:_MOST_TOLD]:
+        logging.info("columns that are not used: %s (%s)", ", ".join(names)[:500], path)
     return line
 
 

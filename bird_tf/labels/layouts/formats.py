@@ -56,12 +56,14 @@ class Source:
         path: of the file.
         format: name of its format; empty if none recognises it.
         rows: its rows.
+        unused_columns: names of the columns of a table whose columns are known by their names that are not used.
         problem: why it cannot be read; empty if it can.
     """
 
     path: str
     format: str = ""
     rows: tuple[rows.Row, ...] = ()
+    unused_columns: tuple[str, ...] = ()
     problem: str = ""
 
     @property
@@ -88,7 +90,9 @@ def read(path: str, options: rows.Options) -> Source:
             if path.lower().endswith(file_format.SUFFIXES) and file_format.recognise(document, options):
                 name = file_format.NAME
                 found = tuple(file_format.read(document, options))
-                return Source(path=path, format=name, rows=found, problem="" if found else "a table without rows")
+                unused = csv_table.unused_columns(document, options) if file_format is csv_table else ()
+                problem = "" if found else "a table without rows"
+                return Source(path=path, format=name, rows=found, unused_columns=unused, problem=problem)
     except config.InputError as error:
         return Source(path=path, format=name, problem=str(error).removeprefix(f"{path}: "))
     return Source(path=path, problem=_what_it_is(document))

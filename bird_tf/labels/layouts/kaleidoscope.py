@@ -59,5 +59,5 @@ def _score(cells: dict[str, str]) -> float:
     """Its confidence. TOP1DIST is the distance of a cluster, 0 for the best."""
     for what in ("match ratio", "confidence"):
         if what in cells:
-            return free_text.number(cells[what], limit=1)
+            return rows.read_score(cells[what])
     return 1 - free_text.number(cells.get("top1dist", ""), limit=10)

@@ -31,7 +31,7 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the segments. One without any species is a negative, unless a cell is empty or UNK."""
     found = columns.find(document, ())
-    species = _species(document, found)
+    species, units = _species(document, found), columns.units(document, found)
     read_rows = []
     for line, texts_of_line in document.lines[1:]:
         cells = csv_table.cells_of(texts_of_line, found)
@@ -46,7 +46,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             row = rows.named(row, present or ["none"], options)
         else:
             row = dataclasses.replace(row, labels=label_cells.Labels())
-        read_rows.append(rows.spanned(row, cells["start"], cells["end"]))
+        read_rows.append(rows.spanned(row, cells["start"], cells["end"], units=(units["start"], units["end"])))
     return read_rows
 
 

@@ -56,7 +56,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             where=rows.where(document, selection.line),
             files=(selection.file,) if selection.file else (),
             or_namesake=alone,
-            score=free_text.number(selection.cell(score), limit=1),
+            score=rows.read_score(selection.cell(score)),
             about=rows.COMPLETE,
         )
         row = rows.labelled(row, next(filter(str.strip, map(selection.cell, label)), ""), options)

@@ -79,22 +79,27 @@ def nothing_found(document: texts.Document) -> list[Row]:
     return [Row(where=document.path, labels=label_cells.Labels(negative=True), about=COMPLETE)]
 
 
-def spanned(row: Row, start: str, end: str, *, is_duration: bool = False) -> Row:
+def spanned(
+    row: Row, start: str, end: str, *, is_duration: bool = False, units: tuple[float, float] = (1.0, 1.0)
+) -> Row:
     """Adds the span of a row, from text. Times that cannot be read make a problem of it.
 
     Args:
         row: the row.
         start, end: times, as `free_text.seconds` reads them.
         is_duration: whether `end` is the length of the span.
+        units: of both, in seconds.
     """
-    (first, last), problem = read_span(start, end, is_duration=is_duration)
+    (first, last), problem = read_span(start, end, is_duration=is_duration, units=units)
     return dataclasses.replace(row, start_seconds=first, end_seconds=last, problem=problem or row.problem)
 
 
 @functools.lru_cache(maxsize=4096)  # many spans of a table begin and end at the same seconds
-def read_span(start: str, end: str, *, is_duration: bool = False) -> tuple[tuple[float, float], str]:
+def read_span(
+    start: str, end: str, *, is_duration: bool = False, units: tuple[float, float] = (1.0, 1.0)
+) -> tuple[tuple[float, float], str]:
     """A span in seconds, and why it cannot be read; then the span is `NO_SPAN`. The arguments are as of `spanned`."""
-    first, last = free_text.seconds(start), free_text.seconds(end)
+    first, last = free_text.seconds(start, units[0]), free_text.seconds(end, units[1])
     if is_duration:
         last += first
     if math.isnan(first) or math.isnan(last):
@@ -102,6 +107,12 @@ def read_span(start: str, end: str, *, is_duration: bool = False) -> tuple[tuple
     if first < 0 or last < first:
         return NO_SPAN, f"a span from {first:g} to {last:g} s: its end must be after its start"
     return (first, last), ""
+
+
+def read_score(cell: str) -> float:
+    """The confidence in a cell; NaN if it is empty, and 0 if it cannot be read: such a label is not a sure one."""
+    score = free_text.confidence(cell)
+    return 0.0 if math.isnan(score) and cell.strip() else score
 
 
 def labelled(row: Row, cell: str, options: Options) -> Row:

@@ -39,6 +39,9 @@ SPANS = {
     "Crowsetta": "label,onset_s,offset_s,notated_path,annot_path\nParus major,0.0,3.0,a.wav,x\n",
     "DCASE": "Audiofilename,Starttime,Endtime,Label\na.wav,0,3,Parus major\n",
     "a duration": "file,start_time_s,duration,label\na.wav,0,3,Parus major\n",
+    "milliseconds": "file,start_ms,end_ms,species\na.wav,0,3000,Parus major\n",
+    "minutes and a clock": "file;Begin (min);Duration [s];species\na.wav;0:00;3,0;Parus major\n",
+    "a genus": "file,start (min),stop_min,genus,species\na.wav,0,0.05,Parus,major\n",
     "tabs": "file\tstart\tend\tlabel\na.wav\t0:00\t0:03\t\"Parus major\"\n",
 }  # fmt: skip
 
@@ -151,3 +154,31 @@ def test_cells_of_place_and_time_that_cannot_be_read_are_told(tmp_path, caplog):
 def test_spans_without_a_column_for_the_species_are_refused(tmp_path):
     problem = _read(tmp_path, "file,start,end,Vogel\nx.wav,0,1,a\n").problem
     assert "which column holds label?" in problem and "Vogel" in problem
+
+
+def test_labels_that_a_column_denies_are_not_used(tmp_path, caplog):
+    text = "file,start,end,label,{}\nx.wav,0,1,a,TRUE\nx.wav,1,2,b,no\nx.wav,2,3,c,\n"
+    assert [row.labels.species for row in _read(tmp_path, text.format("Correct")).rows] == [("a",), (), ("c",)]
+    assert "1 labels are not used: the column Correct says no" in caplog.text
+    assert [row.labels.species for row in _read(tmp_path, text.format("checked")).rows] == [("a",), ("b",), ("c",)]
+    assert "if a no in checked means that a species is not there, say --columns=present=NAME" in caplog.text
+    assert [row.labels.species for row in _read(tmp_path, text.format("checked"), "present=checked").rows][1] == ()
+
+
+def test_a_column_called_present_that_holds_something_else_is_not_used(tmp_path):
+    text = "file,label,present\nx.wav,a,a;b\ny.wav,b,0\n"
+    assert [row.labels.species for row in _read(tmp_path, text).rows] == [("a",), ("b",)]
+    assert "must hold yes or no" in _read(tmp_path, text, "present=present").problem
+
+
+def test_a_score_that_cannot_be_read_is_no_sure_one(tmp_path, caplog):
+    text = "file,label,confidence\nv.wav,a,87 %\nw.wav,a,0.5\nx.wav,a,87\ny.wav,a,-0.5\nz.wav,a,\n"
+    rows = _read(tmp_path, text).rows
+    assert [row.score for row in rows[:4]] == [0.87, 0.5, 0, 0] and math.isnan(rows[4].score)
+    assert "2 cells of score cannot be read" in caplog.text
+
+
+def test_columns_that_may_hold_times_are_told(tmp_path, caplog):
+    [row] = _read(tmp_path, "file,label,start_sample,end_sample\nx.wav,a,0,44100\n").rows
+    assert not row.has_span
+    assert "if the columns start_sample, end_sample hold their times in seconds" in caplog.text
