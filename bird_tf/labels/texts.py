@@ -93,16 +93,25 @@ def _utf16_without_mark(content: bytes) -> str:
 
 
 def _windows_text(path: str, content: bytes) -> str:
-    try:
-        text = content.decode("cp1252")
-    except UnicodeDecodeError as error:
-        raise config.InputError(f"{path}: neither UTF-8 nor Windows-1252 text ({error}); save it as UTF-8") from error
-    word = re.search(r"\w*[^\x00-\x7f]\w*", text)
+    """Reads the lines that are not UTF-8 as Windows-1252: a file that was put together can hold both."""
+    text, foreign = [], []
+    for line in content.split(b"\n"):
+        try:
+            text.append(line.decode("utf-8"))
+        except UnicodeDecodeError:
+            try:
+                foreign.append(line.decode("cp1252"))
+            except UnicodeDecodeError as error:
+                raise config.InputError(
+                    f"{path}: neither UTF-8 nor Windows-1252 text ({error}); save it as UTF-8"
+                ) from error
+            text.append(foreign[-1])
+    word = re.search(r"\w*[^\x00-\x7f]\w*", foreign[0])
     logging.warning(
-        "%s is not UTF-8: it is read as Windows-1252, as in %r; if that is wrong, save it as UTF-8",
-        path, word[0][:40] if word else "",
+        "%s is not UTF-8: %d lines are read as Windows-1252, as in %r; if that is wrong, save it as UTF-8",
+        path, len(foreign), word[0][:40] if word else "",
     )  # fmt: skip
-    return text
+    return "\n".join(text)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -92,3 +92,10 @@ def test_what_would_need_too_much_memory_is_refused(tmp_path, monkeypatch):
 
 def test_signs_that_nobody_sees_are_found():
     assert [texts.hidden(text) for text in ("a b", "a\u200bb", "\x00", "\u202e")] == ["", "\u200b", "\x00", "\u202e"]
+
+
+def test_lines_of_two_encodings_are_each_read_in_their_own(tmp_path, caplog):
+    path = tmp_path / "t.csv"
+    path.write_bytes("grün,Grünfink\n".encode() + "Vögel,b\n".encode("cp1252") + b"c,d\n")
+    assert texts.Document(str(path)).lines == [(1, ["grün", "Grünfink"]), (2, ["Vögel", "b"]), (3, ["c", "d"])]
+    assert "1 lines are read as Windows-1252, as in 'Vögel'" in caplog.text

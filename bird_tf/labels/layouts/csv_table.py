@@ -23,6 +23,7 @@ _ABOUT = ("author", "site", "name", "background", *_PLACE_AND_TIME_CELLS)
 _YES = frozenset(("1", "1.0", "true", "t", "yes", "y"))
 _NO = frozenset(("0", "0.0", "false", "f", "no", "n"))
 _ANSWERS = _YES | _NO | {""}
+_OF_SPECIES = frozenset(("species", "species code", "species name", "manual id"))
 _EPITHET = re.compile(r"[a-zë-]{2,}")  # the second word of a Latin name
 
 
@@ -134,6 +135,13 @@ def _warn_of_unused(document: texts.Document, found: Mapping[str, Sequence[int]]
         logging.warning(
             "%s: all its labels count; if a no in %s means that a species is not there, say --columns=present=NAME",
             document.path, " or ".join(denying),
+        )  # fmt: skip
+    others = [name for name in unused if columns.normal(name) in _OF_SPECIES]
+    if others:
+        used = document.header[found["label"][0]]
+        logging.warning(
+            "%s: the column %s holds the labels, and %s is not used; if that is wrong, say --columns=label=NAME",
+            document.path, used, ", ".join(others),
         )  # fmt: skip
     if not in_time and (of_spans := [*filter(columns.may_hold_spans, unused)]):
         logging.warning(

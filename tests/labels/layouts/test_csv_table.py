@@ -182,3 +182,11 @@ def test_columns_that_may_hold_times_are_told(tmp_path, caplog):
     [row] = _read(tmp_path, "file,label,start_sample,end_sample\nx.wav,a,0,44100\n").rows
     assert not row.has_span
     assert "if the columns start_sample, end_sample hold their times in seconds" in caplog.text
+
+
+def test_a_second_column_of_species_is_told(tmp_path, caplog):
+    assert _read(tmp_path, "file,label,species\nx.wav,song,a\n").rows[0].labels.species == ("song",)
+    assert "the column label holds the labels, and species is not used" in caplog.text
+    caplog.clear()
+    _read(tmp_path, KAGGLE)
+    assert caplog.text == ""
