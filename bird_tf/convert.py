@@ -9,25 +9,19 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent import futures
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from absl import logging
 
-from bird_tf import config, executor, files, next_steps, python_calls, skips, stored
+from bird_tf import config, files, next_steps, python_calls, skips, stored
 from bird_tf.audio import activity, decode, frontend
 from bird_tf.backbones import backbone, sources
-from bird_tf.conversion import chunk_features, forecast, plan, state, worker
+from bird_tf.conversion import chunk_features, execution, forecast, outcome, plan, state, worker
 from bird_tf.labels import duplicates, metadata, spans, split, taxonomy
 from bird_tf.labels.layouts import reader
-from bird_tf.records import manifests, recordings_table, selection
+from bird_tf.records import manifests, recordings_table
 from bird_tf.training import recipes
-
-# worker processes may die so often, one time after the other, without having begun a recording
-_MOST_TRIES = 3
-# time after which the progress bar looks again at what the workers do
-_REPORT_SECONDS = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -111,107 +105,6 @@ def _tasks(
                 )
             )
     return tasks
-
-
-class _Progress:
-    """The results so far, the tasks that are left, and a progress bar."""
-
-    def __init__(self, tasks: Sequence[worker.ShardTask]) -> None:
-        finished = {task.name: state.finished(task) for task in tasks}
-        self.results = {name: result for name, result in finished.items() if result is not None}
-        self.left = [task for task in tasks if task.name not in self.results]
-        if self.results:
-            logging.info(
-                "going on with an unfinished conversion: %d of %d shards are finished", len(self.results), len(tasks)
-            )
-        self._bar = config.progress(sum(len(t.recordings) for t in self.left), "recording", "converting")
-        self._bar.set_postfix_str("starting workers")
-        self._seconds, self._skipped, self._num_converted = 0.0, 0, 0
-        for result in self.results.values():
-            self._count(result)
-
-    def add(self, task: worker.ShardTask, result: worker.ShardResult) -> None:
-        """Adds the result of a task."""
-        self.results[task.name] = result
-        self.left.remove(task)
-        self._count(result)
-        self._bar.set_postfix_str(f"{self._seconds / 3600:.2f} h of audio, {self._skipped} skipped")
-        self._num_converted += len(task.recordings)
-        self._show(self._num_converted)
-
-    def show_recordings_in_work(self, tasks: Iterable[worker.ShardTask]) -> None:
-        """Counts the recordings too that are converted but whose shard is not finished yet."""
-        in_work = [(task, state.recording_in_work(task)) for task in tasks]
-        places = [[r.recording_id for r in task.recordings].index(now) for task, now in in_work if now]
-        self._show(self._num_converted + sum(places))
-
-    def _show(self, count: int) -> None:
-        if not self._bar.n and count:
-            self._bar.set_postfix_str("")
-        # a worker that died begins its shard again
-        self._bar.update(max(0, count - self._bar.n))
-
-    def _count(self, result: worker.ShardResult) -> None:
-        self._seconds += sum(converted.seconds for converted in result.recordings)
-        self._skipped += sum(bool(converted.reason) for converted in result.recordings)
-
-    def close(self) -> None:
-        """Closes the bar."""
-        self._bar.close()
-
-
-def _run(settings: ConvertConfig, tasks: Sequence[worker.ShardTask]) -> dict[str, worker.ShardResult]:
-    """Runs the tasks that are not finished. Returns {shard name: result} of all tasks."""
-    progress, tries = _Progress(tasks), 0
-    # what was being read when a command was killed may have killed it: then worker processes die of it in its place
-    was_killed = any(map(state.has_recording_in_work, progress.left))
-    try:
-        while progress.left:
-            before = len(progress.left)
-            for task in progress.left:
-                state.clear_recording_in_work(task)
-            # a worker process has one thread; with several a SavedModel may sum in another order
-            one_thread = any(task.backbone and task.backbone.is_saved_model for task in tasks)
-            with executor.start(
-                settings.workers, settings.scheduler, len(progress.left), in_process=not (one_thread or was_killed)
-            ) as pool:
-                pending = {pool.submit(worker.write_shard, task): task for task in progress.left}
-                while pending:
-                    progress.show_recordings_in_work(pending.values())
-                    for future in futures.wait(pending, _REPORT_SECONDS, futures.FIRST_COMPLETED).done:
-                        task = pending.pop(future)
-                        if not executor.worker_died(future.exception()):
-                            progress.add(task, future.result())
-            # a process has died, which ends its whole pool: each task that was in work is repeated alone
-            for task in [task for task in progress.left if state.recording_in_work(task)]:
-                progress.add(task, _run_alone(task))
-            tries = tries + 1 if len(progress.left) == before else 0
-            if tries == _MOST_TRIES:
-                raise config.InputError(
-                    f"{progress.left[0].name}: {tries} times all worker processes died before they read a recording; "
-                    "is there enough memory? fewer --workers need less"
-                )
-    finally:
-        progress.close()
-    return progress.results
-
-
-def _run_alone(task: worker.ShardTask) -> worker.ShardResult:
-    """Runs a task in a process of its own. If that dies, the task is repeated without the recording in work."""
-    unusable: list[str] = []
-    while True:
-        state.clear_recording_in_work(task)  # the process may die before it reads another
-        with executor.alone() as pool:
-            future = pool.submit(worker.write_shard, dataclasses.replace(task, unusable=tuple(unusable)))
-            if not executor.worker_died(future.exception()):
-                return future.result()
-        recording_id = state.recording_in_work(task)
-        if not recording_id or recording_id in unusable:
-            raise config.InputError(
-                f"{task.name}: its worker process died, but not while reading a recording; is there enough memory?"
-            )
-        logging.warning("a worker process died while reading recording %s: it is skipped", recording_id)
-        unusable.append(recording_id)
 
 
 def _find(
@@ -317,140 +210,23 @@ def _write_records(
     with state.opened(settings.output, settings.overwrite, state.describe(settings, recordings, fingerprint)):
         duplicates.tell(recordings, os.path.join(settings.output, manifests.DUPLICATES))
         tasks = _tasks(settings, recordings, seconds, classes, source, kept)
-        results = _run(settings, tasks)
-        converted = {c.recording_id: c for result in results.values() for c in result.recordings}
-        _warn({r.path: converted[r.recording_id].warnings for r in recordings})
-        selected = _select(settings, [r for r in recordings if r.split == "train"], converted, classes)
-        _cut(tasks, results, selected)
-        skipped = _skipped(settings, recordings, converted, unmatched)
+        results = execution.run(tasks, settings.workers, settings.scheduler)
+        found = outcome.Outcome(recordings, classes, tasks, results, settings.selection.max_chunks_per_class)
+        found.warn()
+        found.cut()
+        skipped = found.skipped(unmatched, settings.max_skipped_share)
         manifest = dataclasses.replace(
-            _manifest(settings, recordings, classes, tasks, results, skipped, selected),
+            found.manifest(settings.output, settings.front_end, config.to_mapping(settings), skipped),
             features=chunk_features.describe(
                 settings.front_end, described, len(classes), settings.spectrogram, settings.backbone_noise
             ),
             backbone=described,
         )
-        recordings_table.write(settings.output, settings.source.audio, _table_entries(recordings, converted))
-        files.write_json(os.path.join(settings.output, manifests.SUMMARY), _summary(manifest, converted, started))
+        recordings_table.write(settings.output, settings.source.audio, found.table_entries())
+        files.write_json(os.path.join(settings.output, manifests.SUMMARY), _summary(manifest, found.converted, started))
         manifests.save(manifest)
         state.close(settings.output)
     return manifest
-
-
-def _select(
-    settings: ConvertConfig,
-    recordings: Sequence[metadata.Recording],
-    converted: Mapping[str, worker.ConvertedRecording],
-    classes: taxonomy.Taxonomy,
-) -> selection.Selection:
-    """The chunks that train if these recordings are for training."""
-    candidates = {
-        r.recording_id: {classes.index(c): count for c, count in converted[r.recording_id].candidates.items()}
-        for r in recordings
-    }
-    return selection.select(candidates, len(classes), settings.selection.max_chunks_per_class)
-
-
-def _cut(
-    tasks: Sequence[worker.ShardTask], results: dict[str, worker.ShardResult], selected: selection.Selection
-) -> None:
-    """Takes the chunks above the cap, which is known when all recordings are read, out of the training shards."""
-    for task in tasks:
-        if task.split == "train":
-            expected = sum(
-                selection.num_below(selected.limits[task.classes.index(c)], converted.recording_id, count)
-                for converted in results[task.name].recordings
-                for c, count in converted.candidates.items()
-            )
-            if expected != next(shard.count for shard in results[task.name].shards if shard.name == task.name):
-                results[task.name] = worker.cut(task, results[task.name], selected)
-
-
-def _warn(warnings: Mapping[str, Sequence[str]]) -> None:
-    """Logs what was noticed of recordings that are used all the same."""
-    for path, told in warnings.items():
-        for warning in told:
-            logging.warning("%s: %s", path, warning)
-
-
-def _used(recording: metadata.Recording, converted: worker.ConvertedRecording) -> bool:
-    """Whether a recording can be used on its side of the split."""
-    return bool(converted.candidates if recording.split == "train" else converted.chunks)
-
-
-def _skipped(
-    settings: ConvertConfig,
-    recordings: Sequence[metadata.Recording],
-    converted: Mapping[str, worker.ConvertedRecording],
-    unmatched: Sequence[tuple[str, str]],
-) -> list[dict[str, str]]:
-    """{"file", "reason"} of all files that were left out. Raises InputError if too many recordings gave no chunk."""
-    reasons = {r.path: converted[r.recording_id].reason for r in recordings if converted[r.recording_id].reason}
-    skipped = [{"file": path, "reason": reason} for path, reason in [*unmatched, *sorted(reasons.items())]]
-    without = [r for r in recordings if r.labels and not _used(r, converted[r.recording_id])]
-    if len(without) > settings.max_skipped_share * len(recordings):
-        raise config.InputError(
-            f"{len(without)} of {len(recordings)} recordings gave no chunk (--max_skipped_share="
-            f"{settings.max_skipped_share:g}), for example: {next(iter(reasons.values()))}"
-        )
-    for entry in skipped:
-        skips.log((entry["file"], entry["reason"]))
-    return skipped
-
-
-def _manifest(
-    settings: ConvertConfig,
-    recordings: Sequence[metadata.Recording],
-    classes: taxonomy.Taxonomy,
-    tasks: Sequence[worker.ShardTask],
-    results: Mapping[str, worker.ShardResult],
-    skipped: Sequence[Mapping[str, str]],
-    selected: selection.Selection,
-) -> manifests.Manifest:
-    shards: dict[str, list[manifests.Shard]] = {part: [] for part in (*manifests.SPLITS, *manifests.SPARE)}
-    for task in tasks:
-        for shard in results[task.name].shards:
-            shards[shard.name.split("-")[0]].append(shard)
-    counts = {part: [0] * len(classes) for part in shards}
-    num_recordings = dict.fromkeys(shards, 0)
-    converted = {c.recording_id: c for result in results.values() for c in result.recordings}
-    for recording in recordings:
-        written = converted[recording.recording_id]
-        labelled, noise = ("rest", "noise") if recording.split == "train" else ("val", "val_noise")
-        for part, chunks in ((labelled, written.chunks), (noise, written.noise)):
-            num_recordings[part] += bool(chunks)
-            for class_id, count in chunks.items():
-                counts[part][classes.index(class_id)] += count
-    counts["train"], num_recordings["train"] = list(selected.chunks_per_class), selected.num_recordings
-    counts["rest"] = [every - training for every, training in zip(counts["rest"], counts["train"], strict=True)]
-    del num_recordings["rest"]  # they are recordings of the training split
-    any_label = any(recording.labels for recording in recordings)
-    for class_id, count in zip(classes.class_ids, counts["train"], strict=True):
-        if any_label and not count:
-            logging.warning("class %s has no training chunk: a model cannot learn it", class_id)
-    return manifests.Manifest(
-        directory=settings.output,
-        front_end=settings.front_end,
-        classes=classes,
-        shards={part: tuple(found) for part, found in shards.items()},
-        chunks_per_class={part: tuple(found) for part, found in counts.items()},
-        num_recordings=num_recordings,
-        selected_for_refit=_select(settings, recordings, converted, classes),
-        converter=config.to_mapping(settings),
-        skipped=tuple(skipped),
-        versions=manifests.versions(),
-        features={},
-    )
-
-
-def _table_entries(
-    recordings: Sequence[metadata.Recording], converted: Mapping[str, worker.ConvertedRecording]
-) -> Iterator[tuple[metadata.Recording, recordings_table.Result]]:
-    """Yields the rows of recordings.csv, as `recordings_table.write` needs them."""
-    for recording in recordings:
-        c = converted[recording.recording_id]
-        num_chunks, num_candidates, num_noise = (sum(found.values()) for found in (c.chunks, c.candidates, c.noise))
-        yield recording, (c.seconds, num_chunks, num_candidates, num_noise, c.digest, c.reason)
 
 
 def _summary(

@@ -49,7 +49,10 @@ ORDER = {
         "examples", "results", "plots", "pages", "report", "surveys", "densities", "survey_page", "survey_files",
         "clips", "judged", "review_page",
     ),
-    "conversion": ("compiled_frontend", "chunk_features", "notes", "worker", "plan", "state", "forecast", "folds"),
+    "conversion": (
+        "compiled_frontend", "chunk_features", "notes", "worker", "plan", "state", "execution", "outcome", "forecast",
+        "folds",
+    ),
     "input.augment": ("geometry", "pixels", "mixing", "augmentations"),
     "input": ("sampling", "pseudo_labels", "dataset", "preview"),
     "models": (
