@@ -8,6 +8,7 @@ import soundfile
 
 from bird_tf import config, convert, executor, tf
 from bird_tf.backbones import backbone
+from bird_tf.conversion import execution
 from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
 from bird_tf.labels import taxonomy
@@ -149,7 +150,7 @@ def test_another_backbone_on_an_unfinished_directory_is_refused(data, manifest, 
         backbone_sample_rate_hz=RATE,
         backbone_logits=True,
     )
-    monkeypatch.setattr(convert, "_run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(execution, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     for _ in range(2):  # with the same one the conversion may go on
         with pytest.raises(KeyboardInterrupt):
             convert.convert(chosen)

@@ -3,7 +3,7 @@ import pathlib
 import pytest
 
 from bird_tf import config, convert, resume
-from bird_tf.conversion import state, worker
+from bird_tf.conversion import execution, state, worker
 from bird_tf.labels.layouts import reader
 from tests.test_convert import _settings
 
@@ -62,7 +62,7 @@ def test_the_directory_of_a_conversion_is_locked_and_keeps_its_notes(tmp_path):
 
 
 def test_a_new_recording_in_an_unfinished_directory_is_named(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(convert, "_run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(execution, "run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         convert.convert(_settings(data, tmp_path / "x"))
     with pytest.raises(config.InputError, match=r"--max_classes was 0, is 4; .*RN\d+\.wav is gone"):
