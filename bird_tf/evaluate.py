@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,18 +13,23 @@ from absl import logging
 
 from bird_tf import config, executor, files, locks, next_steps, python_calls
 from bird_tf.audio import decode
-from bird_tf.evaluation import examples, judged, mixture_tuning, noise, report, results, soundscapes, stored_decisions
-from bird_tf.inference import ensembles, labelled, leaks, occurrence, saved_model, segments, strangeness
+from bird_tf.evaluation import (
+    examples,
+    judged,
+    mixture_tuning,
+    noise,
+    recording_tuning,
+    report,
+    results,
+    soundscapes,
+    stored_decisions,
+    summary_lines,
+)
+from bird_tf.inference import ensembles, labelled, leaks, occurrence, saved_model, strangeness
 from bird_tf.labels import metadata
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table
-from bird_tf.scores import calibration, decisions, metrics, pooling
-
-_POOLING_HELP = (
-    f"how chunk scores become recording scores: {', '.join(pooling.METHODS)} (attention: only with networks that have "
-    "it), or auto: the method with the best MLRAP on these recordings; empty: the model's own, with --tune auto, with "
-    f"--segments {segments.DEFAULT_POOLING}"
-)
+from bird_tf.scores import calibration, metrics
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,12 +52,7 @@ class EvaluateConfig:
     )
     chunking: decode.ChunkingConfig
     place: executor.PlaceConfig
-    pooling: str = config.option("", _POOLING_HELP)
-    tune: bool = config.option(
-        False,
-        "choose pooling, weights, calibration and thresholds on these recordings, and store them in the model; with "
-        "--segments, what the chunks around a chunk say of it, calibration and thresholds of segments",
-    )
+    tuning: recording_tuning.TuningConfig
     tune_on_mixtures: bool = config.option(
         False,
         "with --tune --records: choose what the chunks around a chunk say of it, too, on mixtures of the validation "
@@ -62,10 +61,6 @@ class EvaluateConfig:
     noise_audio: str = config.option(
         "", "folder with recordings without birds: false alarms an hour; with --tune, the thresholds are above them"
     )
-    synthetic_noise: int = config.option(
-        400, "with --tune: number of synthesised noise chunks (rain, wind, engines, …) that the thresholds are above"
-    )
-    precision: float = config.option(0.9, "with --tune: the least precision of the thresholds of the rule 'precision'")
     decisions: str = config.option(
         "", "calibration, thresholds, weights by bird_tf.evaluate --tune; empty: a single model's own; none: raw scores"
     )
@@ -74,39 +69,26 @@ class EvaluateConfig:
     output: str = config.option("", "folder for the results; empty: evaluation/ beside the first model")
 
     def __post_init__(self) -> None:
-        if self.pooling not in ("", "auto"):
-            pooling.check(self.pooling)
-        if not 0 < self.precision <= 1:
-            raise config.InputError(f"--precision={self.precision}: must be in (0, 1]")
-        if self.synthetic_noise < 0:
-            raise config.InputError(f"--synthetic_noise={self.synthetic_noise}: must be 0 (none) or more")
         if self.worst < 0:
             raise config.InputError(f"--worst={self.worst}: must be 0 (none) or more")
         if self.segments and not self.source.audio:
             raise config.InputError("--segments needs --audio=DIR, the folder with the soundscapes")
         config.refuse_without_effect(
             {
-                "--pooling=auto with --segments": self.segments and self.pooling == "auto",
+                "--pooling=auto with --segments": self.segments and self.tuning.pooling == "auto",
                 "--records with --segments": self.segments and self.records,
                 "--records, --audio, --segments or --noise_audio with --verdicts": self.verdicts
                 and (self.recordings or self.segments or self.noise_audio),
-                "--pooling with --verdicts": self.verdicts and self.pooling,
+                "--pooling with --verdicts": self.verdicts and self.tuning.pooling,
                 "--metadata with --records": self.records and self.source.metadata,
                 "--noise_audio with --segments": self.segments and self.noise_audio,
                 "--threads, --workers or --scheduler without --audio or --noise_audio": self.place
                 != executor.PlaceConfig()
                 and not (self.source.audio or self.noise_audio or self.tune_on_mixtures),
                 "--tune_on_mixtures without --tune --records": self.tune_on_mixtures
-                and not (self.tune and self.records and not self.segments),
-                "--precision without --tune": self.precision != 0.9 and not self.tune,
-                "--synthetic_noise without --tune": self.synthetic_noise != 400 and not self.tune,
+                and not (self.tuning.tune and self.records and not self.segments),
             }
         )
-
-    @property
-    def chooses_pooling(self) -> bool:
-        """Whether the pooling is chosen on these recordings."""
-        return self.pooling == "auto" or (self.tune and not self.pooling)
 
     @property
     def recordings(self) -> str:
@@ -149,7 +131,7 @@ def _locked(settings: EvaluateConfig, paths: Sequence[str]) -> Iterator[None]:
 
 def _changed_folders(settings: EvaluateConfig, paths: Sequence[str]) -> dict[str, None]:
     """The folders of the models in which --tune stores its results, each once."""
-    if not settings.tune or len(settings.model) > 1:
+    if not settings.tuning.tune or len(settings.model) > 1:
         return {}
     folders = dict.fromkeys(map(saved_model.folder_to_lock, (*paths, *settings.model)))
     folders.pop(os.path.realpath(settings.output_folder), None)  # it is locked already
@@ -160,8 +142,8 @@ def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, pat
     # models
     settings.place.prepare()
     ensemble = ensembles.Ensemble(paths, settings.decisions)
-    if not settings.chooses_pooling:
-        ensemble.check_pooling(settings.pooling or ensemble.decisions.pooling)
+    if not settings.tuning.chooses_pooling:
+        ensemble.check_pooling(settings.tuning.pooling or ensemble.decisions.pooling)
     odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
     output = settings.output_folder
     # scores
@@ -174,9 +156,11 @@ def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, pat
     if settings.noise_audio:
         heard = noise.score_folder(ensemble, settings.noise_audio, settings.chunking, settings.place)
     # decisions
-    pooling_mlrap = _decide(settings, ensemble, scored, truth, heard)
+    pooling_mlrap = recording_tuning.decide(settings.tuning, ensemble, scored, truth, heard, settings.recordings)
+    if settings.tuning.tune:
+        stored_decisions.store(ensemble, output, (ensemble.models[0].path, settings.model[0]))
     scores = scored.pooled(ensemble)
-    if settings.tune:
+    if settings.tuning.tune:
         probabilities = calibration.cross_fitted(scores, truth)
     else:
         probabilities = ensemble.decisions.recording.probabilities(scores)
@@ -207,14 +191,14 @@ def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, pat
         training_recordings=ensemble.prior.num_recordings.tolist() if ensemble.prior.num_recordings.any() else [],
         decisions=ensemble.decisions,
         examples=examples.worst(ensemble, scored, scores, truth, settings.worst, manifest, settings.chunking.channel),
-        tuned=settings.tune,
+        tuned=settings.tuning.tune,
     )
     results.write_tables(output, evaluation, scored.skipped)
     report.write(os.path.join(output, "report.html"), evaluation)
     summary = {
         **evaluation.summary(), "num_skipped": len(scored.skipped), "models": paths,
         "num_learnt": leak.num_learnt(to_judge),
-        "evaluated": settings.recordings, "tuned_on_these": settings.tune,
+        "evaluated": settings.recordings, "tuned_on_these": settings.tuning.tune,
         "pooling": ensemble.decisions.pooling, "pooling_mlrap": pooling_mlrap,
         "weights": list(ensemble.decisions.weights), "expected": odds_factors.describe(), "output": output,
     }  # fmt: skip
@@ -253,64 +237,6 @@ def _score(
     return scored
 
 
-def _decide(
-    settings: EvaluateConfig,
-    ensemble: ensembles.Ensemble,
-    scored: labelled.LabelledScores,
-    truth: np.ndarray,
-    heard: noise.NoiseScores | None,
-) -> dict[str, float]:
-    """Sets the ensemble's decisions by the flags, and stores them with --tune. Returns the MLRAP of each pooling."""
-    pooling_mlrap: dict[str, float] = {}
-    decided = ensemble.decisions
-    if settings.chooses_pooling:
-        method, pooling_mlrap = decisions.choose_pooling(
-            scored.probabilities(ensemble), truth, scored.attention_logits(ensemble)
-        )
-        decided = dataclasses.replace(decided, pooling=method)
-    elif settings.pooling:
-        decided = dataclasses.replace(decided, pooling=settings.pooling)
-    if settings.tune and len(ensemble.models) > 1:
-        weights = decisions.search_weights(
-            scored.member_probabilities, truth, decided.pooling, scored.member_attention_logits
-        )
-        decided = dataclasses.replace(decided, weights=weights)
-    ensemble.decisions = decided
-    if settings.tune:
-        recording, chunk = _calibrations(settings, ensemble, scored, truth, heard)
-        ensemble.decisions = dataclasses.replace(
-            decided,
-            recording=recording,
-            chunk=chunk,
-            precision=settings.precision,
-            fitted_on=f"{len(truth)} recordings of {settings.recordings}",
-        )
-        stored_decisions.store(ensemble, settings.output_folder, (ensemble.models[0].path, settings.model[0]))
-    return pooling_mlrap
-
-
-def _calibrations(
-    settings: EvaluateConfig,
-    ensemble: ensembles.Ensemble,
-    scored: labelled.LabelledScores,
-    truth: np.ndarray,
-    heard: noise.NoiseScores | None,
-) -> tuple[calibration.Calibration, calibration.Calibration]:
-    """Fits calibration and thresholds of recordings and of chunks, with recorded and synthesised noise."""
-    sources = [heard] if heard else []
-    if settings.synthetic_noise:
-        sources.append(noise.score_synthesised(ensemble, settings.synthetic_noise))
-    chunks = [own for source in sources for own in source.chunks]
-    logits = [own for source in sources for own in source.attention_logits]
-    hours = float(sum(source.hours.sum() for source in sources))
-    pooled = pooling.pool_each(chunks, ensemble.decisions.pooling, logits) if chunks else None
-    heard_chunks = np.concatenate(chunks) if chunks else None
-    return (
-        calibration.fit(scored.pooled(ensemble)[:, None], truth, settings.precision, pooled, hours),
-        calibration.fit(scored.probabilities(ensemble), truth, settings.precision, heard_chunks, hours),
-    )
-
-
 def _notes(settings: EvaluateConfig, ensemble: ensembles.Ensemble, paths: Sequence[str]) -> list[str]:
     """What a reader of the report must know of the models and their decisions."""
     decided = ensemble.decisions
@@ -322,7 +248,7 @@ def _notes(settings: EvaluateConfig, ensemble: ensembles.Ensemble, paths: Sequen
     notes.append(f"Pooling: {decided.pooling}.")
     if len(ensemble.models) > 1:
         notes.append(f"Weights: {', '.join(f'{w:.2f}' for w in decided.weights)}.")
-    if settings.tune:
+    if settings.tuning.tune:
         notes.append(
             "Pooling, weights and thresholds were chosen on these same recordings: the metrics are slightly too high. "
             "The calibrated probabilities come from cross-validation: each recording's map was fitted without it."
@@ -384,11 +310,11 @@ def _soundscapes(settings: EvaluateConfig) -> soundscapes.SoundscapeConfig:
         decisions=settings.decisions,
         chunking=settings.chunking,
         place=settings.place,
-        pooling=settings.pooling,
+        pooling=settings.tuning.pooling,
         occurrence_settings=settings.occurrence_settings,
-        tune=settings.tune,
-        precision=settings.precision,
-        synthetic_noise=settings.synthetic_noise,
+        tune=settings.tuning.tune,
+        precision=settings.tuning.precision,
+        synthetic_noise=settings.tuning.synthetic_noise,
     )
 
 
@@ -413,10 +339,10 @@ def _evaluate_verdicts(settings: EvaluateConfig) -> dict[str, Any]:
     with _locked(settings, settings.model):
         ensemble = ensembles.Ensemble(settings.model, settings.decisions)
         found, before = judged.read(settings.verdicts, ensemble.classes), ensemble.decisions
-        if settings.tune:
-            ensemble.decisions = judged.refit(before, found, settings.precision, settings.verdicts)
+        if settings.tuning.tune:
+            ensemble.decisions = judged.refit(before, found, settings.tuning.precision, settings.verdicts)
         summary = judged.write(output, settings.verdicts, found, ensemble.classes, before, ensemble.decisions)
-        if settings.tune:
+        if settings.tuning.tune:
             stored_decisions.store(ensemble, output, settings.model)
     return summary
 
@@ -428,72 +354,18 @@ def main(settings: EvaluateConfig) -> None:
         judged.log(summary)
         return
     if settings.segments:
-        _log_segments(summary)
+        summary_lines.of_segments(summary)
         next_steps.log(f"open {os.path.join(settings.output_folder, soundscapes.SUMMARY)}")
         return
-    _log(settings, summary)
+    summary_lines.of_recordings(summary)
     if settings.tune_on_mixtures:
-        _log_segments(summary["mixtures"])
-    several = settings.tune and len(settings.model) > 1  # an ensemble's decisions are in no model
+        summary_lines.of_segments(summary["mixtures"])
+    several = settings.tuning.tune and len(settings.model) > 1  # an ensemble's decisions are in no model
     follows = next_steps.command(
         "predict", model=settings.model, audio=next_steps.NEW_RECORDINGS, output="predictions",
         decisions=[os.path.join(summary["output"], "decisions.json")] * several,
     )  # fmt: skip
     next_steps.log(f"open {os.path.join(summary['output'], 'report.html')} in a browser", follows)
-
-
-def _log(settings: EvaluateConfig, summary: Mapping[str, Any]) -> None:
-    """Logs the result in one line, and the false alarms in another."""
-    if summary["mlrap"] is None:
-        logging.info(
-            "one class, %d recordings, %d skipped; it is judged by --noise_audio=DIR, recordings without it: average "
-            "precision and false alarms; %s",
-            summary["num_recordings"], summary["num_skipped"], os.path.join(summary["output"], "report.html"),
-        )  # fmt: skip
-    else:
-        _log_ranking(summary)
-    if "noise" in summary:
-        logging.info(
-            "%s, %.2f h without birds: c-mAP with it %.4f; false alarms an hour: %s",
-            settings.noise_audio, summary["noise"]["hours"], summary["noise"]["cmap"],
-            noise.describe(summary["noise"]["false_alarms_per_hour"]),
-        )  # fmt: skip
-
-
-def _log_ranking(summary: Mapping[str, Any]) -> None:
-    low, high = summary["intervals"]["mlrap"]
-    logging.info(
-        "MLRAP %.4f (95 %%: %.4f to %.4f; chance %.4f)%s, foreground %.4f, top-1 %.4f on %d recordings, %d skipped; %s",
-        summary["mlrap"], low, high, summary["chance_mlrap"], _without_prior(summary, "mlrap"),
-        summary["mlrap_foreground"], summary["top1"], summary["num_recordings"], summary["num_skipped"],
-        os.path.join(summary["output"], "report.html"),
-    )  # fmt: skip
-
-
-def _log_segments(summary: Mapping[str, Any]) -> None:
-    quality = "no calls in the truth, so nothing to find"
-    if not math.isnan(summary["cmap"]):
-        without = _without_prior(summary, "cmap")
-        quality = f"c-mAP {summary['cmap']:.4f}, AUROC {summary['auroc']:.4f}{without}"
-    if summary["context_cmap"]:
-        logging.info(
-            "context of the chunks: %s; c-mAP with it %.4f, without %.4f",
-            summary["context"] or "none", summary["context_cmap"][summary["context"] or "none"],
-            summary["context_cmap"]["none"],
-        )  # fmt: skip
-    logging.info(
-        "%s; %d segments of %d recordings, %d skipped",
-        quality, summary["num_segments"], summary["num_recordings"], summary["num_skipped"],
-    )  # fmt: skip
-    for rule, rate in summary["false_alarms_per_hour"].items():
-        precision, recall = summary["precision"][rule], summary["recall"][rule]
-        found = "" if math.isnan(precision + recall) else f"precision {precision:.2f}, recall {recall:.2f}, "
-        logging.info("at the thresholds of the rule %s: %s%.1f false alarms an hour", rule, found, rate)
-
-
-def _without_prior(summary: Mapping[str, Any], name: str) -> str:
-    """The metric of the scores without place and time, for the summary line."""
-    return f" (without the prior {summary['without_prior'][name]:.4f})" if "without_prior" in summary else ""
 
 
 def run() -> None:

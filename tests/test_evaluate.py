@@ -92,42 +92,6 @@ def test_false_alarms_on_noise_are_reported_and_keep_thresholds_above_them(model
     assert after["precision"]["rate"] <= before["false_alarms_per_hour"]["precision"]["rate"]
 
 
-def test_the_weights_of_an_ensemble_are_searched_and_stored_beside_the_results(model_path, manifest, tmp_path):
-    summary = _evaluate(
-        tmp_path, [model_path, model_path], records=manifest.directory, tune=True, pooling="mean", synthetic_noise=0
-    )
-    assert summary["pooling"] == "mean" and sum(summary["weights"]) == pytest.approx(1)
-    again = _evaluate(
-        tmp_path / "again", [model_path, model_path], records=manifest.directory,
-        decisions=tmp_path / "evaluation" / "decisions.json",
-    )  # fmt: skip
-    assert again["weights"] == summary["weights"] and again["mlrap"] == pytest.approx(summary["mlrap"])
-
-
-def test_pooling_auto_takes_the_best_method(model_path, manifest, tmp_path):
-    auto = _evaluate(tmp_path, model_path, records=manifest.directory, pooling="auto")
-    one = _evaluate(tmp_path, model_path, records=manifest.directory, pooling=auto["pooling"])
-    assert one["mlrap"] == pytest.approx(auto["mlrap"]) == max(auto["pooling_mlrap"].values())
-
-
-def test_attention_is_tried_and_used_if_every_model_has_it(attention_model_path, model_path, manifest, tmp_path):
-    auto = _evaluate(tmp_path, attention_model_path, records=manifest.directory, pooling="auto")
-    assert set(auto["pooling_mlrap"]) == set(pooling.METHODS)
-    both = [attention_model_path, attention_model_path]
-    alone, twice = (
-        _evaluate(tmp_path, models, records=manifest.directory, pooling="attention")
-        for models in (attention_model_path, both)
-    )
-    assert alone["mlrap"] == pytest.approx(auto["pooling_mlrap"]["attention"]) == pytest.approx(twice["mlrap"])
-    tuned = _evaluate(tmp_path, both, records=manifest.directory, pooling="attention", tune=True, synthetic_noise=2)
-    assert tuned["pooling"] == "attention" and tuned["mlrap"] == pytest.approx(alone["mlrap"])
-    one_without = [attention_model_path, model_path]
-    tuned = _evaluate(tmp_path, one_without, records=manifest.directory, tune=True, synthetic_noise=2)
-    assert "attention" not in tuned["pooling_mlrap"]
-    with pytest.raises(config.InputError, match=f"--pooling=attention: {model_path} gives no attention"):
-        _evaluate(tmp_path, one_without, records=manifest.directory, pooling="attention")
-
-
 @pytest.mark.parametrize("values", [{"pooling": "best"}, {"precision": 0.0}, {"worst": -1}, {"synthetic_noise": -1}])
 def test_bad_flags_are_refused(model_path, tmp_path, values):
     with pytest.raises(config.InputError, match=f"--{next(iter(values))}="):

@@ -45,8 +45,9 @@ ORDER = {
     ),
     "inference.formats": ("parts", "compare", "tflite", "onnx"),
     "evaluation": (
-        "noise", "stored_decisions", "context_search", "mixtures", "soundscapes", "mixture_tuning", "excerpts",
-        "examples", "results", "plots", "pages", "report", "surveys", "densities", "survey_page", "survey_files",
+        "noise", "stored_decisions", "recording_tuning", "context_search", "mixtures", "soundscapes", "mixture_tuning",
+        "summary_lines", "excerpts", "examples", "results",
+        "plots", "pages", "report", "surveys", "densities", "survey_page", "survey_files",
         "clips", "judged", "review_page",
     ),
     "conversion": (
