@@ -87,6 +87,8 @@ class EvaluateConfig:
                 and not (self.source.audio or self.noise_audio or self.tune_on_mixtures),
                 "--tune_on_mixtures without --tune --records": self.tune_on_mixtures
                 and not (self.tuning.tune and self.records and not self.segments),
+                "--precision without --tune": self.tuning.precision != 0.9 and not self.tuning.tune,
+                "--synthetic_noise without --tune": self.tuning.synthetic_noise != 400 and not self.tuning.tune,
             }
         )
 

@@ -43,12 +43,6 @@ class TuningConfig:
             raise config.InputError(f"--precision={self.precision}: must be in (0, 1]")
         if self.synthetic_noise < 0:
             raise config.InputError(f"--synthetic_noise={self.synthetic_noise}: must be 0 (none) or more")
-        config.refuse_without_effect(
-            {
-                "--precision without --tune": self.precision != 0.9 and not self.tune,
-                "--synthetic_noise without --tune": self.synthetic_noise != 400 and not self.tune,
-            }
-        )
 
     @property
     def chooses_pooling(self) -> bool:
