@@ -125,6 +125,11 @@ class _Classes:
                 logging.warning(
                     "one class for names that look alike, or are told of it: %r stands for %s too", one, others
                 )
+        alike: dict[str, list[str]] = collections.defaultdict(list)
+        for group in groups:
+            alike[label_cells.letters(group)].append(self._chosen[group])
+        for several in [names for names in alike.values() if len(names) > 1]:
+            logging.warning(_APART, "; ".join(sorted(several)))
 
     def _ids_of_latin_names(self) -> dict[str, str]:
         """{group of a Latin name: the class id that alone has it}, unless the name is a class id as well."""

@@ -46,8 +46,8 @@ class Labels:
 def parse(cell: str, negative_labels: Collection[str] = ()) -> Labels:
     """Reads a label cell.
 
-    Several species are divided by `;` or `|`, or are a list `["a", "b"]`, or are Latin names or codes divided by
-    commas. A species behind a `-` is negative.
+    Several species are divided by `;` or `|`, or are a list `["a", "b"]`, or are Latin names divided by commas, `&` or
+    `+`, or codes divided by commas. A species behind a `-` is negative.
 
     Args:
         cell: its text.
@@ -90,18 +90,18 @@ def is_one(name: str) -> bool:
 
 
 def _named(names: Iterable[str], negative_labels: tuple[str, ...]) -> Labels:
-    further = {_letters(name) for name in negative_labels}
+    further = {letters(name) for name in negative_labels}
     parts = [texts.clean(name) for name in names]
     species, absent, negative = [], [], not any(parts)  # an empty list
     for part in filter(None, parts):
         if len(part) > _LONGEST:
             raise ValueError(f"a name of {len(part)} characters")
-        letters = _letters(part)
-        if letters in _NEGATIVE or letters in further:
+        plain = letters(part)
+        if plain in _NEGATIVE or plain in further:
             negative = True
-        elif part.startswith("-") and letters:
+        elif part.startswith("-") and plain:
             absent.append(part[1:].strip())
-        elif letters and letters not in _UNKNOWN:
+        elif plain and plain not in _UNKNOWN:
             species.append(part)
     return Labels(
         species=tuple(dict.fromkeys(species)),
@@ -140,10 +140,10 @@ def divided(cell: str) -> list[str]:
     if cell.startswith("["):
         return _listed(cell)
     parts = re.split(r"[;|]", cell)
-    if len(parts) > 1 or "," not in cell:
+    if len(parts) > 1:
         return parts
-    parts = [part.strip() for part in cell.split(",")]
-    if all(is_latin(part.removeprefix("-")) for part in parts) or all(_CODE.fullmatch(part) for part in parts):
+    parts = [part.strip() for part in re.split(r"[,&+]", cell)]
+    if all(is_latin(part.removeprefix("-")) for part in parts) or all(map(_CODE.fullmatch, cell.split(","))):
         return parts
     return [cell]
 
@@ -162,5 +162,6 @@ def _listed(cell: str) -> list[str]:
     return [re.sub(r"\\(.)", r"\1", text) for text in found]
 
 
-def _letters(name: str) -> str:
+def letters(name: str) -> str:
+    """A name without blanks and signs, in small letters."""
     return re.sub(r"[\W_]", "", texts.comparable(name))

@@ -24,6 +24,11 @@ def test_names_that_look_alike_are_one_class():
     assert _unified("Grünfink", decomposed, "grünfink") == 3 * ["Grünfink"]
 
 
+def test_names_that_differ_in_signs_alone_are_told(caplog):
+    names = ["Parus major", "Parus major?", "Turdus merula"]
+    assert _unified(*names) == names and "stay apart: Parus major; Parus major?;" in caplog.text
+
+
 def test_one_spelling_alone_stays_as_it_is():
     assert _unified("Parus_major", "Turdus merula_Common Blackbird") == [
         "Parus_major",

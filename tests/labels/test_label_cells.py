@@ -10,6 +10,7 @@ from bird_tf.labels import label_cells
         ("a;b", ("a", "b")), ("a | b", ("a", "b")), ("a;;a", ("a",)), ("22961;23158", ("22961", "23158")),
         ('["a", "b"]', ("a", "b")), ("['a', 'it\\'s']", ("a", "it's")), ("[a, b]", ("a", "b")),
         ("Parus major,Turdus merula", ("Parus major", "Turdus merula")), ("amerob,sonspa", ("amerob", "sonspa")),
+        ("Parus major & Turdus merula", ("Parus major", "Turdus merula")), ("Parus major + x", ("Parus major + x",)),
         ("Parus major, song", ("Parus major, song",)), ("Warbler, Yellow", ("Warbler, Yellow",)),
         ("Parus major;noise", ("Parus major",)), ("Nonesuch", ("Nonesuch",)),
     ],
@@ -38,7 +39,10 @@ def test_one_name_says_what_a_cell_with_it_says(name):
     assert label_cells.named([name, ""]) == label_cells.parse(name)
 
 
-@pytest.mark.parametrize("name", ["a;b", "a|b", "Parus major,Turdus merula", "a,b", '["a"]', "[b", '"a"', 201 * "a"])
+@pytest.mark.parametrize(
+    "name",
+    ["a;b", "a|b", "Parus major,Turdus merula", "a,b", "Parus major+Parus ater", '["a"]', "[b", '"a"', 201 * "a"],
+)
 def test_a_name_that_a_cell_does_not_hold_as_one_is_refused(name):
     with pytest.raises(ValueError, match=r"rename the class|201 characters"):
         label_cells.named([name])

@@ -66,7 +66,7 @@ def assemble(
             if path is None:
                 num_elsewhere += 1
             else:
-                of_path[path].append(_Entry(rows.without_doubt(row, species), source.path))
+                of_path[path].append(_Entry(rows.among(row, species), source.path))
     if num_several := sum(map(_has_several_rows, of_path.values())):
         logging.warning("%d recordings have several rows without times: each adds its species", num_several)
     if num_elsewhere:

@@ -58,7 +58,9 @@ _UNITS = {
 }
 _TIMES = ("start", "end", "duration")
 # words in the names of columns that may hold times of labels
-_OF_SPANS = frozenset(("start", "begin", "onset", "end", "stop", "offset", "from", "to", "tmin", "tmax", "duration"))
+_OF_SPANS = frozenset(
+    ("start", "begin", "onset", "end", "stop", "offset", "from", "to", "tmin", "tmax", "t0", "t1", "duration")
+)
 
 
 def parse(flags: Sequence[str]) -> tuple[tuple[str, str, str], ...]:

@@ -22,6 +22,7 @@ _PLACE_AND_TIME_CELLS = ("latitude", "longitude", "elevation", "date", "time")
 _ABOUT = ("author", "site", "name", "background", *_PLACE_AND_TIME_CELLS)
 _YES = frozenset(("1", "1.0", "true", "t", "yes", "y"))
 _NO = frozenset(("0", "0.0", "false", "f", "no", "n"))
+_BETWEEN_LINES = {"label": ";", "background": ";"}  # what the lines of a cell are divided by
 _ANSWERS = _YES | _NO | {""}
 _OF_SPECIES = frozenset(("species", "species code", "species name", "manual id"))
 _EPITHET = re.compile(r"[a-zë-]{2,}")  # the second word of a Latin name
@@ -157,13 +158,15 @@ def unused_columns(document: texts.Document, options: rows.Options) -> tuple[str
 
 def cells_of(line: Sequence[str], found: Mapping[str, Sequence[int]]) -> dict[str, str]:
     """{what: text} of a line; of several columns the first that is filled counts. Our own tables defuse formulas."""
-    return {what: _first_filled(line, positions) for what, positions in found.items()}
+    return {what: _first_filled(line, positions, _BETWEEN_LINES.get(what, " ")) for what, positions in found.items()}
 
 
-def _first_filled(line: Sequence[str], positions: Sequence[int]) -> str:
+def _first_filled(line: Sequence[str], positions: Sequence[int], between_lines: str = " ") -> str:
     for i in positions:
-        if i < len(line) and (text := texts.clean(files.restored(line[i]))):
-            return text
+        if i < len(line):
+            lines = files.restored(line[i]).splitlines()
+            if text := between_lines.join(filter(None, map(texts.clean, lines))):
+                return text
     return ""
 
 

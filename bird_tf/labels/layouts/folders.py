@@ -4,16 +4,48 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Sequence
 
 from bird_tf import config
 from bird_tf.labels import class_names, label_cells, metadata, texts
 from bird_tf.labels.layouts import assembly, rows
 
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_SPLITS = frozenset(("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"))
+
 
 def is_likely(paths: Iterable[str], audio: str) -> bool:
     """Whether any recording lies in a folder below `audio`."""
     return any(len(_parts(path, audio)) > 1 for path in paths)
+
+
+def refuse_nested(paths: Sequence[str], audio: str) -> None:
+    """Refuses folders of which the ones in them seem to be the species.
+
+    Raises:
+        InputError: all recordings lie in folders of folders, and these are species; or genera and their species; or
+            years; or parts of a split; or it is a single one.
+    """
+    parts = [_parts(path, audio) for path in paths]
+    if not parts or min(map(len, parts)) < 3:
+        return
+    pairs = dict.fromkeys((outer, inner) for outer, inner, *_ in parts)
+    outside, inside = {outer for outer, _ in pairs}, {inner for _, inner in pairs}
+    if any(map(label_cells.is_latin, outside)):
+        return
+    if (
+        all(map(label_cells.is_latin, inside))
+        or all(label_cells.is_latin(f"{outer} {inner}") for outer, inner in pairs)
+        or all(map(_YEAR.fullmatch, outside))
+        or {outer.casefold() for outer in outside} <= _SPLITS
+        or (len(outside) == 1 and len(inside) > 1)
+    ):
+        outer, inner = next(iter(pairs))
+        raise config.InputError(
+            f"{audio}: are the classes folders such as {outer}, or those in them, such as {outer}/{inner}? --audio "
+            f"names the folder of the folders of species; if {outer} is one of them, say --layout=folders"
+        )
 
 
 def read(described: Iterable[metadata.Recording], audio: str, options: rows.Options) -> assembly.Assembled:
@@ -53,7 +85,7 @@ def _named(folders: Collection[str], options: rows.Options) -> dict[str, rows.Ro
         several = _are_species(folder, known)
         named[folder] = rows.labelled(row, folder, options) if several else rows.named(row, [folder], options)
     species = rows.species_of(named.values())
-    return {folder: rows.without_doubt(row, species) for folder, row in named.items()}
+    return {folder: rows.among(row, species) for folder, row in named.items()}
 
 
 def _are_species(folder: str, known: Collection[str]) -> bool:

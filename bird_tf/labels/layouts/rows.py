@@ -138,17 +138,23 @@ def read_label(cell: str, options: Options) -> tuple[label_cells.Labels, str]:
 
 
 def species_of(found: Iterable[Row]) -> frozenset[str]:
-    """Keys of the species that rows name, as `without_doubt` needs them."""
+    """Keys of the species that rows name, as `among` needs them."""
     return frozenset(map(class_names.key, {name for row in found for name in row.labels.species}))
 
 
-def without_doubt(row: Row, species: Collection[str]) -> Row:
-    """Makes a problem of a row with a `-NAME` that is no species: it could be the name of a class as well.
+def among(row: Row, species: Collection[str]) -> Row:
+    """What a row says among others, whose labels tell what is a species.
+
+    `A, B` are two species if both are labels of others. A `-NAME` that is no species becomes a problem: it could be
+    the name of a class as well.
 
     Args:
         row: the row.
         species: those of all rows, as of `species_of`; a Latin name needs not be among them.
     """
+    if any("," in name for name in row.labels.species):
+        several = tuple(dict.fromkeys(part for name in row.labels.species for part in _known_parts(name, species)))
+        row = dataclasses.replace(row, labels=dataclasses.replace(row.labels, species=several))
     for name in row.labels.absent:
         if not label_cells.is_latin(name) and class_names.key(name) not in species:
             problem = (
@@ -157,6 +163,12 @@ def without_doubt(row: Row, species: Collection[str]) -> Row:
             )
             return dataclasses.replace(row, labels=NOT_STATED, problem=row.problem or problem)
     return row
+
+
+def _known_parts(name: str, species: Collection[str]) -> list[str]:
+    """The parts of a name that commas divide, if all of them are species; else the name."""
+    parts = [texts.clean(part) for part in name.split(",")]
+    return parts if all(class_names.key(part) in species for part in parts) else [name]
 
 
 def described(

@@ -190,3 +190,8 @@ def test_a_second_column_of_species_is_told(tmp_path, caplog):
     caplog.clear()
     _read(tmp_path, KAGGLE)
     assert caplog.text == ""
+
+
+def test_lines_of_a_cell_are_several_labels_or_one_text(tmp_path):
+    [row] = _read(tmp_path, 'file,label,site\nx.wav,"a\r\nb ","North\nwood"\n').rows
+    assert (row.labels.species, row.about.site) == (("a", "b"), "North wood")

@@ -66,3 +66,21 @@ def test_the_layout_can_be_told_although_a_table_has_labels(tmp_path):
     example_sets.write_text(tmp_path / "t.csv", "file,label,recordist\na/1.wav,b,Ann\n")
     [recording] = _read(tmp_path, "a/1.wav", layout="folders")
     assert (recording.label, recording.author) == ("a", "Ann")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("2023/a", "2024/a"), ("train/a", "Test/b"), ("audio/a", "audio/b"), ("x/Parus major", "y/Turdus merula"),
+     ("Parus/major", "Turdus/merula")],
+)  # fmt: skip
+def test_folders_that_are_not_the_species_are_refused(tmp_path, names):
+    names = [f"{name}/{i}.wav" for i, name in enumerate(names)]
+    with pytest.raises(config.InputError, match=r"are the classes folders such as .*--layout=folders"):
+        _read(tmp_path, *names)
+    assert {r.label for r in _read(tmp_path, layout="folders")} == {name.split("/")[0] for name in names}
+
+
+@pytest.mark.parametrize("names", [("a/song", "a/call", "b/song"), ("Parus major/2023", "b/2023"), ("audio/a", "b")])
+def test_folders_in_those_of_species_are_fine(tmp_path, names):
+    found = _read(tmp_path, *(f"{name}/{i}.wav" for i, name in enumerate(names)))
+    assert {r.label for r in found} == {name.split("/")[0] for name in names}
