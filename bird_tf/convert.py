@@ -116,7 +116,7 @@ def _find(
     logging.info("%d recordings found; reading their lengths, and looking for equal audio", len(recordings))
     lengths = decode.durations([r.path for r in recordings])
     seconds = {r.recording_id: length for r, length in zip(recordings, lengths, strict=True)}
-    spans.warn_of_late(recordings, seconds)
+    recordings = spans.without_trust_in_late(recordings, seconds)
     recordings = duplicates.with_digests(
         recordings, seconds, settings.front_end.sample_rate_hz, settings.workers, settings.chunking.channel
     )

@@ -71,26 +71,36 @@ def labels_in_span(
     return SpanLabels(best.label if overlaps[best] >= needed else "", tuple(sorted(others)), False)
 
 
-def warn_of_late(recordings: Sequence[metadata.Recording], seconds: Mapping[str, float]) -> None:
-    """Warns of annotations past the end of their recording.
+def without_trust_in_late(
+    recordings: Sequence[metadata.Recording], seconds: Mapping[str, float]
+) -> list[metadata.Recording]:
+    """Warns of annotations past the end of their recording, whose other chunks are then not known to be empty.
 
     Args:
         recordings: with or without annotations.
         seconds: {recording_id: length}; 0 if it is not known.
+
+    Returns:
+        The recordings; those with such annotations as partly annotated.
     """
-    late = [
-        (recording.path, annotation.end_seconds)
-        for recording in recordings
-        for annotation in recording.annotations
-        if 0
-        < seconds[recording.recording_id]
-        <= max(annotation.start_seconds, annotation.end_seconds - _ROUNDED_SECONDS)
-    ]
+    late: dict[str, list[float]] = {}
+    for recording in recordings:
+        length = seconds[recording.recording_id]
+        ends = [a.end_seconds for a in recording.annotations if _is_late(a, length)]
+        if ends:
+            late[recording.path] = ends
     if late:
+        path, ends = next(iter(late.items()))
         logging.warning(
             "%d annotations are past the end of their recordings, the first: %s, up to %.1f s; do their times count "
-            "from another start, or are they no seconds?", len(late), *late[0],
+            "from another start, or are they no seconds? What is not annotated there is no noise",
+            sum(map(len, late.values())), path, ends[0],
         )  # fmt: skip
+    return [dataclasses.replace(r, partly_annotated=True) if r.path in late else r for r in recordings]
+
+
+def _is_late(annotation: metadata.Annotation, length: float) -> bool:
+    return 0 < length <= max(annotation.start_seconds, annotation.end_seconds - _ROUNDED_SECONDS)
 
 
 def with_annotations(recording: metadata.Recording, annotations: Sequence[metadata.Annotation]) -> metadata.Recording:

@@ -72,9 +72,10 @@ def test_annotations_past_the_end_are_warned_of(caplog):
         metadata.Recording(recording_id=str(i), path=f"{i}.wav", annotations=(example_sets.annotation(0, end, "a"),))
         for i, end in enumerate((20.5, 40, 40))
     ]
-    spans.warn_of_late(recordings[:1], {"0": 20.0})
+    assert spans.without_trust_in_late(recordings[:1], {"0": 20.0}) == recordings[:1]
     assert not caplog.records
-    spans.warn_of_late(recordings, {"0": 20.0, "1": 20.0, "2": 0.0})
+    found = spans.without_trust_in_late(recordings, {"0": 20.0, "1": 20.0, "2": 0.0})
+    assert [recording.partly_annotated for recording in found] == [False, True, False]
     assert "1 annotations are past the end of their recordings, the first: 1.wav, up to 40.0 s" in caplog.text
 
 

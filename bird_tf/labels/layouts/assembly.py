@@ -176,7 +176,12 @@ def _add(path: str, entries: list[_Entry], min_confidence: float, assembled: Ass
         in_time = [entry for entry in labelling if entry.row.has_span]
         if in_time:
             recording = _with_spans(recording, in_time, min_confidence, assembled)
-            _report_unused(labelling, assembled)
+            untimed = _without_times(labelling)
+            assembled.left_out += [
+                (e.row.where, "no times, while other rows of its recording have them") for e in untimed
+            ]
+            if untimed or len(good) < len(entries):  # a label is somewhere: what is not annotated may hold it
+                recording = dataclasses.replace(recording, partly_annotated=True)
         else:
             recording = _with_label(recording, labelling, min_confidence)
         assembled.recordings.append(recording)
@@ -267,9 +272,7 @@ def with_label(recording: metadata.Recording, whole: Sequence[rows.Row]) -> meta
     )
 
 
-def _report_unused(labelling: Sequence[_Entry], assembled: Assembled) -> None:
-    """Rows without times say nothing of a recording whose annotations have times, if they are in the same file."""
+def _without_times(labelling: Sequence[_Entry]) -> list[_Entry]:
+    """Rows without times of files that have others with times of the same recording."""
     in_time = {entry.source for entry in labelling if entry.row.has_span}
-    for entry in labelling:
-        if not entry.row.has_span and entry.source in in_time:
-            assembled.left_out.append((entry.row.where, "no times, while other rows of its recording have them"))
+    return [entry for entry in labelling if not entry.row.has_span and entry.source in in_time]

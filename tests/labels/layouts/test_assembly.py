@@ -82,6 +82,14 @@ def test_rows_that_cannot_be_used_cost_the_row_and_not_the_recording(tmp_path):
     assert not whole.unmatched
 
 
+@pytest.mark.parametrize("row", ["x.wav,b,x,2", "x.wav,b,4,3", "x.wav,b,,"])
+def test_where_a_label_is_not_known_nothing_is_noise(tmp_path, row):
+    found, _ = _assemble(
+        tmp_path, {"t.csv": f"file,label,start,end\nx.wav,a,0,2\n{row}\ny.wav,a,0,2\n"}, "x.wav", "y.wav"
+    )
+    assert [found[name].partly_annotated for name in ("x.wav", "y.wav")] == [True, False]
+
+
 def test_a_recording_without_any_row_that_can_be_used_is_no_negative(tmp_path):
     found, whole = _assemble(tmp_path, {"x.txt": "5\t4\ta\n"}, "x.wav")
     assert not found and "none of its 1 rows" in whole.unmatched[0][1]
