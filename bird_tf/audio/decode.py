@@ -196,28 +196,39 @@ class ChunkStream:
             UnreadableError: as `blocks`, or the recording has no samples.
         """
         size, span, before = self._hears.chunk_samples, self._hears.span_samples, self._hears.samples_before
-        hop, emitted = self._hop, 0
-        pending = np.zeros(before, np.float32)
+        hop, emitted, full = self._hop, 0, span + (self._batch_size - 1) * self._hop
+        parts, waiting = [np.zeros(before, np.float32)] * (before > 0), before
         for block in blocks(self._path, self._hears.sample_rate_hz, self._channel, self.report, ahead=self._ahead):
             self.num_samples += len(block)
             if self.digest:
                 self.digest.update(block)
-            pending = np.concatenate([pending, block]) if len(pending) else block
-            while len(pending) >= span + (self._batch_size - 1) * hop:
+            parts.append(np.ascontiguousarray(block))  # of one of several channels, keep no other
+            waiting += len(block)
+            if waiting < full:
+                continue
+            pending = _joined(parts)
+            while len(pending) >= full:
                 yield self._cut(pending, self._batch_size)
                 emitted += self._batch_size
                 pending = pending[self._batch_size * hop :]
+            parts, waiting = [pending], len(pending)
         if self.num_samples == 0:
             raise UnreadableError(f"{self._path}: holds no samples")
-        whole = max(0, 1 + (len(pending) - before - size) // hop)
+        whole = max(0, 1 + (waiting - before - size) // hop)
         covered = (emitted + whole - 1) * hop + size if emitted + whole else 0
         if self.num_samples - covered >= self._minimum or emitted + whole == 0:
             whole += 1
-        if (missing := (whole - 1) * hop + span - len(pending)) > 0:
-            pending = np.pad(pending, (0, missing))
+        if (missing := (whole - 1) * hop + span - waiting) > 0:
+            parts.append(np.zeros(missing, np.float32))
+        pending = _joined(parts)
         for first in range(0, whole, self._batch_size):
             yield self._cut(pending[first * hop :], min(self._batch_size, whole - first))
 
     def _cut(self, samples: np.ndarray, count: int) -> np.ndarray:
         windows = np.lib.stride_tricks.sliding_window_view(samples, self._hears.span_samples)
         return windows[: (count - 1) * self._hop + 1 : self._hop]
+
+
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """The parts as one array, copied once."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

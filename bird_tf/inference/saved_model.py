@@ -196,7 +196,7 @@ class Model:
                 f"{path} is damaged ({str(error)[:300]}); export the run again with bird_tf.export"
             ) from error
 
-    @property
+    @functools.cached_property
     def hearing(self) -> hearing.Hearing:
         """What it hears of a recording; `predict_samples` takes spans of it."""
         heard = hearing.of(self.front_end)
