@@ -47,8 +47,11 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "time": ("time", "time of day", "recording time"),
     # the genus of a species of which the column of labels has the second word alone
     "genus": ("genus",),
-    # whether the species is there
-    "present": ("present", "presence", "is present", "detected", "correct", "is correct", "valid", "is valid"),
+    # whether the species is there, or how many of it
+    "present": (
+        "present", "presence", "is present", "detected", "correct", "is correct", "valid", "is valid", "count",
+        "individual count", "individualcount", "abundance",
+    ),
 }  # fmt: skip
 # The last word of a name may tell the unit of times; without one they are in seconds.
 _UNITS = {
@@ -57,9 +60,35 @@ _UNITS = {
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
 }
 _TIMES = ("start", "end", "duration")
-# words in the names of columns that may hold times of labels
+# words in the names of columns that may hold times of labels, also in German, French and Spanish
 _OF_SPANS = frozenset(
-    ("start", "begin", "onset", "end", "stop", "offset", "from", "to", "tmin", "tmax", "t0", "t1", "duration")
+    (
+        "start",
+        "begin",
+        "onset",
+        "end",
+        "stop",
+        "offset",
+        "from",
+        "to",
+        "tmin",
+        "tmax",
+        "t0",
+        "t1",
+        "x1",
+        "x2",
+        "duration",
+        "beginn",
+        "anfang",
+        "ende",
+        "dauer",
+        "début",
+        "debut",
+        "fin",
+        "durée",
+        "inicio",
+        "duración",
+    )
 )
 
 

@@ -20,8 +20,10 @@ SUFFIXES = (".csv", ".tsv", ".txt", parquet.SUFFIX)
 _PLACE_AND_TIME = {"latitude": "latitude", "longitude": "longitude", "date": "date", "time": "hour"}
 _PLACE_AND_TIME_CELLS = ("latitude", "longitude", "elevation", "date", "time")
 _ABOUT = ("author", "site", "name", "background", *_PLACE_AND_TIME_CELLS)
-_YES = frozenset(("1", "1.0", "true", "t", "yes", "y"))
-_NO = frozenset(("0", "0.0", "false", "f", "no", "n"))
+_YES = frozenset(("1", "1.0", "true", "t", "yes", "y", "present", "correct", "ja", "oui", "si", "sí"))
+_NO = frozenset((
+    "0", "0.0", "false", "f", "no", "n", "absent", "not present", "incorrect", "wrong", "nein", "non",
+))  # fmt: skip
 _BETWEEN_LINES = {"label": ";", "background": ";"}  # what the lines of a cell are divided by
 _ANSWERS = _YES | _NO | {""}
 _OF_SPECIES = frozenset(("species", "species code", "species name", "manual id"))
@@ -36,8 +38,8 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
     """
     if len(document.header) < 2:
         return False
-    found = columns.find(document, options.columns)
-    return {"file"} < set(found) or {"start", "label"} <= set(found)
+    found = set(columns.find(document, options.columns)) - {"genus", "present"}
+    return {"file"} < found or {"start", "label"} <= found
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
@@ -108,9 +110,10 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
     of_label = columns.normal(document.header[found["label"][0]]) if "label" in found else ""
     if of_label not in ("species", "specific epithet", "sp"):
         found.pop("genus", None)
-    if "present" in found and not all(answer in _ANSWERS for answer in _answers(document, found["present"])):
+    in_present = _answers(document, found.get("present", ()))
+    if not all(answer in _ANSWERS or answer.isdecimal() for answer in in_present):
         if "present" in columns.given_for(document, options.columns):
-            raise config.InputError(f"{document.path}: the column for present must hold yes or no, or be empty")
+            raise config.InputError(f"{document.path}: the column for present must hold yes, no or counts, or be empty")
         del found["present"]
     if of_label:
         _warn_of_unused(document, found, in_time=in_time)

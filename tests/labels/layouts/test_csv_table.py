@@ -165,10 +165,19 @@ def test_labels_that_a_column_denies_are_not_used(tmp_path, caplog):
     assert [row.labels.species for row in _read(tmp_path, text.format("checked"), "present=checked").rows][1] == ()
 
 
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [("count", ("2", "0")), ("Individual_Count", ("10", "0")), ("valid", ("present", "Not present"))],
+)
+def test_counts_and_words_deny_too(tmp_path, column, cells):
+    text = f"file,label,{column}\nx.wav,a,{cells[0]}\nx.wav,b,{cells[1]}\n"
+    assert [row.labels.species for row in _read(tmp_path, text).rows] == [("a",), ()]
+
+
 def test_a_column_called_present_that_holds_something_else_is_not_used(tmp_path):
     text = "file,label,present\nx.wav,a,a;b\ny.wav,b,0\n"
     assert [row.labels.species for row in _read(tmp_path, text).rows] == [("a",), ("b",)]
-    assert "must hold yes or no" in _read(tmp_path, text, "present=present").problem
+    assert "must hold yes, no or counts" in _read(tmp_path, text, "present=present").problem
 
 
 def test_a_score_that_cannot_be_read_is_no_sure_one(tmp_path, caplog):
