@@ -1,6 +1,6 @@
 """Exported models in Python: recordings → tables of probabilities, detections and embeddings.
 
-It is the code of bird_tf.predict beneath; nothing is written to disk.
+It is the code of bird_tf.predict beneath; no result is written to disk.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ _NEGATIVE = frozenset((
 ))  # fmt: skip
 # An annotator heard something and could not name it.
 _UNKNOWN = frozenset(("unknown", "unk", "unid", "unidentified", "noid"))
+_NO_SPECIES = _NEGATIVE | _UNKNOWN | {""}
 _MISSING = frozenset(("", "nan", "n/a", "na", "null", "<na>"))  # as pandas, R and databases write empty cells
 _LONGEST = 200  # characters of a name
 _LATIN = re.compile(r"[A-Z][a-zë-]+ [a-zë-]{2,}(?: [a-zë-]{2,})?")
@@ -143,7 +144,8 @@ def divided(cell: str) -> list[str]:
     if len(parts) > 1:
         return parts
     parts = [part.strip() for part in re.split(r"[,&+]", cell)]
-    if all(is_latin(part.removeprefix("-")) for part in parts) or all(map(_CODE.fullmatch, cell.split(","))):
+    named = [part.removeprefix("-") for part in parts if letters(part) not in _NO_SPECIES]
+    if named and (all(map(is_latin, named)) or (not re.search("[&+]", cell) and all(map(_CODE.fullmatch, named)))):
         return parts
     return [cell]
 

@@ -11,7 +11,9 @@ from bird_tf.labels import label_cells
         ('["a", "b"]', ("a", "b")), ("['a', 'it\\'s']", ("a", "it's")), ("[a, b]", ("a", "b")),
         ("Parus major,Turdus merula", ("Parus major", "Turdus merula")), ("amerob,sonspa", ("amerob", "sonspa")),
         ("Parus major & Turdus merula", ("Parus major", "Turdus merula")), ("Parus major + x", ("Parus major + x",)),
-        ("Parus major, song", ("Parus major, song",)), ("Warbler, Yellow", ("Warbler, Yellow",)),
+        ("Parus major,Turdus merula,?", ("Parus major", "Turdus merula")), ("Parus major, noise", ("Parus major",)),
+        ("a1, unknown", ("a1",)), ("Parus major, song", ("Parus major, song",)),
+        ("Parus major,", ("Parus major",)), ("Warbler, Yellow", ("Warbler, Yellow",)),
         ("Parus major;noise", ("Parus major",)), ("Nonesuch", ("Nonesuch",)),
     ],
 )  # fmt: skip
