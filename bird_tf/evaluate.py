@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from absl import logging
 
 from bird_tf import config, executor, files, locks, next_steps, python_calls
 from bird_tf.audio import decode
@@ -18,6 +17,7 @@ from bird_tf.evaluation import (
     judged,
     mixture_tuning,
     noise,
+    notes,
     recording_tuning,
     report,
     results,
@@ -25,7 +25,7 @@ from bird_tf.evaluation import (
     stored_decisions,
     summary_lines,
 )
-from bird_tf.inference import ensembles, labelled, leaks, occurrence, saved_model, strangeness
+from bird_tf.inference import ensembles, labelled, leaks, occurrence, saved_model
 from bird_tf.labels import metadata
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table
@@ -178,9 +178,9 @@ def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, pat
         title=f"{' + '.join(settings.model)} on {settings.recordings}",
         notes=[
             *leak.notes(to_judge),
-            *_notes(settings, ensemble, paths),
-            *_strangeness_notes(scored.strangeness),
-            *_prior_notes(odds_factors, without_prior, headline),
+            *notes.of_models(ensemble, settings.model, paths, tuned=settings.tuning.tune),
+            *notes.of_strangeness(scored.strangeness),
+            *notes.of_prior(odds_factors, without_prior, headline),
         ],
         headline=headline,
         intervals=metrics.intervals(scores, truth, scored.labels),
@@ -237,49 +237,6 @@ def _score(
     scored.skipped.extend((r.path, "it is negative: no species to judge by") for r in recordings if not r.labels)
     scored.skipped.extend(unmatched)
     return scored
-
-
-def _notes(settings: EvaluateConfig, ensemble: ensembles.Ensemble, paths: Sequence[str]) -> list[str]:
-    """What a reader of the report must know of the models and their decisions."""
-    decided = ensemble.decisions
-    notes = [
-        f"{path} has learnt from these recordings; {evaluated}, from before its refit, is judged in its place."
-        for path, evaluated in zip(settings.model, paths, strict=True)
-        if path != evaluated
-    ]
-    notes.append(f"Pooling: {decided.pooling}.")
-    if len(ensemble.models) > 1:
-        notes.append(f"Weights: {', '.join(f'{w:.2f}' for w in decided.weights)}.")
-    if settings.tuning.tune:
-        notes.append(
-            "Pooling, weights and thresholds were chosen on these same recordings: the metrics are slightly too high. "
-            "The calibrated probabilities come from cross-validation: each recording's map was fitted without it."
-        )
-    elif decided.sources:
-        notes.append(f"Calibration and thresholds were fitted on {decided.sources}.")
-    else:
-        notes.append("The scores are not calibrated: run with --tune on validation recordings to calibrate them.")
-    return notes
-
-
-def _strangeness_notes(recordings: Sequence[float]) -> list[str]:
-    """How many recordings sound unlike the training data, with a warning if they are many; nothing if unknown."""
-    sentence = strangeness.sentence(recordings)
-    if strangeness.are_unlike(recordings):
-        logging.warning("%s: the metrics say what the model does there", sentence)
-    return [f"{sentence}."] if sentence else []
-
-
-def _prior_notes(
-    odds_factors: occurrence.OddsFactors, without_prior: Mapping[str, float], headline: Mapping[str, float]
-) -> list[str]:
-    """What place and time change in the metrics; nothing if they are not used."""
-    if not without_prior:
-        return []
-    changes = ", ".join(
-        f"{name} {without_prior[name]:.3f} → {headline[name]:.3f}" for name in ("mlrap", "cmap", "top1")
-    )
-    return [f"Scores are combined with {odds_factors.describe()}; without it → with it: {changes}."]
 
 
 def evaluate_either(settings: EvaluateConfig) -> dict[str, Any]:
