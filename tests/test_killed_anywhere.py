@@ -116,8 +116,11 @@ def test_train(monkeypatch, tmp_path, manifest):
 
 @pytest.mark.slow
 def test_overwriting_a_finished_training(monkeypatch, tmp_path, manifest):
-    command = train_settings(manifest, tmp_path / "run", epochs=1, overwrite=True)
-    kills.check(monkeypatch, tmp_path / "run", lambda: train.train(command), lambda: train.train(command), every=True)
+    run, finished = tmp_path / "run", tmp_path / "finished"
+    train.train(train_settings(manifest, finished, epochs=1))
+    command = train_settings(manifest, run, epochs=1, overwrite=True)
+    prepare = functools.partial(shutil.copytree, finished, run)
+    kills.check(monkeypatch, run, lambda: train.train(command), prepare, every=True)
 
 
 def _tuned(run_dir, manifest):
