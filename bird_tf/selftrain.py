@@ -211,13 +211,13 @@ def _round(
 ) -> rounds.Round:  # fmt: skip
     """Labels, trains and judges.
 
-    Heads among the first teachers answer for the labelled chunks too, from the features in the records: there they know
-    more than the labels, which name the recording's species in all of its chunks.
+    Heads among the first teachers answer for the labelled chunks too, if the records have their features: there they
+    know more than the labels, which name the recording's species in all of its chunks.
     """
     paths = settings.teachers_of(number, first, student.models if student.run_dir else ())
     totals = _label(settings, number, paths, unlabelled)
     run_dir = os.path.join(settings.run_dir, _round_name(number))
-    heads = [path for path in first if saved_model.is_head(saved_model.Model(path).features)]
+    heads = teaching.heads(first, manifests.load(settings.records))
     training.train(
         experiments.within(
             settings, run_dir=run_dir, teacher=heads, overwrite=False, pseudo_labels=_labels(settings, number)

@@ -159,7 +159,7 @@ def with_projection(network: keras.Model, size: int) -> keras.Model:
 def forward_flops(network: keras.Model) -> int:
     """Floating-point operations for the logits of one chunk. A multiply-add counts as two."""
     inputs = {node.name: tf.TensorSpec([1, *node.shape[1:]], tf.float32) for node in network.inputs}
-    logits = tf.function(lambda batch: call(network, batch, training=False)["logits"])
+    logits = tf.function(lambda batch: call(network, batch, training=False)["logits"], autograph=False)
     graph = logits.get_concrete_function(inputs).graph
     options = tf.compat.v1.profiler.ProfileOptionBuilder(tf.compat.v1.profiler.ProfileOptionBuilder.float_operation())
     profile = tf.compat.v1.profiler.profile(graph, options=options.with_empty_output().build())

@@ -12,11 +12,12 @@ from absl import logging
 
 from bird_tf import config, executor, skips
 from bird_tf.audio import decode
-from bird_tf.inference import answers, audio_files, ensembles, leaks, score_store
+from bird_tf.inference import answers, audio_files, ensembles, leaks, saved_model, score_store
 from bird_tf.input import pseudo_labels
 from bird_tf.labels import metadata
 from bird_tf.records import learnt, manifests, shard_files, verify
 from bird_tf.scores import context
+from bird_tf.training import distillation
 
 # The quietest chunks become noise of mixtures: so many of a recording, so many of all, and only those in which no class
 # is more probable than not.
@@ -40,6 +41,24 @@ def chunking_of(manifest: manifests.Manifest) -> decode.ChunkingConfig:
     names = {field.name for field in dataclasses.fields(decode.ChunkingConfig)}
     known = {name: value for name, value in manifest.converter.items() if name in names}
     return config.from_mapping(decode.ChunkingConfig, known, manifest.directory)
+
+
+def heads(paths: Sequence[str], manifest: manifests.Manifest) -> list[str]:
+    """Those of the models that are heads and can answer for the labelled chunks, from the features in the records.
+
+    A head that cannot, since the records lack its features, answers for recordings all the same; this is logged.
+    """
+    found = []
+    for path in paths:
+        if not saved_model.read_description(path).backbone:
+            continue
+        try:
+            distillation.load(distillation.DistillationConfig(teacher=(path,)), manifest)
+        except config.InputError as error:
+            logging.info("%s answers for unlabelled recordings only: %s", path, error)
+            continue
+        found.append(path)
+    return found
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,5 @@
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -85,6 +86,23 @@ def test_teachers_of_other_classes_or_other_chunks_are_refused(model_path, untra
     long = untrained(dataclasses.replace(manifest.front_end, chunk_seconds=2.0))
     with pytest.raises(config.InputError, match="hears chunks of 2 s"):
         teaching.Teachers([long], manifest)
+
+
+def test_only_heads_whose_features_the_records_have_answer_for_labelled_chunks(manifest, monkeypatch, caplog):
+    backbones = {"network": None, "head": {"name": "birdnet"}, "of another backbone": {"name": "perch"}}
+    monkeypatch.setattr(
+        teaching.saved_model, "read_description", lambda path: types.SimpleNamespace(backbone=backbones[path])
+    )
+
+    def load(settings, records):
+        if settings.teacher == ("of another backbone",):
+            raise config.InputError("the records lack the feature embedding")
+        return [settings.teacher]
+
+    monkeypatch.setattr(teaching.distillation, "load", load)
+    with caplog.at_level("INFO", logger="absl"):
+        assert teaching.heads(list(backbones), manifest) == ["head"]
+    assert "of another backbone answers for unlabelled recordings only: the records lack" in caplog.text
 
 
 def test_unreadable_recordings_alone_are_refused(model_path, manifest, tmp_path):

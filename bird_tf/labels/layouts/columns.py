@@ -61,35 +61,10 @@ _UNITS = {
 }
 _TIMES = ("start", "end", "duration")
 # words in the names of columns that may hold times of labels, also in German, French and Spanish
-_OF_SPANS = frozenset(
-    (
-        "start",
-        "begin",
-        "onset",
-        "end",
-        "stop",
-        "offset",
-        "from",
-        "to",
-        "tmin",
-        "tmax",
-        "t0",
-        "t1",
-        "x1",
-        "x2",
-        "duration",
-        "beginn",
-        "anfang",
-        "ende",
-        "dauer",
-        "début",
-        "debut",
-        "fin",
-        "durée",
-        "inicio",
-        "duración",
-    )
-)
+_OF_SPANS = frozenset((
+    "start", "begin", "onset", "end", "stop", "offset", "from", "to", "tmin", "tmax", "t0", "t1", "x1", "x2",
+    "duration", "beginn", "anfang", "ende", "dauer", "début", "debut", "fin", "durée", "inicio", "duración",
+))  # fmt: skip
 
 
 def parse(flags: Sequence[str]) -> tuple[tuple[str, str, str], ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from bird_tf import free_text
 from bird_tf.labels import class_names, label_cells, metadata, texts
@@ -123,16 +123,19 @@ def labelled(row: Row, cell: str, options: Options) -> Row:
 
 def named(row: Row, names: Iterable[str], options: Options) -> Row:
     """Adds what names say that stand alone, as `label_cells.named`."""
-    try:
-        return dataclasses.replace(row, labels=label_cells.named(names, options.negative_labels))
-    except ValueError as error:
-        return dataclasses.replace(row, problem=f"its label is {error}")
+    labels, problem = _read(lambda: label_cells.named(names, options.negative_labels))
+    return dataclasses.replace(row, labels=labels, problem=problem or row.problem)
 
 
 def read_label(cell: str, options: Options) -> tuple[label_cells.Labels, str]:
     """What a label cell says, and why it cannot be read."""
+    return _read(lambda: label_cells.parse(cell, options.negative_labels))
+
+
+def _read(reader: Callable[[], label_cells.Labels]) -> tuple[label_cells.Labels, str]:
+    """What a reader of labels finds, and why it can find nothing."""
     try:
-        return label_cells.parse(cell, options.negative_labels), ""
+        return reader(), ""
     except ValueError as error:
         return NOT_STATED, f"its label is {error}"
 
