@@ -29,6 +29,12 @@ def _find(path: str) -> list[str]:
     return decode.find(path) if os.path.isdir(path) else [path]
 
 
+def source(path: str) -> str:
+    """What tells whether a recording is still the same: its path, size and time of change."""
+    status = os.stat(path)
+    return f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
+
+
 def stems(recordings: Iterable[str]) -> dict[str, str]:
     """{recording: its path without suffix}, after which its result files are named.
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from bird_tf import config, files, resume, stored
 from bird_tf.audio import channels, decode
-from bird_tf.inference import ensembles, suspects
+from bird_tf.inference import audio_files, ensembles
 
 # folder in the output of a prediction
 FOLDER = "embeddings"
@@ -160,7 +160,7 @@ class Writer:
 
     def has(self, file: str, path: str) -> bool:
         """Whether the embeddings of this recording are here and its file has not changed since."""
-        return self._sources.get(file) == suspects.source(path)
+        return self._sources.get(file) == audio_files.source(path)
 
     def append(self, file: str, scores: ensembles.RecordingScores) -> None:
         """Adds a recording. Its earlier vectors, if there are any, are no longer found."""
@@ -170,7 +170,7 @@ class Writer:
                 files.write_text(os.path.join(self._folder, name), "")
             files.write_json(description, {**self._description, "num_features": scores.embeddings.shape[1]})
         entry = _Entry(
-            file=file, source=suspects.source(scores.path), first=self._num_vectors, count=len(scores.embeddings),
+            file=file, source=audio_files.source(scores.path), first=self._num_vectors, count=len(scores.embeddings),
             seconds=scores.duration_seconds,
         )  # fmt: skip
         with open(os.path.join(self._folder, _VECTORS), "ab") as vectors:

@@ -15,7 +15,7 @@ from absl import logging
 
 from bird_tf import config, executor, files, resume, stored
 from bird_tf.audio import decode
-from bird_tf.inference import ensembles, scoring, suspects
+from bird_tf.inference import audio_files, ensembles, scoring, suspects
 
 # folder in the output
 FOLDER = "scores"
@@ -99,7 +99,7 @@ class ScoreStore:
         if not os.path.exists(self._path(recording_id)):
             return False
         try:
-            return _source_in(self._path(recording_id)) == suspects.source(path)
+            return _source_in(self._path(recording_id)) == audio_files.source(path)
         except config.InputError as error:  # damaged, for example by a power failure
             logging.warning("%s is scored again: %s", path, error)
             return False
@@ -107,7 +107,7 @@ class ScoreStore:
     def save(self, recording_id: str, scores: ensembles.RecordingScores) -> None:
         """Stores the scores of a recording. The file appears when it is complete."""
         arrays = {
-            "source": suspects.source(scores.path), "duration_seconds": scores.duration_seconds,
+            "source": audio_files.source(scores.path), "duration_seconds": scores.duration_seconds,
             "start_seconds": scores.start_seconds, "end_seconds": scores.end_seconds,
             "probabilities": scores.probabilities, "attention": scores.attention_logits,
             "strangeness": scores.strangeness, "lost_seconds": float(scores.lost_seconds), "note": scores.note,

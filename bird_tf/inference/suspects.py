@@ -15,14 +15,9 @@ from collections.abc import Collection, Iterator
 from absl import logging
 
 from bird_tf import files
+from bird_tf.inference import audio_files
 
 SUFFIX = ".reading"
-
-
-def source(path: str) -> str:
-    """What tells whether a recording is still the same: its path, size and time of change."""
-    status = os.stat(path)
-    return f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
 
 
 def _cache() -> str:
@@ -89,6 +84,6 @@ class Notes:
 
 def _digest(path: str) -> str:
     try:
-        return files.text_digest(source(path))
+        return files.text_digest(audio_files.source(path))
     except OSError:  # what cannot be read is told by its reader
         return files.text_digest(path)
