@@ -5,7 +5,11 @@ Also: whether a chunk holds any sound at all.
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
+import functools
+import typing
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,8 +21,10 @@ _SILENCE = 4 / 32768
 _BLOCK_SECONDS = 0.01
 # A click where a recording begins or ends lies in this many blocks at most.
 _CLICK_BLOCKS = 3
-# NumPy sorts rows of at most this length in registers
-_SHORT = 128
+# bits of a count in `medians`, and the most that it can be
+_COUNT_BITS, _MOST_COUNTED = 10, 2**10 - 1
+# float32 below 2 differ in 30 bits; above them all
+_BITS_BELOW_2, _NO_NUMBER = 30, 2**31 - 1
 # spectrograms whose black-and-white images share the bits of one
 _BITS = 8
 
@@ -91,30 +97,79 @@ def active_share(spectrograms: np.ndarray) -> np.ndarray:
     Returns:
         [batch] float64 in [0, 1].
     """
-    # a threshold above 0 leaves out pixels of 0
-    by_row = np.maximum(1.25 * _median(spectrograms), np.finfo(np.float32).tiny)[:, :, None]
-    by_column = (1.15 * _median(np.ascontiguousarray(spectrograms.transpose(0, 2, 1))))[:, None, :]
     shares = []
     for first in range(0, len(spectrograms), _BITS):
-        part = slice(first, first + _BITS)
-        closed = _closed(_most_of_9(_packed(spectrograms[part], by_row[part], by_column[part])))
-        shares += [np.count_nonzero(closed & (1 << bit)) / closed.size for bit in range(len(spectrograms[part]))]
+        block = spectrograms[first : first + _BITS]
+        of_rows, of_columns = _medians(block)
+        # a threshold above 0 leaves out pixels of 0
+        by_row = np.maximum(1.25 * of_rows, np.finfo(np.float32).tiny)[:, :, None]
+        closed = _closed(_most_of_9(_packed(block, by_row, 1.15 * of_columns[:, None, :])))
+        shares += [np.count_nonzero(closed & (1 << bit)) / closed.size for bit in range(len(block))]
     return np.array(shares)
 
 
-def _median(values: np.ndarray) -> np.ndarray:
-    """The median of each row, [..., n] → [...]. Sorting is faster than np.median: NumPy vectorises it for short rows.
+def _medians(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The medians of the rows and of the columns of up to 8 spectrograms."""
+    whole = np.zeros((_BITS, *block.shape[1:]), np.float32)
+    whole[: len(block)] = block
+    with tf.device("CPU"):
+        by_row, by_column = _compiled_medians(*block.shape[1:])(tf.constant(whole))
+    return by_row.numpy()[: len(block)], by_column.numpy()[: len(block)]
 
-    Of two sorted halves, the values in the middle are the largest of the pairwise minima, and the smallest of the
-    pairwise maxima, if one half is reversed.
+
+@functools.cache
+def _compiled_medians(num_bands: int, num_frames: int) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    # a graph that still exists when the interpreter ends prints a traceback
+    atexit.register(_compiled_medians.cache_clear)
+
+    compiled = tf.function(medians, autograph=False, jit_compile=True)
+
+    def compute(block: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return compiled(block), compiled(tf.transpose(block, [0, 2, 1]))  # XLA would transpose slowly
+
+    signature = [tf.TensorSpec([_BITS, num_bands, num_frames], tf.float32)]
+    function = tf.function(compute, input_signature=signature, autograph=False)
+    return typing.cast(Callable[..., tuple[tf.Tensor, tf.Tensor]], function.get_concrete_function())
+
+
+def medians(values: tf.Tensor) -> tf.Tensor:
+    """The median of each row, equal to NumPy's, in operations for XLA.
+
+    Read as integers, the bits of such numbers have the order of the numbers. Those of the lower value in the middle are
+    found two at a time, by counting smaller values. Compiled, this is five times as fast as sorting where the processor
+    has no AVX-512.
+
+    Args:
+        values: [..., n] float32 in [0, 2).
+
+    Returns:
+        [...] float32.
     """
-    count = values.shape[-1]
-    if count <= _SHORT or count % 2:
-        ordered = np.sort(values, axis=-1)
-        return np.asarray((ordered[..., (count - 1) // 2] + ordered[..., count // 2]) / 2)
-    halves = np.sort(values.reshape(*values.shape[:-1], 2, count // 2), axis=-1)
-    rising, falling = halves[..., 0, :], np.flip(halves[..., 1, :], axis=-1)
-    return np.asarray((np.minimum(rising, falling).max(axis=-1) + np.maximum(rising, falling).min(axis=-1)) / 2)
+    length, bits = values.shape[-1], tf.bitcast(values, tf.int32)
+    size = min(length, _MOST_COUNTED)
+    padding = [[0, 0]] * (len(values.shape) - 1) + [[0, -length % size]]
+    pieces = tf.reshape(tf.pad(bits, padding, constant_values=_NO_NUMBER), [*values.shape[:-1], -1, size])
+    middle = (length - 1) // 2
+
+    def step(shift: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        quarter = tf.bitwise.left_shift(1, shift)
+        # one sum counts for the three limits: each has ten bits of it
+        below = [tf.cast(pieces < found + i * quarter, tf.int32) * 2 ** (_COUNT_BITS * (i - 1)) for i in (1, 2, 3)]
+        sums = tf.reduce_sum(tf.add_n(below), axis=-1, keepdims=True)
+        for i in (0, 1, 2):
+            counts = tf.bitwise.right_shift(sums, _COUNT_BITS * i) & _MOST_COUNTED
+            smaller = tf.reduce_sum(counts, axis=-2, keepdims=True)
+            found += tf.where(smaller <= middle, quarter, 0)
+        return shift - 2, found
+
+    first = tf.zeros([*values.shape[:-1], 1, 1], tf.int32)
+    _, lower = tf.while_loop(lambda shift, _: shift >= 0, step, (_BITS_BELOW_2 - 2, first))
+    lower = lower[..., 0]
+    following = tf.reduce_min(tf.where(bits > lower, bits, _NO_NUMBER), axis=-1)
+    up_to_lower = tf.reduce_sum(tf.cast(bits <= lower, tf.int32), axis=-1)
+    lower = lower[..., 0]
+    upper = tf.where(up_to_lower > length // 2, lower, following)
+    return (tf.bitcast(lower, tf.float32) + tf.bitcast(upper, tf.float32)) / 2
 
 
 def _packed(spectrograms: np.ndarray, by_row: np.ndarray, by_column: np.ndarray) -> np.ndarray:

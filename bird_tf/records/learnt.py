@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,13 +41,15 @@ class Learnt:
             recordings: any, with their digests if they are known.
             sample_rate_hz: of these digests.
         """
-        heard = {digest for _, digest, rate in self.rows if digest and rate == sample_rate_hz}
-        ids = {i for i, _, _ in self.rows}
-        incomparable = ids - {i for i, digest, rate in self.rows if digest and rate == sample_rate_hz}
+        ids, heard, comparable = {i for i, _, _ in self.rows}, set[str](), collections.defaultdict[str, set[str]](set)
+        for i, digest, rate in self.rows:
+            if digest and rate == sample_rate_hz:
+                heard.add(digest)
+                comparable[digests.kind(digest)].add(i)
         return {
             r.recording_id
             for r in recordings
-            if r.digest in heard or r.recording_id in (incomparable if r.digest else ids)
+            if r.digest in heard or r.recording_id in ids - comparable[digests.kind(r.digest)]
         }
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from bird_tf import config
+from bird_tf import config, tf
 from bird_tf.audio import activity
 
 
@@ -53,10 +53,16 @@ def test_an_interval_contains_its_limits():
     assert interval.is_limited and not activity.ActivityInterval().is_limited
 
 
-@pytest.mark.parametrize("count", [1, 2, 127, 128, 129, 130, 256])
-def test_the_median_by_sorting_equals_numpys(generator, count):
-    values = np.round(generator.random((3, 5, count)), 2).astype(np.float32)  # with equal values
-    np.testing.assert_array_equal(activity._median(values), np.median(values, axis=-1))
+@pytest.mark.parametrize("count", [1, 2, 3, 128, 129, 256, 1023, 1024, 3001])
+def test_medians_equal_numpys(generator, count):
+    values = generator.random((4, 5, count)).astype(np.float32)
+    values[1] = np.round(values[1], 1)  # with equal values
+    values[2, 0] = 0
+    values[2, 1] = 1
+    values[2, 2, : count // 2] = 0
+    compiled = tf.function(activity.medians, jit_compile=True)
+    for function in (activity.medians, compiled):
+        np.testing.assert_array_equal(function(tf.constant(values)), np.median(values, axis=-1))
 
 
 def test_silence_constants_rounding_and_a_click_are_no_sound(generator):
