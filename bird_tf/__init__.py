@@ -19,6 +19,9 @@ __version__ = "0.2.0"
 
 # Level 3 is needed: TensorFlow 2.16 reports CUDA factories registered twice as errors, on machines without a GPU too.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# TensorFlow uses oneDNN by itself only on processors with AVX-512 VNNI or AMX; on others, trainings are a fifth faster
+# with it.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 _LOADING = threading.Lock()
 # TensorFlow ends its import with this one, if it can be had: with it come all of Keras, matplotlib and scikit-learn.
 _NOT_NEEDED = {"tensorflow": "keras.src.optimizers"}
