@@ -49,6 +49,8 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         InputError: no rows, or a start without an end or a duration.
     """
     found = _columns(document, options)
+    if "label" in found:
+        _warn_of_unused(document, found, in_time="start" in found)
     length = next((what for what in ("end", "duration") if what in found), "")
     lines = document.lines[1:]
     if not lines:
@@ -115,8 +117,6 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
         if "present" in columns.given_for(document, options.columns):
             raise config.InputError(f"{document.path}: the column for present must hold yes, no or counts, or be empty")
         del found["present"]
-    if of_label:
-        _warn_of_unused(document, found, in_time=in_time)
     return found
 
 
@@ -127,8 +127,8 @@ def _answers(document: texts.Document, positions: Sequence[int]) -> Iterator[str
 
 def _denies(document: texts.Document, position: int) -> bool:
     """Whether a column holds nothing but yes and no, and at least one no."""
-    only_answers = all(answer in _ANSWERS for answer in _answers(document, [position]))
-    return only_answers and any(answer in _NO for answer in _answers(document, [position]))
+    answers = set(_answers(document, [position]))
+    return answers <= _ANSWERS and not answers.isdisjoint(_NO)
 
 
 def _warn_of_unused(document: texts.Document, found: Mapping[str, Sequence[int]], *, in_time: bool) -> None:
@@ -156,7 +156,7 @@ def _warn_of_unused(document: texts.Document, found: Mapping[str, Sequence[int]]
 
 def unused_columns(document: texts.Document, options: rows.Options) -> tuple[str, ...]:
     """The names of the columns that are not used."""
-    return tuple(columns.unused(document, columns.find(document, options.columns)))
+    return tuple(columns.unused(document, _columns(document, options)))
 
 
 def cells_of(line: Sequence[str], found: Mapping[str, Sequence[int]]) -> dict[str, str]:

@@ -176,7 +176,8 @@ def test_counts_and_words_deny_too(tmp_path, column, cells):
 
 def test_a_column_called_present_that_holds_something_else_is_not_used(tmp_path):
     text = "file,label,present\nx.wav,a,a;b\ny.wav,b,0\n"
-    assert [row.labels.species for row in _read(tmp_path, text).rows] == [("a",), ("b",)]
+    source = _read(tmp_path, text)
+    assert [row.labels.species for row in source.rows] == [("a",), ("b",)] and source.unused_columns == ("present",)
     assert "must hold yes, no or counts" in _read(tmp_path, text, "present=present").problem
 
 
