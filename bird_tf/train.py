@@ -19,7 +19,7 @@ from absl import logging
 from bird_tf import config, files, locks, next_steps, python_calls, tf
 from bird_tf.backbones import sources
 from bird_tf.inference import leaks, saved_model
-from bird_tf.input import dataset
+from bird_tf.input import dataset, streams
 from bird_tf.records import manifests, recordings_table, schema, verify
 from bird_tf.training import (
     checkpoints,
@@ -108,7 +108,7 @@ def _check_detector(manifest: manifests.Manifest, settings: TrainConfig) -> None
         raise config.InputError(
             f"{manifest.directory} has one class: a detector needs --loss=sigmoid and --no_call_share above 0"
         )
-    if not dataset.has_noise(manifest, settings.dataset):
+    if not streams.has_noise(manifest, settings.dataset):
         raise config.InputError(
             f"{manifest.directory} has one class and no noise chunk: convert with --noise_share above 0 and recordings "
             "without the species, or train with --synthetic_noise=500"

@@ -55,7 +55,7 @@ ORDER = {
         "folds",
     ),
     "input.augment": ("geometry", "pixels", "mixing", "augmentations"),
-    "input": ("sampling", "pseudo_labels", "dataset", "preview"),
+    "input": ("sampling", "pseudo_labels", "targets", "streams", "dataset", "preview"),
     "models": (
         "losses", "architectures", "layers", "attention", "application", "baseline", "pi", "resnet", "head",
     ),

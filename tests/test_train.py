@@ -8,7 +8,7 @@ import pytest
 from bird_tf import config, evaluate, tf, train
 from bird_tf.conversion import folds
 from bird_tf.inference import ensembles, labelled, leaks
-from bird_tf.input import dataset
+from bird_tf.input import streams
 from bird_tf.labels import taxonomy
 from bird_tf.records import learnt, recordings_table
 from bird_tf.scores import decisions, metrics, pooling
@@ -64,7 +64,7 @@ def test_the_budget_ends_the_run_in_time(manifest, tmp_path, monkeypatch):
     monkeypatch.setattr(experiments.Clock, "elapsed", property(lambda clock: float(clock._progress.steps)))
     settings = train_settings(manifest, tmp_path / "run", epochs=100000, patience=100000, max_minutes=0.5)
     summary = train.train(settings)
-    assert 1 <= summary["epochs"] * dataset.steps_per_epoch(manifest, settings.dataset) <= 30
+    assert 1 <= summary["epochs"] * streams.steps_per_epoch(manifest, settings.dataset) <= 30
 
 
 def test_early_stopping_waits_for_its_patience(manifest, tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 
 from bird_tf import config, tf
 from bird_tf.inference import saved_model
-from bird_tf.input import dataset
+from bird_tf.input import targets
 from bird_tf.labels import taxonomy
 from bird_tf.models import losses
 from bird_tf.records import manifests
@@ -70,7 +70,7 @@ def _columns(model: saved_model.Model, classes: taxonomy.Taxonomy) -> list[int]:
 
 def stored_answers(
     models: Sequence[saved_model.Model], settings: DistillationConfig, manifest: manifests.Manifest
-) -> dataset.Answers | None:
+) -> targets.Answers | None:
     """The mean probabilities of heads from the features in the records; None if there are none.
 
     Heads answer before chunks are mixed; teachers that hear spectrograms are asked in each step.
@@ -97,7 +97,7 @@ def stored_answers(
         return tf.pad(mean, [[0, 0], [0, manifest.num_further]], constant_values=np.nan)
 
     names = dict.fromkeys(feature.name for model in heads for feature in model.features)
-    return dataset.Answers(features=tuple(names), probabilities=probabilities, weight=settings.teacher_weight)
+    return targets.Answers(features=tuple(names), probabilities=probabilities, weight=settings.teacher_weight)
 
 
 class TeacherEnsemble:

@@ -7,7 +7,7 @@ import functools
 
 import numpy as np
 
-from bird_tf.input import dataset
+from bird_tf.input import dataset, streams
 from bird_tf.input.augment import augmentations
 from bird_tf.records import manifests, schema
 
@@ -51,7 +51,7 @@ def _measured(chunks: _Chunks) -> tuple[np.ndarray, np.ndarray]:
     manifest, settings = chunks.manifest, chunks.settings
     clean, none = dataclasses.replace(settings, in_noise_share=0.0), augmentations.AugmentConfig()
     batches = dataset.training(manifest, clean, none, chunks.seed, features=(schema.EMBEDDING,)).take(
-        min(_MOST_BATCHES, dataset.steps_per_epoch(manifest, settings))
+        min(_MOST_BATCHES, streams.steps_per_epoch(manifest, settings))
     )
     count, total, squares = 0, np.float64(0), np.float64(0)
     for batch in batches:

@@ -18,7 +18,7 @@ from absl import logging
 from bird_tf import config, keras, resume, tf
 from bird_tf.backbones import sources
 from bird_tf.inference import leaks, saved_model
-from bird_tf.input import dataset, pseudo_labels
+from bird_tf.input import dataset, pseudo_labels, streams
 from bird_tf.input.augment import augmentations
 from bird_tf.models import architectures, head, losses
 from bird_tf.records import learnt, manifests, schema
@@ -223,7 +223,7 @@ class Experiment:
         """
         self.settings, self.manifest, self.strategy = settings, manifest, strategy
         self.is_chief = distribution.is_chief(strategy)
-        self.num_steps = dataset.steps_per_epoch(manifest, settings.dataset)
+        self.num_steps = streams.steps_per_epoch(manifest, settings.dataset)
         method = settings.pooling or pooling.default(len(manifest.classes))
         keras.config.set_dtype_policy(settings.dtype_policy)
         random.seed(settings.seed)  # Keras draws the seeds of initialisers and dropout from it; its import draws too

@@ -11,7 +11,7 @@ from absl import logging
 
 from bird_tf import config, keras, tf
 from bird_tf.inference import labelled, saved_model
-from bird_tf.input import dataset
+from bird_tf.input import dataset, streams
 from bird_tf.input.augment import augmentations
 from bird_tf.labels import groups, split
 from bird_tf.models import head, losses
@@ -137,7 +137,7 @@ class Heads:
         self, settings: experiments.TrainConfig, manifest: manifests.Manifest, fold_of: Mapping[str, int]
     ) -> None:
         """Trains for as many epochs as the head itself, without mixup, which would mix the folds."""
-        steps = dataset.steps_per_epoch(manifest, settings.dataset)
+        steps = streams.steps_per_epoch(manifest, settings.dataset)
         batches = dataset.training(
             manifest, settings.dataset, augmentations.AugmentConfig(), settings.seed, features=_FEATURES
         )

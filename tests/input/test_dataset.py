@@ -5,11 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from bird_tf import config, tf
-from bird_tf.audio import activity, frontend, noises
-from bird_tf.input import dataset, sampling
+from bird_tf import config
+from bird_tf.audio import activity, frontend
+from bird_tf.input import dataset, sampling, streams
 from bird_tf.input.augment import augmentations
-from bird_tf.models import losses
 from bird_tf.records import shard_files
 
 PLAIN = augmentations.AugmentConfig()
@@ -36,7 +35,7 @@ def test_equal_seeds_give_equal_batches(manifest, settings):
 
 
 def test_a_start_at_an_epoch_gives_the_batches_of_a_run_from_the_start(manifest, settings):
-    steps = dataset.steps_per_epoch(manifest, settings)
+    steps = streams.steps_per_epoch(manifest, settings)
     whole = _take(dataset.training(manifest, settings, VARIED, seed=1), 2 * steps + 2)
     assert _equal(whole[2 * steps :], _take(dataset.training(manifest, settings, VARIED, seed=1, epoch=2), 2))
     assert not _equal(whole[:steps], whole[steps : 2 * steps])
@@ -44,13 +43,13 @@ def test_a_start_at_an_epoch_gives_the_batches_of_a_run_from_the_start(manifest,
 
 @pytest.mark.parametrize(("epoch", "step"), [(0, 2), (1, 1)])
 def test_a_start_within_an_epoch_gives_the_batches_of_a_run_from_the_start(manifest, settings, epoch, step):
-    skipped = epoch * dataset.steps_per_epoch(manifest, settings) + step
+    skipped = epoch * streams.steps_per_epoch(manifest, settings) + step
     whole = _take(dataset.training(manifest, settings, VARIED, seed=1), skipped + 4)
     assert _equal(whole[skipped:], _take(dataset.training(manifest, settings, VARIED, 1, epoch=epoch, step=step), 4))
 
 
 def test_an_epoch_has_every_chunk_about_once(manifest, settings):
-    steps = dataset.steps_per_epoch(manifest, settings)
+    steps = streams.steps_per_epoch(manifest, settings)
     times = collections.Counter(
         spectrogram.tobytes()
         for batch in _take(dataset.training(manifest, settings, PLAIN, seed=1), steps)
@@ -100,9 +99,9 @@ def _changed(settings, **values):
 def test_class_balance_decides_length_and_content_of_an_epoch(manifest, settings):
     most = 10 * max(manifest.chunks_per_class["train"])
     balanced = _changed(settings, sampling=sampling.SamplingConfig(min_per_class=most))
-    steps = dataset.steps_per_epoch(manifest, balanced)
+    steps = streams.steps_per_epoch(manifest, balanced)
     present = sum(count > 0 for count in manifest.chunks_per_class["train"])
-    assert steps == round(present * most / 4) > dataset.steps_per_epoch(manifest, settings)
+    assert steps == round(present * most / 4) > streams.steps_per_epoch(manifest, settings)
     labels = np.concatenate([b["label"] for b in _take(dataset.training(manifest, balanced, PLAIN, seed=1), steps)])
     drawn = np.bincount(labels, minlength=len(manifest.classes))
     # an epoch may be a few chunks longer or shorter, since the repetitions are random
@@ -117,7 +116,7 @@ def test_only_chunks_within_the_interval_of_activity_are_used(manifest, settings
         inside = batch["activity"].numpy() >= 0.02
         all_ += len(inside)
         allowed |= {s.tobytes() for s in frontend.dequantise(batch["spectrogram"]).numpy()[inside]}
-    steps = dataset.steps_per_epoch(manifest, filtered)
+    steps = streams.steps_per_epoch(manifest, filtered)
     assert steps == round(len(allowed) / 4) < round(all_ / 4)
     batches = _take(dataset.training(manifest, filtered, PLAIN, seed=1), steps)
     assert {s.tobytes() for b in batches for s in b["spectrogram"]} <= allowed
@@ -125,7 +124,7 @@ def test_only_chunks_within_the_interval_of_activity_are_used(manifest, settings
 
 def test_no_call_chunks_are_noise_and_hold_no_species(manifest, settings):
     quarter = _changed(settings, no_call_share=0.25)
-    assert dataset.steps_per_epoch(manifest, quarter) > dataset.steps_per_epoch(manifest, settings)
+    assert streams.steps_per_epoch(manifest, quarter) > streams.steps_per_epoch(manifest, settings)
     noise = {
         s.tobytes()
         for batch in shard_files.read(manifest, "noise", 64)
@@ -147,11 +146,6 @@ def test_mixing_reproduces_and_resumes(manifest, settings, values):
     assert any(several) is (values.keys() != {"same_species"})
 
 
-def test_no_call_shares_that_leave_nothing_are_refused():
-    with pytest.raises(config.InputError, match="--no_call_share"):
-        dataset.DatasetConfig(no_call_share=0.99, batch_size=4)
-
-
 def test_records_without_training_chunks_are_refused(manifest, settings):
     with pytest.raises(config.InputError, match="no training chunk"):
         dataset.training(dataclasses.replace(manifest, shards={**manifest.shards, "train": ()}), settings, PLAIN, 0)
@@ -164,87 +158,3 @@ def test_evaluation_keeps_order_and_remainder(manifest):
     np.testing.assert_array_equal(
         np.concatenate([b["spectrogram"] for b in batches]), np.concatenate([b["spectrogram"] for b in again])
     )
-
-
-def _targets(settings, background, known):
-    parsed = {
-        "label": tf.constant([1], tf.int64),
-        "background": tf.constant(np.reshape(background, (1, -1)), tf.int64),
-        "background_known": tf.constant([known]),
-    }
-    made = dataset.targets(parsed, 4, settings)
-    return made["targets"].numpy()[0].tolist(), made["weights"].numpy()[0].tolist()
-
-
-@pytest.mark.parametrize(
-    ("values", "background", "known", "targets", "weights"),
-    [
-        ({"background": "negative"}, [2, -1], True, [0, 1, 0, 0], [1, 1, 1, 1]),
-        ({"background": "ignore"}, [2, -1], True, [0, 1, 0, 0], [1, 1, 0, 1]),
-        ({"background": "positive", "background_weight": 0.5}, [2, 3], True, [0, 1, 0.5, 0.5], [1, 1, 1, 1]),
-        ({"background": "positive", "background_loss_weight": 0.2}, [2], True, [0, 1, 0.5, 0], [1, 1, 0.2, 1]),
-        ({"background": "ignore"}, [1], True, [0, 1, 0, 0], [1, 1, 1, 1]),
-        ({"background": "positive"}, [], True, [0, 1, 0, 0], [1, 1, 1, 1]),
-        ({"unknown_background": "ignore"}, [], False, [0, 1, 0, 0], [0, 1, 0, 0]),
-        ({"unknown_background": "ignore"}, [], True, [0, 1, 0, 0], [1, 1, 1, 1]),
-        ({"background": "positive", "unknown_background": "ignore"}, [3], False, [0, 1, 0, 0.5], [0, 1, 0, 1]),
-    ],
-)
-def test_targets(values, background, known, targets, weights):
-    assert _targets(dataset.DatasetConfig(**values), background, known) == (targets, pytest.approx(weights))
-
-
-@pytest.mark.parametrize(
-    ("target", "weight", "answer", "share", "expected"),
-    [
-        (1.0, 1.0, 0.6, 0.25, (0.9, 1.0)),  # both know the class: blended
-        (0.0, 0.0, 0.6, 0.25, (0.6, 1.0)),  # only the backbone knows it
-        (1.0, 1.0, np.nan, 0.25, (1.0, 1.0)),  # only the label knows it
-        (0.0, 0.0, np.nan, 0.25, (0.0, 0.0)),  # none knows it
-        (1.0, 1.0, 0.6, 1.0, (0.6, 1.0)),
-        (1.0, 1.0, np.nan, 1.0, (1.0, 1.0)),
-    ],
-)
-def test_targets_from_labels_are_blended_with_answers(target, weight, answer, share, expected):
-    label_targets = {"targets": tf.constant([[target]]), "weights": tf.constant([[weight]])}
-    made = dataset.blend_targets(label_targets, tf.constant([[answer]], tf.float32), share)
-    assert (made["targets"].numpy().item(), made["weights"].numpy().item()) == pytest.approx(expected)
-
-
-def test_blended_targets_give_blended_losses(generator):
-    logits, truth, answers = (tf.constant(generator.uniform(0, 1, (3, 5)), tf.float32) for _ in range(3))
-    sigmoid, ones = losses.LossConfig(loss="sigmoid"), tf.ones((3, 5))
-    made = dataset.blend_targets({"targets": truth, "weights": ones}, answers, 0.3)
-    both = losses.loss(logits, truth, ones, sigmoid), losses.loss(logits, answers, ones, sigmoid)
-    mixed = losses.loss(logits, made["targets"], made["weights"], sigmoid)
-    assert float(mixed) == pytest.approx(0.7 * float(both[0]) + 0.3 * float(both[1]), rel=1e-5)
-
-
-def test_a_second_training_takes_the_synthesised_noise_of_the_first(manifest, monkeypatch):
-    settings = dataset.DatasetConfig(synthetic_noise=5, no_call_share=0.5)
-    first = next(iter(dataset.training(manifest, settings, augmentations.AugmentConfig(), seed=77)))
-    monkeypatch.setattr("bird_tf.audio.noises.synthesise", lambda *_: pytest.fail("synthesised again"))
-    second = next(iter(dataset.training(manifest, settings, augmentations.AugmentConfig(), seed=77)))
-    np.testing.assert_array_equal(first["spectrogram"], second["spectrogram"])
-
-
-def test_half_of_the_noise_is_synthesised_and_all_of_it_without_recorded_noise(manifest):
-    settings = dataset.DatasetConfig(batch_size=16, no_call_share=0.5, synthetic_noise=6)
-    quiet = dataclasses.replace(manifest, shards={**manifest.shards, "noise": ()})
-    nothing = augmentations.AugmentConfig()
-    made = frontend.spectrograms(
-        noises.synthesise(6, manifest.front_end.sample_rate_hz, manifest.front_end.chunk_samples, 2 * 3),
-        manifest.front_end,
-    ).numpy()
-
-    def num_synthesised(records):
-        batch = next(iter(dataset.training(records, settings, nothing, seed=3)))
-        no_call = batch["spectrogram"].numpy()[batch["label"].numpy() == -1]
-        distances = np.abs(no_call[:, None] - made[None]).max(axis=(2, 3)).min(axis=1)
-        return len(no_call), int((distances < 0.01).sum())
-
-    assert num_synthesised(manifest) == (8, 4) and num_synthesised(quiet) == (8, 8)
-    off = dataclasses.replace(settings, synthetic_noise=0)
-    assert not dataset.has_noise(quiet, off) and dataset.has_noise(manifest, off)
-    with pytest.raises(config.InputError, match="--synthetic_noise"):
-        dataset.DatasetConfig(synthetic_noise=-1)

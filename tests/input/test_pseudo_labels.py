@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bird_tf import config, tf
-from bird_tf.input import dataset, pseudo_labels
+from bird_tf.input import dataset, pseudo_labels, streams
 from bird_tf.input.augment import augmentations
 from bird_tf.records import learnt, manifests, shard_files
 
@@ -65,7 +65,7 @@ def test_labelled_chunks_get_an_unlabelled_one_and_chunks_without_a_call_none(ma
 
 
 def test_equal_seeds_give_equal_batches_also_from_within_an_epoch(manifest, folder):
-    steps = dataset.steps_per_epoch(manifest, SETTINGS)
+    steps = streams.steps_per_epoch(manifest, SETTINGS)
     whole = _batches(manifest, folder, steps + 3, 0.5)
     again = _batches(manifest, folder, 1, 0.5, epoch=1, step=2)
     for name in whole[0]:

@@ -6,7 +6,7 @@ import pytest
 from bird_tf import config, tf
 from bird_tf.conversion import folds
 from bird_tf.evaluation import mixtures
-from bird_tf.input import dataset
+from bird_tf.input import dataset, streams
 from bird_tf.input.augment import augmentations
 from bird_tf.records import manifests, schema, shard_files, verify
 from bird_tf.training import known_sound
@@ -22,13 +22,13 @@ def copy(manifest, tmp_path):
 
 
 def _read_all(manifest):
-    steps = dataset.steps_per_epoch(manifest, SETTINGS) + 1
+    steps = streams.steps_per_epoch(manifest, SETTINGS) + 1
     batches = dataset.training(manifest, SETTINGS, augmentations.AugmentConfig(), seed=0).take(steps)
     return len(list(verify.naming_damage(batches, manifest)))
 
 
 def test_undamaged_records_pass_through(copy):
-    assert _read_all(copy) == dataset.steps_per_epoch(copy, SETTINGS) + 1
+    assert _read_all(copy) == streams.steps_per_epoch(copy, SETTINGS) + 1
 
 
 def test_a_damaged_record_is_named_with_its_shard_and_position(copy):

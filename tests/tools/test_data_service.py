@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bird_tf import config
-from bird_tf.input import dataset
+from bird_tf.input import dataset, streams
 from bird_tf.input.augment import augmentations
 from tools import data_service
 
@@ -33,7 +33,7 @@ def _batches(manifest, settings, count):
 def test_one_worker_gives_the_batches_that_a_run_without_service_sees(manifest, dispatcher):
     worker = _worker(dispatcher)
     served = dataclasses.replace(SETTINGS, data_service=dispatcher.target)
-    count = dataset.steps_per_epoch(manifest, SETTINGS) + 2
+    count = streams.steps_per_epoch(manifest, SETTINGS) + 2
     assert _batches(manifest, served, count) == _batches(manifest, SETTINGS, count)
     worker.stop()
 
@@ -41,7 +41,7 @@ def test_one_worker_gives_the_batches_that_a_run_without_service_sees(manifest, 
 def test_two_workers_share_the_epochs(manifest, dispatcher):
     workers = [_worker(dispatcher), _worker(dispatcher)]
     served = dataclasses.replace(SETTINGS, data_service=dispatcher.target)
-    steps = dataset.steps_per_epoch(manifest, SETTINGS)
+    steps = streams.steps_per_epoch(manifest, SETTINGS)
     seen = _batches(manifest, served, 4 * steps)
     assert len(set(seen)) == len(seen)  # nothing twice
     assert set(seen) <= set(_batches(manifest, SETTINGS, 40 * steps))

@@ -1,0 +1,44 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bird_tf import config
+from bird_tf.audio import frontend, noises
+from bird_tf.input import dataset, streams
+from bird_tf.input.augment import augmentations
+
+
+def test_no_call_shares_that_leave_nothing_are_refused():
+    with pytest.raises(config.InputError, match="--no_call_share"):
+        streams.StreamConfig(no_call_share=0.99, batch_size=4)
+
+
+def test_a_second_training_takes_the_synthesised_noise_of_the_first(manifest, monkeypatch):
+    settings = dataset.DatasetConfig(synthetic_noise=5, no_call_share=0.5)
+    first = next(iter(dataset.training(manifest, settings, augmentations.AugmentConfig(), seed=77)))
+    monkeypatch.setattr("bird_tf.audio.noises.synthesise", lambda *_: pytest.fail("synthesised again"))
+    second = next(iter(dataset.training(manifest, settings, augmentations.AugmentConfig(), seed=77)))
+    np.testing.assert_array_equal(first["spectrogram"], second["spectrogram"])
+
+
+def test_half_of_the_noise_is_synthesised_and_all_of_it_without_recorded_noise(manifest):
+    settings = dataset.DatasetConfig(batch_size=16, no_call_share=0.5, synthetic_noise=6)
+    quiet = dataclasses.replace(manifest, shards={**manifest.shards, "noise": ()})
+    nothing = augmentations.AugmentConfig()
+    made = frontend.spectrograms(
+        noises.synthesise(6, manifest.front_end.sample_rate_hz, manifest.front_end.chunk_samples, 2 * 3),
+        manifest.front_end,
+    ).numpy()
+
+    def num_synthesised(records):
+        batch = next(iter(dataset.training(records, settings, nothing, seed=3)))
+        no_call = batch["spectrogram"].numpy()[batch["label"].numpy() == -1]
+        distances = np.abs(no_call[:, None] - made[None]).max(axis=(2, 3)).min(axis=1)
+        return len(no_call), int((distances < 0.01).sum())
+
+    assert num_synthesised(manifest) == (8, 4) and num_synthesised(quiet) == (8, 8)
+    off = dataclasses.replace(settings, synthetic_noise=0)
+    assert not streams.has_noise(quiet, off) and streams.has_noise(manifest, off)
+    with pytest.raises(config.InputError, match="--synthetic_noise"):
+        streams.StreamConfig(synthetic_noise=-1)
