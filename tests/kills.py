@@ -114,8 +114,10 @@ def snapshot(folder):
     found = {}
     for path in sorted(pathlib.Path(folder).rglob("*")):
         name = str(path.relative_to(folder))
-        if path.is_dir() or name.startswith("logs"):
-            found.setdefault(name.split(os.sep)[0] if name.startswith("logs") else name, None)
+        if path.is_dir():
+            found[name] = None
+        elif "logs" in path.parts:  # files there are named after the time
+            continue
         elif path.suffix == ".json":
             found[name] = _rounded(json.loads(path.read_text()))
         else:

@@ -21,6 +21,7 @@ from bird_tf import (
     predict,
     review,
     search,
+    selftrain,
     submission,
     tf,
     train,
@@ -121,6 +122,17 @@ def test_overwriting_a_finished_training(monkeypatch, tmp_path, manifest):
     command = train_settings(manifest, run, epochs=1, overwrite=True)
     prepare = functools.partial(shutil.copytree, finished, run)
     kills.check(monkeypatch, run, lambda: train.train(command), prepare, every=True)
+
+
+@pytest.mark.slow
+def test_selftrain(monkeypatch, tmp_path, manifest, model_path, few):
+    run = tmp_path / "run"
+    command = settings(
+        selftrain.SelfTrainConfig, records=manifest.directory, run_dir=run, teacher=[model_path], unlabelled=few,
+        threads=1, workers=1, rounds=1, epochs=1, batch_size=8, architecture="baseline", filters=[4, 8],
+        least_total_label=0.01, num_mixtures=1,
+    )  # fmt: skip
+    kills.check(monkeypatch, run, lambda: selftrain.selftrain(command), every=False)
 
 
 def _tuned(run_dir, manifest):
