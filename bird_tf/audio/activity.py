@@ -110,10 +110,9 @@ def active_share(spectrograms: np.ndarray) -> np.ndarray:
 
 def _medians(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The medians of the rows and of the columns of up to 8 spectrograms."""
-    whole = np.zeros((_BITS, *block.shape[1:]), np.float32)
-    whole[: len(block)] = block
+    whole = block if len(block) == _BITS else np.resize(block, (_BITS, *block.shape[1:]))  # repeats some
     with tf.device("CPU"):
-        by_row, by_column = _compiled_medians(*block.shape[1:])(tf.constant(whole))
+        by_row, by_column = _compiled_medians(*block.shape[1:])(tf.constant(whole, tf.float32))
     return by_row.numpy()[: len(block)], by_column.numpy()[: len(block)]
 
 
