@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bird_tf import tf
-from bird_tf.input import dataset
+from bird_tf.input import dataset, streams
 from bird_tf.training import embedding_statistics
 
 
@@ -15,7 +15,7 @@ def _measure(monkeypatch, embeddings, size=2):
 
     embedding_statistics._measured.cache_clear()
     monkeypatch.setattr(dataset, "training", training)
-    monkeypatch.setattr(dataset, "steps_per_epoch", lambda *_: len(embeddings) // size)
+    monkeypatch.setattr(streams, "steps_per_epoch", lambda *_: len(embeddings) // size)
     return embedding_statistics.measure(None, dataset.DatasetConfig(), 0)
 
 
