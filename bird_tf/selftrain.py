@@ -121,8 +121,9 @@ def _selftrain(
     first = {"teachers": " ".join(paths)}
     done = [rounds.Round(run_dir="", models=paths, row=first, quality=_judged(judge, paths, 0))]
     rounds.write_table(settings.run_dir, done)
+    heads = teaching.heads(paths, manifest)
     for number in range(1, settings.rounds + 1):
-        done.append(_round(settings, number, done[rounds.best(done)], paths, unlabelled, judge))
+        done.append(_round(settings, number, done[rounds.best(done)], paths, heads, unlabelled, judge))
         rounds.write_table(settings.run_dir, done)
         if judge and not gate.goes_on([one.quality for one in done if one.quality]):
             logging.info("round %d gains neither c-mAP nor MLRAP over the best one before it: the rounds end", number)
@@ -206,18 +207,17 @@ def _gate(settings: SelfTrainConfig, manifest: manifests.Manifest) -> gate.Gate 
 
 
 def _round(
-    settings: SelfTrainConfig, number: int, student: rounds.Round, first: tuple[str, ...],
+    settings: SelfTrainConfig, number: int, student: rounds.Round, first: tuple[str, ...], heads: Sequence[str],
     unlabelled: manifests.Manifest, judge: gate.Gate | None,
 ) -> rounds.Round:  # fmt: skip
     """Labels, trains and judges.
 
-    Heads among the first teachers answer for the labelled chunks too, if the records have their features: there they
-    know more than the labels, which name the recording's species in all of its chunks.
+    The heads, those of the first teachers whose features the records have, answer for the labelled chunks too: there
+    they know more than the labels, which name the recording's species in all of its chunks.
     """
     paths = settings.teachers_of(number, first, student.models if student.run_dir else ())
     totals = _label(settings, number, paths, unlabelled)
     run_dir = os.path.join(settings.run_dir, _round_name(number))
-    heads = teaching.heads(first, manifests.load(settings.records))
     training.train(
         experiments.within(
             settings, run_dir=run_dir, teacher=heads, overwrite=False, pseudo_labels=_labels(settings, number)

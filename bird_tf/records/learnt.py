@@ -49,7 +49,7 @@ class Learnt:
         return {
             r.recording_id
             for r in recordings
-            if r.digest in heard or r.recording_id in ids - comparable[digests.kind(r.digest)]
+            if r.digest in heard or (r.recording_id in ids and r.recording_id not in comparable[digests.kind(r.digest)])
         }
 
 
