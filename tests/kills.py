@@ -116,7 +116,7 @@ def snapshot(folder):
         name = str(path.relative_to(folder))
         if path.is_dir():
             found[name] = None
-        elif "logs" in path.parts:  # files there are named after the time
+        elif "logs" in path.relative_to(folder).parts:  # files there are named after the time
             continue
         elif path.suffix == ".json":
             found[name] = _rounded(json.loads(path.read_text()))

@@ -120,7 +120,6 @@ def _medians(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _compiled_medians(num_bands: int, num_frames: int) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     # a graph that still exists when the interpreter ends prints a traceback
     atexit.register(_compiled_medians.cache_clear)
-
     compiled = tf.function(medians, autograph=False, jit_compile=True)
 
     def compute(block: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -153,9 +152,9 @@ def medians(values: tf.Tensor) -> tf.Tensor:
     def step(shift: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         quarter = tf.bitwise.left_shift(1, shift)
         # one sum counts for the three limits: each has ten bits of it
-        below = [tf.cast(pieces < found + i * quarter, tf.int32) * 2 ** (_COUNT_BITS * (i - 1)) for i in (1, 2, 3)]
+        below = [tf.cast(pieces < found + (i + 1) * quarter, tf.int32) * 2 ** (_COUNT_BITS * i) for i in range(3)]
         sums = tf.reduce_sum(tf.add_n(below), axis=-1, keepdims=True)
-        for i in (0, 1, 2):
+        for i in range(3):
             counts = tf.bitwise.right_shift(sums, _COUNT_BITS * i) & _MOST_COUNTED
             smaller = tf.reduce_sum(counts, axis=-2, keepdims=True)
             found += tf.where(smaller <= middle, quarter, 0)
@@ -164,11 +163,10 @@ def medians(values: tf.Tensor) -> tf.Tensor:
     first = tf.zeros([*values.shape[:-1], 1, 1], tf.int32)
     _, lower = tf.while_loop(lambda shift, _: shift >= 0, step, (_BITS_BELOW_2 - 2, first))
     lower = lower[..., 0]
-    following = tf.reduce_min(tf.where(bits > lower, bits, _NO_NUMBER), axis=-1)
-    up_to_lower = tf.reduce_sum(tf.cast(bits <= lower, tf.int32), axis=-1)
-    lower = lower[..., 0]
+    following = tf.reduce_min(tf.where(bits > lower, bits, _NO_NUMBER), axis=-1, keepdims=True)
+    up_to_lower = tf.reduce_sum(tf.cast(bits <= lower, tf.int32), axis=-1, keepdims=True)
     upper = tf.where(up_to_lower > length // 2, lower, following)
-    return (tf.bitcast(lower, tf.float32) + tf.bitcast(upper, tf.float32)) / 2
+    return (tf.bitcast(lower, tf.float32) + tf.bitcast(upper, tf.float32))[..., 0] / 2
 
 
 def _packed(spectrograms: np.ndarray, by_row: np.ndarray, by_column: np.ndarray) -> np.ndarray:

@@ -16,7 +16,8 @@ from bird_tf.input import pseudo_labels, sampling, streams, targets
 from bird_tf.input.augment import augmentations
 from bird_tf.records import manifests, schema, shard_files
 
-_AUGMENT_SALT, _ADDING_SALT = 2, 4
+_AUGMENT_SALT = 2  # 1, 3 and 4 are those of `streams`
+_ADDING_SALT = 4  # of the seed of a step
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,7 @@ def test_digests_of_audio_equal_those_of_records(manifest, data):
     found = learnt.with_digests(named, everything, RATE)
     assert len(everything.known(found, RATE)) == len(everything.rows) == 18
     one = learnt.Learnt(frozenset(sorted(everything.rows)[:1]))
-    assert sum(len(r.digest) == len(found[0].digest) for r in learnt.with_digests(named, one, RATE)) == 1
+    assert sum(len(r.digest) == 40 for r in learnt.with_digests(named, one, RATE)) == 1
     assert decode.digest(named[0].path, RATE) == found[0].digest
 
 
