@@ -65,6 +65,11 @@ class ConvertConfig:
         "let the backbone hear each chunk a second time, with synthesised noise: a head learns from both; without it "
         "the conversion takes half as long, and the head is less sure in noise",
     )
+    backbone_mixtures: int = config.option(
+        0,
+        "let the backbone hear this many mixtures of each training chunk with a chunk of another recording and with "
+        "synthesised noise: a student learns from them (--mixtures); each costs as much time as the chunk",
+    )
     shard_minutes: float = config.option(20.0, "audio in one shard, minutes")
     max_skipped_share: float = config.option(0.5, "fail if more than this share of the recordings gives no chunk")
     workers: int = config.option(
@@ -100,6 +105,7 @@ def _tasks(
                     noise_share=settings.selection.noise_share,
                     spectrogram=settings.spectrogram,
                     backbone_noise=settings.backbone_noise,
+                    backbone_mixtures=settings.backbone_mixtures,
                     backbone=source,
                     kept=None if kept is None else {r.recording_id: kept[r.recording_id] for r in group},
                 )
@@ -137,7 +143,20 @@ def _refuse_unworkable(settings: ConvertConfig) -> sources.Source | None:
     settings.chunking.hop_samples(settings.front_end)
     source = sources.from_flags(settings.backbone) if settings.backbone.backbone else None
     config.refuse_without_effect({"--spectrogram=false without --backbone": not (settings.spectrogram or source)})
+    if settings.backbone_mixtures:
+        _refuse_mixtures(settings, source)
     return source
+
+
+def _refuse_mixtures(settings: ConvertConfig, source: sources.Source | None) -> None:
+    if settings.backbone_mixtures < 0:
+        raise config.InputError(f"--backbone_mixtures={settings.backbone_mixtures}: need a number of mixtures, or 0")
+    if not settings.spectrogram or settings.selection.max_chunks_per_class:
+        raise config.InputError(
+            "--backbone_mixtures: mixtures are spectrograms of all chunks that may train; leave out "
+            + ("--max_chunks_per_class" if settings.spectrogram else "--spectrogram=false")
+        )
+    chunk_features.check_mixtures(source, settings.front_end)
 
 
 def check(settings: ConvertConfig) -> forecast.Forecast:
@@ -254,7 +273,8 @@ def main(settings: ConvertConfig) -> None:
         [(entry["file"], entry["reason"]) for entry in manifest.skipped],
         os.path.join(manifest.directory, manifests.MANIFEST),
     )
-    chunks = ", ".join(f"{manifest.num_chunks(part)} {part}" for part in manifests.SPLITS)
+    told = [*manifests.SPLITS, *(part for part in manifests.MIXED if manifest.num_chunks(part))]
+    chunks = ", ".join(f"{manifest.num_chunks(part)} {part}" for part in told)
     logging.info(
         "%s: %d classes, chunks: %s; %d files and rows skipped",
         manifest.directory, len(manifest.classes), chunks, len(manifest.skipped),

@@ -190,7 +190,7 @@ def _conversion(settings: SelfTrainConfig, manifest: manifests.Manifest, output:
         theirs | {
             "audio": settings.unlabelled, "metadata": "", "output": output, "whitelist": [], "max_classes": 0,
             "shard_minutes": settings.shard_minutes, "workers": settings.place.workers,
-            "scheduler": settings.place.scheduler, "overwrite": False, "spectrogram": True,
+            "scheduler": settings.place.scheduler, "overwrite": False, "spectrogram": True, "backbone_mixtures": 0,
             **config.to_mapping(sources.BackboneConfig()),
         },
     )  # fmt: skip

@@ -14,6 +14,7 @@ import numpy as np
 
 _MOST_KINDS = 3  # in one chunk
 _BANK_SIZE, _BANK_SEED = 64, 2**20
+_LEAST_POWER = np.float32(1e-20)  # below this a sound is silence
 _QUIETEST_DB = -25.0  # of a second or third kind, relative to the first
 
 
@@ -52,9 +53,22 @@ def added(samples: np.ndarray, rate_hz: int, ratio_db: float, number: int) -> np
         [n] float32 in [-1, 1], scaled down where the sum would be greater; silence stays silence.
     """
     bank = _bank(rate_hz, len(samples))
-    noise = np.roll(bank[number % len(bank)], number // len(bank) % len(samples))
-    gain = np.sqrt(np.mean(np.square(samples)) / np.mean(np.square(noise))) * 10 ** (-ratio_db / 20)
-    mixed = samples + gain * noise
+    return combined(samples, np.roll(bank[number % len(bank)], number // len(bank) % len(samples)), ratio_db)
+
+
+def combined(samples: np.ndarray, other: np.ndarray, ratio_db: float) -> np.ndarray:
+    """The samples with another sound.
+
+    Args:
+        samples, other: [n] float32 in [-1, 1].
+        ratio_db: power of the samples relative to that of the other sound.
+
+    Returns:
+        [n] float32 in [-1, 1], scaled down where the sum would be greater; silence stays silence.
+    """
+    power = np.maximum(np.mean(np.square(other)), _LEAST_POWER)
+    gain = np.sqrt(np.mean(np.square(samples)) / power) * 10 ** (-ratio_db / 20)
+    mixed = samples + gain * other
     return np.asarray(mixed / max(1.0, float(np.abs(mixed).max())), np.float32)
 
 

@@ -69,10 +69,14 @@ def answers(model: backbone.Backbone, heard: hearing.Hearing, spans: np.ndarray)
 
 
 class WindowStream:
-    """One recording, read from start to end at the backbone's sample rate, and what the backbone says of its chunks."""
+    """One recording, read from start to end at the backbone's sample rate, and what the backbone says of its chunks.
+
+    Attributes:
+        heard: what the backbone hears.
+    """
 
     def __init__(self, model: backbone.Backbone, path: str, chunk_seconds: float, channel: str = channels.MIX) -> None:
-        self._model, self._heard = model, hears(model, chunk_seconds)
+        self._model, self.heard = model, hears(model, chunk_seconds)
         self._blocks = decode.blocks(path, model.sample_rate_hz, channel)
         self._samples, self._first = np.zeros(0, np.float32), 0
         self._computed: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -90,10 +94,10 @@ class WindowStream:
             Logits [classes] float32, NaN for classes that the backbone does not know; the embedding [embedding_size]
             float32.
         """
-        begin = round(start_seconds * self._model.sample_rate_hz) - self._heard.samples_before
-        samples = self._cut(begin, self._heard.span_samples)
+        begin = round(start_seconds * self._model.sample_rate_hz) - self.heard.samples_before
+        samples = self._cut(begin, self.heard.span_samples)
         self._computed = {start: found for start, found in self._computed.items() if start >= begin}
-        begins = starts(self._model.window_samples, self._heard)
+        begins = starts(self._model.window_samples, self.heard)
         for start in begins:
             if begin + start not in self._computed:
                 logits, embeddings = self._model.answers(samples[None, start : start + self._model.window_samples])
@@ -103,11 +107,17 @@ class WindowStream:
 
     def answers_in_noise(self, start_seconds: float, ratio_db: float, number: int) -> tuple[np.ndarray, np.ndarray]:
         """As `answers`, of the same chunk with noise: `noises.added` says what `ratio_db` and `number` mean."""
-        begin = round(start_seconds * self._model.sample_rate_hz) - self._heard.samples_before
-        samples = self._cut(begin, self._heard.span_samples)
-        noisy = noises.added(samples, self._model.sample_rate_hz, ratio_db, number)
-        logits, embeddings = answers(self._model, self._heard, noisy[None])
+        return self.answers_of(noises.added(self.span(start_seconds), self.heard.sample_rate_hz, ratio_db, number))
+
+    def answers_of(self, span: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `answers`, of a span of any sound, [span_samples] float32."""
+        logits, embeddings = answers(self._model, self.heard, span[None])
         return logits[0], embeddings[0]
+
+    def span(self, start_seconds: float) -> np.ndarray:
+        """A chunk with the sound around it, [span_samples] float32; the order of time is as of `answers`."""
+        begin = round(start_seconds * self._model.sample_rate_hz) - self.heard.samples_before
+        return self._cut(begin, self.heard.span_samples)
 
     def _cut(self, start: int, length: int) -> np.ndarray:
         """Samples [start, start + length), zeros outside the recording. Earlier samples are dropped."""

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -95,19 +96,22 @@ def regroup(manifest: manifests.Manifest, output: str, split_of: Mapping[str, st
         selection.select({i: candidates[i] for i in split_of if split_of[i] in sides}, len(manifest.classes), cap)
         for sides in (("train",), ("train", "val"))
     )
-    parts = (*manifests.SPLITS, *manifests.SPARE)
+    counted = (*manifests.SPLITS, *manifests.SPARE)
+    parts = tuple(dict.fromkeys((*counted, *manifest.shards)))
     counts = {part: np.zeros(len(manifest.classes), int) for part in parts}
     copied: dict[str, set[str]] = {part: set() for part in parts}
     names = {part: shard_files.shard_name(part, 0, 1) for part in parts}
     with contextlib.ExitStack() as stack:
         writers = {part: stack.enter_context(shard_files.writing(output, names[part])) for part in parts}
         for source in manifest.shards:
-            for example, recording_id, order, label in _examples(manifest, source):
-                if side := split_of.get(recording_id):
-                    part = _part(source, side, selected.trains(order, label))
-                    writers[part].write_serialised(example)
-                    counts[part][label] += 1
-                    copied[part].add(recording_id)
+            for one in _examples(manifest, source):
+                sides = {split_of.get(i) for i in (one.recording_id, one.partner_id) if i}
+                if len(sides) > 1 or not (side := sides.pop()):  # a mixture has two recordings
+                    continue
+                part = _part(source, side, selected.trains(one.order, one.label))
+                writers[part].write_serialised(one.serialised)
+                counts[part][one.label] += 1
+                copied[part].add(one.recording_id)
     table = os.path.join(manifest.directory, manifests.RECORDINGS)
     rows = [{**row.cells, "split": split_of[row.cells["recording_id"]]}
             for row in stored.read_table(table, ("recording_id", "split"))
@@ -117,8 +121,8 @@ def regroup(manifest: manifests.Manifest, output: str, split_of: Mapping[str, st
         manifest,
         directory=output,
         shards={part: (shard_files.describe_shard(output, names[part], int(counts[part].sum())),) for part in parts},
-        chunks_per_class={part: tuple(map(int, found)) for part, found in counts.items()},
-        num_recordings={part: len(ids) for part, ids in copied.items() if part != "rest"},
+        chunks_per_class={part: tuple(map(int, counts[part])) for part in counted},
+        num_recordings={part: len(copied[part]) for part in counted if part != "rest"},
         selected_for_refit=for_refit if manifest.selected_for_refit else None,
     )
     manifests.save(regrouped)
@@ -127,26 +131,38 @@ def regroup(manifest: manifests.Manifest, output: str, split_of: Mapping[str, st
 
 def _part(source: str, side: str, trains: bool) -> str:
     """The split of a chunk, from the one that it was in and the side of its recording."""
-    if source in ("noise", "val_noise"):
-        return "noise" if side == "train" else "val_noise"
+    for training, validation in (("noise", "val_noise"), manifests.MIXED):
+        if source in (training, validation):
+            return training if side == "train" else validation
     return "val" if side == "val" else "train" if trains else "rest"
 
 
-def _examples(manifest: manifests.Manifest, part: str) -> Iterator[tuple[bytes, str, int, int]]:
-    """Yields serialised example, recording id, training order and label of every chunk of a split."""
+class _Example(NamedTuple):
+    """A serialised chunk, and what decides where it goes; as in `schema.Chunk`."""
+
+    serialised: bytes
+    recording_id: str
+    partner_id: str
+    order: int
+    label: int
+
+
+def _examples(manifest: manifests.Manifest, part: str) -> Iterator[_Example]:
+    """Yields every chunk of a split."""
     blocks = tf.data.TFRecordDataset(manifest.paths(part)).batch(_BATCH)
     for block in verify.naming_damage(blocks, manifest):
         parsed = {name: value.numpy() for name, value in schema.parse_order(block).items()}
-        for example, recording_id, order, label in zip(
-            block.numpy(), parsed["recording_id"], parsed["training_order"], parsed["label"], strict=True
+        names = ("recording_id", "partner_id", "training_order", "label")
+        for example, recording_id, partner_id, order, label in zip(
+            block.numpy(), *(parsed[name] for name in names), strict=True
         ):
-            yield example, recording_id.decode(), int(order), int(label)
+            yield _Example(example, recording_id.decode(), partner_id.decode(), int(order), int(label))
 
 
 def _candidates(manifest: manifests.Manifest) -> dict[str, collections.Counter[int]]:
     """{recording_id: {label: number of chunks that may train}}."""
     found: dict[str, collections.Counter[int]] = collections.defaultdict(collections.Counter)
     for part in ("train", "val", "rest"):
-        for _, recording_id, order, label in _examples(manifest, part):
-            found[recording_id][label] += order != selection.NEVER
+        for one in _examples(manifest, part):
+            found[one.recording_id][one.label] += one.order != selection.NEVER
     return found

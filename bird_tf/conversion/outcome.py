@@ -107,8 +107,8 @@ class Outcome:
         shards: dict[str, list[manifests.Shard]] = {part: [] for part in (*manifests.SPLITS, *manifests.SPARE)}
         for task in self._tasks:
             for shard in self._results[task.name].shards:
-                shards[shard.name.split("-")[0]].append(shard)
-        counts, num_recordings = self._counts(tuple(shards))
+                shards.setdefault(shard.name.split("-")[0], []).append(shard)
+        counts, num_recordings = self._counts((*manifests.SPLITS, *manifests.SPARE))
         if any(recording.labels for recording in self._recordings):
             for class_id, count in zip(self._classes.class_ids, counts["train"], strict=True):
                 if not count:

@@ -27,6 +27,7 @@ UNFINISHED = ".unfinished"
 
 # the splits that the task of a training or of a validation shard writes
 _NOISE_OF = {"train": "noise", "val": "val_noise"}
+_MIXED_OF = dict(zip(("train", "val"), manifests.MIXED, strict=True))
 _PARTS = {"train": ("train", "rest", "noise"), "val": ("val", "val_noise")}
 
 # a chunk of which a damaged file lacks more than this share is left out
@@ -45,8 +46,8 @@ class ShardTask:
         number, total: the shard, from 0, and the number of shards of its split.
         recordings: the recordings of the shard.
         classes: gives labels and background their indices.
-        front_end, chunking, activity, annotated, max_chunks_per_class, noise_share, spectrogram, backbone_noise: as in
-            ConvertConfig.
+        front_end, chunking, activity, annotated, max_chunks_per_class, noise_share, spectrogram, backbone_noise,
+            backbone_mixtures: as in ConvertConfig.
         backbone: the backbone that adds features; None without one.
         unusable: ids of recordings that have crashed a worker process; they are not opened again.
         kept: {recording id: numbers of the only chunks that are written}; None: all may be.
@@ -66,6 +67,7 @@ class ShardTask:
     noise_share: float
     spectrogram: bool = True
     backbone_noise: bool = False
+    backbone_mixtures: int = 0
     backbone: sources.Source | None = None
     unusable: tuple[str, ...] = ()
     kept: Mapping[str, frozenset[int]] | None = None
@@ -74,6 +76,11 @@ class ShardTask:
     def name(self) -> str:
         """Name of the shard."""
         return self.shard_name(self.split)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The splits that it writes."""
+        return _PARTS[self.split] + (_MIXED_OF[self.split],) * bool(self.backbone_mixtures)
 
     def shard_name(self, part: str) -> str:
         """Name of the shard of another split beside it."""
@@ -200,14 +207,14 @@ class _Selection:
         self.candidates: collections.Counter[str] = collections.Counter()
         self.noise: collections.Counter[str] = collections.Counter()
 
-    def add(self, candidate: _Candidate, annotated: bool, completed: chunk_features.Complete) -> None:
+    def add(self, candidate: _Candidate, annotated: bool, hearer: chunk_features.Hearer, mixing: _Mixing) -> None:
         """Writes a chunk as noise, as a labelled chunk, as both, or not at all. With a cap it may wait for `finish`."""
         chunk, class_id, task = candidate.chunk, candidate.class_id, self._task
         # a person has marked the annotated spans, so the activity is tested only without annotations
         silent = class_id is None or (not annotated and chunk.activity < task.activity.signal_threshold)
         is_noise = silent and _draw("noise", chunk) < candidate.noise_share
         if is_noise or class_id is not None:
-            chunk = completed(chunk)
+            chunk = hearer.completed(chunk)
         if is_noise:
             self._write_noise(chunk)
             self.noise[task.classes.class_ids[chunk.label]] += 1
@@ -218,6 +225,7 @@ class _Selection:
             self._write(chunk, selection.NEVER)
             return
         self.candidates[class_id] += 1
+        mixing.add(chunk, hearer)
         if not task.max_chunks_per_class:
             self._write(chunk, selection.ALWAYS)
             return
@@ -242,23 +250,45 @@ class _Selection:
         self._write_chunk(dataclasses.replace(chunk, training_order=order))
 
 
+class _Mixing:
+    """Writes mixtures of the chunks of a task that may train, all of them when its queue is finished."""
+
+    def __init__(self, task: ShardTask, writer: shard_files.ShardWriter | None) -> None:
+        self._count, self._writer, self._partners = task.backbone_mixtures, writer, chunk_features.Partners()
+        self.queue = compiled_frontend.Queue(task.front_end)
+
+    def add(self, chunk: schema.Chunk, hearer: chunk_features.Hearer) -> None:
+        """Mixes a chunk, which is the last one that was completed, as often as the task says."""
+        if not self._writer:
+            return
+        for samples, mixture in hearer.mixtures(chunk, self._partners, self._count):
+            self.queue.add(samples, functools.partial(self._receive, self._writer, mixture))
+
+    @staticmethod
+    def _receive(
+        writer: shard_files.ShardWriter, mixture: schema.Chunk, spectrogram: np.ndarray, active_share: float
+    ) -> None:
+        features = {schema.SPECTROGRAM: spectrogram, **mixture.features}
+        writer.write(dataclasses.replace(mixture, features=features, activity=active_share))
+
+
 def _read(
     task: ShardTask, recording: metadata.Recording, queue: compiled_frontend.Queue, chosen: _Selection,
-    converted: list[ConvertedRecording],
+    mixing: _Mixing, converted: list[ConvertedRecording],
 ) -> None:  # fmt: skip
     """Reads a recording. Its chunks are chosen, and its result is added to `converted`, when the queue gives them."""
     seconds, reason = 0.0, ""
-    channel = task.chunking.channel or channels.MIX
-    completed = chunk_features.completing(
-        recording.path, task.front_end, task.backbone, task.classes, task.spectrogram, task.backbone_noise, channel
-    )
+    hearer = chunk_features.Hearer(
+        recording.path, task.front_end, task.backbone, task.classes, spectrogram=task.spectrogram,
+        in_noise=task.backbone_noise, channel=task.chunking.channel or channels.MIX,
+    )  # fmt: skip
     stream = decode.ChunkStream(
         recording.path, task.front_end, task.chunking, compiled_frontend.BATCH_SIZE, with_digest=True
     )
 
     def receive(candidate: _Candidate, spectrogram: np.ndarray, active_share: float) -> None:
         whole = candidate.with_spectrogram(spectrogram, active_share)
-        chosen.add(whole, bool(recording.annotations), completed)
+        chosen.add(whole, bool(recording.annotations), hearer, mixing)
 
     try:
         if recording.recording_id in task.unusable:
@@ -307,18 +337,21 @@ def write_shard(task: ShardTask) -> ShardResult:
     """
     converted: list[ConvertedRecording] = []
     queue = compiled_frontend.Queue(task.front_end)
-    with _writing(task, *_PARTS[task.split]) as writers, notes.writing(note_path(task, ".now")) as note:
+    with _writing(task, *task.parts) as writers, notes.writing(note_path(task, ".now")) as note:
 
         def write(chunk: schema.Chunk) -> None:
             trains = task.split == "val" or chunk.training_order != selection.NEVER
             writers[task.split if trains else "rest"].write(chunk)
 
+        write_noise = writers[_NOISE_OF[task.split]].write
+        mixing = _Mixing(task, writers.get(_MIXED_OF[task.split]))
         for recording in task.recordings:
             note(recording.recording_id)
-            _read(task, recording, queue, _Selection(task, write, writers[_NOISE_OF[task.split]].write), converted)
+            _read(task, recording, queue, _Selection(task, write, write_noise), mixing, converted)
             if task.backbone:  # it reads the recording as well, and may be what kills this process
                 queue.finish()
         queue.finish()
+        mixing.queue.finish()
     return _noted(task, {part: writer.count for part, writer in writers.items()}, tuple(converted))
 
 
@@ -341,8 +374,9 @@ def _noted(task: ShardTask, counts: Mapping[str, int], recordings: tuple[Convert
 def cut(task: ShardTask, result: ShardResult, selected: selection.Selection) -> ShardResult:
     """Moves the chunks of a training shard that do not train to the shard of the rest."""
     count_of = {shard.name: shard.count for shard in result.shards}
-    counts = {"noise": count_of[task.shard_name("noise")]}
-    with _writing(task, "train", "rest") as writers:
+    sorted_out = ("train", "rest")
+    counts = {part: count_of[task.shard_name(part)] for part in task.parts if part not in sorted_out}
+    with _writing(task, *sorted_out) as writers:
         for part in (part for part in writers if count_of[task.shard_name(part)]):
             for block in tf.data.TFRecordDataset(os.path.join(task.directory, task.shard_name(part))).batch(256):
                 parsed = schema.parse_order(block)

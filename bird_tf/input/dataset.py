@@ -96,6 +96,7 @@ def training(
         unlabelled = pseudo_labels.Source(pseudo_labels.load(pseudo.pseudo_labels), manifest)
     unheard = sampling.unheard(manifest, settings.sampling) if settings.background == "positive" else None
     front_end, in_noise = manifest.front_end, _features_in_noise(manifest, settings, features)
+    mixtures = settings.mixtures and _has_mixtures(manifest, features, answers)
 
     def finish(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         step_seed = tf.stack([tf.cast(seed * 8 + _AUGMENT_SALT, tf.int64), batch["step"]])
@@ -126,7 +127,7 @@ def training(
             examples = augmentations.add_unlabelled(examples, others, pseudo.pseudo_share, front_end, how)
         return examples
 
-    strings = streams.batches(manifest, settings, augmentation, seed, epoch, step, unlabelled)
+    strings = streams.batches(manifest, settings, augmentation, seed, epoch, step, unlabelled, mixtures=mixtures)
     batches = strings.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     if settings.data_service:
         # a worker gets a whole epoch, so that no two workers read the same chunks
@@ -141,6 +142,9 @@ def _with_targets(
 ) -> dict[str, tf.Tensor]:  # fmt: skip
     parsed = schema.parse(serialised, wanted)
     targeted = targets.of_labels(parsed, len(manifest.classes), settings)
+    if settings.mixtures:  # what is masked in a mixture, no label tells
+        is_mixture = schema.parse_order(serialised)["partner_id"] != ""
+        targeted["weights"] = tf.where(is_mixture[:, None], 0.0, targeted["weights"])
     if unheard:
         targeted["weights"] = tf.where(unheard(serialised), 0.0, targeted["weights"])
     targeted = targets.labelled_only(targeted, manifest)
@@ -148,6 +152,17 @@ def _with_targets(
         found = schema.parse_features(serialised, [manifest.features[name] for name in answers.features])
         targeted = targets.blended(targeted, answers.probabilities(found), answers.weight)
     return {**{name: parsed[name] for name in ("label", "recording_id", *(f.name for f in wanted))}, **targeted}
+
+
+def _has_mixtures(manifest: manifests.Manifest, features: Sequence[str], answers: targets.Answers | None) -> bool:
+    """Whether there are mixtures that can teach; it is told if not."""
+    if not manifest.num_chunks(manifests.MIXED[0]):
+        logging.info("--mixtures: %s has none (--backbone_mixtures)", manifest.directory)
+        return False
+    if not answers or schema.SPECTROGRAM not in features:
+        logging.info("--mixtures: no head is the --teacher of a network, so mixtures are left out")
+        return False
+    return True
 
 
 def _features_in_noise(

@@ -38,6 +38,11 @@ class StreamConfig:
         "number of synthesised noise chunks (rain, wind, water, engines, insects, voices, …) beside those of the "
         "records; half of the noise chunks that are used are synthesised",
     )
+    mixtures: bool = config.option(
+        False,
+        "let a network learn from mixtures too, if the records have them (--backbone_mixtures); of them only what a "
+        "head as --teacher says is learnt, no label; an epoch is as long as without",
+    )
     sampling: sampling.SamplingConfig = dataclasses.field(default_factory=sampling.SamplingConfig)
 
     def __post_init__(self) -> None:
@@ -75,10 +80,12 @@ def batches(
     first_epoch: int,
     first_step: int,
     unlabelled: pseudo_labels.Source | None,
+    *,
+    mixtures: bool,
 ) -> tf.data.Dataset:
     """Batches of serialised examples: "examples", "partners" and "noise" if they are needed, and "step", from 0.
 
-    With `unlabelled` also ("unlabelled", pseudo-labels).
+    With `unlabelled` also ("unlabelled", pseudo-labels). With `mixtures`, these are among the examples.
     """
     steps, no_call = steps_per_epoch(manifest, settings), num_no_call(manifest, settings)
     passes = sampling.chunk_filter(manifest, settings.sampling)
@@ -86,11 +93,13 @@ def batches(
     num_noise = no_call
     if augmentation.needs_noise and has_noise(manifest, settings):
         num_noise += math.ceil(settings.batch_size * _NOISE_SHARE)
+    # an epoch has as many steps as without mixtures, so it takes a part of them
+    paths = [path for part in ("train", *manifests.MIXED[:1] * mixtures) for path in manifest.paths(part)]
     synthesised = _synthesised(manifest, settings.synthetic_noise if num_noise else 0, seed)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.stack([tf.cast(seed * 8 + _SHUFFLE_SALT, tf.int64), epoch])
-        examples = _shuffled_shards(manifest.paths("train"), order)
+        examples = _shuffled_shards(paths, order)
         examples = sampling.resample(examples, rates, passes, order)
         examples = _shuffled(examples, settings, order)
         size = settings.batch_size - no_call

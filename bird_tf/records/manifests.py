@@ -24,6 +24,8 @@ SPLITS = ("train", "val", "noise")
 # What another split of the recordings needs: labelled chunks of the training recordings that do not train, and noise of
 # the validation recordings.
 SPARE = ("rest", "val_noise")
+# Mixtures of training chunks with other recordings of the same side, and with noise; if the records have them.
+MIXED = ("mixed", "val_mixed")
 MANIFEST = "manifest.json"
 CLASSES = "classes.csv"
 RECORDINGS = "recordings.csv"
@@ -109,7 +111,10 @@ class Manifest:
         """
         none = (0,) * len(self.classes)
         joined = {"train": ("train", "val"), "noise": ("noise", "val_noise")}
-        shards = {to: tuple(s for part in parts for s in self.shards.get(part, ())) for to, parts in joined.items()}
+        shards = {
+            to: tuple(s for part in parts for s in self.shards.get(part, ()))
+            for to, parts in {**joined, MIXED[0]: MIXED}.items()
+        }
         counts = {
             to: tuple(map(sum, zip(*(self.chunks_per_class.get(part, none) for part in parts), strict=True)))
             for to, parts in joined.items()

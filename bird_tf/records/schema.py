@@ -103,6 +103,7 @@ class Chunk:
         start_seconds: where the chunk begins in the recording.
         activity: share of active pixels, in [0, 1].
         training_order: decides with `selection` whether the chunk trains.
+        partner_id: of a mixture, the recording that is mixed in; its own where that is noise alone; else "".
     """
 
     features: Mapping[str, np.ndarray]
@@ -114,6 +115,7 @@ class Chunk:
     start_seconds: float
     activity: float
     training_order: int = selection.ALWAYS
+    partner_id: str = ""
 
 
 def serialise(chunk: Chunk) -> bytes:
@@ -129,6 +131,8 @@ def serialise(chunk: Chunk) -> bytes:
     features[_ACTIVITY].float_list.value.append(chunk.activity)
     if chunk.training_order != selection.ALWAYS:
         features["training_order"].int64_list.value.append(chunk.training_order)
+    if chunk.partner_id:
+        features["partner_id"].bytes_list.value.append(chunk.partner_id.encode())
     for name, tensor in chunk.features.items():
         little_endian = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<"))
         features[name].bytes_list.value.append(little_endian.tobytes())
@@ -217,10 +221,16 @@ def parse_label(serialised: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def parse_order(serialised: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Only "label", "training_order" [batch] int64 and "recording_id" [batch] string of a batch of examples."""
+    """What decides whether the examples of a batch train.
+
+    Returns:
+        "label", "training_order" [batch] int64; "recording_id" [batch] string; "partner_id" [batch] string, empty for a
+        chunk that is no mixture.
+    """
     features = {
         "label": tf.io.FixedLenFeature([], tf.int64),
         "training_order": tf.io.FixedLenFeature([], tf.int64, selection.ALWAYS),  # absent before version 4
         "recording_id": tf.io.FixedLenFeature([], tf.string),
+        "partner_id": tf.io.FixedLenFeature([], tf.string, ""),
     }
     return dict(tf.io.parse_example(serialised, features))

@@ -1,5 +1,7 @@
 """Backbones, and what conversion and training do with their answers."""
 
+import collections
+import dataclasses
 import random
 
 import numpy as np
@@ -8,14 +10,17 @@ import soundfile
 
 from bird_tf import config, convert, executor, tf
 from bird_tf.backbones import backbone
-from bird_tf.conversion import execution
-from bird_tf.input import dataset
+from bird_tf.conversion import execution, folds
+from bird_tf.inference import saved_model
+from bird_tf.input import dataset, streams
 from bird_tf.input.augment import augmentations
 from bird_tf.labels import taxonomy
-from bird_tf.records import manifests, shard_files
+from bird_tf.records import manifests, recordings_table, schema, shard_files
 from tests import damage
 from tests.backbones.conftest import CLASSES, RATE, SIZE, WINDOW, embedding, make_source, window
 from tests.test_convert import _bytes, _settings
+
+MIXTURES = {"backbone_mixtures": 2, "backbone_noise": False, "val_share": 0.3, "shard_minutes": 0.3}
 
 
 def test_answers_are_those_of_our_classes_by_latin_name(loaded):
@@ -120,6 +125,117 @@ def test_features_are_what_the_model_says_of_the_chunk(data, with_answers, model
         columns = [own.index(class_id) for class_id in with_answers.classes.class_ids]
         np.testing.assert_allclose(stored, outputs["embeddings"][0], rtol=1e-3, atol=1e-3)
         np.testing.assert_allclose(tf.sigmoid(answers), outputs["probabilities"].numpy()[0, columns], atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def with_mixtures(data, model_path, tmp_path_factory):
+    output = tmp_path_factory.mktemp("with_mixtures") / "set"
+    return convert.convert(_settings_with_answers(data, output, model_path, **MIXTURES))
+
+
+def _mixtures(manifest):
+    """{split: mixtures, with recording and partner}."""
+    found = {}
+    for part in manifests.MIXED:
+        [block] = tf.data.TFRecordDataset(manifest.paths(part)).batch(10_000)
+        parsed = {**schema.parse(block, manifest.features.values()), **schema.parse_order(block)}
+        found[part] = {name: tensor.numpy() for name, tensor in parsed.items()}
+    return found
+
+
+def test_mixtures_are_of_chunks_that_may_train_and_of_recordings_of_the_same_side(data, with_mixtures, tmp_path):
+    sides = {r.recording_id: r.split for r in recordings_table.read(with_mixtures.directory, with_unused=True)}
+    for part, found in _mixtures(with_mixtures).items():
+        both = zip(found["recording_id"], found["partner_id"], strict=True)
+        pairs = [(own.decode(), other.decode()) for own, other in both]
+        assert {sides[i] for pair in pairs for i in pair} == {"train" if part == "mixed" else "val"}
+        assert sum(own != other for own, other in pairs) > len(pairs) / 2  # the first recording of a shard has no other
+    assert with_mixtures.num_chunks("mixed") == 2 * with_mixtures.num_chunks("train")
+    both = with_mixtures.with_all_for_training()
+    assert both.num_chunks("mixed") == 2 * sum(with_mixtures.selected_for_refit.chunks_per_class)
+
+
+def test_other_chunks_are_the_same_with_mixtures_and_for_any_number_of_workers(
+    data, with_mixtures, model_path, tmp_path
+):
+    plain = convert.convert(
+        _settings_with_answers(data, tmp_path / "plain", model_path, **{**MIXTURES, "backbone_mixtures": 0})
+    )
+    assert not any(plain.shards.get(part) for part in manifests.MIXED)
+    for part in (*manifests.SPLITS, *manifests.SPARE):
+        assert plain.shards[part] == with_mixtures.shards[part]
+    again = convert.convert(_settings_with_answers(data, tmp_path / "again", model_path, **MIXTURES, workers=2))
+    assert _bytes(again.directory) == _bytes(with_mixtures.directory)
+
+
+def test_the_spectrogram_of_a_mixture_is_of_the_sound_that_the_backbone_hears(with_mixtures, model_path):
+    model, found = saved_model.Model(model_path), _mixtures(with_mixtures)["mixed"]
+    own = [model.classes.index(class_id) for class_id in with_mixtures.classes.class_ids]
+    heard = model.from_records({"spectrogram": tf.constant(found["spectrogram"])}, with_mixtures.classes)
+    outputs = model.predict_features({name: tensor.numpy() for name, tensor in heard.items()})
+    answers = tf.sigmoid(found["backbone_answers"]).numpy()
+    np.testing.assert_allclose(outputs.probabilities[:, own], answers, atol=0.02)
+    plain = next(iter(shard_files.read(with_mixtures, "train", 1000)))["backbone_answers"].numpy()
+    assert np.abs(found["backbone_answers"][::2] - found["backbone_answers"][1::2]).mean() > 0.1  # two of each chunk
+    assert not np.isin(found["backbone_answers"][:, 0], plain[:, 0]).any()
+
+
+def test_of_mixtures_only_what_the_backbone_says_is_learnt(with_mixtures, caplog):
+    plain = {"batch_size": 8, "shuffle_buffer": 64}
+    asked = dataset.DatasetConfig(**plain, mixtures=True, backbone_weight=0.5, background="positive")
+    training = (with_mixtures, asked, augmentations.AugmentConfig())
+    steps = streams.steps_per_epoch(with_mixtures, asked)
+    assert steps == streams.steps_per_epoch(with_mixtures, dataset.DatasetConfig(**plain))
+    seen = collections.Counter()
+    for batch in dataset.training(*training, seed=0, features=("spectrogram", "backbone_answers")).take(4 * steps):
+        certain, answers = batch["targets"].numpy(), tf.sigmoid(batch["backbone_answers"]).numpy()
+        is_mixture = np.isclose(certain, answers, atol=1e-6).all(axis=1)
+        seen.update(is_mixture.tolist())
+        np.testing.assert_allclose(
+            certain[~is_mixture].max(axis=1), 0.5 + 0.5 * answers[~is_mixture, batch["label"].numpy()[~is_mixture]],
+            atol=1e-5,
+        )  # fmt: skip
+        assert (batch["weights"].numpy() == 1).all()
+    assert 0.5 < seen[True] / seen.total() < 0.8  # two of three
+    unasked = dataclasses.replace(asked, mixtures=False)
+    batches = dataset.training(with_mixtures, unasked, training[2], seed=0, features=("spectrogram",)).take(steps)
+    labelled = [batch["targets"].numpy().max(axis=1) for batch in batches]
+    assert np.concatenate(labelled).min() >= 0.5
+    alone = dataclasses.replace(asked, backbone_weight=0.0)
+    with caplog.at_level("INFO", logger="absl"):
+        for batch in dataset.training(with_mixtures, alone, training[2], seed=0).take(steps):
+            assert (batch["targets"].numpy().max(axis=1) == 1).all() and (batch["weights"].numpy() == 1).all()
+    assert "--mixtures: no head is the --teacher" in caplog.text
+
+
+def test_a_fold_has_the_mixtures_of_which_both_recordings_train(with_mixtures, tmp_path):
+    ids = sorted({i.decode() for i in _mixtures(with_mixtures)["mixed"]["recording_id"]})
+    sides = {recording: "train" if number % 3 else "val" for number, recording in enumerate(ids)}
+    made = folds.regroup(with_mixtures, str(tmp_path / "fold"), sides)
+    assert manifests.load(made.directory) == made
+    everything, found = _mixtures(with_mixtures)["mixed"], _mixtures(made)
+    pairs = list(zip(everything["recording_id"], everything["partner_id"], strict=True))
+    for part, side in zip(manifests.MIXED, ("train", "val"), strict=True):
+        expected = [pair for pair in pairs if {sides[i.decode()] for i in pair} == {side}]
+        assert list(zip(found[part]["recording_id"], found[part]["partner_id"], strict=True)) == expected
+        assert 0 < len(expected) < len(pairs)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"backbone": ""}, "--backbone_mixtures without --backbone"),
+        ({"backbone_mixtures": -1}, "--backbone_mixtures=-1: need a number"),
+        ({"spectrogram": False}, "leave out --spectrogram=false"),
+        ({"max_chunks_per_class": 5}, "leave out --max_chunks_per_class"),
+        ({"sample_rate_hz": 44100}, "the backbone hears 22050 Hz, .* need --sample_rate_hz=44100"),
+    ],
+)
+def test_mixtures_that_cannot_be_made_are_refused(data, model_path, tmp_path, values, words):
+    asked = _settings_with_answers(data, tmp_path / "set", model_path, **{**MIXTURES, **values})
+    with pytest.raises(config.InputError, match=words):
+        convert.convert(asked)
+    assert not (tmp_path / "set").exists()
 
 
 def test_without_spectrograms_records_hold_the_rest(data, with_answers, tflite_path, tmp_path):

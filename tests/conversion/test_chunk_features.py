@@ -25,6 +25,12 @@ class Stream:
         return np.float32([ratio_db, np.nan]), np.full(7, number % 2**10, np.float32)
 
 
+def _hearer(front_end, source, spectrogram, in_noise):
+    return chunk_features.Hearer(
+        "x.wav", front_end, source, CLASSES, spectrogram=spectrogram, in_noise=in_noise, channel="2"
+    )
+
+
 @pytest.fixture
 def chunk(small_front_end):
     spectrogram = np.zeros((small_front_end.num_bands, small_front_end.num_frames), np.uint8)
@@ -35,7 +41,7 @@ def chunk(small_front_end):
 
 
 def test_without_a_backbone_a_chunk_keeps_its_spectrogram(small_front_end, chunk):
-    completed = chunk_features.completing("x.wav", small_front_end, None, CLASSES, True, False)(chunk)
+    completed = _hearer(small_front_end, None, True, False).completed(chunk)
     described = chunk_features.describe(small_front_end, None, 2, True, False)
     assert set(completed.features) == set(described) == {"spectrogram"}
 
@@ -49,7 +55,7 @@ def source(monkeypatch):
 
 @pytest.mark.parametrize(("spectrogram", "in_noise"), [(True, True), (True, False), (False, True)])
 def test_what_is_written_is_what_is_described(small_front_end, chunk, source, spectrogram, in_noise):
-    completed = chunk_features.completing("x.wav", small_front_end, source, CLASSES, spectrogram, in_noise, "2")(chunk)
+    completed = _hearer(small_front_end, source, spectrogram, in_noise).completed(chunk)
     described = chunk_features.describe(small_front_end, DESCRIBED, len(CLASSES), spectrogram, in_noise)
     assert list(completed.features) == list(described)
     for name, feature in described.items():
@@ -59,7 +65,7 @@ def test_what_is_written_is_what_is_described(small_front_end, chunk, source, sp
 
 
 def test_each_chunk_has_noise_of_its_own_and_the_same_again(small_front_end, chunk, source):
-    completed = chunk_features.completing("x.wav", small_front_end, source, CLASSES, False, True, "2")
+    completed = _hearer(small_front_end, source, False, True).completed
     chunks = [dataclasses.replace(chunk, chunk_index=i) for i in range(200)]
     found = [completed(chunk).features for chunk in (*chunks, chunks[0])]
     ratios_db = np.array([features["backbone_answers_in_noise"][0] for features in found])
