@@ -100,6 +100,8 @@ def table(manifest: manifests.Manifest, activities: dict[str, list[float]]) -> l
         f"  {feature.name}: {' x '.join(map(str, feature.shape))} {feature.dtype}, from {feature.producer}"
         for feature in manifest.features.values()
     ]
+    if mixtures := sum(manifest.num_chunks(part) for part in manifests.MIXED):
+        lines.append(f"  and {mixtures} mixtures of chunks, which only --mixtures uses")
     if manifest.backbone:
         known = f"{len(manifest.backbone['classes'])} of {len(manifest.classes)} classes"
         lines.append(f"  the backbone knows {known}; its licence: {manifest.backbone.get('licence') or 'unknown'}")

@@ -20,8 +20,9 @@ from bird_tf.records import schema
 _RATIO_DB = (-5.0, 20.0)
 # of a chunk to another one that is mixed in, and of both to their noise: from drowned to not heard
 _MIXTURE_DB, _MIXTURE_NOISE_DB = (-6.0, 12.0), (-5.0, 35.0)
-# chunks among which the one that is mixed in is drawn
-_NUM_PARTNERS = 64
+# chunks among which the one that is mixed in is drawn; one of so many new ones replaces one of them, so that they are of
+# several recordings
+_NUM_PARTNERS, _NEW_PARTNERS = 64, 4
 
 
 def describe(
@@ -63,11 +64,12 @@ class Partners:
         self._spans: list[tuple[str, np.ndarray]] = []
 
     def keep(self, chunk: schema.Chunk, span: np.ndarray) -> None:
-        """Keeps the span of a chunk, perhaps in place of another one."""
+        """May keep the span of a chunk, in place of another one if there are many."""
+        place = drawn("partner", chunk) % (_NUM_PARTNERS * _NEW_PARTNERS)
         if len(self._spans) < _NUM_PARTNERS:
             self._spans.append((chunk.recording_id, span))
-        else:
-            self._spans[drawn("partner", chunk) % _NUM_PARTNERS] = chunk.recording_id, span
+        elif place < _NUM_PARTNERS:
+            self._spans[place] = chunk.recording_id, span
 
     def draw(self, chunk: schema.Chunk, generator: np.random.Generator) -> tuple[str, np.ndarray] | None:
         """The recording id and the span of a chunk of another recording; None if there is none."""

@@ -74,6 +74,18 @@ def test_each_chunk_has_noise_of_its_own_and_the_same_again(small_front_end, chu
     assert len({features["embedding_in_noise"][0] for features in found}) > 150
 
 
+def test_a_partner_is_of_another_recording_and_old_ones_make_room(chunk, generator):
+    partners = chunk_features.Partners()
+    assert partners.draw(chunk, generator) is None
+    for number in range(600):
+        other = dataclasses.replace(chunk, recording_id=str(number // 100), chunk_index=number)
+        partners.keep(other, np.float32([number]))
+    drawn = [partners.draw(dataclasses.replace(chunk, recording_id="5"), generator) for _ in range(1000)]
+    assert {recording for recording, _ in drawn} == {"0", "1", "2", "3", "4"}
+    assert all(int(span[0]) // 100 == int(recording) for recording, span in drawn)
+    assert 30 < len({int(span[0]) for _, span in drawn}) < 64
+
+
 def test_a_backbone_without_an_embedding_gives_answers_alone(small_front_end):
     described = chunk_features.describe(small_front_end, {**DESCRIBED, "embedding_size": 0}, 2, False, True)
     assert list(described) == ["backbone_answers", "backbone_answers_in_noise"]
