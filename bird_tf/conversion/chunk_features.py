@@ -20,8 +20,8 @@ from bird_tf.records import schema
 _RATIO_DB = (-5.0, 20.0)
 # of a chunk to another one that is mixed in, and of both to their noise: from drowned to not heard
 _MIXTURE_DB, _MIXTURE_NOISE_DB = (-6.0, 12.0), (-5.0, 35.0)
-# chunks among which the one that is mixed in is drawn; one of so many new ones replaces one of them, so that they are of
-# several recordings
+# chunks among which the one that is mixed in is drawn; one of so many new ones replaces one of them, so that they come
+# from several recordings
 _NUM_PARTNERS, _NEW_PARTNERS = 64, 4
 
 
