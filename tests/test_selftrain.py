@@ -1,5 +1,6 @@
 """The command, with trainings of seconds."""
 
+import dataclasses
 import json
 import logging
 
@@ -101,3 +102,12 @@ def test_what_cannot_be_used_is_refused_before_any_work(manifest, model_path, tm
     with pytest.raises(config.InputError, match=words):
         selftrain.selftrain(_settings(manifest, model_path, "nowhere", tmp_path / "run", **values))
     assert not (tmp_path / "run").exists()
+
+
+def test_unlabelled_recordings_are_converted_without_what_needs_the_backbone(manifest, model_path, tmp_path):
+    theirs = {**manifest.converter, "backbone": model_path, "backbone_mixtures": 3, "spectrogram": True}
+    labelled = dataclasses.replace(manifest, converter=theirs)
+    settings = _settings(manifest, model_path, tmp_path, tmp_path / "run")
+    asked = selftrain._conversion(settings, labelled, str(tmp_path / "out"))
+    assert not asked.backbone.backbone and asked.backbone_mixtures == 0
+    assert asked.front_end == manifest.front_end
