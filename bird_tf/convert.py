@@ -156,7 +156,13 @@ def _refuse_mixtures(settings: ConvertConfig, source: sources.Source | None) -> 
             "--backbone_mixtures: mixtures are spectrograms of all chunks that may train; leave out "
             + ("--max_chunks_per_class" if settings.spectrogram else "--spectrogram=false")
         )
-    chunk_features.check_mixtures(source, settings.front_end)
+    if not source:
+        raise config.InputError("--backbone_mixtures without --backbone: the backbone hears the mixtures; name one")
+    if source.sample_rate_hz < settings.front_end.sample_rate_hz:
+        raise config.InputError(
+            f"--backbone_mixtures: the backbone hears {source.sample_rate_hz} Hz, and the spectrograms of mixtures "
+            f"need --sample_rate_hz={settings.front_end.sample_rate_hz}; leave the flag out"
+        )
 
 
 def check(settings: ConvertConfig) -> forecast.Forecast:

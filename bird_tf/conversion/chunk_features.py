@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import soxr
 
-from bird_tf import config
 from bird_tf.audio import channels, frontend, noises
 from bird_tf.backbones import backbone, sources, windows
 from bird_tf.labels import taxonomy
@@ -139,17 +138,6 @@ class Hearer:
             samples = _at_rate(inside, heard.sample_rate_hz, self._front_end)
             yield samples, dataclasses.replace(chunk, features=features, partner_id=partner_id)
         partners.keep(chunk, own)
-
-
-def check_mixtures(source: sources.Source | None, front_end: frontend.FrontendConfig) -> None:
-    """Raises InputError if no mixtures can be made: without a backbone, or with one of a low sample rate."""
-    if not source:
-        raise config.InputError("--backbone_mixtures without --backbone: the backbone hears the mixtures; name one")
-    if source.sample_rate_hz < front_end.sample_rate_hz:
-        raise config.InputError(
-            f"--backbone_mixtures: the backbone hears {source.sample_rate_hz} Hz, and the spectrograms of mixtures "
-            f"need --sample_rate_hz={front_end.sample_rate_hz}; leave the flag out"
-        )
 
 
 def _stored(answers: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:

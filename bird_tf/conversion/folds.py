@@ -105,8 +105,8 @@ def regroup(manifest: manifests.Manifest, output: str, split_of: Mapping[str, st
         writers = {part: stack.enter_context(shard_files.writing(output, names[part])) for part in parts}
         for source in manifest.shards:
             for one in _examples(manifest, source):
-                sides = {split_of.get(i) for i in (one.recording_id, one.partner_id) if i}
-                if len(sides) > 1 or not (side := sides.pop()):  # a mixture has two recordings
+                side = split_of.get(one.recording_id)
+                if not side or split_of.get(one.partner_id or one.recording_id) != side:  # a mixture has two recordings
                     continue
                 part = _part(source, side, selected.trains(one.order, one.label))
                 writers[part].write_serialised(one.serialised)
@@ -131,9 +131,9 @@ def regroup(manifest: manifests.Manifest, output: str, split_of: Mapping[str, st
 
 def _part(source: str, side: str, trains: bool) -> str:
     """The split of a chunk, from the one that it was in and the side of its recording."""
-    for training, validation in (("noise", "val_noise"), manifests.MIXED):
-        if source in (training, validation):
-            return training if side == "train" else validation
+    for pair in (manifests.NOISE, manifests.MIXED):
+        if source in pair:
+            return pair[side == "val"]
     return "val" if side == "val" else "train" if trains else "rest"
 
 

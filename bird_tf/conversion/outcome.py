@@ -104,11 +104,12 @@ class Outcome:
             converter: the flags.
             skipped: as of `skipped`.
         """
-        shards: dict[str, list[manifests.Shard]] = {part: [] for part in (*manifests.SPLITS, *manifests.SPARE)}
+        counted = (*manifests.SPLITS, *manifests.SPARE)
+        shards: dict[str, list[manifests.Shard]] = {part: [] for part in counted}
         for task in self._tasks:
             for shard in self._results[task.name].shards:
                 shards.setdefault(shard.name.split("-")[0], []).append(shard)
-        counts, num_recordings = self._counts((*manifests.SPLITS, *manifests.SPARE))
+        counts, num_recordings = self._counts(counted)
         if any(recording.labels for recording in self._recordings):
             for class_id, count in zip(self._classes.class_ids, counts["train"], strict=True):
                 if not count:

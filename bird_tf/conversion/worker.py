@@ -26,8 +26,7 @@ from bird_tf.records import manifests, schema, selection, shard_files
 UNFINISHED = ".unfinished"
 
 # the splits that the task of a training or of a validation shard writes
-_NOISE_OF = {"train": "noise", "val": "val_noise"}
-_MIXED_OF = dict(zip(("train", "val"), manifests.MIXED, strict=True))
+_NOISE_OF, _MIXED_OF = (dict(zip(("train", "val"), pair, strict=True)) for pair in (manifests.NOISE, manifests.MIXED))
 _PARTS = {"train": ("train", "rest", "noise"), "val": ("val", "val_noise")}
 
 # a chunk of which a damaged file lacks more than this share is left out

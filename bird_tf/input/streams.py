@@ -94,7 +94,7 @@ def batches(
     if augmentation.needs_noise and has_noise(manifest, settings):
         num_noise += math.ceil(settings.batch_size * _NOISE_SHARE)
     # an epoch has as many steps as without mixtures, so it takes a part of them
-    paths = [path for part in ("train", *manifests.MIXED[:1] * mixtures) for path in manifest.paths(part)]
+    paths = manifest.paths("train") + (manifest.paths(manifests.MIXED[0]) if mixtures else [])
     synthesised = _synthesised(manifest, settings.synthetic_noise if num_noise else 0, seed)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:

@@ -24,6 +24,8 @@ SPLITS = ("train", "val", "noise")
 # What another split of the recordings needs: labelled chunks of the training recordings that do not train, and noise of
 # the validation recordings.
 SPARE = ("rest", "val_noise")
+# of training and of validation recordings; see also SPLITS and SPARE
+NOISE = ("noise", "val_noise")
 # Mixtures of training chunks with other recordings of the same side, and with noise; if the records have them.
 MIXED = ("mixed", "val_mixed")
 MANIFEST = "manifest.json"
@@ -110,7 +112,7 @@ class Manifest:
         The training shards then hold chunks that do not train; see `selected`.
         """
         none = (0,) * len(self.classes)
-        joined = {"train": ("train", "val"), "noise": ("noise", "val_noise")}
+        joined = {"train": ("train", "val"), "noise": NOISE}
         shards = {
             to: tuple(s for part in parts for s in self.shards.get(part, ()))
             for to, parts in {**joined, MIXED[0]: MIXED}.items()

@@ -143,7 +143,7 @@ def _mixtures(manifest):
     return found
 
 
-def test_mixtures_are_of_chunks_that_may_train_and_of_recordings_of_the_same_side(data, with_mixtures, tmp_path):
+def test_mixtures_are_of_chunks_that_may_train_and_of_recordings_of_the_same_side(with_mixtures):
     sides = {r.recording_id: r.split for r in recordings_table.read(with_mixtures.directory, with_unused=True)}
     for part, found in _mixtures(with_mixtures).items():
         both = zip(found["recording_id"], found["partner_id"], strict=True)
