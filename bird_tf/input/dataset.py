@@ -143,8 +143,8 @@ def _with_targets(
     parsed = schema.parse(serialised, wanted)
     targeted = targets.of_labels(parsed, len(manifest.classes), settings)
     if settings.mixtures:  # what is masked in a mixture, no label tells
-        is_mixture = schema.parse_order(serialised)["partner_id"] != ""
-        targeted["weights"] = tf.where(is_mixture[:, None], 0.0, targeted["weights"])
+        is_mixture = parsed["partner_id"][:, None] != ""
+        targeted["weights"] = tf.where(is_mixture, 0.0, targeted["weights"])
     if unheard:
         targeted["weights"] = tf.where(unheard(serialised), 0.0, targeted["weights"])
     targeted = targets.labelled_only(targeted, manifest)

@@ -161,7 +161,7 @@ def parse(serialised: tf.Tensor, features: Iterable[Feature]) -> dict[str, tf.Te
 
     Returns:
         label, chunk_index [batch] int64; background [batch, None] int64, padded with -1; background_known [batch] bool;
-        recording_id [batch] string; start_seconds, activity [batch] float32; and `parse_features`.
+        recording_id, partner_id [batch] string; start_seconds, activity [batch] float32; and `parse_features`.
     """
     scalar = {
         "label": tf.int64,
@@ -172,11 +172,16 @@ def parse(serialised: tf.Tensor, features: Iterable[Feature]) -> dict[str, tf.Te
         _ACTIVITY: tf.float32,
     }
     specs = {name: tf.io.FixedLenFeature([], kind) for name, kind in scalar.items()}
-    parsed = tf.io.parse_example(serialised, {**specs, "background": tf.io.RaggedFeature(tf.int64)})
+    specs |= {"background": tf.io.RaggedFeature(tf.int64), "partner_id": _optional_id()}
+    parsed = tf.io.parse_example(serialised, specs)
     parsed["background"] = parsed["background"].to_tensor(-1)
     parsed["background_known"] = parsed["background_known"] > 0
     parsed["activity"] = parsed.pop(_ACTIVITY)
     return {**parsed, **parse_features(serialised, features)}
+
+
+def _optional_id() -> tf.io.FixedLenFeature:
+    return tf.io.FixedLenFeature([], tf.string, "")
 
 
 def parse_features(serialised: tf.Tensor, features: Iterable[Feature]) -> dict[str, tf.Tensor]:
@@ -231,6 +236,6 @@ def parse_order(serialised: tf.Tensor) -> dict[str, tf.Tensor]:
         "label": tf.io.FixedLenFeature([], tf.int64),
         "training_order": tf.io.FixedLenFeature([], tf.int64, selection.ALWAYS),  # absent before version 4
         "recording_id": tf.io.FixedLenFeature([], tf.string),
-        "partner_id": tf.io.FixedLenFeature([], tf.string, ""),
+        "partner_id": _optional_id(),
     }
     return dict(tf.io.parse_example(serialised, features))
