@@ -17,6 +17,8 @@ from bird_tf import config, endings, files, typed
 
 # file in the folder, as long as a command is at work there; beside a file it is NAME.lock
 NAME = "lock"
+# some file systems, as /proc, say of every new file that its folder is not there
+_MOST_ATTEMPTS = 100
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,7 +110,7 @@ def _missing(folder: str) -> list[str]:
 
 def _acquire(output: str, folder: str, path: str, flag: str) -> int | None:
     """The descriptor of the lock that this process holds now; None where the file system has no locks."""
-    while True:
+    for _ in range(_MOST_ATTEMPTS):
         os.makedirs(folder, exist_ok=True)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -129,6 +131,7 @@ def _acquire(output: str, folder: str, path: str, flag: str) -> int | None:
         if _is_at(descriptor, path):
             return descriptor
         os.close(descriptor)  # the holder before has removed the file in between
+    raise config.InputError(f"{flag}={output}: no file can be made there; name another place")
 
 
 def _write(descriptor: int, path: str, text: str) -> None:

@@ -85,6 +85,15 @@ def test_a_lock_whose_file_was_just_removed_is_taken_anew(tmp_path, monkeypatch)
     assert len(taken) == 2
 
 
+def test_a_file_system_on_which_no_file_can_be_made_is_told(tmp_path, monkeypatch):
+    def absent(path, *_):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+
+    monkeypatch.setattr(locks.os, "open", absent)
+    with pytest.raises(config.InputError, match=r"--output=.*: no file can be made there"), _held(tmp_path):
+        pass
+
+
 def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, caplog):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
