@@ -30,6 +30,8 @@ from bird_tf.inference.writers import about, predictions, rows, tables
 from bird_tf.labels import metadata, verdicts
 from bird_tf.labels.layouts import reader
 
+SUMMARY = "summary.json"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictConfig:
@@ -88,8 +90,11 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     asked, judge = settings.judgement, judgement.Judge(ensemble, settings.judgement)
     described = reader.describe([path for _, path in recordings], settings.root, asked.metadata, asked.clock)
     given = verdicts.read(settings.verdicts) if settings.verdicts else []
-    results = result_files.ResultFiles(settings.output)
+    results = _results(settings.output)
     context = _context(settings, ensemble, results, {file: described[path] for file, path in recordings})
+    results.check(
+        [SUMMARY, skips.TABLE, *about.result_files(settings.tables.format.split(","), context.stems.values())]
+    )
     criteria = settings.tables.detections.criteria(ensemble.decisions, ensemble.classes)
     output, chunking, overwrite = settings.output, judge.chunking, settings.overwrite
     store = score_store.ScoreStore(output, ensemble, asked.chunking, chunking, overwrite=overwrite)
@@ -103,25 +108,29 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     readable = [(file, described[path]) for file, path in recordings if path not in unreadable]
     if not readable:
         store.remove_if_empty()
-        raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")
+        earlier = f"; {output} still holds the tables of an earlier prediction" if results.are_there else ""
+        raise config.InputError(
+            f"none of {len(recordings)} recordings can be read{earlier}; the first: {skipped[0][1]}"
+        )
     damaged: list[list[str]] = []
     strange: dict[str, float] = {}
     of_species, with_some = collections.Counter[int](), 0
     seconds, progress = 0.0, config.progress(len(readable), "recording", "writing")
-    with results.writing(), _writing(settings, context, given) as append, progress:
-        for file, recording in readable:
-            scores, pooled = judge.judge(recording, store.load(file, recording.path))
-            found = predictions.Prediction(
-                file=file, scores=scores, pooled=pooled, recording=recording, criteria=criteria
-            )
-            append(found)
-            of_species.update(detection.index for detection in found.detections)
-            with_some += bool(found.detections)
-            seconds += scores.duration_seconds
-            strange[file] = scores.strangeness
-            if scores.note:
-                damaged.append([file, f"{scores.lost_seconds:.3f}", scores.note])
-            progress.update()
+    with results.writing():
+        with _writing(settings, context, given) as append, progress:
+            for file, recording in readable:
+                scores, pooled = judge.judge(recording, store.load(file, recording.path))
+                found = predictions.Prediction(
+                    file=file, scores=scores, pooled=pooled, recording=recording, criteria=criteria
+                )
+                append(found)
+                of_species.update(detection.index for detection in found.detections)
+                with_some += bool(found.detections)
+                seconds += scores.duration_seconds
+                strange[file] = scores.strangeness
+                if scores.note:
+                    damaged.append([file, f"{scores.lost_seconds:.3f}", scores.note])
+                progress.update()
         if damaged:
             bom = settings.tables.csv_bom
             files.write_table(context.output(rows.DAMAGED), rows.DAMAGED_COLUMNS, damaged, byte_order_mark=bom)
@@ -130,25 +139,31 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
         unlike = strangeness.sentence(list(strange.values()))
         text = about.write(context, settings.tables.format.split(","), settings.model, calibrated_on, unlike)
         files.write_text(context.output(about.FILE), text)
-    table = [(os.path.relpath(path, settings.root or "."), reason) for path, reason in skipped]
-    skipped_path = os.path.join(settings.output, skips.TABLE)
-    files.write_table(skipped_path, skips.COLUMNS, table, byte_order_mark=settings.tables.csv_bom)
-    skips.log_summary(skipped, skipped_path)
-    summary = {
-        "models": list(settings.model), "pooling": judge.pooling, "calibrated_on": ensemble.decisions.sources,
-        "context": ensemble.decisions.context.describe(), "expected": judge.odds_factors.describe(),
-        "num_recordings": len(readable), "num_skipped": len(skipped), "num_unlike": _num_unlike(strange),
-        "num_detections": of_species.total(), "num_species_detected": len(of_species),
-        "num_recordings_with_detections": with_some,
-        "audio_seconds": round(seconds, 3),
-        "audio": os.path.abspath(settings.root),
-        "channel": chunking.channel or ensemble.models[0].hearing.channel, "output": settings.output,
-    }  # fmt: skip
-    files.write_json(os.path.join(settings.output, "summary.json"), summary)
+        table = [(os.path.relpath(path, settings.root or "."), reason) for path, reason in skipped]
+        skipped_path = context.output(skips.TABLE)
+        files.write_table(skipped_path, skips.COLUMNS, table, byte_order_mark=settings.tables.csv_bom)
+        skips.log_summary(skipped, skipped_path)
+        summary = {
+            "models": list(settings.model), "pooling": judge.pooling, "calibrated_on": ensemble.decisions.sources,
+            "context": ensemble.decisions.context.describe(), "expected": judge.odds_factors.describe(),
+            "num_recordings": len(readable), "num_skipped": len(skipped), "num_unlike": _num_unlike(strange),
+            "num_detections": of_species.total(), "num_species_detected": len(of_species),
+            "num_recordings_with_detections": with_some,
+            "audio_seconds": round(seconds, 3),
+            "audio": os.path.abspath(settings.root),
+            "channel": chunking.channel or ensemble.models[0].hearing.channel, "output": settings.output,
+        }  # fmt: skip
+        files.write_json(context.output(SUMMARY), summary)
     if strangeness.are_unlike(list(strange.values())):
         path = os.path.join(settings.output, strangeness.TABLE)
         logging.warning("%s: listen before you trust what the model says of them; %s names them", unlike, path)
     return summary
+
+
+def _results(output: str) -> result_files.ResultFiles:
+    """The result files in the output. Earlier versions did not list two of them."""
+    is_ours = result_files.is_summary(os.path.join(output, SUMMARY), "models", "audio_seconds")
+    return result_files.ResultFiles(output, unlisted=(SUMMARY, skips.TABLE) if is_ours else ())
 
 
 def _num_unlike(strange: Mapping[str, float]) -> int | None:

@@ -35,6 +35,42 @@ def _rows(path):
         return list(csv.DictReader(file))
 
 
+def test_a_persons_own_tables_are_refused_before_the_scoring(tmp_path, model_path, data):
+    name = sorted((data / "wav").iterdir())[0].stem
+    (tmp_path / "out").mkdir()
+    for own, flags in ((f"{name}.Table.1.selections.txt", {"format": "raven"}), (f"{name}.labels.txt", {"format":
+                       "audacity"}), ("summary.json", {}), ("chunks.csv", {}), ("skipped.csv", {})):  # fmt: skip
+        (tmp_path / "out" / own).write_text('{"mine": 1}')
+        with pytest.raises(config.InputError, match=f"{own} is there already, and is not of a prediction; move it"):
+            predict_into(tmp_path, model_path, data / "wav", **flags)
+        assert (tmp_path / "out" / own).read_text() == '{"mine": 1}'
+        (tmp_path / "out" / own).unlink()
+        assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_prediction_of_an_earlier_version_goes_on(tmp_path, model_path, data):
+    """It did not list two of its files."""
+    summary = predict_into(tmp_path, model_path, data / "wav")
+    path = tmp_path / "out" / "results.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if "summary.json" not in line and "skipped.csv" not in line))
+    assert len(lines) == 6
+    assert predict_into(tmp_path, model_path, data / "wav") == summary
+    assert path.read_text() == "".join(lines)
+
+
+def test_earlier_tables_are_told_of_if_no_recording_can_be_read(tmp_path, model_path, data):
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    shutil.copy(sorted((data / "wav").iterdir())[0], folder / "a.wav")
+    predict_into(tmp_path, model_path, folder)
+    (folder / "a.wav").write_bytes(b"junk")
+    with pytest.raises(
+        config.InputError, match=r"out still holds the tables of an earlier prediction; the first: .*a\.wav"
+    ):
+        predict_into(tmp_path, model_path, folder)
+
+
 def test_tables_hold_each_chunk_and_recording(tmp_path, model_path, data, manifest):
     summary = predict_into(tmp_path, model_path, data / "wav", min_probability="0.2")
     chunks, recordings = _rows(tmp_path / "out" / "chunks.csv"), _rows(tmp_path / "out" / "recordings.csv")

@@ -48,3 +48,73 @@ def test_a_file_that_a_person_has_changed_is_never_replaced_or_removed(tmp_path)
     (tmp_path / "1.txt").unlink()
     _write(tmp_path, "2.txt")
     assert _names(tmp_path) == ["2.txt"]
+
+
+def test_a_file_that_no_earlier_run_wrote_is_refused_before_anything_is_written(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(config.InputError, match=r"mine\.txt is there already, and is not of a prediction; move it, or"):
+        _write(tmp_path, "1.txt", "mine.txt")
+    with pytest.raises(config.InputError, match="is there already"):
+        result_files.ResultFiles(str(tmp_path)).check(["mine.txt"])
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+    _write(tmp_path, "1.txt")
+    (tmp_path / result_files.LIST).unlink()  # nothing tells any more whose they are
+    with pytest.raises(config.InputError, match=r"1\.txt is there already"):
+        _write(tmp_path, "1.txt")
+
+
+def test_one_kind_of_work_does_not_take_the_files_of_another_for_its_own(tmp_path):
+    _write(tmp_path, "summary.json", "a.txt")
+    results = result_files.ResultFiles(str(tmp_path), "evaluation", others_stay=True)
+    with pytest.raises(config.InputError, match="is not of an evaluation"), results.writing(["summary.json"]):
+        pass
+    assert _names(tmp_path) == ["a.txt", "summary.json"]
+
+
+def _evaluate(folder, *names, **options):
+    with result_files.ResultFiles(str(folder), "evaluation", others_stay=True, **options).writing(names):
+        for name in names:
+            (folder / name).write_text("x")
+
+
+def test_results_of_other_kind_stay_and_may_be_changed_until_they_would_be_replaced(tmp_path):
+    _evaluate(tmp_path, "a", "b")
+    (tmp_path / "a").write_text("corrected")
+    _evaluate(tmp_path, "b", "c")
+    with pytest.raises(config.InputError, match="a was changed after an evaluation wrote it"):
+        _evaluate(tmp_path, "a")
+    assert (tmp_path / "a").read_text() == "corrected"
+
+
+def test_files_of_earlier_versions_count_where_none_is_listed(tmp_path):
+    (tmp_path / "a").write_text("of an earlier version")
+    _evaluate(tmp_path, "a", unlisted=["a", "b"])
+    (tmp_path / "b").write_text("mine")
+    with pytest.raises(config.InputError, match="b is there already"):
+        _evaluate(tmp_path, "b", unlisted=["a", "b"])
+
+
+def test_a_run_that_fails_before_it_writes_leaves_no_list(tmp_path):
+    results = result_files.ResultFiles(str(tmp_path), "evaluation")
+    with pytest.raises(ValueError, match="x"), results.writing(["a"]):
+        raise ValueError("x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_single_file_has_its_list_beside_it(tmp_path):
+    path = tmp_path / "run.txt"
+    for _ in range(2):
+        with result_files.writing_beside("submission", str(path), f"{path}.json"):
+            path.write_text("x")
+    path.write_text("mine")
+    with pytest.raises(config.InputError, match="was changed after a submission"):
+        result_files.writing_beside("submission", str(path))
+    assert _names(tmp_path) == ["run.txt", "run.txt.jsonl"]
+
+
+def test_a_summary_is_known_by_its_keys(tmp_path):
+    path = tmp_path / "summary.json"
+    assert not result_files.is_summary(str(path))
+    for text, known in (("{", False), ("[]", False), ('{"a": 1}', False), ('{"a": 1, "b": null}', True)):
+        path.write_text(text)
+        assert result_files.is_summary(str(path), "a", "b") == known

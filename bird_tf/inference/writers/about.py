@@ -50,6 +50,18 @@ _UNLIKE = (
 _UNKNOWN = "Whether recordings sound unlike the training data is not known: this model does not tell."
 
 
+def result_files(formats: Iterable[str], stems: Iterable[str]) -> list[str]:
+    """The names of the files of formats, and of this one, for recordings whose own files are named after `stems`."""
+    found, stems = [FILE], list(stems)
+    for name in formats:
+        first, of_each = FORMATS[name][0], FORMATS[name][0].removeprefix("NAME")
+        if of_each != first:
+            found += [stem + of_each for stem in stems]
+        else:
+            found += [f"{table}.{name}" for table in _PURPOSES] if name in ("csv", "parquet") else [first]
+    return found
+
+
 def write(
     context: predictions.Context, formats: Iterable[str], models: Iterable[str], calibrated_on: str,
     unlike: str = "",
