@@ -14,7 +14,10 @@ from absl import logging
 from bird_tf import config, files, locks, next_steps, python_calls, skips, stored
 from bird_tf.audio import channels
 from bird_tf.evaluation import clips, review_page
+from bird_tf.inference import score_store
 from bird_tf.labels import taxonomy, verdicts
+
+_FILES = (review_page.PAGE, skips.TABLE, "summary.json")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,18 +43,26 @@ def review(settings: ReviewConfig) -> dict[str, Any]:
     Raises:
         InputError: no predictions, no such recordings, or no clip to show; or another command is at work in the output.
     """
-    if os.path.abspath(settings.output) == os.path.abspath(settings.predictions):
+    if os.path.realpath(settings.output) == os.path.realpath(_folder(settings)):
         raise config.InputError(f"--output={settings.output} is the folder of the prediction; name another one")
     with locks.held(settings.output, work="review", flag="--output"):
         return _review(settings)
 
 
+def _folder(settings: ReviewConfig) -> str:
+    """The folder of the prediction, if a table of it is named, too."""
+    return settings.predictions if os.path.isdir(settings.predictions) else os.path.dirname(settings.predictions)
+
+
 def _review(settings: ReviewConfig) -> dict[str, Any]:
+    if not os.path.exists(settings.predictions):
+        raise config.InputError(f"--predictions={settings.predictions}: no such folder or table")
     described = _described(settings.predictions)
     root = settings.audio or described.audio
     if not os.path.isdir(root):
         raise config.InputError(f"--audio={root}: no such folder; name the folder of the recordings")
     before = verdicts.read(settings.verdicts) if settings.verdicts else []
+    results = review_page.results_in(settings.output, "review", _FILES, "num_clips", "num_predictions")
     predicted = clips.read(settings.predictions)
     shortened, num_cut = clips.shorten(predicted, settings.excerpt.max_seconds)
     choice = clips.choose(shortened, before, settings.choice)
@@ -68,14 +79,17 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
         species=_species(described, predicted),
         channel=described.channel,
     )
-    skipped = review_page.write(settings.output, root, choice, page, settings.excerpt)
-    skips.write(settings.output, skipped)
-    summary = {
-        "predictions": settings.predictions, "audio": os.path.abspath(root), "num_predictions": len(predicted),
-        "num_clips": len(choice.clips) - len(skipped), "num_skipped": len(skipped), "num_shortened": num_cut,
-        "sample": settings.choice.sample, "page": os.path.join(settings.output, review_page.PAGE),
-    }  # fmt: skip
-    files.write_json(os.path.join(settings.output, "summary.json"), summary)
+    paths = {clip.file: os.path.join(root, *clip.file.split("/")) for clip in choice.clips}
+    changed = score_store.changed(_folder(settings), paths)
+    with results.writing(_FILES):
+        skipped = review_page.write(results, root, choice, page, settings.excerpt, changed)
+        skips.write(settings.output, skipped)
+        summary = {
+            "predictions": settings.predictions, "audio": os.path.abspath(root), "num_predictions": len(predicted),
+            "num_clips": len(choice.clips) - len(skipped), "num_skipped": len(skipped), "num_shortened": num_cut,
+            "sample": settings.choice.sample, "page": results.path(review_page.PAGE),
+        }  # fmt: skip
+        files.write_json(results.path(_FILES[-1]), summary)
     return summary
 
 

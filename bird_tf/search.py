@@ -21,6 +21,7 @@ from bird_tf.labels import clock, taxonomy
 from bird_tf.labels.layouts import reader
 
 _COLUMNS = ("recording_id", "file", "start_seconds", "end_seconds", "similarity", "clock_time", "site")
+_FILES = ("neighbours.csv", review_page.PAGE, skips.TABLE, "summary.json")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,7 +100,6 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
     output = settings.output_folder
     species = _species(settings, store)
     neighbours = _clips(settings, found, root, *species[0])
-    files.write_table(os.path.join(output, "neighbours.csv"), _COLUMNS, map(_row, neighbours))
     page = review_page.Page(
         title=f"Sounds like {os.path.basename(query.path)}",
         question="Do you hear",
@@ -109,14 +109,18 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
         channel=_channel(store),
     )
     choice = clips.Choice(clips=neighbours, edges=(0.0,), sizes={})
-    skipped = review_page.write(output, root, choice, page, settings.excerpt)
-    skips.write(output, skipped)
-    summary = {
-        "query": query.path, "start_seconds": query.start, "end_seconds": query.end, "num_searched": len(store),
-        "num_found": len(found), "num_skipped": len(skipped), "best": found[0].similarity if found else None,
-        "page": os.path.join(output, review_page.PAGE),
-    }  # fmt: skip
-    files.write_json(os.path.join(output, "summary.json"), summary)
+    results = review_page.results_in(output, "search", _FILES, "num_found", "num_searched")
+    with results.writing(_FILES):
+        files.write_table(results.path(_FILES[0]), _COLUMNS, map(_row, neighbours))
+        changed = store.changed({clip.file: os.path.join(root, *clip.file.split("/")) for clip in neighbours})
+        skipped = review_page.write(results, root, choice, page, settings.excerpt, changed)
+        skips.write(output, skipped)
+        summary = {
+            "query": query.path, "start_seconds": query.start, "end_seconds": query.end, "num_searched": len(store),
+            "num_found": len(found), "num_skipped": len(skipped), "best": found[0].similarity if found else None,
+            "page": results.path(review_page.PAGE),
+        }  # fmt: skip
+        files.write_json(results.path(_FILES[-1]), summary)
     return summary
 
 

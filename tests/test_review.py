@@ -1,8 +1,10 @@
 import json
+import shutil
 
 import pytest
 
 from bird_tf import config, predict, review
+from tests import conftest
 from tests.conftest import settings
 
 
@@ -16,7 +18,9 @@ def predicted(tmp_path_factory, model_path, data):
 
 
 def _review(tmp_path, predicted, **flags):
-    return review.review(settings(review.ReviewConfig, predictions=predicted, **{"output": tmp_path / "page", **flags}))
+    return review.review(
+        settings(review.ReviewConfig, **{"predictions": predicted, "output": tmp_path / "page", **flags})
+    )
 
 
 def test_a_prediction_becomes_a_page(tmp_path, predicted, manifest):
@@ -44,6 +48,31 @@ def test_what_was_judged_before_is_not_asked_again(tmp_path, predicted):
 def test_the_folder_of_the_prediction_is_no_place_for_the_page(tmp_path, predicted):
     with pytest.raises(config.InputError, match="is the folder of the prediction"):
         _review(tmp_path, predicted, output=predicted)
+
+
+def test_the_folder_of_the_prediction_is_known_by_a_link_and_by_a_table_too(tmp_path, predicted):
+    (tmp_path / "link").symlink_to(predicted)
+    for flags in ({"output": tmp_path / "link"}, {"predictions": predicted / "detections.csv", "output": predicted}):
+        with pytest.raises(config.InputError, match="is the folder of the prediction"):
+            _review(tmp_path, **{"predicted": predicted, **flags})
+
+
+def test_a_recording_that_was_replaced_is_not_shown(tmp_path, model_path, data):
+    shutil.copytree(data / "wav", tmp_path / "audio")
+    first, second, *_ = sorted((tmp_path / "audio").iterdir())
+    flags = {"min_probability": "0.001", "merge_seconds": -1.0, "output": tmp_path / "out"}
+    predict.predict(settings(predict.PredictConfig, model=[model_path], audio=tmp_path / "audio", **flags))
+    shutil.copy(second, first)
+    summary = _review(tmp_path, tmp_path / "out", num_clips=0)
+    skipped = conftest.table(tmp_path / "page" / "skipped.csv")
+    assert summary["num_skipped"] == len(skipped) > 0
+    assert {row["file"] for row in skipped} == {first.name}
+    assert all("changed since the prediction" in row["reason"] for row in skipped)
+
+
+def test_predictions_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(config.InputError, match=r"--predictions=.*nope: no such folder or table"):
+        _review(tmp_path, tmp_path / "nope")
 
 
 def test_moved_recordings_must_be_named(tmp_path, predicted):

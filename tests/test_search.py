@@ -47,6 +47,28 @@ def test_the_store_holds_the_embeddings_of_the_model(deployment, model_path, dat
     assert (start, end) == (1.0, 2.0)
 
 
+def test_a_persons_own_files_are_not_replaced(tmp_path, deployment, data):
+    path = sorted((data / "wav").iterdir())[3]
+    own = tmp_path / "found" / "clips" / "mine.mp3"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    _search(tmp_path, deployment, path, at=0.0)
+    assert own.read_text() == "mine"
+    with pytest.raises(config.InputError, match=r"skipped\.csv is there already, and is not of a search"):
+        _search(tmp_path, deployment, path, at=0.0, output=deployment)
+
+
+def test_a_recording_that_was_replaced_is_not_shown(tmp_path, model_path, data):
+    shutil.copytree(data / "wav", tmp_path / "audio")
+    first, second, *_ = sorted((tmp_path / "audio").iterdir())
+    flags = {"audio": tmp_path / "audio", "output": tmp_path / "out", "embeddings": True}
+    predict.predict(settings(predict.PredictConfig, model=[model_path], **flags))
+    shutil.copy(second, first)
+    _search(tmp_path, tmp_path / "out", second, at=0.0, num_results=1000)
+    with open(tmp_path / "found" / "skipped.csv", newline="") as file:
+        assert {row["file"] for row in csv.DictReader(file)} == {first.name}
+
+
 def test_a_clip_finds_where_it_was_cut_from(tmp_path, deployment, data):
     path = sorted((data / "wav").iterdir())[3]
     samples, rate = soundfile.read(path)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from concurrent import futures
 
 from bird_tf import config, files, skips
 from bird_tf.audio import channels, decode
 from bird_tf.evaluation import clips, excerpts, pages
+from bird_tf.inference import result_files
 
 PAGE, FOLDER = "index.html", "clips"
-_SOUND, _PICTURE = ".mp3", ".webp"
+_SOUND, _PICTURE = _SUFFIXES = ".mp3", ".webp"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,15 +66,41 @@ class _Excerpt:
     stem: str
 
 
-def write(output: str, root: str, choice: clips.Choice, page: Page, settings: ExcerptConfig) -> list[tuple[str, str]]:
-    """Writes index.html, and clips/ with a sound and a picture for each clip. Those that are there are kept.
+def results_in(output: str, work: str, names: Sequence[str], *keys: str) -> result_files.ResultFiles:
+    """The result files of a command that makes a page.
 
     Args:
         output: folder of the page.
+        work: what the work is called.
+        names: the files beside the clips. Of earlier versions, which wrote no list, these are known by the summary, the
+            last of them, and their clips by the page.
+        keys: of such a summary.
+    """
+    listed = result_files.is_summary(os.path.join(output, names[-1]), *keys)
+    unlisted = [*names, *_clips_of(output)] if listed else []
+    return result_files.ResultFiles(output, work, unlisted=unlisted)
+
+
+def _clips_of(output: str) -> list[str]:
+    """The clips that the page of an earlier version shows."""
+    path = os.path.join(output, PAGE)
+    text = files.read_text(path) if files.exists(path) else ""
+    return [f"{FOLDER}/{stem}{suffix}" for stem in re.findall(r'"([0-9a-f]{16})"', text) for suffix in _SUFFIXES]
+
+
+def write(
+    results: result_files.ResultFiles, root: str, choice: clips.Choice, page: Page, settings: ExcerptConfig,
+    changed: Collection[str] = (),
+) -> list[tuple[str, str]]:  # fmt: skip
+    """Writes index.html, and clips/ with a sound and a picture for each clip. Those that are there are kept.
+
+    Args:
+        results: the files of the page, while they are written.
         root: the folder of all recordings.
         choice: the clips.
         page: what else is on the page.
         settings: how clips are cut.
+        changed: the files of recordings that are others now than those that were heard: their clips are left out.
 
     Returns:
         (recording, reason) of the clips that are left out.
@@ -84,7 +112,12 @@ def write(output: str, root: str, choice: clips.Choice, page: Page, settings: Ex
         _excerpt(os.path.join(root, *clip.file.split("/")), clip, settings, page.channel) for clip in choice.clips
     ]
     reference = _reference(page)
-    problems = _cut(output, [*wanted, *([reference] if reference else [])])
+    problems = {
+        excerpt: f"{excerpt.path}: changed since the prediction; repeat that"
+        for clip, excerpt in zip(choice.clips, wanted, strict=True)
+        if clip.file in changed
+    }
+    problems |= _cut(results, [e for e in [*wanted, *([reference] if reference else [])] if e not in problems])
     shown = [(clip, excerpt) for clip, excerpt in zip(choice.clips, wanted, strict=True) if excerpt not in problems]
     skipped = [(clip.file, problems[e]) for clip, e in zip(choice.clips, wanted, strict=True) if e in problems]
     for skip in skipped:
@@ -106,8 +139,7 @@ def write(output: str, root: str, choice: clips.Choice, page: Page, settings: Ex
         "review.html.j2", title=page.title, question=page.question, content=content,
         reference=f"{FOLDER}/{reference.stem}" if reference else "", sound=_SOUND, picture=_PICTURE,
     )  # fmt: skip
-    files.write_text(os.path.join(output, PAGE), text)
-    _remove_others(os.path.join(output, FOLDER), {e.stem for e in [*wanted, *([reference] if reference else [])]})
+    files.write_text(results.path(PAGE), text)
     return skipped
 
 
@@ -140,24 +172,23 @@ def _entry(choice: clips.Choice, clip: clips.Clip, excerpt: _Excerpt) -> list[st
     ]  # fmt: skip
 
 
-def _cut(output: str, wanted: Sequence[_Excerpt]) -> dict[_Excerpt, str]:
+def _cut(results: result_files.ResultFiles, wanted: Sequence[_Excerpt]) -> dict[_Excerpt, str]:
     """Writes the files of all excerpts. Returns {excerpt: reason} of those that cannot be cut."""
-    folder, problems = os.path.join(output, FOLDER), {}
-    files.make_folder(folder)
-    todo = sorted({e for e in wanted if not os.path.exists(os.path.join(folder, e.stem + _SOUND))},
-                  key=lambda e: (e.path, e.start))  # fmt: skip
+    paths = {e: [results.path(f"{FOLDER}/{e.stem}{suffix}") for suffix in _SUFFIXES] for e in wanted}
+    problems = {}
+    todo = sorted((e for e, (sound, _) in paths.items() if not os.path.exists(sound)), key=lambda e: (e.path, e.start))
     with (
         config.progress(len(todo), "clip", "cutting") as progress,
         futures.ThreadPoolExecutor(os.cpu_count()) as workers,
     ):
-        for excerpt, reason in zip(todo, workers.map(lambda e: _cut_one(folder, e), todo), strict=True):
+        for excerpt, reason in zip(todo, workers.map(lambda e: _cut_one(e, *paths[e]), todo), strict=True):
             if reason:
                 problems[excerpt] = reason
             progress.update()
     return problems
 
 
-def _cut_one(folder: str, excerpt: _Excerpt) -> str:
+def _cut_one(excerpt: _Excerpt, sound: str, picture: str) -> str:
     """Writes the two files of an excerpt, the sound last. Returns why it cannot be cut, or an empty text."""
     if not os.path.isfile(excerpt.path):
         return f"{excerpt.path}: no such recording"
@@ -167,14 +198,6 @@ def _cut_one(folder: str, excerpt: _Excerpt) -> str:
         return str(error)
     if not len(samples):
         return f"{excerpt.path}: ends before {excerpt.start:.1f} s"
-    files.write_bytes(os.path.join(folder, excerpt.stem + _PICTURE), excerpts.picture(samples))
-    files.write_bytes(os.path.join(folder, excerpt.stem + _SOUND), excerpts.mp3(samples))
+    files.write_bytes(picture, excerpts.picture(samples))
+    files.write_bytes(sound, excerpts.mp3(samples))
     return ""
-
-
-def _remove_others(folder: str, stems: set[str]) -> None:
-    """Removes the clips of an earlier page."""
-    for name in os.listdir(folder):
-        stem, suffix = os.path.splitext(name)
-        if stem not in stems and suffix in (_SOUND, _PICTURE):
-            os.remove(os.path.join(folder, name))

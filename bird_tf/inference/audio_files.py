@@ -35,6 +35,19 @@ def source(path: str) -> str:
     return f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
 
 
+def has_changed(before: str, path: str) -> bool:
+    """Whether a recording is another one than the one that `source` told of. One that is not there has not changed.
+
+    Of a recording that was moved or copied only the size counts: its time may be that of the copy.
+    """
+    try:
+        now = source(path)
+    except OSError:
+        return False
+    (old, *told), (new, *found) = before.rsplit(" ", 2), now.rsplit(" ", 2)
+    return told[:1] != found[:1] or (old == new and told != found)
+
+
 def stems(recordings: Iterable[str]) -> dict[str, str]:
     """{recording: its path without suffix}, after which its result files are named.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -223,6 +223,10 @@ class Embeddings:
     def __len__(self) -> int:
         """Number of vectors of the recordings as they are."""
         return sum(entry.count for entry in self._entries.values())
+
+    def changed(self, recordings: Mapping[str, str]) -> list[str]:
+        """The files of the recordings, {file: path}, that have changed since their embeddings were stored."""
+        return [f for f, path in recordings.items() if audio_files.has_changed(self._entries[f].source, path)]
 
     def _times(self, entry: _Entry, chunks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Start and end of chunks of a recording, seconds."""

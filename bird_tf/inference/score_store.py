@@ -5,9 +5,10 @@ All tables are made from them, so that a further run scores only what is new.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,24 @@ _LATER_KINDS = {"lost_seconds": "f0", "note": "U0", "strangeness": "f0"}  # not 
 
 def _source_in(path: str) -> str:
     return stored.text_of(path, stored.read_arrays(path, {"source": "U0"})["source"])
+
+
+def _path_in(folder: str, recording_id: str) -> str:
+    # an id can be as long as a file name can be, so it cannot get a suffix
+    return os.path.join(folder, f"{files.text_digest(recording_id)}{_SUFFIX}")
+
+
+def changed(output: str, recordings: Mapping[str, str]) -> list[str]:
+    """The ids of the recordings, {id: path}, that have changed since the prediction in this folder.
+
+    Those whose scores are not there, or cannot be read, are not among them.
+    """
+    found = []
+    for recording_id, path in recordings.items():
+        with contextlib.suppress(OSError, config.InputError):
+            if audio_files.has_changed(_source_in(_path_in(os.path.join(output, FOLDER), recording_id)), path):
+                found.append(recording_id)
+    return found
 
 
 class ScoreStore:
@@ -91,8 +110,7 @@ class ScoreStore:
         self._claim.start(self._claim.goes_on())
 
     def _path(self, recording_id: str) -> str:
-        # an id can be as long as a file name can be, so it cannot get a suffix
-        return os.path.join(self._folder, f"{files.text_digest(recording_id)}{_SUFFIX}")
+        return _path_in(self._folder, recording_id)
 
     def has(self, recording_id: str, path: str) -> bool:
         """Whether the scores of this recording are here and its file has not changed since."""

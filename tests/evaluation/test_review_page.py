@@ -43,12 +43,14 @@ def _choice(found, sizes=None):
     return clips.Choice(clips=found, edges=(0.0, 0.5), sizes=sizes or {})
 
 
-def _write(tmp_path, audio, choice, score="probability", **excerpt):
+def _write(tmp_path, audio, choice, score="probability", changed=(), **excerpt):
     page = review_page.Page(
         title="Review of <b>", question="Do you hear", score=score, species=[("a", "Avis alba"), ("b", HOSTILE)]
     )
     settings = review_page.ExcerptConfig(**excerpt)
-    return review_page.write(str(tmp_path / "page"), str(audio), choice, page, settings)
+    results = review_page.results_in(str(tmp_path / "page"), "review", ["index.html", "summary.json"], "num_clips")
+    with results.writing():
+        return review_page.write(results, str(audio), choice, page, settings, changed)
 
 
 def _content(tmp_path):
@@ -74,6 +76,37 @@ def test_clips_are_kept_and_those_of_an_earlier_page_go(tmp_path, audio):
     _write(tmp_path, audio, _choice([_clip(5.0, 0.7)]))
     after = {name: os.stat(folder / name).st_mtime_ns for name in os.listdir(folder) if name != "mine.txt"}
     assert len(before) == 4 and len(after) == 2 and after.items() <= before.items()
+
+
+def test_a_persons_own_files_are_no_clips_of_a_page(tmp_path, audio):
+    folder = tmp_path / "page" / "clips"
+    folder.mkdir(parents=True)
+    (folder / "dawn.mp3").write_text("mine")
+    (folder / f"{'a' * 16}.mp3").write_text("mine")
+    _write(tmp_path, audio, _choice([_clip(0.0, 0.2)]))
+    _write(tmp_path, audio, _choice([_clip(1.0, 0.2)]))
+    assert len(list(folder.iterdir())) == 4
+    (tmp_path / "foreign" / "page").mkdir(parents=True)
+    (tmp_path / "foreign" / "page" / "index.html").write_text("mine")
+    with pytest.raises(config.InputError, match=r"index\.html is there already, and is not of a review; move it, or"):
+        _write(tmp_path / "foreign", audio, _choice([_clip(0.0, 0.2)]))
+    assert (tmp_path / "foreign" / "page" / "index.html").read_text() == "mine"
+
+
+def test_a_page_of_an_earlier_version_is_replaced_with_its_clips(tmp_path, audio):
+    """It has no list: its summary tells whose it is, and the page which clips it shows."""
+    folder = tmp_path / "page" / "clips"
+    _write(tmp_path, audio, _choice([_clip(0.0, 0.2), _clip(5.0, 0.7)]))
+    (tmp_path / "page" / "review.jsonl").unlink()
+    (tmp_path / "page" / "summary.json").write_text('{"num_clips": 2}')
+    (folder / "dawn.mp3").write_text("mine")
+    _write(tmp_path, audio, _choice([_clip(5.0, 0.7)]))
+    assert len(list(folder.iterdir())) == 3 and (folder / "dawn.mp3").exists()
+
+
+def test_clips_of_recordings_that_have_changed_are_not_shown(tmp_path, audio):
+    with pytest.raises(config.InputError, match=r"x\.wav: changed since the prediction"):
+        _write(tmp_path, audio, _choice([_clip(0.0, 0.2)]), changed=["s ä/x.wav"])
 
 
 def test_clips_that_cannot_be_cut_are_told(tmp_path, audio):

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import soundfile
 
@@ -26,3 +28,20 @@ def test_result_files_are_named_after_recordings_and_never_alike():
     stems = audio_files.stems([*long, long[0][:-3] + "WAV"])
     assert len({stem.casefold() for stem in stems.values()}) == 4
     assert all(len(stem.encode()) <= 202 and stem.startswith("a/éé") for stem in stems.values())
+
+
+def test_a_recording_that_was_replaced_has_changed_and_a_copy_has_not(tmp_path):
+    path = tmp_path / "a b.wav"
+    path.write_bytes(b"12")
+    before = audio_files.source(str(path))
+    assert not audio_files.has_changed(before, str(path))
+    (tmp_path / "moved").mkdir()
+    copy = tmp_path / "moved" / "a b.wav"
+    copy.write_bytes(b"12")
+    assert not audio_files.has_changed(before, str(copy))
+    copy.write_bytes(b"123")
+    assert audio_files.has_changed(before, str(copy))
+    os.utime(path, ns=(1, 1))
+    assert audio_files.has_changed(before, str(path))
+    path.unlink()
+    assert not audio_files.has_changed(before, str(path))
