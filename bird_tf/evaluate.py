@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, executor, files, locks, next_steps, python_calls
+from bird_tf import config, executor, files, locks, next_steps, python_calls, skips
 from bird_tf.audio import decode
 from bird_tf.evaluation import (
     examples,
@@ -25,11 +25,20 @@ from bird_tf.evaluation import (
     stored_decisions,
     summary_lines,
 )
-from bird_tf.inference import ensembles, labelled, leaks, occurrence, saved_model
+from bird_tf.inference import ensembles, labelled, leaks, occurrence, result_files, saved_model
 from bird_tf.labels import metadata
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table
 from bird_tf.scores import calibration, metrics
+
+# names of result files by what is judged: recordings, segments or verdicts; and what --tune adds
+_FILES = ("recordings.csv", "species.csv", skips.TABLE, "report.html", "summary.json")
+_SEGMENT_FILES = (skips.TABLE, soundscapes.SUMMARY)
+_VERDICT_FILES = ("verdict_bands.csv", "verdict_species.csv", judged.SUMMARY)
+_MIXTURE_FILES = tuple(f"mixtures/{name}" for name in _SEGMENT_FILES)
+_TUNED = (stored_decisions.path(""),)
+# {summary: a key of it}, by which the results of earlier versions are known, which did not list them
+_KNOWN_BY = {"summary.json": "chance_mlrap", soundscapes.SUMMARY: "cmap", judged.SUMMARY: "num_verdicts"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,11 +133,23 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
 @contextlib.contextmanager
 def _locked(settings: EvaluateConfig, paths: Sequence[str]) -> Iterator[None]:
     """Keeps other commands out of the output and out of the models that --tune changes."""
+    output = settings.output_folder
     with contextlib.ExitStack() as stack:
-        stack.enter_context(locks.held(settings.output_folder, work="evaluation", flag="--output"))
+        stack.enter_context(locks.held(output, work="evaluation", flag="--output"))
         for folder in _changed_folders(settings, paths):
             stack.enter_context(locks.held(folder, work="evaluation", flag="--model"))
+        are_ours = any(result_files.is_summary(os.path.join(output, name), key) for name, key in _KNOWN_BY.items())
+        unlisted = [*_FILES, *_SEGMENT_FILES, *_VERDICT_FILES, *_TUNED, *_MIXTURE_FILES] if are_ours else ()
+        results = result_files.ResultFiles(output, "evaluation", unlisted=unlisted, others_stay=True)
+        stack.enter_context(results.writing(_written(settings)))
         yield
+
+
+def _written(settings: EvaluateConfig) -> list[str]:
+    """The names of the files that an evaluation writes into its output."""
+    judged_by = _VERDICT_FILES if settings.verdicts else _SEGMENT_FILES if settings.segments else _FILES
+    mixed = _MIXTURE_FILES if settings.tune_on_mixtures else ()
+    return [*judged_by, *mixed, *(_TUNED if settings.tuning.tune else ())]
 
 
 def _changed_folders(settings: EvaluateConfig, paths: Sequence[str]) -> dict[str, None]:

@@ -5,6 +5,7 @@ The formats and their rules belong to `run_files` (2018) and `kaggle_files`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from bird_tf.inference import (
     kaggle_files,
     media_ids,
     occurrence,
+    result_files,
     run_files,
     scoring,
     segments,
@@ -105,12 +107,20 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
         RuntimeError: the run breaks a rule; nothing is written.
     """
     started = time.monotonic()
-    with locks.held_file(settings.output, work="submission", flag="--output"):
-        with files.writing_text(settings.output) as write:  # an unusable folder stops the command before the scoring
-            text, summary = _run_file(settings, started)
-            write(text)
+    with (
+        locks.held_file(settings.output, work="submission", flag="--output"),
+        _writing(settings.output),  # an unusable folder stops the command before the scoring
+    ):
+        text, summary = _run_file(settings, started)
+        files.write_text(settings.output, text)
         files.write_json(settings.output + ".json", summary)
     return summary
+
+
+def _writing(output: str) -> contextlib.AbstractContextManager[None]:
+    """Refuses to replace what no submission wrote. Earlier versions did not list what they wrote."""
+    is_ours = result_files.is_summary(output + ".json", "task", "num_items")
+    return result_files.writing_beside("submission", output, output + ".json", is_unlisted=is_ours)
 
 
 def _run_file(settings: SubmissionConfig, started: float) -> tuple[str, dict[str, Any]]:

@@ -34,7 +34,7 @@ def test_everything_promised_is_on_disk(model_path, data, manifest, tmp_path):
     summary = _evaluate(tmp_path, model_path, audio=data / "wav", metadata=data / "xml")
     out = tmp_path / "evaluation"
     assert {path.name for path in out.iterdir()} == {
-        "summary.json", "recordings.csv", "species.csv", "skipped.csv", "report.html",
+        "summary.json", "recordings.csv", "species.csv", "skipped.csv", "report.html", "evaluation.jsonl",
     }  # fmt: skip
     assert json.loads((out / "summary.json").read_text()) == summary
     with open(out / "recordings.csv") as file:
@@ -48,6 +48,18 @@ def test_everything_promised_is_on_disk(model_path, data, manifest, tmp_path):
     with open(out / "species.csv") as file:
         # the model knows how many recordings it learned from
         assert sum(int(row["training_recordings"]) for row in csv.DictReader(file)) == manifest.num_recordings["train"]
+
+
+def test_files_of_others_are_not_replaced_and_results_of_an_earlier_version_are(model_path, manifest, tmp_path):
+    out = tmp_path / "evaluation"
+    out.mkdir()
+    (out / "recordings.csv").write_text("of a prediction")
+    with pytest.raises(config.InputError, match=r"recordings\.csv is there already, and is not of an evaluation"):
+        _evaluate(tmp_path, model_path, records=manifest.directory)
+    assert [path.name for path in out.iterdir()] == ["recordings.csv"]
+    (out / "summary.json").write_text('{"chance_mlrap": 0.1}')  # that version wrote no list
+    summary = _evaluate(tmp_path, model_path, records=manifest.directory)
+    assert json.loads((out / "summary.json").read_text()) == summary
 
 
 def test_one_source_must_be_named(model_path, manifest, data, tmp_path):

@@ -36,6 +36,19 @@ def test_runs_of_real_scores_are_valid_and_complete(task, model_path, data, tmp_
     assert json.loads((tmp_path / "run.txt.json").read_text()) == summary
 
 
+def test_a_file_that_is_no_run_of_a_submission_is_not_replaced(model_path, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(submission, "_run_file", lambda *_: ("1;aaaaaa;0.5;1\n", {"task": "monophone", "num_items": 1}))
+    path = tmp_path / "run.txt"
+    path.write_text("mine")
+    with pytest.raises(config.InputError, match=r"run\.txt is there already, and is not of a submission"):
+        _write(tmp_path, model_path, data / "wav")
+    assert path.read_text() == "mine"
+    (tmp_path / "run.txt.json").write_text('{"task": "monophone", "num_items": 3}')  # an earlier version wrote no list
+    for _ in range(2):
+        _write(tmp_path, model_path, data / "wav")
+    assert path.read_text() == "1;aaaaaa;0.5;1\n"
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_attention_pools_recordings_and_segments(task, attention_model_path, model_path, data, tmp_path):
     _write(tmp_path, attention_model_path, data / "wav", task=task, pooling="attention")

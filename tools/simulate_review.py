@@ -16,6 +16,7 @@ from absl import logging
 
 from bird_tf import config, files, locks
 from bird_tf.evaluation import clips
+from bird_tf.inference import result_files
 from bird_tf.labels import metadata, spans, verdicts
 from bird_tf.labels.layouts import reader
 
@@ -58,7 +59,8 @@ def _simulate(settings: SimulateConfig) -> list[verdicts.Verdict]:
          v.band_lowest if v.band_size else "", v.band_size or "")
         for v in given
     ]  # fmt: skip
-    files.write_table(settings.output, (*verdicts.COLUMNS, *verdicts.FURTHER_COLUMNS), rows)
+    with result_files.writing_beside("simulated review", settings.output):
+        files.write_table(settings.output, (*verdicts.COLUMNS, *verdicts.FURTHER_COLUMNS), rows)
     return given
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bird_tf import files, locks, skips
+from bird_tf.inference import result_files
 from bird_tf.labels import metadata, taxonomy
 from bird_tf.labels.layouts import reader
 
@@ -21,6 +22,7 @@ _SPLITS = ("train", "val")
 _MOST_SPECIES = 20  # that are printed
 _MOST_KINDS = 10
 _MOST_EXAMPLES = 5
+_FILES = ("species.csv", "recordings.csv", skips.TABLE, "summary.json")
 _RECORDING_COLUMNS = (
     "file", "split", "labels", "background", "background_known", "negative", "annotations", "author", "date", "hour",
     "site", "latitude", "longitude",
@@ -121,8 +123,11 @@ class Forecast:
 
     def write(self) -> None:
         """Writes species.csv, recordings.csv, skipped.csv and summary.json."""
+        is_ours = result_files.is_summary(os.path.join(self.folder, _FILES[-1]), "layout", "num_split")
         with locks.held(self.folder, work="check", flag="--output"):
-            self._write()
+            results = result_files.ResultFiles(self.folder, "check", unlisted=_FILES if is_ours else ())
+            with results.writing(_FILES):
+                self._write()
 
     def _write(self) -> None:
         names = dict(zip(self.classes.class_ids, self.classes.names, strict=True))

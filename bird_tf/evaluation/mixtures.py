@@ -12,11 +12,12 @@ import numpy as np
 
 from bird_tf import config, files
 from bird_tf.audio import decode, wav
-from bird_tf.inference import audio_files
+from bird_tf.inference import audio_files, result_files
 from bird_tf.records import manifests, recordings_table, shard_files, verify
 
 _FADE_SECONDS = 0.05
 _COLUMNS = ("media_id", "class_id", "start_seconds", "end_seconds")
+_TABLES = ("mixtures.csv", "noise.csv")
 
 # path of a recording, and the start of a stretch of it that is as long as a chunk, in seconds
 Stretch = tuple[str, float]
@@ -189,24 +190,30 @@ class Mixer:
         """
         generator = np.random.default_rng(seed)
         rows: list[tuple[str, str, str, str]] = []
-        self._remove_earlier(output)
-        for number in range(self._settings.num_mixtures):
-            samples, truth = self.mixture(generator)
-            self._write(os.path.join(output, "mixtures", f"mix{number:03d}.wav"), samples)
-            rows += [(f"mix{number:03d}", class_id, f"{start:.3f}", f"{end:.3f}") for class_id, start, end in truth]
-            self._write(os.path.join(output, "noise", f"noise{number:03d}.wav"), self.bed(generator))
-        files.write_table(os.path.join(output, "mixtures.csv"), _COLUMNS, rows)
-        files.write_table(os.path.join(output, "noise.csv"), _COLUMNS, [])
+        results = result_files.ResultFiles(output, "mixing", unlisted=_unlisted(output))
+        with results.writing(_TABLES):
+            for table in _TABLES:  # first: it would be judged with soundscapes of another run
+                files.remove(results.path(table))
+            for number in range(self._settings.num_mixtures):
+                samples, truth = self.mixture(generator)
+                self._write(results.path(f"mixtures/mix{number:03d}.wav"), samples)
+                rows += [(f"mix{number:03d}", class_id, f"{start:.3f}", f"{end:.3f}") for class_id, start, end in truth]
+                self._write(results.path(f"noise/noise{number:03d}.wav"), self.bed(generator))
+            files.write_table(results.path(_TABLES[0]), _COLUMNS, rows)
+            files.write_table(results.path(_TABLES[1]), _COLUMNS, [])
         return len(rows)
-
-    @staticmethod
-    def _remove_earlier(output: str) -> None:
-        """Removes what an earlier run wrote, the truth first: it would be judged with soundscapes of another one."""
-        for part, beginning in (("mixtures", "mix"), ("noise", "noise")):
-            files.remove(os.path.join(output, f"{part}.csv"))
-            for name in files.names(os.path.join(output, part)):
-                if re.fullmatch(rf"{beginning}\d{{3,}}\.wav", name):
-                    files.remove(os.path.join(output, part, name))
 
     def _write(self, path: str, samples: np.ndarray) -> None:
         wav.write(path, 0.9 * samples / max(1e-9, float(np.abs(samples).max())), self._rate)
+
+
+def _unlisted(output: str) -> list[str]:
+    """What an earlier version, which wrote no list, mixed in a folder; it is known by its table of noise."""
+    table = os.path.join(output, _TABLES[1])
+    if not files.exists(table) or files.read_bytes(table) != (",".join(_COLUMNS) + "\n").encode():
+        return []
+    found = [f"{part}/{name}" for part in ("mixtures", "noise") for name in files.names(os.path.join(output, part))]
+    return [
+        *_TABLES,
+        *(name for name in found if re.fullmatch(r"mixtures/mix\d{3,}\.wav|noise/noise\d{3,}\.wav", name)),
+    ]

@@ -56,6 +56,15 @@ def test_a_sample_tells_its_bands(folder):
     assert verdicts.read(str(folder / "verdicts.csv")) == given
 
 
+def test_the_verdicts_of_a_person_are_not_replaced(folder):
+    for _ in range(2):
+        _simulate(folder, "labels.csv", num_clips=3)
+    (folder / "verdicts.csv").write_text("mine")
+    with pytest.raises(config.InputError, match=r"verdicts\.csv was changed after a simulated review wrote it"):
+        _simulate(folder, "labels.csv")
+    assert (folder / "verdicts.csv").read_text() == "mine"
+
+
 def test_predictions_on_other_recordings_are_refused(folder):
     (folder / "detections.csv").write_text(",".join(COLUMNS) + "\nother.wav,0,1,a,a,0.5\n")
     with pytest.raises(config.InputError, match="no prediction is on a labelled recording"):
