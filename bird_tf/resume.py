@@ -83,7 +83,9 @@ class Claim:
         work: what the work is called in messages, as "conversion".
         flag: the flag that names the directory.
         notes: the folder in the directory that keeps the plan; empty: the directory itself.
-        overwrite: whether other work there may be replaced; None if the command has no such flag.
+        overwrite: whether other work there may be replaced; None if the command has no such flag. What is no such work
+            is never replaced.
+        earlier: a file by which work of versions without plans is known; empty: there is none.
         outdated: plans of the same command, from which something has changed since that the user did not ask for: work
             of theirs is told of, and replaced. A value can be ANYTHING.
     """
@@ -94,6 +96,7 @@ class Claim:
     flag: str
     notes: str = ""
     overwrite: bool | None = None
+    earlier: str = ""
     outdated: Mapping[str, Plan] = dataclasses.field(default_factory=dict)  # {what has changed: plan}
 
     @property
@@ -118,10 +121,10 @@ class Claim:
         if not self.has_plan:
             names = [name for name in files.names(self._folder) if name != locks.NAME]
             # a process that is killed in `begin` leaves a temporary file
-            if not self.overwrite and not all(name.endswith(temporaries.SUFFIX) for name in names):
-                anew = "" if self.overwrite is None else ", or replace what is there with --overwrite"
+            known = self.overwrite and self.earlier in names
+            if not known and not all(name.endswith(temporaries.SUFFIX) for name in names):
                 raise config.InputError(
-                    f"{self._folder} holds something that is no {self.work}; name another {self.flag}{anew}"
+                    f"{self._folder} holds something that is no {self.work}; name another {self.flag}, or move it away"
                 )
             return False
         before = vars(stored.read_json(self._path, _Stored))
@@ -150,7 +153,7 @@ class Claim:
             goes_on: from `goes_on`.
         """
         if self.overwrite:
-            files.remove(self._path)  # first: with what a kill leaves, no work goes on
+            files.write_json(self._path, {})  # first: with what a kill leaves, no work goes on, but it is still ours
         if self.overwrite or (self.has_plan and not goes_on):
             self._empty()
         if self.overwrite or not goes_on:

@@ -33,11 +33,10 @@ def test_what_a_process_left_that_was_killed_while_it_began_is_no_content(tmp_pa
 
 def test_a_directory_with_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.txt").touch()
-    with pytest.raises(config.InputError, match=r"holds something that is no test; name another --output$"):
-        _claim(tmp_path).goes_on()
-    with pytest.raises(config.InputError, match="name another --output, or replace what is there with --overwrite"):
-        _claim(tmp_path, overwrite=False).goes_on()
-    assert not _claim(tmp_path, overwrite=True).goes_on()
+    for overwrite in (None, False, True):
+        with pytest.raises(config.InputError, match="holds something that is no test; name another --output, or move"):
+            _claim(tmp_path, overwrite=overwrite).goes_on()
+    assert not _claim(tmp_path, overwrite=True, earlier="thesis.txt").goes_on()
 
 
 @pytest.mark.parametrize(

@@ -146,5 +146,5 @@ def _clear(directory: str) -> None:
     for name in sorted(files.names(directory), key=lambda name: name != manifests.MANIFEST):
         if name.endswith(_CONVERTER_FILES):
             files.remove(os.path.join(directory, name))
-    for name in files.names(notes):
+    for name in sorted(files.names(notes), key=lambda name: name == resume.PLAN):  # by it the notes are known
         files.remove(os.path.join(notes, name))

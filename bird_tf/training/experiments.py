@@ -144,8 +144,9 @@ def claim(settings: TrainConfig, manifest: manifests.Manifest) -> resume.Claim:
     if settings.overwrite or not checkpoints.finished(settings.run_dir):
         plan["versions"] = {**manifests.versions(), "keras": keras.__version__}
     return resume.Claim(
-        directory=settings.run_dir, plan=plan, work="training", flag="--run_dir", overwrite=settings.overwrite
-    )
+        directory=settings.run_dir, plan=plan, work="training", flag="--run_dir", overwrite=settings.overwrite,
+        earlier=checkpoints.FLAGS,
+    )  # fmt: skip
 
 
 def within(settings: TrainConfig, **changed: Any) -> TrainConfig:
