@@ -94,7 +94,7 @@ def read(path: str, options: rows.Options) -> Source:
                 problem = "" if found else "a table without rows"
                 return Source(path=path, format=name, rows=found, unused_columns=unused, problem=problem)
     except config.InputError as error:
-        return Source(path=path, format=name, problem=str(error).removeprefix(f"{path}: "))
+        return Source(path=path, format=name, problem=str(error).removeprefix(path).lstrip(",: "))
     return Source(path=path, problem=_what_it_is(document))
 
 
