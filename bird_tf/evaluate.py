@@ -160,7 +160,7 @@ def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, pat
     # decisions
     pooling_mlrap = recording_tuning.decide(settings.tuning, ensemble, scored, truth, heard, settings.recordings)
     if settings.tuning.tune:
-        stored_decisions.store(ensemble, output, (ensemble.models[0].path, settings.model[0]))
+        stored_decisions.store(ensemble, output, settings.model)
     scores = scored.pooled(ensemble)
     if settings.tuning.tune:
         probabilities = calibration.cross_fitted(scores, truth)

@@ -50,7 +50,7 @@ class SoundscapeConfig:
         precision: with `tune`, the target of the rule "precision".
         synthetic_noise: with `tune`, number of synthesised noise chunks that the thresholds are above.
         kept_in: with `tune`, the folder for the decisions; empty: `output`.
-        kept_by: with `tune`, further models that a single model's decisions are stored in, as the one after its refit.
+        kept_by: with `tune`, the models that were asked for, if `models` are those before their refit.
     """
 
     models: tuple[str, ...]
@@ -267,6 +267,6 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
         summary["without_prior"] = headline(np.concatenate(plain), present)
     skips.write(settings.output, skipped)
     if settings.tune:
-        stored_decisions.store(ensemble, settings.kept_in or settings.output, (*settings.models, *settings.kept_by))
+        stored_decisions.store(ensemble, settings.kept_in or settings.output, settings.kept_by or settings.models)
     files.write_json(os.path.join(settings.output, SUMMARY), files.defined(summary))
     return summary

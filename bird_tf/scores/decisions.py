@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -37,6 +38,8 @@ class Decisions:
         precision: the target of the rule "precision"; 0 if nothing was fitted.
         fitted_on: what pooling, weights, `recording` and `chunk` were fitted on; empty if nothing was fitted.
         context_fitted_on: what `context` and `in_context` were fitted on.
+        models: for each model, the digests of those that all this is for, as that before its refit and that after it;
+            empty if they are not known.
     """
 
     pooling: str
@@ -48,6 +51,7 @@ class Decisions:
     precision: float = 0.0
     fitted_on: str = ""
     context_fitted_on: str = ""
+    models: tuple[tuple[str, ...], ...] = ()
 
     @property
     def sources(self) -> str:
@@ -182,6 +186,8 @@ def save(path: str, decisions: Decisions, classes: taxonomy.Taxonomy) -> None:
         "precision": decisions.precision,
         "fitted_on": decisions.fitted_on,
     }
+    if decisions.models:
+        content["models"] = decisions.models
     if decisions.context.active:
         content["context"] = dataclasses.asdict(decisions.context)
     if decisions.in_context:
@@ -202,7 +208,7 @@ class _Calibration:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Stored:
-    """What `save` writes. Without a context its fields are absent, as in files of earlier versions."""
+    """What `save` writes. Fields without content are absent, as in files of earlier versions."""
 
     format_version: int
     pooling: str
@@ -214,6 +220,7 @@ class _Stored:
     context: context.Context = dataclasses.field(default_factory=context.Context)
     in_context: _Calibration | None = None
     context_fitted_on: str = ""
+    models: tuple[tuple[str, ...], ...] = ()
 
     @property
     def sources(self) -> tuple[str, str]:
@@ -237,8 +244,14 @@ def load(path: str, classes: taxonomy.Taxonomy, num_models: int) -> Decisions:
     if version not in range(1, FORMAT_VERSION + 1):
         raise config.InputError(f"{path} holds no decisions of format {FORMAT_VERSION}; run bird_tf.evaluate --tune")
     read = stored.as_type(path, _Stored, content)
-    if read.pooling not in pooling.METHODS or min(read.weights, default=0) < 0 or not sum(read.weights) > 0:
-        raise stored.damaged(path, f"pooling must be one of {', '.join(pooling.METHODS)}, and weights at least 0")
+    if (
+        read.pooling not in pooling.METHODS
+        or min(read.weights, default=0) < 0
+        or not math.isclose(sum(read.weights), 1, abs_tol=1e-6)
+    ):
+        raise stored.damaged(
+            path, f"pooling must be one of {', '.join(pooling.METHODS)}, and weights at least 0 with the sum 1"
+        )
     outdated = version == 1 and read.pooling in _CHANGED_POOLING
     if outdated:
         logging.warning(
@@ -257,6 +270,7 @@ def load(path: str, classes: taxonomy.Taxonomy, num_models: int) -> Decisions:
         precision=read.precision,
         fitted_on=read.sources[0],
         context_fitted_on=read.sources[1],
+        models=read.models,
     )
 
 
