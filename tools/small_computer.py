@@ -298,7 +298,8 @@ def main(folder: str, recording: str, kind: str = "float32", table: str = "") ->
                 sys.exit(f"error: {folder}/classes.csv is that of another model; copy the folder again")
             best = int(np.argmax(probabilities))
             rules = ",".join(rule for rule in ("f1", "precision") if outputs[f"present_{rule}"][best])
-            print(f"{start:.2f}\t{end:.2f}\t{classes[best]['name']}\t{probabilities[best]:.4f}\t{rules}")
+            name = classes[best]["name"] if probabilities[best] > 0 else ""  # nothing is heard in silence
+            print(f"{start:.2f}\t{end:.2f}\t{name}\t{probabilities[best]:.4f}\t{rules}")
             times = (f"{start:.3f}", f"{end:.3f}")
             rows.writerow([os.path.basename(recording), *times, *(f"{p:.6f}" for p in probabilities)])
 

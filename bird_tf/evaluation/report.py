@@ -78,7 +78,7 @@ def _example_view(evaluation: results.Evaluation, example: examples.Example) -> 
     return _ExampleView(
         recording_id=evaluation.recording_ids[example.index],
         label=names[evaluation.labels[example.index]],
-        first=names[first],
+        first=names[first] if scores[first] > 0 else "no species",
         first_score=float(scores[first]),
         average_precision=metrics.average_precision(scores, truth),
         png=base64.b64encode(plots.spectrogram_png(example.spectrograms)).decode(),
