@@ -95,14 +95,22 @@ class Recordings:
         """Finds the recording that a file is named after: X.txt and X.Table.1.selections.txt belong to X.wav.
 
         Raises:
-            AmbiguousError: as `find`.
+            AmbiguousError: as `find`; or it has the name of one as it is written, and of another one, which is longer,
+                in upper or lower case.
         """
+        longest, longer = "", list[_Place]()
         name = _base(file.replace(os.sep, "/"))
         while (name := name.rpartition(".")[0]) and name.strip("."):
-            stem = texts.comparable(name)
-            if stem in self._named or stem in self._of_stem:
+            key = texts.comparable(name)
+            places = [*self._named.get(key, ()), *self._of_stem.get(key, ())]
+            exact = [p for p in places if _FORMS[1](name) in map(_FORMS[1], (_base(p.below), _base(_stem(p.below))))]
+            if longer and set(exact) - set(longer):
+                raise self._ambiguous(_base(file), [*longer, *exact])
+            if exact and not longer:
                 return self.find(name, file)
-        return None
+            if places and not longer:
+                longest, longer = name, places
+        return self.find(longest, file) if longer else None
 
     def find_catalogued(self, numbers: Sequence[str]) -> str | None:
         """Finds the recording that is named by a catalogue number: as a whole, or as the beginning before a sign.

@@ -2,6 +2,7 @@ import unicodedata
 
 import pytest
 
+from bird_tf.inference import audio_files
 from bird_tf.labels.layouts import matching, reader
 from tests.labels.layouts import example_sets
 
@@ -69,6 +70,26 @@ def test_a_file_belongs_to_the_recording_that_it_is_named_after(file, found):
             recordings.find_namesake(file)
     else:
         assert recordings.find_namesake(file) == (found and f"/audio/{found}")
+
+
+def test_a_file_is_not_taken_for_that_of_a_longer_name_in_other_letters():
+    recordings = _recordings("A.wav", "a.labels.wav", "b.WAV", "c.1.wav", "c.wav")
+    with pytest.raises(matching.AmbiguousError, match=r"/audio/A\.wav or /audio/a\.labels\.wav"):
+        recordings.find_namesake("/audio/A.labels.txt")
+    for file, found in (
+        ("a.labels.txt", "a.labels.wav"),
+        ("B.Wav.txt", "b.WAV"),
+        ("b.wav.txt", "b.WAV"),
+        ("C.1.txt", "c.1.wav"),
+        ("c.1.txt", "c.1.wav"),
+    ):
+        assert recordings.find_namesake(f"/audio/{file}") == f"/audio/{found}"
+
+
+def test_files_of_recordings_with_other_suffixes_are_found_again():
+    names = ["two.wav", "two.flac", "one.wav"]
+    for name, stem in audio_files.stems(names).items():
+        assert _recordings(*names).find_namesake(f"/audio/{stem}.labels.txt") == f"/audio/{name}"
 
 
 @pytest.mark.parametrize(
