@@ -302,4 +302,9 @@ def _from_guano(text: str) -> Origin:
 def _site_folder(path: str, root: str) -> str:
     """The folders between root and recording without those that name no site, such as Data; empty if none is left."""
     folder = os.path.relpath(os.path.dirname(path) or ".", root or ".")
-    return "/".join(part for part in folder.split(os.sep) if not _NO_SITE.fullmatch(part) and part != os.pardir)
+    return "/".join(filter(may_be_site, folder.split(os.sep)))
+
+
+def may_be_site(folder: str) -> bool:
+    """Whether the name of a folder can be that of a site: recorders and programs make others, such as Data."""
+    return folder != os.pardir and not _NO_SITE.fullmatch(folder)

@@ -41,10 +41,15 @@ class Assembled:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Entry:
-    """A row and the file that it is from."""
+    """A row, the file that it is from, and the format of that.
+
+    `is_sure` is whether it tells the recording by its path or its number, and not only by its name.
+    """
 
     row: rows.Row
     source: str
+    format: str
+    is_sure: bool
 
 
 def assemble(
@@ -62,11 +67,17 @@ def assemble(
     num_elsewhere, sources = 0, list(sources)
     species = rows.species_of(row for source in sources for row in source.rows)
     for source in sources:
-        for path, row in _matched(source, recordings, assembled):
+        for row, path, claim in _matched(source, recordings, assembled):
             if path is None:
                 num_elsewhere += 1
             else:
-                of_path[path].append(_Entry(rows.among(row, species), source.path))
+                of_path[path].append(_Entry(rows.among(row, species), source.path, source.format, claim.is_path))
+    of_path = {path: _of_nearest(path, entries, recordings, assembled) for path, entries in of_path.items()}
+    if far := [several for path, entries in of_path.items() if (several := _from_folders(path, entries, recordings))]:
+        logging.warning(
+            "%d recordings have labels from files in several folders, such as %s and %s: all count. If they are sites, "
+            "name one with --metadata", len(far), *far[0][:2],
+        )  # fmt: skip
     if num_several := sum(map(_has_several_rows, of_path.values())):
         logging.warning("%d recordings have several rows without times: each adds its species", num_several)
     if num_elsewhere:
@@ -81,25 +92,36 @@ def _has_several_rows(entries: Sequence[_Entry]) -> bool:
     return max(in_source.values(), default=0) > 1
 
 
-def _matched(
-    source: formats.Source, recordings: matching.Recordings, assembled: Assembled
-) -> list[tuple[str | None, rows.Row]]:
-    """(recording, row) of the rows of a file whose recording is known, or is one of a catalogue that is not here."""
-    found: list[tuple[str | None, rows.Row]] = []
+# a row, its recording (None for one of a catalogue that is not here), and where the row says that it lies
+_Match = tuple[rows.Row, str | None, matching.Claim]
+
+
+def _matched(source: formats.Source, recordings: matching.Recordings, assembled: Assembled) -> list[_Match]:
+    """The rows of a file whose recording is known, or is one of a catalogue that is not here."""
+    found: list[_Match] = []
     find = functools.cache(functools.partial(_find, recordings, source.path))
     for row in source.rows:
         try:
-            path = find(row.files, row.catalogue_numbers, row.or_namesake)
+            path, claim = find(row.files, row.catalogue_numbers, row.or_namesake, row.about.site)
         except matching.AmbiguousError as error:
             assembled.unmatched.append((row.where, str(error)))
             continue
         if path is None and not row.catalogue_numbers:
-            name = row.files[0] if row.files else os.path.basename(source.path)
-            reason = row.problem or f"its recording {name[:200]!r} is not below the folder of recordings"
+            reason = row.problem or f"its recording {_named(row, source.path)} is not below the folder of recordings"
             (assembled.left_out if row.problem else assembled.unmatched).append((row.where, reason))
+        elif path and claim.is_elsewhere:
+            assembled.unmatched.append((row.where, _not_here(row, source.path, path, "it lies in another folder")))
         else:
-            found.append((path, row))
-    return _without_contradictions(found, recordings, assembled)
+            found.append((row, path, claim))
+    return _without_contradictions(found, source.path, assembled)
+
+
+def _named(row: rows.Row, source: str) -> str:
+    return repr((row.files[0] if row.files else os.path.basename(source))[:200])
+
+
+def _not_here(row: rows.Row, source: str, path: str, why: str) -> str:
+    return f"its recording {_named(row, source)} is not here: {path} has its name, but {why}"
 
 
 def _find(
@@ -108,48 +130,85 @@ def _find(
     names: Sequence[str],
     catalogue_numbers: Sequence[str],
     or_namesake: bool,
-) -> str | None:
+    site: str,
+) -> tuple[str | None, matching.Claim]:
+    """The recording of a row, and where the row says that it lies."""
     ambiguous: matching.AmbiguousError | None = None
     for name in names:
         try:
             if path := recordings.find(name, table):
-                return path
+                return path, recordings.claim(path, names, site, table)
         except matching.AmbiguousError as error:
             ambiguous = ambiguous or error
     if ambiguous:
         raise ambiguous
-    path = recordings.find_catalogued(catalogue_numbers) if catalogue_numbers else None
-    if path is None and (or_namesake or not (names or catalogue_numbers)):
-        return recordings.find_namesake(table)
-    return path
+    if catalogue_numbers and (path := recordings.find_catalogued(catalogue_numbers)):
+        return path, matching.Claim(num_shared=0, is_path=True)
+    if (or_namesake or not (names or catalogue_numbers)) and (path := recordings.find_namesake(table)):
+        return path, recordings.claim(path, (), site, table)
+    return None, matching.Claim(num_shared=0)
 
 
-def _without_contradictions(
-    found: list[tuple[str | None, rows.Row]], recordings: matching.Recordings, assembled: Assembled
-) -> list[tuple[str | None, rows.Row]]:
-    """Of rows that name one recording by different folders, those with its own folder count.
+def _without_contradictions(found: list[_Match], source: str, assembled: Assembled) -> list[_Match]:
+    """Of rows that name one recording by different folders or sites, those that name its own count.
 
-    A table that names A/x.wav and B/x.wav, of which only A/x.wav is here, says nothing of it in the rows of B.
+    A table that names A/x.wav and B/x.wav, of which only A/x.wav is here, says nothing of it in the rows of B. If it
+    lies in neither, none of these rows counts.
     """
-    folders: dict[str, set[str]] = collections.defaultdict(set)
-    for path, row in found:
-        if path and row.files:
-            folders[path].add(_folder(row.files[0]))
+    claims: dict[str, set[matching.Claim]] = collections.defaultdict(set)
+    for _, path, claim in found:
+        if path:
+            claims[path].add(claim)
+    nearest = {path: max(claim.num_shared for claim in of_path) for path, of_path in claims.items()}
+    several = {
+        path: len({c.others for c in of_path if c.others and c.num_shared == nearest[path]}) > 1
+        for path, of_path in claims.items()
+    }
     kept = []
-    for path, row in found:
-        named = folders[path] - {""} if path else set()
-        own = _folder(recordings.below(path)) if path else ""
-        if path and row.files and len(named) > 1 and _folder(row.files[0]) not in ("", own):
-            reason = f"its recording {row.files[0][:200]!r} is not here: {path} has its name, but another row means it"
-            assembled.unmatched.append((row.where, reason))
+    for row, path, claim in found:
+        if path and claim.others and (claim.num_shared < nearest[path] or several[path]):
+            why = "rows of another folder or site have it, too"
+            assembled.unmatched.append((row.where, _not_here(row, source, path, why)))
         else:
-            kept.append((path, row))
+            kept.append((row, path, claim))
     return kept
 
 
-@functools.lru_cache(maxsize=4096)  # the rows of one recording follow one another
-def _folder(name: str) -> str:
-    return name.replace("\\", "/").rpartition("/")[0].rpartition("/")[2].casefold()
+def _of_nearest(
+    path: str, entries: list[_Entry], recordings: matching.Recordings, assembled: Assembled
+) -> list[_Entry]:
+    """Of label files of one kind in several folders, those in the folders of the recording count.
+
+    S2/x.txt says nothing of S1/x.wav beside S1/x.txt. Files in folders that are not the recording's all count.
+    """
+    claims = {source: recordings.claim_of_file(path, source) for source in {entry.source for entry in entries}}
+    if len(claims) == 1:
+        return entries
+    nearest: dict[tuple[str, bool], tuple[int, str]] = {}
+    for entry in entries:
+        if entry.row.labels.stated:
+            kind, shared = (entry.format, entry.row.has_span), claims[entry.source].num_shared
+            nearest[kind] = max(nearest.get(kind, (0, "")), (shared, entry.source))
+    kept = []
+    for entry in entries:
+        claim, (shared, other) = claims[entry.source], nearest.get((entry.format, entry.row.has_span), (0, ""))
+        if entry.row.labels.stated and not entry.is_sure and claim.others and claim.num_shared < shared:
+            why = f"{other} is of its own folder"
+            assembled.unmatched.append((entry.row.where, _not_here(entry.row, entry.source, path, why)))
+        else:
+            kept.append(entry)
+    return kept
+
+
+def _from_folders(path: str, entries: Sequence[_Entry], recordings: matching.Recordings) -> list[str]:
+    """Label files of one kind in several folders that are not the recording's; empty if there are less than two."""
+    first: dict[tuple[str, bool], dict[frozenset[str], str]] = collections.defaultdict(dict)
+    if len({entry.source for entry in entries}) > 1:
+        for entry in entries:
+            if entry.row.labels.stated and not entry.is_sure:
+                others = recordings.claim_of_file(path, entry.source).others
+                first[entry.format, entry.row.has_span].setdefault(others, entry.source)
+    return next((list(of.values()) for of in first.values() if len(of) > 1 and frozenset() not in of), [])
 
 
 def _add(path: str, entries: list[_Entry], min_confidence: float, assembled: Assembled) -> None:

@@ -40,6 +40,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "background": ("background", "secondary labels", "background species"),
     "author": ("author", "recordist", "session", "recorded by", "observer", "user login"),
     "site": ("site", "location", "locality", "station", "plot"),
+    # the one of the recording, where its column does not name it
+    "folder": ("folder", "directory", "subfolder", "dir"),
     "latitude": ("latitude", "lat", "decimallatitude"),
     "longitude": ("longitude", "lon", "lng", "long", "decimallongitude"),
     "elevation": ("elevation", "elevation m", "altitude", "alt"),

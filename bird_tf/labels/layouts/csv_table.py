@@ -38,7 +38,7 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
     """
     if len(document.header) < 2:
         return False
-    found = set(columns.find(document, options.columns)) - {"genus", "present"}
+    found = set(columns.find(document, options.columns)) - {"genus", "present", "folder"}
     return {"file"} < found or {"start", "label"} <= found
 
 
@@ -161,7 +161,10 @@ def unused_columns(document: texts.Document, options: rows.Options) -> tuple[str
 
 def cells_of(line: Sequence[str], found: Mapping[str, Sequence[int]]) -> dict[str, str]:
     """{what: text} of a line; of several columns the first that is filled counts. Our own tables defuse formulas."""
-    return {what: _first_filled(line, positions, _BETWEEN_LINES.get(what, " ")) for what, positions in found.items()}
+    cells = {what: _first_filled(line, positions, _BETWEEN_LINES.get(what, " ")) for what, positions in found.items()}
+    if cells.get("file") and cells.get("folder") and not re.search(r"[/\\]", cells["file"]):
+        cells["file"] = f"{cells['folder']}/{cells['file']}"
+    return cells
 
 
 def _first_filled(line: Sequence[str], positions: Sequence[int], between_lines: str = " ") -> str:

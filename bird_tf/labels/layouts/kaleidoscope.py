@@ -44,9 +44,10 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     for line, texts_of_line in document.lines[1:]:
         cells = csv_table.cells_of(texts_of_line, found)
         parts = [cells.get(what, "") for what in ("indir", "folder", "in file")]
+        names = ["/".join(filter(None, parts[i:])) for i in (1, 0)]
         row = rows.Row(
             where=rows.where(document, line),
-            files=("/".join(filter(None, parts[1:])), "/".join(filter(None, parts))),
+            files=tuple(names if parts[1] else reversed(names)),  # the one with a folder first
             score=math.nan if cells.get("manual id") else _score(cells),
             about=rows.COMPLETE,
         )

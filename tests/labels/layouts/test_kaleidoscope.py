@@ -17,8 +17,8 @@ def test_detections_are_read_and_the_manual_id_counts_more(tmp_path):
     assert example_sets.spans_of(source) == [
         (("A/x.wav", "D:\\rec/A/x.wav"), 0.0, 3.0, ("Turdus merula",)),
         (("B/x.wav", "D:\\rec/B/x.wav"), 1.0, 3.5, ("Parus major",)),
-        (("y.wav", "D:\\rec/y.wav"), 1.0, 3.5, ()),
-        (("y.wav", "D:\\rec/y.wav"), 5.0, 6.0, None),
+        (("D:\\rec/y.wav", "y.wav"), 1.0, 3.5, ()),
+        (("D:\\rec/y.wav", "y.wav"), 5.0, 6.0, None),
     ]
     assert math.isnan(source.rows[0].score) and source.rows[1].score == 0.7
 
