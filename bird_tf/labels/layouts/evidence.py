@@ -17,13 +17,14 @@ _MOST_TOLD = 5
 _NAMELESS = "names no recording, and no recording has its name"
 
 
-def read(path: str, layout: str, options: rows.Options) -> list[formats.Source]:
+def read(path: str, layout: str, options: rows.Options, without_json_in: str = "") -> list[formats.Source]:
     """Reads the files of a folder that may be of any format, or one file.
 
     Args:
         path: the folder, or the file.
         layout: as of `reader.SourceConfig`; with "birdclef" only XML files are read.
         options: what the user says about tables.
+        without_json_in: a folder whose JSON files are left to the layout.
 
     Raises:
         InputError: the one file cannot be read.
@@ -34,7 +35,11 @@ def read(path: str, layout: str, options: rows.Options) -> list[formats.Source]:
             raise config.InputError(f"{path}: {found.problem}")
         return [found]
     suffixes = birdclef.SUFFIXES if layout == "birdclef" else formats.SUFFIXES
-    return [formats.read(file, options) for file in files.find(path, suffixes)]
+    return [
+        formats.read(file, options)
+        for file in files.find(path, suffixes)
+        if not (without_json_in and file.lower().endswith(".json") and file.startswith(f"{without_json_in}{os.sep}"))
+    ]
 
 
 def choose(

@@ -61,7 +61,7 @@ class Reading:
         layout: what the labels come from, in words.
         recordings: sorted by id; those without `labels` are negative.
         unmatched: recordings and metadata that do not match.
-        left_out: rows that are not used, although their recordings may be.
+        left_out: rows that are not used, although their recordings may be; recordings in no part of a tree.
         unused: files that are of no use, as those of other programs.
     """
 
@@ -134,7 +134,7 @@ def survey(source: SourceConfig, noise_audio: str = "") -> Reading:
     recordings = clock.fill(recordings, source.audio, source.clock, folders_are_sites=folders_are_sites)
     _log_negatives(recordings)
     if left_out:
-        logging.warning("%d rows are left out, the first: %s (%s)", len(left_out), *left_out[0])
+        logging.warning("%d rows or recordings are left out, the first: %s (%s)", len(left_out), *left_out[0])
     return Reading(
         layout=found.layout,
         recordings=metadata.with_unique_ids(recordings),
@@ -192,11 +192,7 @@ def _no_collection() -> Iterator[None]:
 def _read_layout(source: SourceConfig, paths: Sequence[str]) -> tuple[assembly.Assembled, bool]:
     """Reads all that is known of the recordings, and whether their folders may be sites."""
     if source.layout == "sorted" or (source.layout == "auto" and sorted_tree.is_one(source.audio)):
-        layout = f"--layout=sorted: {source.audio} has the folders train and val"
-        logging.info("%s", layout)
-        found = sorted_tree.read(paths, source.audio, source.metadata, source.options)
-        found.layout = layout
-        return found, False
+        return _read_sorted(source, paths), False
     folder = source.metadata or source.audio
     sources = evidence.read(folder, source.layout, source.options)
     tells_no_label = source.layout == "auto" and not any(s.is_labelling for s in sources)
@@ -224,6 +220,40 @@ def _read_layout(source: SourceConfig, paths: Sequence[str]) -> tuple[assembly.A
     labelled |= {path for path, _ in found.left_out}
     found.unmatched += [(path, f"no metadata for it in {folder}") for path in paths if path not in labelled]
     return found, True
+
+
+def _read_sorted(source: SourceConfig, paths: Sequence[str]) -> assembly.Assembled:
+    """Reads a tree of train and val; not if other files tell labels, unless the user says that the tree counts."""
+    used, unused = _beside_tree(source, paths)
+    layout = f"--layout=sorted: {source.audio} has the folders train and val"
+    logging.info("%s", layout)
+    if used:
+        logging.warning("%d tables and annotation files are not used, the first: %s", len(used), used[0].path)
+    found = sorted_tree.read(paths, source.audio, source.metadata, source.options)
+    found.layout = layout
+    found.unused = [(each.path, "not used with --layout=sorted") for each in used] + unused
+    return found
+
+
+def _beside_tree(source: SourceConfig, paths: Sequence[str]) -> tuple[list[formats.Source], list[skips.Skip]]:
+    """The files that tell something of a tree's recordings besides its own JSON, and others.
+
+    Raises:
+        InputError: one of them tells labels, and the user does not say what counts.
+    """
+    own = sorted_tree.metadata_folder(source.audio, source.metadata)
+    sources = [each for folder in dict.fromkeys((source.audio, source.metadata or source.audio))
+               for each in evidence.read(folder, source.layout, source.options, without_json_in=own)]  # fmt: skip
+    known = matching.Recordings(paths, source.audio, source.metadata if os.path.isdir(source.metadata) else "")
+    used, problems, unused = evidence.choose(sources, known, source.layout, source.metadata)
+    telling = [each.path for each in used if each.is_labelling] + [path for path, _ in problems]
+    if telling and source.layout == "auto":
+        layout = "csv" if all(each.names_recordings for each in used) and not problems else "annotations"
+        raise config.InputError(
+            f"{source.audio} has the folders train and val, but {telling[0]} tells labels, too: say --layout=sorted "
+            f"for those of the folders, and their split, or --layout={layout} for those of files, and another split"
+        )
+    return used, unused + problems
 
 
 def _read_folders(
