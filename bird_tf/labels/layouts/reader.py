@@ -206,7 +206,7 @@ def _read_layout(source: SourceConfig, paths: Sequence[str]) -> tuple[assembly.A
         if source.layout == "auto" and not folders.is_likely(paths, source.audio):
             raise config.InputError(evidence.not_recognised(folder, sources, known))
         if source.layout == "auto":
-            folders.refuse_nested(paths, source.audio)
+            folders.refuse_nested(paths, source.audio, source.options)
         found = _read_folders(source, used, known)
         found.unused = unused + found.unused
         return found, False
