@@ -10,7 +10,7 @@ from absl import logging
 
 from bird_tf import config, files, skips
 from bird_tf.audio import decode
-from bird_tf.labels.layouts import birdclef, formats, matching, rows
+from bird_tf.labels.layouts import birdclef, csv_table, formats, matching, rows
 
 # kinds of tables whose unused columns are told
 _MOST_TOLD = 5
@@ -34,7 +34,7 @@ def read(path: str, layout: str, options: rows.Options, without_json_in: str = "
         if found.problem:
             raise config.InputError(f"{path}: {found.problem}")
         return [found]
-    suffixes = birdclef.SUFFIXES if layout == "birdclef" else formats.SUFFIXES
+    suffixes = birdclef.SUFFIXES if layout == "birdclef" else (*formats.SUFFIXES, *formats.SPREADSHEETS)
     return [
         formats.read(file, options)
         for file in files.find(path, suffixes)
@@ -72,15 +72,34 @@ def choose(
             problems.append((source.path, source.problem or "not used with --layout=csv"))
         else:
             unused.append((source.path, source.problem or _NAMELESS))
+    if sheets := _spreadsheets([path for path, _ in unused]):
+        logging.warning(
+            "%d spreadsheets are not read, the first: %s; if it tells of recordings, save it as CSV",
+            len(sheets),
+            sheets[0],
+        )
     if unused:
         logging.info("%d files are not used, the first: %s (%s)", len(unused), *unused[0])
     return used, problems, unused
 
 
+def _spreadsheets(paths: Iterable[str]) -> list[str]:
+    """The spreadsheets of which no text of the same name is there."""
+    return [
+        path
+        for path in paths
+        if path.lower().endswith(formats.SPREADSHEETS)
+        and not any(os.path.exists(os.path.splitext(path)[0] + suffix) for suffix in csv_table.SUFFIXES)
+    ]
+
+
 def _is_expected(source: formats.Source, known: matching.Recordings) -> bool:
-    """Whether a file should tell of a recording. Many programs write JSON beside recordings that is of no use here."""
-    is_json = source.path.lower().endswith(".json")
-    return source.format == birdclef.NAME or (not is_json and _is_namesake(source.path, known))
+    """Whether a file should tell of a recording.
+
+    Many programs write JSON beside recordings that is of no use here. Spreadsheets are told by themselves.
+    """
+    may_be_else = source.path.lower().endswith((".json", *formats.SPREADSHEETS))
+    return source.format == birdclef.NAME or (not may_be_else and _is_namesake(source.path, known))
 
 
 def _is_namesake(path: str, known: matching.Recordings) -> bool:
@@ -95,7 +114,8 @@ def of_unknown_kinds(known: matching.Recordings) -> list[str]:
     return [
         path
         for path in files.find(known.root, ("",))
-        if not path.lower().endswith((*decode.SUFFIXES, *formats.SUFFIXES)) and _is_namesake(path, known)
+        if not path.lower().endswith((*decode.SUFFIXES, *formats.SUFFIXES, *formats.SPREADSHEETS))
+        and _is_namesake(path, known)
     ]
 
 

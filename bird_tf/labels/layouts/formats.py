@@ -44,7 +44,7 @@ FORMATS: Sequence[Any] = (
     csv_table,
     audacity,
 )
-_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 SUFFIXES = tuple(dict.fromkeys(suffix for file_format in FORMATS for suffix in file_format.SUFFIXES))
 
 
@@ -100,7 +100,7 @@ def read(path: str, options: rows.Options) -> Source:
 
 def _what_it_is(document: texts.Document) -> str:
     known = "none of the known formats (see --columns for tables with other names of columns)"
-    if document.path.lower().endswith(_SPREADSHEETS):
+    if document.path.lower().endswith(SPREADSHEETS):
         return "a spreadsheet; save it as CSV"
     try:
         header = document.header

@@ -164,6 +164,19 @@ def test_a_spreadsheet_is_named(tmp_path):
         reader.read(reader.SourceConfig(audio=str(tmp_path / "audio"), metadata=str(tmp_path / "t.xlsx")))
 
 
+@pytest.mark.parametrize("twin", [False, True])
+def test_a_spreadsheet_beside_folders_of_species_is_told(tmp_path, caplog, twin):
+    for name in ("a/x.wav", "b/y.wav"):
+        example_sets.write_wav(tmp_path / name)
+    for name in ("labels.xlsx", "a/x.xlsx"):
+        (tmp_path / name).write_bytes(b"PK\x03\x04")
+    if twin:
+        example_sets.write_text(tmp_path / "labels.csv", "species,seen\na,1\n")
+    reading = reader.survey(reader.SourceConfig(audio=str(tmp_path)))
+    assert not reading.unmatched and {path.rsplit("/", 1)[1] for path, _ in reading.unused} >= {"labels.xlsx", "x.xlsx"}
+    assert f"{1 if twin else 2} spreadsheets are not read" in caplog.text
+
+
 def test_annotations_of_an_unknown_format_are_named(tmp_path, caplog):
     example_sets.write_wav(tmp_path / "audio" / "x.wav")
     example_sets.write_text(tmp_path / "audio" / "x.eaf", "<x/>")
