@@ -61,7 +61,7 @@ class Reading:
         layout: what the labels come from, in words.
         recordings: sorted by id; those without `labels` are negative.
         unmatched: recordings and metadata that do not match.
-        left_out: rows that are not used, although their recordings may be; recordings in no part of a tree.
+        left_out: rows that are not used, although their recordings may be; sound without the suffix of a recording.
         unused: files that are of no use, as those of other programs.
     """
 
@@ -117,6 +117,7 @@ def survey(source: SourceConfig, noise_audio: str = "") -> Reading:
     noise = decode.find(noise_audio) if noise_audio else []
     synonyms = class_names.read_synonyms(source.names.synonyms) if source.names.synonyms else {}
     paths = decode.find(source.audio)
+    strays = evidence.strays(source.audio, paths)
     if noise:
         real = {os.path.realpath(path) for path in noise}
         paths = [path for path in paths if os.path.realpath(path) not in real]
@@ -139,8 +140,8 @@ def survey(source: SourceConfig, noise_audio: str = "") -> Reading:
         layout=found.layout,
         recordings=metadata.with_unique_ids(recordings),
         unmatched=_writable(found.unmatched),
-        left_out=left_out,
-        unused=_writable(found.unused),
+        left_out=left_out + _writable(strays),
+        unused=_writable(skip for skip in found.unused if skip[0] not in dict(strays)),
     )
 
 
@@ -242,7 +243,7 @@ def _beside_tree(source: SourceConfig, paths: Sequence[str]) -> tuple[list[forma
         InputError: one of them tells labels, and the user does not say what counts.
     """
     own = sorted_tree.metadata_folder(source.audio, source.metadata)
-    sources = [each for folder in dict.fromkeys((source.audio, source.metadata or source.audio))
+    sources = [each for folder in dict.fromkeys((source.metadata or source.audio, source.audio))
                for each in evidence.read(folder, source.layout, source.options, without_json_in=own)]  # fmt: skip
     known = matching.Recordings(paths, source.audio, source.metadata if os.path.isdir(source.metadata) else "")
     used, problems, unused = evidence.choose(sources, known, source.layout, source.metadata)

@@ -177,6 +177,14 @@ def test_a_spreadsheet_beside_folders_of_species_is_told(tmp_path, caplog, twin)
     assert f"{1 if twin else 2} spreadsheets are not read" in caplog.text
 
 
+def test_sound_without_the_suffix_of_a_recording_is_listed(tmp_path):
+    for name in ("a/x.wav", "b/y.wav"):
+        example_sets.write_wav(tmp_path / name)
+    (tmp_path / "b" / "y.wav").rename(tmp_path / "b" / "XC1")
+    recordings, [(path, reason)] = reader.read(reader.SourceConfig(audio=str(tmp_path)))
+    assert len(recordings) == 1 and path.endswith("b/XC1") and "rename it" in reason
+
+
 def test_annotations_of_an_unknown_format_are_named(tmp_path, caplog):
     example_sets.write_wav(tmp_path / "audio" / "x.wav")
     example_sets.write_text(tmp_path / "audio" / "x.eaf", "<x/>")
