@@ -15,8 +15,8 @@ ORDER = {
         "files", "stored", "skips", "locks", "executor", "resume", "next_steps",
     ),
     "audio": (
-        "mel", "frontend", "ahead", "hearing", "parts", "wav", "mp3", "ogg", "foreign", "reports", "decoder", "sound",
-        "channels", "digests", "decode", "activity", "noises", "axes",
+        "mel", "frontend", "ahead", "hearing", "parts", "wav", "mp3", "ogg", "flac", "foreign", "reports", "decoder",
+        "sound", "channels", "digests", "decode", "activity", "noises", "axes",
     ),
     "labels": (
         "metadata", "parquet", "texts", "given_table", "label_cells", "class_names", "clock", "taxonomy", "spans",

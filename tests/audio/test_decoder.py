@@ -1,3 +1,4 @@
+import io
 import struct
 
 import numpy as np
@@ -130,3 +131,60 @@ def test_after_an_error_in_a_16_bit_file_no_sample_is_lost(tmp_path, monkeypatch
     samples, report = read(path)
     np.testing.assert_array_equal(samples, expected)
     assert not report.note
+
+
+def _encoded(samples, channels, rate, **options):
+    stored = io.BytesIO()
+    soundfile.write(stored, np.stack([samples] * channels, axis=1), rate, **options)
+    return stored.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["MP3", "OGG", "FLAC"])
+@pytest.mark.parametrize(
+    "streams", [((1, RATE), (2, RATE)), ((2, RATE), (1, RATE)), ((1, RATE), (2, 24000), (1, RATE))]
+)
+def test_joined_files_of_other_rates_and_channels_are_read_to_the_end(tmp_path, kind, streams):
+    path, whole = tmp_path / "x", []
+    with open(path, "wb") as file:
+        for channels, rate in streams:
+            file.write(_encoded(tone(3, rate), channels, rate, format=kind))
+            whole.append(tone(3))
+    samples, report = read(path)
+    assert len(samples) == 3 * RATE * len(streams) and not report.note and report.seconds == 3 * len(streams)
+    for number, expected in enumerate(whole):
+        found = samples[3 * RATE * number :][: 3 * RATE]
+        assert np.corrcoef(found[500:-500], expected[500:-500])[0, 1] > 0.99  # in time to the sample
+    later, _ = read(path, start=4.0)
+    np.testing.assert_array_equal(later, samples[4 * RATE :])
+
+
+def test_later_channels_are_heard_as_their_mean(tmp_path):
+    left, silent = tone(1), np.zeros(RATE)
+    stored = io.BytesIO()
+    soundfile.write(stored, np.stack([left, silent], axis=1), RATE, format="FLAC")
+    (tmp_path / "x").write_bytes(_encoded(silent, 1, RATE, format="FLAC") + stored.getvalue())
+    np.testing.assert_allclose(read(tmp_path / "x")[0][RATE:], left / 2, atol=1e-4)
+
+
+def test_times_behind_damage_in_joined_files_stay_right(tmp_path):
+    one, two = _encoded(tone(3), 1, RATE, format="FLAC"), _encoded(tone(3, 24000), 2, 24000, format="FLAC")
+    half = len(two) // 2
+    damaged = two[:half] + bytes(3000) + two[half + 3000 :]
+    (tmp_path / "x").write_bytes(one + two + one)
+    whole = read(tmp_path / "x")[0]
+    for content, lost in ((one + damaged + one, (4, 5.5)), (one + two[: len(two) // 2] + one, (4, 6))):
+        (tmp_path / "x").write_bytes(content)
+        samples, report = read(tmp_path / "x")
+        [(start, end)] = report.lost
+        assert len(samples) == 9 * RATE and lost[0] < start < end <= lost[1] and "cannot be decoded" in report.loss
+        np.testing.assert_array_equal(samples[-3 * RATE :], whole[-3 * RATE :])
+        behind = slice(round(end * RATE) + 500, 6 * RATE)  # in time to the sample
+        if end < 6:
+            assert np.corrcoef(samples[behind], whole[behind])[0, 1] > 0.99
+
+
+def test_a_part_that_cannot_be_opened_is_damage(tmp_path):
+    one = _encoded(tone(3), 1, RATE, format="FLAC")
+    (tmp_path / "x").write_bytes(one + b"fLaC\0\0\0\x22" + bytes(60))
+    samples, report = read(tmp_path / "x")
+    assert len(samples) == 3 * RATE and "a part of it cannot be decoded" in report.loss
