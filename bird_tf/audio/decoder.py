@@ -87,7 +87,7 @@ class Decoder:
         self._expected = round(layout.seconds * self.rate)  # frames; 0 if unknown
         # mpg123 guesses the length
         if not self._expected and self.file.format != "MP3" and self.file.frames < _UNKNOWN_FRAMES:
-            self._expected = self.file.frames
+            self._expected = max(self.file.frames, 0 if head[:4] in wav.MAGIC else reports.told_frames(path, self.file))
         self._expected = min(self._expected, self._most_frames)
         self._position = 0
         self._failed = ""  # what the decoder said of the last damage

@@ -58,6 +58,49 @@ def test_a_wav_of_more_than_4_gib_whose_size_wrapped_is_read_to_its_end(tmp_path
     assert "its header tells 10.0 s of sound, the file holds 134227.7 s" in report.note
 
 
+def _encoded(samples, channels, rate, **options):
+    stored = io.BytesIO()
+    soundfile.write(stored, np.stack([samples] * channels, axis=1), rate, **options)
+    return stored.getvalue()
+
+
+CUT_OFF = {
+    "AIFF": [("PCM_16", "FILE"), ("PCM_24", "FILE"), ("FLOAT", "FILE"), ("IMA_ADPCM", "FILE")],
+    "AU": [("PCM_16", "FILE"), ("PCM_16", "LITTLE"), ("ULAW", "FILE")],
+    "NIST": [("PCM_16", "LITTLE"), ("PCM_16", "BIG"), ("ULAW", "FILE")],
+    "VOC": [("PCM_16", "FILE"), ("ULAW", "FILE")],
+    "WAV": [("PCM_16", "BIG")],  # RIFX
+    "W64": [("PCM_16", "FILE")],
+}
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("kind", CUT_OFF)
+def test_the_lost_end_of_a_file_is_told(tmp_path, kind, channels):
+    for subtype, endian in CUT_OFF[kind]:
+        whole = _encoded(tone(6), channels, RATE, format=kind, subtype=subtype, endian=endian)
+        (tmp_path / "x").write_bytes(whole)
+        expected, report = read(tmp_path / "x")
+        assert not report.note and len(expected) == pytest.approx(6 * RATE, abs=1)
+        (tmp_path / "x").write_bytes(whole[: len(whole) // 2])
+        samples, report = read(tmp_path / "x", start=1.0)
+        assert "of 6.0 s cannot be decoded (the file ends early)" in report.loss
+        num_whole = len(samples) - 64 * (subtype == "IMA_ADPCM")  # the last block is cut through
+        np.testing.assert_array_equal(samples[:num_whole], expected[RATE:][:num_whole])
+        assert 1.9 < len(samples) / RATE < 2.1 and report.lost_seconds == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.parametrize(("kind", "at"), [("AU", 8), ("AIFF", 42)])
+@pytest.mark.parametrize("told", [0xFFFFFFFF, 0x7F000008])
+def test_a_length_that_a_pipe_left_open_is_no_loss(tmp_path, kind, at, told):
+    whole = bytearray(_encoded(tone(6), 1, RATE, format=kind, subtype="PCM_16"))
+    assert int.from_bytes(whole[at : at + 4], "big") in (2 * 6 * RATE, 2 * 6 * RATE + 8)
+    whole[at : at + 4] = told.to_bytes(4, "big")
+    (tmp_path / "x").write_bytes(whole)
+    samples, report = read(tmp_path / "x")
+    assert len(samples) == 6 * RATE and not report.note
+
+
 @pytest.mark.parametrize("known", [True, False], ids=["", "of unknown length"])
 @pytest.mark.parametrize("count", [1, 300, 9000])
 def test_times_behind_damage_in_flac_stay_right(coded, count, known):
@@ -131,12 +174,6 @@ def test_after_an_error_in_a_16_bit_file_no_sample_is_lost(tmp_path, monkeypatch
     samples, report = read(path)
     np.testing.assert_array_equal(samples, expected)
     assert not report.note
-
-
-def _encoded(samples, channels, rate, **options):
-    stored = io.BytesIO()
-    soundfile.write(stored, np.stack([samples] * channels, axis=1), rate, **options)
-    return stored.getvalue()
 
 
 @pytest.mark.parametrize("kind", ["MP3", "OGG", "FLAC"])
