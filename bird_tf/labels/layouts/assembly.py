@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import math
 import os
 from collections.abc import Iterable, Sequence
 
@@ -29,6 +30,7 @@ class Assembled:
         left_out: (file or line, reason) of rows that are not used, although their recordings may be.
         unused: (file, reason) of files that are of no use.
         layout: what the labels come from, in words.
+        has_scores: whether a label has a score.
     """
 
     recordings: list[metadata.Recording] = dataclasses.field(default_factory=list)
@@ -37,6 +39,7 @@ class Assembled:
     left_out: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     unused: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     layout: str = ""
+    has_scores: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ def assemble(
     of_path: dict[str, list[_Entry]] = collections.defaultdict(list)
     num_elsewhere, sources = 0, list(sources)
     species = rows.species_of(row for source in sources for row in source.rows)
+    assembled.has_scores = any(not math.isnan(row.score) for source in sources for row in source.rows)
     for source in sources:
         for path, row in _matched(source, recordings, assembled):
             if path is None:

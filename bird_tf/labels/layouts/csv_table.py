@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from absl import logging
 
@@ -20,12 +20,7 @@ SUFFIXES = (".csv", ".tsv", ".txt", parquet.SUFFIX)
 _PLACE_AND_TIME = {"latitude": "latitude", "longitude": "longitude", "date": "date", "time": "hour"}
 _PLACE_AND_TIME_CELLS = ("latitude", "longitude", "elevation", "date", "time")
 _ABOUT = ("author", "site", "name", "background", *_PLACE_AND_TIME_CELLS)
-_YES = frozenset(("1", "1.0", "true", "t", "yes", "y", "present", "correct", "ja", "oui", "si", "sí"))
-_NO = frozenset((
-    "0", "0.0", "false", "f", "no", "n", "absent", "not present", "incorrect", "wrong", "nein", "non",
-))  # fmt: skip
 _BETWEEN_LINES = {"label": ";", "background": ";"}  # what the lines of a cell are divided by
-_ANSWERS = _YES | _NO | {""}
 _OF_SPECIES = frozenset(("species", "species code", "species name", "manual id"))
 _EPITHET = re.compile(r"[a-zë-]{2,}")  # the second word of a Latin name
 
@@ -43,7 +38,7 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
-    """Reads the rows. One whose column `present` or the like says no tells nothing of what is there.
+    """Reads the rows.
 
     Raises:
         InputError: no rows, or a start without an end or a duration.
@@ -62,7 +57,6 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     read_rows: list[rows.Row] = []
     width = len(document.header)
     unread: dict[str, list[str]] = {what: [] for what in (*_PLACE_AND_TIME, "score") if what in found}
-    num_absent = 0
     for number, line in lines:
         where, cells = rows.where(document, number), cells_of(line, found)
         if len(line) > width and any(map(str.strip, line[width:])):
@@ -71,8 +65,6 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             read_rows.append(rows.Row(where=where, files=files_of_row, problem=problem))
             continue
         row = _row(where, cells, options, order, length, (units.get("start", 1.0), units.get(length, 1.0)))
-        if cells.get("present", "").casefold() in _NO and row.labels.species:
-            row, num_absent = dataclasses.replace(row, labels=label_cells.Labels()), num_absent + 1
         read_rows.append(row)
         for what, examples in unread.items():
             if _is_unread(what, cells[what], row):
@@ -80,9 +72,6 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     for what, examples in unread.items():
         if examples:  # a date may lack a certain order
             logging.warning("%d cells of %s cannot be read, the first: %s", len(examples), what, examples[0])
-    if num_absent:
-        named = document.header[found["present"][0]]
-        logging.warning("%s: %d labels are not used: the column %s says no", document.path, num_absent, named)
     return _with_empty_segments(read_rows) if length else read_rows
 
 
@@ -112,34 +101,12 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
     of_label = columns.normal(document.header[found["label"][0]]) if "label" in found else ""
     if of_label not in ("species", "specific epithet", "sp"):
         found.pop("genus", None)
-    in_present = _answers(document, found.get("present", ()))
-    if not all(answer in _ANSWERS or answer.isdecimal() for answer in in_present):
-        if "present" in columns.given_for(document, options.columns):
-            raise config.InputError(f"{document.path}: the column for present must hold yes, no or counts, or be empty")
-        del found["present"]
     return found
-
-
-def _answers(document: texts.Document, positions: Sequence[int]) -> Iterator[str]:
-    """What stands in a column, in small letters."""
-    return (_first_filled(line, positions).casefold() for _, line in document.lines[1:])
-
-
-def _denies(document: texts.Document, position: int) -> bool:
-    """Whether a column holds nothing but yes and no, and at least one no."""
-    answers = set(_answers(document, [position]))
-    return answers <= _ANSWERS and not answers.isdisjoint(_NO)
 
 
 def _warn_of_unused(document: texts.Document, found: Mapping[str, Sequence[int]], *, in_time: bool) -> None:
     """Warns of columns that may change what the labels mean."""
     unused = columns.unused(document, found)
-    denying = [name for name in unused if "present" not in found and _denies(document, document.header.index(name))]
-    if denying:
-        logging.warning(
-            "%s: all its labels count; if a no in %s means that a species is not there, say --columns=present=NAME",
-            document.path, " or ".join(denying),
-        )  # fmt: skip
     others = [name for name in unused if columns.normal(name) in _OF_SPECIES]
     if others:
         used = document.header[found["label"][0]]

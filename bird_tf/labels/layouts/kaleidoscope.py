@@ -13,6 +13,7 @@ SUFFIXES = (".csv", ".txt")
 # A person's answer counts more than the program's.
 _LABELS = ("manual id", "top1match", "auto id", "scientific name", "common name")
 _FIXED = ("indir", "folder", "in file", "offset", "duration", "top1dist", "match ratio", "confidence", "manual id")
+_USUAL = ("channel", "date", "time", "hour", "date 12", "time 12", "hour 12")
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
@@ -29,17 +30,12 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     Raises:
         InputError: the table lacks a column that --columns gives, or one with the species.
     """
-    position = {columns.normal(name): (i,) for i, name in reversed(list(enumerate(document.header)))}
-    given = columns.find(document, options.columns) if options.columns else {}
-    labels = tuple(position[name][0] for name in _LABELS if name in position)
-    if "label" in columns.given_for(document, options.columns):
-        labels = given["label"]
-    if not labels:
+    found = _columns(document, options)
+    if "label" not in found:
         raise config.InputError(
             f"{document.path}: which column holds the species? it has {', '.join(document.header)}; "
             "say --columns=label=NAME"
         )
-    found = {what: position[what] for what in _FIXED if what in position} | {"label": labels}
     read_rows = []
     for line, texts_of_line in document.lines[1:]:
         cells = csv_table.cells_of(texts_of_line, found)
@@ -47,7 +43,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         row = rows.Row(
             where=rows.where(document, line),
             files=("/".join(filter(None, parts[1:])), "/".join(filter(None, parts))),
-            score=math.nan if cells.get("manual id") else _score(cells),
+            score=math.nan if cells.get("manual id") and "score" not in cells else _score(cells),
             about=rows.COMPLETE,
         )
         row = rows.labelled(row, cells["label"], options)
@@ -55,9 +51,32 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     return read_rows
 
 
+def unused_columns(document: texts.Document, options: rows.Options) -> tuple[str, ...]:
+    """The names of the columns that are not used, without those that every table has."""
+    found = _columns(document, options)
+    return tuple(name for name in columns.unused(document, found) if columns.normal(name) not in _USUAL)
+
+
+def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple[int, ...]]:
+    """{what: positions} of the columns that are used; `label` stands for the names of the species.
+
+    Raises:
+        InputError: the table lacks a column that --columns gives.
+    """
+    position = {columns.normal(name): i for i, name in reversed(list(enumerate(document.header)))}
+    given = columns.given_for(document, options.columns)
+    found: dict[str, tuple[int, ...]] = {what: (position[what],) for what in _FIXED if what in position}
+    if labels := tuple(position[name] for name in _LABELS if name in position):
+        found["label"] = labels
+    if given:
+        told = columns.find(document, options.columns)
+        found |= {what: told[what] for what in ("label", "score") if what in given}
+    return found
+
+
 def _score(cells: dict[str, str]) -> float:
     """Its confidence. TOP1DIST is the distance of a cluster, 0 for the best."""
-    for what in ("match ratio", "confidence"):
+    for what in ("score", "match ratio", "confidence"):
         if what in cells:
             return rows.read_score(cells[what])
     return 1 - free_text.number(cells.get("top1dist", ""), limit=10)

@@ -122,6 +122,11 @@ def survey(source: SourceConfig, noise_audio: str = "") -> Reading:
         paths = [path for path in paths if os.path.realpath(path) not in real]
     with _no_collection():
         found, folders_are_sites = _read_layout(source, paths)
+    if source.min_confidence > 0 and not found.has_scores:
+        logging.warning(
+            "--min_confidence=%g changes nothing: no label has a score; if a column holds it, say --columns=score=NAME",
+            source.min_confidence,
+        )
     split = "train" if all(r.split for r in found.recordings) else ""  # where the layout decides the split
     found.recordings += [
         metadata.Recording(recording_id=metadata.media_id(p), path=p, negative=True, split=split) for p in noise

@@ -174,10 +174,11 @@ def test_counts_and_words_deny_too(tmp_path, column, cells):
     assert [row.labels.species for row in _read(tmp_path, text).rows] == [("a",), ()]
 
 
-def test_a_column_called_present_that_holds_something_else_is_not_used(tmp_path):
-    text = "file,label,present\nx.wav,a,a;b\ny.wav,b,0\n"
+def test_a_column_called_present_that_holds_something_else_is_not_used(tmp_path, caplog):
+    text = "file,label,present\nx.wav,a,a;b\ny.wav,b,song\n"
     source = _read(tmp_path, text)
     assert [row.labels.species for row in source.rows] == [("a",), ("b",)] and source.unused_columns == ("present",)
+    assert "the column present holds neither yes, no nor counts, as 'a;b': all its labels count" in caplog.text
     assert "must hold yes, no or counts" in _read(tmp_path, text, "present=present").problem
 
 

@@ -50,3 +50,13 @@ def test_the_column_of_the_species_can_be_given(tmp_path, given):
     table, _, column = given.rpartition(":label=")
     source = example_sets.source_of(tmp_path / "x.txt", text, columns=((table, "label", column),))
     assert [row.labels.species for row in source.rows] == [("parmaj",), ("turmer",)]
+
+
+def test_a_column_of_another_name_with_recordings_names_them(tmp_path):
+    header = "Selection\tBegin Time (s)\tEnd Time (s)\tFile\tSpecies\n"
+    source = example_sets.source_of(tmp_path / "x.txt", header + "1\t0\t3\tx.wav\ta\n")
+    assert source.rows[0].files == ("x.wav",) and source.rows[0].or_namesake
+    source = example_sets.source_of(tmp_path / "x.txt", header + "1\t0\t3\tx.wav\ta\n2\t3\t6\ty.wav\tb\n")
+    assert "a sequence of 2 recordings without File Offset (s)" in source.problem
+    source = example_sets.source_of(tmp_path / "x.txt", header + "1\t0\t3\tmorning\ta\n2\t3\t6\tevening\tb\n")
+    assert [row.files for row in source.rows] == [(), ()] and source.unused_columns == ("File",)
