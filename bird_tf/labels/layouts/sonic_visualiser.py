@@ -9,7 +9,7 @@ from bird_tf.labels import texts
 from bird_tf.labels.layouts import columns, csv_table, rows
 
 NAME = "annotations without header (start, duration, label)"
-SUFFIXES = (".csv",)
+SUFFIXES = (".csv", ".txt", ".tsv")
 _NUMBERED = {"file", "start", "end", "duration", "label", "score"}
 
 
@@ -19,6 +19,8 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
         return False
     if _given(document, options):
         return True
+    if not document.path.lower().endswith(".csv"):
+        return False  # a label track of Audacity
     return [math.isnan(free_text.seconds(cell)) for cell in document.header[:3]] == [False, False, True] or (
         len(document.header) > 3 and not any(math.isnan(free_text.seconds(cell)) for cell in document.header[:3])
     )
