@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+
+from absl import logging
 
 from bird_tf import config, free_text
 from bird_tf.labels import texts
@@ -15,6 +18,9 @@ _LABELS = ("manual id", "top1match", "auto id", "scientific name", "common name"
 _FIXED = ("indir", "folder", "in file", "offset", "duration", "top1dist", "match ratio", "confidence", "manual id")
 _USUAL = ("channel", "date", "time", "hour", "date 12", "time 12", "hour 12")
 
+# as the program calls its clusters until a person renames them
+_CLUSTER = re.compile(r"(?:.*[\W_])?cluster[\W_]*\d+(?:[\W_].*)?", re.IGNORECASE)
+
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
     """Whether it has the columns of such a table."""
@@ -22,7 +28,7 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
-    """Reads the rows. NoID is something without a name, Noise a negative.
+    """Reads the rows. NoID and the number of a cluster are something without a name, Noise a negative.
 
     The columns FOLDER and IN FILE name the recording, INDIR the folder of all on the machine that wrote the table. DATE
     and TIME are of the detection, or of the recording, so they are not used.
@@ -36,7 +42,8 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             f"{document.path}: which column holds the species? it has {', '.join(document.header)}; "
             "say --columns=label=NAME"
         )
-    read_rows = []
+    is_given = "label" in columns.given_for(document, options.columns)
+    read_rows, clusters = [], []
     for line, texts_of_line in document.lines[1:]:
         cells = csv_table.cells_of(texts_of_line, found)
         parts = [cells.get(what, "") for what in ("indir", "folder", "in file")]
@@ -46,8 +53,17 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             score=math.nan if cells.get("manual id") and "score" not in cells else _score(cells),
             about=rows.COMPLETE,
         )
-        row = rows.labelled(row, cells["label"], options)
+        label = cells["label"]
+        if not (is_given or cells.get("manual id")) and _CLUSTER.fullmatch(label):
+            clusters.append(label)
+            label = "?"
+        row = rows.labelled(row, label, options)
         read_rows.append(rows.spanned(row, cells["offset"], cells.get("duration", ""), is_duration=True))
+    if clusters:
+        logging.warning(
+            "%s: %d detections have no MANUAL ID and the name of a cluster, as %s: they are not used, and are no noise",
+            document.path, len(clusters), clusters[0],
+        )  # fmt: skip
     return read_rows
 
 
