@@ -231,7 +231,8 @@ def _score(
     """Scores the validation recordings of the records, or the recordings in --audio."""
     if manifest:
         return labelled.score_records(ensemble, manifest)
-    recordings, unmatched = reader.read(settings.source)
+    channel = settings.chunking.channel or ensemble.models[0].hearing.channel
+    recordings, unmatched = reader.read(settings.source, channel=channel)
     with_label = [recording for recording in recordings if recording.labels]
     scored = labelled.score_audio(ensemble, with_label, settings.chunking, settings.place)
     scored.skipped.extend((r.path, "it is negative: no species to judge by") for r in recordings if not r.labels)

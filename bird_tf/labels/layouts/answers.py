@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
 
 from absl import logging
 
 from bird_tf import config
-from bird_tf.labels import label_cells, texts
+from bird_tf.labels import texts
 from bird_tf.labels.layouts import columns, csv_table, rows
 
 _YES = frozenset((
@@ -99,7 +98,7 @@ def _without_denied(
         answer = answers.get(row.where, _NOT_TOLD)
         if answer not in (_NOT_TOLD, _HOLDS) and row.labels.species:
             (denied if answer == _DENIED else unsure).append(row.where)
-            row = dataclasses.replace(row, labels=label_cells.Labels())
+            row = rows.unsure(row)
         kept.append(row)
     if denied:
         logging.warning("%s: %d labels are not used: the column %s says no", document.path, len(denied), name)

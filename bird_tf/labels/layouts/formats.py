@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from absl import logging
+
 from bird_tf import config
 from bird_tf.labels import texts
 from bird_tf.labels.layouts import (
@@ -127,6 +129,39 @@ def read(path: str, options: rows.Options) -> Source:
     except config.InputError as error:
         return Source(path=path, format=name, problem=str(error).removeprefix(f"{path}: "))
     return Source(path=path, problem=_what_it_is(document))
+
+
+def in_channel(sources: Sequence[Source], channel: str) -> list[Source]:
+    """The files as far as they are about the channel that is heard.
+
+    The labels of other channels are not used: perhaps they can be heard in this one, too. Where no row is about the
+    channel, a person did not tell channels apart.
+
+    Args:
+        sources: the files.
+        channel: as --channel; its number, or else all channels are heard.
+    """
+    number = int(channel) if channel.isdecimal() else 0
+    told = {row.channel for source in sources for row in source.rows} - {0}
+    others = [row for source in sources for row in source.rows if row.channel not in (0, number)]
+    if not number or not others:
+        return list(sources)
+    if number not in told:
+        logging.warning(
+            "all %d selections are of other channels than --channel=%d, the first: %s; they count all the same",
+            len(others), number, others[0].where,
+        )  # fmt: skip
+        return list(sources)
+    logging.warning(
+        "%d selections are of other channels than --channel=%d, the first: %s; they count neither as there nor as not "
+        "there", len(others), number, others[0].where,
+    )  # fmt: skip
+    return [
+        dataclasses.replace(
+            source, rows=tuple(row if row.channel in (0, number) else rows.unsure(row) for row in source.rows)
+        )
+        for source in sources
+    ]
 
 
 def _refuse_ignored(document: texts.Document, options: rows.Options, file_format: Any) -> None:

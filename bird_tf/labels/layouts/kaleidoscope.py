@@ -15,8 +15,19 @@ NAME = "Kaleidoscope table"
 SUFFIXES = (".csv", ".txt")
 # A person's answer counts more than the program's.
 _LABELS = ("manual id", "top1match", "auto id", "scientific name", "common name")
-_FIXED = ("indir", "folder", "in file", "offset", "duration", "top1dist", "match ratio", "confidence", "manual id")
-_USUAL = ("channel", "date", "time", "hour", "date 12", "time 12", "hour 12")
+_FIXED = (
+    "indir",
+    "folder",
+    "in file",
+    "offset",
+    "duration",
+    "top1dist",
+    "match ratio",
+    "confidence",
+    "manual id",
+    "channel",
+)
+_USUAL = ("date", "time", "hour", "date 12", "time 12", "hour 12")
 
 # as the program calls its clusters until a person renames them
 _CLUSTER = re.compile(r"(?:.*[\W_])?cluster[\W_]*\d+(?:[\W_].*)?", re.IGNORECASE)
@@ -31,7 +42,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the rows. NoID and the number of a cluster are something without a name, Noise a negative.
 
     The columns FOLDER and IN FILE name the recording, INDIR the folder of all on the machine that wrote the table. DATE
-    and TIME are of the detection, or of the recording, so they are not used.
+    and TIME are of the detection, or of the recording, so they are not used. CHANNEL counts from 0.
 
     Raises:
         InputError: the table lacks a column that --columns gives, or one with the species.
@@ -51,6 +62,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             where=rows.where(document, line),
             files=("/".join(filter(None, parts[1:])), "/".join(filter(None, parts))),
             score=math.nan if cells.get("manual id") and "score" not in cells else _score(cells),
+            channel=rows.read_channel(cells.get("channel", ""), first=0),
             about=rows.COMPLETE,
         )
         label = cells["label"]

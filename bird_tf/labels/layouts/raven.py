@@ -20,8 +20,9 @@ _KNOWN = {
     ),
     "file": ("begin path", "begin file"),
     "score": columns.COLUMNS["score"],
+    "channel": ("channel",),
 }  # fmt: skip
-_USUAL = (_START, _END, "file offset s", "selection", "view", "channel", "low freq hz", "high freq hz")
+_USUAL = (_START, _END, "file offset s", "selection", "view", "low freq hz", "high freq hz")
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
@@ -61,6 +62,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             files=(selection.file,) if selection.file else (),
             or_namesake=alone,
             score=rows.read_score(selection.cells.get("score", "")),
+            channel=rows.read_channel(selection.cells.get("channel", "")),
             about=rows.COMPLETE,
         )
         row = rows.labelled(row, selection.cells["label"], options)
@@ -81,7 +83,7 @@ def _names(document: texts.Document) -> dict[str, int]:
 
 
 def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple[int, ...]]:
-    """{what: positions} of the columns with the species, the recording and the score, as far as there are any.
+    """{what: positions} of the columns with the species, recording, score and channel, as far as there are any.
 
     Raises:
         InputError: the table lacks a column that --columns gives.

@@ -33,6 +33,7 @@ class Row:
         start_seconds, end_seconds: the span; NaN if the row is about the whole recording. They are equal if it is about
             a point in time.
         score: confidence of the label, in [0, 1]; NaN without one.
+        channel: number of the channel that it is about, from 1; 0 if it does not say.
         background: the other species in the span.
         about: what is known of the recording; the fields that are not known are as in `NOTHING`.
         problem: why the row cannot be used; empty if it can.
@@ -46,6 +47,7 @@ class Row:
     start_seconds: float = math.nan
     end_seconds: float = math.nan
     score: float = math.nan
+    channel: int = 0
     background: tuple[str, ...] = ()
     about: metadata.Recording = NOTHING
     problem: str = ""
@@ -107,6 +109,12 @@ def read_span(
     if first < 0 or last < first:
         return NO_SPAN, f"a span from {first:g} to {last:g} s: its end must be after its start"
     return (first, last), ""
+
+
+def read_channel(cell: str, first: int = 1) -> int:
+    """The number of the channel in a cell, where `first` is that of the first one; 0 for any other text."""
+    number = free_text.number(cell, limit=1000) - first + 1
+    return int(number) if number >= 1 else 0
 
 
 def read_score(cell: str) -> float:
@@ -208,3 +216,8 @@ def is_unknown(value: object) -> bool:
 def without_label(row: Row) -> Row:
     """The row without what it says of species."""
     return dataclasses.replace(row, labels=NOT_STATED)
+
+
+def unsure(row: Row) -> Row:
+    """The row with something that has no name in place of what it says of species."""
+    return dataclasses.replace(row, labels=label_cells.Labels()) if row.labels.stated else row

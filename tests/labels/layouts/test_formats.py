@@ -126,3 +126,25 @@ def test_a_given_column_that_a_format_would_not_use_is_refused(tmp_path, name, t
 @pytest.mark.parametrize("given", ["start=Begin Time (s)", "other.csv:date=Date", "label=Species", "file=File"])
 def test_given_columns_that_are_used_anyway_or_belong_to_other_tables_are_fine(tmp_path, given):
     assert not example_sets.source_of(tmp_path / "x.txt", RAVEN.format("x.wav"), columns=columns.parse([given])).problem
+
+
+CHANNELS = {
+    "x.Table.1.selections.txt": (
+        "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tSpecies\n1\tS\t1\t0\t3\ta\n2\tS\t2\t3\t6\tb\n"
+    ),
+    "id.csv": "INDIR,FOLDER,IN FILE,CHANNEL,OFFSET,DURATION,AUTO ID\nD,,x.wav,0,0,3,a\nD,,x.wav,1,3,3,b\n",
+}
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+@pytest.mark.parametrize(
+    ("channel", "used", "words"),
+    [("1", [("a",), ()], "1 selections are of other channels than --channel=1"), ("2", [(), ("b",)], "--channel=2"),
+     ("", [("a",), ("b",)], ""), ("mix", [("a",), ("b",)], ""), ("loudest", [("a",), ("b",)], ""),
+     ("3", [("a",), ("b",)], "all 2 selections are of other channels than --channel=3")],
+)  # fmt: skip
+def test_selections_of_channels_that_are_not_heard_are_not_used(tmp_path, caplog, name, channel, used, words):
+    [source] = formats.in_channel([example_sets.source_of(tmp_path / name, CHANNELS[name])], channel)
+    assert [row.labels.species for row in source.rows] == used
+    assert words in caplog.text and bool(words) == bool(caplog.text)
+    assert not any(row.labels.negative or row.labels.missing for row in source.rows)
