@@ -160,3 +160,20 @@ def test_a_minus_before_what_is_no_label_is_refused(tmp_path):
     assert found["y.wav"].negative and found["z.wav"].negative
     [reason] = [reason for path, reason in assembled.unmatched if path.endswith("v.wav")]
     assert "no other label is loud; rename the class, or say --negative_labels=-loud" in reason
+
+
+def test_an_old_version_beside_the_new_one_is_refused(tmp_path):
+    tables = {"x.txt": "0\t6\ta\n", "x.old.txt": "0\t6\tb\n", "y.txt": "0\t6\tb\n", "y.old.txt": "0\t5\tb\n"}
+    found, assembled = _assemble(tmp_path, tables, "x.wav", "y.wav")
+    assert list(found) == ["y.wav"]
+    [(_, reason)] = assembled.unmatched
+    assert "x.old.txt says b" in reason and "x.txt says a" in reason and "move the old version away" in reason
+
+
+def test_files_that_may_both_be_right_are_told(tmp_path, caplog):
+    header = "Selection\tView\tBegin Time (s)\tEnd Time (s)\tSpecies\n"
+    tables = {"x.txt": "0\t6\ta\n", "x.Table.1.selections.txt": header + "1\tS\t0\t6\tb\n"}
+    tables |= {f"{name}.csv": f"file,start,end,label\ny.wav,1,2,{name}\n" for name in "ab"}
+    found, assembled = _assemble(tmp_path, tables, "x.wav", "y.wav")
+    assert found["x.wav"].labels == found["y.wav"].labels == ("a", "b") and not assembled.unmatched
+    assert "2 recordings have files that say different species of the same span" in caplog.text
