@@ -21,6 +21,7 @@ _KNOWN = {
     "file": ("begin path", "begin file"),
     "score": columns.COLUMNS["score"],
     "channel": ("channel",),
+    "end file": ("end path", "end file"),
 }  # fmt: skip
 _USUAL = (_START, _END, "file offset s", "selection", "view", "low freq hz", "high freq hz")
 
@@ -33,6 +34,8 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the selections. Raven lists a selection once for each view.
+
+    A selection that goes on into the next recording is a label of the first; the rest is told as a row without use.
 
     Raises:
         InputError: the column with the species, or the one with the end, is missing; or the selections are in several
@@ -67,7 +70,21 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         )
         row = rows.labelled(row, selection.cells["label"], options)
         read_rows.append(rows.spanned(row, selection.start, selection.length, is_duration=True))
+        if next_file := _goes_on_in(selection):
+            problem = f"its selection goes on into {next_file}: what is not annotated there is no noise"
+            read_rows.append(rows.Row(where=row.where, files=(next_file,), problem=problem))
     return read_rows
+
+
+def _goes_on_in(selection: _Selection) -> str:
+    """The recording in which a selection of a sequence ends; empty if it is the one that it begins in."""
+    begin, end = (
+        name.replace("\\", "/") for name in (selection.file, texts.clean(selection.cells.get("end file", "")))
+    )
+    folder, _, name = begin.rpartition("/")
+    if not begin or end.rpartition("/")[2] in ("", name):
+        return ""
+    return end if "/" in end or not folder else f"{folder}/{end}"
 
 
 def unused_columns(document: texts.Document, options: rows.Options) -> tuple[str, ...]:

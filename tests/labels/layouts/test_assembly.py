@@ -177,3 +177,11 @@ def test_files_that_may_both_be_right_are_told(tmp_path, caplog):
     found, assembled = _assemble(tmp_path, tables, "x.wav", "y.wav")
     assert found["x.wav"].labels == found["y.wav"].labels == ("a", "b") and not assembled.unmatched
     assert "2 recordings have files that say different species of the same span" in caplog.text
+
+
+def test_where_a_selection_of_another_recording_goes_on_is_no_noise(tmp_path):
+    header = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tEnd File\tFile Offset (s)\tSpecies\n"
+    text = header + "1\t9\t18\ta.wav\tb.wav\t9\tParus major\n2\t21\t24\tb.wav\tb.wav\t9\tTurdus merula\n"
+    found, assembled = _assemble(tmp_path, {"a.Table.1.selections.txt": text}, "a.wav", "b.wav")
+    assert found["b.wav"].partly_annotated and not found["a.wav"].partly_annotated
+    assert found["b.wav"].labels == ("Turdus merula",) and "b.wav" in assembled.left_out[0][1]
