@@ -55,13 +55,15 @@ def apply(
     answers = {where: _answer(cell) for where, cell in cells.items()}
     if set(answers.values()) & {_HOLDS, _DENIED, _UNSURE_OF}:
         return _without_denied(document, found, cells, answers, " or ".join(names)), tuple(others)
+    has_labels = any(row.labels.species for row in found)
     if strange := next((cell for where, cell in cells.items() if answers[where] == _NO_ANSWER), ""):
         told = f"{document.path}: the column {' or '.join(names)} holds neither yes, no nor counts, as {strange[:40]!r}"
         if columns.given_for(document, given):
             raise config.InputError(f"{told}; it must hold yes, no or counts, or be empty")
-        logging.warning("%s: all its labels count", told)
+        if has_labels:
+            logging.warning("%s: all its labels count", told)
         others = [name for name in document.header if name in (*others, *names)]
-    if any(row.labels.species for row in found):
+    if has_labels:
         _warn_of_denying(document, [name for name in others if name not in names])
     return list(found), tuple(others)
 

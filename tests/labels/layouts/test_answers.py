@@ -66,3 +66,9 @@ def test_a_column_that_may_deny_is_told(tmp_path, kind, caplog):
     source = _source(tmp_path, kind, "Checked", ("no", "yes"))
     assert source.unused_columns == ("Checked",)
     assert "if a no in Checked means that a species is not there, say --columns=present=NAME" in caplog.text
+
+
+def test_a_table_without_labels_is_not_warned_of(tmp_path, caplog):
+    text = "file,author,count,indoors\nx.wav,Ann,see notes,no\ny.wav,Bob,,yes\n"
+    assert not example_sets.source_of(tmp_path / "t.csv", text).problem
+    assert caplog.text == ""
