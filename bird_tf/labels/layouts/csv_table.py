@@ -46,9 +46,10 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the rows. One whose column `present` or the like says no tells nothing of what is there.
 
     Raises:
-        InputError: no rows, or a start without an end or a duration.
+        InputError: no rows, a start without an end or a duration, or times that are not of the recording.
     """
     found = _columns(document, options)
+    columns.refuse_other_times(document, found, options.columns)
     if "label" in found:
         _warn_of_unused(document, found, in_time="start" in found)
     length = next((what for what in ("end", "duration") if what in found), "")

@@ -29,8 +29,13 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
-    """Reads the segments. One without any species is a negative, unless a cell is empty or UNK."""
+    """Reads the segments. One without any species is a negative, unless a cell is empty or UNK.
+
+    Raises:
+        InputError: times that are not of the recording.
+    """
     found = columns.find(document, ())
+    columns.refuse_other_times(document, found, ())
     species, units = _species(document, found), columns.units(document, found)
     read_rows = []
     for line, texts_of_line in document.lines[1:]:
