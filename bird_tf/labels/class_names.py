@@ -193,24 +193,37 @@ class _Classes:
 def _latin_names(told: Mapping[tuple[str, str], int]) -> dict[str, list[str]]:
     """{Latin name: class ids that have it more often than any other name; the one that has it most often first}.
 
-    Names of several ids are warned of: a person who corrects the class id of a row may leave the name beside it.
+    Names of several ids are warned of, and ids of several species: a person who corrects the class id of a row may
+    leave the name beside it, and a column of calls or epithets is no column of species.
 
     Args:
         told: {(class id, Latin name): how often}.
     """
-    of_id: dict[str, str] = {}
+    of_id: dict[str, dict[str, int]] = collections.defaultdict(dict)
     of_name: dict[str, dict[str, int]] = collections.defaultdict(dict)
     for (class_id, name), count in sorted(told.items(), key=lambda entry: (-entry[1], entry[0])):
         if key(class_id) != key(name):
-            of_id.setdefault(class_id, name)
-            of_name[name][class_id] = count
+            of_id[class_id][name] = of_name[name][class_id] = count
     if shared := [name for name, counts in of_name.items() if len({*map(key, counts)}) > 1]:
-        listed = ", ".join(f"{class_id} ({count} x)" for class_id, count in of_name[shared[0]].items())
         logging.warning(
             "%d Latin names are told of several classes, the first: %r of %s; the class ids count", len(shared),
-            shared[0], listed,
+            shared[0], _with_counts(of_name[shared[0]]),
         )  # fmt: skip
-    return {name: [i for i in counts if of_id[i] == name] for name, counts in of_name.items()}
+    if several := [class_id for class_id, counts in of_id.items() if len({*map(_species, counts)}) > 1]:
+        logging.warning(
+            "%d classes are told of several Latin names, the first: %r of %s; each stays one class. If another column "
+            "holds the species, say --columns=label=NAME", len(several), several[0], _with_counts(of_id[several[0]]),
+        )  # fmt: skip
+    return {name: [i for i in counts if next(iter(of_id[i])) == name] for name, counts in of_name.items()}
+
+
+def _with_counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({count} x)" for name, count in counts.items())
+
+
+def _species(name: str) -> str:
+    """What the Latin names of a species and its subspecies have in common."""
+    return " ".join(key(name).split()[:2])
 
 
 @functools.cache

@@ -113,3 +113,13 @@ def test_the_name_that_a_person_left_beside_a_corrected_class_id_is_not_that_of_
     [found] = class_names.unify([recording], {})
     assert [(a.label, a.name) for a in found.annotations] == 2 * [("a", "Parus major")] + [("b", "")]
     assert set(found.names) == {("a", "Parus major"), ("b", "b")}
+
+
+def test_a_class_id_of_several_latin_names_is_told(caplog):
+    class_names.unify([_named("a", "Parus major", i) for i in (0, 1)] + [_named("a", "Parus major minor")], {})
+    assert "told of several" not in caplog.text
+    class_names.unify([_named("song", name, name) for name in ("Passer montanus", "Poecile montanus")], {})
+    told = (
+        "1 classes are told of several Latin names, the first: 'song' of Passer montanus (1 x), Poecile montanus (1 x)"
+    )
+    assert told in caplog.text

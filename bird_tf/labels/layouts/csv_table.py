@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from absl import logging
 
@@ -27,7 +27,7 @@ _NO = frozenset((
 _BETWEEN_LINES = {"label": ";", "background": ";"}  # what the lines of a cell are divided by
 _ANSWERS = _YES | _NO | {""}
 _OF_SPECIES = frozenset(("species", "species code", "species name", "manual id"))
-_EPITHET = re.compile(r"[a-zë-]{2,}")  # the second word of a Latin name
+_EPITHET = re.compile(r"[a-zë-]{2,}", re.IGNORECASE)  # the second word of a Latin name
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
@@ -63,9 +63,9 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     read_rows: list[rows.Row] = []
     width = len(document.header)
     unread: dict[str, list[str]] = {what: [] for what in (*_PLACE_AND_TIME, "score") if what in found}
-    num_absent = 0
+    num_absent, epithets = 0, _epithets(document, found)
     for number, line in lines:
-        where, cells = rows.where(document, number), cells_of(line, found)
+        where, cells = rows.where(document, number), _with_genus(cells_of(line, found), epithets)
         if len(line) > width and any(map(str.strip, line[width:])):
             problem = f"{len(line)} cells, but the header has {width}; put texts with commas into quotes"
             files_of_row = (cells["file"],) if cells.get("file") else ()
@@ -85,6 +85,32 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         named = document.header[found["present"][0]]
         logging.warning("%s: %d labels are not used: the column %s says no", document.path, num_absent, named)
     return _with_empty_segments(read_rows) if length else read_rows
+
+
+def _epithets(document: texts.Document, found: Mapping[str, Sequence[int]]) -> frozenset[str]:
+    """Labels with a capital letter that stand beside several genera, so that they are second words of Latin names."""
+    genera: dict[str, set[str]] = {}
+    for _, line in document.lines[1:] if {"genus", "label"} <= found.keys() else ():
+        label, genus = (_first_filled(line, found[what]) for what in ("label", "genus"))
+        if genus and not label.islower() and _EPITHET.fullmatch(label):
+            genera.setdefault(label, set()).add(genus)
+    return frozenset(genera) if any(len(several) > 1 for several in genera.values()) else frozenset()
+
+
+def _with_genus(cells: dict[str, str], epithets: Collection[str]) -> dict[str, str]:
+    """The cells with the Latin name as label, where the label is the second word of one and another cell has the first.
+
+    Args:
+        cells: {what: text} of a line.
+        epithets: labels with a capital letter that are second words.
+    """
+    label = cells.get("label", "")
+    if not _EPITHET.fullmatch(label):
+        return cells
+    first, second, *_ = (*cells.get("name", "").split(), "", "")
+    in_genus = cells.get("genus", "") if label.islower() or label in epithets else ""
+    genus = in_genus or (first if second == label.casefold() else "")
+    return {**cells, "label": f"{genus} {label.casefold()}"} if genus else cells
 
 
 def _is_unread(what: str, cell: str, row: rows.Row) -> bool:
@@ -184,9 +210,7 @@ def _row(
         problem = "it names no recording"
     else:
         if "label" in cells:
-            cell = cells["label"]
-            in_genus = bool(cells.get("genus")) and bool(_EPITHET.fullmatch(cell))
-            labels, problem = rows.read_label(f"{cells['genus']} {cell}" if in_genus else cell, options)
+            labels, problem = rows.read_label(cells["label"], options)
         if length and (cells["start"] or cells[length]):
             span, unread = rows.read_span(cells["start"], cells[length], is_duration=length == "duration", units=units)
             problem = unread or problem

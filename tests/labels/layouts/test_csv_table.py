@@ -205,3 +205,18 @@ def test_a_second_column_of_species_is_told(tmp_path, caplog):
 def test_lines_of_a_cell_are_several_labels_or_one_text(tmp_path):
     [row] = _read(tmp_path, 'file,label,site\nx.wav,"a\r\nb ","North\nwood"\n').rows
     assert (row.labels.species, row.about.site) == (("a", "b"), "North wood")
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [("species,scientific_name\nmontanus,Passer montanus\nmontanus,Poecile montanus\nsong,Parus major\n",
+      ["Passer montanus", "Poecile montanus", "song"]),
+     ("Genus,Species\nPasser,Montanus\nPoecile,Montanus\nParus,Major\n",
+      ["Passer montanus", "Poecile montanus", "Parus major"]),
+     ("genus,species\nPasser,Haussperling\nPasser,Feldsperling\nPasser,domesticus\n",
+      ["Haussperling", "Feldsperling", "Passer domesticus"])],
+)  # fmt: skip
+def test_second_words_of_latin_names_get_their_genus(tmp_path, text, labels):
+    header, *lines = text.splitlines()
+    table = "".join(f"{'file' if line is header else f'{i}.wav'},{line}\n" for i, line in enumerate([header, *lines]))
+    assert [row.labels.species for row in _read(tmp_path, table).rows] == [(label,) for label in labels]
