@@ -87,15 +87,34 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
 
 
 def _latin_parts(recordings: Iterable[metadata.Recording]) -> dict[str, str]:
-    """{key of a label `Latin name, Common Name`: its Latin name}, where no other such label has that name."""
+    """{key of a label `Latin name, Common Name`: its Latin name}, where no other such label has that name.
+
+    What could be a second species, since it is a label too or begins with a genus, is no common name.
+    """
+    labels = {label for recording in recordings for label in recording.labels}
+    pairs = {label: label.partition(", ") for label in sorted(labels) if "," in label}
+    pairs = {label: pair for label, pair in pairs.items() if label_cells.is_latin(pair[0]) and pair[2][:1].isupper()}
+    names = [*labels, *(latin for latin, _, _ in pairs.values())]
+    genera = {name.split()[0] for name in names if label_cells.is_latin(name)}
+    known = {*map(key, labels)}
+    doubtful = [label for label, pair in pairs.items() if key(pair[2]) in known or pair[2].split()[0] in genera]
+    if doubtful:
+        logging.warning(
+            "%d labels stay as they are, the first: %r; if it names two species, divide them by ; and if one, give it "
+            "one name with --synonyms", len(doubtful), doubtful[0],
+        )  # fmt: skip
     found: dict[str, dict[str, str]] = collections.defaultdict(dict)
-    for label in {label for recording in recordings for label in recording.labels if "," in label}:
-        latin, _, common = label.partition(", ")
-        if label_cells.is_latin(latin) and common[:1].isupper():
-            found[key(latin)][key(label)] = latin
+    for label in pairs.keys() - {*doubtful}:
+        found[key(pairs[label][0])][key(label)] = pairs[label][0]
     for several in [of_latin for of_latin in found.values() if len(of_latin) > 1]:
         logging.warning(_APART, "; ".join(sorted(several)))
-    return {full: latin for of_latin in found.values() if len(of_latin) == 1 for full, latin in of_latin.items()}
+    latin = {full: latin for of_latin in found.values() if len(of_latin) == 1 for full, latin in of_latin.items()}
+    if latin:
+        logging.warning(
+            "%d labels of a Latin and a common name are called by the Latin name, the first: %r; if it names two "
+            "species, divide them by ;", len(latin), min(label for label in pairs if key(label) in latin),
+        )  # fmt: skip
+    return latin
 
 
 class _Classes:

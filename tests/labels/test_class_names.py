@@ -70,6 +70,17 @@ def test_birdnets_label_tracks_name_the_latin_name(caplog):
     assert _unified(*two) == two and "stay apart: turdus merula, amsel; turdus merula, common blackbird" in caplog.text
 
 
+def test_what_may_be_a_second_species_is_no_common_name(caplog):
+    doubtful = ["Turdus merula, Blue Tit", "Parus major, Turdus"]
+    assert _unified(*doubtful, "Blue Tit") == [*doubtful, "Blue Tit"]
+    assert "2 labels stay as they are, the first: 'Parus major, Turdus'" in caplog.text
+    assert _unified("Turdus merula, Blue Tit") == ["Turdus merula"]
+    assert (
+        "1 labels of a Latin and a common name are called by the Latin name, the first: 'Turdus merula, Blue"
+        in caplog.text
+    )
+
+
 @pytest.mark.parametrize("text", ["A,B\nB,A\n", "A\n", "A,B\nA,C\n", ",B\n", "A,B|C\n", "A,noise\n", "A,-B\n"])
 def test_synonyms_that_contradict_each_other_are_refused(tmp_path, text):
     with pytest.raises(config.InputError, match="--synonyms"):

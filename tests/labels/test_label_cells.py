@@ -13,6 +13,7 @@ from bird_tf.labels import label_cells
         ("Parus major & Turdus merula", ("Parus major", "Turdus merula")), ("Parus major + x", ("Parus major + x",)),
         ("Parus major,Turdus merula,?", ("Parus major", "Turdus merula")), ("Parus major, noise", ("Parus major",)),
         ("a1, unknown", ("a1",)), ("Parus major, song", ("Parus major, song",)),
+        ("Parus major, Turdus sp.", ("Parus major", "Turdus sp.")),
         ("Parus major,", ("Parus major",)), ("Warbler, Yellow", ("Warbler, Yellow",)),
         ("Parus major;noise", ("Parus major",)), ("Nonesuch", ("Nonesuch",)),
     ],
