@@ -63,7 +63,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     read_rows: list[rows.Row] = []
     width = len(document.header)
     unread: dict[str, list[str]] = {what: [] for what in (*_PLACE_AND_TIME, "score") if what in found}
-    num_absent, epithets = 0, _epithets(document, found)
+    num_absent, epithets, above = 0, _epithets(document, found), ""
     for number, line in lines:
         where, cells = rows.where(document, number), _with_genus(cells_of(line, found), epithets)
         if len(line) > width and any(map(str.strip, line[width:])):
@@ -71,7 +71,8 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             files_of_row = (cells["file"],) if cells.get("file") else ()
             read_rows.append(rows.Row(where=where, files=files_of_row, problem=problem))
             continue
-        row = _row(where, cells, options, order, length, (units.get("start", 1.0), units.get(length, 1.0)))
+        above = cells.get("file") or above
+        row = _row(where, cells, above, options, order, length, (units.get("start", 1.0), units.get(length, 1.0)))
         if cells.get("present", "").casefold() in _NO and row.labels.species:
             row, num_absent = dataclasses.replace(row, labels=label_cells.Labels()), num_absent + 1
         read_rows.append(row)
@@ -201,13 +202,21 @@ def _first_filled(line: Sequence[str], positions: Sequence[int], between_lines: 
 
 
 def _row(
-    where: str, cells: Mapping[str, str], options: rows.Options, order: str, length: str, units: tuple[float, float]
+    where: str,
+    cells: Mapping[str, str],
+    above: str,
+    options: rows.Options,
+    order: str,
+    length: str,
+    units: tuple[float, float],
 ) -> rows.Row:
+    """Reads one row. `above` is the last recording that was named: merged cells have their text in the first row."""
     about = _about(order, tuple([(what, cells[what]) for what in _ABOUT if what in cells]))
     named = (cells["file"],) if cells.get("file") else ()
     span, labels, problem = rows.NO_SPAN, rows.NOT_STATED, ""
     if "file" in cells and not named:
         problem = "it names no recording"
+        named = (above,) if above and (cells.get("label") or cells.get("start")) else ()
     else:
         if "label" in cells:
             labels, problem = rows.read_label(cells["label"], options)

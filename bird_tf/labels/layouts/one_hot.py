@@ -48,14 +48,16 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     species, units = _species(document, found), columns.units(document, found)
     if others := [name for name in columns.unused(document, found) if name not in species.values()]:
         logging.warning("%s: columns that are not taken for species: %s", document.path, ", ".join(others))
-    read_rows = []
+    read_rows, above = [], ""
     for line, texts_of_line in document.lines[1:]:
         cells = csv_table.cells_of(texts_of_line, found)
         values = {name: texts_of_line[i].strip().casefold() for i, name in species.items()}
+        above = cells["file"] or above
         row = rows.Row(
             where=rows.where(document, line),
-            files=(cells["file"],),
+            files=(above,) if above else (),
             about=rows.COMPLETE,
+            problem="" if cells["file"] else "it names no recording",
         )
         present = [name for name, value in values.items() if value in _PRESENT]
         if cells.get("present", "").casefold() in _ABSENT:  # a column such as valid says no to the row

@@ -220,3 +220,12 @@ def test_second_words_of_latin_names_get_their_genus(tmp_path, text, labels):
     header, *lines = text.splitlines()
     table = "".join(f"{'file' if line is header else f'{i}.wav'},{line}\n" for i, line in enumerate([header, *lines]))
     assert [row.labels.species for row in _read(tmp_path, table).rows] == [(label,) for label in labels]
+
+
+@pytest.mark.parametrize("header", ["file,start,end,species", "file,start,end,Parus major"])
+def test_a_row_without_a_name_makes_no_noise_of_the_recording_above(tmp_path, header):
+    label = "Parus major" if header.endswith("species") else 1
+    source = _read(tmp_path, f"{header}\n,0,3,{label}\na.wav,0,3,{label}\n,3,6,{label}\n")
+    assert [(row.files, row.problem) for row in source.rows] == [
+        ((), "it names no recording"), (("a.wav",), ""), (("a.wav",), "it names no recording"),
+    ]  # fmt: skip
