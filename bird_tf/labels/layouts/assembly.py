@@ -61,12 +61,14 @@ def assemble(
     of_path: dict[str, list[_Entry]] = collections.defaultdict(list)
     num_elsewhere, sources = 0, list(sources)
     species = rows.species_of(row for source in sources for row in source.rows)
+    latin_names = rows.latin_names(row for source in sources for row in source.rows)
     for source in sources:
         for path, row in _matched(source, recordings, assembled):
             if path is None:
                 num_elsewhere += 1
             else:
-                of_path[path].append(_Entry(rows.among(row, species), source.path))
+                named = rows.with_latin_name(rows.among(row, species), latin_names)
+                of_path[path].append(_Entry(named, source.path))
     if num_several := sum(map(_has_several_rows, of_path.values())):
         logging.warning("%d recordings have several rows without times: each adds its species", num_several)
     if num_elsewhere:

@@ -26,6 +26,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "species", "annotation", "top1match", "auto id", "scientific name", "latin name", "sci name", "species name",
         "common name", "english name", "labels", "tags", "sound type",
     ),
+    "common": ("common name", "english name"),
     "name": ("name", "scientific name", "latin name", "sci name"),
     "start": (
         "start", "start time", "begin", "begin time", "starttime", "onset", "onset time", "tmin", "t start",

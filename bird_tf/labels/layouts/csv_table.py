@@ -231,6 +231,7 @@ def _row(
         end_seconds=span[1],
         score=rows.read_score(cells.get("score", "")),
         background=about.background,
+        common=cells.get("common", ""),
         about=about,
         problem=problem,
     )

@@ -57,6 +57,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             files=(selection.file,) if selection.file else (),
             or_namesake=alone,
             score=rows.read_score(selection.cell(score)),
+            common=texts.clean(selection.cell(names.get("common name", -1))),
             about=rows.COMPLETE,
         )
         row = rows.labelled(row, next(filter(str.strip, map(selection.cell, label)), ""), options)

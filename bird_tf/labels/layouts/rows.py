@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from bird_tf import free_text
 from bird_tf.labels import class_names, label_cells, metadata, texts
@@ -34,6 +34,7 @@ class Row:
             a point in time.
         score: confidence of the label, in [0, 1]; NaN without one.
         background: the other species in the span.
+        common: common name that it tells beside its label; empty if it tells none.
         about: what is known of the recording; the fields that are not known are as in `NOTHING`.
         problem: why the row cannot be used; empty if it can.
     """
@@ -47,6 +48,7 @@ class Row:
     end_seconds: float = math.nan
     score: float = math.nan
     background: tuple[str, ...] = ()
+    common: str = ""
     about: metadata.Recording = NOTHING
     problem: str = ""
 
@@ -166,6 +168,25 @@ def among(row: Row, species: Collection[str]) -> Row:
             )
             return dataclasses.replace(row, labels=NOT_STATED, problem=row.problem or problem)
     return row
+
+
+def latin_names(found: Iterable[Row]) -> dict[str, str]:
+    """{key of a common name: the Latin name that alone stands beside it}, as `with_latin_name` needs them."""
+    beside: dict[str, set[str]] = {}
+    for common, name in {(r.common, n) for r in found if r.common for n in (*r.labels.species, r.about.name)}:
+        if label_cells.is_latin(name):
+            beside.setdefault(class_names.key(common), set()).add(name)
+    return {common: names.pop() for common, names in beside.items() if len(names) == 1}
+
+
+def with_latin_name(row: Row, latin_names: Mapping[str, str]) -> Row:
+    """The row with the Latin name of its code: BirdNET tells the common name beside codes, and beside Latin names."""
+    if not row.common or row.about.name or len(row.labels.species) != 1:
+        return row
+    [label], common = row.labels.species, class_names.key(row.common)
+    if common not in latin_names or label_cells.is_latin(label) or class_names.key(label) == common:
+        return row
+    return dataclasses.replace(row, about=dataclasses.replace(row.about, name=latin_names[common]))
 
 
 def _known_parts(name: str, species: Collection[str]) -> list[str]:

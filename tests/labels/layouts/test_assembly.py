@@ -160,3 +160,14 @@ def test_a_minus_before_what_is_no_label_is_refused(tmp_path):
     assert found["y.wav"].negative and found["z.wav"].negative
     [reason] = [reason for path, reason in assembled.unmatched if path.endswith("v.wav")]
     assert "no other label is loud; rename the class, or say --negative_labels=-loud" in reason
+
+
+def test_a_code_has_the_latin_name_that_stands_beside_its_common_name(tmp_path):
+    header = "Selection\tView\tBegin Time (s)\tEnd Time (s)\tCommon Name\tSpecies Code\n"
+    lines = ["1\tS\t0\t3\tGreat Tit\tgretit1\n", "2\tS\t3\t6\tAmsel\teurbla\n", "3\tS\t6\t9\tGreat Tit\tParus major\n"]
+    table = "Start (s),End (s),Scientific name,Common name,File\n0,3,Parus major,Great Tit,y.wav\n"
+    amsel = "3,6,Turdus merula,Amsel,y.wav\n6,9,Turdus philomelos,Amsel,y.wav\n"
+    found, _ = _assemble(tmp_path, {"x.txt": header + "".join(lines), "y.csv": table + amsel}, "x.wav", "y.wav")
+    assert [(a.label, a.name) for a in found["x.wav"].annotations] == [
+        ("gretit1", "Parus major"), ("eurbla", ""), ("Parus major", ""),
+    ]  # fmt: skip
