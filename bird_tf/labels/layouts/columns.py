@@ -27,7 +27,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "common name", "english name", "labels", "tags", "sound type",
     ),
     "common": ("common name", "english name"),
-    "name": ("name", "scientific name", "latin name", "sci name"),
+    "name": ("scientific name", "latin name", "sci name", "name"),
     "start": (
         "start", "start time", "begin", "begin time", "starttime", "onset", "onset time", "tmin", "t start",
         "time start",

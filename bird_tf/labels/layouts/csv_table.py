@@ -140,12 +140,29 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
     of_label = columns.normal(document.header[found["label"][0]]) if "label" in found else ""
     if of_label not in ("species", "specific epithet", "sp"):
         found.pop("genus", None)
+    if not _are_of_species(document, options, found.get("name", ()), of_label):
+        found.pop("name", None)
     in_present = _answers(document, found.get("present", ()))
     if not all(answer in _ANSWERS or answer.isdecimal() for answer in in_present):
         if "present" in columns.given_for(document, options.columns):
             raise config.InputError(f"{document.path}: the column for present must hold yes, no or counts, or be empty")
         del found["present"]
     return found
+
+
+def _are_of_species(document: texts.Document, options: rows.Options, names: Sequence[int], of_label: str) -> bool:
+    """Whether a column of names has those of species. One called `name` alone may have those of observers.
+
+    Args:
+        document: the table.
+        options: what the user says about tables.
+        names: positions of the column.
+        of_label: name of the column of labels; our own tables have `class_id` beside `name`.
+    """
+    is_sure = "name" in columns.given_for(document, options.columns) or of_label == "class id"
+    if is_sure or not names or columns.normal(document.header[names[0]]) != "name":
+        return True
+    return any(label_cells.is_latin(_first_filled(line, names)) for _, line in document.lines[1:])
 
 
 def _answers(document: texts.Document, positions: Sequence[int]) -> Iterator[str]:

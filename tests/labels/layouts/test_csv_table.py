@@ -229,3 +229,15 @@ def test_a_row_without_a_name_makes_no_noise_of_the_recording_above(tmp_path, he
     assert [(row.files, row.problem) for row in source.rows] == [
         ((), "it names no recording"), (("a.wav",), ""), (("a.wav",), "it names no recording"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "name"),
+    [("file,species,name\nx.wav,Parus major,Ann\n", (), ""),
+     ("file,class_id,name\nx.wav,a,Great Tit\n", (), "Great Tit"),
+     ("file,label,name\nx.wav,a,Parus major\n", (), "Parus major"),
+     ("file,label,name\nx.wav,a,Tit\n", ("name=name",), "Tit"),
+     ("file,label,name,scientific_name\nx.wav,a,Ann,Parus spec.\n", (), "Parus spec.")],
+)  # fmt: skip
+def test_the_name_of_an_observer_is_no_name_of_a_species(tmp_path, text, given, name):
+    assert [row.about.name for row in _read(tmp_path, text, *given).rows] == [name]
