@@ -13,6 +13,8 @@ from bird_tf import config
 from bird_tf.labels import label_cells, metadata, texts
 
 _APART = "classes that look alike stay apart: %s; --synonyms makes them one"
+# Cyrillic and Greek letters, and the Latin ones that they look like, also as capitals
+_LOOK_ALIKE = str.maketrans("асеіјокрѕтухвнмαεικνορτυβημ", "aceijokpstyxbhmaeikvoptubhm")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -146,7 +148,7 @@ class _Classes:
                 )
         alike: dict[str, list[str]] = collections.defaultdict(list)
         for group in groups:
-            alike[label_cells.letters(group)].append(self._chosen[group])
+            alike[label_cells.letters(group).translate(_LOOK_ALIKE)].append(self._chosen[group])
         for several in [names for names in alike.values() if len(names) > 1]:
             logging.warning(_APART, "; ".join(sorted(several)))
 

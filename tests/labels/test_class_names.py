@@ -29,6 +29,12 @@ def test_names_that_differ_in_signs_alone_are_told(caplog):
     assert _unified(*names) == names and "stay apart: Parus major; Parus major?;" in caplog.text
 
 
+def test_names_in_letters_that_look_alike_are_told(caplog):
+    names = ["Parus major", "P\u0430rus major", "AMRO", "\u0410MRO"]
+    assert _unified(*names) == names
+    assert "stay apart: Parus major; P\u0430rus major;" in caplog.text and "stay apart: AMRO; \u0410MRO;" in caplog.text
+
+
 def test_one_spelling_alone_stays_as_it_is():
     assert _unified("Parus_major", "Turdus merula_Common Blackbird") == [
         "Parus_major",
