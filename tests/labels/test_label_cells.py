@@ -10,6 +10,7 @@ from bird_tf.labels import label_cells
         ("a;b", ("a", "b")), ("a | b", ("a", "b")), ("a;;a", ("a",)), ("22961;23158", ("22961", "23158")),
         ('["a", "b"]', ("a", "b")), ("['a', 'it\\'s']", ("a", "it's")), ("[a, b]", ("a", "b")),
         ("Parus major,Turdus merula", ("Parus major", "Turdus merula")), ("amerob,sonspa", ("amerob", "sonspa")),
+        ("AMRO,SOSP", ("AMRO", "SOSP")), ("PIPPIP, NYCNOC", ("PIPPIP", "NYCNOC")), ("Amsel,Star", ("Amsel,Star",)),
         ("Parus major & Turdus merula", ("Parus major", "Turdus merula")), ("Parus major + x", ("Parus major + x",)),
         ("Parus major,Turdus merula,?", ("Parus major", "Turdus merula")), ("Parus major, noise", ("Parus major",)),
         ("a1, unknown", ("a1",)), ("Parus major, song", ("Parus major, song",)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from bird_tf import free_text
@@ -16,6 +17,7 @@ NO_SPAN = (math.nan, math.nan)
 NOTHING = metadata.Recording(recording_id="", path="")
 # One of which all species are listed that a person has heard.
 COMPLETE = dataclasses.replace(NOTHING, background_known=True)
+_DIVIDING = re.compile("[,&+]")
 _FIELDS = tuple(field.name for field in dataclasses.fields(NOTHING))
 
 
@@ -150,14 +152,14 @@ def species_of(found: Iterable[Row]) -> frozenset[str]:
 def among(row: Row, species: Collection[str]) -> Row:
     """What a row says among others, whose labels tell what is a species.
 
-    `A, B` are two species if both are labels of others. A `-NAME` that is no species becomes a problem: it could be
-    the name of a class as well.
+    `A, B` and `A & B` are two species if both are labels of others. A `-NAME` that is no species becomes a problem: it
+    could be the name of a class as well.
 
     Args:
         row: the row.
         species: those of all rows, as of `species_of`; a Latin name needs not be among them.
     """
-    if any("," in name for name in row.labels.species):
+    if any(map(_DIVIDING.search, row.labels.species)):
         several = tuple(dict.fromkeys(part for name in row.labels.species for part in _known_parts(name, species)))
         row = dataclasses.replace(row, labels=dataclasses.replace(row.labels, species=several))
     for name in row.labels.absent:
@@ -190,8 +192,8 @@ def with_latin_name(row: Row, latin_names: Mapping[str, str]) -> Row:
 
 
 def _known_parts(name: str, species: Collection[str]) -> list[str]:
-    """The parts of a name that commas divide, if all of them are species; else the name."""
-    parts = [texts.clean(part) for part in name.split(",")]
+    """The parts of a name that commas, `&` or `+` divide, if all of them are species; else the name."""
+    parts = [texts.clean(part) for part in _DIVIDING.split(name)]
     return parts if all(class_names.key(part) in species for part in parts) else [name]
 
 

@@ -150,13 +150,15 @@ def test_a_table_whose_labels_are_empty_leaves_them_to_the_annotations(tmp_path)
 
 def test_a_label_of_names_that_other_rows_have_is_several(tmp_path):
     text = 'file,label\nx.wav,"Great Tit, Blue Tit"\ny.wav,Great tit\nz.wav,Blue Tit\nv.wav,"Tit, Great"\n'
-    found, _ = _assemble(tmp_path, {"t.csv": text}, "v.wav", "x.wav", "y.wav", "z.wav")
+    text += "u.wav,Blue Tit & Great Tit\nt.wav,Blue Tit + Jay\n"
+    found, _ = _assemble(tmp_path, {"t.csv": text}, *(f"{name}.wav" for name in "tuvxyz"))
+    assert found["u.wav"].labels == ("Blue Tit", "Great Tit") and found["t.wav"].labels == ("Blue Tit + Jay",)
     assert found["x.wav"].labels == ("Great Tit", "Blue Tit") and found["v.wav"].labels == ("Tit, Great",)
 
 
 def test_a_minus_before_what_is_no_label_is_refused(tmp_path):
     text = "file,label\nx.wav,a\ny.wav,-a\nz.wav,-Parus major\nv.wav,-loud\n"
-    found, assembled = _assemble(tmp_path, {"t.csv": text}, "v.wav", "x.wav", "y.wav", "z.wav")
+    found, assembled = _assemble(tmp_path, {"t.csv": text}, *(f"{name}.wav" for name in "tuvxyz"))
     assert found["y.wav"].negative and found["z.wav"].negative
     [reason] = [reason for path, reason in assembled.unmatched if path.endswith("v.wav")]
     assert "no other label is loud; rename the class, or say --negative_labels=-loud" in reason
