@@ -66,13 +66,15 @@ def assemble(
     num_elsewhere, sources = 0, list(sources)
     species = rows.species_of(row for source in sources for row in source.rows)
     assembled.has_scores = any(not math.isnan(row.score) for source in sources for row in source.rows)
+    latin_names = rows.latin_names(row for source in sources for row in source.rows)
     for source in sources:
         source_format = _format_of_namesake(source, recordings)
         for path, row in _matched(source, recordings, assembled):
             if path is None:
                 num_elsewhere += 1
             else:
-                of_path[path].append(_Entry(rows.among(row, species), source.path, source_format))
+                named = rows.with_latin_name(rows.among(row, species), latin_names)
+                of_path[path].append(_Entry(named, source.path, source_format))
     if num_several := sum(map(_has_several_rows, of_path.values())):
         logging.warning("%d recordings have several rows without times: each adds its species", num_several)
     if num_elsewhere:

@@ -21,6 +21,7 @@ _KNOWN = {
     "file": ("begin path", "begin file"),
     "score": columns.COLUMNS["score"],
     "channel": ("channel",),
+    "common": columns.COLUMNS["common"],
     "end file": ("end path", "end file"),
 }  # fmt: skip
 _USUAL = (_START, _END, "file offset s", "selection", "view", "low freq hz", "high freq hz")
@@ -66,6 +67,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             or_namesake=alone,
             score=rows.read_score(selection.cells.get("score", "")),
             channel=rows.read_channel(selection.cells.get("channel", "")),
+            common=texts.clean(selection.cells.get("common", "")),
             about=rows.COMPLETE,
         )
         row = rows.labelled(row, selection.cells["label"], options)
