@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import math
 import os
 import re
@@ -157,7 +158,7 @@ def read(path: str, root: str, settings: ClockConfig, *, folders_are_sites: bool
         `fill` knows the other files of the folder, too.
     """
     stem = os.path.splitext(os.path.basename(path))[0]
-    named, prefix = _from_name(stem)
+    named, prefix = _named(stem)
     noted = _from_header(path)
     found = Origin(
         date=noted.date or named.date,
@@ -257,7 +258,13 @@ def _in_zone(origin: Origin, settings: ClockConfig) -> Origin:
     return dataclasses.replace(origin, date=start.date(), time=start.time().replace(tzinfo=fixed))
 
 
-def _from_name(stem: str) -> tuple[Origin, str]:
+@functools.lru_cache(maxsize=4096)  # the rows of a table name few recordings
+def from_name(stem: str) -> Origin:
+    """What a file name without suffix tells of the clock and the place."""
+    return _named(stem)[0]
+
+
+def _named(stem: str) -> tuple[Origin, str]:
     """What a file name without suffix tells, and the part before the clock."""
     if _HEXADECIMAL.fullmatch(stem):
         start = datetime.datetime.fromtimestamp(int(stem, 16), datetime.timezone.utc)
