@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import math
 import os
 from collections.abc import Iterable, Sequence
 
@@ -12,7 +13,7 @@ from absl import logging
 
 from bird_tf import config
 from bird_tf.labels import metadata, spans
-from bird_tf.labels.layouts import formats, matching, rows
+from bird_tf.labels.layouts import formats, matching, rows, versions
 
 # A point in time covers this much, so that the chunk around it does not count as one without a call.
 _POINT_SECONDS = 0.001
@@ -29,6 +30,7 @@ class Assembled:
         left_out: (file or line, reason) of rows that are not used, although their recordings may be.
         unused: (file, reason) of files that are of no use.
         layout: what the labels come from, in words.
+        has_scores: whether a label has a score.
     """
 
     recordings: list[metadata.Recording] = dataclasses.field(default_factory=list)
@@ -37,18 +39,24 @@ class Assembled:
     left_out: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     unused: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     layout: str = ""
+    has_scores: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Entry:
-    """A row, the file that it is from, and the format of that.
+    """A row, and what is known of the file that it is from.
 
-    `is_sure` is whether it tells the recording by its path or its number, and not only by its name.
+    Attributes:
+        row: the row.
+        source, format: path and format of the file.
+        is_namesake: whether the file is named after a recording.
+        is_sure: whether the row tells its recording by a path or a number, and not only by a name.
     """
 
     row: rows.Row
     source: str
     format: str
+    is_namesake: bool
     is_sure: bool
 
 
@@ -66,12 +74,16 @@ def assemble(
     of_path: dict[str, list[_Entry]] = collections.defaultdict(list)
     num_elsewhere, sources = 0, list(sources)
     species = rows.species_of(row for source in sources for row in source.rows)
+    assembled.has_scores = any(not math.isnan(row.score) for source in sources for row in source.rows)
+    latin_names = rows.latin_names(row for source in sources for row in source.rows)
     for source in sources:
+        is_namesake = _is_namesake(source, recordings)
         for row, path, claim in _matched(source, recordings, assembled):
             if path is None:
                 num_elsewhere += 1
             else:
-                of_path[path].append(_Entry(rows.among(row, species), source.path, source.format, claim.is_path))
+                named = rows.with_latin_name(rows.among(row, species), latin_names)
+                of_path[path].append(_Entry(named, source.path, source.format, is_namesake, claim.is_path))
     of_path = {path: _of_nearest(path, entries, recordings, assembled) for path, entries in of_path.items()}
     if far := [several for path, entries in of_path.items() if (several := _from_folders(path, entries, recordings))]:
         logging.warning(
@@ -82,9 +94,22 @@ def assemble(
         logging.warning("%d recordings have several rows without times: each adds its species", num_several)
     if num_elsewhere:
         logging.info("%d rows of catalogues are about recordings that are not here", num_elsewhere)
+    contradictions: list[str] = []
     for path, entries in of_path.items():
-        _add(path, entries, min_confidence, assembled)
+        _add(path, entries, min_confidence, assembled, contradictions)
+    if contradictions:
+        logging.warning(
+            "%d recordings have files that say different species of the same span; each adds its own; if one is an old "
+            "version, move it away; the first: %s", len(contradictions), contradictions[0],
+        )  # fmt: skip
     return assembled
+
+
+def _is_namesake(source: formats.Source, recordings: matching.Recordings) -> bool:
+    try:
+        return recordings.find_namesake(source.path) is not None
+    except matching.AmbiguousError:
+        return True
 
 
 def _has_several_rows(entries: Sequence[_Entry]) -> bool:
@@ -211,7 +236,9 @@ def _from_folders(path: str, entries: Sequence[_Entry], recordings: matching.Rec
     return next((list(of.values()) for of in first.values() if len(of) > 1 and frozenset() not in of), [])
 
 
-def _add(path: str, entries: list[_Entry], min_confidence: float, assembled: Assembled) -> None:
+def _add(
+    path: str, entries: list[_Entry], min_confidence: float, assembled: Assembled, contradictions: list[str]
+) -> None:
     """Adds one recording, or the reason why it has no label."""
     good = []
     for entry in entries:
@@ -234,6 +261,12 @@ def _add(path: str, entries: list[_Entry], min_confidence: float, assembled: Ass
     try:
         in_time = [entry for entry in labelling if entry.row.has_span]
         if in_time:
+            sure = [
+                (e.source, e.format if e.is_namesake else "", e.row)
+                for e in in_time
+                if not e.row.score < min_confidence
+            ]
+            contradictions += versions.contradictions(sure)
             recording = _with_spans(recording, in_time, min_confidence, assembled)
             untimed = _without_times(labelling)
             assembled.left_out += [

@@ -85,12 +85,13 @@ class Reading:
             )
 
 
-def read(source: SourceConfig, noise_audio: str = "") -> matching.Found:
+def read(source: SourceConfig, noise_audio: str = "", channel: str = "") -> matching.Found:
     """Reads the recordings of a labelled set.
 
     Args:
         source: the set.
         noise_audio: folder with recordings that hold none of the species, perhaps a part of the set; empty: none.
+        channel: what is heard of several channels, as --channel.
 
     Returns:
         The recordings, as in `Reading`, and (path or line, reason) of everything that is left out.
@@ -98,12 +99,12 @@ def read(source: SourceConfig, noise_audio: str = "") -> matching.Found:
     Raises:
         InputError: as `survey` and `Reading.refuse_unusable`.
     """
-    reading = survey(source, noise_audio)
+    reading = survey(source, noise_audio, channel)
     reading.refuse_unusable(source)
     return reading.recordings, reading.unmatched + reading.left_out
 
 
-def survey(source: SourceConfig, noise_audio: str = "") -> Reading:
+def survey(source: SourceConfig, noise_audio: str = "", channel: str = "") -> Reading:
     """Reads what is known of a labelled set, whether or not it can be used. The arguments are those of `read`.
 
     Raises:
@@ -122,7 +123,12 @@ def survey(source: SourceConfig, noise_audio: str = "") -> Reading:
         real = {os.path.realpath(path) for path in noise}
         paths = [path for path in paths if os.path.realpath(path) not in real]
     with _no_collection():
-        found, folders_are_sites = _read_layout(source, paths)
+        found, folders_are_sites = _read_layout(source, paths, channel)
+    if source.min_confidence > 0 and not found.has_scores:
+        logging.warning(
+            "--min_confidence=%g changes nothing: no label has a score; if a column holds it, say --columns=score=NAME",
+            source.min_confidence,
+        )
     split = "train" if all(r.split for r in found.recordings) else ""  # where the layout decides the split
     found.recordings += [
         metadata.Recording(recording_id=metadata.media_id(p), path=p, negative=True, split=split) for p in noise
@@ -190,7 +196,7 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _read_layout(source: SourceConfig, paths: Sequence[str]) -> tuple[assembly.Assembled, bool]:
+def _read_layout(source: SourceConfig, paths: Sequence[str], channel: str) -> tuple[assembly.Assembled, bool]:
     """Reads all that is known of the recordings, and whether their folders may be sites."""
     if source.layout == "sorted" or (source.layout == "auto" and sorted_tree.is_one(source.audio)):
         return _read_sorted(source, paths), False
@@ -214,7 +220,7 @@ def _read_layout(source: SourceConfig, paths: Sequence[str]) -> tuple[assembly.A
     if not labelling and not problems:
         raise config.InputError(evidence.not_recognised(folder, sources, known))
     layout = evidence.log(source.layout, used)
-    found = assembly.assemble(used, known, source.min_confidence)
+    found = assembly.assemble(formats.in_channel(used, channel), known, source.min_confidence)
     found.layout, found.unused = layout, unused
     found.unmatched += problems
     labelled = {recording.path for recording in found.recordings} | {path for path, _ in found.unmatched}

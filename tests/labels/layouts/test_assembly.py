@@ -208,13 +208,51 @@ def test_a_table_whose_labels_are_empty_leaves_them_to_the_annotations(tmp_path)
 
 def test_a_label_of_names_that_other_rows_have_is_several(tmp_path):
     text = 'file,label\nx.wav,"Great Tit, Blue Tit"\ny.wav,Great tit\nz.wav,Blue Tit\nv.wav,"Tit, Great"\n'
-    found, _ = _assemble(tmp_path, {"t.csv": text}, "v.wav", "x.wav", "y.wav", "z.wav")
+    text += "u.wav,Blue Tit & Great Tit\nt.wav,Blue Tit + Jay\n"
+    found, _ = _assemble(tmp_path, {"t.csv": text}, *(f"{name}.wav" for name in "tuvxyz"))
+    assert found["u.wav"].labels == ("Blue Tit", "Great Tit") and found["t.wav"].labels == ("Blue Tit + Jay",)
     assert found["x.wav"].labels == ("Great Tit", "Blue Tit") and found["v.wav"].labels == ("Tit, Great",)
 
 
 def test_a_minus_before_what_is_no_label_is_refused(tmp_path):
     text = "file,label\nx.wav,a\ny.wav,-a\nz.wav,-Parus major\nv.wav,-loud\n"
-    found, assembled = _assemble(tmp_path, {"t.csv": text}, "v.wav", "x.wav", "y.wav", "z.wav")
+    found, assembled = _assemble(tmp_path, {"t.csv": text}, *(f"{name}.wav" for name in "tuvxyz"))
     assert found["y.wav"].negative and found["z.wav"].negative
     [reason] = [reason for path, reason in assembled.unmatched if path.endswith("v.wav")]
     assert "no other label is loud; rename the class, or say --negative_labels=-loud" in reason
+
+
+def test_an_old_version_beside_the_new_one_is_refused(tmp_path):
+    tables = {"x.txt": "0\t6\ta\n", "x.old.txt": "0\t6\tb\n", "y.txt": "0\t6\tb\n", "y.old.txt": "0\t5\tb\n"}
+    found, assembled = _assemble(tmp_path, tables, "x.wav", "y.wav")
+    assert list(found) == ["y.wav"]
+    [(_, reason)] = assembled.unmatched
+    assert "x.old.txt says b" in reason and "x.txt says a" in reason and "move the old version away" in reason
+
+
+def test_files_that_may_both_be_right_are_told(tmp_path, caplog):
+    header = "Selection\tView\tBegin Time (s)\tEnd Time (s)\tSpecies\n"
+    tables = {"x.txt": "0\t6\ta\n", "x.Table.1.selections.txt": header + "1\tS\t0\t6\tb\n"}
+    tables |= {f"{name}.csv": f"file,start,end,label\ny.wav,1,2,{name}\n" for name in "ab"}
+    found, assembled = _assemble(tmp_path, tables, "x.wav", "y.wav")
+    assert found["x.wav"].labels == found["y.wav"].labels == ("a", "b") and not assembled.unmatched
+    assert "2 recordings have files that say different species of the same span" in caplog.text
+
+
+def test_where_a_selection_of_another_recording_goes_on_is_no_noise(tmp_path):
+    header = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tEnd File\tFile Offset (s)\tSpecies\n"
+    text = header + "1\t9\t18\ta.wav\tb.wav\t9\tParus major\n2\t21\t24\tb.wav\tb.wav\t9\tTurdus merula\n"
+    found, assembled = _assemble(tmp_path, {"a.Table.1.selections.txt": text}, "a.wav", "b.wav")
+    assert found["b.wav"].partly_annotated and not found["a.wav"].partly_annotated
+    assert found["b.wav"].labels == ("Turdus merula",) and "b.wav" in assembled.left_out[0][1]
+
+
+def test_a_code_has_the_latin_name_that_stands_beside_its_common_name(tmp_path):
+    header = "Selection\tView\tBegin Time (s)\tEnd Time (s)\tCommon Name\tSpecies Code\n"
+    lines = ["1\tS\t0\t3\tGreat Tit\tgretit1\n", "2\tS\t3\t6\tAmsel\teurbla\n", "3\tS\t6\t9\tGreat Tit\tParus major\n"]
+    table = "Start (s),End (s),Scientific name,Common name,File\n0,3,Parus major,Great Tit,y.wav\n"
+    amsel = "3,6,Turdus merula,Amsel,y.wav\n6,9,Turdus philomelos,Amsel,y.wav\n"
+    found, _ = _assemble(tmp_path, {"x.txt": header + "".join(lines), "y.csv": table + amsel}, "x.wav", "y.wav")
+    assert [(a.label, a.name) for a in found["x.wav"].annotations] == [
+        ("gretit1", "Parus major"), ("eurbla", ""), ("Parus major", ""),
+    ]  # fmt: skip

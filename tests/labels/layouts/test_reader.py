@@ -201,3 +201,14 @@ def test_rows_about_no_recording_or_several_are_told(tmp_path, caplog):
     found = reader.describe(paths, str(tmp_path), str(tmp_path / "t.csv"), clock.ClockConfig())
     assert [found[path].site for path in paths] == ["moor", "b"]
     assert "2 rows of metadata are not used, the first: " in caplog.text and "'x.wav' can be" in caplog.text
+
+
+def test_a_least_confidence_that_no_label_can_miss_is_told(tmp_path, caplog):
+    example_sets.write_wav(tmp_path / "x.wav")
+    example_sets.write_text(tmp_path / "x.txt", "0\t1\ta\n")
+    reader.read(reader.SourceConfig(audio=str(tmp_path), min_confidence=0.5))
+    assert "--min_confidence=0.5 changes nothing: no label has a score" in caplog.text
+    caplog.clear()
+    example_sets.write_text(tmp_path / "x.txt", "0\t1\ta\t0.9\n")
+    reader.read(reader.SourceConfig(audio=str(tmp_path), min_confidence=0.5))
+    assert "changes nothing" not in caplog.text
