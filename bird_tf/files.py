@@ -21,11 +21,11 @@ from absl import logging
 from bird_tf import config, endings, temporaries, tf
 
 LARGEST_TEXT = 256 << 20  # bytes; Python's text has up to four times as many
-# A spreadsheet program runs a cell that begins so as a formula (OWASP, CSV injection).
 # folders that Windows, macOS and NAS devices make: of deleted files, previews and the like
 _OF_SYSTEMS = frozenset((
     "$recycle.bin", "recycler", "system volume information", "__macosx", "@eadir", "#recycle", "lost+found",
 ))  # fmt: skip
+# A spreadsheet program runs a cell that begins so as a formula (OWASP, CSV injection).
 _FORMULA_STARTS = frozenset("=+-@\t\r")
 _DEFUSED_STARTS = _FORMULA_STARTS | {"'"}
 

@@ -25,8 +25,8 @@ ORDER = {
     "labels.layouts": (
         "matching", "rows", "columns", "birdclef", "xeno_canto", "xeno_canto_annotations", "text_grid", "raven",
         "csv_table", "answers", "kaleidoscope", "verdict_table", "kaggle_segments", "inaturalist", "macaulay",
-        "one_hot", "sonic_visualiser", "audacity", "formats", "evidence", "versions", "assembly", "folders",
-        "sorted_tree", "reader",
+        "one_hot", "sonic_visualiser", "audacity", "formats", "evidence", "versions", "joining", "assembly",
+        "folders", "sorted_tree", "reader",
     ),
     "records": ("selection", "schema", "manifests", "shard_files", "recordings_table", "learnt", "verify"),
     "backbones": ("presets", "sources", "signatures", "tflite", "saved_model", "onnx", "backbone", "windows", "graph"),
