@@ -60,7 +60,7 @@ def write(path: str, evaluation: results.Evaluation) -> None:
 def _curves(evaluation: results.Evaluation) -> dict[str, str]:
     """{name: SVG}; `training_size` is empty if no number of training recordings is known."""
     curves = [("scores", evaluation.scores)]
-    if evaluation.probabilities is not evaluation.scores:
+    if not np.array_equal(evaluation.probabilities, evaluation.scores):
         curves.append(("calibrated", evaluation.probabilities))
     known = [entry for entry in evaluation.species() if entry.training_recordings > 0]
     sizes = np.array([entry.training_recordings for entry in known])

@@ -67,7 +67,7 @@ class Evaluation:
         labels: [recordings] index of the foreground species.
         truth: [recordings, classes] bool, background included.
         scores: [recordings, classes] pooled, in [0, 1].
-        probabilities: [recordings, classes] calibrated; the same array as `scores` without a calibration.
+        probabilities: [recordings, classes] calibrated; equal to `scores` without a calibration.
         training_recordings: [classes]; empty if unknown.
         decisions: pooling and thresholds.
         examples: the recordings with the lowest average precision.

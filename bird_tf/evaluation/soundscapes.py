@@ -111,7 +111,7 @@ def _by_recording(
             path = by_id.get(name) or names.find(name)
         except config.InputError as error:
             raise config.InputError(f"--segments={settings.calls}: {error}") from error
-        if path is None:
+        if path is None or names.claim(path, [name]).is_elsewhere:
             several = f"; {ids[name]} recordings have this MediaId: write their paths" if ids[name] > 1 else ""
             raise config.InputError(f"--segments={settings.calls}: {settings.audio} has no recording {name}{several}")
         found[below[path]] += in_recording

@@ -31,8 +31,7 @@ class Decisions:
         pooling: one of pooling.METHODS, chunk scores → recording scores.
         weights: [models] of the ensemble; their sum is 1.
         recording: for pooled scores.
-        chunk: for scores of single chunks. It is fitted on all chunks of recordings without the species, and on the
-            best chunk of each recording with it.
+        chunk: for scores of single chunks, fitted on the best chunk of each recording.
         context: what changes the scores of chunks before they are calibrated, for answers over time.
         in_context: for scores of chunks in their context, fitted on segments; None: `chunk`.
         precision: the target of the rule "precision"; 0 if nothing was fitted.
@@ -57,6 +56,15 @@ class Decisions:
     def sources(self) -> str:
         """All that anything was fitted on, in words; empty if nothing was."""
         return joined_sources(self.fitted_on, self.context_fitted_on)
+
+    def of_recordings(self, pooled: np.ndarray, best_chunks: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities of whole recordings: never above those of their best chunks.
+
+        Args:
+            pooled: [..., classes] pooled scores.
+            best_chunks: of the same shape, the scores of the best chunks.
+        """
+        return np.minimum(self.recording.probabilities(pooled), self.chunk.probabilities(best_chunks))
 
     @property
     def answers(self) -> calibration.Calibration:

@@ -88,13 +88,16 @@ def test_recordings_of_equal_names_are_told_apart_by_their_folders(model_path, s
     for folder in ("a", "b"):
         (tmp_path / "wav" / folder).mkdir(parents=True)
         shutil.copy(soundscape / "wav" / "DEMO_RN9.wav", tmp_path / "wav" / folder)
+    shutil.copy(soundscape / "wav" / "DEMO_RN9.wav", tmp_path / "wav" / "b" / "y.wav")
     for name, words in (
         ("9", "no recording 9; 2 recordings have this MediaId"),
         ("c/x.wav", "no recording c/x"),
+        ("a/y.wav", "no recording a/y"),
     ):
         (tmp_path / "truth.csv").write_text("\n".join([header, *(f"{name},{line.split(',', 1)[1]}" for line in lines)]))
         with pytest.raises(config.InputError, match=f"--segments=.*{words}"):
             _evaluate(model_path, tmp_path, tmp_path / "out")
+    (tmp_path / "wav" / "b" / "y.wav").unlink()
     (tmp_path / "truth.csv").write_text(
         "\n".join([header, *(f"b/DEMO_RN9.wav,{line.split(',', 1)[1]}" for line in lines)])
     )

@@ -92,6 +92,33 @@ def test_files_of_recordings_with_other_suffixes_are_found_again():
         assert _recordings(*names).find_namesake(f"/audio/{stem}.labels.txt") == f"/audio/{name}"
 
 
+SITES = ("S1/x.wav", "S2/y.wav", "S1/Data/z.wav", "v.wav")
+
+
+@pytest.mark.parametrize(
+    ("path", "names", "site", "table", "elsewhere"),
+    [
+        ("S1/x.wav", ["x.wav"], "", "/audio/S2/t.csv", True),  # the folder of the table
+        ("S1/x.wav", ["x.wav"], "", "/audio/labels/S2/t.csv", True),
+        ("S1/x.wav", [], "", "/elsewhere/S2/x.txt", True),
+        ("v.wav", ["v.wav"], "", "/audio/S2/t.csv", True),
+        ("S1/x.wav", ["D:\\S2\\x.wav"], "", "/audio/t.csv", True),  # that of the cell
+        ("S1/Data/z.wav", ["S2/Data/z.wav"], "", "/audio/t.csv", True),
+        ("S1/x.wav", ["x.wav"], "s2", "/audio/t.csv", True),  # the site
+        ("S1/x.wav", ["D:\\data\\x.wav"], "", "/audio/t.csv", False),  # another machine
+        ("S1/x.wav", ["S1/x.flac"], "S2", "/audio/S2/t.csv", False),  # the path
+        ("S1/x.wav", ["D:\\S1\\x.wav"], "", "/audio/S2/t.csv", False),
+        ("S1/x.wav", ["x.wav"], "Moor", "/audio/t.csv", False),
+        ("S1/x.wav", [], "", "/audio/labels/x.txt", False),  # a folder of labels alone
+        ("S1/x.wav", [], "", "/audio/labels/S1/x.txt", False),
+        ("S1/Data/z.wav", [], "", "/audio/S1/labels/z.txt", False),
+        ("S1/Data/z.wav", [], "", "/audio/S1/z.txt", False),
+    ],
+)  # fmt: skip
+def test_a_row_may_mean_another_folder_with_recordings(path, names, site, table, elsewhere):
+    assert _recordings(*SITES).claim(f"/audio/{path}", names, site, table).is_elsewhere == elsewhere
+
+
 @pytest.mark.parametrize(
     ("below", "found"),
     [("XC123.mp3", True), ("123.mp3", True), ("XC123 - Great Tit.mp3", True), ("a/xc123-2.mp3", True),
