@@ -117,7 +117,7 @@ def _find(
     settings: ConvertConfig,
 ) -> tuple[list[metadata.Recording], dict[str, float], taxonomy.Taxonomy, list[tuple[str, str]]]:
     """Returns the recordings, with their split; their lengths; the classes; and files without a match, with reasons."""
-    found, unmatched = reader.read(settings.source, settings.noise_audio)
+    found, unmatched = reader.read(settings.source, settings.noise_audio, settings.chunking.channel)
     recordings, classes = plan.of_classes(found, settings.selection.whitelist, settings.selection.max_classes)
     logging.info("%d recordings found; reading their lengths, and looking for equal audio", len(recordings))
     lengths = decode.durations([r.path for r in recordings])
@@ -172,7 +172,7 @@ def check(settings: ConvertConfig) -> forecast.Forecast:
         InputError: what `convert` would raise before it reads sound. What was read is told before.
     """
     _refuse_unworkable(settings)
-    reading = reader.survey(settings.source, settings.noise_audio)
+    reading = reader.survey(settings.source, settings.noise_audio, settings.chunking.channel)
     chosen, classes = plan.of_classes(reading.recordings, settings.selection.whitelist, settings.selection.max_classes)
     found = forecast.Forecast(
         reading=reading,

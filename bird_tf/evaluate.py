@@ -181,18 +181,19 @@ def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, pat
     # decisions
     pooling_mlrap = recording_tuning.decide(settings.tuning, ensemble, scored, truth, heard, settings.recordings)
     if settings.tuning.tune:
-        stored_decisions.store(ensemble, output, (ensemble.models[0].path, settings.model[0]))
+        stored_decisions.store(ensemble, output, settings.model)
     scores = scored.pooled(ensemble)
     if settings.tuning.tune:
-        probabilities = calibration.cross_fitted(scores, truth)
+        probabilities = ranked = calibration.cross_fitted(scores, truth)
     else:
-        probabilities = ensemble.decisions.recording.probabilities(scores)
+        ranked = ensemble.decisions.recording.probabilities(scores)
+        probabilities = ensemble.decisions.of_recordings(scores, scored.best_chunks(ensemble))
     # place and time
     without_prior: dict[str, float] = {}
     if settings.occurrence_settings.active:
         without_prior = metrics.headline(scores, truth, scored.labels)
         factors = np.stack([odds_factors.factors(recording) for recording in scored.recordings])
-        probabilities = scores = occurrence.multiply_odds(probabilities, factors)
+        scores, probabilities = (occurrence.multiply_odds(chances, factors) for chances in (ranked, probabilities))
     # results
     headline = metrics.headline(scores, truth, scored.labels)
     evaluation = results.Evaluation(
@@ -252,7 +253,8 @@ def _score(
     """Scores the validation recordings of the records, or the recordings in --audio."""
     if manifest:
         return labelled.score_records(ensemble, manifest)
-    recordings, unmatched = reader.read(settings.source)
+    channel = settings.chunking.channel or ensemble.models[0].hearing.channel
+    recordings, unmatched = reader.read(settings.source, channel=channel)
     with_label = [recording for recording in recordings if recording.labels]
     scored = labelled.score_audio(ensemble, with_label, settings.chunking, settings.place)
     scored.skipped.extend((r.path, "it is negative: no species to judge by") for r in recordings if not r.labels)

@@ -21,6 +21,10 @@ from absl import logging
 from bird_tf import config, endings, temporaries, tf
 
 LARGEST_TEXT = 256 << 20  # bytes; Python's text has up to four times as many
+# folders that Windows, macOS and NAS devices make: of deleted files, previews and the like
+_OF_SYSTEMS = frozenset((
+    "$recycle.bin", "recycler", "system volume information", "__macosx", "@eadir", "#recycle", "lost+found",
+))  # fmt: skip
 # A spreadsheet program runs a cell that begins so as a formula (OWASP, CSV injection).
 _FORMULA_STARTS = frozenset("=+-@\t\r")
 _DEFUSED_STARTS = _FORMULA_STARTS | {"'"}
@@ -67,9 +71,9 @@ def exists(path: str) -> bool:
 def find(folder: str, suffixes: tuple[str, ...]) -> list[str]:
     """Sorted paths below a local folder with these suffixes, in upper or lower case.
 
-    Hidden files and folders are left out. Links to folders are followed, but no folder is read twice, so a loop of
-    links ends; a folder that is also there without a link has the path without it. A folder that cannot be read is
-    warned of, and so is a pipe or a device.
+    Hidden files and folders are left out, and so are the folders of systems, such as a recycle bin. Links to folders
+    are followed, but no folder is read twice, so a loop of links ends; a folder that is also there without a link has
+    the path without it. A folder that cannot be read is warned of, and so is a pipe or a device.
     """
     found: list[str] = []
     read: set[str] = set()
@@ -99,13 +103,17 @@ def _contains(folder: str, path: str) -> bool:
 
 
 def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """What is in a folder, without hidden files and folders."""
+    """What is in a folder, without hidden files and folders, and without the folders of systems."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((entry for entry in entries if entry.name[0] != "."), key=lambda entry: entry.name)
+            return sorted((entry for entry in entries if not _is_hidden(entry.name)), key=lambda entry: entry.name)
     except OSError as error:
         logging.warning("%s cannot be read (%s): what is in it is left out", folder, error.strerror)
         return []
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.casefold() in _OF_SYSTEMS
 
 
 def names(folder: str) -> list[str]:

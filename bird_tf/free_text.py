@@ -17,6 +17,15 @@ _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,3})?", r
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,4}):(\d{1,2}(?:[.,]\d*)?)", re.ASCII)
 _DATE = re.compile(r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})(?:[T ].*)?", re.ASCII)
 _DATE_OF_DIGITS = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)(?:[T_ ].*)?", re.ASCII)
+# a date beside a time, in lower case; what has two digits for the year is one if a time follows
+_DATE_WITHIN = re.compile(
+    r"(?<!\d)(?:\d{4} ?([-/.]) ?\d{1,2} ?\1 ?\d{1,2}|\d{1,2} ?([-/.]) ?\d{1,2} ?\2 ?(?:\d{4}|\d\d(?=[t_, ]+\d)))(?!\d)",
+    re.ASCII,
+)
+# no time ends before a point and digits, or begins behind them: 05.06. 21:30 is a day and half past nine
+_HOUR = re.compile(
+    r"(?<!\d)(?<!\d[:.])(\d{1,2})\s*[:h.]\s*(\d{2})(?:[:.]\d+){0,2}(?!\.\s*\d)\s*([ap]\.?m\b)?", re.ASCII
+)
 # controls, marks of direction, line ends of Unicode, and bytes of a file name that are not UTF-8
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -143,9 +152,9 @@ def day_of_year(text: str) -> float:
 
 
 def hour_of_day(text: str) -> float:
-    """Reads a time such as 08:30, ~06h15, 9:30 am or 7.15 as hours 0 … 24; NaN for any other text."""
-    text = text[: 2 * _LONGEST].lower().replace("~", " ")
-    parts = re.search(r"\b(\d{1,2})\s*[:h.]\s*(\d{2})(?:[:.]\d+)?\s*([ap]\.?m\b)?", text, re.ASCII)
+    """Reads a time such as 08:30, ~06h15, 9:30 am or 7.15, perhaps beside a date, as hours 0 … 24; else NaN."""
+    text = _DATE_WITHIN.sub(" ", text[: 2 * _LONGEST].lower().replace("~", " "))
+    parts = _HOUR.search(text)
     if not parts:
         return math.nan
     hour, minute, half = int(parts.group(1)), int(parts.group(2)), parts.group(3) or ""

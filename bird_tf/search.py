@@ -20,6 +20,7 @@ from bird_tf.inference.writers import rows
 from bird_tf.labels import clock, taxonomy
 from bird_tf.labels.layouts import reader
 
+_ANY_RATE_HZ = 48_000  # silence is silence at any rate
 _COLUMNS = ("recording_id", "file", "start_seconds", "end_seconds", "similarity", "clock_time", "site")
 _FILES = ("neighbours.csv", review_page.PAGE, skips.TABLE, "summary.json")
 
@@ -94,6 +95,7 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
     if not os.path.isdir(root):
         raise config.InputError(f"--audio={root}: no such folder; name the folder of the recordings")
     query = _query(settings, store, root)
+    _refuse_silence(query, _channel(store))
     logging.info("looking for %s from %.2f to %.2f s", query.path, query.start, query.end)
     itself = [(query.file, query.start, query.end)] if query.file else []
     found = store.nearest(query.vector[None], settings.num_results, itself)
@@ -140,6 +142,14 @@ def _query(settings: SearchConfig, store: embedding_store.Embeddings, root: str)
     end = start + model.front_end.chunk_seconds
     vector = model.embed(_span(path, model, start, channel)[None])[0]
     return _Query(path=path, file=file, vector=vector, start=start, end=end)
+
+
+def _refuse_silence(query: _Query, channel: str) -> None:
+    samples = excerpts.samples(query.path, _ANY_RATE_HZ, query.start, query.end, channel)
+    if not len(samples) or not activity.has_sound(samples[None], _ANY_RATE_HZ)[0]:
+        raise config.InputError(
+            f"--query={query.path}: no sound from {query.start:.2f} to {query.end:.2f} s; name another time with --at"
+        )
 
 
 def _model(settings: SearchConfig, store: embedding_store.Embeddings) -> saved_model.Model:

@@ -1,5 +1,6 @@
 """What several test files share: a synthesised data set, its records, and one trained model."""
 
+import json
 import pathlib
 
 import numpy as np
@@ -109,6 +110,13 @@ def run_dir(manifest, tmp_path_factory):
 def model_path(run_dir):
     """Its SavedModel."""
     return str(run_dir / exporter.EXPORT)
+
+
+def with_free_classes(model):
+    """Lets a copy of a model have other classes: it does not say which ones it was trained with, as an early one."""
+    path = pathlib.Path(model) / "assets" / "train.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "classes"}))
+    return model
 
 
 @pytest.fixture

@@ -95,6 +95,14 @@ def test_find_reads_a_linked_folder_once_and_no_loop(tmp_path):
     assert files.find(str(audio), (".wav",)) == [str(audio / "deep" / "A.WAV"), str(audio / "linked" / "b.wav")]
 
 
+@pytest.mark.parametrize("folder", [".hidden", "$RECYCLE.BIN/S-1", "__MACOSX", "a/@eaDir", "System Volume Information"])
+def test_what_systems_keep_for_themselves_is_not_found(tmp_path, folder):
+    for name in (folder, "a"):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+        (tmp_path / name / "x.wav").touch()
+    assert files.find(str(tmp_path), (".wav",)) == [str(tmp_path / "a" / "x.wav")]
+
+
 def test_find_names_a_folder_that_cannot_be_read(tmp_path, caplog):
     assert files.find(str(tmp_path / "gone"), (".wav",)) == []
     assert "gone cannot be read (No such file or directory)" in caplog.text

@@ -18,6 +18,17 @@ def test_times_in_free_text_are_read(tmp_path, text, hour):
 
 
 @pytest.mark.parametrize(
+    ("text", "hour"),
+    [("2023-05-01T05:10:20", 5 + 1 / 6), ("2023-05-01T05:45:20Z", 5.75), ("20230501T05:45:20", 5.75),
+     ("2023/05/01_05:45", 5.75), ("05.06.2023 21:30", 21.5), ("31.05.2023, 05:30", 5.5), ("1. 5. 2023 21.30", 21.5),
+     ("05.06. 21:30", 21.5), ("05.06.23 21:30", 21.5), ("5/31/2023 5:30:20.5 PM", 17.5), ("May 1, 2023 9:30 PM", 21.5),
+     ("05:30 01/05/2023", 5.5), ("23.05.2023", math.nan), ("7.15.30", 7.25), ("5.30 - 6.15", 5.5)],
+)  # fmt: skip
+def test_dates_beside_a_time_are_not_taken_for_it(text, hour):
+    assert free_text.hour_of_day(text) == pytest.approx(hour, nan_ok=True)
+
+
+@pytest.mark.parametrize(
     ("text", "day"),
     [("2016-12-31", 366.0), ("2014/1/31", 31.0), ("2014-00-00", math.nan), ("May 2014", math.nan), ("", math.nan)],
 )

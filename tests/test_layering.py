@@ -15,8 +15,8 @@ ORDER = {
         "files", "stored", "skips", "locks", "executor", "resume", "next_steps",
     ),
     "audio": (
-        "mel", "frontend", "ahead", "hearing", "parts", "wav", "mp3", "ogg", "foreign", "reports", "decoder", "sound",
-        "channels", "digests", "decode", "activity", "noises", "axes",
+        "mel", "frontend", "ahead", "hearing", "parts", "wav", "mp3", "ogg", "flac", "foreign", "reports", "decoder",
+        "sound", "channels", "digests", "decode", "activity", "noises", "axes",
     ),
     "labels": (
         "metadata", "parquet", "texts", "given_table", "label_cells", "class_names", "clock", "taxonomy", "spans",
@@ -24,8 +24,9 @@ ORDER = {
     ),
     "labels.layouts": (
         "matching", "rows", "columns", "birdclef", "xeno_canto", "xeno_canto_annotations", "text_grid", "raven",
-        "csv_table", "kaleidoscope", "verdict_table", "kaggle_segments", "inaturalist", "macaulay", "one_hot",
-        "sonic_visualiser", "audacity", "formats", "evidence", "assembly", "folders", "sorted_tree", "reader",
+        "csv_table", "answers", "kaleidoscope", "verdict_table", "kaggle_segments", "inaturalist", "macaulay",
+        "one_hot", "sonic_visualiser", "audacity", "formats", "evidence", "versions", "joining", "assembly",
+        "folders", "sorted_tree", "reader",
     ),
     "records": ("selection", "schema", "manifests", "shard_files", "recordings_table", "learnt", "verify"),
     "backbones": ("presets", "sources", "signatures", "tflite", "saved_model", "onnx", "backbone", "windows", "graph"),

@@ -105,6 +105,9 @@ def test_what_cannot_be_searched_is_told(tmp_path, deployment, model_path, untra
         _search(tmp_path, deployment, tmp_path / "q.wav", model=untrained(manifest.front_end, architecture="baseline"))
     with pytest.raises(config.InputError, match="ends before"):
         _search(tmp_path, deployment, tmp_path / "q.wav", at=5.0)
+    for flags in ({}, {"at": 0.0}):
+        with pytest.raises(config.InputError, match=r"q\.wav: no sound from 0\.00 to 1\.00 s; name another"):
+            _search(tmp_path, deployment, tmp_path / "q.wav", **flags)
     with pytest.raises(config.InputError, match="no such folder"):
         _search(tmp_path, deployment, tmp_path / "q.wav", audio=tmp_path / "gone")
     moved = tmp_path / "moved"
@@ -113,4 +116,5 @@ def test_what_cannot_be_searched_is_told(tmp_path, deployment, model_path, untra
     (moved / "embeddings" / "store.json").write_text(json.dumps({**description, "model": "gone"}))
     with pytest.raises(config.InputError, match="gone; name it with --model"):
         _search(tmp_path, moved, tmp_path / "q.wav")
+    soundfile.write(tmp_path / "q.wav", np.random.default_rng(0).normal(0, 0.1, 22050), 22050)
     assert _search(tmp_path, moved, tmp_path / "q.wav", model=model_path)["num_found"] == 5

@@ -9,7 +9,7 @@ from bird_tf import config, submission
 from bird_tf.inference import run_files, saved_model, scoring
 from bird_tf.labels import taxonomy
 from bird_tf.records import recordings_table
-from tests.conftest import settings
+from tests.conftest import settings, with_free_classes
 
 TASKS = ("monophone", "soundscape")
 
@@ -165,7 +165,7 @@ def test_a_csv_gives_place_and_time_as_in_predict(model_path, data, manifest, tm
 
 def _with_classes(model_path, tmp_path, ids):
     """The model, with these ids for its first classes."""
-    model = shutil.copytree(model_path, tmp_path / "model")
+    model = with_free_classes(shutil.copytree(model_path, tmp_path / "model"))
     classes = taxonomy.load(f"{model}/assets/classes.csv")
     ids = (*ids, *classes.class_ids[len(ids) :])
     taxonomy.save(f"{model}/assets/classes.csv", taxonomy.Taxonomy(ids, classes.names))

@@ -28,6 +28,8 @@ MINIMUM_SECONDS = 0.5
 BLOCK_SECONDS = 10
 # what no model needs
 MOST_HZ, MOST_SECONDS = 1_000_000, 600
+# as in bird_tf: what is no sample, and channels that cancel in their mean (every 29th sample tells)
+LARGEST_SAMPLE, CANCELLING_SHARE, STEP, SILENCE = 1e12, 0.2, 29, 1e-10
 
 
 @contextlib.contextmanager
@@ -134,16 +136,52 @@ def load(folder: str, described: dict[str, Any], kind: str) -> Callable[[np.ndar
     return lambda span: {name: values[0] for name, values in last(**features(span)).items()}
 
 
+class _Powers:
+    """The power of columns of numbers, without constant offsets."""
+
+    def __init__(self, columns: int) -> None:
+        self._sums = np.zeros((3, columns))
+
+    def add(self, block: np.ndarray) -> None:
+        """Adds [n, columns]."""
+        wide = block.astype(np.float64)
+        self._sums += np.stack([np.full(wide.shape[1], len(wide)), wide.sum(axis=0), (wide**2).sum(axis=0)])
+
+    def each(self) -> np.ndarray:
+        """[columns] power."""
+        count, total, squares = self._sums
+        return np.asarray(squares / np.maximum(1, count) - (total / np.maximum(1, count)) ** 2)
+
+
+def _warn_of_cancelling(recording: str, powers: np.ndarray) -> None:
+    """Warns of channels that cancel in their mean; `powers` are those of the channels, then that of the mean."""
+    *each, mix = powers
+    mean = np.mean(each)
+    if len(each) > 1 and mean >= SILENCE and mix < CANCELLING_SHARE / len(each) * mean:
+        print(
+            f"warning: {recording}: its channels cancel each other in their mean, which the model hears",
+            file=sys.stderr,
+        )
+
+
+def _samples(file: soundfile.SoundFile) -> Iterator[tuple[np.ndarray, int]]:
+    """Blocks [n, channels] float32, with zeros for what is no sample, and how many of the n frames hold such."""
+    while len(block := file.read(BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True)):
+        usable = np.abs(block) < LARGEST_SAMPLE  # which NaN is not
+        yield np.where(usable, block, np.float32(0)), int(np.sum(~usable.all(axis=1)))
+
+
 def _selector(recording: str, channel: str) -> Callable[[np.ndarray], np.ndarray]:
     """What makes one channel, as --channel of the training, of blocks [n, channels]."""
     if channel == "mix":
         return lambda block: block.mean(axis=1)
     if channel == "loudest":
-        sums: Any = 0
-        for block in soundfile.blocks(recording, 2**18, dtype="float64", always_2d=True):
-            sums = sums + np.stack([np.full(block.shape[1], len(block)), block.sum(axis=0), (block**2).sum(axis=0)])
-        count, total, squares = sums
-        return lambda block: block[:, int(np.argmax(squares / count - (total / count) ** 2))]
+        with soundfile.SoundFile(recording) as file:
+            powers = _Powers(file.channels)
+            for samples, _ in _samples(file):
+                powers.add(samples)
+        loudest = int(np.argmax(powers.each()))
+        return lambda block: block[:, loudest]
     if int(channel) > (has := soundfile.info(recording).channels):
         sys.exit(f"error: the model hears channel {channel}, and {recording} has {has}")
     return lambda block: block[:, int(channel) - 1]
@@ -151,17 +189,27 @@ def _selector(recording: str, channel: str) -> Callable[[np.ndarray], np.ndarray
 
 def _blocks(recording: str, rate: int, channel: str) -> Iterator[np.ndarray]:
     """The samples of a recording, [n] float32 at a rate."""
-    select = _selector(recording, channel)
     with soundfile.SoundFile(recording) as file:
         if file.samplerate > MOST_HZ:
             sys.exit(f"error: {recording} is damaged (a sample rate of {file.samplerate} Hz)")
+        select, powers, num_frames, num_lost = _selector(recording, channel), _Powers(file.channels + 1), 0, 0
         resampler: Any = None
         if file.samplerate != rate:
             resampler = _package("soxr").ResampleStream(file.samplerate, rate, 1, dtype="float32", quality="HQ")
-        while len(block := select(file.read(BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True))):
+        for samples, lost in _samples(file):
+            block, num_frames, num_lost = select(samples), num_frames + len(samples), num_lost + lost
+            powers.add(np.column_stack([samples[::STEP], block[::STEP]]))
             yield resampler.resample_chunk(block) if resampler else block
+        if num_lost == num_frames:
+            sys.exit(f"error: {recording}: holds no usable samples")
+        if num_lost:
+            print(
+                f"warning: {recording}: {num_lost} samples are no finite numbers; zeros stand for them", file=sys.stderr
+            )
+        if channel == "mix":
+            _warn_of_cancelling(recording, powers.each())
         if resampler:
-            yield resampler.resample_chunk(block, last=True)
+            yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 def spans(recording: str, described: dict[str, Any]) -> Iterator[tuple[float, float, np.ndarray]]:
@@ -246,9 +294,12 @@ def main(folder: str, recording: str, kind: str = "float32", table: str = "") ->
         for start, end, span in spans(recording, described):
             outputs = predict(span)
             probabilities = outputs["probabilities"]
+            if len(probabilities) != len(classes):
+                sys.exit(f"error: {folder}/classes.csv is that of another model; copy the folder again")
             best = int(np.argmax(probabilities))
             rules = ",".join(rule for rule in ("f1", "precision") if outputs[f"present_{rule}"][best])
-            print(f"{start:.2f}\t{end:.2f}\t{classes[best]['name']}\t{probabilities[best]:.4f}\t{rules}")
+            name = classes[best]["name"] if probabilities[best] > 0 else ""  # nothing is heard in silence
+            print(f"{start:.2f}\t{end:.2f}\t{name}\t{probabilities[best]:.4f}\t{rules}")
             times = (f"{start:.3f}", f"{end:.3f}")
             rows.writerow([os.path.basename(recording), *times, *(f"{p:.6f}" for p in probabilities)])
 

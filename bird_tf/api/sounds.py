@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import numbers
 import os
 import shutil
 import tempfile
@@ -19,6 +20,7 @@ from bird_tf.audio import decode
 
 # Sony Wave64: floats of 32 bits as they are, and more than the 4 GiB of a WAV
 _FORMAT, _SUFFIX = "W64", ".w64"
+_MOST_HZ = 2**31 - 1
 _KINDS = "a recording is a path, a folder, an array of samples, an open file, or several of these"
 
 
@@ -43,8 +45,9 @@ def as_files(recordings: Any, sample_rate_hz: float | None) -> Iterator[list[Sou
 
     Args:
         recordings: a path of a recording; a folder, which is searched; samples [n] or [n, channels], floats in [-1, 1]
-            or signed integers; a file open for reading bytes; or several of these. In tables, a file is called as it is
-            given here, a recording of a folder by its path with that folder, samples samples-0, samples-1, ….
+            or signed integers of up to 32 bits; a file open for reading bytes; or several of these. In tables, a file
+            is called as it is given here, a recording of a folder by its path with that folder, samples samples-0,
+            samples-1, ….
         sample_rate_hz: of the samples; None if there are none.
 
     Raises:
@@ -54,7 +57,7 @@ def as_files(recordings: Any, sample_rate_hz: float | None) -> Iterator[list[Sou
     if not given:
         raise config.InputError("no recordings are given")
     has_samples = any(isinstance(one, np.ndarray) for one in given)
-    if has_samples and (sample_rate_hz is None or sample_rate_hz < 1 or sample_rate_hz != int(sample_rate_hz)):
+    if has_samples and not _is_rate(sample_rate_hz):
         raise config.InputError(
             f"sample_rate_hz={sample_rate_hz}: samples need their sample rate, a whole number of Hz"
         )
@@ -78,6 +81,13 @@ def as_files(recordings: Any, sample_rate_hz: float | None) -> Iterator[list[Sou
                 raise config.InputError(f"{one}: no such file or folder")
             found.update((sound.path, sound) for sound in sounds if sound.path not in found)
         yield list(found.values())
+
+
+def _is_rate(sample_rate_hz: object) -> bool:
+    if not isinstance(sample_rate_hz, numbers.Real):
+        return False
+    rate = float(sample_rate_hz)
+    return 1 <= rate <= _MOST_HZ and rate.is_integer()
 
 
 def _each(recordings: Any) -> Iterator[Any]:
@@ -104,6 +114,10 @@ def _write(path: str, samples: np.ndarray, sample_rate_hz: int) -> None:
     if kind not in "if" or not 1 <= samples.ndim <= 2 or (samples.ndim == 2 and shape[0] < shape[1]):
         raise config.InputError(
             f"samples are {samples.dtype} of shape {list(shape)}: need floats or signed integers, [n] or [n, channels]"
+        )
+    if kind == "i" and samples.dtype.itemsize > 4:  # what counts as full scale in it cannot be known
+        raise config.InputError(
+            f"samples are {samples.dtype}: give them as int16 or int32, as the file holds them, or as floats in [-1, 1]"
         )
     if kind == "i":
         samples = samples / (np.iinfo(samples.dtype).max + 1.0)

@@ -7,8 +7,9 @@ from collections.abc import Generator, Iterator
 
 import numpy as np
 import soundfile
+import soxr
 
-from bird_tf.audio import mp3, ogg, parts, reports, wav
+from bird_tf.audio import flac, mp3, ogg, parts, reports, wav
 
 BLOCK_SECONDS = 10.0
 _MAX_BLOCK_VALUES = 1 << 24
@@ -26,9 +27,6 @@ _MOST_TOLD = 100
 # a gap that even at so few bit/s would be longer than the file is a damaged number
 _LEAST_BIT_RATE = 2000
 
-_FLAC_MAGIC = b"fLaC"
-# the number of samples: the last 36 of the 64 bits after the sizes of blocks and frames (RFC 9639, section 8.2)
-_FLAC_LENGTH = (21, 26)
 # behind damage, the next frame is searched in steps of so many samples, and of this share of what was skipped
 _FLAC_STEP, _FLAC_STEP_SHARE = 576, 1 / 16
 # a file that needs more of them is hardly worth the minutes that they take
@@ -66,7 +64,8 @@ class Decoder:
 
     Attributes:
         file: the first part.
-        rate, num_channels: of the file.
+        rate, num_channels: of the first part. Parts of another rate are resampled; parts with other channels give their
+            mean in each.
     """
 
     def __init__(self, path: str, head: bytes, report: reports.Report, *, search_damage: bool = True) -> None:
@@ -88,7 +87,7 @@ class Decoder:
         self._expected = round(layout.seconds * self.rate)  # frames; 0 if unknown
         # mpg123 guesses the length
         if not self._expected and self.file.format != "MP3" and self.file.frames < _UNKNOWN_FRAMES:
-            self._expected = self.file.frames
+            self._expected = max(self.file.frames, 0 if head[:4] in wav.MAGIC else reports.told_frames(path, self.file))
         self._expected = min(self._expected, self._most_frames)
         self._position = 0
         self._failed = ""  # what the decoder said of the last damage
@@ -124,35 +123,51 @@ class Decoder:
         return bool(self._position)
 
     def _all(self) -> Iterator[np.ndarray]:
-        yield from self._read(self.file, self._position)
-        if self._is_flac and self._failed:
-            yield from self._behind_damage()
-        for part in self._parts[1:]:
-            try:
-                file = self._open(part)
-            except reports.UnreadableError:  # what is lost is counted by the parts that follow, or at the end
-                continue
-            if (file.samplerate, file.channels) == (self.rate, self.num_channels):
-                end = self._position + file.frames if part.end_seconds is None else round(part.end_seconds * self.rate)
-                yield from self._read(file, end - file.frames)
+        file, first, origin, due = self.file, self._position, 0, 0
+        for part in self._parts:
+            if part is not self._parts[0]:
+                try:
+                    file = self._open(part)
+                except reports.UnreadableError:  # what is lost is counted by the parts that follow, or at the end
+                    self._failed = self._failed or "a part of it cannot be decoded"
+                    continue
+                first = self._position
+                if part.end_seconds is not None:
+                    first = round(part.end_seconds * self.rate) - self._frames(file)
+                elif reports.LEAST_LOSS_SECONDS * self.rate < due - first <= self._most_gap:
+                    first = due
+                origin = first
+            if len(self._parts) > 1:
+                due = origin + self._frames(file)
+                self._expected = max(self._expected, min(due, self._most_frames))
+            failed, self._failed = self._failed, ""
+            yield from self._read(file, first)
+            if self._is_flac and self._failed:
+                yield from self._behind_damage(part, origin, due or self._expected)
+            self._failed = failed or self._failed
 
-    def _behind_damage(self) -> Iterator[np.ndarray]:
-        """Goes on in a FLAC file. libsndfile gives nothing more after damage; opened anew, it finds later frames."""
-        part, target, damaged = self._parts[0], self._position, self._position
-        end = self._expected or 8 * os.path.getsize(self._path)
-        if not self._expected:
-            begin, stop = _FLAC_LENGTH
-            with open(self._path, "rb") as file:
-                bits = file.read(stop)[begin]
-            length = bytes([bits & 0xF0]) + b"\xff" * 4
-            part = parts.Part(pieces=((0, begin), parts.Repeated(length), (stop, os.path.getsize(self._path))))
+    def _frames(self, file: _SoundFile) -> int:
+        """The length of a part at the rate of the first one, by its header; 0 if it is unknown."""
+        return round(file.frames * self.rate / file.samplerate) if file.frames < _UNKNOWN_FRAMES else 0
+
+    def _behind_damage(self, part: parts.Part, origin: int, end: int) -> Iterator[np.ndarray]:
+        """Goes on in a FLAC file. libsndfile gives nothing more after damage; opened anew, it finds later frames.
+
+        Args:
+            part: the file.
+            origin, end: its position in the recording; it has no end if its length is unknown.
+        """
+        target = damaged = self._position
+        if end <= origin:
+            part, num_bytes = flac.endless(self._path, part)
+            end = origin + 8 * num_bytes
         for _ in range(_MOST_SEARCHES):
             target += max(_FLAC_STEP, round(_FLAC_STEP_SHARE * (target - damaged)))
             if target >= end:
                 return
             with self._open(part) as file:
                 try:
-                    file.seek(target)
+                    file.seek(round((target - origin) * file.samplerate / self.rate))
                 except (soundfile.SoundFileError, ValueError):
                     continue
                 yield from self._read(file, target)
@@ -164,7 +179,7 @@ class Decoder:
         if first - self._position > self._most_gap:
             first = self._position
         with file:
-            for block in self._decoded(file):
+            for block in self._conformed(file):
                 while self._position < first:  # only now it is known that there is sound
                     silence = np.zeros((min(len(block), first - self._position), self.num_channels), np.float32)
                     self._lose(len(silence))
@@ -174,10 +189,28 @@ class Decoder:
                 self._position += len(block)
                 yield finite
 
+    def _conformed(self, file: _SoundFile) -> Iterator[np.ndarray]:
+        """Yields what is decoded, in the rate and the channels of the first part."""
+        blocks = self._decoded(file)
+        if file.channels != self.num_channels:
+            means = (block.mean(axis=1, keepdims=True) for block in blocks)
+            blocks = (np.repeat(mean, self.num_channels, axis=1) for mean in means)
+        if file.samplerate == self.rate:
+            yield from blocks
+            return
+        resampler = soxr.ResampleStream(file.samplerate, self.rate, self.num_channels, dtype="float32", quality="HQ")
+        for block in blocks:
+            resampled = resampler.resample_chunk(with_zeros(block))
+            if len(resampled):
+                yield resampled
+        rest = resampler.resample_chunk(np.zeros((0, self.num_channels), np.float32), last=True)
+        if len(rest):
+            yield rest
+
     def _decoded(self, file: _SoundFile) -> Iterator[np.ndarray]:
         """Yields what libsndfile decodes, also after an error."""
-        frames = max(1, min(round(BLOCK_SECONDS * self.rate), _MAX_BLOCK_VALUES // self.num_channels))
-        frames = min(frames, max(self.rate, file.frames))  # of a short recording no more than it has
+        frames = max(1, min(round(BLOCK_SECONDS * file.samplerate), _MAX_BLOCK_VALUES // file.channels))
+        frames = min(frames, max(file.samplerate, file.frames))  # of a short recording no more than it has
         is_16_bit = file.subtype == "PCM_16" and file.format in _UNCOMPRESSED
         failures = 0
         while failures < _MAX_FAILURES and self._position < self._most_frames:
@@ -190,7 +223,7 @@ class Decoder:
                 else:
                     return
                 continue
-            block = np.full((frames, self.num_channels), np.nan, np.float32)
+            block = np.full((frames, file.channels), np.nan, np.float32)
             try:
                 block = file.read(out=block)
                 if not len(block):
@@ -260,6 +293,8 @@ def _layout(path: str, head: bytes) -> parts.Layout:
         return wav.layout(header)
     if head.startswith(ogg.MAGIC):
         return ogg.read(path)
-    if mp3.is_mp3(head) or (path.lower().endswith(".mp3") and not head.startswith(_FLAC_MAGIC)):
+    if head.startswith(flac.MAGIC):
+        return flac.read(path)
+    if mp3.is_mp3(head) or path.lower().endswith(".mp3"):
         return mp3.read(path)
     return parts.Layout()

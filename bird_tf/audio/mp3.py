@@ -1,7 +1,7 @@
 """The frames of an mp3 file (MPEG 1, 2 and 2.5, layer III), found by their headers.
 
 mpg123, which libsndfile uses, gives up behind longer damage, leaves out shorter damage without a word, and stops
-early where the header's number of frames is missing or too small.
+early where the header's number of frames is missing or too small, or where the rate or the channels change.
 """
 
 from __future__ import annotations
@@ -58,6 +58,9 @@ def _frame_of(head: int) -> _Frame | None:
 
 
 _FRAMES = {head: frame for head in range(0xE200, 0x10000) if (frame := _frame_of(head))}
+# the fourth byte of a mono frame is this or more
+_MONO = 0xC0
+_Kind = tuple[tuple[int, int], bool]
 # {stream: {second and third byte: bytes of the frame}}
 _LENGTHS: dict[tuple[int, int], dict[int, int]] = collections.defaultdict(dict)
 for _head, _found in _FRAMES.items():
@@ -76,7 +79,7 @@ def read(path: str) -> parts.Layout:
     known here is left to the decoder.
     """
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        begin = _next_frame(content, _after_tags(content), None)
+        begin = _next_frame(content, _after_tags(content))
         return parts.Layout() if begin is None else _layout(content, begin)
 
 
@@ -90,12 +93,31 @@ class _Run:
 
 
 def _layout(content: mmap.mmap, begin: int) -> parts.Layout:
+    """The streams that follow each other: a decoder stops where the rate or the channels change."""
+    start, at = _after_tags(content), begin
+    found: list[parts.Part] = []
+    seconds, lost, damage = 0.0, [], ""
+    while at < len(content):
+        stream, at = _stream(content, at)
+        found += stream.parts
+        lost += [(seconds + first, seconds + last) for first, last in stream.lost]
+        seconds, damage = seconds + stream.seconds, damage or stream.damage
+    if not damage:
+        seconds = 0.0
+    if len(found) == len(found[0].pieces) == 1 and begin == start:
+        return parts.Layout(seconds=seconds, damage=damage)
+    warning = f"its first {begin - start} bytes are no sound" if begin > start else ""
+    return parts.Layout(parts=tuple(found), seconds=seconds, lost=tuple(lost), damage=damage, warning=warning)
+
+
+def _stream(content: mmap.mmap, begin: int) -> tuple[parts.Layout, int]:
+    """The stream that begins at a frame, and where the next one begins, or the file ends."""
     first = _FRAMES[content[begin + 1] << 8 | content[begin + 2]]
     count_at = _count_position(content, begin, first)
     sound = begin + first.length if count_at else begin
-    runs, bit_rates = _runs(content, sound, first)
+    runs, bit_rates, end = _runs(content, sound, _kind(content, begin))
     found = sum(run.count for run in runs)
-    rest = _bytes_between(content, runs[-1].end, len(content))
+    rest = _bytes_between(content, runs[-1].end, end)
     gaps = [_bytes_between(content, before.end, run.begin) for before, run in itertools.pairwise(runs)]
     told = int.from_bytes(content[count_at : count_at + 4], "big") if count_at else 0
     if told > _MOST_TOLD * max(found, 1):
@@ -109,9 +131,9 @@ def _layout(content: mmap.mmap, begin: int) -> parts.Layout:
         damage = "its last frames are missing"
     # a decoder stops at the number of frames that it is told or, from bytes and bit rate, expects
     is_counted = found - _MISCOUNT <= told if count_at else len(bit_rates) == 1
-    start = _after_tags(content)
-    if len(runs) == 1 and is_counted and begin == start:
-        return parts.Layout(seconds=seconds if damage else 0.0, damage=damage)
+    if len(runs) == 1 and is_counted:
+        whole = parts.Part(pieces=((begin, runs[0].end),))
+        return parts.Layout(parts=(whole,), seconds=seconds, damage=damage), end
     header: tuple[parts.Piece, ...] = (parts.Repeated(_header(content, begin, first, found + sum(lost[:-1]))),)
     if count_at:
         header = ((begin, count_at), parts.Repeated((found + sum(lost[:-1])).to_bytes(4, "big")), (count_at + 4, sound))
@@ -124,15 +146,13 @@ def _layout(content: mmap.mmap, begin: int) -> parts.Layout:
             spliced.append(parts.Repeated(_silent(content, begin, first), missing))
             silences.append((position * first.seconds, (position + missing) * first.seconds))
             position += missing
-    return parts.Layout(
-        parts=(parts.Part(pieces=(*header, *spliced)),), seconds=seconds if damage else 0.0, lost=tuple(silences),
-        damage=damage, warning=f"its first {begin - start} bytes are no sound" if begin > start else "",
-    )  # fmt: skip
+    part = parts.Part(pieces=(*header, *spliced))
+    return parts.Layout(parts=(part,), seconds=seconds, lost=tuple(silences), damage=damage), end
 
 
-def _runs(content: mmap.mmap, begin: int, first: _Frame) -> tuple[list[_Run], set[int]]:
-    """All frames of the stream, in runs without anything between, and their bit rates."""
-    lengths, size, position = _LENGTHS[first.stream], len(content), begin
+def _runs(content: mmap.mmap, begin: int, kind: _Kind) -> tuple[list[_Run], set[int], int]:
+    """All frames of a stream, in runs without anything between, their bit rates, and where the next stream begins."""
+    lengths, is_mono, size, position = _LENGTHS[kind[0]], kind[1], len(content), begin
     runs, heads = [], set()
     while True:
         start, count = position, 0
@@ -140,14 +160,14 @@ def _runs(content: mmap.mmap, begin: int, first: _Frame) -> tuple[list[_Run], se
         while position + 3 < size and content[position] == 0xFF:
             head = content[position + 1] << 8 | content[position + 2]
             end = position + lengths.get(head, size)
-            if end > size:
+            if end > size or (content[position + 3] >= _MONO) != is_mono:
                 break
             position, count = end, count + 1
             heads.add(head)
         runs.append(_Run(begin=start, end=position, count=count))
-        found = _next_frame(content, position + 1, first)
-        if found is None:
-            return runs, {_FRAMES[head].bit_rate for head in heads}
+        found = _next_frame(content, position)
+        if found is None or _kind(content, found) != kind:
+            return runs, {_FRAMES[head].bit_rate for head in heads}, size if found is None else found
         position = found
 
 
@@ -199,15 +219,15 @@ def _after_tags(content: mmap.mmap) -> int:
     return position
 
 
-def _next_frame(content: mmap.mmap, position: int, like: _Frame | None) -> int | None:
-    """Position of the next frame that others follow, and that belongs to the same stream."""
+def _next_frame(content: mmap.mmap, position: int) -> int | None:
+    """Position of the next frame that others of its kind follow."""
     for match in _SYNC.finditer(content, position):
-        at, stream = match.start(), like.stream if like else None
+        at, kind = match.start(), _kind(content, match.start())
         for _ in range(_CHAIN):
             frame = _frame(content, at)
-            if frame is None or (stream and frame.stream != stream):
+            if frame is None or _kind(content, at) != kind:
                 break
-            stream, at = frame.stream, at + frame.length
+            at += frame.length
             if at == len(content):
                 return match.start()
         else:
@@ -219,6 +239,12 @@ def _frame(content: mmap.mmap | bytes, position: int) -> _Frame | None:
     """The frame whose header is at a position; None if there is none."""
     head = content[position : position + 3]
     return _FRAMES.get(head[1] << 8 | head[2]) if len(head) == 3 and head[0] == 0xFF else None
+
+
+def _kind(content: mmap.mmap, position: int) -> _Kind:
+    """What the frames of a stream have in common: version and sample rate, and whether it is mono."""
+    frame = _frame(content, position)
+    return frame.stream if frame else (0, 0), content[position + 3 : position + 4] >= bytes([_MONO])
 
 
 def _bytes_between(content: mmap.mmap, begin: int, end: int) -> int:

@@ -40,7 +40,9 @@ def read(path: str) -> parts.Layout:
     """Finds the parts of an Ogg file that can be decoded; of a file of another kind, nothing is said."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         streams = _streams(_pages(content))
-        if not streams or not all(_kind(content, stream) for stream in streams):
+        if not all(_kind(content, stream) for stream in streams):
+            return parts.Layout(damage="of its streams, only the first is read" if len(streams) > 1 else "")
+        if not streams:
             return parts.Layout()
         found: list[parts.Part] = []
         seconds, damage, reached = 0.0, "", 0

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
+
+import soundfile
 
 from bird_tf import config
 
@@ -14,6 +17,15 @@ _MIN_RATE_HZ, _MAX_RATE_HZ, _MAX_CHANNELS = 1000, 2_000_000, 256
 _MIN_BITS_PER_SECOND = 20
 # a shorter loss is a matter of how decoders begin and end, and not told
 LEAST_LOSS_SECONDS = 0.1
+
+# What libsndfile writes into its log of an AIFF, AU or RIFX that is cut off: bytes of sound by the header, and in the
+# file; of a VOC; and the header of a NIST file
+_TOLD_BYTES = re.compile(r"^ *(?:SSND|Data Size|data) *: (\d+) \(should be (\d+)\)", re.MULTILINE | re.ASCII)
+_TOLD_VOC_BYTES = re.compile(r"Extended II : (\d+)\n(?s:.)*Seems to be a truncated file", re.ASCII)
+_NIST_FRAMES = re.compile(rb"^sample_count -i (\d{1,12})$", re.MULTILINE)
+_VOC_HEAD_BYTES, _NIST_HEAD_BYTES = 12, 1024
+# programs that write into a pipe tell this length or more
+_UNKNOWN_BYTES = 0x7F00_0000
 
 
 class UnreadableError(config.InputError):
@@ -72,3 +84,18 @@ def check_header(path: str, rate: int, num_channels: int) -> None:
 def most_seconds(path: str) -> float:
     """More than the length of any recording in a file of this size."""
     return 8 * os.path.getsize(path) / _MIN_BITS_PER_SECOND
+
+
+def told_frames(path: str, file: soundfile.SoundFile) -> int:
+    """The frames by the header of a file that is cut off, of which libsndfile tells what is there; 0 if it is whole."""
+    if file.format == "NIST":
+        with open(path, "rb") as opened:
+            counted = _NIST_FRAMES.search(opened.read(_NIST_HEAD_BYTES))
+        return int(counted[1]) if counted else 0
+    told = held = 0
+    if of_voc := _TOLD_VOC_BYTES.search(file.extra_info):
+        told = int(of_voc[1]) - _VOC_HEAD_BYTES
+        held = file.frames * file.channels * (2 if file.subtype == "PCM_16" else 1)
+    elif found := _TOLD_BYTES.search(file.extra_info):
+        told, held = map(int, found.groups())
+    return round(file.frames * told / held) if 0 < held < told < _UNKNOWN_BYTES else 0

@@ -12,7 +12,7 @@ import numpy as np
 from bird_tf import config
 from bird_tf.evaluation import noise
 from bird_tf.inference import ensembles, labelled, segments
-from bird_tf.scores import calibration, decisions, pooling
+from bird_tf.scores import calibration, decisions, pooling, thresholds
 
 _POOLING_HELP = (
     f"how chunk scores become recording scores: {', '.join(pooling.METHODS)} (attention: only with networks that have "
@@ -112,9 +112,15 @@ def _calibrations(
     chunks = [own for source in sources for own in source.chunks]
     logits = [own for source in sources for own in source.attention_logits]
     hours = float(sum(source.hours.sum() for source in sources))
-    pooled = pooling.pool_each(chunks, ensemble.decisions.pooling, logits) if chunks else None
     heard_chunks = np.concatenate(chunks) if chunks else None
-    return (
-        calibration.fit(scored.pooled(ensemble)[:, None], truth, settings.precision, pooled, hours),
-        calibration.fit(scored.probabilities(ensemble), truth, settings.precision, heard_chunks, hours),
-    )
+    chunk = calibration.fit(scored.probabilities(ensemble), truth, settings.precision, heard_chunks, hours)
+    pooled = scored.pooled(ensemble)
+    recording = calibration.fit_map(pooled[:, None], truth)
+    plain = dataclasses.replace(ensemble.decisions, recording=recording, chunk=chunk)
+    silent = np.zeros((0, truth.shape[1]))
+    if chunks:
+        loudest = np.stack([own.max(axis=0) for own in chunks])
+        silent = plain.of_recordings(pooling.pool_each(chunks, plain.pooling, logits), loudest)
+    found = plain.of_recordings(pooled, scored.best_chunks(ensemble))
+    examples = thresholds.Examples(chunks=list(found[:, None]), truth=truth, noise=silent, noise_hours=hours)
+    return dataclasses.replace(recording, thresholds=thresholds.fit(examples, settings.precision)), chunk

@@ -60,7 +60,7 @@ def write(path: str, evaluation: results.Evaluation) -> None:
 def _curves(evaluation: results.Evaluation) -> dict[str, str]:
     """{name: SVG}; `training_size` is empty if no number of training recordings is known."""
     curves = [("scores", evaluation.scores)]
-    if evaluation.probabilities is not evaluation.scores:
+    if not np.array_equal(evaluation.probabilities, evaluation.scores):
         curves.append(("calibrated", evaluation.probabilities))
     known = [entry for entry in evaluation.species() if entry.training_recordings > 0]
     sizes = np.array([entry.training_recordings for entry in known])
@@ -78,7 +78,7 @@ def _example_view(evaluation: results.Evaluation, example: examples.Example) -> 
     return _ExampleView(
         recording_id=evaluation.recording_ids[example.index],
         label=names[evaluation.labels[example.index]],
-        first=names[first],
+        first=names[first] if scores[first] > 0 else "no species",
         first_score=float(scores[first]),
         average_precision=metrics.average_precision(scores, truth),
         png=base64.b64encode(plots.spectrogram_png(example.spectrograms)).decode(),

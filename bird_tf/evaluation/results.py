@@ -67,7 +67,7 @@ class Evaluation:
         labels: [recordings] index of the foreground species.
         truth: [recordings, classes] bool, background included.
         scores: [recordings, classes] pooled, in [0, 1].
-        probabilities: [recordings, classes] calibrated; the same array as `scores` without a calibration.
+        probabilities: [recordings, classes] calibrated; equal to `scores` without a calibration.
         training_recordings: [classes]; empty if unknown.
         decisions: pooling and thresholds.
         examples: the recordings with the lowest average precision.
@@ -98,6 +98,11 @@ class Evaluation:
             "calibration_error_calibrated": metrics.expected_calibration_error(self.probabilities, self.truth),
         }
 
+    @property
+    def heard(self) -> np.ndarray:
+        """[recordings] bool, whether any species has a score; in silence none is put first."""
+        return np.asarray(self.scores.max(axis=1) > 0)
+
     def species(self) -> list[Species]:
         """One entry for each species that is present in some recording, the highest average precision first.
 
@@ -110,13 +115,14 @@ class Evaluation:
         entries = []
         for index in np.flatnonzero(self.truth.any(axis=0)):
             own = self.labels == index
-            wrong = best[own & (best != index)]
+            found = best[own & self.heard]
+            wrong = found[found != index]
             entries.append(
                 Species(
                     class_id=self.classes.class_ids[index],
                     name=self.classes.names[index],
                     recordings=int(own.sum()),
-                    first=int((best[own] == index).sum()),
+                    first=int((found == index).sum()),
                     average_precision=float(precisions[index]),
                     training_recordings=int(training[index]),
                     threshold=float(fitted["f1"][index]),
@@ -147,7 +153,7 @@ class Evaluation:
             background is no mistake.
         """
         best = np.argmax(self.scores, axis=1)
-        wrong = ~self.truth[np.arange(len(best)), best]
+        wrong = ~self.truth[np.arange(len(best)), best] & self.heard
         pairs, counts = np.unique(np.stack([self.labels[wrong], best[wrong]]), axis=1, return_counts=True)
         order = np.argsort(-counts, kind="stable")[:count]
         return [(int(pairs[0, i]), int(pairs[1, i]), int(counts[i])) for i in order]
@@ -164,9 +170,15 @@ def write_tables(folder: str, evaluation: Evaluation, skipped: Sequence[tuple[st
     ids, best = evaluation.classes.class_ids, np.argmax(evaluation.scores, axis=1)
     precisions = metrics.ranking_precisions(evaluation.scores, evaluation.truth)
     rows = [
-        (recording_id, ids[label], ids[first], f"{scores[first]:.6f}", f"{precision:.6f}")
-        for recording_id, label, first, scores, precision in zip(
-            evaluation.recording_ids, evaluation.labels, best, evaluation.scores, precisions, strict=True
+        (recording_id, ids[label], ids[first] if any_heard else "", f"{scores[first]:.6f}", f"{precision:.6f}")
+        for recording_id, label, first, any_heard, scores, precision in zip(
+            evaluation.recording_ids,
+            evaluation.labels,
+            best,
+            evaluation.heard,
+            evaluation.scores,
+            precisions,
+            strict=True,
         )
     ]
     columns = ("recording_id", "label", "best", "best_score", "average_precision")

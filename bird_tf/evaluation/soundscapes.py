@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from bird_tf import config, executor, files, skips
 from bird_tf.audio import decode
@@ -49,7 +50,7 @@ class SoundscapeConfig:
         precision: with `tune`, the target of the rule "precision".
         synthetic_noise: with `tune`, number of synthesised noise chunks that the thresholds are above.
         kept_in: with `tune`, the folder for the decisions; empty: `output`.
-        kept_by: with `tune`, further models that a single model's decisions are stored in, as the one after its refit.
+        kept_by: with `tune`, the models that were asked for, if `models` are those before their refit.
     """
 
     models: tuple[str, ...]
@@ -110,11 +111,31 @@ def _by_recording(
             path = by_id.get(name) or names.find(name)
         except config.InputError as error:
             raise config.InputError(f"--segments={settings.calls}: {error}") from error
-        if path is None:
+        if path is None or names.claim(path, [name]).is_elsewhere:
             several = f"; {ids[name]} recordings have this MediaId: write their paths" if ids[name] > 1 else ""
             raise config.InputError(f"--segments={settings.calls}: {settings.audio} has no recording {name}{several}")
         found[below[path]] += in_recording
+    if found and (silent := len(recordings) - len(found)):
+        logging.warning(
+            "%s has no row of %d of %d recordings: they count as recordings without a call",
+            settings.calls, silent, len(recordings),
+        )  # fmt: skip
     return found
+
+
+def _refuse_late(settings: SoundscapeConfig, calls: Sequence[Call], scores: ensembles.RecordingScores) -> None:
+    """Refuses calls past the end of their recording.
+
+    Raises:
+        InputError: there are such calls; the message names the first.
+    """
+    starts = [start for start, _, _ in calls if start >= scores.duration_seconds]
+    if starts and not scores.lost_seconds:  # the end of the recording may be what is lost
+        raise config.InputError(
+            f"--segments={settings.calls}: {len(starts)} of {len(calls)} calls are past the end of {scores.path} "
+            f"({scores.duration_seconds:.1f} s), the first at {starts[0]:.1f} s; do their times count from another "
+            "start, or are they no seconds?"
+        )
 
 
 def _num_learnt(ensemble: ensembles.Ensemble, recordings: Sequence[tuple[str, str]]) -> int:
@@ -136,14 +157,20 @@ def headline(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def _readable(
-    scored: Iterable[scoring.ScoredRecording], skipped: list[tuple[str, str]]
-) -> Iterator[tuple[str, ensembles.RecordingScores]]:
-    """Yields (recording_id, scores); notes (path, reason) of those that cannot be read."""
+    settings: SoundscapeConfig, scored: Iterable[scoring.ScoredRecording], calls_in: Mapping[str, list[Call]],
+    skipped: list[tuple[str, str]],
+) -> Iterator[tuple[str, ensembles.RecordingScores]]:  # fmt: skip
+    """Yields (recording_id, scores); notes (path, reason) of those that cannot be read.
+
+    Raises:
+        InputError: a call is past the end of its recording.
+    """
     for recording in scored:
         if recording.scores is None:
             skipped.append((recording.path, recording.reason))
             skips.log(skipped[-1])
         else:
+            _refuse_late(settings, calls_in.get(recording.recording_id, ()), recording.scores)
             yield recording.recording_id, recording.scores
 
 
@@ -182,7 +209,7 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
         --species_list or --prior also `without_prior`, the headline without them.
 
     Raises:
-        InputError: unusable models, recordings or calls, or no recording can be read.
+        InputError: unusable models, recordings or calls, calls past the end, or no recording can be read.
     """
     settings.place.prepare()
     ensemble = ensembles.Ensemble(settings.models, settings.decisions)
@@ -198,9 +225,8 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
 
     answering = answers.Answers(ensemble, settings.chunking, shifted=settings.tune or None)
     skipped: list[tuple[str, str]] = []
-    scored = _readable(
-        scoring.score_recordings(ensemble, recordings, answering.chunking, place=settings.place), skipped
-    )
+    scoring_each = scoring.score_recordings(ensemble, recordings, answering.chunking, place=settings.place)
+    scored = _readable(settings, scoring_each, calls_in, skipped)
     context_cmap: dict[str, float] = {}
     if settings.tune:
         kept = list(scored)  # they are judged twice
@@ -241,6 +267,6 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
         summary["without_prior"] = headline(np.concatenate(plain), present)
     skips.write(settings.output, skipped)
     if settings.tune:
-        stored_decisions.store(ensemble, settings.kept_in or settings.output, (*settings.models, *settings.kept_by))
+        stored_decisions.store(ensemble, settings.kept_in or settings.output, settings.kept_by or settings.models)
     files.write_json(os.path.join(settings.output, SUMMARY), files.defined(summary))
     return summary

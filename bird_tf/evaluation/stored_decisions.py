@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 
 from absl import logging
 
-from bird_tf.inference import ensembles, serving
+from bird_tf import files
+from bird_tf.inference import ensembles, leaks, serving
 from bird_tf.scores import decisions
 
 
@@ -16,24 +18,28 @@ def path(output: str) -> str:
     return os.path.join(output, "decisions.json")
 
 
-def store(ensemble: ensembles.Ensemble, output: str, paths: Sequence[str]) -> None:
+def store(ensemble: ensembles.Ensemble, output: str, asked_for: Sequence[str]) -> None:
     """Writes the decisions into the output folder, and into the model if there is only one.
 
     Args:
         ensemble: with the decisions.
         output: folder of the results.
-        paths: of a single model: with --refit, the one that was evaluated and the one that was asked for.
+        asked_for: for each of its models, the one that was asked for: with --refit, it is not the one that was
+            evaluated. The decisions are for both, as for the one before the refit if that was not evaluated.
     """
+    same = [tuple(dict.fromkeys((m.path, asked))) for m, asked in zip(ensemble.models, asked_for, strict=True)]
     targets = [path(output)]
-    if len(ensemble.models) == 1:
-        models = dict.fromkeys(paths)
-        for model in models:
+    if len(same) == 1:
+        for model in same[0]:
             if not serving.store(model, ensemble.decisions.chunk):
                 logging.warning(
                     "%s is of an earlier version: its signatures give raw scores; export it again with bird_tf.export",
                     model,
                 )
-        targets += [os.path.join(model, decisions.ASSET) for model in models]
+        targets += [os.path.join(model, decisions.ASSET) for model in same[0]]
+    every = [dict.fromkeys((*paths, leaks.validated(paths[-1]))) for paths in same]
+    made_for = tuple(tuple(serving.digest(path) for path in paths if files.exists(path)) for paths in every)
+    decided = dataclasses.replace(ensemble.decisions, models=made_for)
     for target in targets:
-        decisions.save(target, ensemble.decisions, ensemble.classes)
+        decisions.save(target, decided, ensemble.classes)
         logging.info("pooling, weights, calibration and thresholds: %s", target)

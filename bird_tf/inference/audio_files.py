@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import os
 from collections.abc import Iterable
@@ -51,14 +52,19 @@ def has_changed(before: str, path: str) -> bool:
 def stems(recordings: Iterable[str]) -> dict[str, str]:
     """{recording: its path without suffix}, after which its result files are named.
 
-    Of recordings whose paths differ in the suffix or in upper and lower case only, the first one has its path without
-    suffix, and the others have it with suffix, or with a number. A name too long for a file is cut, with a digest.
+    Recordings whose paths differ in the suffix only have it with suffix, so that it is known whose the files are. Of
+    those that differ in upper and lower case only, the first one has its path without suffix, and the others have it
+    with suffix, or with a number. A name too long for a file is cut, with a digest.
     """
     found: dict[str, str] = {}
+    recordings = list(recordings)
+    alike = collections.Counter(os.path.splitext(file)[0] for file in recordings)
     taken: set[str] = set()
     for file in recordings:
         whole = _cut(file)
-        names = itertools.chain([_cut(os.path.splitext(file)[0]), whole], (f"{whole}-{n}" for n in itertools.count(2)))
+        stem = os.path.splitext(file)[0]
+        first = [_cut(stem)] if alike[stem] == 1 else []
+        names = itertools.chain([*first, whole], (f"{whole}-{n}" for n in itertools.count(2)))
         found[file] = next(name for name in names if name.casefold() not in taken)
         taken.add(found[file].casefold())
     return found

@@ -12,7 +12,7 @@ from absl import logging
 
 from bird_tf import config, files, tf
 from bird_tf.audio import activity
-from bird_tf.inference import saved_model
+from bird_tf.inference import saved_model, serving
 from bird_tf.labels import taxonomy
 from bird_tf.records import schema
 from bird_tf.scores import decisions, pooling, prior
@@ -91,7 +91,24 @@ class Ensemble:
         own = os.path.join(self.models[0].path, decisions.ASSET)
         if path == "none" or (not path and (len(self.models) > 1 or not files.exists(own))):
             return decisions.neutral(self.classes, len(self.models), self.models[0].description.pooling)
-        return decisions.load(path or own, self.classes, len(self.models))
+        decided = decisions.load(path or own, self.classes, len(self.models))
+        if path and decided.models:  # a model's own decisions are for it
+            self._check_models(path, decided.models)
+        return decided
+
+    def _check_models(self, path: str, made_for: Sequence[Sequence[str]]) -> None:
+        """Refuses decisions that were made for other models, or for these in another order; as `Decisions.models`."""
+        digests = {model.path: serving.digest(model.path) for model in self.models}
+        if all(digests[model.path] in known for model, known in zip(self.models, made_for, strict=True)):
+            return
+        for model in self.models:
+            if not any(digests[model.path] in known for known in made_for):
+                raise config.InputError(
+                    f"--decisions={path} was made for other models than {model.path}; run bird_tf.evaluate --tune"
+                )
+        order = [next((name for name, own in digests.items() if own in known), "…") for known in made_for]
+        flags = " ".join(f"--model={name}" for name in order)
+        raise config.InputError(f"--decisions={path} was made for the models in another order: write {flags}")
 
     @property
     def prior(self) -> prior.Prior:

@@ -77,7 +77,9 @@ class Judge:
         factors = self.odds_factors.factors(recording)
         own = self.own(scores)
         pooled = pooling.pool(own.probabilities, self.pooling, own.attention_logits)
-        pooled = occurrence.multiply_odds(self._decisions.recording.probabilities(pooled), factors)
+        probable = self._decisions.of_recordings(pooled, own.probabilities.max(axis=0))
+        # in float32, as the chunks: rounding keeps the order
+        pooled = occurrence.multiply_odds(probable, factors).astype(np.float32)
         answered = self._answers.in_context(scores)
         for first in range(0, len(answered.probabilities), _BLOCK):
             block = answered.probabilities[first : first + _BLOCK]

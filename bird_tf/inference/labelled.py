@@ -50,6 +50,10 @@ class LabelledScores:
         """For each recording [chunks, classes], the models' weighted mean."""
         return [ensemble.mix(members) for members in self.member_probabilities]
 
+    def best_chunks(self, ensemble: ensembles.Ensemble) -> np.ndarray:
+        """[recordings, classes] the scores of the best chunk of each."""
+        return np.stack([own.max(axis=0) for own in self.probabilities(ensemble)])
+
     def attention_logits(self, ensemble: ensembles.Ensemble) -> list[np.ndarray] | None:
         """For each recording [chunks], the models' weighted mean; None if one of them has no attention."""
         has_attention = all(model.has_attention for model in ensemble.models)

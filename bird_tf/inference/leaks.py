@@ -22,6 +22,12 @@ def learnt_by(path: str) -> learnt.Learnt | None:
     return learnt.load(os.path.join(path, "assets"), saved_model.read_description(path).training)
 
 
+def validated(path: str) -> str:
+    """Where the model from before its refit is, if an exported model was refitted."""
+    run_dir, name = os.path.split(path.rstrip("/"))
+    return os.path.join(run_dir, saved_model.VALIDATED, name)
+
+
 def before_refit(path: str, judged: Sequence[metadata.Recording], sample_rate_hz: int) -> str:
     """The model to judge in place of `path`: if that was refitted on judged recordings, the model before the refit.
 
@@ -36,14 +42,13 @@ def before_refit(path: str, judged: Sequence[metadata.Recording], sample_rate_hz
     known = learnt_by(path)
     if known is None or not known.known(judged, sample_rate_hz):
         return path
-    run_dir, name = os.path.split(path.rstrip("/"))
-    validated = os.path.join(run_dir, saved_model.VALIDATED, name)
-    if files.exists(validated):
-        logging.info("%s has learnt from these recordings; %s, from before the refit, is judged", path, validated)
-        return validated
+    before = validated(path)
+    if files.exists(before):
+        logging.info("%s has learnt from these recordings; %s, from before the refit, is judged", path, before)
+        return before
     if saved_model.read_description(path).training.get("refit"):
         raise config.InputError(
-            f"{path} has learnt from these recordings in its refit, and {validated}, from before it, does not exist; "
+            f"{path} has learnt from these recordings in its refit, and {before}, from before it, does not exist; "
             "evaluate with other recordings"
         )
     return path

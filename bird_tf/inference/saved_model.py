@@ -61,12 +61,13 @@ def folder_to_lock(path: str) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Description:
-    """What a model says of its training. Early versions have no fields of backbones, features and channel.
+    """What a model says of its training. Early versions have no fields of backbones, features, channel and classes.
 
     Attributes:
         pooling: the default method to pool chunk scores.
         training: the flags of the training.
         backbones, features, backbone, channel: as in `run_directory.Run`.
+        classes: `Taxonomy.digest` of the classes; empty if it is not known.
     """
 
     pooling: str
@@ -75,9 +76,32 @@ class Description:
     features: tuple[schema.Feature, ...] = ()
     backbone: Mapping[str, Any] | None = None
     channel: str = channels.MIX
+    classes: str = ""
 
     def __post_init__(self) -> None:
         channels.check(self.channel)
+
+
+def read_classes(path: str, described: Description) -> taxonomy.Taxonomy:
+    """Reads the list of the classes that a model was trained with.
+
+    Args:
+        path: of the list.
+        described: what is said of the training.
+
+    Raises:
+        InputError: it is damaged, or is the list of another model.
+    """
+    classes = taxonomy.load(path)
+    if described.classes and described.classes != classes.digest:
+        raise _other_classes(path)
+    return classes
+
+
+def _other_classes(path: str) -> config.InputError:
+    return config.InputError(
+        f"{path} is not the list of the classes that the model was trained with, in its order; copy the model again"
+    )
 
 
 def read_description(path: str) -> Description:
@@ -184,8 +208,9 @@ class Model:
             raise config.InputError(f"{path} is not an exported model{hint}")
         self.path, self.batch_size = path, batch_size
         self.front_end = frontend.load(os.path.join(assets, "frontend.json"))
-        self.classes = taxonomy.load(os.path.join(assets, "classes.csv"))
         self.description = read_description(path)
+        listed = os.path.join(assets, manifests.CLASSES)
+        self.classes = read_classes(listed, self.description)
         self.features = self.description.features or (schema.spectrogram_feature(self.front_end),)
         try:
             if files.exists(os.path.join(path, "fingerprint.pb")):  # if it is damaged, TensorFlow logs a traceback
@@ -195,6 +220,9 @@ class Model:
             raise config.InputError(
                 f"{path} is damaged ({str(error)[:300]}); export the run again with bird_tf.export"
             ) from error
+        network = self._loaded.signatures.get(self._network)
+        if network is not None and network.structured_outputs["logits"].shape[-1] != len(self.classes):
+            raise _other_classes(listed)
 
     @functools.cached_property
     def hearing(self) -> hearing.Hearing:

@@ -13,6 +13,8 @@ from bird_tf import config
 from bird_tf.labels import label_cells, metadata, texts
 
 _APART = "classes that look alike stay apart: %s; --synonyms makes them one"
+# Cyrillic and Greek letters, and the Latin ones that they look like, also as capitals
+_LOOK_ALIKE = str.maketrans("асеіјокрѕтухвнмαεικνορτυβημ", "aceijokpstyxbhmaeikvoptubhm")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,15 +89,34 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
 
 
 def _latin_parts(recordings: Iterable[metadata.Recording]) -> dict[str, str]:
-    """{key of a label `Latin name, Common Name`: its Latin name}, where no other such label has that name."""
+    """{key of a label `Latin name, Common Name`: its Latin name}, where no other such label has that name.
+
+    What could be a second species, since it is a label too or begins with a genus, is no common name.
+    """
+    labels = {label for recording in recordings for label in recording.labels}
+    pairs = {label: label.partition(", ") for label in sorted(labels) if "," in label}
+    pairs = {label: pair for label, pair in pairs.items() if label_cells.is_latin(pair[0]) and pair[2][:1].isupper()}
+    names = [*labels, *(latin for latin, _, _ in pairs.values())]
+    genera = {name.split()[0] for name in names if label_cells.is_latin(name)}
+    known = {*map(key, labels)}
+    doubtful = [label for label, pair in pairs.items() if key(pair[2]) in known or pair[2].split()[0] in genera]
+    if doubtful:
+        logging.warning(
+            "%d labels stay as they are, the first: %r; if it names two species, divide them by ; and if one, give it "
+            "one name with --synonyms", len(doubtful), doubtful[0],
+        )  # fmt: skip
     found: dict[str, dict[str, str]] = collections.defaultdict(dict)
-    for label in {label for recording in recordings for label in recording.labels if "," in label}:
-        latin, _, common = label.partition(", ")
-        if label_cells.is_latin(latin) and common[:1].isupper():
-            found[key(latin)][key(label)] = latin
+    for label in pairs.keys() - {*doubtful}:
+        found[key(pairs[label][0])][key(label)] = pairs[label][0]
     for several in [of_latin for of_latin in found.values() if len(of_latin) > 1]:
         logging.warning(_APART, "; ".join(sorted(several)))
-    return {full: latin for of_latin in found.values() if len(of_latin) == 1 for full, latin in of_latin.items()}
+    latin = {full: latin for of_latin in found.values() if len(of_latin) == 1 for full, latin in of_latin.items()}
+    if latin:
+        logging.warning(
+            "%d labels of a Latin and a common name are called by the Latin name, the first: %r; if it names two "
+            "species, divide them by ;", len(latin), min(label for label in pairs if key(label) in latin),
+        )  # fmt: skip
+    return latin
 
 
 class _Classes:
@@ -127,7 +148,7 @@ class _Classes:
                 )
         alike: dict[str, list[str]] = collections.defaultdict(list)
         for group in groups:
-            alike[label_cells.letters(group)].append(self._chosen[group])
+            alike[label_cells.letters(group).translate(_LOOK_ALIKE)].append(self._chosen[group])
         for several in [names for names in alike.values() if len(names) > 1]:
             logging.warning(_APART, "; ".join(sorted(several)))
 
@@ -193,24 +214,37 @@ class _Classes:
 def _latin_names(told: Mapping[tuple[str, str], int]) -> dict[str, list[str]]:
     """{Latin name: class ids that have it more often than any other name; the one that has it most often first}.
 
-    Names of several ids are warned of: a person who corrects the class id of a row may leave the name beside it.
+    Names of several ids are warned of, and ids of several species: a person who corrects the class id of a row may
+    leave the name beside it, and a column of calls or epithets is no column of species.
 
     Args:
         told: {(class id, Latin name): how often}.
     """
-    of_id: dict[str, str] = {}
+    of_id: dict[str, dict[str, int]] = collections.defaultdict(dict)
     of_name: dict[str, dict[str, int]] = collections.defaultdict(dict)
     for (class_id, name), count in sorted(told.items(), key=lambda entry: (-entry[1], entry[0])):
         if key(class_id) != key(name):
-            of_id.setdefault(class_id, name)
-            of_name[name][class_id] = count
+            of_id[class_id][name] = of_name[name][class_id] = count
     if shared := [name for name, counts in of_name.items() if len({*map(key, counts)}) > 1]:
-        listed = ", ".join(f"{class_id} ({count} x)" for class_id, count in of_name[shared[0]].items())
         logging.warning(
             "%d Latin names are told of several classes, the first: %r of %s; the class ids count", len(shared),
-            shared[0], listed,
+            shared[0], _with_counts(of_name[shared[0]]),
         )  # fmt: skip
-    return {name: [i for i in counts if of_id[i] == name] for name, counts in of_name.items()}
+    if several := [class_id for class_id, counts in of_id.items() if len({*map(_species, counts)}) > 1]:
+        logging.warning(
+            "%d classes are told of several Latin names, the first: %r of %s; each stays one class. If another column "
+            "holds the species, say --columns=label=NAME", len(several), several[0], _with_counts(of_id[several[0]]),
+        )  # fmt: skip
+    return {name: [i for i in counts if next(iter(of_id[i])) == name] for name, counts in of_name.items()}
+
+
+def _with_counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({count} x)" for name, count in counts.items())
+
+
+def _species(name: str) -> str:
+    """What the Latin names of a species and its subspecies have in common."""
+    return " ".join(key(name).split()[:2])
 
 
 @functools.cache

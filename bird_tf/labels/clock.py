@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import math
 import os
 import re
@@ -42,6 +43,7 @@ _AUDIOMOTH = re.compile(
     re.ASCII,
 )
 _OFFSET = re.compile(r"_?(?:UTC)?(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d\d))?", re.IGNORECASE | re.ASCII)
+_ZONE_BEHIND_TIME = re.compile(r"(?P<time>.*\d:\d.*?) ?(?P<zone>Z|UTC|[+-](?:0\d|1[0-4]):?[0-5]\d)", re.ASCII)
 # folders between a site and its files that recorders and people make
 _NO_SITE = re.compile(rf"(?:data|audio|wavs?|recordings?|\.|{_DATE}.*)", re.IGNORECASE | re.ASCII)
 
@@ -135,6 +137,13 @@ def zone(text: str, where: str) -> datetime.tzinfo | None:
         raise config.InputError(f"{where}={text}: no such time zone; write one as Europe/Berlin or UTC+2") from error
 
 
+def without_zone(text: str) -> tuple[str, float]:
+    """A time such as 2023-05-01 05:10:20 UTC without its zone, and what it is ahead of UTC, hours; NaN without one."""
+    found = _ZONE_BEHIND_TIME.fullmatch(text.strip())
+    offset = (zone(found["zone"], "") or datetime.timezone.utc).utcoffset(None) if found else None
+    return (found["time"], offset.total_seconds() / 3600) if found and offset is not None else (text, math.nan)
+
+
 def read(path: str, root: str, settings: ClockConfig, *, folders_are_sites: bool = True) -> Origin:
     """Reads when and where a recording was made. What its header says counts more than its name.
 
@@ -149,7 +158,7 @@ def read(path: str, root: str, settings: ClockConfig, *, folders_are_sites: bool
         `fill` knows the other files of the folder, too.
     """
     stem = os.path.splitext(os.path.basename(path))[0]
-    named, prefix = _from_name(stem)
+    named, prefix = _named(stem)
     noted = _from_header(path)
     found = Origin(
         date=noted.date or named.date,
@@ -175,6 +184,8 @@ def fill(
 ) -> list[metadata.Recording]:
     """Fills what is unknown of the date, hour, place and site of recordings from their recorders' notes.
 
+    Dates and hours of known zone are changed to the zone of the places.
+
     Args:
         recordings: in any order, which is kept.
         root, settings, folders_are_sites: as in `read`.
@@ -194,13 +205,27 @@ def fill(
             dataclasses.replace(found, site=folder) if not found.site and folder in sites else found
             for found, folder in zip(origins, folders, strict=True)
         ]
-    universal = [o for o in origins if o.time and o.time.tzinfo == datetime.timezone.utc]
-    if universal and not settings.timezone:
+    filled = [
+        _filled(_noted_in_zone(recording, settings), found)
+        for recording, found in zip(recordings, origins, strict=True)
+    ]
+    num_universal = sum(recording.utc_offset_hours == 0 for recording in filled)
+    if num_universal and not settings.timezone:
         logging.warning(
-            "recorders note the time of %d of %d recordings as UTC, which is used as it is; --timezone=Europe/Berlin "
-            "(or where they were) gives the hours and dates of the place", len(universal), len(recordings),
+            "the time of %d of %d recordings is noted as UTC, and used as it is; --timezone=Europe/Berlin (or where "
+            "they were) gives the hours and dates of the place", num_universal, len(recordings),
         )  # fmt: skip
-    return [_filled(recording, found) for recording, found in zip(recordings, origins, strict=True)]
+    return filled
+
+
+def _noted_in_zone(recording: metadata.Recording, settings: ClockConfig) -> metadata.Recording:
+    """The recording with the date and hour of a table in the zone of the places, if the table tells their zone."""
+    start = recording.start
+    if start is None or start.tzinfo is None or not settings.timezone:
+        return recording
+    moved = _in_zone(Origin(date=start.date(), time=start.timetz()), settings)
+    open_again = dataclasses.replace(recording, date="", day_of_year=math.nan, hour=math.nan, utc_offset_hours=math.nan)
+    return _filled(open_again, moved)
 
 
 def _filled(recording: metadata.Recording, origin: Origin) -> metadata.Recording:
@@ -233,7 +258,13 @@ def _in_zone(origin: Origin, settings: ClockConfig) -> Origin:
     return dataclasses.replace(origin, date=start.date(), time=start.time().replace(tzinfo=fixed))
 
 
-def _from_name(stem: str) -> tuple[Origin, str]:
+@functools.lru_cache(maxsize=4096)  # the rows of a table name few recordings
+def from_name(stem: str) -> Origin:
+    """What a file name without suffix tells of the clock and the place."""
+    return _named(stem)[0]
+
+
+def _named(stem: str) -> tuple[Origin, str]:
     """What a file name without suffix tells, and the part before the clock."""
     if _HEXADECIMAL.fullmatch(stem):
         start = datetime.datetime.fromtimestamp(int(stem, 16), datetime.timezone.utc)
@@ -302,4 +333,9 @@ def _from_guano(text: str) -> Origin:
 def _site_folder(path: str, root: str) -> str:
     """The folders between root and recording without those that name no site, such as Data; empty if none is left."""
     folder = os.path.relpath(os.path.dirname(path) or ".", root or ".")
-    return "/".join(part for part in folder.split(os.sep) if not _NO_SITE.fullmatch(part) and part != os.pardir)
+    return "/".join(filter(may_be_site, folder.split(os.sep)))
+
+
+def may_be_site(folder: str) -> bool:
+    """Whether the name of a folder can be that of a site: recorders and programs make others, such as Data."""
+    return folder != os.pardir and not _NO_SITE.fullmatch(folder)

@@ -19,8 +19,8 @@ _UNKNOWN = frozenset(("unknown", "unk", "unid", "unidentified", "noid"))
 _NO_SPECIES = _NEGATIVE | _UNKNOWN | {""}
 _MISSING = frozenset(("", "nan", "n/a", "na", "null", "<na>"))  # as pandas, R and databases write empty cells
 _LONGEST = 200  # characters of a name
-_LATIN = re.compile(r"[A-Z][a-zë-]+ [a-zë-]{2,}(?: [a-zë-]{2,})?")
-_CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_LATIN = re.compile(r"[A-Z][a-zë-]+ (?:spp?\.|[a-zë-]{2,}(?: [a-zë-]{2,})?)")
+_CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*|[A-Z]{4}|[A-Z]{6}")  # as amerob, AMRO (ringers) or PIPPIP (bats)
 _QUOTED = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^'"\[\](){},]*))\s*(,|$)""")
 
 
@@ -128,7 +128,7 @@ def background(cell: str) -> tuple[tuple[str, ...], bool]:
 
 
 def is_latin(name: str) -> bool:
-    """Whether a name looks like a Latin one, as Parus major or Motacilla alba yarrellii."""
+    """Whether a name looks like a Latin one, as Parus major, Motacilla alba yarrellii or Turdus sp."""
     return bool(_LATIN.fullmatch(name))
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import math
+
+from absl import logging
 
 from bird_tf import config, files, stored
 from bird_tf.labels import given_table
@@ -55,16 +58,28 @@ class Verdict:
 def read(path: str) -> list[Verdict]:
     """Reads verdicts.csv. Of several verdicts on the same span and class, the last one counts.
 
+    If they say different things, as where two people disagree, none of them counts, and a warning tells how many.
+
     Raises:
         InputError: no such table, or a row that cannot be read.
     """
     if not files.exists(path):
         raise config.InputError(f"{path}: no such file; the page of bird_tf.review saves verdicts.csv")
     found: dict[tuple[str, float, float, str], Verdict] = {}
+    said: dict[tuple[str, float, float, str], set[tuple[str, str]]] = collections.defaultdict(set)
     for row in given_table.read_own(path, COLUMNS):
         verdict = _parse(row)
-        found[verdict.file, verdict.start_seconds, verdict.end_seconds, verdict.class_id] = verdict
-    return list(found.values())
+        clip = (verdict.file, verdict.start_seconds, verdict.end_seconds, verdict.class_id)
+        found[clip] = verdict
+        if verdict.is_present is not None:
+            said[clip].add((verdict.answer, verdict.label))
+    if contradictory := [clip for clip, different in said.items() if len(different) > 1]:
+        file, start, _, class_id = contradictory[0]
+        logging.warning(
+            "%s: the verdicts on %d clips contradict each other, the first: %s at %g s, %s; they are not used, keep "
+            "one row of each", path, len(contradictory), file, start, class_id,
+        )  # fmt: skip
+    return [verdict for clip, verdict in found.items() if len(said[clip]) < 2]
 
 
 def _parse(row: stored.Row) -> Verdict:

@@ -33,6 +33,7 @@ CLASSES = "classes.csv"
 RECORDINGS = "recordings.csv"
 DUPLICATES = "duplicates.csv"
 SUMMARY = "summary.json"
+_LONGEST_NAME = 100  # of a shard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -291,7 +292,7 @@ class _Stored:
             if len(numbers) != num_classes or min(numbers, default=0) < 0:
                 raise stored.damaged(path, f"{name.strip()} must have a count for each of {num_classes} classes")
         for name, count, size, _ in (shard for shards in self.shards.values() for shard in shards):
-            if os.path.basename(name) != name or not name or min(count, size) < 0:
+            if os.path.basename(name) != name or not 0 < len(name) <= _LONGEST_NAME or min(count, size) < 0:
                 raise stored.damaged(path, f"the shard {name[:80]!a} has no name and sizes of a shard")
         for split in SPLITS:
             if not (split in self.shards and split in self.chunks_per_class and split in self.num_recordings):

@@ -45,6 +45,16 @@ class Calibration:
             return np.asarray((1 - _IDENTITY) / (1 + np.exp(-logits)) + _IDENTITY * exact)
 
 
+def fit_map(chunks: Sequence[np.ndarray] | np.ndarray, truth: np.ndarray) -> Calibration:
+    """Fits the map alone, on labelled recordings; the arguments are as in `fit`.
+
+    A recording counts once for each species, by its best chunk, as it does for the thresholds. When all chunks of
+    recordings without the species counted, and one chunk of each with it, chances in mixtures were far too low.
+    """
+    slope, intercept = platt.fit(np.stack([np.max(own, axis=0) for own in chunks]), truth)
+    return Calibration(slope=slope, intercept=intercept, thresholds={})
+
+
 def fit(
     chunks: Sequence[np.ndarray] | np.ndarray,
     truth: np.ndarray,
@@ -62,11 +72,9 @@ def fit(
         noise_hours: length of that sound.
 
     Returns:
-        The calibration. Its map is fitted on the scores that `thresholds.weakly_labelled` counts.
+        The calibration.
     """
-    scores, present, counts = thresholds.weakly_labelled(list(chunks), truth)
-    slope, intercept = platt.fit(scores[counts], present[counts])
-    plain = Calibration(slope=slope, intercept=intercept, thresholds={})
+    plain = fit_map(chunks, truth)
     heard = np.zeros((0, truth.shape[1])) if noise is None else np.asarray(noise, np.float64)
     examples = thresholds.Examples(
         chunks=[plain.probabilities(np.asarray(own, np.float64)) for own in chunks],

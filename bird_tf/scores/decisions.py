@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,13 +31,14 @@ class Decisions:
         pooling: one of pooling.METHODS, chunk scores → recording scores.
         weights: [models] of the ensemble; their sum is 1.
         recording: for pooled scores.
-        chunk: for scores of single chunks. It is fitted on all chunks of recordings without the species, and on the
-            best chunk of each recording with it.
+        chunk: for scores of single chunks, fitted on the best chunk of each recording.
         context: what changes the scores of chunks before they are calibrated, for answers over time.
         in_context: for scores of chunks in their context, fitted on segments; None: `chunk`.
         precision: the target of the rule "precision"; 0 if nothing was fitted.
         fitted_on: what pooling, weights, `recording` and `chunk` were fitted on; empty if nothing was fitted.
         context_fitted_on: what `context` and `in_context` were fitted on.
+        models: for each model, the digests of those that all this is for, as that before its refit and that after it;
+            empty if they are not known.
     """
 
     pooling: str
@@ -48,11 +50,21 @@ class Decisions:
     precision: float = 0.0
     fitted_on: str = ""
     context_fitted_on: str = ""
+    models: tuple[tuple[str, ...], ...] = ()
 
     @property
     def sources(self) -> str:
         """All that anything was fitted on, in words; empty if nothing was."""
         return joined_sources(self.fitted_on, self.context_fitted_on)
+
+    def of_recordings(self, pooled: np.ndarray, best_chunks: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities of whole recordings: never above those of their best chunks.
+
+        Args:
+            pooled: [..., classes] pooled scores.
+            best_chunks: of the same shape, the scores of the best chunks.
+        """
+        return np.minimum(self.recording.probabilities(pooled), self.chunk.probabilities(best_chunks))
 
     @property
     def answers(self) -> calibration.Calibration:
@@ -182,6 +194,8 @@ def save(path: str, decisions: Decisions, classes: taxonomy.Taxonomy) -> None:
         "precision": decisions.precision,
         "fitted_on": decisions.fitted_on,
     }
+    if decisions.models:
+        content["models"] = decisions.models
     if decisions.context.active:
         content["context"] = dataclasses.asdict(decisions.context)
     if decisions.in_context:
@@ -202,7 +216,7 @@ class _Calibration:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Stored:
-    """What `save` writes. Without a context its fields are absent, as in files of earlier versions."""
+    """What `save` writes. Fields without content are absent, as in files of earlier versions."""
 
     format_version: int
     pooling: str
@@ -214,6 +228,7 @@ class _Stored:
     context: context.Context = dataclasses.field(default_factory=context.Context)
     in_context: _Calibration | None = None
     context_fitted_on: str = ""
+    models: tuple[tuple[str, ...], ...] = ()
 
     @property
     def sources(self) -> tuple[str, str]:
@@ -237,8 +252,14 @@ def load(path: str, classes: taxonomy.Taxonomy, num_models: int) -> Decisions:
     if version not in range(1, FORMAT_VERSION + 1):
         raise config.InputError(f"{path} holds no decisions of format {FORMAT_VERSION}; run bird_tf.evaluate --tune")
     read = stored.as_type(path, _Stored, content)
-    if read.pooling not in pooling.METHODS or min(read.weights, default=0) < 0 or not sum(read.weights) > 0:
-        raise stored.damaged(path, f"pooling must be one of {', '.join(pooling.METHODS)}, and weights at least 0")
+    if (
+        read.pooling not in pooling.METHODS
+        or min(read.weights, default=0) < 0
+        or not math.isclose(sum(read.weights), 1, abs_tol=1e-6)
+    ):
+        raise stored.damaged(
+            path, f"pooling must be one of {', '.join(pooling.METHODS)}, and weights at least 0 with the sum 1"
+        )
     outdated = version == 1 and read.pooling in _CHANGED_POOLING
     if outdated:
         logging.warning(
@@ -257,6 +278,7 @@ def load(path: str, classes: taxonomy.Taxonomy, num_models: int) -> Decisions:
         precision=read.precision,
         fitted_on=read.sources[0],
         context_fitted_on=read.sources[1],
+        models=read.models,
     )
 
 

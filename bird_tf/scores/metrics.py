@@ -277,7 +277,8 @@ def segment_truth(
     """The classes that are present in each segment of a recording.
 
     Args:
-        calls: (start, end, class index) of each call, seconds; a call counts in each segment that it overlaps.
+        calls: (start, end, class index) of each call, seconds; a call counts in each segment that it overlaps; one
+            without length, in the segment that it is in, which begins no later.
         num_segments: number of consecutive segments, starting at 0.
         segment_seconds: their length.
         num_classes: number of classes.
@@ -288,7 +289,7 @@ def segment_truth(
     present = np.zeros((num_segments, num_classes), bool)
     begins = np.arange(num_segments) * segment_seconds
     for start, end, index in calls:
-        present[(begins < end) & (begins + segment_seconds > start), index] = True
+        present[(begins < max(end, np.nextafter(start, np.inf))) & (begins + segment_seconds > start), index] = True
     return present
 
 

@@ -104,6 +104,7 @@ def description(run: Run) -> dict[str, Any]:
         "features": [feature.describe() for feature in run.features],
         "backbone": None if run.backbone is None else dict(run.backbone),
         "channel": run.channel,
+        "classes": run.classes.digest,
     }
 
 
@@ -133,7 +134,7 @@ def load_description(run_dir: str) -> Run:
         raise config.InputError(f"{path}: run format {version}, this is {FORMAT_VERSION}; train again")
     read = stored.as_type(path, _Stored, content)
     manifests.check_backbone(path, read.backbone)
-    classes = taxonomy.load(os.path.join(run_dir, manifests.CLASSES))
+    classes = saved_model.read_classes(os.path.join(run_dir, manifests.CLASSES), read)
     prior_path = os.path.join(run_dir, PRIOR)
     return Run(
         model=config.from_mapping(architectures.ModelConfig, read.model, path),

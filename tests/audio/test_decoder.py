@@ -1,3 +1,4 @@
+import io
 import struct
 
 import numpy as np
@@ -55,6 +56,49 @@ def test_a_wav_of_more_than_4_gib_whose_size_wrapped_is_read_to_its_end(tmp_path
     samples, report = read(path, start=whole - 5)
     np.testing.assert_allclose(samples, end, atol=1e-4)
     assert "its header tells 10.0 s of sound, the file holds 134227.7 s" in report.note
+
+
+def _encoded(samples, channels, rate, **options):
+    stored = io.BytesIO()
+    soundfile.write(stored, np.stack([samples] * channels, axis=1), rate, **options)
+    return stored.getvalue()
+
+
+CUT_OFF = {
+    "AIFF": [("PCM_16", "FILE"), ("PCM_24", "FILE"), ("FLOAT", "FILE"), ("IMA_ADPCM", "FILE")],
+    "AU": [("PCM_16", "FILE"), ("PCM_16", "LITTLE"), ("ULAW", "FILE")],
+    "NIST": [("PCM_16", "LITTLE"), ("PCM_16", "BIG"), ("ULAW", "FILE")],
+    "VOC": [("PCM_16", "FILE"), ("ULAW", "FILE")],
+    "WAV": [("PCM_16", "BIG")],  # RIFX
+    "W64": [("PCM_16", "FILE")],
+}
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("kind", CUT_OFF)
+def test_the_lost_end_of_a_file_is_told(tmp_path, kind, channels):
+    for subtype, endian in CUT_OFF[kind]:
+        whole = _encoded(tone(6), channels, RATE, format=kind, subtype=subtype, endian=endian)
+        (tmp_path / "x").write_bytes(whole)
+        expected, report = read(tmp_path / "x")
+        assert not report.note and len(expected) == pytest.approx(6 * RATE, abs=1)
+        (tmp_path / "x").write_bytes(whole[: len(whole) // 2])
+        samples, report = read(tmp_path / "x", start=1.0)
+        assert "of 6.0 s cannot be decoded (the file ends early)" in report.loss
+        num_whole = len(samples) - 64 * (subtype == "IMA_ADPCM")  # the last block is cut through
+        np.testing.assert_array_equal(samples[:num_whole], expected[RATE:][:num_whole])
+        assert 1.9 < len(samples) / RATE < 2.1 and report.lost_seconds == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.parametrize(("kind", "at"), [("AU", 8), ("AIFF", 42)])
+@pytest.mark.parametrize("told", [0xFFFFFFFF, 0x7F000008])
+def test_a_length_that_a_pipe_left_open_is_no_loss(tmp_path, kind, at, told):
+    whole = bytearray(_encoded(tone(6), 1, RATE, format=kind, subtype="PCM_16"))
+    assert int.from_bytes(whole[at : at + 4], "big") in (2 * 6 * RATE, 2 * 6 * RATE + 8)
+    whole[at : at + 4] = told.to_bytes(4, "big")
+    (tmp_path / "x").write_bytes(whole)
+    samples, report = read(tmp_path / "x")
+    assert len(samples) == 6 * RATE and not report.note
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["", "of unknown length"])
@@ -130,3 +174,54 @@ def test_after_an_error_in_a_16_bit_file_no_sample_is_lost(tmp_path, monkeypatch
     samples, report = read(path)
     np.testing.assert_array_equal(samples, expected)
     assert not report.note
+
+
+@pytest.mark.parametrize("kind", ["MP3", "OGG", "FLAC"])
+@pytest.mark.parametrize(
+    "streams", [((1, RATE), (2, RATE)), ((2, RATE), (1, RATE)), ((1, RATE), (2, 24000), (1, RATE))]
+)
+def test_joined_files_of_other_rates_and_channels_are_read_to_the_end(tmp_path, kind, streams):
+    path, whole = tmp_path / "x", []
+    with open(path, "wb") as file:
+        for channels, rate in streams:
+            file.write(_encoded(tone(3, rate), channels, rate, format=kind))
+            whole.append(tone(3))
+    samples, report = read(path)
+    assert len(samples) == 3 * RATE * len(streams) and not report.note and report.seconds == 3 * len(streams)
+    for number, expected in enumerate(whole):
+        found = samples[3 * RATE * number :][: 3 * RATE]
+        assert np.corrcoef(found[500:-500], expected[500:-500])[0, 1] > 0.99  # in time to the sample
+    later, _ = read(path, start=4.0)
+    np.testing.assert_array_equal(later, samples[4 * RATE :])
+
+
+def test_later_channels_are_heard_as_their_mean(tmp_path):
+    left, silent = tone(1), np.zeros(RATE)
+    stored = io.BytesIO()
+    soundfile.write(stored, np.stack([left, silent], axis=1), RATE, format="FLAC")
+    (tmp_path / "x").write_bytes(_encoded(silent, 1, RATE, format="FLAC") + stored.getvalue())
+    np.testing.assert_allclose(read(tmp_path / "x")[0][RATE:], left / 2, atol=1e-4)
+
+
+def test_times_behind_damage_in_joined_files_stay_right(tmp_path):
+    one, two = _encoded(tone(3), 1, RATE, format="FLAC"), _encoded(tone(3, 24000), 2, 24000, format="FLAC")
+    half = len(two) // 2
+    damaged = two[:half] + bytes(3000) + two[half + 3000 :]
+    (tmp_path / "x").write_bytes(one + two + one)
+    whole = read(tmp_path / "x")[0]
+    for content, lost in ((one + damaged + one, (4, 5.5)), (one + two[: len(two) // 2] + one, (4, 6))):
+        (tmp_path / "x").write_bytes(content)
+        samples, report = read(tmp_path / "x")
+        [(start, end)] = report.lost
+        assert len(samples) == 9 * RATE and lost[0] < start < end <= lost[1] and "cannot be decoded" in report.loss
+        np.testing.assert_array_equal(samples[-3 * RATE :], whole[-3 * RATE :])
+        behind = slice(round(end * RATE) + 500, 6 * RATE)  # in time to the sample
+        if end < 6:
+            assert np.corrcoef(samples[behind], whole[behind])[0, 1] > 0.99
+
+
+def test_a_part_that_cannot_be_opened_is_damage(tmp_path):
+    one = _encoded(tone(3), 1, RATE, format="FLAC")
+    (tmp_path / "x").write_bytes(one + b"fLaC\0\0\0\x22" + bytes(60))
+    samples, report = read(tmp_path / "x")
+    assert len(samples) == 3 * RATE and "a part of it cannot be decoded" in report.loss

@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
+import soundfile
 
 from bird_tf.audio import mp3, parts
-from tests.audio.conftest import RATE, SECONDS
+from tests.audio.conftest import RATE, SECONDS, tone
 
 WHOLE = parts.Layout()
 
@@ -70,6 +72,26 @@ def test_files_one_after_the_other_are_read_to_the_end(coded):
     one = coded("vbr.mp3")
     samples, report = one.read(one.content + b"ID3\x04\0\0\0\0\1\0" + bytes(128) + one.content)
     assert abs(len(samples) - 2 * len(one.samples)) < 0.3 * RATE and not report.loss
+
+
+def test_a_stream_of_other_channels_is_a_part_of_its_own(coded, tmp_path):
+    mono = coded("mp3").content
+    soundfile.write(tmp_path / "x.mp3", np.stack([tone(2)] * 2, axis=1), RATE, bitrate_mode="CONSTANT")
+    stereo = (tmp_path / "x.mp3").read_bytes()
+    layout = _layout(coded("mp3"), mono + stereo + mono)
+    sizes = [sum(end - begin for begin, end in part.pieces) for part in layout.parts]
+    assert sizes == [len(mono), len(stereo), len(mono)] and not layout.damage
+    damaged = _layout(coded("mp3"), mono + stereo + _zeroed(mono, len(mono) // 2, 3000))
+    [(start, _)] = damaged.lost
+    assert start == pytest.approx(SECONDS + 2 + SECONDS / 2, abs=0.3)
+    assert "damaged in 1 place" in damaged.damage and damaged.seconds == pytest.approx(2 * SECONDS + 2, abs=0.4)
+
+
+def test_a_frame_of_other_channels_is_damage(coded):
+    content = bytearray(coded("mp3").content)
+    content[content.index(content[:3], len(content) // 2) + 3] ^= 0x80  # mono (11) becomes joint stereo
+    layout = _layout(coded("mp3"), bytes(content))
+    assert len(layout.parts) == 1 and "damaged in 1 place" in layout.damage
 
 
 def test_what_is_before_the_first_frame_is_left_out(coded):

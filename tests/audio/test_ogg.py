@@ -87,3 +87,14 @@ def test_a_stream_recorded_from_its_middle_on_begins_at_its_first_page(coded):
     first, last = _pages(content)[4:6]
     samples, report = one.read(content[:first] + content[last:])
     assert abs(one.lag(samples, SECONDS - 3)) < RATE and report.seconds == pytest.approx(SECONDS, abs=1.5)
+
+
+def test_streams_of_unknown_kind_behind_the_first_are_told(coded):
+    content = coded("ogg").content
+    renamed = bytearray(content)
+    renamed[renamed.index(b"vorbis")] = 0x56
+    length = 27 + renamed[26] + sum(renamed[27 : 27 + renamed[26]])
+    renamed[22:26] = bytes(4)
+    renamed[22:26] = ogg._checksum(bytes(renamed[:length])).to_bytes(4, "little")
+    assert _layout(coded("ogg"), content + bytes(renamed)).damage == "of its streams, only the first is read"
+    assert _layout(coded("ogg"), bytes(renamed)) == parts.Layout()

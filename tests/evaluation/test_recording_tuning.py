@@ -1,7 +1,9 @@
 import pytest
 
 from bird_tf import config
-from bird_tf.scores import pooling
+from bird_tf.evaluation import recording_tuning
+from bird_tf.inference import ensembles, labelled
+from bird_tf.scores import metrics, pooling
 from tests.test_evaluate import _evaluate
 
 
@@ -39,3 +41,14 @@ def test_attention_is_tried_and_used_if_every_model_has_it(attention_model_path,
     assert "attention" not in tuned["pooling_mlrap"]
     with pytest.raises(config.InputError, match=f"--pooling=attention: {model_path} gives no attention"):
         _evaluate(tmp_path, one_without, records=manifest.directory, pooling="attention")
+
+
+def test_thresholds_of_recordings_are_of_the_probabilities_that_are_told(model_path, manifest):
+    ensemble = ensembles.Ensemble([model_path])
+    scored = labelled.score_records(ensemble, manifest)
+    truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
+    settings = recording_tuning.TuningConfig(tune=True, synthetic_noise=0)
+    recording_tuning.decide(settings, ensemble, scored, truth, None, "these")
+    told = ensemble.decisions.of_recordings(scored.pooled(ensemble), scored.best_chunks(ensemble))
+    assert set(ensemble.decisions.recording.thresholds["f1"]) <= set(told.ravel())
+    assert (told <= ensemble.decisions.chunk.probabilities(scored.best_chunks(ensemble))).all()

@@ -1,5 +1,7 @@
 import dataclasses
 
+import numpy as np
+
 from bird_tf.evaluation import results
 from tests import conftest
 
@@ -17,6 +19,13 @@ def test_species_in_the_background_are_no_confusion(evaluation):
     with_background = evaluation.truth.copy()
     with_background[1, 0] = True
     assert dataclasses.replace(evaluation, truth=with_background).confusions() == []
+
+
+def test_no_species_is_put_first_in_silence(evaluation, tmp_path):
+    silent = dataclasses.replace(evaluation, scores=evaluation.scores * np.array([[1], [0], [1]]))
+    assert silent.confusions() == [] and silent.species()[0].mistaken_for == ""
+    results.write_tables(str(tmp_path), silent, [])
+    assert [row["best"] for row in conftest.table(tmp_path / "recordings.csv")] == ["aa", "", "bb"]
 
 
 def test_tables_have_a_row_for_each_recording_and_species(evaluation, tmp_path):

@@ -69,7 +69,7 @@ def test_attention_weighs_the_chunks_of_a_segment(attention_model_path, model_pa
         _evaluate(model_path, soundscape, tmp_path, pooling="attention")
 
 
-def test_recordings_without_a_call_count_and_broken_ones_are_listed(model_path, soundscape, tmp_path):
+def test_recordings_without_a_call_count_and_broken_ones_are_listed(model_path, soundscape, tmp_path, caplog):
     folder = tmp_path / "set"
     (folder / "wav").mkdir(parents=True)
     for path in (soundscape / "wav").iterdir():
@@ -78,6 +78,7 @@ def test_recordings_without_a_call_count_and_broken_ones_are_listed(model_path, 
     (folder / "wav" / "broken_RN11.wav").write_bytes(b"x")
     summary = _evaluate(model_path, folder, tmp_path / "out", soundscape / "truth.csv")
     assert (summary["num_segments"], summary["num_recordings"], summary["num_skipped"]) == (7, 2, 1)
+    assert "truth.csv has no row of 2 of 3 recordings: they count as recordings without a call" in caplog.text
     [skipped] = conftest.table(tmp_path / "out" / "skipped.csv")
     assert skipped["file"].endswith("broken_RN11.wav") and "cannot be decoded" in skipped["reason"]
 
@@ -87,13 +88,16 @@ def test_recordings_of_equal_names_are_told_apart_by_their_folders(model_path, s
     for folder in ("a", "b"):
         (tmp_path / "wav" / folder).mkdir(parents=True)
         shutil.copy(soundscape / "wav" / "DEMO_RN9.wav", tmp_path / "wav" / folder)
+    shutil.copy(soundscape / "wav" / "DEMO_RN9.wav", tmp_path / "wav" / "b" / "y.wav")
     for name, words in (
         ("9", "no recording 9; 2 recordings have this MediaId"),
         ("c/x.wav", "no recording c/x"),
+        ("a/y.wav", "no recording a/y"),
     ):
         (tmp_path / "truth.csv").write_text("\n".join([header, *(f"{name},{line.split(',', 1)[1]}" for line in lines)]))
         with pytest.raises(config.InputError, match=f"--segments=.*{words}"):
             _evaluate(model_path, tmp_path, tmp_path / "out")
+    (tmp_path / "wav" / "b" / "y.wav").unlink()
     (tmp_path / "truth.csv").write_text(
         "\n".join([header, *(f"b/DEMO_RN9.wav,{line.split(',', 1)[1]}" for line in lines)])
     )
@@ -113,7 +117,12 @@ def test_noise_alone_has_false_alarms_and_no_metric(model_path, soundscape, tmp_
 
 @pytest.mark.parametrize(
     ("line", "words"),
-    [("9,strang,0,1", "line 2"), ("9,fistul,now,1", "line 2"), ("77,fistul,0,1", "has no recording 77")],
+    [
+        ("9,strang,0,1", "line 2"),
+        ("9,fistul,now,1", "line 2"),
+        ("77,fistul,0,1", "has no recording 77"),
+        ("9,fistul,1,99\n9,fistul,23000,23500", r"1 of 2 calls are past the end of .*9\.wav .*first at 23000\.0 s; do"),
+    ],
 )
 def test_calls_that_do_not_fit_are_refused(model_path, soundscape, tmp_path, line, words):
     (tmp_path / "truth.csv").write_text(f"media_id,class_id,start_seconds,end_seconds\n{line}\n")

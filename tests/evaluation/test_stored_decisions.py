@@ -1,9 +1,14 @@
 import dataclasses
+import json
 import shutil
 
+import pytest
+
+from bird_tf import config
 from bird_tf.evaluation import stored_decisions
 from bird_tf.inference import ensembles
 from bird_tf.scores import context
+from tests import conftest
 
 
 def test_a_single_model_keeps_its_decisions_and_an_ensemble_only_in_the_output(model_path, tmp_path):
@@ -20,3 +25,33 @@ def test_a_single_model_keeps_its_decisions_and_an_ensemble_only_in_the_output(m
     assert ensembles.Ensemble([str(tmp_path / "a")]).decisions.fitted_on == "here"
     again = ensembles.Ensemble([str(tmp_path / "a"), str(tmp_path / "b")], str(tmp_path / "out2" / "decisions.json"))
     assert again.decisions.fitted_on == "both"
+
+
+def test_decisions_are_for_their_models_in_their_order(model_path, attention_model_path, tmp_path):
+    refitted, other = str(tmp_path / "run" / "export"), str(tmp_path / "other")
+    shutil.copytree(model_path, refitted)
+    shutil.copytree(attention_model_path, tmp_path / "run" / "validated" / "export")
+    conftest.with_free_classes(shutil.copytree(model_path, other))
+    classes = tmp_path / "other" / "assets" / "classes.csv"
+    header, *lines = classes.read_text().splitlines()
+    names = [line.split(",", 1)[1] for line in lines][::-1]
+    classes.write_text("\n".join([header, *(f"{i},{name}" for i, name in enumerate(names))]) + "\n")
+
+    def refusal(models, path):
+        with pytest.raises(config.InputError, match=f"--decisions={path} was made for") as caught:
+            ensembles.Ensemble(models, str(path))
+        return str(caught.value)
+
+    one, both = ensembles.Ensemble([refitted]), ensembles.Ensemble([refitted, other])
+    stored_decisions.store(one, str(tmp_path), [refitted])  # that changes the calibration in the model, too
+    stored_decisions.store(both, str(tmp_path / "both"), [refitted, other])
+    alone, together = tmp_path / "decisions.json", tmp_path / "both" / "decisions.json"
+    one.decisions = dataclasses.replace(one.decisions, chunk=dataclasses.replace(one.decisions.chunk, slope=2.0))
+    stored_decisions.store(one, str(tmp_path / "later"), [refitted])
+    for path in (refitted, model_path, str(tmp_path / "run" / "validated" / "export")):
+        assert ensembles.Ensemble([path], str(alone)).decisions.models
+    assert ensembles.Ensemble([model_path, other], str(together)).decisions.models
+    assert f"other models than {other}; run" in refusal([other], alone)
+    assert f"another order: write --model={model_path} --model={other}" in refusal([other, model_path], together)
+    alone.write_text(json.dumps({k: v for k, v in json.loads(alone.read_text()).items() if k != "models"}))
+    assert not ensembles.Ensemble([other], str(alone)).decisions.models  # as earlier versions wrote it

@@ -12,14 +12,14 @@ from bird_tf import config, evaluate, predict, submission
 from bird_tf.audio import decode, frontend
 from bird_tf.inference import ensembles, run_files, saved_model, scoring
 from bird_tf.scores import decisions, pooling
-from tests.conftest import SMALL, settings
+from tests.conftest import SMALL, settings, with_free_classes
 
 
 @pytest.fixture(scope="module")
 def overlapping(model_path, tmp_path_factory):
     """`model_path`, and a copy whose class "strang" is the first one's "fistul"."""
     other = tmp_path_factory.mktemp("overlapping") / "other"
-    shutil.copytree(model_path, other)
+    with_free_classes(shutil.copytree(model_path, other))
     for name in ("classes.csv", "prior.json"):
         text = (other / "assets" / name).read_text()
         assert "fistul" in text

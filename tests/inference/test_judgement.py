@@ -48,6 +48,24 @@ def test_answers_are_in_context_and_the_whole_recording_is_not(model_path, data)
     assert (changed.probabilities < plain.probabilities).all()
 
 
+def test_a_recording_is_never_more_probable_than_its_best_chunk(model_path, data):
+    ensemble = ensembles.Ensemble([model_path])
+    decided = ensemble.decisions
+    ensemble.decisions = dataclasses.replace(
+        decided,
+        recording=dataclasses.replace(decided.recording, slope=6.0, intercept=5.0),
+        chunk=dataclasses.replace(decided.chunk, slope=2.7, intercept=-2.0),
+    )
+    judge = judgement.Judge(ensemble, judgement.JudgementConfig())
+    paths = map(str, sorted((data / "wav").iterdir())[:3])
+    lowered = 0
+    for scored in scoring.score_recordings(ensemble, [(path, path) for path in paths], judge.chunking):
+        answered, pooled = judge.judge(metadata.Recording(recording_id="a", path=""), scored.scores)
+        assert (pooled <= answered.probabilities.max(axis=0)).all() and (pooled > 0).any()
+        lowered += (pooled == answered.probabilities.max(axis=0)).sum()
+    assert lowered
+
+
 def test_what_cannot_be_used_is_refused_before_any_work(model_path):
     with pytest.raises(config.InputError, match="pooling"):
         judgement.JudgementConfig(pooling="loudest")

@@ -6,6 +6,8 @@ from absl import logging
 
 from bird_tf import config, tf
 from bird_tf.inference import saved_model
+from bird_tf.labels import taxonomy
+from tests import conftest
 
 
 def test_a_folder_that_is_not_a_model_is_refused_with_a_hint(tmp_path, run_dir):
@@ -27,6 +29,22 @@ def test_a_damaged_model_is_named(tmp_path, model_path):
         saved_model.Model(str(other))
     (other / "saved_model.pb").write_bytes(b"")
     with pytest.raises(config.InputError, match="other is damaged"):
+        saved_model.Model(str(other))
+
+
+def test_a_list_of_other_classes_is_refused(tmp_path, model_path):
+    other = shutil.copytree(model_path, tmp_path / "other")
+    path = str(other / "assets" / "classes.csv")
+    classes = taxonomy.load(path)
+    taxonomy.save(path, taxonomy.Taxonomy(classes.class_ids, classes.names[::-1]))
+    assert saved_model.Model(str(other)).classes.names == classes.names[::-1]  # names may be corrected
+    taxonomy.save(path, taxonomy.Taxonomy(classes.class_ids[::-1], classes.names[::-1]))
+    with pytest.raises(config.InputError, match=r"classes\.csv is not the list of the classes that the model was"):
+        saved_model.Model(str(other))
+    conftest.with_free_classes(other)  # early models tell nothing but the number of classes
+    assert saved_model.Model(str(other)).classes.class_ids == classes.class_ids[::-1]
+    taxonomy.save(path, classes.subset(range(len(classes) - 1)))
+    with pytest.raises(config.InputError, match=r"classes\.csv is not the list"):
         saved_model.Model(str(other))
 
 

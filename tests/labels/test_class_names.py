@@ -29,6 +29,12 @@ def test_names_that_differ_in_signs_alone_are_told(caplog):
     assert _unified(*names) == names and "stay apart: Parus major; Parus major?;" in caplog.text
 
 
+def test_names_in_letters_that_look_alike_are_told(caplog):
+    names = ["Parus major", "P\u0430rus major", "AMRO", "\u0410MRO"]
+    assert _unified(*names) == names
+    assert "stay apart: Parus major; P\u0430rus major;" in caplog.text and "stay apart: AMRO; \u0410MRO;" in caplog.text
+
+
 def test_one_spelling_alone_stays_as_it_is():
     assert _unified("Parus_major", "Turdus merula_Common Blackbird") == [
         "Parus_major",
@@ -68,6 +74,17 @@ def test_birdnets_label_tracks_name_the_latin_name(caplog):
     assert _unified(*kinds) == kinds
     two = [track, "Turdus merula, Amsel"]
     assert _unified(*two) == two and "stay apart: turdus merula, amsel; turdus merula, common blackbird" in caplog.text
+
+
+def test_what_may_be_a_second_species_is_no_common_name(caplog):
+    doubtful = ["Turdus merula, Blue Tit", "Parus major, Turdus"]
+    assert _unified(*doubtful, "Blue Tit") == [*doubtful, "Blue Tit"]
+    assert "2 labels stay as they are, the first: 'Parus major, Turdus'" in caplog.text
+    assert _unified("Turdus merula, Blue Tit") == ["Turdus merula"]
+    assert (
+        "1 labels of a Latin and a common name are called by the Latin name, the first: 'Turdus merula, Blue"
+        in caplog.text
+    )
 
 
 @pytest.mark.parametrize("text", ["A,B\nB,A\n", "A\n", "A,B\nA,C\n", ",B\n", "A,B|C\n", "A,noise\n", "A,-B\n"])
@@ -113,3 +130,13 @@ def test_the_name_that_a_person_left_beside_a_corrected_class_id_is_not_that_of_
     [found] = class_names.unify([recording], {})
     assert [(a.label, a.name) for a in found.annotations] == 2 * [("a", "Parus major")] + [("b", "")]
     assert set(found.names) == {("a", "Parus major"), ("b", "b")}
+
+
+def test_a_class_id_of_several_latin_names_is_told(caplog):
+    class_names.unify([_named("a", "Parus major", i) for i in (0, 1)] + [_named("a", "Parus major minor")], {})
+    assert "told of several" not in caplog.text
+    class_names.unify([_named("song", name, name) for name in ("Passer montanus", "Poecile montanus")], {})
+    told = (
+        "1 classes are told of several Latin names, the first: 'song' of Passer montanus (1 x), Poecile montanus (1 x)"
+    )
+    assert told in caplog.text

@@ -1,3 +1,4 @@
+import dataclasses
 import datetime
 import math
 
@@ -113,6 +114,27 @@ def test_only_what_is_unknown_is_filled():
     assert (filled.date, filled.day_of_year, filled.hour, filled.site) == ("2023-05-01", 121.0, 5.0, "plot")
     assert filled.start == datetime.datetime(2023, 5, 1, 5)
     assert foldered.site == "S4A1" and math.isnan(foldered.latitude)
+
+
+@pytest.mark.parametrize(
+    ("text", "time", "offset"),
+    [("2023-05-02 04:30:00 UTC", "2023-05-02 04:30:00", 0), ("2023-05-02T04:30:00Z", "2023-05-02T04:30:00", 0),
+     ("04:30+0530", "04:30", 5.5), ("4:30 -07:00", "4:30", -7), ("2023-05-02", "2023-05-02", math.nan),
+     ("4:30 - 7:00", "4:30 - 7:00", math.nan), ("4:30 PM", "4:30 PM", math.nan), ("UTC", "UTC", math.nan)],
+)  # fmt: skip
+def test_zones_behind_times_are_read(text, time, offset):
+    found = clock.without_zone(text)
+    assert found[0] == time and found[1] == pytest.approx(offset, nan_ok=True)
+
+
+def test_noted_times_of_known_zone_are_changed_to_that_of_the_place(caplog):
+    noted = metadata.Recording(recording_id="1", path="a.wav", date="2023-05-02", day_of_year=122.0, hour=4.5)
+    universal = dataclasses.replace(noted, utc_offset_hours=0.0)
+    [moved, same] = clock.fill([universal, noted], "", clock.ClockConfig(timezone="America/Los_Angeles"))
+    assert (moved.date, moved.day_of_year, moved.hour, moved.utc_offset_hours) == ("2023-05-01", 121.0, 21.5, -7.0)
+    assert same == noted and not caplog.text
+    assert clock.fill([universal], "", PLAIN) == [universal]
+    assert "the time of 1 of 1 recordings is noted as UTC" in caplog.text
 
 
 def test_the_zone_of_a_filled_time_is_kept():

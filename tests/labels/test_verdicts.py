@@ -8,12 +8,20 @@ HEADER = "file,start_seconds,end_seconds,class_id,verdict,remark\n"
 
 
 def test_verdicts_are_read_and_the_last_one_on_a_span_counts(tmp_path):
-    rows = ["a/x.wav,1,2,aa,no,", "a/x.wav,1.0,2.0,aa,Yes,", "a/x.wav,1,2,bb,other,c", "ü y.wav,0,0.5,aa,unsure,"]
+    rows = ["a/x.wav,1,2,aa,unsure,", "a/x.wav,1.0,2.0,aa,Yes,", "a/x.wav,1,2,bb,other,c", "ü y.wav,0,0.5,aa,unsure,"]
     (tmp_path / "v.csv").write_text("\ufeff" + HEADER + "\n".join(rows) + "\n", encoding="utf-8")
     found = verdicts.read(str(tmp_path / "v.csv"))
     assert [(v.file, v.start_seconds, v.class_id, v.is_present) for v in found] == [
         ("a/x.wav", 1.0, "aa", True), ("a/x.wav", 1.0, "bb", False), ("ü y.wav", 0.0, "aa", None),
     ]  # fmt: skip
+
+
+def test_clips_on_which_people_disagree_are_left_out(tmp_path, caplog):
+    said = {"aa": ("yes", "no"), "bb": ("yes", "unsure", "yes"), "cc": ("no", "no"), "dd": ("other,x", "other,y")}
+    rows = [f"x.wav,1,2,{c},{answer}{',' * (',' not in answer)}" for c, answers in said.items() for answer in answers]
+    (tmp_path / "v.csv").write_text(HEADER.replace("remark", "species") + "\n".join(rows) + "\n")
+    assert [(v.class_id, v.answer) for v in verdicts.read(str(tmp_path / "v.csv"))] == [("bb", "yes"), ("cc", "no")]
+    assert "v.csv: the verdicts on 2 clips contradict each other, the first: x.wav at 1 s, aa;" in caplog.text
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])

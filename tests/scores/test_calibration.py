@@ -22,6 +22,14 @@ def test_calibration_reduces_the_calibration_error_and_keeps_the_ranking(case):
     np.testing.assert_array_equal(np.argsort(fitted, axis=None), np.argsort(scores, axis=None))
 
 
+def test_a_recording_counts_once_however_many_chunks_it_has(case):
+    scores, truth = case
+    once = calibration.fit_map(scores[:, None], truth)
+    quiet = np.full((20, 3), scores.min())
+    with_more = calibration.fit_map([np.concatenate([own[None], quiet]) for own in scores], truth)
+    assert (with_more.slope, with_more.intercept) == (once.slope, once.intercept)
+
+
 def test_cross_fitted_probabilities_do_not_depend_on_the_own_label(case):
     scores, truth = case
     flipped = truth.copy()

@@ -70,6 +70,10 @@ def test_decisions_for_other_models_are_refused(tmp_path):
         decisions.load(path, CLASSES, 2)
     with pytest.raises(config.InputError, match="other classes"):
         decisions.load(path, taxonomy.Taxonomy(("xx",), ("X",)), 1)
+    for weights in ((2.0, 1.0), (1e308, 1e308), (0.5, 0.4)):
+        decisions.save(path, dataclasses.replace(decisions.neutral(CLASSES, 2, "mean"), weights=weights), CLASSES)
+        with pytest.raises(config.InputError, match="weights at least 0 with the sum 1"):
+            decisions.load(path, CLASSES, 2)
     (tmp_path / "decisions.json").write_text(json.dumps({"format_version": 99}))
     with pytest.raises(config.InputError, match="no decisions of format"):
         decisions.load(path, CLASSES, 1)

@@ -120,6 +120,8 @@ def test_reliability_by_hand():
 def test_a_call_counts_in_each_segment_that_it_overlaps():
     truth = metrics.segment_truth([(1.0, 2.0, 0), (4.0, 10.0, 1), (14.9, 99.0, 0)], 4, 5.0, 2)
     assert truth.tolist() == [[True, True], [False, True], [True, False], [True, False]]
+    moments = metrics.segment_truth([(0.0, 0.0, 0), (5.0, 5.0, 0), (12.0, 12.0, 0)], 4, 5.0, 1)
+    assert moments[:, 0].tolist() == [True, True, True, False]
 
 
 def test_blocks_of_positives_give_the_same_metrics(case, monkeypatch):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf.audio import decode, hearing
+from bird_tf.audio import channels, decode, hearing
 from tests import damage
 from tools import small_computer
 
@@ -52,6 +52,36 @@ def test_it_hears_the_channel_that_the_model_was_trained_on(recording, channel, 
     expected = np.concatenate(list(decode.blocks(path, rate, channel)))
     found = np.concatenate(list(small_computer._blocks(path, rate, channel)))
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_it_hears_no_more_than_bird_tf_in_what_is_no_sample(recording, tmp_path, capsys):
+    path = recording(1.5)
+    samples, rate = soundfile.read(path)
+    samples[100:500, 0], samples[700] = [np.nan], [np.inf, -1e13]
+    soundfile.write(path, samples, rate, subtype="FLOAT")
+    for channel in ("mix", "loudest", "1"):
+        expected = np.concatenate(list(decode.blocks(path, 8000, channel)))
+        np.testing.assert_allclose(
+            np.concatenate(list(small_computer._blocks(path, 8000, channel))), expected, atol=1e-7
+        )
+    assert "a.wav: 401 samples are no finite numbers; zeros" in capsys.readouterr().err
+    soundfile.write(path, np.full(8000, np.nan), rate, subtype="FLOAT")
+    with pytest.raises(SystemExit, match=r"a\.wav: holds no usable samples"):
+        list(small_computer._blocks(path, 8000, "mix"))
+    soundfile.write(path, np.zeros((0, 2)), rate)
+    with pytest.raises(SystemExit, match=r"a\.wav: holds no usable samples"):
+        list(small_computer._blocks(path, 8000, "loudest"))
+
+
+@pytest.mark.parametrize(("share", "cancels"), [(-1.0, True), (-0.7, True), (0.9, False), (0.0, False)])
+def test_channels_that_cancel_are_told(generator, tmp_path, capsys, share, cancels):
+    path, one = str(tmp_path / "a.wav"), generator.normal(0.1, 0.1, 16000)
+    soundfile.write(path, np.stack([one, share * one], axis=1), 8000, subtype="FLOAT")
+    list(small_computer._blocks(path, 8000, "mix"))
+    assert ("its channels cancel each other" in capsys.readouterr().err) == cancels
+    selector = channels.Selector(path, "mix", 2)
+    selector.take(np.float32(soundfile.read(path)[0]))
+    assert bool(selector.warning()) == cancels
 
 
 @damage.counts

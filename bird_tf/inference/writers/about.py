@@ -33,7 +33,7 @@ MEANINGS = {
     "latitude": "degrees; empty if unknown",
     "longitude": "degrees; empty if unknown",
     "seconds": "length of the recording",
-    "best": "the class with the highest probability in the whole recording, however low",
+    "best": "the class with the highest probability in the whole recording, however low; empty if all are 0",
     "present": "the classes whose probability in the whole recording reaches their threshold, separated by ;",
 }
 _PURPOSES = {

@@ -62,9 +62,8 @@ def recording(context: predictions.Context, prediction: predictions.Prediction) 
     ids, pooled = context.classes.class_ids, prediction.pooled
     present = files.joined(ids[index] for index in prediction.present)
     scores = prediction.scores
-    row: list[Any] = [
-        prediction.file, prediction.file, scores.duration_seconds, ids[int(np.argmax(pooled))], present,
-    ]  # fmt: skip
+    best = ids[int(np.argmax(pooled))] if pooled.max() > 0 else None  # nothing is heard in silence
+    row: list[Any] = [prediction.file, prediction.file, scores.duration_seconds, best, present]
     if context.origins_known:
         row += _origin(prediction.recording)
     return row

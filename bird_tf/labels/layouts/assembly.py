@@ -5,14 +5,14 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
-import os
+import math
 from collections.abc import Iterable, Sequence
 
 from absl import logging
 
 from bird_tf import config
 from bird_tf.labels import metadata, spans
-from bird_tf.labels.layouts import formats, matching, rows
+from bird_tf.labels.layouts import formats, joining, matching, rows, versions
 
 # A point in time covers this much, so that the chunk around it does not count as one without a call.
 _POINT_SECONDS = 0.001
@@ -29,6 +29,7 @@ class Assembled:
         left_out: (file or line, reason) of rows that are not used, although their recordings may be.
         unused: (file, reason) of files that are of no use.
         layout: what the labels come from, in words.
+        has_scores: whether a label has a score.
     """
 
     recordings: list[metadata.Recording] = dataclasses.field(default_factory=list)
@@ -37,14 +38,7 @@ class Assembled:
     left_out: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     unused: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     layout: str = ""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Entry:
-    """A row and the file that it is from."""
-
-    row: rows.Row
-    source: str
+    has_scores: bool = False
 
 
 def assemble(
@@ -57,102 +51,31 @@ def assemble(
         recordings: the recordings.
         min_confidence: labels with a lower score count neither as there nor as not there.
     """
-    assembled = Assembled()
-    of_path: dict[str, list[_Entry]] = collections.defaultdict(list)
-    num_elsewhere, sources = 0, list(sources)
-    species = rows.species_of(row for source in sources for row in source.rows)
-    for source in sources:
-        for path, row in _matched(source, recordings, assembled):
-            if path is None:
-                num_elsewhere += 1
-            else:
-                of_path[path].append(_Entry(rows.among(row, species), source.path))
-    if num_several := sum(map(_has_several_rows, of_path.values())):
+    sources = list(sources)
+    joined = joining.join(sources, recordings)
+    assembled = Assembled(unmatched=joined.unmatched, left_out=joined.left_out)
+    assembled.has_scores = any(not math.isnan(row.score) for source in sources for row in source.rows)
+    if num_several := sum(map(_has_several_rows, joined.entries.values())):
         logging.warning("%d recordings have several rows without times: each adds its species", num_several)
-    if num_elsewhere:
-        logging.info("%d rows of catalogues are about recordings that are not here", num_elsewhere)
-    for path, entries in of_path.items():
-        _add(path, entries, min_confidence, assembled)
+    contradictions: list[str] = []
+    for path, entries in joined.entries.items():
+        _add(path, entries, min_confidence, assembled, contradictions)
+    if contradictions:
+        logging.warning(
+            "%d recordings have files that say different species of the same span; each adds its own; if one is an old "
+            "version, move it away; the first: %s", len(contradictions), contradictions[0],
+        )  # fmt: skip
     return assembled
 
 
-def _has_several_rows(entries: Sequence[_Entry]) -> bool:
+def _has_several_rows(entries: Sequence[joining.Entry]) -> bool:
     in_source = collections.Counter(e.source for e in entries if e.row.labels.species and not e.row.has_span)
     return max(in_source.values(), default=0) > 1
 
 
-def _matched(
-    source: formats.Source, recordings: matching.Recordings, assembled: Assembled
-) -> list[tuple[str | None, rows.Row]]:
-    """(recording, row) of the rows of a file whose recording is known, or is one of a catalogue that is not here."""
-    found: list[tuple[str | None, rows.Row]] = []
-    find = functools.cache(functools.partial(_find, recordings, source.path))
-    for row in source.rows:
-        try:
-            path = find(row.files, row.catalogue_numbers, row.or_namesake)
-        except matching.AmbiguousError as error:
-            assembled.unmatched.append((row.where, str(error)))
-            continue
-        if path is None and not row.catalogue_numbers:
-            name = row.files[0] if row.files else os.path.basename(source.path)
-            reason = row.problem or f"its recording {name[:200]!r} is not below the folder of recordings"
-            (assembled.left_out if row.problem else assembled.unmatched).append((row.where, reason))
-        else:
-            found.append((path, row))
-    return _without_contradictions(found, recordings, assembled)
-
-
-def _find(
-    recordings: matching.Recordings,
-    table: str,
-    names: Sequence[str],
-    catalogue_numbers: Sequence[str],
-    or_namesake: bool,
-) -> str | None:
-    ambiguous: matching.AmbiguousError | None = None
-    for name in names:
-        try:
-            if path := recordings.find(name, table):
-                return path
-        except matching.AmbiguousError as error:
-            ambiguous = ambiguous or error
-    if ambiguous:
-        raise ambiguous
-    path = recordings.find_catalogued(catalogue_numbers) if catalogue_numbers else None
-    if path is None and (or_namesake or not (names or catalogue_numbers)):
-        return recordings.find_namesake(table)
-    return path
-
-
-def _without_contradictions(
-    found: list[tuple[str | None, rows.Row]], recordings: matching.Recordings, assembled: Assembled
-) -> list[tuple[str | None, rows.Row]]:
-    """Of rows that name one recording by different folders, those with its own folder count.
-
-    A table that names A/x.wav and B/x.wav, of which only A/x.wav is here, says nothing of it in the rows of B.
-    """
-    folders: dict[str, set[str]] = collections.defaultdict(set)
-    for path, row in found:
-        if path and row.files:
-            folders[path].add(_folder(row.files[0]))
-    kept = []
-    for path, row in found:
-        named = folders[path] - {""} if path else set()
-        own = _folder(recordings.below(path)) if path else ""
-        if path and row.files and len(named) > 1 and _folder(row.files[0]) not in ("", own):
-            reason = f"its recording {row.files[0][:200]!r} is not here: {path} has its name, but another row means it"
-            assembled.unmatched.append((row.where, reason))
-        else:
-            kept.append((path, row))
-    return kept
-
-
-@functools.lru_cache(maxsize=4096)  # the rows of one recording follow one another
-def _folder(name: str) -> str:
-    return name.replace("\\", "/").rpartition("/")[0].rpartition("/")[2].casefold()
-
-
-def _add(path: str, entries: list[_Entry], min_confidence: float, assembled: Assembled) -> None:
+def _add(
+    path: str, entries: list[joining.Entry], min_confidence: float, assembled: Assembled, contradictions: list[str]
+) -> None:
     """Adds one recording, or the reason why it has no label."""
     good = []
     for entry in entries:
@@ -175,6 +98,12 @@ def _add(path: str, entries: list[_Entry], min_confidence: float, assembled: Ass
     try:
         in_time = [entry for entry in labelling if entry.row.has_span]
         if in_time:
+            sure = [
+                (e.source, e.format if e.is_namesake else "", e.row)
+                for e in in_time
+                if not e.row.score < min_confidence
+            ]
+            contradictions += versions.contradictions(sure)
             recording = _with_spans(recording, in_time, min_confidence, assembled)
             untimed = _without_times(labelling)
             assembled.left_out += [
@@ -196,7 +125,7 @@ class _BelowConfidenceError(config.InputError):
 
 
 def _with_spans(
-    recording: metadata.Recording, entries: Sequence[_Entry], min_confidence: float, assembled: Assembled
+    recording: metadata.Recording, entries: Sequence[joining.Entry], min_confidence: float, assembled: Assembled
 ) -> metadata.Recording:
     annotations: dict[metadata.Annotation, None] = {}
     for row in (entry.row for entry in entries):
@@ -225,7 +154,9 @@ def _with_spans(
     return spans.with_annotations(dataclasses.replace(recording, background_known=known), ordered)
 
 
-def _with_label(recording: metadata.Recording, entries: Sequence[_Entry], min_confidence: float) -> metadata.Recording:
+def _with_label(
+    recording: metadata.Recording, entries: Sequence[joining.Entry], min_confidence: float
+) -> metadata.Recording:
     """The recording with the label of rows without times. Different files must say the same."""
     sure = [entry for entry in entries if not entry.row.score < min_confidence]
     if not sure:
@@ -272,7 +203,7 @@ def with_label(recording: metadata.Recording, whole: Sequence[rows.Row]) -> meta
     )
 
 
-def _without_times(labelling: Sequence[_Entry]) -> list[_Entry]:
+def _without_times(labelling: Sequence[joining.Entry]) -> list[joining.Entry]:
     """Rows without times of files that have others with times of the same recording."""
     in_time = {entry.source for entry in labelling if entry.row.has_span}
     return [entry for entry in labelling if not entry.row.has_span and entry.source in in_time]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from absl import logging
 
-from bird_tf import config
-from bird_tf.labels import texts
+from bird_tf import config, free_text
+from bird_tf.labels import clock, texts
 
 # The names of columns that are known without --columns, without signs and in lower case. The first one that a table has
-# is used. Sources: Kaggle's BirdCLEF 2019-2026, BirdNET-Analyzer, Raven, Kaleidoscope, OpenSoundscape, Crowsetta,
-# DCASE, the soundscape collections of Zenodo.
+# is used; of times, the first one with a fine unit behind it, if there is one. Sources: Kaggle's BirdCLEF 2019-2026,
+# BirdNET-Analyzer, Raven, Kaleidoscope, OpenSoundscape, Crowsetta, DCASE, the soundscape collections of Zenodo.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "file": (
         "file", "filename", "file name", "path", "filepath", "file path", "audio file", "audio path", "audio filename",
@@ -26,20 +26,22 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "species", "annotation", "top1match", "auto id", "scientific name", "latin name", "sci name", "species name",
         "common name", "english name", "labels", "tags", "sound type",
     ),
-    "name": ("name", "scientific name", "latin name", "sci name"),
+    "common": ("common name", "english name"),
+    "name": ("scientific name", "latin name", "sci name", "name"),
     "start": (
-        "start", "start seconds", "start time", "begin", "start s", "start time s", "start sec", "begin time s",
-        "begin time", "begin s", "starttime", "onset s", "onset", "onset time", "tmin", "t start", "time start",
+        "start", "start time", "begin", "begin time", "starttime", "onset", "onset time", "tmin", "t start",
+        "time start",
     ),
     "end": (
-        "end", "end seconds", "end time", "end s", "end time s", "end sec", "stop", "stop s", "stop time", "endtime",
-        "offset s", "offset time", "tmax", "t end", "time end",
+        "end", "end time", "stop", "stop time", "endtime", "offset s", "offset time", "tmax", "t end", "time end",
     ),
-    "duration": ("duration", "duration s", "duration seconds", "duration sec", "length s", "delta time s", "dur"),
+    "duration": ("duration", "length s", "delta time s", "dur"),
     "score": ("confidence", "score", "probability", "conf", "match ratio"),
     "background": ("background", "secondary labels", "background species"),
     "author": ("author", "recordist", "session", "recorded by", "observer", "user login"),
     "site": ("site", "location", "locality", "station", "plot"),
+    # the one of the recording, where its column does not name it
+    "folder": ("folder", "directory", "subfolder", "dir"),
     "latitude": ("latitude", "lat", "decimallatitude"),
     "longitude": ("longitude", "lon", "lng", "long", "decimallongitude"),
     "elevation": ("elevation", "elevation m", "altitude", "alt"),
@@ -53,13 +55,20 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "individual count", "individualcount", "abundance",
     ),
 }  # fmt: skip
-# The last word of a name may tell the unit of times; without one they are in seconds.
-_UNITS = {
+# The last word of a name may tell the unit of times; without one they are in seconds. Times in a fine unit are of the
+# recording, others may be of the clock.
+_FINE_UNITS = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
     **dict.fromkeys(("ms", "msec", "millis", "millisecond", "milliseconds"), 0.001),
+}
+_UNITS = {
+    **_FINE_UNITS,
     **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
 }
 _TIMES = ("start", "end", "duration")
+_DAY_SECONDS = 86400
+_FEW = 3  # starts, of which one may be like the clock by chance
 # words in the names of columns that may hold times of labels, also in German, French and Spanish
 _OF_SPANS = frozenset((
     "start", "begin", "onset", "end", "stop", "offset", "from", "to", "tmin", "tmax", "t0", "t1", "x1", "x2",
@@ -102,18 +111,100 @@ def find(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dic
     position = {normal(name): i for i, name in reversed(list(enumerate(document.header))) if name}
     mine = given_for(document, given)
     found = {what: _given(document, what, column, position) for what, column in mine.items()}
-    in_units = {name.rpartition(" ")[0]: i for name, i in position.items() if name.rpartition(" ")[2] in _UNITS}
+    of_times = (_with_units(position, _FINE_UNITS), _with_units(position, _UNITS) | position)
     for what, names in COLUMNS.items():
-        places = position if what not in _TIMES else in_units | position
-        known = next((places[name] for name in names if name in places), None)
+        several = of_times if what in _TIMES else (position,)
+        known = next((places[name] for places in several for name in names if name in places), None)
         if what not in found and known is not None:
             found[what] = (known,)
-    if "end" in mine and normal(mine["end"]) in COLUMNS["duration"]:
+    if "end" in mine and not {normal(mine["end"]), _without_unit(normal(mine["end"]))}.isdisjoint(COLUMNS["duration"]):
         found["duration"] = found.pop("end")
         logging.info("%s: the column %s holds lengths, so it is read as duration", document.path, mine["end"])
     if "start" not in found:
         found.pop("duration", None)  # the length of the whole recording
+    fine = {what for what in _TIMES if what in found and _unit_of(document, found[what][0]) in _FINE_UNITS}
+    if {"start", "duration"} <= fine and not {"end"} & (fine | mine.keys()):
+        found.pop("end", None)  # it may be of the clock
     return found
+
+
+def _with_units(position: Mapping[str, int], units_of_names: Collection[str]) -> dict[str, int]:
+    """{name: position} of the columns whose names end in a unit: the names without it, and as they are."""
+    ended = {name: i for name, i in position.items() if name.rpartition(" ")[2] in units_of_names}
+    return {_without_unit(name): i for name, i in ended.items()} | ended
+
+
+def _without_unit(name: str) -> str:
+    return name.rpartition(" ")[0] if name.rpartition(" ")[2] in _UNITS else name
+
+
+def _unit_of(document: texts.Document, position: int) -> str:
+    """The last word of the name of a column."""
+    return normal(document.header[position]).rpartition(" ")[2]
+
+
+def refuse_other_times(
+    document: texts.Document, found: Mapping[str, Sequence[int]], given: Sequence[tuple[str, str, str]]
+) -> None:
+    """Refuses times that do not count from the beginning of the recording, unless --columns names their column.
+
+    Args:
+        document: the table.
+        found: as of `find`.
+        given: as of `parse`.
+
+    Raises:
+        InputError: the times are of the clock by which the recordings are named, or shares of a day.
+    """
+    if "start" not in found or "start" in given_for(document, given):
+        return
+    column = document.header[found["start"][0]]
+    anyway = f"say '--columns=start={column}' if they are right"
+    if _are_of_the_clock(document, found):
+        raise config.InputError(
+            f"{document.path}: the times in {column} are like those of the clock in the names of the recordings; write "
+            f"them from the beginning of the recording, in seconds, or {anyway}"
+        )
+    if _are_shares_of_a_day(document, found):
+        raise config.InputError(
+            f"{document.path}: the times in {column} are like shares of a day, as a spreadsheet saves 0:00:10; format "
+            f"them as text or in seconds, and save it again, or {anyway}"
+        )
+
+
+def _are_of_the_clock(document: texts.Document, found: Mapping[str, Sequence[int]]) -> bool:
+    """Whether all spans begin in the hour after the clock in the name of their recording; a few must equal it."""
+    num, are_equal = 0, True
+    for _, line in document.lines[1:]:
+        start, name = (_filled(line, found.get(what, ())) for what in ("start", "file"))
+        if not start:
+            continue
+        noted = clock.from_name(os.path.splitext(os.path.basename((name or document.path).replace("\\", "/")))[0]).time
+        if ":" not in start or noted is None or not noted.hour:  # after midnight, both are the same or alike
+            return False
+        step = 60 if start.count(":") == 1 else 1
+        passed = step * free_text.seconds(start) - (3600 * noted.hour + 60 * noted.minute + noted.second // step)
+        if not 0 <= passed < 3600:
+            return False
+        num, are_equal = num + 1, are_equal and passed < step
+    return num >= _FEW or (num > 0 and are_equal)
+
+
+def _are_shares_of_a_day(document: texts.Document, found: Mapping[str, Sequence[int]]) -> bool:
+    """Whether all times lie in the first 42 ms, and are whole seconds of the first hour as shares of a day."""
+    has_long = False
+    for _, line in document.lines[1:]:
+        for cell in (_filled(line, found[what]) for what in _TIMES if what in found):
+            if cell:
+                share = free_text.number(cell, limit=1 / 24)
+                if not abs(_DAY_SECONDS * share - round(_DAY_SECONDS * share, 0)) < 0.01 or share < 0:
+                    return False
+                has_long = has_long or share != round(share, 4)
+    return has_long
+
+
+def _filled(line: Sequence[str], positions: Sequence[int]) -> str:
+    return next((text for i in positions if i < len(line) and (text := line[i].strip())), "")
 
 
 def units(document: texts.Document, found: Mapping[str, Sequence[int]]) -> dict[str, float]:
@@ -124,7 +215,7 @@ def units(document: texts.Document, found: Mapping[str, Sequence[int]]) -> dict[
     """
     of_times = {}
     for what in (what for what in _TIMES if what in found):
-        several = {_UNITS.get(normal(document.header[i]).rpartition(" ")[2], 1.0) for i in found[what]}
+        several = {_UNITS.get(_unit_of(document, i), 1.0) for i in found[what]}
         if len(several) > 1:
             raise config.InputError(f"{document.path}: the columns for {what} have different units; name one of them")
         of_times[what] = several.pop()

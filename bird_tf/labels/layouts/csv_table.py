@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from absl import logging
 
@@ -20,14 +20,9 @@ SUFFIXES = (".csv", ".tsv", ".txt", parquet.SUFFIX)
 _PLACE_AND_TIME = {"latitude": "latitude", "longitude": "longitude", "date": "date", "time": "hour"}
 _PLACE_AND_TIME_CELLS = ("latitude", "longitude", "elevation", "date", "time")
 _ABOUT = ("author", "site", "name", "background", *_PLACE_AND_TIME_CELLS)
-_YES = frozenset(("1", "1.0", "true", "t", "yes", "y", "present", "correct", "ja", "oui", "si", "sí"))
-_NO = frozenset((
-    "0", "0.0", "false", "f", "no", "n", "absent", "not present", "incorrect", "wrong", "nein", "non",
-))  # fmt: skip
 _BETWEEN_LINES = {"label": ";", "background": ";"}  # what the lines of a cell are divided by
-_ANSWERS = _YES | _NO | {""}
 _OF_SPECIES = frozenset(("species", "species code", "species name", "manual id"))
-_EPITHET = re.compile(r"[a-zë-]{2,}")  # the second word of a Latin name
+_EPITHET = re.compile(r"[a-zë-]{2,}", re.IGNORECASE)  # the second word of a Latin name
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
@@ -38,17 +33,18 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
     """
     if len(document.header) < 2:
         return False
-    found = set(columns.find(document, options.columns)) - {"genus", "present"}
+    found = set(columns.find(document, options.columns)) - {"genus", "present", "folder"}
     return {"file"} < found or {"start", "label"} <= found
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
-    """Reads the rows. One whose column `present` or the like says no tells nothing of what is there.
+    """Reads the rows.
 
     Raises:
-        InputError: no rows, or a start without an end or a duration.
+        InputError: no rows, a start without an end or a duration, or times that are not of the recording.
     """
     found = _columns(document, options)
+    columns.refuse_other_times(document, found, options.columns)
     if "label" in found:
         _warn_of_unused(document, found, in_time="start" in found)
     length = next((what for what in ("end", "duration") if what in found), "")
@@ -62,17 +58,16 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     read_rows: list[rows.Row] = []
     width = len(document.header)
     unread: dict[str, list[str]] = {what: [] for what in (*_PLACE_AND_TIME, "score") if what in found}
-    num_absent = 0
+    epithets, above = _epithets(document, found), ""
     for number, line in lines:
-        where, cells = rows.where(document, number), cells_of(line, found)
+        where, cells = rows.where(document, number), _with_genus(cells_of(line, found), epithets)
         if len(line) > width and any(map(str.strip, line[width:])):
             problem = f"{len(line)} cells, but the header has {width}; put texts with commas into quotes"
             files_of_row = (cells["file"],) if cells.get("file") else ()
             read_rows.append(rows.Row(where=where, files=files_of_row, problem=problem))
             continue
-        row = _row(where, cells, options, order, length, (units.get("start", 1.0), units.get(length, 1.0)))
-        if cells.get("present", "").casefold() in _NO and row.labels.species:
-            row, num_absent = dataclasses.replace(row, labels=label_cells.Labels()), num_absent + 1
+        above = cells.get("file") or above
+        row = _row(where, cells, above, options, order, length, (units.get("start", 1.0), units.get(length, 1.0)))
         read_rows.append(row)
         for what, examples in unread.items():
             if _is_unread(what, cells[what], row):
@@ -80,10 +75,33 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     for what, examples in unread.items():
         if examples:  # a date may lack a certain order
             logging.warning("%d cells of %s cannot be read, the first: %s", len(examples), what, examples[0])
-    if num_absent:
-        named = document.header[found["present"][0]]
-        logging.warning("%s: %d labels are not used: the column %s says no", document.path, num_absent, named)
     return _with_empty_segments(read_rows) if length else read_rows
+
+
+def _epithets(document: texts.Document, found: Mapping[str, Sequence[int]]) -> frozenset[str]:
+    """Labels with a capital letter that stand beside several genera, so that they are second words of Latin names."""
+    genera: dict[str, set[str]] = {}
+    for _, line in document.lines[1:] if {"genus", "label"} <= found.keys() else ():
+        label, genus = (_first_filled(line, found[what]) for what in ("label", "genus"))
+        if genus and not label.islower() and _EPITHET.fullmatch(label):
+            genera.setdefault(label, set()).add(genus)
+    return frozenset(genera) if any(len(several) > 1 for several in genera.values()) else frozenset()
+
+
+def _with_genus(cells: dict[str, str], epithets: Collection[str]) -> dict[str, str]:
+    """The cells with the Latin name as label, where the label is the second word of one and another cell has the first.
+
+    Args:
+        cells: {what: text} of a line.
+        epithets: labels with a capital letter that are second words.
+    """
+    label = cells.get("label", "")
+    if not _EPITHET.fullmatch(label):
+        return cells
+    first, second, *_ = (*cells.get("name", "").split(), "", "")
+    in_genus = cells.get("genus", "") if label.islower() or label in epithets else ""
+    genus = in_genus or (first if second == label.casefold() else "")
+    return {**cells, "label": f"{genus} {label.casefold()}"} if genus else cells
 
 
 def _is_unread(what: str, cell: str, row: rows.Row) -> bool:
@@ -112,34 +130,29 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
     of_label = columns.normal(document.header[found["label"][0]]) if "label" in found else ""
     if of_label not in ("species", "specific epithet", "sp"):
         found.pop("genus", None)
-    in_present = _answers(document, found.get("present", ()))
-    if not all(answer in _ANSWERS or answer.isdecimal() for answer in in_present):
-        if "present" in columns.given_for(document, options.columns):
-            raise config.InputError(f"{document.path}: the column for present must hold yes, no or counts, or be empty")
-        del found["present"]
+    if not _are_of_species(document, options, found.get("name", ()), of_label):
+        found.pop("name", None)
     return found
 
 
-def _answers(document: texts.Document, positions: Sequence[int]) -> Iterator[str]:
-    """What stands in a column, in small letters."""
-    return (_first_filled(line, positions).casefold() for _, line in document.lines[1:])
+def _are_of_species(document: texts.Document, options: rows.Options, names: Sequence[int], of_label: str) -> bool:
+    """Whether a column of names has those of species. One called `name` alone may have those of observers.
 
-
-def _denies(document: texts.Document, position: int) -> bool:
-    """Whether a column holds nothing but yes and no, and at least one no."""
-    answers = set(_answers(document, [position]))
-    return answers <= _ANSWERS and not answers.isdisjoint(_NO)
+    Args:
+        document: the table.
+        options: what the user says about tables.
+        names: positions of the column.
+        of_label: name of the column of labels; our own tables have `class_id` beside `name`.
+    """
+    is_sure = "name" in columns.given_for(document, options.columns) or of_label == "class id"
+    if is_sure or not names or columns.normal(document.header[names[0]]) != "name":
+        return True
+    return any(label_cells.is_latin(_first_filled(line, names)) for _, line in document.lines[1:])
 
 
 def _warn_of_unused(document: texts.Document, found: Mapping[str, Sequence[int]], *, in_time: bool) -> None:
     """Warns of columns that may change what the labels mean."""
     unused = columns.unused(document, found)
-    denying = [name for name in unused if "present" not in found and _denies(document, document.header.index(name))]
-    if denying:
-        logging.warning(
-            "%s: all its labels count; if a no in %s means that a species is not there, say --columns=present=NAME",
-            document.path, " or ".join(denying),
-        )  # fmt: skip
     others = [name for name in unused if columns.normal(name) in _OF_SPECIES]
     if others:
         used = document.header[found["label"][0]]
@@ -161,7 +174,10 @@ def unused_columns(document: texts.Document, options: rows.Options) -> tuple[str
 
 def cells_of(line: Sequence[str], found: Mapping[str, Sequence[int]]) -> dict[str, str]:
     """{what: text} of a line; of several columns the first that is filled counts. Our own tables defuse formulas."""
-    return {what: _first_filled(line, positions, _BETWEEN_LINES.get(what, " ")) for what, positions in found.items()}
+    cells = {what: _first_filled(line, positions, _BETWEEN_LINES.get(what, " ")) for what, positions in found.items()}
+    if cells.get("file") and cells.get("folder") and not re.search(r"[/\\]", cells["file"]):
+        cells["file"] = f"{cells['folder']}/{cells['file']}"
+    return cells
 
 
 def _first_filled(line: Sequence[str], positions: Sequence[int], between_lines: str = " ") -> str:
@@ -174,18 +190,24 @@ def _first_filled(line: Sequence[str], positions: Sequence[int], between_lines: 
 
 
 def _row(
-    where: str, cells: Mapping[str, str], options: rows.Options, order: str, length: str, units: tuple[float, float]
+    where: str,
+    cells: Mapping[str, str],
+    above: str,
+    options: rows.Options,
+    order: str,
+    length: str,
+    units: tuple[float, float],
 ) -> rows.Row:
+    """Reads one row. `above` is the last recording that was named: merged cells have their text in the first row."""
     about = _about(order, tuple([(what, cells[what]) for what in _ABOUT if what in cells]))
     named = (cells["file"],) if cells.get("file") else ()
     span, labels, problem = rows.NO_SPAN, rows.NOT_STATED, ""
     if "file" in cells and not named:
         problem = "it names no recording"
+        named = (above,) if above and (cells.get("label") or cells.get("start")) else ()
     else:
         if "label" in cells:
-            cell = cells["label"]
-            in_genus = bool(cells.get("genus")) and bool(_EPITHET.fullmatch(cell))
-            labels, problem = rows.read_label(f"{cells['genus']} {cell}" if in_genus else cell, options)
+            labels, problem = rows.read_label(cells["label"], options)
         if length and (cells["start"] or cells[length]):
             span, unread = rows.read_span(cells["start"], cells[length], is_duration=length == "duration", units=units)
             problem = unread or problem
@@ -197,6 +219,7 @@ def _row(
         end_seconds=span[1],
         score=rows.read_score(cells.get("score", "")),
         background=about.background,
+        common=cells.get("common", ""),
         about=about,
         problem=problem,
     )

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import collections
 import os
+import re
 from collections.abc import Iterable, Sequence
 
 from absl import logging
 
 from bird_tf import config, files, skips
-from bird_tf.audio import decode
-from bird_tf.labels.layouts import birdclef, formats, matching, rows
+from bird_tf.audio import decode, mp3
+from bird_tf.labels.layouts import birdclef, csv_table, formats, matching, rows
 
 # kinds of tables whose unused columns are told
 _MOST_TOLD = 5
+_ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
+_HEADERLESS = (".raw", ".pcm")
+_HEAD_BYTES = 64
+# how files of sound begin, apart from mp3 frames
+_SOUND = re.compile(
+    rb"RIFF....WAVE|RF64|BW64|riff|fLaC|OggS|ID3|FORM....AIF|\.snd|caff|NIST_1A|Creative Voice|wvpk|MAC |"
+    rb"....ftyp(?:M4A|isom|mp4|qt)", re.DOTALL,
+)  # fmt: skip
 _NAMELESS = "names no recording, and no recording has its name"
 
 
-def read(path: str, layout: str, options: rows.Options) -> list[formats.Source]:
+def read(path: str, layout: str, options: rows.Options, without_json_in: str = "") -> list[formats.Source]:
     """Reads the files of a folder that may be of any format, or one file.
 
     Args:
         path: the folder, or the file.
         layout: as of `reader.SourceConfig`; with "birdclef" only XML files are read.
         options: what the user says about tables.
+        without_json_in: a folder whose JSON files are left to the layout.
 
     Raises:
         InputError: the one file cannot be read.
@@ -33,8 +43,12 @@ def read(path: str, layout: str, options: rows.Options) -> list[formats.Source]:
         if found.problem:
             raise config.InputError(f"{path}: {found.problem}")
         return [found]
-    suffixes = birdclef.SUFFIXES if layout == "birdclef" else formats.SUFFIXES
-    return [formats.read(file, options) for file in files.find(path, suffixes)]
+    suffixes = birdclef.SUFFIXES if layout == "birdclef" else (*formats.SUFFIXES, *formats.SPREADSHEETS)
+    return [
+        formats.read(file, options)
+        for file in files.find(path, suffixes)
+        if not (without_json_in and file.lower().endswith(".json") and file.startswith(f"{without_json_in}{os.sep}"))
+    ]
 
 
 def choose(
@@ -67,15 +81,34 @@ def choose(
             problems.append((source.path, source.problem or "not used with --layout=csv"))
         else:
             unused.append((source.path, source.problem or _NAMELESS))
+    if sheets := _spreadsheets([path for path, _ in unused]):
+        logging.warning(
+            "%d spreadsheets are not read, the first: %s; if it tells of recordings, save it as CSV",
+            len(sheets),
+            sheets[0],
+        )
     if unused:
         logging.info("%d files are not used, the first: %s (%s)", len(unused), *unused[0])
     return used, problems, unused
 
 
+def _spreadsheets(paths: Iterable[str]) -> list[str]:
+    """The spreadsheets of which no text of the same name is there."""
+    return [
+        path
+        for path in paths
+        if path.lower().endswith(formats.SPREADSHEETS)
+        and not any(os.path.exists(os.path.splitext(path)[0] + suffix) for suffix in csv_table.SUFFIXES)
+    ]
+
+
 def _is_expected(source: formats.Source, known: matching.Recordings) -> bool:
-    """Whether a file should tell of a recording. Many programs write JSON beside recordings that is of no use here."""
-    is_json = source.path.lower().endswith(".json")
-    return source.format == birdclef.NAME or (not is_json and _is_namesake(source.path, known))
+    """Whether a file should tell of a recording.
+
+    Many programs write JSON beside recordings that is of no use here. Spreadsheets are told by themselves.
+    """
+    may_be_else = source.path.lower().endswith((".json", *formats.SPREADSHEETS))
+    return source.format == birdclef.NAME or (not may_be_else and _is_namesake(source.path, known))
 
 
 def _is_namesake(path: str, known: matching.Recordings) -> bool:
@@ -85,12 +118,48 @@ def _is_namesake(path: str, known: matching.Recordings) -> bool:
         return True
 
 
+def strays(root: str, paths: Iterable[str]) -> list[skips.Skip]:
+    """Files below a folder that seem to hold sound, and are read by no command. They are logged.
+
+    Args:
+        root: the folder of the recordings.
+        paths: the recordings.
+
+    Returns:
+        (file, what it is); first those of folders without recordings, which could be species.
+    """
+    found = [(path, what) for path in files.find(root, ("",)) if (what := _stray(path))]
+    folders = {os.path.dirname(path) for path in paths}
+    found.sort(key=lambda skip: os.path.dirname(skip[0]) in folders)
+    if found:
+        logging.warning("%d files may hold sound and are not read, the first: %s (%s)", len(found), *found[0])
+    return found
+
+
+def _stray(path: str) -> str:
+    """What a file is that seems to hold sound and has the suffix of no recording; empty if it does not."""
+    name = path.lower()
+    if name.endswith((*decode.SUFFIXES, *formats.SUFFIXES, *formats.SPREADSHEETS)):
+        return ""
+    if name.endswith(_ARCHIVES):
+        return "an archive; unpack it"
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError:
+        return ""
+    if _SOUND.match(head) or mp3.is_mp3(head):
+        return "sound, without the suffix of a recording; rename it"
+    return "sound without a header; save it as WAV" if name.endswith(_HEADERLESS) else ""
+
+
 def of_unknown_kinds(known: matching.Recordings) -> list[str]:
     """Files below the folder of recordings that are named after one, and have a suffix of no format."""
     return [
         path
         for path in files.find(known.root, ("",))
-        if not path.lower().endswith((*decode.SUFFIXES, *formats.SUFFIXES)) and _is_namesake(path, known)
+        if not path.lower().endswith((*decode.SUFFIXES, *formats.SUFFIXES, *formats.SPREADSHEETS))
+        and _is_namesake(path, known)
     ]
 
 

@@ -13,6 +13,7 @@ from bird_tf.labels.layouts import assembly, rows
 
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _SPLITS = frozenset(("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"))
+_ONE_IN = 10  # at most one recording in so many may lie less deep
 
 
 def is_likely(paths: Iterable[str], audio: str) -> bool:
@@ -20,32 +21,43 @@ def is_likely(paths: Iterable[str], audio: str) -> bool:
     return any(len(_parts(path, audio)) > 1 for path in paths)
 
 
-def refuse_nested(paths: Sequence[str], audio: str) -> None:
+def refuse_nested(paths: Sequence[str], audio: str, options: rows.Options) -> None:
     """Refuses folders of which the ones in them seem to be the species.
 
+    Folders of negatives tell nothing of this. A few recordings that lie less deep, as one beside its folders, do not
+    hide it; another folder of a class does, except from years and parts of a split: these are no classes.
+
     Raises:
-        InputError: all recordings lie in folders of folders, and these are species; or genera and their species; or
-            years; or parts of a split; or it is a single one.
+        InputError: a year or a part of a split holds folders; or the recordings lie in folders of folders, and these
+            are species; or genera and their species; or it is a single one.
     """
-    parts = [_parts(path, audio) for path in paths]
-    if not parts or min(map(len, parts)) < 3:
-        return
-    pairs = dict.fromkeys((outer, inner) for outer, inner, *_ in parts)
+    parts = [part for part in (_parts(path, audio) for path in paths) if not _is_negative(part, options)]
+    pairs = dict.fromkeys((part[0], part[1]) for part in parts if len(part) > 2)
     outside, inside = {outer for outer, _ in pairs}, {inner for _, inner in pairs}
-    if any(map(label_cells.is_latin, outside)):
-        return
+    doubtful = [pair for pair in pairs if _YEAR.fullmatch(pair[0]) or pair[0].casefold() in _SPLITS]
+    less_deep = [part for part in parts if len(part) < 3]
     if (
-        all(map(label_cells.is_latin, inside))
-        or all(label_cells.is_latin(f"{outer} {inner}") for outer, inner in pairs)
-        or all(map(_YEAR.fullmatch, outside))
-        or {outer.casefold() for outer in outside} <= _SPLITS
-        or (len(outside) == 1 and len(inside) > 1)
+        not doubtful
+        and len(less_deep) * _ONE_IN <= len(parts)
+        and outside.issuperset(part[0] for part in less_deep if len(part) > 1)
+        and not any(map(label_cells.is_latin, outside))
+        and (
+            all(map(label_cells.is_latin, inside))
+            or all(label_cells.is_latin(f"{outer} {inner}") for outer, inner in pairs)
+            or (len(outside) == 1 and len(inside) > 1)
+        )
     ):
-        outer, inner = next(iter(pairs))
+        doubtful = list(pairs)
+    if doubtful:
+        outer, inner = doubtful[0]
         raise config.InputError(
             f"{audio}: are the classes folders such as {outer}, or those in them, such as {outer}/{inner}? --audio "
             f"names the folder of the folders of species; if {outer} is one of them, say --layout=folders"
         )
+
+
+def _is_negative(parts: Sequence[str], options: rows.Options) -> bool:
+    return len(parts) > 1 and rows.named(rows.Row(where=""), parts[:1], options).labels.negative
 
 
 def read(described: Iterable[metadata.Recording], audio: str, options: rows.Options) -> assembly.Assembled:

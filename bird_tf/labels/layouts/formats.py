@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from absl import logging
 
 from bird_tf import config
 from bird_tf.labels import texts
 from bird_tf.labels.layouts import (
+    answers,
     audacity,
     birdclef,
+    columns,
     csv_table,
     inaturalist,
     kaggle_segments,
@@ -44,7 +48,32 @@ FORMATS: Sequence[Any] = (
     csv_table,
     audacity,
 )
-_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+# Tables with a header line, and those of which the columns that are not used are told.
+_TABLES = (raven, kaleidoscope, kaggle_segments, inaturalist, macaulay, one_hot, csv_table)
+_TELLING = (raven, kaleidoscope, csv_table)
+# What --columns may tell of formats whose columns have names of their own, and which of these are used anyway;
+# () stands for a column of any name.
+_TAKEN: Mapping[Any, Mapping[str, tuple[str, ...]]] = {
+    raven: {"file": (), "label": (), "score": (), "start": ("begin time s",), "end": ("end time s",)},
+    kaleidoscope: {
+        "label": (), "score": (), "file": ("in file",), "start": ("offset",), "end": ("duration",),
+        "duration": ("duration",),
+    },
+    kaggle_segments: {"file": ("filename",), "label": ("birds",), "end": ("seconds",), "site": ("site",)},
+    inaturalist: {
+        "label": ("scientific name",), "name": ("scientific name",), "author": ("user login",),
+        "site": ("place guess",), "latitude": ("latitude",), "longitude": ("longitude",), "date": ("observed on",),
+        "time": ("time observed at",),
+    },
+    macaulay: {
+        "label": ("scientific name",), "name": ("scientific name",), "background": ("background species",),
+        "author": ("recordist",), "site": ("locality",), "latitude": ("latitude",), "longitude": ("longitude",),
+        "elevation": ("elevation",), "date": ("date",), "time": ("time",),
+    },
+    text_grid: {"label": ()},
+    **{each: {} for each in (birdclef, verdict_table, xeno_canto, xeno_canto_annotations, audacity)},
+}  # fmt: skip
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 SUFFIXES = tuple(dict.fromkeys(suffix for file_format in FORMATS for suffix in file_format.SUFFIXES))
 
 
@@ -89,18 +118,75 @@ def read(path: str, options: rows.Options) -> Source:
         for file_format in FORMATS:
             if path.lower().endswith(file_format.SUFFIXES) and file_format.recognise(document, options):
                 name = file_format.NAME
-                found = tuple(file_format.read(document, options))
-                unused = csv_table.unused_columns(document, options) if file_format is csv_table else ()
+                _refuse_ignored(document, options, file_format)
+                found = file_format.read(document, options)
+                unused: tuple[str, ...] = ()
+                if file_format in _TABLES and len(document.lines) > 1:
+                    unused = file_format.unused_columns(document, options) if file_format in _TELLING else ()
+                    found, unused = answers.apply(document, options, found, unused)
                 problem = "" if found else "a table without rows"
-                return Source(path=path, format=name, rows=found, unused_columns=unused, problem=problem)
+                return Source(path=path, format=name, rows=tuple(found), unused_columns=unused, problem=problem)
     except config.InputError as error:
         return Source(path=path, format=name, problem=str(error).removeprefix(path).lstrip(",: "))
     return Source(path=path, problem=_what_it_is(document))
 
 
+def in_channel(sources: Sequence[Source], channel: str) -> list[Source]:
+    """The files as far as they are about the channel that is heard.
+
+    The labels of other channels are not used: perhaps they can be heard in this one, too. Where no row is about the
+    channel, a person did not tell channels apart.
+
+    Args:
+        sources: the files.
+        channel: as --channel; its number, or else all channels are heard.
+    """
+    number = int(channel) if channel.isdecimal() else 0
+    told = {row.channel for source in sources for row in source.rows} - {0}
+    others = [row for source in sources for row in source.rows if row.channel not in (0, number)]
+    if not number or not others:
+        return list(sources)
+    if number not in told:
+        logging.warning(
+            "all %d selections are of other channels than --channel=%d, the first: %s; they count all the same",
+            len(others), number, others[0].where,
+        )  # fmt: skip
+        return list(sources)
+    logging.warning(
+        "%d selections are of other channels than --channel=%d, the first: %s; they count neither as there nor as not "
+        "there", len(others), number, others[0].where,
+    )  # fmt: skip
+    return [
+        dataclasses.replace(
+            source, rows=tuple(row if row.channel in (0, number) else rows.unsure(row) for row in source.rows)
+        )
+        for source in sources
+    ]
+
+
+def _refuse_ignored(document: texts.Document, options: rows.Options, file_format: Any) -> None:
+    """Raises InputError if --columns gives a column of the file that its format does not use."""
+    taken = _TAKEN.get(file_format)
+    if taken is None:
+        return
+    has_header = file_format in _TABLES or file_format is verdict_table
+    header = {columns.normal(name) for name in document.header} if has_header else set()
+    whats = {what for what, names in taken.items() if not names} | ({"present"} if file_format in _TABLES else set())
+    for table, what, column in options.columns:
+        if not columns.given_for(document, [(table, what, column)]) or what in whats:
+            continue
+        is_used = columns.normal(column) in taken.get(what, ())
+        if not is_used and (table or not header.isdisjoint(map(columns.normal, (column, *column.split(","))))):
+            flag, known = f"--columns={table}{':' * bool(table)}{what}={column}", ", ".join(sorted(whats)) or "nothing"
+            raise config.InputError(
+                f"{document.path}: {flag} cannot be used: of this format ({file_format.NAME}) it may tell {known}; "
+                f"leave it out, or name the table that it is for: --columns=TABLE:{what}={column}"
+            )
+
+
 def _what_it_is(document: texts.Document) -> str:
     known = "none of the known formats (see --columns for tables with other names of columns)"
-    if document.path.lower().endswith(_SPREADSHEETS):
+    if document.path.lower().endswith(SPREADSHEETS):
         return "a spreadsheet; save it as CSV"
     try:
         header = document.header

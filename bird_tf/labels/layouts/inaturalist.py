@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 
 from bird_tf import free_text
-from bird_tf.labels import texts
+from bird_tf.labels import clock, texts
 from bird_tf.labels.layouts import columns, csv_table, rows
 
 NAME = "iNaturalist export"
@@ -34,9 +35,11 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
 
 def _row(where: str, cells: dict[str, str], options: rows.Options, order: str) -> rows.Row:
     sound = os.path.splitext(cells.get("sound url", "").partition("?")[0].rpartition("/")[2])[0]
+    # the date is that of the observer, the time is UTC: where both are known, the date is that of the time, too
+    time, offset = clock.without_zone(cells.get("time observed at", ""))
     about = rows.described(
-        date=cells.get("observed on", ""),
-        time=cells.get("time observed at", ""),
+        date=cells.get("observed on", "") if math.isnan(offset) else time,
+        time=time,
         latitude=cells.get("latitude", ""),
         longitude=cells.get("longitude", ""),
         order=order,
@@ -49,6 +52,7 @@ def _row(where: str, cells: dict[str, str], options: rows.Options, order: str) -
             name=cells["scientific name"],
             author=cells.get("user login", ""),
             site=cells.get("place guess", ""),
+            utc_offset_hours=offset,
         ),
     )
     return rows.labelled(row, cells["scientific name"], options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from bird_tf import free_text
 from bird_tf.labels import texts
@@ -15,9 +16,9 @@ _WHAT = ("row id", "audio id", "site", "seconds", "birds", "filename")
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
-    """Whether it has the columns of such a table."""
+    """Whether it has the columns of such a table: one of them numbers the segments."""
     names = {columns.normal(name) for name in document.header}
-    return {"seconds", "birds"} <= names and bool({"row id", "filename"} & names)
+    return {"seconds", "birds"} <= names and bool({"row id", "filename seconds"} & names)
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
@@ -35,6 +36,9 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             catalogue_numbers=(head,) if head and not cells.get("filename") else (),
             about=dataclasses.replace(rows.NOTHING, site=cells.get("site", ""), background_known=True),
         )
-        row = rows.labelled(row, cells["birds"].replace(" ", ";"), options)
+        if re.search("[A-Z][a-z]", cells["birds"]):  # which blanks would divide into words
+            row = dataclasses.replace(row, problem=f"its birds {cells['birds'][:40]!r} are no codes divided by blanks")
+        else:
+            row = rows.labelled(row, cells["birds"].replace(" ", ";"), options)
         read_rows.append(rows.spanned(row, f"{end - _SECONDS:.3f}", cells["seconds"]))
     return read_rows

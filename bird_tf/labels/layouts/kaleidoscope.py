@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+
+from absl import logging
 
 from bird_tf import config, free_text
 from bird_tf.labels import texts
@@ -12,7 +15,22 @@ NAME = "Kaleidoscope table"
 SUFFIXES = (".csv", ".txt")
 # A person's answer counts more than the program's.
 _LABELS = ("manual id", "top1match", "auto id", "scientific name", "common name")
-_FIXED = ("indir", "folder", "in file", "offset", "duration", "top1dist", "match ratio", "confidence", "manual id")
+_FIXED = (
+    "indir",
+    "folder",
+    "in file",
+    "offset",
+    "duration",
+    "top1dist",
+    "match ratio",
+    "confidence",
+    "manual id",
+    "channel",
+)
+_USUAL = ("date", "time", "hour", "date 12", "time 12", "hour 12")
+
+# as the program calls its clusters until a person renames them
+_CLUSTER = re.compile(r"(?:.*[\W_])?cluster[\W_]*\d+(?:[\W_].*)?", re.IGNORECASE)
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
@@ -21,43 +39,73 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
-    """Reads the rows. NoID is something without a name, Noise a negative.
+    """Reads the rows. NoID and the number of a cluster are something without a name, Noise a negative.
 
     The columns FOLDER and IN FILE name the recording, INDIR the folder of all on the machine that wrote the table. DATE
-    and TIME are of the detection, or of the recording, so they are not used.
+    and TIME are of the detection, or of the recording, so they are not used. CHANNEL counts from 0.
 
     Raises:
         InputError: the table lacks a column that --columns gives, or one with the species.
     """
-    position = {columns.normal(name): (i,) for i, name in reversed(list(enumerate(document.header)))}
-    given = columns.find(document, options.columns) if options.columns else {}
-    labels = tuple(position[name][0] for name in _LABELS if name in position)
-    if "label" in columns.given_for(document, options.columns):
-        labels = given["label"]
-    if not labels:
+    found = _columns(document, options)
+    if "label" not in found:
         raise config.InputError(
             f"{document.path}: which column holds the species? it has {', '.join(document.header)}; "
             "say --columns=label=NAME"
         )
-    found = {what: position[what] for what in _FIXED if what in position} | {"label": labels}
-    read_rows = []
+    is_given = "label" in columns.given_for(document, options.columns)
+    read_rows, clusters = [], []
     for line, texts_of_line in document.lines[1:]:
         cells = csv_table.cells_of(texts_of_line, found)
         parts = [cells.get(what, "") for what in ("indir", "folder", "in file")]
+        names = ["/".join(filter(None, parts[i:])) for i in (1, 0)]
         row = rows.Row(
             where=rows.where(document, line),
-            files=("/".join(filter(None, parts[1:])), "/".join(filter(None, parts))),
-            score=math.nan if cells.get("manual id") else _score(cells),
+            files=tuple(names if parts[1] else reversed(names)),  # the one with a folder first
+            score=math.nan if cells.get("manual id") and "score" not in cells else _score(cells),
+            channel=rows.read_channel(cells.get("channel", ""), first=0),
             about=rows.COMPLETE,
         )
-        row = rows.labelled(row, cells["label"], options)
+        label = cells["label"]
+        if not (is_given or cells.get("manual id")) and _CLUSTER.fullmatch(label):
+            clusters.append(label)
+            label = "?"
+        row = rows.labelled(row, label, options)
         read_rows.append(rows.spanned(row, cells["offset"], cells.get("duration", ""), is_duration=True))
+    if clusters:
+        logging.warning(
+            "%s: %d detections have no MANUAL ID and the name of a cluster, as %s: they are not used, and are no noise",
+            document.path, len(clusters), clusters[0],
+        )  # fmt: skip
     return read_rows
+
+
+def unused_columns(document: texts.Document, options: rows.Options) -> tuple[str, ...]:
+    """The names of the columns that are not used, without those that every table has."""
+    found = _columns(document, options)
+    return tuple(name for name in columns.unused(document, found) if columns.normal(name) not in _USUAL)
+
+
+def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple[int, ...]]:
+    """{what: positions} of the columns that are used; `label` stands for the names of the species.
+
+    Raises:
+        InputError: the table lacks a column that --columns gives.
+    """
+    position = {columns.normal(name): i for i, name in reversed(list(enumerate(document.header)))}
+    given = columns.given_for(document, options.columns)
+    found: dict[str, tuple[int, ...]] = {what: (position[what],) for what in _FIXED if what in position}
+    if labels := tuple(position[name] for name in _LABELS if name in position):
+        found["label"] = labels
+    if given:
+        told = columns.find(document, options.columns)
+        found |= {what: told[what] for what in ("label", "score") if what in given}
+    return found
 
 
 def _score(cells: dict[str, str]) -> float:
     """Its confidence. TOP1DIST is the distance of a cluster, 0 for the best."""
-    for what in ("match ratio", "confidence"):
+    for what in ("score", "match ratio", "confidence"):
         if what in cells:
             return rows.read_score(cells[what])
     return 1 - free_text.number(cells.get("top1dist", ""), limit=10)

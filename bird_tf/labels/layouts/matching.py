@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from bird_tf import config
 from bird_tf.audio import decode
-from bird_tf.labels import metadata, texts
+from bird_tf.labels import clock, metadata, texts
 
 # the recordings that a layout finds, and (file, reason) of recordings and metadata that do not match
 Found = tuple[list[metadata.Recording], list[tuple[str, str]]]
@@ -23,6 +23,23 @@ _FORMS: Sequence[Callable[[str], str]] = (str, lambda name: unicodedata.normaliz
 
 class AmbiguousError(config.InputError):
     """A name that several recordings have."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """Where a row or a file says that its recording lies, compared with where the recording does lie.
+
+    Attributes:
+        num_shared: how many folders of the recording it names.
+        others: the folders and sites it names in which the recording does not lie.
+        is_path: whether it is the path of the recording.
+        is_elsewhere: whether other recordings lie in such a folder.
+    """
+
+    num_shared: int
+    others: frozenset[str] = frozenset()
+    is_path: bool = False
+    is_elsewhere: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,11 +71,14 @@ class Recordings:
         self._named: dict[str, list[_Place]] = collections.defaultdict(list)
         self._of_stem: dict[str, list[_Place]] = collections.defaultdict(list)
         self._of_head: dict[str, list[_Place]] = {}
+        self._folders: set[str] = set()  # in which recordings lie, without those that programs make
         for path in self.paths:
             place = _Place(path, os.path.relpath(path, root).replace(os.sep, "/"))
             self._below[path] = place.below
             self._named[texts.comparable(_base(place.below))].append(place)
             self._of_stem[texts.comparable(_base(_stem(place.below)))].append(place)
+        for folder in {place.rpartition("/")[0] for place in self._below.values()}:
+            self._folders |= {texts.comparable(part) for part in folder.split("/") if clock.may_be_site(part)}
 
     def find(self, name: str, table: str = "") -> str | None:
         """Finds the recording that a cell of a table names.
@@ -95,14 +115,22 @@ class Recordings:
         """Finds the recording that a file is named after: X.txt and X.Table.1.selections.txt belong to X.wav.
 
         Raises:
-            AmbiguousError: as `find`.
+            AmbiguousError: as `find`; or it has the name of one as it is written, and of another one, which is longer,
+                in upper or lower case.
         """
+        longest, longer = "", list[_Place]()
         name = _base(file.replace(os.sep, "/"))
         while (name := name.rpartition(".")[0]) and name.strip("."):
-            stem = texts.comparable(name)
-            if stem in self._named or stem in self._of_stem:
+            key = texts.comparable(name)
+            places = [*self._named.get(key, ()), *self._of_stem.get(key, ())]
+            exact = [p for p in places if _FORMS[1](name) in map(_FORMS[1], (_base(p.below), _base(_stem(p.below))))]
+            if longer and set(exact) - set(longer):
+                raise self._ambiguous(_base(file), [*longer, *exact])
+            if exact and not longer:
                 return self.find(name, file)
-        return None
+            if places and not longer:
+                longest, longer = name, places
+        return self.find(longest, file) if longer else None
 
     def find_catalogued(self, numbers: Sequence[str]) -> str | None:
         """Finds the recording that is named by a catalogue number: as a whole, or as the beginning before a sign.
@@ -123,22 +151,65 @@ class Recordings:
                 return places[0].path
         return None
 
+    def claim(self, path: str, names: Sequence[str], site: str = "", table: str = "") -> Claim:
+        """What a row says of the place of its recording.
+
+        Args:
+            path: the recording that was found.
+            names: as the row writes it.
+            site: as the row names it; empty if it does not.
+            table: the file of the row, empty for none. Its folders count where names and site name none of recordings.
+        """
+        cells = [name.strip().replace("\\", "/") for name in names]
+        own, below = self._parts(self._below[path]), texts.comparable(_stem(self._below[path]))
+        paths = [p for cell in cells if "/" in cell for p in (*self._from_root(cell), *self._from_table(cell, table))]
+        if any(texts.comparable(_stem(_normal(each))) == below for each in paths):
+            return Claim(num_shared=len(own), is_path=True)
+        named = self._parts(f"{site}/").union(*map(self._parts, cells))
+        known = (named & self._folders) or (self._parts_of_file(table) & self._folders)
+        return Claim(num_shared=len(named & own), others=named - own, is_elsewhere=not known <= own)
+
+    def claim_of_file(self, path: str, file: str) -> Claim:
+        """What the folders of a table or a metadata file say of the place of a recording."""
+        own, named = self._parts(self._below[path]), self._parts_of_file(file)
+        return Claim(num_shared=len(named & own), others=named - own)
+
     def below(self, path: str) -> str:
         """The path of a recording below the folder of all, with `/`."""
         return self._below[path]
 
     def _candidates(self, cell: str, table: str) -> list[str]:
         """What the cell's path can be below the folder of recordings, the most certain first."""
-        whole = [os.path.relpath(cell, self._root)] if os.path.isabs(cell) else []
-        whole.append(cell.lstrip("/"))
-        beside: list[str] = []
-        if table:
-            folder = os.path.dirname(os.path.abspath(table))
-            folders = (os.path.relpath(folder, self._root), os.path.relpath(folder, self._tables_root))
-            beside = [os.path.join(f, part) for part in (cell.lstrip("/"), _base(cell)) for f in folders]
+        whole, beside = self._from_root(cell), self._from_table(cell, table)
         # a name without a folder is one in the folder of its table
-        found = whole + beside if "/" in cell else beside + whole
-        return [os.path.normpath(path).replace(os.sep, "/") for path in dict.fromkeys(found)]
+        found = whole + beside + self._from_table(_base(cell), table) if "/" in cell else beside + whole
+        return [_normal(path) for path in dict.fromkeys(found)]
+
+    def _from_root(self, cell: str) -> list[str]:
+        whole = [os.path.relpath(cell, self._root)] if os.path.isabs(cell) else []
+        return [*whole, cell.lstrip("/")]
+
+    def _from_table(self, cell: str, table: str) -> list[str]:
+        if not table:
+            return []
+        folder = os.path.dirname(os.path.abspath(table))
+        folders = (os.path.relpath(folder, self._root), os.path.relpath(folder, self._tables_root))
+        return [os.path.join(each, cell.lstrip("/")) for each in folders]
+
+    @staticmethod
+    def _parts(path: str) -> frozenset[str]:
+        """The folders of a path, comparable."""
+        return frozenset(texts.comparable(part.strip()) for part in path.split("/")[:-1] if part.strip(" ."))
+
+    def _parts_of_file(self, file: str) -> frozenset[str]:
+        """The folders of a table below that of the recordings or of the tables; elsewhere the one that it is in."""
+        if not file:
+            return frozenset()
+        for root in (self._root, self._tables_root):
+            below = os.path.relpath(os.path.abspath(file), root).replace(os.sep, "/")
+            if not below.startswith("../"):
+                return self._parts(below)
+        return self._parts("/".join(below.split("/")[-2:]))
 
     def _one(self, name: str, places: Sequence[_Place], wanted: str, key: Callable[[str], str]) -> str | None:
         for form in _FORMS:
@@ -163,6 +234,10 @@ class Recordings:
     def _ambiguous(self, name: str, places: Sequence[_Place]) -> AmbiguousError:
         first, second = sorted(place.path for place in places)[:2]
         return AmbiguousError(f"{name!r} can be {first} or {second}: name it by its path below {self._root}")
+
+
+def _normal(path: str) -> str:
+    return os.path.normpath(path).replace(os.sep, "/")
 
 
 def _base(path: str) -> str:

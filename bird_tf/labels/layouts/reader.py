@@ -61,7 +61,7 @@ class Reading:
         layout: what the labels come from, in words.
         recordings: sorted by id; those without `labels` are negative.
         unmatched: recordings and metadata that do not match.
-        left_out: rows that are not used, although their recordings may be.
+        left_out: rows that are not used, although their recordings may be; sound without the suffix of a recording.
         unused: files that are of no use, as those of other programs.
     """
 
@@ -85,12 +85,13 @@ class Reading:
             )
 
 
-def read(source: SourceConfig, noise_audio: str = "") -> matching.Found:
+def read(source: SourceConfig, noise_audio: str = "", channel: str = "") -> matching.Found:
     """Reads the recordings of a labelled set.
 
     Args:
         source: the set.
         noise_audio: folder with recordings that hold none of the species, perhaps a part of the set; empty: none.
+        channel: what is heard of several channels, as --channel.
 
     Returns:
         The recordings, as in `Reading`, and (path or line, reason) of everything that is left out.
@@ -98,12 +99,12 @@ def read(source: SourceConfig, noise_audio: str = "") -> matching.Found:
     Raises:
         InputError: as `survey` and `Reading.refuse_unusable`.
     """
-    reading = survey(source, noise_audio)
+    reading = survey(source, noise_audio, channel)
     reading.refuse_unusable(source)
     return reading.recordings, reading.unmatched + reading.left_out
 
 
-def survey(source: SourceConfig, noise_audio: str = "") -> Reading:
+def survey(source: SourceConfig, noise_audio: str = "", channel: str = "") -> Reading:
     """Reads what is known of a labelled set, whether or not it can be used. The arguments are those of `read`.
 
     Raises:
@@ -117,11 +118,17 @@ def survey(source: SourceConfig, noise_audio: str = "") -> Reading:
     noise = decode.find(noise_audio) if noise_audio else []
     synonyms = class_names.read_synonyms(source.names.synonyms) if source.names.synonyms else {}
     paths = decode.find(source.audio)
+    strays = evidence.strays(source.audio, paths)
     if noise:
         real = {os.path.realpath(path) for path in noise}
         paths = [path for path in paths if os.path.realpath(path) not in real]
     with _no_collection():
-        found, folders_are_sites = _read_layout(source, paths)
+        found, folders_are_sites = _read_layout(source, paths, channel)
+    if source.min_confidence > 0 and not found.has_scores:
+        logging.warning(
+            "--min_confidence=%g changes nothing: no label has a score; if a column holds it, say --columns=score=NAME",
+            source.min_confidence,
+        )
     split = "train" if all(r.split for r in found.recordings) else ""  # where the layout decides the split
     found.recordings += [
         metadata.Recording(recording_id=metadata.media_id(p), path=p, negative=True, split=split) for p in noise
@@ -134,13 +141,13 @@ def survey(source: SourceConfig, noise_audio: str = "") -> Reading:
     recordings = clock.fill(recordings, source.audio, source.clock, folders_are_sites=folders_are_sites)
     _log_negatives(recordings)
     if left_out:
-        logging.warning("%d rows are left out, the first: %s (%s)", len(left_out), *left_out[0])
+        logging.warning("%d rows or recordings are left out, the first: %s (%s)", len(left_out), *left_out[0])
     return Reading(
         layout=found.layout,
         recordings=metadata.with_unique_ids(recordings),
         unmatched=_writable(found.unmatched),
-        left_out=left_out,
-        unused=_writable(found.unused),
+        left_out=left_out + _writable(strays),
+        unused=_writable(skip for skip in found.unused if skip[0] not in dict(strays)),
     )
 
 
@@ -189,14 +196,10 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _read_layout(source: SourceConfig, paths: Sequence[str]) -> tuple[assembly.Assembled, bool]:
+def _read_layout(source: SourceConfig, paths: Sequence[str], channel: str) -> tuple[assembly.Assembled, bool]:
     """Reads all that is known of the recordings, and whether their folders may be sites."""
     if source.layout == "sorted" or (source.layout == "auto" and sorted_tree.is_one(source.audio)):
-        layout = f"--layout=sorted: {source.audio} has the folders train and val"
-        logging.info("%s", layout)
-        found = sorted_tree.read(paths, source.audio, source.metadata, source.options)
-        found.layout = layout
-        return found, False
+        return _read_sorted(source, paths), False
     folder = source.metadata or source.audio
     sources = evidence.read(folder, source.layout, source.options)
     tells_no_label = source.layout == "auto" and not any(s.is_labelling for s in sources)
@@ -210,20 +213,54 @@ def _read_layout(source: SourceConfig, paths: Sequence[str]) -> tuple[assembly.A
         if source.layout == "auto" and not folders.is_likely(paths, source.audio):
             raise config.InputError(evidence.not_recognised(folder, sources, known))
         if source.layout == "auto":
-            folders.refuse_nested(paths, source.audio)
+            folders.refuse_nested(paths, source.audio, source.options)
         found = _read_folders(source, used, known)
         found.unused = unused + found.unused
         return found, False
     if not labelling and not problems:
         raise config.InputError(evidence.not_recognised(folder, sources, known))
     layout = evidence.log(source.layout, used)
-    found = assembly.assemble(used, known, source.min_confidence)
+    found = assembly.assemble(formats.in_channel(used, channel), known, source.min_confidence)
     found.layout, found.unused = layout, unused
     found.unmatched += problems
     labelled = {recording.path for recording in found.recordings} | {path for path, _ in found.unmatched}
     labelled |= {path for path, _ in found.left_out}
     found.unmatched += [(path, f"no metadata for it in {folder}") for path in paths if path not in labelled]
     return found, True
+
+
+def _read_sorted(source: SourceConfig, paths: Sequence[str]) -> assembly.Assembled:
+    """Reads a tree of train and val; not if other files tell labels, unless the user says that the tree counts."""
+    used, unused = _beside_tree(source, paths)
+    layout = f"--layout=sorted: {source.audio} has the folders train and val"
+    logging.info("%s", layout)
+    if used:
+        logging.warning("%d tables and annotation files are not used, the first: %s", len(used), used[0].path)
+    found = sorted_tree.read(paths, source.audio, source.metadata, source.options)
+    found.layout = layout
+    found.unused = [(each.path, "not used with --layout=sorted") for each in used] + unused
+    return found
+
+
+def _beside_tree(source: SourceConfig, paths: Sequence[str]) -> tuple[list[formats.Source], list[skips.Skip]]:
+    """The files that tell something of a tree's recordings besides its own JSON, and others.
+
+    Raises:
+        InputError: one of them tells labels, and the user does not say what counts.
+    """
+    own = sorted_tree.metadata_folder(source.audio, source.metadata)
+    sources = [each for folder in dict.fromkeys((source.metadata or source.audio, source.audio))
+               for each in evidence.read(folder, source.layout, source.options, without_json_in=own)]  # fmt: skip
+    known = matching.Recordings(paths, source.audio, source.metadata if os.path.isdir(source.metadata) else "")
+    used, problems, unused = evidence.choose(sources, known, source.layout, source.metadata)
+    telling = [each.path for each in used if each.is_labelling] + [path for path, _ in problems]
+    if telling and source.layout == "auto":
+        layout = "csv" if all(each.names_recordings for each in used) and not problems else "annotations"
+        raise config.InputError(
+            f"{source.audio} has the folders train and val, but {telling[0]} tells labels, too: say --layout=sorted "
+            f"for those of the folders, and their split, or --layout={layout} for those of files, and another split"
+        )
+    return used, unused + problems
 
 
 def _read_folders(

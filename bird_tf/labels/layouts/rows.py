@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Collection, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from bird_tf import free_text
 from bird_tf.labels import class_names, label_cells, metadata, texts
@@ -16,6 +17,7 @@ NO_SPAN = (math.nan, math.nan)
 NOTHING = metadata.Recording(recording_id="", path="")
 # One of which all species are listed that a person has heard.
 COMPLETE = dataclasses.replace(NOTHING, background_known=True)
+_DIVIDING = re.compile("[,&+]")
 _FIELDS = tuple(field.name for field in dataclasses.fields(NOTHING))
 
 
@@ -33,7 +35,9 @@ class Row:
         start_seconds, end_seconds: the span; NaN if the row is about the whole recording. They are equal if it is about
             a point in time.
         score: confidence of the label, in [0, 1]; NaN without one.
+        channel: number of the channel that it is about, from 1; 0 if it does not say.
         background: the other species in the span.
+        common: common name that it tells beside its label; empty if it tells none.
         about: what is known of the recording; the fields that are not known are as in `NOTHING`.
         problem: why the row cannot be used; empty if it can.
     """
@@ -46,7 +50,9 @@ class Row:
     start_seconds: float = math.nan
     end_seconds: float = math.nan
     score: float = math.nan
+    channel: int = 0
     background: tuple[str, ...] = ()
+    common: str = ""
     about: metadata.Recording = NOTHING
     problem: str = ""
 
@@ -109,6 +115,12 @@ def read_span(
     return (first, last), ""
 
 
+def read_channel(cell: str, first: int = 1) -> int:
+    """The number of the channel in a cell, where `first` is that of the first one; 0 for any other text."""
+    number = free_text.number(cell, limit=1000) - first + 1
+    return int(number) if number >= 1 else 0
+
+
 def read_score(cell: str) -> float:
     """The confidence in a cell; NaN if it is empty, and 0 if it cannot be read: such a label is not a sure one."""
     score = free_text.confidence(cell)
@@ -148,14 +160,14 @@ def species_of(found: Iterable[Row]) -> frozenset[str]:
 def among(row: Row, species: Collection[str]) -> Row:
     """What a row says among others, whose labels tell what is a species.
 
-    `A, B` are two species if both are labels of others. A `-NAME` that is no species becomes a problem: it could be
-    the name of a class as well.
+    `A, B` and `A & B` are two species if both are labels of others. A `-NAME` that is no species becomes a problem: it
+    could be the name of a class as well.
 
     Args:
         row: the row.
         species: those of all rows, as of `species_of`; a Latin name needs not be among them.
     """
-    if any("," in name for name in row.labels.species):
+    if any(map(_DIVIDING.search, row.labels.species)):
         several = tuple(dict.fromkeys(part for name in row.labels.species for part in _known_parts(name, species)))
         row = dataclasses.replace(row, labels=dataclasses.replace(row.labels, species=several))
     for name in row.labels.absent:
@@ -168,9 +180,28 @@ def among(row: Row, species: Collection[str]) -> Row:
     return row
 
 
+def latin_names(found: Iterable[Row]) -> dict[str, str]:
+    """{key of a common name: the Latin name that alone stands beside it}, as `with_latin_name` needs them."""
+    beside: dict[str, set[str]] = {}
+    for common, name in {(r.common, n) for r in found if r.common for n in (*r.labels.species, r.about.name)}:
+        if label_cells.is_latin(name):
+            beside.setdefault(class_names.key(common), set()).add(name)
+    return {common: names.pop() for common, names in beside.items() if len(names) == 1}
+
+
+def with_latin_name(row: Row, latin_names: Mapping[str, str]) -> Row:
+    """The row with the Latin name of its code: BirdNET tells the common name beside codes, and beside Latin names."""
+    if not row.common or row.about.name or len(row.labels.species) != 1:
+        return row
+    [label], common = row.labels.species, class_names.key(row.common)
+    if common not in latin_names or label_cells.is_latin(label) or class_names.key(label) == common:
+        return row
+    return dataclasses.replace(row, about=dataclasses.replace(row.about, name=latin_names[common]))
+
+
 def _known_parts(name: str, species: Collection[str]) -> list[str]:
-    """The parts of a name that commas divide, if all of them are species; else the name."""
-    parts = [texts.clean(part) for part in name.split(",")]
+    """The parts of a name that commas, `&` or `+` divide, if all of them are species; else the name."""
+    parts = [texts.clean(part) for part in _DIVIDING.split(name)]
     return parts if all(class_names.key(part) in species for part in parts) else [name]
 
 
@@ -208,3 +239,8 @@ def is_unknown(value: object) -> bool:
 def without_label(row: Row) -> Row:
     """The row without what it says of species."""
     return dataclasses.replace(row, labels=NOT_STATED)
+
+
+def unsure(row: Row) -> Row:
+    """The row with something that has no name in place of what it says of species."""
+    return dataclasses.replace(row, labels=label_cells.Labels()) if row.labels.stated else row

@@ -9,7 +9,8 @@ from bird_tf.labels import texts
 from bird_tf.labels.layouts import columns, csv_table, rows
 
 NAME = "annotations without header (start, duration, label)"
-SUFFIXES = (".csv",)
+SUFFIXES = (".csv", ".txt", ".tsv")
+_NUMBERED = {"file", "start", "end", "duration", "label", "score"}
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
@@ -18,6 +19,8 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
         return False
     if _given(document, options):
         return True
+    if not document.path.lower().endswith(".csv"):
+        return False  # a label track of Audacity
     return [math.isnan(free_text.seconds(cell)) for cell in document.header[:3]] == [False, False, True] or (
         len(document.header) > 3 and not any(math.isnan(free_text.seconds(cell)) for cell in document.header[:3])
     )
@@ -48,6 +51,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         row = rows.Row(
             where=rows.where(document, line),
             files=(cells["file"],) if cells.get("file") else (),
+            score=rows.read_score(cells.get("score", "")),
             about=rows.COMPLETE,
         )
         row = rows.labelled(row, cells["label"], options)
@@ -60,4 +64,9 @@ def _given(document: texts.Document, options: rows.Options) -> dict[str, tuple[i
     given = columns.given_for(document, options.columns)
     numbers = {w: int(c) - 1 for w, c in given.items() if c.isascii() and c.isdecimal() and 0 < int(c[:4]) < 1000}
     is_whole = {"start", "label"} <= set(numbers) and bool({"end", "duration"} & set(numbers))
+    if is_whole and (others := set(numbers) - _NUMBERED):
+        raise config.InputError(
+            f"--columns={min(others)}={given[min(others)]} cannot be used in {document.path}: it has no "
+            f"header line, so --columns may number {', '.join(sorted(_NUMBERED))} only"
+        )
     return {what: (number,) for what, number in numbers.items()} if is_whole else {}

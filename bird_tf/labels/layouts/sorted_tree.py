@@ -27,6 +27,11 @@ def refuse_unfinished(audio: str) -> None:
         )
 
 
+def metadata_folder(audio: str, metadata_path: str) -> str:
+    """The folder of the JSON files."""
+    return (metadata_path or os.path.join(audio, "metadata")).rstrip(os.sep)
+
+
 def read(paths: Iterable[str], audio: str, metadata_path: str, options: rows.Options) -> assembly.Assembled:
     """Reads the recordings. The tree decides the split.
 
@@ -35,14 +40,20 @@ def read(paths: Iterable[str], audio: str, metadata_path: str, options: rows.Opt
         audio: the tree.
         metadata_path: folder with the JSON files; empty: metadata/ in the tree.
         options: what the user says about labels.
+
+    Raises:
+        InputError: the metadata are no folder.
     """
-    folder = metadata_path or os.path.join(audio, "metadata")
+    if metadata_path and not os.path.isdir(metadata_path):
+        raise config.InputError(f"--metadata={metadata_path}: --layout=sorted needs the folder of the JSON files")
+    paths = list(paths)
+    folder = metadata_folder(audio, metadata_path)
     has_metadata = os.path.isdir(folder)
     sources = [_source(path, options) for path in files.find(folder, (".json",))] if has_metadata else []
     whole = assembly.Assembled(unmatched=[(source.path, source.problem) for source in sources if source.problem])
     for split in SPLITS:
         part = os.path.join(audio, split)
-        of_part = [path for path in paths if os.path.relpath(path, part).split(os.sep)[0] != os.pardir]
+        of_part = [path for path in paths if _part(path, audio) == split]
         if has_metadata:
             found = assembly.assemble(_of(sources, of_part), matching.Recordings(of_part, part, folder))
             labelled = {recording.path for recording in found.recordings}
@@ -53,7 +64,13 @@ def read(paths: Iterable[str], audio: str, metadata_path: str, options: rows.Opt
         whole.recordings += [dataclasses.replace(recording, split=split) for recording in found.recordings]
         whole.unmatched += found.unmatched
         whole.left_out += found.left_out
+    others = (path for path in paths if _part(path, audio) not in SPLITS)
+    whole.left_out += [(path, f"it lies neither in {' nor in '.join(SPLITS)}") for path in others]
     return whole
+
+
+def _part(path: str, audio: str) -> str:
+    return os.path.relpath(path, audio).split(os.sep)[0]
 
 
 def _of(sources: Iterable[formats.Source], paths: Iterable[str]) -> list[formats.Source]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+from collections.abc import Sequence
 
 from bird_tf.labels import texts, verdicts
 from bird_tf.labels.layouts import columns, rows
 
 NAME = "table of verdicts"
 SUFFIXES = (".csv",)
+# times in tables are rounded to a millisecond
+_ROUNDED_SECONDS = 2e-3
+_PARTLY = dataclasses.replace(rows.NOTHING, partly_annotated=True)
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
@@ -19,21 +24,57 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the verdicts that say what is to be heard: a species, or none.
 
-    The rest of the recording was not judged, and what a person could not name tells nothing.
+    The rest of the recording was not judged, and what a person could not name tells nothing. Where a verdict denies a
+    species in a part of a clip with it, it is in the other part. If no part is left, none of these verdicts is used.
 
     Raises:
         InputError: a row cannot be read.
     """
-    about = dataclasses.replace(rows.NOTHING, partly_annotated=True)
-    read_rows = []
-    for verdict in verdicts.read(document.path):
-        if verdict.label or verdict.answer == verdicts.NO:
-            row = rows.Row(
-                where=f"{document.path}, {verdict.file} at {verdict.start_seconds:g} s",
-                files=(verdict.file,),
-                start_seconds=verdict.start_seconds,
-                end_seconds=verdict.end_seconds,
-                about=about,
-            )
-            read_rows.append(rows.named(row, [verdict.label or "none"], options))
-    return read_rows
+    given = verdicts.read(document.path)
+    denials: dict[str, list[verdicts.Verdict]] = collections.defaultdict(list)
+    for verdict in given:
+        if verdict.is_present is False:
+            denials[verdict.file].append(verdict)
+    read_rows: list[tuple[verdicts.Verdict, rows.Row]] = []
+    contradictory: set[verdicts.Verdict] = set()
+    for verdict in given:
+        if not verdict.label and verdict.answer != verdicts.NO:
+            continue
+        row = _row(document, verdict, options)
+        denied_by = [one for one in denials[verdict.file] if one is not verdict and _denies(one, row)]
+        parts = _without(row, denied_by)
+        if not parts:
+            contradictory |= {verdict, *denied_by}
+        read_rows += [(verdict, part) for part in parts or [row]]
+    problem = "verdicts on this time contradict each other: a species is there, and is not"
+    return [
+        dataclasses.replace(row, problem=problem) if verdict in contradictory else row for verdict, row in read_rows
+    ]
+
+
+def _row(document: texts.Document, verdict: verdicts.Verdict, options: rows.Options) -> rows.Row:
+    row = rows.Row(
+        where=f"{document.path}, {verdict.file} at {verdict.start_seconds:g} s",
+        files=(verdict.file,),
+        start_seconds=verdict.start_seconds,
+        end_seconds=verdict.end_seconds,
+        about=_PARTLY,
+    )
+    return rows.named(row, [verdict.label or "none"], options)
+
+
+def _denies(verdict: verdicts.Verdict, row: rows.Row) -> bool:
+    """Whether a verdict says that a species of a row is not to be heard, in a time that they share."""
+    shared = min(verdict.end_seconds, row.end_seconds) - max(verdict.start_seconds, row.start_seconds)
+    if shared <= _ROUNDED_SECONDS or not row.labels.species:
+        return False
+    return verdict.answer == verdicts.NO or verdict.class_id in row.labels.species
+
+
+def _without(row: rows.Row, denied_by: Sequence[verdicts.Verdict]) -> list[rows.Row]:
+    """The row for the parts of its span that no verdict denies."""
+    parts = [(row.start_seconds, row.end_seconds)]
+    for one in denied_by:
+        halves = [((a, min(b, one.start_seconds)), (max(a, one.end_seconds), b)) for a, b in parts]
+        parts = [(a, b) for pair in halves for a, b in pair if b - a > _ROUNDED_SECONDS]
+    return [dataclasses.replace(row, start_seconds=start, end_seconds=end) for start, end in parts]

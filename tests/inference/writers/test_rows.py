@@ -1,3 +1,7 @@
+import dataclasses
+
+import numpy as np
+
 from bird_tf.inference.writers import rows
 from tests.inference.writers.conftest import CLASSES, context, criteria, prediction
 
@@ -23,6 +27,12 @@ def test_clock_times_are_those_of_the_detections():
         column = rows.DETECTIONS.index("clock_time")
         assert [found[0][column], found[-1][column]] == times
         assert found[0][column + 1] == known.get("site")
+
+
+def test_no_species_is_the_best_in_silence(tmp_path):
+    ours, best = context(tmp_path), rows.recording_columns(context(tmp_path)).index("best")
+    silent = dataclasses.replace(prediction(), pooled=np.zeros(2))
+    assert [rows.recording(ours, each)[best] for each in (prediction(), silent)] == ["aaaaaa", None]
 
 
 def test_columns_of_place_and_time_of_recordings_are_there_if_one_is_known(tmp_path):

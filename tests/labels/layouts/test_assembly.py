@@ -44,32 +44,6 @@ def test_a_table_tells_author_and_place_of_recordings_with_annotations(tmp_path)
     assert (x.labels, x.author, x.latitude, x.date) == (("b",), "Ann", 52.5, "2023-05-01")
 
 
-def test_tables_beside_recordings_belong_to_those_beside_them(tmp_path):
-    tables = {f"{site}/20230501_050000.txt": f"0\t3\t{site}\n" for site in "AB"}
-    tables |= {f"{site}/t.csv": f"file,recordist\n20230501_050000.WAV,of {site}\n" for site in "AB"}
-    found, _ = _assemble(tmp_path, tables, "A/20230501_050000.WAV", "B/20230501_050000.WAV")
-    assert [(name, r.label, r.author) for name, r in found.items()] == [
-        (f"{site}/20230501_050000.WAV", site, f"of {site}") for site in "AB"
-    ]
-
-
-def test_a_row_of_another_folder_does_not_count_for_the_only_recording_of_that_name(tmp_path):
-    text = "file,label\nA/x.wav,a\nB/x.wav,b\n"
-    found, whole = _assemble(tmp_path, {"t.csv": text}, "A/x.wav")
-    assert found["A/x.wav"].labels == ("a",)
-    [(where, reason)] = whole.unmatched
-    assert where.endswith("line 3") and "'B/x.wav' is not here" in reason
-
-
-def test_two_candidates_and_no_candidate_are_listed(tmp_path):
-    text = "file,label\nx.wav,a\ny.wav,a\nz.wav,\n"
-    found, whole = _assemble(tmp_path, {"t.csv": text}, "A/x.wav", "B/x.wav", "z.wav")
-    assert not found
-    reasons = [reason for _, reason in whole.unmatched]
-    assert "A/x.wav" in reasons[0] and "B/x.wav" in reasons[0]
-    assert "'y.wav' is not below" in reasons[1] and "no label" in reasons[2]
-
-
 def test_rows_that_cannot_be_used_cost_the_row_and_not_the_recording(tmp_path):
     text = "file,label,start,end\nx.wav,a,0,2\nx.wav,b,x,2\nx.wav,c,5,5\nx.wav,,7,8\nx.wav,d,,\n"
     found, whole = _assemble(tmp_path, {"t.csv": text}, "x.wav")
@@ -120,12 +94,6 @@ def test_files_that_contradict_each_other_are_both_named(tmp_path):
     assert "1.csv says a, and" in whole.unmatched[0][1] and "2.csv says b" in whole.unmatched[0][1]
 
 
-def test_catalogues_may_tell_of_recordings_that_are_not_here(tmp_path):
-    text = "ML Catalog Number,Scientific Name\n1,a\n2,b\n"
-    found, whole = _assemble(tmp_path, {"t.csv": text}, "ML1.mp3")
-    assert found["ML1.mp3"].labels == ("a",) and not whole.unmatched
-
-
 def test_a_sequence_of_recordings_is_read_from_one_table(tmp_path):
     header = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tFile Offset (s)\tSpecies\n"
     text = header + "1\t2\t5\ta.wav\t2\tParus major\n2\t30\t33\tb.wav\t10\tTurdus merula\n"
@@ -148,15 +116,34 @@ def test_a_table_whose_labels_are_empty_leaves_them_to_the_annotations(tmp_path)
     assert not whole.unmatched
 
 
-def test_a_label_of_names_that_other_rows_have_is_several(tmp_path):
-    text = 'file,label\nx.wav,"Great Tit, Blue Tit"\ny.wav,Great tit\nz.wav,Blue Tit\nv.wav,"Tit, Great"\n'
-    found, _ = _assemble(tmp_path, {"t.csv": text}, "v.wav", "x.wav", "y.wav", "z.wav")
-    assert found["x.wav"].labels == ("Great Tit", "Blue Tit") and found["v.wav"].labels == ("Tit, Great",)
-
-
 def test_a_minus_before_what_is_no_label_is_refused(tmp_path):
     text = "file,label\nx.wav,a\ny.wav,-a\nz.wav,-Parus major\nv.wav,-loud\n"
-    found, assembled = _assemble(tmp_path, {"t.csv": text}, "v.wav", "x.wav", "y.wav", "z.wav")
+    found, assembled = _assemble(tmp_path, {"t.csv": text}, *(f"{name}.wav" for name in "tuvxyz"))
     assert found["y.wav"].negative and found["z.wav"].negative
     [reason] = [reason for path, reason in assembled.unmatched if path.endswith("v.wav")]
     assert "no other label is loud; rename the class, or say --negative_labels=-loud" in reason
+
+
+def test_an_old_version_beside_the_new_one_is_refused(tmp_path):
+    tables = {"x.txt": "0\t6\ta\n", "x.old.txt": "0\t6\tb\n", "y.txt": "0\t6\tb\n", "y.old.txt": "0\t5\tb\n"}
+    found, assembled = _assemble(tmp_path, tables, "x.wav", "y.wav")
+    assert list(found) == ["y.wav"]
+    [(_, reason)] = assembled.unmatched
+    assert "x.old.txt says b" in reason and "x.txt says a" in reason and "move the old version away" in reason
+
+
+def test_files_that_may_both_be_right_are_told(tmp_path, caplog):
+    header = "Selection\tView\tBegin Time (s)\tEnd Time (s)\tSpecies\n"
+    tables = {"x.txt": "0\t6\ta\n", "x.Table.1.selections.txt": header + "1\tS\t0\t6\tb\n"}
+    tables |= {f"{name}.csv": f"file,start,end,label\ny.wav,1,2,{name}\n" for name in "ab"}
+    found, assembled = _assemble(tmp_path, tables, "x.wav", "y.wav")
+    assert found["x.wav"].labels == found["y.wav"].labels == ("a", "b") and not assembled.unmatched
+    assert "2 recordings have files that say different species of the same span" in caplog.text
+
+
+def test_where_a_selection_of_another_recording_goes_on_is_no_noise(tmp_path):
+    header = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tEnd File\tFile Offset (s)\tSpecies\n"
+    text = header + "1\t9\t18\ta.wav\tb.wav\t9\tParus major\n2\t21\t24\tb.wav\tb.wav\t9\tTurdus merula\n"
+    found, assembled = _assemble(tmp_path, {"a.Table.1.selections.txt": text}, "a.wav", "b.wav")
+    assert found["b.wav"].partly_annotated and not found["a.wav"].partly_annotated
+    assert found["b.wav"].labels == ("Turdus merula",) and "b.wav" in assembled.left_out[0][1]

@@ -1,4 +1,6 @@
-from bird_tf.labels.layouts import audacity
+import pytest
+
+from bird_tf.labels.layouts import audacity, columns
 from tests.labels.layouts import example_sets
 
 TRACK = """1.500000\t2.500000\tparmaj
@@ -27,3 +29,22 @@ def test_a_line_that_cannot_be_read_costs_this_line(tmp_path):
     source = example_sets.source_of(tmp_path / "x.txt", "0\t3\tparmaj\nx\t1\tparmaj\n5\t4\tparmaj\n")
     assert [bool(row.problem) for row in source.rows] == [False, True, True]
     assert source.rows[1].where.endswith("x.txt, line 2") and "after its start" in source.rows[2].problem
+
+
+@pytest.mark.parametrize(
+    "line", ["0.0\t3.0\t1500\t2500\tParus major", "0.5\t3.5\t3.0\tParus major", "0\t3\tsong\tParus major"]
+)
+def test_a_text_behind_the_label_is_not_left_out(tmp_path, line):
+    problem = example_sets.source_of(tmp_path / "x.txt", f"0\t1\ta\n{line}\n").problem
+    assert "line 2 has 'Parus major' behind the third column" in problem
+
+
+def test_numbers_behind_the_label_are_no_labels(tmp_path):
+    source = example_sets.source_of(tmp_path / "x.txt", "0\t3\tParus major\t87 %\t1500\t\n3\t6\t12\t0.5\n")
+    assert [row.labels.species for row in source.rows] == [("Parus major",), ("12",)]
+
+
+def test_columns_are_given_by_their_numbers(tmp_path):
+    given = columns.parse(("start=1", "end=2", "label=5"))
+    source = example_sets.source_of(tmp_path / "x.txt", "0.0\t3.0\t1500\t2500\tParus major\n", columns=given)
+    assert example_sets.spans_of(source) == [((), 0.0, 3.0, ("Parus major",))]

@@ -31,3 +31,43 @@ def test_signs_and_case_do_not_count_in_the_names_of_columns():
 def test_a_duration_without_a_start_is_that_of_the_recording(tmp_path):
     document = texts.Document(example_sets.write_text(tmp_path / "t.csv", "file,duration\n"))
     assert set(columns.find(document, ())) == {"file"}
+
+
+@pytest.mark.parametrize(
+    ("header", "places"),
+    [("start time,end time,begin time (s),end time (s)", {"start": (2,), "end": (3,)}),
+     ("start,end,start_hour", {"start": (0,), "end": (1,)}), ("start,end,onset_ms", {"start": (2,), "end": (1,)}),
+     ("begin (s),duration (s),end time", {"start": (0,), "duration": (1,)})],
+)  # fmt: skip
+def test_a_column_that_names_seconds_counts_before_one_that_may_hold_clock_times(tmp_path, header, places):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", f"{header}\n"))
+    assert columns.find(document, ()) == places
+
+
+CLOCK = "file,start time,end time,species\n"
+AT_FIVE, AT_SIX = "20230501_050000.wav", "S1\\20230501_060000.wav"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [f"{AT_FIVE},05:00,05:06,a\n{AT_SIX},06:00,06:01,a\n",
+     f"{AT_FIVE},05:00:10,05:00:13,a\n{AT_FIVE},5:40:10,5:40:13,a\n{AT_SIX},6:00:02,6:00:05,a\n",
+     "a,0.000115740740740741,0.000231481481481481,a\nb,3.4722E-05,6.9444E-05,a\n"],
+)  # fmt: skip
+def test_times_of_the_clock_and_shares_of_a_day_are_refused(tmp_path, lines):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", CLOCK + lines))
+    with pytest.raises(config.InputError, match=r"the times in start time are like .* '--columns=start=start time'"):
+        columns.refuse_other_times(document, columns.find(document, ()), ())
+    given = columns.parse(("start=start time",))
+    columns.refuse_other_times(document, columns.find(document, given), given)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [f"{AT_FIVE},05:10,05:16,a\n", f"{AT_FIVE},05:00,05:06,a\n{AT_FIVE},0:10,0:16,a\n",
+     "20230501_003000.wav,0:30,0:36,a\n", f"{AT_FIVE},5,6,a\n", "a.wav,05:00,05:06,a\n", "a.wav,0,0.04,a\n",
+     "a.wav,0.01234,0.02345,a\n", ""],
+)  # fmt: skip
+def test_times_that_are_like_those_of_the_clock_by_chance_are_read(tmp_path, lines):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", CLOCK + lines))
+    columns.refuse_other_times(document, columns.find(document, ()), ())

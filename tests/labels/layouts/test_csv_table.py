@@ -174,10 +174,11 @@ def test_counts_and_words_deny_too(tmp_path, column, cells):
     assert [row.labels.species for row in _read(tmp_path, text).rows] == [("a",), ()]
 
 
-def test_a_column_called_present_that_holds_something_else_is_not_used(tmp_path):
-    text = "file,label,present\nx.wav,a,a;b\ny.wav,b,0\n"
+def test_a_column_called_present_that_holds_something_else_is_not_used(tmp_path, caplog):
+    text = "file,label,present\nx.wav,a,a;b\ny.wav,b,song\n"
     source = _read(tmp_path, text)
     assert [row.labels.species for row in source.rows] == [("a",), ("b",)] and source.unused_columns == ("present",)
+    assert "the column present holds neither yes, no nor counts, as 'a;b': all its labels count" in caplog.text
     assert "must hold yes, no or counts" in _read(tmp_path, text, "present=present").problem
 
 
@@ -205,3 +206,39 @@ def test_a_second_column_of_species_is_told(tmp_path, caplog):
 def test_lines_of_a_cell_are_several_labels_or_one_text(tmp_path):
     [row] = _read(tmp_path, 'file,label,site\nx.wav,"a\r\nb ","North\nwood"\n').rows
     assert (row.labels.species, row.about.site) == (("a", "b"), "North wood")
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [("species,scientific_name\nmontanus,Passer montanus\nmontanus,Poecile montanus\nsong,Parus major\n",
+      ["Passer montanus", "Poecile montanus", "song"]),
+     ("Genus,Species\nPasser,Montanus\nPoecile,Montanus\nParus,Major\n",
+      ["Passer montanus", "Poecile montanus", "Parus major"]),
+     ("genus,species\nPasser,Haussperling\nPasser,Feldsperling\nPasser,domesticus\n",
+      ["Haussperling", "Feldsperling", "Passer domesticus"])],
+)  # fmt: skip
+def test_second_words_of_latin_names_get_their_genus(tmp_path, text, labels):
+    header, *lines = text.splitlines()
+    table = "".join(f"{'file' if line is header else f'{i}.wav'},{line}\n" for i, line in enumerate([header, *lines]))
+    assert [row.labels.species for row in _read(tmp_path, table).rows] == [(label,) for label in labels]
+
+
+@pytest.mark.parametrize("header", ["file,start,end,species", "file,start,end,Parus major"])
+def test_a_row_without_a_name_makes_no_noise_of_the_recording_above(tmp_path, header):
+    label = "Parus major" if header.endswith("species") else 1
+    source = _read(tmp_path, f"{header}\n,0,3,{label}\na.wav,0,3,{label}\n,3,6,{label}\n")
+    assert [(row.files, row.problem) for row in source.rows] == [
+        ((), "it names no recording"), (("a.wav",), ""), (("a.wav",), "it names no recording"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "name"),
+    [("file,species,name\nx.wav,Parus major,Ann\n", (), ""),
+     ("file,class_id,name\nx.wav,a,Great Tit\n", (), "Great Tit"),
+     ("file,label,name\nx.wav,a,Parus major\n", (), "Parus major"),
+     ("file,label,name\nx.wav,a,Tit\n", ("name=name",), "Tit"),
+     ("file,label,name,scientific_name\nx.wav,a,Ann,Parus spec.\n", (), "Parus spec.")],
+)  # fmt: skip
+def test_the_name_of_an_observer_is_no_name_of_a_species(tmp_path, text, given, name):
+    assert [row.about.name for row in _read(tmp_path, text, *given).rows] == [name]

@@ -71,7 +71,8 @@ def test_the_layout_can_be_told_although_a_table_has_labels(tmp_path):
 @pytest.mark.parametrize(
     "names",
     [("2023/a", "2024/a"), ("train/a", "Test/b"), ("audio/a", "audio/b"), ("x/Parus major", "y/Turdus merula"),
-     ("Parus/major", "Turdus/merula")],
+     ("Parus/major", "Turdus/merula"), ("2023/a", "2024/b", "2023"), ("train/a", "train/b", "more"),
+     ("audio/a", *["audio/b"] * 9, "audio")],
 )  # fmt: skip
 def test_folders_that_are_not_the_species_are_refused(tmp_path, names):
     names = [f"{name}/{i}.wav" for i, name in enumerate(names)]
@@ -80,7 +81,16 @@ def test_folders_that_are_not_the_species_are_refused(tmp_path, names):
     assert {r.label for r in _read(tmp_path, layout="folders")} == {name.split("/")[0] for name in names}
 
 
-@pytest.mark.parametrize("names", [("a/song", "a/call", "b/song"), ("Parus major/2023", "b/2023"), ("audio/a", "b")])
+def test_negatives_do_not_hide_that_folders_are_not_the_species(tmp_path):
+    with pytest.raises(config.InputError, match="are the classes folders such as audio"):
+        _read(tmp_path, "audio/Parus major/1.wav", "audio/Turdus merula/2.wav", "noise/3.wav", "other/wind/4.wav")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("a/song", "a/call", "b/song"), ("Parus major/2023", "b/2023"), ("audio/a", "b"),
+     (*["a/song", "a/call"] * 9, "b"), ("a/song", "a/call", "a")],
+)  # fmt: skip
 def test_folders_in_those_of_species_are_fine(tmp_path, names):
     found = _read(tmp_path, *(f"{name}/{i}.wav" for i, name in enumerate(names)))
     assert {r.label for r in found} == {name.split("/")[0] for name in names}

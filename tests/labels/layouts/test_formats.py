@@ -6,7 +6,7 @@ import pytest
 
 from bird_tf import config
 from bird_tf.labels import texts
-from bird_tf.labels.layouts import assembly, formats, matching, rows, sorted_tree
+from bird_tf.labels.layouts import assembly, columns, formats, matching, rows, sorted_tree
 from tests.labels.layouts import (
     example_sets,
     test_audacity,
@@ -98,3 +98,53 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path):
     (tmp_path / "t.csv").mkdir()
     assert "cannot be read" in formats.read(str(tmp_path / "t.csv"), rows.Options()).problem
     assert texts.Document(str(tmp_path / "t.csv")).path
+
+
+RAVEN = "Selection\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tSpecies\tFile\tProb\n1\t0\t3\t0\ta\t{}\t0.4\n"
+KALEIDOSCOPE = "INDIR,FOLDER,IN FILE,OFFSET,DURATION,DATE,AUTO ID,Prob\nD,,x.wav,0,3,2023-05-01,a,0.4\n"
+
+
+@pytest.mark.parametrize(("name", "text"), [("x.txt", RAVEN.format("x.wav")), ("id.csv", KALEIDOSCOPE)])
+def test_a_given_score_is_used(tmp_path, name, text):
+    [row] = example_sets.source_of(tmp_path / name, text, columns=columns.parse(["score=Prob"])).rows
+    assert row.score == 0.4
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "given"),
+    [("x.txt", RAVEN.format("x.wav"), "date=File"), ("x.txt", RAVEN.format("x.wav"), "start=Low Freq (Hz)"),
+     ("id.csv", KALEIDOSCOPE, "date=DATE"), ("x.json", SAMPLES["x.json"], "x.json:label=gen"),
+     ("k.csv", SAMPLES["k.csv"], "label=audio_id"), ("m.csv", SAMPLES["m.csv"], "m.csv:label=Common Name"),
+     ("i.csv", SAMPLES["i.csv"], "label=sound_url"), ("s.csv", "1,3,5,0.5,a\n", "site=3")],
+)  # fmt: skip
+def test_a_given_column_that_a_format_would_not_use_is_refused(tmp_path, name, text, given):
+    given = [given, "start=1", "end=2", "label=5"] if given == "site=3" else [given]
+    problem = example_sets.source_of(tmp_path / name, text, columns=columns.parse(given)).problem
+    assert f"--columns={given[0]} cannot be used" in problem
+
+
+@pytest.mark.parametrize("given", ["start=Begin Time (s)", "other.csv:date=Date", "label=Species", "file=File"])
+def test_given_columns_that_are_used_anyway_or_belong_to_other_tables_are_fine(tmp_path, given):
+    assert not example_sets.source_of(tmp_path / "x.txt", RAVEN.format("x.wav"), columns=columns.parse([given])).problem
+
+
+CHANNELS = {
+    "x.Table.1.selections.txt": (
+        "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tSpecies\n1\tS\t1\t0\t3\ta\n2\tS\t2\t3\t6\tb\n"
+    ),
+    "id.csv": "INDIR,FOLDER,IN FILE,CHANNEL,OFFSET,DURATION,AUTO ID\nD,,x.wav,0,0,3,a\nD,,x.wav,1,3,3,b\n",
+}
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+@pytest.mark.parametrize(
+    ("channel", "used", "words"),
+    [("1", [("a",), ()], "1 selections are of other channels than --channel=1"), ("2", [(), ("b",)], "--channel=2"),
+     ("", [("a",), ("b",)], ""), ("mix", [("a",), ("b",)], ""), ("loudest", [("a",), ("b",)], ""),
+     ("3", [("a",), ("b",)], "all 2 selections are of other channels than --channel=3")],
+)  # fmt: skip
+def test_selections_of_channels_that_are_not_heard_are_not_used(tmp_path, caplog, name, channel, used, words):
+    [source] = formats.in_channel([example_sets.source_of(tmp_path / name, CHANNELS[name])], channel)
+    assert [row.labels.species for row in source.rows] == used
+    assert words in caplog.text and bool(words) == bool(caplog.text)
+    assert not any(row.labels.negative or row.labels.missing for row in source.rows)

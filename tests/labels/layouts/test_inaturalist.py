@@ -21,3 +21,16 @@ def test_observations_are_read(tmp_path):
         5.5,
     )
     assert not about.background_known
+
+
+def test_times_are_universal_with_their_date(tmp_path):
+    text = (
+        "id,observed_on,time_observed_at,scientific_name\n"
+        "1,2023-05-01,2023-05-02 04:30:00 UTC,Parus major\n"
+        "2,2023-05-01,2023-05-01 21:30:00 -0700,Parus major\n"
+        "3,2023-05-01,,Parus major\n"
+    )
+    told = [row.about for row in example_sets.source_of(tmp_path / "observations-1.csv", text).rows]
+    assert [about.date for about in told] == ["2023-05-02", "2023-05-01", "2023-05-01"]
+    assert told[0].start.timestamp() == told[1].start.timestamp() and told[1].hour == 21.5
+    assert told[2].start is None

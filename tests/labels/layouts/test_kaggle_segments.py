@@ -16,3 +16,12 @@ def test_the_labels_of_2020_name_the_file(tmp_path):
     text = "filename_seconds,birds,filename,seconds\nBLK_5,sonspa,BLK,5\n"
     source = example_sets.source_of(tmp_path / "t.csv", text)
     assert example_sets.spans_of(source) == [(("BLK",), 0.0, 5.0, ("sonspa",))]
+
+
+def test_names_are_not_divided_at_their_blanks(tmp_path):
+    source = example_sets.source_of(tmp_path / "t.csv", "filename,seconds,birds\nx.wav,12,Parus major\n")
+    assert (source.format, source.rows) == ("", ()) and "its first line has filename, seconds, birds" in source.problem
+    text = "row_id,site,audio_id,seconds,birds\n7019_COR_5,COR,7019,5,Parus major\n7019_COR_10,COR,7019,10,amerob\n"
+    first, second = example_sets.source_of(tmp_path / "t.csv", text).rows
+    assert first.problem == "its birds 'Parus major' are no codes divided by blanks" and not first.labels.species
+    assert second.labels.species == ("amerob",) and not second.problem

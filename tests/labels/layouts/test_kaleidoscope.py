@@ -1,6 +1,8 @@
 import math
 
-from bird_tf.labels.layouts import kaleidoscope
+import pytest
+
+from bird_tf.labels.layouts import columns, kaleidoscope
 from tests.labels.layouts import example_sets
 
 TABLE = """INDIR,FOLDER,IN FILE,CHANNEL,OFFSET,DURATION,DATE,TIME,HOUR,AUTO ID*,MATCH RATIO,MANUAL ID
@@ -17,8 +19,8 @@ def test_detections_are_read_and_the_manual_id_counts_more(tmp_path):
     assert example_sets.spans_of(source) == [
         (("A/x.wav", "D:\\rec/A/x.wav"), 0.0, 3.0, ("Turdus merula",)),
         (("B/x.wav", "D:\\rec/B/x.wav"), 1.0, 3.5, ("Parus major",)),
-        (("y.wav", "D:\\rec/y.wav"), 1.0, 3.5, ()),
-        (("y.wav", "D:\\rec/y.wav"), 5.0, 6.0, None),
+        (("D:\\rec/y.wav", "y.wav"), 1.0, 3.5, ()),
+        (("D:\\rec/y.wav", "y.wav"), 5.0, 6.0, None),
     ]
     assert math.isnan(source.rows[0].score) and source.rows[1].score == 0.7
 
@@ -41,3 +43,17 @@ def test_birdnets_table_in_this_form_is_read(tmp_path):
 def test_a_table_without_species_is_refused(tmp_path):
     text = "INDIR,FOLDER,IN FILE,OFFSET,DURATION\nD,,x.wav,0,3\n"
     assert "which column holds the species?" in example_sets.source_of(tmp_path / "k.csv", text).problem
+
+
+@pytest.mark.parametrize("cluster", ["cluster01", "Cluster 3", "marsh.cluster.007"])
+def test_the_number_of_a_cluster_is_no_species(tmp_path, cluster, caplog):
+    text = (
+        "INDIR,FOLDER,IN FILE,OFFSET,DURATION,TOP1MATCH,TOP1DIST,MANUAL ID\n"
+        f"D,,x.wav,0,3,{cluster},0.2,Parus major\nD,,x.wav,3,3,{cluster},0.2,\nD,,x.wav,6,3,Clusterbird,0.2,\n"
+    )
+    source = example_sets.source_of(tmp_path / "cluster.csv", text)
+    assert [row.labels.species for row in source.rows] == [("Parus major",), (), ("Clusterbird",)]
+    assert not source.rows[1].labels.missing and not source.rows[1].labels.negative
+    assert f"1 detections have no MANUAL ID and the name of a cluster, as {cluster}" in caplog.text
+    given = columns.parse(["label=TOP1MATCH"])
+    assert example_sets.source_of(tmp_path / "c.csv", text, columns=given).rows[1].labels.species == (cluster,)

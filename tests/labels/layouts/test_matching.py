@@ -2,6 +2,7 @@ import unicodedata
 
 import pytest
 
+from bird_tf.inference import audio_files
 from bird_tf.labels.layouts import matching, reader
 from tests.labels.layouts import example_sets
 
@@ -69,6 +70,53 @@ def test_a_file_belongs_to_the_recording_that_it_is_named_after(file, found):
             recordings.find_namesake(file)
     else:
         assert recordings.find_namesake(file) == (found and f"/audio/{found}")
+
+
+def test_a_file_is_not_taken_for_that_of_a_longer_name_in_other_letters():
+    recordings = _recordings("A.wav", "a.labels.wav", "b.WAV", "c.1.wav", "c.wav")
+    with pytest.raises(matching.AmbiguousError, match=r"/audio/A\.wav or /audio/a\.labels\.wav"):
+        recordings.find_namesake("/audio/A.labels.txt")
+    for file, found in (
+        ("a.labels.txt", "a.labels.wav"),
+        ("B.Wav.txt", "b.WAV"),
+        ("b.wav.txt", "b.WAV"),
+        ("C.1.txt", "c.1.wav"),
+        ("c.1.txt", "c.1.wav"),
+    ):
+        assert recordings.find_namesake(f"/audio/{file}") == f"/audio/{found}"
+
+
+def test_files_of_recordings_with_other_suffixes_are_found_again():
+    names = ["two.wav", "two.flac", "one.wav"]
+    for name, stem in audio_files.stems(names).items():
+        assert _recordings(*names).find_namesake(f"/audio/{stem}.labels.txt") == f"/audio/{name}"
+
+
+SITES = ("S1/x.wav", "S2/y.wav", "S1/Data/z.wav", "v.wav")
+
+
+@pytest.mark.parametrize(
+    ("path", "names", "site", "table", "elsewhere"),
+    [
+        ("S1/x.wav", ["x.wav"], "", "/audio/S2/t.csv", True),  # the folder of the table
+        ("S1/x.wav", ["x.wav"], "", "/audio/labels/S2/t.csv", True),
+        ("S1/x.wav", [], "", "/elsewhere/S2/x.txt", True),
+        ("v.wav", ["v.wav"], "", "/audio/S2/t.csv", True),
+        ("S1/x.wav", ["D:\\S2\\x.wav"], "", "/audio/t.csv", True),  # that of the cell
+        ("S1/Data/z.wav", ["S2/Data/z.wav"], "", "/audio/t.csv", True),
+        ("S1/x.wav", ["x.wav"], "s2", "/audio/t.csv", True),  # the site
+        ("S1/x.wav", ["D:\\data\\x.wav"], "", "/audio/t.csv", False),  # another machine
+        ("S1/x.wav", ["S1/x.flac"], "S2", "/audio/S2/t.csv", False),  # the path
+        ("S1/x.wav", ["D:\\S1\\x.wav"], "", "/audio/S2/t.csv", False),
+        ("S1/x.wav", ["x.wav"], "Moor", "/audio/t.csv", False),
+        ("S1/x.wav", [], "", "/audio/labels/x.txt", False),  # a folder of labels alone
+        ("S1/x.wav", [], "", "/audio/labels/S1/x.txt", False),
+        ("S1/Data/z.wav", [], "", "/audio/S1/labels/z.txt", False),
+        ("S1/Data/z.wav", [], "", "/audio/S1/z.txt", False),
+    ],
+)  # fmt: skip
+def test_a_row_may_mean_another_folder_with_recordings(path, names, site, table, elsewhere):
+    assert _recordings(*SITES).claim(f"/audio/{path}", names, site, table).is_elsewhere == elsewhere
 
 
 @pytest.mark.parametrize(

@@ -30,3 +30,12 @@ def test_the_head_of_a_column_is_one_name(tmp_path):
     )  # fmt: skip
     [row, *_] = example_sets.source_of(tmp_path / "t.csv", TABLE.replace("Turdus merula", "a;b")).rows
     assert row.problem == "its label is 'a;b', which a table would not hold as one name; rename the class"
+
+
+def test_columns_that_are_no_species_are_told(tmp_path, caplog):
+    text = "file,start,end,Parus major,verified,is_train,Fold 1,channel,correct,Channel-billed Cuckoo,22961\n"
+    source = example_sets.source_of(tmp_path / "t.csv", text + "a.wav,0,3,1,1,0,1,1,1,1,0\na.wav,3,6,0,1,1,1,1,0,1,0\n")
+    assert example_sets.spans_of(source) == [
+        (("a.wav",), 0.0, 3.0, ("Parus major", "Channel-billed Cuckoo")), (("a.wav",), 3.0, 6.0, ()),
+    ]  # fmt: skip
+    assert "columns that are not taken for species: verified, is_train, Fold 1, channel" in caplog.text

@@ -50,3 +50,28 @@ def test_the_column_of_the_species_can_be_given(tmp_path, given):
     table, _, column = given.rpartition(":label=")
     source = example_sets.source_of(tmp_path / "x.txt", text, columns=((table, "label", column),))
     assert [row.labels.species for row in source.rows] == [("parmaj",), ("turmer",)]
+
+
+def test_a_column_of_another_name_with_recordings_names_them(tmp_path):
+    header = "Selection\tBegin Time (s)\tEnd Time (s)\tFile\tSpecies\n"
+    source = example_sets.source_of(tmp_path / "x.txt", header + "1\t0\t3\tx.wav\ta\n")
+    assert source.rows[0].files == ("x.wav",) and source.rows[0].or_namesake
+    source = example_sets.source_of(tmp_path / "x.txt", header + "1\t0\t3\tx.wav\ta\n2\t3\t6\ty.wav\tb\n")
+    assert "a sequence of 2 recordings without File Offset (s)" in source.problem
+    source = example_sets.source_of(tmp_path / "x.txt", header + "1\t0\t3\tmorning\ta\n2\t3\t6\tevening\tb\n")
+    assert [row.files for row in source.rows] == [(), ()] and source.unused_columns == ("File",)
+
+
+@pytest.mark.parametrize(
+    ("columns_of_files", "begin", "end", "other"),
+    [("Begin File\tEnd File", "a.wav", "b.wav", "b.wav"),
+     ("Begin Path\tEnd File", "D:\\rec\\a.wav", "b.wav", "D:/rec/b.wav"),
+     ("Begin File\tEnd File", "a.wav", "a.wav", ""), ("Begin Path\tEnd File", "D:\\rec\\a.wav", "a.wav", ""),
+     ("Begin File\tEnd File", "a.wav", "", "")],
+)  # fmt: skip
+def test_a_selection_that_goes_on_into_the_next_recording_is_told_there(tmp_path, columns_of_files, begin, end, other):
+    header = f"Selection\tBegin Time (s)\tEnd Time (s)\t{columns_of_files}\tFile Offset (s)\tSpecies\n"
+    source = example_sets.source_of(tmp_path / "a.txt", header + f"1\t9\t18\t{begin}\t{end}\t9\tParus major\n")
+    assert source.rows[0].labels.species == ("Parus major",) and not source.rows[0].problem
+    assert [row.files for row in source.rows[1:]] == ([(other,)] if other else [])
+    assert not other or "goes on into" in source.rows[1].problem

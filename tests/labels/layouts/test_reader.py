@@ -164,6 +164,27 @@ def test_a_spreadsheet_is_named(tmp_path):
         reader.read(reader.SourceConfig(audio=str(tmp_path / "audio"), metadata=str(tmp_path / "t.xlsx")))
 
 
+@pytest.mark.parametrize("twin", [False, True])
+def test_a_spreadsheet_beside_folders_of_species_is_told(tmp_path, caplog, twin):
+    for name in ("a/x.wav", "b/y.wav"):
+        example_sets.write_wav(tmp_path / name)
+    for name in ("labels.xlsx", "a/x.xlsx"):
+        (tmp_path / name).write_bytes(b"PK\x03\x04")
+    if twin:
+        example_sets.write_text(tmp_path / "labels.csv", "species,seen\na,1\n")
+    reading = reader.survey(reader.SourceConfig(audio=str(tmp_path)))
+    assert not reading.unmatched and {path.rsplit("/", 1)[1] for path, _ in reading.unused} >= {"labels.xlsx", "x.xlsx"}
+    assert f"{1 if twin else 2} spreadsheets are not read" in caplog.text
+
+
+def test_sound_without_the_suffix_of_a_recording_is_listed(tmp_path):
+    for name in ("a/x.wav", "b/y.wav"):
+        example_sets.write_wav(tmp_path / name)
+    (tmp_path / "b" / "y.wav").rename(tmp_path / "b" / "XC1")
+    recordings, [(path, reason)] = reader.read(reader.SourceConfig(audio=str(tmp_path)))
+    assert len(recordings) == 1 and path.endswith("b/XC1") and "rename it" in reason
+
+
 def test_annotations_of_an_unknown_format_are_named(tmp_path, caplog):
     example_sets.write_wav(tmp_path / "audio" / "x.wav")
     example_sets.write_text(tmp_path / "audio" / "x.eaf", "<x/>")
@@ -180,3 +201,14 @@ def test_rows_about_no_recording_or_several_are_told(tmp_path, caplog):
     found = reader.describe(paths, str(tmp_path), str(tmp_path / "t.csv"), clock.ClockConfig())
     assert [found[path].site for path in paths] == ["moor", "b"]
     assert "2 rows of metadata are not used, the first: " in caplog.text and "'x.wav' can be" in caplog.text
+
+
+def test_a_least_confidence_that_no_label_can_miss_is_told(tmp_path, caplog):
+    example_sets.write_wav(tmp_path / "x.wav")
+    example_sets.write_text(tmp_path / "x.txt", "0\t1\ta\n")
+    reader.read(reader.SourceConfig(audio=str(tmp_path), min_confidence=0.5))
+    assert "--min_confidence=0.5 changes nothing: no label has a score" in caplog.text
+    caplog.clear()
+    example_sets.write_text(tmp_path / "x.txt", "0\t1\ta\t0.9\n")
+    reader.read(reader.SourceConfig(audio=str(tmp_path), min_confidence=0.5))
+    assert "changes nothing" not in caplog.text

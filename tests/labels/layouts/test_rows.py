@@ -33,3 +33,11 @@ def test_what_is_unknown_comes_from_the_second_source():
     merged = rows.merged(first, second)
     assert (merged.author, merged.latitude, merged.longitude, merged.background) == ("Ann", 1.0, 2.0, ("a",))
     assert merged.background_known and math.isnan(merged.hour)
+
+
+@pytest.mark.parametrize(
+    ("cell", "first", "channel"),
+    [("1", 1, 1), ("2", 1, 2), ("0", 0, 1), ("1", 0, 2), ("", 1, 0), ("x", 0, 0), ("0", 1, 0)],
+)
+def test_channels_are_counted_from_one(cell, first, channel):
+    assert rows.read_channel(cell, first) == channel

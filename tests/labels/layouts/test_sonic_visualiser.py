@@ -19,3 +19,9 @@ def test_columns_are_given_by_their_numbers(tmp_path):
     given = columns.parse(("start=1", "duration=3", "label=4"))
     source = example_sets.source_of(tmp_path / "a.csv", "1.0,2000,3.0,Parus major\n", columns=given)
     assert example_sets.spans_of(source) == [((), 1.0, 4.0, ("Parus major",))]
+
+
+def test_a_numbered_column_holds_the_score(tmp_path):
+    given = columns.parse(("start=1", "end=2", "label=3", "score=4"))
+    source = example_sets.source_of(tmp_path / "a.csv", "1.0,2,Parus major,0.4\n", columns=given)
+    assert source.rows[0].score == 0.4

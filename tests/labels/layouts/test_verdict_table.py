@@ -57,3 +57,21 @@ def test_what_a_person_types_is_one_name_or_none(tmp_path):
     read_rows = example_sets.source_of(tmp_path / "v.csv", text).rows
     assert [(row.labels.species, row.labels.negative) for row in read_rows[:2]] == [((), True), ((), False)]
     assert "rename the class" in read_rows[2].problem and read_rows[3].labels.absent == ("minus",)
+
+
+def test_a_species_is_where_no_verdict_denies_it(tmp_path):
+    text = ",".join((*verdicts.COLUMNS, "species")) + "\n" + "".join(f"x.wav,{row}\n" for row in (
+        "0,4,parmaj,yes,", "3,6,parmaj,no,", "1,2,parmaj,other,turmer", "0,4,turmer,no,",
+    ))  # fmt: skip
+    read_rows = example_sets.source_of(tmp_path / "v.csv", text.replace("0,4,turmer,no,", "8,9,turmer,no,")).rows
+    assert [(r.start_seconds, r.end_seconds, r.labels.species) for r in read_rows if not r.problem] == [
+        (0.0, 1.0, ("parmaj",)), (2.0, 3.0, ("parmaj",)), (3.0, 6.0, ()), (1.0, 2.0, ("turmer",)), (8.0, 9.0, ()),
+    ]  # fmt: skip
+    read_rows = example_sets.source_of(tmp_path / "w.csv", text).rows  # its last line leaves nothing of two spans
+    assert [bool(r.problem) for r in read_rows] == [True, True, True, True]
+    assert "contradict each other" in read_rows[0].problem and ", x.wav at 0 s" in read_rows[0].where
+
+
+def test_names_of_noise_are_denied_by_nothing(tmp_path):
+    text = ",".join((*verdicts.COLUMNS, "species")) + "\nx.wav,0,1,parmaj,no,\nx.wav,0,1,turmer,other,noise\n"
+    assert [row.problem for row in example_sets.source_of(tmp_path / "v.csv", text).rows] == ["", ""]

@@ -1,0 +1,196 @@
+"""Finds the recording that each row of a table or label file is about."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+import os
+from collections.abc import Sequence
+
+from absl import logging
+
+from bird_tf.labels.layouts import formats, matching, rows
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """A row, and what is known of the file that it is from.
+
+    Attributes:
+        row: the row.
+        source, format: path and format of the file.
+        is_namesake: whether the file is named after a recording.
+        is_sure: whether the row tells its recording by a path or a number, and not only by a name.
+    """
+
+    row: rows.Row
+    source: str
+    format: str
+    is_namesake: bool
+    is_sure: bool
+
+
+@dataclasses.dataclass
+class Joined:
+    """Rows by recording.
+
+    Attributes:
+        entries: {path of a recording: what tells of it}.
+        unmatched: (line, reason) of rows whose recording is not here.
+        left_out: (line, reason) of rows that cannot be used, and whose recording is not here either.
+    """
+
+    entries: dict[str, list[Entry]] = dataclasses.field(default_factory=dict)
+    unmatched: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    left_out: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+
+
+def join(sources: Sequence[formats.Source], recordings: matching.Recordings) -> Joined:
+    """Finds the recording of each row of the files."""
+    joined, num_elsewhere = Joined(), 0
+    of_path: dict[str, list[Entry]] = collections.defaultdict(list)
+    species = rows.species_of(row for source in sources for row in source.rows)
+    latin_names = rows.latin_names(row for source in sources for row in source.rows)
+    for source in sources:
+        is_namesake = _is_namesake(source, recordings)
+        for row, path, claim in _matched(source, recordings, joined):
+            if path is None:
+                num_elsewhere += 1
+            else:
+                named = rows.with_latin_name(rows.among(row, species), latin_names)
+                of_path[path].append(Entry(named, source.path, source.format, is_namesake, claim.is_path))
+    joined.entries = {path: _of_nearest(path, entries, recordings, joined) for path, entries in of_path.items()}
+    far = [found for path, entries in joined.entries.items() if (found := _from_folders(path, entries, recordings))]
+    if far:
+        logging.warning(
+            "%d recordings have labels from files in several folders, such as %s and %s: all count. If they are sites, "
+            "name one with --metadata", len(far), *far[0][:2],
+        )  # fmt: skip
+    if num_elsewhere:
+        logging.info("%d rows of catalogues are about recordings that are not here", num_elsewhere)
+    return joined
+
+
+def _is_namesake(source: formats.Source, recordings: matching.Recordings) -> bool:
+    try:
+        return recordings.find_namesake(source.path) is not None
+    except matching.AmbiguousError:
+        return True
+
+
+# a row, its recording (None for one of a catalogue that is not here), and where the row says that it lies
+_Match = tuple[rows.Row, str | None, matching.Claim]
+
+
+def _matched(source: formats.Source, recordings: matching.Recordings, joined: Joined) -> list[_Match]:
+    """The rows of a file whose recording is known, or is one of a catalogue that is not here."""
+    found: list[_Match] = []
+    find = functools.cache(functools.partial(_find, recordings, source.path))
+    for row in source.rows:
+        try:
+            path, claim = find(row.files, row.catalogue_numbers, row.or_namesake, row.about.site)
+        except matching.AmbiguousError as error:
+            joined.unmatched.append((row.where, str(error)))
+            continue
+        if path is None and not row.catalogue_numbers:
+            reason = row.problem or f"its recording {_named(row, source.path)} is not below the folder of recordings"
+            (joined.left_out if row.problem else joined.unmatched).append((row.where, reason))
+        elif path and claim.is_elsewhere:
+            joined.unmatched.append((row.where, _not_here(row, source.path, path, "it lies in another folder")))
+        else:
+            found.append((row, path, claim))
+    return _without_contradictions(found, source.path, joined)
+
+
+def _named(row: rows.Row, source: str) -> str:
+    return repr((row.files[0] if row.files else os.path.basename(source))[:200])
+
+
+def _not_here(row: rows.Row, source: str, path: str, why: str) -> str:
+    return f"its recording {_named(row, source)} is not here: {path} has its name, but {why}"
+
+
+def _find(
+    recordings: matching.Recordings,
+    table: str,
+    names: Sequence[str],
+    catalogue_numbers: Sequence[str],
+    or_namesake: bool,
+    site: str,
+) -> tuple[str | None, matching.Claim]:
+    """The recording of a row, and where the row says that it lies."""
+    ambiguous: matching.AmbiguousError | None = None
+    for name in names:
+        try:
+            if path := recordings.find(name, table):
+                return path, recordings.claim(path, names, site, table)
+        except matching.AmbiguousError as error:
+            ambiguous = ambiguous or error
+    if ambiguous:
+        raise ambiguous
+    if catalogue_numbers and (path := recordings.find_catalogued(catalogue_numbers)):
+        return path, matching.Claim(num_shared=0, is_path=True)
+    if (or_namesake or not (names or catalogue_numbers)) and (path := recordings.find_namesake(table)):
+        return path, recordings.claim(path, (), site, table)
+    return None, matching.Claim(num_shared=0)
+
+
+def _without_contradictions(found: list[_Match], source: str, joined: Joined) -> list[_Match]:
+    """Of rows that name one recording by different folders or sites, those that name its own count.
+
+    A table that names A/x.wav and B/x.wav, of which only A/x.wav is here, says nothing of it in the rows of B. If it
+    lies in neither, none of these rows counts.
+    """
+    claims: dict[str, set[matching.Claim]] = collections.defaultdict(set)
+    for _, path, claim in found:
+        if path:
+            claims[path].add(claim)
+    nearest = {path: max(claim.num_shared for claim in of_path) for path, of_path in claims.items()}
+    several = {
+        path: len({c.others for c in of_path if c.others and c.num_shared == nearest[path]}) > 1
+        for path, of_path in claims.items()
+    }
+    kept = []
+    for row, path, claim in found:
+        if path and claim.others and (claim.num_shared < nearest[path] or several[path]):
+            why = "rows of another folder or site have it, too"
+            joined.unmatched.append((row.where, _not_here(row, source, path, why)))
+        else:
+            kept.append((row, path, claim))
+    return kept
+
+
+def _of_nearest(path: str, entries: list[Entry], recordings: matching.Recordings, joined: Joined) -> list[Entry]:
+    """Of label files of one kind in several folders, those in the folders of the recording count.
+
+    S2/x.txt says nothing of S1/x.wav beside S1/x.txt. Files in folders that are not the recording's all count.
+    """
+    claims = {source: recordings.claim_of_file(path, source) for source in {entry.source for entry in entries}}
+    if len(claims) == 1:
+        return entries
+    nearest: dict[tuple[str, bool], tuple[int, str]] = {}
+    for entry in entries:
+        if entry.row.labels.stated:
+            kind, shared = (entry.format, entry.row.has_span), claims[entry.source].num_shared
+            nearest[kind] = max(nearest.get(kind, (0, "")), (shared, entry.source))
+    kept = []
+    for entry in entries:
+        claim, (shared, other) = claims[entry.source], nearest.get((entry.format, entry.row.has_span), (0, ""))
+        if entry.row.labels.stated and not entry.is_sure and claim.others and claim.num_shared < shared:
+            why = f"{other} is of its own folder"
+            joined.unmatched.append((entry.row.where, _not_here(entry.row, entry.source, path, why)))
+        else:
+            kept.append(entry)
+    return kept
+
+
+def _from_folders(path: str, entries: Sequence[Entry], recordings: matching.Recordings) -> list[str]:
+    """Label files of one kind in several folders that are not the recording's; empty if there are less than two."""
+    first: dict[tuple[str, bool], dict[frozenset[str], str]] = collections.defaultdict(dict)
+    if len({entry.source for entry in entries}) > 1:
+        for entry in entries:
+            if entry.row.labels.stated and not entry.is_sure:
+                others = recordings.claim_of_file(path, entry.source).others
+                first[entry.format, entry.row.has_span].setdefault(others, entry.source)
+    return next((list(of.values()) for of in first.values() if len(of) > 1 and frozenset() not in of), [])

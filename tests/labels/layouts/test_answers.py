@@ -1,0 +1,74 @@
+import pytest
+
+from bird_tf.labels.layouts import columns
+from tests.labels.layouts import example_sets
+
+# tables of several formats whose last column says whether the label of the row is right
+TABLES = {
+    "csv": ("t.csv", "file,start,end,label,{}\n", "x.wav,{i},{j},a,{answer}\n"),
+    "Raven": (
+        "x.Table.1.selections.txt",
+        "Selection\tBegin Time (s)\tEnd Time (s)\tSpecies\t{}\n",
+        "{i}\t{i}\t{j}\ta\t{answer}\n",
+    ),
+    "Kaleidoscope": ("id.csv", "INDIR,FOLDER,IN FILE,OFFSET,DURATION,AUTO ID,{}\n", "D,,x.wav,{i},1,a,{answer}\n"),
+    "segments": ("s.csv", "row_id,filename,seconds,birds,{}\n", "x_5,x.wav,{i}9,a,{answer}\n"),
+    "Macaulay": ("m.csv", "ML Catalog Number,Scientific Name,{}\n", "{j},a,{answer}\n"),
+}
+
+
+def _source(folder, kind, column, answers, *given):
+    name, header, line = TABLES[kind]
+    text = header.format(column) + "".join(line.format(i=i, j=i + 1, answer=a) for i, a in enumerate(answers))
+    return example_sets.source_of(folder / name, text, columns=columns.parse(given))
+
+
+def _used(source):
+    assert not source.problem, source.problem
+    return [bool(row.labels.species) for row in source.rows]
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_what_the_column_denies_is_not_used_in_any_format(tmp_path, kind, caplog):
+    source = _source(tmp_path, kind, "Correct", ("no", "yes", "", "maybe"))
+    assert _used(source) == [False, True, True, False] and "Correct" not in source.unused_columns
+    assert "1 labels are not used: the column Correct says no" in caplog.text
+    assert "says neither yes nor no, the first: " in caplog.text and "('maybe')" in caplog.text
+    assert not any(row.labels.negative for row in source.rows)
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_the_column_can_be_given_in_any_format(tmp_path, kind):
+    assert _used(_source(tmp_path, kind, "Checked", ("N", "Y"))) == [True, True]
+    assert _used(_source(tmp_path, kind, "Checked", ("N", "Y"), "present=Checked")) == [False, True]
+    assert (
+        "must hold yes, no or counts" in _source(tmp_path, kind, "Checked", ("x1", "by Ann"), "present=Checked").problem
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_used"),
+    [("FALSE", False), ("wrong", False), ("0", False), ("0.0", False), ("not detected", False), ("?", False),
+     ("-", False), ("unsure", False), ("see notes", False), ("1?", False), ("0 of 5", False), ("right", True),
+     ("2", True), ("2.0", True), ("10-20", True), (">5", True), ("ca. 3", True), ("2 males", True), ("n/a", True),
+     ("NaN", True), ("-1", True)],
+)  # fmt: skip
+def test_only_yes_counts_and_nothing_let_a_label_count(tmp_path, answer, is_used):
+    assert _used(_source(tmp_path, "csv", "present", ("yes", answer))) == [True, is_used]
+
+
+def test_a_table_of_doubtful_answers_alone_is_doubtful(tmp_path):
+    assert _used(_source(tmp_path, "Raven", "Correct", ("maybe", "?"))) == [False, False]
+
+
+@pytest.mark.parametrize("kind", ["csv", "Raven", "Kaleidoscope"])
+def test_a_column_that_may_deny_is_told(tmp_path, kind, caplog):
+    source = _source(tmp_path, kind, "Checked", ("no", "yes"))
+    assert source.unused_columns == ("Checked",)
+    assert "if a no in Checked means that a species is not there, say --columns=present=NAME" in caplog.text
+
+
+def test_a_table_without_labels_is_not_warned_of(tmp_path, caplog):
+    text = "file,author,count,indoors\nx.wav,Ann,see notes,no\ny.wav,Bob,,yes\n"
+    assert not example_sets.source_of(tmp_path / "t.csv", text).problem
+    assert caplog.text == ""

@@ -1,0 +1,112 @@
+import pytest
+
+from tests.labels.layouts.test_assembly import _assemble
+
+
+def test_tables_beside_recordings_belong_to_those_beside_them(tmp_path):
+    tables = {f"{site}/20230501_050000.txt": f"0\t3\t{site}\n" for site in "AB"}
+    tables |= {f"{site}/t.csv": f"file,recordist\n20230501_050000.WAV,of {site}\n" for site in "AB"}
+    found, _ = _assemble(tmp_path, tables, "A/20230501_050000.WAV", "B/20230501_050000.WAV")
+    assert [(name, r.label, r.author) for name, r in found.items()] == [
+        (f"{site}/20230501_050000.WAV", site, f"of {site}") for site in "AB"
+    ]
+
+
+def test_a_row_of_another_folder_does_not_count_for_the_only_recording_of_that_name(tmp_path):
+    text = "file,label\nA/x.wav,a\nB/x.wav,b\n"
+    found, whole = _assemble(tmp_path, {"t.csv": text}, "A/x.wav")
+    assert found["A/x.wav"].labels == ("a",)
+    [(where, reason)] = whole.unmatched
+    assert where.endswith("line 3") and "'B/x.wav' is not here" in reason
+
+
+RAVEN = "Selection\tView\tBegin Time (s)\tEnd Time (s)\tBegin File\tSpecies\n1\tS\t3\t6\t{}.WAV\t{}\n"
+KALEIDOSCOPE = "INDIR,FOLDER,IN FILE,OFFSET,DURATION,MANUAL ID\n"
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"S1/x.txt": "0\t3\ta\n", "S2/x.txt": "3\t6\tb\n"},
+        {"lab/S1/x.txt": "0\t3\ta\n", "lab/S2/x.txt": "3\t6\tb\n"},
+        {"S1/t.csv": "file,start,end,label\nx.WAV,0,3,a\n", "S2/t.csv": "file,start,end,label\nx.WAV,3,6,b\n"},
+        {"S1/x.Table.1.selections.txt": RAVEN.format("x", "a"), "S2/x.Table.1.selections.txt": RAVEN.format("x", "b")},
+        {"t.csv": "site,file,start,end,label\nS1,x.WAV,0,3,a\nS2,x.WAV,3,6,b\n"},
+        {"t.csv": "folder,file,start,end,label\nS1,x.WAV,0,3,a\nS2,x.WAV,3,6,b\n"},
+        {"t.csv": f"{KALEIDOSCOPE}D:\\S1,,x.WAV,0,3,a\nD:\\S2,,x.WAV,3,3,b\n"},
+        {"t.csv": f"{KALEIDOSCOPE}D:\\S1,Data,x.WAV,0,3,a\nD:\\S2,Data,x.WAV,3,3,b\n"},
+        {"t.csv": "file,start,end,label\nS1/Data/x.WAV,0,3,a\nS2/Data/x.WAV,3,6,b\n"},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("others", [["S2/y.WAV"], []])
+@pytest.mark.parametrize("own", ["S1/x.WAV", "S1/Data/x.WAV"])
+def test_labels_of_a_missing_recording_are_not_those_of_its_namesake_at_another_site(tmp_path, tables, others, own):
+    found, whole = _assemble(tmp_path, tables, own, *others)
+    assert found[own].labels == ("a",)
+    [(where, reason)] = whole.unmatched
+    assert "S2" in where or "line 3" in where
+    assert "is not here" in reason
+
+
+def test_a_recording_that_lies_in_neither_of_two_folders_belongs_to_none(tmp_path):
+    text = "site,file,label\nS1,x.wav,a\nS2,x.wav,b\nS1,y.wav,a\n"
+    found, whole = _assemble(tmp_path, {"t.csv": text}, "x.wav", "y.wav")
+    assert list(found) == ["y.wav"] and len(whole.unmatched) == 2
+
+
+@pytest.mark.parametrize(
+    ("tables", "below"),
+    [
+        ({"t.csv": "file,label\nD:\\data\\x.wav,a\nD:\\data\\y.wav,a\n"}, ("S1/x.wav", "S2/y.wav")),
+        ({"labels/x.txt": "0\t1\ta\n", "labels/y.txt": "0\t1\ta\n"}, ("S1/x.wav", "S2/Data/y.wav")),
+        ({"texts/S1/x.txt": "0\t1\ta\n", "texts/S2/y.txt": "0\t1\ta\n"}, ("audio/S1/x.wav", "audio/S2/y.wav")),
+        ({"S1/x.txt": "0\t1\ta\n", "S2/labels/y.txt": "0\t1\ta\n"}, ("S1/Data/x.wav", "S2/Data/y.wav")),
+        ({"S1/t.csv": "file,label\nx.wav,a\n", "all.csv": "file,label\nC:/ann/x.wav,a\ny.wav,a\n"},
+         ("S1/x.wav", "S2/y.wav")),
+        ({"t.csv": "site,file,label\nMoor,x.wav,a\nWood,y.wav,a\n"}, ("S1/x.wav", "S1/y.wav")),
+    ],
+)  # fmt: skip
+def test_folders_of_labels_and_of_other_machines_are_no_sites(tmp_path, tables, below):
+    found, whole = _assemble(tmp_path, tables, *below)
+    assert set(found) == set(below) and not whole.unmatched
+
+
+def test_label_files_in_several_folders_beside_that_of_the_recording_all_count_and_are_told(tmp_path, caplog):
+    tables = {"ann/x.txt": "0\t3\ta\n", "bob/x.txt": "3\t6\tb\n"}
+    found, _ = _assemble(tmp_path, tables, "x.wav")
+    assert found["x.wav"].labels == ("a", "b")
+    assert "files in several folders" in caplog.text and "bob" in caplog.text
+
+
+def test_two_candidates_and_no_candidate_are_listed(tmp_path):
+    text = "file,label\nx.wav,a\ny.wav,a\nz.wav,\n"
+    found, whole = _assemble(tmp_path, {"t.csv": text}, "A/x.wav", "B/x.wav", "z.wav")
+    assert not found
+    reasons = [reason for _, reason in whole.unmatched]
+    assert "A/x.wav" in reasons[0] and "B/x.wav" in reasons[0]
+    assert "'y.wav' is not below" in reasons[1] and "no label" in reasons[2]
+
+
+def test_catalogues_may_tell_of_recordings_that_are_not_here(tmp_path):
+    text = "ML Catalog Number,Scientific Name\n1,a\n2,b\n"
+    found, whole = _assemble(tmp_path, {"t.csv": text}, "ML1.mp3")
+    assert found["ML1.mp3"].labels == ("a",) and not whole.unmatched
+
+
+def test_a_label_of_names_that_other_rows_have_is_several(tmp_path):
+    text = 'file,label\nx.wav,"Great Tit, Blue Tit"\ny.wav,Great tit\nz.wav,Blue Tit\nv.wav,"Tit, Great"\n'
+    text += "u.wav,Blue Tit & Great Tit\nt.wav,Blue Tit + Jay\n"
+    found, _ = _assemble(tmp_path, {"t.csv": text}, *(f"{name}.wav" for name in "tuvxyz"))
+    assert found["u.wav"].labels == ("Blue Tit", "Great Tit") and found["t.wav"].labels == ("Blue Tit + Jay",)
+    assert found["x.wav"].labels == ("Great Tit", "Blue Tit") and found["v.wav"].labels == ("Tit, Great",)
+
+
+def test_a_code_has_the_latin_name_that_stands_beside_its_common_name(tmp_path):
+    header = "Selection\tView\tBegin Time (s)\tEnd Time (s)\tCommon Name\tSpecies Code\n"
+    lines = ["1\tS\t0\t3\tGreat Tit\tgretit1\n", "2\tS\t3\t6\tAmsel\teurbla\n", "3\tS\t6\t9\tGreat Tit\tParus major\n"]
+    table = "Start (s),End (s),Scientific name,Common name,File\n0,3,Parus major,Great Tit,y.wav\n"
+    amsel = "3,6,Turdus merula,Amsel,y.wav\n6,9,Turdus philomelos,Amsel,y.wav\n"
+    found, _ = _assemble(tmp_path, {"x.txt": header + "".join(lines), "y.csv": table + amsel}, "x.wav", "y.wav")
+    assert [(a.label, a.name) for a in found["x.wav"].annotations] == [
+        ("gretit1", "Parus major"), ("eurbla", ""), ("Parus major", ""),
+    ]  # fmt: skip
