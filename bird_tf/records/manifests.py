@@ -283,8 +283,10 @@ class _Stored:
     def check(self, path: str, num_classes: int) -> None:
         """Checks what the types do not say. Raises InputError."""
         check_backbone(path, self.backbone or self.teacher)
-        if self.converter.get("channel"):
-            channels.check(str(self.converter["channel"]))
+        try:
+            channels.check(str(self.converter.get("channel") or ""))
+        except config.InputError as error:
+            raise stored.damaged(path, "the channel of converter must be mix, loudest or a number") from error
         lists = {f"chunks_per_class.{split}": counts for split, counts in self.chunks_per_class.items()}
         if selected := self.selected_for_refit:
             lists |= {"selected_for_refit": selected.limits, "selected_for_refit ": selected.chunks_per_class}
