@@ -16,7 +16,7 @@ ORDER = {
     ),
     "audio": (
         "mel", "frontend", "ahead", "hearing", "parts", "wav", "mp3", "ogg", "flac", "foreign", "reports", "decoder",
-        "sound", "channels", "digests", "decode", "activity", "noises", "axes",
+        "sound", "channels", "digests", "decode", "strays", "activity", "noises", "axes",
     ),
     "labels": (
         "metadata", "parquet", "texts", "given_table", "label_cells", "class_names", "clock", "taxonomy", "spans",

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 
 from bird_tf import config, files
-from bird_tf.audio import decode
+from bird_tf.audio import decode, strays
 
 # A file name has at most 255 bytes on all usual file systems; the rest is for the suffixes of result files.
 _LONGEST_STEM = 200
@@ -16,6 +16,8 @@ _LONGEST_STEM = 200
 
 def find_below(path: str) -> list[tuple[str, str]]:
     """(path below the folder, with `/`; path) of each recording in a folder, or of one audio file.
+
+    Other files of the folder that may hold sound are warned of.
 
     Raises:
         InputError: no such file or folder.
@@ -27,7 +29,11 @@ def find_below(path: str) -> list[tuple[str, str]]:
 def _find(path: str) -> list[str]:
     if not os.path.exists(path):
         raise config.InputError(f"--audio={path}: no such file or folder")
-    return decode.find(path) if os.path.isdir(path) else [path]
+    if not os.path.isdir(path):
+        return [path]
+    found = decode.find(path)
+    strays.find(path, found)
+    return found
 
 
 def source(path: str) -> str:

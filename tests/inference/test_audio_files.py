@@ -45,3 +45,10 @@ def test_a_recording_that_was_replaced_has_changed_and_a_copy_has_not(tmp_path):
     assert audio_files.has_changed(before, str(path))
     path.unlink()
     assert not audio_files.has_changed(before, str(path))
+
+
+def test_files_that_may_hold_sound_and_are_no_recordings_are_told(tmp_path, caplog):
+    for name in ("x.wav", "XC1"):
+        (tmp_path / name).write_bytes(b"RIFF....WAVE")
+    assert [file for file, _ in audio_files.find_below(str(tmp_path))] == ["x.wav"]
+    assert "1 files may hold sound and are not read" in caplog.text and "rename it" in caplog.text
