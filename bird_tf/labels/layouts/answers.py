@@ -23,6 +23,8 @@ _UNSURE = frozenset((
     "maybe", "unsure", "not sure", "uncertain", "unclear", "unknown", "possible", "possibly", "probable", "probably",
     "doubtful", "perhaps", "?", "??", "-",
 ))  # fmt: skip
+# eBird's X among counts: there, but not counted
+_TICKS, _OF_COUNTS = ("X", "x"), {"count", "individualcount", "abundance", "present", "presence", "detected"}
 _COUNT = re.compile(r"(?:[<>~≈]|ca?\.?)?\s*[-+]?(\d+(?:[.,]\d+)?)(.*)", re.ASCII | re.DOTALL)
 # what a cell says; a word that is no answer at all may show that the column holds something else
 _NOT_TOLD, _HOLDS, _DENIED, _UNSURE_OF, _NO_ANSWER = "", "yes", "no", "unsure", "no answer"
@@ -52,7 +54,8 @@ def apply(
     names = [document.header[i] for i in positions]
     others = [name for name in unused if name not in names]
     cells = _cells(document, positions)
-    answers = {where: _answer(cell) for where, cell in cells.items()}
+    in_counts = any(_OF_COUNTS & set(columns.normal(name).split()) for name in names)
+    answers = {where: _HOLDS if in_counts and cell in _TICKS else _answer(cell) for where, cell in cells.items()}
     if set(answers.values()) & {_HOLDS, _DENIED, _UNSURE_OF}:
         return _without_denied(document, found, cells, answers, " or ".join(names)), tuple(others)
     has_labels = any(row.labels.species for row in found)

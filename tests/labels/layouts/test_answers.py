@@ -57,6 +57,11 @@ def test_only_yes_counts_and_nothing_let_a_label_count(tmp_path, answer, is_used
     assert _used(_source(tmp_path, "csv", "present", ("yes", answer))) == [True, is_used]
 
 
+@pytest.mark.parametrize(("column", "is_used"), [("Count", True), ("present", True), ("Correct", False)])
+def test_a_cross_among_counts_is_there_and_one_beside_yes_may_mean_anything(tmp_path, column, is_used):
+    assert _used(_source(tmp_path, "csv", column, ("2", "X"))) == [True, is_used]
+
+
 def test_a_table_of_doubtful_answers_alone_is_doubtful(tmp_path):
     assert _used(_source(tmp_path, "Raven", "Correct", ("maybe", "?"))) == [False, False]
 
