@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bird_tf import convert, endings, evaluate, export, locks, predict, review, search, train
+from bird_tf import config, convert, endings, evaluate, export, locks, predict, review, search, train
 from bird_tf.inference import saved_model
 from tests.conftest import SMALL, settings, train_settings
 
@@ -50,9 +50,12 @@ def test_tuning_keeps_training_and_export_out_of_the_run_of_its_model(run_dir, m
     assert saved_model.folder_to_lock("s3://bucket/run/export") == "s3://bucket/run/export"
 
 
-def test_tuning_into_the_run_itself_does_not_keep_itself_out(run_dir, manifest, tmp_path):
+def test_tuning_into_the_run_itself_neither_keeps_itself_out_nor_replaces_the_run(run_dir, manifest, tmp_path):
     run = shutil.copytree(run_dir, tmp_path / "run")
     values = {"model": [run / "export"], "records": manifest.directory, "tune": True, "synthetic_noise": 0}
+    with pytest.raises(config.InputError, match=r"run/summary\.json is there already, and is not of an evaluation"):
+        evaluate.evaluate(settings(evaluate.EvaluateConfig, output=run, **values))
+    (run / "summary.json").rename(tmp_path / "summary.json")
     evaluate.evaluate(settings(evaluate.EvaluateConfig, output=run, **values))
     assert (run / "decisions.json").exists() and not (run / locks.NAME).exists()
 
