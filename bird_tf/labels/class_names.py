@@ -99,7 +99,11 @@ def _latin_parts(recordings: Iterable[metadata.Recording]) -> dict[str, str]:
     names = [*labels, *(latin for latin, _, _ in pairs.values())]
     genera = {name.split()[0] for name in names if label_cells.is_latin(name)}
     known = {*map(key, labels)}
-    doubtful = [label for label, pair in pairs.items() if key(pair[2]) in known or pair[2].split()[0] in genera]
+    doubtful = [
+        label
+        for label, (latin, _, rest) in pairs.items()
+        if key(rest) in known or rest.split()[0] in genera - {latin.split()[0]}  # its own: Vireo Ojirrojo
+    ]
     if doubtful:
         logging.warning(
             "%d labels stay as they are, the first: %r; if it names two species, divide them by ; and if one, give it "

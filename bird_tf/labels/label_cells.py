@@ -20,7 +20,8 @@ _NO_SPECIES = _NEGATIVE | _UNKNOWN | {""}
 _MISSING = frozenset(("", "nan", "n/a", "na", "null", "<na>"))  # as pandas, R and databases write empty cells
 _LONGEST = 200  # characters of a name
 _LATIN = re.compile(r"[A-Z][a-zë-]+ (?:spp?\.|[a-zë-]{2,}(?: [a-zë-]{2,})?)")
-_CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*|[A-Z]{4}|[A-Z]{6}")  # as amerob, AMRO (ringers) or PIPPIP (bats)
+# codes as amerob, AMRO (ringers) or PIPPIP (bats); AMRO, SONG is one class
+_CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*|(?!SONG|CALL|DRUM|DUET|FLIGHT|SOCIAL)(?:[A-Z]{4}|[A-Z]{6})")
 _QUOTED = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^'"\[\](){},]*))\s*(,|$)""")
 
 

@@ -76,6 +76,11 @@ def test_birdnets_label_tracks_name_the_latin_name(caplog):
     assert _unified(*two) == two and "stay apart: turdus merula, amsel; turdus merula, common blackbird" in caplog.text
 
 
+def test_a_common_name_may_begin_with_the_genus():
+    labels = ["Vireo olivaceus, Vireo Ojirrojo", "Vireo olivaceus", "Tangara mexicana, Tangara Turquesa"]
+    assert _unified(*labels) == ["Vireo olivaceus", "Vireo olivaceus", "Tangara mexicana"]
+
+
 def test_what_may_be_a_second_species_is_no_common_name(caplog):
     doubtful = ["Turdus merula, Blue Tit", "Parus major, Turdus"]
     assert _unified(*doubtful, "Blue Tit") == [*doubtful, "Blue Tit"]

@@ -123,9 +123,15 @@ def find(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dic
     if "start" not in found:
         found.pop("duration", None)  # the length of the whole recording
     fine = {what for what in _TIMES if what in found and _unit_of(document, found[what][0]) in _FINE_UNITS}
-    if {"start", "duration"} <= fine and not {"end"} & (fine | mine.keys()):
+    if {"start", "duration"} <= fine and not {"end"} & (fine | mine.keys()) and not _are_numbers(document, found):
         found.pop("end", None)  # it may be of the clock
     return found
+
+
+def _are_numbers(document: texts.Document, found: Mapping[str, Sequence[int]]) -> bool:
+    """Whether the column with the end holds numbers and no clock times."""
+    ends = [_filled(line, found.get("end", ())) for _, line in document.lines[1:]]
+    return any(ends) and not any(":" in cell for cell in ends)
 
 
 def _with_units(position: Mapping[str, int], units_of_names: Collection[str]) -> dict[str, int]:

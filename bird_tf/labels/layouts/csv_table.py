@@ -130,24 +130,34 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
     of_label = columns.normal(document.header[found["label"][0]]) if "label" in found else ""
     if of_label not in ("species", "specific epithet", "sp"):
         found.pop("genus", None)
-    if not _are_of_species(document, options, found.get("name", ()), of_label):
+    if not _are_of_species(document, options, found, of_label):
         found.pop("name", None)
     return found
 
 
-def _are_of_species(document: texts.Document, options: rows.Options, names: Sequence[int], of_label: str) -> bool:
+def _are_of_species(
+    document: texts.Document, options: rows.Options, found: Mapping[str, Sequence[int]], of_label: str
+) -> bool:
     """Whether a column of names has those of species. One called `name` alone may have those of observers.
+
+    It has those of species if one is Latin, or if each label that is repeated has a name of its own.
 
     Args:
         document: the table.
         options: what the user says about tables.
-        names: positions of the column.
+        found: positions of the columns.
         of_label: name of the column of labels; our own tables have `class_id` beside `name`.
     """
+    names = found.get("name", ())
     is_sure = "name" in columns.given_for(document, options.columns) or of_label == "class id"
     if is_sure or not names or columns.normal(document.header[names[0]]) != "name":
         return True
-    return any(label_cells.is_latin(_first_filled(line, names)) for _, line in document.lines[1:])
+    beside = [
+        (_first_filled(line, found.get("label", ())), _first_filled(line, names)) for _, line in document.lines[1:]
+    ]
+    pairs, labels, others = set(beside), {label for label, _ in beside}, {name for _, name in beside}
+    are_pairs = 1 < len(labels) == len(others) == len(pairs) < len(beside)
+    return are_pairs or any(map(label_cells.is_latin, others))
 
 
 def _warn_of_unused(document: texts.Document, found: Mapping[str, Sequence[int]], *, in_time: bool) -> None:

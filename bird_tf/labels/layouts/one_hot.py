@@ -17,9 +17,10 @@ _ABSENT = {"0", "0.0", "false", "neg"}
 _NO_SPECIES = frozenset((
     "verified", "validated", "checked", "reviewed", "confirmed", "annotated", "labelled", "labeled", "done", "channel",
     "fold", "kfold", "split", "subset", "set", "train", "training", "val", "validation", "test", "holdout", "index",
-    "unnamed", "row", "id", "segment", "clip", "chunk", "window", "quality", "is", "has", "was", "by", "human",
+    "unnamed", "row", "id", "segment", "clip", "chunk", "window", "quality", "is", "has", "was", "by",
     "manual", "manually", "expert",
 ))  # fmt: skip
+_BESIDE_THEM = frozenset(("human",))  # alone it is a class: the voice
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
@@ -78,4 +79,4 @@ def _species(document: texts.Document, found: dict[str, tuple[int, ...]]) -> dic
 
 def _has_other_meaning(name: str) -> bool:
     words = [word for word in columns.normal(name).split() if not word.isdecimal()]
-    return bool(words) and _NO_SPECIES.issuperset(words)
+    return not _NO_SPECIES.isdisjoint(words) and (_NO_SPECIES | _BESIDE_THEM).issuperset(words)

@@ -44,6 +44,13 @@ def test_a_column_that_names_seconds_counts_before_one_that_may_hold_clock_times
     assert columns.find(document, ()) == places
 
 
+@pytest.mark.parametrize(("end", "is_used"), [("3", True), ("05:00:03", False)])
+def test_an_end_beside_the_length_of_the_recording_counts_if_it_is_no_clock_time(tmp_path, end, is_used):
+    text = f"file,start_s,end,duration_s\nx.wav,1,{end},60\n"
+    found = columns.find(texts.Document(example_sets.write_text(tmp_path / "t.csv", text)), ())
+    assert ("end" in found) == is_used and "duration" in found
+
+
 CLOCK = "file,start time,end time,species\n"
 AT_FIVE, AT_SIX = "20230501_050000.wav", "S1\\20230501_060000.wav"
 

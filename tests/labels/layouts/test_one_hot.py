@@ -39,3 +39,9 @@ def test_columns_that_are_no_species_are_told(tmp_path, caplog):
         (("a.wav",), 0.0, 3.0, ("Parus major", "Channel-billed Cuckoo")), (("a.wav",), 3.0, 6.0, ()),
     ]  # fmt: skip
     assert "columns that are not taken for species: verified, is_train, Fold 1, channel" in caplog.text
+
+
+def test_the_voice_of_people_is_a_class_and_who_verified_is_none(tmp_path):
+    text = "file,start,end,bird,human,human verified\na.wav,0,3,0,1,1\n"
+    source = example_sets.source_of(tmp_path / "t.csv", text)
+    assert example_sets.spans_of(source) == [(("a.wav",), 0.0, 3.0, ("human",))]
