@@ -16,7 +16,7 @@ from bird_tf.labels import taxonomy
 from bird_tf.scores import calibration, context, metrics, pooling, thresholds
 
 ASSET = "assets/decisions.json"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3  # it may say which models it is for
 # pooled scores of format 1 by these methods were no probabilities
 _CHANGED_POOLING = ("median_filtered", "mean_exponential")
 _SELECTION_ROUNDS = 20
