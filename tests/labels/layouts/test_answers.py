@@ -62,6 +62,40 @@ def test_a_cross_among_counts_is_there_and_one_beside_yes_may_mean_anything(tmp_
     assert _used(_source(tmp_path, "csv", column, ("2", "X"))) == [True, is_used]
 
 
+@pytest.mark.parametrize(
+    ("column", "answers", "are_used"),
+    [("valid", ("WAHR", "FALSCH"), (1, 0)), ("valid", ("VRAI", "FAUX"), (1, 0)),
+     ("valid", ("VERDADERO", "FALSO"), (1, 0)), ("present", ("+", "-", "+"), (1, 0, 1)),
+     ("present", ("P", "?", "A"), (1, 0, 0)), ("correct", ("✓", "-", "✗"), (1, 0, 0)), ("correct", ("✓", "x"), (1, 0)),
+     ("correct", ("x", "-", "X", ""), (1, 0, 1, 1)), ("valid", ("accepted", "rejected", "unsure"), (1, 0, 0))],
+)  # fmt: skip
+def test_ticks_and_words_of_other_languages_are_answers(tmp_path, caplog, column, answers, are_used):
+    assert _used(_source(tmp_path, "csv", column, answers)) == [bool(used) for used in are_used]
+    assert "holds neither" not in caplog.text
+
+
+def test_unknown_words_are_the_yes_of_a_column_without_another_one(tmp_path, caplog):
+    answers = ("gut", "falsch", "?", "gut")
+    assert _used(_source(tmp_path, "csv", "valid", answers)) == [True, False, False, True]
+    assert "the column valid holds neither yes, no nor counts, as 'gut': all its labels with such words count" in (
+        caplog.text
+    )
+    assert _used(_source(tmp_path, "csv", "valid", (*answers, "ja"))) == [False, False, False, False, True]
+    assert "must hold yes, no or counts" in _source(tmp_path, "csv", "valid", answers, "present=valid").problem
+
+
+def test_words_in_a_column_of_counts_are_there_unless_they_begin_with_no_or_doubt(tmp_path, caplog):
+    there = ("3", "flock", "max 5", "a few", "several", "common", "5+", "c. 10")
+    assert _used(_source(tmp_path, "csv", "Bird_Count", there, "present=Bird_Count")) == [True] * len(there)
+    assert _used(_source(tmp_path, "csv", "abundance", ("rare", "A", "X"))) == [True] * 3 and not caplog.text
+    others = ("none", "not seen", "no birds", "0 of 5", "0-1", "flock?", "maybe 2", "-", "?")
+    assert _used(_source(tmp_path, "csv", "count", ("many", *others))) == [True] + [False] * len(others)
+
+
+def test_a_cross_among_unknown_words_takes_no_label_away(tmp_path):
+    assert _used(_source(tmp_path, "csv", "present", ("resident", "x", "migrant"))) == [True] * 3
+
+
 def test_a_table_of_doubtful_answers_alone_is_doubtful(tmp_path):
     assert _used(_source(tmp_path, "Raven", "Correct", ("maybe", "?"))) == [False, False]
 
