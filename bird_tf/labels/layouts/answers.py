@@ -138,11 +138,13 @@ def _without_denied(
 
 
 def _warn_of_denying(document: texts.Document, unused: Sequence[str]) -> None:
-    """Warns of columns that hold nothing but yes and no, and at least one no."""
+    """Warns of columns that hold nothing but yes and no, and at least one no; numbers that are all 0 are no answer."""
     denying = []
     for name in unused:
+        if columns.may_hold_spans(name):
+            continue
         told = {cell.casefold() for cell in _cells(document, [document.header.index(name)]).values()}
-        if not told.isdisjoint(_NO) and told <= _YES | _NO | {""}:
+        if not told.isdisjoint(_NO) and told <= _YES | _NO | {""} and not told <= {"0", "0.0", ""}:
             denying.append(name)
     if denying:
         logging.warning(

@@ -107,6 +107,13 @@ def test_a_column_that_may_deny_is_told(tmp_path, kind, caplog):
     assert "if a no in Checked means that a species is not there, say --columns=present=NAME" in caplog.text
 
 
+@pytest.mark.parametrize(("column", "cells"), [("overlap", ("0.0", "0.0")), ("start_min", ("0", "1"))])
+@pytest.mark.parametrize("kind", ["csv", "Raven", "Kaleidoscope"])
+def test_a_column_of_zeros_or_times_is_not_taken_for_one_that_denies(tmp_path, kind, column, cells, caplog):
+    _source(tmp_path, kind, column, cells)
+    assert "--columns=present=NAME" not in caplog.text
+
+
 def test_a_table_without_labels_is_not_warned_of(tmp_path, caplog):
     text = "file,author,count,indoors\nx.wav,Ann,see notes,no\ny.wav,Bob,,yes\n"
     assert not example_sets.source_of(tmp_path / "t.csv", text).problem
