@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
+import os
+import re
 from collections.abc import Iterable
 
 from bird_tf import config
 from bird_tf.labels import class_names
 from bird_tf.labels.layouts import rows
+
+# words in names of files and folders that tell versions apart, besides numbers; also in German, French and Spanish
+_OF_VERSIONS = re.compile(
+    r"[vr]?\d+|(?:old|new|bak|backup|copy|orig|original|prev|previous|final|draft|corrected|version|ver|rev|revised|"
+    r"revision|alt|neu|kopie|sicherung|copie|ancien|nouveau|copia|viejo|nuevo)\d*"
+)
 
 
 def contradictions(found: Iterable[tuple[str, str, rows.Row]]) -> list[str]:
@@ -19,8 +28,8 @@ def contradictions(found: Iterable[tuple[str, str, rows.Row]]) -> list[str]:
         found: (file, its format if it is named after a recording, a row of it about the recording).
 
     Raises:
-        InputError: files of one format that are named after a recording contradict each other: one is an old version.
-            Segments of equal length are not refused, for such files can hold a species each.
+        InputError: files of one format that are named after a recording contradict each other, and their names differ
+            as those of versions do. Other such files can hold a species each, or be of two annotators.
     """
     of_file: dict[str, list[rows.Row]] = {}
     formats: dict[str, str] = {}
@@ -37,8 +46,7 @@ def contradictions(found: Iterable[tuple[str, str, rows.Row]]) -> list[str]:
             if others and species and species.keys().isdisjoint(others):
                 both = [f"{file} says {', '.join(sorted(said[file][span].values()))}" for file in (first, second)]
                 text = f"at {span[0]:g} to {span[1]:g} s {', and '.join(both)}"
-                are_segments = _are_segments(said[first]) and _are_segments(said[second])
-                if formats[first] and formats[first] == formats[second] and not are_segments:
+                if formats[first] and formats[first] == formats[second] and _are_versions(first, second):
                     raise config.InputError(f"{text}; move the old version away, or name the right one with --metadata")
                 told.append(text)
     return told[:1]
@@ -56,6 +64,10 @@ def _said(of_file: Iterable[rows.Row]) -> dict[tuple[float, float], dict[str, st
     return said
 
 
-def _are_segments(spans: Iterable[tuple[float, float]]) -> bool:
-    lengths = [end - start for start, end in spans]
-    return len(lengths) > 1 and max(lengths) - min(lengths) < 0.015
+def _are_versions(first: str, second: str) -> bool:
+    """Whether the paths of two files differ in nothing but numbers and words that tell versions apart."""
+    one, other = (
+        collections.Counter(re.findall(r"[^\W_]+", os.path.splitext(path)[0].lower())) for path in (first, second)
+    )
+    differing = (one - other) + (other - one)
+    return bool(differing) and all(map(_OF_VERSIONS.fullmatch, differing))

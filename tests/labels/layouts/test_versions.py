@@ -36,9 +36,17 @@ def test_several_rows_of_one_span_in_a_file_are_said_together():
     assert not versions.contradictions([*x, *y])
 
 
-@pytest.mark.parametrize(("other", "end", "is_refused"), [("y.txt", 8, True), ("y.txt", 9, False), ("y.csv", 8, False)])
-def test_versions_of_one_format_are_refused_unless_they_are_segments(other, end, is_refused):
-    found = [*_rows("x.txt", (0, 3, "a"), (3, 6, "a")), *_rows(other, (0, 3, "b"), (6, end, "b"))]
+@pytest.mark.parametrize(
+    ("first", "second", "is_refused"),
+    [("x.txt", "x.old.txt", True), ("x.txt", "x - Copy.txt", True), ("x.txt", "x (1).txt", True),
+     ("x_v1.txt", "x_v2.txt", True), ("x.Table.1.txt", "x.Table.2.txt", True), ("x.txt", "bak/x.txt", True),
+     ("labels/2023-05-01/x.txt", "labels/2023-06-02/x.txt", True), ("x.txt", "x.old.csv", False),
+     ("x.parmaj.txt", "x.turmer.txt", False), ("x.birdnet.txt", "x.perch.txt", False),
+     ("x.txt", "x.quality.txt", False), ("anna/x.txt", "bob/x.txt", False), ("x-a.txt", "x_a.txt", False),
+     ("x.new_zealand_tui.txt", "x.turmer.txt", False)],
+)  # fmt: skip
+def test_files_of_one_format_are_refused_if_their_names_differ_as_those_of_versions(first, second, is_refused):
+    found = [*_rows(first, (0, 3, "a"), (3, 5, "a")), *_rows(second, (0, 3, "b"))]
     if is_refused:
         with pytest.raises(config.InputError, match="move the old version away"):
             versions.contradictions(found)
