@@ -215,7 +215,7 @@ def _read_layout(source: SourceConfig, paths: Sequence[str], channel: str) -> tu
         if source.layout == "auto":
             folders.refuse_nested(paths, source.audio, source.options)
         found = _read_folders(source, used, known)
-        found.unused = unused + found.unused
+        found.unused = problems + unused + found.unused
         return found, False
     if not labelling and not problems:
         raise config.InputError(evidence.not_recognised(folder, sources, known))

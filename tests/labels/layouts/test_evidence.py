@@ -37,6 +37,20 @@ def test_files_count_that_name_recordings_or_have_their_names(tmp_path, layout, 
     assert _choose(tmp_path, TEXTS, layout) == (used, problems)
 
 
+@pytest.mark.parametrize(
+    ("text", "problems"),
+    [
+        ("file,start,end,label\nx.wav,0,0.03125,a\ny.wav,0,0.03125,a\nz.wav,0,0.03125,a\n", {"t.csv"}),
+        ("file,start,label\nx.wav,0,a\n", {"t.csv"}),
+        ("file,label\n", set()),
+        ("IN FILE,OFFSET,DURATION,MANUAL ID\n", set()),
+        ("what,is,this\n1,2,3\n", set()),
+    ],
+)
+def test_a_table_of_a_known_format_that_is_refused_is_a_problem(tmp_path, text, problems):
+    assert _choose(tmp_path, {"t.csv": text}) == (set(), problems)
+
+
 def test_the_first_file_that_is_not_used_is_named_with_its_reason(tmp_path, caplog):
     with caplog.at_level("INFO", logger="absl"):
         _choose(tmp_path, {"y.txt": TEXTS["y.txt"], "z.csv": "A;B\n1;2\n"})

@@ -185,6 +185,16 @@ def test_sound_without_the_suffix_of_a_recording_is_listed(tmp_path):
     assert len(recordings) == 1 and path.endswith("b/XC1") and "rename it" in reason
 
 
+def test_folders_are_not_taken_for_species_beside_a_table_that_is_refused(tmp_path):
+    for below in ("a/x.wav", "a/y.wav", "b/z.wav"):
+        example_sets.write_wav(tmp_path / below)
+    path = example_sets.write_text(tmp_path / "t.csv", "file,start,label\nx.wav,0,c\ny.wav,1,c\nz.wav,2,d\n")
+    with pytest.raises(config.InputError, match="which column holds end"):
+        reader.read(reader.SourceConfig(audio=str(tmp_path)))
+    reading = reader.survey(reader.SourceConfig(audio=str(tmp_path), layout="folders"))
+    assert {r.label for r in reading.recordings} == {"a", "b"} and [file for file, _ in reading.unused] == [path]
+
+
 def test_annotations_of_an_unknown_format_are_named(tmp_path, caplog):
     example_sets.write_wav(tmp_path / "audio" / "x.wav")
     example_sets.write_text(tmp_path / "audio" / "x.eaf", "<x/>")
