@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from absl import logging
 
@@ -52,14 +52,18 @@ def join(sources: Sequence[formats.Source], recordings: matching.Recordings) -> 
     of_path: dict[str, list[Entry]] = collections.defaultdict(list)
     species = rows.species_of(row for source in sources for row in source.rows)
     latin_names = rows.latin_names(row for source in sources for row in source.rows)
-    for source in sources:
+    matched = [(source, _matched(source, recordings, joined)) for source in sources]
+    repeated = _repeated([match for _, matches in matched for match in matches], recordings)
+    moved: list[str] = []
+    for source, matches in matched:
         is_namesake = _is_namesake(source, recordings)
-        for row, path, claim in _matched(source, recordings, joined):
+        for row, path, claim in _of_their_place(matches, source.path, repeated, joined):
             if path is None:
                 num_elsewhere += 1
             else:
                 named = rows.with_latin_name(rows.among(row, species), latin_names)
                 of_path[path].append(Entry(named, source.path, source.format, is_namesake, claim.is_path))
+                moved += [f"{row.where}: {path}"] * claim.is_elsewhere
     joined.entries = {path: _of_nearest(path, entries, recordings, joined) for path, entries in of_path.items()}
     far = [found for path, entries in joined.entries.items() if (found := _from_folders(path, entries, recordings))]
     if far:
@@ -67,6 +71,8 @@ def join(sources: Sequence[formats.Source], recordings: matching.Recordings) -> 
             "%d recordings have labels from files in several folders, such as %s and %s: all count. If they are sites, "
             "name one with --metadata", len(far), *far[0][:2],
         )  # fmt: skip
+    if moved:
+        logging.info("%d rows name another folder than that of their recording: as if moved (%s)", len(moved), moved[0])
     if num_elsewhere:
         logging.info("%d rows of catalogues are about recordings that are not here", num_elsewhere)
     return joined
@@ -84,7 +90,7 @@ _Match = tuple[rows.Row, str | None, matching.Claim]
 
 
 def _matched(source: formats.Source, recordings: matching.Recordings, joined: Joined) -> list[_Match]:
-    """The rows of a file whose recording is known, or is one of a catalogue that is not here."""
+    """The rows of a file whose recording is found by name, or is one of a catalogue that is not here."""
     found: list[_Match] = []
     find = functools.cache(functools.partial(_find, recordings, source.path))
     for row in source.rows:
@@ -96,11 +102,9 @@ def _matched(source: formats.Source, recordings: matching.Recordings, joined: Jo
         if path is None and not row.catalogue_numbers:
             reason = row.problem or f"its recording {_named(row, source.path)} is not below the folder of recordings"
             (joined.left_out if row.problem else joined.unmatched).append((row.where, reason))
-        elif path and claim.is_elsewhere:
-            joined.unmatched.append((row.where, _not_here(row, source.path, path, "it lies in another folder")))
         else:
             found.append((row, path, claim))
-    return _without_contradictions(found, source.path, joined)
+    return found
 
 
 def _named(row: rows.Row, source: str) -> str:
@@ -136,25 +140,50 @@ def _find(
     return None, matching.Claim(num_shared=0)
 
 
-def _without_contradictions(found: list[_Match], source: str, joined: Joined) -> list[_Match]:
-    """Of rows that name one recording by different folders or sites, those that name its own count.
+def _repeated(found: Sequence[_Match], recordings: matching.Recordings) -> Set[str]:
+    """The recordings whose names other ones can have: by the name, or as rows name several folders that are here."""
+    known: dict[tuple[str, bool], set[frozenset[str]]] = collections.defaultdict(set)
+    paths = set()
+    for row, path, claim in found:
+        if path:
+            paths.add(path)
+            known[path, row.labels.stated].add(claim.known)
+    several = {path for (path, _), folders in known.items() if len(folders - {frozenset()}) > 1}
+    return several | {path for path in paths if recordings.may_repeat(path)}
 
-    A table that names A/x.wav and B/x.wav, of which only A/x.wav is here, says nothing of it in the rows of B. If it
-    lies in neither, none of these rows counts.
+
+def _of_their_place(found: list[_Match], source: str, repeated: Set[str], joined: Joined) -> list[_Match]:
+    """The rows of a file without those about a recording of the same name that is not here.
+
+    A table that names A/x.wav and B/x.wav, of which only A/x.wav is here, says nothing of it in the rows of B. A name
+    that can repeat must not be that of a recording in another folder, nor in several folders or sites of which none is
+    here. A name of its own is that of a recording that was moved.
     """
     claims: dict[str, set[matching.Claim]] = collections.defaultdict(set)
     for _, path, claim in found:
         if path:
             claims[path].add(claim)
     nearest = {path: max(claim.num_shared for claim in of_path) for path, of_path in claims.items()}
-    several = {
-        path: len({c.others for c in of_path if c.others and c.num_shared == nearest[path]}) > 1
-        for path, of_path in claims.items()
-    }
+    several = [
+        path
+        for path, shared in nearest.items()
+        if len({claim.others for claim in claims[path] if claim.others and claim.num_shared == shared}) > 1
+    ]
+    if unsure := [path for path in several if path not in repeated]:
+        logging.warning(
+            "%s: rows name %d recordings with several folders or sites, such as %s: all count",
+            source, len(unsure), unsure[0],
+        )  # fmt: skip
+    refused = repeated & set(several)
     kept = []
     for row, path, claim in found:
-        if path and claim.others and (claim.num_shared < nearest[path] or several[path]):
+        why = ""
+        if path and claim.is_elsewhere and path in repeated:
+            why = "it lies in another folder"
+        elif path and claim.others and (claim.num_shared < nearest[path] or path in refused):
             why = "rows of another folder or site have it, too"
+        if path and why:
+            why += f"; this one names {', '.join(sorted(claim.others | claim.known))[:200]}"
             joined.unmatched.append((row.where, _not_here(row, source, path, why)))
         else:
             kept.append((row, path, claim))

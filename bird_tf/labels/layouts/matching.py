@@ -32,12 +32,14 @@ class Claim:
     Attributes:
         num_shared: how many folders of the recording it names.
         others: the folders and sites it names in which the recording does not lie.
+        known: the folders it names in which recordings lie.
         is_path: whether it is the path of the recording.
-        is_elsewhere: whether other recordings lie in such a folder.
+        is_elsewhere: whether the recording lies outside of one of the known folders.
     """
 
     num_shared: int
     others: frozenset[str] = frozenset()
+    known: frozenset[str] = frozenset()
     is_path: bool = False
     is_elsewhere: bool = False
 
@@ -164,15 +166,20 @@ class Recordings:
         own, below = self._parts(self._below[path]), texts.comparable(_stem(self._below[path]))
         paths = [p for cell in cells if "/" in cell for p in (*self._from_root(cell), *self._from_table(cell, table))]
         if any(texts.comparable(_stem(_normal(each))) == below for each in paths):
-            return Claim(num_shared=len(own), is_path=True)
+            return Claim(num_shared=len(own), known=own & self._folders, is_path=True)
         named = self._parts(f"{site}/").union(*map(self._parts, cells))
         known = (named & self._folders) or (self._parts_of_file(table) & self._folders)
-        return Claim(num_shared=len(named & own), others=named - own, is_elsewhere=not known <= own)
+        return Claim(num_shared=len(named & own), others=named - own, known=known, is_elsewhere=not known <= own)
 
     def claim_of_file(self, path: str, file: str) -> Claim:
         """What the folders of a table or a metadata file say of the place of a recording."""
         own, named = self._parts(self._below[path]), self._parts_of_file(file)
         return Claim(num_shared=len(named & own), others=named - own)
+
+    def may_repeat(self, path: str) -> bool:
+        """Whether the name of a recording can be that of another one: it is by the clock, or several have it here."""
+        stem = _base(_stem(self._below[path]))
+        return clock.from_name(stem).has_clock or len(self._of_stem[texts.comparable(stem)]) > 1
 
     def below(self, path: str) -> str:
         """The path of a recording below the folder of all, with `/`."""

@@ -48,10 +48,65 @@ def test_labels_of_a_missing_recording_are_not_those_of_its_namesake_at_another_
     assert "is not here" in reason
 
 
-def test_a_recording_that_lies_in_neither_of_two_folders_belongs_to_none(tmp_path):
-    text = "site,file,label\nS1,x.wav,a\nS2,x.wav,b\nS1,y.wav,a\n"
-    found, whole = _assemble(tmp_path, {"t.csv": text}, "x.wav", "y.wav")
+CLOCK = "20230501_050000.wav"
+
+
+def test_a_recording_by_the_clock_that_lies_in_neither_of_two_folders_belongs_to_none(tmp_path):
+    text = f"site,file,label\nS1,{CLOCK},a\nS2,{CLOCK},b\nS1,y.wav,a\n"
+    found, whole = _assemble(tmp_path, {"t.csv": text}, CLOCK, "y.wav")
     assert list(found) == ["y.wav"] and len(whole.unmatched) == 2
+    assert "this one names s1" in whole.unmatched[0][1]
+
+
+@pytest.mark.parametrize(
+    ("text", "below"),
+    [
+        ("site,file,label\nS2,{},b\n", "S1/{}"),
+        ("site,file,label\nS2,{},b\n", "{}"),
+        ("file,label\nD:\\S2\\{},b\n", "S1/{}"),
+    ],
+)
+def test_one_row_of_another_folder_is_of_a_recording_that_was_moved_if_its_name_cannot_repeat(
+    tmp_path, caplog, text, below
+):
+    for name, is_moved in (("XC123.wav", True), (CLOCK, False)):
+        caplog.clear()
+        with caplog.at_level("INFO", logger="absl"):
+            found, whole = _assemble(tmp_path, {"t.csv": text.format(name)}, below.format(name), "S2/z.wav")
+        assert (len(found), len(whole.unmatched)) == ((1, 0) if is_moved else (0, 1))
+        assert ("as if moved" in caplog.text) == is_moved
+
+
+def test_a_name_in_several_folders_that_are_here_is_that_of_none_of_them_elsewhere(tmp_path):
+    tables = {"t.csv": "site,file,label\nS1,x.wav,a\nS2,x.wav,b\n"}
+    found, whole = _assemble(tmp_path, tables, "x.wav", "S1/y.wav", "S2/z.wav")
+    assert not found and len(whole.unmatched) == 2
+    files = {"S2/x.txt": "0\t1\ta\n", "S3/x.txt": "0\t1\tb\n"}
+    found, whole = _assemble(tmp_path, files, "S1/x.wav", "S2/y.wav", "S3/z.wav")
+    assert not found and len(whole.unmatched) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file,start,end,label\n/Users/anna/Birds/x.wav,0,1,a\nC:\\Users\\bob\\Birds\\x.wav,1,2,b\n",
+        f"{KALEIDOSCOPE}C:\\rec,,x.wav,0,1,a\nD:\\rec,,x.wav,1,1,b\n",
+        "file,start,end,label,location\nx.wav,0,1,a,tree\nx.wav,1,2,b,ground\n",
+        "file,start,end,label,site\nx.wav,0,1,a,Moor North\nx.wav,1,2,b,Moor-North\n",
+        "file,start,end,label,dir\nx.wav,0,1,a,N\nx.wav,1,2,b,SW\n",
+    ],
+)
+@pytest.mark.parametrize("below", ["x.wav", "audio/x.wav"])
+def test_places_that_are_no_folders_here_do_not_contradict_each_other_and_are_told(tmp_path, caplog, text, below):
+    found, whole = _assemble(tmp_path, {"t.csv": text}, below)
+    assert found[below].labels == ("a", "b") and not whole.unmatched
+    assert "several folders or sites" in caplog.text
+
+
+def test_a_table_in_a_folder_may_list_recordings_of_the_next(tmp_path):
+    text = "file,label\nx.wav,a\ny.wav,b\n"
+    found, whole = _assemble(tmp_path, {"A/t.csv": text}, "A/x.wav", "B/y.wav")
+    assert found["B/y.wav"].labels == ("b",) and not whole.unmatched
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,12 @@ def test_a_row_may_mean_another_folder_with_recordings(path, names, site, table,
     assert _recordings(*SITES).claim(f"/audio/{path}", names, site, table).is_elsewhere == elsewhere
 
 
+def test_names_by_the_clock_and_those_of_several_recordings_may_repeat():
+    below = ("S1/20230501_050000.WAV", "S1/x.wav", "S2/x.wav", "XC123.mp3", "y.wav")
+    known = _recordings(*below)
+    assert [known.may_repeat(f"/audio/{name}") for name in below] == [True, True, True, False, False]
+
+
 @pytest.mark.parametrize(
     ("below", "found"),
     [("XC123.mp3", True), ("123.mp3", True), ("XC123 - Great Tit.mp3", True), ("a/xc123-2.mp3", True),
