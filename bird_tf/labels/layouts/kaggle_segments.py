@@ -12,13 +12,19 @@ from bird_tf.labels.layouts import columns, csv_table, rows
 NAME = "Kaggle table of segments"
 SUFFIXES = (".csv",)
 _SECONDS = 5.0
+_NONE = "nocall"
 _WHAT = ("row id", "audio id", "site", "seconds", "birds", "filename")
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
-    """Whether it has the columns of such a table: one of them numbers the segments."""
-    names = {columns.normal(name) for name in document.header}
-    return {"seconds", "birds"} <= names and bool({"row id", "filename seconds"} & names)
+    """Whether it has the columns of such a table, of which one numbers the segments, or one has `nocall` for none."""
+    names = [columns.normal(name) for name in document.header]
+    if not {"seconds", "birds"} <= set(names):
+        return False
+    if {"row id", "filename seconds"} & set(names):
+        return True
+    birds = names.index("birds")
+    return "filename" in names and any(_NONE in line[birds : birds + 1] for _, line in document.lines[1:])
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:

@@ -18,6 +18,16 @@ def test_the_labels_of_2020_name_the_file(tmp_path):
     assert example_sets.spans_of(source) == [(("BLK",), 0.0, 5.0, ("sonspa",))]
 
 
+def test_a_table_with_nocall_needs_no_number_of_segments(tmp_path):
+    text = "filename,seconds,birds\nx.wav,5,nocall\nx.wav,10,acafly gretit1\nx.wav,15,Parus major\n"
+    source = example_sets.source_of(tmp_path / "t.csv", text)
+    assert source.format == kaggle_segments.NAME
+    assert example_sets.spans_of(source)[:2] == [
+        (("x.wav",), 0.0, 5.0, None), (("x.wav",), 5.0, 10.0, ("acafly", "gretit1")),
+    ]  # fmt: skip
+    assert "are no codes" in source.rows[2].problem
+
+
 def test_names_are_not_divided_at_their_blanks(tmp_path):
     source = example_sets.source_of(tmp_path / "t.csv", "filename,seconds,birds\nx.wav,12,Parus major\n")
     assert (source.format, source.rows) == ("", ()) and "its first line has filename, seconds, birds" in source.problem
