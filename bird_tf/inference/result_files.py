@@ -16,7 +16,7 @@ from bird_tf import config, files, stored
 
 # in the output: a line of JSON for each result file, [name, checksum]; the checksum is empty until all are complete
 LIST = "results.jsonl"
-PREDICTION, EVALUATION = "prediction", "evaluation"
+PREDICTION = "prediction"
 
 
 def list_name(work: str) -> str:

@@ -45,6 +45,11 @@ class Labels:
     stated: bool = True
 
 
+def is_missing(cell: str) -> bool:
+    """Whether a cell, cleaned, is empty."""
+    return cell.casefold() in _MISSING
+
+
 def parse(cell: str, negative_labels: Collection[str] = ()) -> Labels:
     """Reads a label cell.
 
@@ -64,7 +69,7 @@ def parse(cell: str, negative_labels: Collection[str] = ()) -> Labels:
 @functools.lru_cache(maxsize=4096)  # a table names few species many times
 def _parse(cell: str, negative_labels: tuple[str, ...]) -> Labels:
     cell = texts.clean(cell)
-    return Labels(missing=True) if cell.casefold() in _MISSING else _named(divided(cell), negative_labels)
+    return Labels(missing=True) if is_missing(cell) else _named(divided(cell), negative_labels)
 
 
 def named(names: Iterable[str], negative_labels: Collection[str] = ()) -> Labels:
@@ -77,7 +82,7 @@ def named(names: Iterable[str], negative_labels: Collection[str] = ()) -> Labels
     Raises:
         ValueError: a name that a label cell divides into several, or one of more than 200 characters.
     """
-    names = [name for name in map(texts.clean, names) if name.casefold() not in _MISSING]
+    names = [name for name in map(texts.clean, names) if not is_missing(name)]
     if several := next((name for name in names if not is_one(name)), ""):
         raise ValueError(f"{several[:_LONGEST]!r}, which a table would not hold as one name; rename the class")
     return _named(names, tuple(negative_labels)) if names else Labels(missing=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from absl import logging
 
 from bird_tf import config
-from bird_tf.labels import texts
+from bird_tf.labels import label_cells, texts
 from bird_tf.labels.layouts import columns, csv_table, rows
 
 _YES = frozenset((
@@ -89,16 +89,19 @@ def _cells(document: texts.Document, positions: Sequence[int]) -> dict[str, str]
     """{where: what stands in the first of the columns that is filled} of each line below the header."""
     if not positions:
         return {}
-    return {
-        rows.where(document, number): csv_table.cells_of(line, {"present": positions})["present"]
-        for number, line in document.lines[1:]
-    }
+    wheres = (rows.where(document, number) for number, _ in document.lines[1:])
+    return dict(zip(wheres, _column(document, positions), strict=True))
+
+
+def _column(document: texts.Document, positions: Sequence[int]) -> Iterator[str]:
+    """What stands in the first of the columns that is filled, for each line below the header."""
+    return (csv_table.cells_of(line, {"present": positions})["present"] for _, line in document.lines[1:])
 
 
 def _answer(cell: str, kinds: Collection[str]) -> str:
     """What a cell says in a column whose name has the words `kinds`."""
     word = cell.casefold().rstrip(".!")
-    if rows.read_label(word, rows.Options())[0].missing:
+    if label_cells.is_missing(texts.clean(word)):
         return _NOT_TOLD
     if word in _YES or word in _NO:
         return _HOLDS if word in _YES else _DENIED
@@ -143,7 +146,7 @@ def _warn_of_denying(document: texts.Document, unused: Sequence[str]) -> None:
     for name in unused:
         if columns.may_hold_spans(name):
             continue
-        told = {cell.casefold() for cell in _cells(document, [document.header.index(name)]).values()}
+        told = {cell.casefold() for cell in _column(document, [document.header.index(name)])}
         if not told.isdisjoint(_NO) and told <= _YES | _NO | {""} and not told <= {"0", "0.0", ""}:
             denying.append(name)
     if denying:

@@ -52,7 +52,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     if not lines:
         if length:
             return rows.nothing_found(document)
-        raise config.InputError(f"{document.path}: a table without rows")
+        raise config.InputError(f"{document.path}: {rows.EMPTY}")
     in_dates, units = found.get("date", ()), columns.units(document, found)
     order = free_text.order_of_dates(_first_filled(line, in_dates) for _, line in lines) if in_dates else ""
     read_rows: list[rows.Row] = []

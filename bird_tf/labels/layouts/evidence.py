@@ -15,7 +15,6 @@ from bird_tf.labels.layouts import birdclef, csv_table, formats, matching, rows
 # kinds of tables whose unused columns are told
 _MOST_TOLD = 5
 _NAMELESS = "names no recording, and no recording has its name"
-_EMPTY = "a table without rows"  # which tells nothing
 
 
 def read(path: str, layout: str, options: rows.Options, without_json_in: str = "") -> list[formats.Source]:
@@ -99,7 +98,7 @@ def _is_expected(source: formats.Source, known: matching.Recordings) -> bool:
 
     Many programs write JSON beside recordings that is of no use here. Spreadsheets are told by themselves.
     """
-    if source.format == birdclef.NAME or (source.format and source.problem not in ("", _EMPTY)):
+    if source.format == birdclef.NAME or (source.format and source.problem not in ("", rows.EMPTY)):
         return True
     may_be_else = source.path.lower().endswith((".json", *formats.SPREADSHEETS))
     return not may_be_else and _is_namesake(source.path, known)

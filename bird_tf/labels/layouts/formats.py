@@ -124,7 +124,7 @@ def read(path: str, options: rows.Options) -> Source:
                 if file_format in _TABLES and len(document.lines) > 1:
                     unused = file_format.unused_columns(document, options) if file_format in _TELLING else ()
                     found, unused = answers.apply(document, options, found, unused)
-                problem = "" if found else "a table without rows"
+                problem = "" if found else rows.EMPTY
                 return Source(path=path, format=name, rows=tuple(found), unused_columns=unused, problem=problem)
     except config.InputError as error:
         return Source(path=path, format=name, problem=str(error).removeprefix(path).lstrip(",: "))

@@ -17,6 +17,8 @@ NO_SPAN = (math.nan, math.nan)
 NOTHING = metadata.Recording(recording_id="", path="")
 # One of which all species are listed that a person has heard.
 COMPLETE = dataclasses.replace(NOTHING, background_known=True)
+# the problem of a table that tells nothing
+EMPTY = "a table without rows"
 _DIVIDING = re.compile("[,&+]")
 _FIELDS = tuple(field.name for field in dataclasses.fields(NOTHING))
 
