@@ -12,6 +12,7 @@ import numpy as np
 
 from bird_tf import config, files
 from bird_tf.audio import decode, wav
+from bird_tf.evaluation import excerpts
 from bird_tf.inference import audio_files, result_files
 from bird_tf.records import manifests, recordings_table, shard_files, verify
 
@@ -146,20 +147,19 @@ class Mixer:
         self._settings, self._calls, self._noise = settings, calls, noise
         self._rate, self._seconds = manifest.front_end.sample_rate_hz, manifest.front_end.chunk_seconds
         self._channel = manifest.channel
-        self._cut = functools.cache(self._decode)  # a span is used many times, and its whole recording is decoded
+        self._cut = functools.cache(self._decode)  # a stretch is used many times
 
     def _decode(self, path: str, start: float) -> np.ndarray:
         """Samples of a stretch, scaled to power 1. At the end of the recording a shorter one is repeated."""
-        samples = np.concatenate(list(decode.blocks(path, self._rate, self._channel)))
-        first, length = round(start * self._rate), round(self._seconds * self._rate)
-        span = np.resize(samples[first : first + length].astype(np.float64), length)
+        samples = excerpts.samples(path, self._rate, start, start + self._seconds, self._channel)
+        span = np.resize(samples.astype(np.float64), round(self._seconds * self._rate))
         return np.asarray(span / max(1e-9, np.sqrt(np.mean(np.square(span)))))
 
     def bed(self, generator: np.random.Generator) -> np.ndarray:
         """Noise of power about 1, [seconds · rate] float64: stretches of noise, with a crossfade between them."""
         bed = np.zeros(round(self._settings.seconds * self._rate))
         overlap, position = round(_FADE_SECONDS * self._rate), 0
-        while position < len(bed):
+        while position < max(1, len(bed) - overlap):  # what is left is the end of a crossfade
             path, start = self._noise[generator.integers(len(self._noise))]
             piece = _fade(self._cut(path, start), self._rate)[: len(bed) - position]
             bed[position : position + len(piece)] += piece

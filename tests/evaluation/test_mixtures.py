@@ -34,6 +34,17 @@ def test_equal_seeds_give_equal_mixtures_and_noise_lies_under_the_calls(manifest
     assert (tmp_path / "one" / "noise.csv").read_text().count("\n") == 1
 
 
+@pytest.mark.parametrize("seconds", [0.01, 3.0, 7.98, 8.0])
+def test_noise_is_as_loud_at_its_end_as_before(manifest, tmp_path, generator, seconds):
+    rate = manifest.front_end.sample_rate_hz
+    soundfile.write(tmp_path / "noise.wav", generator.normal(0, 0.1, 2 * rate), rate)
+    noise = [(str(tmp_path / "noise.wav"), start) for start in (0, 1)]
+    bed = mixtures.Mixer(mixtures.MixtureConfig(seconds=seconds), manifest, [], noise).bed(generator)
+    assert len(bed) == round(seconds * rate)
+    end = bed[-round(0.05 * rate) :]
+    assert 0 < np.sqrt(np.mean(np.square(end))) < 1.3 and np.abs(bed).max() < 6
+
+
 @pytest.mark.parametrize("values", [{"num_mixtures": 0}, {"seconds": 0.0}, {"calls": 0}, {"ratio_db": (1.0,)}])
 def test_what_cannot_be_mixed_is_refused(values):
     with pytest.raises(config.InputError, match=f"--{next(iter(values))}="):
