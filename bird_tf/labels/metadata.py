@@ -129,6 +129,11 @@ def with_unique_ids(recordings: Iterable[Recording]) -> list[Recording]:
     ]
 
 
+def unknown(path: str) -> Recording:
+    """A recording of which nothing is known but its file."""
+    return Recording(recording_id=media_id(path), path=path)
+
+
 def media_id(path: str) -> str:
     """BirdCLEF's MediaId: the number after the last `_RN` of the file name, else the file name without suffix."""
     stem = os.path.splitext(os.path.basename(path))[0]

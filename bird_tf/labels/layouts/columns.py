@@ -108,7 +108,7 @@ def find(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dic
     Raises:
         InputError: the table does not have a column that is given.
     """
-    position = {normal(name): i for i, name in reversed(list(enumerate(document.header))) if name}
+    position = positions(document)
     mine = given_for(document, given)
     found = {what: _given(document, what, column, position) for what, column in mine.items()}
     of_times = (_with_units(position, _FINE_UNITS), _with_units(position, _UNITS) | position)
@@ -244,6 +244,19 @@ def given_for(document: texts.Document, given: Sequence[tuple[str, str, str]]) -
     name = texts.comparable(os.path.basename(document.path))
     ours = sorted(given, key=lambda entry: bool(entry[0]))
     return {w: column for table, w, column in ours if not table or fnmatch.fnmatchcase(name, texts.comparable(table))}
+
+
+def positions(document: texts.Document) -> dict[str, int]:
+    """{name of a column as of `normal`: its position}; the first one of several of a name."""
+    return {normal(name): i for i, name in reversed(list(enumerate(document.header))) if name}
+
+
+def lacks(document: texts.Document, what: str, in_words: str) -> config.InputError:
+    """The error that no column is known to hold something of labels, with those that the table has."""
+    return config.InputError(
+        f"{document.path}: which column holds {in_words}? it has {', '.join(document.header)[:500]}; "
+        f"say --columns={what}=NAME"
+    )
 
 
 def normal(name: str) -> str:

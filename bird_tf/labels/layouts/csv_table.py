@@ -123,10 +123,7 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
     in_time = "end" in found or "duration" in found
     if ("start" in found) != in_time or (in_time and "label" not in found):
         missing = "end" if not in_time else "label" if "start" in found else "start"
-        raise config.InputError(
-            f"{document.path}: which column holds {missing}? it has {', '.join(document.header)[:500]}; "
-            f"say --columns={missing}=NAME"
-        )
+        raise columns.lacks(document, missing, missing)
     of_label = columns.normal(document.header[found["label"][0]]) if "label" in found else ""
     if of_label not in ("species", "specific epithet", "sp"):
         found.pop("genus", None)

@@ -63,7 +63,7 @@ def choose(
     problems: list[skips.Skip] = []
     unused: list[skips.Skip] = []
     for source in sources:
-        if source.rows and (source.names_recordings or (layout != "csv" and _is_namesake(source.path, known))):
+        if source.rows and (source.names_recordings or (layout != "csv" and known.has_namesake(source.path))):
             used.append(source)
         elif source.path == named:
             hint = "say --columns=file=NAME" if source.is_in_time else "it holds no annotation"
@@ -101,14 +101,7 @@ def _is_expected(source: formats.Source, known: matching.Recordings) -> bool:
     if source.format == birdclef.NAME or (source.format and source.problem not in ("", rows.EMPTY)):
         return True
     may_be_else = source.path.lower().endswith((".json", *formats.SPREADSHEETS))
-    return not may_be_else and _is_namesake(source.path, known)
-
-
-def _is_namesake(path: str, known: matching.Recordings) -> bool:
-    try:
-        return known.find_namesake(path) is not None
-    except matching.AmbiguousError:
-        return True
+    return not may_be_else and known.has_namesake(source.path)
 
 
 def of_unknown_kinds(known: matching.Recordings) -> list[str]:
@@ -117,7 +110,7 @@ def of_unknown_kinds(known: matching.Recordings) -> list[str]:
         path
         for path in files.find(known.root, ("",))
         if not path.lower().endswith((*decode.SUFFIXES, *formats.SUFFIXES, *formats.SPREADSHEETS))
-        and _is_namesake(path, known)
+        and known.has_namesake(path)
     ]
 
 

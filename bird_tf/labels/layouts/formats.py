@@ -170,7 +170,7 @@ def _refuse_ignored(document: texts.Document, options: rows.Options, file_format
     if taken is None:
         return
     has_header = file_format in _TABLES or file_format is verdict_table
-    header = {columns.normal(name) for name in document.header} if has_header else set()
+    header = columns.positions(document).keys() if has_header else set()
     whats = {what for what, names in taken.items() if not names} | ({"present"} if file_format in _TABLES else set())
     for table, what, column in options.columns:
         if not columns.given_for(document, [(table, what, column)]) or what in whats:

@@ -20,14 +20,14 @@ _WHAT = (
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
     """Whether it has the columns of such an export."""
-    names = {columns.normal(name) for name in document.header}
+    names = columns.positions(document).keys()
     return {"id", "scientific name"} <= names and bool({"observed on", "sound url", "quality grade"} & names)
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the observations. The species of the background are not noted there."""
-    position = {columns.normal(name): (i,) for i, name in reversed(list(enumerate(document.header)))}
-    found = {what: position[what] for what in _WHAT if what in position}
+    position = columns.positions(document)
+    found = {what: (position[what],) for what in _WHAT if what in position}
     lines = [(line, csv_table.cells_of(cells, found)) for line, cells in document.lines[1:]]
     order = free_text.order_of_dates(cells.get("observed on", "") for _, cells in lines)
     return [_row(rows.where(document, line), cells, options, order) for line, cells in lines]

@@ -56,7 +56,7 @@ def join(sources: Sequence[formats.Source], recordings: matching.Recordings) -> 
     repeated = _repeated([match for _, matches in matched for match in matches], recordings)
     moved: list[str] = []
     for source, matches in matched:
-        is_namesake = _is_namesake(source, recordings)
+        is_namesake = recordings.has_namesake(source.path)
         for row, path, claim in _of_their_place(matches, source.path, repeated, joined):
             if path is None:
                 num_elsewhere += 1
@@ -76,13 +76,6 @@ def join(sources: Sequence[formats.Source], recordings: matching.Recordings) -> 
     if num_elsewhere:
         logging.info("%d rows of catalogues are about recordings that are not here", num_elsewhere)
     return joined
-
-
-def _is_namesake(source: formats.Source, recordings: matching.Recordings) -> bool:
-    try:
-        return recordings.find_namesake(source.path) is not None
-    except matching.AmbiguousError:
-        return True
 
 
 # a row, its recording (None for one of a catalogue that is not here), and where the row says that it lies

@@ -18,19 +18,19 @@ _WHAT = ("row id", "audio id", "site", "seconds", "birds", "filename")
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
     """Whether it has the columns of such a table, of which one numbers the segments, or one has `nocall` for none."""
-    names = [columns.normal(name) for name in document.header]
-    if not {"seconds", "birds"} <= set(names):
+    names = columns.positions(document)
+    if not {"seconds", "birds"} <= names.keys():
         return False
-    if {"row id", "filename seconds"} & set(names):
+    if {"row id", "filename seconds"} & names.keys():
         return True
-    birds = names.index("birds")
+    birds = names["birds"]
     return "filename" in names and any(_NONE in line[birds : birds + 1] for _, line in document.lines[1:])
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the segments. `seconds` is the end of one; `row_id` is the beginning of the file's name, and the end."""
-    position = {columns.normal(name): (i,) for i, name in reversed(list(enumerate(document.header)))}
-    found = {what: position[what] for what in _WHAT if what in position}
+    position = columns.positions(document)
+    found = {what: (position[what],) for what in _WHAT if what in position}
     read_rows = []
     for line, texts_of_line in document.lines[1:]:
         cells = csv_table.cells_of(texts_of_line, found)

@@ -7,7 +7,7 @@ import re
 
 from absl import logging
 
-from bird_tf import config, free_text
+from bird_tf import free_text
 from bird_tf.labels import texts
 from bird_tf.labels.layouts import columns, csv_table, rows
 
@@ -35,7 +35,7 @@ _CLUSTER = re.compile(r"(?:.*[\W_])?cluster[\W_]*\d+(?:[\W_].*)?", re.IGNORECASE
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
     """Whether it has the columns of such a table."""
-    return {"in file", "offset"} <= {columns.normal(name) for name in document.header}
+    return {"in file", "offset"} <= columns.positions(document).keys()
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
@@ -49,10 +49,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """
     found = _columns(document, options)
     if "label" not in found:
-        raise config.InputError(
-            f"{document.path}: which column holds the species? it has {', '.join(document.header)}; "
-            "say --columns=label=NAME"
-        )
+        raise columns.lacks(document, "label", "the species")
     is_given = "label" in columns.given_for(document, options.columns)
     read_rows, clusters = [], []
     for line, texts_of_line in document.lines[1:]:
@@ -92,7 +89,7 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
     Raises:
         InputError: the table lacks a column that --columns gives.
     """
-    position = {columns.normal(name): i for i, name in reversed(list(enumerate(document.header)))}
+    position = columns.positions(document)
     given = columns.given_for(document, options.columns)
     found: dict[str, tuple[int, ...]] = {what: (position[what],) for what in _FIXED if what in position}
     if labels := tuple(position[name] for name in _LABELS if name in position):

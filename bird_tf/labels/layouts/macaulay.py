@@ -20,15 +20,15 @@ _WHAT = (
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
     """Whether it has the columns of such an export."""
-    names = {columns.normal(name) for name in document.header}
-    return "scientific name" in names and bool(names.intersection(_NUMBERS))
+    names = columns.positions(document).keys()
+    return "scientific name" in names and not names.isdisjoint(_NUMBERS)
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the recordings. An empty cell of background species can mean that nobody has noted them."""
-    position = {columns.normal(name): (i,) for i, name in reversed(list(enumerate(document.header)))}
-    found = {what: position[what] for what in _WHAT if what in position}
-    found["number"] = next(position[name] for name in _NUMBERS if name in position)
+    position = columns.positions(document)
+    found = {what: (position[what],) for what in _WHAT if what in position}
+    found["number"] = next((position[name],) for name in _NUMBERS if name in position)
     lines = [(line, csv_table.cells_of(cells, found)) for line, cells in document.lines[1:]]
     order = free_text.order_of_dates(cells.get("date", "") for _, cells in lines)
     return [_row(rows.where(document, line), cells, options, order) for line, cells in lines]

@@ -134,6 +134,13 @@ class Recordings:
                 longest, longer = name, places
         return self.find(longest, file) if longer else None
 
+    def has_namesake(self, file: str) -> bool:
+        """Whether a file is named after a recording, or after several."""
+        try:
+            return self.find_namesake(file) is not None
+        except AmbiguousError:
+            return True
+
     def find_catalogued(self, numbers: Sequence[str]) -> str | None:
         """Finds the recording that is named by a catalogue number: as a whole, or as the beginning before a sign.
 

@@ -29,7 +29,7 @@ _USUAL = (_START, _END, "file offset s", "selection", "view", "low freq hz", "hi
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
     """Whether it is a selection table: its first line is the header of one."""
-    names = [columns.normal(name) for name in document.header]
+    names = columns.positions(document)
     return _START in names and ("selection" in names or "view" in names or "begin path" in names)
 
 
@@ -44,12 +44,9 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """
     if len(document.lines) == 1:
         return rows.nothing_found(document)
-    names, used = _names(document), _columns(document, options)
+    names, used = columns.positions(document), _columns(document, options)
     if "label" not in used or _END not in names:
-        raise config.InputError(
-            f"{document.path}: which column holds the species? it has {', '.join(document.header)}; "
-            "say --columns=label=NAME"
-        )
+        raise columns.lacks(document, "label", "the species")
     found = list(_selections(document, names, used))
     named = {selection.file for selection in found if selection.file}
     if len(named) > 1 and "file offset s" not in names:
@@ -91,14 +88,9 @@ def _goes_on_in(selection: _Selection) -> str:
 
 def unused_columns(document: texts.Document, options: rows.Options) -> tuple[str, ...]:
     """The names of the columns that are not used, without those that every table has."""
-    names = _names(document)
+    names = columns.positions(document)
     used = _columns(document, options) | {name: (names[name],) for name in _USUAL if name in names}
     return tuple(columns.unused(document, used))
-
-
-def _names(document: texts.Document) -> dict[str, int]:
-    """{name of a column: its position}."""
-    return {columns.normal(name): i for i, name in reversed(list(enumerate(document.header)))}
 
 
 def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple[int, ...]]:
@@ -107,7 +99,7 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
     Raises:
         InputError: the table lacks a column that --columns gives.
     """
-    names, given = _names(document), columns.given_for(document, options.columns)
+    names, given = columns.positions(document), columns.given_for(document, options.columns)
     found = columns.find(document, options.columns) if given else {}
     used = {what: found[what] for what in _KNOWN if what in given}
     for what, known in _KNOWN.items():

@@ -130,9 +130,7 @@ def survey(source: SourceConfig, noise_audio: str = "", channel: str = "") -> Re
             source.min_confidence,
         )
     split = "train" if all(r.split for r in found.recordings) else ""  # where the layout decides the split
-    found.recordings += [
-        metadata.Recording(recording_id=metadata.media_id(p), path=p, negative=True, split=split) for p in noise
-    ]
+    found.recordings += [dataclasses.replace(metadata.unknown(p), negative=True, split=split) for p in noise]
     # a name in another encoding cannot be written to tables and records
     found.unmatched += [(r.path, "its name is not UTF-8; rename it") for r in found.recordings if not _is_utf8(r.path)]
     left_out = _writable(found.left_out)
@@ -179,7 +177,7 @@ def describe(
             if source.format and source.problem:
                 raise config.InputError(f"{source.path}: {source.problem}")
         found = _described(sources, known)
-    unknown = {path: metadata.Recording(recording_id=metadata.media_id(path), path=path) for path in paths}
+    unknown = {path: metadata.unknown(path) for path in paths}
     described = [dataclasses.replace(found.get(path, unknown[path]), path=path) for path in paths]
     return dict(zip(paths, clock.fill(described, root, clock_settings, every_folder=True), strict=True))
 
@@ -275,7 +273,7 @@ def _read_folders(
         hints = " ".join(evidence.without_species(s) for s in used if not s.is_labelling)
         told = evidence.by_format(used)
         logging.warning("the species come from the folders; more of %d recordings from %s. %s", len(about), told, hints)
-    unknown = {p: metadata.Recording(recording_id=metadata.media_id(p), path=p) for p in known.paths}
+    unknown = {p: metadata.unknown(p) for p in known.paths}
     found = folders.read((unknown | about).values(), source.audio, source.options)
     found.layout = layout
     found.unused = [(path, "named after a recording, and of no known format") for path in others]

@@ -59,7 +59,7 @@ def read(paths: Iterable[str], audio: str, metadata_path: str, options: rows.Opt
             labelled = {recording.path for recording in found.recordings}
             found.unmatched += [(path, f"no metadata in {folder}") for path in of_part if path not in labelled]
         else:
-            unknown = [metadata.Recording(recording_id=metadata.media_id(path), path=path) for path in of_part]
+            unknown = list(map(metadata.unknown, of_part))
             found = folders.read(unknown, part, options)
         whole.recordings += [dataclasses.replace(recording, split=split) for recording in found.recordings]
         whole.unmatched += found.unmatched

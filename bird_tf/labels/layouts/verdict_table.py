@@ -18,7 +18,7 @@ _PARTLY = dataclasses.replace(rows.NOTHING, partly_annotated=True)
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
     """Whether it has the columns of such a table."""
-    return {columns.normal(name) for name in verdicts.COLUMNS} <= {columns.normal(name) for name in document.header}
+    return {columns.normal(name) for name in verdicts.COLUMNS} <= columns.positions(document).keys()
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:

@@ -23,7 +23,7 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the recordings. An empty list of further species can mean that nobody has noted them: it is unknown."""
-    return [_row(f"{document.path}, XC{_text(entry, 'id')}", entry, options) for entry in _recordings(document.json)]
+    return [_row(f"{document.path}, XC{text(entry, 'id')}", entry, options) for entry in _recordings(document.json)]
 
 
 def _recordings(content: Any) -> list[Mapping[str, Any]]:
@@ -38,17 +38,17 @@ def _recordings(content: Any) -> list[Mapping[str, Any]]:
 
 
 def _row(where: str, entry: Mapping[str, Any], options: rows.Options) -> rows.Row:
-    number = _text(entry, "id").upper().removeprefix("XC")
-    genus = _text(entry, "gen")
-    name = f"{genus} {_text(entry, 'sp')}".strip() if genus.casefold() not in _NO_SPECIES else "?"
+    number = text(entry, "id").upper().removeprefix("XC")
+    genus = text(entry, "gen")
+    name = f"{genus} {text(entry, 'sp')}".strip() if genus.casefold() not in _NO_SPECIES else "?"
     also = entry.get("also")
     background = free_text.names(map(str, also)) if isinstance(also, list) else ()
     about = rows.described(
-        date=_text(entry, "date"),
-        time=_text(entry, "time"),
-        latitude=_text(entry, "lat"),
-        longitude=_text(entry, "lng") or _text(entry, "lon"),
-        elevation=_text(entry, "alt"),
+        date=text(entry, "date"),
+        time=text(entry, "time"),
+        latitude=text(entry, "lat"),
+        longitude=text(entry, "lng") or text(entry, "lon"),
+        elevation=text(entry, "alt"),
     )
     row = rows.Row(
         where=where,
@@ -56,8 +56,8 @@ def _row(where: str, entry: Mapping[str, Any], options: rows.Options) -> rows.Ro
         about=dataclasses.replace(
             about,
             name="" if name == "?" else name,
-            author=_text(entry, "rec"),
-            site=_text(entry, "loc"),
+            author=text(entry, "rec"),
+            site=text(entry, "loc"),
             background=background,
             background_known=bool(background),
         ),
@@ -69,6 +69,7 @@ def _row(where: str, entry: Mapping[str, Any], options: rows.Options) -> rows.Ro
     return rows.labelled(row, name, options)
 
 
-def _text(entry: Mapping[str, Any], name: str) -> str:
+def text(entry: Mapping[str, Any], name: str) -> str:
+    """A field of an entry; empty if it is not there, or holds no text and no number."""
     value = entry.get(name)
     return texts.clean(str(value)) if isinstance(value, str | int | float) else ""

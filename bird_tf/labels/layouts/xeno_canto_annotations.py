@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bird_tf.labels import texts
-from bird_tf.labels.layouts import rows
+from bird_tf.labels.layouts import rows, xeno_canto
 
 NAME = "xeno-canto annotation set"
 SUFFIXES = (".json",)
@@ -25,7 +25,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         for position, entry in enumerate(annotation_set["annotations"], 1):
             where = f"{document.path}, annotation {position}"
             if isinstance(entry, dict):
-                found.append(_row(where, entry, _text(annotation_set, "xc_nr"), options))
+                found.append(_row(where, entry, xeno_canto.text(annotation_set, "xc_nr"), options))
             else:
                 found.append(rows.Row(where=where, problem="it is not an annotation"))
     return found
@@ -37,16 +37,11 @@ def _sets(content: Any) -> list[Mapping[str, Any]]:
 
 
 def _row(where: str, entry: Mapping[str, Any], number_of_set: str, options: rows.Options) -> rows.Row:
-    number = (_text(entry, "xc_nr") or number_of_set).upper().removeprefix("XC")
+    number = (xeno_canto.text(entry, "xc_nr") or number_of_set).upper().removeprefix("XC")
     row = rows.Row(where=where, catalogue_numbers=(f"XC{number}", number) if number else ())
-    row = rows.labelled(row, _text(entry, "scientific_name") or "?", options)
+    row = rows.labelled(row, xeno_canto.text(entry, "scientific_name") or "?", options)
     return rows.spanned(
         dataclasses.replace(row, about=rows.COMPLETE),
-        _text(entry, "start_time"),
-        _text(entry, "end_time"),
+        xeno_canto.text(entry, "start_time"),
+        xeno_canto.text(entry, "end_time"),
     )
-
-
-def _text(entry: Mapping[str, Any], name: str) -> str:
-    value = entry.get(name)
-    return texts.clean(str(value)) if isinstance(value, str | int | float) else ""
