@@ -87,15 +87,23 @@ def find(folder: str, suffixes: tuple[str, ...]) -> list[str]:
             continue
         read.add(real)
         for entry in _entries(root):
-            if os.path.isdir(entry.path):  # False for a link to itself, where `entry.is_dir` raises
+            if _is(entry.is_dir):
                 (linked if entry.is_symlink() else left).append(entry.path)
             elif not entry.name.lower().endswith(suffixes):
                 continue
-            elif os.path.exists(entry.path) and not os.path.isfile(entry.path):  # to open a pipe would wait for ever
+            elif not _is(entry.is_file) and os.path.exists(entry.path):  # to open a pipe would wait for ever
                 logging.warning("%s is neither a file nor a folder: it is left out", entry.path)
             else:
                 found.append(entry.path)
     return sorted(found)
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """Asks an entry of a folder, which mostly knows without the disk; False for a link to itself, where it raises."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 def _contains(folder: str, path: str) -> bool:

@@ -111,7 +111,8 @@ def test_find_names_a_folder_that_cannot_be_read(tmp_path, caplog):
 def test_find_leaves_out_a_pipe_which_would_be_waited_for(tmp_path, caplog):
     os.mkfifo(tmp_path / "pipe.wav")
     (tmp_path / "broken link.wav").symlink_to(tmp_path / "gone")  # its reader says what is wrong
-    assert files.find(str(tmp_path), (".wav",)) == [f"{tmp_path}/broken link.wav"]
+    (tmp_path / "itself.wav").symlink_to(tmp_path / "itself.wav")
+    assert files.find(str(tmp_path), (".wav",)) == [f"{tmp_path}/broken link.wav", f"{tmp_path}/itself.wav"]
     assert "pipe.wav is neither a file nor a folder: it is left out" in caplog.text
 
 
