@@ -5,7 +5,6 @@ Clips cut from one recording, and recordings with equal audio, always belong tog
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import os
 import re
@@ -149,20 +148,12 @@ def _equal(recordings: Sequence[metadata.Recording]) -> dict[str, str]:
 
 def _joined(names: Mapping[str, str], relations: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Joins groups that a relation connects. A joined group has the first of their names."""
-    parent = {name: name for name in names.values()}
+    import scipy.cluster.hierarchy
 
-    def root(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
+    joined = scipy.cluster.hierarchy.DisjointSet(names.values())
     for relation in relations:
-        members: dict[str, list[str]] = collections.defaultdict(list)
+        first_with: dict[str, str] = {}
         for recording_id, value in relation.items():
-            members[value].append(root(names[recording_id]))
-        for connected in members.values():
-            for other in connected[1:]:
-                first, second = sorted((root(connected[0]), root(other)))
-                parent[second] = first
-    return {recording_id: root(name) for recording_id, name in names.items()}
+            joined.merge(names[recording_id], first_with.setdefault(value, names[recording_id]))
+    first_of = {name: min(group) for group in joined.subsets() for name in group}
+    return {recording_id: first_of[name] for recording_id, name in names.items()}
