@@ -350,8 +350,8 @@ class Model:
 
     def predict_samples(self, samples: np.ndarray, *, embeddings: bool = False) -> Outputs:
         """[chunks, span_samples] float32 in [-1, 1] → outputs, with embeddings if they are asked for."""
-        if self.outside_backbone:
-            features = self._backbone_features(samples)
+        if outside := self.outside_backbone:
+            features = self._backbone_features(outside, samples)
             outputs = self.predict_features(features)
             return outputs._replace(embeddings=features[schema.EMBEDDING]) if embeddings else outputs
         if embeddings and _PREDICT_AND_EMBED in self._loaded.signatures:
@@ -361,13 +361,13 @@ class Model:
 
     def logits_of_samples(self, samples: np.ndarray) -> np.ndarray:
         """[chunks, span_samples] float32 in [-1, 1] → [chunks, classes] float32."""
-        if self.outside_backbone:
-            return np.asarray(self.logits({n: tf.constant(v) for n, v in self._backbone_features(samples).items()}))
+        if outside := self.outside_backbone:
+            features = self._backbone_features(outside, samples)
+            return np.asarray(self.logits({name: tf.constant(values) for name, values in features.items()}))
         return self._call(_SAMPLES, {"samples": samples}, "logits")[0]
 
-    def _backbone_features(self, spans: np.ndarray) -> dict[str, np.ndarray]:
-        assert self.outside_backbone
-        logits, embeddings = windows.answers(self.outside_backbone, self.hearing, spans)
+    def _backbone_features(self, outside: backbone.Backbone, spans: np.ndarray) -> dict[str, np.ndarray]:
+        logits, embeddings = windows.answers(outside, self.hearing, spans)
         return {schema.EMBEDDING: embeddings, schema.BACKBONE_ANSWERS: logits}
 
     def predict_features(self, features: Mapping[str, np.ndarray]) -> Outputs:
@@ -376,8 +376,8 @@ class Model:
 
     def embed(self, samples: np.ndarray) -> np.ndarray:
         """[chunks, span_samples] float32 in [-1, 1] → [chunks, features] float32, the input of the last layer."""
-        if self.outside_backbone:
-            return self._backbone_features(samples)[schema.EMBEDDING]
+        if outside := self.outside_backbone:
+            return self._backbone_features(outside, samples)[schema.EMBEDDING]
         return self._call("embed", {"samples": samples}, "embeddings")[0]
 
     def spectrograms(self, samples: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ share one.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -128,8 +127,9 @@ def _read(
 
 def _places(recording_ids: np.ndarray) -> np.ndarray:
     """[n] ids → [n] float64 in [0, 1), the same for the same id, by which recordings are chosen and put into folds."""
-    place = {i: int(hashlib.md5(b"known sound" + i).hexdigest()[:12], 16) / 16**12 for i in set(recording_ids.tolist())}
-    return np.array([place[i] for i in recording_ids.tolist()], np.float64)
+    ids = [i.decode() for i in recording_ids.tolist()]
+    place = {i: int(files.text_digest(f"known sound{i}")[:12], 16) / 16**12 for i in set(ids)}
+    return np.array([place[i] for i in ids], np.float64)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
