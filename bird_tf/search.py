@@ -95,7 +95,7 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
     if not os.path.isdir(root):
         raise config.InputError(f"--audio={root}: no such folder; name the folder of the recordings")
     query = _query(settings, store, root)
-    _refuse_silence(query, _channel(store))
+    _refuse_silence(query, store.description.channel)
     logging.info("looking for %s from %.2f to %.2f s", query.path, query.start, query.end)
     itself = [(query.file, query.start, query.end)] if query.file else []
     found = store.nearest(query.vector[None], settings.num_results, itself)
@@ -108,7 +108,7 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
         score="similarity",
         species=species,
         reference=(query.path, query.start, query.end),
-        channel=_channel(store),
+        channel=store.description.channel,
     )
     choice = clips.Choice(clips=neighbours, edges=(0.0,), sizes={})
     results = review_page.results_in(output, "search", _FILES, "num_found", "num_searched")
@@ -137,7 +137,7 @@ def _query(settings: SearchConfig, store: embedding_store.Embeddings, root: str)
         vector, start, end = known
         return _Query(path=path, file=file, vector=vector, start=start, end=end)
     model = _model(settings, store)
-    channel = _channel(store)
+    channel = store.description.channel
     start = _most_active(path, model, channel) if settings.at is None else settings.at
     end = start + model.front_end.chunk_seconds
     vector = model.embed(_span(path, model, start, channel)[None])[0]
@@ -161,11 +161,6 @@ def _model(settings: SearchConfig, store: embedding_store.Embeddings) -> saved_m
     if model.fingerprint != store.description.fingerprint:
         raise config.InputError(f"{path} is not the model that wrote {store.folder}; name that one with --model")
     return model
-
-
-def _channel(store: embedding_store.Embeddings) -> str:
-    """What was heard of recordings with several channels; in stores of earlier versions their mean."""
-    return store.description.channel
 
 
 def _span(path: str, model: saved_model.Model, at: float, channel: str) -> np.ndarray:

@@ -79,11 +79,6 @@ class Header:
         return self.block_bytes if self.code in (1, 3, 6, 7) else 0
 
     @property
-    def is_right(self) -> bool:
-        """Whether the header's size of the sound is that of the file."""
-        return self.claimed_bytes == self.data_bytes
-
-    @property
     def is_open_ended(self) -> bool:
         """Whether the header leaves the size open, as a program does that writes into a pipe."""
         return self.claimed_bytes >= _UNKNOWN_BYTES and self.claimed_bytes > self.data_bytes

@@ -16,6 +16,7 @@ from bird_tf.scores import decisions, metrics, thresholds
 
 # with fewer recordings of a species, one of them more or less may change its average precision from 1 to a half
 _ENOUGH = 3
+_MOST_CONFUSIONS = 15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,11 +143,8 @@ class Evaluation:
         count = int(self.truth[:, index].sum()) if self.tuned else thresholds.MIN_POSITIVES
         return thresholds.in_words(decided.recording.thresholds["precision"][index], count, decided.precision)
 
-    def confusions(self, count: int = 15) -> list[tuple[int, int, int]]:
-        """The most frequent mistakes.
-
-        Args:
-            count: the length of the list at most.
+    def confusions(self) -> list[tuple[int, int, int]]:
+        """The most frequent mistakes, a few of them.
 
         Returns:
             (label, species with the highest score, number of recordings), the most frequent first. A species in the
@@ -155,7 +153,7 @@ class Evaluation:
         best = np.argmax(self.scores, axis=1)
         wrong = ~self.truth[np.arange(len(best)), best] & self.heard
         pairs, counts = np.unique(np.stack([self.labels[wrong], best[wrong]]), axis=1, return_counts=True)
-        order = np.argsort(-counts, kind="stable")[:count]
+        order = np.argsort(-counts, kind="stable")[:_MOST_CONFUSIONS]
         return [(int(pairs[0, i]), int(pairs[1, i]), int(counts[i])) for i in order]
 
 

@@ -111,7 +111,7 @@ def write(
     wanted = [
         _excerpt(os.path.join(root, *clip.file.split("/")), clip, settings, page.channel) for clip in choice.clips
     ]
-    reference = _reference(page)
+    reference = _stored(*page.reference, page.channel) if page.reference else None
     problems = {
         excerpt: f"{excerpt.path}: changed since the prediction; repeat that"
         for clip, excerpt in zip(choice.clips, wanted, strict=True)
@@ -146,10 +146,6 @@ def write(
 def _excerpt(path: str, clip: clips.Clip, settings: ExcerptConfig, channel: str) -> _Excerpt:
     start = max(0.0, clip.start_seconds - settings.context_seconds)
     return _stored(path, start, clip.end_seconds + settings.context_seconds, channel)
-
-
-def _reference(page: Page) -> _Excerpt | None:
-    return _stored(*page.reference, page.channel) if page.reference else None
 
 
 def _stored(path: str, start: float, end: float, channel: str) -> _Excerpt:

@@ -54,7 +54,7 @@ class Description:
         audio: the folder of all recordings.
         chunk_seconds, hop_seconds: length of a chunk, and the time from chunk to chunk.
         num_features: of an embedding.
-        channel: what was heard of recordings with several channels.
+        channel: what was heard of recordings with several channels; in stores of earlier versions their mean.
     """
 
     format_version: int

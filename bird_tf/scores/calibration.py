@@ -11,6 +11,7 @@ from bird_tf.scores import platt, thresholds
 
 # share of the score in its probability: it keeps the order where even float64 takes the rest for 1
 _IDENTITY = 1e-8
+_NUM_FOLDS = 5  # of `cross_fitted`
 # float32 has no number between this and 1
 BELOW_ONE = 1 - 2.0**-24
 
@@ -85,11 +86,11 @@ def fit(
     return dataclasses.replace(plain, thresholds=thresholds.fit(examples, precision))
 
 
-def cross_fitted(scores: np.ndarray, truth: np.ndarray, num_folds: int = 5) -> np.ndarray:
+def cross_fitted(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Calibrated probabilities of each recording, by a map that was fitted without it; for metrics of calibration."""
     calibrated = np.empty(scores.shape, np.float64)
-    for fold in range(num_folds):
-        held_out = np.arange(len(scores)) % num_folds == fold
+    for fold in range(_NUM_FOLDS):
+        held_out = np.arange(len(scores)) % _NUM_FOLDS == fold
         slope, intercept = platt.fit(scores[~held_out], truth[~held_out]) if (~held_out).any() else (1.0, 0.0)
         calibrated[held_out] = Calibration(slope=slope, intercept=intercept, thresholds={}).probabilities(
             scores[held_out].astype(np.float64)

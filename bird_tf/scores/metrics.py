@@ -12,6 +12,7 @@ import numpy as np
 
 # the most classes that a BirdCLEF run can list for a recording
 _MAX_LISTED = 100
+_NUM_BINS = 10  # of probabilities, for `reliability`
 # recordings times draws for the MLRAP of chance: its standard error is then below 0.003
 _CHANCE_SCORES = 20_000
 # positives of a class in one table of comparisons, to limit memory
@@ -95,11 +96,6 @@ def _listed_precisions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
         if t.any():
             values[i] = average_precision(s[top], t[top]) * found / int(t.sum()) if found else 0.0
     return values
-
-
-def mean_average_precision(scores: np.ndarray, truth: np.ndarray) -> float:
-    """BirdCLEF's mAP: mean over recordings of the average precision of their best 100 classes."""
-    return _mean(list(_listed_precisions(scores, truth)))
 
 
 def class_average_precisions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -244,30 +240,27 @@ def operating_points(
     return ranked[last], hits[last], called[last]
 
 
-def expected_calibration_error(probabilities: np.ndarray, truth: np.ndarray, num_bins: int = 10) -> float:
+def expected_calibration_error(probabilities: np.ndarray, truth: np.ndarray) -> float:
     """Mean over the bins of `reliability`, weighted by size, of the distance between probability and frequency."""
-    confidence, frequency, counts = reliability(probabilities, truth, num_bins)
+    confidence, frequency, counts = reliability(probabilities, truth)
     return float(np.sum(np.abs(confidence - frequency) * counts) / counts.sum())
 
 
-def reliability(
-    probabilities: np.ndarray, truth: np.ndarray, num_bins: int = 10
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The frequency of the class for probabilities in bins of equal width.
+def reliability(probabilities: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The frequency of the class for probabilities in ten bins of equal width.
 
     Args:
         probabilities: any shape, in [0, 1].
         truth: of the same shape, bool.
-        num_bins: number of equal parts of [0, 1].
 
     Returns:
         For each bin that is not empty: mean probability, frequency of the class, and number of probabilities.
     """
     flat, present = np.ravel(probabilities), np.ravel(truth)
-    bins = np.minimum((flat * num_bins).astype(int), num_bins - 1)
-    counts = np.bincount(bins, minlength=num_bins)
+    bins = np.minimum((flat * _NUM_BINS).astype(int), _NUM_BINS - 1)
+    counts = np.bincount(bins, minlength=_NUM_BINS)
     filled = counts > 0
-    sums = np.bincount(bins, flat, num_bins)[filled], np.bincount(bins, present, num_bins)[filled]
+    sums = np.bincount(bins, flat, _NUM_BINS)[filled], np.bincount(bins, present, _NUM_BINS)[filled]
     return sums[0] / counts[filled], sums[1] / counts[filled], counts[filled]
 
 
@@ -293,7 +286,7 @@ def segment_truth(
     return present
 
 
-def chance_mlrap(truth: np.ndarray, seed: int = 0) -> float:
+def chance_mlrap(truth: np.ndarray) -> float:
     """The MLRAP of random scores for the same recordings, by simulation; NaN with one class.
 
     The error of the result depends on the number of recordings times the number of draws, so many recordings are
@@ -301,5 +294,5 @@ def chance_mlrap(truth: np.ndarray, seed: int = 0) -> float:
     """
     if truth.shape[1] == 1:
         return float("nan")
-    generator, num_draws = np.random.default_rng(seed), math.ceil(min(200, _CHANCE_SCORES / len(truth)))
+    generator, num_draws = np.random.default_rng(0), math.ceil(min(200, _CHANCE_SCORES / len(truth)))
     return float(np.mean([mlrap(generator.random(truth.shape), truth) for _ in range(num_draws)]))

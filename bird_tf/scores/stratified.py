@@ -69,7 +69,7 @@ def share(bands: Sequence[Band]) -> Share:
     return Share(estimate=estimate, lowest=max(0.0, centre - half), highest=min(1.0, centre + half))
 
 
-def recall(above: Sequence[Band], below: Sequence[Band], seed: int = 0) -> Share:
+def recall(above: Sequence[Band], below: Sequence[Band]) -> Share:
     """The share of right predictions that are in the bands above a threshold. What was not predicted is not counted.
 
     The estimate is the number of right predictions above, by the bands' shares and sizes, divided by that in all bands.
@@ -84,7 +84,7 @@ def recall(above: Sequence[Band], below: Sequence[Band], seed: int = 0) -> Share
     judged, positives = (np.array([getattr(band, name) for band in bands]) for name in ("judged", "positives"))
     in_above = np.arange(len(bands)) < len(above)
     right = sizes * positives / judged
-    draws = np.random.default_rng(seed).beta(positives + _PRIOR, judged - positives + _PRIOR, (_DRAWS, len(bands)))
+    draws = np.random.default_rng(0).beta(positives + _PRIOR, judged - positives + _PRIOR, (_DRAWS, len(bands)))
     drawn = positives + (sizes - judged) * draws
     shares = np.minimum((drawn @ in_above) / drawn.sum(axis=1), 1.0)  # the sums are rounded
     lowest, highest = np.quantile(shares, (0.025, 0.975))

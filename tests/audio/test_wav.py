@@ -32,13 +32,13 @@ def write(path, *, claimed=None, before=b"", after=b"", sound=SOUND, rate=8000, 
 def test_the_sound_is_as_long_as_the_file_holds(tmp_path, claimed, after, held):
     header = wav.read(write(tmp_path / "x.wav", claimed=claimed, after=after))
     assert (header.data_offset, header.data_bytes) == (44, held)
-    assert header.is_right == (claimed is None)
+    assert (header.claimed_bytes == held) == (claimed is None)
     assert header.is_open_ended == (claimed is not None and claimed > 1 << 30)
 
 
 def test_a_file_that_holds_no_sound_is_right_in_saying_so(tmp_path):
     header = wav.read(write(tmp_path / "x.wav", sound=b"", after=chunk(b"LIST", b"INFO")))
-    assert header.data_bytes == 0 and header.is_right
+    assert header.data_bytes == header.claimed_bytes == 0
 
 
 def test_texts_before_and_after_the_sound_are_read(tmp_path):
@@ -53,7 +53,7 @@ def test_headers_of_libsndfile_are_read_alike(tmp_path, subtype, kind):
     soundfile.write(tmp_path / "x.wav", np.zeros((99, 2)), 8000, subtype=subtype, format=kind)
     header = wav.read(str(tmp_path / "x.wav"))
     assert (header.num_channels, header.sample_rate_hz) == (2, 8000)
-    assert header.is_right and header.data_bytes == 99 * header.frame_bytes
+    assert header.claimed_bytes == header.data_bytes == 99 * header.frame_bytes
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"RIFF\0\0\0\0WAVE", b"RIFX\0\0\0\0WAVEfmt ", b"fLaC" * 100])

@@ -104,7 +104,7 @@ def spanned(
 
 @functools.lru_cache(maxsize=4096)  # many spans of a table begin and end at the same seconds
 def read_span(
-    start: str, end: str, *, is_duration: bool = False, units: tuple[float, float] = (1.0, 1.0)
+    start: str, end: str, *, is_duration: bool, units: tuple[float, float]
 ) -> tuple[tuple[float, float], str]:
     """A span in seconds, and why it cannot be read; then the span is `NO_SPAN`. The arguments are as of `spanned`."""
     first, last = free_text.seconds(start, units[0]), free_text.seconds(end, units[1])
