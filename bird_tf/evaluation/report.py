@@ -50,7 +50,7 @@ def write(path: str, evaluation: results.Evaluation) -> None:
         "report.html.j2",
         evaluation=evaluation,
         curves=_curves(evaluation),
-        species=evaluation.species(),
+        species=evaluation.species,
         confusions=[(names[label], names[first], count) for label, first, count in evaluation.confusions()],
         examples=[_example_view(evaluation, example) for example in evaluation.examples],
     )
@@ -62,7 +62,7 @@ def _curves(evaluation: results.Evaluation) -> dict[str, str]:
     curves = [("scores", evaluation.scores)]
     if not np.array_equal(evaluation.probabilities, evaluation.scores):
         curves.append(("calibrated", evaluation.probabilities))
-    known = [entry for entry in evaluation.species() if entry.training_recordings > 0]
+    known = [entry for entry in evaluation.species if entry.training_recordings > 0]
     sizes = np.array([entry.training_recordings for entry in known])
     precisions = np.array([entry.average_precision for entry in known])
     return {

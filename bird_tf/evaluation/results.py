@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -104,6 +105,7 @@ class Evaluation:
         """[recordings] bool, whether any species has a score; in silence none is put first."""
         return np.asarray(self.scores.max(axis=1) > 0)
 
+    @functools.cached_property
     def species(self) -> list[Species]:
         """One entry for each species that is present in some recording, the highest average precision first.
 
@@ -181,7 +183,7 @@ def write_tables(folder: str, evaluation: Evaluation, skipped: Sequence[tuple[st
     ]
     columns = ("recording_id", "label", "best", "best_score", "average_precision")
     files.write_table(os.path.join(folder, "recordings.csv"), columns, rows)
-    species = [dataclasses.astuple(entry) for entry in evaluation.species()]
+    species = [dataclasses.astuple(entry) for entry in evaluation.species]
     names = [field.name for field in dataclasses.fields(Species)]
     files.write_table(os.path.join(folder, "species.csv"), names, species)
     skips.write(folder, skipped)

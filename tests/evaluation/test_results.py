@@ -7,7 +7,7 @@ from tests import conftest
 
 
 def test_species_are_counted_and_confusions_named(evaluation):
-    worst, best = evaluation.species()  # what rests on one recording comes last
+    worst, best = evaluation.species  # what rests on one recording comes last
     assert (best.class_id, best.recordings, best.first, best.mistaken_for) == ("aa", 1, 1, "")
     assert (worst.class_id, worst.recordings, worst.first, worst.mistaken_for) == ("bb", 2, 1, "A a")
     assert (best.training_recordings, worst.training_recordings) == (10, 20)
@@ -23,7 +23,7 @@ def test_species_in_the_background_are_no_confusion(evaluation):
 
 def test_no_species_is_put_first_in_silence(evaluation, tmp_path):
     silent = dataclasses.replace(evaluation, scores=evaluation.scores * np.array([[1], [0], [1]]))
-    assert silent.confusions() == [] and silent.species()[0].mistaken_for == ""
+    assert silent.confusions() == [] and silent.species[0].mistaken_for == ""
     results.write_tables(str(tmp_path), silent, [])
     assert [row["best"] for row in conftest.table(tmp_path / "recordings.csv")] == ["aa", "", "bb"]
 
