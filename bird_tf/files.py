@@ -124,6 +124,16 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name.casefold() in _OF_SYSTEMS
 
 
+def below(folder: str, name: str) -> str:
+    """The path of a file that a table names by its path below a folder, with `/`."""
+    return os.path.join(folder, *name.split("/"))
+
+
+def name_below(folder: str, path: str) -> str:
+    """The path of a file below a folder, with `/`, as tables name it."""
+    return os.path.relpath(path, folder).replace(os.sep, "/")
+
+
 def names(folder: str) -> list[str]:
     """Names of the files and folders in a folder, unsorted. Without such a folder the list is empty."""
     if not exists(folder):

@@ -79,7 +79,7 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
         species=_species(described, predicted),
         channel=described.channel,
     )
-    paths = {clip.file: os.path.join(root, *clip.file.split("/")) for clip in choice.clips}
+    paths = {clip.file: files.below(root, clip.file) for clip in choice.clips}
     changed = score_store.changed(_folder(settings), paths)
     with results.writing(_FILES):
         skipped = review_page.write(results, root, choice, page, settings.excerpt, changed)

@@ -114,7 +114,7 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
     results = review_page.results_in(output, "search", _FILES, "num_found", "num_searched")
     with results.writing(_FILES):
         files.write_table(results.path(_FILES[0]), _COLUMNS, map(_row, neighbours))
-        changed = store.changed({clip.file: os.path.join(root, *clip.file.split("/")) for clip in neighbours})
+        changed = store.changed({clip.file: files.below(root, clip.file) for clip in neighbours})
         skipped = review_page.write(results, root, choice, page, settings.excerpt, changed)
         skips.write(output, skipped)
         summary = {
@@ -128,11 +128,11 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
 
 def _query(settings: SearchConfig, store: embedding_store.Embeddings, root: str) -> _Query:
     """Finds the vector of the query in the store, or asks the model for it."""
-    below = os.path.join(root, *settings.query.split("/"))
+    below = files.below(root, settings.query)
     path = settings.query if os.path.exists(settings.query) else below
     if not os.path.isfile(path):
         raise config.InputError(f"--query={settings.query}: no such file, neither as it is nor in {root}")
-    file = os.path.relpath(os.path.abspath(path), os.path.abspath(root)).replace(os.sep, "/")
+    file = files.name_below(root, path)
     if settings.at is not None and (known := store.at(file, settings.at)):
         vector, start, end = known
         return _Query(path=path, file=file, vector=vector, start=start, end=end)
@@ -205,7 +205,7 @@ def _clips(
     settings: SearchConfig, found: list[embedding_store.Neighbour], root: str, class_id: str, name: str
 ) -> list[clips.Clip]:
     """The chunks that were found, with what is known of their recordings."""
-    paths = {n.file: os.path.join(root, *n.file.split("/")) for n in found}
+    paths = {n.file: files.below(root, n.file) for n in found}
     present = [path for path in paths.values() if os.path.isfile(path)]
     described = reader.describe(present, root, "", settings.clock)
     neighbours = []

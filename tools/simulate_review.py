@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 
 from absl import logging
 
@@ -44,9 +43,7 @@ def simulate(settings: SimulateConfig) -> list[verdicts.Verdict]:
 
 
 def _simulate(settings: SimulateConfig) -> list[verdicts.Verdict]:
-    labelled = {
-        os.path.relpath(r.path, settings.source.audio).replace(os.sep, "/"): r for r in reader.read(settings.source)[0]
-    }
+    labelled = {files.name_below(settings.source.audio, r.path): r for r in reader.read(settings.source)[0]}
     predicted = [clip for clip in clips.read(settings.predictions) if clip.file in labelled]
     if not predicted:
         raise config.InputError(

@@ -108,9 +108,7 @@ def write(
     Raises:
         InputError: no clip can be cut.
     """
-    wanted = [
-        _excerpt(os.path.join(root, *clip.file.split("/")), clip, settings, page.channel) for clip in choice.clips
-    ]
+    wanted = [_excerpt(files.below(root, clip.file), clip, settings, page.channel) for clip in choice.clips]
     reference = _stored(*page.reference, page.channel) if page.reference else None
     problems = {
         excerpt: f"{excerpt.path}: changed since the prediction; repeat that"

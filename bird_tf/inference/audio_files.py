@@ -23,7 +23,7 @@ def find_below(path: str) -> list[tuple[str, str]]:
         InputError: no such file or folder.
     """
     root = path if os.path.isdir(path) else os.path.dirname(path)
-    return [(os.path.relpath(found, root or ".").replace(os.sep, "/"), found) for found in _find(path)]
+    return [(files.name_below(root, found), found) for found in _find(path)]
 
 
 def _find(path: str) -> list[str]:

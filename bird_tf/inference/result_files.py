@@ -85,7 +85,7 @@ class ResultFiles:
                 self._refuse_changed(name)
 
     def _path(self, name: str) -> str:
-        return os.path.join(self._output, *name.split("/"))
+        return files.below(self._output, name)
 
     def _refuse_changed(self, name: str) -> None:
         path, checksum = self._path(name), self._earlier[name]

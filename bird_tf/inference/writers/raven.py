@@ -31,7 +31,7 @@ def _lines(
         first: number of its first selection.
         begin: where the recording begins in a sequence of recordings, seconds.
     """
-    path = os.path.join(os.path.abspath(context.root), *prediction.file.split("/"))
+    path = files.below(os.path.abspath(context.root), prediction.file)
     return [
         tab_separated.line([
             number, "Spectrogram 1", 1, f"{begin + d.start:.3f}", f"{begin + d.end:.3f}",

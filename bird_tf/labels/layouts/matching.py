@@ -11,7 +11,7 @@ import os
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
-from bird_tf import config
+from bird_tf import config, files
 from bird_tf.audio import decode
 from bird_tf.labels import clock, metadata, texts
 
@@ -75,7 +75,7 @@ class Recordings:
         self._of_head: dict[str, list[_Place]] = {}
         self._folders: set[str] = set()  # in which recordings lie, without those that programs make
         for path in self.paths:
-            place = _Place(path, os.path.relpath(path, root).replace(os.sep, "/"))
+            place = _Place(path, files.name_below(root, path))
             self._below[path] = place.below
             self._named[texts.comparable(_base(place.below))].append(place)
             self._of_stem[texts.comparable(_base(_stem(place.below)))].append(place)
@@ -220,7 +220,7 @@ class Recordings:
         if not file:
             return frozenset()
         for root in (self._root, self._tables_root):
-            below = os.path.relpath(os.path.abspath(file), root).replace(os.sep, "/")
+            below = files.name_below(root, file)
             if not below.startswith("../"):
                 return self._parts(below)
         return self._parts("/".join(below.split("/")[-2:]))
