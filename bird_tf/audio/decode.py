@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -127,31 +128,28 @@ def blocks(
 
 def digest(path: str, sample_rate_hz: int, channel: str = channels.MIX) -> str:
     """The digest of all samples of a recording. Raises UnreadableError as `blocks`."""
-    found = digests.Digest(sample_rate_hz)
-    for block in blocks(path, sample_rate_hz, channel):
-        found.update(block)
-    return str(found)
+    return str(_digest(path, sample_rate_hz, channel, sys.maxsize))
 
 
 def opening_digest(path: str, sample_rate_hz: int, channel: str = channels.MIX) -> str:
     """A digest of the first tenth of a second, or of all if there is less. Raises UnreadableError as `blocks`."""
-    found, missing = digests.Digest(sample_rate_hz), sample_rate_hz // 10
-    for block in blocks(path, sample_rate_hz, channel):
-        found.update(block[:missing])
-        missing -= min(missing, len(block))
-        if not missing:
-            break
-    return str(found)
+    return str(_digest(path, sample_rate_hz, channel, sample_rate_hz // 10))
 
 
 def head_digest(path: str, sample_rate_hz: int, channel: str = channels.MIX) -> str:
     """The first part of the digest, from the first seconds. Raises UnreadableError as `blocks`."""
+    return _digest(path, sample_rate_hz, channel, digests.HEAD_SECONDS * sample_rate_hz).head
+
+
+def _digest(path: str, sample_rate_hz: int, channel: str, num_samples: int) -> digests.Digest:
+    """The digest of the first samples, of which no more than these are read."""
     found = digests.Digest(sample_rate_hz)
     for block in blocks(path, sample_rate_hz, channel):
-        found.update(block)
-        if found.has_head:
+        found.update(block[:num_samples])
+        num_samples -= min(num_samples, len(block))
+        if not num_samples:
             break
-    return found.head
+    return found
 
 
 class ChunkStream:

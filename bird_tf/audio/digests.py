@@ -7,7 +7,7 @@ import hashlib
 import numpy as np
 
 # the first part of a digest is that of the first seconds: comparing it needs no more than those
-_HEAD_SECONDS = 10
+HEAD_SECONDS = 10
 HEAD_LENGTH = 8
 _MD5_LENGTH = 32
 
@@ -21,7 +21,7 @@ class Digest:
     def __init__(self, sample_rate_hz: int) -> None:
         # processors compute SHA-1 faster than any other: of the time of a conversion, md5 took a tenth
         self._whole = hashlib.sha1(usedforsecurity=False)
-        self._missing = _HEAD_SECONDS * sample_rate_hz
+        self._missing = HEAD_SECONDS * sample_rate_hz
         self._head = ""
 
     def update(self, samples: np.ndarray) -> None:
