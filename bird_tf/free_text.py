@@ -145,10 +145,9 @@ def date(text: str, order: str = "") -> datetime.date | None:
     return None
 
 
-def day_of_year(text: str) -> float:
-    """Reads a date as day 1 … 366; NaN for any other text."""
-    found = date(text)
-    return float(found.timetuple().tm_yday) if found else math.nan
+def day_of_year(day: datetime.date | None) -> float:
+    """1 … 366; NaN without a date."""
+    return float(day.timetuple().tm_yday) if day else math.nan
 
 
 def hour_of_day(text: str) -> float:

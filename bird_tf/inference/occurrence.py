@@ -61,7 +61,7 @@ class OccurrenceConfig:
             raise config.InputError("--latitude and --longitude need each other: give both, or neither")
         if place and not (abs(self.latitude or 0) <= 90 and abs(self.longitude or 0) <= 180):
             raise config.InputError(f"--latitude={self.latitude} --longitude={self.longitude}: not a place on earth")
-        if self.date and math.isnan(free_text.day_of_year(self.date)):
+        if self.date and not free_text.date(self.date):
             raise config.InputError(f"--date={self.date}: must be a date such as 2024-05-31")
         if self.occurrence_weeks not in (0, *occurrence_table.YEARS):
             raise config.InputError(f"--occurrence_weeks={self.occurrence_weeks}: must be 0, 48 or 52")
@@ -160,7 +160,7 @@ class OddsFactors:
         if settings.latitude is not None and settings.longitude is not None and math.isnan(recording.latitude):
             recording = dataclasses.replace(recording, latitude=settings.latitude, longitude=settings.longitude)
         if math.isnan(recording.day_of_year):
-            recording = dataclasses.replace(recording, day_of_year=free_text.day_of_year(settings.date))
+            recording = dataclasses.replace(recording, day_of_year=free_text.day_of_year(free_text.date(settings.date)))
         factors = np.ones(len(self._prior.class_ids))
         if settings.prior == "learned":
             factors *= np.exp(settings.prior_weight * self._prior.log_ratios(recording))

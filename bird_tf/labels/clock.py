@@ -102,7 +102,7 @@ class Origin:
     @property
     def day_of_year(self) -> float:
         """1 … 366; NaN if unknown."""
-        return float(self.date.timetuple().tm_yday) if self.date else math.nan
+        return free_text.day_of_year(self.date)
 
     @property
     def hour(self) -> float:

@@ -217,7 +217,7 @@ def described(
         latitude=free_text.number(latitude, limit=90),
         longitude=free_text.number(longitude, limit=180),
         elevation=free_text.elevation(elevation),
-        day_of_year=float(day.timetuple().tm_yday) if day else math.nan,
+        day_of_year=free_text.day_of_year(day),
         date=day.isoformat() if day else "",
         hour=free_text.hour_of_day(time or (date if ":" in date else "")),
     )
