@@ -14,6 +14,7 @@ from concurrent import futures
 
 import numpy as np
 
+from bird_tf import executor
 from bird_tf.audio import decoder, foreign, reports
 
 
@@ -99,7 +100,7 @@ def duration_seconds(path: str) -> float:
 
 def durations(paths: Sequence[str]) -> list[float]:
     """`duration_seconds` of each recording, several at once: some formats need a process for it."""
-    with futures.ThreadPoolExecutor(os.cpu_count()) as workers:
+    with futures.ThreadPoolExecutor(executor.num_cores()) as workers:
         return list(workers.map(duration_seconds, paths))
 
 
