@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
+import functools
 import os
 import tempfile
 from collections.abc import Sequence
@@ -80,6 +82,17 @@ def score_synthesised(ensemble: ensembles.Ensemble, count: int) -> NoiseScores:
         return score_folder(ensemble, folder, decode.ChunkingConfig())
 
 
+@functools.lru_cache(maxsize=2)  # `--tune_on_mixtures` asks twice, with others between
+def _synthesised(rate_hz: int, num_samples: int, first: int, count: int) -> np.ndarray:
+    """[count, num_samples] float32."""
+
+    def one(number: int) -> np.ndarray:
+        return noises.synthesise(1, rate_hz, num_samples, _SEED, number)
+
+    with concurrent.futures.ThreadPoolExecutor(executor.num_cores()) as threads:
+        return np.concatenate(list(threads.map(one, range(first, first + count))))
+
+
 def write_synthesised(folder: str, count: int, front_end: frontend.FrontendConfig, first: int = 0) -> list[str]:
     """Writes synthesised recordings, each as long as a chunk. Returns their paths.
 
@@ -91,8 +104,8 @@ def write_synthesised(folder: str, count: int, front_end: frontend.FrontendConfi
     """
     files.make_folder(folder)
     paths = [os.path.join(folder, f"noise{number:05d}.wav") for number in range(first, first + count)]
-    for number, path in enumerate(paths, first):
-        [samples] = noises.synthesise(1, front_end.sample_rate_hz, front_end.chunk_samples, _SEED, number)
+    found = _synthesised(front_end.sample_rate_hz, front_end.chunk_samples, first, count)
+    for path, samples in zip(paths, found, strict=True):
         soundfile.write(path, samples, front_end.sample_rate_hz, subtype="FLOAT")
     return paths
 
