@@ -154,7 +154,9 @@ def test_plain_tensorflow_loads_it_with_its_backbone_if_that_is_a_saved_model(tr
 def test_commands_take_it_as_any_other_model(trained, data, model_path, tmp_path):
     records, run_dir = trained
     model = str(run_dir / exporter.EXPORT)
-    evaluate.evaluate(settings(evaluate.EvaluateConfig, model=(model,), records=records.directory, tune=True))
+    evaluate.evaluate(
+        settings(evaluate.EvaluateConfig, model=(model,), records=records.directory, tune=True, synthetic_noise=2)
+    )
     summary = predict.predict(
         settings(predict.PredictConfig, model=(model, model_path), audio=data / "wav", output=tmp_path / "predictions")
     )

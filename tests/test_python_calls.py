@@ -65,7 +65,7 @@ def test_a_command_says_which_flags_it_has():
         bird_tf.train(records="nothing", run_dir="nowhere")
 
 
-def test_a_program_converts_trains_and_evaluates_without_a_guard(data, tmp_path):
+def test_a_program_converts_in_processes_without_a_guard(data, tmp_path):
     """Worker processes do not run the program again, which has no `if __name__ == "__main__"`."""
     (tmp_path / "program.py").write_text(
         f"""
@@ -75,9 +75,7 @@ small = dict(sample_rate_hz=22050, num_bands=32, num_frames=32, n_fft=512, fmax_
              overlap_seconds=0)
 converted = bird_tf.convert(audio={str(data / "wav")!r}, metadata={str(data / "xml")!r}, output="records",
                             shard_minutes=0.3, workers=2, val_share=0.3, **small)
-trained = bird_tf.train(flagfile="baseline.flags", records="records", run_dir="run", filters=[4, 8], epochs=1)
-evaluated = bird_tf.evaluate(model=trained["export"], records="records")
-assert converted["num_classes"] == 6 and evaluated["num_recordings"] > 0, (converted, evaluated)
+assert converted["num_classes"] == 6, converted
 """
     )
     done = subprocess.run(

@@ -195,7 +195,8 @@ def test_a_finished_refit_is_not_changed(refitted, manifest):
 
 
 def test_a_refit_is_evaluated_on_its_own_records_with_the_first_model(refitted, manifest, tmp_path):
-    flags = {"records": manifest.directory, "output": str(tmp_path / "out"), "worst": 0, "tune": True}
+    tuning = {"tune": True, "synthetic_noise": 2}
+    flags = {"records": manifest.directory, "output": str(tmp_path / "out"), "worst": 0, **tuning}
     own = evaluate.evaluate(settings(evaluate.EvaluateConfig, model=[str(refitted / "export")], **flags))
     assert own["models"] == [str(refitted / "validated" / "export")]
     assert own["mlrap"] == pytest.approx(json.loads((refitted / "summary.json").read_text())["mlrap"])

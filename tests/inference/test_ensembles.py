@@ -59,7 +59,8 @@ def test_silent_chunks_get_no_vote_on_any_class(overlapping):
 
 def test_records_and_predictions_use_the_union(overlapping, manifest, data, tmp_path):
     evaluate.main(settings(
-        evaluate.EvaluateConfig, model=overlapping, records=manifest.directory, output=tmp_path / "judged", tune=True
+        evaluate.EvaluateConfig, model=overlapping, records=manifest.directory, output=tmp_path / "judged", tune=True,
+        synthetic_noise=2,
     ))  # fmt: skip
     predict.predict(settings(
         predict.PredictConfig, model=overlapping, audio=data / "wav", output=tmp_path / "found",

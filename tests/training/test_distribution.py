@@ -75,9 +75,8 @@ def policy():
 
 
 # bfloat16 has 8 significant bits: gradients of half a batch are rounded differently from those of the whole batch
-@pytest.mark.parametrize(
-    ("dtype", "tolerance"), [("float32", 1e-3), pytest.param("mixed_bfloat16", 2e-2, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-3), ("mixed_bfloat16", 2e-2)])
 def test_two_processes_train_one_model(manifest, tmp_path, policy, dtype, tolerance):
     values = {"batch_norm": False, "epochs": 1, "ema": 0.5, "dtype_policy": dtype}
     flags = _flags(train_settings(manifest, tmp_path / "two", distribute="multiworker", **values))

@@ -59,7 +59,12 @@ def test_the_files_of_an_export_give_the_predictions_of_the_saved_model(run_dir,
 
 @pytest.mark.usefixtures("_packages")
 @pytest.mark.parametrize(
-    "changes", [{}, {"n_fft": 1000, "num_frames": 128}, {"chunk_seconds": 3.0, "sample_rate_hz": 32000, "n_fft": 2048}]
+    "changes",
+    [
+        {"n_fft": 1000, "num_frames": 128},
+        pytest.param({}, marks=pytest.mark.slow),
+        pytest.param({"chunk_seconds": 3.0, "sample_rate_hz": 32000, "n_fft": 2048}, marks=pytest.mark.slow),
+    ],
 )
 def test_the_front_end_gives_the_same_spectrograms(generator, changes, tmp_path):
     front_end = dataclasses.replace(frontend.FrontendConfig(), **changes)
