@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -69,6 +69,12 @@ def differences(old: Plan, new: Plan) -> list[str]:
     return changes
 
 
+def _lies_in(path: str, folder: str) -> bool:
+    """Whether a path is a folder itself, or below it."""
+    inner, outer = (os.path.normpath(p) if files.is_remote(p) else os.path.realpath(p) for p in (path, folder))
+    return f"{inner}/".startswith(f"{outer}/")
+
+
 def _shown(value: Any) -> str:
     return "unset" if value is None else str(value)[:_LONGEST_SHOWN]
 
@@ -85,6 +91,7 @@ class Claim:
         notes: the folder in the directory that keeps the plan; empty: the directory itself.
         overwrite: whether other work there may be replaced; None if the command has no such flag. What is no such work
             is never replaced.
+        reads: folders that the work reads; "" is none. None may lie in the directory, which would be emptied for it.
         earlier: a file by which work of versions without plans is known; empty: there is none.
         outdated: plans of the same command, from which something has changed since that the user did not ask for: work
             of theirs is told of, and replaced. A value can be ANYTHING.
@@ -96,6 +103,7 @@ class Claim:
     flag: str
     notes: str = ""
     overwrite: bool | None = None
+    reads: Sequence[str] = ()
     earlier: str = ""
     outdated: Mapping[str, Plan] = dataclasses.field(default_factory=dict)  # {what has changed: plan}
 
@@ -116,8 +124,12 @@ class Claim:
         """Whether unfinished or finished work of this plan is there; False if new work may begin.
 
         Raises:
-            InputError: work of another plan is there, or something else.
+            InputError: work of another plan is there, or something else; or what the work reads lies there.
         """
+        if own := [path for path in self.reads if path and _lies_in(path, self.directory)]:
+            raise config.InputError(
+                f"{own[0]} lies in {self.directory}, which the {self.work} is written to; name another {self.flag}"
+            )
         if not self.has_plan:
             names = [name for name in files.names(self._folder) if name != locks.NAME]
             # a process that is killed in `begin` leaves a temporary file

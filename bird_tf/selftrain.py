@@ -106,9 +106,11 @@ def _claim(
         work="self-training",
         flag="--run_dir",
         overwrite=settings.overwrite,
+        reads=(settings.records, settings.unlabelled, *teachers, *experiments.models(settings)),
     )
     claim.start(claim.goes_on())
-    files.write_text(os.path.join(settings.run_dir, checkpoints.FLAGS), config.to_flagfile(settings))
+    flags = config.to_flagfile(dataclasses.replace(settings, overwrite=False))
+    files.write_text(os.path.join(settings.run_dir, checkpoints.FLAGS), flags)
 
 
 def _selftrain(

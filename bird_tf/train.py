@@ -11,12 +11,12 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, locks, next_steps, python_calls, tf
+from bird_tf import config, files, locks, next_steps, python_calls, resume, tf
 from bird_tf.backbones import sources
 from bird_tf.inference import leaks, saved_model
 from bird_tf.input import dataset, streams
@@ -117,18 +117,37 @@ def _check_detector(manifest: manifests.Manifest, settings: TrainConfig) -> None
         raise config.InputError("--keep=best: the metrics of one class need recordings without it; use --keep=last")
 
 
-def _train(settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.distribute.Strategy) -> dict[str, Any]:
-    """All that happens in one run directory."""
-    _claim_run_dir(settings, manifest, strategy)
-    if summary := checkpoints.finished(settings.run_dir):
+def _train(
+    settings: TrainConfig,
+    manifest: manifests.Manifest,
+    strategy: tf.distribute.Strategy,
+    begin_around: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """All that happens in one run directory, which stays as it is until all is built that the first step needs.
+
+    Args:
+        settings, manifest, strategy: flags, records and devices.
+        begin_around: takes the run directory that this one lies in, if this is the first training of --refit.
+    """
+    claim = experiments.claim(settings, manifest)
+    goes_on = _goes_on(settings, claim)
+    if not settings.overwrite and (summary := checkpoints.finished(settings.run_dir)):
         logging.info("%s is finished; --overwrite trains it again", settings.run_dir)
         return summary
+
+    def begin() -> None:
+        begin_around()
+        _begin(settings, claim, goes_on, strategy)
+
     first_validation = None
     if settings.refit:
-        first_validation = _train_with_validation(settings, manifest, strategy)
+        first_validation = _train_with_validation(settings, manifest, strategy, begin)
         manifest = manifest.with_all_for_training()
 
-    experiment = experiments.Experiment(_without_leak(settings, manifest), manifest, strategy, first_validation)
+    replaces = not settings.refit and (settings.overwrite or not goes_on)
+    experiment = experiments.Experiment(
+        _without_leak(settings, manifest), manifest, strategy, first_validation, replaces=replaces
+    )
     logging.info(
         "%s, %d parameters; %d training chunks, %d validation recordings, %d classes; %d steps an epoch; %d devices",
         settings.model.architecture, experiment.state.network.count_params(), manifest.num_chunks("train"),
@@ -136,6 +155,8 @@ def _train(settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.dis
     )  # fmt: skip
     with checkpoints.catching_signals() as signals:
         batches = verify.naming_damage(experiment.batches(), *experiment.sources)
+        if not settings.refit:
+            begin()
         while experiment.has_next_epoch():
             run_epoch(experiment, batches, signals)
             _validate(experiment)
@@ -164,25 +185,30 @@ def _without_leak(settings: TrainConfig, manifest: manifests.Manifest) -> TrainC
     return dataclasses.replace(settings, pretrained=pretrained.without_leak(settings.pretrained, judged, rate))
 
 
-def _claim_run_dir(settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.distribute.Strategy) -> None:
-    """Claims the run directory for this training. The chief writes after all workers have checked it."""
-    claim = experiments.claim(settings, manifest)
+def _goes_on(settings: TrainConfig, claim: resume.Claim) -> bool:
+    """Whether this training is in the run directory, finished or not. Raises InputError if another one is."""
     flagfile = os.path.join(settings.run_dir, checkpoints.FLAGS)
     if not settings.overwrite and files.exists(flagfile) and not claim.has_plan:
         raise config.InputError(
             f"{settings.run_dir} is a run of an earlier version of bird_tf. It can be exported and used, but its "
             "training cannot go on; name another --run_dir, or train it again with --overwrite"
         )
-    goes_on = claim.goes_on()
+    return claim.goes_on()
+
+
+def _begin(settings: TrainConfig, claim: resume.Claim, goes_on: bool, strategy: tf.distribute.Strategy) -> None:
+    """Takes the run directory for this training. The chief writes after all workers have checked it."""
     distribution.wait_for_all(strategy)
     if distribution.is_chief(strategy):
         claim.start(goes_on)
-        files.write_text(flagfile, config.to_flagfile(settings))
+        # who repeats the run with these flags does not ask for anything to be replaced
+        flags = config.to_flagfile(dataclasses.replace(settings, overwrite=False))
+        files.write_text(os.path.join(settings.run_dir, checkpoints.FLAGS), flags)
     distribution.wait_for_all(strategy)
 
 
 def _train_with_validation(
-    settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.distribute.Strategy
+    settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.distribute.Strategy, begin: Callable[[], None]
 ) -> experiments.ValidationSummary:
     """The first training of --refit, which does not train on the validation recordings."""
     first = dataclasses.replace(
@@ -191,7 +217,7 @@ def _train_with_validation(
         run_dir=os.path.join(settings.run_dir, saved_model.VALIDATED),
         max_minutes=settings.max_minutes / settings.num_trainings,
     )
-    _train(first, manifest, strategy)
+    _train(first, manifest, strategy, begin)
     run = run_directory.load_description(first.run_dir)
     logging.info("%s: MLRAP %.4f; the second training uses all recordings", first.run_dir, _mlrap(run.metrics))
     return experiments.ValidationSummary(metrics=dict(run.metrics), pooling=run.pooling)

@@ -39,6 +39,17 @@ def test_a_directory_with_something_else_is_refused(tmp_path):
     assert not _claim(tmp_path, overwrite=True, earlier="thesis.txt").goes_on()
 
 
+@pytest.mark.parametrize("read", ["", "models/export", "../linked"])
+def test_what_the_work_reads_must_not_lie_in_its_directory(tmp_path, read):
+    folder = tmp_path / "work"
+    (folder / "models").mkdir(parents=True)
+    (tmp_path / "linked").symlink_to(folder / "models")
+    for overwrite in (False, True):
+        with pytest.raises(config.InputError, match="which the test is written to; name another --output"):
+            _claim(folder, reads=(str(folder / read),), overwrite=overwrite).goes_on()
+    assert not _claim(tmp_path / "other", reads=("", str(folder), str(tmp_path / "other-2"))).goes_on()
+
+
 @pytest.mark.parametrize(
     ("section", "values", "change"),
     [

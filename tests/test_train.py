@@ -112,7 +112,34 @@ def test_overwriting_leaves_no_file_of_the_earlier_run(manifest, tmp_path):
     summary = train.train(train_settings(manifest, tmp_path / "run", epochs=1, overwrite=True))
     assert summary["epochs"] == 1
     assert not {"notes.txt", "snapshots"} & {path.name for path in (tmp_path / "run").iterdir()}
+    assert "--overwrite=False" in (tmp_path / "run" / "run.flags").read_text()  # who repeats it does not ask for that
     assert train.train(train_settings(manifest, tmp_path / "run", epochs=1)) == summary
+
+
+@pytest.mark.parametrize(("flags", "words"), [
+    ({"teacher": ["nothing/export"]}, "nothing/export is not an exported model"),
+    ({"pretrained": "nothing"}, "nothing is not a finished run"),
+    ({"pretrained": "nothing", "refit": True, "keep": "last"}, "nothing is not a finished run"),
+    ({"freeze_layers": 99}, "--freeze_layers=99: the network has"),
+    ({"embedding_weight": 0.2}, "--embedding_weight=0.2 needs the feature embedding"),
+    ({"pseudo_labels": "nothing"}, "nothing holds no pseudo-labels"),
+])  # fmt: skip
+def test_a_training_that_cannot_begin_leaves_the_run_directory_as_it_is(manifest, run_dir, tmp_path, flags, words):
+    shutil.copytree(run_dir, tmp_path / "old")
+    before = sorted(path.name for path in (tmp_path / "old").rglob("*"))
+    for name in ("old", "new"):
+        with pytest.raises(config.InputError, match=words):
+            train.train(train_settings(manifest, tmp_path / name, **flags, overwrite=name == "old"))
+    assert sorted(path.name for path in (tmp_path / "old").rglob("*")) == before
+    assert not list((tmp_path / "new").glob("*"))  # the mended command is not taken for another one
+
+
+def test_a_run_that_the_training_reads_is_not_overwritten(manifest, run_dir):
+    for flags in ({"pretrained": str(run_dir)}, {"teacher": [str(run_dir / "export")]}):
+        for overwrite in (False, True):
+            with pytest.raises(config.InputError, match=f"lies in {run_dir}, which the training is written to"):
+                train.train(train_settings(manifest, run_dir, **flags, overwrite=overwrite))
+    assert (run_dir / "summary.json").exists()
 
 
 def test_a_run_of_an_earlier_version_is_refused(manifest, tmp_path):

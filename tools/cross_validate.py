@@ -88,6 +88,7 @@ def claim_run_dir(
         work="cross-validation",
         flag="--run_dir",
         overwrite=settings.overwrite,
+        reads=(settings.records, settings.pseudo.pseudo_labels, settings.baseline, *experiments.models(settings)),
     )
     claim.start(claim.goes_on())
 

@@ -6,6 +6,7 @@ The order of events is in `train`.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import os
 import random
@@ -134,19 +135,24 @@ class TrainConfig:
 
 def claim(settings: TrainConfig, manifest: manifests.Manifest) -> resume.Claim:
     """The claim of a training on its run directory. Of a finished run the versions may have changed."""
-    flags = config.to_mapping(settings)
+    flags, folder = config.to_mapping(settings), settings.pseudo.pseudo_labels
     plan: dict[str, Any] = {
         "flags": {name: flags[name] for name in flags if name not in _WITHOUT_EFFECT},
         "inputs": {settings.records: {"content": checkpoints.digest(manifest)}},
     }
-    if folder := settings.pseudo.pseudo_labels:
+    if folder:
         plan["inputs"][folder] = {"content": pseudo_labels.digest(folder)}
     if settings.overwrite or not checkpoints.finished(settings.run_dir):
         plan["versions"] = {**manifests.versions(), "keras": keras.__version__}
     return resume.Claim(
         directory=settings.run_dir, plan=plan, work="training", flag="--run_dir", overwrite=settings.overwrite,
-        earlier=checkpoints.FLAGS,
+        earlier=checkpoints.FLAGS, reads=(settings.records, folder, *models(settings)),
     )  # fmt: skip
+
+
+def models(settings: TrainConfig) -> tuple[str, ...]:
+    """Folders of the models that a training learns or starts from."""
+    return (*settings.teachers.teacher, *pretrained.runs(settings.pretrained))
 
 
 def within(settings: TrainConfig, **changed: Any) -> TrainConfig:
@@ -213,14 +219,17 @@ class Experiment:
         manifest: manifests.Manifest,
         strategy: tf.distribute.Strategy,
         first_validation: ValidationSummary | None = None,
+        *,
+        replaces: bool = False,
     ) -> None:
-        """Builds everything, and loads the last checkpoint if there is one.
+        """Builds everything, and loads the last checkpoint if there is one. Nothing is written.
 
         Args:
             settings: the flags.
             manifest: the records.
             strategy: the devices.
             first_validation: of the first training, for the second one of --refit, which has no validation recordings.
+            replaces: whether a checkpoint that is there belongs to an earlier training, which this one will replace.
         """
         self.settings, self.manifest, self.strategy = settings, manifest, strategy
         self.is_chief = distribution.is_chief(strategy)
@@ -238,14 +247,18 @@ class Experiment:
                 network, manifest, settings.dataset, settings.loss, method, settings.model.features
             )
         self.progress = checkpoints.Progress()
-        if stored := checkpoints.load(settings.run_dir):
+        if not replaces and (stored := checkpoints.load(settings.run_dir)):
             self.progress, state = stored
             self.state.restore(state, os.path.join(settings.run_dir, checkpoints.CHECKPOINT))
             logging.info("%s goes on after step %d of epoch %d", settings.run_dir, *self.step_and_epoch())
         self.clock = Clock(settings, self.num_steps, self.progress)
         self.prior = kept_classes.fit_prior(manifest, settings.pretrained)
-        self.events = tensorboard.EventWriter(settings.run_dir, settings.profile_steps, active=self.is_chief)
         self._saved_at = self.clock.elapsed
+
+    @functools.cached_property
+    def events(self) -> tensorboard.EventWriter:
+        """The events for TensorBoard. Asking for them makes their file."""
+        return tensorboard.EventWriter(self.settings.run_dir, self.settings.profile_steps, active=self.is_chief)
 
     def _build_state(self) -> train_step.TrainState:
         settings, manifest = self.settings, self.manifest

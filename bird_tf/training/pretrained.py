@@ -43,6 +43,12 @@ class PretrainedConfig:
             )
 
 
+def runs(settings: PretrainedConfig) -> tuple[str, ...]:
+    """The run directory that the first weights come from, and the one before its refit, which `without_leak` knows."""
+    path = settings.pretrained
+    return () if path in ("", "imagenet") else (path, os.path.join(path, saved_model.VALIDATED))
+
+
 def without_leak(
     settings: PretrainedConfig, judged: Sequence[metadata.Recording], sample_rate_hz: int
 ) -> PretrainedConfig:
@@ -55,9 +61,10 @@ def without_leak(
         judged: the validation recordings, with their digests.
         sample_rate_hz: of the digests.
     """
-    if not judged or settings.pretrained in ("", "imagenet"):
+    found = runs(settings)
+    if not judged or not found:
         return settings
-    path, validated = settings.pretrained, os.path.join(settings.pretrained, saved_model.VALIDATED)
+    path, validated = found
     known = _num_known(path, judged, sample_rate_hz)
     if known and files.exists(os.path.join(validated, saved_model.RUN_DESCRIPTION)):
         logging.info("%s knows validation recordings; the training starts from %s", path, validated)
