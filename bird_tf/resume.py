@@ -20,8 +20,8 @@ PLAN = "plan.json"
 _MOST_NAMED = 3
 _LONGEST_SHOWN, _LONGEST_CHANGE = 100, 300  # characters of a value and of a change in a message
 
-# {section: {name: value}}, with values as in JSON. Sections: "flags", "versions", and "inputs", whose values are
-# {aspect: value} so that the aspect that differs can be named.
+# {section: {name: value}}, with values as in JSON. Sections: "flags", "versions", "models", whose values are digests,
+# and "inputs", whose values are {aspect: value} so that the aspect that differs can be named.
 Plan = Mapping[str, Mapping[str, Any]]
 
 
@@ -32,6 +32,7 @@ class _Stored:
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     versions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     inputs: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    models: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class _Anything:
@@ -51,6 +52,8 @@ def differences(old: Plan, new: Plan) -> list[str]:
     """Says in words what differs between two plans, in the sections that the new one has.
 
     Of the versions, those in the new plan count: a library that it does not name no longer decides the results.
+    Of the models, those in both: plans of earlier versions have none, and finished work outlives its models. Which ones
+    they are, the flags say.
     """
     changes = []
     for section, wording in (("flags", "--{} was {}, is {}"), ("versions", "version of {} was {}, is {}")):
@@ -66,6 +69,8 @@ def differences(old: Plan, new: Plan) -> list[str]:
         if name in before and before[name] != aspects:
             differing = [aspect for aspect in aspects if before[name].get(aspect) != aspects[aspect]]
             changes.append(f"{name} has another {(differing or ['description'])[0]}")
+    before, now = old.get("models", {}), new.get("models", {})
+    changes += [f"{name} is another model now" for name in now if before.get(name, now[name]) != now[name]]
     return changes
 
 

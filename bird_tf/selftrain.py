@@ -106,7 +106,7 @@ def _claim(
         work="self-training",
         flag="--run_dir",
         overwrite=settings.overwrite,
-        reads=(settings.records, settings.unlabelled, *teachers, *experiments.models(settings)),
+        reads=(settings.records, settings.unlabelled, *teachers, *experiments.model_paths(settings)),
     )
     claim.start(claim.goes_on())
     flags = config.to_flagfile(dataclasses.replace(settings, overwrite=False))

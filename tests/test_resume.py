@@ -73,6 +73,18 @@ def test_another_plan_is_refused_and_the_difference_is_named(tmp_path, section, 
     assert not _claim(tmp_path, plan=other, overwrite=True).goes_on()
 
 
+def test_another_model_at_the_same_place_is_a_difference_and_one_that_only_one_plan_knows_is_none(tmp_path):
+    one, other = ({**PLAN, "models": {"runs/a": digest}} for digest in "xy")
+    assert resume.differences(one, other) == ["runs/a is another model now"]
+    for models in ({}, {"runs/b": "x"}):
+        assert not resume.differences(one, {**PLAN, "models": models})
+    assert not resume.differences(PLAN, one)  # plans of earlier versions
+    _claim(tmp_path, plan=one).begin()
+    assert _claim(tmp_path, plan=one).goes_on()
+    with pytest.raises(config.InputError, match="runs/a is another model now"):
+        _claim(tmp_path, plan=other).goes_on()
+
+
 def test_a_library_that_is_no_longer_used_is_no_difference():
     assert not resume.differences({**PLAN, "versions": {**PLAN["versions"], "librosa": "0.11.0"}}, PLAN)
     assert resume.differences(PLAN, {**PLAN, "versions": {**PLAN["versions"], "soxr": "1.0"}})

@@ -84,11 +84,12 @@ def claim_run_dir(
         plan={
             "flags": {name: flags[name] for name in flags if name not in without_effect},
             "inputs": {settings.records: {"content": checkpoints.digest(manifest)}},
+            "models": experiments.models(settings),  # those of a single fold belong to the plan of its training
         },
         work="cross-validation",
         flag="--run_dir",
         overwrite=settings.overwrite,
-        reads=(settings.records, settings.pseudo.pseudo_labels, settings.baseline, *experiments.models(settings)),
+        reads=(settings.records, settings.pseudo.pseudo_labels, settings.baseline, *experiments.model_paths(settings)),
     )
     claim.start(claim.goes_on())
 

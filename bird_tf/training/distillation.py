@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bird_tf import config, tf
-from bird_tf.inference import saved_model
+from bird_tf.inference import saved_model, serving
 from bird_tf.input import targets
 from bird_tf.labels import taxonomy
 from bird_tf.models import losses
@@ -62,6 +62,14 @@ def load(settings: DistillationConfig, manifest: manifests.Manifest) -> list[sav
     if len({saved_model.is_head(model.features) for model in models}) > 1:
         raise config.InputError("--teacher: name heads, or networks of spectrograms, but not both in one training")
     return models
+
+
+def digest(path: str) -> str:
+    """A digest of a teacher, whatever its calibration; empty if it cannot be read, of which `load` tells more."""
+    try:
+        return serving.digest(path)
+    except (tf.errors.OpError, OSError, ValueError):
+        return ""
 
 
 def _columns(model: saved_model.Model, classes: taxonomy.Taxonomy) -> list[int]:

@@ -139,6 +139,7 @@ def claim(settings: TrainConfig, manifest: manifests.Manifest) -> resume.Claim:
     plan: dict[str, Any] = {
         "flags": {name: flags[name] for name in flags if name not in _WITHOUT_EFFECT},
         "inputs": {settings.records: {"content": checkpoints.digest(manifest)}},
+        "models": models(settings),
     }
     if folder:
         plan["inputs"][folder] = {"content": pseudo_labels.digest(folder)}
@@ -146,13 +147,20 @@ def claim(settings: TrainConfig, manifest: manifests.Manifest) -> resume.Claim:
         plan["versions"] = {**manifests.versions(), "keras": keras.__version__}
     return resume.Claim(
         directory=settings.run_dir, plan=plan, work="training", flag="--run_dir", overwrite=settings.overwrite,
-        earlier=checkpoints.FLAGS, reads=(settings.records, folder, *models(settings)),
+        earlier=checkpoints.FLAGS, reads=(settings.records, folder, *model_paths(settings)),
     )  # fmt: skip
 
 
-def models(settings: TrainConfig) -> tuple[str, ...]:
+def model_paths(settings: TrainConfig) -> tuple[str, ...]:
     """Folders of the models that a training learns or starts from."""
     return (*settings.teachers.teacher, *pretrained.runs(settings.pretrained))
+
+
+def models(settings: TrainConfig) -> dict[str, str]:
+    """{folder: digest} of these models, for a plan; without those that are not there or cannot be read."""
+    every = [(path, distillation.digest(path)) for path in settings.teachers.teacher]
+    every += [(path, run_directory.digest(path)) for path in pretrained.runs(settings.pretrained)]
+    return {path: found for path, found in every if found}
 
 
 def within(settings: TrainConfig, **changed: Any) -> TrainConfig:

@@ -162,6 +162,13 @@ def _training_recordings(records: str) -> list[metadata.Recording]:
     return [r for r in recordings_table.read(records) if r.split == "train"]
 
 
+def digest(run_dir: str) -> str:
+    """A digest of the weights and classes of a finished run; empty if it has none."""
+    parts = [os.path.join(run_dir, name) for name in (WEIGHTS, _UNNAMED_WEIGHTS, manifests.CLASSES)]
+    sums = [files.checksum(path) for path in parts if files.exists(path)]
+    return files.digest(sums) if sums else ""
+
+
 def load(run_dir: str) -> tuple[Run, keras.Model]:
     """Reads a run directory: the description, and the trained network in float32, whatever it was trained in.
 

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import shutil
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 
 from bird_tf import config, keras
 from bird_tf.backbones import sources
+from bird_tf.inference import serving
 from bird_tf.records import manifests
+from bird_tf.scores import calibration, thresholds
 from bird_tf.training import checkpoints, distribution, experiments
 from tests.conftest import train_settings
 
@@ -113,6 +116,24 @@ def test_other_flags_are_refused_and_named(manifest, tmp_path, changes, differen
         experiments.claim(train_settings(manifest, tmp_path, **{**values, **changes}), manifest).goes_on()
     replacing = train_settings(manifest, tmp_path, **{**values, **changes}, overwrite=True)
     assert not experiments.claim(replacing, manifest).goes_on()
+
+
+@pytest.mark.parametrize(("flag", "folder"), [("teacher", "run/export"), ("pretrained", "run")])
+def test_another_model_at_the_same_place_is_refused(manifest, run_dir, untrained, tmp_path, flag, folder):
+    shutil.copytree(run_dir, tmp_path / "run")
+    path = str(tmp_path / folder)
+    settings = train_settings(manifest, tmp_path / "new", **{flag: [path] if flag == "teacher" else path})
+    experiments.claim(settings, manifest).begin()
+    fitted = calibration.Calibration(
+        slope=2.0, intercept=0.5, thresholds=dict.fromkeys(thresholds.RULES, np.full(len(manifest.classes), 0.3))
+    )
+    serving.store(str(tmp_path / "run" / "export"), fitted)  # its calibration is not learnt from
+    assert experiments.claim(settings, manifest).goes_on()
+    shutil.rmtree(tmp_path / "run")
+    assert experiments.claim(settings, manifest).goes_on()  # finished work outlives its models
+    shutil.copytree(os.path.dirname(untrained(manifest.front_end)), tmp_path / "run")
+    with pytest.raises(config.InputError, match=f"{path} is another model now"):
+        experiments.claim(settings, manifest).goes_on()
 
 
 def test_other_records_are_refused(manifest, tmp_path):
