@@ -298,12 +298,14 @@ def run() -> None:
     config.run(main, ConvertConfig)
 
 
-def _convert_and_summarise(settings: ConvertConfig) -> dict[str, Any]:
-    """Converts. Returns the content of summary.json."""
+def _convert_or_check(settings: ConvertConfig) -> dict[str, Any]:
+    """As the command. Returns the content of summary.json; with --check, of that in OUTPUT.check."""
+    if settings.check:
+        return check(settings).summary()
     return stored.read_json(os.path.join(convert(settings).directory, manifests.SUMMARY), dict[str, Any])
 
 
-python_calls.make_callable(__name__, _convert_and_summarise, ConvertConfig)
+python_calls.make_callable(__name__, _convert_or_check, ConvertConfig)
 
 
 if __name__ == "__main__":

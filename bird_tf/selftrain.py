@@ -41,7 +41,7 @@ def selftrain(settings: SelfTrainConfig) -> dict[str, Any]:
     """Trains round by round, or the rest of it, and writes what docs/how-to/self-training.md lists to `run_dir`.
 
     Returns:
-        The content of summary.json.
+        The content of summary.json; of a dry run, the forecast.
 
     Raises:
         InputError: the teachers, the records or the unlabelled recordings cannot be used; the rounds cannot be judged;
@@ -59,23 +59,23 @@ def selftrain(settings: SelfTrainConfig) -> dict[str, Any]:
     paths = _without_leak(settings.teachers.teacher, manifest)
     recordings = teaching.find(settings.unlabelled)
     if settings.dry_run:
-        _estimate(settings, manifest, paths, recordings)
-        return {}
+        return dataclasses.asdict(_forecast(settings, manifest, paths, recordings))
     with locks.held(settings.run_dir, work="self-training", flag="--run_dir"):
         _claim(settings, manifest, paths, recordings)
         return _selftrain(settings, manifest, paths, recordings)
 
 
-def _estimate(
+def _forecast(
     settings: SelfTrainConfig, manifest: manifests.Manifest, paths: Sequence[str],
     recordings: Sequence[metadata.Recording],
-) -> None:  # fmt: skip
+) -> forecast.Forecast:  # fmt: skip
     """Logs rates and sizes. Nothing is written."""
     teachers = teaching.Teachers(paths, manifest)
     found = forecast.forecast(
         teachers, recordings, manifest, settings.power_of(1), settings.least_total_label, settings.place
     )
     logging.info("\n".join(found.lines()))
+    return found
 
 
 def _without_leak(teachers: Sequence[str], manifest: manifests.Manifest) -> tuple[str, ...]:

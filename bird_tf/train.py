@@ -380,13 +380,24 @@ def _finish(experiment: experiments.Experiment) -> dict[str, Any]:
     return summary
 
 
+def estimate(settings: TrainConfig) -> dry_run.Estimate:
+    """Logs how much memory and time `train` would need. Nothing is written.
+
+    Raises:
+        InputError: as `train`.
+    """
+    distribution.check(settings.distribute)
+    manifest = _records(settings)
+    strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)
+    found = dry_run.estimate(settings, manifest, strategy, _step)
+    logging.info("\n".join(found.lines()))
+    return found
+
+
 def main(settings: TrainConfig) -> None:
     """Trains, and logs the result in one line and what to do next; after a dry run, the estimate."""
     if settings.dry_run:
-        distribution.check(settings.distribute)
-        manifest = _records(settings)
-        strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)
-        logging.info("\n".join(dry_run.estimate(settings, manifest, strategy, _step).lines()))
+        estimate(settings)
         return
     summary = train(settings)
     quality = "not validated"
@@ -412,7 +423,12 @@ def run() -> None:
     config.run(main, TrainConfig)
 
 
-python_calls.make_callable(__name__, train, TrainConfig)
+def _train_or_estimate(settings: TrainConfig) -> dict[str, Any]:
+    """As the command. Returns the content of summary.json; of a dry run, the estimate."""
+    return dataclasses.asdict(estimate(settings)) if settings.dry_run else train(settings)
+
+
+python_calls.make_callable(__name__, _train_or_estimate, TrainConfig)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@ import collections
 import csv
 import dataclasses
 import hashlib
+import json
 import os
 import pathlib
 import shutil
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import bird_tf
 from bird_tf import config, convert
 from bird_tf.audio import activity, decode, frontend
 from bird_tf.conversion import worker
@@ -128,6 +130,13 @@ def test_finished_records_are_overwritten_only_with_the_flag(data, tmp_path):
         convert.convert(_settings(data, tmp_path / "x"))
     again = convert.convert(_settings(data, tmp_path / "x", overwrite=True, num_bands=16))
     assert again.front_end.num_bands == 16
+
+
+def test_from_python_a_check_returns_what_it_wrote_beside_the_records(data, tmp_path):
+    flags = {"flagfile": os.devnull, "audio": data / "wav", "metadata": data / "xml", "output": tmp_path / "records"}
+    found = bird_tf.convert(**flags, check=True)
+    assert found == json.loads((tmp_path / "records.check" / "summary.json").read_text()) and found["num_recordings"]
+    assert not (tmp_path / "records").exists()
 
 
 def test_a_folder_with_other_files_is_refused(data, tmp_path):

@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+import bird_tf
 from bird_tf import config, train
 from bird_tf.training import distribution, dry_run, experiments
 
@@ -47,3 +48,11 @@ def test_a_dry_run_refuses_what_the_training_would(manifest, tmp_path, monkeypat
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(config.InputError, match="TF_CONFIG"):
         train.main(_flags(manifest, tmp_path / "run", "--distribute=multiworker"))
+
+
+def test_from_python_a_dry_run_returns_the_estimate_and_leaves_a_finished_run(manifest, tmp_path):
+    (tmp_path / "summary.json").write_text("{}")
+    flags = {"flagfile": os.devnull, "records": manifest.directory, "run_dir": tmp_path, "architecture": "attention"}
+    found = bird_tf.train(**flags, filters=[8, 16], batch_size=8, dry_run=True, overwrite=True)
+    assert found["num_parameters"] > 0 and found["step_seconds"] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
