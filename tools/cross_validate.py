@@ -94,10 +94,18 @@ def claim_run_dir(
     claim.start(claim.goes_on())
 
 
+def _run_dir(settings: CrossValidateConfig, fold: int, seed: int) -> str:
+    return os.path.join(settings.run_dir, f"fold-{fold}", f"seed-{seed}")
+
+
+def _evaluation(settings: CrossValidateConfig, fold: int, seed: int) -> str:
+    """The summary of the evaluation of one training."""
+    return os.path.join(_run_dir(settings, fold, seed), "evaluation", "summary.json")
+
+
 def _train_and_evaluate(settings: CrossValidateConfig, fold: int, seed: int) -> tuple[float, ...]:
     """Trains on all folds but one, and evaluates on that one. Returns a row of COLUMNS."""
-    folder = os.path.join(settings.run_dir, f"fold-{fold}")
-    run_dir = os.path.join(folder, f"seed-{seed}")
+    folder, run_dir = os.path.join(settings.run_dir, f"fold-{fold}"), _run_dir(settings, fold, seed)
     flagfile = run_dir + ".flags"
     training = experiments.within(
         settings,
@@ -110,12 +118,26 @@ def _train_and_evaluate(settings: CrossValidateConfig, fold: int, seed: int) -> 
     )
     files.write_text(flagfile, config.to_flagfile(training))
     _command("train", f"--flagfile={flagfile}")
-    model, output = os.path.join(run_dir, "export"), os.path.join(run_dir, "evaluation")
+    model, output = os.path.join(run_dir, "export"), os.path.dirname(_evaluation(settings, fold, seed))
     _command("evaluate", f"--model={model}", f"--records={os.path.join(folder, 'test')}", f"--output={output}")
-    path = os.path.join(output, "summary.json")
+    return _row(settings, fold, seed)
+
+
+def _row(settings: CrossValidateConfig, fold: int, seed: int) -> tuple[float, ...]:
+    path = _evaluation(settings, fold, seed)
     summary = stored.read_any(path)
     stored.as_type(path, _EVALUATED, summary, partial=True)
     return (fold, seed, *(math.nan if summary[name] is None else summary[name] for name in COLUMNS[2:]))
+
+
+def _finished(settings: CrossValidateConfig) -> dict[int, list[tuple[float, ...]]]:
+    """{fold: its rows} of the folds that are finished, by whatever command: all trainings have been evaluated."""
+    seeds = range(settings.seed, settings.seed + settings.repeats)
+    return {
+        fold: [_row(settings, fold, seed) for seed in seeds]
+        for fold in range(settings.folds)
+        if all(files.exists(_evaluation(settings, fold, seed)) for seed in seeds)
+    }
 
 
 def mean_and_error(values: list[float]) -> tuple[float, float]:
@@ -167,26 +189,33 @@ def gain(run_dir: str, baseline: str, tested: Mapping[int, str]) -> tuple[float,
 
 
 def main(settings: CrossValidateConfig) -> None:
-    """Runs the folds. Writes folds.csv (a row for each training) and cross_validation.json (means and errors)."""
+    """Runs the folds. Writes folds.csv (a row for each training) and cross_validation.json (means and errors).
+
+    Both tell of all folds that are finished, those of earlier commands and of other machines too.
+    """
     manifest = manifests.load(settings.records)
     claim_run_dir(settings, manifest)
     if settings.refit:
         without_validation = dataclasses.replace(settings.split, val_share=0.0)
         settings = dataclasses.replace(settings, refit=False, split=without_validation)
-    rows: list[tuple[float, ...]] = []
-    numbers = settings.only_folds or range(settings.folds)
-    for fold in numbers:
+    own: dict[int, list[tuple[float, ...]]] = {}
+    chosen = settings.only_folds or range(settings.folds)
+    for fold in chosen:
         folder = os.path.join(settings.run_dir, f"fold-{fold}")
         with locks.held(folder, work="cross-validation", flag="--run_dir"):  # other machines may do other folds
             if not files.exists(os.path.join(folder, "test", manifests.MANIFEST)):
                 folds.prepare(manifest, folder, settings.folds, fold, settings.split, settings.recordings_per_class)
-            rows += [_train_and_evaluate(settings, fold, settings.seed + repeat) for repeat in range(settings.repeats)]
+            own[fold] = [
+                _train_and_evaluate(settings, fold, settings.seed + repeat) for repeat in range(settings.repeats)
+            ]
+        rows_of = _finished(settings) | own
+        numbers = sorted(rows_of)
+        rows = [row for number in numbers for row in rows_of[number]]
         files.write_table(os.path.join(settings.run_dir, "folds.csv"), COLUMNS, rows)
     columns = {name: [row[COLUMNS.index(name)] for row in rows] for name in METRICS}
     means = {name: mean_and_error(values) for name, values in columns.items()}
-    summary: dict[str, object] = {
-        name: files.defined({"mean": mean, "standard_error": error}) for name, (mean, error) in means.items()
-    }
+    summary: dict[str, object] = {"folds": numbers, "num_folds": settings.folds}
+    summary |= {name: files.defined({"mean": mean, "standard_error": error}) for name, (mean, error) in means.items()}
     if settings.baseline:
         tested = {fold: os.path.join(settings.run_dir, f"fold-{fold}", "test") for fold in numbers}
         mean, error, number = gain(settings.run_dir, settings.baseline, tested)
@@ -199,11 +228,13 @@ def main(settings: CrossValidateConfig) -> None:
     for row in rows:
         print(f"{row[0]:4}  {row[1]:4}  {row[2]:10}  " + "  ".join(f"{value:16.4f}" for value in row[5:]))
     print("mean ± s.e.             " + "  ".join(f"{m:8.4f} ± {e:.3f}" for m, e in means.values()))
+    if missing := [str(fold) for fold in range(settings.folds) if fold not in rows_of]:
+        print(f"these are {len(numbers)} of {settings.folds} folds; not finished: {', '.join(missing)}")
     if num_learnt:
         print(f"the models had learnt from {num_learnt} judged recordings, by way of --pretrained or --teacher")
     if settings.baseline:
         print(f"MLRAP against {settings.baseline}: {mean:+.4f} ± {error:.4f} on the same {number} recordings")
-    report = os.path.join(settings.run_dir, f"fold-{numbers[0]}", f"seed-{settings.seed}", "evaluation", "report.html")
+    report = os.path.join(settings.run_dir, f"fold-{chosen[0]}", f"seed-{settings.seed}", "evaluation", "report.html")
     print(f"next:\n  open {report} in a browser; folds.csv in {settings.run_dir} has all numbers")
 
 

@@ -53,6 +53,14 @@ class Point:
 
 
 @dataclasses.dataclass(frozen=True)
+class _Folds:
+    """Which folds a cross-validation has finished, and how many it has; 0 in those of earlier versions."""
+
+    folds: tuple[int, ...] = ()
+    num_folds: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
 class _Measured:
     """What the summary of a cross-validation says of a metric."""
 
@@ -71,7 +79,14 @@ def point(run_dir: str, metric: str) -> Point:
         InputError: it is not finished.
     """
     path, numbers = os.path.join(run_dir, "cross_validation.json"), []
-    measured = stored.as_type(f"{path}, {metric}", _Measured, stored.read_json(path, dict[str, Any]).get(metric))
+    summary = stored.read_json(path, dict[str, Any])
+    done = stored.as_type(path, _Folds, summary, partial=True)
+    if len(done.folds) < done.num_folds:
+        raise config.InputError(
+            f"{run_dir} has finished {len(done.folds)} of {done.num_folds} folds; repeat its cross-validation without "
+            "--only_folds"
+        )
+    measured = stored.as_type(f"{path}, {metric}", _Measured, summary.get(metric))
     for row in stored.read_table(os.path.join(run_dir, "folds.csv"), ("fold",)):
         learnt = recordings_table.read(os.path.join(run_dir, f"fold-{row.text('fold')}", "records"))
         labels = [recording.label for recording in learnt if recording.label]

@@ -10,6 +10,7 @@ from bird_tf import config, files, locks
 from bird_tf.conversion import folds
 from bird_tf.labels import metadata
 from bird_tf.records import manifests, recordings_table
+from tests import conftest
 from tools import cross_validate
 
 
@@ -70,6 +71,21 @@ def test_the_same_cross_validation_continues_with_more_folds_and_repeats(manifes
     _run(manifest, tmp_path, "--repeats=2")
     assert len(trained) == 1 + 4
     assert (tmp_path / "fold-0" / "test" / manifests.MANIFEST).stat().st_mtime_ns == prepared
+
+
+def test_the_results_tell_of_all_finished_folds(manifest, tmp_path, trained, capsys):
+    _run(manifest, tmp_path, "--only_folds=0")
+    summary = json.loads((tmp_path / "cross_validation.json").read_text())
+    assert (summary["folds"], summary["num_folds"]) == ([0], 2)
+    assert "these are 1 of 2 folds; not finished: 1" in capsys.readouterr().out
+    evaluated = dict.fromkeys(cross_validate.COLUMNS[2:], 0.3)
+    files.write_json(str(tmp_path / "fold-0" / "seed-0" / "evaluation" / "summary.json"), evaluated)
+    _run(manifest, tmp_path, "--only_folds=1")
+    summary = json.loads((tmp_path / "cross_validation.json").read_text())
+    assert (summary["folds"], summary["mlrap"]["mean"]) == ([0, 1], pytest.approx(0.4))
+    assert [row["fold"] for row in conftest.table(tmp_path / "folds.csv")] == ["0", "1"]
+    _run(manifest, tmp_path, "--only_folds=1", "--repeats=2")  # of fold 0, one of two trainings is there
+    assert json.loads((tmp_path / "cross_validation.json").read_text())["folds"] == [1]
 
 
 def test_another_cross_validation_is_refused_and_the_difference_named(manifest, tmp_path, trained):

@@ -36,6 +36,14 @@ def test_points_are_numbers_of_recordings_and_scores(tmp_path):
     assert [row["recordings_per_species"] for row in conftest.table(tmp_path / "curve.csv")] == ["1.0", "2.25"]
 
 
+def test_a_cross_validation_of_which_folds_are_missing_is_refused(tmp_path):
+    _cross_validation(tmp_path / "cv", 0.8, ["ab", "ab"])
+    path = tmp_path / "cv" / "cross_validation.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "folds": [0, 2], "num_folds": 3}))
+    with pytest.raises(config.InputError, match="cv has finished 2 of 3 folds; repeat its cross-validation without"):
+        learning_curve.point(str(tmp_path / "cv"), "mlrap")
+
+
 @pytest.mark.parametrize(("name", "text", "told"), [
     ("cross_validation.json", "{}", r"cross_validation\.json, mlrap: the content must be an object, not None"),
     ("cross_validation.json", '{"mlrap": {"mean": 1}}', r"standard_error must be there, not missing"),
