@@ -57,6 +57,8 @@ class CrossValidateConfig(experiments.TrainConfig):
                 f"--repeats={self.repeats} --only_folds={','.join(map(str, self.only_folds))}: need at least one "
                 f"repeat, and folds from 0 to {self.folds - 1}"
             )
+        if self.dry_run:
+            raise config.InputError("--dry_run: a training has one; bird_tf.train with the same flags estimates a fold")
         if self.recordings_per_class < 0:
             raise config.InputError(f"--recordings_per_class={self.recordings_per_class}: need a number, or 0 for all")
 

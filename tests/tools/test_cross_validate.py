@@ -88,6 +88,12 @@ def test_the_results_tell_of_all_finished_folds(manifest, tmp_path, trained, cap
     assert json.loads((tmp_path / "cross_validation.json").read_text())["folds"] == [1]
 
 
+def test_a_dry_run_is_that_of_a_training(manifest, tmp_path):
+    with pytest.raises(config.InputError, match="--dry_run: a training has one; "):
+        _run(manifest, tmp_path / "cv", "--dry_run")
+    assert not (tmp_path / "cv").exists()
+
+
 def test_another_cross_validation_is_refused_and_the_difference_named(manifest, tmp_path, trained):
     _run(manifest, tmp_path)
     with pytest.raises(config.InputError, match=r"holds a cross-validation that differs: --l2 was 0\.0, is 0\.1;"):
