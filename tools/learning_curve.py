@@ -89,7 +89,9 @@ def point(run_dir: str, metric: str) -> Point:
     measured = stored.as_type(f"{path}, {metric}", _Measured, summary.get(metric))
     for row in stored.read_table(os.path.join(run_dir, "folds.csv"), ("fold",)):
         learnt = recordings_table.read(os.path.join(run_dir, f"fold-{row.text('fold')}", "records"))
-        labels = [recording.label for recording in learnt if recording.label]
+        labels = [recording.label for recording in learnt if recording.label and recording.split == "train"]
+        if not labels:
+            raise config.InputError(f"fold {row.text('fold')} of {run_dir} has learnt from no recording")
         numbers.append(len(labels) / len(set(labels)))
     if not numbers:
         raise stored.damaged(os.path.join(run_dir, "folds.csv"), "it has no row")

@@ -25,7 +25,7 @@ from bird_tf.conversion import folds
 from bird_tf.evaluation import clips
 from bird_tf.inference import ensembles, labelled
 from bird_tf.labels import metadata, spans, split, verdicts
-from bird_tf.records import manifests, schema
+from bird_tf.records import manifests, recordings_table, schema
 from bird_tf.scores import metrics
 from bird_tf.training import experiments, exporter
 from tools import cross_validate, loop_records, simulate_review
@@ -132,7 +132,8 @@ def _prepare(settings: LoopConfig, manifest: manifests.Manifest, folder: str, fo
     found = folds.recordings(manifest.directory)
     fold_of = split.folds(found, settings.folds, settings.split)
     others = [r for r in found if fold_of[r.recording_id] != fold and r.label]
-    known = {r.recording_id for r in folds.at_most(others, settings.known, f"known {seed}")}
+    can_train = recordings_table.that_can_train(manifest.directory)
+    known = {r.recording_id for r in folds.at_most(others, settings.known, f"known {seed}", can_train)}
     split_of = {
         _TEST: {r.recording_id: "val" for r in found if fold_of[r.recording_id] == fold},
         _START: dict.fromkeys(known, "train"),

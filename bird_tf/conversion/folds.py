@@ -9,7 +9,7 @@ import collections
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -57,18 +57,28 @@ def prepare(
     found = recordings(manifest.directory)
     fold_of = split.folds(found, num_folds, settings)
     others = [r for r in found if fold_of[r.recording_id] != fold]
-    rest = split.split(at_most(others, most, f"draw {settings.split_seed}") if most else others, settings)
+    if most:
+        can_train = recordings_table.that_can_train(manifest.directory)
+        others = at_most(others, most, f"draw {settings.split_seed}", can_train)
+    rest = split.split(others, settings)
     regroup(manifest, os.path.join(output, "records"), {r.recording_id: r.split for r in rest})
     regroup(manifest, os.path.join(output, "test"), {r: "val" for r, number in fold_of.items() if number == fold})
 
 
-def at_most(found: Sequence[metadata.Recording], most: int, salt: str) -> list[metadata.Recording]:
+def at_most(
+    found: Sequence[metadata.Recording], most: int, salt: str, can_train: Collection[str] = ()
+) -> list[metadata.Recording]:
     """At most `most` recordings of each label, drawn at random by `salt`; all without a label.
 
-    A greater number keeps those of a smaller one. The order of the recordings does not matter.
+    A greater number keeps those of a smaller one. The order of the recordings does not matter. Those in `can_train`,
+    which has their ids, are drawn before the others.
     """
+
+    def order(recording: metadata.Recording) -> tuple[bool, str]:
+        return recording.recording_id not in can_train, files.text_digest(f"{salt} {recording.recording_id}")
+
     kept, number = set(), collections.Counter[str]()
-    for recording in sorted(found, key=lambda r: files.text_digest(f"{salt} {r.recording_id}")):
+    for recording in sorted(found, key=order):
         number[recording.label] += 1
         if not recording.label or number[recording.label] <= most:
             kept.add(recording.recording_id)

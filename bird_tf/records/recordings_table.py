@@ -83,6 +83,12 @@ def training(manifest: manifests.Manifest, *, with_noise: bool = False) -> list[
     ]
 
 
+def that_can_train(directory: str) -> frozenset[str]:
+    """Ids of the recordings with a chunk that may train, whatever their side of the split."""
+    path = os.path.join(directory, manifests.RECORDINGS)
+    return frozenset(row.text("recording_id") for row in _rows(path) if _num_training(row))
+
+
 def _rows(path: str) -> Iterator[stored.Row]:
     return stored.read_table(path, _FIRST_COLUMNS)
 

@@ -45,6 +45,20 @@ def test_so_many_recordings_of_each_species_are_drawn(manifest):
     assert drawn != {r.recording_id for r in folds.at_most(found, 2, "x 1")}
 
 
+def test_recordings_that_can_train_are_drawn_first(manifest, tmp_path):
+    found = folds.recordings(manifest.directory)
+    can_train = {next(r.recording_id for r in found if r.label == label) for label in {r.label for r in found}}
+    one, two = ({r.recording_id for r in folds.at_most(found, most, "x 0", can_train)} for most in (1, 2))
+    assert one == can_train < two
+    assert two == one | {
+        r.recording_id for r in folds.at_most([r for r in found if r.recording_id not in one], 1, "x 0")
+    }
+    path = tmp_path / manifests.RECORDINGS
+    path.write_text("recording_id,file,split,label,name,author,chunks,training_chunks,noise_chunks\n"
+                    "a,a,val,x,x,,3,0,1\nb,b,val,x,x,,3,2,0\nc,c,train,x,x,,0,0,0\n")  # fmt: skip
+    assert recordings_table.that_can_train(str(tmp_path)) == {"b"}
+
+
 def test_a_fold_learns_from_at_most_a_number_of_recordings_of_each_class(manifest, tmp_path):
     kept = []
     for most in (1, 2, 0):

@@ -17,6 +17,7 @@ def _cross_validation(folder, mean, recordings, error=0.02):
     for fold, labels in enumerate(recordings):
         (folder / f"fold-{fold}" / "records").mkdir(parents=True)
         rows = [(f"r{i}", f"r{i}.wav", "train", label, label, "", 1, 0) for i, label in enumerate(labels)]
+        rows += [("v", "v.wav", "val", "a", "a", "", 1, 0), ("u", "u.wav", "train", "a", "a", "", 0, 1)]  # not learnt
         columns = ("recording_id", "file", "split", "label", "name", "author", "chunks", "noise_chunks")
         files.write_table(str(folder / f"fold-{fold}" / "records" / "recordings.csv"), columns, rows)
 
