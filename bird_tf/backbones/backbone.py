@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from concurrent import futures
@@ -92,11 +93,25 @@ class Backbone:
         return answers, embeddings
 
 
-@functools.lru_cache(maxsize=2)
 def load(source: sources.Source, classes: taxonomy.Taxonomy, num_threads: int = 1) -> Backbone:
-    """The backbone, loaded once in a process. Raises as `Backbone`."""
-    atexit.register(load.cache_clear)  # a graph that still exists when the interpreter ends prints a traceback
-    return Backbone(source, classes, num_threads)
+    """The backbone of the source's fingerprint, loaded once in a process.
+
+    Raises:
+        InputError: as `Backbone`; or its files are others now.
+    """
+    return _loaded(source, source.fingerprint, classes, num_threads)
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(source: sources.Source, fingerprint: str, classes: taxonomy.Taxonomy, num_threads: int) -> Backbone:
+    atexit.register(_loaded.cache_clear)  # a graph that still exists when the interpreter ends prints a traceback
+    loaded = Backbone(source, classes, num_threads)
+    if dataclasses.replace(source).fingerprint != fingerprint:  # as the files are now
+        raise config.InputError(
+            f"{source.model} or {source.labels} has changed since the work began, or is another one on this machine; "
+            "repeat the command"
+        )
+    return loaded
 
 
 def describe(source: sources.Source, classes: taxonomy.Taxonomy) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -78,9 +79,9 @@ class Source:
         """Whether it is a model that bird_tf exported."""
         return files.exists(os.path.join(self.model, "assets", "frontend.json"))
 
-    @property
+    @functools.cached_property
     def fingerprint(self) -> str:
-        """Digest of what decides the backbone's answers: its graph, its weights and its labels."""
+        """Digest of what decides the backbone's answers: its graph, its weights and its labels, as first asked for."""
         paths = [os.path.join(folder, name) for folder, _, names in os.walk(self.model) for name in sorted(names)]
         # assets may change without changing the outputs: `evaluate --tune` writes there
         inside = sorted(path for path in paths if os.path.relpath(path, self.model).split(os.sep)[0] != "assets")

@@ -22,17 +22,17 @@ class Loudness(tf.Module):
     They are computed by a dense layer from the embedding, whose first numbers are the two loudnesses.
     """
 
-    def __init__(self, window=WINDOW):
+    def __init__(self, window=WINDOW, gain=1.0):
         kernel = np.zeros((SIZE, 3), np.float32)
         kernel[0, 0] = kernel[1, 2] = 8
         self.kernel = tf.Variable(kernel)
-        self.window = window
+        self.window, self.gain = window, gain
 
     def probabilities(self, inputs):
         return {"probabilities": tf.sigmoid(self(inputs)["scores"])}
 
     def __call__(self, inputs):
-        halves = [tf.reduce_max(tf.abs(half), axis=1) for half in tf.split(inputs, 2, axis=1)]
+        halves = [self.gain * tf.reduce_max(tf.abs(half), axis=1) for half in tf.split(inputs, 2, axis=1)]
         features = tf.pad(tf.stack(halves, axis=1), [[0, 0], [0, SIZE - 2]])
         return {"scores": features @ self.kernel + [-4.0, -5.0, -4.0], "features": features}
 
@@ -63,8 +63,8 @@ def make_source(model, labels=None, **values):
     return sources.Source(name=str(model), model=str(model), labels=str(labels or model), **{**defaults, **values})
 
 
-def write_tflite(path, *, outputs=("scores", "features")):
-    module = Loudness()
+def write_tflite(path, *, outputs=("scores", "features"), gain=1.0):
+    module = Loudness(gain=gain)
     function = module.function(batch=1, outputs=outputs)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], module)
     path.write_bytes(converter.convert())

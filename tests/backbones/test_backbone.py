@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import pickle
 import random
 
 import numpy as np
@@ -17,7 +18,7 @@ from bird_tf.input.augment import augmentations
 from bird_tf.labels import taxonomy
 from bird_tf.records import manifests, recordings_table, schema, shard_files
 from tests import damage
-from tests.backbones.conftest import CLASSES, RATE, SIZE, WINDOW, embedding, make_source, window
+from tests.backbones.conftest import CLASSES, RATE, SIZE, WINDOW, embedding, make_source, window, write_tflite
 from tests.test_convert import _bytes, _settings
 
 MIXTURES = {"backbone_mixtures": 2, "backbone_noise": False, "val_share": 0.3, "shard_minutes": 0.3}
@@ -43,6 +44,24 @@ def test_a_file_that_crashes_its_library_is_refused(tflite_path, labels, monkeyp
     monkeypatch.setattr(executor, "survives", lambda *_, **__: False)
     with pytest.raises(config.InputError, match=r"backbone\.tflite crashes or blocks the library that loads it"):
         backbone.describe(make_source(tflite_path, labels), CLASSES)
+
+
+def test_a_replaced_file_is_answered_by_the_new_one(labels, tmp_path):
+    path, louder = tmp_path / "backbone.tflite", write_tflite(tmp_path / "louder.tflite", gain=2.0)
+    before = make_source(write_tflite(path), labels)
+
+    def loudness(source):
+        return backbone.load(source, CLASSES).answers(window(0.5)[None])[1][0, 0]
+
+    assert loudness(before) == 0.5
+    louder.replace(path)
+    after = make_source(path, labels)
+    assert (loudness(after), loudness(before)) == (1.0, 0.5)  # each as its fingerprint says
+    backbone._loaded.cache_clear()
+    with pytest.raises(config.InputError, match=r"backbone\.tflite or .*labels\.txt has changed since the work began"):
+        loudness(pickle.loads(pickle.dumps(before)))  # as a worker gets it
+    path.write_bytes(write_tflite(tmp_path / "quiet.tflite", gain=0.5).read_bytes())  # in place, as `cp` does
+    assert loudness(make_source(path, labels)) == 0.25
 
 
 @pytest.mark.slow
