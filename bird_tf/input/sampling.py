@@ -89,9 +89,10 @@ def _has_filter(manifest: manifests.Manifest, settings: SamplingConfig) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
-    """The training shards of some records; hashable, unlike a manifest."""
+    """The training shards of some records, by place and content; hashable, unlike a manifest."""
 
     paths: tuple[str, ...]
+    checksums: tuple[str, ...]
     num_classes: int
     answers: schema.Feature | None
     limits: tuple[int, ...] | None
@@ -104,7 +105,8 @@ class _Source:
 def _source(manifest: manifests.Manifest) -> _Source:
     limits = manifest.selected.limits if manifest.selected else None
     answers = manifest.features.get(schema.BACKBONE_ANSWERS)
-    return _Source(tuple(manifest.paths("train")), len(manifest.classes), answers, limits)
+    paths, checksums = manifest.paths("train"), [shard.checksum for shard in manifest.shards["train"]]
+    return _Source(tuple(paths), tuple(checksums), len(manifest.classes), answers, limits)
 
 
 def _selected(serialised: tf.Tensor, source: _Source) -> tf.Tensor:

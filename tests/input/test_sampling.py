@@ -163,6 +163,27 @@ def test_counts_follow_the_interval(manifest):
     assert sampling.chunks_per_epoch(manifest, settings) == pytest.approx(filtered.sum())
 
 
+def test_records_that_are_written_anew_are_counted_anew(manifest, tmp_path):
+    def counted(labels):
+        with shard_files.writing(str(tmp_path), "train-0.tfrecord") as writer:
+            for i, label in enumerate(labels):
+                answers = [0.9, 0.1 if i else 0.9, 0.9]
+                writer.write_serialised(with_answers_of_format(4, _chunk(label=label, chunk_index=i), answers))
+        feature, shard = (
+            answers_feature(4, 3),
+            shard_files.describe_shard(str(tmp_path), "train-0.tfrecord", len(labels)),
+        )
+        records = dataclasses.replace(
+            manifest, directory=str(tmp_path), classes=taxonomy.Taxonomy(tuple("xyz"), tuple("xyz")),
+            shards={"train": (shard,)}, features={**manifest.features, feature.name: feature},
+        )  # fmt: skip
+        settings = [sampling.SamplingConfig(**v) for v in ({"interval": _interval(0.1, 1)}, {"backbone_presence": 0.5})]
+        return [sampling.counts(records, chosen).tolist() for chosen in settings]
+
+    assert counted([0, 1, 2]) == [[1, 1, 1], [1, 1, 1]]
+    assert counted([1, 1, 2]) == [[0, 2, 1], [0, 1, 1]]
+
+
 def test_an_interval_without_chunks_is_refused(manifest):
     with pytest.raises(config.InputError, match=r"--signal_interval=0\.99,1\.0"):
         sampling.counts(manifest, sampling.SamplingConfig(interval=_interval(0.99, 1.0)))
