@@ -29,7 +29,9 @@ ORDER = {
         "folders", "sorted_tree", "reader",
     ),
     "records": ("selection", "schema", "manifests", "shard_files", "recordings_table", "learnt", "verify"),
-    "backbones": ("presets", "sources", "signatures", "tflite", "saved_model", "onnx", "backbone", "windows", "graph"),
+    "backbones": (
+        "presets", "exported", "sources", "signatures", "tflite", "saved_model", "onnx", "backbone", "windows", "graph",
+    ),
     "scores": (
         "pooling", "context", "metrics", "platt", "thresholds", "calibration", "decisions", "threshold_table",
         "density", "stratified", "prior",

@@ -14,14 +14,14 @@ from absl import logging
 
 from bird_tf import config, executor, files, stored, tf
 from bird_tf.audio import channels, frontend, hearing
-from bird_tf.backbones import backbone, sources, windows
+from bird_tf.backbones import backbone, exported, sources, windows
 from bird_tf.inference import strangeness
 from bird_tf.labels import taxonomy
 from bird_tf.records import manifests, schema
 from bird_tf.scores import prior
 
 # the description of the training
-DESCRIPTION = "assets/train.json"
+DESCRIPTION = exported.DESCRIPTION
 # in a run directory, beside the folder of the exported model
 RUN_DESCRIPTION = "run.json"
 # in the run directory of a training with --refit: the run that did not train on the validation recordings
@@ -207,7 +207,7 @@ class Model:
             hint = f"; did you mean {inner}?" if files.exists(inner) else "; train one with bird_tf.train"
             raise config.InputError(f"{path} is not an exported model{hint}")
         self.path, self.batch_size = path, batch_size
-        self.front_end = frontend.load(os.path.join(assets, "frontend.json"))
+        self.front_end = frontend.load(os.path.join(path, exported.FRONT_END))
         self.description = read_description(path)
         listed = os.path.join(assets, manifests.CLASSES)
         self.classes = read_classes(listed, self.description)
@@ -392,10 +392,7 @@ class Model:
         path = os.path.join(self.path, prior.ASSET)
         return prior.load(path) if files.exists(path) else prior.fit([], self.classes)
 
-    @property
-    def fingerprint(self) -> str:
-        """A digest of graph and weights: SavedModels with equal fingerprints have equal outputs."""
-        names = ("saved_model.pb", os.path.join("variables", "variables.data-00000-of-00001"))
-        own = [files.checksum(os.path.join(self.path, name)) for name in names]
-        described = self.description.backbone
-        return files.digest([*own, described["fingerprint"]] if described else own)
+    @functools.cached_property
+    def fingerprint(self) -> exported.Fingerprint:
+        """Models with equal fingerprints have equal raw outputs, whatever their calibration."""
+        return exported.fingerprint(self.path)

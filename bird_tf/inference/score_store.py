@@ -108,6 +108,7 @@ class ScoreStore:
             InputError: the folder holds the scores of other models or chunks, or something else.
         """
         self._claim.start(self._claim.goes_on())
+        self._claim.begin()  # an earlier version may have described the models in another way
 
     def _path(self, recording_id: str) -> str:
         return _path_in(self._folder, recording_id)

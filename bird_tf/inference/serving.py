@@ -6,20 +6,17 @@ same numbers; `store` writes them into the variables of an exported model.
 
 from __future__ import annotations
 
-import hashlib
 import os
-from typing import Any
 
 import numpy as np
 
 from bird_tf import files, tf
+from bird_tf.backbones import exported
 from bird_tf.labels import taxonomy
 from bird_tf.records import manifests
 from bird_tf.scores import calibration, thresholds
 
-_VARIABLES = "variables"
-_OWN = "decisions/"
-_KEY = _OWN + "{}/.ATTRIBUTES/VARIABLE_VALUE"
+_KEY = exported.DECISIONS + "{}/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 class Decisions:
@@ -71,21 +68,10 @@ def _values(fitted: calibration.Calibration) -> dict[str, np.ndarray | np.float3
     return {"slope": np.float32(fitted.slope), "intercept": np.float32(fitted.intercept), **least}
 
 
-def _tensors(path: str) -> dict[str, Any]:
-    """The variables of an exported model, by name."""
-    reader = tf.train.load_checkpoint(os.path.join(path, _VARIABLES, _VARIABLES))
-    return {name: reader.get_tensor(name) for name in sorted(reader.get_variable_to_shape_map())}
-
-
 def digest(path: str) -> str:
     """A digest of an exported model's weights and classes: which model it is, whatever calibration `store` wrote."""
-    weights = {
-        hashlib.md5(value.tobytes(), usedforsecurity=False).hexdigest()
-        for name, value in _tensors(path).items()
-        if not name.startswith(_OWN) and not isinstance(value, bytes)  # those are the graph of the objects
-    }
     classes = taxonomy.load(os.path.join(path, "assets", manifests.CLASSES))
-    return files.digest([*sorted(weights), classes.digest])
+    return files.digest([*exported.weights(path), classes.digest])
 
 
 def store(path: str, fitted: calibration.Calibration) -> bool:
@@ -98,8 +84,8 @@ def store(path: str, fitted: calibration.Calibration) -> bool:
     Returns:
         Whether the model has such variables. Models of earlier versions have none: their signatures stay as they are.
     """
-    folder = os.path.join(path, _VARIABLES)
-    tensors = _tensors(path)
+    folder = os.path.join(path, exported.VARIABLES)
+    tensors = exported.variables(path)
     changed = {_KEY.format(name): value for name, value in _values(fitted).items()}
     if not set(changed) <= set(tensors):
         return False
@@ -107,7 +93,7 @@ def store(path: str, fitted: calibration.Calibration) -> bool:
     with files.replacing(folder, durable=True) as temporary:
         tf.io.gfile.makedirs(temporary)
         tf.raw_ops.SaveV2(
-            prefix=os.path.join(temporary, _VARIABLES),
+            prefix=os.path.join(temporary, exported.VARIABLES),
             tensor_names=list(tensors),
             shape_and_slices=[""] * len(tensors),
             tensors=[tf.constant(value) for value in tensors.values()],

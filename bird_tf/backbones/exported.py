@@ -1,0 +1,87 @@
+"""Which model of bird_tf a folder holds, whatever calibration it has: its files change with each tuning and export."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from bird_tf import config, files, stored, tf
+from bird_tf.audio import frontend
+from bird_tf.labels import taxonomy
+
+# in the folder: the front-end, the description of the training, and the classes
+FRONT_END, DESCRIPTION, _CLASSES = "assets/frontend.json", "assets/train.json", "assets/classes.csv"
+VARIABLES = "variables"
+# the names of the variables of the calibration begin so
+DECISIONS = "decisions/"
+
+
+class Fingerprint(str):
+    """A fingerprint that equals the one that earlier versions gave the same model, too, for what they have stored.
+
+    Attributes:
+        earlier: that one, a digest of the files; another one after `evaluate --tune` or a new export.
+    """
+
+    earlier: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other) is True or other == self.earlier
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
+
+
+def is_exported(path: str) -> bool:
+    """Whether a folder holds a model that bird_tf exported."""
+    return files.exists(os.path.join(path, FRONT_END))
+
+
+def variables(path: str) -> dict[str, Any]:
+    """The variables of an exported model, by name.
+
+    Raises:
+        InputError: they are damaged.
+    """
+    try:
+        reader = tf.train.load_checkpoint(os.path.join(path, VARIABLES, VARIABLES))
+        return {name: reader.get_tensor(name) for name in sorted(reader.get_variable_to_shape_map())}
+    except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise config.InputError(
+            f"{path} is damaged ({str(error)[:300]}); export the run again with bird_tf.export"
+        ) from error
+
+
+def weights(path: str) -> list[str]:
+    """Digests of an exported model's weights, without its calibration, sorted."""
+    found = {
+        hashlib.md5(value.tobytes(), usedforsecurity=False).hexdigest()
+        for name, value in variables(path).items()
+        if not name.startswith(DECISIONS) and not isinstance(value, bytes)  # those are the graph of the objects
+    }
+    return sorted(found)
+
+
+def fingerprint(path: str) -> Fingerprint:
+    """Equal for exported models that give equal logits, scores and embeddings.
+
+    Raises:
+        InputError: the model is damaged.
+    """
+    described = stored.read_json(os.path.join(path, DESCRIPTION), dict[str, Any])
+    inner: Mapping[str, Any] = described.get("backbone") or {}  # its weights may be no variables
+    classes = taxonomy.load(os.path.join(path, _CLASSES))
+    front_end = frontend.load(os.path.join(path, FRONT_END))
+    decisive = {
+        "weights": weights(path), "classes": classes.digest, "front_end": front_end.fingerprint,
+        "loss": described.get("loss"), "backbone": inner.get("fingerprint"),
+    }  # fmt: skip
+    found = Fingerprint(files.digest(decisive))
+    names = ("saved_model.pb", os.path.join(VARIABLES, f"{VARIABLES}.data-00000-of-00001"))
+    own = [files.checksum(os.path.join(path, name)) for name in names]
+    found.earlier = files.digest([*own, inner["fingerprint"]] if inner else own)
+    return found
