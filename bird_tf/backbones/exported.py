@@ -85,3 +85,10 @@ def fingerprint(path: str) -> Fingerprint:
     own = [files.checksum(os.path.join(path, name)) for name in names]
     found.earlier = files.digest([*own, inner["fingerprint"]] if inner else own)
     return found
+
+
+def forget_calibration(loaded: Any) -> None:
+    """Empties the calibration of a loaded model that becomes a part of another one, which must not depend on it."""
+    if decided := getattr(loaded, DECISIONS.rstrip("/"), None):  # models of earlier versions have none
+        for variable in (decided.slope, decided.intercept, *decided.thresholds.values()):
+            variable.assign(tf.zeros_like(variable))

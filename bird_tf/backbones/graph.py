@@ -6,7 +6,7 @@ import numpy as np
 
 from bird_tf import tf
 from bird_tf.audio import hearing
-from bird_tf.backbones import backbone, saved_model, signatures, sources, windows
+from bird_tf.backbones import backbone, exported, saved_model, signatures, sources, windows
 from bird_tf.labels import taxonomy
 
 
@@ -33,6 +33,8 @@ class Graph:
         self.model = self._found.model
         if source.is_ours:  # its graph reads none of its assets, and those of the larger model have the same names
             del self.model.assets
+        if source.uncalibrated:
+            exported.forget_calibration(self.model)
         self._gives_logits = source.gives_logits
         self._columns = backbone.matching_outputs(names, classes)
         self._window_samples = self._found.shape[-1]

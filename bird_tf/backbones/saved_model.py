@@ -56,7 +56,7 @@ def find(source: sources.Source, num_labels: int) -> Signature:
         specs = {name: spec for name, spec in function.structured_outputs.items() if spec.shape.rank}
         shapes = {name: spec.shape.as_list() for name, spec in specs.items() if spec.dtype == tf.float32}
         all_shapes.update(shapes)
-        scores = signatures.score_name(shapes, num_labels, source.gives_logits)
+        scores = signatures.score_name(shapes, num_labels, source.gives_logits, source.uncalibrated)
         embedding = source.embedding or signatures.embedding_name(shapes, num_labels)
         size = signatures.vector_size(shapes.get(embedding, ()))
         if shape and scores:

@@ -58,20 +58,22 @@ def vector_size(shape: Sequence[int | None]) -> int:
     return int(sizes[0] or 0) if len(sizes) == 1 and sizes[0] not in (None, -1) else 0
 
 
-def score_name(shapes: Shapes, num_labels: int, gives_logits: bool) -> str:
-    """Name of the output that has one number for each label; of several, "logits" or "probabilities".
+def score_name(shapes: Shapes, num_labels: int, gives_logits: bool, uncalibrated: bool = False) -> str:
+    """Name of the output that has one number for each label; of several, "logits", "scores" or "probabilities".
 
     Args:
         shapes: of the outputs.
         num_labels: number of labels.
-        gives_logits: which of the two names is meant.
+        gives_logits: whether "logits" is meant.
+        uncalibrated: whether "scores" are meant; "probabilities" if there are none, as early models had no calibration.
 
     Returns:
         The name; "" if no output fits, or if several fit and none has that name.
     """
     fitting = [name for name, shape in shapes.items() if list(shape[-1:]) == [num_labels] and len(shape) <= 2]
-    preferred = "logits" if gives_logits else "probabilities"
-    return preferred if preferred in fitting else fitting[0] if len(fitting) == 1 else ""
+    preferred = ["logits"] if gives_logits else ["scores", "probabilities"] if uncalibrated else ["probabilities"]
+    named = [name for name in preferred if name in fitting]
+    return named[0] if named else fitting[0] if len(fitting) == 1 else ""
 
 
 def embedding_name(shapes: Shapes, num_labels: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bird_tf import config, files, stored
 from bird_tf.audio import frontend
-from bird_tf.backbones import presets
+from bird_tf.backbones import exported, presets
 from bird_tf.labels import given_table, taxonomy
 
 
@@ -53,6 +53,8 @@ class Source:
         gives_logits: whether its scores are logits; else probabilities.
         embedding: name of its embedding; "": to be found.
         licence, origin: as in `presets.Preset`; "" if unknown.
+        uncalibrated: whether it is a model of bird_tf that is asked for its raw scores. Earlier versions asked for its
+            probabilities, which change with its calibration; so their records and models do still.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Source:
     embedding: str = ""
     licence: str = ""
     origin: str = ""
+    uncalibrated: bool = False
 
     @property
     def title(self) -> str:
@@ -77,11 +80,13 @@ class Source:
     @property
     def is_ours(self) -> bool:
         """Whether it is a model that bird_tf exported."""
-        return files.exists(os.path.join(self.model, "assets", "frontend.json"))
+        return exported.is_exported(self.model)
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """Digest of what decides the backbone's answers: its graph, its weights and its labels, as first asked for."""
+        if self.uncalibrated:
+            return files.digest([exported.fingerprint(self.model), self.label_names()])
         paths = [os.path.join(folder, name) for folder, _, names in os.walk(self.model) for name in sorted(names)]
         # assets may change without changing the outputs: `evaluate --tune` writes there
         inside = sorted(path for path in paths if os.path.relpath(path, self.model).split(os.sep)[0] != "assets")
@@ -113,12 +118,11 @@ def from_flags(settings: BackboneConfig) -> Source:
         raise config.InputError(
             f"--backbone={name}: no such file or folder, and no known name ({', '.join(presets.PRESETS)})"
         )
-    description = os.path.join(name, "assets", "frontend.json")
-    if files.exists(description):
+    if exported.is_exported(name):
         config.refuse_without_effect({f"--backbone_… with --backbone={name}, a model of bird_tf,": given})
-        rate = frontend.load(description).sample_rate_hz
+        rate = frontend.load(os.path.join(name, exported.FRONT_END)).sample_rate_hz
         labels = os.path.join(name, "assets", "classes.csv")
-        return Source(name=name, model=name, labels=labels, sample_rate_hz=rate, gives_logits=False)
+        return Source(name=name, model=name, labels=labels, sample_rate_hz=rate, gives_logits=False, uncalibrated=True)
     if not settings.backbone_labels or settings.backbone_sample_rate_hz < 1:
         raise config.InputError(
             f"--backbone={name} does not contain its labels and its sample rate: give --backbone_labels and "
@@ -175,8 +179,10 @@ def from_description(description: Mapping[str, Any], origin: str, folder: str = 
             raise config.InputError(f"{origin} needs its backbone {source.title}: {path} is not there")
     source = dataclasses.replace(source, model=model, labels=labels)
     if source.fingerprint != fingerprint:
+        remedy = "install or copy the version that it was trained with"
+        if source.is_ours and not source.uncalibrated:
+            remedy += ", or convert again: since an earlier version, evaluate --tune or an export has changed its files"
         raise config.InputError(
-            f"{origin} needs its backbone {source.title}: {model} with {labels} is another one; install or copy the "
-            "version that it was trained with"
+            f"{origin} needs its backbone {source.title}: {model} with {labels} is another one; {remedy}"
         )
     return source

@@ -2,13 +2,11 @@ import json
 import pickle
 import shutil
 
-import numpy as np
 import pytest
 
 from bird_tf import config, files
 from bird_tf.backbones import exported
-from bird_tf.inference import serving
-from bird_tf.scores import calibration, thresholds
+from tests.backbones.conftest import tune
 
 
 @pytest.fixture
@@ -16,17 +14,12 @@ def copy(model_path, tmp_path):
     return shutil.copytree(model_path, tmp_path / "export")
 
 
-def _tune(path, num_classes=6):
-    least = {rule: np.full(num_classes, 0.3) for rule in thresholds.RULES}
-    assert serving.store(str(path), calibration.Calibration(slope=2.0, intercept=-1.0, thresholds=least))
-
-
 def test_the_fingerprint_follows_weights_front_end_and_backbone_but_not_the_calibration(
     model_path, attention_model_path, copy
 ):
     original = exported.fingerprint(model_path)
     assert exported.fingerprint(str(copy)) == original != exported.fingerprint(attention_model_path)
-    _tune(copy)
+    tune(copy)
     graph = copy / "saved_model.pb"
     graph.write_bytes(graph.read_bytes() + b"\x7a\x00")  # as a new export, whose graph has other bytes
     assert exported.fingerprint(str(copy)) == original
@@ -43,7 +36,7 @@ def test_a_fingerprint_of_an_earlier_version_is_known_while_no_file_has_changed(
     found = pickle.loads(pickle.dumps(exported.fingerprint(str(copy))))
     assert earlier == found and {"content": earlier} == {"content": found} and (earlier != found) is False
     assert json.loads(json.dumps(found)) != earlier  # it is written down as it is now
-    _tune(copy)
+    tune(copy)
     assert exported.fingerprint(str(copy)) == found != "other" and exported.fingerprint(str(copy)) != earlier
 
 

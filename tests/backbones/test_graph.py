@@ -1,9 +1,12 @@
+import dataclasses
+import shutil
+
 import numpy as np
 import pytest
 
 from bird_tf import tf
-from bird_tf.backbones import backbone, graph, windows
-from tests.backbones.conftest import CLASSES, RATE, WINDOW, Loudness, make_source
+from bird_tf.backbones import backbone, graph, sources, windows
+from tests.backbones.conftest import CLASSES, RATE, WINDOW, Loudness, make_source, tune
 
 
 @pytest.mark.parametrize("gives_logits", [True, False])
@@ -49,3 +52,22 @@ def test_the_assets_of_a_model_of_ours_do_not_mix_with_those_of_the_model_around
     tf.saved_model.save(module, str(tmp_path / "outer"), signatures=answers)
     assets = {path.name: path.read_text() for path in (tmp_path / "outer" / "assets").iterdir()}
     assert assets == {"classes.csv": "head"}
+
+
+def test_the_calibration_of_a_model_of_ours_changes_neither_its_answers_nor_the_model_around_it(
+    model_path, manifest, generator, tmp_path
+):
+    path = str(shutil.copytree(model_path, tmp_path / "export"))
+    source = sources.from_flags(sources.BackboneConfig(backbone=path))
+    before = backbone.Backbone(source, manifest.classes)
+    heard = windows.hears(before, manifest.front_end.chunk_seconds)
+    spans = generator.normal(0, 0.1, (2, heard.span_samples)).astype(np.float32)
+    expected, _ = windows.answers(before, heard, spans)
+    tune(path)
+    answers, _ = windows.answers(backbone.Backbone(source, manifest.classes), heard, spans)
+    np.testing.assert_array_equal(answers, expected)
+    earlier = backbone.Backbone(dataclasses.replace(source, uncalibrated=False), manifest.classes)
+    np.testing.assert_allclose(windows.answers(earlier, heard, spans)[0], 2 * expected - 1, atol=1e-3)
+    part = graph.Graph(source, manifest.classes, heard)
+    np.testing.assert_allclose(part.answers(tf.constant(spans))[0], expected, atol=1e-4)
+    assert float(part.model.decisions.slope) == 0 and not part.model.decisions.thresholds["f1"].numpy().any()

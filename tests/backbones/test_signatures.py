@@ -42,6 +42,9 @@ def test_the_scores_have_a_number_for_each_label(shapes, name):
 def test_of_both_kinds_of_scores_the_right_one_is_chosen():
     shapes = {"logits": (1, 3), "probabilities": (1, 3)}
     assert signatures.score_name(shapes, 3, gives_logits=True) == "logits"
+    assert signatures.score_name(shapes, 3, gives_logits=False, uncalibrated=True) == "probabilities"
+    shapes["scores"] = (1, 3)
+    assert signatures.score_name(shapes, 3, gives_logits=False, uncalibrated=True) == "scores"
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 import dataclasses
+import os
+import pathlib
 import shutil
 
 import pytest
 
 from bird_tf import config, convert
 from bird_tf.backbones import presets, sources
-from tests.backbones.conftest import LABELS, RATE, make_source
+from tests.backbones.conftest import LABELS, RATE, make_source, tune
 
 
 def flags(model, labels, **values):
@@ -33,6 +35,24 @@ def test_a_model_of_bird_tf_needs_only_its_path(model_path, manifest, labels):
     assert source.label_names() == list(zip(manifest.classes.class_ids, manifest.classes.names, strict=True))
     with pytest.raises(config.InputError, match="has no effect"):
         sources.from_flags(flags(model_path, labels))
+
+
+def test_a_model_of_bird_tf_stays_the_same_backbone_whatever_calibration_it_has(model_path, tmp_path):
+    path = str(shutil.copytree(model_path, tmp_path / "export"))
+    described = sources.describe(sources.from_flags(sources.BackboneConfig(backbone=path)))
+    # as earlier versions wrote it: a digest of the files, of a model that is asked for its probabilities
+    listed = os.path.join(path, "assets", "classes.csv")
+    source = make_source(path, listed, gives_logits=False)
+    earlier = {k: v for k, v in sources.describe(source).items() if k != "uncalibrated"}
+    assert sources.from_description(earlier, "the head") == source
+    tune(path)
+    again = sources.from_description(described, "the head")
+    assert again.uncalibrated and again.fingerprint == described["fingerprint"]
+    with pytest.raises(config.InputError, match=r"is another one; install .*, or convert again: since an earlier"):
+        sources.from_description(earlier, "the head")
+    classes = pathlib.Path(listed)
+    classes.write_text(classes.read_text().rstrip() + "x\n")  # the classes are found by their names
+    assert dataclasses.replace(again).fingerprint != again.fingerprint
 
 
 @pytest.fixture
