@@ -7,7 +7,7 @@ import os
 import shlex
 
 from bird_tf import config, locks, next_steps
-from bird_tf.inference.formats import onnx, tflite
+from bird_tf.inference.formats import onnx, parts, tflite
 from bird_tf.training import exporter
 
 
@@ -28,7 +28,7 @@ def main(settings: ExportConfig) -> None:
             tflite.convert(path, os.path.join(settings.run_dir, "tflite"))
         if settings.onnx:
             onnx.convert(path, os.path.join(settings.run_dir, "onnx"))
-    small = [os.path.join(settings.run_dir, name) for name in ("tflite", "onnx") if getattr(settings, name)]
+    small = [os.path.join(settings.run_dir, name) for name in parts.FOLDERS if getattr(settings, name)]
     next_steps.log(
         next_steps.command("predict", model=path, audio=next_steps.NEW_RECORDINGS, output="predictions"),
         *(f"python tools/small_computer.py {shlex.quote(folder)} RECORDING.wav" for folder in small),

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from absl import logging
 
-from bird_tf import files
-from bird_tf.inference import ensembles, leaks, serving
+from bird_tf import files, next_steps
+from bird_tf.inference import ensembles, leaks, saved_model, serving
+from bird_tf.inference.formats import parts
 from bird_tf.scores import decisions
 
 
@@ -36,6 +37,7 @@ def store(ensemble: ensembles.Ensemble, output: str, asked_for: Sequence[str]) -
                     "%s is of an earlier version: its signatures give raw scores; export it again with bird_tf.export",
                     model,
                 )
+            _warn_of_small_models(model)
         targets += [os.path.join(model, decisions.ASSET) for model in same[0]]
     every = [dict.fromkeys((*paths, leaks.validated(paths[-1]))) for paths in same]
     made_for = tuple(tuple(serving.digest(path) for path in paths if files.exists(path)) for paths in every)
@@ -43,3 +45,17 @@ def store(ensemble: ensembles.Ensemble, output: str, asked_for: Sequence[str]) -
     for target in targets:
         decisions.save(target, decided, ensemble.classes)
         logging.info("pooling, weights, calibration and thresholds: %s", target)
+
+
+def _warn_of_small_models(model: str) -> None:
+    """Tells if the run of a model has files for small computers: they keep the calibration from before."""
+    run = os.path.dirname(model.rstrip(os.sep)) or "."
+    if not files.exists(os.path.join(run, saved_model.RUN_DESCRIPTION)):
+        return
+    outdated = [name for name in parts.FOLDERS if files.exists(os.path.join(run, name))]
+    if outdated:
+        logging.warning(
+            "%s: the calibration there is the one from before; write it again: %s",
+            " and ".join(os.path.join(run, name) for name in outdated),
+            next_steps.command("export", run_dir=run, **dict.fromkeys(outdated, True)),
+        )

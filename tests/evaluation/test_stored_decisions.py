@@ -6,7 +6,7 @@ import pytest
 
 from bird_tf import config
 from bird_tf.evaluation import stored_decisions
-from bird_tf.inference import ensembles
+from bird_tf.inference import ensembles, saved_model
 from bird_tf.scores import context
 from tests import conftest
 
@@ -25,6 +25,29 @@ def test_a_single_model_keeps_its_decisions_and_an_ensemble_only_in_the_output(m
     assert ensembles.Ensemble([str(tmp_path / "a")]).decisions.fitted_on == "here"
     again = ensembles.Ensemble([str(tmp_path / "a"), str(tmp_path / "b")], str(tmp_path / "out2" / "decisions.json"))
     assert again.decisions.fitted_on == "both"
+
+
+def test_files_for_small_computers_with_the_calibration_from_before_are_told(model_path, tmp_path, caplog):
+    run = tmp_path / "run"
+    shutil.copytree(model_path, run / "export")
+    ensemble = ensembles.Ensemble([str(run / "export")])
+
+    def told():
+        caplog.clear()
+        stored_decisions.store(ensemble, str(tmp_path / "out"), [str(run / "export")])
+        return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+    (run / "onnx").mkdir()
+    assert not told()  # a folder of something else, as there is no run
+    (run / saved_model.RUN_DESCRIPTION).write_text("{}")
+    [line] = told()
+    assert line.startswith(f"{run}/onnx: the calibration there is the one from before; write it again: ")
+    assert line.endswith(f"--run_dir={run} --onnx")
+    (run / "tflite").mkdir()
+    assert told()[0].endswith(f"--run_dir={run} --tflite --onnx")
+    shutil.rmtree(run / "tflite")
+    (run / "onnx").rmdir()
+    assert not told()
 
 
 def test_decisions_are_for_their_models_in_their_order(model_path, attention_model_path, tmp_path):

@@ -21,6 +21,8 @@ from bird_tf.backbones import backbone, graph, windows
 from bird_tf.inference import saved_model
 
 DESCRIPTION, FORMAT_VERSION = "model.json", 1
+# the folders of the formats in a run directory, named as the flags of the export
+FOLDERS = ("tflite", "onnx")
 # the file with the backbone of a head is in this folder
 BACKBONE = saved_model.BACKBONE
 # the type of weights that every part has; a backbone, and what is computed from sound, bear no other
