@@ -65,7 +65,7 @@ ORDER = {
     "training": (
         "known_sound", "weights", "schedules", "optimizers", "distribution", "run_directory", "exporter", "pretrained",
         "kept_classes", "distillation", "train_step", "checkpoints", "validation", "tensorboard", "recipes",
-        "embedding_statistics", "experiments", "head_strength", "dry_run",
+        "embedding_statistics", "experiments", "epochs", "head_strength", "dry_run",
     ),
     "selftraining": ("flags", "teaching", "gate", "rounds", "forecast"),
     "api": ("frames", "sounds", "model", "opened_records"),

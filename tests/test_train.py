@@ -12,7 +12,7 @@ from bird_tf.input import streams
 from bird_tf.labels import taxonomy
 from bird_tf.records import learnt, recordings_table
 from bird_tf.scores import decisions, metrics, pooling
-from bird_tf.training import experiments, exporter, run_directory, train_step, validation
+from bird_tf.training import experiments, run_directory, validation
 from tests.conftest import settings, train_settings
 
 
@@ -154,27 +154,6 @@ def test_a_folder_that_is_no_run_is_refused(manifest, tmp_path):
     with pytest.raises(config.InputError, match="holds something that is no training; name another --run_dir, or"):
         train.train(train_settings(manifest, tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.doc"]
-
-
-def test_snapshots_can_be_exported(manifest, tmp_path):
-    train.train(train_settings(manifest, tmp_path / "run", epochs=3, snapshot_epochs=2))
-    assert [path.name for path in (tmp_path / "run" / "snapshots").iterdir()] == ["epoch-0002"]
-    exported = exporter.export(str(tmp_path / "run" / "snapshots" / "epoch-0002"))
-    assert "serving_default" in tf.saved_model.load(exported).signatures
-
-
-def test_a_loss_that_is_not_finite_stops_the_run(manifest, tmp_path):
-    with pytest.raises(config.InputError, match=r"the loss is .* at step .*recordings of its batch: [0-9]+, "):
-        train.train(train_settings(manifest, tmp_path / "run", learning_rate=1e30, epochs=5, optimizer="sgd"))
-
-
-def test_a_batch_too_large_for_memory_is_reported_in_one_line(manifest, tmp_path, monkeypatch):
-    def step(*_):
-        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
-
-    monkeypatch.setattr(train_step.TrainState, "step", step)
-    with pytest.raises(config.InputError, match="--batch_size=8 does not fit into memory"):
-        train.train(train_settings(manifest, tmp_path / "run"))
 
 
 def test_classes_that_cannot_be_learnt_are_named(manifest, monkeypatch):

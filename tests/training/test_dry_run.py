@@ -4,7 +4,7 @@ import pytest
 
 import bird_tf
 from bird_tf import config, train
-from bird_tf.training import distribution, dry_run, experiments
+from bird_tf.training import distribution, dry_run, epochs, experiments
 
 
 def _flags(manifest, run_dir, *more):
@@ -40,7 +40,7 @@ def test_the_estimate_fits_network_records_and_budget(manifest, tmp_path):
 
 def test_a_budget_cuts_the_epochs(manifest, tmp_path):
     settings = _flags(manifest, tmp_path / "run", "--epochs=100000", "--max_minutes=1")
-    estimate = dry_run.estimate(settings, manifest, distribution.strategy("none", 8), train._step)
+    estimate = dry_run.estimate(settings, manifest, distribution.strategy("none", 8), epochs.take_step)
     assert estimate.num_epochs == pytest.approx(60 / (estimate.steps * estimate.step_seconds))
 
 

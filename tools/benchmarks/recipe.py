@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
-import bird_tf.train as training
 from bird_tf import config, keras, tf
 from bird_tf.models import architectures, losses
-from bird_tf.training import distribution, experiments
+from bird_tf.training import distribution, epochs, experiments
 
 from . import train
 
@@ -87,7 +86,7 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
         batch = next(batches)
 
         def epoch() -> None:
-            training.run_epoch(experiment, batches, [])
+            epochs.run(experiment, batches, [])
             experiment.progress.epochs += 1
 
         steps = experiment.num_steps

@@ -12,13 +12,12 @@ import time
 
 import numpy as np
 
-import bird_tf.train as training
 from bird_tf import config, keras, tf
 from bird_tf.audio import frontend
 from bird_tf.labels import taxonomy
 from bird_tf.models import architectures
 from bird_tf.records import manifests, schema, shard_files
-from bird_tf.training import distribution, experiments
+from bird_tf.training import distribution, epochs, experiments
 
 _NUM_CLASSES = 100
 
@@ -103,7 +102,7 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
         seconds: list[tuple[float, float]] = []
         for _ in range(settings.rounds + 1):
             started = time.perf_counter()
-            training.run_epoch(experiment, batches, [])
+            epochs.run(experiment, batches, [])
             experiment.progress.epochs += 1
             between = time.perf_counter()
             plain.fit(*arrays, batch_size=settings.batch_size, epochs=1, verbose=0)
