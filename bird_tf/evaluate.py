@@ -167,6 +167,8 @@ def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, pat
     ensemble = ensembles.Ensemble(paths, settings.decisions)
     if not settings.tuning.chooses_pooling:
         ensemble.check_pooling(settings.tuning.pooling or ensemble.decisions.pooling)
+    if settings.tuning.tune:
+        recording_tuning.leave_context(ensemble, fits_another=settings.tune_on_mixtures)
     odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
     output = settings.output_folder
     # scores

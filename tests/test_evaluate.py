@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import logging
 import shutil
 
 import numpy as np
@@ -10,7 +11,7 @@ import soundfile
 from bird_tf import config, evaluate
 from bird_tf.inference import ensembles, saved_model
 from bird_tf.records import learnt
-from bird_tf.scores import decisions, metrics, pooling, prior
+from bird_tf.scores import context, decisions, metrics, pooling, prior
 from tests.conftest import settings
 
 
@@ -68,21 +69,27 @@ def test_one_source_must_be_named(model_path, manifest, data, tmp_path):
             _evaluate(tmp_path, model_path, **values)
 
 
-def test_tuning_stores_its_decisions_in_the_model(model_path, manifest, data, tmp_path):
+def test_tuning_stores_its_decisions_in_the_model(model_path, manifest, data, tmp_path, caplog):
     model = str(shutil.copytree(model_path, tmp_path / "model"))
     plain = _evaluate(tmp_path, model, audio=data / "wav", metadata=data / "xml")
     ensemble = ensembles.Ensemble([model])
-    of_segments = dataclasses.replace(ensemble.decisions, context_fitted_on="7 segments of x")
+    around = context.Context(smoothing=0.2, shifted=True)
+    of_segments = dataclasses.replace(
+        ensemble.decisions, context=around, in_context=ensemble.decisions.chunk, context_fitted_on="7 segments of x"
+    )
     decisions.save(f"{model}/{decisions.ASSET}", of_segments, ensemble.classes)
-    tuned = _evaluate(
-        tmp_path, model, audio=data / "wav", metadata=data / "xml", tune=True, precision=0.8,
-        synthetic_noise=5,
-    )  # fmt: skip
+    with caplog.at_level(logging.WARNING, "absl"):
+        tuned = _evaluate(
+            tmp_path, model, audio=data / "wav", metadata=data / "xml", tune=True, precision=0.8,
+            synthetic_noise=5,
+        )  # fmt: skip
     assert set(tuned["pooling_mlrap"]) == {*pooling.METHODS} - {"attention"}
     assert tuned["mlrap"] == pytest.approx(max(tuned["pooling_mlrap"].values())) and tuned["mlrap"] >= plain["mlrap"]
     kept = ensembles.Ensemble([model]).decisions
     assert kept.pooling == tuned["pooling"] and kept.precision == 0.8 and kept.fitted_on.startswith("18 recordings of")
-    assert kept.sources == f"{kept.fitted_on}; 7 segments of x"
+    # what was fitted on segments belonged to the decisions of before
+    assert not kept.context.active and kept.answers is kept.chunk and kept.sources == kept.fitted_on
+    assert "fitted on 7 segments of x, are dropped" in caplog.text
     beside = decisions.load(str(tmp_path / "evaluation" / "decisions.json"), saved_model.Model(model).classes, 1)
     assert beside.recording.slope == kept.recording.slope != 1.0
     again = _evaluate(tmp_path, model, audio=data / "wav", metadata=data / "xml")

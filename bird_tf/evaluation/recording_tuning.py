@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from absl import logging
 
 from bird_tf import config
 from bird_tf.evaluation import noise
 from bird_tf.inference import ensembles, labelled, segments
-from bird_tf.scores import calibration, decisions, pooling, thresholds
+from bird_tf.scores import calibration, context, decisions, pooling, thresholds
 
 _POOLING_HELP = (
     f"how chunk scores become recording scores: {', '.join(pooling.METHODS)} (attention: only with networks that have "
@@ -48,6 +49,23 @@ class TuningConfig:
     def chooses_pooling(self) -> bool:
         """Whether the pooling is chosen on these recordings."""
         return self.pooling == "auto" or (self.tune and not self.pooling)
+
+
+def leave_context(ensemble: ensembles.Ensemble, *, fits_another: bool) -> None:
+    """Drops what was fitted on segments: it was chosen with the weights and thresholds that --tune fits anew.
+
+    Args:
+        ensemble: its decisions are set.
+        fits_another: whether a context is fitted afterwards, so that there is nothing to warn of.
+    """
+    before = ensemble.decisions
+    if before.in_context and not fits_another:
+        logging.warning(
+            "the context, calibration and thresholds of answers over time, fitted on %s, are dropped, since --tune "
+            "fits anew what they rest on: predict uses those of chunks. Add --tune_on_mixtures, or repeat --segments "
+            "--tune, to have them again", before.context_fitted_on or "segments",
+        )  # fmt: skip
+    ensemble.decisions = dataclasses.replace(before, context=context.Context(), in_context=None, context_fitted_on="")
 
 
 def decide(
