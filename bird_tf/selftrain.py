@@ -92,14 +92,13 @@ def _claim(
     recordings: Sequence[metadata.Recording],
 ) -> None:  # fmt: skip
     values = config.to_mapping(settings)
-    sizes = {r.recording_id: os.path.getsize(r.path) for r in recordings}
     claim = resume.Claim(
         directory=settings.run_dir,
         plan={
             "flags": {name: values[name] for name in values if name not in _WITHOUT_EFFECT},
             "inputs": {
                 settings.records: {"content": checkpoints.digest(manifest)},
-                settings.unlabelled: {"content": files.digest(sizes)},
+                **_inputs([r.path for r in recordings]),
                 **{path: {"content": saved_model.Model(path).fingerprint} for path in teachers},
             },
         },
@@ -111,6 +110,12 @@ def _claim(
     claim.start(claim.goes_on())
     flags = config.to_flagfile(dataclasses.replace(settings, overwrite=False))
     files.write_text(os.path.join(settings.run_dir, checkpoints.FLAGS), flags)
+
+
+def _inputs(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What tells whether recordings are still the same. Those of a recorder often have one size."""
+    found = {path: os.stat(path) for path in paths}
+    return {path: {"size": status.st_size, "time of change": status.st_mtime_ns} for path, status in found.items()}
 
 
 def _selftrain(

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import os
 
 import pytest
 
@@ -102,6 +103,23 @@ def test_what_cannot_be_used_is_refused_before_any_work(manifest, model_path, tm
     with pytest.raises(config.InputError, match=words):
         selftrain.selftrain(_settings(manifest, model_path, "nowhere", tmp_path / "run", **values))
     assert not (tmp_path / "run").exists()
+
+
+def test_an_unlabelled_recording_that_was_replaced_by_one_of_its_size_is_refused(
+    manifest, model_path, unlabelled, tmp_path
+):
+    settings = _settings(manifest, model_path, unlabelled, tmp_path / "run")
+
+    def claim():
+        selftrain._claim(settings, manifest, [model_path], selftrain.teaching.find(str(unlabelled)))
+
+    claim()
+    claim()
+    before = os.stat(unlabelled / "0.wav")
+    (unlabelled / "0.wav").write_bytes(bytes(before.st_size))
+    os.utime(unlabelled / "0.wav", ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    with pytest.raises(config.InputError, match=r"differs: .*0\.wav has another time of change"):
+        claim()
 
 
 def test_unlabelled_recordings_are_converted_without_what_needs_the_backbone(manifest, model_path, tmp_path):
