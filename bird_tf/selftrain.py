@@ -20,7 +20,7 @@ from bird_tf import config, files, keras, locks, next_steps, python_calls, resum
 from bird_tf.audio import decode
 from bird_tf.backbones import sources
 from bird_tf.evaluation import mixtures
-from bird_tf.inference import leaks, saved_model
+from bird_tf.inference import audio_files, leaks, saved_model
 from bird_tf.input import pseudo_labels
 from bird_tf.labels import metadata
 from bird_tf.records import manifests, recordings_table, schema
@@ -99,6 +99,7 @@ def _claim(
             "inputs": {
                 settings.records: {"content": checkpoints.digest(manifest)},
                 **_inputs([r.path for r in recordings]),
+                **_truth(settings),
                 **{path: {"content": saved_model.Model(path).fingerprint} for path in teachers},
             },
         },
@@ -116,6 +117,18 @@ def _inputs(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
     """What tells whether recordings are still the same. Those of a recorder often have one size."""
     found = {path: os.stat(path) for path in paths}
     return {path: {"size": status.st_size, "time of change": status.st_mtime_ns} for path, status in found.items()}
+
+
+def _truth(settings: SelfTrainConfig) -> dict[str, dict[str, Any]]:
+    """What tells whether --segments still judges as it did: rounds judged by different calls cannot be compared."""
+    if not settings.segments:
+        return {}
+    if not files.exists(settings.segments):
+        raise config.InputError(f"--segments={settings.segments}: no such file")
+    if not os.path.isdir(settings.segments_audio):
+        raise config.InputError(f"--segments_audio={settings.segments_audio} is not a folder")
+    calls = {settings.segments: {"content": files.checksum(settings.segments)}}
+    return calls | _inputs([path for _, path in audio_files.find_below(settings.segments_audio)])
 
 
 def _selftrain(

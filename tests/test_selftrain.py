@@ -122,6 +122,30 @@ def test_an_unlabelled_recording_that_was_replaced_by_one_of_its_size_is_refused
         claim()
 
 
+def test_rounds_are_not_judged_by_other_calls_than_those_before(manifest, model_path, unlabelled, data, tmp_path):
+    calls, audio = tmp_path / "calls.csv", tmp_path / "judged"
+    settings = _settings(
+        manifest, model_path, unlabelled, tmp_path / "run", segments=calls, segments_audio=audio,
+    )  # fmt: skip
+
+    def claim():
+        selftrain._claim(settings, manifest, [model_path], [])
+
+    with pytest.raises(config.InputError, match=r"--segments=.*calls.csv: no such file"):
+        claim()
+    calls.write_text("one")
+    with pytest.raises(config.InputError, match=r"--segments_audio=.* is not a folder"):
+        claim()
+    audio.mkdir()
+    (audio / "a.wav").write_bytes(b"x")
+    claim()
+    claim()
+    (audio / "b.wav").write_bytes(b"x")
+    calls.write_text("two")
+    with pytest.raises(config.InputError, match=r"b\.wav is new; .*calls\.csv has another content"):
+        claim()
+
+
 def test_unlabelled_recordings_are_converted_without_what_needs_the_backbone(manifest, model_path, tmp_path):
     theirs = {**manifest.converter, "backbone": model_path, "backbone_mixtures": 3, "spectrogram": True}
     labelled = dataclasses.replace(manifest, converter=theirs)
