@@ -82,6 +82,11 @@ class EvaluateConfig:
             raise config.InputError(f"--worst={self.worst}: must be 0 (none) or more")
         if self.segments and not self.source.audio:
             raise config.InputError("--segments needs --audio=DIR, the folder with the soundscapes")
+        if self.decisions == "none" and self.tuning.tune and (self.segments or self.verdicts):
+            raise config.InputError(
+                "--decisions=none with --tune and --segments or --verdicts: that would replace the model's calibration "
+                "by none; leave it out"
+            )
         config.refuse_without_effect(
             {
                 "--pooling=auto with --segments": self.segments and self.tuning.pooling == "auto",
@@ -323,6 +328,7 @@ def _evaluate_verdicts(settings: EvaluateConfig) -> dict[str, Any]:
     with _locked(settings, settings.model):
         ensemble = ensembles.Ensemble(settings.model, settings.decisions)
         found, before = judged.read(settings.verdicts, ensemble.classes), ensemble.decisions
+        judged.check_scale(found, ensemble.scale, settings.verdicts, tunes=settings.tuning.tune)
         if settings.tuning.tune:
             ensemble.decisions = judged.refit(before, found, settings.tuning.precision, settings.verdicts)
         summary = judged.write(output, settings.verdicts, found, ensemble.classes, before, ensemble.decisions)

@@ -146,6 +146,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
         summary = {
             "models": list(settings.model), "pooling": judge.pooling, "calibrated_on": ensemble.decisions.sources,
             "context": ensemble.decisions.context.describe(), "expected": judge.odds_factors.describe(),
+            "scale": " ".join(filter(None, [ensemble.scale, judge.odds_factors.describe()])),
             "num_recordings": len(readable), "num_skipped": len(skipped), "num_unlike": _num_unlike(strange),
             "num_detections": of_species.total(), "num_species_detected": len(of_species),
             "num_recordings_with_detections": with_some,

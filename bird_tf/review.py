@@ -78,6 +78,7 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
         score="probability",
         species=_species(described, predicted),
         channel=described.channel,
+        scale=clips.scale(settings.predictions),
     )
     paths = {clip.file: files.below(root, clip.file) for clip in choice.clips}
     changed = score_store.changed(_folder(settings), paths)

@@ -29,6 +29,8 @@ def test_a_prediction_becomes_a_page(tmp_path, predicted, manifest):
     assert json.loads((tmp_path / "page" / "summary.json").read_text()) == summary
     text = (tmp_path / "page" / "index.html").read_text()
     assert "Review of deployment" in text
+    # verdicts tell what the probabilities are of
+    assert f'"scale": {json.dumps(json.loads((predicted / "summary.json").read_text())["scale"])}' in text
     # all classes of the model can be named, also those that were not predicted
     assert all(json.dumps(class_id) in text for class_id in manifest.classes.class_ids)
 

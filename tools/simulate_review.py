@@ -51,13 +51,16 @@ def _simulate(settings: SimulateConfig) -> list[verdicts.Verdict]:
         )
     choice = clips.choose(predicted, (), settings.choice)
     given = [verdict(clip, labelled[clip.file], choice, settings.annotated) for clip in choice.clips]
+    scale = clips.scale(settings.predictions)
     rows = [
         (v.file, v.start_seconds, v.end_seconds, v.class_id, v.answer, v.species, v.probability,
-         v.band_lowest if v.band_size else "", v.band_size or "")
+         v.band_lowest if v.band_size else "", v.band_size or "", scale)
         for v in given
     ]  # fmt: skip
     with result_files.writing_beside("simulated review", settings.output):
-        files.write_table(settings.output, (*verdicts.COLUMNS, *verdicts.FURTHER_COLUMNS), rows)
+        files.write_table(
+            settings.output, (*verdicts.COLUMNS, *verdicts.FURTHER_COLUMNS, *verdicts.LATER_COLUMNS), rows
+        )
     return given
 
 

@@ -108,6 +108,26 @@ def read(path: str) -> list[Clip]:
     return [_parse(row) for row in given_table.read_own(path, _NEEDED)]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Summary:
+    """What is read of the summary of a prediction."""
+
+    scale: str = ""
+
+
+def scale(path: str) -> str:
+    """What the probabilities of a prediction are of: `Ensemble.scale`, and in words what else they are combined with.
+
+    Args:
+        path: as for `read`.
+
+    Returns:
+        Empty if the prediction does not say it.
+    """
+    summary = os.path.join(path if os.path.isdir(path) else os.path.dirname(path), "summary.json")
+    return stored.read_json(summary, _Summary, partial=True).scale if os.path.exists(summary) else ""
+
+
 def _parse(row: stored.Row) -> Clip:
     start, end = row.number("start_seconds", 0), row.number("end_seconds", 0)
     probability = row.number("probability", 0, 1)

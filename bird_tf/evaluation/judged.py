@@ -41,6 +41,7 @@ class Judged:
         strata: for each, lower edge and size of the band that its prediction was drawn from.
         is_sample: whether they were drawn at random from their bands. Otherwise, all predictions are those that were
             judged.
+        scales: for each, what its probability is of, as `clips.scale` tells it.
     """
 
     scores: np.ndarray
@@ -48,6 +49,7 @@ class Judged:
     classes: np.ndarray
     strata: Sequence[tuple[float, int]]
     is_sample: bool
+    scales: Sequence[str]
 
     @property
     def weights(self) -> np.ndarray:
@@ -110,7 +112,42 @@ def read(path: str, classes: taxonomy.Taxonomy) -> Judged:
         classes=np.array([classes.resolve([v.class_id])[0] for v in used]),
         strata=strata,
         is_sample=is_sample,
+        scales=[v.scale for v in used],
     )
+
+
+def check_scale(judged: Judged, scale: str, source: str, *, tunes: bool) -> None:
+    """Warns of probabilities of another model, or of this one before it was tuned, which have another scale.
+
+    Args:
+        judged: the verdicts.
+        scale: of the model, as `Ensemble.scale`.
+        source: the name of the verdicts.
+        tunes: whether thresholds are fitted to them.
+
+    Raises:
+        InputError: there are such probabilities, and thresholds shall be fitted to them.
+    """
+    told = [own.partition(" ") for own in judged.scales if own]
+    if others := sum(own != scale for own, _, _ in told):
+        problem = (
+            f"--verdicts={source}: {others} of {len(judged.scales)} verdicts are on predictions of another model, or "
+            "of this one before it was tuned: its probabilities have another scale now"
+        )
+        if tunes:
+            raise config.InputError(f"{problem}, so --tune needs verdicts on new predictions")
+        logging.warning("%s. What is told is how good those predictions were", problem)
+    if tunes and len(told) < len(judged.scales):
+        logging.warning(
+            "%s does not say of %d of %d verdicts which model and calibration their probabilities are of: the "
+            "thresholds are right only if the predictions were made with these", source,
+            len(judged.scales) - len(told), len(judged.scales),
+        )  # fmt: skip
+    if combined := sorted({further for _, _, further in told if further}):
+        logging.warning(
+            "%s: probabilities were combined with %s: what is told, and thresholds, hold for predictions with the same "
+            "only", source, " or ".join(combined),
+        )  # fmt: skip
 
 
 def refit(before: decisions.Decisions, judged: Judged, precision: float, source: str) -> decisions.Decisions:

@@ -45,6 +45,7 @@ class Page:
         species: (class id, name) of those that the person can name.
         reference: a clip that the others are compared with; None without one.
         channel: what is heard of recordings with several channels, as --channel.
+        scale: what probabilities are of, as from `clips.scale`.
     """
 
     title: str
@@ -53,6 +54,7 @@ class Page:
     species: Sequence[tuple[str, str]]
     reference: tuple[str, float, float] | None = None  # path, start and end in seconds
     channel: str = channels.MIX
+    scale: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,7 +127,7 @@ def write(
     entries = [_entry(choice, clip, excerpt) for clip, excerpt in shown]
     content = {
         "id": files.digest([list(clip.identity) for clip, _ in shown]),
-        "score": page.score,
+        "score": page.score, "scale": page.scale,
         "sampled": bool(choice.sizes),
         "edges": list(choice.edges),
         "sizes": dict(choice.sizes),

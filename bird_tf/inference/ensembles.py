@@ -115,6 +115,13 @@ class Ensemble:
         """The first model's prior; for classes that it lacks, that of the first model that has them."""
         return prior.joined([model.prior for model in self.models])
 
+    @property
+    def scale(self) -> str:
+        """A digest of what gives probabilities over time: models, weights, context, calibration; not the thresholds."""
+        decided = self.decisions
+        around = [decided.context.describe(), decided.answers.slope, decided.answers.intercept]
+        return files.digest([*(serving.digest(model.path) for model in self.models), *decided.weights, *around])
+
     def check_pooling(self, method: str) -> str:
         """Returns the method if all members have what it needs.
 

@@ -14,6 +14,7 @@ from bird_tf.labels import given_table
 COLUMNS = ("file", "start_seconds", "end_seconds", "class_id", "verdict")
 # columns that may be missing: the species of the verdict `other`, the prediction, and the band it was drawn from
 FURTHER_COLUMNS = ("species", "probability", "band_lowest", "band_size")
+LATER_COLUMNS = ("scale",)  # verdicts of version 0.2.0 do not have it
 YES, NO, OTHER, UNSURE, SKIP = "yes", "no", "other", "unsure", "skip"
 ANSWERS = (YES, NO, OTHER, UNSURE, SKIP)
 
@@ -32,6 +33,7 @@ class Verdict:
         probability: of the prediction; NaN if it is not known.
         band_lowest, band_size: of the band of probabilities that the prediction was drawn from, its lower edge and its
             number of predictions; NaN and 0 if it was not drawn at random.
+        scale: what the probability is of, as `clips.scale` tells it; empty if it is not known.
     """
 
     file: str
@@ -43,6 +45,7 @@ class Verdict:
     probability: float = math.nan
     band_lowest: float = math.nan
     band_size: int = 0
+    scale: str = ""
 
     @property
     def is_present(self) -> bool | None:
@@ -97,4 +100,5 @@ def _parse(row: stored.Row) -> Verdict:
         probability=row.number("probability", -1, 1),  # a similarity, on the page of a search
         band_lowest=row.number("band_lowest"),
         band_size=row.count("band_size", 0),
+        scale=row.cells.get("scale", "").strip(),
     )

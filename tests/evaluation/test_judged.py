@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import math
 
@@ -6,7 +7,8 @@ import numpy as np
 import pytest
 
 from bird_tf import config, evaluate
-from bird_tf.evaluation import judged
+from bird_tf.evaluation import judged, stored_decisions
+from bird_tf.inference import ensembles
 from bird_tf.labels import taxonomy, verdicts
 from bird_tf.scores import decisions, stratified
 from tests.conftest import settings
@@ -15,13 +17,14 @@ CLASSES = taxonomy.Taxonomy(("a", "b"), ("Avis alba", "Buteo brevis"))
 COLUMNS = (*verdicts.COLUMNS, *verdicts.FURTHER_COLUMNS)
 
 
-def _write(path, rows, classes=CLASSES):
+def _write(path, rows, classes=CLASSES, scale=None):
     """Rows: (class index, answer, probability, band_lowest, band_size)."""
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(COLUMNS)
+        writer.writerow(COLUMNS if scale is None else (*COLUMNS, "scale"))
         for i, (index, answer, probability, lowest, size) in enumerate(rows):
-            writer.writerow(("x.wav", i, i + 1, classes.class_ids[index], answer, "", probability, lowest, size))
+            row = ("x.wav", i, i + 1, classes.class_ids[index], answer, "", probability, lowest, size)
+            writer.writerow(row if scale is None else (*row, scale))
     return str(path)
 
 
@@ -121,3 +124,37 @@ def test_the_command_writes_tables_and_stores_thresholds_in_the_model(tmp_path, 
     assert stored.chunk.thresholds["f1"][0] == 0.4 and stored.chunk.thresholds["f1"][2] == 0.5
     with pytest.raises(config.InputError, match="with --verdicts has no effect"):
         settings(evaluate.EvaluateConfig, model=(model,), verdicts=table, audio="x")
+
+
+def test_thresholds_are_not_fitted_to_probabilities_of_another_scale(tmp_path, manifest, untrained, caplog):
+    model = untrained(manifest.front_end, architecture="baseline")
+    ensemble = ensembles.Ensemble([model])
+    scale = ensemble.scale
+
+    def check(own, *, tunes):
+        caplog.clear()
+        found = judged.read(_write(tmp_path / "v.csv", SAMPLE, scale=own), CLASSES)
+        judged.check_scale(found, scale, "v.csv", tunes=tunes)
+        return caplog.text
+
+    assert not check(scale, tunes=True) and not check("", tunes=False)
+    assert "does not say of 10 of 10 verdicts" in check("", tunes=True)
+    assert "v.csv: probabilities were combined with a list" in check(f"{scale} a list", tunes=True)
+    assert "10 of 10 verdicts are on predictions of another model" in check("another", tunes=False)
+    with pytest.raises(config.InputError, match="so --tune needs verdicts on new predictions"):
+        check("another", tunes=True)
+
+    # a calibration changes the scale, thresholds do not
+    chunk = ensemble.decisions.chunk
+    other = {rule: least / 2 for rule, least in chunk.thresholds.items()}
+    for fitted, is_same in (({"thresholds": other}, True), ({"slope": 2.0}, False)):
+        chunk = dataclasses.replace(chunk, **fitted)
+        ensemble.decisions = dataclasses.replace(ensemble.decisions, chunk=chunk)
+        stored_decisions.store(ensemble, str(tmp_path), [model])
+        assert (ensembles.Ensemble([model]).scale == scale) == is_same
+
+
+def test_a_calibration_is_not_replaced_by_none(tmp_path):
+    for values in ({"verdicts": "v.csv"}, {"audio": "a", "segments": "s.csv"}):
+        with pytest.raises(config.InputError, match="--decisions=none with --tune"):
+            settings(evaluate.EvaluateConfig, model=("m",), tune=True, decisions="none", **values)

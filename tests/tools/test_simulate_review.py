@@ -54,6 +54,9 @@ def test_a_sample_tells_its_bands(folder):
     _, given = _simulate(folder, "labels.csv", num_clips=3, sample=True, bands=(0.5,))
     assert {(v.band_lowest, v.band_size) for v in given} == {(0.0, 2), (0.5, 3)}
     assert verdicts.read(str(folder / "verdicts.csv")) == given
+    (folder / "summary.json").write_text('{"scale": "abc", "audio": "x"}')
+    _simulate(folder, "labels.csv", num_clips=3)
+    assert {v.scale for v in verdicts.read(str(folder / "verdicts.csv"))} == {"abc"}
 
 
 def test_the_verdicts_of_a_person_are_not_replaced(folder):

@@ -30,7 +30,7 @@ function warn(text) { at("warning").textContent = text; at("warning").hidden = f
 addEventListener("beforeunload", event => { if (unsaved) event.preventDefault(); });
 
 const columns = ["file", "start_seconds", "end_seconds", "class_id", "verdict", "species", "probability", "band_lowest",
-  "band_size"];
+  "band_size", "scale"];
 function cell(value) {
   let text = String(value);
   const formula = text.replace(/^'+/, "");  // as bird_tf.files defuses it
@@ -44,7 +44,7 @@ function asTable() {
     const verdict = verdicts.get(clip.index);
     if (verdict) lines.push([clip.file, clip.start, clip.end, clip.classId, verdict.answer, verdict.species,
       page.score === "probability" ? clip.score : "",
-      ...(page.sampled ? [page.edges[clip.band], bandSize(clip.band)] : ["", ""])]);
+      ...(page.sampled ? [page.edges[clip.band], bandSize(clip.band)] : ["", ""]), page.scale]);
   }
   return lines.map(line => line.map(cell).join(",") + "\n").join("");
 }
