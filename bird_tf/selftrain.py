@@ -139,7 +139,8 @@ def _selftrain(
     unlabelled = _unlabelled(settings, manifest, paths, recordings)
     judge = _gate(settings, manifest)
     first = {"teachers": " ".join(paths)}
-    done = [rounds.Round(run_dir="", models=paths, row=first, quality=_judged(judge, paths, 0))]
+    asked = settings.teachers.teacher
+    done = [rounds.Round(run_dir="", models=paths, row=first, quality=_judged(judge, paths, 0), asked=asked)]
     rounds.write_table(settings.run_dir, done)
     heads = teaching.heads(paths, manifest)
     for number in range(1, settings.rounds + 1):

@@ -27,12 +27,14 @@ class Round:
         models: what it is judged by and teaches with; with --refit, the model from before the refit.
         row: of the table.
         quality: None without a gate.
+        asked: of round 0, the teachers that were asked for; `models` are those from before their refit.
     """
 
     run_dir: str
     models: tuple[str, ...]
     row: dict[str, Any]
     quality: gate.Quality | None
+    asked: tuple[str, ...] = ()
 
 
 def best(rounds: Sequence[Round]) -> int:
@@ -59,10 +61,13 @@ def take(run_dir: str, winner: Round) -> str:
     """
     if not winner.run_dir and len(winner.models) > 1:
         return ""
-    export = os.path.join(run_dir, exporter.EXPORT)
-    source = winner.run_dir or os.path.dirname(winner.models[0].rstrip("/"))
-    names = [exporter.EXPORT, os.path.join(saved_model.VALIDATED, exporter.EXPORT)] if winner.run_dir else []
-    copies = {os.path.join(source, name): os.path.join(run_dir, name) for name in names} or {winner.models[0]: export}
+    names = (exporter.EXPORT, os.path.join(saved_model.VALIDATED, exporter.EXPORT))
+    export, validated = (os.path.join(run_dir, name) for name in names)
+    if winner.run_dir:
+        copies = {os.path.join(winner.run_dir, name): os.path.join(run_dir, name) for name in names}
+    else:
+        [asked], [judged] = winner.asked or winner.models, winner.models
+        copies = {asked: export} | ({judged: validated} if judged != asked else {})
     for original, copy in copies.items():
         if files.exists(original):
             with files.replacing(copy, durable=True) as temporary:

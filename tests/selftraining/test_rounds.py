@@ -42,3 +42,17 @@ def test_the_model_of_the_round_that_won_is_copied_with_that_from_before_its_ref
 def test_several_teachers_that_were_not_beaten_stay_where_they_are(tmp_path):
     kept = rounds.Round(run_dir="", models=("a/export", "b/export"), row={}, quality=None)
     assert rounds.take(str(tmp_path), kept) == "" and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("refitted", [False, True])
+def test_a_teacher_that_was_not_beaten_is_kept_as_it_was_asked_for(tmp_path, refitted):
+    asked, judged = tmp_path / "t" / "export", tmp_path / "t" / ("validated/export" if refitted else "export")
+    for folder in {asked, judged}:
+        folder.mkdir(parents=True)
+        (folder / "model").write_text(str(folder))
+    kept = rounds.Round(run_dir="", models=(str(judged),), row={}, quality=None, asked=(str(asked),))
+    assert rounds.take(str(tmp_path / "run"), kept) == str(tmp_path / "run" / "export")
+    assert (tmp_path / "run" / "export" / "model").read_text() == str(asked)
+    assert (tmp_path / "run" / "validated").exists() == refitted
+    if refitted:
+        assert (tmp_path / "run" / "validated" / "export" / "model").read_text() == str(judged)
