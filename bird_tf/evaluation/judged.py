@@ -78,7 +78,7 @@ def read(path: str, classes: taxonomy.Taxonomy) -> Judged:
     """Reads the verdicts that say yes, no or other to a class of the model.
 
     Raises:
-        InputError: there is none, or one has no probability.
+        InputError: there is none, or one has no probability, or the similarity of a search.
     """
     rows = verdicts.read(path)
     used = [v for v in rows if v.is_present is not None and classes.resolve([v.class_id])]
@@ -90,6 +90,12 @@ def read(path: str, classes: taxonomy.Taxonomy) -> Judged:
         raise config.InputError(
             f"--verdicts={path}: {len(missing)} verdicts have no probability, the first on {missing[0].file}; the page "
             "of bird_tf.review saves it"
+        )
+    if negative := [v for v in used if v.probability < 0]:
+        raise config.InputError(
+            f"--verdicts={path}: {len(negative)} verdicts have similarities of bird_tf.search, which are no "
+            f"probabilities, the first on {negative[0].file} at {negative[0].start_seconds:g} s: "
+            f"{negative[0].probability:g}; name the verdicts of a bird_tf.review"
         )
     if len(used) < len(rows):
         logging.info(

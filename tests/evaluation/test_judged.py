@@ -106,8 +106,11 @@ def test_clips_that_were_not_drawn_at_random_are_told_of_and_fit_no_threshold(tm
 
 @pytest.mark.parametrize(
     ("rows", "message"),
-    [([(0, "unsure", 0.5, 0.5, 3)], "none of 1 rows says yes"), ([(0, "yes", "", 0.5, 3)], "have no probability")],
-)
+    [
+        ([(0, "unsure", 0.5, 0.5, 3)], "none of 1 rows says yes"), ([(0, "yes", "", 0.5, 3)], "have no probability"),
+        ([(0, "yes", 0.9, "", ""), (0, "no", -0.2, "", "")], r"1 verdicts have similarities .* x\.wav at 1 s: -0\.2"),
+    ],
+)  # fmt: skip
 def test_verdicts_that_say_nothing_are_refused(tmp_path, rows, message):
     with pytest.raises(config.InputError, match=message):
         judged.read(_write(tmp_path / "v.csv", rows), CLASSES)
