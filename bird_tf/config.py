@@ -179,6 +179,13 @@ def to_mapping(config: Any) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in mapping.items()}
 
 
+def given(config: Any) -> list[str]:
+    """The names of the flags whose values are not their defaults."""
+    defaults = {field.name: field.default for field, _ in leaves(type(config))}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
+    return [name for name, value in to_mapping(config).items() if value != plain[name]]
+
+
 def to_flagfile(config: Any) -> str:
     """The configuration as a flagfile. Reading it with `--flagfile` gives the same configuration."""
     lines = []

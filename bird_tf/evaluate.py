@@ -26,7 +26,7 @@ from bird_tf.evaluation import (
     summary_lines,
 )
 from bird_tf.inference import ensembles, labelled, leaks, occurrence, result_files, saved_model
-from bird_tf.labels import metadata
+from bird_tf.labels import clock, metadata
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table
 from bird_tf.scores import calibration, metrics
@@ -39,6 +39,14 @@ _MIXTURE_FILES = tuple(f"mixtures/{name}" for name in _SEGMENT_FILES)
 _TUNED = (stored_decisions.path(""),)
 # {summary: a key of it}, by which the results of earlier versions are known, which did not list them
 _KNOWN_BY = {"summary.json": "chance_mlrap", soundscapes.SUMMARY: "cmap", judged.SUMMARY: "num_verdicts"}
+
+
+# flags of how chunks are cut, of times, and of labels, which not all that is judged needs
+_CHUNKING = {field.name for field, _ in config.leaves(decode.ChunkingConfig)}
+_CLOCK = {field.name for field, _ in config.leaves(clock.ClockConfig)}
+_LABELS = {field.name for field, _ in config.leaves(reader.SourceConfig)} - {"audio", "metadata", *_CLOCK}
+# those that decide what verdicts say
+_OF_VERDICTS = {"model", "verdicts", "tune", "precision", "decisions", "output"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,15 +95,10 @@ class EvaluateConfig:
                 "--decisions=none with --tune and --segments or --verdicts: that would replace the model's calibration "
                 "by none; leave it out"
             )
+        mode, idle = self._idle()
         config.refuse_without_effect(
             {
                 "--pooling=auto with --segments": self.segments and self.tuning.pooling == "auto",
-                "--records with --segments": self.segments and self.records,
-                "--records, --audio, --segments or --noise_audio with --verdicts": self.verdicts
-                and (self.recordings or self.segments or self.noise_audio),
-                "--pooling with --verdicts": self.verdicts and self.tuning.pooling,
-                "--metadata with --records": self.records and self.source.metadata,
-                "--noise_audio with --segments": self.segments and self.noise_audio,
                 "--threads, --workers or --scheduler without --audio or --noise_audio": self.place
                 != executor.PlaceConfig()
                 and not (self.source.audio or self.noise_audio or self.tune_on_mixtures),
@@ -103,8 +106,18 @@ class EvaluateConfig:
                 and not (self.tuning.tune and self.records and not self.segments),
                 "--precision without --tune": self.tuning.precision != 0.9 and not self.tuning.tune,
                 "--synthetic_noise without --tune": self.tuning.synthetic_noise != 400 and not self.tuning.tune,
+                **{f"--{name} with {mode}": name in idle for name in config.given(self)},
             }
         )
+
+    def _idle(self) -> tuple[str, set[str]]:
+        """By what is judged, as a flag, and the flags that decide nothing beside it."""
+        if self.verdicts:
+            return "--verdicts", {field.name for field, _ in config.leaves(EvaluateConfig)} - _OF_VERDICTS
+        if self.segments:
+            return "--segments", {"records", "noise_audio", "worst", *_LABELS}
+        cuts = self.noise_audio or self.tune_on_mixtures
+        return "--records", {"metadata", *_LABELS, *_CLOCK, *(() if cuts else _CHUNKING)} if self.records else set()
 
     @property
     def recordings(self) -> str:

@@ -32,6 +32,7 @@ from bird_tf.labels import clock, taxonomy
 from bird_tf.scores import pooling
 
 _LARGEST_RUN = 128 << 20  # bytes
+_CHECKING = {"validate", "task", "model", "class_ids", "sample_submission"}  # flags that --validate uses
 TASKS = (run_files.MONOPHONE, run_files.SOUNDSCAPE, kaggle_files.TASK)
 
 
@@ -73,6 +74,9 @@ class SubmissionConfig:
 
     def __post_init__(self) -> None:
         budget.check(self.max_minutes)
+        if self.validate:
+            idle = {*config.given(self)} - _CHECKING
+            config.refuse_without_effect({f"--{name} with --validate": True for name in sorted(idle)})
         other_task = f"--sample_submission with --task={self.task}"
         config.refuse_without_effect({other_task: self.sample_submission and self.task != kaggle_files.TASK})
 

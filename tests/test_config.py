@@ -106,6 +106,14 @@ def test_of_a_flag_that_may_be_repeated_the_last_place_counts(tmp_path, argument
     assert config.parse(Repeated, [argument.format(**places) for argument in arguments]).words == words
 
 
+def test_flags_that_are_given_are_those_of_other_values_than_their_defaults():
+    def given(*flags):
+        return config.given(config.parse(Outer, flags))
+
+    assert given("--name=x", "--sizes=3,5", "--rate=0.1", "--nofast") == ["name"]
+    assert given("--name=x", "--sizes=3", "--model=a", "--limit=0") == ["sizes", "name", "model", "limit"]
+
+
 def test_unknown_stored_field_is_refused():
     with pytest.raises(config.InputError, match="colour"):
         config.from_mapping(Outer, {"name": "x", "colour": 1})

@@ -121,13 +121,32 @@ def test_bad_flags_are_refused(model_path, tmp_path, values):
     "values",
     [{"pooling": "auto"}, {"records": "r"}, {"records": "r", "segments": "", "metadata": "x"},
      {"segments": "", "precision": 0.5}, {"segments": "", "synthetic_noise": 9}, {"noise_audio": "n"},
-     {"records": "r", "segments": "", "audio": "", "workers": 2}],
+     {"records": "r", "segments": "", "audio": "", "workers": 2},
+     *({"records": "r", "segments": "", "audio": "", **flags} for flags in (
+         {"overlap_seconds": 1.5}, {"channel": "1"}, {"minimum_seconds": 2.0}, {"synonyms": "x"}, {"layout": "csv"},
+         {"min_confidence": 0.5}, {"timezone": "UTC"}, {"skip_unmatched": True})),
+     *({"worst": 12, **flags} for flags in (
+         {"worst": 3}, {"columns": ["label=Art"]}, {"negative_labels": ["rain"]}, {"layout": "csv"})),
+     *({"worst": 12, "segments": "", "audio": "", "verdicts": "v", **flags} for flags in (
+         {"species_list": "x"}, {"overlap_seconds": 1.5}, {"tune": True, "synthetic_noise": 9}, {"threads": 2}))],
 )  # fmt: skip
 def test_flags_without_effect_are_refused(model_path, tmp_path, values):
     with pytest.raises(config.InputError, match="has no effect"):
         _evaluate(tmp_path, model_path, **{"audio": "a", "segments": "truth.csv", **values})
     with pytest.raises(config.InputError, match="--segments needs --audio"):
         _evaluate(tmp_path, model_path, segments="truth.csv")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"audio": "a", "layout": "csv", "overlap_seconds": 1.5, "worst": 0},
+     {"audio": "a", "segments": "s", "timezone": "UTC", "metadata": "m", "overlap_seconds": 1.5},
+     {"records": "r", "noise_audio": "n", "overlap_seconds": 1.5, "worst": 0, "prior": "learned"},
+     {"records": "r", "tune": True, "tune_on_mixtures": True, "audio": "a", "channel": "1"},
+     {"verdicts": "v", "tune": True, "precision": 0.5, "output": "o", "decisions": "d"}],
+)  # fmt: skip
+def test_flags_with_an_effect_are_not_refused(values):
+    settings(evaluate.EvaluateConfig, model=["m"], **values)
 
 
 def test_the_summary_has_the_promised_metrics(model_path, manifest, tmp_path):

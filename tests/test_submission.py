@@ -144,6 +144,14 @@ def test_check_run_names_file_line_and_the_number_of_errors(tmp_path):
         submission.check_run(settings(submission.SubmissionConfig, validate=tmp_path / "run.txt"))
 
 
+@pytest.mark.parametrize("flags", [{"occurrence": "o"}, {"audio": "a"}, {"output": "o"}, {"overlap_seconds": 1.5}])
+def test_flags_that_a_check_does_not_use_are_refused(flags):
+    used = {"validate": "run.txt", "model": ["m"], "task": "kaggle", "class_ids": "c", "sample_submission": "s"}
+    settings(submission.SubmissionConfig, **used)
+    with pytest.raises(config.InputError, match=f"--{next(iter(flags))} with --validate has no effect"):
+        settings(submission.SubmissionConfig, **used, **flags)
+
+
 def test_a_run_is_never_written_over_a_folder(model_path, data, tmp_path):
     (tmp_path / "mine" / "precious").mkdir(parents=True)
     with pytest.raises(config.InputError, match="mine is a folder; name a file"):
