@@ -54,8 +54,9 @@ def bands(scores: np.ndarray, edges: Sequence[float]) -> np.ndarray:
 def estimate(scores: np.ndarray, verdicts: Mapping[int, bool], edges: Sequence[float] = (), seed: int = 0) -> Density:
     """Estimates the density of a class (Navine et al. 2024, Frontiers in Bird Science 3:1380636).
 
-    In each bin, the share of chunks with the class has a beta distribution, given the verdicts. The density is the mean
-    over bins, weighted by their shares of the chunks. The verdicts in a bin must be on chunks chosen at random.
+    The density is the mean of the bins' shares of "yes", weighted by their shares of the chunks. For the interval, the
+    share in each bin is drawn from its beta distribution, given the verdicts, and counts for the chunks that were not
+    judged; those that were are certain. The verdicts in a bin must be on chunks chosen at random.
 
     Args:
         scores: [chunks] of the class in all chunks of the survey.
@@ -64,18 +65,20 @@ def estimate(scores: np.ndarray, verdicts: Mapping[int, bool], edges: Sequence[f
         seed: of the draws that give the interval.
     """
     of_chunk, num_bins = (bands(scores, edges), len(edges)) if edges else (bins(scores), NUM_BINS)
-    shares = np.bincount(of_chunk, minlength=num_bins) / max(1, len(scores))
+    sizes, total = np.bincount(of_chunk, minlength=num_bins), max(1, len(scores))
     counted, positives = np.zeros(num_bins, int), np.zeros(num_bins, int)
     for chunk, is_present in verdicts.items():
         counted[of_chunk[chunk]] += 1
         positives[of_chunk[chunk]] += is_present
-    draws = (
-        np.random.default_rng(seed).beta(positives + _PRIOR, counted - positives + _PRIOR, (_DRAWS, num_bins)) @ shares
-    )
-    lowest, highest = np.quantile(draws, (0.025, 0.975))
-    known = bool(np.all(counted[shares > 0] > 0))
-    mean = float(shares @ ((positives + _PRIOR) / (counted + 2 * _PRIOR)))
+    generator = np.random.default_rng(seed)
+    probabilities = generator.beta(positives + _PRIOR, counted - positives + _PRIOR, (_DRAWS, num_bins))
+    draws = positives.sum() + generator.binomial(sizes - counted, probabilities).sum(axis=1)
+    estimate = float("nan")
+    if np.all(counted[sizes > 0] > 0):
+        estimate = float(sizes @ (positives / np.maximum(1, counted)) / total)
+    lowest, highest = np.quantile(draws / total, (0.025, 0.975))
+    # where all verdicts agree, the distribution begins beside the estimate (Brown, Cai and DasGupta 2001)
     return Density(
-        estimate=mean if known else float("nan"), lowest=float(lowest), highest=float(highest), shares=shares,
-        verdicts=counted, positives=positives,
+        estimate=estimate, lowest=float(np.fmin(lowest, estimate)), highest=float(np.fmax(highest, estimate)),
+        shares=sizes / total, verdicts=counted, positives=positives,
     )  # fmt: skip

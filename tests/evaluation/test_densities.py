@@ -58,7 +58,7 @@ def test_verdicts_that_were_drawn_by_band_count_in_their_band(caplog):
     [found] = heard.estimates().values()
     assert found.shares.tolist() == [0.25, 0.75]
     assert found.verdicts.tolist() == [1, 2] and found.positives.tolist() == [0, 1]
-    assert found.estimate == pytest.approx(0.25 * 0.25 + 0.75 * 0.5)
+    assert found.estimate == pytest.approx(0.25 * 0.0 + 0.75 * 0.5)
     assert not caplog.records
 
 

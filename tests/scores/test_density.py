@@ -18,14 +18,19 @@ def test_equal_scores_are_divided_too():
 
 
 def test_one_bin_of_verdicts_gives_the_interval_of_the_beta_distribution():
-    scores = np.arange(16.0)
-    everywhere = {chunk: chunk >= 8 for chunk in range(16)}
-    found = density.estimate(scores, everywhere)
+    found = density.estimate(np.zeros(100_000), {chunk: chunk < 4 for chunk in range(10)}, (0.0,))
+    assert found.estimate == pytest.approx(0.4)
+    assert (found.lowest, found.highest) == pytest.approx(scipy.stats.beta(4.5, 6.5).ppf([0.025, 0.975]), abs=0.01)
+    none = density.estimate(np.zeros(100_000), {chunk: False for chunk in range(10)}, (0.0,))
+    assert none.estimate == none.lowest == 0 and 0.1 < none.highest < 0.3
+
+
+def test_where_every_chunk_was_judged_the_density_is_counted():
+    found = density.estimate(np.arange(16.0), {chunk: chunk >= 8 for chunk in range(16)})
     assert found.positives.tolist() == [0, 4, 2, 2] and found.verdicts.tolist() == [8, 4, 2, 2]
-    expected = 0.5 * (0.5 / 9) + 0.25 * (4.5 / 5) + 0.25 * (2.5 / 3)
-    assert found.estimate == pytest.approx(expected)
-    single = density.estimate(np.zeros(1), {0: True})  # all in one bin
-    assert (single.lowest, single.highest) == pytest.approx(scipy.stats.beta(1.5, 0.5).ppf([0.025, 0.975]), abs=0.01)
+    assert found.estimate == found.lowest == found.highest == 0.5
+    silent = density.estimate(np.arange(44.0), {chunk: False for chunk in range(44)}, (0.0, 22.0))
+    assert silent.estimate == silent.lowest == silent.highest == 0
 
 
 def test_a_bin_without_verdicts_gives_no_estimate_and_a_wide_interval():
@@ -39,7 +44,7 @@ def test_the_bands_of_a_review_are_the_bins():
     assert density.bands(scores, (0.0, 0.1, 0.5)).tolist() == [0, 0, 1, 1, 2, 2]
     found = density.estimate(scores, {0: False, 3: True, 4: True, 5: False}, (0.0, 0.1, 0.5))
     assert found.verdicts.tolist() == [1, 1, 2] and found.positives.tolist() == [0, 1, 1]
-    assert found.estimate == pytest.approx((0.25 + 0.75 + 0.5) / 3)
+    assert found.estimate == pytest.approx((0.0 + 1.0 + 0.5) / 3)
 
 
 def test_intervals_hold_the_true_density():
