@@ -132,12 +132,13 @@ def _query(settings: SearchConfig, store: embedding_store.Embeddings, root: str)
     path = settings.query if os.path.exists(settings.query) else below
     if not os.path.isfile(path):
         raise config.InputError(f"--query={settings.query}: no such file, neither as it is nor in {root}")
-    file = files.name_below(root, path)
+    file, channel = files.name_below(root, path), store.description.channel
+    if settings.at is not None and not len(excerpts.samples(path, _ANY_RATE_HZ, settings.at, settings.at + 1, channel)):
+        raise config.InputError(f"--at={settings.at}: {path} ends before")
     if settings.at is not None and (known := store.at(file, settings.at)):
         vector, start, end = known
         return _Query(path=path, file=file, vector=vector, start=start, end=end)
     model = _model(settings, store)
-    channel = store.description.channel
     start = _most_active(path, model, channel) if settings.at is None else settings.at
     end = start + model.front_end.chunk_seconds
     vector = model.embed(_span(path, model, start, channel)[None])[0]
@@ -171,8 +172,6 @@ def _span(path: str, model: saved_model.Model, at: float, channel: str) -> np.nd
     missing = max(0, -begin)  # before the recording begins
     end = begin + heard.span_samples
     samples = excerpts.samples(path, rate, max(0, begin) / rate, end / rate, channel)[: end - max(0, begin)]
-    if missing + len(samples) <= before:
-        raise config.InputError(f"--at={at}: {path} ends before")
     return np.pad(samples, (missing, heard.span_samples - missing - len(samples)))
 
 

@@ -90,6 +90,12 @@ def test_a_time_in_a_recording_of_the_deployment_needs_no_model(tmp_path, deploy
     assert {entry[4] for entry in json.loads(content)["clips"]} == {"undato"}
 
 
+def test_a_time_past_the_end_of_a_recording_of_the_deployment_is_refused(tmp_path, deployment, data):
+    name = sorted((data / "wav").iterdir())[0].name
+    with pytest.raises(config.InputError, match=rf"--at=40\.0: .*{name} ends before"):
+        _search(tmp_path, deployment, name, at=40.0)
+
+
 def test_the_most_active_chunk_of_a_long_query_is_looked_for(tmp_path, deployment, data):
     samples, rate = soundfile.read(sorted((data / "wav").iterdir())[0])
     silence = np.zeros(2 * rate)
