@@ -50,6 +50,7 @@ def _mix(settings: MixConfig) -> int:
             "but both are needed; convert with --val_share above 0 and --noise_share=1, or name a folder of recordings "
             "without birds with --noise_audio"
         )
+    calls = mixtures.without_others(manifest, paths, calls)
     return mixtures.Mixer(settings.mixtures, manifest, calls, noise).write(settings.output, settings.seed)
 
 

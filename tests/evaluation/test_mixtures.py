@@ -4,6 +4,7 @@ import soundfile
 
 from bird_tf import config
 from bird_tf.evaluation import mixtures
+from bird_tf.records import shard_files
 
 
 def test_the_clearest_chunk_of_each_validation_recording_is_a_call(manifest):
@@ -14,6 +15,23 @@ def test_the_clearest_chunk_of_each_validation_recording_is_a_call(manifest):
         own = [span for span in spans if f"{span[0]}.wav" == path]
         _, best, label, _ = max(own, key=lambda span: span[3])
         assert (start, class_id) == (best, manifest.classes.class_ids[label])
+
+
+def test_calls_without_further_known_species_are_preferred_where_enough_are_left(manifest, monkeypatch, caplog):
+    calls = [(f"{name}.wav", float(name == "a2"), name[0]) for name in ("a1", "a2", "b1", "b2", "b3")]
+    paths = {name[:2]: name for name, _, _ in calls}
+    # the chunk of a1 holds another species, and two of three calls of b
+    monkeypatch.setattr(mixtures, "_shared", lambda _: iter([("a1", 0.0), ("a2", 0.0), ("b1", 0.0), ("b3", 0.0)]))
+    assert mixtures.without_others(manifest, paths, calls) == calls[1:]
+    assert "2 of 4 calls are of chunks in which further species are known" in caplog.text
+    caplog.clear()
+    assert mixtures.without_others(manifest, paths, calls[:2]) == calls[1:2] and not caplog.text
+
+
+def test_chunks_with_known_background_species_are_found(manifest):
+    batches = [batch["background"].numpy() for batch in shard_files.read(manifest, "val", 256, ())]
+    known = [index >= 0 for background in batches for index in background.max(axis=1, initial=-1)]
+    assert len(list(mixtures._shared(manifest))) == sum(known)
 
 
 def test_equal_seeds_give_equal_mixtures_and_noise_lies_under_the_calls(manifest, tmp_path):
