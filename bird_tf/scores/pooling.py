@@ -12,6 +12,9 @@ import numpy as np
 
 from bird_tf import config
 
+# as tables tell times; a chunk begins at a whole sample, and so may reach a little into another segment
+_TIME_TOLERANCE_SECONDS = 1e-3
+
 
 def median_filtered(scores: np.ndarray) -> np.ndarray:
     """The 2018 baseline's ranking. It is for many classes: with two classes, all scores can become zero.
@@ -188,9 +191,8 @@ def chunks_of_segments(
     for i in range(num_segments(duration_seconds, segment_seconds)):
         begin, end = i * segment_seconds, (i + 1) * segment_seconds
         shared = np.minimum(end_seconds, end) - np.maximum(start_seconds, begin)
-        inside = (shared > 1e-6) & (
-            shared >= least_share * np.minimum(end_seconds - start_seconds, segment_seconds) - 1e-6
-        )
+        least = least_share * np.minimum(end_seconds - start_seconds, segment_seconds)
+        inside = (shared > _TIME_TOLERANCE_SECONDS) & (shared >= least - _TIME_TOLERANCE_SECONDS)
         if not inside.any():
             middles = (start_seconds + end_seconds) / 2
             inside[np.argmin(np.abs(middles - (begin + end) / 2))] = True

@@ -107,6 +107,13 @@ def test_a_chunk_counts_in_each_segment_that_it_overlaps():
     np.testing.assert_allclose(pooled[:, 0], [0.25, 0.56, 1.0, 1.0])
 
 
+def test_less_than_a_millisecond_of_a_chunk_counts_in_no_segment():
+    start, end = np.array([0.0, 3.0, 5.0]), np.array([3.0, 5.0005, 8.0])
+    for share in (0.0, 0.5):
+        [first, second] = pooling.chunks_of_segments(start, end, 8.0, 5.0, share)
+        assert first.tolist() == [True, True, False] and second.tolist() == [False, False, True]
+
+
 def test_bad_scores_and_methods_are_refused():
     with pytest.raises(ValueError, match="at least one chunk"):
         pooling.pool(np.zeros((0, 3)), "mean")
