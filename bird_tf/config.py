@@ -14,6 +14,7 @@ import sys
 import types
 import typing
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -34,6 +35,9 @@ _BUILT_IN_HELP = (
         "line replace those of the file, repeated ones too",
     ),
 )
+
+# all progress bars that somebody still holds
+_BARS: weakref.WeakSet[tqdm.tqdm[Any]] = weakref.WeakSet()
 
 
 class Error(Exception):
@@ -326,7 +330,15 @@ def progress(total: int, unit: str, description: str) -> tqdm.tqdm[Any]:
         from tqdm import auto
 
     interval = 0.2 if sys.stderr.isatty() or "ipykernel" in sys.modules else 10.0
-    return auto.tqdm(total=total, unit=f" {unit}", desc=description, mininterval=interval, dynamic_ncols=True)
+    bar = auto.tqdm(total=total, unit=f" {unit}", desc=description, mininterval=interval, dynamic_ncols=True)
+    _BARS.add(bar)
+    return bar
+
+
+def close_bars() -> None:
+    """Ends the lines of bars that an error has left open: what is told next begins a line, and is the last one."""
+    for bar in list(_BARS):
+        bar.close()
 
 
 def run(main: Callable[[Config], None], config_class: type[Config]) -> None:
@@ -407,6 +419,7 @@ def _run(main: Callable[[Config], None], config_class: type[Config]) -> None:
             try:
                 main(settings)
             finally:
+                close_bars()
                 handler.setStream(kept)
 
     app.run(called, argv=sys.argv[:1])

@@ -172,6 +172,15 @@ def test_names_from_outside_do_nothing_to_the_lines_of_a_log():
     assert config._Formatter("%(message)s").format(told) == "two\nlines: a\\n\\x1b[31m, 3, x\\ny"
 
 
+def test_after_an_error_the_line_of_a_bar_is_ended_and_nothing_follows(capsys):
+    bar = config.progress(10, "recording", "scoring")
+    config.close_bars()
+    assert capsys.readouterr().err.endswith("\n")
+    bar.update(10)
+    bar.close()
+    assert not capsys.readouterr().err
+
+
 def test_a_notebook_without_widgets_gets_a_bar_of_text_and_no_warning(monkeypatch, recwarn):
     monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", types.ModuleType("ipykernel.zmqshell"))
     shell = types.SimpleNamespace(config={"IPKernelApp": {}})
