@@ -182,6 +182,8 @@ def _unlabelled(
     chunks = teaching.choose_chunks(
         teachers.answers(readable, scores), settings.power_of(1), settings.least_total_label
     )
+    if settings.gate and not settings.segments:
+        chunks = teaching.with_noise_apart(chunks, readable)
     if needs_mixtures:
         mixed = mixtures.MixtureConfig(num_mixtures=settings.num_mixtures)
         gate.write_mixtures(folder, mixed, manifest, chunks.quiet, settings.seed)

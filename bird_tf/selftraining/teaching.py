@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -22,6 +23,8 @@ from bird_tf.training import distillation
 # The quietest chunks become noise of mixtures: so many of a recording, so many of all, and only those in which no class
 # is more probable than not.
 _QUIET_OF_RECORDING, _MOST_QUIET, _QUIET_BELOW = 3, 100, 0.5
+# The recordings that are for mixtures alone: a share of all, and the number of quiet chunks that judges well enough.
+_SHARE_FOR_MIXTURES, _FEW_QUIET = 0.2, 20
 
 
 def find(folder: str) -> list[metadata.Recording]:
@@ -184,6 +187,31 @@ def choose_chunks(
         )
     stretches = [(path, start) for _, path, start in sorted(quiet)[:_MOST_QUIET]]
     return Chunks(kept=kept, quiet=stretches, num_chunks=num_chunks)
+
+
+def with_noise_apart(chunks: Chunks, recordings: Sequence[metadata.Recording]) -> Chunks:
+    """Keeps a fifth of the recordings, those with the quietest chunks, for mixtures alone.
+
+    A student that has heard the noise of the mixtures, with labels, would be better there than its teacher, which has
+    not. Where no recording would be left to learn from, all stay, and a warning says so.
+    """
+    quietest = list(dict.fromkeys(path for path, _ in chunks.quiet))
+    apart = {*quietest[: math.ceil(_SHARE_FOR_MIXTURES * len(recordings))]}
+    ids = {r.recording_id for r in recordings if r.path in apart}
+    kept = {recording_id: numbers for recording_id, numbers in chunks.kept.items() if recording_id not in ids}
+    if chunks.quiet and not kept:
+        logging.warning(
+            "there are too few unlabelled recordings to keep some for the mixtures: students train on the noise that "
+            "they are judged in, which favours them; --segments judges them better"
+        )
+        return chunks
+    quiet = [(path, start) for path, start in chunks.quiet if path in apart]
+    if 0 < len(quiet) < _FEW_QUIET:
+        logging.warning(
+            "mixtures that rounds are judged by have only %d quiet chunks of %d recordings as noise; --segments judges "
+            "better", len(quiet), len(apart),
+        )  # fmt: skip
+    return dataclasses.replace(chunks, kept=kept, quiet=quiet)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,17 @@ def test_chunks_that_can_carry_a_label_are_kept_and_quiet_ones_become_noise():
         teaching.choose_chunks(_answered(*many), 1.0, 2.0)
 
 
+def test_no_student_trains_on_recordings_whose_noise_it_is_judged_in(caplog):
+    rows = [[[0.3 + number / 100], [0.2 + number / 100]] for number in range(10)]
+    recordings = [recording for recording, _ in _answered(*rows)]
+    chosen = teaching.with_noise_apart(teaching.choose_chunks(_answered(*rows), 1.0, 0.1), recordings)
+    assert chosen.quiet == [("0.wav", 1.0), ("1.wav", 1.0), ("0.wav", 0.0), ("1.wav", 0.0)]
+    assert [*chosen.kept] == [str(number) for number in range(2, 10)] and chosen.num_chunks == 20
+    assert "only 4 quiet chunks of 2 recordings" in caplog.text
+    alone = teaching.choose_chunks(_answered(*rows[:1]), 1.0, 0.1)
+    assert teaching.with_noise_apart(alone, recordings[:1]) is alone and "which favours them" in caplog.text
+
+
 def test_teachers_answer_with_overlapping_windows_averaged_over_time(model_path, manifest, unlabelled, tmp_path):
     teachers = teaching.Teachers([model_path], manifest)
     recordings = teaching.find(str(unlabelled))
