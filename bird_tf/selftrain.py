@@ -18,7 +18,7 @@ import bird_tf.convert as conversion
 import bird_tf.train as training
 from bird_tf import config, files, keras, locks, next_steps, python_calls, resume, skips
 from bird_tf.audio import decode
-from bird_tf.backbones import sources
+from bird_tf.backbones import exported, sources
 from bird_tf.evaluation import mixtures
 from bird_tf.inference import audio_files, leaks, saved_model
 from bird_tf.input import pseudo_labels
@@ -100,7 +100,7 @@ def _claim(
                 settings.records: {"content": checkpoints.digest(manifest)},
                 **_inputs([r.path for r in recordings]),
                 **_truth(settings),
-                **{path: {"content": saved_model.Model(path).fingerprint} for path in teachers},
+                **{path: {"content": exported.fingerprint(path)} for path in teachers},
             },
         },
         work="self-training",
