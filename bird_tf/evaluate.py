@@ -60,7 +60,8 @@ class EvaluateConfig:
     source: reader.SourceConfig
     segments: str = config.option(
         "",
-        "CSV of calls (media_id, class_id, start_seconds, end_seconds): soundscapes in --audio are scored by segment",
+        "calls in the soundscapes of --audio, which are scored by segment: a CSV (media_id, class_id, start_seconds, "
+        "end_seconds), or annotations of other programs, as a file or a folder",
     )
     verdicts: str = config.option(
         "",

@@ -23,6 +23,7 @@ from bird_tf.evaluation import mixtures
 from bird_tf.inference import audio_files, leaks, saved_model
 from bird_tf.input import pseudo_labels
 from bird_tf.labels import metadata
+from bird_tf.labels.layouts import formats
 from bird_tf.records import manifests, recordings_table, schema
 from bird_tf.selftraining import flags, forecast, gate, rounds, teaching
 from bird_tf.training import checkpoints, experiments, exporter
@@ -124,11 +125,13 @@ def _truth(settings: SelfTrainConfig) -> dict[str, dict[str, Any]]:
     if not settings.segments:
         return {}
     if not files.exists(settings.segments):
-        raise config.InputError(f"--segments={settings.segments}: no such file")
+        raise config.InputError(f"--segments={settings.segments}: no such file or folder")
     if not os.path.isdir(settings.segments_audio):
         raise config.InputError(f"--segments_audio={settings.segments_audio} is not a folder")
-    calls = {settings.segments: {"content": files.checksum(settings.segments)}}
-    return calls | _inputs([path for _, path in audio_files.find_below(settings.segments_audio)])
+    is_folder = os.path.isdir(settings.segments)
+    paths = files.find(settings.segments, formats.SUFFIXES) if is_folder else [settings.segments]
+    told = {path: {"content": files.checksum(path)} for path in paths}
+    return told | _inputs([path for _, path in audio_files.find_below(settings.segments_audio)])
 
 
 def _selftrain(

@@ -12,7 +12,7 @@ import pytest
 from bird_tf import resume, review
 from bird_tf.audio import decode, frontend
 from bird_tf.conversion import state
-from bird_tf.evaluation import clips, soundscapes
+from bird_tf.evaluation import calls, clips
 from bird_tf.inference import (
     embedding_store,
     kaggle_files,
@@ -234,7 +234,7 @@ READERS = {
     "calls": lambda folder, get: _table(
         folder,
         "media_id,class_id,start_seconds,end_seconds\n1,aa,0.5,2\n2,bb,1,1\n",
-        lambda path: soundscapes.read_calls(path, CLASSES),
+        lambda path: calls.read_table(path, CLASSES),
     ),
     "class ids": lambda folder, get: _table(
         folder, "class_id,run_id\naa,x\n", lambda path: media_ids.map_class_ids(path, CLASSES)

@@ -48,8 +48,8 @@ ORDER = {
     ),
     "inference.formats": ("parts", "compare", "tflite", "onnx"),
     "evaluation": (
-        "noise", "stored_decisions", "recording_tuning", "context_search", "excerpts", "mixtures", "soundscapes",
-        "mixture_tuning", "summary_lines", "notes", "examples", "results",
+        "noise", "stored_decisions", "recording_tuning", "context_search", "excerpts", "mixtures", "calls",
+        "soundscapes", "mixture_tuning", "summary_lines", "notes", "examples", "results",
         "plots", "pages", "report", "surveys", "densities", "survey_page", "survey_files",
         "clips", "judged", "review_page",
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import math
 import os
@@ -10,19 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from absl import logging
 
 from bird_tf import config, executor, files, skips
 from bird_tf.audio import decode
-from bird_tf.evaluation import context_search, stored_decisions
+from bird_tf.evaluation import calls, context_search, stored_decisions
 from bird_tf.inference import answers, audio_files, ensembles, leaks, occurrence, scoring, segments
-from bird_tf.labels import clock, given_table, metadata, taxonomy
-from bird_tf.labels.layouts import matching
+from bird_tf.labels import clock, metadata
 from bird_tf.scores import metrics, pooling
-
-# start and end in seconds, and the index of the class
-Call = tuple[float, float, int]
-
 
 SUMMARY = "segments.json"
 
@@ -34,7 +27,7 @@ class SoundscapeConfig:
     Attributes:
         models: exported models; several are an ensemble.
         audio: folder with the soundscapes.
-        calls: CSV of the calls in them, as `read_calls` reads it.
+        calls: the calls in them, as `calls.read` reads them.
         output: folder for the results.
         chunking: how recordings are cut into chunks.
         place: where they are scored.
@@ -72,67 +65,16 @@ class SoundscapeConfig:
     kept_by: tuple[str, ...] = ()
 
 
-def read_calls(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call]]:
-    """Reads a CSV with the columns media_id, class_id, start_seconds, end_seconds.
-
-    Returns:
-        {media_id: (start, end, class index) of each call}. A media_id is a MediaId, a file name with or without suffix,
-        or the path of the recording below the folder of all.
-
-    Raises:
-        InputError: no such file, a missing column, a time that is not a number, or a class that the models do not know.
-    """
-    calls: dict[str, list[Call]] = collections.defaultdict(list)
-    for row in given_table.read(path, "segments", ("media_id", "class_id", "start_seconds", "end_seconds")):
-        start, end, class_id = row.number("start_seconds", 0), row.number("end_seconds", 0), row.text("class_id")
-        if class_id not in classes.class_ids:
-            raise row.error(f"{class_id} is no class_id of the model")
-        if not start <= end:
-            raise row.error("need start_seconds, and an end_seconds that is not before it")
-        calls[row.text("media_id")].append((start, end, classes.index(class_id)))
-    return calls
-
-
-def _by_recording(
-    settings: SoundscapeConfig, calls: Mapping[str, list[Call]], recordings: Sequence[tuple[str, str]]
-) -> dict[str, list[Call]]:
-    """{path below the folder: calls}, for recordings of which both paths are given.
-
-    Raises:
-        InputError: a name is unknown, or that of several recordings.
-    """
-    names = matching.Recordings([path for _, path in recordings], settings.audio)
-    below = {path: file for file, path in recordings}
-    ids = collections.Counter(metadata.media_id(path) for path in below)
-    by_id = {media_id: path for path in below if ids[media_id := metadata.media_id(path)] == 1}
-    found = collections.defaultdict[str, list[Call]](list)
-    for name, in_recording in calls.items():
-        try:
-            path = by_id.get(name) or names.find(name)
-        except config.InputError as error:
-            raise config.InputError(f"--segments={settings.calls}: {error}") from error
-        if path is None or names.claim(path, [name]).is_elsewhere:
-            several = f"; {ids[name]} recordings have this MediaId: write their paths" if ids[name] > 1 else ""
-            raise config.InputError(f"--segments={settings.calls}: {settings.audio} has no recording {name}{several}")
-        found[below[path]] += in_recording
-    if found and (silent := len(recordings) - len(found)):
-        logging.warning(
-            "%s has no row of %d of %d recordings: they count as recordings without a call",
-            settings.calls, silent, len(recordings),
-        )  # fmt: skip
-    return found
-
-
-def _refuse_late(settings: SoundscapeConfig, calls: Sequence[Call], scores: ensembles.RecordingScores) -> None:
+def _refuse_late(settings: SoundscapeConfig, own: Sequence[calls.Call], scores: ensembles.RecordingScores) -> None:
     """Refuses calls past the end of their recording.
 
     Raises:
         InputError: there are such calls; the message names the first.
     """
-    starts = [start for start, _, _ in calls if start >= scores.duration_seconds]
+    starts = [start for start, _, _ in own if start >= scores.duration_seconds]
     if starts and not scores.lost_seconds:  # the end of the recording may be what is lost
         raise config.InputError(
-            f"--segments={settings.calls}: {len(starts)} of {len(calls)} calls are past the end of {scores.path} "
+            f"--segments={settings.calls}: {len(starts)} of {len(own)} calls are past the end of {scores.path} "
             f"({scores.duration_seconds:.1f} s), the first at {starts[0]:.1f} s; do their times count from another "
             "start, or are they no seconds?"
         )
@@ -157,7 +99,7 @@ def headline(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def _readable(
-    settings: SoundscapeConfig, scored: Iterable[scoring.ScoredRecording], calls_in: Mapping[str, list[Call]],
+    settings: SoundscapeConfig, scored: Iterable[scoring.ScoredRecording], calls_in: Mapping[str, list[calls.Call]],
     skipped: list[tuple[str, str]],
 ) -> Iterator[tuple[str, ensembles.RecordingScores]]:  # fmt: skip
     """Yields (recording_id, scores); notes (path, reason) of those that cannot be read.
@@ -174,18 +116,18 @@ def _readable(
             yield recording.recording_id, recording.scores
 
 
-def _truth(calls: Sequence[Call], scores: ensembles.RecordingScores, num_classes: int) -> np.ndarray:
+def _truth(own: Sequence[calls.Call], scores: ensembles.RecordingScores, num_classes: int) -> np.ndarray:
     """[segments, classes] bool of one recording."""
     count = pooling.num_segments(scores.duration_seconds, segments.SECONDS)
-    return metrics.segment_truth(calls, count, segments.SECONDS, num_classes)
+    return metrics.segment_truth(own, count, segments.SECONDS, num_classes)
 
 
 def _tune(
     settings: SoundscapeConfig, ensemble: ensembles.Ensemble,
-    scored: Sequence[tuple[str, ensembles.RecordingScores]], calls_in: Mapping[str, list[Call]], method: str,
+    scored: Sequence[tuple[str, ensembles.RecordingScores]], calls_in: Mapping[str, list[calls.Call]], method: str,
 ) -> dict[str, float]:  # fmt: skip
     """Sets context and calibration of the ensemble by the soundscapes; as `context_search.tune`."""
-    truth = [_truth(calls_in[recording_id], scores, len(ensemble.classes)) for recording_id, scores in scored]
+    truth = [_truth(calls_in.get(recording_id, ()), scores, len(ensemble.classes)) for recording_id, scores in scored]
     if not any(present.any() for present in truth):
         raise config.InputError(f"--tune --segments={settings.calls}: no call is in a recording that can be read")
     heard = context_search.Heard(scores=[scores for _, scores in scored], truth=truth, chunking=settings.chunking)
@@ -214,9 +156,12 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     settings.place.prepare()
     ensemble = ensembles.Ensemble(settings.models, settings.decisions)
     method = ensemble.check_pooling(settings.pooling or segments.DEFAULT_POOLING)
-    calls = read_calls(settings.calls, ensemble.classes)
     recordings = audio_files.find_below(settings.audio)
-    calls_in = _by_recording(settings, calls, recordings)
+    truth_of = calls.read(settings.calls, settings.audio, recordings, ensemble.classes)
+    calls_in, skipped = truth_of.calls, list(truth_of.unknown)
+    for skip in skipped:
+        skips.log(skip)
+    judged = [(name, path) for name, path in recordings if path not in dict(skipped)]
     odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
     factors_by_id = occurrence.factors_by_id(
         odds_factors, recordings, settings.audio, settings.metadata, settings.clock
@@ -224,8 +169,7 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     files.make_folder(settings.output)  # an unusable folder stops the command before the scoring
 
     answering = answers.Answers(ensemble, settings.chunking, shifted=settings.tune or None)
-    skipped: list[tuple[str, str]] = []
-    scoring_each = scoring.score_recordings(ensemble, recordings, answering.chunking, place=settings.place)
+    scoring_each = scoring.score_recordings(ensemble, judged, answering.chunking, place=settings.place)
     scored = _readable(settings, scoring_each, calls_in, skipped)
     context_cmap: dict[str, float] = {}
     if settings.tune:
@@ -243,7 +187,7 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
         loudest = ensemble.decisions.answers.probabilities(segments.loudest(answered))
         detections.append(occurrence.multiply_odds(loudest, factors))
         hours += raw.duration_seconds / 3600
-        truth.append(_truth(calls_in[recording_id], raw, len(ensemble.classes)))
+        truth.append(_truth(calls_in.get(recording_id, ()), raw, len(ensemble.classes)))
     if not scores:
         raise config.InputError(f"none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}")
 
@@ -261,7 +205,7 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
         "models": list(settings.models), "pooling": method, "evaluated": settings.audio,
         "context": ensemble.decisions.context.describe(), "context_cmap": context_cmap,
         "tuned_on_these": settings.tune,
-        "expected": odds_factors.describe(), "num_learnt": _num_learnt(ensemble, recordings),
+        "expected": odds_factors.describe(), "num_learnt": _num_learnt(ensemble, judged),
     }  # fmt: skip
     if settings.occurrence_settings.active:
         summary["without_prior"] = headline(np.concatenate(plain), present)

@@ -35,7 +35,7 @@ class SelfTrainConfig(experiments.TrainConfig):
         was=("keep_teachers",),
     )
     segments: str = config.option(
-        "", "CSV of calls (media_id, class_id, start_seconds, end_seconds) in --segments_audio, to judge rounds by"
+        "", "calls in --segments_audio, to judge rounds by: a CSV or annotations, as of bird_tf.evaluate"
     )
     segments_audio: str = config.option("", "folder with the recordings of --segments")
     gate: bool = config.option(

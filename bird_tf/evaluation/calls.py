@@ -1,0 +1,139 @@
+"""The calls in soundscapes that models are judged by: from a table of ours, or from annotations of any known format."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+
+from absl import logging
+
+from bird_tf import config, skips
+from bird_tf.labels import given_table, metadata, taxonomy, texts
+from bird_tf.labels.layouts import matching, reader
+
+# start and end in seconds, and the index of the class
+Call = tuple[float, float, int]
+_COLUMNS = ("media_id", "class_id", "start_seconds", "end_seconds")
+_MOST_NAMED = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Truth:
+    """What is known of the calls in the recordings of a folder.
+
+    Attributes:
+        calls: {path below the folder: its calls}. A recording that is not there holds none.
+        unknown: (path, reason) of the recordings of which this is known in part only, which cannot be judged.
+    """
+
+    calls: Mapping[str, list[Call]]
+    unknown: Sequence[skips.Skip] = ()
+
+
+def read(path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: taxonomy.Taxonomy) -> Truth:
+    """Reads the calls in recordings, and warns of recordings of which the truth says nothing.
+
+    Args:
+        path: a CSV with the columns media_id, class_id, start_seconds and end_seconds; or annotations that
+            `labels.layouts` reads, as a file or a folder.
+        audio: the folder of the recordings.
+        recordings: (path below the folder, path) of each.
+        classes: of the models.
+
+    Raises:
+        InputError: the calls cannot be read, or are of a recording that is not there; a class of the table, or all
+            species of the annotations, are unknown to the models.
+    """
+    try:
+        truth = _of_table(path, audio, recordings, classes) if _is_table(path) else _of_annotations(
+            path, audio, recordings, classes
+        )  # fmt: skip
+    except config.InputError as error:
+        message = str(error)
+        raise config.InputError(
+            message if message.startswith("--segments=") else f"--segments={path}: {message}"
+        ) from error
+    judged = {*truth.calls, *(name for name, file in recordings if file in dict(truth.unknown))}
+    if judged and (silent := len(recordings) - len(judged)):
+        logging.warning(
+            "%s has no row of %d of %d recordings: they count as recordings without a call",
+            path, silent, len(recordings),
+        )  # fmt: skip
+    return truth
+
+
+def read_table(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call]]:
+    """Reads a CSV with the columns media_id, class_id, start_seconds, end_seconds.
+
+    Returns:
+        {media_id: its calls}. A media_id is a MediaId, a file name with or without suffix, or the path of the recording
+        below the folder of all.
+
+    Raises:
+        InputError: no such file, a missing column, a time that is not a number, or a class that the models do not know.
+    """
+    calls: dict[str, list[Call]] = collections.defaultdict(list)
+    for row in given_table.read(path, "segments", _COLUMNS):
+        start, end, class_id = row.number("start_seconds", 0), row.number("end_seconds", 0), row.text("class_id")
+        if class_id not in classes.class_ids:
+            raise row.error(f"{class_id} is no class_id of the model")
+        if not start <= end:
+            raise row.error("need start_seconds, and an end_seconds that is not before it")
+        calls[row.text("media_id")].append((start, end, classes.index(class_id)))
+    return calls
+
+
+def _is_table(path: str) -> bool:
+    """Whether a file is a table of ours, perhaps with a fault, and not one of another program."""
+    if os.path.isdir(path) or not os.path.exists(path):
+        return not os.path.isdir(path)
+    _, first = next(texts.Document(path).rows(), (0, []))
+    return not first or _COLUMNS[0] in map(texts.comparable, map(texts.clean, first))
+
+
+def _of_table(path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: taxonomy.Taxonomy) -> Truth:
+    names = matching.Recordings([file for _, file in recordings], audio)
+    below = {file: name for name, file in recordings}
+    ids = collections.Counter(metadata.media_id(file) for file in below)
+    by_id = {media_id: file for file in below if ids[media_id := metadata.media_id(file)] == 1}
+    found = collections.defaultdict[str, list[Call]](list)
+    for name, own in read_table(path, classes).items():
+        file = by_id.get(name) or names.find(name)
+        if file is None or names.claim(file, [name]).is_elsewhere:
+            several = f"; {ids[name]} recordings have this MediaId: write their paths" if ids[name] > 1 else ""
+            raise config.InputError(f"{audio} has no recording {name}{several}")
+        found[below[file]] += own
+    return Truth(found)
+
+
+def _of_annotations(path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: taxonomy.Taxonomy) -> Truth:
+    below = {file: name for name, file in recordings}
+    reading = reader.survey(reader.SourceConfig(audio=audio, metadata=path))
+    if elsewhere := [skips.named(skip) for skip in reading.unmatched if skip[0] not in below]:
+        raise config.InputError(f"{len(elsewhere)} of its rows or files are of no recording, the first: {elsewhere[0]}")
+    found, strangers, num_calls = dict[str, list[Call]](), collections.Counter[str](), 0
+    unknown = [skip for skip in reading.left_out if skip[0] in below]
+    for recording in reading.recordings:
+        if recording.path not in below or recording.path in dict(unknown):
+            continue
+        if recording.labels and not recording.annotations:
+            raise config.InputError(f"{recording.path} has the label {recording.labels[0]} without times")
+        if recording.partly_annotated:
+            unknown.append((recording.path, "annotated in part only: what else it holds is not known"))
+            continue
+        own = found.setdefault(below[recording.path], [])
+        for annotation in recording.annotations:
+            for label in filter(None, (annotation.label, *annotation.background)):
+                indices = classes.resolve([label, dict(recording.names).get(label, label)])
+                own += [(annotation.start_seconds, annotation.end_seconds, index) for index in indices]
+                num_calls += len(indices)
+                strangers[label] += not indices
+    if strangers := +strangers:
+        named = ", ".join(f"{label} ({count})" for label, count in strangers.most_common(_MOST_NAMED))
+        problem = f"{strangers.total()} calls of {len(strangers)} species that the model does not know: {named}"
+        if not num_calls:
+            raise config.InputError(problem)
+        logging.warning("%s: %s; they are not judged", path, problem)
+    return Truth(found, unknown)

@@ -1,0 +1,91 @@
+import numpy as np
+import pytest
+import soundfile
+
+from bird_tf import config
+from bird_tf.evaluation import calls
+from bird_tf.inference import audio_files
+from bird_tf.labels import taxonomy
+
+CLASSES = taxonomy.Taxonomy(class_ids=("gretit1", "eurbla"), names=("Parus major", "Turdus merula"))
+RAVEN = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tSpecies\n"
+
+
+@pytest.fixture
+def audio(tmp_path):
+    for name in ("a", "b"):
+        path = tmp_path / "audio" / "site 1" / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.zeros(8000 * 20), 8000)
+    return str(tmp_path / "audio")
+
+
+def _read(truth, audio):
+    return calls.read(str(truth), audio, audio_files.find_below(audio), CLASSES)
+
+
+def _selections(path, *rows):
+    path.parent.mkdir(exist_ok=True)
+    lines = [f"{i}\tSpectrogram 1\t1\t{s}\t{e}\t1\t2\t{name}\n" for i, (s, e, name) in enumerate(rows, 1)]
+    path.write_text(RAVEN + "".join(lines))
+    return path
+
+
+def test_a_table_of_ours_is_read(audio, tmp_path, caplog):
+    (tmp_path / "truth.csv").write_text(
+        "Media_ID,class_id,start_seconds,end_seconds\na,eurbla,1.5,2\nsite 1/a.wav,gretit1,0,1"
+    )
+    truth = _read(tmp_path / "truth.csv", audio)
+    assert truth == calls.Truth({"site 1/a.wav": [(1.5, 2.0, 1), (0.0, 1.0, 0)]})
+    assert "has no row of 1 of 2 recordings: they count as recordings without a call" in caplog.text
+
+
+def test_annotations_of_other_programs_are_read(audio, tmp_path, caplog):
+    folder = tmp_path / "raven"
+    _selections(folder / "a.Table.1.selections.txt", (1.5, 2.5, "Parus major"), (3, 4, "eurbla"), (5, 6, "Strix aluco"))
+    (folder / "b.txt").write_text("0.5\t1.5\tTurdus merula\n")
+    truth = _read(folder, audio)
+    assert truth.calls == {"site 1/a.wav": [(1.5, 2.5, 0), (3.0, 4.0, 1)], "site 1/b.wav": [(0.5, 1.5, 1)]}
+    assert not truth.unknown
+    assert "1 calls of 1 species that the model does not know: Strix aluco (1); they are not judged" in caplog.text
+    [table, _] = sorted(folder.iterdir())
+    assert _read(table, audio).calls == {"site 1/a.wav": truth.calls["site 1/a.wav"]}
+
+
+def test_a_recording_that_is_annotated_in_part_is_not_judged(audio, tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text(
+        "filename,start,end,species\na.wav,1,2,Parus major\na.wav,x,3,Parus major\nb.wav,1,2,Parus major\n"
+    )
+    truth = _read(table, audio)
+    assert set(truth.calls) == {"site 1/b.wav"}
+    [(path, reason)] = truth.unknown
+    assert path.endswith("a.wav") and "in part only" in reason
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("filename,start,end,species\na.wav,1,2,Strix aluco\n", "1 calls of 1 species that the model does not know"),
+        ("filename,species\na.wav,Parus major\n", "has the label Parus major without times"),
+        (
+            "filename,start,end,species\nc.wav,1,2,Parus major\na.wav,1,2,Parus major\n",
+            "1 of its rows or files are of no",
+        ),
+        ("media_id,class_id,start_seconds,end_seconds\nc,eurbla,1,2\n", "has no recording c"),
+        ("media_id,class_id,start_seconds\na,eurbla,1\n", "need the column end_seconds"),
+        ("media_id,class_id,start_seconds,end_seconds\na,stralu,1,2\n", "stralu is no class_id of the model"),
+        ("", "an empty table"),
+        ("a,b\n1,2\n", "--segments="),
+    ],
+)
+def test_what_cannot_be_judged_by_is_refused(audio, tmp_path, text, words):
+    (tmp_path / "truth.csv").write_text(text)
+    with pytest.raises(config.InputError, match="--segments=") as raised:
+        _read(tmp_path / "truth.csv", audio)
+    assert words in str(raised.value) and str(raised.value).count("--segments=") == 1
+
+
+def test_a_path_that_is_not_there_is_named(audio, tmp_path):
+    with pytest.raises(config.InputError, match=r"--segments=.*nothing\.csv"):
+        _read(tmp_path / "nothing.csv", audio)
