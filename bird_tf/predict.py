@@ -24,6 +24,7 @@ from bird_tf.inference import (
     result_files,
     saved_model,
     score_store,
+    scoring,
     strangeness,
 )
 from bird_tf.inference.writers import about, predictions, rows, tables
@@ -228,15 +229,12 @@ def _score(
     ]
     if len(todo) < len(recordings):
         logging.info("%d of %d recordings already have scores", len(recordings) - len(todo), len(recordings))
-    skipped = []
-    for scored in store.score(ensemble, todo, judge.chunking, embeddings=vectors is not None, place=place):
-        if scored.scores is None:
-            skipped.append((scored.path, scored.reason))
-            skips.log(skipped[-1])
-        else:
-            store.save(scored.recording_id, scored.scores)
-            if vectors is not None:
-                vectors.append(scored.recording_id, judge.own(scored.scores))
+    skipped: list[skips.Skip] = []
+    scored = store.score(ensemble, todo, judge.chunking, embeddings=vectors is not None, place=place)
+    for recording_id, scores in scoring.readable(scored, skipped):
+        store.save(recording_id, scores)
+        if vectors is not None:
+            vectors.append(recording_id, judge.own(scores))
     return skipped
 
 

@@ -55,14 +55,10 @@ def score_folder(
     if not os.path.isdir(folder):
         raise config.InputError(f"--noise_audio={folder}: no such folder")
     recordings = audio_files.find_below(folder)
-    found, skipped = [], []
+    skipped: list[skips.Skip] = []
     answering = answers.Answers(ensemble, chunking)
-    for scored in scoring.score_recordings(ensemble, recordings, answering.chunking, place=place):
-        if scored.scores is None:
-            skipped.append((scored.path, scored.reason))
-            skips.log(skipped[-1])
-        else:
-            found.append(scored.scores)
+    scored = scoring.score_recordings(ensemble, recordings, answering.chunking, place=place)
+    found = [scores for _, scores in scoring.readable(scored, skipped)]
     if not found:
         raise config.InputError(f"none of {len(recordings)} recordings in {folder} can be read: {skipped[0][1]}")
     return NoiseScores(

@@ -98,22 +98,14 @@ def headline(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     }
 
 
-def _readable(
-    settings: SoundscapeConfig, scored: Iterable[scoring.ScoredRecording], calls_in: Mapping[str, list[calls.Call]],
-    skipped: list[tuple[str, str]],
+def _in_time(
+    settings: SoundscapeConfig, found: Iterable[tuple[str, ensembles.RecordingScores]],
+    calls_in: Mapping[str, list[calls.Call]],
 ) -> Iterator[tuple[str, ensembles.RecordingScores]]:  # fmt: skip
-    """Yields (recording_id, scores); notes (path, reason) of those that cannot be read.
-
-    Raises:
-        InputError: a call is past the end of its recording.
-    """
-    for recording in scored:
-        if recording.scores is None:
-            skipped.append((recording.path, recording.reason))
-            skips.log(skipped[-1])
-        else:
-            _refuse_late(settings, calls_in.get(recording.recording_id, ()), recording.scores)
-            yield recording.recording_id, recording.scores
+    """Yields what is found, if no call is past the end of its recording; raises InputError otherwise."""
+    for recording_id, scores in found:
+        _refuse_late(settings, calls_in.get(recording_id, ()), scores)
+        yield recording_id, scores
 
 
 def _truth(own: Sequence[calls.Call], scores: ensembles.RecordingScores, num_classes: int) -> np.ndarray:
@@ -170,7 +162,7 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
 
     answering = answers.Answers(ensemble, settings.chunking, shifted=settings.tune or None)
     scoring_each = scoring.score_recordings(ensemble, judged, answering.chunking, place=settings.place)
-    scored = _readable(settings, scoring_each, calls_in, skipped)
+    scored = _in_time(settings, scoring.readable(scoring_each, skipped), calls_in)
     context_cmap: dict[str, float] = {}
     if settings.tune:
         kept = list(scored)  # they are judged twice

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from absl import logging
 
-from bird_tf import config, executor, skips, tf
+from bird_tf import config, executor, tf
 from bird_tf.audio import decode
 from bird_tf.inference import ensembles, saved_model, scoring
 from bird_tf.labels import metadata
@@ -176,14 +176,8 @@ def score_audio(
     }
     skipped = [(r.path, f"{r.label} is no class of the model") for r in recordings if not label_of[r.recording_id]]
     by_id = {r.recording_id: r for r in recordings if label_of[r.recording_id]}
-    found: dict[str, ensembles.RecordingScores] = {}
     paths = [(recording_id, recording.path) for recording_id, recording in sorted(by_id.items())]
-    for scored in scoring.score_recordings(ensemble, paths, chunking, place=place):
-        if scored.scores is None:
-            skipped.append((scored.path, scored.reason))
-            skips.log(skipped[-1])
-        else:
-            found[scored.recording_id] = scored.scores
+    found = dict(scoring.readable(scoring.score_recordings(ensemble, paths, chunking, place=place), skipped))
     if not found:
         raise config.InputError(f"none of {len(recordings)} recordings can be scored; the first: {skipped[0][1]}")
     return LabelledScores(

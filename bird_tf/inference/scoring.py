@@ -14,12 +14,12 @@ import dataclasses
 import functools
 import itertools
 import queue
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent import futures
 
 from absl import logging
 
-from bird_tf import config, executor
+from bird_tf import config, executor, skips
 from bird_tf.audio import decode
 from bird_tf.inference import ensembles, suspects, units
 from bird_tf.scores import decisions
@@ -30,6 +30,18 @@ ScoredRecording = units.ScoredRecording
 _MOST_AHEAD = 4
 # time after which the progress bar is moved
 _REPORT_SECONDS = 0.2
+
+
+def readable(
+    scored: Iterable[ScoredRecording], skipped: list[skips.Skip]
+) -> Iterator[tuple[str, ensembles.RecordingScores]]:
+    """Yields (id, scores) of what can be read. Of the rest, it warns, and adds (path, reason) to `skipped`."""
+    for recording in scored:
+        if recording.scores is None:
+            skipped.append((recording.path, recording.reason))
+            skips.log(skipped[-1])
+        else:
+            yield recording.recording_id, recording.scores
 
 
 def score_recordings(

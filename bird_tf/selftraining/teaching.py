@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, executor, skips
+from bird_tf import config, executor
 from bird_tf.audio import decode
-from bird_tf.inference import answers, audio_files, ensembles, leaks, saved_model, score_store
+from bird_tf.inference import answers, audio_files, ensembles, leaks, saved_model, score_store, scoring
 from bird_tf.input import pseudo_labels
 from bird_tf.labels import metadata
 from bird_tf.records import learnt, manifests, shard_files, verify
@@ -126,12 +126,9 @@ class Teachers:
         store, skipped = self._store(folder), list[tuple[str, str]]()
         store.open()
         todo = [(r.recording_id, r.path) for r in recordings if not store.has(r.recording_id, r.path)]
-        for scored in store.score(self.ensemble, todo, self._answers.chunking, place=place):
-            if scored.scores is None:
-                skipped.append((scored.path, scored.reason))
-                skips.log(skipped[-1])
-            else:
-                store.save(scored.recording_id, scored.scores)
+        scored = store.score(self.ensemble, todo, self._answers.chunking, place=place)
+        for recording_id, scores in scoring.readable(scored, skipped):
+            store.save(recording_id, scores)
         if len(skipped) == len(recordings):
             raise config.InputError(
                 f"--unlabelled: none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}"
