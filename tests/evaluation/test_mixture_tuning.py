@@ -7,7 +7,7 @@ import pytest
 
 from bird_tf import config, evaluate
 from bird_tf.audio import noises
-from bird_tf.evaluation import mixture_tuning, mixtures
+from bird_tf.evaluation import mixture_tuning, mixtures, noise
 from bird_tf.inference import ensembles
 from bird_tf.records import recordings_table
 from tests import conftest
@@ -50,6 +50,7 @@ def test_one_command_tunes_recordings_chunks_and_answers_over_time(model_path, m
 def test_without_noise_of_ones_own_it_is_synthesised_and_other_noise_than_the_thresholds_are_above(
     model_path, manifest, tmp_path, monkeypatch
 ):
+    noise._synthesised.cache_clear()
     drawn, original = [], noises.synthesise
     monkeypatch.setattr(noises, "synthesise", lambda *given: drawn.append(given[-1]) or original(*given))
     evaluate.evaluate_either(_settings(manifest, shutil.copytree(model_path, tmp_path / "m"), tmp_path))
