@@ -74,6 +74,18 @@ def differences(old: Plan, new: Plan) -> list[str]:
     return changes
 
 
+def of_file(path: str) -> dict[str, int]:
+    """What a plan holds of a recording, to tell whether it is still the same: those of a recorder often have one size.
+
+    Numbers are -1 if it cannot be read, as with a link that points to itself.
+    """
+    try:
+        status = os.stat(path)
+    except OSError:
+        return {"size": -1, "time of change": -1}
+    return {"size": status.st_size, "time of change": status.st_mtime_ns}
+
+
 def _lies_in(path: str, folder: str) -> bool:
     """Whether a path is a folder itself, or below it."""
     inner, outer = (os.path.normpath(p) if files.is_remote(p) else os.path.realpath(p) for p in (path, folder))

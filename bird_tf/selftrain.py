@@ -99,7 +99,7 @@ def _claim(
             "flags": {name: values[name] for name in values if name not in _WITHOUT_EFFECT},
             "inputs": {
                 settings.records: {"content": checkpoints.digest(manifest)},
-                **_inputs([r.path for r in recordings]),
+                **{r.path: resume.of_file(r.path) for r in recordings},
                 **_truth(settings),
                 **{path: {"content": exported.fingerprint(path)} for path in teachers},
             },
@@ -114,12 +114,6 @@ def _claim(
     files.write_text(os.path.join(settings.run_dir, checkpoints.FLAGS), flags)
 
 
-def _inputs(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """What tells whether recordings are still the same. Those of a recorder often have one size."""
-    found = {path: os.stat(path) for path in paths}
-    return {path: {"size": status.st_size, "time of change": status.st_mtime_ns} for path, status in found.items()}
-
-
 def _truth(settings: SelfTrainConfig) -> dict[str, dict[str, Any]]:
     """What tells whether --segments still judges as it did: rounds judged by different calls cannot be compared."""
     if not settings.segments:
@@ -131,7 +125,7 @@ def _truth(settings: SelfTrainConfig) -> dict[str, dict[str, Any]]:
     is_folder = os.path.isdir(settings.segments)
     paths = files.find(settings.segments, formats.SUFFIXES) if is_folder else [settings.segments]
     told = {path: {"content": files.checksum(path)} for path in paths}
-    return told | _inputs([path for _, path in audio_files.find_below(settings.segments_audio)])
+    return told | {path: resume.of_file(path) for _, path in audio_files.find_below(settings.segments_audio)}
 
 
 def _selftrain(

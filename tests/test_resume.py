@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -143,3 +144,13 @@ def test_outdated_work_is_replaced_and_a_kill_in_between_is_no_obstacle(tmp_path
     assert "the flags have changed, so what the test has kept there is made anew" in caplog.text
     with pytest.raises(config.InputError, match="holds a test that differs"):
         _claim(tmp_path, plan={**PLAN, "flags": {"x": 1}}, outdated={"the flags have changed": PLAN}).goes_on()
+
+
+def test_a_recording_of_the_same_size_that_was_written_later_is_another_one(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"12")
+    before = resume.of_file(str(path))
+    os.utime(path, ns=(1, 1))
+    assert resume.of_file(str(path)) == {"size": 2, "time of change": 1} != before
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    assert resume.of_file(str(tmp_path / "loop")) == {"size": -1, "time of change": -1}

@@ -69,21 +69,13 @@ def describe(settings: Any, recordings: Sequence[metadata.Recording], backbone: 
         "versions": {**manifests.versions(), "front-end": str(frontend.VERSION), "the backbone's files": backbone},
         "inputs": {
             r.path: {
-                "size": _size(r.path),
+                **resume.of_file(r.path),
                 "recording id": r.recording_id,
                 "label or metadata": files.text_digest(repr(r)),
             }
             for r in recordings
         },
     }
-
-
-def _size(path: str) -> int:
-    """Bytes of a file; -1 if they cannot be read, as with a link that points to itself."""
-    try:
-        return os.path.getsize(path)
-    except OSError:
-        return -1
 
 
 def finished(task: worker.ShardTask) -> worker.ShardResult | None:

@@ -28,6 +28,7 @@ def test_equal_plans_do_not_differ(data, recordings):
         (lambda plan, path: plan["versions"].update(soxr="0.0"), "is 0.0"),
         (lambda plan, path: plan["inputs"].pop(path), "{path} is gone"),
         (lambda plan, path: plan["inputs"][path].update(size=99), "{path} has another size"),
+        (lambda plan, path: plan["inputs"][path].update({"time of change": 9}), "{path} has another time of change"),
         (lambda plan, path: plan["inputs"][path].update({"recording id": "x"}), "{path} has another recording id"),
         (lambda plan, path: plan["inputs"][path].update({"label or metadata": "x"}), "{path} has another label"),
     ],
