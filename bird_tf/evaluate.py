@@ -97,6 +97,8 @@ class EvaluateConfig:
                 "by none; leave it out"
             )
         mode, idle = self._idle()
+        if not self.worst:  # who asks for none gets none
+            idle.discard("worst")
         config.refuse_without_effect(
             {
                 "--pooling=auto with --segments": self.segments and self.tuning.pooling == "auto",

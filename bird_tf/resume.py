@@ -21,7 +21,7 @@ _MOST_NAMED = 3
 _LONGEST_SHOWN, _LONGEST_CHANGE = 100, 300  # characters of a value and of a change in a message
 
 # {section: {name: value}}, with values as in JSON. Sections: "flags", "versions", "models", whose values are digests,
-# and "inputs", whose values are {aspect: value} so that the aspect that differs can be named.
+# and "inputs" and "files", whose values are {aspect: value} so that the aspect that differs can be named.
 Plan = Mapping[str, Mapping[str, Any]]
 
 
@@ -33,6 +33,7 @@ class _Stored:
     versions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     inputs: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     models: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    files: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
 
 class _Anything:
@@ -53,7 +54,7 @@ def differences(old: Plan, new: Plan) -> list[str]:
 
     Of the versions, those in the new plan count: a library that it does not name no longer decides the results.
     Of the models, those in both: plans of earlier versions have none, and finished work outlives its models. Which ones
-    they are, the flags say.
+    they are, the flags say. Files are inputs that earlier versions did not note one by one.
     """
     changes = []
     for section, wording in (("flags", "--{} was {}, is {}"), ("versions", "version of {} was {}, is {}")):
@@ -62,15 +63,24 @@ def differences(old: Plan, new: Plan) -> list[str]:
         for name in sorted(names):
             if before.get(name) != now.get(name):
                 changes.append(wording.format(name, _shown(before.get(name)), _shown(now.get(name))))
-    before, now = (old.get("inputs", {}), new["inputs"]) if "inputs" in new else ({}, {})
-    changes += [f"{name} is new" for name in now if name not in before]
-    changes += [f"{name} is gone" for name in before if name not in now]
-    for name, aspects in now.items():
-        if name in before and before[name] != aspects:
-            differing = [aspect for aspect in aspects if before[name].get(aspect) != aspects[aspect]]
-            changes.append(f"{name} has another {(differing or ['description'])[0]}")
+    for section in ("inputs", "files"):
+        before, now = old.get(section, {}), new.get(section, {})
+        if section in new and (before or section == "inputs"):
+            changes += _other_inputs(before, now)
     before, now = old.get("models", {}), new.get("models", {})
     changes += [f"{name} is another model now" for name in now if before.get(name, now[name]) != now[name]]
+    return changes
+
+
+def _other_inputs(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What differs between inputs, in words. Aspects that earlier versions did not note are not compared."""
+    changes = [f"{name} is new" for name in now if name not in before]
+    changes += [f"{name} is gone" for name in before if name not in now]
+    for name in (name for name in now if name in before):
+        both = now[name].keys() & before[name].keys()
+        differing = [aspect for aspect in now[name] if aspect in both and before[name][aspect] != now[name][aspect]]
+        if differing or not both:
+            changes.append(f"{name} has another {(differing or ['description'])[0]}")
     return changes
 
 

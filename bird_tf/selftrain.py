@@ -99,10 +99,12 @@ def _claim(
             "flags": {name: values[name] for name in values if name not in _WITHOUT_EFFECT},
             "inputs": {
                 settings.records: {"content": checkpoints.digest(manifest)},
-                **{r.path: resume.of_file(r.path) for r in recordings},
-                **_truth(settings),
+                settings.unlabelled: {
+                    "content": files.digest({r.recording_id: os.path.getsize(r.path) for r in recordings})
+                },
                 **{path: {"content": exported.fingerprint(path)} for path in teachers},
             },
+            "files": {r.path: resume.of_file(r.path) for r in recordings} | _truth(settings),
         },
         work="self-training",
         flag="--run_dir",

@@ -140,6 +140,7 @@ def test_flags_without_effect_are_refused(model_path, tmp_path, values):
 @pytest.mark.parametrize(
     "values",
     [{"audio": "a", "layout": "csv", "overlap_seconds": 1.5, "worst": 0},
+     {"audio": "a", "segments": "s", "worst": 0},
      {"audio": "a", "segments": "s", "timezone": "UTC", "metadata": "m", "overlap_seconds": 1.5},
      {"records": "r", "noise_audio": "n", "overlap_seconds": 1.5, "worst": 0, "prior": "learned"},
      {"records": "r", "tune": True, "tune_on_mixtures": True, "audio": "a", "channel": "1"},

@@ -154,3 +154,14 @@ def test_a_recording_of_the_same_size_that_was_written_later_is_another_one(tmp_
     assert resume.of_file(str(path)) == {"size": 2, "time of change": 1} != before
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     assert resume.of_file(str(tmp_path / "loop")) == {"size": -1, "time of change": -1}
+
+
+def test_what_earlier_versions_did_not_note_is_not_compared():
+    old, new = (
+        {"inputs": {"a": {"size": 1}}},
+        {"inputs": {"a": {"size": 1, "time of change": 2}}, "files": {"b": {"x": 1}}},
+    )
+    assert not resume.differences(old, new)
+    assert resume.differences({"inputs": {"a": {"size": 2}}}, new) == ["a has another size"]
+    assert resume.differences({**new, "files": {"b": {"x": 2}}}, new) == ["b has another x"]
+    assert resume.differences({**new, "files": {"c": {"x": 1}}}, new) == ["b is new", "c is gone"]
