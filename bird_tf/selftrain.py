@@ -92,6 +92,8 @@ def _claim(
     settings: SelfTrainConfig, manifest: manifests.Manifest, teachers: Sequence[str],
     recordings: Sequence[metadata.Recording],
 ) -> None:  # fmt: skip
+    if settings.overwrite:  # before anything is removed
+        experiments.check_models(settings)
     values = config.to_mapping(settings)
     claim = resume.Claim(
         directory=settings.run_dir,

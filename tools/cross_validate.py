@@ -80,6 +80,8 @@ def claim_run_dir(
         manifest: the records.
         without_effect: flags that may change when it is continued.
     """
+    if settings.overwrite:  # before anything is removed
+        experiments.check_models(settings, not_yet=_FOLD)
     flags = config.to_mapping(settings)
     claim = resume.Claim(
         directory=settings.run_dir,

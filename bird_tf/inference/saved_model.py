@@ -116,6 +116,17 @@ def read_description(path: str) -> Description:
     return read
 
 
+def check(path: str) -> None:
+    """Raises InputError if a folder is no exported model."""
+    for place in (path, os.path.join(path, "variables")):
+        if not files.exists(place):  # a killed command may have set it aside
+            files.clean_up(os.path.dirname(place) or ".")
+    if not all(files.exists(os.path.join(path, name)) for name in ("saved_model.pb", "assets")):
+        inner = os.path.join(path, "export")
+        hint = f"; did you mean {inner}?" if files.exists(inner) else "; train one with bird_tf.train"
+        raise config.InputError(f"{path} is not an exported model{hint}")
+
+
 class Outputs(NamedTuple):
     """Outputs for chunks: of one model, or of several models along a first axis.
 
@@ -198,14 +209,8 @@ class Model:
         Raises:
             InputError: the folder is not a SavedModel of bird_tf, is damaged, or has another front-end version.
         """
-        for place in (path, os.path.join(path, "variables")):
-            if not files.exists(place):  # a killed command may have set it aside
-                files.clean_up(os.path.dirname(place) or ".")
+        check(path)
         assets = os.path.join(path, "assets")
-        if not files.exists(os.path.join(path, "saved_model.pb")) or not files.exists(assets):
-            inner = os.path.join(path, "export")
-            hint = f"; did you mean {inner}?" if files.exists(inner) else "; train one with bird_tf.train"
-            raise config.InputError(f"{path} is not an exported model{hint}")
         self.path, self.batch_size = path, batch_size
         self.front_end = frontend.load(os.path.join(path, exported.FRONT_END))
         self.description = read_description(path)

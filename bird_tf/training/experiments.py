@@ -156,6 +156,24 @@ def model_paths(settings: TrainConfig) -> tuple[str, ...]:
     return (*settings.teachers.teacher, *pretrained.runs(settings.pretrained))
 
 
+def check_models(settings: TrainConfig, not_yet: str = "") -> None:
+    """Checks that teachers, and the run that the first weights come from, are there.
+
+    Args:
+        settings: of the training.
+        not_yet: a text in the names of those that need not be there yet; empty: there are none.
+
+    Raises:
+        InputError: one is not there.
+    """
+    for path in settings.teachers.teacher:
+        if not (not_yet and not_yet in path):
+            saved_model.check(path)
+    for path in pretrained.runs(settings.pretrained)[:1]:
+        if not (not_yet and not_yet in path):
+            run_directory.load_description(path)
+
+
 def models(settings: TrainConfig) -> dict[str, str]:
     """{folder: digest} of these models, for a plan; without those that are not there or cannot be read."""
     every = [(path, distillation.digest(path)) for path in settings.teachers.teacher]

@@ -143,6 +143,21 @@ def test_overwriting_empties_the_directory_once(manifest, tmp_path, trained, mon
     _run(manifest, tmp_path, "--l2=0.1")
 
 
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("--pretrained=nowhere", "nowhere is not a finished run"),
+        ("--teacher=nowhere", "nowhere is not an exported model"),
+    ],
+)
+def test_a_mistyped_model_removes_nothing(manifest, tmp_path, trained, flag, words):
+    _run(manifest, tmp_path)
+    with pytest.raises(config.InputError, match=words):
+        _run(manifest, tmp_path, "--overwrite", flag)
+    assert (tmp_path / "folds.csv").exists()
+    _run(manifest, tmp_path / "other", "--overwrite", "--teacher=a/{fold}/export", "--pretrained=a/{fold}")
+
+
 def test_the_trainings_of_the_folds_do_not_overwrite(manifest, tmp_path, monkeypatch):
     commands = []
     monkeypatch.setattr(cross_validate, "_command", lambda *given: commands.append(given))
