@@ -25,11 +25,11 @@ class Truth:
 
     Attributes:
         calls: {path below the folder: its calls}. A recording that is not there holds none.
-        unknown: (path, reason) of the recordings of which this is known in part only, which cannot be judged.
+        unknown: {path: reason} of the recordings of which this is known in part only, which cannot be judged.
     """
 
     calls: Mapping[str, list[Call]]
-    unknown: Sequence[skips.Skip] = ()
+    unknown: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def read(path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: taxonomy.Taxonomy) -> Truth:
@@ -47,16 +47,15 @@ def read(path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: 
             species of the annotations, are unknown to the models.
     """
     try:
-        truth = _of_table(path, audio, recordings, classes) if _is_table(path) else _of_annotations(
-            path, audio, recordings, classes
-        )  # fmt: skip
+        read_calls = _of_table if _is_table(path) else _of_annotations
+        truth = read_calls(path, audio, recordings, classes)
     except config.InputError as error:
         message = str(error)
         raise config.InputError(
             message if message.startswith("--segments=") else f"--segments={path}: {message}"
         ) from error
-    judged = {*truth.calls, *(name for name, file in recordings if file in dict(truth.unknown))}
-    if judged and (silent := len(recordings) - len(judged)):
+    silent = sum(name not in truth.calls and file not in truth.unknown for name, file in recordings)
+    if 0 < silent < len(recordings):
         logging.warning(
             "%s has no row of %d of %d recordings: they count as recordings without a call",
             path, silent, len(recordings),
@@ -87,7 +86,7 @@ def read_table(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call]]:
 
 def _is_table(path: str) -> bool:
     """Whether a file is a table of ours, perhaps with a fault, and not one of another program."""
-    if os.path.isdir(path) or not os.path.exists(path):
+    if not os.path.isfile(path):  # what is missing is told of as a table
         return not os.path.isdir(path)
     _, first = next(texts.Document(path).rows(), (0, []))
     return not first or _COLUMNS[0] in map(texts.comparable, map(texts.clean, first))
@@ -114,14 +113,14 @@ def _of_annotations(path: str, audio: str, recordings: Sequence[tuple[str, str]]
     if elsewhere := [skips.named(skip) for skip in reading.unmatched if skip[0] not in below]:
         raise config.InputError(f"{len(elsewhere)} of its rows or files are of no recording, the first: {elsewhere[0]}")
     found, strangers, num_calls = dict[str, list[Call]](), collections.Counter[str](), 0
-    unknown = [skip for skip in reading.left_out if skip[0] in below]
+    unknown = {file: reason for file, reason in reading.left_out if file in below}
     for recording in reading.recordings:
-        if recording.path not in below or recording.path in dict(unknown):
+        if recording.path not in below or recording.path in unknown:
             continue
         if recording.labels and not recording.annotations:
             raise config.InputError(f"{recording.path} has the label {recording.labels[0]} without times")
         if recording.partly_annotated:
-            unknown.append((recording.path, "annotated in part only: what else it holds is not known"))
+            unknown[recording.path] = "annotated in part only: what else it holds is not known"
             continue
         own = found.setdefault(below[recording.path], [])
         for annotation in recording.annotations:

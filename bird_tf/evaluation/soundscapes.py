@@ -150,10 +150,10 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     method = ensemble.check_pooling(settings.pooling or segments.DEFAULT_POOLING)
     recordings = audio_files.find_below(settings.audio)
     truth_of = calls.read(settings.calls, settings.audio, recordings, ensemble.classes)
-    calls_in, skipped = truth_of.calls, list(truth_of.unknown)
+    calls_in, skipped = truth_of.calls, list(truth_of.unknown.items())
     for skip in skipped:
         skips.log(skip)
-    judged = [(name, path) for name, path in recordings if path not in dict(skipped)]
+    judged = [(name, path) for name, path in recordings if path not in truth_of.unknown]
     odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
     factors_by_id = occurrence.factors_by_id(
         odds_factors, recordings, settings.audio, settings.metadata, settings.clock

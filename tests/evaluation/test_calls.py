@@ -59,7 +59,7 @@ def test_a_recording_that_is_annotated_in_part_is_not_judged(audio, tmp_path):
     )
     truth = _read(table, audio)
     assert set(truth.calls) == {"site 1/b.wav"}
-    [(path, reason)] = truth.unknown
+    [(path, reason)] = truth.unknown.items()
     assert path.endswith("a.wav") and "in part only" in reason
 
 
