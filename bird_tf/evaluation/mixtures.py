@@ -8,6 +8,7 @@ import functools
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from absl import logging
@@ -47,13 +48,17 @@ class MixtureConfig:
 
 def spans(manifest: manifests.Manifest, part: str) -> list[tuple[str, float, int, float]]:
     """(recording id, start in seconds, label, activity) of every chunk of a split."""
-    found: list[tuple[str, float, int, float]] = []
+    chunks = _chunks(manifest, part, "label", "activity")
+    return [(recording, start, int(label), float(activity)) for recording, start, label, activity in chunks]
+
+
+def _chunks(manifest: manifests.Manifest, part: str, *names: str) -> Iterator[tuple[Any, ...]]:
+    """Yields (recording id, start in seconds, value of each name) of every chunk of a split."""
     batches = shard_files.read(manifest, part, 256, ()) if manifest.num_chunks(part) else ()
     for batch in verify.naming_damage(batches, manifest):
-        names = ("recording_id", "start_seconds", "label", "activity")
-        for recording, start, label, activity in zip(*(batch[name].numpy() for name in names), strict=True):
-            found.append((recording.decode(), float(start), int(label), float(activity)))
-    return found
+        columns = (batch[name].numpy() for name in ("recording_id", "start_seconds", *names))
+        for recording, start, *values in zip(*columns, strict=True):
+            yield (recording.decode(), float(start), *values)
 
 
 def clearest_calls(manifest: manifests.Manifest, paths: Mapping[str, str]) -> list[tuple[str, float, str]]:
@@ -95,11 +100,9 @@ def without_others(
 
 def _shared(manifest: manifests.Manifest) -> Iterator[tuple[str, float]]:
     """Yields (recording id, start in seconds) of the validation chunks with known background species."""
-    for batch in verify.naming_damage(shard_files.read(manifest, "val", 256, ()), manifest):
-        names = ("recording_id", "start_seconds", "background")
-        for recording, start, background in zip(*(batch[name].numpy() for name in names), strict=True):
-            if (background >= 0).any():
-                yield recording.decode(), float(start)
+    for recording, start, background in _chunks(manifest, "val", "background"):
+        if (background >= 0).any():
+            yield recording, start
 
 
 def validation_calls(
