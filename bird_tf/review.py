@@ -11,8 +11,8 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, locks, next_steps, python_calls, skips, stored
-from bird_tf.audio import channels
+from bird_tf import config, files, locks, next_steps, python_calls, skips
+from bird_tf.backbones import exported
 from bird_tf.evaluation import clips, review_page
 from bird_tf.inference import score_store
 from bird_tf.labels import taxonomy, verdicts
@@ -57,7 +57,7 @@ def _folder(settings: ReviewConfig) -> str:
 def _review(settings: ReviewConfig) -> dict[str, Any]:
     if not os.path.exists(settings.predictions):
         raise config.InputError(f"--predictions={settings.predictions}: no such folder or table")
-    described = _described(settings.predictions)
+    described = clips.described(settings.predictions)
     root = settings.audio or described.audio
     if not os.path.isdir(root):
         raise config.InputError(f"--audio={root}: no such folder; name the folder of the recordings")
@@ -78,7 +78,7 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
         score="probability",
         species=_species(described, predicted),
         channel=described.channel,
-        scale=clips.scale(settings.predictions),
+        scale=described.scale,
     )
     paths = {clip.file: files.below(root, clip.file) for clip in choice.clips}
     changed = score_store.changed(_folder(settings), paths)
@@ -94,29 +94,11 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
     return summary
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Prediction:
-    """What is read of the summary of a prediction: the folder of the recordings, the models, the channel."""
-
-    audio: str = ""
-    models: tuple[str, ...] = ()
-    channel: str = channels.MIX
-
-    def __post_init__(self) -> None:
-        channels.check(self.channel)
-
-
-def _described(predictions: str) -> _Prediction:
-    """What the prediction says of itself; nothing if only a table is given."""
-    path = os.path.join(predictions, "summary.json")
-    return stored.read_json(path, _Prediction, partial=True) if os.path.exists(path) else _Prediction()
-
-
-def _species(described: _Prediction, predicted: list[clips.Clip]) -> list[tuple[str, str]]:
+def _species(described: clips.Prediction, predicted: list[clips.Clip]) -> list[tuple[str, str]]:
     """(class id, name) of all classes of the model where it still is, else of those that were predicted."""
     found = dict(sorted((clip.class_id, clip.name) for clip in predicted))
     for model in described.models[:1]:
-        path = os.path.join(model, "assets", "classes.csv")
+        path = os.path.join(model, exported.CLASSES)
         if files.exists(path):
             classes = taxonomy.load(path)
             found.update(zip(classes.class_ids, classes.names, strict=True))

@@ -14,6 +14,7 @@ from absl import logging
 
 from bird_tf import config, files, locks, next_steps, python_calls, skips
 from bird_tf.audio import activity, decode
+from bird_tf.backbones import exported
 from bird_tf.evaluation import clips, excerpts, review_page
 from bird_tf.inference import embedding_store, saved_model
 from bird_tf.inference.writers import rows
@@ -192,7 +193,7 @@ def _most_active(path: str, model: saved_model.Model, channel: str) -> float:
 
 def _species(settings: SearchConfig, store: embedding_store.Embeddings) -> list[tuple[str, str]]:
     """(class id, name) of the sound that is looked for, and then of all classes of the model where it still is."""
-    path = os.path.join(settings.model or store.description.model, "assets", "classes.csv")
+    path = os.path.join(settings.model or store.description.model, exported.CLASSES)
     known = taxonomy.load(path) if files.exists(path) else taxonomy.Taxonomy((), ())
     wanted = settings.species or os.path.splitext(os.path.basename(settings.query))[0]
     indices = known.resolve([wanted])

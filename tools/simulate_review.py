@@ -51,7 +51,7 @@ def _simulate(settings: SimulateConfig) -> list[verdicts.Verdict]:
         )
     choice = clips.choose(predicted, (), settings.choice)
     given = [verdict(clip, labelled[clip.file], choice, settings.annotated) for clip in choice.clips]
-    scale = clips.scale(settings.predictions)
+    scale = clips.described(settings.predictions).scale
     rows = [
         (v.file, v.start_seconds, v.end_seconds, v.class_id, v.answer, v.species, v.probability,
          v.band_lowest if v.band_size else "", v.band_size or "", scale)

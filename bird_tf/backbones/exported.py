@@ -12,7 +12,7 @@ from bird_tf.audio import frontend
 from bird_tf.labels import taxonomy
 
 # in the folder: the front-end, the description of the training, and the classes
-FRONT_END, DESCRIPTION, _CLASSES = "assets/frontend.json", "assets/train.json", "assets/classes.csv"
+FRONT_END, DESCRIPTION, CLASSES = "assets/frontend.json", "assets/train.json", "assets/classes.csv"
 VARIABLES = "variables"
 # the names of the variables of the calibration begin so
 DECISIONS = "decisions/"
@@ -74,7 +74,7 @@ def fingerprint(path: str) -> Fingerprint:
     """
     described = stored.read_json(os.path.join(path, DESCRIPTION), dict[str, Any])
     inner: Mapping[str, Any] = described.get("backbone") or {}  # its weights may be no variables
-    classes = taxonomy.load(os.path.join(path, _CLASSES))
+    classes = taxonomy.load(os.path.join(path, CLASSES))
     front_end = frontend.load(os.path.join(path, FRONT_END))
     decisive = {
         "weights": weights(path), "classes": classes.digest, "front_end": front_end.fingerprint,

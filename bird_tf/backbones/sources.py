@@ -121,7 +121,7 @@ def from_flags(settings: BackboneConfig) -> Source:
     if exported.is_exported(name):
         config.refuse_without_effect({f"--backbone_… with --backbone={name}, a model of bird_tf,": given})
         rate = frontend.load(os.path.join(name, exported.FRONT_END)).sample_rate_hz
-        labels = os.path.join(name, "assets", "classes.csv")
+        labels = os.path.join(name, exported.CLASSES)
         return Source(name=name, model=name, labels=labels, sample_rate_hz=rate, gives_logits=False, uncalibrated=True)
     if not settings.backbone_labels or settings.backbone_sample_rate_hz < 1:
         raise config.InputError(

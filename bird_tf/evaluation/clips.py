@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from bird_tf import config, files, stored
+from bird_tf.audio import channels
 from bird_tf.labels import given_table, verdicts
 
 DOUBTFUL, MOST_DOUBTFUL, HIGHEST, RANDOM = "doubtful", "most_doubtful", "highest", "random"
@@ -109,23 +110,32 @@ def read(path: str) -> list[Clip]:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Summary:
-    """What is read of the summary of a prediction."""
+class Prediction:
+    """What the summary of a prediction says.
 
+    Attributes:
+        audio: the folder of the recordings.
+        models: exported models.
+        channel: what was heard of recordings with several channels.
+        scale: what the probabilities are of: `Ensemble.scale`, and in words what else they are combined with; empty if
+            it is not known.
+    """
+
+    audio: str = ""
+    models: tuple[str, ...] = ()
+    channel: str = channels.MIX
     scale: str = ""
 
+    def __post_init__(self) -> None:
+        channels.check(self.channel)
 
-def scale(path: str) -> str:
-    """What the probabilities of a prediction are of: `Ensemble.scale`, and in words what else they are combined with.
 
-    Args:
-        path: as for `read`.
-
-    Returns:
-        Empty if the prediction does not say it.
-    """
-    summary = os.path.join(path if os.path.isdir(path) else os.path.dirname(path), "summary.json")
-    return stored.read_json(summary, _Summary, partial=True).scale if os.path.exists(summary) else ""
+def described(path: str) -> Prediction:
+    """What a prediction says of itself; of a single table, as for `read`, only the scale."""
+    is_folder = os.path.isdir(path)
+    summary = os.path.join(path if is_folder else os.path.dirname(path), "summary.json")
+    told = stored.read_json(summary, Prediction, partial=True) if os.path.exists(summary) else Prediction()
+    return told if is_folder else Prediction(scale=told.scale)
 
 
 def _parse(row: stored.Row) -> Clip:

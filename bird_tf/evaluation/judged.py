@@ -41,7 +41,7 @@ class Judged:
         strata: for each, lower edge and size of the band that its prediction was drawn from.
         is_sample: whether they were drawn at random from their bands. Otherwise, all predictions are those that were
             judged.
-        scales: for each, what its probability is of, as `clips.scale` tells it.
+        scales: for each, what its probability is of, as in `clips.Prediction`.
     """
 
     scores: np.ndarray

@@ -13,7 +13,6 @@ import numpy as np
 from bird_tf import files, tf
 from bird_tf.backbones import exported
 from bird_tf.labels import taxonomy
-from bird_tf.records import manifests
 from bird_tf.scores import calibration, thresholds
 
 _KEY = exported.DECISIONS + "{}/.ATTRIBUTES/VARIABLE_VALUE"
@@ -70,7 +69,7 @@ def _values(fitted: calibration.Calibration) -> dict[str, np.ndarray | np.float3
 
 def digest(path: str) -> str:
     """A digest of an exported model's weights and classes: which model it is, whatever calibration `store` wrote."""
-    classes = taxonomy.load(os.path.join(path, "assets", manifests.CLASSES))
+    classes = taxonomy.load(os.path.join(path, exported.CLASSES))
     return files.digest([*exported.weights(path), classes.digest])
 
 

@@ -33,7 +33,7 @@ class Verdict:
         probability: of the prediction; NaN if it is not known.
         band_lowest, band_size: of the band of probabilities that the prediction was drawn from, its lower edge and its
             number of predictions; NaN and 0 if it was not drawn at random.
-        scale: what the probability is of, as `clips.scale` tells it; empty if it is not known.
+        scale: what the probability is of, as in `clips.Prediction`; empty if it is not known.
     """
 
     file: str
