@@ -114,8 +114,7 @@ def _claim(
         reads=(settings.records, settings.unlabelled, *teachers, *experiments.model_paths(settings)),
     )
     claim.start(claim.goes_on())
-    flags = config.to_flagfile(dataclasses.replace(settings, overwrite=False))
-    files.write_text(os.path.join(settings.run_dir, checkpoints.FLAGS), flags)
+    experiments.write_flags(settings)
 
 
 def _truth(settings: SelfTrainConfig) -> dict[str, dict[str, Any]]:

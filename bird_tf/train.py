@@ -195,9 +195,7 @@ def _begin(settings: TrainConfig, claim: resume.Claim, goes_on: bool, strategy: 
     distribution.wait_for_all(strategy)
     if distribution.is_chief(strategy):
         claim.start(goes_on)
-        # who repeats the run with these flags does not ask for anything to be replaced
-        flags = config.to_flagfile(dataclasses.replace(settings, overwrite=False))
-        files.write_text(os.path.join(settings.run_dir, checkpoints.FLAGS), flags)
+        experiments.write_flags(settings)
     distribution.wait_for_all(strategy)
 
 

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from absl import logging
 
-from bird_tf import config, keras, resume, tf
+from bird_tf import config, files, keras, resume, tf
 from bird_tf.backbones import sources
 from bird_tf.inference import leaks, saved_model
 from bird_tf.input import dataset, pseudo_labels, streams
@@ -179,6 +179,12 @@ def models(settings: TrainConfig) -> dict[str, str]:
     every = [(path, distillation.digest(path)) for path in settings.teachers.teacher]
     every += [(path, run_directory.digest(path)) for path in pretrained.runs(settings.pretrained)]
     return {path: found for path, found in every if found}
+
+
+def write_flags(settings: TrainConfig) -> None:
+    """Writes the flags of a run into its directory. Who repeats it with them does not ask to replace anything."""
+    flags = config.to_flagfile(dataclasses.replace(settings, overwrite=False))
+    files.write_text(os.path.join(settings.run_dir, checkpoints.FLAGS), flags)
 
 
 def within(settings: TrainConfig, **changed: Any) -> TrainConfig:
