@@ -180,7 +180,7 @@ def _results(folder):
 def _prediction(folder):
     path = folder / "summary.json"
     path.write_text(json.dumps({"audio": "birds", "models": ["runs/x"], "num": 1}))
-    return path, lambda: review._described(str(folder))
+    return path, lambda: clips.described(str(folder))
 
 
 def _table(folder, text, read):
