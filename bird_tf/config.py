@@ -1,43 +1,22 @@
 """Frozen dataclass ⇄ absl flags ⇄ flagfile and JSON.
 
-Entry points call `config.run(main, SomeConfig)`. Nothing else in the package reads flags. The meaning of a field
-belongs to the dataclass that declares it.
+The meaning of a field belongs to the dataclass that declares it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import logging as python_logging
-import os
-import sys
 import types
 import typing
-import warnings
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-import tqdm
-from absl import app, flags, logging
+from absl import flags
 
-import bird_tf
-from bird_tf import endings, flagfiles, free_text, stderr_filter, typed
+from bird_tf import endings, flagfiles, typed
 
 Config = TypeVar("Config")
-
-_BUILT_IN_HELP = (
-    ("help", "print this page"),
-    ("version", "print the version of bird_tf"),
-    (
-        "flagfile",
-        "read flags from this file, or from the package's own file of that name; may be repeated; flags on the command "
-        "line replace those of the file, repeated ones too",
-    ),
-)
-
-# all progress bars that somebody still holds
-_BARS: weakref.WeakSet[tqdm.tqdm[Any]] = weakref.WeakSet()
 
 
 class Error(Exception):
@@ -252,7 +231,7 @@ def defaults(config_class: type) -> dict[str, Any]:
     return _values(config_class, [])
 
 
-def _default_flagfile(config_class: type, arguments: Sequence[str]) -> str:
+def default_flagfile(config_class: type, arguments: Sequence[str]) -> str:
     """The flagfile of the package that counts if none is named; empty if one is, or the class has none."""
     named = any(flagfiles.name_of(argument) == flagfiles.FLAG for argument in arguments)
     return "" if named else getattr(config_class, "DEFAULT_FLAGFILE", "")
@@ -260,7 +239,7 @@ def _default_flagfile(config_class: type, arguments: Sequence[str]) -> str:
 
 def _values(config_class: type, arguments: Sequence[str]) -> dict[str, Any]:
     """{flag: value} of command-line arguments."""
-    if default := _default_flagfile(config_class, arguments):
+    if default := default_flagfile(config_class, arguments):
         arguments = [f"--{flagfiles.FLAG}={default}", *arguments]
     values = flags.FlagValues()
     define_flags(config_class, values)
@@ -302,124 +281,3 @@ def _number(name: str, kind: Any, value: Any) -> Any:
         if number != number:
             raise InputError(f"--{name}={number}: must be a number")
     return value
-
-
-def help_page(config_class: type, purpose: str) -> str:
-    """The text of `--help`: the purpose, then every flag with its meaning and default."""
-    lines, values = [purpose.strip(), "", "Flags:"], defaults(config_class)
-    for field, _ in leaves(config_class):
-        default = values[field.name]
-        shown = ",".join(map(str, default)) if isinstance(default, list) else default
-        notes = [f"one of {', '.join(field.metadata['choices'])}"] if field.metadata["choices"] else []
-        if field.metadata["required"]:
-            notes.append("required")
-        elif shown not in (None, ""):
-            notes.append(f"default {shown}")
-        note = f" ({'; '.join(notes)})" if notes else ""
-        lines.append(f"  --{field.name}\n        {field.metadata['help']}{note}")
-    lines += [f"  --{name}\n        {help}" for name, help in _BUILT_IN_HELP]
-    if flagfile := _default_flagfile(config_class, []):
-        lines.append(f"        Without one, {flagfile} counts: the defaults above are its own.")
-    return "\n".join(lines)
-
-
-def progress(total: int, unit: str, description: str) -> tqdm.tqdm[Any]:
-    """A progress bar on standard error, or in a notebook. In a log, which keeps every line, it comes every 10 s."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", tqdm.TqdmWarning)  # a notebook without ipywidgets gets a bar of text
-        from tqdm import auto
-
-    interval = 0.2 if sys.stderr.isatty() or "ipykernel" in sys.modules else 10.0
-    bar = auto.tqdm(total=total, unit=f" {unit}", desc=description, mininterval=interval, dynamic_ncols=True)
-    _BARS.add(bar)
-    return bar
-
-
-def close_bars() -> None:
-    """Ends the lines of bars that an error has left open: what is told next begins a line, and is the last one."""
-    for bar in list(_BARS):
-        bar.close()
-
-
-def run(main: Callable[[Config], None], config_class: type[Config]) -> None:
-    """Parses the command line, calls `main(config)`, and ends the process.
-
-    Exit codes: 0 on success, 1 on an error, `endings.IN_USE` if another command is at work in the output, and 128 plus
-    the number of a signal that ended it. An InputError and an error of a file end in one line on standard error; a
-    closed pipe ends in none. Any other exception is a defect of ours and shows its traceback.
-    """
-    try:
-        with endings.stopping_on_signals():
-            _run(main, config_class)
-    except Error as error:
-        endings.leave(error.exit_code, str(error))
-    except KeyboardInterrupt:
-        endings.leave(endings.INTERRUPTED, at_once=True)
-    except endings.Stopped as stopped:
-        endings.leave(int(str(stopped.code)), stopped.line, at_once=True)
-    except SystemExit as end:
-        if end.code is None or isinstance(end.code, int):
-            endings.leave(end.code or 0)
-        endings.leave(endings.ERROR, str(end.code).removeprefix("error: "))
-    except Exception as error:
-        if endings.is_closed_pipe(error):
-            endings.leave_quietly()
-        if line := endings.line_of(error):
-            endings.leave(endings.ERROR, line)
-        raise
-    endings.leave(0)
-
-
-def usage(config_class: type, program: str) -> str:
-    """How a command is typed: its program, and the flags that it requires.
-
-    Args:
-        config_class: its flags.
-        program: what was started, as `sys.argv[0]`.
-    """
-    folder, name = os.path.split(os.path.abspath(program))
-    module, package = name.removesuffix(".py"), os.path.basename(folder)
-    typed = name
-    if name.endswith(".py"):
-        typed = f"python -m bird_tf.{module}" if package == "bird_tf" else f"python {package}/{name}"
-    required = [f"--{field.name}=…" for field, _ in leaves(config_class) if field.metadata["required"]]
-    return " ".join(["usage:", typed, *required, "[--FLAG=VALUE …]"])
-
-
-class _Formatter(python_logging.Formatter):
-    """Lines of a log in which names from outside, as those of files, do nothing to the terminal."""
-
-    def format(self, record: python_logging.LogRecord) -> str:
-        """The line of a record. Line ends stay in our own words, and are escaped in what is told of others."""
-        told = record.args if isinstance(record.args, tuple) else ()
-        record.args = tuple(
-            free_text.printable(str(value)) if isinstance(value, str | BaseException) else value for value in told
-        )
-        return free_text.printable(super().format(record), kept="\n\t")
-
-
-def _run(main: Callable[[Config], None], config_class: type[Config]) -> None:
-    arguments = sys.argv[1:]
-    if {"--help", "-help", "-h", "--helpshort"} & set(arguments):
-        page = help_page(config_class, sys.modules[main.__module__].__doc__ or "")
-        print(f"{usage(config_class, sys.argv[0])}\n\n{page}")  # noqa: T201
-        return
-    if "--version" in arguments:
-        print(f"bird_tf {bird_tf.__version__}")  # noqa: T201
-        return
-    flags.FLAGS([sys.argv[0]])
-    logging.set_verbosity(logging.INFO)
-    handler = logging.get_absl_handler().python_handler
-    handler.setFormatter(_Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-
-    def called(_: Sequence[str]) -> None:
-        settings = parse(config_class, arguments)
-        with stderr_filter.filtered():
-            kept = handler.setStream(sys.stderr)  # until now it wrote to the stream that is filtered
-            try:
-                main(settings)
-            finally:
-                close_bars()
-                handler.setStream(kept)
-
-    app.run(called, argv=sys.argv[:1])

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from absl import logging
 
-from bird_tf import config, files, next_steps, python_calls, skips, stored
+from bird_tf import command_line, config, files, next_steps, python_calls, skips, stored
 from bird_tf.audio import activity, decode, frontend
 from bird_tf.backbones import backbone, sources
 from bird_tf.conversion import chunk_features, execution, forecast, outcome, plan, state, worker
@@ -295,7 +295,7 @@ def main(settings: ConvertConfig) -> None:
 
 def run() -> None:
     """Entry point of `bird-tf-convert` and of tools/make_tfrecords.py."""
-    config.run(main, ConvertConfig)
+    command_line.run(main, ConvertConfig)
 
 
 def _convert_or_check(settings: ConvertConfig) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, executor, files, locks, next_steps, python_calls, skips
+from bird_tf import command_line, config, executor, files, locks, next_steps, python_calls, skips
 from bird_tf.audio import decode
 from bird_tf.evaluation import (
     examples,
@@ -376,7 +376,7 @@ def main(settings: EvaluateConfig) -> None:
 
 def run() -> None:
     """Entry point of `bird-tf-evaluate`."""
-    config.run(main, EvaluateConfig)
+    command_line.run(main, EvaluateConfig)
 
 
 python_calls.make_callable(__name__, evaluate_either, EvaluateConfig)

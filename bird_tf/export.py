@@ -6,7 +6,7 @@ import dataclasses
 import os
 import shlex
 
-from bird_tf import config, locks, next_steps
+from bird_tf import command_line, config, locks, next_steps
 from bird_tf.inference.formats import onnx, parts, tflite
 from bird_tf.training import exporter
 
@@ -37,7 +37,7 @@ def main(settings: ExportConfig) -> None:
 
 def run() -> None:
     """Entry point of `bird-tf-export`."""
-    config.run(main, ExportConfig)
+    command_line.run(main, ExportConfig)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, executor, files, locks, next_steps, python_calls, skips
+from bird_tf import command_line, config, executor, files, locks, next_steps, progress_bars, python_calls, skips
 from bird_tf.evaluation import survey_files
 from bird_tf.inference import (
     audio_files,
@@ -116,7 +116,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     damaged: list[list[str]] = []
     strange: dict[str, float] = {}
     of_species, with_some = collections.Counter[int](), 0
-    seconds, progress = 0.0, config.progress(len(readable), "recording", "writing")
+    seconds, progress = 0.0, progress_bars.start(len(readable), "recording", "writing")
     with results.writing():
         with _writing(settings, context, given) as append, progress:
             for file, recording in readable:
@@ -261,7 +261,7 @@ def main(settings: PredictConfig) -> None:
 
 def run() -> None:
     """Entry point of `bird-tf-predict`."""
-    config.run(main, PredictConfig)
+    command_line.run(main, PredictConfig)
 
 
 python_calls.make_callable(__name__, predict, PredictConfig)

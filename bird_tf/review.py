@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, locks, next_steps, python_calls, skips
+from bird_tf import command_line, config, files, locks, next_steps, python_calls, skips
 from bird_tf.backbones import exported
 from bird_tf.evaluation import clips, review_page
 from bird_tf.inference import score_store
@@ -122,7 +122,7 @@ def main(settings: ReviewConfig) -> None:
 
 def run() -> None:
     """Entry point of `bird-tf-review`."""
-    config.run(main, ReviewConfig)
+    command_line.run(main, ReviewConfig)
 
 
 python_calls.make_callable(__name__, review, ReviewConfig)

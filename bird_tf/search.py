@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, locks, next_steps, python_calls, skips
+from bird_tf import command_line, config, files, locks, next_steps, python_calls, skips
 from bird_tf.audio import activity, decode
 from bird_tf.backbones import exported
 from bird_tf.evaluation import clips, excerpts, review_page
@@ -243,7 +243,7 @@ def main(settings: SearchConfig) -> None:
 
 def run() -> None:
     """Entry point of `bird-tf-search`."""
-    config.run(main, SearchConfig)
+    command_line.run(main, SearchConfig)
 
 
 python_calls.make_callable(__name__, search, SearchConfig)

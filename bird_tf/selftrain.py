@@ -16,7 +16,7 @@ from absl import logging
 
 import bird_tf.convert as conversion
 import bird_tf.train as training
-from bird_tf import config, files, keras, locks, next_steps, python_calls, resume, skips
+from bird_tf import command_line, config, files, keras, locks, next_steps, python_calls, resume, skips
 from bird_tf.audio import decode
 from bird_tf.backbones import exported, sources
 from bird_tf.evaluation import mixtures
@@ -307,7 +307,7 @@ def main(settings: SelfTrainConfig) -> None:
 
 def run() -> None:
     """Entry point of `bird-tf-selftrain`."""
-    config.run(main, SelfTrainConfig)
+    command_line.run(main, SelfTrainConfig)
 
 
 python_calls.make_callable(__name__, selftrain, SelfTrainConfig)

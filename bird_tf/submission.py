@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, executor, files, locks, next_steps, skips
+from bird_tf import command_line, config, executor, files, locks, next_steps, skips
 from bird_tf.audio import decode
 from bird_tf.inference import (
     answers,
@@ -291,7 +291,7 @@ def main(settings: SubmissionConfig) -> None:
 
 def run() -> None:
     """Entry point of `bird-tf-submission`."""
-    config.run(main, SubmissionConfig)
+    command_line.run(main, SubmissionConfig)
 
 
 if __name__ == "__main__":

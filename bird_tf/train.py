@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, locks, next_steps, python_calls, resume, tf
+from bird_tf import command_line, config, files, locks, next_steps, python_calls, resume, tf
 from bird_tf.backbones import sources
 from bird_tf.inference import leaks, saved_model
 from bird_tf.input import streams
@@ -278,7 +278,7 @@ def main(settings: TrainConfig) -> None:
 
 def run() -> None:
     """Entry point of `bird-tf-train`."""
-    config.run(main, TrainConfig)
+    command_line.run(main, TrainConfig)
 
 
 def _train_or_estimate(settings: TrainConfig) -> dict[str, Any]:

@@ -1,11 +1,8 @@
 import dataclasses
-import logging
-import sys
-import types
 
 import pytest
-import tqdm.notebook
 
+import bird_tf
 from bird_tf import config
 
 
@@ -119,28 +116,10 @@ def test_unknown_stored_field_is_refused():
         config.from_mapping(Outer, {"name": "x", "colour": 1})
 
 
-def test_help_names_every_flag_with_default_and_choices():
-    page = config.help_page(Outer, "What it does.")
-    for words in ("--sizes", "default 3,5", "one of a, b", "required", "--flagfile"):
-        assert words in page
-
-
-@pytest.mark.parametrize(
-    ("program", "typed"),
-    [
-        ("/x/bird_tf/train.py", "python -m bird_tf.train"),
-        ("tools/demo.py", "python tools/demo.py"),
-        ("/x/.venv/bin/bird-tf-train", "bird-tf-train"),
-    ],
-)
-def test_the_usage_is_what_a_user_types(program, typed):
-    assert config.usage(Outer, program) == f"usage: {typed} --name=… [--FLAG=VALUE …]"
-
-
 def test_a_flagfile_that_the_package_brings_is_found_by_its_name(tmp_path, monkeypatch):
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "shipped.flags").write_text("--name=from the package\n")
-    monkeypatch.setattr(config.bird_tf, "__file__", str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(bird_tf, "__file__", str(tmp_path / "__init__.py"))
     monkeypatch.chdir(tmp_path / "configs")
     assert config.parse(Outer, ["--flagfile=elsewhere/shipped.flags"]).name == "from the package"
 
@@ -163,31 +142,3 @@ def test_a_renamed_flag_is_refused_with_its_new_name_and_read_from_old_files(tmp
         with pytest.raises(config.InputError, match="--teacher_labels is now called --backbone_labels"):
             config.parse(Renamed, [argument])
     assert config.from_mapping(Renamed, {"teacher_labels": "x"}) == Renamed(backbone_labels="x")
-
-
-def test_names_from_outside_do_nothing_to_the_lines_of_a_log():
-    told = logging.LogRecord(
-        "", logging.INFO, "", 0, "two\nlines: %s, %d, %s", ("a\n\x1b[31m", 3, OSError("x\ny")), None
-    )
-    assert config._Formatter("%(message)s").format(told) == "two\nlines: a\\n\\x1b[31m, 3, x\\ny"
-
-
-def test_after_an_error_the_line_of_a_bar_is_ended_and_nothing_follows(capsys):
-    bar = config.progress(10, "recording", "scoring")
-    config.close_bars()
-    assert capsys.readouterr().err.endswith("\n")
-    bar.update(10)
-    bar.close()
-    assert not capsys.readouterr().err
-
-
-def test_a_notebook_without_widgets_gets_a_bar_of_text_and_no_warning(monkeypatch, recwarn):
-    monkeypatch.setitem(sys.modules, "ipykernel.zmqshell", types.ModuleType("ipykernel.zmqshell"))
-    shell = types.SimpleNamespace(config={"IPKernelApp": {}})
-    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
-    monkeypatch.setattr(tqdm.notebook, "IProgress", None)
-    for name in ("auto", "autonotebook"):
-        monkeypatch.delitem(sys.modules, f"tqdm.{name}", raising=False)
-        monkeypatch.delattr(tqdm, name, raising=False)
-    config.progress(1, "chunk", "scoring").close()
-    assert not recwarn.list

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from bird_tf import config, convert, train
+from bird_tf import command_line, config, convert, train
 from bird_tf.audio import frontend
 from bird_tf.models import architectures
 from bird_tf.training import optimizers
@@ -52,7 +52,7 @@ def test_without_a_flagfile_commands_follow_the_recommended_recipe():
         default = config.parse(config_class, paths)
         assert default == config.parse(config_class, [f"--flagfile={FOLDER / name}", *paths])
         assert default != config.parse(config_class, [f"--flagfile={os.devnull}", *paths])
-        page = config.help_page(config_class, "")
+        page = command_line.help_page(config_class, "")
         assert f"Without one, {name} counts" in page
 
 

@@ -9,7 +9,7 @@ import types
 import numpy as np
 import pytest
 
-from bird_tf import resume, review
+from bird_tf import resume
 from bird_tf.audio import decode, frontend
 from bird_tf.conversion import state
 from bird_tf.evaluation import calls, clips

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from bird_tf import config, files
+from bird_tf import command_line, config, files
 from bird_tf.records import manifests
 from tools import synthesise
 
@@ -102,7 +102,7 @@ def test_bad_input_is_told(tmp_path, data, monkeypatch, command, arguments, word
     (tmp_path / "empty").mkdir()
     places = {name: str(tmp_path / name) for name in ("missing", "empty", "out")} | {"flat": str(data / "wav")}
     typed = [argument.format(**places) for argument in arguments]
-    monkeypatch.setattr(config, "run", lambda main, flags: main(config.parse(flags, typed)))
+    monkeypatch.setattr(command_line, "run", lambda main, flags: main(config.parse(flags, typed)))
     with pytest.raises((config.InputError, FileNotFoundError), match=re.escape(words)):
         importlib.import_module(f"bird_tf.{command}").run()
     assert not (tmp_path / "out").exists()

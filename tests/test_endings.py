@@ -9,11 +9,11 @@ import pytest
 
 from bird_tf import endings, files, tf
 
-# A command that writes a file, or does something else, inside `config.run`.
+# A command that writes a file, or does something else, inside `command_line.run`.
 _PROGRAM = """
 import dataclasses, os, signal, sys, time
 from absl import logging
-from bird_tf import config, files, locks
+from bird_tf import command_line, config, files, locks
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -25,7 +25,7 @@ def main(settings):
             write("half")
             {body}
 
-config.run(main, Settings)
+command_line.run(main, Settings)
 """
 
 

@@ -7,7 +7,7 @@ import bird_tf
 
 PROGRAM = """
 import os
-from bird_tf import stderr_filter
+from bird_tf import command_line, stderr_filter
 with stderr_filter.filtered():
     os.write(2, {said!r})
 os.write(2, b"after")
@@ -33,7 +33,7 @@ from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
 from bird_tf.records import manifests
 settings = augmentations.AugmentConfig(roll_time=0.5), dataset.DatasetConfig(batch_size=8)
-with stderr_filter.filtered():  # as `config.run` does
+with stderr_filter.filtered():  # as `command_line.run` does
     batches = dataset.training(manifests.load({manifest.directory!r}), settings[1], settings[0], seed=0)
     print(next(iter(batches))["spectrogram"].shape)
 """

@@ -11,8 +11,8 @@ PACKAGE = ROOT / "bird_tf"
 # Packages and their modules, from the ground up. "" holds what all others stand on.
 ORDER = {
     "": (
-        "stderr_filter", "free_text", "typed", "flagfiles", "endings", "config", "python_calls", "lines", "temporaries",
-        "files", "stored", "skips", "locks", "executor", "resume", "next_steps",
+        "stderr_filter", "free_text", "typed", "flagfiles", "endings", "config", "progress_bars", "command_line",
+        "python_calls", "lines", "temporaries", "files", "stored", "skips", "locks", "executor", "resume", "next_steps",
     ),
     "audio": (
         "mel", "frontend", "ahead", "hearing", "parts", "wav", "mp3", "ogg", "flac", "foreign", "reports", "decoder",

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from bird_tf import config, next_steps
+from bird_tf import command_line, next_steps
 
 
 @pytest.mark.parametrize(
@@ -35,4 +35,4 @@ def test_each_step_has_a_line_of_its_own(caplog):
     caplog.set_level("INFO", logger="absl")
     next_steps.log("open a\nb", "run c")
     [record] = caplog.records
-    assert config._Formatter("%(message)s").format(record) == "next:\n  open a\\nb\n  run c"
+    assert command_line._Formatter("%(message)s").format(record) == "next:\n  open a\\nb\n  run c"

@@ -71,7 +71,7 @@ def test_every_command_is_sifted(tmp_path):
     program = f"""
 import dataclasses, os, sys
 from absl import logging
-from bird_tf import config
+from bird_tf import command_line, config
 
 @dataclasses.dataclass(frozen=True)
 class Settings: pass
@@ -82,7 +82,7 @@ def main(settings):
     print("another", file=sys.stderr)
     raise config.InputError("the last")
 
-config.run(main, Settings)
+command_line.run(main, Settings)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     first, *rest = done.stderr.splitlines()

@@ -7,7 +7,7 @@ import importlib
 import pathlib
 import sys
 
-from bird_tf import config
+from bird_tf import command_line
 
 SUBJECTS = sorted(path.stem for path in (pathlib.Path(__file__).parent / "benchmarks").glob("[a-z]*.py"))
 
@@ -17,7 +17,7 @@ def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in SUBJECTS:
         sys.exit(f"error: name what to measure: {', '.join(SUBJECTS)}; then its flags (--help lists them)")
     subject = importlib.import_module(f"benchmarks.{sys.argv.pop(1)}")
-    config.run(subject.main, subject.Settings)
+    command_line.run(subject.main, subject.Settings)
 
 
 if __name__ == "__main__":

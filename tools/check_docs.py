@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator
 
 import soundfile
 
-from bird_tf import config
+from bird_tf import command_line, config
 from bird_tf.audio import noises
 from bird_tf.labels.layouts import birdclef
 
@@ -355,4 +355,4 @@ def _told(name: str, check: Callable[[], str]) -> bool:
 
 
 if __name__ == "__main__":
-    config.run(main, CheckConfig)
+    command_line.run(main, CheckConfig)

@@ -22,7 +22,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from bird_tf import config, files, locks, resume, stored
+from bird_tf import command_line, config, files, locks, resume, stored
 from bird_tf.conversion import folds
 from bird_tf.labels import split
 from bird_tf.records import manifests, recordings_table
@@ -244,7 +244,7 @@ def main(settings: CrossValidateConfig) -> None:
 
 def run() -> None:
     """Entry point of `bird-tf-cross-validate`."""
-    config.run(main, CrossValidateConfig)
+    command_line.run(main, CrossValidateConfig)
 
 
 if __name__ == "__main__":

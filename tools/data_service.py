@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from bird_tf import config, files, tf
+from bird_tf import command_line, config, files, tf
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,4 +52,4 @@ def main(settings: ServiceConfig) -> None:
 
 
 if __name__ == "__main__":
-    config.run(main, ServiceConfig)
+    command_line.run(main, ServiceConfig)

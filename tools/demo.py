@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from bird_tf import config, locks, next_steps, stored
+from bird_tf import command_line, config, locks, next_steps, stored
 from bird_tf.labels import taxonomy
 
 
@@ -97,7 +97,7 @@ def _demonstrate(settings: DemoConfig) -> None:
 
 def run() -> None:
     """Entry point of `bird-tf-demo`."""
-    config.run(main, DemoConfig)
+    command_line.run(main, DemoConfig)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files, next_steps, skips, stored
+from bird_tf import command_line, config, files, next_steps, progress_bars, skips, stored
 from bird_tf.audio import axes
 from bird_tf.records import manifests, schema, shard_files, verify
 from bird_tf.training import recipes
@@ -36,7 +36,7 @@ class InspectConfig:
 def damaged(manifest: manifests.Manifest) -> list[str]:
     """Names of the shards whose checksum is not the one in the manifest."""
     shards = [shard for found in manifest.shards.values() for shard in found if shard.count]
-    with config.progress(len(shards), "shard", "verifying") as progress:
+    with progress_bars.start(len(shards), "shard", "verifying") as progress:
         found = []
         for shard in shards:
             if files.checksum(os.path.join(manifest.directory, shard.name)) != shard.checksum:
@@ -173,7 +173,7 @@ def main(settings: InspectConfig) -> None:
 
 def run() -> None:
     """Entry point of `bird-tf-inspect`."""
-    config.run(main, InspectConfig)
+    command_line.run(main, InspectConfig)
 
 
 if __name__ == "__main__":

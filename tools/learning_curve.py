@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files, stored
+from bird_tf import command_line, config, files, stored
 from bird_tf.records import recordings_table
 from tools import cross_validate
 
@@ -149,4 +149,4 @@ def main(settings: CurveConfig) -> None:
 
 
 if __name__ == "__main__":
-    config.run(main, CurveConfig)
+    command_line.run(main, CurveConfig)

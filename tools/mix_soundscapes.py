@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import os
 
-from bird_tf import config, locks, next_steps
+from bird_tf import command_line, config, locks, next_steps
 from bird_tf.evaluation import mixtures
 from bird_tf.records import manifests, recordings_table
 
@@ -69,7 +69,7 @@ def main(settings: MixConfig) -> None:
 
 def run() -> None:
     """Entry point of `bird-tf-mix`."""
-    config.run(main, MixConfig)
+    command_line.run(main, MixConfig)
 
 
 if __name__ == "__main__":

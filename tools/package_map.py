@@ -13,7 +13,7 @@ import itertools
 import pathlib
 import textwrap
 
-from bird_tf import config, files
+from bird_tf import command_line, config, files
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent / "bird_tf"
 # commands and modules that stand outside of the packages
@@ -133,4 +133,4 @@ def _box(x: float, y: float, width: float, height: float, style: dict[str, str])
 
 
 if __name__ == "__main__":
-    config.run(main, MapConfig)
+    command_line.run(main, MapConfig)

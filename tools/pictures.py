@@ -28,7 +28,7 @@ import numpy as np
 import PIL.Image
 import soundfile
 
-from bird_tf import config, tf
+from bird_tf import command_line, config, tf
 from bird_tf.audio import axes, frontend
 
 _BRIEF = ("--records=demo/records", "--epochs=5", "--learning_rate=5e-4", "--seed=1")
@@ -235,4 +235,4 @@ def main(settings: PicturesConfig) -> None:
 
 
 if __name__ == "__main__":
-    config.run(main, PicturesConfig)
+    command_line.run(main, PicturesConfig)

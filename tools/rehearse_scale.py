@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 import soundfile
 
-from bird_tf import config, files
+from bird_tf import command_line, config, files
 
 _ROOT = pathlib.Path(__file__).parent.parent
 _VOICES = 64  # different noises, in which all clips sing
@@ -194,4 +194,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    config.run(main, Settings)
+    command_line.run(main, Settings)

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 
-from bird_tf import config
+from bird_tf import command_line, config
 from bird_tf.audio import decode, frontend
 from bird_tf.inference import saved_model
 
@@ -41,4 +41,4 @@ def main(settings: RequestConfig) -> None:
 
 
 if __name__ == "__main__":
-    config.run(main, RequestConfig)
+    command_line.run(main, RequestConfig)

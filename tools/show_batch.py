@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from bird_tf import config, files
+from bird_tf import command_line, config, files
 from bird_tf.input import preview
 from bird_tf.records import manifests
 from bird_tf.training import experiments
@@ -32,4 +32,4 @@ def main(settings: ShowBatchConfig) -> None:
 
 
 if __name__ == "__main__":
-    config.run(main, ShowBatchConfig)
+    command_line.run(main, ShowBatchConfig)

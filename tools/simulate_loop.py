@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import bird_tf.train as training
-from bird_tf import config, files, keras
+from bird_tf import command_line, config, files, keras
 from bird_tf.conversion import folds
 from bird_tf.evaluation import clips
 from bird_tf.inference import ensembles, labelled
@@ -212,7 +212,7 @@ def main(settings: LoopConfig) -> None:
 
 def run() -> None:
     """Entry point of the tool."""
-    config.run(main, LoopConfig)
+    command_line.run(main, LoopConfig)
 
 
 if __name__ == "__main__":

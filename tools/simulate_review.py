@@ -13,7 +13,7 @@ import math
 
 from absl import logging
 
-from bird_tf import config, files, locks
+from bird_tf import command_line, config, files, locks
 from bird_tf.evaluation import clips
 from bird_tf.inference import result_files
 from bird_tf.labels import metadata, spans, verdicts
@@ -92,4 +92,4 @@ def main(settings: SimulateConfig) -> None:
 
 
 if __name__ == "__main__":
-    config.run(main, SimulateConfig)
+    command_line.run(main, SimulateConfig)

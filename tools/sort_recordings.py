@@ -19,7 +19,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, locks, resume, skips, stored
+from bird_tf import command_line, config, files, locks, progress_bars, resume, skips, stored
 from bird_tf.labels import metadata, split
 from bird_tf.labels.layouts import reader, sorted_tree
 
@@ -186,7 +186,7 @@ def _carry_out(steps: Sequence[_Step], output: str, how: str) -> None:
     left = [step for step in steps if not files.exists(os.path.join(output, step.json))]
     if len(left) < len(steps):
         logging.info("going on: %d of %d recordings are sorted already", len(steps) - len(left), len(steps))
-    with config.progress(len(left), "recording", how) as progress:
+    with progress_bars.start(len(left), "recording", how) as progress:
         for step in left:
             files.make_folder(os.path.join(output, step.folder))
             _place(step.source, os.path.join(output, step.target), how)
@@ -242,4 +242,4 @@ def main(settings: SortConfig) -> None:
 
 
 if __name__ == "__main__":
-    config.run(main, SortConfig)
+    command_line.run(main, SortConfig)

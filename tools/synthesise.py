@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bird_tf import config, files, locks
+from bird_tf import command_line, config, files, locks
 from bird_tf.audio import wav
 
 
@@ -225,4 +225,4 @@ def _synthesise(settings: SynthesiseConfig) -> None:
 
 
 if __name__ == "__main__":
-    config.run(main, SynthesiseConfig)
+    command_line.run(main, SynthesiseConfig)

@@ -11,7 +11,7 @@ from concurrent import futures
 
 from absl import logging
 
-from bird_tf import config, executor
+from bird_tf import config, executor, progress_bars
 from bird_tf.conversion import state, worker
 
 # worker processes may die so often, one time after the other, without having begun a recording
@@ -31,7 +31,7 @@ class _Progress:
             logging.info(
                 "going on with an unfinished conversion: %d of %d shards are finished", len(self.results), len(tasks)
             )
-        self._bar = config.progress(sum(len(t.recordings) for t in self.left), "recording", "converting")
+        self._bar = progress_bars.start(sum(len(t.recordings) for t in self.left), "recording", "converting")
         self._bar.set_postfix_str("starting workers")
         self._seconds, self._skipped, self._num_converted = 0.0, 0, 0
         for result in self.results.values():

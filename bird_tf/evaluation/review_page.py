@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Sequence
 from concurrent import futures
 
-from bird_tf import config, executor, files, skips
+from bird_tf import config, executor, files, progress_bars, skips
 from bird_tf.audio import channels, decode
 from bird_tf.evaluation import clips, excerpts, pages
 from bird_tf.inference import result_files
@@ -174,7 +174,7 @@ def _cut(results: result_files.ResultFiles, wanted: Sequence[_Excerpt]) -> dict[
     problems = {}
     todo = sorted((e for e, (sound, _) in paths.items() if not os.path.exists(sound)), key=lambda e: (e.path, e.start))
     with (
-        config.progress(len(todo), "clip", "cutting") as progress,
+        progress_bars.start(len(todo), "clip", "cutting") as progress,
         futures.ThreadPoolExecutor(executor.num_cores()) as workers,
     ):
         for excerpt, reason in zip(todo, workers.map(lambda e: _cut_one(e, *paths[e]), todo), strict=True):

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bird_tf import config, files, resume, stored
+from bird_tf import config, files, progress_bars, resume, stored
 from bird_tf.audio import channels, decode
 from bird_tf.inference import audio_files, ensembles
 
@@ -268,7 +268,7 @@ class Embeddings:
                 wanted[known.first : known.first + known.count] &= (end <= begin + 1e-3) | (start >= stop - 1e-3)
         directions = _normalised(np.asarray(queries, np.float32)).T
         best = np.zeros((0, 2))  # similarity, number of the vector
-        with config.progress(len(self.vectors), "chunk", "searching") as progress:
+        with progress_bars.start(len(self.vectors), "chunk", "searching") as progress:
             for first in range(0, len(self.vectors), _BLOCK):
                 numbers = first + np.flatnonzero(wanted[first : first + _BLOCK])
                 similarity = _cosines(self.vectors[first : first + _BLOCK], directions)[numbers - first]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from absl import logging
 
-from bird_tf import config, executor, tf
+from bird_tf import config, executor, progress_bars, tf
 from bird_tf.audio import decode
 from bird_tf.inference import ensembles, saved_model, scoring
 from bird_tf.labels import metadata
@@ -144,7 +144,7 @@ def score_records(ensemble: ensembles.Ensemble, manifest: manifests.Manifest) ->
     names = dict.fromkeys(feature.name for model in ensemble.models for feature in model.features)
     wanted = manifest.select(names, ensemble.models[0].path)
     batches = shard_files.read(manifest, "val", ensemble.models[0].batch_size, wanted)
-    with config.progress(manifest.num_chunks("val"), "chunk", "evaluating") as progress:
+    with progress_bars.start(manifest.num_chunks("val"), "chunk", "evaluating") as progress:
 
         def predict(batch: Batch) -> saved_model.Outputs:
             outputs = ensemble.predict_records(batch, manifest.classes)

@@ -19,7 +19,7 @@ from concurrent import futures
 
 from absl import logging
 
-from bird_tf import config, executor, skips
+from bird_tf import config, executor, progress_bars, skips
 from bird_tf.audio import decode
 from bird_tf.inference import ensembles, suspects, units
 from bird_tf.scores import decisions
@@ -104,7 +104,7 @@ class Progress:
 
     def start(self, seconds: float) -> None:
         """Shows the bar, for so many seconds of sound in all."""
-        self._bar = config.progress(round(seconds), "s of sound", "scoring")
+        self._bar = progress_bars.start(round(seconds), "s of sound", "scoring")
 
     def add(self, seconds: float) -> None:
         """Adds seconds of sound; any thread may call it."""

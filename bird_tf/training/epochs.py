@@ -12,7 +12,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, tf
+from bird_tf import config, progress_bars, tf
 from bird_tf.input import dataset
 from bird_tf.training import experiments, run_directory, schedules, validation, weights
 
@@ -33,7 +33,7 @@ def run(experiment: experiments.Experiment, batches: Iterator[Any], signals: lis
     first, end = progress.steps, epoch * experiment.num_steps
     left = clock.begin_epoch()
     described = f"epoch {epoch}" if left is None else f"epoch {epoch}, {left / 60:.0f} min left"
-    with config.progress(experiment.num_steps, "step", described) as bar:
+    with progress_bars.start(experiment.num_steps, "step", described) as bar:
         bar.update(done)
         if not progress.steps:
             bar.set_postfix_str("preparing the first step")

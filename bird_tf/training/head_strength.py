@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 from absl import logging
 
-from bird_tf import config, keras, tf
+from bird_tf import config, keras, progress_bars, tf
 from bird_tf.inference import labelled, saved_model
 from bird_tf.input import dataset, streams
 from bird_tf.input.augment import augmentations
@@ -142,7 +142,7 @@ class Heads:
             manifest, settings.dataset, augmentations.AugmentConfig(), settings.seed, features=_FEATURES
         )
         total = settings.epochs * steps
-        with config.progress(total, "step", "choosing --l2") as progress:
+        with progress_bars.start(total, "step", "choosing --l2") as progress:
             for step, batch in enumerate(batches.take(total)):
                 rate = schedules.learning_rate(settings.schedule, step / steps, settings.epochs)
                 self._optimiser.learning_rate.assign(rate)
