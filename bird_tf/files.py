@@ -6,14 +6,11 @@ This is the only module that imports tensorflow-io, whose file systems open `s3:
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
 import importlib
-import io
 import json
 import os
-import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -25,9 +22,6 @@ LARGEST_TEXT = 256 << 20  # bytes; Python's text has up to four times as many
 _OF_SYSTEMS = frozenset((
     "$recycle.bin", "recycler", "system volume information", "__macosx", "@eadir", "#recycle", "lost+found",
 ))  # fmt: skip
-# A spreadsheet program runs a cell that begins so as a formula (OWASP, CSV injection).
-_FORMULA_STARTS = frozenset("=+-@\t\r")
-_DEFUSED_STARTS = _FORMULA_STARTS | {"'"}
 
 
 class DiskFullError(config.InputError):
@@ -283,79 +277,6 @@ def _open(path: str, mode: str) -> Any:
         return open(path, mode)
     # file names may hold bytes that are not UTF-8; a table can still list them
     return open(path, mode, encoding="utf-8", newline="", errors="backslashreplace" if mode == "w" else "strict")
-
-
-@contextlib.contextmanager
-def writing_table(
-    path: str, columns: Sequence[str], *, byte_order_mark: bool = False
-) -> Iterator[Callable[[Sequence[Any]], Any]]:
-    """Yields a function that appends a row to a comma-separated table with a header line.
-
-    The file appears when the block ends. Fields are quoted where necessary. A text that a spreadsheet program would run
-    as a formula begins with an apostrophe; `stored.read_table` takes it away.
-
-    Args:
-        path: of the table.
-        columns: their names.
-        byte_order_mark: whether the file begins with one, by which Excel recognises UTF-8.
-    """
-    with replacing(path) as temporary, _open(temporary, "w") as file:
-        if byte_order_mark:
-            file.write("\ufeff")
-        # with this line end, csv quotes cells that hold either of its signs, as names of files may
-        rows = types.SimpleNamespace(write=lambda row: file.write(row.removesuffix("\r\n") + "\n"))
-        writer = csv.writer(rows, lineterminator="\r\n")
-
-        def append(row: Sequence[Any]) -> None:
-            writer.writerow(map(_defused, row))
-
-        append(columns)
-        yield append
-
-
-def write_table(
-    path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, byte_order_mark: bool = False
-) -> None:
-    """Writes a table at once; see `writing_table`."""
-    with writing_table(path, columns, byte_order_mark=byte_order_mark) as append:
-        for row in rows:
-            append(row)
-
-
-def restored(cell: str) -> str:
-    """The text of a cell: without the apostrophe by which `writing_table` defuses a formula."""
-    return cell[1:] if cell[:1] == "'" and _runs(cell[1:]) else cell
-
-
-def joined(parts: Iterable[str]) -> str:
-    """Texts in one cell, separated by `;`. A text with a semicolon or quotation marks is quoted, as in CSV."""
-    line = io.StringIO()
-    csv.writer(line, delimiter=";", lineterminator="\n").writerow(list(parts))
-    return line.getvalue().removesuffix("\n")
-
-
-def divided(cell: str) -> list[str]:
-    """The texts that `joined` put into a cell."""
-    return next(csv.reader(io.StringIO(cell, newline=""), delimiter=";"), [])
-
-
-def _defused(value: Any) -> Any:
-    """The cell for a value. Numbers stay as they are, and so do texts that no program runs."""
-    if value.__class__ is not str or value[:1] not in _DEFUSED_STARTS or not _runs(value):
-        return value
-    return f"'{value}"
-
-
-def _runs(text: str) -> bool:
-    """Whether a text is a formula, perhaps after apostrophes, and no number."""
-    formula = text.lstrip("'")
-    if len(formula) < 2 or formula[0] not in _FORMULA_STARTS:
-        return False
-    try:
-        float(formula)
-    except ValueError:
-        return True
-    return False
 
 
 def checksum(path: str) -> str:

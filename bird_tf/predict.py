@@ -14,7 +14,18 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import command_line, config, executor, files, locks, next_steps, progress_bars, python_calls, skips
+from bird_tf import (
+    command_line,
+    config,
+    csv_files,
+    executor,
+    files,
+    locks,
+    next_steps,
+    progress_bars,
+    python_calls,
+    skips,
+)
 from bird_tf.evaluation import survey_files
 from bird_tf.inference import (
     audio_files,
@@ -134,7 +145,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
                 progress.update()
         if damaged:
             bom = settings.tables.csv_bom
-            files.write_table(context.output(rows.DAMAGED), rows.DAMAGED_COLUMNS, damaged, byte_order_mark=bom)
+            csv_files.write(context.output(rows.DAMAGED), rows.DAMAGED_COLUMNS, damaged, byte_order_mark=bom)
         _write_unlike(context, strange)
         calibrated_on = ensemble.decisions.sources
         unlike = strangeness.sentence(list(strange.values()))
@@ -142,7 +153,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
         files.write_text(context.output(about.FILE), text)
         table = [(os.path.relpath(path, settings.root or "."), reason) for path, reason in skipped]
         skipped_path = context.output(skips.TABLE)
-        files.write_table(skipped_path, skips.COLUMNS, table, byte_order_mark=settings.tables.csv_bom)
+        csv_files.write(skipped_path, skips.COLUMNS, table, byte_order_mark=settings.tables.csv_bom)
         skips.log_summary(skipped, skipped_path)
         summary = {
             "models": list(settings.model), "pooling": judge.pooling, "calibrated_on": ensemble.decisions.sources,
@@ -180,7 +191,7 @@ def _write_unlike(context: predictions.Context, strange: Mapping[str, float]) ->
     if unlike:
         rows_of_table = [(file, f"{-value:.3f}") for value, file in unlike]
         path, bom = context.output(strangeness.TABLE), context.byte_order_mark
-        files.write_table(path, strangeness.COLUMNS, rows_of_table, byte_order_mark=bom)
+        csv_files.write(path, strangeness.COLUMNS, rows_of_table, byte_order_mark=bom)
 
 
 @contextlib.contextmanager

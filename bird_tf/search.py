@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import command_line, config, files, locks, next_steps, python_calls, skips
+from bird_tf import command_line, config, csv_files, files, locks, next_steps, python_calls, skips
 from bird_tf.audio import activity, decode
 from bird_tf.backbones import exported
 from bird_tf.evaluation import clips, excerpts, review_page
@@ -114,7 +114,7 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
     choice = clips.Choice(clips=neighbours, edges=(0.0,), sizes={})
     results = review_page.results_in(output, "search", _FILES, "num_found", "num_searched")
     with results.writing(_FILES):
-        files.write_table(results.path(_FILES[0]), _COLUMNS, map(_row, neighbours))
+        csv_files.write(results.path(_FILES[0]), _COLUMNS, map(_row, neighbours))
         changed = store.changed({clip.file: files.below(root, clip.file) for clip in neighbours})
         skipped = review_page.write(results, root, choice, page, settings.excerpt, changed)
         skips.write(output, skipped)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from absl import logging
 
-from bird_tf import files
+from bird_tf import csv_files
 
 TABLE = "skipped.csv"
 COLUMNS = ("file", "reason")
@@ -74,5 +74,5 @@ def log_summary(skips: Sequence[Skip], table: str) -> None:
 def write(folder: str, skips: Sequence[Skip]) -> None:
     """Writes skipped.csv, and logs the summary."""
     table = os.path.join(folder, TABLE)
-    files.write_table(table, COLUMNS, skips)
+    csv_files.write(table, COLUMNS, skips)
     log_summary(skips, table)

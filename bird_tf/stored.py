@@ -1,4 +1,4 @@
-"""Files that bird_tf wrote, read again: JSON, tables and arrays.
+"""Files that bird_tf wrote, read again: JSON and arrays.
 
 A file that is not as it was written ends in one InputError that names the file, the field, and what to do. How files
 are written belongs to `files`; texts of other programs to `labels.texts`.
@@ -6,28 +6,25 @@ are written belongs to `files`; texts of other programs to `labels.texts`.
 
 from __future__ import annotations
 
-import csv
-import dataclasses
 import io
 import math
 import re
 import struct
-import sys
 import typing
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 
-from bird_tf import config, files, free_text, lines, typed
+from bird_tf import config, files, lines, typed
 
 T = TypeVar("T")
 
-_REMEDY = "was it cut or edited? Copy it again, or make it anew"
-_MOST_ROWS = 2_000_000  # with about 600 bytes for what is read of each
-_LONGEST_PROBLEM = 300  # characters; zipfile repeats what it has read
+REMEDY = "was it cut or edited? Copy it again, or make it anew"
+MOST_ROWS = 2_000_000  # with about 600 bytes for what is read of each
+LONGEST_PROBLEM = 300  # characters; zipfile repeats what it has read
 # what zipfile raises: RuntimeError for an encrypted archive, the last two for one that is cut
 _UNREADABLE = (
     ValueError, OverflowError, KeyError, EOFError, RuntimeError, OSError, zipfile.BadZipFile, struct.error, zlib.error,
@@ -79,7 +76,7 @@ def read_json_lines(path: str, kind: type[T]) -> list[T]:
     found: list[T] = []
     content = files.read_bytes(path, files.LARGEST_TEXT)
     try:
-        for line in lines.each(content[: content.rfind(b"\n") + 1], _MOST_ROWS):
+        for line in lines.each(content[: content.rfind(b"\n") + 1], MOST_ROWS):
             found.append(typing.cast(T, typed.convert(kind, typed.parse_json(line))))
     except ValueError as error:
         raise damaged(f"{path}, line {len(found) + 1}", str(error)) from error
@@ -102,98 +99,7 @@ def as_type(path: str, kind: type[T], value: Any, *, partial: bool = False) -> T
 
 def damaged(path: str, problem: str) -> config.InputError:
     """The error of a file that is not as it was written, for `raise`."""
-    return config.InputError(f"{path}: {problem[:_LONGEST_PROBLEM]}; {_REMEDY}")
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """A row of a table.
-
-    Attributes:
-        path: of the table.
-        line: number of its first line.
-        cells: {column: text}.
-        remedy: what to do about a cell that cannot be read.
-    """
-
-    path: str
-    line: int
-    cells: Mapping[str, str]
-    remedy: str = _REMEDY
-
-    def error(self, problem: str) -> config.InputError:
-        """What is wrong with the row, for `raise`."""
-        return config.InputError(f"{self.path}, line {self.line}: {problem[:_LONGEST_PROBLEM]}")
-
-    def text(self, column: str) -> str:
-        """A cell that must not be empty."""
-        if not self.cells.get(column):
-            raise self.error(f"{column} is missing; {self.remedy}")
-        return self.cells[column]
-
-    def number(self, column: str, lowest: float = -math.inf, highest: float = math.inf) -> float:
-        """A number within limits; NaN if the cell is empty or the table has no such column."""
-        cell = self.cells.get(column, "")
-        value = free_text.number(cell, sys.float_info.max)
-        if cell and not lowest <= value <= highest:
-            raise self.error(f"{column} must be a number{_within(lowest, highest)}, not {cell[:40]!a}; {self.remedy}")
-        return value
-
-    def count(self, column: str, default: int | None = None) -> int:
-        """A whole number of at least 0; the default if the cell is empty or the table has no such column."""
-        cell = self.cells.get(column, "")
-        if not cell and default is not None:
-            return default
-        if not re.fullmatch(r"\d{1,15}", cell, re.ASCII):
-            raise self.error(f"{column} must be a whole number, not {cell[:40]!a}; {self.remedy}")
-        return int(cell)
-
-
-def _within(lowest: float, highest: float) -> str:
-    if math.isinf(lowest) or math.isinf(highest):
-        return f" of at least {lowest:g}" if math.isfinite(lowest) else ""
-    return f" from {lowest:g} to {highest:g}"
-
-
-def read_table(path: str, columns: Sequence[str]) -> Iterator[Row]:
-    """Yields the rows of a table that `files.writing_table` wrote. Empty lines are left out.
-
-    Args:
-        path: of the table.
-        columns: that it must have; it may have more.
-
-    Raises:
-        InputError: it is no UTF-8 text, is not a table, lacks a column, or a row has not one cell for each column.
-    """
-    content = files.read_bytes(path, files.LARGEST_TEXT)
-    reader = csv.reader(lines.of_rows(lines.each(content, _MOST_ROWS)), strict=True)
-    header: list[str] = []
-    number = 1
-    try:
-        for cells in reader:
-            restored = [files.restored(cell) for cell in cells]
-            if not header:
-                header = restored
-                _check_header(path, header, columns)
-            elif cells:
-                row = Row(path, number, dict(zip(header, restored, strict=False)))
-                if len(cells) != len(header):
-                    raise row.error(f"{len(cells)} cells, expected {len(header)}; {_REMEDY}")
-                yield row
-            number = reader.line_num + 1
-    except csv.Error as error:
-        raise config.InputError(f"{path}, line {number}: not a table ({error}); {_REMEDY}") from error
-    except (lines.TooLargeError, lines.NotUnicodeError) as error:
-        raise damaged(path, f"not a table: {error}") from error
-    if not header:
-        _check_header(path, header, columns)
-
-
-def _check_header(path: str, header: Sequence[str], columns: Sequence[str]) -> None:
-    if missing := [column for column in columns if column not in header]:
-        raise config.InputError(f"{path}: no column {missing[0]}, expected {', '.join(columns)}; {_REMEDY}")
-    if len(set(named := [column for column in header if column])) < len(named):
-        raise config.InputError(f"{path}: a column is there twice; {_REMEDY}")
+    return config.InputError(f"{path}: {problem[:LONGEST_PROBLEM]}; {REMEDY}")
 
 
 def write_arrays(path: str, arrays: Mapping[str, Any], *, durable: bool = False) -> None:

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from bird_tf import config, convert, free_text, stored, train
+from bird_tf import config, convert, csv_files, free_text, train
 from bird_tf.audio import frontend
 from bird_tf.labels.layouts import reader
 from bird_tf.models import architectures
@@ -31,7 +31,7 @@ def settings(config_class, **values):
 
 def table(path):
     """The rows of a table that we wrote, each as {column: text}."""
-    return [row.cells for row in stored.read_table(str(path), ())]
+    return [row.cells for row in csv_files.read(str(path), ())]
 
 
 @pytest.hookimpl(wrapper=True)

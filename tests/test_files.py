@@ -1,11 +1,10 @@
-import csv
 import os
 import pathlib
 import pickle
 
 import pytest
 
-from bird_tf import config, files, temporaries
+from bird_tf import config, csv_files, files, temporaries
 from tests import conftest
 
 
@@ -37,14 +36,6 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path):
         os.mkdir(temporary)
         open(os.path.join(temporary, "new"), "w").close()
     assert os.listdir(path) == ["new"]
-
-
-def test_tables_quote_what_they_must(tmp_path):
-    path = str(tmp_path / "t.csv")
-    files.write_table(path, ("a", "b"), [("x, y", 'say "hi"'), ("Türkentaube", 1)])
-    assert pathlib.Path(path).read_text() == 'a,b\n"x, y","say ""hi"""\nTürkentaube,1\n'
-    files.write_table(path, ("a", "b"), [("x\ry", "x\ny")])
-    assert pathlib.Path(path).read_bytes() == b'a,b\n"x\ry","x\ny"\n'
 
 
 def test_nan_is_not_written_as_json(tmp_path):
@@ -138,7 +129,7 @@ def test_other_text_than_utf_8_is_named_and_names_of_files_that_are_none_are_tol
     with pytest.raises(config.InputError, match=r"latin\.txt: not UTF-8"):
         files.read_text(str(tmp_path / "latin.txt"))
     path = str(tmp_path / "t.csv")
-    files.write_table(path, ("file",), [(os.fsdecode(b"caf\xe9.wav"),)])
+    csv_files.write(path, ("file",), [(os.fsdecode(b"caf\xe9.wav"),)])
     assert conftest.table(path) == [{"file": "caf\\udce9.wav"}]
 
 
@@ -153,28 +144,3 @@ def test_numbers_that_are_none_become_null_at_any_depth():
     assert files.defined({"a": nan, "b": {"c": nan, "d": 1.0}, "e": "x"}) == {
         "a": None, "b": {"c": None, "d": 1.0}, "e": "x",
     }  # fmt: skip
-
-
-FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "'=1", "''=1", "=1;2"]
-PLAIN = ["", "-", "=", "-3.5", "+49", "-1e-3", "'quoted'", "it's", "Avis alba", "a=1", "-inf"]
-
-
-def test_formulas_are_defused_in_tables_and_read_as_they_were(tmp_path):
-    path = str(tmp_path / "t.csv")
-    files.write_table(path, ("=name", "x"), [(text, 1) for text in [*FORMULAS, *PLAIN]])
-    with open(path, newline="") as file:
-        cells = [row[0] for row in csv.reader(file)]
-    assert cells == ["'=name", *(f"'{text}" for text in FORMULAS), *PLAIN]
-    assert [row["=name"] for row in conftest.table(path)] == [*FORMULAS, *PLAIN]
-
-
-def test_a_table_with_a_byte_order_mark_is_read_without_it(tmp_path):
-    path = str(tmp_path / "t.csv")
-    files.write_table(path, ("é",), [("ü",)], byte_order_mark=True)
-    assert (tmp_path / "t.csv").read_bytes().startswith(b"\xef\xbb\xbf")
-    assert conftest.table(path) == [{"é": "ü"}]
-
-
-@pytest.mark.parametrize("parts", [[], ["a"], ["a b", "c;d", 'e"f', "", "g\nh"], [""]])
-def test_texts_joined_in_a_cell_are_divided_again(parts):
-    assert files.divided(files.joined(parts)) == parts

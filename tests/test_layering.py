@@ -12,7 +12,8 @@ PACKAGE = ROOT / "bird_tf"
 ORDER = {
     "": (
         "stderr_filter", "free_text", "typed", "flagfiles", "endings", "config", "progress_bars", "command_line",
-        "python_calls", "lines", "temporaries", "files", "stored", "skips", "locks", "executor", "resume", "next_steps",
+        "python_calls", "lines", "temporaries", "files", "stored", "csv_files", "skips", "locks", "executor",
+        "resume", "next_steps",
     ),
     "audio": (
         "mel", "frontend", "ahead", "hearing", "parts", "wav", "mp3", "ogg", "flac", "foreign", "reports", "decoder",

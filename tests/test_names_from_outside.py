@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from bird_tf import config, convert, evaluate, predict, review, search, stored, submission, train
+from bird_tf import config, convert, csv_files, evaluate, predict, review, search, submission, train
 from bird_tf.evaluation import review_page
 from bird_tf.records import recordings_table
 from tests import browser
@@ -102,7 +102,7 @@ def test_names_stay_names_from_recordings_to_pages(hostile, records, outputs):
     for path in tables:  # no cell is a formula to a spreadsheet program, and each file is read as it was written
         for cell in _cells(path):
             assert cell[:1] not in "=+@\t\r" or not cell[1:], (path, cell)
-    detections = list(stored.read_table(str(outputs / "predictions" / "detections.csv"), ("file", "class_id")))
+    detections = list(csv_files.read(str(outputs / "predictions" / "detections.csv"), ("file", "class_id")))
     assert {row.cells["file"] for row in detections} == paths
     assert {row.cells["class_id"] for row in detections} <= CLASS_IDS
     events = b"".join(path.read_bytes() for path in (outputs / "run" / "logs").iterdir() if path.is_file())

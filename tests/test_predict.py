@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import config, files, predict
+from bird_tf import config, csv_files, predict
 from bird_tf.audio import decode
 from bird_tf.inference import audio_files, ensembles, saved_model, scoring
 from bird_tf.records import schema
@@ -176,7 +176,7 @@ def test_species_outside_of_the_list_are_never_detected(tmp_path, model_path, da
     for row in _rows(tmp_path / "out" / "recordings.csv"):
         assert (
             {i for i in manifest.classes.class_ids if float(row[i]) > 0}
-            == set(files.divided(row["present"]))
+            == set(csv_files.divided(row["present"]))
             == set(listed)
         )
 

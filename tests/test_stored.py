@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from bird_tf import config, files, stored
+from bird_tf import config, stored
 from tests import damage
 
 
@@ -39,53 +39,6 @@ def test_lines_of_json_are_read_up_to_one_that_a_kill_has_cut(tmp_path):
     assert stored.read_json_lines(_file(tmp_path, '["a", 1]\n["b", 2]\n["c'), tuple[str, int]) == [("a", 1), ("b", 2)]
     with pytest.raises(config.InputError, match=r"x\.file, line 2: \[1\] must be a whole number"):
         stored.read_json_lines(_file(tmp_path, '["a", 1]\n["b", "2"]\n'), tuple[str, int])
-
-
-def test_tables_are_read_as_they_were_written(tmp_path):
-    path = str(tmp_path / "t.csv")
-    names = ['x, "y"', "=1+1", "'=1", "a\nb", "a\rb", " c ", "\u202ed", "<script>", "é\t", "-", "'", "\x1b[31m"]
-    files.write_table(path, ("name", "number"), [(name, i / 8) for i, name in enumerate(names)])
-    rows = list(stored.read_table(path, ("number", "name")))
-    assert [row.text("name") for row in rows] == names
-    assert [row.number("number", 0, 2) for row in rows] == [i / 8 for i in range(len(names))]
-    assert [row.line for row in rows][-1] == len(names) + 3  # two names have line ends
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("", "no column a"),
-        ("b\n1\n", "no column a"),
-        ("a,a\n1,2\n", "twice"),
-        ("a,b\n1\n", "line 2: 1 cells, expected 2"),
-        ("a,b\n1,2\n\n1,2,3\n", "line 4: 3 cells, expected 2"),
-        ('a,b\n1,"2\n', "line 2: not a table"),
-        ("a,b\n" + "1" * 200_000 + ",2\n", "not a table"),
-        ("a,b\n" + "," * (2 << 20), "not a table: line 2 is longer than"),
-        ('a,b\n"' + '\n","' * (1 << 19), "not a table: the row that ends after line"),
-        ("a\n1\n".encode("utf-16"), "not UTF-8"),
-    ],
-)
-def test_what_is_no_table_of_ours_is_refused_by_line(tmp_path, content, message):
-    with pytest.raises(config.InputError, match=rf"x\.file.*{message}"):
-        list(stored.read_table(_file(tmp_path, content), ("a",)))
-
-
-@pytest.mark.parametrize("cell", ["x", "٣", "1_0", "nan", "inf", "0x1", "2", "9" * 50, "-1", "1e9"])
-def test_cells_that_are_no_numbers_are_named(cell):
-    row = stored.Row("t.csv", 7, {"a": cell, "empty": ""})
-    with pytest.raises(config.InputError, match=r"t\.csv, line 7: a must be a number from 0 to 1, not '"):
-        row.number("a", 0, 1)
-    assert np.isnan(row.number("empty", 0, 1)) and np.isnan(row.number("none", 0, 1))
-    assert row.count("empty", 3) == row.count("none", 3) == 3
-    with pytest.raises(config.InputError, match="line 7: empty is missing"):
-        row.text("empty")
-
-
-@pytest.mark.parametrize("cell", ["", "x", "٣", "1.0", "-1", "9" * 16])
-def test_cells_that_are_no_counts_are_named(cell):
-    with pytest.raises(config.InputError, match="line 7: a must be a whole number"):
-        stored.Row("t.csv", 7, {"a": cell}).count("a")
 
 
 ARRAYS = {

@@ -22,7 +22,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from bird_tf import command_line, config, files, locks, resume, stored
+from bird_tf import command_line, config, csv_files, files, locks, resume, stored
 from bird_tf.conversion import folds
 from bird_tf.labels import split
 from bird_tf.records import manifests, recordings_table
@@ -156,7 +156,7 @@ def _precisions(run_dir: str, fold: int) -> dict[str, float]:
     folder = os.path.join(run_dir, f"fold-{fold}")
     paths = [os.path.join(folder, name, "evaluation", "recordings.csv") for name in files.names(folder)]
     needed = ("recording_id", "average_precision")
-    for row in (row for path in paths if files.exists(path) for row in stored.read_table(path, needed)):
+    for row in (row for path in paths if files.exists(path) for row in csv_files.read(path, needed)):
         found.setdefault(row.text("recording_id"), []).append(row.number("average_precision", 0, 1))
     return {recording: statistics.fmean(values) for recording, values in found.items()}
 
@@ -215,7 +215,7 @@ def main(settings: CrossValidateConfig) -> None:
         rows_of = _finished(settings) | own
         numbers = sorted(rows_of)
         rows = [row for number in numbers for row in rows_of[number]]
-        files.write_table(os.path.join(settings.run_dir, "folds.csv"), COLUMNS, rows)
+        csv_files.write(os.path.join(settings.run_dir, "folds.csv"), COLUMNS, rows)
     columns = {name: [row[COLUMNS.index(name)] for row in rows] for name in METRICS}
     means = {name: mean_and_error(values) for name, values in columns.items()}
     summary: dict[str, object] = {"folds": numbers, "num_folds": settings.folds}

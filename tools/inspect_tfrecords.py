@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import command_line, config, files, next_steps, progress_bars, skips, stored
+from bird_tf import command_line, config, csv_files, files, next_steps, progress_bars, skips
 from bird_tf.audio import axes
 from bird_tf.records import manifests, schema, shard_files, verify
 from bird_tf.training import recipes
@@ -111,7 +111,7 @@ def table(manifest: manifests.Manifest, activities: dict[str, list[float]]) -> l
     for i, (low, high) in enumerate(itertools.pairwise(_EDGES)):
         bar = "#" * round(20 * sum(int(count[i]) for count in counts) / most)
         lines.append(f"{f'{low:g} to {high:g}':32}" + "".join(f"{count[i]:9}" for count in counts) + "  " + bar)
-    table = stored.read_table(os.path.join(manifest.directory, manifests.RECORDINGS), ("seconds",))
+    table = csv_files.read(os.path.join(manifest.directory, manifests.RECORDINGS), ("seconds",))
     durations = [row.number("seconds", 0) for row in table]
     if durations:
         quartiles = ", ".join(f"{value:.1f}" for value in np.percentile(durations, [0, 25, 50, 75, 100]))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import command_line, config, files, stored
+from bird_tf import command_line, config, csv_files, files, stored
 from bird_tf.records import recordings_table
 from tools import cross_validate
 
@@ -87,7 +87,7 @@ def point(run_dir: str, metric: str) -> Point:
             "--only_folds"
         )
     measured = stored.as_type(f"{path}, {metric}", _Measured, summary.get(metric))
-    for row in stored.read_table(os.path.join(run_dir, "folds.csv"), ("fold",)):
+    for row in csv_files.read(os.path.join(run_dir, "folds.csv"), ("fold",)):
         learnt = recordings_table.read(os.path.join(run_dir, f"fold-{row.text('fold')}", "records"))
         labels = [recording.label for recording in learnt if recording.label and recording.split == "train"]
         if not labels:
@@ -144,7 +144,7 @@ def main(settings: CurveConfig) -> None:
         for each in points
     ]
     table = os.path.splitext(settings.output)[0] + ".csv"
-    files.write_table(table, ("recipe", "recordings_per_species", settings.metric, "standard_error"), rows)
+    csv_files.write(table, ("recipe", "recordings_per_species", settings.metric, "standard_error"), rows)
     print(f"next:\n  open {settings.output}; {table} has the numbers")
 
 

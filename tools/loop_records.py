@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bird_tf import files, stored, tf
+from bird_tf import csv_files, files, tf
 from bird_tf.labels import metadata, spans, verdicts
 from bird_tf.records import manifests, schema, shard_files, verify
 
@@ -54,7 +54,7 @@ def write_judged(
         for labelled_by in [spans.with_annotations(metadata.Recording(recording_id="", path=""), of_row)]
     ]
     table = os.path.join(output, manifests.RECORDINGS)
-    files.write_table(table, tuple(rows[0]), [tuple(row.values()) for row in rows])
+    csv_files.write(table, tuple(rows[0]), [tuple(row.values()) for row in rows])
     numbers = {**start.num_recordings, "train": start.num_recordings["train"] + len(annotations)}
     manifests.save(
         dataclasses.replace(
@@ -64,8 +64,8 @@ def write_judged(
     )  # fmt: skip
 
 
-def _table(manifest: manifests.Manifest) -> Iterator[stored.Row]:
-    return stored.read_table(os.path.join(manifest.directory, manifests.RECORDINGS), ("recording_id",))
+def _table(manifest: manifests.Manifest) -> Iterator[csv_files.Row]:
+    return csv_files.read(os.path.join(manifest.directory, manifests.RECORDINGS), ("recording_id",))
 
 
 def _examples(manifest: manifests.Manifest, part: str) -> Iterator[tuple[bytes, str]]:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import bird_tf.train as training
-from bird_tf import command_line, config, files, keras
+from bird_tf import command_line, config, csv_files, files, keras
 from bird_tf.conversion import folds
 from bird_tf.evaluation import clips
 from bird_tf.inference import ensembles, labelled
@@ -206,7 +206,7 @@ def main(settings: LoopConfig) -> None:
             for row in _run_fold(settings, manifest, fold, settings.seed + repeat):
                 rows.append(row)
                 cells = [[row.get(name, "") for name in COLUMNS] for row in rows]
-                files.write_table(os.path.join(settings.run_dir, "loop.csv"), COLUMNS, cells)
+                csv_files.write(os.path.join(settings.run_dir, "loop.csv"), COLUMNS, cells)
     print("\n".join(summarise(rows)))
 
 

@@ -13,7 +13,7 @@ import math
 
 from absl import logging
 
-from bird_tf import command_line, config, files, locks
+from bird_tf import command_line, config, csv_files, files, locks
 from bird_tf.evaluation import clips
 from bird_tf.inference import result_files
 from bird_tf.labels import metadata, spans, verdicts
@@ -58,9 +58,7 @@ def _simulate(settings: SimulateConfig) -> list[verdicts.Verdict]:
         for v in given
     ]  # fmt: skip
     with result_files.writing_beside("simulated review", settings.output):
-        files.write_table(
-            settings.output, (*verdicts.COLUMNS, *verdicts.FURTHER_COLUMNS, *verdicts.LATER_COLUMNS), rows
-        )
+        csv_files.write(settings.output, (*verdicts.COLUMNS, *verdicts.FURTHER_COLUMNS, *verdicts.LATER_COLUMNS), rows)
     return given
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bird_tf import command_line, config, files, locks
+from bird_tf import command_line, config, csv_files, files, locks
 from bird_tf.audio import wav
 
 
@@ -191,7 +191,7 @@ def soundscape(output: str, seconds: float, rate: int, seed: int, media_id: int)
             rows += [(media_id, voice.class_id, begin / rate + start, begin / rate + end) for start, end in spans]
     samples += 0.02 * _noise(generator, 0.8, len(samples))
     _write_wav(os.path.join(wav, f"DEMO_RN{media_id}.wav"), samples, rate)
-    files.write_table(
+    csv_files.write(
         os.path.join(output, "truth.csv"),
         ("media_id", "class_id", "start_seconds", "end_seconds"),
         [(m, c, f"{start:.3f}", f"{end:.3f}") for m, c, start, end in sorted(rows, key=lambda row: row[2])],

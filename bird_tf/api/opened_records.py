@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bird_tf import config, python_calls, stored
+from bird_tf import config, csv_files, python_calls
 from bird_tf.api import frames
 from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
@@ -63,7 +63,7 @@ class Records:
     @functools.cached_property
     def recordings(self) -> pd.DataFrame:
         """recordings.csv: a row for each recording, index recording_id; among the columns file, split and label."""
-        rows = list(stored.read_table(os.path.join(self.directory, manifests.RECORDINGS), ("recording_id",)))
+        rows = list(csv_files.read(os.path.join(self.directory, manifests.RECORDINGS), ("recording_id",)))
         for row in rows:
             for column in recordings_table.NUMBERS:
                 row.number(column)  # refuses a damaged cell

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bird_tf import config, files, stored, tf
+from bird_tf import config, csv_files, files, tf
 from bird_tf.labels import metadata, split
 from bird_tf.records import manifests, recordings_table, schema, selection, shard_files, verify
 
@@ -124,9 +124,9 @@ def regroup(manifest: manifests.Manifest, output: str, split_of: Mapping[str, st
                 copied[part].add(one.recording_id)
     table = os.path.join(manifest.directory, manifests.RECORDINGS)
     rows = [{**row.cells, "split": split_of[row.cells["recording_id"]]}
-            for row in stored.read_table(table, ("recording_id", "split"))
+            for row in csv_files.read(table, ("recording_id", "split"))
             if row.cells["recording_id"] in split_of]  # fmt: skip
-    files.write_table(os.path.join(output, manifests.RECORDINGS), tuple(rows[0]), [tuple(row.values()) for row in rows])
+    csv_files.write(os.path.join(output, manifests.RECORDINGS), tuple(rows[0]), [tuple(row.values()) for row in rows])
     regrouped = dataclasses.replace(
         manifest,
         directory=output,

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bird_tf import files, locks, skips
+from bird_tf import csv_files, files, locks, skips
 from bird_tf.inference import result_files
 from bird_tf.labels import metadata, taxonomy
 from bird_tf.labels.layouts import reader
@@ -132,12 +132,12 @@ class Forecast:
     def _write(self) -> None:
         names = dict(zip(self.classes.class_ids, self.classes.names, strict=True))
         species = [(class_id, names[class_id], *found) for class_id, found in self.num_recordings.items()]
-        files.write_table(os.path.join(self.folder, "species.csv"), ("class_id", "name", *_SPLITS), species)
-        files.write_table(
+        csv_files.write(os.path.join(self.folder, "species.csv"), ("class_id", "name", *_SPLITS), species)
+        csv_files.write(
             os.path.join(self.folder, "recordings.csv"), _RECORDING_COLUMNS, map(_recording_row, self.recordings)
         )
         rows = [(*skip, what) for what, found in self.skipped.items() for skip in found]
-        files.write_table(os.path.join(self.folder, skips.TABLE), (*skips.COLUMNS, "what"), rows)
+        csv_files.write(os.path.join(self.folder, skips.TABLE), (*skips.COLUMNS, "what"), rows)
         files.write_json(os.path.join(self.folder, "summary.json"), self.summary())
 
 
@@ -169,6 +169,6 @@ def _recording_row(r: metadata.Recording) -> tuple[Any, ...]:
     numbers = ("" if math.isnan(value) else f"{value:.10g}" for value in (r.hour, r.latitude, r.longitude))
     hour, latitude, longitude = numbers
     return (
-        r.path, r.split, files.joined(r.labels), files.joined(r.background), r.background_known, not r.labels,
+        r.path, r.split, csv_files.joined(r.labels), csv_files.joined(r.background), r.background_known, not r.labels,
         len(r.annotations), r.author, r.date, hour, r.site, latitude, longitude,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from bird_tf import config, files, stored
+from bird_tf import config, csv_files, files, stored
 from bird_tf.audio import channels
 from bird_tf.labels import given_table, verdicts
 
@@ -138,7 +138,7 @@ def described(path: str) -> Prediction:
     return told if is_folder else Prediction(scale=told.scale)
 
 
-def _parse(row: stored.Row) -> Clip:
+def _parse(row: csv_files.Row) -> Clip:
     start, end = row.number("start_seconds", 0), row.number("end_seconds", 0)
     probability = row.number("probability", 0, 1)
     if not start < end or math.isnan(probability):

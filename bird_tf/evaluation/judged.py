@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files
+from bird_tf import config, csv_files, files
 from bird_tf.evaluation import clips
 from bird_tf.labels import taxonomy, verdicts
 from bird_tf.scores import calibration, decisions, stratified, thresholds
@@ -197,7 +197,7 @@ def write(
     of_all = _band_rows("", judged.bands())
     rows = [*of_all, *(row for i in indices for row in _band_rows(classes.class_ids[i], judged.bands(i)))]
     cells = [["" if value != value else _cell(value) for value in row.values()] for row in rows]
-    files.write_table(os.path.join(output, "verdict_bands.csv"), BAND_COLUMNS, cells)
+    csv_files.write(os.path.join(output, "verdict_bands.csv"), BAND_COLUMNS, cells)
     names = [f"{rule}_{when}" for when in ("before", "after") for rule in thresholds.RULES]
     species = [
         (
@@ -208,7 +208,7 @@ def write(
         for i in indices
     ]  # fmt: skip
     columns = ("class_id", "name", "judged", "right", *names)
-    files.write_table(os.path.join(output, "verdict_species.csv"), columns, species)
+    csv_files.write(os.path.join(output, "verdict_species.csv"), columns, species)
     summary = {
         "verdicts": source, "num_verdicts": len(judged.right), "num_right": int(judged.right.sum()),
         "num_classes": len(indices), "is_sample": judged.is_sample, "bands": [files.defined(row) for row in of_all],

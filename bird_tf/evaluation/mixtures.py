@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files
+from bird_tf import config, csv_files, files
 from bird_tf.audio import decode, wav
 from bird_tf.evaluation import excerpts
 from bird_tf.inference import audio_files, result_files
@@ -237,8 +237,8 @@ class Mixer:
                 self._write(results.path(f"mixtures/mix{number:03d}.wav"), samples)
                 rows += [(f"mix{number:03d}", class_id, f"{start:.3f}", f"{end:.3f}") for class_id, start, end in truth]
                 self._write(results.path(f"noise/noise{number:03d}.wav"), self.bed(generator))
-            files.write_table(results.path(_TABLES[0]), _COLUMNS, rows)
-            files.write_table(results.path(_TABLES[1]), _COLUMNS, [])
+            csv_files.write(results.path(_TABLES[0]), _COLUMNS, rows)
+            csv_files.write(results.path(_TABLES[1]), _COLUMNS, [])
         return len(rows)
 
     def _write(self, path: str, samples: np.ndarray) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import files, skips
+from bird_tf import csv_files, files, skips
 from bird_tf.evaluation import examples
 from bird_tf.labels import taxonomy
 from bird_tf.scores import decisions, metrics, thresholds
@@ -182,8 +182,8 @@ def write_tables(folder: str, evaluation: Evaluation, skipped: Sequence[tuple[st
         )
     ]
     columns = ("recording_id", "label", "best", "best_score", "average_precision")
-    files.write_table(os.path.join(folder, "recordings.csv"), columns, rows)
+    csv_files.write(os.path.join(folder, "recordings.csv"), columns, rows)
     species = [dataclasses.astuple(entry) for entry in evaluation.species]
     names = [field.name for field in dataclasses.fields(Species)]
-    files.write_table(os.path.join(folder, "species.csv"), names, species)
+    csv_files.write(os.path.join(folder, "species.csv"), names, species)
     skips.write(folder, skipped)

@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from bird_tf import files
+from bird_tf import csv_files, files
 from bird_tf.evaluation import densities, survey_page, surveys
 from bird_tf.inference.writers import predictions
 from bird_tf.labels import taxonomy, verdicts
@@ -37,7 +37,7 @@ def writing(
 
     def table(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         path = context.output(f"{FOLDER}/{name}.csv")
-        files.write_table(path, columns, rows, byte_order_mark=context.byte_order_mark)
+        csv_files.write(path, columns, rows, byte_order_mark=context.byte_order_mark)
 
     table("effort", ("site", "date", "hour", "recordings", "hours", "detections", "species"), _effort_rows(survey))
     table(

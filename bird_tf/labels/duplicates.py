@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from absl import logging
 
-from bird_tf import executor, files
+from bird_tf import csv_files, executor
 from bird_tf.audio import channels, decode
 from bird_tf.labels import metadata
 
@@ -90,7 +90,7 @@ def tell(recordings: Sequence[metadata.Recording], table: str) -> None:
     rows = [
         (r.digest, r.recording_id, os.path.relpath(r.path, root), r.label, r.split) for group in found for r in group
     ]
-    files.write_table(table, COLUMNS, rows)
+    csv_files.write(table, COLUMNS, rows)
     names = f"{os.path.basename(found[0][0].path)} and {os.path.basename(found[0][1].path)}"
     logging.warning("%d recordings have the same audio as another one, as %s; see %s", len(rows), names, table)
     if contradicting := [group for group in found if len({r.label for r in group}) > 1]:

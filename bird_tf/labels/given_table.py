@@ -8,13 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from bird_tf import config, files, stored
+from bird_tf import config, csv_files, files
 from bird_tf.labels import texts
 
 _REMEDY = "correct the table"
 
 
-def read(path: str, flag: str, columns: Sequence[str]) -> Iterator[stored.Row]:
+def read(path: str, flag: str, columns: Sequence[str]) -> Iterator[csv_files.Row]:
     """Yields the rows of a table.
 
     Args:
@@ -31,19 +31,21 @@ def read(path: str, flag: str, columns: Sequence[str]) -> Iterator[stored.Row]:
     if not first:
         raise config.InputError(f"{origin}: an empty table; need the columns {', '.join(columns)}")
     names = {texts.comparable(column): column for column in columns}
-    header = [names.get(texts.comparable(files.restored(name)), name) for name in map(texts.clean, first)]
+    header = [names.get(texts.comparable(csv_files.restored(name)), name) for name in map(texts.clean, first)]
     for column in columns:
         if header.count(column) != 1:
             raise config.InputError(f"{origin}: need the column {column}, once, in the first line, as {columns}")
     for line, cells in rows:
-        clean = [texts.clean(files.restored(cell)) for cell in cells]
-        row = stored.Row(origin, line, dict(zip(header, [*clean, *[""] * len(header)], strict=False)), remedy=_REMEDY)
+        clean = [texts.clean(csv_files.restored(cell)) for cell in cells]
+        row = csv_files.Row(
+            origin, line, dict(zip(header, [*clean, *[""] * len(header)], strict=False)), remedy=_REMEDY
+        )
         if any(clean[len(header) :]):
             raise row.error(f"{len(cells)} cells, but {len(header)} columns; {_REMEDY}")
         yield row
 
 
-def read_own(path: str, columns: Sequence[str]) -> Iterator[stored.Row]:
+def read_own(path: str, columns: Sequence[str]) -> Iterator[csv_files.Row]:
     """Yields the rows of a table that we wrote, and that a person may have saved anew with a spreadsheet program.
 
     Args:
@@ -51,10 +53,10 @@ def read_own(path: str, columns: Sequence[str]) -> Iterator[stored.Row]:
         columns: that it must have; it may have more.
 
     Raises:
-        InputError: as `stored.read_table`; of a table that was saved anew as `read`.
+        InputError: as `csv_files.read`; of a table that was saved anew as `read`.
     """
     as_written = _is_as_written(files.read_bytes(path, files.LARGEST_TEXT), columns)
-    yield from stored.read_table(path, columns) if as_written else read(path, "", columns)
+    yield from csv_files.read(path, columns) if as_written else read(path, "", columns)
 
 
 def _is_as_written(content: bytes, columns: Sequence[str]) -> bool:

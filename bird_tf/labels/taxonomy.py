@@ -10,7 +10,7 @@ import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
 
-from bird_tf import config, files, stored
+from bird_tf import config, csv_files, files
 
 _COLUMNS = ("index", "class_id", "name")
 
@@ -103,7 +103,7 @@ def union(taxonomies: Sequence[Taxonomy]) -> Taxonomy:
 def save(path: str, taxonomy: Taxonomy) -> None:
     """Writes `classes.csv`: index, class_id, name."""
     rows = [(i, c, n) for i, (c, n) in enumerate(zip(taxonomy.class_ids, taxonomy.names, strict=True))]
-    files.write_table(path, _COLUMNS, rows)
+    csv_files.write(path, _COLUMNS, rows)
 
 
 def load(path: str) -> Taxonomy:
@@ -112,7 +112,7 @@ def load(path: str) -> Taxonomy:
     Raises:
         InputError: the file is not a class list, or its rows are out of order.
     """
-    rows = list(stored.read_table(path, _COLUMNS))
+    rows = list(csv_files.read(path, _COLUMNS))
     if not rows:
         raise config.InputError(f"{path}: a list of no class; copy it again, or make it anew")
     if wrong := next((row for i, row in enumerate(rows) if row.cells["index"] != str(i)), None):

@@ -8,7 +8,7 @@ import math
 
 from absl import logging
 
-from bird_tf import config, files, stored
+from bird_tf import config, csv_files, files
 from bird_tf.labels import given_table
 
 COLUMNS = ("file", "start_seconds", "end_seconds", "class_id", "verdict")
@@ -85,7 +85,7 @@ def read(path: str) -> list[Verdict]:
     return [verdict for clip, verdict in found.items() if len(said[clip]) < 2]
 
 
-def _parse(row: stored.Row) -> Verdict:
+def _parse(row: csv_files.Row) -> Verdict:
     answer = row.text("verdict").strip().casefold()
     start, end = row.number("start_seconds", 0), row.number("end_seconds", 0)
     if not start < end or answer not in ANSWERS:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent import futures
 from typing import Any
 
-from bird_tf import config, files, stored
+from bird_tf import config, csv_files, files
 from bird_tf.audio import channels, decode, digests
 from bird_tf.labels import metadata
 from bird_tf.records import manifests, recordings_table
@@ -72,7 +72,7 @@ def of_training(flags: Mapping[str, Any]) -> Learnt | None:
 
 def save(folder: str, learnt: Learnt) -> None:
     """Writes the table into a folder."""
-    files.write_table(os.path.join(folder, FILE), _COLUMNS, sorted(learnt.rows))
+    csv_files.write(os.path.join(folder, FILE), _COLUMNS, sorted(learnt.rows))
 
 
 def load(folder: str, flags: Mapping[str, Any]) -> Learnt | None:
@@ -85,7 +85,7 @@ def load(folder: str, flags: Mapping[str, Any]) -> Learnt | None:
     path = os.path.join(folder, FILE)
     if not files.exists(path):
         return of_training(flags)
-    rows = stored.read_table(path, _COLUMNS)
+    rows = csv_files.read(path, _COLUMNS)
     return Learnt(
         frozenset((row.text("recording_id"), row.cells["digest"], row.count("sample_rate_hz")) for row in rows)
     )

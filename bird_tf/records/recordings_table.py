@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator
 
-from bird_tf import files, stored
+from bird_tf import csv_files, files
 from bird_tf.labels import metadata
 from bird_tf.records import manifests
 
@@ -41,7 +41,7 @@ def write(directory: str, root: str, entries: Iterable[tuple[metadata.Recording,
         rows.append((r.recording_id, os.path.relpath(r.path, root), r.split, r.label, r.name, ", ".join(r.background),
                      r.background_known, r.author, *known, r.date, r.site, f"{seconds:.2f}", *numbers_of_chunks,
                      digest, reason))  # fmt: skip
-    files.write_table(os.path.join(directory, manifests.RECORDINGS), _COLUMNS, rows)
+    csv_files.write(os.path.join(directory, manifests.RECORDINGS), _COLUMNS, rows)
 
 
 def read(directory: str, *, with_unused: bool = False) -> list[metadata.Recording]:
@@ -63,7 +63,7 @@ def paths(directory: str, root: str) -> dict[str, str]:
     Raises:
         InputError: there is no table.
     """
-    rows = stored.read_table(os.path.join(directory, manifests.RECORDINGS), ("recording_id", "file"))
+    rows = csv_files.read(os.path.join(directory, manifests.RECORDINGS), ("recording_id", "file"))
     return {row.text("recording_id"): os.path.join(root, row.text("file")) for row in rows}
 
 
@@ -89,11 +89,11 @@ def that_can_train(directory: str) -> frozenset[str]:
     return frozenset(row.text("recording_id") for row in _rows(path) if _num_training(row))
 
 
-def _rows(path: str) -> Iterator[stored.Row]:
-    return stored.read_table(path, _FIRST_COLUMNS)
+def _rows(path: str) -> Iterator[csv_files.Row]:
+    return csv_files.read(path, _FIRST_COLUMNS)
 
 
-def _recording(row: stored.Row) -> metadata.Recording:
+def _recording(row: csv_files.Row) -> metadata.Recording:
     return metadata.Recording(
         recording_id=row.text("recording_id"),
         path=row.text("file"),
@@ -113,11 +113,11 @@ def _recording(row: stored.Row) -> metadata.Recording:
     )
 
 
-def _num_used(row: stored.Row) -> int:
+def _num_used(row: csv_files.Row) -> int:
     """Number of chunks on this side of the split."""
     return _num_training(row) if row.cells["split"] == "train" else row.count("chunks")
 
 
-def _num_training(row: stored.Row) -> int:
+def _num_training(row: csv_files.Row) -> int:
     """Number of chunks that may train. Before format 4, there is one column for both sides of the split."""
     return row.count("training_chunks" if "training_chunks" in row.cells else "chunks")

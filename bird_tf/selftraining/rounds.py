@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Sequence
 from typing import Any
 
-from bird_tf import files
+from bird_tf import csv_files, files
 from bird_tf.inference import saved_model
 from bird_tf.selftraining import gate
 from bird_tf.training import exporter
@@ -51,7 +51,7 @@ def write_table(run_dir: str, rounds: Sequence[Round]) -> None:
             value = getattr(one.quality, name) if one.quality else math.nan
             one.row[name] = None if math.isnan(value) else round(value, 4)
     cells = [["" if one.row.get(name) is None else one.row[name] for name in _COLUMNS] for one in rounds]
-    files.write_table(os.path.join(run_dir, TABLE), _COLUMNS, cells)
+    csv_files.write(os.path.join(run_dir, TABLE), _COLUMNS, cells)
 
 
 def take(run_dir: str, winner: Round) -> str:

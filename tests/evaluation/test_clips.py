@@ -3,7 +3,7 @@ import dataclasses
 
 import pytest
 
-from bird_tf import config, files
+from bird_tf import config, csv_files
 from bird_tf.evaluation import clips
 from bird_tf.inference.writers import rows
 from bird_tf.labels import verdicts
@@ -29,7 +29,7 @@ def _choose(many, judged=(), **flags):
 
 def test_the_table_of_a_prediction_is_read(tmp_path):
     row = ["s/ä b.wav", "s/ä b.wav", "1.000", "2.500", "a", "Avis <alba>", "0.25", "2026-05-01T04:30:00", "s", "", ""]
-    files.write_table(str(tmp_path / "detections.csv"), rows.DETECTIONS, [row])
+    csv_files.write(str(tmp_path / "detections.csv"), rows.DETECTIONS, [row])
     [clip] = clips.read(str(tmp_path))
     assert clip == clips.Clip(
         file="s/ä b.wav", start_seconds=1.0, end_seconds=2.5, class_id="a", name="Avis <alba>", score=0.25,
@@ -44,7 +44,7 @@ def test_the_table_of_a_prediction_is_read(tmp_path):
 )
 def test_another_table_is_refused(tmp_path, row, words):
     columns = ("file", "start_seconds", "end_seconds", "class_id", "probability")
-    files.write_table(str(tmp_path / "detections.csv"), columns, [row])
+    csv_files.write(str(tmp_path / "detections.csv"), columns, [row])
     with pytest.raises(config.InputError, match=words):
         clips.read(str(tmp_path))
     with pytest.raises(config.InputError, match="--format=csv"):

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from bird_tf import config, files, locks
+from bird_tf import config, csv_files, files, locks
 from bird_tf.conversion import folds
 from bird_tf.labels import metadata
 from bird_tf.records import manifests, recordings_table
@@ -176,7 +176,7 @@ def test_a_fold_that_is_not_there_is_refused(manifest, tmp_path):
 
 def _write_evaluation(run_dir, precisions):
     columns = ("recording_id", "average_precision")
-    files.write_table(f"{run_dir}/fold-0/seed-0/evaluation/recordings.csv", columns, precisions.items())
+    csv_files.write(f"{run_dir}/fold-0/seed-0/evaluation/recordings.csv", columns, precisions.items())
 
 
 def test_a_gain_is_that_on_the_same_recordings_with_an_error_clustered_by_author(tmp_path):

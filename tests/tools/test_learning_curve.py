@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from bird_tf import config, files
+from bird_tf import config, csv_files
 from tests import conftest
 from tools import cross_validate, learning_curve
 
@@ -13,13 +13,13 @@ def _cross_validation(folder, mean, recordings, error=0.02):
     folder.mkdir()
     summary = {name: {"mean": mean, "standard_error": error} for name in cross_validate.METRICS}
     (folder / "cross_validation.json").write_text(json.dumps(summary))
-    files.write_table(str(folder / "folds.csv"), ("fold",), [(fold,) for fold in range(len(recordings))])
+    csv_files.write(str(folder / "folds.csv"), ("fold",), [(fold,) for fold in range(len(recordings))])
     for fold, labels in enumerate(recordings):
         (folder / f"fold-{fold}" / "records").mkdir(parents=True)
         rows = [(f"r{i}", f"r{i}.wav", "train", label, label, "", 1, 0) for i, label in enumerate(labels)]
         rows += [("v", "v.wav", "val", "a", "a", "", 1, 0), ("u", "u.wav", "train", "a", "a", "", 0, 1)]  # not learnt
         columns = ("recording_id", "file", "split", "label", "name", "author", "chunks", "noise_chunks")
-        files.write_table(str(folder / f"fold-{fold}" / "records" / "recordings.csv"), columns, rows)
+        csv_files.write(str(folder / f"fold-{fold}" / "records" / "recordings.csv"), columns, rows)
 
 
 def test_points_are_numbers_of_recordings_and_scores(tmp_path):

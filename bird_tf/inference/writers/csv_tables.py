@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import files
+from bird_tf import csv_files
 from bird_tf.inference.writers import predictions, rows
 
 
@@ -19,7 +19,7 @@ def writing(context: predictions.Context) -> Iterator[predictions.Append]:
     decimals = ",".join([f"%.{rows.PROBABILITY_DIGITS}f"] * len(ids))
 
     def table(name: str, columns: Sequence[str]) -> contextlib.AbstractContextManager[Callable[[Sequence[Any]], Any]]:
-        return files.writing_table(context.output(name), columns, byte_order_mark=context.byte_order_mark)
+        return csv_files.writing(context.output(name), columns, byte_order_mark=context.byte_order_mark)
 
     def as_text(probabilities: np.ndarray) -> list[str]:
         return (decimals % tuple(probabilities.tolist())).split(",")
@@ -48,6 +48,6 @@ def writing_each(context: predictions.Context) -> Iterator[predictions.Append]:
     def append(prediction: predictions.Prediction) -> None:
         path = context.output(f"{context.stems[prediction.file]}.detections.csv")
         found = [rows.as_text(rows.DETECTIONS, row) for row in rows.detections(context.classes, prediction)]
-        files.write_table(path, rows.DETECTIONS, found, byte_order_mark=context.byte_order_mark)
+        csv_files.write(path, rows.DETECTIONS, found, byte_order_mark=context.byte_order_mark)
 
     yield append

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from bird_tf import files
+from bird_tf import csv_files
 from bird_tf.inference.writers import predictions
 
 COLUMNS = (
@@ -22,7 +22,7 @@ def writing(context: predictions.Context) -> Iterator[predictions.Append]:
     MANUAL ID is empty, for the person.
     """
     root = os.path.abspath(context.root)
-    with files.writing_table(context.output("kaleidoscope.csv"), COLUMNS) as append_row:
+    with csv_files.writing(context.output("kaleidoscope.csv"), COLUMNS) as append_row:
 
         def append(prediction: predictions.Prediction) -> None:
             folder, name = os.path.split(prediction.file)

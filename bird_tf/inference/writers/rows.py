@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import files
+from bird_tf import csv_files
 from bird_tf.inference.writers import predictions
 from bird_tf.labels import metadata, taxonomy
 
@@ -60,7 +60,7 @@ def chunks(prediction: predictions.Prediction) -> Iterator[tuple[list[Any], np.n
 def recording(context: predictions.Context, prediction: predictions.Prediction) -> list[Any]:
     """The row of a recording; the probabilities `prediction.pooled` follow in it."""
     ids, pooled = context.classes.class_ids, prediction.pooled
-    present = files.joined(ids[index] for index in prediction.present)
+    present = csv_files.joined(ids[index] for index in prediction.present)
     scores = prediction.scores
     best = ids[int(np.argmax(pooled))] if pooled.max() > 0 else None  # nothing is heard in silence
     row: list[Any] = [prediction.file, prediction.file, scores.duration_seconds, best, present]

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from absl import logging
 
-from bird_tf import config, files, free_text
+from bird_tf import config, csv_files, free_text
 from bird_tf.labels import label_cells, metadata, parquet, texts
 from bird_tf.labels.layouts import columns, rows
 
@@ -190,7 +190,7 @@ def cells_of(line: Sequence[str], found: Mapping[str, Sequence[int]]) -> dict[st
 def _first_filled(line: Sequence[str], positions: Sequence[int], between_lines: str = " ") -> str:
     for i in positions:
         if i < len(line):
-            lines = files.restored(line[i]).splitlines()
+            lines = csv_files.restored(line[i]).splitlines()
             if text := between_lines.join(filter(None, map(texts.clean, lines))):
                 return text
     return ""
