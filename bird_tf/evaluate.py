@@ -25,7 +25,7 @@ from bird_tf.evaluation import (
     stored_decisions,
     summary_lines,
 )
-from bird_tf.inference import ensembles, labelled, leaks, occurrence, result_files, saved_model
+from bird_tf.inference import ensembles, labelled, leaks, model_files, occurrence, result_files
 from bird_tf.labels import clock, metadata
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table
@@ -177,7 +177,7 @@ def _changed_folders(settings: EvaluateConfig, paths: Sequence[str]) -> dict[str
     """The folders of the models in which --tune stores its results, each once."""
     if not settings.tuning.tune or len(settings.model) > 1:
         return {}
-    folders = dict.fromkeys(map(saved_model.folder_to_lock, (*paths, *settings.model)))
+    folders = dict.fromkeys(map(model_files.folder_to_lock, (*paths, *settings.model)))
     folders.pop(os.path.realpath(settings.output_folder), None)  # it is locked already
     return folders
 

@@ -20,7 +20,7 @@ from bird_tf import command_line, config, files, keras, locks, next_steps, pytho
 from bird_tf.audio import decode
 from bird_tf.backbones import exported, sources
 from bird_tf.evaluation import mixtures
-from bird_tf.inference import audio_files, leaks, saved_model
+from bird_tf.inference import audio_files, leaks, model_files
 from bird_tf.input import pseudo_labels
 from bird_tf.labels import metadata
 from bird_tf.labels.layouts import formats
@@ -247,7 +247,7 @@ def _round(
         )
     )
     keras.backend.clear_session()  # graphs of this training would stay in memory
-    validated = os.path.join(run_dir, saved_model.VALIDATED) if settings.refit else run_dir
+    validated = os.path.join(run_dir, model_files.VALIDATED) if settings.refit else run_dir
     model = os.path.join(validated, exporter.EXPORT)
     row = {
         "run_dir": run_dir, "teachers": " ".join(paths), "power": settings.power_of(number),

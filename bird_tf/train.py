@@ -15,7 +15,7 @@ from absl import logging
 
 from bird_tf import command_line, config, files, locks, next_steps, python_calls, resume, tf
 from bird_tf.backbones import sources
-from bird_tf.inference import leaks, saved_model
+from bird_tf.inference import leaks, model_files
 from bird_tf.input import streams
 from bird_tf.records import manifests, recordings_table, schema, verify
 from bird_tf.training import (
@@ -161,7 +161,7 @@ def _train(
     if not experiment.progress.epochs:
         advice = "give the training more --max_minutes"
         if settings.refit:
-            advice += f", or use the first training's {os.path.join(settings.run_dir, saved_model.VALIDATED, 'export')}"
+            advice += f", or use the first training's {os.path.join(settings.run_dir, model_files.VALIDATED, 'export')}"
         raise config.InputError(
             f"{settings.run_dir}: the time was over after {experiment.clock.elapsed:.0f} s, before the first step; "
             f"{advice}"
@@ -206,7 +206,7 @@ def _train_with_validation(
     first = dataclasses.replace(
         settings,
         refit=False,
-        run_dir=os.path.join(settings.run_dir, saved_model.VALIDATED),
+        run_dir=os.path.join(settings.run_dir, model_files.VALIDATED),
         max_minutes=settings.max_minutes / settings.num_trainings,
     )
     _train(first, manifest, strategy, begin)

@@ -17,11 +17,11 @@ from bird_tf.inference import (
     embedding_store,
     kaggle_files,
     media_ids,
+    model_files,
     occurrence,
     occurrence_table,
     result_files,
     run_files,
-    saved_model,
     score_store,
 )  # fmt: skip
 from bird_tf.labels import class_names, given_table, metadata, taxonomy
@@ -65,7 +65,7 @@ def _learnt(folder, manifest):
 
 def _run(folder, run_dir):
     copy = shutil.copytree(run_dir, folder / "copy")
-    return copy / saved_model.RUN_DESCRIPTION, lambda: run_directory.load_description(str(copy))
+    return copy / model_files.RUN_DESCRIPTION, lambda: run_directory.load_description(str(copy))
 
 
 def _front_end(folder):
@@ -76,8 +76,8 @@ def _front_end(folder):
 
 def _training(folder, model_path):
     (folder / "assets").mkdir()
-    path = shutil.copy(f"{model_path}/{saved_model.DESCRIPTION}", folder / "assets")
-    return path, lambda: saved_model.read_description(str(folder))
+    path = shutil.copy(f"{model_path}/{model_files.DESCRIPTION}", folder / "assets")
+    return path, lambda: model_files.read_description(str(folder))
 
 
 def _prior(folder, generator):

@@ -10,7 +10,7 @@ import pytest
 
 from bird_tf import config, convert, evaluate, files, predict, search, tf, train
 from bird_tf.audio import decode
-from bird_tf.inference import embedding_store, ensembles, labelled, saved_model
+from bird_tf.inference import embedding_store, ensembles, labelled, model_files, saved_model
 from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
 from bird_tf.models import architectures, head
@@ -142,7 +142,7 @@ def test_plain_tensorflow_loads_it_with_its_backbone_if_that_is_a_saved_model(tr
     assert expected.embeddings.shape == (len(spans), toys.SIZE)
     np.testing.assert_allclose(model.embed(spans), expected.embeddings, atol=1e-6)
     signatures = tf.saved_model.load(model.path).signatures
-    copies = os.path.join(model.path, saved_model.BACKBONE)
+    copies = os.path.join(model.path, model_files.BACKBONE)
     if "serving_default" not in signatures:
         assert sorted(os.listdir(copies)) == ["labels.txt", "toy.tflite"]
         return
@@ -179,10 +179,10 @@ def test_a_query_is_heard_as_the_recordings_were(trained, data, tmp_path):
 def test_a_backbone_that_is_gone_or_changed_is_named(trained, tmp_path):
     _, run_dir = trained
     model = pathlib.Path(shutil.copytree(run_dir / exporter.EXPORT, tmp_path / "model"))
-    if not (model / saved_model.BACKBONE).exists():
+    if not (model / model_files.BACKBONE).exists():
         pytest.skip("the backbone is a part of the graph")
     samples = np.zeros((1, saved_model.Model(str(model)).hearing.span_samples), np.float32)
-    labels = model / saved_model.BACKBONE / "labels.txt"
+    labels = model / model_files.BACKBONE / "labels.txt"
     labels.write_text(labels.read_text()[::-1])
     with pytest.raises(config.InputError, match="is another one; install or copy"):
         saved_model.Model(str(model)).predict_samples(samples)

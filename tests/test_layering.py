@@ -38,10 +38,9 @@ ORDER = {
         "density", "stratified", "prior",
     ),
     "inference": (
-        "strangeness", "serving", "saved_model", "ensembles", "answers", "segments", "audio_files", "result_files",
-        "suspects", "units", "scoring",
-        "score_store", "embedding_store", "labelled", "leaks", "occurrence_table", "occurrence", "judgement",
-        "run_files", "kaggle_files", "media_ids", "budget",
+        "strangeness", "serving", "model_files", "saved_model", "ensembles", "answers", "segments", "audio_files",
+        "result_files", "suspects", "units", "scoring", "score_store", "embedding_store", "labelled", "leaks",
+        "occurrence_table", "occurrence", "judgement", "run_files", "kaggle_files", "media_ids", "budget",
     ),
     "inference.writers": (
         "detections", "predictions", "rows", "about", "tab_separated", "csv_tables", "parquet", "raven", "audacity",

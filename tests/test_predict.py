@@ -10,7 +10,7 @@ import soundfile
 
 from bird_tf import config, csv_files, predict
 from bird_tf.audio import decode
-from bird_tf.inference import audio_files, ensembles, saved_model, scoring
+from bird_tf.inference import audio_files, ensembles, model_files, saved_model, scoring
 from bird_tf.records import schema
 from bird_tf.scores import calibration, decisions, pooling, thresholds
 from bird_tf.training import exporter, known_sound
@@ -231,7 +231,7 @@ def test_a_model_hears_the_channel_of_its_training_and_another_by_the_flag(tmp_p
         (tmp_path / name).mkdir()
         soundfile.write(tmp_path / name / "x.wav", np.stack(signals, axis=1), rate)
     mix, second = model_path, str(shutil.copytree(model_path, tmp_path / "model"))
-    description = pathlib.Path(second, saved_model.DESCRIPTION)
+    description = pathlib.Path(second, model_files.DESCRIPTION)
     description.write_text(description.read_text().replace('"channel": "mix"', '"channel": "2"'))
 
     def chunks(model, name, **values):

@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from bird_tf import config, convert, endings, evaluate, export, locks, predict, review, search, train
-from bird_tf.inference import saved_model
 from tests.conftest import SMALL, settings, train_settings
 
 
@@ -44,10 +43,6 @@ def test_tuning_keeps_training_and_export_out_of_the_run_of_its_model(run_dir, m
     with _held(run):
         _refused(lambda: evaluate.evaluate(tuning))
         evaluate.evaluate(settings(evaluate.EvaluateConfig, **values))  # it changes nothing there
-    alone = shutil.copytree(run / "export", tmp_path / "models" / "one")
-    assert saved_model.folder_to_lock(f"{run}/export/") == str(run)
-    assert saved_model.folder_to_lock(str(alone)) == str(alone)
-    assert saved_model.folder_to_lock("s3://bucket/run/export") == "s3://bucket/run/export"
 
 
 def test_tuning_into_the_run_itself_neither_keeps_itself_out_nor_replaces_the_run(run_dir, manifest, tmp_path):

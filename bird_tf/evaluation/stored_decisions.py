@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from absl import logging
 
 from bird_tf import files, next_steps
-from bird_tf.inference import ensembles, leaks, saved_model, serving
+from bird_tf.inference import ensembles, leaks, model_files, serving
 from bird_tf.inference.formats import parts
 from bird_tf.scores import decisions
 
@@ -50,7 +50,7 @@ def store(ensemble: ensembles.Ensemble, output: str, asked_for: Sequence[str]) -
 def _warn_of_small_models(model: str) -> None:
     """Tells if the run of a model has files for small computers: they keep the calibration from before."""
     run = os.path.dirname(model.rstrip(os.sep)) or "."
-    if not files.exists(os.path.join(run, saved_model.RUN_DESCRIPTION)):
+    if not files.exists(os.path.join(run, model_files.RUN_DESCRIPTION)):
         return
     outdated = [name for name in parts.FOLDERS if files.exists(os.path.join(run, name))]
     if outdated:

@@ -9,23 +9,23 @@ from absl import logging
 
 from bird_tf import config, files
 from bird_tf.audio import channels
-from bird_tf.inference import saved_model
+from bird_tf.inference import model_files
 from bird_tf.labels import metadata
 from bird_tf.records import learnt
 
 
 def learnt_by(path: str) -> learnt.Learnt | None:
     """What an exported model has learnt from; None if that is not known (models of earlier versions)."""
-    description = os.path.join(path, saved_model.DESCRIPTION)
+    description = os.path.join(path, model_files.DESCRIPTION)
     if not files.exists(description):
         return None
-    return learnt.load(os.path.join(path, "assets"), saved_model.read_description(path).training)
+    return learnt.load(os.path.join(path, "assets"), model_files.read_description(path).training)
 
 
 def validated(path: str) -> str:
     """Where the model from before its refit is, if an exported model was refitted."""
     run_dir, name = os.path.split(path.rstrip("/"))
-    return os.path.join(run_dir, saved_model.VALIDATED, name)
+    return os.path.join(run_dir, model_files.VALIDATED, name)
 
 
 def before_refit(path: str, judged: Sequence[metadata.Recording], sample_rate_hz: int) -> str:
@@ -46,7 +46,7 @@ def before_refit(path: str, judged: Sequence[metadata.Recording], sample_rate_hz
     if files.exists(before):
         logging.info("%s has learnt from these recordings; %s, from before the refit, is judged", path, before)
         return before
-    if saved_model.read_description(path).training.get("refit"):
+    if model_files.read_description(path).training.get("refit"):
         raise config.InputError(
             f"{path} has learnt from these recordings in its refit, and {before}, from before it, does not exist; "
             "evaluate with other recordings"

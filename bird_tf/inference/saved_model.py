@@ -1,4 +1,4 @@
-"""One exported model: its description and its outputs for chunks."""
+"""One exported model: its graph, and its outputs for chunks."""
 
 from __future__ import annotations
 
@@ -6,26 +6,20 @@ import dataclasses
 import functools
 import os
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
 
-from bird_tf import config, executor, files, stored, tf
-from bird_tf.audio import channels, frontend, hearing
+from bird_tf import config, executor, files, tf
+from bird_tf.audio import frontend, hearing
 from bird_tf.backbones import backbone, exported, sources, windows
-from bird_tf.inference import strangeness
+from bird_tf.inference import model_files, strangeness
 from bird_tf.labels import taxonomy
 from bird_tf.records import manifests, schema
 from bird_tf.scores import prior
 
-# the description of the training
-DESCRIPTION = exported.DESCRIPTION
-# in a run directory, beside the folder of the exported model
-RUN_DESCRIPTION = "run.json"
-# in the run directory of a training with --refit: the run that did not train on the validation recordings
-VALIDATED = "validated"
 # The default number of chunks in each call of a model. The last call is filled up with zeros: one graph, equal scores.
 BATCH_SIZE = 16
 # what TensorFlow raises for graphs and variables that are damaged, beside its own `tf.errors.OpError`
@@ -36,8 +30,6 @@ _PREDICT_AND_EMBED = "predict_and_embed"
 _SAMPLES, _FRONT_END = "serving_default", "frontend"
 # the signature of a head, from the features that a backbone makes
 HEAD = "features"
-# inside the folder of a head: copies of the backbone's files, if they are no SavedModel
-BACKBONE = "backbone"
 
 
 def write(module: tf.Module, folder: str, signatures: Mapping[str, Any]) -> None:
@@ -48,83 +40,6 @@ def write(module: tf.Module, folder: str, signatures: Mapping[str, Any]) -> None
         tf.saved_model.save(module, folder, signatures=dict(signatures))
     finally:
         logging.set_verbosity(verbosity)
-
-
-def folder_to_lock(path: str) -> str:
-    """The folder that a command locks before it changes an exported model: its run, or, outside of a run, its own."""
-    if files.is_remote(path):
-        return path
-    path = os.path.realpath(path)
-    run = os.path.dirname(path)
-    return run if os.path.exists(os.path.join(run, RUN_DESCRIPTION)) else path
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Description:
-    """What a model says of its training. Early versions have no fields of backbones, features, channel and classes.
-
-    Attributes:
-        pooling: the default method to pool chunk scores.
-        training: the flags of the training.
-        backbones, features, backbone, channel: as in `run_directory.Run`.
-        classes: `Taxonomy.digest` of the classes; empty if it is not known.
-    """
-
-    pooling: str
-    training: Mapping[str, Any]
-    backbones: tuple[Mapping[str, str], ...] = ()
-    features: tuple[schema.Feature, ...] = ()
-    backbone: Mapping[str, Any] | None = None
-    channel: str = channels.MIX
-    classes: str = ""
-
-    def __post_init__(self) -> None:
-        channels.check(self.channel)
-
-
-def read_classes(path: str, described: Description) -> taxonomy.Taxonomy:
-    """Reads the list of the classes that a model was trained with.
-
-    Args:
-        path: of the list.
-        described: what is said of the training.
-
-    Raises:
-        InputError: it is damaged, or is the list of another model.
-    """
-    classes = taxonomy.load(path)
-    if described.classes and described.classes != classes.digest:
-        raise _other_classes(path)
-    return classes
-
-
-def _other_classes(path: str) -> config.InputError:
-    return config.InputError(
-        f"{path} is not the list of the classes that the model was trained with, in its order; copy the model again"
-    )
-
-
-def read_description(path: str) -> Description:
-    """Reads what the exported model in a folder says of its training.
-
-    Raises:
-        InputError: it is damaged.
-    """
-    described = os.path.join(path, DESCRIPTION)
-    read = stored.read_json(described, Description, partial=True)
-    manifests.check_backbone(described, read.backbone)
-    return read
-
-
-def check(path: str) -> None:
-    """Raises InputError if a folder is no exported model."""
-    for place in (path, os.path.join(path, "variables")):
-        if not files.exists(place):  # a killed command may have set it aside
-            files.clean_up(os.path.dirname(place) or ".")
-    if not all(files.exists(os.path.join(path, name)) for name in ("saved_model.pb", "assets")):
-        inner = os.path.join(path, "export")
-        hint = f"; did you mean {inner}?" if files.exists(inner) else "; train one with bird_tf.train"
-        raise config.InputError(f"{path} is not an exported model{hint}")
 
 
 class Outputs(NamedTuple):
@@ -157,40 +72,6 @@ def without_embeddings(probabilities: np.ndarray, attention_logits: np.ndarray |
     return Outputs(probabilities, attention_logits, no_embeddings, unknown)
 
 
-def is_head(features: Sequence[schema.Feature]) -> bool:
-    """Whether a network with these features hears nothing itself: a backbone makes them."""
-    return all(feature.name != schema.SPECTROGRAM for feature in features)
-
-
-def check_features(
-    path: str, features: Sequence[schema.Feature], front_end: frontend.FrontendConfig, manifest: manifests.Manifest
-) -> None:
-    """Refuses records whose chunks are not what a network takes.
-
-    Args:
-        path: of the model, for the message.
-        features: the features that the network takes.
-        front_end: chunk → spectrogram; of a head only the length of the chunk matters.
-        manifest: the records.
-
-    Raises:
-        InputError: the records lack a feature; or another front-end or backbone has made it, of which the message
-            names the difference.
-    """
-    directory, theirs = manifest.directory, manifest.front_end
-    stored = manifest.select([feature.name for feature in features], path)
-    if front_end != theirs and (not is_head(features) or front_end.chunk_seconds != theirs.chunk_seconds):
-        mine, other = config.to_mapping(front_end), config.to_mapping(theirs)
-        names = ", ".join(f"{k} {mine[k]} / {other[k]}" for k in mine if mine[k] != other[k])
-        raise config.InputError(f"{path} and {directory} have different front-ends: {names}")
-    for needed, found in zip(features, stored, strict=True):
-        if is_head(features) and needed.fingerprint != found.fingerprint:
-            raise config.InputError(
-                f"{path} needs the feature {needed.name} of {needed.producer}, and {directory} has it of another "
-                f"version or of another backbone, {found.producer}; convert with the same backbone"
-            )
-
-
 class Model:
     """One SavedModel.
 
@@ -209,13 +90,13 @@ class Model:
         Raises:
             InputError: the folder is not a SavedModel of bird_tf, is damaged, or has another front-end version.
         """
-        check(path)
+        model_files.check(path)
         assets = os.path.join(path, "assets")
         self.path, self.batch_size = path, batch_size
         self.front_end = frontend.load(os.path.join(path, exported.FRONT_END))
-        self.description = read_description(path)
+        self.description = model_files.read_description(path)
         listed = os.path.join(assets, manifests.CLASSES)
-        self.classes = read_classes(listed, self.description)
+        self.classes = model_files.read_classes(listed, self.description)
         self.features = self.description.features or (schema.spectrogram_feature(self.front_end),)
         try:
             if files.exists(os.path.join(path, "fingerprint.pb")):  # if it is damaged, TensorFlow logs a traceback
@@ -227,7 +108,7 @@ class Model:
             ) from error
         network = self._loaded.signatures.get(self._network)
         if network is not None and network.structured_outputs["logits"].shape[-1] != len(self.classes):
-            raise _other_classes(listed)
+            raise model_files.other_classes(listed)
 
     @functools.cached_property
     def hearing(self) -> hearing.Hearing:
@@ -243,14 +124,14 @@ class Model:
         described = self.description.backbone
         if not described or _SAMPLES in self._loaded.signatures:
             return None
-        source = sources.from_description(described, self.path, os.path.join(self.path, BACKBONE))
+        source = sources.from_description(described, self.path, os.path.join(self.path, model_files.BACKBONE))
         threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))  # 1 in a worker process
         return backbone.load(source, self.classes, threads or executor.num_cores())
 
     @property
     def _network(self) -> str:
         """The signature of the network alone, from features."""
-        return HEAD if is_head(self.features) else "spectrogram"
+        return HEAD if model_files.is_head(self.features) else "spectrogram"
 
     @functools.cached_property
     def has_attention(self) -> bool:
@@ -321,7 +202,7 @@ class Model:
             InputError: the records lack a feature; or another front-end or backbone has made it, of which the message
                 names the difference; or their backbone was not asked for a class.
         """
-        check_features(self.path, self.features, self.front_end, manifest)
+        model_files.check_features(self.path, self.features, self.front_end, manifest)
         known = set((self.description.backbone or {}).get("classes", ()))
         if absent := sorted(known - set(manifest.classes.class_ids)):
             raise config.InputError(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bird_tf import csv_files, files
-from bird_tf.inference import saved_model
+from bird_tf.inference import model_files
 from bird_tf.selftraining import gate
 from bird_tf.training import exporter
 
@@ -61,7 +61,7 @@ def take(run_dir: str, winner: Round) -> str:
     """
     if not winner.run_dir and len(winner.models) > 1:
         return ""
-    names = (exporter.EXPORT, os.path.join(saved_model.VALIDATED, exporter.EXPORT))
+    names = (exporter.EXPORT, os.path.join(model_files.VALIDATED, exporter.EXPORT))
     export, validated = (os.path.join(run_dir, name) for name in names)
     if winner.run_dir:
         copies = {os.path.join(winner.run_dir, name): os.path.join(run_dir, name) for name in names}

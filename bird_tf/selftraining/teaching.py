@@ -13,7 +13,7 @@ from absl import logging
 
 from bird_tf import config, executor
 from bird_tf.audio import decode
-from bird_tf.inference import answers, audio_files, ensembles, leaks, saved_model, score_store, scoring
+from bird_tf.inference import answers, audio_files, ensembles, leaks, model_files, score_store, scoring
 from bird_tf.input import pseudo_labels
 from bird_tf.labels import metadata
 from bird_tf.records import learnt, manifests, shard_files, verify
@@ -53,7 +53,7 @@ def heads(paths: Sequence[str], manifest: manifests.Manifest) -> list[str]:
     """
     found = []
     for path in paths:
-        if not saved_model.read_description(path).backbone:
+        if not model_files.read_description(path).backbone:
             continue
         try:
             distillation.load(distillation.DistillationConfig(teacher=(path,)), manifest)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bird_tf import config, tf
-from bird_tf.inference import saved_model, serving
+from bird_tf.inference import model_files, saved_model, serving
 from bird_tf.input import targets
 from bird_tf.labels import taxonomy
 from bird_tf.models import losses
@@ -59,7 +59,7 @@ def load(settings: DistillationConfig, manifest: manifests.Manifest) -> list[sav
             raise config.InputError(
                 f"--teacher={model.path} does not know {len(missing)} classes: {', '.join(missing[:5])}"
             )
-    if len({saved_model.is_head(model.features) for model in models}) > 1:
+    if len({model_files.is_head(model.features) for model in models}) > 1:
         raise config.InputError("--teacher: name heads, or networks of spectrograms, but not both in one training")
     return models
 
@@ -88,7 +88,7 @@ def stored_answers(
         settings: their share in the targets.
         manifest: the records of the student.
     """
-    heads = [model for model in models if saved_model.is_head(model.features)]
+    heads = [model for model in models if model_files.is_head(model.features)]
     if not heads:
         return None
 

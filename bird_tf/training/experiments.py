@@ -18,7 +18,7 @@ from absl import logging
 
 from bird_tf import config, files, keras, resume, tf
 from bird_tf.backbones import sources
-from bird_tf.inference import leaks, saved_model
+from bird_tf.inference import leaks, model_files
 from bird_tf.input import dataset, pseudo_labels, streams
 from bird_tf.input.augment import augmentations
 from bird_tf.models import architectures, head, losses
@@ -168,7 +168,7 @@ def check_models(settings: TrainConfig, not_yet: str = "") -> None:
     """
     for path in settings.teachers.teacher:
         if not (not_yet and not_yet in path):
-            saved_model.check(path)
+            model_files.check(path)
     for path in pretrained.runs(settings.pretrained)[:1]:
         if not (not_yet and not_yet in path):
             run_directory.load_description(path)
@@ -415,7 +415,7 @@ class Experiment:
         if settings.pretrained.pretrained not in ("", "imagenet"):
             described += run_directory.load_description(settings.pretrained.pretrained).backbones
         for teacher in settings.teachers.teacher:
-            described += saved_model.read_description(teacher).backbones
+            described += model_files.read_description(teacher).backbones
         if settings.pseudo.pseudo_labels:
             described += pseudo_labels.load(settings.pseudo.pseudo_labels).backbones
         return tuple({found["fingerprint"]: sources.credit(found) for found in described}.values())

@@ -14,7 +14,7 @@ from absl import logging
 from bird_tf import config, files, keras, tf
 from bird_tf.audio import activity, frontend, hearing
 from bird_tf.backbones import backbone, graph, sources, windows
-from bird_tf.inference import saved_model, serving, strangeness
+from bird_tf.inference import model_files, saved_model, serving, strangeness
 from bird_tf.labels import taxonomy
 from bird_tf.models import architectures, losses
 from bird_tf.records import learnt, manifests, schema
@@ -199,7 +199,7 @@ def export(run_dir: str) -> str:
                 )
         if source and not source.is_saved_model:
             for path in (source.model, source.labels):
-                copy = os.path.join(temporary, saved_model.BACKBONE, os.path.basename(path))
+                copy = os.path.join(temporary, model_files.BACKBONE, os.path.basename(path))
                 files.write_bytes(copy, files.read_bytes(path))
         difference = _largest_difference(temporary, run, network, source)
         if not difference <= _TOLERANCE:

@@ -15,7 +15,7 @@ import numpy as np
 from absl import logging
 
 from bird_tf import config, keras, tf
-from bird_tf.inference import saved_model
+from bird_tf.inference import model_files
 from bird_tf.labels import taxonomy
 from bird_tf.models import architectures, losses
 from bird_tf.records import manifests, recordings_table
@@ -49,7 +49,7 @@ def with_kept_classes(
             f"--keep_classes: --loss={run.loss} in {settings.pretrained}, --loss={loss} here; both must be sigmoid or "
             "focal, since the probabilities of softmax change with every class that is added"
         )
-    saved_model.check_features(settings.pretrained, run.taken, run.front_end, manifest)
+    model_files.check_features(settings.pretrained, run.taken, run.front_end, manifest)
     shared = set(pretrained.shared_classes(manifest.classes, run.classes).values())
     kept = run.classes.subset(index for index in range(len(run.classes)) if index not in shared)
     logging.info(

@@ -10,7 +10,7 @@ import numpy as np
 from absl import logging
 
 from bird_tf import config, files, keras
-from bird_tf.inference import saved_model
+from bird_tf.inference import model_files
 from bird_tf.labels import metadata, taxonomy
 from bird_tf.models import application, architectures
 from bird_tf.training import run_directory
@@ -46,7 +46,7 @@ class PretrainedConfig:
 def runs(settings: PretrainedConfig) -> tuple[str, ...]:
     """The run directory that the first weights come from, and the one before its refit, which `without_leak` knows."""
     path = settings.pretrained
-    return () if path in ("", "imagenet") else (path, os.path.join(path, saved_model.VALIDATED))
+    return () if path in ("", "imagenet") else (path, os.path.join(path, model_files.VALIDATED))
 
 
 def without_leak(
@@ -66,7 +66,7 @@ def without_leak(
         return settings
     path, validated = found
     known = _num_known(path, judged, sample_rate_hz)
-    if known and files.exists(os.path.join(validated, saved_model.RUN_DESCRIPTION)):
+    if known and files.exists(os.path.join(validated, model_files.RUN_DESCRIPTION)):
         logging.info("%s knows validation recordings; the training starts from %s", path, validated)
         path, known = validated, _num_known(validated, judged, sample_rate_hz)
     if known:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bird_tf import config, files, keras, stored
 from bird_tf.audio import channels, frontend
-from bird_tf.inference import saved_model
+from bird_tf.inference import model_files
 from bird_tf.labels import metadata, taxonomy
 from bird_tf.models import architectures
 from bird_tf.records import learnt, manifests, recordings_table, schema
@@ -82,7 +82,7 @@ def save(run_dir: str, run: Run, network: keras.Model) -> None:
         known_sound.save(run_dir, run.known_sound)
     weights.save(os.path.join(run_dir, WEIGHTS), network)
     files.write_json(
-        os.path.join(run_dir, saved_model.RUN_DESCRIPTION),
+        os.path.join(run_dir, model_files.RUN_DESCRIPTION),
         {
             "format_version": FORMAT_VERSION,
             "model": config.to_mapping(run.model),
@@ -109,7 +109,7 @@ def description(run: Run) -> dict[str, Any]:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Stored(saved_model.Description):
+class _Stored(model_files.Description):
     """The content of run.json."""
 
     format_version: int
@@ -126,15 +126,15 @@ def load_description(run_dir: str) -> Run:
     Raises:
         InputError: not a run directory, or one of another format or front-end version.
     """
-    path = os.path.join(run_dir, saved_model.RUN_DESCRIPTION)
+    path = os.path.join(run_dir, model_files.RUN_DESCRIPTION)
     if not files.exists(path):
-        raise config.InputError(f"{run_dir} is not a finished run (no {saved_model.RUN_DESCRIPTION}); train it first")
+        raise config.InputError(f"{run_dir} is not a finished run (no {model_files.RUN_DESCRIPTION}); train it first")
     content = stored.read_any(path)
     if (version := stored.version_of(content)) != FORMAT_VERSION:
         raise config.InputError(f"{path}: run format {version}, this is {FORMAT_VERSION}; train again")
     read = stored.as_type(path, _Stored, content)
     manifests.check_backbone(path, read.backbone)
-    classes = saved_model.read_classes(os.path.join(run_dir, manifests.CLASSES), read)
+    classes = model_files.read_classes(os.path.join(run_dir, manifests.CLASSES), read)
     prior_path = os.path.join(run_dir, PRIOR)
     return Run(
         model=config.from_mapping(architectures.ModelConfig, read.model, path),

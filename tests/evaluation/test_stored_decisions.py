@@ -6,7 +6,7 @@ import pytest
 
 from bird_tf import config
 from bird_tf.evaluation import stored_decisions
-from bird_tf.inference import ensembles, saved_model
+from bird_tf.inference import ensembles, model_files
 from bird_tf.scores import context
 from tests import conftest
 
@@ -39,7 +39,7 @@ def test_files_for_small_computers_with_the_calibration_from_before_are_told(mod
 
     (run / "onnx").mkdir()
     assert not told()  # a folder of something else, as there is no run
-    (run / saved_model.RUN_DESCRIPTION).write_text("{}")
+    (run / model_files.RUN_DESCRIPTION).write_text("{}")
     [line] = told()
     assert line.startswith(f"{run}/onnx: the calibration there is the one from before; write it again: ")
     assert line.endswith(f"--run_dir={run} --onnx")

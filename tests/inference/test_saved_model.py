@@ -11,13 +11,6 @@ from bird_tf.labels import taxonomy
 from tests import conftest
 
 
-def test_a_folder_that_is_not_a_model_is_refused_with_a_hint(tmp_path, run_dir):
-    with pytest.raises(config.InputError, match=r"did you mean .*/export\?"):
-        saved_model.Model(str(run_dir))
-    with pytest.raises(config.InputError, match="not an exported model"):
-        saved_model.Model(str(tmp_path))
-
-
 def test_a_damaged_model_is_named(tmp_path, model_path):
     other = shutil.copytree(model_path, tmp_path / "other")
     fingerprint = (other / "fingerprint.pb").read_bytes()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bird_tf import config, files, keras
-from bird_tf.inference import saved_model
+from bird_tf.inference import model_files
 from bird_tf.models import architectures
 from bird_tf.scores import prior
 from bird_tf.training import run_directory
@@ -46,17 +46,17 @@ def test_a_run_keeps_its_channel_and_earlier_ones_heard_the_mean(run_dir, tmp_pa
     assert run.channel == "mix"
     run_directory.save(str(tmp_path), dataclasses.replace(run, channel="loudest"), network)
     assert run_directory.load_description(str(tmp_path)).channel == "loudest"
-    path = str(tmp_path / saved_model.RUN_DESCRIPTION)
+    path = str(tmp_path / model_files.RUN_DESCRIPTION)
     files.write_json(path, {k: v for k, v in json.loads(pathlib.Path(path).read_text()).items() if k != "channel"})
     assert run_directory.load_description(str(tmp_path)).channel == "mix"
 
 
 def test_options_by_their_earlier_names_are_read(run_dir, tmp_path):
     copy = shutil.copytree(run_dir, tmp_path / "run")
-    stored = json.loads((copy / saved_model.RUN_DESCRIPTION).read_text())
+    stored = json.loads((copy / model_files.RUN_DESCRIPTION).read_text())
     del stored["model"]["application"]
     stored["model"]["backbone"] = "Xception"
-    files.write_json(str(copy / saved_model.RUN_DESCRIPTION), stored)
+    files.write_json(str(copy / model_files.RUN_DESCRIPTION), stored)
     assert run_directory.load_description(str(copy)).model.application == "Xception"
 
 
@@ -77,8 +77,8 @@ def test_a_directory_that_is_no_run_is_refused(tmp_path):
 
 def test_a_run_of_another_format_is_refused(run_dir, tmp_path):
     copy = shutil.copytree(run_dir, tmp_path / "run")
-    path = str(copy / saved_model.RUN_DESCRIPTION)
-    files.write_json(path, {**json.loads((copy / saved_model.RUN_DESCRIPTION).read_text()), "format_version": 9})
+    path = str(copy / model_files.RUN_DESCRIPTION)
+    files.write_json(path, {**json.loads((copy / model_files.RUN_DESCRIPTION).read_text()), "format_version": 9})
     with pytest.raises(config.InputError, match="run format 9, this is 1"):
         run_directory.load(str(copy))
 

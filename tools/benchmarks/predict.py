@@ -22,7 +22,7 @@ import soundfile
 from bird_tf import config, executor, tf
 from bird_tf.audio import decode, frontend
 from bird_tf.backbones import presets, sources
-from bird_tf.inference import ensembles, saved_model, scoring
+from bird_tf.inference import ensembles, model_files, saved_model, scoring
 from bird_tf.labels import taxonomy
 from bird_tf.models import architectures
 from bird_tf.scores import prior
@@ -140,9 +140,9 @@ def _invoke(interpreter: tf.lite.Interpreter, windows: np.ndarray) -> None:
 
 def _bare(model: saved_model.Model, samples: np.ndarray) -> Callable[[], object]:
     """The network alone: for a head, its backbone's TFLite file on all cores; else calls of its signature."""
-    if saved_model.is_head(model.features):
+    if model_files.is_head(model.features):
         described = model.description.backbone or {}
-        folder = os.path.join(model.path, saved_model.BACKBONE)
+        folder = os.path.join(model.path, model_files.BACKBONE)
         cores = executor.num_cores()
         interpreters = _interpreters(sources.from_description(described, model.path, folder), cores)
         size = round(described["window_seconds"] * described["sample_rate_hz"])

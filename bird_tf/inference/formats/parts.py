@@ -18,13 +18,13 @@ import numpy as np
 from bird_tf import files, tf
 from bird_tf.audio import activity
 from bird_tf.backbones import backbone, graph, windows
-from bird_tf.inference import saved_model
+from bird_tf.inference import model_files, saved_model
 
 DESCRIPTION, FORMAT_VERSION = "model.json", 1
 # the folders of the formats in a run directory, named as the flags of the export
 FOLDERS = ("tflite", "onnx")
 # the file with the backbone of a head is in this folder
-BACKBONE = saved_model.BACKBONE
+BACKBONE = model_files.BACKBONE
 # the type of weights that every part has; a backbone, and what is computed from sound, bear no other
 FLOAT32 = "float32"
 _HEAD = "head"
@@ -101,7 +101,7 @@ def of(path: str) -> Iterator[Parts]:
         InputError: as `saved_model.Model` and its `outside_backbone`.
     """
     model = saved_model.Model(path)
-    if not saved_model.is_head(model.features):
+    if not model_files.is_head(model.features):
         network, front_end = Signature(model=path, name="spectrogram"), Signature(model=path, name="frontend")
         yield Parts(model=model, front_end=front_end, network=network)
     elif not (outside := model.outside_backbone):

@@ -11,7 +11,7 @@ import soundfile
 from bird_tf import config, predict, tf
 from bird_tf.audio import frontend
 from bird_tf.backbones import backbone, sources
-from bird_tf.inference import saved_model
+from bird_tf.inference import model_files, saved_model
 from bird_tf.inference.formats import compare, onnx, parts, tflite
 from bird_tf.models import architectures, head
 from bird_tf.records import schema
@@ -141,7 +141,7 @@ def test_the_description_tells_what_the_script_needs_and_whose_the_backbone_is(e
     heard = described["backbone"]
     assert (heard["window_shape"], heard["starts"]) == ([1, 4000], [0, 3000, 6000])
     assert (tmp_path / heard["file"]).read_bytes() == pathlib.Path(
-        exported, saved_model.BACKBONE, "toy.tflite"
+        exported, model_files.BACKBONE, "toy.tflite"
     ).read_bytes()
 
 
