@@ -17,7 +17,6 @@ from absl import logging
 from bird_tf import command_line, config, executor, files, locks, next_steps, skips
 from bird_tf.audio import decode
 from bird_tf.inference import (
-    answers,
     budget,
     ensembles,
     kaggle_files,
@@ -213,7 +212,7 @@ def _score(
     """Scores the recordings, within --max_minutes since `started`."""
     in_segments = settings.task != run_files.MONOPHONE
     progress = scoring.Progress()
-    answering = answers.Answers(ensemble, settings.chunking)
+    answering = in_context.Answers(ensemble, settings.chunking)
     # the shifted chunks change only segments
     chunking = answering.chunking if in_segments else settings.chunking
     all_scored = scoring.score_recordings(ensemble, recordings, chunking, place=settings.place, progress=progress)

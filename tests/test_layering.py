@@ -17,7 +17,7 @@ ORDER = {
     ),
     "audio": (
         "mel", "frontend", "ahead", "hearing", "parts", "wav", "mp3", "ogg", "flac", "foreign", "reports", "decoder",
-        "sound", "channels", "digests", "decode", "strays", "activity", "noises", "axes",
+        "sound", "channels", "digests", "decode", "unread_files", "activity", "noises", "axes",
     ),
     "labels": (
         "metadata", "parquet", "texts", "given_table", "label_cells", "class_names", "clock", "taxonomy", "spans",
@@ -25,7 +25,7 @@ ORDER = {
     ),
     "labels.layouts": (
         "matching", "rows", "columns", "birdclef", "xeno_canto", "xeno_canto_annotations", "text_grid", "raven",
-        "csv_table", "answers", "kaleidoscope", "verdict_table", "kaggle_segments", "inaturalist", "macaulay",
+        "csv_table", "presence", "kaleidoscope", "verdict_table", "kaggle_segments", "inaturalist", "macaulay",
         "one_hot", "sonic_visualiser", "audacity", "formats", "evidence", "versions", "joining", "assembly",
         "folders", "sorted_tree", "reader",
     ),
@@ -38,7 +38,7 @@ ORDER = {
         "density", "stratified", "prior",
     ),
     "inference": (
-        "strangeness", "serving", "model_files", "saved_model", "ensembles", "answers", "segments", "audio_files",
+        "strangeness", "serving", "model_files", "saved_model", "ensembles", "in_context", "segments", "audio_files",
         "result_files", "suspects", "units", "scoring", "score_store", "embedding_store", "labelled", "leaks",
         "occurrence_table", "occurrence", "judgement", "run_files", "kaggle_files", "media_ids", "budget",
     ),

@@ -10,7 +10,7 @@ import numpy as np
 
 from bird_tf.audio import decode
 from bird_tf.evaluation import noise
-from bird_tf.inference import answers, ensembles, segments
+from bird_tf.inference import ensembles, in_context, segments
 from bird_tf.scores import calibration, context, metrics, thresholds
 
 _SMOOTHING = (0.0, 0.2, 0.4, 0.6)
@@ -37,12 +37,12 @@ class Heard:
         """The scores of each in the context of the ensemble's decisions."""
         if not ensemble.decisions.context.active:
             return self.own(ensemble)
-        answering = answers.Answers(ensemble, self.chunking, shifted=True)
+        answering = in_context.Answers(ensemble, self.chunking, shifted=True)
         return [answering.in_context(scores) for scores in self.scores]
 
     def own(self, ensemble: ensembles.Ensemble) -> list[ensembles.RecordingScores]:
         """The scores of each without a context."""
-        answering = answers.Answers(ensemble, self.chunking, shifted=True)
+        answering = in_context.Answers(ensemble, self.chunking, shifted=True)
         return [answering.own(scores) for scores in self.scores]
 
 

@@ -15,7 +15,7 @@ import soundfile
 
 from bird_tf import config, executor, files, skips
 from bird_tf.audio import decode, frontend, noises
-from bird_tf.inference import answers, audio_files, ensembles, scoring, segments
+from bird_tf.inference import audio_files, ensembles, in_context, scoring, segments
 from bird_tf.scores import metrics, pooling
 
 # even seeds are for training
@@ -56,7 +56,7 @@ def score_folder(
         raise config.InputError(f"--noise_audio={folder}: no such folder")
     recordings = audio_files.find_below(folder)
     skipped: list[skips.Skip] = []
-    answering = answers.Answers(ensemble, chunking)
+    answering = in_context.Answers(ensemble, chunking)
     scored = scoring.score_recordings(ensemble, recordings, answering.chunking, place=place)
     found = [scores for _, scores in scoring.readable(scored, skipped)]
     if not found:

@@ -13,7 +13,7 @@ import numpy as np
 from bird_tf import config, executor, files, skips
 from bird_tf.audio import decode
 from bird_tf.evaluation import calls, context_search, stored_decisions
-from bird_tf.inference import answers, audio_files, ensembles, leaks, occurrence, scoring, segments
+from bird_tf.inference import audio_files, ensembles, in_context, leaks, occurrence, scoring, segments
 from bird_tf.labels import clock, metadata
 from bird_tf.scores import metrics, pooling
 
@@ -160,7 +160,7 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     )
     files.make_folder(settings.output)  # an unusable folder stops the command before the scoring
 
-    answering = answers.Answers(ensemble, settings.chunking, shifted=settings.tune or None)
+    answering = in_context.Answers(ensemble, settings.chunking, shifted=settings.tune or None)
     scoring_each = scoring.score_recordings(ensemble, judged, answering.chunking, place=settings.place)
     scored = _in_time(settings, scoring.readable(scoring_each, skipped), calls_in)
     context_cmap: dict[str, float] = {}
@@ -168,7 +168,7 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
         kept = list(scored)  # they are judged twice
         context_cmap = _tune(settings, ensemble, kept, calls_in, method)
         scored = iter(kept)
-        answering = answers.Answers(ensemble, settings.chunking, shifted=True)
+        answering = in_context.Answers(ensemble, settings.chunking, shifted=True)
     # [segments, classes] of each recording: scores without and with the factors, and detection probabilities
     plain, scores, detections, truth = [], [], [], []
     hours = 0.0

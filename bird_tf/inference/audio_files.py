@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 
 from bird_tf import config, files
-from bird_tf.audio import decode, strays
+from bird_tf.audio import decode, unread_files
 
 # A file name has at most 255 bytes on all usual file systems; the rest is for the suffixes of result files.
 _LONGEST_STEM = 200
@@ -32,7 +32,7 @@ def _find(path: str) -> list[str]:
     if not os.path.isdir(path):
         return [path]
     found = decode.find(path)
-    strays.find(path, found)
+    unread_files.find(path, found)
     return found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from bird_tf import config
 from bird_tf.audio import decode
-from bird_tf.inference import answers, ensembles, occurrence
+from bird_tf.inference import ensembles, in_context, occurrence
 from bird_tf.labels import clock, metadata
 from bird_tf.scores import pooling
 
@@ -54,7 +54,7 @@ class Judge:
         self._decisions = ensemble.decisions
         self.pooling = ensemble.check_pooling(settings.pooling or ensemble.decisions.pooling)
         self.odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
-        self._answers = answers.Answers(ensemble, settings.chunking)
+        self._answers = in_context.Answers(ensemble, settings.chunking)
         self.chunking = self._answers.chunking
 
     def own(self, scores: ensembles.RecordingScores) -> ensembles.RecordingScores:

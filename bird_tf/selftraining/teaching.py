@@ -13,7 +13,7 @@ from absl import logging
 
 from bird_tf import config, executor
 from bird_tf.audio import decode
-from bird_tf.inference import answers, audio_files, ensembles, leaks, model_files, score_store, scoring
+from bird_tf.inference import audio_files, ensembles, in_context, leaks, model_files, score_store, scoring
 from bird_tf.input import pseudo_labels
 from bird_tf.labels import metadata
 from bird_tf.records import learnt, manifests, shard_files, verify
@@ -106,7 +106,7 @@ class Teachers:
         self._columns = [self.ensemble.classes.index(class_id) for class_id in classes]
         # overlapping windows, averaged over time
         self.ensemble.decisions = dataclasses.replace(self.ensemble.decisions, context=context.Context(shifted=True))
-        self._answers = answers.Answers(self.ensemble, chunking_of(manifest))
+        self._answers = in_context.Answers(self.ensemble, chunking_of(manifest))
         self.learnt, self.backbones = learnt.Learnt(), list[Mapping[str, Any]]()
         for model in self.ensemble.models:
             self.learnt |= leaks.learnt_by(model.path) or learnt.Learnt()

@@ -11,7 +11,6 @@ from absl import logging
 from bird_tf import config
 from bird_tf.labels import texts
 from bird_tf.labels.layouts import (
-    answers,
     audacity,
     birdclef,
     columns,
@@ -21,6 +20,7 @@ from bird_tf.labels.layouts import (
     kaleidoscope,
     macaulay,
     one_hot,
+    presence,
     raven,
     rows,
     sonic_visualiser,
@@ -123,7 +123,7 @@ def read(path: str, options: rows.Options) -> Source:
                 unused: tuple[str, ...] = ()
                 if file_format in _TABLES and len(document.lines) > 1:
                     unused = file_format.unused_columns(document, options) if file_format in _TELLING else ()
-                    found, unused = answers.apply(document, options, found, unused)
+                    found, unused = presence.apply(document, options, found, unused)
                 problem = "" if found else rows.EMPTY
                 return Source(path=path, format=name, rows=tuple(found), unused_columns=unused, problem=problem)
     except config.InputError as error:

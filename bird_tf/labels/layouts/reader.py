@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from absl import logging
 
 from bird_tf import config, skips
-from bird_tf.audio import decode, strays
+from bird_tf.audio import decode, unread_files
 from bird_tf.labels import class_names, clock, metadata
 from bird_tf.labels.layouts import assembly, columns, evidence, folders, formats, matching, rows, sorted_tree
 
@@ -118,7 +118,7 @@ def survey(source: SourceConfig, noise_audio: str = "", channel: str = "") -> Re
     noise = decode.find(noise_audio) if noise_audio else []
     synonyms = class_names.read_synonyms(source.names.synonyms) if source.names.synonyms else {}
     paths = decode.find(source.audio)
-    not_read = strays.find(source.audio, paths, (*formats.SUFFIXES, *formats.SPREADSHEETS))
+    not_read = unread_files.find(source.audio, paths, (*formats.SUFFIXES, *formats.SPREADSHEETS))
     if noise:
         real = {os.path.realpath(path) for path in noise}
         paths = [path for path in paths if os.path.realpath(path) not in real]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bird_tf.audio import decode
-from bird_tf.inference import answers, ensembles
+from bird_tf.inference import ensembles, in_context
 from bird_tf.scores import context
 
 
@@ -26,12 +26,12 @@ def _scores(probabilities, step):
 
 
 def test_recordings_are_cut_with_half_the_step_if_shifted_chunks_are_needed(ensemble):
-    assert answers.Answers(ensemble, decode.ChunkingConfig()).chunking.overlap_seconds == 0.5
-    assert answers.Answers(ensemble, decode.ChunkingConfig(overlap_seconds=0.2)).chunking.overlap_seconds == 0.6
+    assert in_context.Answers(ensemble, decode.ChunkingConfig()).chunking.overlap_seconds == 0.5
+    assert in_context.Answers(ensemble, decode.ChunkingConfig(overlap_seconds=0.2)).chunking.overlap_seconds == 0.6
     # these overlap by half already
-    assert answers.Answers(ensemble, decode.ChunkingConfig(overlap_seconds=0.5)).chunking.overlap_seconds == 0.5
+    assert in_context.Answers(ensemble, decode.ChunkingConfig(overlap_seconds=0.5)).chunking.overlap_seconds == 0.5
     ensemble.decisions = dataclasses.replace(ensemble.decisions, context=context.Context())
-    plain = answers.Answers(ensemble, decode.ChunkingConfig())
+    plain = in_context.Answers(ensemble, decode.ChunkingConfig())
     assert plain.chunking == decode.ChunkingConfig()
     scores = _scores(np.full((3, 2), 0.5), 1.0)
     assert plain.in_context(scores) is scores and plain.own(scores) is scores
@@ -39,7 +39,7 @@ def test_recordings_are_cut_with_half_the_step_if_shifted_chunks_are_needed(ense
 
 def test_the_chunks_that_are_answered_are_those_without_the_shifted_ones(ensemble, generator):
     probabilities = generator.random((7, 2))
-    answering, scores = answers.Answers(ensemble, decode.ChunkingConfig()), _scores(probabilities, 0.5)
+    answering, scores = in_context.Answers(ensemble, decode.ChunkingConfig()), _scores(probabilities, 0.5)
     own, changed = answering.own(scores), answering.in_context(scores)
     assert own.start_seconds.tolist() == changed.start_seconds.tolist() == [0, 1, 2, 3]
     np.testing.assert_array_equal(own.probabilities, probabilities[::2])
@@ -49,4 +49,4 @@ def test_the_chunks_that_are_answered_are_those_without_the_shifted_ones(ensembl
 
 def test_a_last_shifted_chunk_that_reaches_further_is_answered_too(ensemble, generator):
     scores = _scores(generator.random((4, 2)), 0.5)
-    assert answers.Answers(ensemble, decode.ChunkingConfig()).own(scores).end_seconds.tolist() == [1, 2, 2.5]
+    assert in_context.Answers(ensemble, decode.ChunkingConfig()).own(scores).end_seconds.tolist() == [1, 2, 2.5]
