@@ -19,6 +19,7 @@ from bird_tf.audio import decode
 from bird_tf.inference import (
     budget,
     ensembles,
+    in_context,
     kaggle_files,
     media_ids,
     occurrence,
