@@ -104,8 +104,9 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     given = verdicts.read(settings.verdicts) if settings.verdicts else []
     results = _results(settings.output)
     context = _context(settings, ensemble, results, {file: described[path] for file, path in recordings})
+    formats = settings.tables.formats
     results.check(
-        [SUMMARY, skips.TABLE, *about.result_files(settings.tables.format.split(","), context.stems.values())]
+        [SUMMARY, skips.TABLE, about.FILE, *(name for each in formats.values() for name in each.names(context))]
     )
     criteria = settings.tables.detections.criteria(ensemble.decisions, ensemble.classes)
     output, chunking, overwrite = settings.output, judge.chunking, settings.overwrite
@@ -149,7 +150,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
         _write_unlike(context, strange)
         calibrated_on = ensemble.decisions.sources
         unlike = strangeness.sentence(list(strange.values()))
-        text = about.write(context, settings.tables.format.split(","), settings.model, calibrated_on, unlike)
+        text = about.write(context, formats.values(), settings.model, calibrated_on, unlike)
         files.write_text(context.output(about.FILE), text)
         table = [(os.path.relpath(path, settings.root or "."), reason) for path, reason in skipped]
         skipped_path = context.output(skips.TABLE)
@@ -257,8 +258,9 @@ def main(settings: PredictConfig) -> None:
         settings.output, summary["num_recordings"], summary["audio_seconds"] / 3600, summary["num_skipped"],
         summary["num_detections"], summary["num_species_detected"], summary["num_recordings_with_detections"],
     )  # fmt: skip
-    formats = settings.tables.format.split(",")
-    steps = [f"open {os.path.join(settings.output, about.FORMATS[formats[0]][0])}; about.txt beside it explains it"]
+    formats = settings.tables.formats
+    [first, *_] = [name for each in formats.values() for name in each.files]
+    steps = [f"open {os.path.join(settings.output, first)}; about.txt beside it explains it"]
     if settings.summary:
         steps.append(f"open {os.path.join(settings.output, survey_files.PAGE)} in a browser")
     if not summary["num_detections"]:

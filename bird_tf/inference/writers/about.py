@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from bird_tf.inference import strangeness
 from bird_tf.inference.writers import predictions, rows
 
 FILE = "about.txt"
 
-# {format: the file to open first, and what is in the files}
-FORMATS = {
-    "csv": ("detections.csv", "tables of all recordings, explained below"),
-    "csv_each": ("NAME.detections.csv", "the detections of each recording, with the columns of detections.csv"),
-    "parquet": ("detections.parquet", "the tables below, for programs: numbers are numbers"),
-    "raven": ("NAME.Table.1.selections.txt", "a selection table of each recording, for Raven"),
-    "raven_combined": ("raven_combined.txt", "one selection table of all recordings, for Raven"),
-    "audacity": ("NAME.labels.txt", "a label track of each recording, for Audacity (File, Import, Labels)"),
-    "kaleidoscope": ("kaleidoscope.csv", "the detections for Kaleidoscope; TOP1DIST is 1 - probability"),
-}
 MEANINGS = {
     "recording_id": "the recording: its path below the folder that was searched; equal in all tables",
     "file": "the same; the converter looks for this name when a corrected table is used as labels",
@@ -50,20 +40,8 @@ _UNLIKE = (
 _UNKNOWN = "Whether recordings sound unlike the training data is not known: this model does not tell."
 
 
-def result_files(formats: Iterable[str], stems: Iterable[str]) -> list[str]:
-    """The names of the files of formats, and of this one, for recordings whose own files are named after `stems`."""
-    found, stems = [FILE], list(stems)
-    for name in formats:
-        first, of_each = FORMATS[name][0], FORMATS[name][0].removeprefix("NAME")
-        if of_each != first:
-            found += [stem + of_each for stem in stems]
-        else:
-            found += [f"{table}.{name}" for table in _PURPOSES] if name in ("csv", "parquet") else [first]
-    return found
-
-
 def write(
-    context: predictions.Context, formats: Iterable[str], models: Iterable[str], calibrated_on: str,
+    context: predictions.Context, formats: Collection[predictions.Format], models: Iterable[str], calibrated_on: str,
     unlike: str = "",
 ) -> str:  # fmt: skip
     """The text.
@@ -94,8 +72,7 @@ def write(
         "(--threshold). Neighbouring ones are joined.",
     ]
     lines = [textwrap.fill(paragraph, 100) + "\n" for paragraph in paragraphs]
-    names = list(formats)
-    lines += [f"{FORMATS[name][0]}: {FORMATS[name][1]}" for name in names]
+    lines += [f"{each.files[0]}: {each.meaning}" for each in formats]
     lines += [
         "skipped.csv: recordings that could not be read, and why",
         f"{rows.DAMAGED}, if it is there: recordings of which only a part could be read; lost_seconds is how much is "
@@ -105,7 +82,7 @@ def write(
         "summary.json: the same in numbers, for programs",
     ]
     lines += ["scores/: what the models said, kept so that the same command need not ask them again"]
-    if {"csv", "csv_each", "parquet"} & set(names):
+    if any(each.explained for each in formats):
         columns = {"detections": rows.DETECTIONS, "recordings": rows.recording_columns(context), "chunks": rows.CHUNKS}
         for table, own in columns.items():
             lines += ["", f"{table}: {_PURPOSES[table]}", *(f"  {column:15}{MEANINGS[column]}" for column in own)]

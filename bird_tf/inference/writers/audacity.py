@@ -24,3 +24,11 @@ def writing(context: predictions.Context) -> Iterator[predictions.Append]:
         files.write_text(context.output(f"{context.stems[prediction.file]}.labels.txt"), "".join(lines))
 
     yield append
+
+
+FORMATS = {
+    "audacity": predictions.Format(
+        writing=writing, files=(f"{predictions.STEM}.labels.txt",),
+        meaning="a label track of each recording, for Audacity (File, Import, Labels)",
+    ),
+}  # fmt: skip

@@ -51,3 +51,15 @@ def writing_each(context: predictions.Context) -> Iterator[predictions.Append]:
         csv_files.write(path, rows.DETECTIONS, found, byte_order_mark=context.byte_order_mark)
 
     yield append
+
+
+FORMATS = {
+    "csv": predictions.Format(
+        writing=writing, files=("detections.csv", "recordings.csv", "chunks.csv"),
+        meaning="tables of all recordings, explained below", explained=True,
+    ),
+    "csv_each": predictions.Format(
+        writing=writing_each, files=(f"{predictions.STEM}.detections.csv",),
+        meaning="the detections of each recording, with the columns of detections.csv", explained=True,
+    ),
+}  # fmt: skip

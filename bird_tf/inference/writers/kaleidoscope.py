@@ -33,3 +33,11 @@ def writing(context: predictions.Context) -> Iterator[predictions.Append]:
                             context.species[d.index], f"{1 - d.probability:.4f}", ""])  # fmt: skip
 
         yield append
+
+
+FORMATS = {
+    "kaleidoscope": predictions.Format(
+        writing=writing, files=("kaleidoscope.csv",),
+        meaning="the detections for Kaleidoscope; TOP1DIST is 1 - probability",
+    ),
+}  # fmt: skip

@@ -77,3 +77,11 @@ def writing(context: predictions.Context) -> Iterator[predictions.Append]:
             detections.append(found, np.zeros((len(found), 0)))
 
         yield append
+
+
+FORMATS = {
+    "parquet": predictions.Format(
+        writing=writing, files=("detections.parquet", "recordings.parquet", "chunks.parquet"),
+        meaning="the tables below, for programs: numbers are numbers", explained=True,
+    ),
+}  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
@@ -80,3 +81,29 @@ class Context:
 
 # adds a recording to a format's files
 Append = Callable[[Prediction], None]
+# in the name of a file that each recording has: its stem
+STEM = "NAME"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Format:
+    """A format of result files.
+
+    Attributes:
+        writing: yields a function that adds a recording to its files.
+        files: their names; the one to open first is the first. `STEM` stands for the stem of each recording.
+        meaning: what is in them.
+        explained: whether they have the columns that about.txt explains.
+    """
+
+    writing: Callable[[Context], contextlib.AbstractContextManager[Append]]
+    files: tuple[str, ...]
+    meaning: str
+    explained: bool = False
+
+    def names(self, context: Context) -> list[str]:
+        """The names of all its files, below the folder of the results."""
+        found: list[str] = []
+        for name in self.files:
+            found += [name.replace(STEM, stem) for stem in context.stems.values()] if STEM in name else [name]
+        return found

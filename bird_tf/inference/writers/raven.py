@@ -67,3 +67,14 @@ def writing_combined(context: predictions.Context) -> Iterator[predictions.Appen
             number, begin = number + len(lines), begin + prediction.scores.duration_seconds
 
         yield append
+
+
+FORMATS = {
+    "raven": predictions.Format(
+        writing=writing, files=(f"{predictions.STEM}.Table.1.selections.txt",),
+        meaning="a selection table of each recording, for Raven",
+    ),
+    "raven_combined": predictions.Format(
+        writing=writing_combined, files=(COMBINED,), meaning="one selection table of all recordings, for Raven"
+    ),
+}  # fmt: skip

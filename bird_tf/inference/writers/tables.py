@@ -1,13 +1,13 @@
 """The table of formats, and writing predictions in several of them at once.
 
-A new format is a new module with a function `writing`, and an entry here.
+A new format is a new module with its `FORMATS`, and a word here.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 
 from bird_tf import config
 from bird_tf.inference.writers import (
@@ -21,23 +21,16 @@ from bird_tf.inference.writers import (
 )
 from bird_tf.labels import parquet as parquet_tables
 
-Writer = Callable[[predictions.Context], contextlib.AbstractContextManager[predictions.Append]]
-WRITERS: dict[str, Writer] = {
-    "csv": csv_tables.writing,
-    "csv_each": csv_tables.writing_each,
-    "raven": raven.writing,
-    "raven_combined": raven.writing_combined,
-    "audacity": audacity.writing,
-    "kaleidoscope": kaleidoscope.writing,
-    "parquet": parquet.writing,
-}
+FORMATS: dict[str, predictions.Format] = {
+    **csv_tables.FORMATS, **raven.FORMATS, **audacity.FORMATS, **kaleidoscope.FORMATS, **parquet.FORMATS,
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TableConfig:
     """Which files to write."""
 
-    format: str = config.option("csv", f"comma-separated list of {', '.join(WRITERS)}")
+    format: str = config.option("csv", f"comma-separated list of {', '.join(FORMATS)}")
     detections: detections.DetectionConfig
     csv_bom: bool = config.option(
         False, "begin CSV tables with a byte order mark, by which Excel shows letters beyond ASCII as they are"
@@ -46,24 +39,24 @@ class TableConfig:
 
     def __post_init__(self) -> None:
         formats = self.format.split(",")
-        if unknown := [name for name in formats if name not in WRITERS]:
-            raise config.InputError(f"--format={self.format}: {unknown[0]!r} is none of {', '.join(WRITERS)}")
+        if unknown := [name for name in formats if name not in FORMATS]:
+            raise config.InputError(f"--format={self.format}: {unknown[0]!r} is none of {', '.join(FORMATS)}")
         if len(set(formats)) < len(formats):
             raise config.InputError(f"--format={self.format}: names a format twice")
         if "parquet" in formats:
             parquet_tables.check("--format=parquet")
 
     @property
-    def writers(self) -> list[Writer]:
-        """The functions `writing` of all formats."""
-        return [WRITERS[name] for name in self.format.split(",")]
+    def formats(self) -> Mapping[str, predictions.Format]:
+        """The formats that are asked for."""
+        return {name: FORMATS[name] for name in self.format.split(",")}
 
 
 @contextlib.contextmanager
 def writing(settings: TableConfig, context: predictions.Context) -> Iterator[predictions.Append]:
     """Yields a function that adds a recording to all files. Tables of all recordings appear when the block ends."""
     with contextlib.ExitStack() as stack:
-        appends = [stack.enter_context(writer(context)) for writer in settings.writers]
+        appends = [stack.enter_context(each.writing(context)) for each in settings.formats.values()]
 
         def append(prediction: predictions.Prediction) -> None:
             for append_to_format in appends:

@@ -11,14 +11,15 @@ def known(tmp_path):
 
 
 def test_every_format_and_column_is_explained(known):
-    assert set(about.FORMATS) == set(tables.WRITERS)
-    text = about.write(known, about.FORMATS, ["runs/x/export"], "")
+    text = about.write(known, tables.FORMATS.values(), ["runs/x/export"], "")
     for column in (*rows.DETECTIONS, *rows.CHUNKS, *rows.recording_columns(known)):
         assert f"\n  {column} " in text
-    assert all(name in text for name, _ in about.FORMATS.values())
+    assert all(f"{each.files[0]}: {each.meaning}" in text for each in tables.FORMATS.values())
     assert "not calibrated" in text and "runs/x/export" in text
-    assert "calibrated on 12 recordings of x" in about.write(known, ["csv"], ["m"], "12 recordings of x")
+    assert "calibrated on 12 recordings of x" in about.write(
+        known, [tables.FORMATS["csv"]], ["m"], "12 recordings of x"
+    )
 
 
 def test_tables_that_are_not_there_are_not_explained(known):
-    assert "clock_time" not in about.write(known, ["raven"], ["m"], "")
+    assert "clock_time" not in about.write(known, [tables.FORMATS["raven"]], ["m"], "")

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from bird_tf import config
@@ -18,3 +20,13 @@ def test_tables_appear_when_the_block_ends(tmp_path):
 def test_bad_flags_are_refused(values):
     with pytest.raises(config.InputError, match=f"--{next(iter(values))}="):
         settings(tables.TableConfig, **values)
+
+
+def test_a_format_writes_the_files_that_it_names(tmp_path):
+    one = prediction()
+    known = context(tmp_path)
+    known = dataclasses.replace(known, stems={one.file: known.stems[one.file]})
+    with tables.writing(settings(tables.TableConfig, format=",".join(tables.FORMATS)), known) as append:
+        append(one)
+    written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert written == {name for each in tables.FORMATS.values() for name in each.names(known)}
