@@ -107,8 +107,11 @@ class EvaluateConfig:
                 and not (self.source.audio or self.noise_audio or self.tune_on_mixtures),
                 "--tune_on_mixtures without --tune --records": self.tune_on_mixtures
                 and not (self.tuning.tune and self.records and not self.segments),
-                "--precision without --tune": self.tuning.precision != 0.9 and not self.tuning.tune,
-                "--synthetic_noise without --tune": self.tuning.synthetic_noise != 400 and not self.tuning.tune,
+                "--precision without --tune": self.tuning.precision != recording_tuning.TuningConfig.precision
+                and not self.tuning.tune,
+                "--synthetic_noise without --tune": self.tuning.synthetic_noise
+                != recording_tuning.TuningConfig.synthetic_noise
+                and not self.tuning.tune,
                 **{f"--{name} with {mode}": name in idle for name in config.given(self)},
             }
         )
@@ -196,7 +199,8 @@ def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, pat
     scored = _score(settings, ensemble, manifest)
     heard_by = ensemble.models[0].hearing
     leak = leaks.Leaks(paths, heard_by.sample_rate_hz, heard_by.channel)
-    to_judge = scored.recordings if manifest else leak.with_digests(scored.recordings)
+    learnt = leak.among(scored.recordings) if manifest else leak.among_heard(scored.recordings)
+    learnt.log()
     truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
     heard = None
     if settings.noise_audio:
@@ -222,7 +226,7 @@ def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, pat
     evaluation = results.Evaluation(
         title=f"{' + '.join(settings.model)} on {settings.recordings}",
         notes=[
-            *leak.notes(to_judge),
+            *learnt.notes,
             *notes.of_models(ensemble, settings.model, paths, tuned=settings.tuning.tune),
             *notes.of_strangeness(scored.strangeness),
             *notes.of_prior(odds_factors, without_prior, headline),
@@ -244,17 +248,17 @@ def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, pat
     report.write(os.path.join(output, "report.html"), evaluation)
     summary = {
         **evaluation.summary(), "num_skipped": len(scored.skipped), "models": paths,
-        "num_learnt": leak.num_learnt(to_judge),
+        "num_learnt": len(learnt.recordings),
         "evaluated": settings.recordings, "tuned_on_these": settings.tuning.tune,
         "pooling": ensemble.decisions.pooling, "pooling_mlrap": pooling_mlrap,
         "weights": list(ensemble.decisions.weights), "expected": odds_factors.describe(), "output": output,
     }  # fmt: skip
     if heard:
-        silent = leak.with_digests([metadata.Recording(recording_id=path, path=path) for path in heard.paths])
-        leak.notes(silent)
+        silent = leak.among_heard([metadata.Recording(recording_id=path, path=path) for path in heard.paths])
+        silent.log()
         summary["noise"] = {
             "evaluated": settings.noise_audio, **noise.summarise(ensemble, heard, scored.pooled(ensemble), truth),
-            "num_learnt": leak.num_learnt(silent),
+            "num_learnt": len(silent.recordings),
         }  # fmt: skip
     if without_prior:
         summary["without_prior"] = files.defined(without_prior)
@@ -301,25 +305,21 @@ def evaluate_either(settings: EvaluateConfig) -> dict[str, Any]:
     if not settings.segments:
         return evaluate(settings)
     with _locked(settings, settings.model):
-        return soundscapes.evaluate(_soundscapes(settings))
+        settings.place.prepare()
+        return soundscapes.evaluate(_soundscapes(settings), ensembles.Ensemble(settings.model, settings.decisions))
 
 
 def _soundscapes(settings: EvaluateConfig) -> soundscapes.SoundscapeConfig:
     return soundscapes.SoundscapeConfig(
-        models=settings.model,
         audio=settings.source.audio,
         calls=settings.segments,
         output=settings.output_folder,
         clock=settings.source.clock,
         metadata=settings.source.metadata,
-        decisions=settings.decisions,
         chunking=settings.chunking,
         place=settings.place,
-        pooling=settings.tuning.pooling,
+        tuning=settings.tuning,
         occurrence_settings=settings.occurrence_settings,
-        tune=settings.tuning.tune,
-        precision=settings.tuning.precision,
-        synthetic_noise=settings.tuning.synthetic_noise,
     )
 
 
@@ -328,11 +328,14 @@ def _evaluate_and_tune_on_mixtures(settings: EvaluateConfig) -> dict[str, Any]:
     summary, output = evaluate(settings), settings.output_folder
     manifest = manifests.load(settings.records)
     given = dataclasses.replace(
-        _soundscapes(settings), models=tuple(summary["models"]), decisions=stored_decisions.path(output), pooling="",
-        metadata="", occurrence_settings=occurrence.OccurrenceConfig(), kept_in=output, kept_by=settings.model,
+        _soundscapes(settings), tuning=dataclasses.replace(settings.tuning, pooling=""), metadata="",
+        occurrence_settings=occurrence.OccurrenceConfig(), kept_in=output, kept_by=settings.model,
     )  # fmt: skip
-    with _locked(settings, given.models):
-        summary["mixtures"] = mixture_tuning.tune(given, manifest, settings.source.audio, settings.noise_audio)
+    with _locked(settings, summary["models"]):
+        ensemble = ensembles.Ensemble(summary["models"], stored_decisions.path(output))
+        summary["mixtures"] = mixture_tuning.tune(
+            given, ensemble, manifest, settings.source.audio, settings.noise_audio
+        )
         files.write_json(
             os.path.join(output, "summary.json"), {**summary, "mixtures": files.defined(summary["mixtures"])}
         )

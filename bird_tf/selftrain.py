@@ -84,7 +84,7 @@ def _without_leak(teachers: Sequence[str], manifest: manifests.Manifest) -> tupl
     judged = [r for r in recordings_table.read(manifest.directory) if r.split == "val"]
     rate = manifest.front_end.sample_rate_hz
     paths = tuple(leaks.before_refit(path, judged, rate) for path in teachers)
-    leaks.Leaks(paths, rate).notes(judged)
+    leaks.Leaks(paths, rate).among(judged).log()
     return paths
 
 

@@ -175,7 +175,7 @@ def _without_leak(settings: TrainConfig, manifest: manifests.Manifest) -> TrainC
         return settings
     judged = [r for r in recordings_table.read(manifest.directory) if r.split == "val"]
     rate = manifest.front_end.sample_rate_hz
-    leaks.Leaks(settings.teachers.teacher, rate).notes(judged)
+    leaks.Leaks(settings.teachers.teacher, rate).among(judged).log()
     return dataclasses.replace(settings, pretrained=pretrained.without_leak(settings.pretrained, judged, rate))
 
 

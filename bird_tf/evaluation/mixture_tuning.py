@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from bird_tf.evaluation import mixtures, noise, soundscapes
-from bird_tf.inference import leaks
+from bird_tf.inference import ensembles, leaks
 from bird_tf.records import manifests, recordings_table
 
 _FOLDER = "mixtures"
@@ -18,8 +18,9 @@ _NUM_SYNTHESISED, _FIRST_SYNTHESISED = 60, 100_000
 
 
 def tune(
-    settings: soundscapes.SoundscapeConfig, manifest: manifests.Manifest, audio: str = "", noise_audio: str = ""
-) -> dict[str, Any]:
+    settings: soundscapes.SoundscapeConfig, ensemble: ensembles.Ensemble, manifest: manifests.Manifest,
+    audio: str = "", noise_audio: str = "",
+) -> dict[str, Any]:  # fmt: skip
     """Mixes soundscapes, and tunes on them as on soundscapes with known calls.
 
     Recordings that a model has learnt from are left out. The same few calls are mixed in again and again, so that
@@ -28,6 +29,7 @@ def tune(
     Args:
         settings: how soundscapes are scored, and where decisions are kept; the mixtures and the results are written to
             `output`/mixtures.
+        ensemble: the models; its decisions are set.
         manifest: the records.
         audio: folder of their recordings; empty: the one that they were converted from.
         noise_audio: folder with recordings without birds, for the background; empty: the noise chunks of the validation
@@ -40,9 +42,9 @@ def tune(
         InputError: as `mixtures.validation_calls`, `mixtures.stretches` and `soundscapes.evaluate`.
     """
     folder = os.path.join(settings.output, _FOLDER)
-    leak = leaks.Leaks(settings.models, manifest.front_end.sample_rate_hz, manifest.channel)
+    leak = leaks.Leaks(ensemble.paths, manifest.front_end.sample_rate_hz, manifest.channel)
     judged = [r for r in recordings_table.read(manifest.directory) if r.split == "val"]
-    calls = mixtures.validation_calls(manifest, audio, leak.learnt(judged))
+    calls = mixtures.validation_calls(manifest, audio, leak.among(judged).recordings)
     if noise_audio:
         stretches = mixtures.stretches(noise_audio, manifest)
     else:
@@ -55,7 +57,7 @@ def tune(
     return soundscapes.evaluate(
         dataclasses.replace(
             settings, audio=os.path.join(folder, "mixtures"), calls=os.path.join(folder, "mixtures.csv"),
-            output=folder, tune=True,
-            carry_thresholds=True,
-        )
+            output=folder, carry_thresholds=True,
+        ),
+        ensemble,
     )  # fmt: skip

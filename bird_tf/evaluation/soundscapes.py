@@ -12,7 +12,7 @@ import numpy as np
 
 from bird_tf import config, executor, files, skips
 from bird_tf.audio import decode
-from bird_tf.evaluation import calls, context_search, stored_decisions
+from bird_tf.evaluation import calls, context_search, recording_tuning, stored_decisions
 from bird_tf.inference import audio_files, ensembles, in_context, leaks, occurrence, scoring, segments
 from bird_tf.labels import clock, metadata
 from bird_tf.scores import metrics, pooling
@@ -25,7 +25,6 @@ class SoundscapeConfig:
     """What is evaluated, and how.
 
     Attributes:
-        models: exported models; several are an ensemble.
         audio: folder with the soundscapes.
         calls: the calls in them, as `calls.read` reads them.
         output: folder for the results.
@@ -34,19 +33,15 @@ class SoundscapeConfig:
         occurrence_settings: which species are probable at a place and time.
         clock: the time zones of recorders.
         metadata: folder or CSV with place and time of the recordings; empty: unknown.
-        decisions: as in `ensembles.Ensemble`.
-        pooling: one of `pooling.METHODS`, chunk scores → segment scores; empty: `segments.DEFAULT_POOLING`.
-        tune: whether to choose the context of answers and to fit their calibration on these soundscapes, and to store
-            both in the model.
-        carry_thresholds: with `tune`, whether the thresholds of chunks without a context are carried over; otherwise
+        tuning: chunk scores → segment scores, by `segments.DEFAULT_POOLING` if it names no pooling; and whether to
+            choose the context of answers and to fit their calibration on these soundscapes, and to store both in the
+            model.
+        carry_thresholds: in tuning, whether the thresholds of chunks without a context are carried over; otherwise
             they are fitted on these soundscapes.
-        precision: with `tune`, the target of the rule "precision".
-        synthetic_noise: with `tune`, number of synthesised noise chunks that the thresholds are above.
-        kept_in: with `tune`, the folder for the decisions; empty: `output`.
-        kept_by: with `tune`, the models that were asked for, if `models` are those before their refit.
+        kept_in: in tuning, the folder for the decisions; empty: `output`.
+        kept_by: in tuning, the models that were asked for, if those that answer are the ones before their refit.
     """
 
-    models: tuple[str, ...]
     audio: str
     calls: str
     output: str
@@ -54,12 +49,8 @@ class SoundscapeConfig:
     occurrence_settings: occurrence.OccurrenceConfig
     clock: clock.ClockConfig = dataclasses.field(default_factory=clock.ClockConfig)
     metadata: str = ""
-    decisions: str = ""
-    pooling: str = ""
-    tune: bool = False
+    tuning: recording_tuning.TuningConfig = dataclasses.field(default_factory=recording_tuning.TuningConfig)
     carry_thresholds: bool = False
-    precision: float = 0.9
-    synthetic_noise: int = 400
     place: executor.PlaceConfig = dataclasses.field(default_factory=executor.PlaceConfig)
     kept_in: str = ""
     kept_by: tuple[str, ...] = ()
@@ -83,10 +74,11 @@ def _refuse_late(settings: SoundscapeConfig, own: Sequence[calls.Call], scores: 
 def _num_learnt(ensemble: ensembles.Ensemble, recordings: Sequence[tuple[str, str]]) -> int:
     """Number of soundscapes, (id, path), that the models have learnt from; a warning tells of them."""
     heard_by = ensemble.models[0].hearing
-    leak = leaks.Leaks([model.path for model in ensemble.models], heard_by.sample_rate_hz, heard_by.channel)
-    judged = leak.with_digests([metadata.Recording(recording_id=i, path=path) for i, path in recordings])
-    leak.notes(judged)
-    return leak.num_learnt(judged)
+    leak = leaks.Leaks(ensemble.paths, heard_by.sample_rate_hz, heard_by.channel)
+    judged = [metadata.Recording(recording_id=name, path=path) for name, path in recordings]
+    learnt = leak.among_heard(judged)
+    learnt.log()
+    return len(learnt.recordings)
 
 
 def headline(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -124,7 +116,7 @@ def _tune(
         raise config.InputError(f"--tune --segments={settings.calls}: no call is in a recording that can be read")
     heard = context_search.Heard(scores=[scores for _, scores in scored], truth=truth, chunking=settings.chunking)
     return context_search.tune(
-        ensemble, heard, method, settings.precision, settings.synthetic_noise, settings.audio,
+        ensemble, heard, method, settings.tuning.precision, settings.tuning.synthetic_noise, settings.audio,
         carry_thresholds=settings.carry_thresholds,
     )  # fmt: skip
 
@@ -133,8 +125,12 @@ def _share(some: np.ndarray, of: np.ndarray) -> float:
     return float(some.sum() / of.sum()) if of.any() else math.nan
 
 
-def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
+def evaluate(settings: SoundscapeConfig, ensemble: ensembles.Ensemble) -> dict[str, Any]:
     """Scores soundscapes and writes OUTPUT/segments.json and skipped.csv.
+
+    Args:
+        settings: what is evaluated, and how.
+        ensemble: the models; in tuning, its decisions are set.
 
     Returns:
         The content of segments.json: `headline`; false_alarms_per_hour, precision and recall of the species called in
@@ -143,11 +139,9 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
         --species_list or --prior also `without_prior`, the headline without them.
 
     Raises:
-        InputError: unusable models, recordings or calls, calls past the end, or no recording can be read.
+        InputError: unusable recordings or calls, calls past the end, or no recording can be read.
     """
-    settings.place.prepare()
-    ensemble = ensembles.Ensemble(settings.models, settings.decisions)
-    method = ensemble.check_pooling(settings.pooling or segments.DEFAULT_POOLING)
+    method, paths = ensemble.check_pooling(settings.tuning.pooling or segments.DEFAULT_POOLING), ensemble.paths
     recordings = audio_files.find_below(settings.audio)
     truth_of = calls.read(settings.calls, settings.audio, recordings, ensemble.classes)
     calls_in, skipped = truth_of.calls, list(truth_of.unknown.items())
@@ -160,11 +154,11 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
     )
     files.make_folder(settings.output)  # an unusable folder stops the command before the scoring
 
-    answering = in_context.Answers(ensemble, settings.chunking, shifted=settings.tune or None)
+    answering = in_context.Answers(ensemble, settings.chunking, shifted=settings.tuning.tune or None)
     scoring_each = scoring.score_recordings(ensemble, judged, answering.chunking, place=settings.place)
     scored = _in_time(settings, scoring.readable(scoring_each, skipped), calls_in)
     context_cmap: dict[str, float] = {}
-    if settings.tune:
+    if settings.tuning.tune:
         kept = list(scored)  # they are judged twice
         context_cmap = _tune(settings, ensemble, kept, calls_in, method)
         scored = iter(kept)
@@ -194,15 +188,15 @@ def evaluate(settings: SoundscapeConfig) -> dict[str, Any]:
         "precision": {rule: _share(found & present, found) for rule, found in called.items()},
         "recall": {rule: _share(found & present, present) for rule, found in called.items()},
         "num_segments": len(present), "num_recordings": len(scores), "num_skipped": len(skipped),
-        "models": list(settings.models), "pooling": method, "evaluated": settings.audio,
+        "models": paths, "pooling": method, "evaluated": settings.audio,
         "context": ensemble.decisions.context.describe(), "context_cmap": context_cmap,
-        "tuned_on_these": settings.tune,
+        "tuned_on_these": settings.tuning.tune,
         "expected": odds_factors.describe(), "num_learnt": _num_learnt(ensemble, judged),
     }  # fmt: skip
     if settings.occurrence_settings.active:
         summary["without_prior"] = headline(np.concatenate(plain), present)
     skips.write(settings.output, skipped)
-    if settings.tune:
-        stored_decisions.store(ensemble, settings.kept_in or settings.output, settings.kept_by or settings.models)
+    if settings.tuning.tune:
+        stored_decisions.store(ensemble, settings.kept_in or settings.output, settings.kept_by or paths)
     files.write_json(os.path.join(settings.output, SUMMARY), files.defined(summary))
     return summary

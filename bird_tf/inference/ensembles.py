@@ -87,6 +87,11 @@ class Ensemble:
                 )
         self.decisions = self._decisions(decisions_path)
 
+    @property
+    def paths(self) -> list[str]:
+        """The folders of the members."""
+        return [model.path for model in self.models]
+
     def _decisions(self, path: str) -> decisions.Decisions:
         own = os.path.join(self.models[0].path, decisions.ASSET)
         if path == "none" or (not path and (len(self.models) > 1 or not files.exists(own))):

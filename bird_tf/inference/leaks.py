@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 
@@ -54,6 +55,24 @@ def before_refit(path: str, judged: Sequence[metadata.Recording], sample_rate_hz
     return path
 
 
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What is known of judged recordings.
+
+    Attributes:
+        notes: a sentence for each model that has learnt from some of them, or may have.
+        recordings: ids of those that any of the models is known to have learnt from.
+    """
+
+    notes: list[str]
+    recordings: set[str]
+
+    def log(self) -> None:
+        """Warns of them."""
+        for note in self.notes:
+            logging.warning(note)
+
+
 class Leaks:
     """What several models have learnt from, and which of the judged recordings are among them."""
 
@@ -62,33 +81,27 @@ class Leaks:
         self._learnt, self._rate = {path: learnt_by(path) for path in paths}, sample_rate_hz
         self._channel = channel
 
-    def with_digests(self, recordings: Sequence[metadata.Recording]) -> list[metadata.Recording]:
-        """The recordings with the digests that `notes` needs, from their audio."""
-        every = learnt.Learnt()
-        for known in self._learnt.values():
-            every |= known or learnt.Learnt()
-        return learnt.with_digests(recordings, every, self._rate, self._channel)
+    def among(self, judged: Sequence[metadata.Recording]) -> Found:
+        """Which of the judged recordings the models have learnt from.
 
-    def notes(self, judged: Sequence[metadata.Recording]) -> list[str]:
-        """A sentence for each model that has learnt from judged recordings, or may have. They are logged as well."""
-        notes = []
+        Args:
+            judged: with their digests, as records tell them.
+        """
+        notes, recordings = [], set[str]()
         for path, known in self._learnt.items():
             if known is None:
                 notes.append(f"It is not known which recordings {path} has learnt from: an earlier version made it.")
-            elif number := len(known.known(judged, self._rate)):
+            elif found := known.known(judged, self._rate):
+                recordings |= set(found)
                 notes.append(
-                    f"{path} has learnt from {number} of the {len(judged)} judged recordings: on these, the metrics "
-                    "say what it remembers."
+                    f"{path} has learnt from {len(found)} of the {len(judged)} judged recordings: on these, the "
+                    "metrics say what it remembers."
                 )
-        for note in notes:
-            logging.warning(note)
-        return notes
+        return Found(notes, recordings)
 
-    def learnt(self, judged: Sequence[metadata.Recording]) -> set[str]:
-        """Ids of the judged recordings that any of the models is known to have learnt from."""
-        known = (known for known in self._learnt.values() if known)
-        return set[str]().union(*(one.known(judged, self._rate) for one in known))
-
-    def num_learnt(self, judged: Sequence[metadata.Recording]) -> int:
-        """Their number."""
-        return len(self.learnt(judged))
+    def among_heard(self, judged: Sequence[metadata.Recording]) -> Found:
+        """As `among`, of recordings whose digests are not known: they are read from the audio."""
+        every = learnt.Learnt()
+        for known in self._learnt.values():
+            every |= known or learnt.Learnt()
+        return self.among(learnt.with_digests(judged, every, self._rate, self._channel))

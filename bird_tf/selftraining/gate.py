@@ -91,21 +91,22 @@ class Gate:
         return stored.read_json(path, Quality)
 
     def _judge(self, models: Sequence[str], name: str) -> Quality:
+        self.place.prepare()
+        ensemble = ensembles.Ensemble(models, "none")
         found = soundscapes.evaluate(
             soundscapes.SoundscapeConfig(
-                models=tuple(models), audio=self.audio, calls=self.calls, output=os.path.join(self.output, name),
-                chunking=decode.ChunkingConfig(), occurrence_settings=occurrence.OccurrenceConfig(),
-                decisions="none", place=self.place,
-            )
+                audio=self.audio, calls=self.calls, output=os.path.join(self.output, name),
+                chunking=decode.ChunkingConfig(), occurrence_settings=occurrence.OccurrenceConfig(), place=self.place,
+            ),
+            ensemble,
         )  # fmt: skip
         if math.isnan(found["cmap"]):
             raise config.InputError(f"--segments={self.calls} holds no call, so rounds cannot be judged by it")
-        return Quality(cmap=found["cmap"], auroc=found["auroc"], mlrap=self._mlrap(models))
+        return Quality(cmap=found["cmap"], auroc=found["auroc"], mlrap=self._mlrap(ensemble))
 
-    def _mlrap(self, models: Sequence[str]) -> float:
+    def _mlrap(self, ensemble: ensembles.Ensemble) -> float:
         if not self.manifest.num_chunks("val"):
             return math.nan
-        ensemble = ensembles.Ensemble(models, "none")
         scored = labelled.score_records(ensemble, self.manifest)
         truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
         return metrics.mlrap(scored.pooled(ensemble), truth)

@@ -7,7 +7,7 @@ import soundfile
 
 from bird_tf import config
 from bird_tf.audio import decode
-from bird_tf.evaluation import soundscapes
+from bird_tf.evaluation import recording_tuning, soundscapes
 from bird_tf.inference import ensembles, occurrence, scoring, segments
 from bird_tf.scores import metrics
 from tests import conftest
@@ -21,13 +21,15 @@ def soundscape(tmp_path_factory):
     return folder
 
 
-def _evaluate(model_path, folder, output, calls=None, **values):
+def _evaluate(model_path, folder, output, calls=None, *, decisions="", tuning=None, **values):
     return soundscapes.evaluate(
         soundscapes.SoundscapeConfig(
-            models=(model_path,), audio=str(folder / "wav"), calls=str(calls or folder / "truth.csv"),
+            audio=str(folder / "wav"), calls=str(calls or folder / "truth.csv"),
             output=str(output), chunking=decode.ChunkingConfig(),
+            tuning=conftest.settings(recording_tuning.TuningConfig, **(tuning or {})),
             **{"occurrence_settings": occurrence.OccurrenceConfig(), **values},
-        )
+        ),
+        ensembles.Ensemble([model_path], decisions),
     )  # fmt: skip
 
 
@@ -63,10 +65,10 @@ def test_precision_and_recall_are_of_the_species_called_in_segments(model_path, 
 
 
 def test_attention_weighs_the_chunks_of_a_segment(attention_model_path, model_path, soundscape, tmp_path):
-    summary = _evaluate(attention_model_path, soundscape, tmp_path, pooling="attention")
+    summary = _evaluate(attention_model_path, soundscape, tmp_path, tuning={"pooling": "attention"})
     assert summary["pooling"] == "attention" and summary["num_segments"] == 5
     with pytest.raises(config.InputError, match=r"--pooling=attention: .* gives no attention"):
-        _evaluate(model_path, soundscape, tmp_path, pooling="attention")
+        _evaluate(model_path, soundscape, tmp_path, tuning={"pooling": "attention"})
 
 
 def test_recordings_without_a_call_count_and_broken_ones_are_listed(model_path, soundscape, tmp_path, caplog):
@@ -132,7 +134,7 @@ def test_calls_that_do_not_fit_are_refused(model_path, soundscape, tmp_path, lin
 
 def test_tuned_decisions_are_stored_in_the_model_and_used_by_later_evaluations(model_path, soundscape, tmp_path):
     model = str(shutil.copytree(model_path, tmp_path / "model"))
-    tuned = _evaluate(model, soundscape, tmp_path / "tuned", tune=True, synthetic_noise=8)
+    tuned = _evaluate(model, soundscape, tmp_path / "tuned", tuning={"tune": True, "synthetic_noise": 8})
     assert tuned["tuned_on_these"] and len(tuned["context_cmap"]) == 24
     decided = ensembles.Ensemble([model]).decisions
     assert decided.in_context and "5 segments" in decided.context_fitted_on
@@ -141,4 +143,4 @@ def test_tuned_decisions_are_stored_in_the_model_and_used_by_later_evaluations(m
     assert again["context"] == tuned["context"] and again["cmap"] == pytest.approx(tuned["cmap"], abs=0.02)
     (tmp_path / "none.csv").write_text("media_id,class_id,start_seconds,end_seconds\n")
     with pytest.raises(config.InputError, match=r"--tune --segments=.*: no call"):
-        _evaluate(model, soundscape, tmp_path / "none", tmp_path / "none.csv", tune=True)
+        _evaluate(model, soundscape, tmp_path / "none", tmp_path / "none.csv", tuning={"tune": True})

@@ -18,18 +18,18 @@ def _judged(manifest, split):
 def test_an_exported_model_knows_what_it_has_learnt_from(manifest, model_path):
     assert leaks.learnt_by(model_path) == learnt.of_records(manifest)
     leak, training = leaks.Leaks([model_path], RATE), _judged(manifest, "train")
-    assert leak.num_learnt(training) == len(training)
-    [note] = leak.notes([*training, *_judged(manifest, "val")])
-    assert f"has learnt from {len(training)} of the" in note
-    assert leak.notes(_judged(manifest, "val")) == [] and leak.num_learnt(_judged(manifest, "val")) == 0
+    found = leak.among([*training, *_judged(manifest, "val")])
+    assert found.recordings == {recording.recording_id for recording in training}
+    assert f"has learnt from {len(training)} of the" in found.notes[0] and len(found.notes) == 1
+    assert leak.among(_judged(manifest, "val")) == leaks.Found([], set())
 
 
 def test_copies_under_other_names_are_found_by_their_audio(manifest, model_path, data, tmp_path):
     [copied, *_] = _judged(manifest, "train")
     shutil.copy(data / "wav" / copied.path, tmp_path / "renamed.wav")
     leak = leaks.Leaks([model_path], RATE)
-    judged = leak.with_digests([metadata.Recording(recording_id="new", path=str(tmp_path / "renamed.wav"))])
-    assert leak.num_learnt(judged) == 1
+    found = leak.among_heard([metadata.Recording(recording_id="new", path=str(tmp_path / "renamed.wav"))])
+    assert found.recordings == {"new"}
 
 
 def test_a_model_of_an_earlier_version_without_its_records_may_have_learnt_anything(model_path, tmp_path):
@@ -37,7 +37,7 @@ def test_a_model_of_an_earlier_version_without_its_records_may_have_learnt_anyth
     (tmp_path / "old" / "assets" / learnt.FILE).unlink()
     description = tmp_path / "old" / "assets" / "train.json"
     description.write_text(description.read_text().replace('"records": "', '"records": "/nowhere'))
-    [note] = leaks.Leaks([str(tmp_path / "old")], RATE).notes([])
+    [note] = leaks.Leaks([str(tmp_path / "old")], RATE).among([]).notes
     assert note.startswith("It is not known")
 
 

@@ -102,7 +102,7 @@ def test_teachers_of_other_classes_or_other_chunks_are_refused(model_path, untra
 def test_only_heads_whose_features_the_records_have_answer_for_labelled_chunks(manifest, monkeypatch, caplog):
     backbones = {"network": None, "head": {"name": "birdnet"}, "of another backbone": {"name": "perch"}}
     monkeypatch.setattr(
-        teaching.saved_model, "read_description", lambda path: types.SimpleNamespace(backbone=backbones[path])
+        teaching.model_files, "read_description", lambda path: types.SimpleNamespace(backbone=backbones[path])
     )
 
     def load(settings, records):

@@ -10,7 +10,7 @@ from bird_tf import config
 from bird_tf.audio import decode
 from bird_tf.conversion import folds
 from bird_tf.evaluation import soundscapes
-from bird_tf.inference import occurrence, segments
+from bird_tf.inference import ensembles, occurrence, segments
 from tests import conftest
 from tools import mix_soundscapes
 
@@ -44,10 +44,11 @@ def test_mixtures_are_scored_and_noise_gives_only_false_alarms(settings, model_p
     def score(name):
         return soundscapes.evaluate(
             soundscapes.SoundscapeConfig(
-                models=(model_path,), audio=f"{settings.output}/{name}", calls=f"{settings.output}/{name}.csv",
+                audio=f"{settings.output}/{name}", calls=f"{settings.output}/{name}.csv",
                 output=str(tmp_path / name), chunking=decode.ChunkingConfig(),
                 occurrence_settings=occurrence.OccurrenceConfig(),
-            )
+            ),
+            ensembles.Ensemble([model_path]),
         )  # fmt: skip
 
     mixed, noise = score("mixtures"), score("noise")
@@ -61,10 +62,10 @@ def test_false_alarms_are_counted_by_class_segment_and_hour(settings, model_path
     monkeypatch.setattr(segments, "loudest", lambda scores: np.full((3, 6), 0.9))
     summary = soundscapes.evaluate(
         soundscapes.SoundscapeConfig(
-            models=(model_path,), audio=f"{settings.output}/noise", calls=f"{settings.output}/noise.csv",
+            audio=f"{settings.output}/noise", calls=f"{settings.output}/noise.csv",
             output=str(tmp_path), chunking=decode.ChunkingConfig(), occurrence_settings=occurrence.OccurrenceConfig(),
-            decisions="none",
-        )
+        ),
+        ensembles.Ensemble([model_path], "none"),
     )  # fmt: skip
     assert summary["false_alarms_per_hour"]["f1"] == pytest.approx(3 * 6 / (12 / 3600))
     assert summary["precision"]["f1"] == 0.0 and math.isnan(summary["recall"]["f1"])
