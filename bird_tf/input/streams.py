@@ -98,7 +98,7 @@ def batches(
     synthesised = _synthesised(manifest, settings.synthetic_noise if num_noise else 0, seed)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.stack([tf.cast(seed * 8 + _SHUFFLE_SALT, tf.int64), epoch])
+        order = _order(seed, _SHUFFLE_SALT, epoch)
         examples = _shuffled_shards(paths, order)
         examples = sampling.resample(examples, rates, passes, order)
         examples = _shuffled(examples, settings, order)
@@ -110,26 +110,36 @@ def batches(
             chunks = examples.repeat().batch(size, drop_remainder=True).map(lambda own: {"examples": own})
         parts = {"step": tf.data.Dataset.range(epoch * steps, (epoch + 1) * steps), "chunks": chunks}
         if num_noise:
-            order = tf.stack([tf.cast(seed * 8 + _NOISE_SALT, tf.int64), epoch])
-            sources = [_shuffled(tf.data.Dataset.from_tensor_slices(synthesised), settings, order)] * bool(synthesised)
-            if manifest.num_chunks("noise"):
-                noise = _shuffled_shards(manifest.paths("noise"), order)
-                if manifest.num_chunks("noise") <= settings.shuffle_buffer:
-                    noise = noise.cache()  # else a few chunks are read many times; all of them fit into the buffer
-                sources.append(_shuffled(noise, settings, order))
-            taken_in_turn = tf.data.Dataset.choose_from_datasets(
-                [source.repeat() for source in sources], tf.data.Dataset.range(len(sources)).repeat()
-            )
-            parts["noise"] = taken_in_turn.batch(num_noise, drop_remainder=True)
+            noise = _noise(manifest, settings, synthesised, _order(seed, _NOISE_SALT, epoch))
+            parts["noise"] = noise.batch(num_noise, drop_remainder=True)
         if unlabelled:
-            order = tf.stack([tf.cast(seed * 8 + _PSEUDO_SALT, tf.int64), epoch])
-            drawn = unlabelled.stream(order, settings.shuffle_buffer).repeat()
+            drawn = unlabelled.stream(_order(seed, _PSEUDO_SALT, epoch), settings.shuffle_buffer).repeat()
             parts["unlabelled"] = drawn.batch(settings.batch_size, drop_remainder=True)
         # one pipeline for the whole epoch, since a data service gives whole epochs to its workers
         whole = tf.data.Dataset.zip(parts).map(lambda batch: {**batch, **batch.pop("chunks")})
         return whole.skip(tf.where(epoch == first_epoch, tf.cast(first_step, tf.int64), 0))
 
     return tf.data.Dataset.range(first_epoch, 2**31).flat_map(one_epoch)
+
+
+def _order(seed: int, salt: int, epoch: tf.Tensor) -> tf.Tensor:
+    """The seed of what is drawn in an epoch."""
+    return tf.stack([tf.cast(seed * 8 + salt, tf.int64), epoch])
+
+
+def _noise(
+    manifest: manifests.Manifest, settings: StreamConfig, synthesised: list[bytes], order: tf.Tensor
+) -> tf.data.Dataset:
+    """Serialised noise chunks without end: synthesised ones and those of the records in turn."""
+    sources = [_shuffled(tf.data.Dataset.from_tensor_slices(synthesised), settings, order)] * bool(synthesised)
+    if manifest.num_chunks("noise"):
+        recorded = _shuffled_shards(manifest.paths("noise"), order)
+        if manifest.num_chunks("noise") <= settings.shuffle_buffer:
+            recorded = recorded.cache()  # else a few chunks are read many times; all of them fit into the buffer
+        sources.append(_shuffled(recorded, settings, order))
+    return tf.data.Dataset.choose_from_datasets(
+        [source.repeat() for source in sources], tf.data.Dataset.range(len(sources)).repeat()
+    )
 
 
 def _synthesised(manifest: manifests.Manifest, count: int, seed: int) -> list[bytes]:
