@@ -54,6 +54,7 @@ FOLDERS = ("bird_tf", "configs", "constraints", "docker", "docs", "tests", "tfre
 
 _SKIP = re.compile(r"<!-- docs-check: skip, ([^>]+?) -->")
 _PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(FOLDERS)})/[\w./-]*\w")
+_LINK = re.compile(r"\]\(([^)\s#]+)")
 _ADDED_FLAG = re.compile(r"^\+ +(\w+): .* = config\.option\(", re.MULTILINE)
 # what starts each of the installed commands
 _COMMANDS = {
@@ -150,7 +151,7 @@ def flags(name: str) -> frozenset[str]:
 
 
 def faults(page: str, source: str) -> list[str]:
-    """What a page names that does not exist (flags, files, make targets), and commands that are not fenced."""
+    """What a page names that does not exist (flags, files, links, make targets), and commands that are not fenced."""
     blocks, prose = read(page, source)
     spans = [span.replace("…", " ") for span in re.findall(r"`([^`\n]+)`", prose)]
     added = {name for block in blocks for name in _ADDED_FLAG.findall(block.text) if block.language == "diff"}
@@ -173,6 +174,8 @@ def faults(page: str, source: str) -> list[str]:
     made = {block.path for block in blocks}
     found += [path for path in sorted(set(_PATH.findall(source)) - made) if not _exists(path)]
     found += [name for name in sorted(set(re.findall(r"[\w-]+\.flags", source)) - known)]
+    links = {link for link in _LINK.findall(prose) if not re.match(r"\w+:", link)}
+    found += [f"link {link}" for link in sorted(links) if not (ROOT / page).parent.joinpath(link).exists()]
     return found
 
 

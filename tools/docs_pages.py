@@ -1,13 +1,14 @@
 """Hooks of MkDocs (mkdocs.yml): pages that are made from the code, and pages that lie elsewhere in the project.
 
 The reference of the commands comes from their dataclasses of flags. Guides such as configs/README.md stay where a
-reader of the folder finds them, and are pages of the site too.
+reader of the folder finds them, and are pages of the site too. Pages link to the files, which work in both.
 """
 
 from __future__ import annotations
 
 import configparser
 import dataclasses
+import functools
 import importlib
 import inspect
 import pathlib
@@ -53,6 +54,7 @@ class Command:
         return f"python -m {self.module}"
 
 
+@functools.cache
 def commands() -> list[Command]:
     """The installed commands in the order of setup.cfg, then the tools that have flags but are not installed."""
     setup = configparser.ConfigParser()
@@ -126,12 +128,15 @@ def _text(plain: str) -> str:
 def rewrite(markdown: str, page: str, source: str) -> str:
     """Points the links of a file of the project at pages of the site; a link to a file that is no page is only text.
 
+    The page of a command stands for its module.
+
     Args:
         markdown: the text.
         page: the page's path on the site, as "how-to/docker.md".
         source: the file that it comes from, below the project's root.
     """
     pages = {origin: target for target, origin in GUIDES.items()} | {"README.md": "index.md"}
+    pages |= {f"{own.module.replace('.', '/')}.py": f"reference/commands/{title(own)}.md" for own in commands()}
 
     def link(found: re.Match[str]) -> str:
         image, text, path, anchor = found[1], found[2], found[3], found[4] or ""

@@ -53,6 +53,7 @@ def test_blocks_are_taken_from_a_page_with_their_lines_and_reasons():
         ("`resnett.flags`", "resnett.flags"),
         ("tools/picture.py", "tools/picture.py"),
         ("`make tests`", "make tests"),
+        ("[x](docs/index.md#a) [y](docs/nowhere.md#a)", "link docs/nowhere.md"),
         ("    python tools/demo.py", "'python tools/demo.py' is indented: fence it as bash, so that it is run"),
     ],
 )

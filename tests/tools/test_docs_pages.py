@@ -27,9 +27,10 @@ def test_a_page_has_each_flag_once_with_default_and_meaning():
 
 def test_links_lead_to_pages_of_the_site_or_become_text():
     text = "[a](../tfrecords/README.md#one-chunk) [b](../LICENSE) ![c](pictures/x.png) "
-    text += "[d](https://e.f) [g](#h) [i](../docker/)"
+    text += "[d](https://e.f) [g](#h) [i](../docker/) [j](../bird_tf/train.py#seed)"
     assert docs_pages.rewrite(text, "index.md", "docs/index.md") == (
-        "[a](reference/records.md#one-chunk) b ![c](pictures/x.png) [d](https://e.f) [g](#h) [i](how-to/docker.md)"
+        "[a](reference/records.md#one-chunk) b ![c](pictures/x.png) [d](https://e.f) [g](#h) [i](how-to/docker.md) "
+        "[j](reference/commands/train.md#seed)"
     )
     guide = docs_pages.rewrite(
         "[r](../docs/explanation/results.md)", "reference/configurations.md", "configs/README.md"
