@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 
 .PHONY: help setup demo test test-slow test-newest coverage docs docs-check lint type clean
 help:
-	@echo "make demo       set-up, then the whole main job on generated recordings (about 5 minutes)"
+	@echo "make demo       set-up, then the whole main job on generated recordings (1 minute after set-up)"
 	@echo "make test       set-up, then the tests"
 	@echo "make setup      only the set-up, into $(VENV)"
 	@echo "make lint type  ruff; mypy"
