@@ -10,6 +10,9 @@ SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_inf
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
 	"$$p" -c "$(SUITABLE)" >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 
+# `venv --clear` would empty the folder that a link leads to.
+REFUSE_LINK = test ! -L $(@D) || { echo "error: $(@D) is a link to an environment; remove the link" >&2; exit 1; }
+
 .PHONY: help setup demo test test-slow test-newest coverage docs docs-check lint type clean
 help:
 	@echo "make demo       set-up, then the whole main job on generated recordings (1 minute after set-up)"
@@ -28,6 +31,7 @@ setup: $(VENV)/installed
 $(VENV)/installed: setup.cfg pyproject.toml constraints/certified.txt
 	@"$(PYTHON)" -c "$(SUITABLE)" >/dev/null 2>&1 || { \
 	  echo "error: need Python 3.10, 3.11 or 3.12 with its venv module (Debian: apt install python3 python3-venv); or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(REFUSE_LINK)
 	@echo "Installing into $(VENV) (tensorflow is large: minutes on a first run)"
 	@"$(PYTHON)" -m venv --clear $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints/certified.txt --editable ".[$(EXTRAS)]"
@@ -49,6 +53,7 @@ test-newest: .venv-newest/installed
 	@cksum setup.cfg pyproject.toml constraints/newest.txt >constraints/newest-passed.txt
 
 .venv-newest/installed: setup.cfg pyproject.toml constraints/newest.txt
+	@$(REFUSE_LINK)
 	@"$(PYTHON)" -m venv --clear .venv-newest
 	@.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints/newest.txt --editable ".[cluster,onnx,pandas,parquet,dev]"
 	@touch $@

@@ -59,3 +59,14 @@ def test_others_are_tried_on_the_newest_tensorflow_until_they_have_passed(ci, tm
 @pytest.mark.parametrize("target", ALWAYS)
 def test_a_failure_ends_it(ci, target):
     assert ci(fails=target) == (1, ALWAYS[: ALWAYS.index(target) + 1])
+
+
+def test_the_set_up_empties_no_folder_behind_a_link(tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "kept").touch()
+    (tmp_path / ".venv").symlink_to("shared")
+    for name in ("Makefile", "setup.cfg", "pyproject.toml", "constraints"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    done = subprocess.run(["make", "setup"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode and ".venv is a link" in done.stderr
+    assert [path.name for path in (tmp_path / "shared").iterdir()] == ["kept"]
