@@ -50,11 +50,18 @@ def _simulate(settings: SimulateConfig) -> list[verdicts.Verdict]:
             f"{settings.predictions}: no prediction is on a labelled recording below {settings.source.audio}"
         )
     choice = clips.choose(predicted, (), settings.choice)
-    given = [verdict(clip, labelled[clip.file], choice, settings.annotated) for clip in choice.clips]
+    turns = choice.turns(choice.clips) if choice.sizes else [(0, 0)] * len(choice.clips)
+    given = [
+        dataclasses.replace(
+            verdict(clip, labelled[clip.file], choice, settings.annotated), band_turn=of_all, class_turn=of_class
+        )
+        for clip, (of_all, of_class) in zip(choice.clips, turns, strict=True)
+    ]
     scale = clips.described(settings.predictions).scale
     rows = [
         (v.file, v.start_seconds, v.end_seconds, v.class_id, v.answer, v.species, v.probability,
-         v.band_lowest if v.band_size else "", v.band_size or "", scale)
+         v.band_lowest if v.band_size else "", v.band_size or "", scale,
+         v.band_turn or "", verdicts.sizes_cell(v.band_sizes), v.class_turn or "", verdicts.sizes_cell(v.class_sizes))
         for v in given
     ]  # fmt: skip
     with result_files.writing_beside("simulated review", settings.output):
@@ -74,11 +81,15 @@ def verdict(
     if clip.class_id == label or {clip.class_id, clip.name} & {*others}:
         answer = verdicts.YES
     band = choice.band(clip)
-    size = sum(sizes[band] for sizes in choice.sizes.values())
+    of_class = choice.sizes.get(clip.class_id, [])
+    of_all = [sum(of_band) for of_band in zip(*choice.sizes.values(), strict=True)]
+    size = of_all[band] if of_all else 0
     return verdicts.Verdict(
         file=clip.file, start_seconds=clip.start_seconds, end_seconds=clip.end_seconds, class_id=clip.class_id,
         answer=answer, species=label if answer == verdicts.OTHER else "", probability=clip.score,
         band_lowest=choice.edges[band] if size else math.nan, band_size=size,
+        band_sizes=tuple(zip(choice.edges, of_all, strict=False)),
+        class_sizes=tuple(zip(choice.edges, of_class, strict=False)),
     )  # fmt: skip
 
 

@@ -92,6 +92,16 @@ class Choice:
         """The band of a clip."""
         return bisect.bisect_right(self.edges, clip.score) - 1 if clip.score >= 0 else 0
 
+    def turns(self, drawn: Iterable[Clip]) -> list[tuple[int, int]]:
+        """As the how-manieth of its band, and of its class in it, each clip comes."""
+        num_before: collections.Counter[tuple[int, str]] = collections.Counter()
+        found = []
+        for clip in drawn:
+            of_all, of_class = (self.band(clip), ""), (self.band(clip), clip.class_id)
+            num_before.update((of_all, of_class))
+            found.append((num_before[of_all], num_before[of_class]))
+        return found
+
 
 def read(path: str) -> list[Clip]:
     """Reads the detections of a prediction.

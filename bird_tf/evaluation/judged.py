@@ -11,7 +11,7 @@ import collections
 import dataclasses
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,11 @@ class Judged:
         scores: [n] probability of the prediction.
         right: [n] bool.
         classes: [n] index of the predicted class.
-        strata: for each, lower edge and size of the band that its prediction was drawn from.
+        edges: for each, the lower edge of the band that its prediction was drawn from.
+        sizes: {class: {lower edge: number of predictions}} of the bands, under None of all classes; NaN where it is not
+            known.
+        chosen: (class or None, lower edge) of the bands of which more clips were passed over than judged, as where a
+            person judged those of one species or site alone: they are no random sample of the band.
         is_sample: whether they were drawn at random from their bands. Otherwise, all predictions are those that were
             judged.
         scales: for each, what its probability is of, as in `clips.Prediction`.
@@ -47,7 +51,9 @@ class Judged:
     scores: np.ndarray
     right: np.ndarray
     classes: np.ndarray
-    strata: Sequence[tuple[float, int]]
+    edges: Sequence[float]
+    sizes: Mapping[int | None, Mapping[float, float]]
+    chosen: Collection[tuple[int | None, float]]
     is_sample: bool
     scales: Sequence[str]
 
@@ -55,30 +61,35 @@ class Judged:
     def weights(self) -> np.ndarray:
         """[n] how many predictions each stands for, scaled so that the sum is the number of verdicts of equal weight
         that would tell as much (Kish 1965)."""
-        judged = collections.Counter(self.strata)
-        weights = np.array([size / judged[lowest, size] for lowest, size in self.strata])
+        judged = collections.Counter(self.edges)
+        weights = np.array([self.sizes[None][edge] / judged[edge] for edge in self.edges])
         return np.asarray(weights * weights.sum() / np.sum(weights**2))
 
     def bands(self, index: int | None = None) -> list[stratified.Band]:
-        """The bands, lowest first, of one class or of all. The verdicts tell the size of a class's part of a band."""
-        judged = collections.Counter(self.strata)
-        found = []
-        for lowest, size in sorted(judged):
-            mine = [
-                i for i, own in enumerate(self.strata)
-                if own == (lowest, size) and index in (None, int(self.classes[i]))
-            ]  # fmt: skip
-            part = max(len(mine), round(size * len(mine) / judged[lowest, size]))
-            positives = int(self.right[mine].sum())
-            found.append(stratified.Band(lowest=lowest, size=part, judged=len(mine), positives=positives))
-        return [band for band in found if band.size]
+        """The bands with predictions, lowest first, of one class or of all."""
+        mine = [i for i, own in enumerate(self.classes) if index in (None, int(own))]
+        judged = collections.Counter(self.edges[i] for i in mine)
+        right = collections.Counter(self.edges[i] for i in mine if self.right[i])
+        return [
+            stratified.Band(
+                lowest=edge, size=size, judged=judged[edge], positives=right[edge],
+                at_random=(index, edge) not in self.chosen,
+            )
+            for edge, size in sorted(self.sizes[index].items()) if size
+        ]  # fmt: skip
+
+    @property
+    def open_bands(self) -> str:
+        """The lower edges of the bands of all classes whose verdicts tell nothing of them, in words."""
+        return ", ".join(f"{band.lowest:g}" for band in self.bands() if not band.is_known)
 
 
 def read(path: str, classes: taxonomy.Taxonomy) -> Judged:
     """Reads the verdicts that say yes, no or other to a class of the model.
 
     Raises:
-        InputError: there is none, or one has no probability, or the similarity of a search.
+        InputError: there is none, or one has no probability, or the similarity of a search; or they are of several
+            reviews.
     """
     rows = verdicts.read(path)
     used = [v for v in rows if v.is_present is not None and classes.resolve([v.class_id])]
@@ -101,25 +112,82 @@ def read(path: str, classes: taxonomy.Taxonomy) -> Judged:
         logging.info(
             "%d of %d verdicts say neither yes nor no to a class of the model", len(rows) - len(used), len(rows)
         )
+    indices = [classes.resolve([v.class_id])[0] for v in used]
     is_sample = all(v.band_size for v in used)
-    strata = [(v.band_lowest, v.band_size) for v in used]
+    edges = [v.band_lowest for v in used]
     if not is_sample:
         logging.warning(
             "%s: not all clips were drawn at random (bird_tf.review --sample): precision and recall are those of the "
             "clips that were judged, not of all predictions", path,
         )  # fmt: skip
-        edges = (0.0, *clips.ChoiceConfig().bands)
-        lowest = [edges[bisect.bisect_right(edges, v.probability) - 1] for v in used]
-        sizes = collections.Counter(lowest)
-        strata = [(edge, sizes[edge]) for edge in lowest]
-    return Judged(
+        all_edges = (0.0, *clips.ChoiceConfig().bands)
+        edges = [all_edges[bisect.bisect_right(all_edges, v.probability) - 1] for v in used]
+    try:
+        sizes = _sizes(used, indices) if is_sample else _counts(edges, indices)
+    except config.InputError as error:
+        raise config.InputError(f"--verdicts={path}: {error}") from error
+    found = Judged(
         scores=np.array([v.probability for v in used]),
         right=np.array([bool(v.is_present) for v in used]),
-        classes=np.array([classes.resolve([v.class_id])[0] for v in used]),
-        strata=strata,
+        classes=np.array(indices),
+        edges=edges,
+        sizes=sizes,
+        chosen=_chosen(rows, classes) if is_sample else (),
         is_sample=is_sample,
         scales=[v.scale for v in used],
     )
+    if found.open_bands:
+        logging.warning(
+            "%s: what the predictions in the bands from %s up count in is unknown: they have no verdict, or more of "
+            "their clips were passed over than judged", path, found.open_bands,
+        )  # fmt: skip
+    return found
+
+
+def _counts(edges: Sequence[float], indices: Sequence[int]) -> dict[int | None, dict[float, float]]:
+    """`Judged.sizes`, where there are no other predictions than those that were judged."""
+    counts = collections.Counter(zip(indices, edges, strict=True))
+    return {
+        index: {edge: sum(n for (i, own), n in counts.items() if own == edge and index in (None, i)) for edge in edges}
+        for index in (None, *indices)
+    }
+
+
+def _sizes(used: Sequence[verdicts.Verdict], indices: Sequence[int]) -> dict[int | None, dict[float, float]]:
+    """`Judged.sizes` of a sample.
+
+    Tables of earlier versions tell the sizes of the bands with verdicts alone. There, the part of a class is that of
+    the verdicts in the band, and what is below the lowest band is not known.
+
+    Raises:
+        InputError: the verdicts are of several reviews.
+    """
+    of_all: dict[float, float] = {**verdicts.bands(used, of_class=False)}
+    if 0.0 not in of_all:
+        of_all[0.0] = math.nan
+    judged = collections.Counter(v.band_lowest for v in used)
+    found: dict[int | None, dict[float, float]] = {None: of_all}
+    for index in set(indices):
+        own = [v for v, i in zip(used, indices, strict=True) if i == index]
+        if told := [v for v in own if v.class_sizes]:
+            found[index] = {**verdicts.bands(told, of_class=True)}
+            continue
+        counts = collections.Counter(v.band_lowest for v in own)
+        found[index] = {
+            edge: max(counts[edge], round(size * counts[edge] / judged[edge])) if counts[edge] else math.nan
+            for edge, size in of_all.items() if size
+        }  # fmt: skip
+    return found
+
+
+def _chosen(rows: Iterable[verdicts.Verdict], classes: taxonomy.Taxonomy) -> set[tuple[int | None, float]]:
+    """`Judged.chosen`. The page of a review says the same."""
+    turns: dict[tuple[int | None, float], list[int]] = collections.defaultdict(list)
+    for v in rows:
+        turns[None, v.band_lowest].append(v.band_turn)
+        for index in classes.resolve([v.class_id]):
+            turns[index, v.band_lowest].append(v.class_turn)
+    return {band for band, of_band in turns.items() if 2 * len(of_band) < max(of_band)}
 
 
 def check_scale(judged: Judged, scale: str, source: str, *, tunes: bool) -> None:
@@ -163,11 +231,17 @@ def refit(before: decisions.Decisions, judged: Judged, precision: float, source:
     that was predicted.
 
     Raises:
-        InputError: the verdicts are no sample, so that they say nothing of the rest.
+        InputError: the verdicts are no sample, so that they say nothing of the rest, or not of all bands.
     """
     if not judged.is_sample:
         raise config.InputError(
             f"--tune with --verdicts={source}: thresholds need clips that were drawn at random: bird_tf.review --sample"
+        )
+    if judged.open_bands:
+        raise config.InputError(
+            f"--tune with --verdicts={source}: thresholds need verdicts on each band of probabilities, as its clips "
+            f"come; the bands from {judged.open_bands} up have none, or more of their clips were passed over than "
+            "judged: judge them on the page, or draw anew with fewer --bands"
         )
     weights = judged.weights
     common = thresholds.CommonCurve(judged.scores, judged.right, weights)
@@ -176,7 +250,8 @@ def refit(before: decisions.Decisions, judged: Judged, precision: float, source:
     for index in np.unique(judged.classes).tolist():
         own = judged.classes == index
         of_class = (judged.scores[own], judged.right[own])
-        enough = judged.right[own].sum() >= thresholds.MIN_POSITIVES
+        is_known = all(band.is_known for band in judged.bands(index))
+        enough = is_known and judged.right[own].sum() >= thresholds.MIN_POSITIVES
         fitted["f1"][index] = thresholds.best_f1(*of_class, weights[own]) if enough else common_f1
         fitted["precision"][index] = thresholds.for_precision(*of_class, precision, common, weights[own])
     verdicts_of = f"{len(judged.right)} verdicts of {source}"

@@ -124,7 +124,8 @@ def write(
         skips.log(skip)
     if not shown:
         raise config.InputError(f"none of {len(wanted)} clips can be cut; the first: {skipped[0][1]}")
-    entries = [_entry(choice, clip, excerpt) for clip, excerpt in shown]
+    turns = choice.turns(clip for clip, _ in shown)
+    entries = [_entry(choice, *one, turn) for one, turn in zip(shown, turns, strict=True)]
     content = {
         "id": files.digest([list(clip.identity) for clip, _ in shown]),
         "score": page.score, "scale": page.scale,
@@ -159,12 +160,14 @@ def _stored(path: str, start: float, end: float, channel: str) -> _Excerpt:
     return _Excerpt(path=path, start=start, end=end, channel=channel, stem=stem[:16])
 
 
-def _entry(choice: clips.Choice, clip: clips.Clip, excerpt: _Excerpt) -> list[str | float]:
-    """A clip as the script reads it."""
+def _entry(
+    choice: clips.Choice, clip: clips.Clip, excerpt: _Excerpt, turns: tuple[int, int]
+) -> list[str | float]:  # fmt: skip
+    """A clip as the script reads it; `turns` as of `Choice.turns`."""
     file, start, end, class_id = clip.identity
     return [
         excerpt.stem, file, start, end, class_id, clip.name, round(clip.score, 6), clip.clock_time, clip.site,
-        round(excerpt.start, 3), round(excerpt.end, 3), choice.band(clip),
+        round(excerpt.start, 3), round(excerpt.end, 3), *turns, choice.band(clip),
     ]  # fmt: skip
 
 

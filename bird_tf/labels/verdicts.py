@@ -5,6 +5,8 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
+import re
+from collections.abc import Iterable
 
 from absl import logging
 
@@ -14,9 +16,12 @@ from bird_tf.labels import given_table
 COLUMNS = ("file", "start_seconds", "end_seconds", "class_id", "verdict")
 # columns that may be missing: the species of the verdict `other`, the prediction, and the band it was drawn from
 FURTHER_COLUMNS = ("species", "probability", "band_lowest", "band_size")
-LATER_COLUMNS = ("scale",)  # verdicts of version 0.2.0 do not have it
+# verdicts of earlier versions do not have them
+LATER_COLUMNS = ("scale", "band_turn", "band_sizes", "class_turn", "class_sizes")
 YES, NO, OTHER, UNSURE, SKIP = "yes", "no", "other", "unsure", "skip"
 ANSWERS = (YES, NO, OTHER, UNSURE, SKIP)
+# lower edges of bands, with numbers of predictions
+_SIZES = re.compile(r"\d[\d.e-]*=\d{1,15}(?:;\d[\d.e-]*=\d{1,15})*", re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,6 +39,10 @@ class Verdict:
         band_lowest, band_size: of the band of probabilities that the prediction was drawn from, its lower edge and its
             number of predictions; NaN and 0 if it was not drawn at random.
         scale: what the probability is of, as in `clips.Prediction`; empty if it is not known.
+        band_turn, class_turn: as the how-manieth clip of its band, and of the predicted class in it, it was drawn; 0 if
+            it is not known.
+        band_sizes, class_sizes: (lower edge, number of predictions) of all bands of its review, of all classes and of
+            the predicted one; empty if they are not known.
     """
 
     file: str
@@ -46,6 +55,10 @@ class Verdict:
     band_lowest: float = math.nan
     band_size: int = 0
     scale: str = ""
+    band_turn: int = 0
+    class_turn: int = 0
+    band_sizes: tuple[tuple[float, int], ...] = ()
+    class_sizes: tuple[tuple[float, int], ...] = ()
 
     @property
     def is_present(self) -> bool | None:
@@ -101,4 +114,52 @@ def _parse(row: csv_files.Row) -> Verdict:
         band_lowest=row.number("band_lowest"),
         band_size=row.count("band_size", 0),
         scale=row.cells.get("scale", "").strip(),
+        band_turn=row.count("band_turn", 0),
+        class_turn=row.count("class_turn", 0),
+        band_sizes=_sizes(row, "band_sizes"),
+        class_sizes=_sizes(row, "class_sizes"),
     )
+
+
+def _sizes(row: csv_files.Row, column: str) -> tuple[tuple[float, int], ...]:
+    cell = row.cells.get(column, "").strip()
+    if not cell:
+        return ()
+    try:
+        if not _SIZES.fullmatch(cell):
+            raise ValueError
+        found = tuple((float(edge), int(size)) for edge, size in (part.split("=") for part in cell.split(";")))
+    except ValueError:
+        raise row.error(f"{column} must be edges and numbers, as 0=85;0.5=12, not {cell[:40]!a}") from None
+    if row.number("band_lowest") not in dict(found):
+        raise row.error(f"{column} has no band from band_lowest up")
+    return found
+
+
+def sizes_cell(sizes: Iterable[tuple[float, int]]) -> str:
+    """The cell of `band_sizes` or `class_sizes`."""
+    return ";".join(f"{edge}={size}" for edge, size in sizes)
+
+
+def bands(drawn: Iterable[Verdict], *, of_class: bool) -> dict[float, int]:
+    """{lower edge: number of predictions} of the bands that clips were drawn from, as far as their verdicts tell.
+
+    Args:
+        drawn: verdicts on clips that were drawn by band; with `of_class` of one class, and with its sizes.
+        of_class: whether the predictions of that class are meant, and not all of the review.
+
+    Raises:
+        InputError: they are of several reviews.
+    """
+    found: dict[float, int] = {}
+    complete: set[tuple[tuple[float, int], ...]] = set()
+    for verdict in drawn:
+        told = verdict.class_sizes if of_class else verdict.band_sizes
+        complete |= {told} - {()}
+        for edge, size in told or ((verdict.band_lowest, verdict.band_size),):
+            if found.setdefault(edge, size) != size or len(complete) > 1:
+                raise config.InputError(
+                    f"its verdicts are of several reviews: one drew from {found[edge]} predictions from a probability "
+                    f"of {edge:g} up, another one from {size}, or by other bands; name those of one review"
+                )
+    return found

@@ -21,20 +21,27 @@ class Band:
 
     Attributes:
         lowest: the least score in it.
-        size: number of predictions.
+        size: number of predictions; NaN if it is not known.
         judged: number of those with a verdict.
         positives: number of those that are right.
+        at_random: whether they were judged as they were drawn; not if a person chose among them.
     """
 
     lowest: float
-    size: int
+    size: float
     judged: int
     positives: int
+    at_random: bool = True
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its verdicts tell its share of right predictions."""
+        return self.judged > 0 and self.at_random
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Share:
-    """An estimated share, with its 95 % interval. All are NaN while a band has no verdict."""
+    """An estimated share, with its 95 % interval. All are NaN while the share of a band is not known."""
 
     estimate: float
     lowest: float
@@ -50,7 +57,7 @@ def share(bands: Sequence[Band]) -> Share:
     finite populations. The script of the review page has the same formula.
     """
     bands = [band for band in bands if band.size]
-    if not bands or not all(band.judged for band in bands):
+    if not bands or not all(band.is_known for band in bands):
         return Share(estimate=math.nan, lowest=math.nan, highest=math.nan)
     total = sum(band.size for band in bands)
     estimate = smoothed = variance = 0.0
@@ -78,7 +85,7 @@ def recall(above: Sequence[Band], below: Sequence[Band]) -> Share:
     """
     above = [band for band in above if band.size]
     bands = [*above, *(band for band in below if band.size)]
-    if not all(band.judged for band in bands) or not any(band.positives for band in bands):
+    if not all(band.is_known for band in bands) or not any(band.positives for band in bands):
         return Share(estimate=math.nan, lowest=math.nan, highest=math.nan)
     sizes = np.array([band.size for band in bands])
     judged, positives = (np.array([getattr(band, name) for band in bands]) for name in ("judged", "positives"))

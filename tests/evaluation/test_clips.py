@@ -113,3 +113,9 @@ def test_long_detections_are_cut():
 def test_useless_flags_are_refused(flags):
     with pytest.raises(config.InputError):
         settings(clips.ChoiceConfig, **flags)
+
+
+def test_turns_count_clips_by_band_and_by_class_in_it():
+    found = [_clip(0.0, *one) for one in ((0.1, "a"), (0.6, "a"), (0.2, "b"), (0.3, "a"), (0.7, "a"))]
+    choice = clips.Choice(clips=found, edges=(0.0, 0.5), sizes={})
+    assert choice.turns(found) == [(1, 1), (1, 1), (2, 1), (3, 2), (2, 2)]

@@ -17,6 +17,21 @@ CLASSES = taxonomy.Taxonomy(("a", "b"), ("Avis alba", "Buteo brevis"))
 COLUMNS = (*verdicts.COLUMNS, *verdicts.FURTHER_COLUMNS)
 
 
+def _write_drawn(path, sizes, *rows):
+    """As the page of a review saves verdicts. Rows: (class index, answer, band, its turn, and that of its class)."""
+    edges = (0.0, 0.5)
+    of_all = [sum(each) for each in zip(*sizes, strict=True)]
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow((*COLUMNS, *verdicts.LATER_COLUMNS))
+        for i, (index, answer, band, *turns) in enumerate(rows):
+            cells = [verdicts.sizes_cell(zip(edges, own, strict=True)) for own in (of_all, sizes[index])]
+            told = (turns[0], cells[0], turns[1], cells[1])
+            clip = ("x.wav", i, i + 1, CLASSES.class_ids[index], answer, "", edges[band] + 0.2, edges[band])
+            writer.writerow((*clip, of_all[band], "", *told))
+    return str(path)
+
+
 def _write(path, rows, classes=CLASSES, scale=None):
     """Rows: (class index, answer, probability, band_lowest, band_size)."""
     with open(path, "w", newline="") as file:
@@ -71,6 +86,64 @@ def test_the_interval_of_the_recall_covers_the_truth():
 def test_verdicts_of_a_band_without_answer_leave_the_recall_open():
     bands = [stratified.Band(lowest=i / 2, size=10, judged=5 * i, positives=3 * i) for i in range(2)]
     assert math.isnan(stratified.recall(bands[1:], bands[:1]).estimate)
+
+
+def _numbers(bands):
+    return [(band.lowest, band.size, band.judged, band.positives, band.is_known) for band in bands]
+
+
+def test_a_band_without_verdict_is_unknown_and_fits_no_threshold(tmp_path, caplog):
+    """The filter of the page for probabilities: 30 predictions were never looked at."""
+    sizes = ([20, 4], [10, 1])
+    table = _write_drawn(tmp_path / "v.csv", sizes, (0, "yes", 1, 1, 1), (0, "yes", 1, 2, 2), (1, "no", 1, 3, 1))
+    found = judged.read(table, CLASSES)
+    assert _numbers(found.bands()) == [(0.0, 30, 0, 0, False), (0.5, 5, 3, 2, True)]
+    assert _numbers(found.bands(1)) == [(0.0, 10, 0, 0, False), (0.5, 1, 1, 0, True)]
+    assert "the bands from 0 up count in is unknown" in caplog.text
+    before = decisions.neutral(CLASSES, 1, "mean")
+    low, high = judged.write(str(tmp_path), "v.csv", found, CLASSES, before, before)["bands"]
+    assert low["recall"] is low["precision"] is high["recall"] is None and high["precision"] == pytest.approx(2 / 3)
+    with pytest.raises(config.InputError, match="the bands from 0 up have none"):
+        judged.refit(before, found, 0.9, "v.csv")
+
+
+def test_the_sizes_of_a_class_are_those_of_the_review(tmp_path):
+    """No clip of b was drawn from the lower band, where it has ten predictions."""
+    rows = [(0, "yes", 0, 1, 1), (0, "no", 0, 2, 2), (1, "yes", 1, 1, 1)]
+    found = judged.read(_write_drawn(tmp_path / "v.csv", ([20, 0], [10, 1]), *rows), CLASSES)
+    assert _numbers(found.bands()) == [(0.0, 30, 2, 1, True), (0.5, 1, 1, 1, True)]
+    assert _numbers(found.bands(0)) == [(0.0, 20, 2, 1, True)]
+    assert _numbers(found.bands(1)) == [(0.0, 10, 0, 0, False), (0.5, 1, 1, 1, True)]
+    assert judged.refit(decisions.neutral(CLASSES, 1, "mean"), found, 0.9, "v.csv")
+
+
+def test_verdicts_on_one_species_are_no_sample_of_all(tmp_path, caplog):
+    """The filter of the page for species: of 9 drawn clips, those of b alone were judged. A few may be passed over."""
+    rows = [(1, "yes", 0, 4, 1), (1, "no", 0, 9, 2), (1, "unsure", 0, 8, 3)]
+    found = judged.read(_write_drawn(tmp_path / "v.csv", ([20, 0], [10, 0]), *rows), CLASSES)
+    assert _numbers(found.bands()) == [(0.0, 30, 2, 1, False)] and _numbers(found.bands(1)) == [(0.0, 10, 2, 1, True)]
+    assert "more of their clips were passed over than judged" in caplog.text
+    rows = [(1, "yes", 0, 4, 1), (1, "no", 0, 6, 2), (1, "unsure", 0, 5, 3)]
+    assert judged.read(_write_drawn(tmp_path / "v.csv", ([20, 0], [10, 0]), *rows), CLASSES).open_bands == ""
+
+
+def test_what_tables_of_earlier_versions_do_not_tell_is_unknown(tmp_path):
+    found = judged.read(_write(tmp_path / "v.csv", [row for row in SAMPLE if row[3] == 0.5]), CLASSES)
+    assert [(band.lowest, band.is_known) for band in found.bands()] == [(0.0, False), (0.5, True)]
+    before = decisions.neutral(CLASSES, 1, "mean")
+    low, high = judged.write(str(tmp_path), "v.csv", found, CLASSES, before, before)["bands"]
+    assert low["band_size"] is low["recall"] is high["recall"] is None and high["precision"] == 0.75
+    with open(tmp_path / "verdict_bands.csv") as file:
+        assert [row["band_size"] for row in csv.DictReader(file)][:2] == ["", "10"]
+    with pytest.raises(config.InputError, match="the bands from 0 up have none"):
+        judged.refit(before, found, 0.9, "v.csv")
+
+
+def test_verdicts_of_several_reviews_are_refused(tmp_path):
+    other = (0, "yes", 0.95, 0.5, 3)
+    for rows in ([*SAMPLE, other], [other, *SAMPLE]):
+        with pytest.raises(config.InputError, match=r"--verdicts=.*v\.csv: its verdicts are of several reviews"):
+            judged.read(_write(tmp_path / "v.csv", rows), CLASSES)
 
 
 def test_thresholds_count_each_verdict_as_what_it_stands_for(tmp_path):

@@ -207,6 +207,30 @@ def test_a_person_judges_with_keys_alone_and_verdicts_survive_a_reload(tmp_path,
     assert row[:5] == [
         "0", "3 of 41", "1", f"{expected.estimate:.2f}", f"{expected.lowest:.2f}–{expected.highest:.2f}",
     ]  # fmt: skip
+    # the table tells the turn of each clip, and the sizes of all bands: of all classes and of its own
+    assert [(v.band_turn, v.class_turn) for v in saved] == [(1, 1), (2, 2), (3, 3), (4, 1), (1, 1)]
+    assert saved[3].band_sizes == ((0.0, 41), (0.5, 10)) and saved[3].class_sizes == ((0.0, 1), (0.5, 0))
+    assert saved[0].class_sizes == ((0.0, 40), (0.5, 10))
+    assert tab.errors == []
+
+
+def test_clips_of_one_species_are_no_sample_of_all(tmp_path, audio, tab):
+    found = [_clip(float(i), 0.1, "ba"[i % 3 == 2]) for i in range(6)]
+    _write(tmp_path, audio, _choice(found, {"a": [2, 0], "b": [4, 0]}))
+    _open(tab, tmp_path)
+    tab.evaluate("at('by-species').value = 'a'; at('by-species').onchange()")
+    for key in "yy":
+        tab.press(key)
+
+    def precision():
+        return tab.evaluate("document.querySelector('#estimates tbody tr').cells[3].textContent")
+
+    assert precision() == "1.00"
+    tab.evaluate("at('by-species').value = ''; at('by-species').onchange()")
+    assert precision() == "–" and "passed over" in tab.evaluate("at('basis').textContent")
+    tab.evaluate("show(clips[0])")
+    tab.press("n")
+    assert precision() == "0.67" and "passed over" not in tab.evaluate("at('basis').textContent")
     assert tab.errors == []
 
 

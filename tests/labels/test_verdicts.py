@@ -38,6 +38,22 @@ def test_verdicts_are_read_as_a_spreadsheet_program_saves_them(tmp_path, encodin
     )  # fmt: skip
 
 
+def test_the_sizes_of_bands_are_read_as_they_were_written(tmp_path):
+    sizes = ((0.0, 85), (0.15, 0), (0.5, 12))
+    header = ",".join((*verdicts.COLUMNS, *verdicts.FURTHER_COLUMNS, *verdicts.LATER_COLUMNS))
+
+    def read(lowest, cell):
+        (tmp_path / "v.csv").write_text(f"{header}\nx.wav,0,1,aa,yes,,0.6,{lowest},12,,3,{cell},1,\n")
+        [found] = verdicts.read(str(tmp_path / "v.csv"))
+        return found
+
+    found = read(0.5, verdicts.sizes_cell(sizes))
+    assert (found.band_turn, found.band_sizes, found.class_turn, found.class_sizes) == (3, sizes, 1, ())
+    for lowest, cell in ((0.5, "12"), (0.5, "0=1;"), (0.5, "0.5=-1"), (0.5, "1.2.3=4"), (0.4, "0=85;0.5=12")):
+        with pytest.raises(config.InputError, match=r"v\.csv, line 2: band_sizes "):
+            read(lowest, cell)
+
+
 @pytest.mark.parametrize(
     ("row", "problem"),
     [

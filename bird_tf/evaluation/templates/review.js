@@ -1,7 +1,8 @@
 "use strict";
 const page = JSON.parse(document.getElementById("content").textContent);
 const at = id => document.getElementById(id);
-const names = ["stem", "file", "start", "end", "classId", "name", "score", "clock", "site", "from", "to", "band"];
+const names = ["stem", "file", "start", "end", "classId", "name", "score", "clock", "site", "from", "to", "turn",
+  "classTurn", "band"];
 const clips = page.clips.map((row, index) => ({index, ...Object.fromEntries(names.map((name, i) => [name, row[i]]))}));
 const identity = clip => JSON.stringify([clip.file, clip.start, clip.end, clip.classId]);
 const byIdentity = new Map(clips.map(clip => [identity(clip), clip]));
@@ -30,21 +31,25 @@ function warn(text) { at("warning").textContent = text; at("warning").hidden = f
 addEventListener("beforeunload", event => { if (unsaved) event.preventDefault(); });
 
 const columns = ["file", "start_seconds", "end_seconds", "class_id", "verdict", "species", "probability", "band_lowest",
-  "band_size", "scale"];
+  "band_size", "scale", "band_turn", "band_sizes", "class_turn", "class_sizes"];
 function cell(value) {
   let text = String(value);
   const formula = text.replace(/^'+/, "");  // as bird_tf.files defuses it
   if (formula.length > 1 && /^[=+\-@\t\r]/.test(formula) && isNaN(Number(formula))) text = "'" + text;
   return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
 }
-const bandSize = band => Object.values(page.sizes).reduce((sum, sizes) => sum + sizes[band], 0);
+// number of predictions in a band: of a species, or of all
+const bandSize = (band, species) => species ? page.sizes[species]?.[band] ?? 0 :
+  Object.values(page.sizes).reduce((sum, sizes) => sum + sizes[band], 0);
+const sizesCell = species => page.edges.map((edge, band) => `${edge}=${bandSize(band, species)}`).join(";");
 function asTable() {
-  const lines = [columns];
+  const lines = [columns], ofAll = sizesCell(), ofSpecies = new Map(Object.keys(page.sizes).map(id => [id, sizesCell(id)]));
   for (const clip of clips) {
     const verdict = verdicts.get(clip.index);
     if (verdict) lines.push([clip.file, clip.start, clip.end, clip.classId, verdict.answer, verdict.species,
       page.score === "probability" ? clip.score : "",
-      ...(page.sampled ? [page.edges[clip.band], bandSize(clip.band)] : ["", ""]), page.scale]);
+      ...(page.sampled ? [page.edges[clip.band], bandSize(clip.band)] : ["", ""]), page.scale,
+      ...(page.sampled ? [clip.turn, ofAll, clip.classTurn, ofSpecies.get(clip.classId)] : ["", "", "", ""])]);
   }
   return lines.map(line => line.map(cell).join(",") + "\n").join("");
 }
@@ -89,9 +94,10 @@ function load(text) {
 }
 
 // precision of the predictions, from those that were drawn by band
+const isChosen = band => 2 * band.answered < band.last;  // as bird_tf.evaluation.judged says it
 function share(bands) {  // as bird_tf.scores.stratified.share
   bands = bands.filter(band => band.size);
-  if (!bands.length || bands.some(band => !band.judged)) return null;
+  if (!bands.length || bands.some(band => !band.judged || isChosen(band))) return null;
   const z = 1.959964, total = bands.reduce((sum, band) => sum + band.size, 0);
   let estimate = 0, smoothed = 0, variance = 0;
   for (const {size, judged, positives} of bands) {
@@ -111,12 +117,15 @@ function estimate() {
   if (!page.sampled) return;
   const species = at("by-species").value;
   const bands = page.edges.map((lowest, band) => ({
-    lowest, judged: 0, positives: 0, size: species ? (page.sizes[species] || [])[band] || 0 : bandSize(band)}));
+    lowest, judged: 0, positives: 0, answered: 0, last: 0, size: bandSize(band, species)}));
   for (const [index, {answer}] of verdicts) {
-    const clip = clips[index];
-    if (answer === "unsure" || (species && clip.classId !== species)) continue;
-    bands[clip.band].judged++;
-    bands[clip.band].positives += answer === "yes";
+    const clip = clips[index], band = bands[clip.band];
+    if (species && clip.classId !== species) continue;
+    band.answered++;
+    band.last = Math.max(band.last, species ? clip.classTurn : clip.turn);
+    if (answer === "unsure") continue;
+    band.judged++;
+    band.positives += answer === "yes";
   }
   at("estimates").querySelector("tbody").replaceChildren(...bands.map((band, i) => {
     const found = share(bands.slice(i)), row = document.createElement("tr");
@@ -131,7 +140,8 @@ function estimate() {
   }).filter(Boolean).reverse());
   const sum = bands.reduce((total, band) => total + band.size, 0);
   at("basis").textContent = `Of ${sum} predictions${species ? " of this species" : ""}; judged and right are of the band ` +
-    "that begins there, precision is of all from there up. Unsure counts neither way.";
+    "that begins there, precision is of all from there up. Unsure counts neither way." +
+    (bands.some(isChosen) ? " Where more clips were passed over than judged, they are no random sample: precision is unknown." : "");
 }
 
 // the list and its filters
