@@ -25,19 +25,16 @@ class Densities:
     def __init__(self, given: Sequence[verdicts.Verdict], classes: taxonomy.Taxonomy) -> None:
         """Sorts the verdicts that say yes or no by recording.
 
-        If all of them were drawn by band, these bands are the bins of the density.
+        If all of them were drawn by band, these bands are the bins of the density. Verdicts that tell how many
+        predictions of their class were in each band may be of several reviews of the same predictions.
 
         Raises:
-            InputError: there are verdicts, but none of a class of the model.
+            InputError: there are verdicts, but none of a class of the model; or they are of reviews of different bands.
         """
         self._by_file: dict[str, list[tuple[int, verdicts.Verdict]]] = collections.defaultdict(list)
         self._scores: dict[int, list[np.ndarray]] = {}
         self._verdicts: dict[int, dict[int, bool]] = {}
         self._num_chunks, self._num_moved, unused = 0, 0, 0
-        drawn = bool(given) and all(verdict.band_size for verdict in given)
-        # the lowest edge and the size of each band
-        self._bands = {0.0: 0} | {v.band_lowest: v.band_size for v in given} if drawn else {}
-        self._edges = tuple(sorted(self._bands))
         for verdict in given:
             indices = classes.resolve([verdict.class_id]) if verdict.is_present is not None else []
             if indices:
@@ -49,6 +46,20 @@ class Densities:
             raise config.InputError(f"--verdicts: none of {unused} rows says yes or no to a class of the model")
         if unused:
             logging.info("%d of %d verdicts say neither yes nor no to a class of the model", unused, len(given))
+        # (indices of classes, {lower edge: size} of the bands that their verdicts were drawn from)
+        self._drawn = self._read_bands(given, classes) if all(verdict.band_size for verdict in given) else []
+        self._edges = {index: tuple(sorted(sizes)) for indices, sizes in self._drawn for index in indices}
+
+    def _read_bands(
+        self, given: Sequence[verdicts.Verdict], classes: taxonomy.Taxonomy
+    ) -> list[tuple[list[int], dict[float, int]]]:
+        try:
+            if not all(verdict.class_sizes for verdict in given):
+                return [(list(self._scores), {0.0: 0} | verdicts.bands(given, of_class=False))]
+            own = {index: [v for v in given if index in classes.resolve([v.class_id])] for index in self._scores}
+            return [([index], verdicts.bands(of_class, of_class=True)) for index, of_class in own.items()]
+        except config.InputError as error:
+            raise config.InputError(f"--verdicts: {error}") from error
 
     def add(self, prediction: predictions.Prediction) -> None:
         """Takes the scores of a recording, and the verdicts on it."""
@@ -57,8 +68,9 @@ class Densities:
             found.append(scores.probabilities[:, index].copy())
         for index, verdict in self._by_file.pop(prediction.file, []):
             chunk = _best_chunk(scores, index, verdict)
-            band = int(density.bands(scores.probabilities[chunk : chunk + 1, index], self._edges)[0])
-            if self._edges and self._edges[band] != verdict.band_lowest:
+            edges = self._edges.get(index, ())
+            band = int(density.bands(scores.probabilities[chunk : chunk + 1, index], edges)[0])
+            if edges and edges[band] != verdict.band_lowest:
                 self._num_moved += 1
             else:
                 self._verdicts[index][self._num_chunks + chunk] = bool(verdict.is_present)
@@ -76,32 +88,37 @@ class Densities:
         of_class = {index: np.concatenate(scores) for index, scores in sorted(self._scores.items()) if scores}
         self._drop_partly_drawn(of_class)
         found = {
-            index: density.estimate(scores, self._verdicts[index], self._edges) for index, scores in of_class.items()
+            index: density.estimate(scores, self._verdicts[index], self._edges.get(index, ()))
+            for index, scores in of_class.items()
         }
         if unknown := [index for index, one in found.items() if math.isnan(one.estimate)]:
             logging.warning(
                 "%d of %d species have no call density, since no chunk of some band of their scores was judged: "
-                "bird_tf.review --sample --species=… asks for more of one species", len(unknown), len(found),
+                "bird_tf.review --sample --species=… asks for more of one species; append its verdicts to these",
+                len(unknown), len(found),
             )  # fmt: skip
         return found
 
     def _drop_partly_drawn(self, of_class: Mapping[int, np.ndarray]) -> None:
         """Removes the verdicts of bands of which only a part could be drawn, as where predictions have a threshold."""
-        if not self._edges:
-            return
-        banded = {index: density.bands(scores, self._edges) for index, scores in of_class.items()}
-        counts = sum((np.bincount(band, minlength=len(self._edges)) for band in banded.values()), np.zeros(1, int))
-        for band, (edge, count) in enumerate(zip(self._edges, counts, strict=True)):
-            size = self._bands[edge]
-            if count <= size + max(1, _ROUNDED * size):
-                continue
+        dropped: dict[float, list[tuple[int, int]]] = collections.defaultdict(list)
+        for indices, sizes in self._drawn:
+            edges = tuple(sorted(sizes))
+            banded = {index: density.bands(of_class[index], edges) for index in indices if index in of_class}
+            counts = sum((np.bincount(band, minlength=len(edges)) for band in banded.values()), np.zeros(1, int))
+            for band, (edge, count) in enumerate(zip(edges, counts, strict=False)):
+                if count <= sizes[edge] + max(1, _ROUNDED * sizes[edge]):
+                    continue
+                dropped[edge].append((sizes[edge], int(count)))
+                for index, of_chunk in banded.items():
+                    kept = {chunk: there for chunk, there in self._verdicts[index].items() if of_chunk[chunk] != band}
+                    self._verdicts[index] = kept
+        for edge, numbers in sorted(dropped.items()):
             logging.warning(
                 "the verdicts from a score of %g up were drawn from %d predictions, but there are %d chunks: not used; "
-                "predict with --min_probability=0 --merge_seconds=-1 before the review", edge, size, count,
+                "predict with --min_probability=0 --merge_seconds=-1 before the review",
+                edge, *(sum(each) for each in zip(*numbers, strict=True)),
             )  # fmt: skip
-            for index, of_chunk in banded.items():
-                kept = {chunk: there for chunk, there in self._verdicts[index].items() if of_chunk[chunk] != band}
-                self._verdicts[index] = kept
 
 
 def _best_chunk(scores: ensembles.RecordingScores, index: int, verdict: verdicts.Verdict) -> int:

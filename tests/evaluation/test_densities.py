@@ -80,3 +80,34 @@ def test_verdicts_on_chunks_whose_scores_are_others_now_are_not_used(caplog):
     heard.add(prediction("here/x.wav"))
     assert heard.estimates()[0].verdicts.tolist() == [0, 1]
     assert "1 verdicts are on chunks that have other scores now" in caplog.text
+
+
+def _drawn_of_class(start, answer, lowest, size, class_sizes):
+    return dataclasses.replace(_drawn(start, answer, lowest, size), class_sizes=class_sizes)
+
+
+def test_verdicts_of_a_review_of_one_species_add_to_those_of_all(caplog):
+    """The class has 1 and 3 of the 20 and 30 predictions; the order of the rows changes nothing."""
+    own = ((0.0, 1), (0.5, 3))
+    of_all = [_drawn_of_class(0.0, "yes", 0.5, 30, own), _drawn_of_class(2.0, "no", 0.0, 20, own)]
+    of_one = [_drawn_of_class(1.0, "no", 0.5, 3, own)]
+    for given in (of_all + of_one, of_one + of_all):
+        heard = densities.Densities(given, CLASSES)
+        heard.add(prediction("here/x.wav"))
+        [found] = heard.estimates().values()
+        assert found.verdicts.tolist() == [1, 2] and found.estimate == pytest.approx(0.25 * 0.0 + 0.75 * 0.5)
+    assert not caplog.records
+
+
+def test_bands_of_a_class_without_a_verdict_are_bins_too():
+    heard = densities.Densities([_drawn_of_class(0.0, "yes", 0.5, 3, ((0.0, 0), (0.2, 1), (0.5, 3)))], CLASSES)
+    heard.add(prediction("here/x.wav"))
+    [found] = heard.estimates().values()
+    assert found.verdicts.tolist() == [0, 0, 1] and np.isnan(found.estimate)
+
+
+def test_verdicts_of_several_reviews_that_cannot_be_told_apart_are_refused():
+    given = [_drawn(0.0, "yes", 0.5, 3), _drawn(2.0, "no", 0.0, 1), _drawn(1.0, "yes", 0.5, 30)]
+    for rows in (given, given[::-1]):
+        with pytest.raises(config.InputError, match="--verdicts: its verdicts are of several reviews"):
+            densities.Densities(rows, CLASSES)
