@@ -12,10 +12,12 @@ from absl import logging
 
 from bird_tf import config
 from bird_tf.labels import metadata, spans
-from bird_tf.labels.layouts import formats, joining, matching, rows, versions
+from bird_tf.labels.layouts import formats, joining, matching, rows, verdict_table, versions
 
 # A point in time covers this much, so that the chunk around it does not count as one without a call.
 _POINT_SECONDS = 0.001
+# what all tables of verdicts say together; they are not compared as versions
+_VERDICTS = "verdicts"
 
 
 @dataclasses.dataclass
@@ -77,6 +79,7 @@ def _add(
     path: str, entries: list[joining.Entry], min_confidence: float, assembled: Assembled, contradictions: list[str]
 ) -> None:
     """Adds one recording, or the reason why it has no label."""
+    entries = _settled(entries)
     good = []
     for entry in entries:
         if entry.row.problem:
@@ -99,7 +102,7 @@ def _add(
         in_time = [entry for entry in labelling if entry.row.has_span]
         if in_time:
             sure = [
-                (e.source, e.format if e.is_namesake else "", e.row)
+                (_VERDICTS if e.row.verdict else e.source, e.format if e.is_namesake else "", e.row)
                 for e in in_time
                 if not e.row.score < min_confidence
             ]
@@ -118,6 +121,16 @@ def _add(
         assembled.left_out.append((path, str(error)))
     except config.InputError as error:
         assembled.unmatched.append((path, str(error)))
+
+
+def _settled(entries: list[joining.Entry]) -> list[joining.Entry]:
+    """What tells of a recording, without what verdicts of another table deny."""
+    judged = [entry for entry in entries if entry.row.verdict]
+    if len({entry.source for entry in judged}) < 2:
+        return entries
+    settled = verdict_table.settled([entry.row for entry in judged])
+    others = [entry for entry in entries if not entry.row.verdict]
+    return others + [dataclasses.replace(judged[0], row=row) for row in settled]
 
 
 class _BelowConfidenceError(config.InputError):

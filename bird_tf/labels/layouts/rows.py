@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from bird_tf import free_text
-from bird_tf.labels import class_names, label_cells, metadata, texts
+from bird_tf.labels import class_names, label_cells, metadata, texts, verdicts
 
 NOT_STATED = label_cells.Labels(stated=False)
 NO_SPAN = (math.nan, math.nan)
@@ -41,6 +41,7 @@ class Row:
         background: the other species in the span.
         common: common name that it tells beside its label; empty if it tells none.
         about: what is known of the recording; the fields that are not known are as in `NOTHING`.
+        verdict: what a person said there of a prediction, if it is of a table of verdicts.
         problem: why the row cannot be used; empty if it can.
     """
 
@@ -56,6 +57,7 @@ class Row:
     background: tuple[str, ...] = ()
     common: str = ""
     about: metadata.Recording = NOTHING
+    verdict: verdicts.Verdict | None = None
     problem: str = ""
 
     @property

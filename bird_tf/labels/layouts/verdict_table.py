@@ -22,34 +22,45 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
-    """Reads the verdicts that say what is to be heard: a species, or none.
+    """Reads the verdicts that say what is to be heard: a species, or none; and those that deny one without a name.
 
-    The rest of the recording was not judged, and what a person could not name tells nothing. Where a verdict denies a
-    species in a part of a clip with it, it is in the other part. If no part is left, none of these verdicts is used.
+    The rest of the recording was not judged, and what a person could not name tells nothing.
 
     Raises:
         InputError: a row cannot be read.
     """
-    given = verdicts.read(document.path)
-    denials: dict[str, list[verdicts.Verdict]] = collections.defaultdict(list)
-    for verdict in given:
-        if verdict.is_present is False:
-            denials[verdict.file].append(verdict)
-    read_rows: list[tuple[verdicts.Verdict, rows.Row]] = []
-    contradictory: set[verdicts.Verdict] = set()
-    for verdict in given:
-        if not verdict.label and verdict.answer != verdicts.NO:
-            continue
-        row = _row(document, verdict, options)
-        denied_by = [one for one in denials[verdict.file] if one is not verdict and _denies(one, row)]
+    of_file: dict[str, list[rows.Row]] = collections.defaultdict(list)
+    for verdict in verdicts.read(document.path):
+        if verdict.is_present is not None:
+            of_file[verdict.file].append(_row(document, verdict, options))
+    return [row for of_one in of_file.values() for row in settled(of_one)]
+
+
+def settled(found: Sequence[rows.Row]) -> list[rows.Row]:
+    """The rows of verdicts on one recording, perhaps of several tables, as far as no other verdict denies them.
+
+    Where a verdict denies a species in a part of a clip with it, it is in the other part. If no part is left, none of
+    these verdicts is used, nor are those that say different things of one clip.
+    """
+    said: dict[tuple[float, float, str], set[tuple[str, str]]] = collections.defaultdict(set)
+    given: list[tuple[verdicts.Verdict, rows.Row]] = [(row.verdict, row) for row in found if row.verdict]
+    for verdict, _ in given:
+        said[_clip(verdict)].add((verdict.answer, verdict.label))
+    contradictory = {verdict for verdict, _ in given if len(said[_clip(verdict)]) > 1}
+    denials = dict.fromkeys(verdict for verdict, _ in given if verdict.is_present is False)
+    parts_of: list[tuple[verdicts.Verdict, rows.Row]] = []
+    for verdict, row in given:
+        denied_by = [one for one in denials if one != verdict and _denies(one, row)]
         parts = _without(row, denied_by)
         if not parts:
             contradictory |= {verdict, *denied_by}
-        read_rows += [(verdict, part) for part in parts or [row]]
+        parts_of += [(verdict, part) for part in parts or [row]]
     problem = "verdicts on this time contradict each other: a species is there, and is not"
-    return [
-        dataclasses.replace(row, problem=problem) if verdict in contradictory else row for verdict, row in read_rows
-    ]
+    return [dataclasses.replace(row, problem=problem) if verdict in contradictory else row for verdict, row in parts_of]
+
+
+def _clip(verdict: verdicts.Verdict) -> tuple[float, float, str]:
+    return round(verdict.start_seconds, 3), round(verdict.end_seconds, 3), verdict.class_id
 
 
 def _row(document: texts.Document, verdict: verdicts.Verdict, options: rows.Options) -> rows.Row:
@@ -59,7 +70,10 @@ def _row(document: texts.Document, verdict: verdicts.Verdict, options: rows.Opti
         start_seconds=verdict.start_seconds,
         end_seconds=verdict.end_seconds,
         about=_PARTLY,
+        verdict=verdict,
     )
+    if not verdict.label and verdict.answer != verdicts.NO:
+        return row
     return rows.named(row, [verdict.label or "none"], options)
 
 

@@ -1,3 +1,5 @@
+import pytest
+
 from bird_tf.labels import verdicts
 from bird_tf.labels.layouts import reader, verdict_table
 from tests.labels.layouts import example_sets
@@ -19,8 +21,10 @@ def test_what_is_to_be_heard_becomes_labels_and_nothing_becomes_negative(tmp_pat
         (("s/x.wav",), 0.0, 1.0, ("parmaj",)),
         (("s/x.wav",), 1.0, 2.0, None),
         (("s/x.wav",), 2.0, 3.0, ("Turdus, merula",)),
+        (("s/x.wav",), 3.0, 4.0, ()),
         (("t/x.wav",), 0.0, 1.0, None),
     ]
+    assert [row.labels.stated for row in source.rows] == [True, True, True, False, True]  # denied, and no name for it
 
 
 def test_the_shortest_table_of_verdicts_is_one_too(tmp_path):
@@ -75,3 +79,37 @@ def test_a_species_is_where_no_verdict_denies_it(tmp_path):
 def test_names_of_noise_are_denied_by_nothing(tmp_path):
     text = ",".join((*verdicts.COLUMNS, "species")) + "\nx.wav,0,1,parmaj,no,\nx.wav,0,1,turmer,other,noise\n"
     assert [row.problem for row in example_sets.source_of(tmp_path / "v.csv", text).rows] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("parmaj,yes,", "parmaj,other,"), ("parmaj,no,", "parmaj,yes,"), ("parmaj,yes,", "parmaj,other,turmer"),
+        ("parmaj,other,a", "parmaj,other,b"), ("parmaj,no,", "parmaj,other,"), ("turmer,no,", "parmaj,yes,"),
+    ],
+)  # fmt: skip
+def test_verdicts_of_several_tables_that_contradict_each_other_are_not_used(tmp_path, caplog, first, second):
+    """As those of one table: a page saves a revised table under another name."""
+    example_sets.write_wav(tmp_path / "audio" / "x.wav")
+    header = ",".join((*verdicts.COLUMNS, "species"))
+    for names in (("verdicts.csv", "verdicts (1).csv"), ("verdicts (1).csv", "verdicts.csv")):
+        for name, said in zip(names, (first, second), strict=True):
+            example_sets.write_text(tmp_path / "labels" / name, f"{header}\nx.wav,0,1,{said}\nx.wav,1,2,parmaj,yes,\n")
+        source = reader.SourceConfig(audio=str(tmp_path / "audio"), metadata=str(tmp_path / "labels"))
+        [found], left_out = reader.read(source)
+        assert found.annotations == (example_sets.annotation(1.0, 2.0, "parmaj"),)
+        assert len(left_out) == 2 and all("contradict each other" in reason for _, reason in left_out)
+    assert "each adds its own" not in caplog.text
+
+
+def test_verdicts_of_several_tables_deny_in_part_and_add_species(tmp_path, caplog):
+    example_sets.write_wav(tmp_path / "audio" / "new" / "x.wav")
+    header = ",".join((*verdicts.COLUMNS, "species"))
+    for name, said in (("a.csv", "x.wav,0,2,parmaj,yes,"), ("b.csv", "new/x.wav,1,2,parmaj,other,turmer")):
+        example_sets.write_text(tmp_path / "labels" / name, f"{header}\n{said}\n")
+    example_sets.write_text(tmp_path / "labels" / "c.csv", f"{header}\nx.wav,0,2,strals,yes,\n")
+    source = reader.SourceConfig(audio=str(tmp_path / "audio"), metadata=str(tmp_path / "labels"))
+    [found], left_out = reader.read(source)
+    told = [(each.start_seconds, each.end_seconds, each.label) for each in found.annotations]
+    assert told == [(0.0, 1.0, "parmaj"), (0.0, 2.0, "strals"), (1.0, 2.0, "turmer")] and not left_out
+    assert "say different species" not in caplog.text
