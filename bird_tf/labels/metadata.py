@@ -12,6 +12,9 @@ from collections.abc import Iterable
 
 from bird_tf import files
 
+# what labels are of, in the column `annotated` of recordings.csv
+WHOLE, IN_TIME, IN_PART = "whole", "in time", "in part"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Annotation:

@@ -12,8 +12,8 @@ from bird_tf.records import manifests
 
 _PLACE_AND_TIME = ("latitude", "longitude", "elevation", "day_of_year", "hour")
 _COLUMNS = (
-    "recording_id", "file", "split", "label", "name", "background", "background_known", "author", *_PLACE_AND_TIME,
-    "date", "site", "seconds", "chunks", "training_chunks", "noise_chunks", "digest", "skipped",
+    "recording_id", "file", "split", "label", "name", "background", "background_known", "annotated", "author",
+    *_PLACE_AND_TIME, "date", "site", "seconds", "chunks", "training_chunks", "noise_chunks", "digest", "skipped",
 )  # fmt: skip
 # the columns that hold numbers; empty where they are unknown
 NUMBERS = (*_PLACE_AND_TIME, "seconds", "chunks", "training_chunks", "noise_chunks")
@@ -39,9 +39,16 @@ def write(directory: str, root: str, entries: Iterable[tuple[metadata.Recording,
         numbers = (getattr(r, name) for name in _PLACE_AND_TIME)
         known = ("" if math.isnan(number) else f"{number:.10g}" for number in numbers)
         rows.append((r.recording_id, os.path.relpath(r.path, root), r.split, r.label, r.name, ", ".join(r.background),
-                     r.background_known, r.author, *known, r.date, r.site, f"{seconds:.2f}", *numbers_of_chunks,
-                     digest, reason))  # fmt: skip
+                     r.background_known, _annotated(r), r.author, *known, r.date, r.site, f"{seconds:.2f}",
+                     *numbers_of_chunks, digest, reason))  # fmt: skip
     csv_files.write(os.path.join(directory, manifests.RECORDINGS), _COLUMNS, rows)
+
+
+def _annotated(recording: metadata.Recording) -> str:
+    """What the labels are of: the whole recording, or times in it; then all of it was heard, or a part alone."""
+    if not recording.annotations:
+        return metadata.WHOLE
+    return metadata.IN_PART if recording.partly_annotated else metadata.IN_TIME
 
 
 def read(directory: str, *, with_unused: bool = False) -> list[metadata.Recording]:

@@ -1,7 +1,9 @@
+import dataclasses
 import math
 
 import pytest
 
+from bird_tf import csv_files
 from bird_tf.labels import metadata
 from bird_tf.records import recordings_table
 
@@ -39,3 +41,13 @@ def test_a_conversion_writes_place_and_time_of_the_metadata(manifest):
     recordings = recordings_table.read(manifest.directory)
     assert sum(r.split == "train" for r in recordings) == manifest.num_recordings["train"]
     assert {(r.latitude, r.longitude, r.hour) for r in recordings} == {(50.8, 12.9, 6.5)}
+
+
+def test_it_tells_what_labels_are_of(tmp_path):
+    whole = metadata.Recording(recording_id="1", path="/root/x.wav", label="sit")
+    of_span = metadata.Annotation(start_seconds=0.0, end_seconds=1.0, label="sit")
+    timed = dataclasses.replace(whole, annotations=(of_span,))
+    judged = dataclasses.replace(timed, partly_annotated=True)
+    recordings_table.write(str(tmp_path), "/root", [(r, (1.0, 1, 1, 0, "", "")) for r in (whole, timed, judged)])
+    rows = csv_files.read(str(tmp_path / "recordings.csv"), ("annotated",))
+    assert [row.cells["annotated"] for row in rows] == ["whole", "in time", "in part"]

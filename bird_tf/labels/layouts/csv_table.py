@@ -19,7 +19,10 @@ SUFFIXES = (".csv", ".tsv", ".txt", parquet.SUFFIX)
 # columns that may be filled and unreadable, and the fields of a recording that they fill
 _PLACE_AND_TIME = {"latitude": "latitude", "longitude": "longitude", "date": "date", "time": "hour"}
 _PLACE_AND_TIME_CELLS = ("latitude", "longitude", "elevation", "date", "time")
-_ABOUT = ("author", "site", "name", "background", *_PLACE_AND_TIME_CELLS)
+_ABOUT = ("author", "site", "name", "background", "background_known", *_PLACE_AND_TIME_CELLS)
+# further columns of recordings.csv of records, which is known by two of them; earlier versions have no other
+_OWN = {"background_known": "background known", "annotated": "annotated"}
+_IS_OWN = {"background known", "recording id"}
 _BETWEEN_LINES = {"label": ";", "background": ";"}  # what the lines of a cell are divided by
 _OF_SPECIES = frozenset(("species", "species code", "species name", "manual id"))
 _EPITHET = re.compile(r"[a-zë-]{2,}", re.IGNORECASE)  # the second word of a Latin name
@@ -75,7 +78,32 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     for what, examples in unread.items():
         if examples:  # a date may lack a certain order
             logging.warning("%d cells of %s cannot be read, the first: %s", len(examples), what, examples[0])
+    if "annotated" in found:
+        return _of_whole_recordings(document, read_rows, found)
     return _with_empty_segments(read_rows) if length else read_rows
+
+
+def _of_whole_recordings(
+    document: texts.Document, read_rows: Sequence[rows.Row], found: Mapping[str, Sequence[int]]
+) -> list[rows.Row]:
+    """The rows of recordings.csv without labels that are of times in their recording, which it does not tell."""
+    told = [cells_of(line, {"annotated": found["annotated"]})["annotated"] for _, line in document.lines[1:]]
+    in_time = [text.casefold() in (metadata.IN_TIME, metadata.IN_PART) for text in told]
+    if any(in_time):
+        logging.warning(
+            "%s: %d labels are not used: they are of times in their recordings (column annotated), which it does not "
+            "tell; add the tables that these records were made from", document.path, sum(in_time),
+        )  # fmt: skip
+    return [
+        dataclasses.replace(
+            rows.without_label(row),
+            background=(),
+            about=dataclasses.replace(row.about, name="", background=(), background_known=False),
+        )
+        if is_in_time
+        else row
+        for row, is_in_time in zip(read_rows, in_time, strict=True)
+    ]
 
 
 def _epithets(document: texts.Document, found: Mapping[str, Sequence[int]]) -> frozenset[str]:
@@ -129,6 +157,9 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
         found.pop("genus", None)
     if not _are_of_species(document, options, found, of_label):
         found.pop("name", None)
+    position = columns.positions(document)
+    if position.keys() >= _IS_OWN:
+        found |= {what: (position[name],) for what, name in _OWN.items() if name in position}
     return found
 
 
@@ -236,6 +267,8 @@ def _row(
 def _about(order: str, told: tuple[tuple[str, str], ...]) -> metadata.Recording:
     cells = dict(told)
     listed, known = label_cells.background(cells.get("background", ""))
+    if "background_known" in cells:
+        known = cells["background_known"].casefold() == "true"
     return dataclasses.replace(
         rows.described(order=order, **{what: cells[what] for what in _PLACE_AND_TIME_CELLS if what in cells}),
         name=cells.get("name", ""),

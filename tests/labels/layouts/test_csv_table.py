@@ -242,3 +242,32 @@ def test_a_row_without_a_name_makes_no_noise_of_the_recording_above(tmp_path, he
 )  # fmt: skip
 def test_the_name_of_an_observer_is_no_name_of_a_species(tmp_path, text, given, name):
     assert [row.about.name for row in _read(tmp_path, text, *given).rows] == [name]
+
+
+def test_recordings_of_records_tell_which_labels_are_of_the_whole(tmp_path, caplog):
+    header = "recording_id,file,label,name,background,background_known,annotated"
+    lines = (
+        "1,a.wav,x,Xus xus,y,False,whole",
+        "2,b.wav,x,Xus xus,,True,whole",
+        "3,c.wav,x,Xus xus,y,True,in time",
+        "4,d.wav,x,Xus xus,,False,in part",
+    )
+    source = example_sets.source_of(tmp_path / "known.csv", "\n".join((header, *lines)))
+    assert example_sets.whole_labels(source) == [
+        (("a.wav",), ("x",)), (("b.wav",), ("x",)), (("c.wav",), ()), (("d.wav",), ()),
+    ]  # fmt: skip
+    told = [(row.labels.stated, row.about.name, row.background, row.about.background_known) for row in source.rows]
+    assert told == [
+        (True, "Xus xus", ("y",), False),
+        (True, "Xus xus", (), True),
+        (False, "", (), False),
+        (False, "", (), False),
+    ]
+    assert "known.csv: 2 labels are not used: they are of times in their recordings" in caplog.text
+    assert "if a no in background_known" not in caplog.text and "background_known" not in source.unused_columns
+
+
+def test_recordings_of_records_of_earlier_versions_tell_whether_the_background_is_known(tmp_path, caplog):
+    text = "recording_id,file,label,background,background_known\n1,a.wav,x,y,False\n2,b.wav,x,,True\n"
+    source = example_sets.source_of(tmp_path / "known.csv", text)
+    assert [row.about.background_known for row in source.rows] == [False, True] and not caplog.records
