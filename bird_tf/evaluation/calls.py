@@ -129,6 +129,13 @@ def _of_annotations(path: str, audio: str, recordings: Sequence[tuple[str, str]]
                 own += [(annotation.start_seconds, annotation.end_seconds, index) for index in indices]
                 num_calls += len(indices)
                 strangers[label] += not indices
+    if reading.has_judged_spans:
+        silent = [file for file, name in below.items() if name not in found and file not in unknown]
+        unknown |= dict.fromkeys(silent, "no span of it was judged: what it holds is not known")
+    if unknown and not found:
+        first, reason = next(iter(unknown.items()))
+        hint = "; bird_tf.evaluate --verdicts judges by verdicts" if reading.has_judged_spans else ""
+        raise config.InputError(f"it tells of no recording as a whole, the first: {first} ({reason}){hint}")
     if strangers := +strangers:
         named = ", ".join(f"{label} ({count})" for label, count in strangers.most_common(_MOST_NAMED))
         problem = f"{strangers.total()} calls of {len(strangers)} species that the model does not know: {named}"

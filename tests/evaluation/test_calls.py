@@ -63,10 +63,29 @@ def test_a_recording_that_is_annotated_in_part_is_not_judged(audio, tmp_path):
     assert path.endswith("a.wav") and "in part only" in reason
 
 
+def test_recordings_of_which_nothing_was_judged_are_not_silent(audio, tmp_path, caplog):
+    """Verdicts tell of spans. Beside them, a table of Raven tells of a whole recording."""
+    soundfile.write(f"{audio}/site 1/c.wav", np.zeros(8000 * 20), 8000)
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    (folder / "verdicts.csv").write_text("file,start_seconds,end_seconds,class_id,verdict\na.wav,0,1,eurbla,yes\n")
+    for path in (folder, folder / "verdicts.csv"):
+        with pytest.raises(config.InputError, match=r"of no recording as a whole, .*a\.wav .* --verdicts"):
+            _read(path, audio)
+    _selections(folder / "b.Table.1.selections.txt", (1.5, 2.5, "Parus major"))
+    truth = _read(folder, audio)
+    assert set(truth.calls) == {"site 1/b.wav"}
+    reasons = {path[-5:]: reason for path, reason in truth.unknown.items()}
+    assert set(reasons) == {"a.wav", "c.wav"}
+    assert "in part only" in reasons["a.wav"] and "no span of it was judged" in reasons["c.wav"]
+    assert "count as recordings without a call" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("filename,start,end,species\na.wav,1,2,Strix aluco\n", "1 calls of 1 species that the model does not know"),
+        ("filename,start,end,species\na.wav,1,2,Parus major\na.wav,x,3,Parus major\n", "of no recording as a whole"),
         ("filename,species\na.wav,Parus major\n", "has the label Parus major without times"),
         (
             "filename,start,end,species\nc.wav,1,2,Parus major\na.wav,1,2,Parus major\n",

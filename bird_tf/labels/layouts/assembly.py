@@ -32,6 +32,7 @@ class Assembled:
         unused: (file, reason) of files that are of no use.
         layout: what the labels come from, in words.
         has_scores: whether a label has a score.
+        has_judged_spans: whether a row is of a file that tells of judged spans alone.
     """
 
     recordings: list[metadata.Recording] = dataclasses.field(default_factory=list)
@@ -41,6 +42,7 @@ class Assembled:
     unused: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     layout: str = ""
     has_scores: bool = False
+    has_judged_spans: bool = False
 
 
 def assemble(
@@ -57,6 +59,7 @@ def assemble(
     joined = joining.join(sources, recordings)
     assembled = Assembled(unmatched=joined.unmatched, left_out=joined.left_out)
     assembled.has_scores = any(not math.isnan(row.score) for source in sources for row in source.rows)
+    assembled.has_judged_spans = any(row.about.partly_annotated for source in sources for row in source.rows)
     if num_several := sum(map(_has_several_rows, joined.entries.values())):
         logging.warning("%d recordings have several rows without times: each adds its species", num_several)
     contradictions: list[str] = []

@@ -63,6 +63,7 @@ class Reading:
         unmatched: recordings and metadata that do not match.
         left_out: rows that are not used, although their recordings may be; sound without the suffix of a recording.
         unused: files that are of no use, as those of other programs.
+        has_judged_spans: whether a file tells of judged spans alone, so that a recording without a row is unknown.
     """
 
     layout: str
@@ -70,6 +71,7 @@ class Reading:
     unmatched: list[skips.Skip]
     left_out: list[skips.Skip]
     unused: list[skips.Skip]
+    has_judged_spans: bool = False
 
     def refuse_unusable(self, source: SourceConfig) -> None:
         """Raises InputError if recordings and metadata do not match (without --skip_unmatched), or none is labelled."""
@@ -146,6 +148,7 @@ def survey(source: SourceConfig, noise_audio: str = "", channel: str = "") -> Re
         unmatched=_writable(found.unmatched),
         left_out=left_out + _writable(not_read),
         unused=_writable(skip for skip in found.unused if skip[0] not in dict(not_read)),
+        has_judged_spans=found.has_judged_spans,
     )
 
 
