@@ -52,7 +52,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     # whether the species is there, or how many of it
     "present": (
         "present", "presence", "is present", "detected", "correct", "is correct", "valid", "is valid", "count",
-        "individual count", "individualcount", "abundance",
+        "individual count", "individualcount", "abundance", "validated", "is validated", "verified", "is verified",
+        "verification", "confirmed", "is confirmed",
     ),
 }  # fmt: skip
 # The last word of a name may tell the unit of times; without one they are in seconds. Times in a fine unit are of the

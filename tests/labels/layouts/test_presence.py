@@ -107,6 +107,40 @@ def test_a_column_that_may_deny_is_told(tmp_path, kind, caplog):
     assert "if a no in Checked means that a species is not there, say --columns=present=NAME" in caplog.text
 
 
+@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize("column", ["Verified", "validated", "is confirmed"])
+@pytest.mark.parametrize(
+    ("answers", "are_used"),
+    [(("present", "not present", "(not validated)"), (1, 0, 0)), (("yes", "no", "maybe"), (1, 0, 0)),
+     (("TP", "FP", "UNK"), (1, 0, 0)), (("1", "0", "2"), (1, 0, 0)), (("y", "pending", "y"), (1, 0, 1)),
+     (("2023-05-01", "Ann", ""), (1, 1, 1))],
+)  # fmt: skip
+def test_a_column_of_another_name_for_correct_is_known(tmp_path, kind, column, answers, are_used):
+    assert _used(_source(tmp_path, kind, column, answers)) == [bool(used) for used in are_used]
+
+
+def test_what_is_verified_nowhere_counts_and_what_is_denied_in_words_does_not(tmp_path, caplog):
+    source = _source(tmp_path, "csv", "verified", ("FALSE", "FALSE", ""))
+    assert _used(source) == [True] * 3 and source.unused_columns == ("verified",)
+    assert "if a no in verified means" in caplog.text
+    assert _used(_source(tmp_path, "csv", "verified", ("FALSE", "FALSE", ""), "present=verified"))[:2] == [False] * 2
+    assert _used(_source(tmp_path, "csv", "validated", ("not present", "not present"))) == [False] * 2
+
+
+@pytest.mark.parametrize(
+    ("column", "answers", "is_told"),
+    [("Reviewed", ("y", "n", "?"), True), ("Status", ("confirmed", "rejected", "see notes"), True),
+     ("y/n", ("y", "n", ""), True), ("Status", ("done", "pending"), True), ("Review", ("TP", "FP", "UNK"), True),
+     ("OK?", ("1", "0", "?"), True), ("sex", ("f", "f"), False), ("quality", ("A", "F"), False),
+     ("others", ("0", "-"), False), ("others", ("0", "2"), False), ("bird-seen", ("yes", "no"), False),
+     ("Status", ("confirmed", ""), False)],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["csv", "Raven", "Kaleidoscope"])
+def test_a_no_beside_other_words_is_told(tmp_path, kind, column, answers, is_told, caplog):
+    assert all(_used(_source(tmp_path, kind, column, answers)))
+    assert ("say --columns=present=NAME" in caplog.text) == is_told
+
+
 @pytest.mark.parametrize(("column", "cells"), [("overlap", ("0.0", "0.0")), ("start_min", ("0", "1"))])
 @pytest.mark.parametrize("kind", ["csv", "Raven", "Kaleidoscope"])
 def test_a_column_of_zeros_or_times_is_not_taken_for_one_that_denies(tmp_path, kind, column, cells, caplog):
