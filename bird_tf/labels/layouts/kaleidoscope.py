@@ -41,6 +41,8 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the rows. NoID and the number of a cluster are something without a name, Noise a negative.
 
+    Where a person has begun to fill MANUAL ID, what the program alone says was not reviewed, and is not used.
+
     The columns FOLDER and IN FILE name the recording, INDIR the folder of all on the machine that wrote the table. DATE
     and TIME are of the detection, or of the recording, so they are not used. CHANNEL counts from 0.
 
@@ -51,7 +53,9 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     if "label" not in found:
         raise columns.lacks(document, "label", "the species")
     is_given = "label" in columns.given_for(document, options.columns)
-    read_rows, clusters = [], []
+    manual = found.get("manual id", ())
+    has_begun = not is_given and any(csv_table.cells_of(cells, {"": manual})[""] for _, cells in document.lines[1:])
+    read_rows, clusters, not_reviewed = [], [], []
     for line, texts_of_line in document.lines[1:]:
         cells = csv_table.cells_of(texts_of_line, found)
         parts = [cells.get(what, "") for what in ("indir", "folder", "in file")]
@@ -68,11 +72,20 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             clusters.append(label)
             label = "?"
         row = rows.labelled(row, label, options)
+        if has_begun and not cells["manual id"] and row.labels.species:
+            not_reviewed.append(row.where)
+            row = rows.unsure(row)
         read_rows.append(rows.spanned(row, cells["offset"], cells.get("duration", ""), is_duration=True))
     if clusters:
         logging.warning(
             "%s: %d detections have no MANUAL ID and the name of a cluster, as %s: they are not used, and are no noise",
             document.path, len(clusters), clusters[0],
+        )  # fmt: skip
+    if not_reviewed:
+        both = ",".join(document.header[i].rstrip("*") for i in found["label"])
+        logging.warning(
+            "%d detections are not used: their MANUAL ID is empty, and that of others is filled, the "
+            "first: %s; if they count all the same, say '--columns=label=%s'", len(not_reviewed), not_reviewed[0], both,
         )  # fmt: skip
     return read_rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import re
 from collections.abc import Collection, Iterator, Sequence
 
@@ -31,8 +32,10 @@ _PENDING = frozenset((
     "pending", "todo", "to do", "unreviewed", "not reviewed", "unchecked", "not checked", "unvalidated",
     "not validated", "unverified", "not verified", "unconfirmed", "not confirmed",
 ))  # fmt: skip
-# columns of such names hold no counts, and may be false everywhere because nobody has begun
+# in columns of such names a person reviews labels: what has no answer there was not reviewed; those of the second kind
+# hold no counts, and may be false everywhere because nobody has begun
 _OF_STATES = {"validated", "verified", "verification", "confirmed"}
+_OF_REVIEWS = {"correct", "valid"} | _OF_STATES
 # words in the names of columns of yes and no that say nothing of labels
 _OF_NO_LABEL = {"seen", "playback", "sex"}
 # in columns of such names any words say that the species is there, as `a few`, unless they begin with one of these
@@ -52,9 +55,9 @@ def apply(
 ) -> tuple[list[rows.Row], tuple[str, ...]]:
     """Takes their labels from the rows of which the column says no, or anything else but yes.
 
-    An empty cell denies nothing. Words that are no answer let a label count only where the column has no other yes. A
-    column without any answer in it is not used, unless --columns gives it. Nor is one such as `verified` that is false
-    everywhere: nobody has begun.
+    An empty cell denies nothing, except in a column in which a person reviews: it was not reviewed where others were.
+    Words that are no answer let a label count only where the column has no other yes. A column without any answer in it
+    is not used, unless --columns gives it. Nor is one such as `verified` that is false everywhere: nobody has begun.
 
     Args:
         document: the table.
@@ -95,6 +98,8 @@ def apply(
         others = [name for name in document.header if name in (*others, *names)]
     else:
         unclear = {_NO_ANSWER: _UNSURE_OF if has_yes else _HOLDS, _NOT_YET: _UNSURE_OF}
+        if not (is_given or is_no_answer or _OF_REVIEWS.isdisjoint(kinds)):
+            unclear[_NOT_TOLD] = unclear[_NOT_YET] = _NOT_YET
         unclear[_CROSS] = unclear[_NO_ANSWER] if _OF_CROSSES.isdisjoint(kinds) else _HOLDS
         answers = {where: unclear.get(answer, answer) for where, answer in answers.items()}
         found = _without_denied(document, found, cells, answers, " or ".join(names))
@@ -111,7 +116,7 @@ def _is_untouched(document: texts.Document, positions: Sequence[int]) -> bool:
     """Whether a column of answers, as `verified`, is false wherever it is filled."""
     if _OF_STATES.isdisjoint(_words_in([document.header[i] for i in positions])):
         return False
-    told = set(map(_word, _column(document, positions)))
+    told = set(map(_word, set(_column(document, positions))))
     return not told.isdisjoint(_FALSE) and all(w in _FALSE | _PENDING or label_cells.is_missing(w) for w in told)
 
 
@@ -131,7 +136,7 @@ def _column(document: texts.Document, positions: Sequence[int]) -> Iterator[str]
 def _word(cell: str) -> str:
     """A cell without signs that change nothing."""
     word = cell.casefold().rstrip(".!")
-    return texts.clean(word[1:-1] if word[:1] == "(" and word[-1:] == ")" else word)
+    return (word[1:-1] if word[:1] == "(" and word[-1:] == ")" else word).strip()
 
 
 def _answer(cell: str, kinds: Collection[str]) -> str:
@@ -162,17 +167,22 @@ def _without_denied(
     document: texts.Document, found: Sequence[rows.Row], cells: dict[str, str], answers: dict[str, str], name: str
 ) -> list[rows.Row]:
     kept: list[rows.Row] = []
-    denied: list[str] = []
-    unsure: list[str] = []
+    wheres: dict[str, list[str]] = collections.defaultdict(list)
     for row in found:
         answer = answers.get(row.where, _NOT_TOLD)
         if answer not in (_NOT_TOLD, _HOLDS) and row.labels.species:
-            (denied if answer == _DENIED else unsure).append(row.where)
+            wheres[answer].append(row.where)
             row = rows.unsure(row)
         kept.append(row)
-    if denied:
+    if denied := wheres[_DENIED]:
         logging.warning("%s: %d labels are not used: the column %s says no", document.path, len(denied), name)
-    if unsure:
+    if not_yet := wheres[_NOT_YET]:
+        logging.warning(
+            "%d labels are not used: the column %s has no answer for them, and has some for others, the first: %s; if "
+            "all labels with an empty cell there count, say '--columns=present=%s'",
+            len(not_yet), name, not_yet[0], name,
+        )  # fmt: skip
+    if unsure := wheres[_UNSURE_OF] + wheres[_NO_ANSWER] + wheres[_CROSS]:
         logging.warning(
             "%d labels are not used: the column %s says neither yes nor no, the first: %s (%r)",
             len(unsure), name, unsure[0], cells[unsure[0]][:40],
@@ -187,7 +197,7 @@ def _warn_of_denying(document: texts.Document, unused: Sequence[str]) -> None:
         for name in unused
         if _OF_NO_LABEL.isdisjoint(columns.normal(name).split())
         and not columns.may_hold_spans(name)
-        and _may_deny(set(map(_word, _column(document, [document.header.index(name)]))))
+        and _may_deny(set(map(_word, set(_column(document, [document.header.index(name)])))))
     ]
     if denying:
         logging.warning(

@@ -158,7 +158,7 @@ def test_spans_without_a_column_for_the_species_are_refused(tmp_path):
 
 def test_labels_that_a_column_denies_are_not_used(tmp_path, caplog):
     text = "file,start,end,label,{}\nx.wav,0,1,a,TRUE\nx.wav,1,2,b,no\nx.wav,2,3,c,\n"
-    assert [row.labels.species for row in _read(tmp_path, text.format("Correct")).rows] == [("a",), (), ("c",)]
+    assert [row.labels.species for row in _read(tmp_path, text.format("Correct")).rows] == [("a",), (), ()]
     assert "1 labels are not used: the column Correct says no" in caplog.text
     assert [row.labels.species for row in _read(tmp_path, text.format("checked")).rows] == [("a",), ("b",), ("c",)]
     assert "if a no in checked means that a species is not there, say --columns=present=NAME" in caplog.text

@@ -18,11 +18,23 @@ def test_detections_are_read_and_the_manual_id_counts_more(tmp_path):
     assert source.format == kaleidoscope.NAME
     assert example_sets.spans_of(source) == [
         (("A/x.wav", "D:\\rec/A/x.wav"), 0.0, 3.0, ("Turdus merula",)),
-        (("B/x.wav", "D:\\rec/B/x.wav"), 1.0, 3.5, ("Parus major",)),
+        (("B/x.wav", "D:\\rec/B/x.wav"), 1.0, 3.5, ()),  # not reviewed
         (("D:\\rec/y.wav", "y.wav"), 1.0, 3.5, ()),
         (("D:\\rec/y.wav", "y.wav"), 5.0, 6.0, None),
     ]
     assert math.isnan(source.rows[0].score) and source.rows[1].score == 0.7
+
+
+def test_where_nobody_has_reviewed_the_program_counts_and_where_some_have_the_rest_is_told(tmp_path, caplog):
+    untouched = example_sets.source_of(tmp_path / "a.csv", TABLE.replace("Turdus merula", ""))
+    assert [row.labels.species for row in untouched.rows] == [("Parus major",), ("Parus major",), (), ()]
+    assert not caplog.text
+    example_sets.source_of(tmp_path / "id.csv", TABLE)
+    assert "1 detections are not used: their MANUAL ID is empty, and that of others is filled" in caplog.text
+    assert "id.csv, line 3; if they count all the same, say '--columns=label=MANUAL ID,AUTO ID'" in caplog.text
+    all_the_same = columns.parse(["label=MANUAL ID,AUTO ID"])
+    source = example_sets.source_of(tmp_path / "id.csv", TABLE, columns=all_the_same)
+    assert [row.labels.species for row in source.rows] == [("Turdus merula",), ("Parus major",), (), ()]
 
 
 def test_the_column_of_the_species_can_be_given(tmp_path):
@@ -49,11 +61,13 @@ def test_a_table_without_species_is_refused(tmp_path):
 def test_the_number_of_a_cluster_is_no_species(tmp_path, cluster, caplog):
     text = (
         "INDIR,FOLDER,IN FILE,OFFSET,DURATION,TOP1MATCH,TOP1DIST,MANUAL ID\n"
-        f"D,,x.wav,0,3,{cluster},0.2,Parus major\nD,,x.wav,3,3,{cluster},0.2,\nD,,x.wav,6,3,Clusterbird,0.2,\n"
+        f"D,,x.wav,0,3,{cluster},0.2,Parus major\nD,,x.wav,3,3,{cluster},0.2,\n"
     )
     source = example_sets.source_of(tmp_path / "cluster.csv", text)
-    assert [row.labels.species for row in source.rows] == [("Parus major",), (), ("Clusterbird",)]
+    assert [row.labels.species for row in source.rows] == [("Parus major",), ()]
     assert not source.rows[1].labels.missing and not source.rows[1].labels.negative
     assert f"1 detections have no MANUAL ID and the name of a cluster, as {cluster}" in caplog.text
     given = columns.parse(["label=TOP1MATCH"])
     assert example_sets.source_of(tmp_path / "c.csv", text, columns=given).rows[1].labels.species == (cluster,)
+    bird = text.replace("Parus major", "").replace(cluster, "Clusterbird")
+    assert example_sets.source_of(tmp_path / "bird.csv", bird).rows[1].labels.species == ("Clusterbird",)

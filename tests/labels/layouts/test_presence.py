@@ -31,8 +31,10 @@ def _used(source):
 @pytest.mark.parametrize("kind", TABLES)
 def test_what_the_column_denies_is_not_used_in_any_format(tmp_path, kind, caplog):
     source = _source(tmp_path, kind, "Correct", ("no", "yes", "", "maybe"))
-    assert _used(source) == [False, True, True, False] and "Correct" not in source.unused_columns
+    assert _used(source) == [False, True, False, False] and "Correct" not in source.unused_columns
     assert "1 labels are not used: the column Correct says no" in caplog.text
+    assert "1 labels are not used: the column Correct has no answer for them, and has some for others" in caplog.text
+    assert "say '--columns=present=Correct'" in caplog.text
     assert "says neither yes nor no, the first: " in caplog.text and "('maybe')" in caplog.text
     assert not any(row.labels.negative for row in source.rows)
 
@@ -44,6 +46,14 @@ def test_the_column_can_be_given_in_any_format(tmp_path, kind):
     assert (
         "must hold yes, no or counts" in _source(tmp_path, kind, "Checked", ("x1", "by Ann"), "present=Checked").problem
     )
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_what_nobody_has_reviewed_counts_if_no_row_is_or_if_the_column_is_given(tmp_path, kind, caplog):
+    assert all(_used(_source(tmp_path, kind, "Correct", ("", "NA", ""))))
+    assert not caplog.text
+    assert _used(_source(tmp_path, kind, "Correct", ("n", "", "y"), "present=Correct")) == [False, True, True]
+    assert _used(_source(tmp_path, kind, "present", ("n", "", "y"))) == [False, True, True]  # a catalogue
 
 
 @pytest.mark.parametrize(
@@ -67,7 +77,7 @@ def test_a_cross_among_counts_is_there_and_one_beside_yes_may_mean_anything(tmp_
     [("valid", ("WAHR", "FALSCH"), (1, 0)), ("valid", ("VRAI", "FAUX"), (1, 0)),
      ("valid", ("VERDADERO", "FALSO"), (1, 0)), ("present", ("+", "-", "+"), (1, 0, 1)),
      ("present", ("P", "?", "A"), (1, 0, 0)), ("correct", ("✓", "-", "✗"), (1, 0, 0)), ("correct", ("✓", "x"), (1, 0)),
-     ("correct", ("x", "-", "X", ""), (1, 0, 1, 1)), ("valid", ("accepted", "rejected", "unsure"), (1, 0, 0))],
+     ("correct", ("x", "-", "X", ""), (1, 0, 1, 0)), ("valid", ("accepted", "rejected", "unsure"), (1, 0, 0))],
 )  # fmt: skip
 def test_ticks_and_words_of_other_languages_are_answers(tmp_path, caplog, column, answers, are_used):
     assert _used(_source(tmp_path, "csv", column, answers)) == [bool(used) for used in are_used]
@@ -113,7 +123,7 @@ def test_a_column_that_may_deny_is_told(tmp_path, kind, caplog):
     ("answers", "are_used"),
     [(("present", "not present", "(not validated)"), (1, 0, 0)), (("yes", "no", "maybe"), (1, 0, 0)),
      (("TP", "FP", "UNK"), (1, 0, 0)), (("1", "0", "2"), (1, 0, 0)), (("y", "pending", "y"), (1, 0, 1)),
-     (("2023-05-01", "Ann", ""), (1, 1, 1))],
+     (("2023-05-01", "Ann", ""), (1, 1, 1)), (("y", "", "n"), (1, 0, 0))],
 )  # fmt: skip
 def test_a_column_of_another_name_for_correct_is_known(tmp_path, kind, column, answers, are_used):
     assert _used(_source(tmp_path, kind, column, answers)) == [bool(used) for used in are_used]
