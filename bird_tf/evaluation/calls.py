@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from absl import logging
 
 from bird_tf import config, skips
-from bird_tf.labels import given_table, metadata, taxonomy, texts
-from bird_tf.labels.layouts import matching, reader
+from bird_tf.labels import given_table, label_cells, metadata, taxonomy, texts
+from bird_tf.labels.layouts import matching, presence, reader, rows
 
 # start and end in seconds, and the index of the class
 Call = tuple[float, float, int]
@@ -66,6 +66,8 @@ def read(path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: 
 def read_table(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call]]:
     """Reads a CSV with the columns media_id, class_id, start_seconds, end_seconds.
 
+    A call is none where a further column denies it, as in tables that the converter reads.
+
     Returns:
         {media_id: its calls}. A media_id is a MediaId, a file name with or without suffix, or the path of the recording
         below the folder of all.
@@ -73,14 +75,23 @@ def read_table(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call]]:
     Raises:
         InputError: no such file, a missing column, a time that is not a number, or a class that the models do not know.
     """
-    calls: dict[str, list[Call]] = collections.defaultdict(list)
-    for row in given_table.read(path, "segments", _COLUMNS):
-        start, end, class_id = row.number("start_seconds", 0), row.number("end_seconds", 0), row.text("class_id")
+    read_rows: list[tuple[str, Call]] = []
+    answered: list[rows.Row] = []
+    document = texts.Document(path)
+    for cells in given_table.read(path, "segments", _COLUMNS):
+        start, end, class_id = cells.number("start_seconds", 0), cells.number("end_seconds", 0), cells.text("class_id")
         if class_id not in classes.class_ids:
-            raise row.error(f"{class_id} is no class_id of the model")
+            raise cells.error(f"{class_id} is no class_id of the model")
         if not start <= end:
-            raise row.error("need start_seconds, and an end_seconds that is not before it")
-        calls[row.text("media_id")].append((start, end, classes.index(class_id)))
+            raise cells.error("need start_seconds, and an end_seconds that is not before it")
+        read_rows.append((cells.text("media_id"), (start, end, classes.index(class_id))))
+        labels = label_cells.Labels(species=(class_id,))
+        answered.append(rows.Row(where=rows.where(document, cells.line), labels=labels))
+    further = [name for name in document.header if texts.comparable(name) not in _COLUMNS]
+    answered, _ = presence.apply(document, rows.Options(), answered, further)
+    calls: dict[str, list[Call]] = {media_id: [] for media_id, _ in read_rows}
+    for (media_id, call), row in zip(read_rows, answered, strict=True):
+        calls[media_id] += [call] if row.labels.species else []
     return calls
 
 

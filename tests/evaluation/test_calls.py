@@ -40,6 +40,16 @@ def test_a_table_of_ours_is_read(audio, tmp_path, caplog):
     assert "has no row of 1 of 2 recordings: they count as recordings without a call" in caplog.text
 
 
+def test_a_further_column_of_our_table_may_deny_calls(audio, tmp_path, caplog):
+    text = "media_id,class_id,start_seconds,end_seconds,{}\na,eurbla,1,2,y\na,eurbla,3,4,n\nb,eurbla,0,1,n\n"
+    (tmp_path / "truth.csv").write_text(text.format("Correct"))
+    assert _read(tmp_path / "truth.csv", audio).calls == {"site 1/a.wav": [(1.0, 2.0, 1)], "site 1/b.wav": []}
+    assert "2 labels are not used: the column Correct says no" in caplog.text
+    (tmp_path / "truth.csv").write_text(text.format("Reviewed"))
+    assert len(_read(tmp_path / "truth.csv", audio).calls["site 1/a.wav"]) == 2
+    assert "if a no in Reviewed means that a species is not there" in caplog.text
+
+
 def test_annotations_of_other_programs_are_read(audio, tmp_path, caplog):
     folder = tmp_path / "raven"
     _selections(folder / "a.Table.1.selections.txt", (1.5, 2.5, "Parus major"), (3, 4, "eurbla"), (5, 6, "Strix aluco"))
