@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -25,6 +26,7 @@ _OWN = {"background_known": "background known", "annotated": "annotated"}
 _IS_OWN = {"background known", "recording id"}
 _BETWEEN_LINES = {"label": ";", "background": ";"}  # what the lines of a cell are divided by
 _OF_SPECIES = frozenset(("species", "species code", "species name", "manual id"))
+_OF_LABELS = frozenset(("label", "labels", "multilabel", "species"))  # in the names of columns that may hold labels
 _EPITHET = re.compile(r"[a-zë-]{2,}", re.IGNORECASE)  # the second word of a Latin name
 
 
@@ -80,7 +82,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             logging.warning("%d cells of %s cannot be read, the first: %s", len(examples), what, examples[0])
     if "annotated" in found:
         return _of_whole_recordings(document, read_rows, found)
-    return _with_empty_segments(read_rows) if length else read_rows
+    return _with_empty_segments(document, found, read_rows) if length else read_rows
 
 
 def _of_whole_recordings(
@@ -279,22 +281,52 @@ def _about(order: str, told: tuple[tuple[str, str], ...]) -> metadata.Recording:
     )
 
 
-def _with_empty_segments(read_rows: list[rows.Row]) -> list[rows.Row]:
-    """In a table of segments of equal length, an empty label says that nothing is in the segment.
+def _with_empty_segments(
+    document: texts.Document, found: Mapping[str, Sequence[int]], read_rows: list[rows.Row]
+) -> list[rows.Row]:
+    """In a table that divides recordings into segments, an empty label says that nothing is in the segment.
 
     So does a row without times and label, as OpenSoundscape writes it for a recording without annotations. An empty
-    label of a span of its own length is something that has no name.
+    label of any other span is something that has no name, and so is one beside which another column of labels is
+    filled.
     """
-    num_spans, shortest, longest = 0, math.inf, 0.0
+    are_segments, nothing, num_nothing = _are_segments(read_rows), label_cells.Labels(negative=True), 0
+    unused = columns.unused(document, found)
+    others = [name for name in unused if not _OF_LABELS.isdisjoint(columns.normal(name).split())]
+    beside = [document.header.index(name) for name in others]
+    elsewhere: list[str] = []
+    told = []
+    for row, (_, line) in zip(read_rows, document.lines[1:], strict=True):
+        if row.labels.missing and not row.problem and (are_segments or not row.has_span):
+            other = _first_filled(line, beside)
+            if label_cells.is_missing(other) or other == "[]":
+                row, num_nothing = dataclasses.replace(row, labels=nothing), num_nothing + row.has_span
+            else:
+                elsewhere.append(row.where)
+        told.append(row)
+    if num_nothing:
+        logging.info("%s: in %d segments the label is empty: nothing is there", document.path, num_nothing)
+    if elsewhere:
+        logging.warning(
+            "%d empty labels are not taken for nothing, the first: %s: %s is filled there; if it holds the labels, say "
+            "--columns=label=NAME", len(elsewhere), elsewhere[0], " or ".join(others),
+        )  # fmt: skip
+    return told
+
+
+def _are_segments(read_rows: Sequence[rows.Row]) -> bool:
+    """Whether spans of equal length cover each recording from its beginning, one behind the other or overlapping."""
+    starts: dict[tuple[str, ...], set[float]] = {}
+    lengths = []
     for row in read_rows:
         if row.has_span:
-            seconds = row.end_seconds - row.start_seconds
-            num_spans, shortest, longest = num_spans + 1, min(shortest, seconds), max(longest, seconds)
-    are_segments = num_spans > 1 and longest - shortest < 0.01
-    nothing = label_cells.Labels(negative=True)
-    return [
-        dataclasses.replace(row, labels=nothing)
-        if row.labels.missing and not row.problem and (are_segments or math.isnan(row.start_seconds))
-        else row
-        for row in read_rows
-    ]
+            starts.setdefault(row.files, set()).add(row.start_seconds)
+            lengths.append(row.end_seconds - row.start_seconds)
+    if len(lengths) < 2 or max(lengths) - min(lengths) >= 0.01:
+        return False
+    longest_step = max(lengths) + 0.01
+    return all(
+        after - before <= longest_step
+        for of_recording in starts.values()
+        for before, after in itertools.pairwise((-max(lengths), *sorted(of_recording)))
+    )
