@@ -147,21 +147,23 @@ class _Candidate:
 
 def _labels_of_chunk(
     task: ShardTask, recording: metadata.Recording, start: float
-) -> tuple[str | None, tuple[str, ...], float]:
-    """Returns a chunk's class id (None without one), its background, and the share of such chunks that may be noise.
+) -> tuple[str | None, tuple[str, ...], bool, float]:
+    """Returns a chunk's class id (None without one), its background, whether that is known, and the share for noise.
+
+    The share is that of such chunks that may be noise. Where something has no name, the background is not known.
 
     What a person calls negative is noise, whatever --noise_share is.
     """
     if recording.negative:
-        return None, (), 1.0
+        return None, (), recording.background_known, 1.0
     if not recording.annotations:
-        return recording.label, recording.background, task.noise_share
+        return recording.label, recording.background, recording.background_known, task.noise_share
     span = spans.labels_in_span(recording.annotations, start, start + task.front_end.chunk_seconds, task.annotated)
     label = span.label if span.label and task.classes.resolve([span.label]) else None
     if span.is_negative:
-        return None, (), 1.0
+        return None, (), recording.background_known, 1.0
     may_be_noise = span.is_empty and task.annotated.unannotated == "noise" and not recording.partly_annotated
-    return label, span.background, task.noise_share * may_be_noise
+    return label, span.background, recording.background_known and span.is_complete, task.noise_share * may_be_noise
 
 
 def _chunks(
@@ -175,14 +177,14 @@ def _chunks(
             continue
         if task.kept is not None and number not in task.kept[recording.recording_id]:
             continue
-        class_id, background, noise_share = _labels_of_chunk(task, recording, start)
+        class_id, background, is_known, noise_share = _labels_of_chunk(task, recording, start)
         # noise of a negative recording has no label; the index 0 stands for none
         label = task.classes.index(class_id or recording.label) if recording.labels else 0
         chunk = schema.Chunk(
             features={},
             label=label,
             background=[i for i in task.classes.resolve(background) if i != label],
-            background_known=recording.background_known,
+            background_known=is_known,
             recording_id=recording.recording_id,
             chunk_index=number,
             start_seconds=start,

@@ -123,7 +123,7 @@ def _of_annotations(path: str, audio: str, recordings: Sequence[tuple[str, str]]
     reading = reader.survey(reader.SourceConfig(audio=audio, metadata=path))
     if elsewhere := [skips.named(skip) for skip in reading.unmatched if skip[0] not in below]:
         raise config.InputError(f"{len(elsewhere)} of its rows or files are of no recording, the first: {elsewhere[0]}")
-    found, strangers, num_calls = dict[str, list[Call]](), collections.Counter[str](), 0
+    found, strangers, num_calls, num_unsure = dict[str, list[Call]](), collections.Counter[str](), 0, 0
     unknown = {file: reason for file, reason in reading.left_out if file in below}
     for recording in reading.recordings:
         if recording.path not in below or recording.path in unknown:
@@ -135,6 +135,7 @@ def _of_annotations(path: str, audio: str, recordings: Sequence[tuple[str, str]]
             continue
         own = found.setdefault(below[recording.path], [])
         for annotation in recording.annotations:
+            num_unsure += not (annotation.label or annotation.negative)
             for label in filter(None, (annotation.label, *annotation.background)):
                 indices = classes.resolve([label, dict(recording.names).get(label, label)])
                 own += [(annotation.start_seconds, annotation.end_seconds, index) for index in indices]
@@ -147,6 +148,8 @@ def _of_annotations(path: str, audio: str, recordings: Sequence[tuple[str, str]]
         first, reason = next(iter(unknown.items()))
         hint = "; bird_tf.evaluate --verdicts judges by verdicts" if reading.has_judged_spans else ""
         raise config.InputError(f"it tells of no recording as a whole, the first: {first} ({reason}){hint}")
+    if num_unsure:
+        logging.warning("%s: %d annotations have no sure name: what is there counts as no call", path, num_unsure)
     if strangers := +strangers:
         named = ", ".join(f"{label} ({count})" for label, count in strangers.most_common(_MOST_NAMED))
         problem = f"{strangers.total()} calls of {len(strangers)} species that the model does not know: {named}"

@@ -41,12 +41,14 @@ class SpanLabels:
         background: the other species that overlap the span.
         is_empty: whether no annotation overlaps the span, except negative ones.
         is_negative: whether it is empty, and negative annotations cover it as far as a label would have to.
+        is_complete: whether all that overlaps the span has a name. Else any species may be there, too.
     """
 
     label: str
     background: tuple[str, ...]
     is_empty: bool
     is_negative: bool = False
+    is_complete: bool = True
 
 
 def labels_in_span(
@@ -68,7 +70,8 @@ def labels_in_span(
         return SpanLabels("", (), True, is_negative=negative_seconds > 0 and negative_seconds >= needed)
     needed = settings.annotation_share * min(end - start, best.end_seconds - best.start_seconds) - 1e-6
     others = {name for a in overlaps for name in (a.label, *a.background)} - {best.label, ""}
-    return SpanLabels(best.label if overlaps[best] >= needed else "", tuple(sorted(others)), False)
+    label = best.label if overlaps[best] >= needed else ""
+    return SpanLabels(label, tuple(sorted(others)), False, is_complete=all(a.label for a in overlaps))
 
 
 def without_trust_in_late(

@@ -192,6 +192,16 @@ def test_chunks_of_an_annotated_recording_get_the_labels_of_their_spans(tmp_path
     assert converted.chunks == converted.candidates == {"a": 2, "b": 2}
 
 
+def test_the_background_of_a_chunk_with_an_unnamed_sound_is_not_known(tmp_path):
+    marks = (
+        metadata.Annotation(start_seconds=0.0, end_seconds=2.0, label="a"),
+        metadata.Annotation(start_seconds=1.2, end_seconds=1.4, label=""),
+    )
+    recording = _recording(_write(tmp_path / "x.wav", _sound(2)), annotations=marks, background_known=True)
+    found, _ = _run(tmp_path, recording, split="train", classes=("a", "b"))
+    assert found["train"]["background_known"].tolist() == [True, False]
+
+
 def test_with_a_cap_chunks_are_ranked_in_each_recording_and_class(tmp_path):
     path = _write(tmp_path / "x.wav", _sound(20))
     marks = (

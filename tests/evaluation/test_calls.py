@@ -62,6 +62,13 @@ def test_annotations_of_other_programs_are_read(audio, tmp_path, caplog):
     assert _read(table, audio).calls == {"site 1/a.wav": truth.calls["site 1/a.wav"]}
 
 
+def test_annotations_without_a_sure_name_are_counted(audio, tmp_path, caplog):
+    _selections(tmp_path / "a.Table.1.selections.txt", (1.5, 2.5, "Parus major"), (3, 4, "?"))
+    truth = _read(tmp_path / "a.Table.1.selections.txt", audio)
+    assert truth.calls == {"site 1/a.wav": [(1.5, 2.5, 0)]}
+    assert "1 annotations have no sure name: what is there counts as no call" in caplog.text
+
+
 def test_a_recording_that_is_annotated_in_part_is_not_judged(audio, tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text(

@@ -28,6 +28,12 @@ def test_a_chunk_gets_a_label_if_the_overlap_reaches_the_share(start, end, label
     assert spans.labels_in_span(annotations, start, end, spans.AnnotationConfig()) == expected
 
 
+def test_what_has_no_name_leaves_the_background_of_a_chunk_unknown():
+    annotations = [example_sets.annotation(0, 2, "a"), example_sets.annotation(1.5, 2, "")]
+    found = [spans.labels_in_span(annotations, start, start + 1, spans.AnnotationConfig()) for start in (0, 1, 2)]
+    assert [(one.label, one.is_complete) for one in found] == [("a", True), ("a", False), ("", True)]
+
+
 def test_the_flag_changes_the_share():
     annotations = [example_sets.annotation(0, 2, "a")]
     assert spans.labels_in_span(annotations, 1.6, 2.6, spans.AnnotationConfig(annotation_share=0.4)).label == "a"

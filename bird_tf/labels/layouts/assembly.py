@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from absl import logging
 
 from bird_tf import config
-from bird_tf.labels import metadata, spans
+from bird_tf.labels import label_cells, metadata, spans
 from bird_tf.labels.layouts import formats, joining, matching, rows, verdict_table, versions
 
 # A point in time covers this much, so that the chunk around it does not count as one without a call.
@@ -177,6 +177,8 @@ def _with_label(
     sure = [entry for entry in entries if not entry.row.score < min_confidence]
     if not sure:
         raise _BelowConfidenceError(f"its labels have a score below --min_confidence={min_confidence:g}")
+    if len(sure) < len(entries) or any(entry.row.labels == label_cells.Labels() for entry in sure):
+        recording = dataclasses.replace(recording, background_known=False)  # of the others nobody is sure
     sure = [entry for entry in sure if not entry.row.labels.missing] or sure  # an empty cell contradicts nothing
     said: dict[str, set[str]] = collections.defaultdict(set)
     for entry in sure:

@@ -76,6 +76,13 @@ def test_labels_below_the_least_confidence_are_neither_there_nor_not_there(tmp_p
     assert "y.wav" not in found and not whole.unmatched and "--min_confidence" in whole.left_out[0][1]
 
 
+def test_a_label_of_a_whole_recording_that_is_not_sure_leaves_its_background_unknown(tmp_path):
+    text = "file,label,background,confidence\n"
+    text += "x.wav,a,none,0.9\nx.wav,b,none,0.2\ny.wav,a,none,0.9\nz.wav,a,none,0.9\nz.wav,?,none,0.9\n"
+    found, _ = _assemble(tmp_path, {"t.csv": text}, "x.wav", "y.wav", "z.wav", min_confidence=0.5)
+    assert [found[name].background_known for name in ("x.wav", "y.wav", "z.wav")] == [False, True, False]
+
+
 @pytest.mark.parametrize("label", ["noise", "-a", "no call"])
 def test_negative_rows_make_negative_recordings_and_stretches(tmp_path, label):
     tables = {
