@@ -69,8 +69,8 @@ def read_table(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call]]:
     A call is none where a further column denies it, as in tables that the converter reads.
 
     Returns:
-        {media_id: its calls}. A media_id is a MediaId, a file name with or without suffix, or the path of the recording
-        below the folder of all.
+        {media_id: its calls, none if all are denied}. A media_id is a MediaId, a file name with or without suffix, or
+        the path of the recording below the folder of all.
 
     Raises:
         InputError: no such file, a missing column, a time that is not a number, or a class that the models do not know.
@@ -115,7 +115,8 @@ def _of_table(path: str, audio: str, recordings: Sequence[tuple[str, str]], clas
             several = f"; {ids[name]} recordings have this MediaId: write their paths" if ids[name] > 1 else ""
             raise config.InputError(f"{audio} has no recording {name}{several}")
         found[below[file]] += own
-    return Truth(found)
+    unknown = {file: "no call of it is sure" for file, name in below.items() if name in found and not found[name]}
+    return Truth({name: own for name, own in found.items() if own}, unknown)
 
 
 def _of_annotations(path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: taxonomy.Taxonomy) -> Truth:

@@ -43,7 +43,11 @@ def test_a_table_of_ours_is_read(audio, tmp_path, caplog):
 def test_a_further_column_of_our_table_may_deny_calls(audio, tmp_path, caplog):
     text = "media_id,class_id,start_seconds,end_seconds,{}\na,eurbla,1,2,y\na,eurbla,3,4,n\nb,eurbla,0,1,n\n"
     (tmp_path / "truth.csv").write_text(text.format("Correct"))
-    assert _read(tmp_path / "truth.csv", audio).calls == {"site 1/a.wav": [(1.0, 2.0, 1)], "site 1/b.wav": []}
+    truth = _read(tmp_path / "truth.csv", audio)
+    assert truth.calls == {"site 1/a.wav": [(1.0, 2.0, 1)]}
+    assert [(path.rsplit("/", 1)[1], why) for path, why in truth.unknown.items()] == [
+        ("b.wav", "no call of it is sure")
+    ]
     assert "2 labels are not used: the column Correct says no" in caplog.text
     (tmp_path / "truth.csv").write_text(text.format("Reviewed"))
     assert len(_read(tmp_path / "truth.csv", audio).calls["site 1/a.wav"]) == 2

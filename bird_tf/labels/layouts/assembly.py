@@ -120,7 +120,7 @@ def _add(
         else:
             recording = _with_label(recording, labelling, min_confidence)
         assembled.recordings.append(recording)
-    except _BelowConfidenceError as error:
+    except _NotSureError as error:
         assembled.left_out.append((path, str(error)))
     except config.InputError as error:
         assembled.unmatched.append((path, str(error)))
@@ -136,8 +136,8 @@ def _settled(entries: list[joining.Entry]) -> list[joining.Entry]:
     return others + [dataclasses.replace(judged[0], row=row) for row in settled]
 
 
-class _BelowConfidenceError(config.InputError):
-    """All labels of a recording are doubtful."""
+class _NotSureError(config.InputError):
+    """No label of a recording is sure."""
 
 
 def _with_spans(
@@ -163,8 +163,11 @@ def _with_spans(
                 name=row.about.name if len(species) == 1 else "",
             )
             annotations[annotation] = None
-    if not any(a.label or a.negative for a in annotations) and any(e.row.score < min_confidence for e in entries):
-        raise _BelowConfidenceError(f"all its labels have a score below --min_confidence={min_confidence:g}")
+    named = any(a.label or a.negative for a in annotations)
+    if not named and any(e.row.score < min_confidence for e in entries):
+        raise _NotSureError(f"all its labels have a score below --min_confidence={min_confidence:g}")
+    if not named and any(entry.row.labels == label_cells.Labels() for entry in entries):
+        raise _NotSureError("no label of it is sure: they have no name, or are denied, or of another channel")
     known = all(entry.row.about.background_known for entry in entries)
     ordered = sorted(annotations, key=lambda a: (a.start_seconds, a.end_seconds, a.label))
     return spans.with_annotations(dataclasses.replace(recording, background_known=known), ordered)
@@ -176,7 +179,7 @@ def _with_label(
     """The recording with the label of rows without times. Different files must say the same."""
     sure = [entry for entry in entries if not entry.row.score < min_confidence]
     if not sure:
-        raise _BelowConfidenceError(f"its labels have a score below --min_confidence={min_confidence:g}")
+        raise _NotSureError(f"its labels have a score below --min_confidence={min_confidence:g}")
     if len(sure) < len(entries) or any(entry.row.labels == label_cells.Labels() for entry in sure):
         recording = dataclasses.replace(recording, background_known=False)  # of the others nobody is sure
     sure = [entry for entry in sure if not entry.row.labels.missing] or sure  # an empty cell contradicts nothing
@@ -209,7 +212,7 @@ def with_label(recording: metadata.Recording, whole: Sequence[rows.Row]) -> meta
     species = tuple(dict.fromkeys(name for row in whole for name in row.labels.species))
     if not species:
         if not all(row.labels.negative for row in whole):
-            raise config.InputError(f"{whole[0].where}: its species is unknown")
+            raise _NotSureError(f"{whole[0].where}: its species is unknown")
         return dataclasses.replace(recording, name="", negative=True)
     label, *further = species
     return dataclasses.replace(

@@ -83,7 +83,8 @@ class Reading:
             )
         if not any(r.labels for r in self.recordings):
             raise config.InputError(
-                f"{source.audio}: no labelled recording is left ({len(self.unmatched)} do not match)"
+                f"{source.audio}: no labelled recording is left ({len(self.unmatched)} do not match; "
+                f"{len(self.left_out)} rows or recordings are left out)"
             )
 
 

@@ -76,6 +76,14 @@ def test_labels_below_the_least_confidence_are_neither_there_nor_not_there(tmp_p
     assert "y.wav" not in found and not whole.unmatched and "--min_confidence" in whole.left_out[0][1]
 
 
+@pytest.mark.parametrize(("of_times", "times"), [(",start,end", ",0,1"), ("", "")])
+def test_a_recording_without_any_sure_label_is_left_out_and_the_others_go_on(tmp_path, of_times, times):
+    text = f"file,label,correct{of_times}\nx.wav,a,y{times}\ny.wav,a,n{times}\nz.wav,????,y{times}\n"
+    found, whole = _assemble(tmp_path, {"t.csv": text}, "x.wav", "y.wav", "z.wav")
+    assert list(found) == ["x.wav"] and not whole.unmatched
+    assert [path.rsplit("/", 1)[1] for path, _ in whole.left_out] == ["y.wav", "z.wav"]
+
+
 def test_a_label_of_a_whole_recording_that_is_not_sure_leaves_its_background_unknown(tmp_path):
     text = "file,label,background,confidence\n"
     text += "x.wav,a,none,0.9\nx.wav,b,none,0.2\ny.wav,a,none,0.9\nz.wav,a,none,0.9\nz.wav,?,none,0.9\n"
