@@ -52,6 +52,8 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     found = _columns(document, options)
     if "label" not in found:
         raise columns.lacks(document, "label", "the species")
+    if len(document.lines) == 1:
+        return rows.nothing_found(document)
     is_given = "label" in columns.given_for(document, options.columns)
     manual = found.get("manual id", ())
     has_begun = not is_given and any(csv_table.cells_of(cells, {"": manual})[""] for _, cells in document.lines[1:])

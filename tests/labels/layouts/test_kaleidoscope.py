@@ -52,6 +52,11 @@ def test_birdnets_table_in_this_form_is_read(tmp_path):
     assert example_sets.source_of(tmp_path / "k.csv", text).rows[0].labels.species == ("Parus major",)
 
 
+def test_a_table_without_detections_is_a_negative(tmp_path):
+    [row] = example_sets.source_of(tmp_path / "x.csv", TABLE.split("\n")[0] + "\n").rows
+    assert row.labels == example_sets.NEGATIVE and not row.files
+
+
 def test_a_table_without_species_is_refused(tmp_path):
     text = "INDIR,FOLDER,IN FILE,OFFSET,DURATION\nD,,x.wav,0,3\n"
     assert "which column holds the species?" in example_sets.source_of(tmp_path / "k.csv", text).problem
