@@ -1,3 +1,6 @@
+import pytest
+
+from bird_tf.labels import label_cells
 from bird_tf.labels.layouts import csv_table, one_hot
 from tests.labels.layouts import example_sets
 
@@ -45,3 +48,39 @@ def test_the_voice_of_people_is_a_class_and_who_verified_is_none(tmp_path):
     text = "file,start,end,bird,human,human verified\na.wav,0,3,0,1,1\n"
     source = example_sets.source_of(tmp_path / "t.csv", text)
     assert example_sets.spans_of(source) == [(("a.wav",), 0.0, 3.0, ("human",))]
+
+
+@pytest.mark.parametrize(
+    ("column", "cells"), [("comments", ("", "")), ("annotator", ("Ann", "Bob")), ("low_f", ("2000", "450.5")),
+                          ("channel", ("1", "2"))],
+)  # fmt: skip
+def test_a_further_column_of_segments_is_told_and_is_no_species(tmp_path, column, cells, caplog):
+    text = f"file,start,end,{column},NOCA,EATO\n" + "".join(f"a.wav,{i},{i + 3},{cells[i]},0,{i}\n" for i in (0, 1))
+    source = example_sets.source_of(tmp_path / "t.csv", text)
+    assert example_sets.spans_of(source) == [(("a.wav",), 0.0, 3.0, None), (("a.wav",), 1.0, 4.0, ("EATO",))]
+    assert f"columns that are not taken for species: {column}" in caplog.text
+
+
+@pytest.mark.parametrize("cells", [("0", "3"), ("0.7", "0.2")])
+def test_counts_and_probabilities_beside_0_and_1_are_not_passed_over(tmp_path, cells):
+    text = "file,start,end,NOCA,EATO,AMRO\n" + "".join(f"a.wav,{i},{i + 3},0,1,{cells[i]}\n" for i in (0, 1))
+    assert example_sets.source_of(tmp_path / "t.csv", text).format == csv_table.NAME
+
+
+def test_a_column_for_each_species_may_tell_of_whole_recordings(tmp_path):
+    source = example_sets.source_of(tmp_path / "t.csv", "filename,asbfly,barswa,fold\na.wav,1,1,3\nb.wav,0,0,4\n")
+    assert source.format == one_hot.NAME
+    assert example_sets.whole_labels(source) == [(("a.wav",), ("asbfly", "barswa")), (("b.wav",), ())]
+    assert source.rows[1].labels.negative and not source.rows[0].has_span
+
+
+@pytest.mark.parametrize(
+    "text", ["file,asbfly\na.wav,1\n", "file,rain,wind\na.wav,0,1\n", "file,a,b,site\na.wav,0,1,S\n"]
+)
+def test_what_may_tell_of_the_conditions_of_a_recording_is_no_such_table(tmp_path, text):
+    assert example_sets.source_of(tmp_path / "t.csv", text).format != one_hot.NAME
+
+
+def test_a_table_without_rows_says_nothing(tmp_path):
+    [row] = example_sets.source_of(tmp_path / "t.csv", "file,start,end,NOCA,EATO\n").rows
+    assert row.labels == label_cells.Labels() and not row.problem
