@@ -42,14 +42,21 @@ def source(path: str) -> str:
     return f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
 
 
+def source_if_there(path: str) -> str:
+    """`source`; empty if there is no such file, which its reader will tell."""
+    try:
+        return source(path)
+    except OSError:
+        return ""
+
+
 def has_changed(before: str, path: str) -> bool:
     """Whether a recording is another one than the one that `source` told of. One that is not there has not changed.
 
     Of a recording that was moved or copied only the size counts: its time may be that of the copy.
     """
-    try:
-        now = source(path)
-    except OSError:
+    now = source_if_there(path)
+    if not now:
         return False
     (old, *told), (new, *found) = before.rsplit(" ", 2), now.rsplit(" ", 2)
     return told[:1] != found[:1] or (old == new and told != found)

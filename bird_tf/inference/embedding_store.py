@@ -171,7 +171,7 @@ class Writer:
                 files.write_text(os.path.join(self._folder, name), "")
             files.write_json(description, {**self._description, "num_features": scores.embeddings.shape[1]})
         entry = _Entry(
-            file=file, source=audio_files.source(scores.path), first=self._num_vectors, count=len(scores.embeddings),
+            file=file, source=scores.source, first=self._num_vectors, count=len(scores.embeddings),
             seconds=scores.duration_seconds,
         )  # fmt: skip
         with open(os.path.join(self._folder, _VECTORS), "ab") as vectors:

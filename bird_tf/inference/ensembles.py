@@ -35,6 +35,7 @@ class RecordingScores:
         strangeness: how unlike the training recordings of the first model it sounds, see `strangeness`; NaN if unknown.
         lost_seconds: how much of it could not be decoded.
         note: what was noticed of the file while it was read; empty if nothing was.
+        source: tells which file was read, as `audio_files.source` before it was opened.
     """
 
     path: str
@@ -49,6 +50,7 @@ class RecordingScores:
     strangeness: float = math.nan
     lost_seconds: float = 0.0
     note: str = ""
+    source: str = ""
 
 
 class Ensemble:

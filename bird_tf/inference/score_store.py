@@ -23,7 +23,7 @@ FOLDER = "scores"
 _FORMAT_VERSION = 4
 _SUFFIX = ".npz"
 _KINDS = {
-    "duration_seconds": "f0", "start_seconds": "f1", "end_seconds": "f1", "probabilities": "f2",
+    "source": "U0", "duration_seconds": "f0", "start_seconds": "f1", "end_seconds": "f1", "probabilities": "f2",
     "attention": "f1",
 }  # fmt: skip
 _LATER_KINDS = {"lost_seconds": "f0", "note": "U0", "strangeness": "f0"}  # not in scores of earlier versions
@@ -126,7 +126,7 @@ class ScoreStore:
     def save(self, recording_id: str, scores: ensembles.RecordingScores) -> None:
         """Stores the scores of a recording. The file appears when it is complete."""
         arrays = {
-            "source": audio_files.source(scores.path), "duration_seconds": scores.duration_seconds,
+            "source": scores.source, "duration_seconds": scores.duration_seconds,
             "start_seconds": scores.start_seconds, "end_seconds": scores.end_seconds,
             "probabilities": scores.probabilities, "attention": scores.attention_logits,
             "strangeness": scores.strangeness, "lost_seconds": float(scores.lost_seconds), "note": scores.note,
@@ -154,7 +154,7 @@ class ScoreStore:
             embeddings=np.zeros((0, 0), np.float32),
             strangeness=float(arrays.get("strangeness", math.nan)),
             lost_seconds=float(arrays.get("lost_seconds", 0.0)),
-            note=stored.text_of(path, arrays.get("note", np.array(""))),
+            note=stored.text_of(path, arrays.get("note", np.array(""))), source=stored.text_of(path, arrays["source"]),
         )  # fmt: skip
 
     def score(

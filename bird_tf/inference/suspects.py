@@ -83,7 +83,4 @@ class Notes:
 
 
 def _digest(path: str) -> str:
-    try:
-        return files.text_digest(audio_files.source(path))
-    except OSError:  # what cannot be read is told by its reader
-        return files.text_digest(path)
+    return files.text_digest(audio_files.source_if_there(path) or path)

@@ -18,7 +18,7 @@ from concurrent import futures
 import numpy as np
 
 from bird_tf.audio import decode, decoder, hearing, reports
-from bird_tf.inference import ensembles, saved_model, strangeness
+from bird_tf.inference import audio_files, ensembles, saved_model, strangeness
 
 # A unit ends with its batch nearly full after the first number of batches, in any case after the second one: the more
 # batches, the less is lost in the last one, and the fewer units there are to share.
@@ -119,7 +119,8 @@ class Batches:
 class _Recording:
     """The outputs for one recording so far."""
 
-    def __init__(self, num_models: int, num_groups: int) -> None:
+    def __init__(self, source: str, num_models: int, num_groups: int) -> None:
+        self.source = source  # from before it is opened: a file that changes later is another one
         self.outputs: list[list[saved_model.Outputs]] = [[] for _ in range(num_models)]
         self.num_samples = [0] * num_groups
         self.num_waiting = 0  # chunks without outputs
@@ -218,7 +219,7 @@ def score(
             yield _joined(ensemble, hearings, chunking, *waiting.popleft())
 
     for (recording_id, path), seconds in zip(unit.recordings, unit.seconds, strict=True):
-        recording = _Recording(len(ensemble.models), len(hearings))
+        recording = _Recording(audio_files.source_if_there(path), len(ensemble.models), len(hearings))
         waiting.append(((recording_id, path), recording))
         told = 0.0
         with reading(recording_id):
@@ -276,6 +277,8 @@ def _joined(
         attention_logits.append(ensembles.align(outputs.attention_logits, start, end, *times[0]))
         if member == 0:
             embeddings, strange = outputs.embeddings, outputs.strangeness
+    if audio_files.has_changed(recording.source, path):
+        recording.report.warnings.append("the file changed while it was read: score it again")
     # [models, chunks, …]; of a single model without a copy
     stacked, logits = (np.stack(p) if len(p) > 1 else p[0][None] for p in (probabilities, attention_logits))
     scores = ensembles.RecordingScores(
@@ -291,5 +294,6 @@ def _joined(
         strangeness=strangeness.of_recording(strange),
         lost_seconds=recording.report.lost_seconds,
         note=recording.report.note,
+        source=recording.source,
     )
     return ScoredRecording(recording_id=recording_id, path=path, scores=scores)

@@ -6,7 +6,7 @@ import pytest
 
 from bird_tf import config
 from bird_tf.audio import decode, frontend, hearing
-from bird_tf.inference import embedding_store, ensembles
+from bird_tf.inference import audio_files, embedding_store, ensembles
 
 
 def _writer(folder, fingerprint="f", overlap=0.0, **flags):
@@ -27,6 +27,7 @@ def _scores(path, vectors, seconds=None):
         path=str(path), duration_seconds=seconds or float(len(vectors)), start_seconds=start, end_seconds=start + 1,
         member_probabilities=nothing, probabilities=nothing[0], member_attention_logits=nothing[..., 0],
         attention_logits=nothing[0, :, 0], embeddings=np.asarray(vectors, np.float32),
+        source=audio_files.source(str(path)),
     )  # fmt: skip
 
 

@@ -86,6 +86,32 @@ def test_a_further_run_scores_only_what_is_new(tmp_path, model_path, data, monke
     assert len(calls[-1]) == 17 and not list((tmp_path / "out").glob("*.labels.txt"))
 
 
+def test_a_recording_that_changes_while_it_is_scored_is_told_and_scored_again(
+    tmp_path, model_path, data, monkeypatch, caplog
+):
+    first, other, *_ = sorted((data / "wav").iterdir())
+    (tmp_path / "audio").mkdir()
+    path = shutil.copy(first, tmp_path / "audio")
+    calls, predict_samples = _interrupt_after(monkeypatch, None), saved_model.Model.predict_samples
+
+    def replacing(self, samples, **values):
+        if len(calls) == 1:
+            shutil.copy(other, path)
+        return predict_samples(self, samples, **values)
+
+    monkeypatch.setattr(saved_model.Model, "predict_samples", replacing)
+    predict_into(tmp_path, model_path, tmp_path / "audio", embeddings=True)
+    notes = conftest.table(tmp_path / "out" / "damaged.csv")
+    for _ in range(2):
+        predict_into(tmp_path, model_path, tmp_path / "audio", embeddings=True)
+    assert [len(recordings) for recordings in calls] == [1, 1, 0]
+    assert "the file changed while it was read: score it again" in caplog.text and len(notes) == 1
+    assert not (tmp_path / "out" / "damaged.csv").exists()
+    predict_into(tmp_path / "fresh", model_path, tmp_path / "audio", embeddings=True)
+    for name in ("recordings.csv", "chunks.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "fresh" / "out" / name).read_bytes()
+
+
 def test_a_folder_of_the_user_is_refused_and_stays(tmp_path, model_path, data):
     of_user = tmp_path / "out" / score_store.FOLDER / "precious"
     of_user.mkdir(parents=True)
