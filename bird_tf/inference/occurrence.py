@@ -159,8 +159,9 @@ class OddsFactors:
         settings = self._settings
         if settings.latitude is not None and settings.longitude is not None and math.isnan(recording.latitude):
             recording = dataclasses.replace(recording, latitude=settings.latitude, longitude=settings.longitude)
-        if math.isnan(recording.day_of_year):
-            recording = dataclasses.replace(recording, day_of_year=free_text.day_of_year(free_text.date(settings.date)))
+        day = free_text.date(settings.date)
+        if day and math.isnan(recording.day_of_year):  # which alone would be another date of a leap year
+            recording = dataclasses.replace(recording, date=day.isoformat(), day_of_year=free_text.day_of_year(day))
         factors = np.ones(len(self._prior.class_ids))
         if settings.prior == "learned":
             factors *= np.exp(settings.prior_weight * self._prior.log_ratios(recording))

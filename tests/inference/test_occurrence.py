@@ -1,4 +1,5 @@
 import dataclasses
+import datetime
 import math
 import types
 
@@ -104,6 +105,20 @@ def test_the_learned_prior_has_a_weight_and_combines_with_a_list(tmp_path, monke
     both = _odds_factors(learned, prior="learned", prior_weight=0.5, species_list=str(tmp_path / "list.txt"))
     np.testing.assert_allclose(both.factors(HERE), [2, 1, 0])
     assert "weight 0.5 (exponents: place 1.00)" in both.describe() and "list.txt" in both.describe()
+
+
+@pytest.mark.parametrize("year", [2023, 2024])
+def test_a_given_date_counts_as_that_of_a_recording(tmp_path, year):
+    """Also in a leap year, where 14 March is the last day of its week of 48."""
+    weeks = "".join(f"18,-66,{week},aa,{week / 100}\n" for week in range(1, 49))
+    (tmp_path / "weeks.csv").write_text(HEADER + weeks)
+    flags = {"occurrence": str(tmp_path / "weeks.csv"), "occurrence_use": "multiplier"}
+    days = [datetime.date(year, month, day) for month, day in ((2, 28), (3, 14), (3, 15), (12, 31))]
+    for day in days:
+        dated = dataclasses.replace(HERE, date=day.isoformat(), day_of_year=float(day.timetuple().tm_yday))
+        undated = dataclasses.replace(HERE, day_of_year=math.nan)
+        given = _odds_factors(**flags, date=day.isoformat()).factors(undated)
+        np.testing.assert_array_equal(given, _odds_factors(**flags).factors(dated))
 
 
 def test_a_model_without_a_learned_prior_is_refused():
