@@ -242,6 +242,16 @@ def write_bytes(path: str, content: bytes, *, durable: bool = False) -> None:
         file.write(content)
 
 
+def append(path: str, content: bytes) -> None:
+    """Appends to a local file; it is there in parts if the process is killed. An error of the disk names the file."""
+    try:
+        with open(path, "ab") as file:
+            file.write(content)
+    except OSError as error:
+        error.filename = path  # the system names it when it opens it, not when it writes
+        raise
+
+
 def read_bytes(path: str, largest: int = 0) -> bytes:
     """Reads the whole file.
 

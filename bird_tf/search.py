@@ -95,6 +95,7 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
     root = settings.audio or store.description.audio
     if not os.path.isdir(root):
         raise config.InputError(f"--audio={root}: no such folder; name the folder of the recordings")
+    left_out = store.leave_out_others(root)
     query = _query(settings, store, root)
     _refuse_silence(query, store.description.channel)
     logging.info("looking for %s from %.2f to %.2f s", query.path, query.start, query.end)
@@ -115,8 +116,7 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
     results = review_page.results_in(output, "search", _FILES, "num_found", "num_searched")
     with results.writing(_FILES):
         csv_files.write(results.path(_FILES[0]), _COLUMNS, map(_row, neighbours))
-        changed = store.changed({clip.file: files.below(root, clip.file) for clip in neighbours})
-        skipped = review_page.write(results, root, choice, page, settings.excerpt, changed)
+        skipped = left_out + review_page.write(results, root, choice, page, settings.excerpt)
         skips.write(output, skipped)
         summary = {
             "query": query.path, "start_seconds": query.start, "end_seconds": query.end, "num_searched": len(store),
@@ -235,7 +235,7 @@ def main(settings: SearchConfig) -> None:
     """Searches, and logs one line of summary."""
     summary = search(settings)
     logging.info(
-        "%s: the %d most similar of %d chunks, %d clips skipped; open it in a browser",
+        "%s: the %d most similar of %d chunks, %d recordings or clips skipped; open it in a browser",
         summary["page"], summary["num_found"], summary["num_searched"], summary["num_skipped"],
     )  # fmt: skip
     next_steps.log(f"open {summary['page']} in a browser, judge, and save verdicts.csv")

@@ -65,6 +65,11 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_full_disk_is_named_also_where_a_file_grows():
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        files.append("/dev/full", b"x")
+
+
 def test_a_full_disk_is_named_across_processes():
     error = pickle.loads(pickle.dumps(files.DiskFullError("a/b")))
     assert str(error) == "a/b: the disk is full; make room and repeat the command"

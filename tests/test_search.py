@@ -32,6 +32,11 @@ def _search(tmp_path, deployment, query, **flags):
     )
 
 
+def _entries(tmp_path):
+    with open(tmp_path / "out" / "embeddings" / "recordings.jsonl") as lines:
+        return [json.loads(line) for line in lines]
+
+
 def _rows(tmp_path):
     with open(tmp_path / "found" / "neighbours.csv", newline="") as file:
         return list(csv.DictReader(file))
@@ -67,6 +72,40 @@ def test_a_recording_that_was_replaced_is_not_shown(tmp_path, model_path, data):
     _search(tmp_path, tmp_path / "out", second, at=0.0, num_results=1000)
     with open(tmp_path / "found" / "skipped.csv", newline="") as file:
         assert {row["file"] for row in csv.DictReader(file)} == {first.name}
+
+
+def test_only_what_is_there_as_it_was_embedded_is_found(tmp_path, model_path, data):
+    audio = tmp_path / "audio"
+    audio.mkdir()
+    for path in sorted((data / "wav").iterdir())[:4]:
+        shutil.copy(path, audio)
+    first, second, third, _ = sorted(audio.iterdir())
+    flags = {"audio": audio, "output": tmp_path / "out", "embeddings": True}
+    predict.predict(settings(predict.PredictConfig, model=[model_path], **flags))
+    shutil.copy(second, first)
+    third.rename(audio / "renamed.wav")
+    total = sum(entry["count"] for entry in _entries(tmp_path) if entry["file"] not in (first.name, third.name))
+    summary = _search(tmp_path, tmp_path / "out", first, at=0.0, num_results=1000)
+    rows = _rows(tmp_path)
+    assert (rows[0]["file"], rows[0]["start_seconds"], summary["best"]) == (second.name, "0.000", pytest.approx(1))
+    assert summary["num_searched"] == len(rows) == total
+    with open(tmp_path / "found" / "skipped.csv", newline="") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == [first.name, third.name]
+    predict.predict(settings(predict.PredictConfig, model=[model_path], **flags))
+    _search(tmp_path, tmp_path / "out", audio / "renamed.wav", at=0.0, num_results=1000)
+    assert {row["file"] for row in _rows(tmp_path)} == {path.name for path in audio.iterdir()}
+
+
+def test_a_prediction_of_another_folder_is_searched_there(tmp_path, model_path, data):
+    paths = sorted((data / "wav").iterdir())[:2]
+    for site, path in zip("ab", paths, strict=True):
+        (tmp_path / site).mkdir()
+        shutil.copy(path, tmp_path / site / "x.wav")
+        flags = {"audio": tmp_path / site, "output": tmp_path / "out", "embeddings": True}
+        predict.predict(settings(predict.PredictConfig, model=[model_path], **flags))
+    (tmp_path / "a" / "x.wav").unlink()  # its clips are those of the other folder
+    summary = _search(tmp_path, tmp_path / "out", paths[1], at=0.0)
+    assert (summary["best"], summary["num_skipped"]) == (pytest.approx(1, abs=1e-5), 0)
 
 
 def test_a_clip_finds_where_it_was_cut_from(tmp_path, deployment, data):

@@ -50,6 +50,11 @@ def source_if_there(path: str) -> str:
         return ""
 
 
+def path_in(told: str) -> str:
+    """The absolute path in what `source` told."""
+    return told.rsplit(" ", 2)[0]
+
+
 def has_changed(before: str, path: str) -> bool:
     """Whether a recording is another one than the one that `source` told of. One that is not there has not changed.
 

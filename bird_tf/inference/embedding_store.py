@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
+from absl import logging
 
-from bird_tf import config, files, progress_bars, resume, stored
+from bird_tf import config, files, progress_bars, resume, skips, stored
 from bird_tf.audio import channels, decode
 from bird_tf.inference import audio_files, ensembles
 
@@ -51,7 +52,7 @@ class Description:
         format_version: of the store.
         model: path of the model that wrote it.
         fingerprint: of that model.
-        audio: the folder of all recordings.
+        audio: the folder of all recordings, of the last prediction. What the store holds of other folders is not read.
         chunk_seconds, hop_seconds: length of a chunk, and the time from chunk to chunk.
         num_features: of an embedding.
         channel: what was heard of recordings with several channels; in stores of earlier versions their mean.
@@ -100,6 +101,12 @@ def _read_entries(folder: str, vector_bytes: int) -> list[_Entry]:
     return entries
 
 
+def _last_below(root: str, entries: Sequence[_Entry]) -> dict[str, _Entry]:
+    """{file: its last entry} of the recordings below a folder. Those of another folder may have the same names."""
+    paths = {entry.file: os.path.abspath(files.below(root, entry.file)) for entry in entries}
+    return {entry.file: entry for entry in entries if audio_files.path_in(entry.source) == paths[entry.file]}
+
+
 class Writer:
     """Adds recordings to the store in OUTPUT/embeddings/."""
 
@@ -117,12 +124,12 @@ class Writer:
             overwrite: whether embeddings of another model or of other chunks may be replaced.
         """
         model = ensemble.models[0]
-        self._folder = os.path.join(output, FOLDER)
+        self._folder, self._root = os.path.join(output, FOLDER), os.path.abspath(root)
         self._description = {
             "format_version": _FORMAT_VERSION,
             "model": os.path.abspath(model.path),
             "fingerprint": model.fingerprint,
-            "audio": os.path.abspath(root),
+            "audio": self._root,
             "channel": chunking.channel or model.hearing.channel,
             "chunk_seconds": model.front_end.chunk_seconds,
             "hop_seconds": chunking.hop_samples(model.front_end) / model.front_end.sample_rate_hz,
@@ -151,13 +158,16 @@ class Writer:
         self._claim.begin()  # an earlier version may have described the models in another way
         path = os.path.join(self._folder, _DESCRIPTION)
         if files.exists(path):
-            vector_bytes = _read_description(self._folder).vector_bytes
-            entries = _read_entries(self._folder, vector_bytes)
-            self._sources = {entry.file: entry.source for entry in entries}
+            described = _read_description(self._folder)
+            vector_bytes, entries = described.vector_bytes, _read_entries(self._folder, described.vector_bytes)
+            known = _last_below(self._root, entries)
+            self._sources = {file: entry.source for file, entry in known.items()}
             self._num_vectors = max((entry.first + entry.count for entry in entries), default=0)
             os.truncate(os.path.join(self._folder, _VECTORS), self._num_vectors * vector_bytes)
             lines = "".join(json.dumps(dataclasses.asdict(entry)) + "\n" for entry in entries)
             files.write_text(os.path.join(self._folder, _LIST), lines)
+            where = {name: self._description[name] for name in ("audio", "model")}
+            files.write_json(path, {**dataclasses.asdict(described), **where})
 
     def has(self, file: str, path: str) -> bool:
         """Whether the embeddings of this recording are here and its file has not changed since."""
@@ -174,10 +184,9 @@ class Writer:
             file=file, source=scores.source, first=self._num_vectors, count=len(scores.embeddings),
             seconds=scores.duration_seconds,
         )  # fmt: skip
-        with open(os.path.join(self._folder, _VECTORS), "ab") as vectors:
-            vectors.write(np.ascontiguousarray(scores.embeddings, _TYPE).tobytes())
-        with open(os.path.join(self._folder, _LIST), "a", encoding="utf-8") as lines:
-            lines.write(json.dumps(dataclasses.asdict(entry)) + "\n")
+        vectors, line = np.ascontiguousarray(scores.embeddings, _TYPE), json.dumps(dataclasses.asdict(entry))
+        files.append(os.path.join(self._folder, _VECTORS), vectors.tobytes())
+        files.append(os.path.join(self._folder, _LIST), f"{line}\n".encode())
         self._sources[file] = entry.source
         self._num_vectors += entry.count
 
@@ -196,7 +205,7 @@ class Embeddings:
     """A store, for reading.
 
     Attributes:
-        vectors: [chunks, features] float32, mapped into memory; some belong to recordings that have changed since.
+        vectors: [chunks, features] float32, mapped into memory; some belong to recordings that are not found.
         description: how it was made.
     """
 
@@ -213,10 +222,15 @@ class Embeddings:
             raise config.InputError(f"{folder} holds no embeddings; bird_tf.predict --embeddings writes them")
         self.description = _read_description(self.folder)
         found = _read_entries(self.folder, self.description.vector_bytes)
-        self._entries = {entry.file: entry for entry in found}  # the last one of a recording
-        total = max((entry.first + entry.count for entry in found), default=0)
-        if not total:
-            raise config.InputError(f"{self.folder} holds no vectors; run bird_tf.predict --embeddings again")
+        root, total = self.description.audio, max((entry.first + entry.count for entry in found), default=0)
+        self._entries = _last_below(root, found)
+        if not len(self):
+            raise config.InputError(f"{self.folder} holds no vectors of {root}; run bird_tf.predict --embeddings again")
+        if others := len({audio_files.path_in(entry.source) for entry in found}) - len(self._entries):
+            logging.warning(
+                "%s also holds %d recordings of other folders than %s, that of the last prediction: they are left out",
+                self.folder, others, root,
+            )  # fmt: skip
         self.vectors = np.memmap(
             os.path.join(self.folder, _VECTORS), dtype=_TYPE, mode="r", shape=(total, self.description.num_features)
         )
@@ -225,9 +239,28 @@ class Embeddings:
         """Number of vectors of the recordings as they are."""
         return sum(entry.count for entry in self._entries.values())
 
-    def changed(self, recordings: Mapping[str, str]) -> list[str]:
-        """The files of the recordings, {file: path}, that have changed since their embeddings were stored."""
-        return [f for f, path in recordings.items() if audio_files.has_changed(self._entries[f].source, path)]
+    def leave_out_others(self, root: str) -> list[skips.Skip]:
+        """Leaves out recordings that are not in the folder, or are others there now than when they were embedded.
+
+        Returns:
+            (file, reason) of each.
+
+        Raises:
+            InputError: none is left.
+        """
+        left_out = []
+        for file, entry in list(self._entries.items()):
+            path = files.below(root, file)
+            if not os.path.isfile(path):
+                left_out.append((file, f"{path}: no such recording any more"))
+            elif audio_files.has_changed(entry.source, path):
+                left_out.append((file, f"{path}: changed since the prediction; repeat that"))
+            else:
+                continue
+            del self._entries[file]
+        if not len(self):
+            raise config.InputError(f"none of {len(left_out)} recordings can be searched; the first: {left_out[0][1]}")
+        return left_out
 
     def _times(self, entry: _Entry, chunks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Start and end of chunks of a recording, seconds."""

@@ -161,8 +161,7 @@ class ResultFiles:
         """
         if name not in self._written:
             self.check([name])
-            with open(self._list, "a", encoding="utf-8") as notes:
-                notes.write(self._line(name, ""))
+            files.append(self._list, self._line(name, "").encode())
             self._written[name] = None
         return self._path(name)
 

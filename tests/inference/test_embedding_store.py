@@ -9,14 +9,14 @@ from bird_tf.audio import decode, frontend, hearing
 from bird_tf.inference import audio_files, embedding_store, ensembles
 
 
-def _writer(folder, fingerprint="f", overlap=0.0, **flags):
+def _writer(folder, fingerprint="f", overlap=0.0, root=None, **flags):
     front_end = frontend.FrontendConfig()
     model = types.SimpleNamespace(
         path="runs/x/export", fingerprint=fingerprint, front_end=front_end, hearing=hearing.of(front_end)
     )
     ensemble = types.SimpleNamespace(models=[model])
     chunking = decode.ChunkingConfig(overlap_seconds=overlap)
-    return embedding_store.Writer(str(folder), "/birds", ensemble, chunking, **flags)
+    return embedding_store.Writer(str(folder), str(root or folder), ensemble, chunking, **flags)
 
 
 def _scores(path, vectors, seconds=None):
@@ -93,6 +93,47 @@ def test_a_later_run_appends_and_a_changed_recording_replaces_its_vectors(tmp_pa
     }
     vector, start, end = store.at("a.wav", 3.0)
     assert (vector.tolist(), start, end) == ([-1, 0], 0.0, 0.5) and store.at("c.wav", 0) is None
+
+
+def test_only_recordings_of_the_last_folder_are_found_and_the_others_are_kept(tmp_path, recording, caplog):
+    for site in ("a", "b"):
+        (tmp_path / site).mkdir()
+
+    def stored(site, *vectors):
+        writer = _writer(tmp_path, root=tmp_path / site)
+        writer.open()
+        paths = [recording(f"{site}/{number}.wav") for number in range(len(vectors))]
+        todo = [number for number, path in enumerate(paths) if not writer.has(path.name, str(path))]
+        for number in todo:
+            writer.append(paths[number].name, _scores(paths[number], [vectors[number]]))
+        return len(todo), embedding_store.Embeddings(str(tmp_path))
+
+    assert stored("a", [1, 0], [0, 1])[0] == 2
+    num_new, store = stored("b", [-1, 0])  # of the same name and size
+    assert (num_new, len(store), store.description.audio) == (1, 1, str(tmp_path / "b"))
+    assert store.at("0.wav", 0)[0].tolist() == [-1, 0] and store.at("1.wav", 0) is None
+    assert "also holds 2 recordings of other folders" in caplog.text
+    with open(tmp_path / "embeddings" / "recordings.jsonl") as lines:
+        before = lines.read()
+    num_new, store = stored("a")
+    assert len(store) == 2 and store.at("0.wav", 0)[0].tolist() == [1, 0]
+    assert (tmp_path / "embeddings" / "recordings.jsonl").read_text() == before
+
+
+def test_recordings_that_are_gone_or_replaced_are_left_out(tmp_path, recording):
+    store = _store(tmp_path, recording, a=[[1, 0]], b=[[1, 0]], c=[[1, 0], [0, 1]])
+    (tmp_path / "a.wav").unlink()
+    recording("b.wav", "another")
+    left_out = store.leave_out_others(str(tmp_path))
+    assert [(file, reason.rpartition(": ")[2]) for file, reason in left_out] == [
+        ("a.wav", "no such recording any more"),
+        ("b.wav", "changed since the prediction; repeat that"),
+    ]
+    assert len(store) == 2 and store.at("b.wav", 0) is None
+    assert {n.file for n in store.nearest(np.array([[1.0, 0.0]]), 9)} == {"c.wav"}
+    (tmp_path / "c.wav").unlink()
+    with pytest.raises(config.InputError, match=r"none of 1 recordings can be searched; the first: .*c\.wav"):
+        store.leave_out_others(str(tmp_path))
 
 
 def test_what_a_killed_process_left_is_not_read_and_then_removed(tmp_path, recording):
