@@ -127,7 +127,7 @@ class Ensemble:
         """A digest of what gives probabilities over time: models, weights, context, calibration; not the thresholds."""
         decided = self.decisions
         around = [decided.context.describe(), decided.answers.slope, decided.answers.intercept]
-        return files.digest([*(serving.digest(model.path) for model in self.models), *decided.weights, *around])
+        return files.digest([*(serving.digest(model.folder) for model in self.models), *decided.weights, *around])
 
     def check_pooling(self, method: str) -> str:
         """Returns the method if all members have what it needs.

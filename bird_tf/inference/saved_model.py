@@ -76,12 +76,15 @@ class Model:
     """One SavedModel.
 
     Attributes:
-        path: its folder.
+        path: its folder, as it was given.
+        folder: that folder, also after a change of the working directory.
         batch_size: chunks in each call.
         front_end: chunk → spectrogram; of a head, that of its records, which says how long a chunk is.
         classes: in the order of the outputs.
         features: the features of a chunk that its network takes.
         description: of its training.
+        prior: of the training recordings; in models of early versions, which lack it, one that changes nothing.
+        fingerprint: models with equal fingerprints have equal raw outputs, whatever their calibration.
     """
 
     def __init__(self, path: str, batch_size: int = BATCH_SIZE) -> None:
@@ -93,6 +96,7 @@ class Model:
         model_files.check(path)
         assets = os.path.join(path, "assets")
         self.path, self.batch_size = path, batch_size
+        self.folder = path if files.is_remote(path) else os.path.abspath(path)
         self.front_end = frontend.load(os.path.join(path, exported.FRONT_END))
         self.description = model_files.read_description(path)
         listed = os.path.join(assets, manifests.CLASSES)
@@ -109,6 +113,10 @@ class Model:
         network = self._loaded.signatures.get(self._network)
         if network is not None and network.structured_outputs["logits"].shape[-1] != len(self.classes):
             raise model_files.other_classes(listed)
+        # now: until they are asked for, the folder may become that of another model
+        asset = os.path.join(path, prior.ASSET)
+        self.prior: prior.Prior = prior.load(asset) if files.exists(asset) else prior.fit([], self.classes)
+        self.fingerprint: exported.Fingerprint = exported.fingerprint(path)
 
     @functools.cached_property
     def hearing(self) -> hearing.Hearing:
@@ -124,7 +132,7 @@ class Model:
         described = self.description.backbone
         if not described or _SAMPLES in self._loaded.signatures:
             return None
-        source = sources.from_description(described, self.path, os.path.join(self.path, model_files.BACKBONE))
+        source = sources.from_description(described, self.path, os.path.join(self.folder, model_files.BACKBONE))
         threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))  # 1 in a worker process
         return backbone.load(source, self.classes, threads or executor.num_cores())
 
@@ -271,14 +279,3 @@ class Model:
         if self._network == HEAD:
             return frontend.spectrograms(tf.constant(samples), self.front_end).numpy()
         return self._call(_FRONT_END, {"samples": samples}, "spectrogram")[0]
-
-    @functools.cached_property
-    def prior(self) -> prior.Prior:
-        """The prior of the training recordings; without that asset (in earlier versions), one that changes nothing."""
-        path = os.path.join(self.path, prior.ASSET)
-        return prior.load(path) if files.exists(path) else prior.fit([], self.classes)
-
-    @functools.cached_property
-    def fingerprint(self) -> exported.Fingerprint:
-        """Models with equal fingerprints have equal raw outputs, whatever their calibration."""
-        return exported.fingerprint(self.path)

@@ -244,7 +244,7 @@ def _elsewhere(
 ) -> Generator[ScoredRecording, None, None]:  # fmt: skip
     """Scores units in other processes or on a cluster. A recording whose process dies twice is told as unreadable."""
     task = _Task(
-        models=tuple(model.path for model in ensemble.models),
+        models=tuple(model.folder for model in ensemble.models),
         fingerprints=tuple(model.fingerprint for model in ensemble.models),
         batch_size=ensemble.models[0].batch_size,
         decided=ensemble.decisions,

@@ -121,6 +121,19 @@ def test_the_fingerprint_is_that_of_the_folder_and_computed_once(model_path, mon
     assert model.fingerprint
 
 
+def test_what_happens_to_its_folder_later_does_not_change_a_model(tmp_path, model_path, monkeypatch):
+    shutil.copytree(model_path, tmp_path / "model")
+    expected = saved_model.Model(model_path)
+    monkeypatch.chdir(tmp_path)
+    model = saved_model.Model("model")
+    monkeypatch.chdir("/")
+    assert (model.path, model.folder) == ("model", str(tmp_path / "model"))
+    shutil.rmtree(model.folder)
+    counts = model.prior.num_recordings.tolist()
+    assert counts == expected.prior.num_recordings.tolist() and sum(counts) > 0
+    assert model.fingerprint == expected.fingerprint
+
+
 def test_a_failed_write_leaves_the_log_as_it_was(tmp_path):
     before = logging.get_verbosity()
     (tmp_path / "file").write_text("")
