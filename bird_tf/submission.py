@@ -222,7 +222,9 @@ def _score(
         lengths = decode.durations([path for _, path in recordings])
         scored = budget.within(all_scored, lengths, settings.max_minutes, started, lambda: progress.seconds)
     found = _Scores(pooled={}, broken=[], unscored=[])
+    seconds: dict[str, float] = {}
     for recording in scored:
+        seconds[recording.path] = recording.seconds
         if recording.scores is None:
             found.broken.append(recording.path)
             logging.warning(
@@ -232,7 +234,7 @@ def _score(
             pooled = segments.pooled(answering.in_context(recording.scores), method)
             rows = ensemble.decisions.answers.probabilities(pooled)
             if recording.scores.lost_seconds:  # the end of the recording may be what is lost
-                rows = np.concatenate([rows, _prior_rows(ensemble, recording.path)[len(rows) :]])
+                rows = np.concatenate([rows, _prior_rows(ensemble, recording.path, recording.seconds)[len(rows) :]])
             found.pooled[recording.recording_id] = rows
         else:
             pooled = pooling.pool(recording.scores.probabilities, method, recording.scores.attention_logits)[None]
@@ -241,13 +243,17 @@ def _score(
         if name not in found.pooled:
             if path not in found.broken:
                 found.unscored.append(name)
-            found.pooled[name] = _prior_rows(ensemble, path) if in_segments else ensemble.prior.frequencies[None]
+            prior_rows = _prior_rows(ensemble, path, seconds.get(path, 0.0))
+            found.pooled[name] = prior_rows if in_segments else prior_rows[:1]
     return found
 
 
-def _prior_rows(ensemble: ensembles.Ensemble, path: str) -> np.ndarray:
-    """[segments, classes] the training prior, for each segment of a recording by its header."""
-    count = pooling.num_segments(decode.duration_seconds(path), segments.SECONDS)
+def _prior_rows(ensemble: ensembles.Ensemble, path: str, seconds: float) -> np.ndarray:
+    """[segments, classes] the training prior, for each segment of a recording by its header.
+
+    That of a file that ends early counts as it was read, with what is lost, `seconds`: libsndfile tells what is there.
+    """
+    count = pooling.num_segments(max(decode.duration_seconds(path), seconds), segments.SECONDS)
     return np.tile(ensemble.prior.frequencies, (count, 1))
 
 

@@ -28,12 +28,17 @@ _NEARLY_FULL = 0.75
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScoredRecording:
-    """One recording's scores; None, with the reason, if it cannot be read."""
+    """One recording's scores; None, with the reason, if it cannot be read.
+
+    Attributes:
+        seconds: its length with what was lost, also at its end; 0 if that is not known.
+    """
 
     recording_id: str
     path: str
     scores: ensembles.RecordingScores | None
     reason: str = ""
+    seconds: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -242,6 +247,7 @@ def _decode(
     """Decodes a recording into the groups' batches. Yields the seconds of chunks after each step of the first group."""
     for number, (hears, group) in enumerate(zip(hearings, groups, strict=True)):
         stream = decode.ChunkStream(path, hears, chunking, group.batch_size, ahead=ahead)
+        recording.report = stream.report
         try:
             for samples in stream:
                 group.add(samples, recording)
@@ -250,7 +256,6 @@ def _decode(
             recording.reason = str(error)
             return
         recording.num_samples[number] = stream.num_samples
-        recording.report = stream.report
     recording.decoded = True
 
 
@@ -260,8 +265,11 @@ def _joined(
 ) -> ScoredRecording:  # fmt: skip
     """Joins the models' outputs for a recording, (id, path)."""
     recording_id, path = named
+    seconds = recording.report.seconds
     if recording.reason:
-        return ScoredRecording(recording_id=recording_id, path=path, scores=None, reason=recording.reason)
+        return ScoredRecording(
+            recording_id=recording_id, path=path, scores=None, reason=recording.reason, seconds=seconds
+        )
     times: list[tuple[np.ndarray, np.ndarray]] = []
     probabilities, attention_logits = [], []
     embeddings, strange = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
@@ -296,4 +304,4 @@ def _joined(
         note=recording.report.note,
         source=recording.source,
     )
-    return ScoredRecording(recording_id=recording_id, path=path, scores=scores)
+    return ScoredRecording(recording_id=recording_id, path=path, scores=scores, seconds=seconds)
