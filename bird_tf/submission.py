@@ -225,6 +225,8 @@ def _score(
     seconds: dict[str, float] = {}
     for recording in scored:
         seconds[recording.path] = recording.seconds
+        if recording.scores:
+            scoring.log_note(recording.path, recording.scores)
         if recording.scores is None:
             found.broken.append(recording.path)
             logging.warning(

@@ -48,20 +48,23 @@ def of_chunks(
     return table
 
 
-def of_rows(rows: Sequence[Sequence[Any]], columns: Sequence[str], times: Sequence[str] = ()) -> pd.DataFrame:
+def of_rows(
+    rows: Sequence[Sequence[Any]], columns: Sequence[str], times: Sequence[str] = (), numbers: Sequence[str] = ()
+) -> pd.DataFrame:
     """A table with a row for each thing that was found.
 
     Args:
         rows: of equal length; None for what is not known.
         columns: their names.
         times: the columns with ISO 8601 texts, which become time stamps.
+        numbers: the columns with numbers, which are float64 also if there are no rows or none is known.
     """
     package = pandas()
     table: pd.DataFrame = package.DataFrame(rows, columns=list(columns))
     for column in times:
         stamps = [package.Timestamp(text) if text else package.NaT for text in table[column]]
         table[column] = package.Series(stamps, dtype=None if stamps else "datetime64[ns]")
-    return table
+    return table.astype(dict.fromkeys(numbers, np.float64))
 
 
 def of_texts(rows: Sequence[Mapping[str, str]], numbers: Iterable[str], index: str) -> pd.DataFrame:

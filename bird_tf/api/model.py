@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # the columns of detections.csv but for recording_id, which says the same as `file`
 DETECTIONS = rows.DETECTIONS[1:]
+_NUMBERS = ("start_seconds", "end_seconds", "probability", "latitude", "longitude")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,13 +48,21 @@ class _EmbedFlags:
     place: executor.PlaceConfig
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Notes:
+    """{file: what is wrong with it} of recordings that cannot be read, and of those with something to tell."""
+
+    skipped: dict[str, str] = dataclasses.field(default_factory=dict)
+    damaged: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
 class Model:
     """One exported model, or several as an ensemble. `bird_tf.load` makes it.
 
     `recordings` are, in each method: the path of a recording; a folder, which is searched; samples [n] or
     [n, channels], with `sample_rate_hz`; a file open for reading bytes; or several of these. What cannot be read is
-    skipped with a warning, and stands in the table's `attrs["skipped"]`, {file: reason}. If nothing can be read, it is
-    an error.
+    skipped with a warning, and stands in the table's `attrs["skipped"]`, {file: reason}; recordings of which parts are
+    lost stand in `attrs["damaged"]`. If nothing can be read, it is an error.
 
     Attributes:
         class_ids: the classes, in the order of the columns of `predict`.
@@ -92,11 +101,11 @@ class Model:
             Error: no recording can be read, or the flags cannot be used.
         """
         settings = python_calls.configure(_PredictFlags, flags)
-        skipped: dict[str, str] = {}
+        notes = _Notes()
         with python_calls.one_family(), sounds.as_files(recordings, sample_rate_hz) as found:
-            judged = self._judged(found, settings, skipped)
+            judged = self._judged(found, settings, notes)
             parts = [(sound.file, s.start_seconds, s.end_seconds, s.probabilities) for sound, _, s, _ in judged]
-        return _noted(frames.of_chunks(parts, self.class_ids), skipped)
+        return _noted(frames.of_chunks(parts, self.class_ids), notes)
 
     def detect(self, recordings: Any, *, sample_rate_hz: float | None = None, **flags: Any) -> pd.DataFrame:
         """Detections: a species from a start to an end.
@@ -117,15 +126,15 @@ class Model:
         """
         settings, classes = python_calls.configure(_DetectFlags, flags), self._ensemble.classes
         criteria = settings.detections.criteria(self._ensemble.decisions, classes)
-        skipped: dict[str, str] = {}
+        notes = _Notes()
         table = []
         with python_calls.one_family(), sounds.as_files(recordings, sample_rate_hz) as found:
-            for sound, recording, scores, pooled in self._judged(found, settings, skipped):
+            for sound, recording, scores, pooled in self._judged(found, settings, notes):
                 prediction = predictions.Prediction(
                     file=sound.file, scores=scores, pooled=pooled, recording=recording, criteria=criteria
                 )
                 table += [row[1:] for row in rows.detections(classes, prediction)]
-        return _noted(frames.of_rows(table, DETECTIONS, ["clock_time"]), skipped)
+        return _noted(frames.of_rows(table, DETECTIONS, ["clock_time"], _NUMBERS), notes)
 
     def embed(self, recordings: Any, *, sample_rate_hz: float | None = None, **flags: Any) -> pd.DataFrame:
         """Embeddings of each chunk: what the (first) model says before its last layer.
@@ -142,18 +151,18 @@ class Model:
             Error: no recording can be read, or the flags cannot be used.
         """
         settings = python_calls.configure(_EmbedFlags, flags)
-        skipped: dict[str, str] = {}
+        notes = _Notes()
         with python_calls.one_family(), sounds.as_files(recordings, sample_rate_hz) as found:
-            scored = self._scored(found, settings.chunking, settings.place, skipped, embeddings=True)
+            scored = self._scored(found, settings.chunking, settings.place, notes, embeddings=True)
             parts = [(sound.file, s.start_seconds, s.end_seconds, s.embeddings) for sound, s in scored]
-        return _noted(frames.of_chunks(parts), skipped)
+        return _noted(frames.of_chunks(parts), notes)
 
     def _judged(
-        self, found: Sequence[sounds.Sound], settings: _PredictFlags | _DetectFlags, skipped: dict[str, str]
+        self, found: Sequence[sounds.Sound], settings: _PredictFlags | _DetectFlags, notes: _Notes
     ) -> Iterator[tuple[sounds.Sound, metadata.Recording, ensembles.RecordingScores, np.ndarray]]:
         """Yields what is known of each recording, the scores of its chunks, and its probabilities [classes].
 
-        Notes {file: reason} of those that cannot be read.
+        Notes what is wrong with others.
         """
         asked = settings.judgement
         judge = judgement.Judge(self._ensemble, asked)
@@ -161,35 +170,39 @@ class Model:
         for root in dict.fromkeys(sound.root for sound in found):
             paths = [sound.path for sound in found if sound.root == root]
             described |= reader.describe(paths, root, asked.metadata, asked.clock)
-        for sound, scores in self._scored(found, judge.chunking, settings.place, skipped):
+        for sound, scores in self._scored(found, judge.chunking, settings.place, notes):
             recording = described[sound.path]
             yield sound, recording, *judge.judge(recording, scores)
 
     def _scored(
         self, found: Sequence[sounds.Sound], chunking: decode.ChunkingConfig, place: executor.PlaceConfig,
-        skipped: dict[str, str], *, embeddings: bool = False,
+        notes: _Notes, *, embeddings: bool = False,
     ) -> Iterator[tuple[sounds.Sound, ensembles.RecordingScores]]:  # fmt: skip
-        """Yields the scores of each recording; notes {file: reason} of those that cannot be read."""
+        """Yields the scores of each recording; notes those that cannot be read, wholly or in parts."""
         frames.pandas()  # if it is missing, this is known before hours of work
         recordings = [(sound.file, sound.path) for sound in found]
         scored = scoring.score_recordings(self._ensemble, recordings, chunking, embeddings=embeddings, place=place)
         strange = []
         for sound, one in zip(found, scored, strict=True):
             if one.scores is None:
-                skipped[sound.file] = one.reason.replace(sound.path, sound.file)
-                logging.warning("skipped: %s", skipped[sound.file])
+                notes.skipped[sound.file] = one.reason.replace(sound.path, sound.file)
+                logging.warning("skipped: %s", notes.skipped[sound.file])
             else:
+                if one.scores.note:
+                    notes.damaged[sound.file] = one.scores.note
+                    scoring.log_note(sound.file, one.scores)
                 strange.append(one.scores.strangeness)
                 yield sound, one.scores
         if strangeness.are_unlike(strange):
             logging.warning("%s: listen before you trust what the model says of them", strangeness.sentence(strange))
-        if len(skipped) == len(found):
-            raise config.InputError(f"none of {len(found)} recordings can be read; the first: {skipped[found[0].file]}")
+        if len(notes.skipped) == len(found):
+            first = notes.skipped[found[0].file]
+            raise config.InputError(f"none of {len(found)} recordings can be read; the first: {first}")
 
 
-def _noted(table: pd.DataFrame, skipped: dict[str, str]) -> pd.DataFrame:
-    """The table with a note of what was skipped."""
-    table.attrs["skipped"] = skipped
+def _noted(table: pd.DataFrame, notes: _Notes) -> pd.DataFrame:
+    """The table with the notes in its attributes."""
+    table.attrs.update(dataclasses.asdict(notes))
     return table
 
 

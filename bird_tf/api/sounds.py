@@ -121,13 +121,18 @@ def _write(path: str, samples: np.ndarray, sample_rate_hz: int) -> None:
         )
     if kind == "i":
         samples = samples / (np.iinfo(samples.dtype).max + 1.0)
-    soundfile.write(path, samples.astype(np.float32), sample_rate_hz, format=_FORMAT, subtype="FLOAT")
+    try:
+        soundfile.write(path, samples.astype(np.float32), sample_rate_hz, format=_FORMAT, subtype="FLOAT")
+    except soundfile.LibsndfileError as error:  # more channels than a file can have
+        raise config.InputError(f"samples of shape {list(shape)} are no recording ({error.error_string})") from error
 
 
 def _copied(file: Any, folder: str, number: int) -> Sound:
     """Copies an open file, from its beginning."""
     name = getattr(file, "name", "")
     name = name if isinstance(name, str) and name else f"file-{number}"
+    if getattr(file, "closed", False):
+        raise config.InputError(f"{name} is closed; open it again with mode 'rb'")
     if isinstance(file, io.TextIOBase):
         raise config.InputError(f"{name} is open for reading text; open it with mode 'rb'")
     if file.seekable():

@@ -41,7 +41,14 @@ def readable(
             skipped.append((recording.path, recording.reason))
             skips.log(skipped[-1])
         else:
+            log_note(recording.path, recording.scores)
             yield recording.recording_id, recording.scores
+
+
+def log_note(name: str, scores: ensembles.RecordingScores) -> None:
+    """Warns of what was noticed of a recording while it was read, if anything was."""
+    if scores.note:
+        logging.warning("%s: %s", name, scores.note)
 
 
 def score_recordings(
@@ -69,7 +76,7 @@ def score_recordings(
         notes: folder for notes of what this process decodes; by default that of the user.
 
     Yields:
-        Each recording, in the given order. What was noticed of a file is logged.
+        Each recording, in the given order. Nothing is logged of them, see `readable` and `log_note`.
 
     Raises:
         InputError: as `executor.start`.
@@ -85,10 +92,7 @@ def score_recordings(
     else:
         scored = _elsewhere(ensemble, todo, chunking, embeddings, place, progress)
     with contextlib.closing(progress), contextlib.closing(scored):
-        for recording in scored:
-            if recording.scores and recording.scores.note:
-                logging.warning("%s: %s", recording.path, recording.scores.note)
-            yield recording
+        yield from scored
 
 
 class Progress:

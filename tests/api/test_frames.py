@@ -26,6 +26,12 @@ def test_clock_times_are_time_stamps(times, kind):
     assert kind is None or str(table["clock_time"].dtype) == kind
 
 
+def test_numbers_are_numbers_also_without_rows():
+    tables = [frames.of_rows(rows, ["name", "start"], numbers=["start"]) for rows in ([], [["a", None]], [["a", 1.5]])]
+    assert [str(table["start"].dtype) for table in tables] == ["float64"] * 3 and len(tables[0]) == 0
+    assert np.isnan(tables[1]["start"][0]) and tables[2]["name"][0] == "a"
+
+
 def test_only_columns_of_numbers_become_numbers():
     rows = [{"id": "1", "site": "01", "label": "NA", "hour": ""}, {"id": "2", "site": "2", "label": "x", "hour": "4.5"}]
     table = frames.of_texts(rows, ["hour", "elevation"], "id")

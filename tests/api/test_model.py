@@ -88,6 +88,15 @@ def test_a_name_of_a_temporary_file_is_in_no_message(model):
         model.predict(io.BytesIO(b"no sound"))
 
 
+def test_what_is_lost_of_a_recording_is_noted_by_the_name_that_was_given(model, caplog):
+    samples = np.random.default_rng(0).normal(0, 0.1, 66150)
+    samples[22050:44100] = np.nan
+    scores = model.predict([samples, np.zeros(22050)], sample_rate_hz=22050)
+    assert list(scores.attrs["damaged"]) == ["samples-0"] and scores.attrs["skipped"] == {}
+    assert "1.0 of 3.0 s" in scores.attrs["damaged"]["samples-0"]
+    assert "samples-0: 1.0 of 3.0 s" in caplog.text and ".w64" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [({"threshold": "best"}, "threshold"), ({"output": "x"}, "output"), ({"overlap_seconds": 9}, "overlap_seconds")],

@@ -80,6 +80,7 @@ def test_an_open_file_is_read_from_its_beginning(folder):
         (np.zeros(5), "8000", "a whole number"),
         (np.arange(5, dtype=np.int64), RATE, "samples are int64: give them as int16"),
         (np.zeros((2, 99)), RATE, r"shape \[2, 99\]"),
+        (np.zeros((3000, 1100)), RATE, r"shape \[3000, 1100\] are no recording"),
         (np.zeros(5, np.uint8), RATE, "uint8"),
         (np.zeros(5, bool), RATE, "bool"),
         (__file__, RATE, "sample_rate_hz without samples has no effect"),
@@ -88,6 +89,13 @@ def test_an_open_file_is_read_from_its_beginning(folder):
 def test_what_is_no_recording_is_refused(recordings, rate, message):
     with pytest.raises(config.InputError, match=message):
         _files(recordings, rate)
+
+
+def test_a_closed_file_is_told(folder):
+    with open(folder / "a" / "one.wav", "rb") as closed:
+        pass
+    with pytest.raises(config.InputError, match=r"one\.wav is closed"):
+        _files(closed)
 
 
 def test_text_is_no_sound(folder):
