@@ -118,7 +118,7 @@ def _spectrogram_signatures(run: run_directory.Run, answers: _Answers) -> dict[s
         "embed": (lambda x: {"embeddings": network(front(x))["embeddings"]}, samples),
         "predict_and_embed": (lambda x: network(front(x)), samples),
     }
-    return {name: _function(function, spec) for name, (function, spec) in functions.items()}
+    return {name: _signature(function, *spec) for name, (function, spec) in functions.items()}
 
 
 def _head_signatures(
@@ -131,8 +131,7 @@ def _head_signatures(
         batch = {schema.EMBEDDING: embedding, schema.BACKBONE_ANSWERS: backbone_answers}
         return _without_embeddings(answers(batch, tf.ones(tf.shape(embedding)[:1])))
 
-    by_name = [features[schema.EMBEDDING], features[schema.BACKBONE_ANSWERS]]
-    found = {saved_model.HEAD: _function(from_features, by_name)}
+    found = {saved_model.HEAD: _signature(from_features, features[schema.EMBEDDING], features[schema.BACKBONE_ANSWERS])}
     if not source.is_saved_model:
         return found
     spans = _hearing(run)
@@ -150,7 +149,16 @@ def _head_signatures(
         "embed": lambda x: {"embeddings": heard(x)[0][schema.EMBEDDING]},
         "predict_and_embed": lambda x: answers(*heard(x)),
     }
-    return found | {name: _function(function, samples) for name, function in functions.items()}
+    return found | {name: _signature(function, *samples) for name, function in functions.items()}
+
+
+def _signature(function: Callable[..., dict[str, tf.Tensor]], *specs: tf.TensorSpec) -> Any:
+    """A function that refuses inputs of another shape: once it is loaded, TensorFlow no longer looks at the shapes."""
+
+    def checked(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return function(*(tf.ensure_shape(x, spec.shape) for x, spec in zip(inputs, specs, strict=True)))
+
+    return _function(checked, specs)
 
 
 def _function(function: Callable[..., dict[str, tf.Tensor]], signature: Any) -> Any:

@@ -41,6 +41,15 @@ def test_signatures_have_the_shapes_of_the_contract(loaded, samples, manifest):
     assert served["present_f1"].dtype == tf.bool
 
 
+def test_inputs_of_another_shape_are_refused(loaded, samples):
+    for name in ("serving_default", "frontend", "embed", "predict_and_embed"):
+        for wrong in (np.tile(samples, 3), samples[:, :-1], np.pad(samples, ((0, 0), (0, 1)))):
+            with pytest.raises(tf.errors.InvalidArgumentError, match=r"Shape of tensor samples .* is not compatible"):
+                loaded.signatures[name](samples=tf.constant(wrong))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Shape of tensor spectrogram .* is not compatible"):
+        loaded.signatures["spectrogram"](spectrogram=tf.zeros([1, 9, 9]))
+
+
 def test_the_attention_network_adds_its_outputs_to_both_signatures(attention_model_path, samples, manifest):
     call = tf.saved_model.load(attention_model_path).signatures
     served = call["serving_default"](samples=tf.constant(samples))
