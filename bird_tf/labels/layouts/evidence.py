@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import collections
+import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from absl import logging
 
-from bird_tf import config, files, skips
+from bird_tf import config, files, free_text, skips
 from bird_tf.audio import decode
-from bird_tf.labels.layouts import birdclef, csv_table, formats, matching, rows
+from bird_tf.labels import class_names, label_cells, texts
+from bird_tf.labels.layouts import birdclef, columns, csv_table, formats, matching, rows
 
-# kinds of tables whose unused columns are told
-_MOST_TOLD = 5
+_MOST_TOLD = 5  # kinds of tables whose unused columns are told
+_YES_OR_NO = frozenset(("", "0", "1", "0.0", "1.0", "true", "false"))
 _NAMELESS = "names no recording, and no recording has its name"
 
 
@@ -112,6 +114,101 @@ def of_unknown_kinds(known: matching.Recordings) -> list[str]:
         if not path.lower().endswith((*decode.SUFFIXES, *formats.SUFFIXES, *formats.SPREADSHEETS))
         and known.has_namesake(path)
     ]
+
+
+def refuse_folders(
+    sources: Iterable[formats.Source], known: matching.Recordings, folders: Collection[str], options: rows.Options
+) -> None:
+    """Refuses to take folders for species if a file of labels, which cannot be used, may tell others.
+
+    Latin names are those of species, and so are the ones that the file has as species. Lists of anything else are of no
+    harm.
+
+    Args:
+        sources: files that tell no labels of the recordings.
+        known: the recordings.
+        folders: the names of the folders of recordings.
+        options: what the user says about tables.
+
+    Raises:
+        InputError: a file has labels in time and no recording; or it names recordings, and holds something else that
+            repeats as labels do.
+    """
+    if not folders or all(label_cells.is_latin(name.replace("_", " ")) for name in folders):
+        return
+    of_folders = f"if the species are the folders, such as {min(folders)}, say --layout=folders"
+    for source in sources:
+        if not source.names_recordings and _tells_others(source, folders):
+            raise config.InputError(
+                f"{source.path} holds labels in time, but {_NAMELESS}; rename it after its recording, or say "
+                f"--columns=file=NAME for a column that names it; {of_folders}"
+            )
+        if not source.format and source.path.lower().endswith(csv_table.SUFFIXES):
+            file, labels = _of_unknown_columns(texts.Document(source.path), known, folders, options)
+            if labels:
+                of_file = "" if columns.normal(file) in columns.COLUMNS["file"] else f"--columns=file={file} "
+                raise config.InputError(
+                    f"{source.path} names recordings in its column {file}, and may tell species "
+                    f"({', '.join(labels)[:300]}): say {of_file}--columns=label=NAME; {of_folders}"
+                )
+
+
+def _tells_others(source: formats.Source, folders: Collection[str]) -> bool:
+    """Whether most rows are labels in time, and most folders are none of them."""
+    labels = [row for row in source.rows if row.has_span and any(map(_has_letters, row.labels.species))]
+    told = {class_names.key(name) for row in labels for name in (*row.labels.species, row.common)}
+    return 2 * len(labels) > len(source.rows) and not _are_among(folders, told)
+
+
+def _has_letters(text: str) -> bool:
+    return any(map(str.isalpha, text))
+
+
+def _are_among(folders: Collection[str], keys: Collection[str]) -> bool:
+    return 2 * sum(class_names.key(name) in keys for name in folders) > len(folders)
+
+
+def _of_unknown_columns(
+    document: texts.Document, known: matching.Recordings, folders: Collection[str], options: rows.Options
+) -> tuple[str, list[str]]:
+    """The column of a table that names most recordings, and those that may hold labels; none if they are the folders.
+
+    Labels are words that repeat, or 0 and 1. Columns of another known meaning are none, nor are those that repeat the
+    folders, be they species or sites.
+    """
+    try:
+        lines, found = [cells for _, cells in document.lines[1:]], columns.find(document, options.columns)
+    except config.InputError:  # such as a text with quotation marks
+        return "", []
+    cells_of = {
+        name: [texts.clean(line[i]) for line in lines if i < len(line) and line[i].strip()]
+        for i, name in enumerate(document.header)
+        if name
+    }
+    file = next((name for name, cells in cells_of.items() if _are_recordings(cells, known)), "")
+    if not file:
+        return "", []
+    meant = {document.header[i]: what for what, positions in found.items() for i in positions}
+    keys = {name: set(map(class_names.key, cells)) for name, cells in cells_of.items()}
+    of_folders = {name for name, told in keys.items() if _are_among(folders, told)}
+    if _are_among(folders, set(map(class_names.key, keys))) or any(
+        meant.get(name) in ("label", "common", "name") for name in of_folders
+    ):
+        return "", []
+    others = [name for name in cells_of if name != file and name not in of_folders]
+    return file, [name for name in others if meant.get(name, "label") == "label" and _may_be_labels(cells_of[name])]
+
+
+def _are_recordings(cells: Sequence[str], known: matching.Recordings) -> bool:
+    """Whether most cells name recordings, or most recordings are named by cells."""
+    named = [cell for cell in cells if known.has_name(cell)]
+    return 2 * len(named) > len(cells) or 2 * len(set(named)) > len(known.paths)
+
+
+def _may_be_labels(cells: Sequence[str]) -> bool:
+    values = {cell.casefold() for cell in cells}
+    are_words = any(math.isnan(free_text.number(value, limit=math.inf)) for value in values)
+    return 1 < len(values) < len(cells) and (are_words or values <= _YES_OR_NO)
 
 
 def log(layout: str, used: Sequence[formats.Source]) -> str:

@@ -21,6 +21,12 @@ def is_likely(paths: Iterable[str], audio: str) -> bool:
     return any(len(_parts(path, audio)) > 1 for path in paths)
 
 
+def classes(paths: Iterable[str], audio: str, options: rows.Options) -> set[str]:
+    """The names of the folders right below `audio`, without those of negatives."""
+    parts = (_parts(path, audio) for path in paths)
+    return {part[0] for part in parts if len(part) > 1 and not _is_negative(part, options)}
+
+
 def refuse_nested(paths: Sequence[str], audio: str, options: rows.Options) -> None:
     """Refuses folders of which the ones in them seem to be the species.
 
@@ -53,6 +59,26 @@ def refuse_nested(paths: Sequence[str], audio: str, options: rows.Options) -> No
         raise config.InputError(
             f"{audio}: are the classes folders such as {outer}, or those in them, such as {outer}/{inner}? --audio "
             f"names the folder of the folders of species; if {outer} is one of them, say --layout=folders"
+        )
+
+
+def refuse_places(described: Iterable[metadata.Recording], audio: str) -> None:
+    """Refuses folders that tables tell as the sites, the authors or the days of their recordings.
+
+    Args:
+        described: what tables say of recordings.
+        audio: folder with the folders.
+
+    Raises:
+        InputError: all of these recordings lie in the folder of their site, author or day, and these are several.
+    """
+    told = [(_parts(each.path, audio)[0], (each.site, each.author, each.date)) for each in described]
+    if len({folder for folder, _ in told}) > 1 and all(
+        class_names.key(folder) in map(class_names.key, of_recording) for folder, of_recording in told
+    ):
+        raise config.InputError(
+            f"{audio}: the folders, such as {told[0][0]}, are those of sites, authors or days in tables, and no table "
+            "tells species: say --columns=label=NAME, or --layout=folders if the folders are the species"
         )
 
 

@@ -141,6 +141,11 @@ class Recordings:
         except AmbiguousError:
             return True
 
+    def has_name(self, cell: str) -> bool:
+        """Whether a cell is like the name of a recording, or like its path."""
+        base = texts.comparable(_base(cell.strip().replace("\\", "/")))
+        return base in self._named or _stem(base) in self._of_stem
+
     def find_catalogued(self, numbers: Sequence[str]) -> str | None:
         """Finds the recording that is named by a catalogue number: as a whole, or as the beginning before a sign.
 

@@ -215,6 +215,8 @@ def _read_layout(source: SourceConfig, paths: Sequence[str], channel: str) -> tu
         if source.layout == "auto" and not folders.is_likely(paths, source.audio):
             raise config.InputError(evidence.not_recognised(folder, sources, known))
         if source.layout == "auto":
+            names = folders.classes(paths, source.audio, source.options)
+            evidence.refuse_folders(sources, known, names, source.options)
             folders.refuse_nested(paths, source.audio, source.options)
         found = _read_folders(source, used, known)
         found.unused = problems + unused + found.unused
@@ -273,6 +275,8 @@ def _read_folders(
     if others := evidence.of_unknown_kinds(known):
         logging.warning("%d files named after recordings are of no known format, the first: %s", len(others), others[0])
     about = _described(used, known)
+    if source.layout == "auto":
+        folders.refuse_places(about.values(), source.audio)
     if about:
         hints = " ".join(evidence.without_species(s) for s in used if not s.is_labelling)
         told = evidence.by_format(used)

@@ -1,7 +1,7 @@
 import pytest
 
 from bird_tf import config
-from bird_tf.labels.layouts import evidence, matching, rows
+from bird_tf.labels.layouts import evidence, formats, matching, rows
 from tests.labels.layouts import example_sets
 
 
@@ -65,3 +65,57 @@ def test_a_named_file_that_names_no_recording_is_refused(tmp_path):
 def test_one_file_that_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(config.InputError, match="known formats"):
         evidence.read(example_sets.write_text(tmp_path / "t.doc", "x"), "auto", rows.Options())
+
+
+LABELS = {
+    "y.txt": "0\t1\tAMRO\n1\t2\tNOCA\n",
+    "birdnet.csv": "Start (s),End (s),Scientific name,Common name,Confidence\n0,3,Parus major,Great Tit,0.9\n",
+    "german.csv": "Datei;Art\nx.wav;Amsel\ny;Amsel\nz.wav;Meise\n",
+    "known_file.csv": "filename,category\nx.wav,dog\ny.wav,cat\nz.wav,cat\n",
+    "one_hot.csv": "filename,AMRO,NOCA\nx.wav,1,0\ny.wav,0,1\nz.wav,1,1\n",
+    "site.csv": "Datei;Ort;Art\nx.wav;S1;Amsel\ny.wav;S1;Amsel\nz.wav;S2;Meise\n",
+}
+NO_LABELS = {
+    "species.csv": "Art;Anzahl\nAmsel;2\nMeise;2\nKleiber;7\n",
+    "counts.txt": "1\t20\t3\n2\t30\t4\n",
+    "empty.csv": "Datei;Art\n",
+    "measures.csv": "Datei;Pegel;Rate\nx.wav;-20,5;44100\ny.wav;-21;44100\nz.wav;-20,5;48000\n",
+    "notes.csv": "Datei;Bemerkung\nx.wav;kurz\ny.wav;lang, Wind\nz.wav;leise\n",
+    "places.csv": "Datei;site;recordist\nx.wav;Moor;Ann\ny.wav;Moor;Bob\nz.wav;Wald;Bob\n",
+    "only_sites.csv": "Datei;Ort\nx.wav;S1\ny.wav;S1\nz.wav;S2\n",
+    "quoted.csv": 'Datei;Art\nx.wav;"Amsel\n',
+}
+
+
+def _refuse_folders(folder, name, text, folders):
+    sources = [formats.read(example_sets.write_text(folder / name, text), rows.Options())]
+    paths = [str(folder / below) for below in ("S1/x.wav", "S1/y.wav", "S2/z.wav")]
+    evidence.refuse_folders(sources, matching.Recordings(paths, str(folder)), folders, rows.Options())
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_folders_are_not_species_beside_a_file_that_may_tell_others(tmp_path, name):
+    with pytest.raises(config.InputError, match=r"the folders, such as S1, say --layout=folders"):
+        _refuse_folders(tmp_path, name, LABELS[name], {"S1", "S2"})
+    _refuse_folders(tmp_path, name, LABELS[name], {"Parus major", "Turdus_merula"})
+
+
+def test_the_columns_that_may_tell_labels_are_named(tmp_path):
+    with pytest.raises(config.InputError, match=r"\(Art\): say --columns=file=Datei --columns=label=NAME"):
+        _refuse_folders(tmp_path, "t.csv", LABELS["site.csv"], {"S1", "S2"})
+    with pytest.raises(config.InputError, match=r"\(category\): say --columns=label=NAME"):
+        _refuse_folders(tmp_path, "t.csv", LABELS["known_file.csv"], {"S1", "S2"})
+
+
+@pytest.mark.parametrize("name", NO_LABELS)
+def test_tables_of_something_else_do_no_harm_to_folders(tmp_path, name):
+    _refuse_folders(tmp_path, name, NO_LABELS[name], {"S1", "S2"})
+
+
+@pytest.mark.parametrize(
+    ("name", "folders"),
+    [("y.txt", {"amro", "NOCA"}), ("birdnet.csv", {"Great_Tit"}), ("one_hot.csv", {"AMRO", "NOCA", "OVEN"}),
+     ("german.csv", {"Amsel", "Meise"})],
+)  # fmt: skip
+def test_folders_that_the_file_itself_has_as_species_are_species(tmp_path, name, folders):
+    _refuse_folders(tmp_path, name, LABELS[name], folders)

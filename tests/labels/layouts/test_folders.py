@@ -94,3 +94,14 @@ def test_negatives_do_not_hide_that_folders_are_not_the_species(tmp_path):
 def test_folders_in_those_of_species_are_fine(tmp_path, names):
     found = _read(tmp_path, *(f"{name}/{i}.wav" for i, name in enumerate(names)))
     assert {r.label for r in found} == {name.split("/")[0] for name in names}
+
+
+def test_folders_that_a_table_tells_as_sites_or_days_are_no_species(tmp_path):
+    paths = ["S1/1.wav", "S1/2.wav", "2023-05-01/3.wav"]
+    table = "file,site,date,AMRO,NOCA\n1.wav,s1,,1,0\n2.wav,S1,,0,1\n3.wav,S2,2023-05-01,1,1\n"
+    example_sets.write_text(tmp_path / "t.csv", table)
+    with pytest.raises(config.InputError, match=r"the folders, such as S1, are those of sites, authors or days"):
+        _read(tmp_path, *paths)
+    assert {r.label for r in _read(tmp_path, *paths, layout="folders")} == {"S1", "2023-05-01"}
+    example_sets.write_text(tmp_path / "t.csv", table.replace("3.wav,S2,2023-05-01", "3.wav,S2,2023-05-02"))
+    assert {r.label for r in _read(tmp_path, *paths)} == {"S1", "2023-05-01"}
