@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
+import math
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -75,6 +77,8 @@ _OF_SPANS = frozenset((
     "start", "begin", "onset", "end", "stop", "offset", "from", "to", "tmin", "tmax", "t0", "t1", "x1", "x2",
     "duration", "beginn", "anfang", "ende", "dauer", "début", "debut", "fin", "durée", "inicio", "duración",
 ))  # fmt: skip
+_OF_TIME, _OF_EXTREMES = frozenset(("t", "time")), frozenset(("min", "max"))
+_SIDES = {"left", "right"}
 
 
 def parse(flags: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
@@ -153,7 +157,7 @@ def _unit_of(document: texts.Document, position: int) -> str:
 def refuse_other_times(
     document: texts.Document, found: Mapping[str, Sequence[int]], given: Sequence[tuple[str, str, str]]
 ) -> None:
-    """Refuses times that do not count from the beginning of the recording, unless --columns names their column.
+    """Refuses times that are not those from the beginning of the recording, unless --columns names their column.
 
     Args:
         document: the table.
@@ -161,9 +165,13 @@ def refuse_other_times(
         given: as of `parse`.
 
     Raises:
-        InputError: the times are of the clock by which the recordings are named, or shares of a day.
+        InputError: the times are of the clock by which the recordings are named, or shares of a day; or minutes and
+            seconds of a time stand in columns of their own.
     """
-    if "start" not in found or "start" in given_for(document, given):
+    mine = given_for(document, given)
+    for what in (what for what in _TIMES if what in found and what not in mine):
+        _refuse_parts(document, what, found[what][0])
+    if "start" not in found or "start" in mine:
         return
     column = document.header[found["start"][0]]
     anyway = f"say '--columns=start={column}' if they are right"
@@ -177,6 +185,40 @@ def refuse_other_times(
             f"{document.path}: the times in {column} are like shares of a day, as a spreadsheet saves 0:00:10; format "
             f"them as text or in seconds, and save it again, or {anyway}"
         )
+
+
+def _refuse_parts(document: texts.Document, what: str, position: int) -> None:
+    """Refuses a column of times beside one of another unit that does not hold the same times.
+
+    Raises:
+        InputError: as start_min and start_s of 1 min 2 s, or for other reasons.
+    """
+    name = document.header[position]
+    for other, i in positions(document).items():
+        pair = [(_UNITS.get(_unit_of(document, each), 0.0), each) for each in (position, i)]
+        if _without_unit(other) != _without_unit(normal(name)) or 0 in dict(pair) or len(dict(pair)) < 2:
+            continue
+        (fine_unit, fine), (coarse_unit, coarse) = sorted(pair)
+        for number, line in document.lines[1:]:
+            short, long = _filled(line, (fine,)), _filled(line, (coarse,))
+            if not _are_same_time(short, long, fine_unit, coarse_unit):
+                raise config.InputError(
+                    f"{document.path}, line {number}: {document.header[coarse]} {long} and {document.header[fine]} "
+                    f"{short} are not the same time; if they are parts of one, write it into one column, as 1:02 or "
+                    f"62, else say '--columns={what}={name}'"
+                )
+
+
+def _are_same_time(fine_cell: str, coarse_cell: str, fine_unit: float, coarse_unit: float) -> bool:
+    """Whether a time in a coarse unit is that in a fine one, rounded to its digits, or to whole ones below."""
+    fine, coarse = (free_text.number(cell, limit=math.inf) for cell in (fine_cell, coarse_cell))
+    if math.isnan(fine) or math.isnan(coarse) or not coarse:
+        return True
+    steps = [unit * 10.0 ** -len(re.split("[.,]", f"{cell}.")[1])
+             for unit, cell in ((fine_unit, fine_cell), (coarse_unit, coarse_cell))]  # fmt: skip
+    less = 0.0 if steps[1] == coarse_unit else steps[1]
+    more = coarse_unit if coarse == round(coarse, 0) else steps[1]
+    return -less - steps[0] < fine * fine_unit - coarse * coarse_unit < more + steps[0]
 
 
 def _are_of_the_clock(document: texts.Document, found: Mapping[str, Sequence[int]]) -> bool:
@@ -217,15 +259,27 @@ def _filled(line: Sequence[str], positions: Sequence[int]) -> str:
 def units(document: texts.Document, found: Mapping[str, Sequence[int]]) -> dict[str, float]:
     """{what: unit in seconds} of the columns with times, by their names: start_ms has milliseconds.
 
+    The `min` of t_min beside t_max is the least one, and no minutes.
+
     Raises:
-        InputError: columns of different units for the same.
+        InputError: columns of different units for the same; or only one of start and end names minutes or hours.
     """
-    of_times = {}
-    for what in (what for what in _TIMES if what in found):
-        several = {_UNITS.get(_unit_of(document, i), 1.0) for i in found[what]}
+    of_times, names = {}, positions(document)
+    words = {what: [_unit_of(document, i) for i in found[what]] for what in _TIMES if what in found}
+    is_range = "max" in words.get("end", ())
+    for what, of_columns in words.items():
+        are_least = [
+            word == "min" and (is_range or f"{_without_unit(normal(document.header[i]))} max" in names)
+            for word, i in zip(of_columns, found[what], strict=True)
+        ]
+        several = {1.0 if least else _UNITS.get(word, 1.0) for word, least in zip(of_columns, are_least, strict=True)}
         if len(several) > 1:
             raise config.InputError(f"{document.path}: the columns for {what} have different units; name one of them")
         of_times[what] = several.pop()
+    unstated = [what for what in ("start", "end") if what in words and _UNITS.keys().isdisjoint(words[what])]
+    if len(unstated) == 1 and max(of_times.get(what, 0.0) for what in ("start", "end")) > 1 and "end" in found:
+        start, end = (document.header[found[what][0]] for what in ("start", "end"))
+        raise config.InputError(f"{document.path}: only one of {start} and {end} names its unit; name that of both")
     return of_times
 
 
@@ -237,7 +291,31 @@ def unused(document: texts.Document, found: Mapping[str, Sequence[int]]) -> list
 
 def may_hold_spans(name: str) -> bool:
     """Whether the name of a column is like that of times of labels."""
-    return not _OF_SPANS.isdisjoint(normal(name).split())
+    words = normal(re.sub("(?<=[a-z])(?=[A-Z])", " ", name)).split()
+    return not _OF_SPANS.isdisjoint(words) or (
+        len(words) == 2 and not _OF_TIME.isdisjoint(words) and not _OF_EXTREMES.isdisjoint(words)
+    )
+
+
+def of_spans(document: texts.Document, names: Sequence[str]) -> list[str]:
+    """Those of some columns that may hold times of labels, by their names, or as pairs of a time and a later one."""
+    position = positions(document)
+    pairs = set[str]()
+    for pair in itertools.combinations(names, 2):
+        ends = {name.rpartition(" ")[2] for name in map(normal, pair)}
+        if ({*map(normal, pair)} == _SIDES or ends <= _FINE_UNITS.keys()) and _are_ordered(
+            document, *(position[normal(name)] for name in pair)
+        ):
+            pairs.update(pair)
+    return [name for name in names if name in pairs or may_hold_spans(name)]
+
+
+def _are_ordered(document: texts.Document, one: int, other: int) -> bool:
+    """Whether two columns hold numbers, and those of one are less in each row."""
+    rows = [
+        [free_text.number(_filled(line, (i,)), limit=math.inf) for i in (one, other)] for _, line in document.lines[1:]
+    ]
+    return all(a < b for a, b in rows) or all(a > b for a, b in rows)
 
 
 def given_for(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dict[str, str]:

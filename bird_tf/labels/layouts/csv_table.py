@@ -200,7 +200,7 @@ def _warn_of_unused(document: texts.Document, found: Mapping[str, Sequence[int]]
             "%s: the column %s holds the labels, and %s is not used; if that is wrong, say --columns=label=NAME",
             document.path, used, ", ".join(others),
         )  # fmt: skip
-    if not in_time and (of_spans := [*filter(columns.may_hold_spans, unused)]):
+    if not in_time and (of_spans := columns.of_spans(document, unused)):
         logging.warning(
             "%s: its labels count for whole recordings; if the columns %s hold their times in seconds, say "
             "--columns=start=NAME --columns=end=NAME", document.path, ", ".join(of_spans),
