@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-from collections.abc import Iterator, Mapping
+import math
+import os
+import re
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from bird_tf import config, free_text
 from bird_tf.audio import decode
@@ -24,7 +29,10 @@ _KNOWN = {
     "common": columns.COLUMNS["common"],
     "end file": ("end path", "end file"),
 }  # fmt: skip
-_USUAL = (_START, _END, "file offset s", "selection", "view", "low freq hz", "high freq hz")
+_OFFSET = "file offset s"
+_OF_PREDICTION = {"species", "class", "confidence"}  # in tables of `predict`
+_MOST_ROUNDED = 0.5  # seconds by which rounded times may differ
+_USUAL = (_START, _END, _OFFSET, "selection", "view", "low freq hz", "high freq hz")
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
@@ -40,7 +48,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
 
     Raises:
         InputError: the column with the species, or the one with the end, is missing; or the selections are in several
-            recordings, and File Offset is missing.
+            recordings, File Offset is missing, and --columns does not say that Begin Time is of each recording.
     """
     if len(document.lines) == 1:
         return rows.nothing_found(document)
@@ -48,14 +56,18 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     if "label" not in used or _END not in names:
         raise columns.lacks(document, "label", "the species")
     found = list(_selections(document, names, used))
-    named = {selection.file for selection in found if selection.file}
-    if len(named) > 1 and "file offset s" not in names:
+    num_named = _num_named(found)
+    if "start" in columns.given_for(document, options.columns):  # Begin Time counts from the start of each recording
+        found = [dataclasses.replace(selection, offset="") for selection in found]
+    elif num_named > 1 and not any(selection.offset for selection in found):
         raise config.InputError(
-            f"{document.path}: a sequence of {len(named)} recordings without File Offset (s): add this column in Raven "
-            "and save the table again"
+            f"{document.path}: a sequence of {num_named} recordings without File Offset (s): add this column in Raven "
+            f"and save the table again, or say '--columns=start={document.header[names[_START]]}' if these times count "
+            "from the beginning of each recording"
         )
+    found = _placed(found, document.path, is_prediction=names.keys() >= _OF_PREDICTION)
     # the table of one recording, which may have another name today
-    alone = len(named) <= 1 and all(s.start == s.begin for s in found)
+    alone = num_named <= 1 and all(s.start == s.begin for s in found)
     read_rows = []
     for selection in found:
         row = rows.Row(
@@ -66,6 +78,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             channel=rows.read_channel(selection.cells.get("channel", "")),
             common=texts.clean(selection.cells.get("common", "")),
             about=rows.COMPLETE,
+            problem=selection.problem,
         )
         row = rows.labelled(row, selection.cells["label"], options)
         read_rows.append(rows.spanned(row, selection.start, selection.length, is_duration=True))
@@ -125,16 +138,26 @@ class _Selection:
         line: its number.
         cells: {what: text}.
         file: the recording as it is named; empty if it is not.
-        begin, start: in the sequence, and in its recording, as text.
+        begin: where it begins in the sequence, as text.
+        offset: File Offset, where it begins in its recording; empty if it is not told.
         length: in seconds.
+        start: where it begins in its recording, as `_placed` finds it.
+        problem: why that cannot be told.
     """
 
     line: int
     cells: Mapping[str, str]
     file: str
     begin: str
-    start: str
+    offset: str
     length: str
+    start: str = ""
+    problem: str = ""
+
+    @property
+    def before_seconds(self) -> float:
+        """How much of the sequence lies before its recording; NaN if it does not tell."""
+        return free_text.seconds(self.begin) - free_text.seconds(self.offset)
 
 
 def _selections(
@@ -144,7 +167,6 @@ def _selections(
         if len(cells) < len(document.header):
             cells = cells + [""] * (len(document.header) - len(cells))
         begin, end = cells[names[_START]], cells[names[_END]]
-        offset = cells[names["file offset s"]] if "file offset s" in names else ""
         length = free_text.seconds(end) - free_text.seconds(begin)
         filled = {what: next(filter(str.strip, (cells[i] for i in of)), "") for what, of in used.items()}
         yield _Selection(
@@ -152,6 +174,63 @@ def _selections(
             cells=filled,
             file=texts.clean(filled.get("file", "")),
             begin=begin,
-            start=offset if offset.strip() else begin,
+            offset=cells[names[_OFFSET]].strip() if _OFFSET in names else "",
             length=f"{length:.9f}" if length == length else end,
         )
+
+
+def _num_named(found: Sequence[_Selection]) -> int:
+    """The number of recordings that a table names."""
+    return len({selection.file for selection in found} - {""})
+
+
+def _placed(found: Sequence[_Selection], table: str, *, is_prediction: bool) -> list[_Selection]:
+    """The selections with their starts: File Offset, or else Begin Time without what lies before their recording.
+
+    All selections in a recording tell the same of what lies before it. One that does not was moved outside of Raven.
+    """
+    rounding = min(_MOST_ROUNDED, _step(s.begin for s in found) + _step(s.offset for s in found if s.offset))
+    before = _before(found, table, rounding, is_prediction=is_prediction)
+    placed = []
+    for selection in found:
+        start, problem, told = selection.offset, "", before.get(selection.file, 0.0)
+        if math.isnan(told) or (start and abs(selection.before_seconds - told) > rounding):
+            start = start or selection.begin
+            problem = (
+                f"Begin Time {selection.begin} and File Offset {selection.offset} contradict those of other selections "
+                "in its recording, or the name of the table; correct both if it was moved"
+            )
+        elif not start and selection.file not in before and before and _num_named(found) > 1:
+            start, problem = selection.begin, "no File Offset (s), while other selections of the sequence have it"
+        elif not start:
+            start = f"{free_text.seconds(selection.begin) - told:.9f}" if told else selection.begin
+        placed.append(dataclasses.replace(selection, start=start, problem=problem))
+    return placed
+
+
+def _before(found: Sequence[_Selection], table: str, rounding: float, *, is_prediction: bool) -> dict[str, float]:
+    """{recording: the seconds of the sequence before it, as most of its selections tell}; NaN if most do not agree.
+
+    A table is named after the first recording of its sequence, before which there is nothing. One of another recording
+    may be a part of the table of the sequence, but not if it is of a prediction.
+    """
+    told: dict[str, list[float]] = collections.defaultdict(list)
+    for selection in found:
+        if not math.isnan(selection.before_seconds):
+            told[selection.file].append(selection.before_seconds)
+    before = {}
+    for file, seconds in told.items():
+        stem = os.path.splitext(file.replace("\\", "/").rpartition("/")[2])[0]
+        is_namesake = texts.comparable(os.path.basename(table)).startswith(f"{texts.comparable(stem)}.")
+        if is_namesake and (is_prediction or len(seconds) > 1):
+            seconds.append(0.0)
+        middle = statistics.median_low(seconds)
+        agreeing = sum(abs(each - middle) <= rounding for each in seconds)
+        before[file] = middle if 2 * agreeing > len(seconds) and middle >= -rounding else math.nan
+    return before
+
+
+def _step(cells: Iterable[str]) -> float:
+    """The step of the last digit of times, seconds."""
+    digits = max((len(re.split("[.,]", f"{cell.strip()}.")[1]) for cell in cells), default=9)
+    return 1.001 * 10.0**-digits  # 0.1 + 0.2 > 0.3

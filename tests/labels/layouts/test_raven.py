@@ -75,3 +75,53 @@ def test_a_selection_that_goes_on_into_the_next_recording_is_told_there(tmp_path
     assert source.rows[0].labels.species == ("Parus major",) and not source.rows[0].problem
     assert [row.files for row in source.rows[1:]] == ([(other,)] if other else [])
     assert not other or "goes on into" in source.rows[1].problem
+
+
+PLACED = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tFile Offset (s)\tSpecies\n"
+MOVED = "contradict those of other selections"
+
+
+def _starts(folder, name, lines, columns=()):
+    """Where selections begin, or the beginning of the problem that they have."""
+    table = PLACED + "".join(f"1\t{b}\t{float(b) + 1}\t{file}\t{offset}\ta\n" for file, b, offset in lines)
+    found = example_sets.source_of(folder / name, table, columns=columns).rows
+    return [row.problem.partition(";")[0][-len(MOVED) - 50 :] if row.problem else row.start_seconds for row in found]
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "moved"),
+    [("a.Table.1.selections.txt", [("a.wav", "30.0", "10.000")], set()),
+     ("a.txt", [("A.wav", 2, 0), ("A.wav", 3, 3)], {0}), ("b.txt", [("a.wav", "20.0", "0.000")], set()),
+     ("a.txt", [("b.wav", 20, 5), ("b.wav", 25, 9), ("b.wav", 30, 15), ("b.wav", 20.1, 5.1)], {1}),
+     ("x.txt", [("b.wav", 20, 5), ("b.wav", 22, 5)], {0, 1}), ("x.txt", [("b.wav", 1, 5)], {0}),
+     ("x.txt", [("b.wav", "20.12345", "5.123"), ("b.wav", "21.0006", "6.001")], set())],
+)  # fmt: skip
+def test_a_selection_that_was_moved_outside_of_raven_is_not_used(tmp_path, name, lines, moved):
+    found = _starts(tmp_path, name, lines)
+    assert {i for i, start in enumerate(found) if isinstance(start, str)} == moved
+    assert all(start == float(lines[i][2]) for i, start in enumerate(found) if i not in moved)
+
+
+def test_the_only_selection_of_a_prediction_is_not_used_if_it_was_moved(tmp_path):
+    header = PLACED.replace("Species", "Species\tClass\tConfidence")
+    for begin, is_moved in (("0.0", False), ("2.0", True)):
+        text = header + f"1\t{begin}\t3.5\ta.wav\t0.000\ta\ta\t0.9\n"
+        [row] = example_sets.source_of(tmp_path / "a.Table.1.selections.txt", text).rows
+        assert (MOVED in row.problem) == is_moved
+
+
+def test_a_selection_without_offset_is_placed_as_the_others_of_its_recording(tmp_path):
+    lines = [("a.wav", 2, 2), ("b.wav", 30, 10), ("b.wav", 35, ""), ("c.wav", 50, "")]
+    assert _starts(tmp_path, "x.txt", lines) == [
+        2, 10, 15, "no File Offset (s), while other selections of the sequence have it",
+    ]  # fmt: skip
+    assert _starts(tmp_path, "x.txt", [("a.wav", 2, ""), ("a.wav", 3, 3)]) == [2, 3]
+
+
+def test_the_flag_says_that_begin_times_are_of_each_recording(tmp_path):
+    columns = (("", "start", "Begin Time (s)"),)
+    assert _starts(tmp_path, "a.txt", [("a.wav", 2, ""), ("b.wav", 3, "")], columns) == [2, 3]
+    assert _starts(tmp_path, "a.txt", [("a.wav", 2, 0), ("b.wav", 3, 9)], columns) == [2, 3]
+    table = PLACED + "1\t2\t3\ta.wav\t\ta\n1\t2\t3\tb.wav\t\ta\n"
+    problem = example_sets.source_of(tmp_path / "x.txt", table).problem
+    assert "a sequence of 2 recordings" in problem and "'--columns=start=Begin Time (s)' if these" in problem
