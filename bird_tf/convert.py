@@ -122,7 +122,9 @@ def _find(
     logging.info("%d recordings found; reading their lengths, and looking for equal audio", len(recordings))
     lengths = decode.durations([r.path for r in recordings])
     seconds = {r.recording_id: length for r, length in zip(recordings, lengths, strict=True)}
-    recordings = spans.without_trust_in_late(recordings, seconds)
+    if len(recordings) < len(found):
+        logging.info("%d recordings of other species are left out", len(found) - len(recordings))
+    recordings, late = plan.without_late(recordings, seconds, classes, settings.max_skipped_share)
     recordings = duplicates.with_digests(
         recordings, seconds, settings.front_end.sample_rate_hz, settings.workers, settings.chunking.channel
     )
@@ -132,9 +134,7 @@ def _find(
         "%d recordings of %d species below %s%s", len(recordings) - num_negative, len(classes), settings.source.audio,
         f", and {num_negative} negative ones" * bool(num_negative),
     )  # fmt: skip
-    if len(recordings) < len(found):
-        logging.info("%d recordings of other species are left out", len(found) - len(recordings))
-    return recordings, seconds, classes, unmatched
+    return recordings, seconds, classes, unmatched + late
 
 
 def _refuse_unworkable(settings: ConvertConfig) -> sources.Source | None:

@@ -8,8 +8,8 @@ import heapq
 import os
 from collections.abc import Mapping, Sequence
 
-from bird_tf import config, files
-from bird_tf.labels import given_table, metadata, taxonomy
+from bird_tf import config, files, skips
+from bird_tf.labels import given_table, metadata, spans, taxonomy
 
 
 def balance_shards(
@@ -90,3 +90,23 @@ def filter_classes(recordings: Sequence[metadata.Recording], wanted: set[str]) -
         for r, label in first
         if label or not r.labels
     ]
+
+
+def without_late(
+    recordings: Sequence[metadata.Recording], seconds: Mapping[str, float], classes: taxonomy.Taxonomy, most: float
+) -> tuple[list[metadata.Recording], list[skips.Skip]]:
+    """The recordings as of `spans.without_late`, with labels of the classes.
+
+    Raises:
+        InputError: more than the share `most` of the recordings, or all that are labelled, have annotations past their
+            end alone.
+    """
+    kept, left_out = spans.without_late(recordings, seconds)
+    num_without = len(recordings) - len(kept)
+    if num_without > most * len(recordings) or (num_without and not any(r.labels for r in kept)):
+        raise config.InputError(
+            f"{num_without} of {len(recordings)} recordings have annotations past their end alone "
+            f"(--max_skipped_share={most:g}), for example {left_out[0][0]}: {left_out[0][1]}; do their times count "
+            "from another start, or are they no seconds?"
+        )
+    return filter_classes(kept, set(classes.class_ids)) if left_out else kept, left_out

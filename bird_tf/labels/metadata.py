@@ -26,6 +26,7 @@ class Annotation:
         background: the other species in the span.
         negative: whether a person says that the span holds none of the classes. Then there is no label.
         name: Latin name of the label, if the annotation tells it. Annotations that differ in it alone are equal.
+        goes_on: whether it is known to go on in the next recording, past the end of this one.
     """
 
     start_seconds: float
@@ -34,6 +35,7 @@ class Annotation:
     background: tuple[str, ...] = ()
     negative: bool = False
     name: str = dataclasses.field(default="", compare=False)
+    goes_on: bool = dataclasses.field(default=False, compare=False, repr=False)  # the text is in notes of conversions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

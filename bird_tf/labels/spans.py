@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from absl import logging
 
-from bird_tf import config
+from bird_tf import config, skips
 from bird_tf.labels import metadata
 
 # programs round the last selection up
 _ROUNDED_SECONDS = 1.0
+_LONGEST_WINDOW_SECONDS = 10.0  # of programs that fill the last window up
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,36 +75,56 @@ def labels_in_span(
     return SpanLabels(label, tuple(sorted(others)), False, is_complete=all(a.label for a in overlaps))
 
 
-def without_trust_in_late(
+def without_late(
     recordings: Sequence[metadata.Recording], seconds: Mapping[str, float]
-) -> list[metadata.Recording]:
-    """Warns of annotations past the end of their recording, whose other chunks are then not known to be empty.
+) -> tuple[list[metadata.Recording], list[skips.Skip]]:
+    """Leaves out annotations past the end of their recording. What is not annotated there is then no noise.
+
+    One that begins before the end is used, as programs make windows at the end: unless it is past the end by more than
+    the recording is long, or another one begins there, so that the times are others.
 
     Args:
         recordings: with or without annotations.
         seconds: {recording_id: length}; 0 if it is not known.
 
     Returns:
-        The recordings; those with such annotations as partly annotated.
+        The recordings; those with late annotations as partly annotated, and without those that have no other ones. And
+        (recording, reason) where annotations are not used.
     """
-    late: dict[str, list[float]] = {}
+    kept, left_out, late = list[metadata.Recording](), list[skips.Skip](), list[tuple[str, float]]()
     for recording in recordings:
         length = seconds[recording.recording_id]
         ends = [a.end_seconds for a in recording.annotations if _is_late(a, length)]
-        if ends:
-            late[recording.path] = ends
+        if not ends:
+            kept.append(recording)
+            continue
+        late += [(recording.path, end) for end in ends]
+        used = _in_time(recording.annotations, length)
+        if len(used) < len(recording.annotations):
+            num = len(recording.annotations) - len(used)
+            left_out.append((recording.path, f"{num} annotations past its end, up to {max(ends):.1f} s, are not used"))
+            recording = dataclasses.replace(recording, partly_annotated=True)
+            if any(annotation.label or annotation.negative for annotation in used):
+                kept.append(with_annotations(recording, used))
+        else:
+            kept.append(dataclasses.replace(recording, partly_annotated=True))
     if late:
-        path, ends = next(iter(late.items()))
         logging.warning(
             "%d annotations are past the end of their recordings, the first: %s, up to %.1f s; do their times count "
-            "from another start, or are they no seconds? What is not annotated there is no noise",
-            sum(map(len, late.values())), path, ends[0],
+            "from another start, or are they no seconds? What is not annotated there is no noise", len(late), *late[0],
         )  # fmt: skip
-    return [dataclasses.replace(r, partly_annotated=True) if r.path in late else r for r in recordings]
+    return kept, left_out
+
+
+def _in_time(annotations: Sequence[metadata.Annotation], length: float) -> list[metadata.Annotation]:
+    """Those of a recording's annotations that may be in time."""
+    longest = 0.0 if any(a.start_seconds >= length for a in annotations) else max(length, _LONGEST_WINDOW_SECONDS)
+    return [a for a in annotations if not _is_late(a, length) or a.end_seconds - length <= longest]
 
 
 def _is_late(annotation: metadata.Annotation, length: float) -> bool:
-    return 0 < length <= max(annotation.start_seconds, annotation.end_seconds - _ROUNDED_SECONDS)
+    end = annotation.start_seconds if annotation.goes_on else annotation.end_seconds - _ROUNDED_SECONDS
+    return 0 < length <= max(annotation.start_seconds, end)
 
 
 def with_annotations(recording: metadata.Recording, annotations: Sequence[metadata.Annotation]) -> metadata.Recording:

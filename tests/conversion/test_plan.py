@@ -2,7 +2,7 @@ import pytest
 
 from bird_tf import config
 from bird_tf.conversion import plan
-from bird_tf.labels import metadata
+from bird_tf.labels import metadata, taxonomy
 
 
 def _recordings(lengths, **known):
@@ -45,3 +45,19 @@ def test_classes_are_chosen_by_name_by_id_and_by_number_of_recordings():
 def test_an_annotated_recording_gets_a_label_that_is_wanted():
     [kept] = plan.filter_classes([_annotated("1", (0, 9, "a"), (9, 10, "b"))], {"b"})
     assert kept.label == "b" and len(kept.annotations) == 2
+
+
+def test_recordings_without_late_annotations_keep_a_label_of_the_classes():
+    classes = taxonomy.from_labels([("b", "b"), ("c", "c")])
+    recordings = [
+        _annotated("0", (0, 9, "a"), (0, 1, "b"), (99, 110, "c")), _annotated("1", (0, 9, "a"), (99, 100, "c")),
+        _annotated("2", (0, 1, "c")), _annotated("3", (99, 100, "c")),
+    ]  # fmt: skip
+    seconds = dict.fromkeys("0123", 20.0)
+    kept, left_out = plan.without_late(recordings, seconds, classes, 0.5)
+    assert [(r.recording_id, r.label, r.partly_annotated) for r in kept] == [("0", "b", True), ("2", "c", False)]
+    assert len(left_out) == 3
+    with pytest.raises(config.InputError, match=r"1 of 4 recordings have annotations past their end alone.*no seconds"):
+        plan.without_late(recordings, seconds, classes, 0.2)
+    with pytest.raises(config.InputError, match="1 of 1 recordings"):
+        plan.without_late(recordings[3:], seconds, classes, 1.0)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from bird_tf import config
@@ -73,16 +75,45 @@ def test_the_label_of_an_annotated_recording_is_the_species_with_the_longest_tot
         spans.with_annotations(recording, [example_sets.annotation(0, 1, "")])
 
 
+def _recording(*spans_of, recording_id="0"):
+    annotations = tuple(example_sets.annotation(start, end, label) for start, end, label in spans_of)
+    recording = metadata.Recording(recording_id=recording_id, path=f"{recording_id}.wav")
+    return spans.with_annotations(recording, annotations)
+
+
 def test_annotations_past_the_end_are_warned_of(caplog):
-    recordings = [
-        metadata.Recording(recording_id=str(i), path=f"{i}.wav", annotations=(example_sets.annotation(0, end, "a"),))
-        for i, end in enumerate((20.5, 40, 40))
-    ]
-    assert spans.without_trust_in_late(recordings[:1], {"0": 20.0}) == recordings[:1]
+    recordings = [_recording((0, end, "a"), recording_id=str(i)) for i, end in enumerate((20.5, 40, 40))]
+    assert spans.without_late(recordings[:1], {"0": 20.0}) == (recordings[:1], [])
     assert not caplog.records
-    found = spans.without_trust_in_late(recordings, {"0": 20.0, "1": 20.0, "2": 0.0})
-    assert [recording.partly_annotated for recording in found] == [False, True, False]
+    found, left_out = spans.without_late(recordings, {"0": 20.0, "1": 20.0, "2": 0.0})
+    assert [recording.partly_annotated for recording in found] == [False, True, False] and not left_out
     assert "1 annotations are past the end of their recordings, the first: 1.wav, up to 40.0 s" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("spans_of", "seconds", "used", "label"),
+    [([(0, 9594, "a"), (0, 1, "b")], 60, ["b"], "b"), ([(0, 5, "a")], 2, ["a"], "a"), ([(0, 300, "a")], 140, [], ""),
+     ([(0, 30, "a"), (50, 53, "b"), (57, 70, "c")], 60, ["a", "b", "c"], "a"),
+     ([(0, 30, "a"), (57, 70, "c"), (90, 93, "c")], 60, ["a"], "a"), ([(90, 93, "a")], 60, [], ""),
+     ([(0, 5, ""), (90, 93, "a")], 60, [], "")],
+)  # fmt: skip
+def test_annotations_far_past_the_end_or_beside_others_there_are_not_used(spans_of, seconds, used, label):
+    found, left_out = spans.without_late([_recording(*spans_of)], {"0": seconds})
+    assert [a.label for recording in found for a in recording.annotations] == used
+    assert [recording.label for recording in found] == [label] * bool(used)
+    assert all(recording.partly_annotated for recording in found)
+    num = len(spans_of) - len(used) - (not used and len(spans_of) > 1)
+    assert [(path, reason.split(",")[0]) for path, reason in left_out] == [
+        ("0.wav", f"{num} annotations past its end")
+    ] * bool(num)
+
+
+def test_an_annotation_that_goes_on_in_the_next_recording_is_not_late(caplog):
+    goes_on = dataclasses.replace(example_sets.annotation(2.5, 50, "a"), goes_on=True)
+    recording = metadata.Recording(recording_id="0", path="0.wav", annotations=(goes_on,))
+    assert spans.without_late([recording], {"0": 4.0}) == ([recording], []) and not caplog.records
+    assert spans.without_late([recording], {"0": 2.0})[1]
+    assert repr(goes_on) == repr(example_sets.annotation(2.5, 50, "a"))  # unfinished conversions go on
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.5])

@@ -161,6 +161,7 @@ def _with_spans(
                 background=tuple(name for name in row.background if name != label),
                 negative=row.labels.negative and not row.score < min_confidence,
                 name=row.about.name if len(species) == 1 else "",
+                goes_on=row.goes_on,
             )
             annotations[annotation] = None
     named = any(a.label or a.negative for a in annotations)

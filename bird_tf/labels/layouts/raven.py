@@ -70,6 +70,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     alone = num_named <= 1 and all(s.start == s.begin for s in found)
     read_rows = []
     for selection in found:
+        next_file = _goes_on_in(selection)
         row = rows.Row(
             where=rows.where(document, selection.line),
             files=(selection.file,) if selection.file else (),
@@ -77,12 +78,13 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             score=rows.read_score(selection.cells.get("score", "")),
             channel=rows.read_channel(selection.cells.get("channel", "")),
             common=texts.clean(selection.cells.get("common", "")),
+            goes_on=bool(next_file),
             about=rows.COMPLETE,
             problem=selection.problem,
         )
         row = rows.labelled(row, selection.cells["label"], options)
         read_rows.append(rows.spanned(row, selection.start, selection.length, is_duration=True))
-        if next_file := _goes_on_in(selection):
+        if next_file:
             problem = f"its selection goes on into {next_file}: what is not annotated there is no noise"
             read_rows.append(rows.Row(where=row.where, files=(next_file,), problem=problem))
     return read_rows

@@ -36,6 +36,7 @@ class Row:
         labels: what it says of the species.
         start_seconds, end_seconds: the span; NaN if the row is about the whole recording. They are equal if it is about
             a point in time.
+        goes_on: whether the span goes on in the next recording, past the end of this one.
         score: confidence of the label, in [0, 1]; NaN without one.
         channel: number of the channel that it is about, from 1; 0 if it does not say.
         background: the other species in the span.
@@ -52,6 +53,7 @@ class Row:
     labels: label_cells.Labels = NOT_STATED
     start_seconds: float = math.nan
     end_seconds: float = math.nan
+    goes_on: bool = False
     score: float = math.nan
     channel: int = 0
     background: tuple[str, ...] = ()

@@ -161,4 +161,5 @@ def test_where_a_selection_of_another_recording_goes_on_is_no_noise(tmp_path):
     text = header + "1\t9\t18\ta.wav\tb.wav\t9\tParus major\n2\t21\t24\tb.wav\tb.wav\t9\tTurdus merula\n"
     found, assembled = _assemble(tmp_path, {"a.Table.1.selections.txt": text}, "a.wav", "b.wav")
     assert found["b.wav"].partly_annotated and not found["a.wav"].partly_annotated
+    assert [a.goes_on for name in ("a.wav", "b.wav") for a in found[name].annotations] == [True, False]
     assert found["b.wav"].labels == ("Turdus merula",) and "b.wav" in assembled.left_out[0][1]

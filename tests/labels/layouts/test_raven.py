@@ -75,6 +75,7 @@ def test_a_selection_that_goes_on_into_the_next_recording_is_told_there(tmp_path
     assert source.rows[0].labels.species == ("Parus major",) and not source.rows[0].problem
     assert [row.files for row in source.rows[1:]] == ([(other,)] if other else [])
     assert not other or "goes on into" in source.rows[1].problem
+    assert source.rows[0].goes_on == bool(other)
 
 
 PLACED = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tFile Offset (s)\tSpecies\n"
