@@ -138,6 +138,11 @@ def is_latin(name: str) -> bool:
     return bool(_LATIN.fullmatch(name))
 
 
+def is_code(name: str) -> bool:
+    """Whether a name looks like the code of a species, as amerob, AMRO or PIPPIP."""
+    return bool(_CODE.fullmatch(name))
+
+
 def divided(cell: str) -> list[str]:
     """The names in a cell, as they stand there.
 

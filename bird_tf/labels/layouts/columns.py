@@ -39,7 +39,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     ),
     "duration": ("duration", "length s", "delta time s", "dur"),
     "score": ("confidence", "score", "probability", "conf", "match ratio"),
-    "background": ("background", "secondary labels", "background species"),
+    "background": ("secondary labels", "background species", "background"),
     "author": ("author", "recordist", "session", "recorded by", "observer", "user login"),
     "site": ("site", "location", "locality", "station", "plot"),
     # the one of the recording, where its column does not name it

@@ -52,6 +52,8 @@ def join(sources: Sequence[formats.Source], recordings: matching.Recordings) -> 
     of_path: dict[str, list[Entry]] = collections.defaultdict(list)
     species = rows.species_of(row for source in sources for row in source.rows)
     latin_names = rows.latin_names(row for source in sources for row in source.rows)
+    names = rows.Names(row for source in sources for row in source.rows)
+    foreign: dict[str, str] = {}  # {background species of another kind than the names of the set: the first row}
     matched = [(source, _matched(source, recordings, joined)) for source in sources]
     repeated = _repeated([match for _, matches in matched for match in matches], recordings)
     moved: list[str] = []
@@ -62,6 +64,8 @@ def join(sources: Sequence[formats.Source], recordings: matching.Recordings) -> 
                 num_elsewhere += 1
             else:
                 named = rows.with_latin_name(rows.among(row, species), latin_names)
+                named, unlike = names.of_background(named)
+                foreign |= {name: row.where for name in unlike if name not in foreign}
                 of_path[path].append(Entry(named, source.path, source.format, is_namesake, claim.is_path))
                 moved += [f"{row.where}: {path}"] * claim.is_elsewhere
     joined.entries = {path: _of_nearest(path, entries, recordings, joined) for path, entries in of_path.items()}
@@ -70,6 +74,12 @@ def join(sources: Sequence[formats.Source], recordings: matching.Recordings) -> 
         logging.warning(
             "%d recordings have labels from files in several folders, such as %s and %s: all count. If they are sites, "
             "name one with --metadata", len(far), *far[0][:2],
+        )  # fmt: skip
+    if foreign:
+        name, where = next(iter(foreign.items()))
+        logging.warning(
+            "%d background species are named as no species of the set is, the first: %r (%s); where they stand, the "
+            "background counts as unknown", len(foreign), name, where,
         )  # fmt: skip
     if moved:
         logging.info("%d rows name another folder than that of their recording: as if moved (%s)", len(moved), moved[0])

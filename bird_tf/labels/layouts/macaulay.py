@@ -57,6 +57,7 @@ def _row(where: str, cells: dict[str, str], options: rows.Options, order: str) -
             background=listed,
             background_known=known,
         ),
+        common=cells.get("common name", ""),
         problem="" if number else "it has no catalogue number",
     )
     return rows.labelled(row, cells["scientific name"], options)

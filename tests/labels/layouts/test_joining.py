@@ -165,3 +165,30 @@ def test_a_code_has_the_latin_name_that_stands_beside_its_common_name(tmp_path):
     assert [(a.label, a.name) for a in found["x.wav"].annotations] == [
         ("gretit1", "Parus major"), ("eurbla", ""), ("Parus major", ""),
     ]  # fmt: skip
+
+
+LATIN = "file,scientific_name,common_name,background\nx.wav,Parus major,Great Tit,{}\ny.wav,Turdus merula,Blackbird,\n"
+CODES = "file,label,common_name,secondary_labels,background\nx.wav,gretit,Great Tit,{},wind\ny.wav,eurbla,Blackbird,,\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "background"),
+    [(LATIN, "blackbird", "Turdus merula"), (LATIN, "Common Blackbird (Turdus merula)", "Turdus merula"),
+     (LATIN, "Turdus merula (Blackbird)", "Turdus merula"), (LATIN, "Blue Tit", "Blue Tit"),
+     (CODES, "Blackbird", "eurbla"), (CODES, "Blackbird (male)", "eurbla"), (CODES, "['eurbla']", "eurbla")],
+)  # fmt: skip
+def test_background_species_are_called_as_labels_are(tmp_path, table, name, background):
+    found, _ = _assemble(tmp_path, {"t.csv": table.format(name)}, "x.wav", "y.wav")
+    assert (found["x.wav"].background, found["x.wav"].background_known) == ((background,), True)
+
+
+@pytest.mark.parametrize(
+    ("label", "background", "is_known"),
+    [("Parus major", "Blue Tit", False), ("Parus major", "Larus canus", True), ("gretit", "Larus canus", False),
+     ("gretit", "eurbla", True), ("gretit", "eurbla, some wind", False), ("Great Tit", "Blue Tit", True),
+     ("Parus major_Great Tit", "Larus canus_Gull", True)],
+)  # fmt: skip
+def test_a_background_named_as_no_label_is_not_known(tmp_path, caplog, label, background, is_known):
+    found, _ = _assemble(tmp_path, {"t.csv": f'file,label,background\nx.wav,{label},"{background}"\n'}, "x.wav")
+    assert found["x.wav"].background_known == is_known
+    assert ("1 background species are named as no species of the set is" in caplog.text) != is_known
