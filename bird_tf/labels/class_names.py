@@ -85,7 +85,13 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
         logging.info("--synonyms: %d labels got their new name", changed)
     latin = {full: synonyms.get(key(name), name) for full, name in _latin_parts(recordings).items()}
     classes = _Classes(recordings, latin | dict(synonyms))
-    return [classes.renamed(recording) for recording in recordings]
+    renamed = [classes.renamed(recording) for recording in recordings]
+    if doubtful := label_cells.doubtful({label for recording in renamed for label in recording.labels}):
+        logging.warning(
+            "%d classes may be no species: %s; if a name says that none is to be heard, say --negative_labels=NAME; if "
+            "it stands for what nobody could name, write ? in its place", len(doubtful), ", ".join(map(repr, doubtful)),
+        )  # fmt: skip
+    return renamed
 
 
 def _latin_parts(recordings: Iterable[metadata.Recording]) -> dict[str, str]:

@@ -17,6 +17,14 @@ _NEGATIVE = frozenset((
 # An annotator heard something and could not name it.
 _UNKNOWN = frozenset(("unknown", "unk", "unid", "unidentified", "noid"))
 _NO_SPECIES = _NEGATIVE | _UNKNOWN | {""}
+# First words of names that may say the same in more words, also in German, French and Spanish.
+_LIKE_NOTHING = frozenset((
+    "no", "non", "not", "nothing", "none", "nil", "noise", "noises", "empty", "blank", "silence", "silent", "negative",
+    "neg", "absent", "absence", "background", "bg", "ambient", "ambience", "other", "others", "unknown", "unk", "unkn",
+    "unid", "unidentified", "unidentifiable", "undetermined", "indet", "unsure", "uncertain", "kein", "keine",
+    "unbekannt", "rauschen", "stille", "bruit", "inconnu", "ruido", "silencio", "desconocido", "fp",
+))  # fmt: skip
+_LIKE_UNKNOWN = re.compile(r"(?:birds?|aves|passerines?) spp?|false (?:positives?|alarms?)|false")
 _MISSING = frozenset(("", "nan", "n/a", "na", "null", "<na>"))  # as pandas, R and databases write empty cells
 _LONGEST = 200  # characters of a name
 _LATIN = re.compile(r"[A-Z][a-zë-]+ (?:spp?\.|[a-zë-]{2,}(?: [a-zë-]{2,})?)")
@@ -131,6 +139,20 @@ def background(cell: str) -> tuple[tuple[str, ...], bool]:
     except ValueError:
         return (), False
     return found.species, bool(found.species) or found.negative
+
+
+def doubtful(names: Collection[str]) -> list[str]:
+    """The names of classes that may say that nothing is to be heard, or something without a name.
+
+    Such are `no birds detected`, `noise (wind)` and `Unknown bird`, and 0 without other numbers than 1.
+    """
+    plain = {name: " ".join(re.split(r"[\W_]+", texts.comparable(name))).strip() for name in names}
+    has_numbers = any(text.isdecimal() and text not in ("0", "1") for text in plain.values())
+    return sorted(
+        name
+        for name, text in plain.items()
+        if text.partition(" ")[0] in _LIKE_NOTHING or _LIKE_UNKNOWN.fullmatch(text) or (text == "0" and not has_numbers)
+    )
 
 
 def is_latin(name: str) -> bool:

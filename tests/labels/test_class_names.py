@@ -145,3 +145,8 @@ def test_a_class_id_of_several_latin_names_is_told(caplog):
         "1 classes are told of several Latin names, the first: 'song' of Passer montanus (1 x), Poecile montanus (1 x)"
     )
     assert told in caplog.text
+
+
+def test_classes_that_may_be_no_species_are_told(caplog):
+    class_names.unify([_named("no species", ""), _named("a", "")], {})
+    assert "1 classes may be no species: 'no species'; if" in caplog.text

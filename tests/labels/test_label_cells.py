@@ -82,3 +82,19 @@ def test_what_cannot_be_read_is_refused(cell):
 )  # fmt: skip
 def test_known_background_no_background_and_unknown_background_differ(cell, background, known):
     assert label_cells.background(cell) == (background, known)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["no species", "No birds detected", "non-bird", "nothing here", "empty", "noise (wind)", "noise_rain", "NEG",
+     "Unknown bird", "Unknown sp.", "UNKN", "unidentified bird", "bird sp.", "false positive", "kein Vogel"],
+)  # fmt: skip
+def test_names_that_may_say_nothing_are_doubtful(name):
+    assert label_cells.doubtful({name, "Parus major", "1"}) == [name]
+
+
+def test_names_of_species_are_not_doubtful():
+    names = {"Noisy Miner", "Nothura maculosa", "False Killer Whale", "Nonnula rubecula", "Turdus sp.", "NOCA", "bird"}
+    assert not label_cells.doubtful(names)
+    assert label_cells.doubtful({"0", "1"}) == ["0"]
+    assert not label_cells.doubtful({"0", "1", "2"}) and not label_cells.doubtful({"1"})
