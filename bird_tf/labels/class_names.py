@@ -86,7 +86,13 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
     latin = {full: synonyms.get(key(name), name) for full, name in _latin_parts(recordings).items()}
     classes = _Classes(recordings, latin | dict(synonyms))
     renamed = [classes.renamed(recording) for recording in recordings]
-    if doubtful := label_cells.doubtful({label for recording in renamed for label in recording.labels}):
+    labels = {label for recording in renamed for label in recording.labels}
+    if labels and all(map(label_cells.is_sound, labels)):
+        logging.warning(
+            "the classes are kinds of sounds, not species: %s; if a column or the folders tell the species, say "
+            "--columns=label=NAME or --layout=folders", ", ".join(sorted(labels)),
+        )  # fmt: skip
+    if doubtful := label_cells.doubtful(labels):
         logging.warning(
             "%d classes may be no species: %s; if a name says that none is to be heard, say --negative_labels=NAME; if "
             "it stands for what nobody could name, write ? in its place", len(doubtful), ", ".join(map(repr, doubtful)),

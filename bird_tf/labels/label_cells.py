@@ -25,6 +25,15 @@ _LIKE_NOTHING = frozenset((
     "unbekannt", "rauschen", "stille", "bruit", "inconnu", "ruido", "silencio", "desconocido", "fp",
 ))  # fmt: skip
 _LIKE_UNKNOWN = re.compile(r"(?:birds?|aves|passerines?) spp?|false (?:positives?|alarms?)|false")
+# Words of which the names of kinds of sounds consist.
+_SOUNDS = frozenset((
+    "song", "songs", "subsong", "call", "calls", "calling", "singing", "alarm", "alarms", "begging", "drum", "drums",
+    "drumming", "duet", "buzz", "gesang", "ruf", "rufe", "chant", "cri", "canto",
+))  # fmt: skip
+_KINDS = _SOUNDS | {
+    "flight", "contact", "distress", "social", "feeding", "nocturnal", "territorial", "display", "type", "male",
+    "female", "juvenile", "adult", "and",
+}  # fmt: skip
 _MISSING = frozenset(("", "nan", "n/a", "na", "null", "<na>"))  # as pandas, R and databases write empty cells
 _LONGEST = 200  # characters of a name
 _LATIN = re.compile(r"[A-Z][a-zë-]+ (?:spp?\.|[a-zë-]{2,}(?: [a-zë-]{2,})?)")
@@ -153,6 +162,12 @@ def doubtful(names: Collection[str]) -> list[str]:
         for name, text in plain.items()
         if text.partition(" ")[0] in _LIKE_NOTHING or _LIKE_UNKNOWN.fullmatch(text) or (text == "0" and not has_numbers)
     )
+
+
+def is_sound(name: str) -> bool:
+    """Whether a name is that of a kind of sound, as song or alarm call, and of no species."""
+    words = [word for word in re.split(r"[\W_\d]+", texts.comparable(name)) if word]
+    return _KINDS.issuperset(words) and not _SOUNDS.isdisjoint(words)
 
 
 def is_latin(name: str) -> bool:

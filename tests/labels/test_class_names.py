@@ -150,3 +150,10 @@ def test_a_class_id_of_several_latin_names_is_told(caplog):
 def test_classes_that_may_be_no_species_are_told(caplog):
     class_names.unify([_named("no species", ""), _named("a", "")], {})
     assert "1 classes may be no species: 'no species'; if" in caplog.text
+
+
+def test_classes_that_are_kinds_of_sounds_are_told(caplog):
+    class_names.unify([_named("song", ""), _named("a", "")], {})
+    assert "kinds of sounds" not in caplog.text
+    class_names.unify([_named("song", ""), _named("alarm call", "")], {})
+    assert "kinds of sounds, not species: alarm call, song; if" in caplog.text

@@ -98,3 +98,8 @@ def test_names_of_species_are_not_doubtful():
     assert not label_cells.doubtful(names)
     assert label_cells.doubtful({"0", "1"}) == ["0"]
     assert not label_cells.doubtful({"0", "1", "2"}) and not label_cells.doubtful({"1"})
+
+
+def test_kinds_of_sounds_are_no_species():
+    assert all(map(label_cells.is_sound, ("song", "Alarm_call", "flight call 2", "male song", "Ruf")))
+    assert not any(map(label_cells.is_sound, ("Song Sparrow", "male", "gretit song", "Parus major", "", "1")))

@@ -200,10 +200,30 @@ def _warn_of_unused(document: texts.Document, found: Mapping[str, Sequence[int]]
             "%s: the column %s holds the labels, and %s is not used; if that is wrong, say --columns=label=NAME",
             document.path, used, ", ".join(others),
         )  # fmt: skip
+    _warn_of_several_species(document, found)
     if not in_time and (of_spans := columns.of_spans(document, unused)):
         logging.warning(
             "%s: its labels count for whole recordings; if the columns %s hold their times in seconds, say "
             "--columns=start=NAME --columns=end=NAME", document.path, ", ".join(of_spans),
+        )  # fmt: skip
+
+
+def _warn_of_several_species(document: texts.Document, found: Mapping[str, Sequence[int]]) -> None:
+    """Warns if a label stands beside several common names: it may be a kind of sound, or a group of species."""
+    if "common" not in found or found["common"] == found["label"]:
+        return
+    common_of: dict[str, dict[str, str]] = {}
+    used = (*found["label"], *found["common"])
+    for line in {tuple(line[i] for i in used if i < len(line)): line for _, line in document.lines[1:]}.values():
+        label, common = (_first_filled(line, found[what]) for what in ("label", "common"))
+        if common and not label_cells.is_latin(label) and not rows.read_label(label, rows.Options())[0].negative:
+            common_of.setdefault(label, {})[label_cells.letters(common.partition("(")[0])] = common
+    if several := next((label for label, commons in common_of.items() if len(commons) > 1 and label), ""):
+        logging.warning(
+            "%s: the column %s holds the labels, but %r stands beside several of %s, as %s; if the species are there, "
+            "say --columns=label=%s", document.path, document.header[found["label"][0]], several,
+            document.header[found["common"][0]], " and ".join([*common_of[several].values()][:2]),
+            document.header[found["common"][0]],
         )  # fmt: skip
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 import re
 from collections.abc import Collection, Iterable, Sequence
+
+from absl import logging
 
 from bird_tf import config
 from bird_tf.labels import class_names, label_cells, metadata, texts
@@ -84,6 +87,34 @@ def refuse_places(described: Iterable[metadata.Recording], audio: str) -> None:
 
 def _is_negative(parts: Sequence[str], options: rows.Options) -> bool:
     return len(parts) > 1 and rows.named(rows.Row(where=""), parts[:1], options).labels.negative
+
+
+def warn_of_unused(recordings: Iterable[metadata.Recording], audio: str) -> None:
+    """Warns if labels come from files, and most of them are no names of the folders, although these are Latin.
+
+    A label that stands in one such folder alone can be the code of its species.
+
+    Args:
+        recordings: with class ids as labels.
+        audio: the folder with all of them.
+    """
+    num_labelled, apart, folders_of = 0, 0, collections.defaultdict[str, set[str]](set)
+    for recording in recordings:
+        if recording.labels:
+            num_labelled += 1
+            latin = [
+                part for part in _parts(recording.path, audio)[:-1] if label_cells.is_latin(part.replace("_", " "))
+            ]
+            names = {class_names.key(name) for pair in recording.names for name in pair}
+            if latin and names.isdisjoint(map(class_names.key, latin)):
+                apart += 1
+                folders_of[recording.label].add(latin[-1])
+    several = next((label for label, of_label in folders_of.items() if len(of_label) > 1), "")
+    if several and 2 * apart > num_labelled:
+        logging.warning(
+            "folders such as %s are not used: the labels come from files, as %s of several of them; if the folders are "
+            "the species, say --layout=folders", " and ".join(sorted(folders_of[several])[:2]), several,
+        )  # fmt: skip
 
 
 def read(described: Iterable[metadata.Recording], audio: str, options: rows.Options) -> assembly.Assembled:

@@ -139,6 +139,8 @@ def survey(source: SourceConfig, noise_audio: str = "", channel: str = "") -> Re
     left_out = _writable(found.left_out)
     recordings = [r for r in found.recordings if _is_utf8(r.path)]
     recordings = class_names.unify(recordings, synonyms)
+    if folders_are_sites:
+        folders.warn_of_unused(recordings, source.audio)
     recordings = clock.fill(recordings, source.audio, source.clock, folders_are_sites=folders_are_sites)
     _log_negatives(recordings)
     if left_out:

@@ -296,3 +296,14 @@ def test_recordings_of_records_of_earlier_versions_tell_whether_the_background_i
     text = "recording_id,file,label,background,background_known\n1,a.wav,x,y,False\n2,b.wav,x,,True\n"
     source = example_sets.source_of(tmp_path / "known.csv", text)
     assert [row.about.background_known for row in source.rows] == [False, True] and not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_told"),
+    [(("song", "song"), True), (("gretit", "eurbla"), False), (("gretit", "noise"), False),
+     (("noise", "noise"), False), (("Parus major", "Parus major"), False)],
+)  # fmt: skip
+def test_a_label_beside_several_common_names_is_told(tmp_path, caplog, labels, is_told):
+    text = "file,label,common_name\n1.wav,{},Great Tit\n2.wav,{},Blackbird\n3.wav,gretit,Great Tit (female)\n"
+    _read(tmp_path, text.format(*labels))
+    assert ("'song' stands beside several of common_name, as Great Tit and Blackbird" in caplog.text) == is_told

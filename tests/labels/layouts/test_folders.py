@@ -3,7 +3,8 @@ import collections
 import pytest
 
 from bird_tf import config
-from bird_tf.labels.layouts import reader
+from bird_tf.labels import metadata
+from bird_tf.labels.layouts import folders, reader
 from tests.labels.layouts import example_sets
 
 
@@ -105,3 +106,18 @@ def test_folders_that_a_table_tells_as_sites_or_days_are_no_species(tmp_path):
     assert {r.label for r in _read(tmp_path, *paths, layout="folders")} == {"S1", "2023-05-01"}
     example_sets.write_text(tmp_path / "t.csv", table.replace("3.wav,S2,2023-05-01", "3.wav,S2,2023-05-02"))
     assert {r.label for r in _read(tmp_path, *paths)} == {"S1", "2023-05-01"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "is_told"),
+    [(("song", "call", "song"), True), (("parmaj", "parmaj", "turmer"), False),
+     (("Parus_major", "Parus major", "song"), False)],
+)  # fmt: skip
+def test_folders_of_latin_names_that_labels_of_files_do_not_name_are_told(tmp_path, caplog, labels, is_told):
+    names = ("Parus major/a.wav", "Parus major/b.wav", "Turdus_merula/c.wav")
+    recordings = [
+        metadata.Recording(recording_id=name, path=str(tmp_path / name), label=label)
+        for name, label in zip(names, labels, strict=True)
+    ]
+    folders.warn_of_unused(recordings, str(tmp_path))
+    assert ("folders such as Parus major and Turdus_merula are not used" in caplog.text) == is_told
