@@ -231,15 +231,19 @@ def _latin_names(told: Mapping[tuple[str, str], int]) -> dict[str, list[str]]:
     """{Latin name: class ids that have it more often than any other name; the one that has it most often first}.
 
     Names of several ids are warned of, and ids of several species: a person who corrects the class id of a row may
-    leave the name beside it, and a column of calls or epithets is no column of species.
+    leave the name beside it, and a column of calls or epithets is no column of species. An id that is the Latin name of
+    a code is corrected, too: what stands beside it is not its name.
 
     Args:
         told: {(class id, Latin name): how often}.
     """
     of_id: dict[str, dict[str, int]] = collections.defaultdict(dict)
     of_name: dict[str, dict[str, int]] = collections.defaultdict(dict)
+    of_codes = {
+        key(name) for class_id, name in told if not label_cells.is_latin(class_id) and key(class_id) != key(name)
+    }
     for (class_id, name), count in sorted(told.items(), key=lambda entry: (-entry[1], entry[0])):
-        if key(class_id) != key(name):
+        if key(class_id) != key(name) and key(class_id) not in of_codes:
             of_id[class_id][name] = of_name[name][class_id] = count
     if shared := [name for name, counts in of_name.items() if len({*map(key, counts)}) > 1]:
         logging.warning(

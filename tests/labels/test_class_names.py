@@ -157,3 +157,11 @@ def test_classes_that_are_kinds_of_sounds_are_told(caplog):
     assert "kinds of sounds" not in caplog.text
     class_names.unify([_named("song", ""), _named("alarm call", "")], {})
     assert "kinds of sounds, not species: alarm call, song; if" in caplog.text
+
+
+def test_a_class_id_corrected_to_a_latin_name_is_its_class_whatever_name_was_left_beside_it():
+    told = [("a", "Parus major"), ("a", "Parus major"), ("b", "Turdus merula"), ("Turdus merula", "Parus major")]
+    found = class_names.unify([_named(*pair, number) for number, pair in enumerate(told)], {})
+    assert [r.label for r in found] == ["a", "a", "b", "b"]
+    latin = [("Parus minor", "Parus major"), ("Parus major", "Parus cinereus")]  # of two taxonomies
+    assert [r.label for r in class_names.unify([_named(*pair) for pair in latin], {})] == ["Parus minor", "Parus major"]
