@@ -26,8 +26,8 @@ ORDER = {
     "labels.layouts": (
         "matching", "rows", "columns", "birdclef", "xeno_canto", "xeno_canto_annotations", "text_grid", "raven",
         "csv_table", "presence", "kaleidoscope", "verdict_table", "kaggle_segments", "inaturalist", "macaulay",
-        "one_hot", "sonic_visualiser", "audacity", "formats", "evidence", "versions", "joining", "assembly",
-        "folders", "sorted_tree", "reader",
+        "one_hot", "sonic_visualiser", "audacity", "formats", "evidence", "versions", "corrections", "joining",
+        "assembly", "folders", "sorted_tree", "reader",
     ),
     "records": ("selection", "schema", "manifests", "shard_files", "recordings_table", "learnt", "verify"),
     "backbones": (

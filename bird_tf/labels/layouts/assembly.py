@@ -12,7 +12,7 @@ from absl import logging
 
 from bird_tf import config
 from bird_tf.labels import label_cells, metadata, spans
-from bird_tf.labels.layouts import formats, joining, matching, rows, verdict_table, versions
+from bird_tf.labels.layouts import corrections, formats, joining, matching, rows, verdict_table, versions
 
 # A point in time covers this much, so that the chunk around it does not count as one without a call.
 _POINT_SECONDS = 0.001
@@ -55,7 +55,7 @@ def assemble(
         recordings: the recordings.
         min_confidence: labels with a lower score count neither as there nor as not there.
     """
-    sources = list(sources)
+    sources = corrections.settled(sources)
     joined = joining.join(sources, recordings)
     assembled = Assembled(unmatched=joined.unmatched, left_out=joined.left_out)
     assembled.has_scores = any(not math.isnan(row.score) for source in sources for row in source.rows)

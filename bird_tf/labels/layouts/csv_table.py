@@ -62,6 +62,8 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     order = free_text.order_of_dates(_first_filled(line, in_dates) for _, line in lines) if in_dates else ""
     read_rows: list[rows.Row] = []
     width = len(document.header)
+    used = {columns.normal(document.header[positions[0]]) for positions in found.values()}
+    is_own = {"class id", "name", "start seconds"} <= used
     unread: dict[str, list[str]] = {what: [] for what in (*_PLACE_AND_TIME, "score") if what in found}
     epithets, above = _epithets(document, found), ""
     for number, line in lines:
@@ -73,7 +75,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             continue
         above = cells.get("file") or above
         row = _row(where, cells, above, options, order, length, (units.get("start", 1.0), units.get(length, 1.0)))
-        read_rows.append(row)
+        read_rows.append(dataclasses.replace(row, second_name=row.about.name) if is_own else row)
         for what, examples in unread.items():
             if _is_unread(what, cells[what], row):
                 examples.append(f"{where} ({cells[what][:40]!r})")

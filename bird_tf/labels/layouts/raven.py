@@ -79,6 +79,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             channel=rows.read_channel(selection.cells.get("channel", "")),
             common=texts.clean(selection.cells.get("common", "")),
             goes_on=bool(next_file),
+            second_name=texts.clean(selection.cells.get("second name", "")),
             about=rows.COMPLETE,
             problem=selection.problem,
         )
@@ -102,10 +103,11 @@ def _goes_on_in(selection: _Selection) -> str:
 
 
 def unused_columns(document: texts.Document, options: rows.Options) -> tuple[str, ...]:
-    """The names of the columns that are not used, without those that every table has."""
+    """The names of the columns that are filled and not used, without those that every table has."""
     names = columns.positions(document)
     used = _columns(document, options) | {name: (names[name],) for name in _USUAL if name in names}
-    return tuple(columns.unused(document, used))
+    filled = {i for _, line in document.lines[1:] for i, cell in enumerate(line) if cell.strip()}
+    return tuple(columns.unused(document, used | {"": tuple(set(range(len(document.header))) - filled)}))
 
 
 def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple[int, ...]]:
@@ -120,6 +122,8 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
     for what, known in _KNOWN.items():
         if what not in used and (positions := [names[name] for name in known if name in names]):
             used[what] = (positions[0],)
+    if {"species", "class"} <= names.keys() and used["label"] == (names["species"],):  # a table of ours
+        used["second name"] = (names["class"],)
     if "file" not in used and (position := _with_recordings(document, names)) >= 0:
         used["file"] = (position,)
     return used

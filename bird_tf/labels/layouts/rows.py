@@ -43,6 +43,7 @@ class Row:
         channel: number of the channel that it is about, from 1; 0 if it does not say.
         background: the other species in the span.
         common: common name that it tells beside its label; empty if it tells none.
+        second_name: what a table of ours calls the species besides; empty in other tables.
         about: what is known of the recording; the fields that are not known are as in `NOTHING`.
         verdict: what a person said there of a prediction, if it is of a table of verdicts.
         problem: why the row cannot be used; empty if it can.
@@ -60,6 +61,7 @@ class Row:
     channel: int = 0
     background: tuple[str, ...] = ()
     common: str = ""
+    second_name: str = ""
     about: metadata.Recording = NOTHING
     verdict: verdicts.Verdict | None = None
     problem: str = ""

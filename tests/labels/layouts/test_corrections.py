@@ -1,0 +1,60 @@
+import pytest
+
+from tests.labels.layouts.test_assembly import _assemble
+
+NAMES = [("a", "Parus major"), ("a", "Parus major"), ("b", "Turdus merula"), ("b", "Turdus merula")]
+OURS = "file,start_seconds,end_seconds,class_id,name\n" + "".join(
+    f"x.wav,{start},{start + 1},{label},{name}\n"
+    for start, (label, name) in enumerate(NAMES)
+)
+RAVEN = "Selection\tView\tBegin Time (s)\tEnd Time (s)\tBegin File\tSpecies\tClass\n" + "".join(
+    f"{start}\tS\t{start}\t{start + 1}\tx.wav\t{name}\t{label}\n"
+    for start, (label, name) in enumerate(NAMES)
+)
+
+
+@pytest.mark.parametrize(
+    ("label", "name", "is_used", "is_told"),
+    [("a", "Parus major", True, False), ("a", "", True, False), ("a", "Parus major minor", True, False),
+     ("b", "Parus major", True, True), ("c", "Parus major", True, False), ("c", "Parus ater", True, False),
+     ("a", "Turdus merula", True, True), ("a", "noise", False, False), ("a", "Parus ater", False, False),
+     ("a", "?", False, False), ("noise", "Parus major", True, False)],
+)  # fmt: skip
+def test_a_label_whose_second_name_alone_was_changed_is_not_used(tmp_path, caplog, label, name, is_used, is_told):
+    found, whole = _assemble(tmp_path, {"t.csv": f"{OURS}x.wav,5,6,{label},{name}\n"}, "x.wav")
+    labels = [a.label for a in found["x.wav"].annotations if a.start_seconds == 5]
+    assert labels == (["" if label == "noise" else label] if is_used else [])
+    assert ("1 rows name two species" in caplog.text) == is_told
+    if not is_used:
+        [(where, reason)] = whole.left_out
+        assert where.endswith("line 6") and f"'a' beside '{name}'" in reason
+        assert found["x.wav"].partly_annotated
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "is_used", "is_told"),
+    [("Turdus merula", "a", True, True), ("Parus ater", "a", True, False), ("Parus major", "b", True, True),
+     ("Parus major", "c", False, False)],
+)  # fmt: skip
+def test_species_in_raven_tables_of_ours_count_unless_class_alone_was_changed(
+    tmp_path, caplog, name, label, is_used, is_told
+):
+    row = f"9\tS\t5\t6\tx.wav\t{name}\t{label}\n"
+    found, _ = _assemble(tmp_path, {"t.txt": RAVEN + row}, "x.wav")
+    assert [a.label for a in found["x.wav"].annotations if a.start_seconds == 5] == [name] * is_used
+    assert ("1 rows name two species" in caplog.text) == is_told
+
+
+@pytest.mark.parametrize(("old", "new"), [("class_id", "label"), ("start_seconds", "start")])
+def test_names_in_other_tables_may_differ(tmp_path, old, new):
+    found, _ = _assemble(tmp_path, {"t.csv": f"{OURS}x.wav,5,6,a,Parus ater\n".replace(old, new)}, "x.wav")
+    assert [a.label for a in found["x.wav"].annotations if a.start_seconds == 5] == ["a"]
+
+
+@pytest.mark.parametrize("annotation", ["noise", ""])
+def test_names_in_a_further_column_of_raven_are_told(tmp_path, caplog, annotation):
+    lines = RAVEN.splitlines()
+    text = "\n".join([f"{lines[0]}\tAnnotation", f"{lines[1]}\t{annotation}", *(f"{line}\t" for line in lines[2:])])
+    found, _ = _assemble(tmp_path, {"t.txt": f"{text}\n"}, "x.wav")
+    assert len(found["x.wav"].annotations) == 4
+    assert ("the column Annotation of 1 Raven tables is not used" in caplog.text) == bool(annotation)
