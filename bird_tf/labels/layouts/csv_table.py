@@ -159,6 +159,10 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
     of_label = columns.normal(document.header[found["label"][0]]) if "label" in found else ""
     if of_label not in ("species", "specific epithet", "sp"):
         found.pop("genus", None)
+    if "file" in found and "file" not in columns.given_for(document, options.columns):
+        position = columns.positions(document)
+        if others := {position[name] for name in columns.COLUMNS["file"] if name in position}.difference(found["file"]):
+            found["path"] = tuple(sorted(others))
     if not _are_of_species(document, options, found, of_label):
         found.pop("name", None)
     position = columns.positions(document)
@@ -237,8 +241,11 @@ def unused_columns(document: texts.Document, options: rows.Options) -> tuple[str
 def cells_of(line: Sequence[str], found: Mapping[str, Sequence[int]]) -> dict[str, str]:
     """{what: text} of a line; of several columns the first that is filled counts. Our own tables defuse formulas."""
     cells = {what: _first_filled(line, positions, _BETWEEN_LINES.get(what, " ")) for what, positions in found.items()}
-    if cells.get("file") and cells.get("folder") and not re.search(r"[/\\]", cells["file"]):
-        cells["file"] = f"{cells['folder']}/{cells['file']}"
+    if cells.get("file") and not re.search(r"[/\\]", cells["file"]):
+        if texts.comparable(re.split(r"[/\\]", cells.get("path", ""))[-1]) == texts.comparable(cells["file"]):
+            cells["file"] = cells["path"]
+        elif cells.get("folder"):
+            cells["file"] = f"{cells['folder']}/{cells['file']}"
     return cells
 
 

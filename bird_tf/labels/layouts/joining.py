@@ -130,7 +130,7 @@ def _find(
     ambiguous: matching.AmbiguousError | None = None
     for name in names:
         try:
-            if path := recordings.find(name, table):
+            if path := recordings.find(name, table, site):
                 return path, recordings.claim(path, names, site, table)
         except matching.AmbiguousError as error:
             ambiguous = ambiguous or error

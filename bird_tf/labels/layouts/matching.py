@@ -82,17 +82,18 @@ class Recordings:
         for folder in {place.rpartition("/")[0] for place in self._below.values()}:
             self._folders |= {texts.comparable(part) for part in folder.split("/") if clock.may_be_site(part)}
 
-    def find(self, name: str, table: str = "") -> str | None:
+    def find(self, name: str, table: str = "", site: str = "") -> str | None:
         """Finds the recording that a cell of a table names.
 
         In this order: its exact path; its path below the folder of recordings; its path from the folder of the table,
         or from the folder of the same name as the table's (first of all for a name without a folder); each of them with
         another suffix or none; the only recording of that name; the only one with another suffix. Of several with that
-        name, the one that shares the most folders with the cell is meant.
+        name, those in the folder of the site are meant, and of these the one that shares most folders with the cell.
 
         Args:
             name: path or name, with `/` or a backslash.
             table: the table, for names without a folder.
+            site: what the row calls the place of the recording, perhaps a folder; names without one are sought there.
 
         Returns:
             The path; None without such a recording.
@@ -106,10 +107,14 @@ class Recordings:
         wanted = self._candidates(cell, table)
         by_name = self._named.get(texts.comparable(_base(cell)), [])
         by_stem = self._of_stem.get(texts.comparable(_base(_stem(cell))), [])
+        at_site = self._at(site, by_name), self._at(site, by_stem)
+        if "/" not in cell:
+            by_name, by_stem = at_site
         for places, key in ((by_name, str), (by_stem, _stem)):
             for below in wanted:
                 if found := self._one(name, places, key(below), key):
                     return found
+        by_name, by_stem = at_site
         # a name alone, or the path on another machine
         return self._nearest(name, by_name, cell, str) or self._nearest(name, by_stem, cell, _stem)
 
@@ -238,6 +243,11 @@ class Recordings:
             if found:
                 return found[0].path
         return None
+
+    def _at(self, site: str, places: list[_Place]) -> list[_Place]:
+        """The recordings in the folder of a site, or all if none is there."""
+        named = self._parts(f"{site}/")
+        return [place for place in places if named and named <= self._parts(place.below)] or places
 
     def _nearest(self, name: str, places: Sequence[_Place], cell: str, key: Callable[[str], str]) -> str | None:
         if not places:

@@ -192,3 +192,14 @@ def test_a_background_named_as_no_label_is_not_known(tmp_path, caplog, label, ba
     found, _ = _assemble(tmp_path, {"t.csv": f'file,label,background\nx.wav,{label},"{background}"\n'}, "x.wav")
     assert found["x.wav"].background_known == is_known
     assert ("1 background species are named as no species of the set is" in caplog.text) != is_known
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["site,file,label\nS1,{0},a\nS2,{0},b\n", "filename,filepath,label\n{0},S1/{0},a\n{0},D:\\S2\\{0},b\n",
+     "file,sound file,label\n{0},S1/{0},a\n{0},S2/{0},b\n"],
+)  # fmt: skip
+def test_sites_and_paths_tell_recordings_of_one_name_apart(tmp_path, table):
+    found, whole = _assemble(tmp_path, {"t.csv": table.format(CLOCK)}, f"S1/{CLOCK}", f"S2/{CLOCK}")
+    assert {name: r.label for name, r in found.items()} == {f"S1/{CLOCK}": "a", f"S2/{CLOCK}": "b"}
+    assert not whole.unmatched

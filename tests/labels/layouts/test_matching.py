@@ -150,3 +150,20 @@ def test_recorders_that_name_files_by_the_clock_are_told_apart_by_their_folders(
     source = reader.SourceConfig(audio=str(tmp_path / "wav"), metadata=str(tmp_path / "xml"))
     found, unmatched = reader.read(source)
     assert [(r.label, r.path.split("/")[-2]) for r in found] == [("x", "A"), ("y", "B")] and not unmatched
+
+
+@pytest.mark.parametrize(
+    ("below", "cell", "site", "found"),
+    [
+        (("S1/x.wav", "S2/x.wav"), "x.wav", "S2", "S2/x.wav"),
+        (("S1/a/x.wav", "S2/a/x.wav"), "x.wav", "s1", "S1/a/x.wav"),
+        (("S1/a/x.wav", "S2/a/x.wav"), "a/x.wav", "S1", "S1/a/x.wav"),
+        (("x.wav", "S1/x.wav"), "x", "S1", "S1/x.wav"),
+        (("S1/x.wav", "S2/x.wav"), "S1/x.wav", "S2", "S1/x.wav"),  # the path counts more
+        (("S1/x.wav",), "x.wav", "S2", "S1/x.wav"),
+    ],
+)
+def test_a_site_tells_recordings_of_one_name_apart(below, cell, site, found):
+    assert _recordings(*below).find(cell, site=site) == f"/audio/{found}"
+    with pytest.raises(matching.AmbiguousError):
+        _recordings("S1/x.wav", "S2/x.wav").find("x.wav", site="Berlin")
