@@ -122,6 +122,7 @@ def read(path: str, options: rows.Options) -> Source:
                 found = file_format.read(document, options)
                 unused: tuple[str, ...] = ()
                 if file_format in _TABLES and len(document.lines) > 1:
+                    found = _once(document, found)
                     unused = file_format.unused_columns(document, options) if file_format in _TELLING else ()
                     found, unused = presence.apply(document, options, found, unused)
                 problem = "" if found else rows.EMPTY
@@ -129,6 +130,20 @@ def read(path: str, options: rows.Options) -> Source:
     except config.InputError as error:
         return Source(path=path, format=name, problem=str(error).removeprefix(path).lstrip(",: "))
     return Source(path=path, problem=_what_it_is(document))
+
+
+def _once(document: texts.Document, found: Sequence[rows.Row]) -> list[rows.Row]:
+    """Without rows about a whole recording that they name, of which the same line stands further up."""
+    whole = [row for row in found if not row.has_span and not row.problem and (row.files or row.catalogue_numbers)]
+    if len({(row.files, row.catalogue_numbers) for row in whole}) == len(whole):
+        return list(found)
+    lines = {rows.where(document, number): tuple(line) for number, line in document.lines[1:]}
+    first: dict[tuple[str, ...], str] = {}
+    again = {row.where for row in whole if first.setdefault(lines.get(row.where, (row.where,)), row.where) != row.where}
+    if again:
+        told = next(row.where for row in whole if row.where in again)
+        logging.info("%d rows stand there twice and count once, the first: %s", len(again), told)
+    return [row for row in found if row.where not in again]
 
 
 def in_channel(sources: Sequence[Source], channel: str) -> list[Source]:

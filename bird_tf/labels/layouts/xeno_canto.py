@@ -23,7 +23,10 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the recordings. An empty list of further species can mean that nobody has noted them: it is unknown."""
-    return [_row(f"{document.path}, XC{text(entry, 'id')}", entry, options) for entry in _recordings(document.json)]
+    read_rows = [
+        _row(f"{document.path}, XC{text(entry, 'id')}", entry, options) for entry in _recordings(document.json)
+    ]
+    return list(dict.fromkeys(read_rows))  # one that changed its page while these were fetched stands there twice
 
 
 def _recordings(content: Any) -> list[Mapping[str, Any]]:

@@ -148,3 +148,12 @@ def test_selections_of_channels_that_are_not_heard_are_not_used(tmp_path, caplog
     assert [row.labels.species for row in source.rows] == used
     assert words in caplog.text and bool(words) == bool(caplog.text)
     assert not any(row.labels.negative or row.labels.missing for row in source.rows)
+
+
+@pytest.mark.parametrize(
+    ("line", "num_rows"),
+    [("x.wav,a,1", 2), ("x.wav,a,2", 3), ("x.wav,b,1", 3), (",a,1", 3)],
+)  # fmt: skip
+def test_a_line_that_stands_there_twice_counts_once(tmp_path, line, num_rows):
+    source = example_sets.source_of(tmp_path / "t.csv", f"file,label,note\nx.wav,a,1\ny.wav,a,1\n{line}\n")
+    assert len(source.rows) == num_rows

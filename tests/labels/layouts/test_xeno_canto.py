@@ -37,3 +37,9 @@ def test_values_of_another_kind_are_unknown(tmp_path):
     entry = {**ENTRY, "lat": None, "rec": ["x"], "date": "2019-00-00", "time": "?", "id": 123, "also": "x"}
     about = example_sets.source_of(tmp_path / "page.json", json.dumps([entry])).rows[0].about
     assert (about.author, about.date, about.background) == ("", "", ())
+
+
+def test_a_recording_on_two_pages_counts_once(tmp_path):
+    pages = [{"recordings": [ENTRY]}, {"recordings": [{**ENTRY, "id": "124"}, ENTRY]}]
+    source = example_sets.source_of(tmp_path / "pages.json", json.dumps(pages))
+    assert [row.catalogue_numbers[1] for row in source.rows] == ["123", "124"]
