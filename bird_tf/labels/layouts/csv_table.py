@@ -253,7 +253,8 @@ def _first_filled(line: Sequence[str], positions: Sequence[int], between_lines: 
     for i in positions:
         if i < len(line):
             lines = csv_files.restored(line[i]).splitlines()
-            if text := between_lines.join(filter(None, map(texts.clean, lines))):
+            text = between_lines.join(filter(None, map(texts.clean, lines)))
+            if not label_cells.is_missing(text):  # R writes NA into empty cells
                 return text
     return ""
 

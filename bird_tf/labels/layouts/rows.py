@@ -134,7 +134,7 @@ def read_channel(cell: str, first: int = 1) -> int:
 def read_score(cell: str) -> float:
     """The confidence in a cell; NaN if it is empty, and 0 if it cannot be read: such a label is not a sure one."""
     score = free_text.confidence(cell)
-    return 0.0 if math.isnan(score) and cell.strip() else score
+    return 0.0 if math.isnan(score) and not label_cells.is_missing(cell.strip()) else score
 
 
 def labelled(row: Row, cell: str, options: Options) -> Row:

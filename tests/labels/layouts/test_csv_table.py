@@ -307,3 +307,13 @@ def test_a_label_beside_several_common_names_is_told(tmp_path, caplog, labels, i
     text = "file,label,common_name\n1.wav,{},Great Tit\n2.wav,{},Blackbird\n3.wav,gretit,Great Tit (female)\n"
     _read(tmp_path, text.format(*labels))
     assert ("'song' stands beside several of common_name, as Great Tit and Blackbird" in caplog.text) == is_told
+
+
+def test_cells_that_r_wrote_as_missing_are_empty(tmp_path, caplog):
+    text = "file,start,end,label,recordist,site,latitude,date,confidence,background\n"
+    source = _read(tmp_path, text + 2 * "x.wav,0,3,a,NA,NA,NA,NA,NA,NA\n" + "y.wav,NA,NA,NA,NA,nan,NA,NA,NA,NA\n")
+    x, _, y = source.rows
+    assert not caplog.text
+    assert (x.about, y.labels.negative, math.isnan(x.score), math.isnan(y.start_seconds)) == (
+        rows.NOTHING, True, True, True,
+    )  # fmt: skip
