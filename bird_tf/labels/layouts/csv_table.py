@@ -27,6 +27,10 @@ _IS_OWN = {"background known", "recording id"}
 _BETWEEN_LINES = {"label": ";", "background": ";"}  # what the lines of a cell are divided by
 _OF_SPECIES = frozenset(("species", "species code", "species name", "manual id"))
 _OF_LABELS = frozenset(("label", "labels", "multilabel", "species"))  # in the names of columns that may hold labels
+# names of columns that alone hold the length of the recording; units may stand behind them
+_LENGTHS = frozenset(
+    f"{word}{unit}" for word in ("duration", "dauer", "durée", "duración") for unit in ("", " s", " sec")
+)
 _EPITHET = re.compile(r"[a-zë-]{2,}", re.IGNORECASE)  # the second word of a Latin name
 
 
@@ -207,7 +211,8 @@ def _warn_of_unused(document: texts.Document, found: Mapping[str, Sequence[int]]
             document.path, used, ", ".join(others),
         )  # fmt: skip
     _warn_of_several_species(document, found)
-    if not in_time and (of_spans := columns.of_spans(document, unused)):
+    of_spans = columns.of_spans(document, unused)
+    if not in_time and not _LENGTHS.issuperset(map(columns.normal, of_spans)):
         logging.warning(
             "%s: its labels count for whole recordings; if the columns %s hold their times in seconds, say "
             "--columns=start=NAME --columns=end=NAME", document.path, ", ".join(of_spans),

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from bird_tf import config
-from bird_tf.labels import class_names
+from bird_tf.labels import class_names, label_cells
 from bird_tf.labels.layouts import rows
 
 # words in names of files and folders that tell versions apart, besides numbers; also in German, French and Spanish
@@ -44,7 +44,7 @@ def contradictions(found: Iterable[tuple[str, str, rows.Row]]) -> list[str]:
         for span, species in said[first].items():
             others = said[second].get(span)
             if others and species and species.keys().isdisjoint(others):
-                both = [f"{file} says {', '.join(sorted(said[file][span].values()))}" for file in (first, second)]
+                both = [f"{file} says {', '.join(sorted({*said[file][span].values()}))}" for file in (first, second)]
                 text = f"at {span[0]:g} to {span[1]:g} s {', and '.join(both)}"
                 if formats[first] and formats[first] == formats[second] and _are_versions(first, second):
                     raise config.InputError(f"{text}; move the old version away, or name the right one with --metadata")
@@ -53,12 +53,17 @@ def contradictions(found: Iterable[tuple[str, str, rows.Row]]) -> list[str]:
 
 
 def _said(of_file: Iterable[rows.Row]) -> dict[tuple[float, float], dict[str, str]]:
-    """{span: {key: name} of its species}, where "" stands for a negative. Programs round times."""
+    """{span: {key: name} of its species}, by all their names, where "" stands for a negative. Programs round times."""
     said: dict[tuple[float, float], dict[str, str]] = {}
     for row in of_file:
         if row.has_span:
             species = said.setdefault((round(row.start_seconds, 2), round(row.end_seconds, 2)), {})
-            species |= {class_names.key(name): name for name in row.labels.species}
+            for name in row.labels.species:
+                latin = re.split("_|, ", name)[0]
+                several: list[str] = [name, latin] if label_cells.is_latin(latin) else [name]
+                if len(row.labels.species) == 1:
+                    several.extend(filter(None, (row.about.name, row.common, row.second_name)))
+                species |= {class_names.key(each): name for each in several}
             if row.labels.negative:
                 species[""] = "that no species is there"
     return said

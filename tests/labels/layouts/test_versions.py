@@ -52,3 +52,16 @@ def test_files_of_one_format_are_refused_if_their_names_differ_as_those_of_versi
             versions.contradictions(found)
     else:
         assert versions.contradictions(found)
+
+
+@pytest.mark.parametrize(
+    ("label", "is_same"),
+    [("Parus major, Great Tit", True), ("Parus major_Great Tit", True), ("parmaj", True), ("great tit", True),
+     ("Turdus merula, Blackbird", False), ("turmer", False)],
+)  # fmt: skip
+def test_a_species_by_another_of_its_names_contradicts_nothing(label, is_same):
+    told = rows.Row(
+        where="", start_seconds=0, end_seconds=3, labels=label_cells.parse("Parus major"), common="Great Tit",
+        second_name="parmaj",
+    )  # fmt: skip
+    assert bool(versions.contradictions([("x.csv", "csv", told), *_rows("x.txt", (0, 3, label))])) != is_same
