@@ -1,16 +1,25 @@
-"""Corrected tables of ours, which name each species twice: a person may correct one name, and leave the other."""
+"""Corrected tables of ours. They name each species twice, and may tell a prediction in several formats.
+
+A person may correct one name, or one of the formats, and leave the others.
+"""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterable
+import functools
+import os
+from collections.abc import Callable, Iterable, Mapping
 
 from absl import logging
 
+from bird_tf import config, files, skips, stored
 from bird_tf.labels import class_names
 from bird_tf.labels.layouts import columns, formats, raven, rows
 
+LIST = "results.jsonl"  # as `inference.result_files` writes it
+# how the names of tables of single recordings end; others are of all recordings
+_OF_RECORDINGS = (".detections.csv", ".detections.parquet", ".labels.txt", ".Table.1.selections.txt")
 _NAMES = frozenset(columns.COLUMNS["label"])
 
 
@@ -47,6 +56,73 @@ def settled(sources: Iterable[formats.Source]) -> list[formats.Source]:
             len(doubtful), doubtful[0],
         )  # fmt: skip
     return found
+
+
+def of_one_format(sources: Iterable[formats.Source]) -> tuple[list[formats.Source], list[skips.Skip]]:
+    """Chooses one of the formats in which the folder of a prediction tells the same: the one that was changed.
+
+    Returns:
+        The files, and those of other formats, which are not used.
+
+    Raises:
+        InputError: tables of several formats were changed.
+    """
+    sources, listed = list(sources), functools.cache(_listed)
+    of_folder: dict[str, dict[str, list[formats.Source]]] = {}
+    for source in sources:
+        if source.is_labelling and (folder := _folder_of(source.path, listed)):
+            of_folder.setdefault(folder, {}).setdefault(_kind(source.path), []).append(source)
+    others: dict[str, str] = {}
+    for folder, kinds in of_folder.items():
+        if len(kinds) < 2:
+            continue
+        changed = {kind for kind, told in kinds.items() for source in told if _is_changed(source.path, folder, listed)}
+        changed |= {
+            kind for name in listed(folder) if (kind := _kind(name)) in kinds and not files.exists(f"{folder}/{name}")
+        }
+        if len(changed) > 1:
+            first, second = (kinds[kind][0].path for kind in sorted(changed)[:2])
+            raise config.InputError(
+                f"{folder} tells one prediction in several formats, and {first} and {second} are of formats that were "
+                "changed; move one of the formats away, or name the right table with --metadata"
+            )
+        kept = next(iter(changed), "") or min(kinds, key=lambda kind: ("detections" not in kind, kind))
+        others |= {source.path: kept for kind, told in kinds.items() if kind != kept for source in told}
+        logging.warning(
+            "%s tells one prediction in several formats: only tables such as %s count%s", folder,
+            os.path.basename(kinds[kept][0].path), " (some were changed)" if changed else "",
+        )  # fmt: skip
+    used = [source for source in sources if source.path not in others]
+    return used, [(path, f"it tells the same prediction as {kept}") for path, kept in others.items()]
+
+
+def _folder_of(path: str, listed: Callable[[str], Mapping[str, str]]) -> str:
+    """The folder of the prediction that a file is of; empty if it is of none."""
+    folder = os.path.dirname(path)
+    while folder and files.name_below(folder, path) not in listed(folder):
+        above = os.path.dirname(folder)
+        folder = above if above != folder else ""
+    return folder
+
+
+def _listed(folder: str) -> dict[str, str]:
+    """{name: checksum} of the result files of a folder."""
+    path = os.path.join(folder, LIST)
+    try:
+        return dict(stored.read_json_lines(path, tuple[str, str])) if files.exists(path) else {}
+    except config.InputError:  # something else of that name
+        return {}
+
+
+def _is_changed(path: str, folder: str, listed: Callable[[str], Mapping[str, str]]) -> bool:
+    checksum = listed(folder)[files.name_below(folder, path)]
+    return bool(checksum) and files.checksum(path) != checksum
+
+
+def _kind(path: str) -> str:
+    """What tables of one format have in common: the end of their name, or the name of one of all recordings."""
+    name = os.path.basename(path)
+    return next((end for end in _OF_RECORDINGS if name.endswith(end)), name)
 
 
 def _warn_of_raven(sources: Iterable[formats.Source]) -> None:

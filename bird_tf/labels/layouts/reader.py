@@ -13,7 +13,17 @@ from absl import logging
 from bird_tf import config, skips
 from bird_tf.audio import decode, unread_files
 from bird_tf.labels import class_names, clock, metadata
-from bird_tf.labels.layouts import assembly, columns, evidence, folders, formats, matching, rows, sorted_tree
+from bird_tf.labels.layouts import (
+    assembly,
+    columns,
+    corrections,
+    evidence,
+    folders,
+    formats,
+    matching,
+    rows,
+    sorted_tree,
+)
 
 _LAYOUTS = ("sorted", "birdclef", "csv", "annotations", "folders")
 
@@ -209,9 +219,11 @@ def _read_layout(source: SourceConfig, paths: Sequence[str], channel: str) -> tu
     tells_no_label = source.layout == "auto" and not any(s.is_labelling for s in sources)
     if source.metadata and (tells_no_label or (source.layout == "annotations" and os.path.isfile(source.metadata))):
         sources += evidence.read(source.audio, source.layout, source.options)  # the annotations beside the recordings
+    sources, same = corrections.of_one_format(sources)
     tables_root = source.metadata if os.path.isdir(source.metadata) else source.audio
     known = matching.Recordings(paths, source.audio, tables_root)
     used, problems, unused = evidence.choose(sources, known, source.layout, source.metadata)
+    unused += same
     labelling = [s for s in used if s.is_labelling]
     if source.layout == "folders" or (source.layout == "auto" and not (source.metadata or labelling or problems)):
         if source.layout == "auto" and not folders.is_likely(paths, source.audio):

@@ -1,15 +1,20 @@
+import json
+import os
+
 import pytest
 
+from bird_tf import config, files
+from bird_tf.inference import result_files
+from bird_tf.labels.layouts import corrections, formats, rows
+from tests.labels.layouts import example_sets
 from tests.labels.layouts.test_assembly import _assemble
 
 NAMES = [("a", "Parus major"), ("a", "Parus major"), ("b", "Turdus merula"), ("b", "Turdus merula")]
 OURS = "file,start_seconds,end_seconds,class_id,name\n" + "".join(
-    f"x.wav,{start},{start + 1},{label},{name}\n"
-    for start, (label, name) in enumerate(NAMES)
+    f"x.wav,{start},{start + 1},{label},{name}\n" for start, (label, name) in enumerate(NAMES)
 )
 RAVEN = "Selection\tView\tBegin Time (s)\tEnd Time (s)\tBegin File\tSpecies\tClass\n" + "".join(
-    f"{start}\tS\t{start}\t{start + 1}\tx.wav\t{name}\t{label}\n"
-    for start, (label, name) in enumerate(NAMES)
+    f"{start}\tS\t{start}\t{start + 1}\tx.wav\t{name}\t{label}\n" for start, (label, name) in enumerate(NAMES)
 )
 
 
@@ -58,3 +63,40 @@ def test_names_in_a_further_column_of_raven_are_told(tmp_path, caplog, annotatio
     found, _ = _assemble(tmp_path, {"t.txt": f"{text}\n"}, "x.wav")
     assert len(found["x.wav"].annotations) == 4
     assert ("the column Annotation of 1 Raven tables is not used" in caplog.text) == bool(annotation)
+
+
+def _prediction(folder):
+    """A prediction in three formats, as `predict` writes it."""
+    tables = {
+        "detections.csv": OURS, "S1/x.Table.1.selections.txt": RAVEN, "x.labels.txt": "0\t1\tParus major\n",
+        "y.labels.txt": "0\t1\tParus major\n",
+    }  # fmt: skip
+    paths = {name: example_sets.write_text(folder / name, text) for name, text in tables.items()}
+    lines = [json.dumps([name, files.checksum(path)]) for name, path in paths.items()]
+    example_sets.write_text(folder / corrections.LIST, "".join(f"{line}\n" for line in [*lines, '["scores.bin", ""]']))
+    return paths
+
+
+def _used(paths, *others):
+    sources = [formats.read(path, rows.Options()) for path in [*paths.values(), *others] if os.path.exists(path)]
+    used, same = corrections.of_one_format(sources)
+    assert len(used) + len(same) == len(sources)
+    return [os.path.basename(source.path) for source in used]
+
+
+def test_of_a_prediction_in_several_formats_the_changed_one_counts(tmp_path, caplog):
+    paths = _prediction(tmp_path)
+    assert corrections.LIST == result_files.LIST
+    other = example_sets.write_text(tmp_path / "other" / "z.txt", "0\t1\ta\n")
+    assert _used(paths, other) == ["detections.csv", "z.txt"] and "several formats" in caplog.text
+    example_sets.write_text(tmp_path / "S1/x.Table.1.selections.txt", RAVEN.replace("Turdus", "Corvus"))
+    assert _used(paths, other) == ["x.Table.1.selections.txt", "z.txt"] and "count (some were changed)" in caplog.text
+    os.remove(paths["y.labels.txt"])  # as a person does with a recording without a call
+    with pytest.raises(config.InputError, match=r"x\.Table\.1.* and .*x\.labels.txt are of formats that were changed"):
+        _used(paths, other)
+
+
+def test_one_format_of_a_prediction_counts_with_all_its_files(tmp_path, caplog):
+    paths = _prediction(tmp_path)
+    labels = {name: path for name, path in paths.items() if "labels" in name}
+    assert _used(labels) == ["x.labels.txt", "y.labels.txt"] and not caplog.text
