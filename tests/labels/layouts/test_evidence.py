@@ -72,7 +72,7 @@ LABELS = {
     "birdnet.csv": "Start (s),End (s),Scientific name,Common name,Confidence\n0,3,Parus major,Great Tit,0.9\n",
     "german.csv": "Datei;Art\nx.wav;Amsel\ny;Amsel\nz.wav;Meise\n",
     "known_file.csv": "filename,category\nx.wav,dog\ny.wav,cat\nz.wav,cat\n",
-    "one_hot.csv": "filename,AMRO,NOCA\nx.wav,1,0\ny.wav,0,1\nz.wav,1,1\n",
+    "one_hot.csv": "filename,weather,AMRO,NOCA\nx.wav,dry,1,0\ny.wav,wet,0,1\nz.wav,dry,1,1\n",
     "site.csv": "Datei;Ort;Art\nx.wav;S1;Amsel\ny.wav;S1;Amsel\nz.wav;S2;Meise\n",
 }
 NO_LABELS = {
