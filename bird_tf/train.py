@@ -76,13 +76,9 @@ def _records(settings: TrainConfig) -> manifests.Manifest:
 
 
 def _check_records(manifest: manifests.Manifest, settings: TrainConfig) -> None:
-    manifest.select(settings.model.features, f"--architecture={settings.model.architecture}")
-    if settings.model.needs_backbone and manifest.backbone:  # it becomes a part of the exported model
-        sources.from_description(manifest.backbone, f"--architecture={settings.model.architecture}")
+    check_fit(manifest, settings)
     if schema.SPECTROGRAM in settings.model.features:
         recipes.warn_of_other_records(settings.records_recipe, manifest)
-    if len(manifest.classes) == 1:
-        _check_detector(manifest, settings)
     if not manifest.num_chunks("val") and (settings.keep == "best" or settings.pooling == "auto" or settings.refit):
         raise config.InputError(
             f"{manifest.directory} has no validation chunk, and --keep=best, --pooling=auto and --refit need some: "
@@ -94,6 +90,19 @@ def _check_records(manifest: manifests.Manifest, settings: TrainConfig) -> None:
         logging.warning(
             "%d classes have no training chunk and cannot be learnt: %s", len(absent), ", ".join(absent[:10])
         )
+
+
+def check_fit(manifest: manifests.Manifest, settings: TrainConfig) -> None:
+    """Checks that a network can learn from records, however they are split.
+
+    Raises:
+        InputError: they lack what the network needs, or one class is learnt in another way.
+    """
+    manifest.select(settings.model.features, f"--architecture={settings.model.architecture}")
+    if settings.model.needs_backbone and manifest.backbone:  # it becomes a part of the exported model
+        sources.from_description(manifest.backbone, f"--architecture={settings.model.architecture}")
+    if len(manifest.classes) == 1:
+        _check_detector(manifest, settings)
 
 
 def _check_detector(manifest: manifests.Manifest, settings: TrainConfig) -> None:

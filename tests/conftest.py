@@ -82,6 +82,7 @@ def manifest(data, tmp_path_factory) -> manifests.Manifest:
             output=output,
             workers=1,
             val_share=0.3,
+            group_by="recording",
             shard_minutes=0.3,
             signal_threshold=0.005,
             noise_share=1.0,

@@ -59,7 +59,8 @@ def test_without_a_flagfile_commands_follow_the_recommended_recipe():
 def test_the_recipes_of_2018_do_not_depend_on_the_default():
     """Their values are those that they had when the defaults were those of 2018."""
     made = config.parse(convert.ConvertConfig, [f"--flagfile={FOLDER / 'records.flags'}", "--audio=a", "--output=o"])
-    assert made == config.from_mapping(convert.ConvertConfig, {"audio": "a", "output": "o"})
+    expected = {"audio": "a", "output": "o", "group_by": "recording"}
+    assert made == config.from_mapping(convert.ConvertConfig, expected)
     run = config.parse(train.TrainConfig, [f"--flagfile={FOLDER / 'resnet.flags'}", "--records=r", "--run_dir=d"])
     expected = {
         "records": "r", "run_dir": "d", "architecture": "resnet", "filters": [16, 32, 64, 128], "resnet_k": 2,

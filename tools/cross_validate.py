@@ -1,7 +1,7 @@
 """Cross-validation: trains a recipe k times, each time without one fold of the recordings, and evaluates on that fold.
 
 python tools/cross_validate.py --flagfile=configs/recommended.flags --records=tfrecords/NAME --run_dir=runs/NAME-cv
-    --group_by=author --max_minutes=10
+    --max_minutes=10
 
 The recordings of a fold are only used to evaluate: best epoch and pooling are chosen on --val_share of the others.
 After an interruption the same command continues. --baseline=runs/OTHER-cv names an earlier cross-validation with the
@@ -21,10 +21,12 @@ import sys
 from collections.abc import Collection, Mapping
 
 import numpy as np
+from absl import logging
 
+import bird_tf.train as network_training
 from bird_tf import command_line, config, csv_files, files, locks, resume, stored
 from bird_tf.conversion import folds
-from bird_tf.labels import split
+from bird_tf.labels import groups, split
 from bird_tf.records import manifests, recordings_table
 from bird_tf.training import checkpoints, experiments
 
@@ -72,16 +74,20 @@ def _command(module: str, *arguments: str) -> None:
 
 def claim_run_dir(
     settings: CrossValidateConfig, manifest: manifests.Manifest, without_effect: Collection[str] = WITHOUT_EFFECT
-) -> None:
-    """Claims the run directory for this cross-validation. With --overwrite it is emptied first.
+) -> dict[str, str]:
+    """Claims the run directory for this cross-validation, if it can work. With --overwrite it is emptied first.
 
     Args:
         settings: with the run directory.
         manifest: the records.
         without_effect: flags that may change when it is continued.
+
+    Returns:
+        {recording_id: the group that is in one fold}.
+
+    Raises:
+        InputError: there are no such folds, the records or models cannot be used, or it holds something else.
     """
-    if settings.overwrite:  # before anything is removed
-        experiments.check_models(settings, not_yet=_FOLD)
     flags = config.to_mapping(settings)
     claim = resume.Claim(
         directory=settings.run_dir,
@@ -95,7 +101,18 @@ def claim_run_dir(
         overwrite=settings.overwrite,
         reads=(settings.records, settings.pseudo.pseudo_labels, settings.baseline, *experiments.model_paths(settings)),
     )
-    claim.start(claim.goes_on())
+    goes_on = claim.goes_on()
+    by = settings.split.grouping.group_by
+    if (theirs := manifest.converter.get("group_by", by)) != by:
+        logging.warning("folds are made with --group_by=%s; %s was split with %s", by, settings.records, theirs)
+    found = folds.recordings(settings.records)
+    group_of = groups.assign(found, settings.split.grouping)
+    if settings.overwrite or not goes_on:  # before anything is removed or written
+        split.folds(found, settings.folds, settings.split, group_of)
+        network_training.check_fit(manifest, settings)
+        experiments.check_models(settings, not_yet=_FOLD)
+    claim.start(goes_on)
+    return group_of
 
 
 def _run_dir(settings: CrossValidateConfig, fold: int, seed: int) -> str:
@@ -198,7 +215,7 @@ def main(settings: CrossValidateConfig) -> None:
     Both tell of all folds that are finished, those of earlier commands and of other machines too.
     """
     manifest = manifests.load(settings.records)
-    claim_run_dir(settings, manifest)
+    group_of = claim_run_dir(settings, manifest)
     if settings.refit:
         without_validation = dataclasses.replace(settings.split, val_share=0.0)
         settings = dataclasses.replace(settings, refit=False, split=without_validation)
@@ -208,7 +225,8 @@ def main(settings: CrossValidateConfig) -> None:
         folder = os.path.join(settings.run_dir, f"fold-{fold}")
         with locks.held(folder, work="cross-validation", flag="--run_dir"):  # other machines may do other folds
             if not files.exists(os.path.join(folder, "test", manifests.MANIFEST)):
-                folds.prepare(manifest, folder, settings.folds, fold, settings.split, settings.recordings_per_class)
+                most = settings.recordings_per_class
+                folds.prepare(manifest, folder, settings.folds, fold, settings.split, most, group_of)
             own[fold] = [
                 _train_and_evaluate(settings, fold, settings.seed + repeat) for repeat in range(settings.repeats)
             ]

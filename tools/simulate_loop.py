@@ -1,7 +1,7 @@
 """What verdicts bring: trains a start model, lets known labels judge clips, trains again with them, on several folds.
 
 python tools/simulate_loop.py --flagfile=configs/head.flags --records=tfrecords/NAME --run_dir=runs/NAME-loop
-    --group_by=author --folds=3 --known=2 --num_clips=50,100,200
+    --folds=3 --known=2 --num_clips=50,100,200
 
 In each fold, the start model learns from --known recordings of each species. The other training recordings are taken
 for unlabelled: the model predicts over them without overlap, and their labels answer the clips that bird_tf.review
@@ -127,10 +127,12 @@ def _turn(settings: LoopConfig, run_dir: str, records: str, tests: Mapping[str, 
     return found
 
 
-def _prepare(settings: LoopConfig, manifest: manifests.Manifest, folder: str, fold: int, seed: int) -> dict[str, str]:
+def _prepare(
+    settings: LoopConfig, manifest: manifests.Manifest, group_of: Mapping[str, str], folder: str, fold: int, seed: int
+) -> dict[str, str]:
     """Writes the records of a fold: {ending of metrics: records to judge by}. Those of the start and the pool too."""
     found = folds.recordings(manifest.directory)
-    fold_of = split.folds(found, settings.folds, settings.split)
+    fold_of = split.folds(found, settings.folds, settings.split, group_of)
     others = [r for r in found if fold_of[r.recording_id] != fold and r.label]
     can_train = recordings_table.that_can_train(manifest.directory)
     known = {r.recording_id for r in folds.at_most(others, settings.known, f"known {seed}", can_train)}
@@ -150,10 +152,12 @@ def _prepare(settings: LoopConfig, manifest: manifests.Manifest, folder: str, fo
     return tests
 
 
-def _run_fold(settings: LoopConfig, manifest: manifests.Manifest, fold: int, seed: int) -> Iterator[dict[str, Any]]:
+def _run_fold(
+    settings: LoopConfig, manifest: manifests.Manifest, group_of: Mapping[str, str], fold: int, seed: int
+) -> Iterator[dict[str, Any]]:
     """Yields a row of COLUMNS for the start model, and for each choice and number of clips."""
     folder = os.path.join(settings.run_dir, f"fold-{fold}", f"seed-{seed}")
-    tests = _prepare(settings, manifest, folder, fold, seed)
+    tests = _prepare(settings, manifest, group_of, folder, fold, seed)
     start, numbers = os.path.join(folder, _START), {"fold": fold, "seed": seed}
     first = os.path.join(folder, "start")
     yield numbers | {"choice": "start", "clips": 0} | _turn(settings, first, start, tests, seed)
@@ -199,11 +203,11 @@ def _grouped(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], dict[in
 def main(settings: LoopConfig) -> None:
     """Runs the folds. Writes loop.csv, a row for each training, and prints means over the folds."""
     manifest = manifests.load(settings.records)
-    cross_validate.claim_run_dir(settings, manifest, _WITHOUT_EFFECT)
+    group_of = cross_validate.claim_run_dir(settings, manifest, _WITHOUT_EFFECT)
     rows: list[dict[str, Any]] = []
     for repeat in range(settings.repeats):
         for fold in settings.only_folds or range(settings.folds):
-            for row in _run_fold(settings, manifest, fold, settings.seed + repeat):
+            for row in _run_fold(settings, manifest, group_of, fold, settings.seed + repeat):
                 rows.append(row)
                 cells = [[row.get(name, "") for name in COLUMNS] for row in rows]
                 csv_files.write(os.path.join(settings.run_dir, "loop.csv"), COLUMNS, cells)

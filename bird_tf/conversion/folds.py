@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bird_tf import config, csv_files, files, tf
-from bird_tf.labels import metadata, split
+from bird_tf.labels import groups, metadata, split
 from bird_tf.records import manifests, recordings_table, schema, selection, shard_files, verify
 
 _BATCH = 256
@@ -36,7 +36,13 @@ def recordings(directory: str) -> list[metadata.Recording]:
 
 
 def prepare(
-    manifest: manifests.Manifest, output: str, num_folds: int, fold: int, settings: split.SplitConfig, most: int = 0
+    manifest: manifests.Manifest,
+    output: str,
+    num_folds: int,
+    fold: int,
+    settings: split.SplitConfig,
+    most: int = 0,
+    group_of: Mapping[str, str] | None = None,
 ) -> None:
     """Writes the records of one fold: `output`/records for training and validation, `output`/test for the test.
 
@@ -50,17 +56,19 @@ def prepare(
         fold: the one that is tested, from 0.
         settings: how recordings are grouped and split.
         most: recordings of a class, in `output`/records; 0: all.
+        group_of: {recording_id: its group}, if it is known already.
 
     Raises:
-        InputError: as `split.folds` and `split.split`.
+        InputError: as `split.folds`.
     """
     found = recordings(manifest.directory)
-    fold_of = split.folds(found, num_folds, settings)
+    group_of = group_of or groups.assign(found, settings.grouping)
+    fold_of = split.folds(found, num_folds, settings, group_of)
     others = [r for r in found if fold_of[r.recording_id] != fold]
     if most:
         can_train = recordings_table.that_can_train(manifest.directory)
         others = at_most(others, most, f"draw {settings.split_seed}", can_train)
-    rest = split.split(others, settings)
+    rest = split.split(others, settings, group_of)
     regroup(manifest, os.path.join(output, "records"), {r.recording_id: r.split for r in rest})
     regroup(manifest, os.path.join(output, "test"), {r: "val" for r, number in fold_of.items() if number == fold})
 

@@ -32,10 +32,10 @@ class GroupConfig:
     """What stays together."""
 
     group_by: str = config.option(
-        "recording",
-        "what stays on the same side of the split: recording; author (a session); folder; site; day (at one site, if "
+        "author",
+        "what stays on the same side of the split: author (a session); recording; folder; site; day (at one site, if "
         "that is known); or pattern, with --group_pattern. Clips of one recording and equal audio always do",
-        choices=("recording", "author", "folder", "site", "day", "pattern"),
+        choices=("author", "recording", "folder", "site", "day", "pattern"),
     )
     group_pattern: str = config.option(
         "",

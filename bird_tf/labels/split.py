@@ -23,8 +23,14 @@ class SplitConfig:
     grouping: groups.GroupConfig = dataclasses.field(default_factory=groups.GroupConfig)
     split_seed: int = config.option(0, "seed of the split")
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.val_share < 1:
+            raise config.InputError(f"--val_share={self.val_share}: need 0 <= share < 1")
 
-def split(recordings: Sequence[metadata.Recording], split_config: SplitConfig) -> list[metadata.Recording]:
+
+def split(
+    recordings: Sequence[metadata.Recording], split_config: SplitConfig, group_of: Mapping[str, str] | None = None
+) -> list[metadata.Recording]:
     """Gives each recording its `split`, by recording (never by chunk) and stratified by class.
 
     If the layout decides the split, it is kept. Otherwise the aim is `val_share` of the recordings of each class in
@@ -35,15 +41,15 @@ def split(recordings: Sequence[metadata.Recording], split_config: SplitConfig) -
     class has only large groups left, and they would exceed the wanted total by more than a quarter, the class gets no
     validation recordings. md5 hashes decide ties, so the split is the same in every process.
 
-    Raises:
-        InputError: a share outside [0, 1).
+    Args:
+        recordings: what is split.
+        split_config: how.
+        group_of: {recording_id: its group}, if it is known already.
     """
-    if not 0 <= split_config.val_share < 1:
-        raise config.InputError(f"--val_share={split_config.val_share}: need 0 <= share < 1")
     if all(recording.split for recording in recordings):
         return list(recordings)
 
-    group_of = groups.assign(recordings, split_config.grouping)
+    group_of = group_of or groups.assign(recordings, split_config.grouping)
     counts, totals = _counts(recordings, group_of)
     holding = {label: [g for g in counts if label in counts[g]] for label in totals}
 
@@ -83,11 +89,22 @@ def split(recordings: Sequence[metadata.Recording], split_config: SplitConfig) -
     ]
 
 
-def folds(recordings: Sequence[metadata.Recording], num_folds: int, split_config: SplitConfig) -> dict[str, int]:
+def folds(
+    recordings: Sequence[metadata.Recording],
+    num_folds: int,
+    split_config: SplitConfig,
+    group_of: Mapping[str, str] | None = None,
+) -> dict[str, int]:
     """Divides recordings into folds of about equal size and mixture of classes. Groups stay together.
 
     The largest group comes first. Each group goes to the fold that has the fewest recordings of its classes so far.
     md5 hashes decide ties.
+
+    Args:
+        recordings: what is divided.
+        num_folds: how many folds.
+        split_config: how.
+        group_of: {recording_id: its group}, if it is known already.
 
     Returns:
         {recording_id: 0 … num_folds - 1}.
@@ -95,10 +112,13 @@ def folds(recordings: Sequence[metadata.Recording], num_folds: int, split_config
     Raises:
         InputError: fewer than two folds, or more folds than groups.
     """
-    group_of = groups.assign(recordings, split_config.grouping)
+    group_of = group_of or groups.assign(recordings, split_config.grouping)
     counts, totals = _counts(recordings, group_of)
     if not 2 <= num_folds <= len(counts):
-        raise config.InputError(f"--folds={num_folds}: need at least 2 and at most {len(counts)}, the number of groups")
+        raise config.InputError(
+            f"--folds={num_folds}: need at least 2 and at most {len(counts)}, the number of groups by "
+            f"--group_by={split_config.grouping.group_by}"
+        )
     filled: list[collections.Counter[str]] = [collections.Counter() for _ in range(num_folds)]
     fold_of: dict[str, int] = {}
 

@@ -109,12 +109,49 @@ def test_another_cross_validation_is_refused_and_the_difference_named(manifest, 
 @pytest.mark.parametrize(
     ("flag", "difference"),
     [("--folds=3", "--folds was 2, is 3"), ("--split_seed=1", "--split_seed was 0, is 1"),
-     ("--group_by=author", "--group_by was recording, is author")],
+     ("--group_by=recording", "--group_by was author, is recording")],
 )  # fmt: skip
 def test_other_folds_are_never_taken_for_those_that_are_there(manifest, tmp_path, trained, flag, difference):
     _run(manifest, tmp_path)
     with pytest.raises(config.InputError, match=difference):
         _run(manifest, tmp_path, flag)
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("--folds=1", "--folds=1: need at least 2"),
+        ("--folds=4", "at most 3, the number of groups by --group_by=author"),
+        ("--val_share=30", "--val_share=30"),
+        ("--architecture=head", "--architecture=head needs the feature embedding"),
+        ("--teacher=nowhere", "nowhere is not an exported model"),
+    ],
+)
+def test_what_cannot_work_does_not_claim_the_run_directory(manifest, tmp_path, flag, words):
+    with pytest.raises(config.InputError, match=words):
+        _run(manifest, tmp_path / "cv", flag)
+    assert not (tmp_path / "cv").exists()
+
+
+def test_sessions_stay_together_unless_asked_otherwise(manifest, tmp_path, trained, caplog):
+    _run(manifest, tmp_path)
+    folds_of = {}
+    for fold in range(2):
+        for recording in recordings_table.read(str(tmp_path / f"fold-{fold}" / "test"), with_unused=True):
+            if recording.split:
+                folds_of.setdefault(recording.author, set()).add(fold)
+    assert len(folds_of) == 3 and all(len(found) == 1 for found in folds_of.values())
+    assert "folds are made with --group_by=author" in caplog.text and "was split with recording" in caplog.text
+
+
+def test_unknown_sessions_are_told_once(manifest, tmp_path, trained, caplog):
+    unknown = dataclasses.replace(manifest, directory=str(tmp_path / "records"))
+    shutil.copytree(manifest.directory, unknown.directory)
+    found = conftest.table(tmp_path / "records" / manifests.RECORDINGS)
+    rows = [[*(row | {"author": ""}).values()] for row in found]
+    csv_files.write(str(tmp_path / "records" / manifests.RECORDINGS), [*found[0]], rows)
+    _run(unknown, tmp_path / "cv")
+    assert caplog.text.count("--group_by=author: it is not known of ") == 1
 
 
 def test_folds_of_records_that_have_changed_are_refused(manifest, tmp_path, trained):
