@@ -9,6 +9,7 @@ import collections
 import contextlib
 import dataclasses
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -41,6 +42,7 @@ from bird_tf.inference import (
 from bird_tf.inference.writers import about, predictions, rows, tables
 from bird_tf.labels import metadata, verdicts
 from bird_tf.labels.layouts import reader
+from bird_tf.scores import thresholds
 
 SUMMARY = "summary.json"
 
@@ -109,6 +111,12 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
         [SUMMARY, skips.TABLE, about.FILE, *(name for each in formats.values() for name in each.names(context))]
     )
     criteria = settings.tables.detections.criteria(ensemble.decisions, ensemble.classes)
+    if without := criteria.num_never:
+        logging.warning(
+            "%d of %d species cannot have detections: the model has no threshold for them by the rule %s, as the "
+            "recordings that it was tuned on were too few; repeat the command with %s", without, len(ensemble.classes),
+            settings.tables.detections.threshold, _lower_thresholds(settings),
+        )  # fmt: skip
     output, chunking, overwrite = settings.output, judge.chunking, settings.overwrite
     store = score_store.ScoreStore(output, ensemble, asked.chunking, chunking, overwrite=overwrite)
     store.open()
@@ -162,6 +170,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
             "scale": " ".join(filter(None, [ensemble.scale, judge.odds_factors.describe()])),
             "num_recordings": len(readable), "num_skipped": len(skipped), "num_unlike": _num_unlike(strange),
             "num_detections": of_species.total(), "num_species_detected": len(of_species),
+            "num_species_without_threshold": without,
             "num_recordings_with_detections": with_some,
             "audio_seconds": round(seconds, 3),
             "audio": os.path.abspath(settings.root),
@@ -172,6 +181,12 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
         path = os.path.join(settings.output, strangeness.TABLE)
         logging.warning("%s: listen before you trust what the model says of them; %s names them", unlike, path)
     return summary
+
+
+def _lower_thresholds(settings: PredictConfig) -> str:
+    """The flags with which species that have no detections may have some."""
+    other = "--threshold=f1, or " if settings.tables.detections.threshold == thresholds.PRECISION else ""
+    return f"{other}--min_probability=0.1 to see doubtful ones"
 
 
 def _results(output: str) -> result_files.ResultFiles:
@@ -264,11 +279,18 @@ def main(settings: PredictConfig) -> None:
     if settings.summary:
         steps.append(f"open {os.path.join(settings.output, survey_files.PAGE)} in a browser")
     if not summary["num_detections"]:
-        steps.append(
-            "no species reaches its threshold; repeat the command with --min_probability=0.1 to see doubtful ones"
-        )
+        without = summary["num_species_without_threshold"]
+        cause = f"{without} species have no threshold, and no other" if without else "no species"
+        steps.append(f"{cause} reaches its threshold; repeat the command with {_lower_thresholds(settings)}")
     elif "csv" in formats:
-        steps.append(next_steps.command("review", predictions=settings.output, output=f"{settings.output}-review"))
+        judged, review = settings.output, f"{settings.output}-review"
+        if settings.tables.detections.merge_seconds >= 0:
+            judged += "-doubtful"
+            steps.append(
+                f"to judge doubtful detections, repeat the command with --min_probability=0.1 --merge_seconds=-1 "
+                f"{shlex.join([f'--output={judged}'])}, then"
+            )
+        steps.append(next_steps.command("review", predictions=judged, output=review))
     next_steps.log(*steps)
 
 

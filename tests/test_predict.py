@@ -165,6 +165,31 @@ def test_the_models_own_calibration_and_thresholds_are_used(tmp_path, model_path
     assert {row["class_id"] for row in detections} == {classes.class_ids[0]} and len(detections) == 1
 
 
+def test_species_without_a_threshold_are_told_as_the_cause_of_no_detections(tmp_path, model_path, data, caplog):
+    caplog.set_level("INFO", logger="absl")
+    model = str(shutil.copytree(model_path, tmp_path / "model"))
+    classes = saved_model.Model(model).classes
+    least = {"f1": np.full(len(classes), 0.0), "precision": np.full(len(classes), thresholds.NEVER)}
+    fitted = calibration.Calibration(slope=1.0, intercept=0.0, thresholds=least)
+    decided = decisions.Decisions(pooling="mean", weights=(1.0,), recording=fitted, chunk=fitted, fitted_on="these")
+    decisions.save(f"{model}/{decisions.ASSET}", decided, classes)
+    flags = {"model": [model], "audio": sorted((data / "wav").iterdir())[0], "output": tmp_path / "out"}
+    predict.main(settings(predict.PredictConfig, threshold="precision", **flags))
+    assert (
+        "6 of 6 species cannot have detections: the model has no threshold for them by the rule precision"
+        in caplog.text
+    )
+    assert "repeat the command with --threshold=f1, or --min_probability=0.1" in caplog.records[-1].getMessage()
+    caplog.clear()
+    predict.main(settings(predict.PredictConfig, **flags))
+    assert "cannot have" not in caplog.text
+    doubtful = f"--min_probability=0.1 --merge_seconds=-1 --output={tmp_path}/out-doubtful, then"
+    assert doubtful in caplog.text and f"review --predictions={tmp_path}/out-doubtful" in caplog.text
+    caplog.clear()
+    predict.main(settings(predict.PredictConfig, merge_seconds=-1.0, **flags))
+    assert f"review --predictions={tmp_path}/out " in caplog.text
+
+
 def test_species_outside_of_the_list_are_never_detected(tmp_path, model_path, data, manifest):
     listed = manifest.classes.class_ids[:2]
     (tmp_path / "list.txt").write_text("\n".join(listed))

@@ -11,7 +11,7 @@ from absl import logging
 from bird_tf import files, next_steps
 from bird_tf.inference import ensembles, leaks, model_files, serving
 from bird_tf.inference.formats import parts
-from bird_tf.scores import decisions
+from bird_tf.scores import decisions, thresholds
 
 
 def path(output: str) -> str:
@@ -44,7 +44,21 @@ def store(ensemble: ensembles.Ensemble, output: str, asked_for: Sequence[str]) -
     decided = dataclasses.replace(ensemble.decisions, models=made_for)
     for target in targets:
         decisions.save(target, decided, ensemble.classes)
-        logging.info("pooling, weights, calibration and thresholds: %s", target)
+    logging.info("pooling, weights, calibration and thresholds are stored: %s", ", ".join(targets))
+    _warn_of_missing_thresholds(decided)
+
+
+def _warn_of_missing_thresholds(decided: decisions.Decisions) -> None:
+    """Tells of how many species no rule can ever find any."""
+    for rule, fitted in decided.answers.thresholds.items():
+        if missing := thresholds.num_never(fitted):
+            wanted = f"a precision of {decided.precision:g}" if rule == thresholds.PRECISION else "any"
+            logging.warning(
+                "--threshold=%s will find nothing of %d of %d species: no threshold reaches %s with these recordings; "
+                "more validation recordings help (--val_share of the converter)%s",
+                rule, missing, len(fitted), wanted,
+                ", or a lower --precision" if rule == thresholds.PRECISION else "",
+            )  # fmt: skip
 
 
 def _warn_of_small_models(model: str) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 
 from bird_tf.scores import metrics, platt
 
-RULES = ("f1", "precision")
+PRECISION = "precision"
+RULES = ("f1", PRECISION)
 # a threshold above 1: the species never counts as present
 NEVER = 2.0
 # On noise like that of the fit, at most this many calls an hour with the rule "precision", of all species together.
@@ -104,6 +105,11 @@ def _fit_precision(examples: Examples, precision: float) -> np.ndarray:
     scores, truth = examples.with_noise()
     own = [for_precision(scores[:, i], truth[:, i], precision, common) for i in range(scores.shape[1])]
     return np.maximum(own, noise_floors(examples.noise, examples.noise_hours))
+
+
+def num_never(fitted: np.ndarray) -> int:
+    """How many classes, of thresholds [classes], never count as present."""
+    return int((fitted > 1).sum())
 
 
 def in_words(threshold: float, num_recordings: int, precision: float) -> str:

@@ -2,12 +2,13 @@ import dataclasses
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from bird_tf import config
 from bird_tf.evaluation import stored_decisions
 from bird_tf.inference import ensembles, model_files
-from bird_tf.scores import context
+from bird_tf.scores import context, thresholds
 from tests import conftest
 
 
@@ -25,6 +26,18 @@ def test_a_single_model_keeps_its_decisions_and_an_ensemble_only_in_the_output(m
     assert ensembles.Ensemble([str(tmp_path / "a")]).decisions.fitted_on == "here"
     again = ensembles.Ensemble([str(tmp_path / "a"), str(tmp_path / "b")], str(tmp_path / "out2" / "decisions.json"))
     assert again.decisions.fitted_on == "both"
+
+
+def test_species_without_a_threshold_are_told(model_path, tmp_path, caplog):
+    ensemble = ensembles.Ensemble([str(shutil.copytree(model_path, tmp_path / "a"))])
+    least = np.where(np.arange(len(ensemble.classes)) < 2, thresholds.NEVER, 0.5)
+    fitted = dataclasses.replace(ensemble.decisions.chunk, thresholds={"f1": least * 0, "precision": least})
+    ensemble.decisions = dataclasses.replace(ensemble.decisions, chunk=fitted, precision=0.9)
+    stored_decisions.store(ensemble, str(tmp_path / "out"), [str(tmp_path / "a")])
+    [line] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert line.startswith(
+        "--threshold=precision will find nothing of 2 of 6 species: no threshold reaches a precision"
+    )
 
 
 def test_files_for_small_computers_with_the_calibration_from_before_are_told(model_path, tmp_path, caplog):

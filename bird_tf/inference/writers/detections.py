@@ -38,12 +38,12 @@ class DetectionConfig:
             InputError: as `threshold_table.choose`.
         """
 
-        def thresholds(fitted: calibration.Calibration) -> np.ndarray:
+        def chosen(fitted: calibration.Calibration) -> np.ndarray:
             return threshold_table.choose(self.min_probability, fitted.thresholds[self.threshold], classes)
 
         return Criteria(
-            chunk_thresholds=thresholds(decided.answers),
-            recording_thresholds=thresholds(decided.recording),
+            chunk_thresholds=chosen(decided.answers),
+            recording_thresholds=chosen(decided.recording),
             top=self.top,
             merge_seconds=self.merge_seconds,
         )
@@ -76,6 +76,11 @@ class Criteria:
     recording_thresholds: np.ndarray
     top: int
     merge_seconds: float
+
+    @property
+    def num_never(self) -> int:
+        """How many classes have no threshold, so that they have no detections."""
+        return thresholds.num_never(self.chunk_thresholds)
 
     def find(self, scores: ensembles.RecordingScores) -> list[Detection]:
         """The detections of a recording, sorted by start, then by class."""
