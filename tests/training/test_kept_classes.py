@@ -49,7 +49,7 @@ def parts(data, tmp_path_factory):
                 shutil.copy(data / kind / f"{stem}.{suffix}", folder / name / kind)
         flags = {
             "audio": folder / name / "wav", "metadata": folder / name / "xml", "output": folder / name / "records",
-            "workers": 1, "val_share": 0.3, "signal_threshold": 0.005, "noise_share": 1.0,
+            "workers": 1, "val_share": 0.3, "group_by": "recording", "signal_threshold": 0.005, "noise_share": 1.0,
             "backbone": folder / "toy", "backbone_labels": folder / "labels.txt",
             "backbone_sample_rate_hz": toys.RATE, "backbone_logits": True,
         }  # fmt: skip
