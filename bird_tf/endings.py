@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import logging
 
@@ -52,9 +52,15 @@ class Stopped(SystemExit):
 def stopping_on_signals() -> Iterator[None]:
     """Raises `Stopped` at SIGTERM and SIGHUP while the block runs, so that locks and temporary files go.
 
-    A second signal ends the process at once. Signals that are ignored (nohup) stay ignored.
+    A second signal ends the process at once. Signals that are ignored (nohup) stay ignored. What foreign code makes of
+    such an exception, or of KeyboardInterrupt (TensorFlow, in its tracing, an error of its own), is that ending too.
     """
     at_last: list[threading.Timer] = []
+    came: list[BaseException] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        came.append(KeyboardInterrupt())
+        raise came[-1]
 
     def stop(number: int, _: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
@@ -62,18 +68,25 @@ def stopping_on_signals() -> Iterator[None]:
         at_last.append(threading.Timer(_MOST_SECONDS_TO_STOP, os.kill, (os.getpid(), number)))
         at_last[-1].daemon = True
         at_last[-1].start()
-        raise Stopped(number)
+        came.append(Stopped(number))
+        raise came[-1]
 
-    ours = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
+    usual: dict[int, Any] = {signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    usual[signal.SIGINT] = signal.default_int_handler
+    ours = {number: handler for number, handler in usual.items() if signal.getsignal(number) == handler}
     for number in ours:
-        signal.signal(number, stop)
+        signal.signal(number, interrupt if number == signal.SIGINT else stop)
     try:
         yield
+    except Exception as error:
+        if came:
+            raise came[0] from error
+        raise
     finally:
         for timer in at_last:
             timer.cancel()
-        for number in ours:
-            signal.signal(number, signal.SIG_DFL)
+        for number, handler in ours.items():
+            signal.signal(number, handler)
 
 
 def line_of(error: Exception) -> str | None:

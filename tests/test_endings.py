@@ -63,6 +63,18 @@ def test_a_signal_that_comes_in_a_destructor_ends_the_command_too(tmp_path):
     assert code == -signal.SIGTERM and "Stopped" in errors
 
 
+@pytest.mark.parametrize(("number", "line"), [(15, "error: stopped by SIGTERM"), (1, "error: stopped"), (2, "")])
+def test_a_signal_of_which_foreign_code_makes_an_error_is_still_the_ending(tmp_path, number, line):
+    """As TensorFlow does while it traces a function."""
+    body = f"""try: signal.signal({number}, signal.getsignal({number})); os.kill(os.getpid(), {number}); time.sleep(60)
+            except BaseException as error: raise RuntimeError("error_already_set") from error"""
+    usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    process = _start(tmp_path, body, preexec_fn=lambda: signal.signal(number, usual))
+    _, errors = process.communicate()
+    assert process.returncode == 128 + number
+    assert errors.startswith(line) and errors.count("\n") == bool(line)
+
+
 def test_a_thread_at_work_does_not_keep_a_stopped_command_alive(tmp_path):
     body = "import threading; threading.Thread(target=time.sleep, args=(60,)).start(); os.kill(os.getpid(), 15)"
     started = time.monotonic()
