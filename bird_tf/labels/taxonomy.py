@@ -10,6 +10,8 @@ import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
 
+from absl import logging
+
 from bird_tf import config, csv_files, files
 
 _COLUMNS = ("index", "class_id", "name")
@@ -92,11 +94,25 @@ def from_labels(labels: Sequence[tuple[str, str]]) -> Taxonomy:
 
 
 def union(taxonomies: Sequence[Taxonomy]) -> Taxonomy:
-    """The classes of the first, then those of each other one that are new; a name is that of the first with the id."""
+    """The classes of the first, then those of each other one that are new; a name is that of the first with the id.
+
+    A warning tells of species that the lists give different ids: they become two classes each.
+    """
     names: dict[str, str] = {}
+    id_of: dict[str, str] = {}  # by name
+    twins = []
     for taxonomy in taxonomies:
         for class_id, name in zip(taxonomy.class_ids, taxonomy.names, strict=True):
-            names.setdefault(class_id, name)
+            if class_id not in names:
+                names[class_id] = name
+                other = id_of.setdefault(name.casefold(), class_id)
+                if other not in taxonomy.class_ids:  # else it tells the two apart itself
+                    twins.append(f"{other!r} and {class_id!r} ({name})")
+    if twins:
+        logging.warning(
+            "%d species count as two classes each, since their class ids differ: %s; convert both sets of recordings "
+            "with the same class ids (--synonyms) to join them", len(twins), ", ".join(twins[:3]),
+        )  # fmt: skip
     return Taxonomy(tuple(names), tuple(names.values()))
 
 

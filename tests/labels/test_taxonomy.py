@@ -59,6 +59,15 @@ def test_the_union_begins_with_the_first_classes_in_their_order():
     assert taxonomy.union([first, second]) == taxonomy.Taxonomy(("b", "a", "c"), ("B one", "A one", "C one"))
 
 
+def test_the_union_tells_of_species_with_two_ids(caplog):
+    codes = taxonomy.Taxonomy(("fistul", "song1", "song2"), ("Fistulator duplex", "Cadens acutus", "Cadens acutus"))
+    taxonomy.union([codes, codes, taxonomy.Taxonomy(("x",), ("Other one",))])
+    assert caplog.text == ""
+    taxonomy.union([taxonomy.Taxonomy(("Fistulator duplex",), ("fistulator duplex",)), codes])
+    assert "1 species count as two classes each" in caplog.text
+    assert "'Fistulator duplex' and 'fistul' (Fistulator duplex)" in caplog.text
+
+
 def test_a_name_counts_more_than_the_id_of_recordings_that_tell_none():
     """As with verdicts, or further species of a recording."""
     found = taxonomy.from_labels([("turmer", "turmer"), ("turmer", "turmer"), ("turmer", "Turdus merula"), ("b", "b")])
