@@ -146,8 +146,15 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         InputError: both or neither of --records and --audio; an error of the scoring; or another command is at work in
             the output or, with --tune, in the run of the model.
     """
-    if bool(settings.records) == bool(settings.source.audio) and not settings.tune_on_mixtures:
-        raise config.InputError("give either --records=DIR or --audio=DIR with --metadata=DIR")
+    if settings.records and settings.source.audio and not settings.tune_on_mixtures:
+        raise config.InputError(
+            "--records and --audio: give one; judged are the validation recordings of --records, or all of --audio"
+        )
+    if not settings.recordings:
+        raise config.InputError(
+            "nothing to judge: give --records=tfrecords/NAME, or --audio=FOLDER with labelled recordings (labels by "
+            "--metadata or --segments if they lie elsewhere), or --verdicts=FILE"
+        )
     manifest = manifests.load(settings.records) if settings.records else None
     paths = [_without_refit(path, manifest) for path in settings.model]
     with _locked(settings, paths):
@@ -370,10 +377,8 @@ def main(settings: EvaluateConfig) -> None:
     if settings.tune_on_mixtures:
         summary_lines.of_segments(summary["mixtures"])
     several = settings.tuning.tune and len(settings.model) > 1  # an ensemble's decisions are in no model
-    follows = next_steps.command(
-        "predict", model=settings.model, audio=next_steps.NEW_RECORDINGS, output="predictions",
-        decisions=[os.path.join(summary["output"], "decisions.json")] * several,
-    )  # fmt: skip
+    decided = [os.path.join(summary["output"], "decisions.json")] * several
+    follows = next_steps.predict(settings.model, decisions=decided)
     next_steps.log(f"open {os.path.join(summary['output'], 'report.html')} in a browser", follows)
 
 

@@ -64,8 +64,12 @@ def test_files_of_others_are_not_replaced_and_results_of_an_earlier_version_are(
 
 
 def test_one_source_must_be_named(model_path, manifest, data, tmp_path):
-    for values in ({}, {"records": manifest.directory, "audio": data / "wav"}):
-        with pytest.raises(config.InputError, match="either --records=DIR or --audio=DIR"):
+    both = {"records": manifest.directory, "audio": data / "wav"}
+    for values, words in (
+        ({}, "nothing to judge: give --records=.* or --verdicts=FILE"),
+        (both, "give one; judged are"),
+    ):
+        with pytest.raises(config.InputError, match=words):
             _evaluate(tmp_path, model_path, **values)
 
 
