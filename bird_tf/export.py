@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shlex
 
 from bird_tf import command_line, config, locks, next_steps
 from bird_tf.inference.formats import onnx, parts, tflite
@@ -30,8 +29,8 @@ def main(settings: ExportConfig) -> None:
             onnx.convert(path, os.path.join(settings.run_dir, "onnx"))
     small = [os.path.join(settings.run_dir, name) for name in parts.FOLDERS if getattr(settings, name)]
     next_steps.log(
-        next_steps.command("predict", model=path, audio=next_steps.NEW_RECORDINGS, output="predictions"),
-        *(f"python tools/small_computer.py {shlex.quote(folder)} RECORDING.wav" for folder in small),
+        next_steps.predict([path]),
+        *(next_steps.script("small_computer.py", folder, "RECORDING.wav") for folder in small),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from absl import logging
 
@@ -36,6 +36,22 @@ def command(name: str, **flags: str | bool | Iterable[str]) -> str:
         else:
             words += [f"--{flag}={item}" for item in ([value] if isinstance(value, str) else value or ())]
     return shlex.join(words)
+
+
+def predict(models: Sequence[str], **flags: str | bool | Iterable[str]) -> str:
+    """The command that names the birds in new recordings, into a folder with the name of the (first) model's run."""
+    folder, name = os.path.split(os.path.normpath(models[0]))
+    output = os.path.join("predictions", os.path.basename(folder) if folder and name == "export" else name)
+    return command("predict", model=models, audio=NEW_RECORDINGS, output=output, **flags)
+
+
+def script(name: str, *arguments: str) -> str:
+    """The command that runs a file of tools/, which lies in the package, or beside it in a checkout."""
+    package = os.path.dirname(os.path.abspath(__file__))
+    found = [os.path.join(folder, "tools", name) for folder in (package, os.path.dirname(package))]
+    path = next(filter(os.path.exists, found), name)
+    below = os.path.relpath(path)
+    return shlex.join(["python", path if below.startswith(os.pardir) else below, *arguments])
 
 
 def log(*steps: str) -> None:

@@ -68,9 +68,9 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
     choice = clips.choose(shortened, before, settings.choice)
     if num_cut:
         logging.warning(
-            "%d of %d detections are longer than %g s: only their beginning is judged; bird_tf.predict "
-            "--merge_seconds=-1 gives one for each chunk",
+            "%d of %d detections are longer than %g s: only their beginning is judged; %s gives one for each chunk",
             num_cut, len(predicted), settings.excerpt.max_seconds,
+            next_steps.command("predict", merge_seconds="-1"),
         )  # fmt: skip
     page = review_page.Page(
         title=f"Review of {os.path.basename(os.path.normpath(settings.predictions))}",

@@ -301,7 +301,7 @@ def main(settings: SelfTrainConfig) -> None:
     )  # fmt: skip
     next_steps.log(
         next_steps.command("evaluate", model=summary["export"], records=settings.records, tune=True),
-        next_steps.command("predict", model=summary["export"], audio=next_steps.NEW_RECORDINGS, output="predictions"),
+        next_steps.predict([summary["export"]]),
     )
 
 

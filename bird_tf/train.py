@@ -276,11 +276,11 @@ def main(settings: TrainConfig) -> None:
         settings.run_dir, quality, summary["best_epoch"], summary["epochs"], summary["wall_seconds"] / 60,
         summary["export"],
     )  # fmt: skip
-    model, predictions = summary["export"], os.path.join(settings.run_dir, "predictions")
+    model = summary["export"]
     evaluate = next_steps.command("evaluate", model=model, records=settings.records, tune=True)
     next_steps.log(
         *([evaluate] if "mlrap" in summary else []),  # else nothing is there to judge it on
-        next_steps.command("predict", model=model, audio=next_steps.NEW_RECORDINGS, output=predictions),
+        next_steps.predict([model]),
         f"tensorboard --logdir={settings.run_dir}",
     )
 

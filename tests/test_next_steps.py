@@ -1,3 +1,5 @@
+import os
+import shlex
 import sys
 
 import pytest
@@ -29,6 +31,27 @@ def test_tools_have_their_path_in_a_checkout(monkeypatch, tmp_path):
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "inspect_tfrecords.py").touch()
     assert next_steps.command("inspect", records="r") == "python tools/inspect_tfrecords.py --records=r"
+
+
+@pytest.mark.parametrize(
+    ("models", "output"),
+    [
+        (["runs/first/export"], "predictions/first"),
+        (["first/export/", "second/export"], "predictions/first"),
+        (["my model"], "predictions/my model"),
+        (["export"], "predictions/export"),
+    ],
+)
+def test_predictions_go_to_a_folder_of_the_models_name(models, output):
+    assert shlex.split(next_steps.predict(models))[-1] == f"--output={output}"
+
+
+def test_a_script_is_named_where_it_lies(monkeypatch, tmp_path):
+    root = os.path.dirname(os.path.dirname(os.path.abspath(next_steps.__file__)))
+    monkeypatch.chdir(root)
+    assert next_steps.script("small_computer.py", "a b") == "python tools/small_computer.py 'a b'"
+    monkeypatch.chdir(tmp_path)
+    assert next_steps.script("small_computer.py") == f"python {root}/tools/small_computer.py"
 
 
 def test_each_step_has_a_line_of_its_own(caplog):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from bird_tf import config, csv_files, files, stored
+from bird_tf import config, csv_files, files, next_steps, stored
 from bird_tf.audio import channels
 from bird_tf.labels import given_table, verdicts
 
@@ -115,7 +115,7 @@ def read(path: str) -> list[Clip]:
     if os.path.isdir(path):
         path = os.path.join(path, "detections.csv")
     if not files.exists(path):
-        raise config.InputError(f"{path}: no such table; bird_tf.predict --format=csv writes it")
+        raise config.InputError(f"{path}: no such table; {next_steps.command('predict', format='csv')} writes it")
     return [_parse(row) for row in given_table.read_own(path, _NEEDED)]
 
 

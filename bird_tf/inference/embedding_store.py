@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, progress_bars, resume, skips, stored
+from bird_tf import config, files, next_steps, progress_bars, resume, skips, stored
 from bird_tf.audio import channels, decode
 from bird_tf.inference import audio_files, ensembles
 
@@ -81,7 +81,9 @@ def _read_description(folder: str) -> Description:
     path = os.path.join(folder, _DESCRIPTION)
     content = stored.read_any(path)
     if stored.version_of(content) != _FORMAT_VERSION:
-        raise config.InputError(f"{path}: not of format {_FORMAT_VERSION}; run bird_tf.predict --embeddings again")
+        raise config.InputError(
+            f"{path}: not of format {_FORMAT_VERSION}; run {next_steps.command('predict', embeddings=True)} again"
+        )
     read = stored.as_type(path, Description, content)
     if not (0 < read.num_features < _MOST_FEATURES and read.hop_seconds > 0 and read.chunk_seconds > 0):
         raise stored.damaged(path, "num_features, hop_seconds and chunk_seconds must be above 0")
@@ -219,13 +221,16 @@ class Embeddings:
         self.folder = inner if os.path.isdir(inner) else folder
         path = os.path.join(self.folder, _DESCRIPTION)
         if not os.path.exists(path):
-            raise config.InputError(f"{folder} holds no embeddings; bird_tf.predict --embeddings writes them")
+            raise config.InputError(
+                f"{folder} holds no embeddings; {next_steps.command('predict', embeddings=True)} writes them"
+            )
         self.description = _read_description(self.folder)
         found = _read_entries(self.folder, self.description.vector_bytes)
         root, total = self.description.audio, max((entry.first + entry.count for entry in found), default=0)
         self._entries = _last_below(root, found)
         if not len(self):
-            raise config.InputError(f"{self.folder} holds no vectors of {root}; run bird_tf.predict --embeddings again")
+            again = next_steps.command("predict", embeddings=True)
+            raise config.InputError(f"{self.folder} holds no vectors of {root}; run {again} again")
         if others := len({audio_files.path_in(entry.source) for entry in found}) - len(self._entries):
             logging.warning(
                 "%s also holds %d recordings of other folders than %s, that of the last prediction: they are left out",

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, tf
+from bird_tf import config, files, next_steps, tf
 from bird_tf.audio import activity
 from bird_tf.inference import saved_model, serving
 from bird_tf.labels import taxonomy
@@ -111,7 +111,8 @@ class Ensemble:
         for model in self.models:
             if not any(digests[model.path] in known for known in made_for):
                 raise config.InputError(
-                    f"--decisions={path} was made for other models than {model.path}; run bird_tf.evaluate --tune"
+                    f"--decisions={path} was made for other models than {model.path}; run "
+                    f"{next_steps.command('evaluate', tune=True)}"
                 )
         order = [next((name for name, own in digests.items() if own in known), "…") for known in made_for]
         flags = " ".join(f"--model={name}" for name in order)

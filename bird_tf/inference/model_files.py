@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bird_tf import config, files, stored
+from bird_tf import config, files, next_steps, stored
 from bird_tf.audio import channels, frontend
 from bird_tf.backbones import exported
 from bird_tf.labels import taxonomy
@@ -88,7 +88,7 @@ def check(path: str) -> None:
             files.clean_up(os.path.dirname(place) or ".")
     if not all(files.exists(os.path.join(path, name)) for name in ("saved_model.pb", "assets")):
         inner = os.path.join(path, "export")
-        hint = f"; did you mean {inner}?" if files.exists(inner) else "; train one with bird_tf.train"
+        hint = f"; did you mean {inner}?" if files.exists(inner) else f"; train one with {next_steps.command('train')}"
         raise config.InputError(f"{path} is not an exported model{hint}")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files, stored, tf
+from bird_tf import config, files, next_steps, stored, tf
 from bird_tf.records import learnt, manifests, schema
 
 _ABOUT, _LABELS = "about.json", "labels.npz"
@@ -92,7 +92,9 @@ def load(folder: str) -> PseudoLabels:
     """
     path = os.path.join(folder, _ABOUT)
     if not files.exists(path):
-        raise config.InputError(f"--pseudo_labels={folder} holds no pseudo-labels; bird_tf.selftrain makes them")
+        raise config.InputError(
+            f"--pseudo_labels={folder} holds no pseudo-labels; {next_steps.command('selftrain')} makes them"
+        )
     about = stored.read_json(path, _About)
     labels = os.path.join(folder, _LABELS)
     arrays = stored.read_arrays(labels, _KINDS)
@@ -142,7 +144,8 @@ class Source:
         if manifest.num_chunks("noise") != len(pseudo.labels):
             raise config.InputError(
                 f"--pseudo_labels: {len(pseudo.labels)} pseudo-labels do not belong to the "
-                f"{manifest.num_chunks('noise')} chunks of {manifest.directory}; run bird_tf.selftrain again"
+                f"{manifest.num_chunks('noise')} chunks of {manifest.directory}; "
+                f"run {next_steps.command('selftrain')} again"
             )
         self._feature = manifest.select([schema.SPECTROGRAM], "--pseudo_labels")
         counts = [shard.count for shard in manifest.shards["noise"] if shard.count]

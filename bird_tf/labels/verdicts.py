@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from absl import logging
 
-from bird_tf import config, csv_files, files
+from bird_tf import config, csv_files, files, next_steps
 from bird_tf.labels import given_table
 
 COLUMNS = ("file", "start_seconds", "end_seconds", "class_id", "verdict")
@@ -80,7 +80,7 @@ def read(path: str) -> list[Verdict]:
         InputError: no such table, or a row that cannot be read.
     """
     if not files.exists(path):
-        raise config.InputError(f"{path}: no such file; the page of bird_tf.review saves verdicts.csv")
+        raise config.InputError(f"{path}: no such file; the page of {next_steps.command('review')} saves verdicts.csv")
     found: dict[tuple[str, float, float, str], Verdict] = {}
     said: dict[tuple[str, float, float, str], set[tuple[str, str]]] = collections.defaultdict(set)
     for row in given_table.read_own(path, COLUMNS):

@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 
 import bird_tf
-from bird_tf import config, files, stored, tf
+from bird_tf import config, files, next_steps, stored, tf
 from bird_tf.audio import channels, frontend
 from bird_tf.labels import taxonomy
 from bird_tf.records import schema, selection
@@ -324,11 +324,11 @@ def load(directory: str) -> Manifest:
     """
     path = os.path.join(directory, MANIFEST)
     if not files.exists(directory):
-        raise config.InputError(f"{directory}: no such records; make them with tools/make_tfrecords.py")
+        raise config.InputError(f"{directory}: no such records; make them with {next_steps.command('convert')}")
     if not files.exists(path):
         raise config.InputError(
             f"{directory} has no {MANIFEST}: its conversion did not finish, or it holds no records; "
-            "run tools/make_tfrecords.py again with the same flags"
+            f"run {next_steps.command('convert')} again with the same flags"
         )
     content = stored.read_any(path)
     format_version = stored.version_of(content)

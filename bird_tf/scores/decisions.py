@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, files, stored
+from bird_tf import config, files, next_steps, stored
 from bird_tf.labels import taxonomy
 from bird_tf.scores import calibration, context, metrics, pooling, thresholds
 
@@ -246,11 +246,15 @@ def load(path: str, classes: taxonomy.Taxonomy, num_models: int) -> Decisions:
         InputError: no such file, a damaged one, another format, other classes, or another number of models.
     """
     if not files.exists(path):
-        raise config.InputError(f"--decisions={path}: no such file; bird_tf.evaluate --tune writes it")
+        raise config.InputError(
+            f"--decisions={path}: no such file; {next_steps.command('evaluate', tune=True)} writes it"
+        )
     content = stored.read_any(path)
     version = stored.version_of(content)
     if version not in range(1, FORMAT_VERSION + 1):
-        raise config.InputError(f"{path} holds no decisions of format {FORMAT_VERSION}; run bird_tf.evaluate --tune")
+        raise config.InputError(
+            f"{path} holds no decisions of format {FORMAT_VERSION}; run {next_steps.command('evaluate', tune=True)}"
+        )
     read = stored.as_type(path, _Stored, content)
     if (
         read.pooling not in pooling.METHODS
@@ -264,7 +268,7 @@ def load(path: str, classes: taxonomy.Taxonomy, num_models: int) -> Decisions:
     if outdated:
         logging.warning(
             "%s was fitted on the %s scores of an earlier version, which were no probabilities: recordings keep raw "
-            "scores and thresholds of 0.5; run bird_tf.evaluate --tune", path, read.pooling,
+            "scores and thresholds of 0.5; run %s", path, read.pooling, next_steps.command("evaluate", tune=True),
         )  # fmt: skip
     if len(read.weights) != num_models:
         raise config.InputError(f"{path} was made for {len(read.weights)} models, not {num_models}")
@@ -286,6 +290,8 @@ def _calibration(path: str, read: _Calibration, classes: taxonomy.Taxonomy) -> c
     if not read.slope > 0 or set(read.thresholds) != set(thresholds.RULES):
         raise stored.damaged(path, f"need a slope above 0, and thresholds for the rules {', '.join(thresholds.RULES)}")
     if any(set(by_class) != set(classes.class_ids) for by_class in read.thresholds.values()):
-        raise config.InputError(f"{path} was made for other classes than the model's; run bird_tf.evaluate --tune")
+        raise config.InputError(
+            f"{path} was made for other classes than the model's; run {next_steps.command('evaluate', tune=True)}"
+        )
     ordered = {rule: np.array([by_class[c] for c in classes.class_ids]) for rule, by_class in read.thresholds.items()}
     return calibration.Calibration(slope=read.slope, intercept=read.intercept, thresholds=ordered)

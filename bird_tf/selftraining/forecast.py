@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bird_tf import config, executor
+from bird_tf import config, executor, next_steps
 from bird_tf.audio import decode
 from bird_tf.labels import metadata
 from bird_tf.records import manifests
@@ -53,7 +53,7 @@ class Forecast:
             f"of records ({self.num_chunks * self.chunk_bytes / _MIB:.0f} MiB if all were written)",
             f"a round keeps {self.num_chunks * self.answer_bytes / _MIB:.0f} MiB of answers until its labels are made, "
             f"and {kept * self.label_bytes / _MIB:.0f} MiB of labels in memory",
-            "how long a training takes, bird_tf.train --dry_run says with the flags of a training",
+            f"how long a training takes, {next_steps.command('train', dry_run=True)} says with the flags of a training",
         ]
 
 
