@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +18,10 @@ from absl import flags
 from bird_tf import endings, flagfiles, typed
 
 Config = TypeVar("Config")
+
+# what Python says of a text that is no number
+_NO_WHOLE_NUMBER = re.compile(r"invalid literal for int\(\) with base \d+: .*")
+_NO_NUMBER = re.compile(r"could not convert string to float: .*")
 
 
 class Error(Exception):
@@ -259,10 +264,18 @@ def _values(config_class: type, arguments: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"--{error.flagname} is now called --{new}: see CHANGELOG.md") from error
         raise InputError(str(error)) from error
     except flags.Error as error:
-        raise InputError(str(error)) from error
+        raise InputError(_told(str(error), config_class)) from error
     if rest:
         raise InputError(f"{' '.join(rest)!r} is not a flag; write flags as --name=value; --help lists them")
     return {field.name: _number(field.name, kind, values[field.name].value) for field, kind in leaves(config_class)}
+
+
+def _told(error: str, config_class: type) -> str:
+    """What absl says of a value, in plain words, with the meaning of a flag of few values."""
+    error = _NO_NUMBER.sub("need a number", _NO_WHOLE_NUMBER.sub("need a whole number, as 10", error))
+    helps = {field.name: field.metadata["help"] for field, _ in leaves(config_class) if field.metadata["choices"]}
+    help = helps.get(error.partition("=")[0].rpartition("--")[2], "")
+    return f"{error} ({help})" if help else error
 
 
 def _number(name: str, kind: Any, value: Any) -> Any:
@@ -276,7 +289,8 @@ def _number(name: str, kind: Any, value: Any) -> Any:
         try:
             value = [element(item) for item in value]
         except ValueError as error:
-            raise InputError(f"--{name}={','.join(map(str, value))}: {error}") from error
+            told = _NO_NUMBER.sub("need a number", _NO_WHOLE_NUMBER.sub("need a whole number, as 10", str(error)))
+            raise InputError(f"--{name}={','.join(map(str, value))}: {told}") from error
     for number in value if isinstance(value, list) else [value]:
         if number != number:
             raise InputError(f"--{name}={number}: must be a number")

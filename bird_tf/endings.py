@@ -33,6 +33,7 @@ _REMEDIES = {
     **dict.fromkeys(DISK_FULL, "make room and repeat the command"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "change its permissions, or name another place"),
     **dict.fromkeys((errno.ENOENT, errno.ESTALE), "was it moved or removed?"),
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), "name another place, or a folder where a folder is meant"),
 }
 # TensorFlow's errors that the disk or a server can cause; others are defects of ours
 _FILE_ERRORS = ("NotFoundError", "PermissionDeniedError", "ResourceExhaustedError", "UnavailableError", "UnknownError")

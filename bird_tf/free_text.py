@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import itertools
 import math
 import re
 from collections.abc import Iterable
@@ -41,6 +42,12 @@ def printable(text: str, kept: str = "") -> str:
         kept: such signs that stay, as line ends.
     """
     return _UNPRINTABLE.sub(lambda found: found[0] if found[0] in kept else ascii(found[0])[1:-1], text)
+
+
+def examples(texts: Iterable[str], most: int = 3) -> str:
+    """The first of some texts, for a message, as " (a, b, …)"; empty if there are none."""
+    first = list(itertools.islice(texts, most + 1))
+    return f" ({', '.join([*first[:most], *(['…'] if len(first) > most else [])])})" if first else ""
 
 
 def names(listed: Iterable[str]) -> tuple[str, ...]:

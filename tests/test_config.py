@@ -67,9 +67,9 @@ def test_later_flags_override_the_flagfile(tmp_path):
     [
         (["--name=x", "--nmae=y"], "nmae"),
         (["--rate=1"], "--name is missing"),
-        (["--name=x", "--rate=fast"], "rate"),
-        (["--name=x", "--kind=c"], "kind"),
-        (["--name=x", "--sizes=1,b"], "--sizes=1,b"),
+        (["--name=x", "--rate=fast"], "--rate=fast: need a number$"),
+        (["--name=x", "--kind=c"], r"--kind=c: value should be one of <.*> \(.+\)$"),
+        (["--name=x", "--sizes=1,b"], "--sizes=1,b: need a whole number, as 10$"),
         (["--name=x", "stray"], "stray"),
         (["--name=x", "--flagfile=/nowhere.flags"], "nowhere.flags"),
         (["--name=x", "--" + 5000 * "x" + "=1"], r"unknown command line flag 'x{40} …'"),

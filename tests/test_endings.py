@@ -155,6 +155,7 @@ def test_help_may_be_cut(tmp_path):
     [
         (OSError("no number"), "no number"),
         (PermissionError(errno.EACCES, "Permission denied", b"/x\xff"), "/x\udcff: Permission denied; change its"),
+        (FileExistsError(errno.EEXIST, "File exists", "x.py"), "x.py: File exists; name another place"),
         (ZeroDivisionError(), None),
     ],
 )  # fmt: skip

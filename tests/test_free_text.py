@@ -91,6 +91,11 @@ def test_what_is_no_probability_becomes_nan(text):
     assert math.isnan(free_text.probability(text))
 
 
+def test_examples_are_the_first_of_a_list():
+    assert free_text.examples([]) == ""
+    assert free_text.examples("ab") == " (a, b)" and free_text.examples("abc", 2) == " (a, b, …)"
+
+
 def test_signs_that_would_change_a_terminal_become_escapes():
     told = free_text.printable("a\x1b[31m\u202e\udce9\nÄ ✓ b\r")
     assert told == r"a\x1b[31m\u202e\udce9\nÄ ✓ b\r"

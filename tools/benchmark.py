@@ -14,8 +14,11 @@ SUBJECTS = sorted(path.stem for path in (pathlib.Path(__file__).parent / "benchm
 
 def main() -> None:
     """Runs the subject: its module has a dataclass `Settings` and a function `main(settings)`."""
+    if sys.argv[1:] in (["--help"], ["-h"]):
+        print(f"{(__doc__ or '').strip()}\n\nSubjects: {', '.join(SUBJECTS)}. `SUBJECT --help` lists its flags.")
+        return
     if len(sys.argv) < 2 or sys.argv[1] not in SUBJECTS:
-        sys.exit(f"error: name what to measure: {', '.join(SUBJECTS)}; then its flags (--help lists them)")
+        sys.exit(f"error: name what to measure: {', '.join(SUBJECTS)}; then its flags (SUBJECT --help lists them)")
     subject = importlib.import_module(f"benchmarks.{sys.argv.pop(1)}")
     command_line.run(subject.main, subject.Settings)
 

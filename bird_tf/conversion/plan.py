@@ -8,7 +8,7 @@ import heapq
 import os
 from collections.abc import Mapping, Sequence
 
-from bird_tf import config, files, skips
+from bird_tf import config, files, free_text, skips
 from bird_tf.labels import given_table, metadata, spans, taxonomy
 
 
@@ -74,7 +74,10 @@ def choose_classes(recordings: Sequence[metadata.Recording], whitelist: Sequence
     ids = {recording.name.casefold(): recording.label for recording in recordings}
     ids |= {label.casefold(): label for label in counts}
     if unknown := [name for name in whitelist if name.casefold() not in ids]:
-        raise config.InputError(f"--whitelist: no recording of {', '.join(unknown[:5])} ({len(unknown)} such names)")
+        raise config.InputError(
+            f"--whitelist: no recording of {', '.join(unknown[:5])} ({len(unknown)} such names); there are "
+            f"{len(counts)} labels{free_text.examples(sorted(counts))}"
+        )
     wanted = {ids[name.casefold()] for name in whitelist} or set(counts)
     return set(sorted(wanted, key=lambda label: (-counts[label], label))[: max_classes or None])
 

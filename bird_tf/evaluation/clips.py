@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from bird_tf import config, csv_files, files, next_steps, stored
+from bird_tf import config, csv_files, files, free_text, next_steps, stored
 from bird_tf.audio import channels
 from bird_tf.labels import given_table, verdicts
 
@@ -181,11 +181,15 @@ def choose(clips: Sequence[Clip], judged: Iterable[verdicts.Verdict], settings: 
     Raises:
         InputError: no clip is left; or clips were judged before and others shall be a sample.
     """
-    wanted = {name.casefold() for name in settings.species}
+    wanted = {name.casefold(): name for name in settings.species}
     if wanted:
-        clips = [c for c in clips if {c.class_id.casefold(), c.name.casefold()} & wanted]
-        if unknown := wanted - {name.casefold() for c in clips for name in (c.class_id, c.name)}:
-            raise config.InputError(f"--species={min(unknown)}: there is no prediction of it")
+        predicted = {c.name or c.class_id: None for c in clips}
+        clips = [c for c in clips if {c.class_id.casefold(), c.name.casefold()} & {*wanted}]
+        if unknown := {*wanted} - {name.casefold() for c in clips for name in (c.class_id, c.name)}:
+            raise config.InputError(
+                f"--species={wanted[min(unknown)]}: there is no prediction of it; there are predictions of "
+                f"{len(predicted)} species{free_text.examples(sorted(predicted))}"
+            )
     before = {(v.file, f"{v.start_seconds:.3f}", f"{v.end_seconds:.3f}", v.class_id) for v in judged}
     left = [c for c in clips if c.identity not in before]
     if settings.sample and len(left) < len(clips):

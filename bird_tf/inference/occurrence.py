@@ -117,7 +117,10 @@ def read_species(path: str, classes: taxonomy.Taxonomy) -> np.ndarray:
     names = given_table.lines(path, comment="#")
     unknown = [name for name in names if not classes.resolve([name])]
     if len(unknown) == len(names):
-        raise config.InputError(f"--species_list={path}: none of {len(names)} lines is a class of the model")
+        raise config.InputError(
+            f"--species_list={path}: none of {len(names)} lines is a class of the model{free_text.examples(names)}; it "
+            f"knows {len(classes)} species{free_text.examples(classes.names)}"
+        )
     if unknown:
         logging.info("%s: %d species are no classes of the model, for example %s", path, len(unknown), unknown[0])
     listed = np.zeros(len(classes), bool)

@@ -186,7 +186,7 @@ class Manifest:
         names = tuple(names)
         for name in names:
             if name not in self.features:
-                remedy = _REMEDIES.get(name, "with --backbone")
+                remedy = _REMEDIES.get(name, "with --backbone, for example --backbone=birdnet")
                 raise config.InputError(
                     f"{wanted_by} needs the feature {name}, and {self.directory} has only "
                     f"{', '.join(self.features)}; convert {remedy}"

@@ -128,7 +128,10 @@ def load_description(run_dir: str) -> Run:
     """
     path = os.path.join(run_dir, model_files.RUN_DESCRIPTION)
     if not files.exists(path):
-        raise config.InputError(f"{run_dir} is not a finished run (no {model_files.RUN_DESCRIPTION}); train it first")
+        outer = os.path.dirname(os.path.normpath(run_dir))
+        is_part = outer and files.exists(os.path.join(outer, model_files.RUN_DESCRIPTION))
+        hint = f"did you mean {outer}?" if is_part else "train it first"
+        raise config.InputError(f"{run_dir} is not a finished run (no {model_files.RUN_DESCRIPTION}); {hint}")
     content = stored.read_any(path)
     if (version := stored.version_of(content)) != FORMAT_VERSION:
         raise config.InputError(f"{path}: run format {version}, this is {FORMAT_VERSION}; train again")

@@ -37,7 +37,9 @@ def test_classes_are_chosen_by_name_by_id_and_by_number_of_recordings():
     assert plan.choose_classes(recordings, [], 2) == {"a", "b"}
     assert plan.choose_classes(recordings, ["genus C", "B"], 0) == {"b", "c"}
     assert plan.choose_classes(recordings, ["c", "b"], 1) == {"b"}
-    with pytest.raises(config.InputError, match="--whitelist: no recording of dodo"):
+    with pytest.raises(
+        config.InputError, match=r"--whitelist: no recording of dodo .*; there are 3 labels \(a, b, c\)"
+    ):
         plan.choose_classes(recordings, ["a", "dodo"], 0)
     assert [r.label for r in plan.filter_classes(recordings, {"a"})] == ["a"] * 3
 

@@ -71,8 +71,11 @@ def test_weights_that_do_not_fit_the_description_are_refused(run_dir, tmp_path):
 
 
 def test_a_directory_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(config.InputError, match="not a finished run"):
+    with pytest.raises(config.InputError, match=r"not a finished run .*; train it first"):
         run_directory.load(str(tmp_path))
+    (tmp_path / model_files.RUN_DESCRIPTION).touch()
+    with pytest.raises(config.InputError, match=f"did you mean {tmp_path}\\?"):
+        run_directory.load(str(tmp_path / "export"))
 
 
 def test_a_run_of_another_format_is_refused(run_dir, tmp_path):

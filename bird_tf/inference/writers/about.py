@@ -55,7 +55,8 @@ def write(
     """
     calibration = (
         f"Probabilities are calibrated on {calibrated_on}: of detections with 0.8, about 80 in 100 are right on "
-        "recordings like those. On other recordings they are only an order."
+        "recordings like those. On other recordings only their "
+        "order is useful: a higher one is more probably right."
         if calibrated_on
         else "Probabilities are not calibrated: 0.8 does not mean that 80 in 100 are right, only more than 0.7. "
         "bird-tf-evaluate --tune calibrates a model."

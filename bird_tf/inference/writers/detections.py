@@ -21,7 +21,9 @@ class DetectionConfig:
         "the least probability of a detection, a number; or a CSV with the columns class_id,threshold for some; "
         "empty, and for all others: the model's own thresholds, 0.5 if it has none",
     )
-    threshold: str = config.option("f1", "which of the model's own thresholds to use", choices=thresholds.RULES)
+    threshold: str = config.option(
+        "f1", "which of the model's own thresholds to use; a number is for --min_probability", choices=thresholds.RULES
+    )
     top: int = config.option(0, "at most this number of species a chunk among the detections; 0: no limit")
     merge_seconds: float = config.option(
         0.0, "detections of one species with at most this gap are merged; negative: one detection for each chunk"
