@@ -107,7 +107,8 @@ def with_answers(data, model_path, tmp_path_factory):
 
 
 def _settings_with_answers(data, output, model_path, **values):
-    return _settings(data, output, **{"backbone": model_path, "max_classes": 4, "signal_threshold": 0.005, **values})
+    flags = {"backbone": model_path, "max_classes": 4, "signal_threshold": 0.005, "group_by": "recording"}
+    return _settings(data, output, **flags | values)
 
 
 def test_records_hold_the_features_for_any_number_of_workers(data, with_answers, model_path, tmp_path):
