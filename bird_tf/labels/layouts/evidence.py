@@ -15,6 +15,11 @@ from bird_tf.labels import class_names, label_cells, texts
 from bird_tf.labels.layouts import birdclef, columns, csv_table, formats, matching, rows
 
 _MOST_TOLD = 5  # kinds of tables whose unused columns are told
+# words in the names of columns that tell species, in several languages
+_OF_SPECIES = frozenset((
+    "label", "labels", "species", "class", "category", "target", "taxon", "bird", "art", "vogel", "vogelart", "klasse",
+    "espèce", "oiseau", "especie", "espécie", "ave", "clase", "specie", "uccello", "soort",
+))  # fmt: skip
 _YES_OR_NO = frozenset(("", "0", "1", "0.0", "1.0", "true", "false"))
 _NAMELESS = "names no recording, and no recording has its name"
 
@@ -174,7 +179,8 @@ def _of_unknown_columns(
     """The column of a table that names most recordings, and those that may hold labels; none if they are the folders.
 
     Labels are words that repeat, or 0 and 1. Columns of another known meaning are none, nor are those that repeat the
-    folders, be they species or sites.
+    folders, be they species or sites. Beside folders without digits, as species have, a column counts only if it is
+    called as one of species, or if several hold 0 and 1: quality, weather or device are columns of many tables.
     """
     try:
         lines, found = [cells for _, cells in document.lines[1:]], columns.find(document, options.columns)
@@ -196,7 +202,17 @@ def _of_unknown_columns(
     ):
         return "", []
     others = [name for name in cells_of if name != file and name not in of_folders]
-    return file, [name for name in others if meant.get(name, "label") == "label" and _may_be_labels(cells_of[name])]
+    found_labels = [n for n in others if meant.get(n, "label") == "label" and _may_be_labels(cells_of[n])]
+    if not _have_digits(folders):
+        one_hot = [name for name in found_labels if keys[name] <= _YES_OR_NO]
+        called = [name for name in found_labels if not _OF_SPECIES.isdisjoint(columns.normal(name).split())]
+        found_labels = called + (one_hot if len(one_hot) > 1 else [])
+    return file, found_labels
+
+
+def _have_digits(folders: Collection[str]) -> bool:
+    """Whether most folders are called as sites, days and folds are: `S1`, `2023-05-01`, `fold3`."""
+    return 2 * sum(any(map(str.isdigit, name)) for name in folders) > len(folders)
 
 
 def _are_recordings(cells: Sequence[str], known: matching.Recordings) -> bool:

@@ -100,6 +100,21 @@ def test_folders_are_not_species_beside_a_file_that_may_tell_others(tmp_path, na
     _refuse_folders(tmp_path, name, LABELS[name], {"Parus major", "Turdus_merula"})
 
 
+@pytest.mark.parametrize(
+    ("name", "is_refused"),
+    [("german.csv", True), ("known_file.csv", True), ("one_hot.csv", True), ("kinds.csv", False)],
+)
+def test_beside_folders_of_words_a_column_must_be_called_as_one_of_species(tmp_path, name, is_refused):
+    kinds = {"kinds.csv": "filename,quality,type,ring\nx.wav,A,song,1\ny.wav,A,call,0\nz.wav,B,song,1\n"}
+    if is_refused:
+        with pytest.raises(config.InputError, match=r"the folders, such as Great Tit, say --layout=folders"):
+            _refuse_folders(tmp_path, name, LABELS[name], {"Great Tit", "Jay"})
+    else:
+        _refuse_folders(tmp_path, name, kinds[name], {"Great Tit", "Jay"})
+        with pytest.raises(config.InputError, match=r"\(quality, type, ring\)"):
+            _refuse_folders(tmp_path, name, kinds[name], {"S1", "S2"})
+
+
 def test_the_columns_that_may_tell_labels_are_named(tmp_path):
     with pytest.raises(config.InputError, match=r"\(Art\): say --columns=file=Datei --columns=label=NAME"):
         _refuse_folders(tmp_path, "t.csv", LABELS["site.csv"], {"S1", "S2"})
