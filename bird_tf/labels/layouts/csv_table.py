@@ -13,7 +13,7 @@ from absl import logging
 
 from bird_tf import config, csv_files, free_text
 from bird_tf.labels import label_cells, metadata, parquet, texts
-from bird_tf.labels.layouts import columns, rows
+from bird_tf.labels.layouts import columns, rows, times
 
 NAME = "table"
 SUFFIXES = (".csv", ".tsv", ".txt", parquet.SUFFIX)
@@ -53,7 +53,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         InputError: no rows, a start without an end or a duration, or times that are not of the recording.
     """
     found = _columns(document, options)
-    columns.refuse_other_times(document, found, options.columns)
+    times.refuse_other_times(document, found, options.columns)
     if "label" in found:
         _warn_of_unused(document, found, in_time="start" in found)
     length = next((what for what in ("end", "duration") if what in found), "")
@@ -62,7 +62,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         if length:
             return rows.nothing_found(document)
         raise config.InputError(f"{document.path}: {rows.EMPTY}")
-    in_dates, units = found.get("date", ()), columns.units(document, found)
+    in_dates, units = found.get("date", ()), times.units(document, found)
     order = free_text.order_of_dates(_first_filled(line, in_dates) for _, line in lines) if in_dates else ""
     read_rows: list[rows.Row] = []
     width = len(document.header)
@@ -211,7 +211,7 @@ def _warn_of_unused(document: texts.Document, found: Mapping[str, Sequence[int]]
             document.path, used, ", ".join(others),
         )  # fmt: skip
     _warn_of_several_species(document, found)
-    of_spans = columns.of_spans(document, unused)
+    of_spans = times.of_spans(document, unused)
     if not in_time and not _LENGTHS.issuperset(map(columns.normal, of_spans)):
         logging.warning(
             "%s: its labels count for whole recordings; if the columns %s hold their times in seconds, say "

@@ -9,7 +9,7 @@ from absl import logging
 
 from bird_tf import free_text
 from bird_tf.labels import label_cells, texts
-from bird_tf.labels.layouts import columns, csv_table, rows
+from bird_tf.labels.layouts import columns, csv_table, rows, times
 
 NAME = "table with a column for each species"
 SUFFIXES = (".csv", ".tsv")
@@ -63,8 +63,8 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     if len(document.lines) == 1:
         return [dataclasses.replace(row, labels=label_cells.Labels()) for row in rows.nothing_found(document)]
     found = columns.find(document, ())
-    columns.refuse_other_times(document, found, ())
-    species, units = _species(document, found), columns.units(document, found)
+    times.refuse_other_times(document, found, ())
+    species, units = _species(document, found), times.units(document, found)
     if others := [name for name in columns.unused(document, found) if name not in species.values()]:
         logging.warning("%s: columns that are not taken for species: %s", document.path, ", ".join(others))
     read_rows, above = [], ""

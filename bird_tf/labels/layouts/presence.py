@@ -10,7 +10,7 @@ from absl import logging
 
 from bird_tf import config
 from bird_tf.labels import label_cells, texts
-from bird_tf.labels.layouts import columns, csv_table, rows
+from bird_tf.labels.layouts import columns, csv_table, rows, times
 
 _YES = frozenset((
     "1", "1.0", "true", "t", "yes", "y", "present", "detected", "correct", "right", "valid", "confirmed", "accepted",
@@ -196,7 +196,7 @@ def _warn_of_denying(document: texts.Document, unused: Sequence[str]) -> None:
         name
         for name in unused
         if _OF_NO_LABEL.isdisjoint(columns.normal(name).split())
-        and not columns.may_hold_spans(name)
+        and not times.may_hold_spans(name)
         and _may_deny(set(map(_word, set(_column(document, [document.header.index(name)])))))
     ]
     if denying:
