@@ -42,6 +42,7 @@ def trained(request, data, source, manifest, tmp_path_factory):
             output=folder / "set",
             workers=1,
             val_share=0.3,
+            group_by="recording",
             signal_threshold=0.005,
             noise_share=1.0,
             spectrogram=request.param == "saved_model",
