@@ -1,10 +1,10 @@
 import math
 import os
 
-import librosa
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from bird_tf import config
 from bird_tf.audio import decode, frontend, hearing
@@ -47,10 +47,11 @@ def test_channels_are_averaged(tmp_path, generator):
 
 
 @pytest.mark.parametrize("rate", [11025, 22050, 44100, 48000, 96000])
-def test_resampling_matches_librosa(tmp_path, generator, rate):
+def test_resampling_matches_that_of_soxr_in_one_piece(tmp_path, generator, rate):
+    """As librosa.load does it with soxr_hq."""
     samples = generator.normal(0, 0.1, 25 * rate).astype(np.float32)  # several blocks
     path = _write(tmp_path / "x.wav", samples, rate, subtype="FLOAT")
-    expected, _ = librosa.load(path, sr=RATE, res_type="soxr_hq")
+    expected = soxr.resample(samples, rate, RATE, quality="HQ")
     ours = np.concatenate(list(decode.blocks(path, RATE)))
     n = min(len(ours), len(expected))
     assert abs(len(ours) - len(expected)) <= 1
