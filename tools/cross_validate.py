@@ -255,7 +255,10 @@ def main(settings: CrossValidateConfig) -> None:
     if num_learnt:
         print(f"the models had learnt from {num_learnt} judged recordings, by way of --pretrained or --teacher")
     if settings.baseline:
-        print(f"MLRAP against {settings.baseline}: {mean:+.4f} ± {error:.4f} on the same {number} recordings")
+        total = sum(int(row[2]) for row in rows) // settings.repeats
+        print(f"MLRAP against {settings.baseline}: {mean:+.4f} ± {error:.4f} on {number} of {total} recordings")
+        if 2 * number < total:
+            print("their folds differ: repeat with the --group_by, --folds and --split_seed of the baseline")
     report = os.path.join(settings.run_dir, f"fold-{chosen[0]}", f"seed-{settings.seed}", "evaluation", "report.html")
     print(f"next:\n  open {report} in a browser; folds.csv in {settings.run_dir} has all numbers")
 

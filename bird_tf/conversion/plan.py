@@ -108,8 +108,8 @@ def without_late(
     num_without = len(recordings) - len(kept)
     if num_without > most * len(recordings) or (num_without and not any(r.labels for r in kept)):
         raise config.InputError(
-            f"{num_without} of {len(recordings)} recordings have annotations past their end alone "
-            f"(--max_skipped_share={most:g}), for example {left_out[0][0]}: {left_out[0][1]}; do their times count "
-            "from another start, or are they no seconds?"
+            f"{num_without} of {len(recordings)} recordings have annotations past their end alone (at most "
+            f"--max_skipped_share={most:g} of them may, and not all with labels), for example {left_out[0][0]}: "
+            f"{left_out[0][1]}; do their times count from another start, or are they no seconds?"
         )
     return filter_classes(kept, set(classes.class_ids)) if left_out else kept, left_out

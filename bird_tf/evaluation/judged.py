@@ -174,7 +174,8 @@ def _sizes(used: Sequence[verdicts.Verdict], indices: Sequence[int]) -> dict[int
             continue
         counts = collections.Counter(v.band_lowest for v in own)
         found[index] = {
-            edge: max(counts[edge], round(size * counts[edge] / judged[edge])) if counts[edge] else math.nan
+            edge: max(counts[edge], round(size * counts[edge] / judged[edge]))
+            if counts[edge] or judged[edge] == size else math.nan
             for edge, size in of_all.items() if size
         }  # fmt: skip
     return found
@@ -236,6 +237,11 @@ def refit(before: decisions.Decisions, judged: Judged, precision: float, source:
     if not judged.is_sample:
         raise config.InputError(
             f"--tune with --verdicts={source}: thresholds need clips that were drawn at random: bird_tf.review --sample"
+        )
+    if math.isnan(sum(judged.sizes[None].values())):
+        raise config.InputError(
+            f"--tune with --verdicts={source}: an earlier version wrote it, and it does not tell how many predictions "
+            "are in each band; make the page anew from the same predictions, load the file there, and save it"
         )
     if judged.open_bands:
         raise config.InputError(

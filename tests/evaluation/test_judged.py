@@ -135,7 +135,7 @@ def test_what_tables_of_earlier_versions_do_not_tell_is_unknown(tmp_path):
     assert low["band_size"] is low["recall"] is high["recall"] is None and high["precision"] == 0.75
     with open(tmp_path / "verdict_bands.csv") as file:
         assert [row["band_size"] for row in csv.DictReader(file)][:2] == ["", "10"]
-    with pytest.raises(config.InputError, match="the bands from 0 up have none"):
+    with pytest.raises(config.InputError, match="an earlier version wrote it, and it does not tell"):
         judged.refit(before, found, 0.9, "v.csv")
 
 

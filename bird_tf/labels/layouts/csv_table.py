@@ -211,11 +211,11 @@ def _warn_of_unused(document: texts.Document, found: Mapping[str, Sequence[int]]
             document.path, used, ", ".join(others),
         )  # fmt: skip
     _warn_of_several_species(document, found)
-    of_spans = times.of_spans(document, unused)
-    if not in_time and not _LENGTHS.issuperset(map(columns.normal, of_spans)):
+    of_spans, moments = times.of_spans(document, unused), times.moments(document)
+    if not in_time and of_spans and (moments or not _LENGTHS.issuperset(map(columns.normal, of_spans))):
         logging.warning(
             "%s: its labels count for whole recordings; if the columns %s hold their times in seconds, say "
-            "--columns=start=NAME --columns=end=NAME", document.path, ", ".join(of_spans),
+            "--columns=start=NAME --columns=end=NAME", document.path, ", ".join(dict.fromkeys([*moments, *of_spans])),
         )  # fmt: skip
 
 

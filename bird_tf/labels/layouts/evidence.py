@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import math
 import os
+import re
 from collections.abc import Collection, Iterable, Sequence
 
 from absl import logging
@@ -12,14 +13,24 @@ from absl import logging
 from bird_tf import config, files, free_text, skips
 from bird_tf.audio import decode
 from bird_tf.labels import class_names, label_cells, texts
-from bird_tf.labels.layouts import birdclef, columns, csv_table, formats, matching, rows
+from bird_tf.labels.layouts import birdclef, columns, csv_table, formats, matching, one_hot, rows
 
 _MOST_TOLD = 5  # kinds of tables whose unused columns are told
-# words in the names of columns that tell species, in several languages
+# the last word in the names of columns that tell species, in several languages
 _OF_SPECIES = frozenset((
-    "label", "labels", "species", "class", "category", "target", "taxon", "bird", "art", "vogel", "vogelart", "klasse",
-    "espèce", "oiseau", "especie", "espécie", "ave", "clase", "specie", "uccello", "soort",
+    "label", "labels", "species", "class", "category", "taxon", "bird", "art", "vogel", "vogelart", "klasse", "espèce",
+    "oiseau", "especie", "espécie", "ave", "clase", "specie", "uccello", "soort",
 ))  # fmt: skip
+# words in the names of columns that tell something else
+_OF_OTHERS = one_hot.CONDITIONS | frozenset((
+    "quality", "type", "sex", "age", "stage", "device", "recorder", "microphone", "weather", "habitat", "method",
+    "license", "licence", "country", "region", "comment", "comments", "remark", "remarks", "note", "notes", "rating",
+    "season", "period", "behaviour", "behavior", "activity", "status", "channel", "format", "mode", "gain", "source",
+    "project", "other", "number", "group", "filtered", "qualität", "typ", "gerät", "geschlecht", "alter", "wetter",
+    "bemerkung", "lebensraum",
+))  # fmt: skip
+_LONGEST_GRADE = 2  # letters: A to E, m and f
+_EBIRD_CODE = re.compile("[a-z]{4,6}[0-9]{1,2}")  # as gretit1
 _YES_OR_NO = frozenset(("", "0", "1", "0.0", "1.0", "true", "false"))
 _NAMELESS = "names no recording, and no recording has its name"
 
@@ -139,7 +150,7 @@ def refuse_folders(
         InputError: a file has labels in time and no recording; or it names recordings, and holds something else that
             repeats as labels do.
     """
-    if not folders or all(label_cells.is_latin(name.replace("_", " ")) for name in folders):
+    if not folders or all(_is_latin(name) for name in folders):
         return
     of_folders = f"if the species are the folders, such as {min(folders)}, say --layout=folders"
     for source in sources:
@@ -156,6 +167,11 @@ def refuse_folders(
                     f"{source.path} names recordings in its column {file}, and may tell species "
                     f"({', '.join(labels)[:300]}): say {of_file}--columns=label=NAME; {of_folders}"
                 )
+
+
+def _is_latin(folder: str) -> bool:
+    """Whether a folder is `Parus major`, `Parus_major`, or `Parus major_Great Tit`."""
+    return label_cells.is_latin(folder.replace("_", " ")) or label_cells.is_latin(folder.partition("_")[0])
 
 
 def _tells_others(source: formats.Source, folders: Collection[str]) -> bool:
@@ -179,8 +195,8 @@ def _of_unknown_columns(
     """The column of a table that names most recordings, and those that may hold labels; none if they are the folders.
 
     Labels are words that repeat, or 0 and 1. Columns of another known meaning are none, nor are those that repeat the
-    folders, be they species or sites. Beside folders without digits, as species have, a column counts only if it is
-    called as one of species, or if several hold 0 and 1: quality, weather or device are columns of many tables.
+    folders, be they species or sites, nor quality, weather and the like. Beside folders that are called as species are,
+    a column counts only if it is called so, too, or if several hold 0 and 1.
     """
     try:
         lines, found = [cells for _, cells in document.lines[1:]], columns.find(document, options.columns)
@@ -202,17 +218,25 @@ def _of_unknown_columns(
     ):
         return "", []
     others = [name for name in cells_of if name != file and name not in of_folders]
-    found_labels = [n for n in others if meant.get(n, "label") == "label" and _may_be_labels(cells_of[n])]
-    if not _have_digits(folders):
-        one_hot = [name for name in found_labels if keys[name] <= _YES_OR_NO]
-        called = [name for name in found_labels if not _OF_SPECIES.isdisjoint(columns.normal(name).split())]
-        found_labels = called + (one_hot if len(one_hot) > 1 else [])
+    words = {name: columns.normal(name).split() for name in others}
+    found_labels = [
+        name for name in others
+        if meant.get(name, "label") == "label" and _OF_OTHERS.isdisjoint(words[name]) and _may_be_labels(cells_of[name])
+    ]  # fmt: skip
+    if not _are_places(folders):
+        of_answers = [name for name in found_labels if keys[name] <= _YES_OR_NO]
+        called = [name for name in found_labels if name not in of_answers and words[name][-1] in _OF_SPECIES]
+        found_labels = called + (of_answers if len(of_answers) > 1 else [])
     return file, found_labels
 
 
-def _have_digits(folders: Collection[str]) -> bool:
-    """Whether most folders are called as sites, days and folds are: `S1`, `2023-05-01`, `fold3`."""
-    return 2 * sum(any(map(str.isdigit, name)) for name in folders) > len(folders)
+def _are_places(folders: Collection[str]) -> bool:
+    """Whether most folders are called as sites, days and folds are: `S1`, `2023-05-01`, `fold3`; not as eBird's codes.
+
+    Numbers alone may be those of species.
+    """
+    are = [any(map(str.isdigit, name)) and not name.isdigit() and not _EBIRD_CODE.fullmatch(name) for name in folders]
+    return 2 * sum(are) > len(are)
 
 
 def _are_recordings(cells: Sequence[str], known: matching.Recordings) -> bool:
@@ -223,7 +247,9 @@ def _are_recordings(cells: Sequence[str], known: matching.Recordings) -> bool:
 
 def _may_be_labels(cells: Sequence[str]) -> bool:
     values = {cell.casefold() for cell in cells}
-    are_words = any(math.isnan(free_text.number(value, limit=math.inf)) for value in values)
+    are_words = any(
+        len(value) > _LONGEST_GRADE and math.isnan(free_text.number(value, limit=math.inf)) for value in values
+    )
     return 1 < len(values) < len(cells) and (are_words or values <= _YES_OR_NO)
 
 

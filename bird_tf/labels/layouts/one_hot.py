@@ -24,7 +24,7 @@ _NO_SPECIES = frozenset((
     "manual", "manually", "expert",
 ))  # fmt: skip
 # words in names of such columns that may tell of a whole recording, and not of what is heard in it
-_CONDITIONS = frozenset((
+CONDITIONS = frozenset((
     "rain", "wind", "noise", "noisy", "traffic", "clipping", "clipped", "silence", "silent", "speech", "playback",
     "seen", "duplicate", "use", "used", "usable", "exclude", "excluded", "include", "included", "good", "bad", "day",
     "night", "call", "song", "label", "labels", "stereo", "mono",
@@ -48,7 +48,7 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
     filled = [told for told in (_told(document, i) for i in others) if told]
     if {"start", "end"} <= found.keys():
         return len(species) > bool(filled) and not any(map(_may_be_species, filled))
-    conditions = (_CONDITIONS.intersection(columns.normal(name).split()) for name in species.values())
+    conditions = (CONDITIONS.intersection(columns.normal(name).split()) for name in species.values())
     return found.keys() <= {"file", "folder"} and len(species) > 1 and not filled and not any(conditions)
 
 

@@ -21,6 +21,7 @@ _OF_SPANS = frozenset((
 ))  # fmt: skip
 _OF_TIME, _OF_EXTREMES = frozenset(("t", "time")), frozenset(("min", "max"))
 _SIDES = {"left", "right"}
+_MOMENTS = frozenset(("time", "timestamp", "t", "position", "pos"))
 
 
 def refuse_other_times(
@@ -173,6 +174,16 @@ def of_spans(document: texts.Document, names: Sequence[str]) -> list[str]:
         ):
             pairs.update(pair)
     return [name for name in names if name in pairs or may_hold_spans(name)]
+
+
+def moments(document: texts.Document) -> list[str]:
+    """The columns that may hold where labels begin: `timestamp` and the like, with plain numbers, not of the clock."""
+    found = []
+    for name, i in columns.positions(document).items():
+        cells = [cell for _, line in document.lines[1:] if (cell := columns.filled(line, (i,)))]
+        if name in _MOMENTS and cells and not any(math.isnan(free_text.number(c, limit=math.inf)) for c in cells):
+            found.append(document.header[i])
+    return found
 
 
 def _are_ordered(document: texts.Document, one: int, other: int) -> bool:

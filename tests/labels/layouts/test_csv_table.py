@@ -319,7 +319,10 @@ def test_cells_that_r_wrote_as_missing_are_empty(tmp_path, caplog):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("header", "is_told"), [("duration", False), ("Dauer (s)", False), ("from,duration", True)])
+@pytest.mark.parametrize(
+    ("header", "is_told"),
+    [("duration", False), ("Dauer (s)", False), ("from,duration", True), ("timestamp,duration", True)],
+)
 def test_the_length_of_whole_recordings_is_not_told(tmp_path, caplog, header, is_told):
     _read(tmp_path, f"file,label,{header}\nx.wav,a,1,2\n")
     assert ("may hold" in caplog.text or "hold their times" in caplog.text) == is_told

@@ -100,19 +100,32 @@ def test_folders_are_not_species_beside_a_file_that_may_tell_others(tmp_path, na
     _refuse_folders(tmp_path, name, LABELS[name], {"Parus major", "Turdus_merula"})
 
 
+@pytest.mark.parametrize("name", ["german.csv", "known_file.csv", "one_hot.csv"])
+@pytest.mark.parametrize("folders", [{"Great Tit", "Jay"}, {"gretit1", "eurjay1"}])
+def test_beside_folders_called_as_species_columns_called_so_may_tell_others(tmp_path, name, folders):
+    with pytest.raises(config.InputError, match=rf"the folders, such as {min(folders)}, say --layout=folders"):
+        _refuse_folders(tmp_path, name, LABELS[name], folders)
+
+
 @pytest.mark.parametrize(
-    ("name", "is_refused"),
-    [("german.csv", True), ("known_file.csv", True), ("one_hot.csv", True), ("kinds.csv", False)],
+    "folders", [{"Great Tit", "Jay"}, {"gretit1", "eurjay1"}, {"1139490", "20313"}, {"Parus major_Great Tit", "Jay"}]
 )
-def test_beside_folders_of_words_a_column_must_be_called_as_one_of_species(tmp_path, name, is_refused):
-    kinds = {"kinds.csv": "filename,quality,type,ring\nx.wav,A,song,1\ny.wav,A,call,0\nz.wav,B,song,1\n"}
-    if is_refused:
-        with pytest.raises(config.InputError, match=r"the folders, such as Great Tit, say --layout=folders"):
-            _refuse_folders(tmp_path, name, LABELS[name], {"Great Tit", "Jay"})
-    else:
-        _refuse_folders(tmp_path, name, kinds[name], {"Great Tit", "Jay"})
-        with pytest.raises(config.InputError, match=r"\(quality, type, ring\)"):
-            _refuse_folders(tmp_path, name, kinds[name], {"S1", "S2"})
+@pytest.mark.parametrize("column", ["ring", "bird_id", "Art der Aufnahme", "group of birds"])
+def test_other_columns_beside_folders_called_as_species_do_no_harm(tmp_path, folders, column):
+    table = f"filename,{column}\nx.wav,one\ny.wav,one\nz.wav,another\n"
+    _refuse_folders(tmp_path, "t.csv", table, folders)
+    with pytest.raises(config.InputError, match="the folders, such as S1"):
+        _refuse_folders(tmp_path, "t.csv", table.replace(column, "gatunek"), {"S1", "S2"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["filename,quality,type,age class\nx.wav,A,song,1y\ny.wav,A,call,1y\nz.wav,B,song,adult\n",
+     "filename,rain,wind\nx.wav,1,0\ny.wav,0,0\nz.wav,1,1\n", "filename,grade\nx.wav,A\ny.wav,B\nz.wav,B\n"],
+)  # fmt: skip
+@pytest.mark.parametrize("folders", [{"S1", "S2"}, {"Great Tit", "Jay"}])
+def test_columns_of_recordings_do_no_harm_to_any_folders(tmp_path, text, folders):
+    _refuse_folders(tmp_path, "t.csv", text, folders)
 
 
 def test_the_columns_that_may_tell_labels_are_named(tmp_path):
