@@ -155,7 +155,7 @@ def doubtful(names: Collection[str]) -> list[str]:
 
     Such are `no birds detected`, `noise (wind)` and `Unknown bird`, and 0 without other numbers than 1.
     """
-    plain = {name: " ".join(re.split(r"[\W_]+", texts.comparable(name))).strip() for name in names}
+    plain = {name: texts.without_signs(name) for name in names}
     has_numbers = any(text.isdecimal() and text not in ("0", "1") for text in plain.values())
     return sorted(
         name

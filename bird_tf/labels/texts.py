@@ -45,6 +45,11 @@ def comparable(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
+def without_signs(text: str) -> str:
+    """The words of a text as of `comparable`, with a blank between them: `Start (s)` and `start_s` are the same."""
+    return " ".join(re.split(r"[\W_]+", comparable(text))).strip()
+
+
 def read_bytes(path: str, largest: int = _LARGEST_BYTES) -> bytes:
     """The bytes of a file.
 

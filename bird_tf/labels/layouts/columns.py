@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import re
 from collections.abc import Collection, Mapping, Sequence
 
 from absl import logging
@@ -177,7 +176,7 @@ def lacks(document: texts.Document, what: str, in_words: str) -> config.InputErr
 
 def normal(name: str) -> str:
     """The name of a column without signs, in lower case: `Start (s)` and `start_s` are the same."""
-    return " ".join(re.split(r"[\W_]+", texts.comparable(name))).strip()
+    return texts.without_signs(name)
 
 
 def _given(document: texts.Document, what: str, column: str, position: Mapping[str, int]) -> tuple[int, ...]:

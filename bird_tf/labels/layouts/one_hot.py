@@ -108,7 +108,7 @@ def _told(document: texts.Document, position: int) -> set[str]:
 
 
 def _value(line: Sequence[str], position: int) -> str:
-    return line[position].strip().casefold() if position < len(line) else ""
+    return columns.filled(line, (position,)).casefold()
 
 
 def _may_be_species(told: Set[str]) -> bool:
