@@ -47,7 +47,8 @@ def printable(text: str, kept: str = "") -> str:
 def examples(texts: Iterable[str], most: int = 3) -> str:
     """The first of some texts, for a message, as " (a, b, …)"; empty if there are none."""
     first = list(itertools.islice(texts, most + 1))
-    return f" ({', '.join([*first[:most], *(['…'] if len(first) > most else [])])})" if first else ""
+    shown = [text[:80] for text in first[:most]]
+    return f" ({', '.join([*shown, *(['…'] if len(first) > most else [])])})" if first else ""
 
 
 def names(listed: Iterable[str]) -> tuple[str, ...]:
