@@ -230,7 +230,7 @@ class Embeddings:
         self._entries = _last_below(root, found)
         if not len(self):
             again = next_steps.command("predict", embeddings=True)
-            raise config.InputError(f"{self.folder} holds no vectors of {root}; run {again} again")
+            raise config.InputError(f"{self.folder} holds no vectors of {root[:200]}; run {again} again")
         if others := len({audio_files.path_in(entry.source) for entry in found}) - len(self._entries):
             logging.warning(
                 "%s also holds %d recordings of other folders than %s, that of the last prediction: they are left out",
