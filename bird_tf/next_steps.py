@@ -40,8 +40,12 @@ def command(name: str, **flags: str | bool | Iterable[str]) -> str:
 
 def predict(models: Sequence[str], **flags: str | bool | Iterable[str]) -> str:
     """The command that names the birds in new recordings, into a folder with the name of the (first) model's run."""
-    folder, name = os.path.split(os.path.normpath(models[0]))
-    output = os.path.join("predictions", os.path.basename(folder) if folder and name == "export" else name)
+    parts = os.path.normpath(models[0]).split(os.sep)
+    if parts[-1] == "export" and len(parts) > 1:
+        parts.pop()
+    # runs/cv/fold-0/seed-0 is cv-fold-0-seed-0, so that folds do not share a folder
+    below = parts[parts.index("runs") + 1 :] if "runs" in parts[:-1] else parts[-1:]
+    output = os.path.join("predictions", "-".join(below))
     return command("predict", model=models, audio=NEW_RECORDINGS, output=output, **flags)
 
 

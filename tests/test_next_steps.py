@@ -37,6 +37,7 @@ def test_tools_have_their_path_in_a_checkout(monkeypatch, tmp_path):
     ("models", "output"),
     [
         (["runs/first/export"], "predictions/first"),
+        (["/data/runs/cv/fold-1/seed-0/export"], "predictions/cv-fold-1-seed-0"),
         (["first/export/", "second/export"], "predictions/first"),
         (["my model"], "predictions/my model"),
         (["export"], "predictions/export"),
