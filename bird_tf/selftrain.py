@@ -26,7 +26,7 @@ from bird_tf.labels import metadata
 from bird_tf.labels.layouts import formats
 from bird_tf.records import manifests, recordings_table, schema
 from bird_tf.selftraining import flags, forecast, gate, rounds, teaching
-from bird_tf.training import checkpoints, experiments, exporter
+from bird_tf.training import checkpoints, exporter, training_flags
 
 # the flags of the command
 SelfTrainConfig = flags.SelfTrainConfig
@@ -93,7 +93,7 @@ def _claim(
     recordings: Sequence[metadata.Recording],
 ) -> None:  # fmt: skip
     if settings.overwrite:  # before anything is removed
-        experiments.check_models(settings)
+        training_flags.check_models(settings)
     values = config.to_mapping(settings)
     claim = resume.Claim(
         directory=settings.run_dir,
@@ -111,10 +111,10 @@ def _claim(
         work="self-training",
         flag="--run_dir",
         overwrite=settings.overwrite,
-        reads=(settings.records, settings.unlabelled, *teachers, *experiments.model_paths(settings)),
+        reads=(settings.records, settings.unlabelled, *teachers, *training_flags.model_paths(settings)),
     )
     claim.start(claim.goes_on())
-    experiments.write_flags(settings)
+    training_flags.write_flags(settings)
 
 
 def _truth(settings: SelfTrainConfig) -> dict[str, dict[str, Any]]:
@@ -242,7 +242,7 @@ def _round(
     totals = _label(settings, number, paths, unlabelled)
     run_dir = os.path.join(settings.run_dir, _round_name(number))
     training.train(
-        experiments.within(
+        training_flags.within(
             settings, run_dir=run_dir, teacher=heads, overwrite=False, pseudo_labels=_labels(settings, number)
         )
     )

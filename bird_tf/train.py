@@ -31,11 +31,12 @@ from bird_tf.training import (
     pretrained,
     recipes,
     run_directory,
+    training_flags,
     weights,
 )
 
 # the flags of the command
-TrainConfig = experiments.TrainConfig
+TrainConfig = training_flags.TrainConfig
 
 
 def train(settings: TrainConfig) -> dict[str, Any]:
@@ -132,7 +133,7 @@ def _train(
         settings, manifest, strategy: flags, records and devices.
         begin_around: takes the run directory that this one lies in, if this is the first training of --refit.
     """
-    claim = experiments.claim(settings, manifest)
+    claim = training_flags.claim(settings, manifest)
     goes_on = _goes_on(settings, claim)
     if not settings.overwrite and (summary := checkpoints.finished(settings.run_dir)):
         logging.info("%s is finished; --overwrite trains it again", settings.run_dir)
@@ -204,7 +205,7 @@ def _begin(settings: TrainConfig, claim: resume.Claim, goes_on: bool, strategy: 
     distribution.wait_for_all(strategy)
     if distribution.is_chief(strategy):
         claim.start(goes_on)
-        experiments.write_flags(settings)
+        training_flags.write_flags(settings)
     distribution.wait_for_all(strategy)
 
 

@@ -64,8 +64,9 @@ ORDER = {
     ),
     "training": (
         "known_sound", "weights", "schedules", "optimizers", "distribution", "run_directory", "exporter", "pretrained",
-        "kept_classes", "distillation", "train_step", "checkpoints", "validation", "tensorboard", "recipes",
-        "embedding_statistics", "experiments", "epochs", "head_strength", "dry_run",
+        "kept_classes", "distillation", "train_step", "checkpoints", "training_flags", "clocks", "origins",
+        "validation", "tensorboard", "recipes", "embedding_statistics", "experiments", "epochs", "head_strength",
+        "dry_run",
     ),
     "selftraining": ("flags", "teaching", "gate", "rounds", "forecast"),
     "api": ("frames", "sounds", "model", "opened_records"),

@@ -12,7 +12,7 @@ from bird_tf.input import streams
 from bird_tf.labels import taxonomy
 from bird_tf.records import learnt, recordings_table
 from bird_tf.scores import decisions, metrics, pooling
-from bird_tf.training import experiments, run_directory, validation
+from bird_tf.training import clocks, run_directory, validation
 from tests.conftest import settings, train_settings
 
 
@@ -53,7 +53,7 @@ def _metrics(network, manifest, settings):
 
 
 def test_a_budget_that_is_over_before_the_first_step_is_told(manifest, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiments.Clock, "position", lambda clock: float("inf"))
+    monkeypatch.setattr(clocks.Clock, "position", lambda clock: float("inf"))
     with pytest.raises(config.InputError, match=r"run: the time was over after .* before the first step"):
         train.train(train_settings(manifest, tmp_path / "run", max_minutes=1e-9))
     assert not (tmp_path / "run" / "export").exists()
@@ -61,7 +61,7 @@ def test_a_budget_that_is_over_before_the_first_step_is_told(manifest, tmp_path,
 
 def test_the_budget_ends_the_run_in_time(manifest, tmp_path, monkeypatch):
     """By a clock of its own, on which a step takes a second."""
-    monkeypatch.setattr(experiments.Clock, "elapsed", property(lambda clock: float(clock._progress.steps)))
+    monkeypatch.setattr(clocks.Clock, "elapsed", property(lambda clock: float(clock._progress.steps)))
     settings = train_settings(manifest, tmp_path / "run", epochs=100000, patience=100000, max_minutes=0.5)
     summary = train.train(settings)
     assert 1 <= summary["epochs"] * streams.steps_per_epoch(manifest, settings.dataset) <= 30

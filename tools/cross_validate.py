@@ -28,7 +28,7 @@ from bird_tf import command_line, config, csv_files, files, locks, resume, store
 from bird_tf.conversion import folds
 from bird_tf.labels import groups, split
 from bird_tf.records import manifests, recordings_table
-from bird_tf.training import checkpoints, experiments
+from bird_tf.training import checkpoints, training_flags
 
 METRICS = ("mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1")
 COLUMNS = ("fold", "seed", "num_recordings", "num_learnt", "chance_mlrap", *METRICS)
@@ -40,7 +40,7 @@ WITHOUT_EFFECT = frozenset({"run_dir", "overwrite", "profile_steps", "baseline",
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CrossValidateConfig(experiments.TrainConfig):
+class CrossValidateConfig(training_flags.TrainConfig):
     """The flags of a training, whose --run_dir holds all folds, and those of the cross-validation."""
 
     split: split.SplitConfig
@@ -94,12 +94,17 @@ def claim_run_dir(
         plan={
             "flags": {name: flags[name] for name in flags if name not in without_effect},
             "inputs": {settings.records: {"content": checkpoints.digest(manifest)}},
-            "models": experiments.models(settings),  # those of a single fold belong to the plan of its training
+            "models": training_flags.models(settings),  # those of a single fold belong to the plan of its training
         },
         work="cross-validation",
         flag="--run_dir",
         overwrite=settings.overwrite,
-        reads=(settings.records, settings.pseudo.pseudo_labels, settings.baseline, *experiments.model_paths(settings)),
+        reads=(
+            settings.records,
+            settings.pseudo.pseudo_labels,
+            settings.baseline,
+            *training_flags.model_paths(settings),
+        ),
     )
     goes_on = claim.goes_on()
     by = settings.split.grouping.group_by
@@ -110,7 +115,7 @@ def claim_run_dir(
     if settings.overwrite or not goes_on:  # before anything is removed or written
         split.folds(found, settings.folds, settings.split, group_of)
         network_training.check_fit(manifest, settings)
-        experiments.check_models(settings, not_yet=_FOLD)
+        training_flags.check_models(settings, not_yet=_FOLD)
     claim.start(goes_on)
     return group_of
 
@@ -128,7 +133,7 @@ def _train_and_evaluate(settings: CrossValidateConfig, fold: int, seed: int) -> 
     """Trains on all folds but one, and evaluates on that one. Returns a row of COLUMNS."""
     folder, run_dir = os.path.join(settings.run_dir, f"fold-{fold}"), _run_dir(settings, fold, seed)
     flagfile = run_dir + ".flags"
-    training = experiments.within(
+    training = training_flags.within(
         settings,
         records=os.path.join(folder, "records"),
         run_dir=run_dir,

@@ -10,11 +10,11 @@ import dataclasses
 from bird_tf import command_line, config, files
 from bird_tf.input import preview
 from bird_tf.records import manifests
-from bird_tf.training import experiments
+from bird_tf.training import training_flags
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ShowBatchConfig(experiments.TrainConfig):
+class ShowBatchConfig(training_flags.TrainConfig):
     """The flags of a training, of which only those of its input have an effect, and the output file."""
 
     run_dir: str = config.option("", "not needed, since nothing is trained")

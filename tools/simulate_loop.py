@@ -27,7 +27,7 @@ from bird_tf.inference import ensembles, labelled
 from bird_tf.labels import metadata, spans, split, verdicts
 from bird_tf.records import manifests, recordings_table, schema
 from bird_tf.scores import metrics
-from bird_tf.training import experiments, exporter
+from bird_tf.training import exporter, training_flags
 from tools import cross_validate, loop_records, simulate_review
 
 BANDS = "bands"
@@ -114,7 +114,7 @@ def _turn(settings: LoopConfig, run_dir: str, records: str, tests: Mapping[str, 
     export = os.path.join(run_dir, exporter.EXPORT)
     if not files.exists(export):
         training.train(
-            experiments.within(settings, records=records, run_dir=run_dir, seed=seed, refit=False, overwrite=False)
+            training_flags.within(settings, records=records, run_dir=run_dir, seed=seed, refit=False, overwrite=False)
         )
         keras.backend.clear_session()  # graphs of this training would stay in memory
     found: dict[str, float] = {}

@@ -6,14 +6,14 @@ import dataclasses
 from typing import ClassVar
 
 from bird_tf import config, executor
-from bird_tf.training import experiments
+from bird_tf.training import training_flags
 
 # who teaches in a round, besides the number of a --teacher
 FIRST, STUDENT, BOTH = "first", "student", "both"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SelfTrainConfig(experiments.TrainConfig):
+class SelfTrainConfig(training_flags.TrainConfig):
     """The flags of a training, whose --run_dir holds all rounds, and those of self-training."""
 
     DEFAULT_FLAGFILE: ClassVar[str] = "selftrain.flags"

@@ -14,7 +14,7 @@ from typing import Any
 
 from bird_tf import tf
 from bird_tf.records import manifests
-from bird_tf.training import experiments
+from bird_tf.training import experiments, training_flags
 
 _TIMED_STEPS = 4
 _GIB = 2**30
@@ -58,7 +58,7 @@ class Estimate:
 
 
 def estimate(
-    settings: experiments.TrainConfig,
+    settings: training_flags.TrainConfig,
     manifest: manifests.Manifest,
     strategy: tf.distribute.Strategy,
     step: Callable[[experiments.Experiment, Any], Any],

@@ -17,7 +17,7 @@ from bird_tf.labels import groups, split
 from bird_tf.models import head, losses
 from bird_tf.records import manifests, recordings_table, schema, shard_files
 from bird_tf.scores import metrics, pooling
-from bird_tf.training import embedding_statistics, experiments, schedules
+from bird_tf.training import embedding_statistics, schedules, training_flags
 
 # what --l2 is multiplied with, to be tried: from almost free to almost the backbone itself
 FACTORS = (1 / 9, 1 / 3, 1.0, 3.0, 9.0, 27.0)
@@ -28,7 +28,7 @@ _BATCH = 256
 _FEATURES = (schema.EMBEDDING, schema.BACKBONE_ANSWERS)
 
 
-def choose(settings: experiments.TrainConfig, manifest: manifests.Manifest) -> float:
+def choose(settings: training_flags.TrainConfig, manifest: manifests.Manifest) -> float:
     """The strength nearest to --l2 of those whose MLRAP on held-out training recordings is not clearly below the best.
 
     Clearly: its mean distance to the best is more than two standard errors of that distance over the recordings. Few
@@ -95,7 +95,7 @@ class Heads:
 
     def __init__(
         self,
-        settings: experiments.TrainConfig,
+        settings: training_flags.TrainConfig,
         num_classes: int,
         statistics: tuple[np.ndarray, np.ndarray],
         num_folds: int,
@@ -134,7 +134,7 @@ class Heads:
         self._optimiser.apply(tape.gradient(total, [variable.value for variable in variables]), variables)
 
     def train(
-        self, settings: experiments.TrainConfig, manifest: manifests.Manifest, fold_of: Mapping[str, int]
+        self, settings: training_flags.TrainConfig, manifest: manifests.Manifest, fold_of: Mapping[str, int]
     ) -> None:
         """Trains for as many epochs as the head itself, without mixup, which would mix the folds."""
         steps = streams.steps_per_epoch(manifest, settings.dataset)
@@ -151,7 +151,7 @@ class Heads:
                 progress.update()
 
     def precisions(
-        self, settings: experiments.TrainConfig, manifest: manifests.Manifest, fold_of: Mapping[str, int]
+        self, settings: training_flags.TrainConfig, manifest: manifests.Manifest, fold_of: Mapping[str, int]
     ) -> np.ndarray:
         """How well each strength ranks the species of the recordings of all folds, scored by heads that do not know it.
 

@@ -15,18 +15,18 @@ _CURVES = """
 import sys
 from bird_tf import config, tf
 from bird_tf.records import manifests
-from bird_tf.training import distribution, experiments
+from bird_tf.training import distribution, experiments, training_flags
 halves = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], halves)
 for kind in ("none", "mirrored"):
-    settings = config.parse(experiments.TrainConfig, [*sys.argv[1:], "--distribute=" + kind])
+    settings = config.parse(training_flags.TrainConfig, [*sys.argv[1:], "--distribute=" + kind])
     strategy = distribution.strategy(kind, settings.dataset.batch_size)
     run = experiments.Experiment(settings, manifests.load(settings.records), strategy)
     batches = iter(run.batches())
     print(strategy.num_replicas_in_sync, *(run.state.step(next(batches))[i] for _ in range(4) for i in (0, 1)))
     with run.state.average.in_place():
         print(run.validate().metrics["loss"])
-settings = config.parse(experiments.TrainConfig, [*sys.argv[1:], "--batch_norm"])
+settings = config.parse(training_flags.TrainConfig, [*sys.argv[1:], "--batch_norm"])
 with strategy.scope():
     run = experiments.Experiment(settings, manifests.load(settings.records), strategy)
 run.state.step(next(iter(run.batches())))

@@ -4,13 +4,13 @@ import pytest
 
 import bird_tf
 from bird_tf import config, train
-from bird_tf.training import distribution, dry_run, epochs, experiments
+from bird_tf.training import distribution, dry_run, epochs, training_flags
 
 
 def _flags(manifest, run_dir, *more):
     flags = [f"--flagfile={os.devnull}", f"--records={manifest.directory}", f"--run_dir={run_dir}"]
     flags += ["--architecture=attention", "--filters=8,16"]
-    return config.parse(experiments.TrainConfig, [*flags, "--batch_size=8", "--dry_run", *more])
+    return config.parse(training_flags.TrainConfig, [*flags, "--batch_size=8", "--dry_run", *more])
 
 
 def test_a_dry_run_leaves_no_files(manifest, tmp_path, caplog):

@@ -22,7 +22,7 @@ from bird_tf.input.augment import augmentations
 from bird_tf.labels import taxonomy
 from bird_tf.models import architectures
 from bird_tf.records import manifests, schema, shard_files
-from bird_tf.training import experiments
+from bird_tf.training import training_flags
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,9 @@ def measure(make: Callable[[], tf.data.Dataset], batches: int) -> tuple[float, f
     return time.perf_counter() - wall, time.process_time() - processor
 
 
-def feeds(recipe: experiments.TrainConfig, front_end: frontend.FrontendConfig, rate: float, settings: Settings) -> str:
+def feeds(
+    recipe: training_flags.TrainConfig, front_end: frontend.FrontendConfig, rate: float, settings: Settings
+) -> str:
     """A sentence: how many devices a rate of examples a second keeps busy, by the operations of the network."""
     size = front_end.num_bands, front_end.num_frames
     # the forward pass, and the backward pass to inputs and to weights
@@ -134,7 +136,7 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
         }
         recipes = {}
         for path in settings.recipes:
-            recipe = config.parse(experiments.TrainConfig, [f"--flagfile={path}", "--records=-", "--run_dir=-"])
+            recipe = config.parse(training_flags.TrainConfig, [f"--flagfile={path}", "--records=-", "--run_dir=-"])
             recipes[f"recipe {os.path.basename(path)}"] = recipe
             rows[f"recipe {os.path.basename(path)}"] = training(recipe.augmentation)
         for name, strength in _EACH.items() if settings.each else ():

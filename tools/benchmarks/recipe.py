@@ -18,7 +18,7 @@ import numpy as np
 
 from bird_tf import config, keras, tf
 from bird_tf.models import architectures, losses
-from bird_tf.training import distribution, epochs, experiments
+from bird_tf.training import distribution, epochs, experiments, training_flags
 
 from . import train
 
@@ -74,7 +74,7 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
     with tempfile.TemporaryDirectory() as folder:
         records, run = os.path.join(folder, "records"), os.path.join(folder, "run")
         flags = [f"--flagfile={settings.recipe}", f"--records={records}", f"--run_dir={run}"]
-        recipe = config.parse(experiments.TrainConfig, [*flags, "--records_recipe="])
+        recipe = config.parse(training_flags.TrainConfig, [*flags, "--records_recipe="])
         size = recipe.dataset.batch_size
         count = settings.steps * size
         shape = (count, settings.num_bands, settings.num_frames)

@@ -17,7 +17,7 @@ from bird_tf.audio import frontend
 from bird_tf.labels import taxonomy
 from bird_tf.models import architectures
 from bird_tf.records import manifests, schema, shard_files
-from bird_tf.training import distribution, epochs, experiments
+from bird_tf.training import distribution, epochs, experiments, training_flags
 
 _NUM_CLASSES = 100
 
@@ -89,7 +89,7 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
             "epochs": settings.rounds + 1,
         }  # fmt: skip
         experiment = experiments.Experiment(
-            config.from_mapping(experiments.TrainConfig, flags), manifest, distribution.strategy("none", 1)
+            config.from_mapping(training_flags.TrainConfig, flags), manifest, distribution.strategy("none", 1)
         )
         batches = iter(experiment.batches())
         plain = architectures.build(
