@@ -277,7 +277,7 @@ def _without_refit(path: str, manifest: manifests.Manifest | None) -> str:
     """The model to evaluate in place of `path`: for a model that was refitted on the recordings, the one before."""
     if manifest is None:
         return path
-    judged = [r for r in recordings_table.read(manifest.directory) if r.split == "val"]
+    judged = recordings_table.validation(manifest)
     return leaks.before_refit(path, judged, manifest.front_end.sample_rate_hz)
 
 

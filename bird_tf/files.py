@@ -289,6 +289,11 @@ def _open(path: str, mode: str) -> Any:
     return open(path, mode, encoding="utf-8", newline="", errors="backslashreplace" if mode == "w" else "strict")
 
 
+def size(path: str) -> int:
+    """The size of a file in bytes."""
+    return int(tf.io.gfile.stat(enable(path)).length)
+
+
 def checksum(path: str) -> str:
     """md5 of the file's bytes, in hexadecimal. It shows damage; it does not protect against forgery."""
     digest = hashlib.md5(usedforsecurity=False)

@@ -26,7 +26,7 @@ from bird_tf.labels import metadata
 from bird_tf.labels.layouts import formats
 from bird_tf.records import manifests, recordings_table, schema
 from bird_tf.selftraining import flags, forecast, gate, rounds, teaching
-from bird_tf.training import checkpoints, exporter, training_flags
+from bird_tf.training import exporter, run_directory, training_flags
 
 # the flags of the command
 SelfTrainConfig = flags.SelfTrainConfig
@@ -81,7 +81,7 @@ def _forecast(
 
 def _without_leak(teachers: Sequence[str], manifest: manifests.Manifest) -> tuple[str, ...]:
     """The teachers; of those that were refitted on the validation recordings, the models from before."""
-    judged = [r for r in recordings_table.read(manifest.directory) if r.split == "val"]
+    judged = recordings_table.validation(manifest)
     rate = manifest.front_end.sample_rate_hz
     paths = tuple(leaks.before_refit(path, judged, rate) for path in teachers)
     leaks.Leaks(paths, rate).among(judged).log()
@@ -100,7 +100,7 @@ def _claim(
         plan={
             "flags": {name: values[name] for name in values if name not in _WITHOUT_EFFECT},
             "inputs": {
-                settings.records: {"content": checkpoints.digest(manifest)},
+                settings.records: {"content": manifest.digest},
                 settings.unlabelled: {
                     "content": files.digest({r.recording_id: os.path.getsize(r.path) for r in recordings})
                 },
@@ -156,7 +156,7 @@ def _selftrain(
         "num_unlabelled": unlabelled.num_recordings["noise"], "num_unlabelled_chunks": unlabelled.num_chunks("noise"),
         "unlabelled": settings.unlabelled, "wall_seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
-    files.write_json(os.path.join(settings.run_dir, checkpoints.SUMMARY), summary, durable=True)
+    files.write_json(os.path.join(settings.run_dir, run_directory.SUMMARY), summary, durable=True)
     return summary
 
 

@@ -135,7 +135,7 @@ def _train(
     """
     claim = training_flags.claim(settings, manifest)
     goes_on = _goes_on(settings, claim)
-    if not settings.overwrite and (summary := checkpoints.finished(settings.run_dir)):
+    if not settings.overwrite and (summary := run_directory.finished(settings.run_dir)):
         logging.info("%s is finished; --overwrite trains it again", settings.run_dir)
         return summary
 
@@ -183,7 +183,7 @@ def _without_leak(settings: TrainConfig, manifest: manifests.Manifest) -> TrainC
     """The settings with first weights that do not know the validation recordings, if there are such weights."""
     if not manifest.num_chunks("val"):
         return settings
-    judged = [r for r in recordings_table.read(manifest.directory) if r.split == "val"]
+    judged = recordings_table.validation(manifest)
     rate = manifest.front_end.sample_rate_hz
     leaks.Leaks(settings.teachers.teacher, rate).among(judged).log()
     return dataclasses.replace(settings, pretrained=pretrained.without_leak(settings.pretrained, judged, rate))
@@ -191,7 +191,7 @@ def _without_leak(settings: TrainConfig, manifest: manifests.Manifest) -> TrainC
 
 def _goes_on(settings: TrainConfig, claim: resume.Claim) -> bool:
     """Whether this training is in the run directory, finished or not. Raises InputError if another one is."""
-    flagfile = os.path.join(settings.run_dir, checkpoints.FLAGS)
+    flagfile = os.path.join(settings.run_dir, run_directory.FLAGS)
     if not settings.overwrite and files.exists(flagfile) and not claim.has_plan:
         raise config.InputError(
             f"{settings.run_dir} is a run of an earlier version of bird_tf. It can be exported and used, but its "
@@ -243,7 +243,7 @@ def _finish(experiment: experiments.Experiment) -> dict[str, Any]:
         exporter.export(run_dir)
         summary["wall_seconds"] = round(experiment.clock.elapsed, 1)
         files.synchronise(run_dir)
-        files.write_json(os.path.join(run_dir, checkpoints.SUMMARY), summary, durable=True)
+        files.write_json(os.path.join(run_dir, run_directory.SUMMARY), summary, durable=True)
     distribution.wait_for_all(experiment.strategy)
     return summary
 

@@ -115,9 +115,9 @@ def _checkpoint(folder):
 
 
 def _finished(folder):
-    path = folder / checkpoints.SUMMARY
+    path = folder / run_directory.SUMMARY
     path.write_text(json.dumps({"mlrap": 0.5, "epochs": 3}))
-    return path, lambda: checkpoints.finished(str(folder))
+    return path, lambda: run_directory.finished(str(folder))
 
 
 def _plan(folder):

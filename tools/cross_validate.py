@@ -28,7 +28,7 @@ from bird_tf import command_line, config, csv_files, files, locks, resume, store
 from bird_tf.conversion import folds
 from bird_tf.labels import groups, split
 from bird_tf.records import manifests, recordings_table
-from bird_tf.training import checkpoints, training_flags
+from bird_tf.training import training_flags
 
 METRICS = ("mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1")
 COLUMNS = ("fold", "seed", "num_recordings", "num_learnt", "chance_mlrap", *METRICS)
@@ -93,7 +93,7 @@ def claim_run_dir(
         directory=settings.run_dir,
         plan={
             "flags": {name: flags[name] for name in flags if name not in without_effect},
-            "inputs": {settings.records: {"content": checkpoints.digest(manifest)}},
+            "inputs": {settings.records: {"content": manifest.digest}},
             "models": training_flags.models(settings),  # those of a single fold belong to the plan of its training
         },
         work="cross-validation",

@@ -107,8 +107,7 @@ def regroup(manifest: manifests.Manifest, output: str, split_of: Mapping[str, st
     Returns:
         The manifest of the new records.
     """
-    if files.exists(output):
-        tf.io.gfile.rmtree(output)
+    files.remove(output)
     cap, candidates = manifest.converter.get("max_chunks_per_class", 0), _candidates(manifest)
     selected, for_refit = (
         selection.select({i: candidates[i] for i in split_of if split_of[i] in sides}, len(manifest.classes), cap)

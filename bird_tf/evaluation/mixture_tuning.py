@@ -43,7 +43,7 @@ def tune(
     """
     folder = os.path.join(settings.output, _FOLDER)
     leak = leaks.Leaks(ensemble.paths, manifest.front_end.sample_rate_hz, manifest.channel)
-    judged = [r for r in recordings_table.read(manifest.directory) if r.split == "val"]
+    judged = recordings_table.validation(manifest)
     calls = mixtures.validation_calls(manifest, audio, leak.among(judged).recordings)
     if noise_audio:
         stretches = mixtures.stretches(noise_audio, manifest)

@@ -90,7 +90,7 @@ def store(path: str, fitted: calibration.Calibration) -> bool:
         return False
     tensors |= changed
     with files.replacing(folder, durable=True) as temporary:
-        tf.io.gfile.makedirs(temporary)
+        files.make_folder(temporary)
         tf.raw_ops.SaveV2(
             prefix=os.path.join(temporary, exported.VARIABLES),
             tensor_names=list(tensors),

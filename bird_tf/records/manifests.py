@@ -97,6 +97,12 @@ class Manifest:
         """What was heard of recordings with several channels, as --channel; before that flag, their mean."""
         return str(self.converter.get("channel") or channels.MIX)
 
+    @property
+    def digest(self) -> str:
+        """Equal for records with equal content."""
+        checksums = {split: [shard.checksum for shard in shards] for split, shards in self.shards.items()}
+        return files.digest({"front_end": self.front_end.fingerprint, "classes": self.classes.digest, **checksums})
+
     def num_chunks(self, split: str) -> int:
         """Number of chunks in a split; of the training split, of those that train."""
         if split == "train" and self.selected:
@@ -362,6 +368,6 @@ def load(directory: str) -> Manifest:
         shard_path = os.path.join(directory, shard.name)
         if not files.exists(shard_path):
             raise config.InputError(f"{shard_path}: this shard is missing; copy it again or convert again")
-        if tf.io.gfile.stat(shard_path).length != shard.bytes:
+        if files.size(shard_path) != shard.bytes:
             raise config.InputError(f"{shard_path}: its size is not {shard.bytes} bytes; copy it again")
     return manifest

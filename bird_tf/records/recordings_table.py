@@ -90,6 +90,11 @@ def training(manifest: manifests.Manifest, *, with_noise: bool = False) -> list[
     ]
 
 
+def validation(manifest: manifests.Manifest) -> list[metadata.Recording]:
+    """The recordings that models are judged by."""
+    return [recording for recording in read(manifest.directory) if recording.split == "val"]
+
+
 def that_can_train(directory: str) -> frozenset[str]:
     """Ids of the recordings with a chunk that may train, whatever their side of the split."""
     path = os.path.join(directory, manifests.RECORDINGS)

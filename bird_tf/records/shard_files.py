@@ -84,4 +84,4 @@ def describe_shard(directory: str, name: str, count: int) -> manifests.Shard:
     if not count:
         return manifests.Shard(name, 0, 0, hashlib.md5(usedforsecurity=False).hexdigest())
     path = os.path.join(directory, name)
-    return manifests.Shard(name, count, int(tf.io.gfile.stat(path).length), files.checksum(path))
+    return manifests.Shard(name, count, files.size(path), files.checksum(path))

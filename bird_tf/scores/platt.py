@@ -13,6 +13,13 @@ def logit(scores: np.ndarray) -> np.ndarray:
     return np.asarray(np.log(scores) - np.log1p(-scores))
 
 
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """The scores in [0, 1] of logits."""
+    import scipy.special
+
+    return np.asarray(scipy.special.expit(logits))
+
+
 def bounded_logit(scores: np.ndarray) -> np.ndarray:
     """The logits of scores in [0, 1] as the fit takes them: float64, none of them infinite."""
     return logit(np.clip(np.asarray(scores, np.float64), _EDGE, 1 - _EDGE))
@@ -30,7 +37,6 @@ def fit(scores: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = No
         (slope, intercept) with a positive slope; (1, 0) if all targets are equal.
     """
     import scipy.optimize
-    import scipy.special
 
     logits, wanted = bounded_logit(scores).ravel(), targets.ravel().astype(np.float64)
     if wanted.min() == wanted.max():
@@ -40,7 +46,7 @@ def fit(scores: np.ndarray, targets: np.ndarray, weights: np.ndarray | None = No
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         slope = np.exp(parameters[0])
         z = slope * logits + parameters[1]
-        residual = shares * (scipy.special.expit(z) - wanted)
+        residual = shares * (sigmoid(z) - wanted)
         value = np.sum(shares * (np.logaddexp(0, z) - wanted * z))
         return float(value), np.array([np.sum(residual * logits) * slope, np.sum(residual)])
 

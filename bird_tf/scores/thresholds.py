@@ -24,6 +24,8 @@ _NOISE_CALLS_PER_HOUR = 0.5
 _TAIL = 0.95
 # the limits of the tail's shape: from a triangle with an end to a little heavier than exponential
 _SHAPES = (-0.5, 0.25)
+# the logits of noise are bounded: those of scores so near to 0 or 1
+_EDGE = 1e-12
 # one-sided 90 %, as a number of standard deviations
 _CONFIDENCE = 1.2816
 # A class with fewer positives gets the threshold "f1" of all classes together. For "precision", what is known of all
@@ -158,7 +160,7 @@ class CommonCurve:
         positives, negatives = hits[-1], self.called[-1] - hits[-1]
         smoothed = (right * (positives + 1) / (positives + 2) + (counts - right) / (negatives + 2)) / counts
         slope, intercept = platt.fit(self.values, smoothed, counts)
-        probabilities = 1 / (1 + np.exp(-slope * platt.bounded_logit(self.values) - intercept))
+        probabilities = platt.sigmoid(slope * platt.bounded_logit(self.values) + intercept)
         self.precisions = np.cumsum(counts * probabilities) / self.called
 
     def best_f1(self) -> float:
@@ -241,7 +243,7 @@ def noise_floors(noise: np.ndarray, hours: float) -> np.ndarray:
     num_classes = noise.shape[1]
     if not len(noise):
         return np.zeros(num_classes)
-    logits = np.log(np.clip(noise, 1e-12, None)) - np.log1p(-np.clip(noise, None, 1 - 1e-12))
+    logits = platt.logit(np.clip(np.asarray(noise, np.float64), _EDGE, 1 - _EDGE))
     starts = np.quantile(logits, _TAIL, axis=0)
     above = [column[column > start] - start for column, start in zip(logits.T, starts, strict=True)]
     means = np.array([own.mean() if len(own) else 0.0 for own in above])
@@ -252,4 +254,4 @@ def noise_floors(noise: np.ndarray, hours: float) -> np.ndarray:
     scales = means * (1 - shape) * (1 + _CONFIDENCE / np.sqrt(np.maximum(counts, 1)))
     factors = np.maximum(1.0, counts / hours * num_classes / _NOISE_CALLS_PER_HOUR)
     steps = np.log(factors) if abs(shape) < 1e-6 else (factors**shape - 1) / shape
-    return np.asarray(1 / (1 + np.exp(-(starts + scales * steps))))
+    return platt.sigmoid(starts + scales * steps)

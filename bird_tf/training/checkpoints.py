@@ -13,15 +13,11 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from types import FrameType
-from typing import Any
 
 import numpy as np
 
 from bird_tf import files, stored, typed
-from bird_tf.records import manifests
 
-FLAGS = "run.flags"
-SUMMARY = "summary.json"
 CHECKPOINT = "checkpoint.npz"
 PROGRESS = "progress"
 _BEST = "best/"
@@ -52,18 +48,6 @@ class Progress:
     best_weights: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     elapsed_seconds: float = 0.0
     validation_seconds: float = 0.0
-
-
-def finished(run_dir: str) -> dict[str, Any] | None:
-    """The summary of a finished training; None if it is not finished."""
-    path = os.path.join(run_dir, SUMMARY)
-    return stored.read_json(path, dict[str, Any]) if files.exists(path) else None
-
-
-def digest(manifest: manifests.Manifest) -> str:
-    """Equal for records with equal content."""
-    shards = {split: [shard.checksum for shard in shards] for split, shards in manifest.shards.items()}
-    return files.digest({"front_end": manifest.front_end.fingerprint, "classes": manifest.classes.digest, **shards})
 
 
 def save(run_dir: str, progress: Progress, state: Mapping[str, np.ndarray]) -> None:

@@ -1,4 +1,4 @@
-"""A finished run on disk: the description of its network, and the weights."""
+"""A run on disk: its flags and summary, the description of its network, and the weights."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from bird_tf.scores import prior
 from bird_tf.training import known_sound, weights
 
 FORMAT_VERSION = 1
+FLAGS = "run.flags"
+SUMMARY = "summary.json"
 WEIGHTS = f"best{weights.SUFFIX}"
 PRIOR = "prior.json"
 # version 0.1.0 wrote the arrays in the order of the network's weights, without names
@@ -70,6 +72,12 @@ class Run:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """{name: shape} of the features that the network takes."""
         return {feature.name: feature.shape for feature in self.taken}
+
+
+def finished(run_dir: str) -> dict[str, Any] | None:
+    """The summary of a finished training; None if it is not finished."""
+    path = os.path.join(run_dir, SUMMARY)
+    return stored.read_json(path, dict[str, Any]) if files.exists(path) else None
 
 
 def save(run_dir: str, run: Run, network: keras.Model) -> None:

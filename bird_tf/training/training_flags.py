@@ -13,7 +13,7 @@ from bird_tf.input.augment import augmentations
 from bird_tf.models import architectures, losses
 from bird_tf.records import manifests
 from bird_tf.scores import pooling
-from bird_tf.training import checkpoints, distillation, distribution, optimizers, pretrained, run_directory, schedules
+from bird_tf.training import distillation, distribution, optimizers, pretrained, run_directory, schedules
 
 _WITHOUT_EFFECT = frozenset({"run_dir", "overwrite", "records_recipe", "dry_run", "profile_steps"})
 
@@ -112,16 +112,16 @@ def claim(settings: TrainConfig, manifest: manifests.Manifest) -> resume.Claim:
     flags, folder = config.to_mapping(settings), settings.pseudo.pseudo_labels
     plan: dict[str, Any] = {
         "flags": {name: flags[name] for name in flags if name not in _WITHOUT_EFFECT},
-        "inputs": {settings.records: {"content": checkpoints.digest(manifest)}},
+        "inputs": {settings.records: {"content": manifest.digest}},
         "models": models(settings),
     }
     if folder:
         plan["inputs"][folder] = {"content": pseudo_labels.digest(folder)}
-    if settings.overwrite or not checkpoints.finished(settings.run_dir):
+    if settings.overwrite or not run_directory.finished(settings.run_dir):
         plan["versions"] = {**manifests.versions(), "keras": keras.__version__}
     return resume.Claim(
         directory=settings.run_dir, plan=plan, work="training", flag="--run_dir", overwrite=settings.overwrite,
-        earlier=checkpoints.FLAGS, reads=(settings.records, folder, *model_paths(settings)),
+        earlier=run_directory.FLAGS, reads=(settings.records, folder, *model_paths(settings)),
     )  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def models(settings: TrainConfig) -> dict[str, str]:
 def write_flags(settings: TrainConfig) -> None:
     """Writes the flags of a run into its directory. Who repeats it with them does not ask to replace anything."""
     flags = config.to_flagfile(dataclasses.replace(settings, overwrite=False))
-    files.write_text(os.path.join(settings.run_dir, checkpoints.FLAGS), flags)
+    files.write_text(os.path.join(settings.run_dir, run_directory.FLAGS), flags)
 
 
 def within(settings: TrainConfig, **changed: Any) -> TrainConfig:

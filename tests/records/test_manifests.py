@@ -108,6 +108,12 @@ def test_missing_and_truncated_shards_are_named(copy):
         manifests.load(str(copy))
 
 
+def test_the_digest_differs_between_records(manifest):
+    other = dataclasses.replace(manifest, shards={**manifest.shards, "noise": ()})
+    elsewhere = dataclasses.replace(manifest, directory="/elsewhere")
+    assert elsewhere.digest == manifest.digest != other.digest
+
+
 def test_features_are_selected_by_name_or_refused(manifest):
     front_end = manifest.front_end
     [spectrogram] = manifest.select(["spectrogram"], "a network")

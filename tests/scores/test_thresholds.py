@@ -161,6 +161,13 @@ def test_silent_noise_raises_no_threshold():
     assert (thresholds.noise_floors(np.zeros((40, 3)), 0.1) < 1e-6).all()
 
 
+def test_a_score_of_one_in_float32_leaves_the_other_floors_as_they_are():
+    noise = np.random.default_rng(0).uniform(0.01, 0.2, (400, 3)).astype(np.float32)
+    noise[7, 1] = 1.0
+    floors = thresholds.noise_floors(noise, 0.5)
+    assert np.isfinite(floors).all() and floors[1] > floors[0]
+
+
 def test_words_say_what_a_threshold_rests_on():
     assert "never called" in thresholds.in_words(thresholds.NEVER, 9, 0.9)
     assert "2 recordings are too few" in thresholds.in_words(0.7, 2, 0.9)

@@ -70,6 +70,10 @@ def test_weights_that_do_not_fit_the_description_are_refused(run_dir, tmp_path):
         run_directory.load(str(tmp_path))
 
 
+def test_an_unfinished_run_has_no_summary(tmp_path):
+    assert run_directory.finished(str(tmp_path)) is None
+
+
 def test_a_directory_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(config.InputError, match=r"not a finished run .*; train it first"):
         run_directory.load(str(tmp_path))
