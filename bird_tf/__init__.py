@@ -63,7 +63,20 @@ _INTERFACE = {
     "Records": "api.opened_records",
     "load": "api.model",
     "open_records": "api.opened_records",
-    **{command: command for command in ("convert", "train", "selftrain", "evaluate", "predict", "review", "search")},
+    **{
+        command: command
+        for command in (
+            "convert",
+            "train",
+            "selftrain",
+            "export",
+            "evaluate",
+            "predict",
+            "submission",
+            "review",
+            "search",
+        )
+    },
 }
 
 if typing.TYPE_CHECKING:
@@ -79,6 +92,8 @@ if typing.TYPE_CHECKING:
     def selftrain(**flags: typing.Any) -> dict[str, typing.Any]: ...
     def evaluate(**flags: typing.Any) -> dict[str, typing.Any]: ...
     def predict(**flags: typing.Any) -> dict[str, typing.Any]: ...
+    def export(**flags: typing.Any) -> dict[str, typing.Any]: ...
+    def submission(**flags: typing.Any) -> dict[str, typing.Any]: ...
     def review(**flags: typing.Any) -> dict[str, typing.Any]: ...
     def search(**flags: typing.Any) -> dict[str, typing.Any]: ...
 
@@ -96,6 +111,6 @@ def __getattr__(name: str) -> typing.Any:
 
 
 __all__ = [
-    "Error", "Model", "Records", "convert", "evaluate", "load", "open_records", "predict", "review", "search",
-    "selftrain", "train",
+    "Error", "Model", "Records", "convert", "evaluate", "export", "load", "open_records", "predict", "review", "search",
+    "selftrain", "submission", "train",
 ]  # fmt: skip

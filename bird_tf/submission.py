@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import command_line, config, executor, files, locks, next_steps, skips
+from bird_tf import command_line, config, executor, files, locks, next_steps, python_calls, skips
 from bird_tf.audio import decode
 from bird_tf.inference import (
     budget,
@@ -279,15 +279,29 @@ def check_run(settings: SubmissionConfig) -> int:
     return text.removesuffix("\n").count("\n") + 1
 
 
-def main(settings: SubmissionConfig) -> None:
-    """Writes or checks a run file, and logs one line of summary."""
+def submission(settings: SubmissionConfig) -> dict[str, Any]:
+    """Writes a run file, or checks one.
+
+    Returns:
+        As `write_run`; of a file that is checked, {"num_lines": number of its lines}.
+
+    Raises:
+        InputError: as `write_run` and `check_run`, or a flag is missing.
+    """
     if settings.validate:
-        logging.info("%s: %d lines, a valid %s run", settings.validate, check_run(settings), settings.task)
-        return
+        return {"num_lines": check_run(settings)}
     for name in ("model", "audio", "output"):
         if not getattr(settings, name):
             raise config.InputError(f"--{name} is missing; to check a run file use --validate=FILE")
-    summary = write_run(settings)
+    return write_run(settings)
+
+
+def main(settings: SubmissionConfig) -> None:
+    """Writes or checks a run file, and logs one line of summary."""
+    summary = submission(settings)
+    if settings.validate:
+        logging.info("%s: %d lines, a valid %s run", settings.validate, summary["num_lines"], settings.task)
+        return
     unscored = f"; {len(summary['unscored'])} did not fit into --max_minutes" if summary["unscored"] else ""
     logging.info(
         "%s: valid %s run of %d recordings, %d lines; %d recordings cannot be read%s",
@@ -300,6 +314,9 @@ def main(settings: SubmissionConfig) -> None:
 def run() -> None:
     """Entry point of `bird-tf-submission`."""
     command_line.run(main, SubmissionConfig)
+
+
+python_calls.make_callable(__name__, submission, SubmissionConfig)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+import bird_tf
 from bird_tf import config, export, tf
 from bird_tf.scores import decisions
 from tests.conftest import settings
@@ -20,7 +21,7 @@ def test_exporting_again_gives_equal_outputs_and_keeps_decisions(run_dir, model_
     kept = copy / "export" / decisions.ASSET
     decisions.save(str(kept), decisions.neutral(manifest.classes, 1, "max"), manifest.classes)
     tuned = kept.read_text()
-    export.main(settings(export.ExportConfig, run_dir=copy))
+    assert bird_tf.export(run_dir=copy) == {"model": str(copy / "export")}
     first, again = (
         tf.saved_model.load(path).signatures["serving_default"](samples=tf.constant(samples))
         for path in (model_path, str(copy / "export"))

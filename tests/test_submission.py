@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import bird_tf
 from bird_tf import config, submission
 from bird_tf.inference import run_files, saved_model, scoring
 from bird_tf.labels import taxonomy
@@ -191,7 +192,7 @@ def test_ids_that_a_run_cannot_hold_are_refused_before_the_scoring_or_mapped(mod
     _write(tmp_path, model, data / "wav", class_ids=tmp_path / "ids.csv")
     assert {line.split(";")[1] for line in _lines(tmp_path)} == {"parmaj", "aaabbb", *ids[2:]}
     check = {"validate": tmp_path / "run.txt", "model": [model], "class_ids": tmp_path / "ids.csv"}
-    assert submission.check_run(settings(submission.SubmissionConfig, **check)) == len(_lines(tmp_path))
+    assert bird_tf.submission(**check) == {"num_lines": len(_lines(tmp_path))}
 
 
 def test_a_kaggle_submission_has_the_columns_of_the_sample_and_the_scores_of_segments(
