@@ -24,10 +24,10 @@ ORDER = {
         "groups", "duplicates", "split", "verdicts",
     ),
     "labels.layouts": (
-        "matching", "rows", "columns", "times", "birdclef", "xeno_canto", "xeno_canto_annotations", "text_grid",
-        "raven", "csv_table", "presence", "kaleidoscope", "verdict_table", "kaggle_segments", "inaturalist", "macaulay",
-        "one_hot", "sonic_visualiser", "audacity", "formats", "evidence", "versions", "corrections", "joining",
-        "assembly", "folders", "sorted_tree", "reader",
+        "matching", "rows", "columns", "times", "file_format", "birdclef", "xeno_canto", "xeno_canto_annotations",
+        "text_grid", "raven", "csv_table", "presence", "kaleidoscope", "verdict_table", "kaggle_segments",
+        "inaturalist", "macaulay", "one_hot", "sonic_visualiser", "audacity", "formats", "evidence", "versions",
+        "corrections", "joining", "assembly", "folders", "sorted_tree", "reader",
     ),
     "records": ("selection", "schema", "manifests", "shard_files", "recordings_table", "learnt", "verify"),
     "backbones": (

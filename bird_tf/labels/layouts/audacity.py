@@ -6,10 +6,7 @@ import math
 
 from bird_tf import config, free_text
 from bird_tf.labels import texts
-from bird_tf.labels.layouts import rows
-
-NAME = "Audacity label track"
-SUFFIXES = (".txt", ".tsv")
+from bird_tf.labels.layouts import file_format, rows
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
@@ -50,3 +47,12 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
 def _is_text(cell: str) -> bool:
     """Whether a cell holds anything but a number, or a share in %."""
     return bool(cell.strip()) and math.isnan(free_text.number(cell.strip().removesuffix("%"), limit=math.inf))
+
+
+FORMAT = file_format.Format(
+    name="Audacity label track",
+    suffixes=(".txt", ".tsv"),
+    recognise=recognise,
+    read=read,
+    taken={},
+)

@@ -9,10 +9,8 @@ from collections.abc import Mapping
 
 from bird_tf import config, files
 from bird_tf.labels import label_cells, metadata, texts
-from bird_tf.labels.layouts import rows
+from bird_tf.labels.layouts import file_format, rows
 
-NAME = "BirdCLEF XML file"
-SUFFIXES = (".xml",)
 _LARGEST_BYTES = 16 << 20
 
 
@@ -55,7 +53,7 @@ def describe(folder: str) -> dict[str, metadata.Recording]:
     if not os.path.isdir(folder):
         raise config.InputError(f"--metadata={folder}: no such folder of XML files")
     found = {}
-    for path in files.find(folder, SUFFIXES):
+    for path in files.find(folder, FORMAT.suffixes):
         fields = _xml_fields(path)
         found[os.path.splitext(os.path.basename(fields.get("FileName") or path))[0]] = _about(fields)
     return found
@@ -93,3 +91,12 @@ def _about(fields: Mapping[str, str]) -> metadata.Recording:
         background_known="BackgroundSpecies" in fields and (known or not fields["BackgroundSpecies"]),
         author=fields.get("AuthorID", "") or fields.get("Author", ""),
     )
+
+
+FORMAT = file_format.Format(
+    name="BirdCLEF XML file",
+    suffixes=(".xml",),
+    recognise=recognise,
+    read=read,
+    taken={},
+)

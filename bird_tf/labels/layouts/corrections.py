@@ -129,7 +129,7 @@ def _warn_of_raven(sources: Iterable[formats.Source]) -> None:
     """Warns of Raven tables with names in a further column, as in Annotation beside Species."""
     of_column: dict[str, list[str]] = {}
     for source in sources:
-        for name in source.unused_columns if source.format == raven.NAME else ():
+        for name in source.unused_columns if source.format == raven.FORMAT.name else ():
             if columns.normal(name) in _NAMES:
                 of_column.setdefault(name, []).append(source.path)
     for name, paths in of_column.items():

@@ -13,10 +13,8 @@ from absl import logging
 
 from bird_tf import config, csv_files, free_text
 from bird_tf.labels import label_cells, metadata, parquet, texts
-from bird_tf.labels.layouts import columns, rows, times
+from bird_tf.labels.layouts import columns, file_format, rows, times
 
-NAME = "table"
-SUFFIXES = (".csv", ".tsv", ".txt", parquet.SUFFIX)
 # columns that may be filled and unreadable, and the fields of a recording that they fill
 _PLACE_AND_TIME = {"latitude": "latitude", "longitude": "longitude", "date": "date", "time": "hour"}
 _PLACE_AND_TIME_CELLS = ("latitude", "longitude", "elevation", "date", "time")
@@ -365,3 +363,13 @@ def _are_segments(read_rows: Sequence[rows.Row]) -> bool:
         for of_recording in starts.values()
         for before, after in itertools.pairwise((-max(lengths), *sorted(of_recording)))
     )
+
+
+FORMAT = file_format.Format(
+    name="table",
+    suffixes=(".csv", ".tsv", ".txt", parquet.SUFFIX),
+    recognise=recognise,
+    read=read,
+    has_header=True,
+    unused_columns=unused_columns,
+)

@@ -52,7 +52,7 @@ def read(path: str, layout: str, options: rows.Options, without_json_in: str = "
         if found.problem:
             raise config.InputError(f"{path}: {found.problem}")
         return [found]
-    suffixes = birdclef.SUFFIXES if layout == "birdclef" else (*formats.SUFFIXES, *formats.SPREADSHEETS)
+    suffixes = birdclef.FORMAT.suffixes if layout == "birdclef" else (*formats.SUFFIXES, *formats.SPREADSHEETS)
     return [
         formats.read(file, options)
         for file in files.find(path, suffixes)
@@ -107,7 +107,7 @@ def _spreadsheets(paths: Iterable[str]) -> list[str]:
         path
         for path in paths
         if path.lower().endswith(formats.SPREADSHEETS)
-        and not any(os.path.exists(os.path.splitext(path)[0] + suffix) for suffix in csv_table.SUFFIXES)
+        and not any(os.path.exists(os.path.splitext(path)[0] + suffix) for suffix in csv_table.FORMAT.suffixes)
     ]
 
 
@@ -116,7 +116,7 @@ def _is_expected(source: formats.Source, known: matching.Recordings) -> bool:
 
     Many programs write JSON beside recordings that is of no use here. Spreadsheets are told by themselves.
     """
-    if source.format == birdclef.NAME or (source.format and source.problem not in ("", rows.EMPTY)):
+    if source.format == birdclef.FORMAT.name or (source.format and source.problem not in ("", rows.EMPTY)):
         return True
     may_be_else = source.path.lower().endswith((".json", *formats.SPREADSHEETS))
     return not may_be_else and known.has_namesake(source.path)
@@ -159,7 +159,7 @@ def refuse_folders(
                 f"{source.path} holds labels in time, but {_NAMELESS}; rename it after its recording, or say "
                 f"--columns=file=NAME for a column that names it; {of_folders}"
             )
-        if not source.format and source.path.lower().endswith(csv_table.SUFFIXES):
+        if not source.format and source.path.lower().endswith(csv_table.FORMAT.suffixes):
             file, labels = _of_unknown_columns(texts.Document(source.path), known, folders, options)
             if labels:
                 of_file = "" if columns.normal(file) in columns.COLUMNS["file"] else f"--columns=file={file} "
@@ -260,7 +260,7 @@ def log(layout: str, used: Sequence[formats.Source]) -> str:
         return ""  # none can be read, which ends the command
     if layout == "auto":
         has_names = any(source.names_recordings for source in labelling)
-        is_birdclef = {source.format for source in labelling} == {birdclef.NAME}
+        is_birdclef = {source.format for source in labelling} == {birdclef.FORMAT.name}
         layout = "birdclef" if is_birdclef else "csv" if has_names else "annotations"
     line = f"--layout={layout}: labels from {by_format(labelling)}"
     logging.info("%s", line)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from absl import logging
 
@@ -15,6 +14,7 @@ from bird_tf.labels.layouts import (
     birdclef,
     columns,
     csv_table,
+    file_format,
     inaturalist,
     kaggle_segments,
     kaleidoscope,
@@ -30,51 +30,25 @@ from bird_tf.labels.layouts import (
     xeno_canto_annotations,
 )
 
-# A format is a module with NAME, SUFFIXES, `recognise` and `read`. The first one that recognises a file reads it, so
-# the tables whose columns have usual names come last.
-FORMATS: Sequence[Any] = (
-    birdclef,
-    verdict_table,
-    xeno_canto,
-    xeno_canto_annotations,
-    text_grid,
-    raven,
-    kaleidoscope,
-    kaggle_segments,
-    inaturalist,
-    macaulay,
-    one_hot,
-    sonic_visualiser,
-    csv_table,
-    audacity,
+# The first one that recognises a file reads it, so the tables whose columns have usual names come last.
+FORMATS = (
+    birdclef.FORMAT,
+    verdict_table.FORMAT,
+    xeno_canto.FORMAT,
+    xeno_canto_annotations.FORMAT,
+    text_grid.FORMAT,
+    raven.FORMAT,
+    kaleidoscope.FORMAT,
+    kaggle_segments.FORMAT,
+    inaturalist.FORMAT,
+    macaulay.FORMAT,
+    one_hot.FORMAT,
+    sonic_visualiser.FORMAT,
+    csv_table.FORMAT,
+    audacity.FORMAT,
 )
-# Tables with a header line, and those of which the columns that are not used are told.
-_TABLES = (raven, kaleidoscope, kaggle_segments, inaturalist, macaulay, one_hot, csv_table)
-_TELLING = (raven, kaleidoscope, csv_table)
-# What --columns may tell of formats whose columns have names of their own, and which of these are used anyway;
-# () stands for a column of any name.
-_TAKEN: Mapping[Any, Mapping[str, tuple[str, ...]]] = {
-    raven: {"file": (), "label": (), "score": (), "start": ("begin time s",), "end": ("end time s",)},
-    kaleidoscope: {
-        "label": (), "score": (), "file": ("in file",), "start": ("offset",), "end": ("duration",),
-        "duration": ("duration",),
-    },
-    kaggle_segments: {"file": ("filename",), "label": ("birds",), "end": ("seconds",), "site": ("site",)},
-    inaturalist: {
-        "label": ("scientific name",), "name": ("scientific name",), "author": ("user login",),
-        "site": ("place guess",), "latitude": ("latitude",), "longitude": ("longitude",), "date": ("observed on",),
-        "time": ("time observed at",),
-    },
-    macaulay: {
-        "label": ("scientific name",), "name": ("scientific name",), "background": ("background species",),
-        "author": ("recordist",), "site": ("locality",), "latitude": ("latitude",), "longitude": ("longitude",),
-        "elevation": ("elevation",), "date": ("date",), "time": ("time",),
-    },
-    text_grid: {"label": ()},
-    **{each: {} for each in (birdclef, verdict_table, xeno_canto, xeno_canto_annotations, audacity)},
-}  # fmt: skip
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
-SUFFIXES = tuple(dict.fromkeys(suffix for file_format in FORMATS for suffix in file_format.SUFFIXES))
+SUFFIXES = tuple(dict.fromkeys(suffix for each in FORMATS for suffix in each.suffixes))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,16 +89,17 @@ def read(path: str, options: rows.Options) -> Source:
     """Reads a file in the first format that recognises it. What cannot be read is told as its problem."""
     document, name = texts.Document(path), ""
     try:
-        for file_format in FORMATS:
-            if path.lower().endswith(file_format.SUFFIXES) and file_format.recognise(document, options):
-                name = file_format.NAME
-                _refuse_ignored(document, options, file_format)
-                found = file_format.read(document, options)
+        for each in FORMATS:
+            if path.lower().endswith(each.suffixes) and each.recognise(document, options):
+                name = each.name
+                _refuse_ignored(document, options, each)
+                found = each.read(document, options)
                 unused: tuple[str, ...] = ()
-                if file_format in _TABLES and len(document.lines) > 1:
+                if each.has_header and len(document.lines) > 1:
                     found = _once(document, found)
-                    unused = file_format.unused_columns(document, options) if file_format in _TELLING else ()
-                    found, unused = presence.apply(document, options, found, unused)
+                    unused = each.unused_columns(document, options) if each.unused_columns else ()
+                    if each.may_deny:
+                        found, unused = presence.apply(document, options, found, unused)
                 problem = "" if found else rows.EMPTY
                 return Source(path=path, format=name, rows=tuple(found), unused_columns=unused, problem=problem)
     except config.InputError as error:
@@ -179,14 +154,13 @@ def in_channel(sources: Sequence[Source], channel: str) -> list[Source]:
     ]
 
 
-def _refuse_ignored(document: texts.Document, options: rows.Options, file_format: Any) -> None:
+def _refuse_ignored(document: texts.Document, options: rows.Options, recognised: file_format.Format) -> None:
     """Raises InputError if --columns gives a column of the file that its format does not use."""
-    taken = _TAKEN.get(file_format)
+    taken = recognised.taken
     if taken is None:
         return
-    has_header = file_format in _TABLES or file_format is verdict_table
-    header = columns.positions(document).keys() if has_header else set()
-    whats = {what for what, names in taken.items() if not names} | ({"present"} if file_format in _TABLES else set())
+    header = columns.positions(document).keys() if recognised.has_header else set()
+    whats = {what for what, names in taken.items() if not names}
     for table, what, column in options.columns:
         if not columns.given_for(document, [(table, what, column)]) or what in whats:
             continue
@@ -194,7 +168,7 @@ def _refuse_ignored(document: texts.Document, options: rows.Options, file_format
         if not is_used and (table or not header.isdisjoint(map(columns.normal, (column, *column.split(","))))):
             flag, known = f"--columns={table}{':' * bool(table)}{what}={column}", ", ".join(sorted(whats)) or "nothing"
             raise config.InputError(
-                f"{document.path}: {flag} cannot be used: of this format ({file_format.NAME}) it may tell {known}; "
+                f"{document.path}: {flag} cannot be used: of this format ({recognised.name}) it may tell {known}; "
                 f"leave it out, or name the table that it is for: --columns=TABLE:{what}={column}"
             )
 

@@ -8,10 +8,8 @@ import os
 
 from bird_tf import free_text
 from bird_tf.labels import clock, texts
-from bird_tf.labels.layouts import columns, csv_table, rows
+from bird_tf.labels.layouts import columns, csv_table, file_format, rows
 
-NAME = "iNaturalist export"
-SUFFIXES = (".csv",)
 _WHAT = (
     "id", "sound url", "url", "scientific name", "taxon name", "latitude", "longitude", "observed on",
     "time observed at", "user login", "place guess",
@@ -56,3 +54,17 @@ def _row(where: str, cells: dict[str, str], options: rows.Options, order: str) -
         ),
     )
     return rows.labelled(row, cells["scientific name"], options)
+
+
+FORMAT = file_format.Format(
+    name="iNaturalist export",
+    suffixes=(".csv",),
+    recognise=recognise,
+    read=read,
+    has_header=True,
+    taken={
+        "label": ("scientific name",), "name": ("scientific name",), "author": ("user login",),
+        "site": ("place guess",), "latitude": ("latitude",), "longitude": ("longitude",), "date": ("observed on",),
+        "time": ("time observed at",), "present": (),
+    },
+)  # fmt: skip

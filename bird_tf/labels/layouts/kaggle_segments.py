@@ -7,10 +7,8 @@ import re
 
 from bird_tf import free_text
 from bird_tf.labels import texts
-from bird_tf.labels.layouts import columns, csv_table, rows
+from bird_tf.labels.layouts import columns, csv_table, file_format, rows
 
-NAME = "Kaggle table of segments"
-SUFFIXES = (".csv",)
 _SECONDS = 5.0
 _NONE = "nocall"
 _WHAT = ("row id", "audio id", "site", "seconds", "birds", "filename")
@@ -48,3 +46,13 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             row = rows.labelled(row, cells["birds"].replace(" ", ";"), options)
         read_rows.append(rows.spanned(row, f"{end - _SECONDS:.3f}", cells["seconds"]))
     return read_rows
+
+
+FORMAT = file_format.Format(
+    name="Kaggle table of segments",
+    suffixes=(".csv",),
+    recognise=recognise,
+    read=read,
+    has_header=True,
+    taken={"file": ("filename",), "label": ("birds",), "end": ("seconds",), "site": ("site",), "present": ()},
+)

@@ -9,10 +9,8 @@ from absl import logging
 
 from bird_tf import free_text
 from bird_tf.labels import texts
-from bird_tf.labels.layouts import columns, csv_table, rows
+from bird_tf.labels.layouts import columns, csv_table, file_format, rows
 
-NAME = "Kaleidoscope table"
-SUFFIXES = (".csv", ".txt")
 # A person's answer counts more than the program's.
 _LABELS = ("manual id", "top1match", "auto id", "scientific name", "common name")
 _FIXED = (
@@ -121,3 +119,17 @@ def _score(cells: dict[str, str]) -> float:
         if what in cells:
             return rows.read_score(cells[what])
     return 1 - free_text.number(cells.get("top1dist", ""), limit=10)
+
+
+FORMAT = file_format.Format(
+    name="Kaleidoscope table",
+    suffixes=(".csv", ".txt"),
+    recognise=recognise,
+    read=read,
+    has_header=True,
+    taken={
+        "label": (), "score": (), "present": (), "file": ("in file",), "start": ("offset",), "end": ("duration",),
+        "duration": ("duration",),
+    },
+    unused_columns=unused_columns,
+)  # fmt: skip

@@ -7,10 +7,8 @@ import re
 
 from bird_tf import free_text
 from bird_tf.labels import label_cells, texts
-from bird_tf.labels.layouts import columns, csv_table, rows
+from bird_tf.labels.layouts import columns, csv_table, file_format, rows
 
-NAME = "Macaulay Library export"
-SUFFIXES = (".csv",)
 _NUMBERS = ("ml catalog number", "catalog number", "catalog id", "asset id", "ml catalogue number")
 _WHAT = (
     "scientific name", "common name", "background species", "recordist", "date", "year", "month", "day", "time",
@@ -61,3 +59,17 @@ def _row(where: str, cells: dict[str, str], options: rows.Options, order: str) -
         problem="" if number else "it has no catalogue number",
     )
     return rows.labelled(row, cells["scientific name"], options)
+
+
+FORMAT = file_format.Format(
+    name="Macaulay Library export",
+    suffixes=(".csv",),
+    recognise=recognise,
+    read=read,
+    has_header=True,
+    taken={
+        "label": ("scientific name",), "name": ("scientific name",), "background": ("background species",),
+        "author": ("recordist",), "site": ("locality",), "latitude": ("latitude",), "longitude": ("longitude",),
+        "elevation": ("elevation",), "date": ("date",), "time": ("time",), "present": (),
+    },
+)  # fmt: skip

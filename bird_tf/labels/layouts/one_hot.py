@@ -9,10 +9,8 @@ from absl import logging
 
 from bird_tf import free_text
 from bird_tf.labels import label_cells, texts
-from bird_tf.labels.layouts import columns, csv_table, rows, times
+from bird_tf.labels.layouts import columns, csv_table, file_format, rows, times
 
-NAME = "table with a column for each species"
-SUFFIXES = (".csv", ".tsv")
 _PRESENT = {"1", "1.0", "true", "pos"}
 _ABSENT = {"0", "0.0", "false", "neg"}
 _VALUES = _PRESENT | _ABSENT | {"unk"}
@@ -119,3 +117,12 @@ def _may_be_species(told: Set[str]) -> bool:
 def _has_other_meaning(name: str) -> bool:
     words = [word for word in columns.normal(name).split() if not word.isdecimal()]
     return not _NO_SPECIES.isdisjoint(words) and (_NO_SPECIES | _BESIDE_THEM).issuperset(words)
+
+
+FORMAT = file_format.Format(
+    name="table with a column for each species",
+    suffixes=(".csv", ".tsv"),
+    recognise=recognise,
+    read=read,
+    has_header=True,
+)

@@ -13,10 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from bird_tf import config, free_text
 from bird_tf.audio import decode
 from bird_tf.labels import texts
-from bird_tf.labels.layouts import columns, rows
+from bird_tf.labels.layouts import columns, file_format, rows
 
-NAME = "Raven selection table"
-SUFFIXES = (".txt", ".tsv", ".csv")
 _START, _END = "begin time s", "end time s"
 # the names of the columns; the first one that the table has is used, unless --columns gives another one
 _KNOWN = {
@@ -240,3 +238,14 @@ def _step(cells: Iterable[str]) -> float:
     """The step of the last digit of times, seconds."""
     digits = max((len(re.split("[.,]", f"{cell.strip()}.")[1]) for cell in cells), default=9)
     return 1.001 * 10.0**-digits  # 0.1 + 0.2 > 0.3
+
+
+FORMAT = file_format.Format(
+    name="Raven selection table",
+    suffixes=(".txt", ".tsv", ".csv"),
+    recognise=recognise,
+    read=read,
+    has_header=True,
+    taken={"file": (), "label": (), "score": (), "present": (), "start": (_START,), "end": (_END,)},
+    unused_columns=unused_columns,
+)

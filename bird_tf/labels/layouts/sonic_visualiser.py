@@ -6,10 +6,8 @@ import math
 
 from bird_tf import config, free_text
 from bird_tf.labels import texts
-from bird_tf.labels.layouts import columns, csv_table, rows
+from bird_tf.labels.layouts import columns, csv_table, file_format, rows
 
-NAME = "annotations without header (start, duration, label)"
-SUFFIXES = (".csv", ".txt", ".tsv")
 _NUMBERED = {"file", "start", "end", "duration", "label", "score"}
 
 
@@ -70,3 +68,11 @@ def _given(document: texts.Document, options: rows.Options) -> dict[str, tuple[i
             f"header line, so --columns may number {', '.join(sorted(_NUMBERED))} only"
         )
     return {what: (number,) for what, number in numbers.items()} if is_whole else {}
+
+
+FORMAT = file_format.Format(
+    name="annotations without header (start, duration, label)",
+    suffixes=(".csv", ".txt", ".tsv"),
+    recognise=recognise,
+    read=read,
+)

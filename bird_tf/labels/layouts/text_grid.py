@@ -7,10 +7,8 @@ from collections.abc import Iterator
 
 from bird_tf import config, lines
 from bird_tf.labels import texts
-from bird_tf.labels.layouts import columns, rows
+from bird_tf.labels.layouts import columns, file_format, rows
 
-NAME = "Praat TextGrid"
-SUFFIXES = (".textgrid",)
 # Strings, then what is no value ([1], <exists>), then numbers.
 _TOKEN = re.compile(
     r'"((?:[^"]|"")*)"|\[[^\]"]*\]|<\w+>|(?<![\w.])(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.])', re.ASCII
@@ -68,3 +66,12 @@ def _tiers(document: texts.Document) -> Iterator[tuple[str, list[tuple[str, str,
         raise config.InputError(f"{document.path}: {error}; save it in parts") from error
     except (StopIteration, RuntimeError, ValueError) as error:
         raise config.InputError(f"{document.path}: a damaged TextGrid; save it in Praat again") from error
+
+
+FORMAT = file_format.Format(
+    name="Praat TextGrid",
+    suffixes=(".textgrid",),
+    recognise=recognise,
+    read=read,
+    taken={"label": ()},
+)

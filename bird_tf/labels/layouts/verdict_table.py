@@ -7,10 +7,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from bird_tf.labels import texts, verdicts
-from bird_tf.labels.layouts import columns, rows
+from bird_tf.labels.layouts import columns, file_format, rows
 
-NAME = "table of verdicts"
-SUFFIXES = (".csv",)
 # times in tables are rounded to a millisecond
 _ROUNDED_SECONDS = 2e-3
 _PARTLY = dataclasses.replace(rows.NOTHING, partly_annotated=True)
@@ -92,3 +90,13 @@ def _without(row: rows.Row, denied_by: Sequence[verdicts.Verdict]) -> list[rows.
         halves = [((a, min(b, one.start_seconds)), (max(a, one.end_seconds), b)) for a, b in parts]
         parts = [(a, b) for pair in halves for a, b in pair if b - a > _ROUNDED_SECONDS]
     return [dataclasses.replace(row, start_seconds=start, end_seconds=end) for start, end in parts]
+
+
+FORMAT = file_format.Format(
+    name="table of verdicts",
+    suffixes=(".csv",),
+    recognise=recognise,
+    read=read,
+    has_header=True,
+    taken={},
+)

@@ -8,10 +8,8 @@ from typing import Any
 
 from bird_tf import free_text
 from bird_tf.labels import label_cells, texts
-from bird_tf.labels.layouts import rows
+from bird_tf.labels.layouts import file_format, rows
 
-NAME = "xeno-canto JSON"
-SUFFIXES = (".json",)
 # The genus of recordings that nobody has named, and of soundscapes.
 _NO_SPECIES = ("mystery", "sonus", "identity", "")
 
@@ -76,3 +74,12 @@ def text(entry: Mapping[str, Any], name: str) -> str:
     """A field of an entry; empty if it is not there, or holds no text and no number."""
     value = entry.get(name)
     return texts.clean(str(value)) if isinstance(value, str | int | float) else ""
+
+
+FORMAT = file_format.Format(
+    name="xeno-canto JSON",
+    suffixes=(".json",),
+    recognise=recognise,
+    read=read,
+    taken={},
+)

@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bird_tf.labels import texts
-from bird_tf.labels.layouts import rows, xeno_canto
-
-NAME = "xeno-canto annotation set"
-SUFFIXES = (".json",)
+from bird_tf.labels.layouts import file_format, rows, xeno_canto
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
@@ -45,3 +42,12 @@ def _row(where: str, entry: Mapping[str, Any], number_of_set: str, options: rows
         xeno_canto.text(entry, "start_time"),
         xeno_canto.text(entry, "end_time"),
     )
+
+
+FORMAT = file_format.Format(
+    name="xeno-canto annotation set",
+    suffixes=(".json",),
+    recognise=recognise,
+    read=read,
+    taken={},
+)

@@ -13,7 +13,7 @@ TRACK = """1.500000\t2.500000\tparmaj
 
 def test_labels_are_read(tmp_path):
     source = example_sets.source_of(tmp_path / "x.txt", TRACK)
-    assert source.format == audacity.NAME
+    assert source.format == audacity.FORMAT.name
     assert example_sets.spans_of(source) == [
         ((), 1.5, 2.5, ("parmaj",)), ((), 0.25, 0.75, ("turmer",)), ((), 9.0, 10.0, ()),
         ((), 11.0, 12.0, ("Turdus merula, Common Blackbird",)),

@@ -18,7 +18,7 @@ def _read(folder, text, *given, encoding="utf-8"):
 
 def test_kaggles_train_metadata_is_read(tmp_path):
     source = _read(tmp_path, KAGGLE)
-    assert source.format == csv_table.NAME
+    assert source.format == csv_table.FORMAT.name
     assert example_sets.whole_labels(source) == [(("asbfly/XC1.ogg",), ("asbfly",)), (("barswa/XC2.ogg",), ("barswa",))]
     first, second = (row.about for row in source.rows)
     assert (first.name, first.author, first.latitude, first.longitude, first.hour) == (

@@ -10,7 +10,7 @@ def test_observations_are_read(tmp_path):
         "https://static.inaturalist.org/sounds/9000.m4a?1685,Moor,52.5,13.4,Parus major,Great Tit\n"
     )
     source = example_sets.source_of(tmp_path / "observations-1.csv", text)
-    assert source.format == inaturalist.NAME
+    assert source.format == inaturalist.FORMAT.name
     assert example_sets.whole_labels(source) == [(("9000", "77"), ("Parus major",))]
     about = source.rows[0].about
     assert (about.author, about.site, about.latitude, about.date, about.hour) == (

@@ -5,7 +5,7 @@ from tests.labels.layouts import example_sets
 def test_the_labels_of_2021_are_read(tmp_path):
     text = "row_id,site,audio_id,seconds,birds\n7019_COR_5,COR,7019,5,nocall\n7019_COR_10,COR,7019,10,amerob sonspa\n"
     source = example_sets.source_of(tmp_path / "train_soundscape_labels.csv", text)
-    assert source.format == kaggle_segments.NAME
+    assert source.format == kaggle_segments.FORMAT.name
     assert example_sets.spans_of(source) == [
         (("7019_COR",), 0.0, 5.0, None), (("7019_COR",), 5.0, 10.0, ("amerob", "sonspa")),
     ]  # fmt: skip
@@ -21,7 +21,7 @@ def test_the_labels_of_2020_name_the_file(tmp_path):
 def test_a_table_with_nocall_needs_no_number_of_segments(tmp_path):
     text = "filename,seconds,birds\nx.wav,5,nocall\nx.wav,10,acafly gretit1\nx.wav,15,Parus major\n"
     source = example_sets.source_of(tmp_path / "t.csv", text)
-    assert source.format == kaggle_segments.NAME
+    assert source.format == kaggle_segments.FORMAT.name
     assert example_sets.spans_of(source)[:2] == [
         (("x.wav",), 0.0, 5.0, None), (("x.wav",), 5.0, 10.0, ("acafly", "gretit1")),
     ]  # fmt: skip

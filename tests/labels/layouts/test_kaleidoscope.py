@@ -15,7 +15,7 @@ D:\\rec,,y.wav,0,5,1,2023-05-01,05:00:00,5,Noise,0.1,
 
 def test_detections_are_read_and_the_manual_id_counts_more(tmp_path):
     source = example_sets.source_of(tmp_path / "id.csv", TABLE)
-    assert source.format == kaleidoscope.NAME
+    assert source.format == kaleidoscope.FORMAT.name
     assert example_sets.spans_of(source) == [
         (("A/x.wav", "D:\\rec/A/x.wav"), 0.0, 3.0, ("Turdus merula",)),
         (("B/x.wav", "D:\\rec/B/x.wav"), 1.0, 3.5, ()),  # not reviewed

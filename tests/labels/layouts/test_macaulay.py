@@ -10,7 +10,7 @@ HEADER = (
 def test_recordings_are_read(tmp_path):
     text = HEADER + "207166,Audio,Great Tit,Parus major,,Ann,,1990,5,14,0730,Poland,Moor,52.5,13.4\n"
     source = example_sets.source_of(tmp_path / "ML.csv", text)
-    assert source.format == macaulay.NAME
+    assert source.format == macaulay.FORMAT.name
     assert example_sets.whole_labels(source) == [(("ML207166", "207166"), ("Parus major",))]
     about = source.rows[0].about
     assert (about.author, about.site, about.latitude, about.date, about.hour) == (

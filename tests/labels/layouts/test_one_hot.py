@@ -13,7 +13,7 @@ a.wav,6.0,9.0,,0
 
 def test_a_column_for_each_species_is_read(tmp_path):
     source = example_sets.source_of(tmp_path / "t.csv", TABLE)
-    assert source.format == one_hot.NAME
+    assert source.format == one_hot.FORMAT.name
     assert example_sets.spans_of(source) == [
         (("a.wav",), 0.0, 3.0, ("Parus major", "Turdus merula")),
         (("a.wav",), 3.0, 6.0, None),
@@ -22,8 +22,8 @@ def test_a_column_for_each_species_is_read(tmp_path):
 
 
 def test_probabilities_and_labels_are_no_such_table(tmp_path):
-    assert example_sets.source_of(tmp_path / "t.csv", TABLE.replace("1.0\n", "0.7\n")).format == csv_table.NAME
-    assert example_sets.source_of(tmp_path / "t.csv", "file,start,end,label\na.wav,0,3,1\n").format == csv_table.NAME
+    for text in (TABLE.replace("1.0\n", "0.7\n"), "file,start,end,label\na.wav,0,3,1\n"):
+        assert example_sets.source_of(tmp_path / "t.csv", text).format == csv_table.FORMAT.name
 
 
 def test_the_head_of_a_column_is_one_name(tmp_path):
@@ -64,12 +64,12 @@ def test_a_further_column_of_segments_is_told_and_is_no_species(tmp_path, column
 @pytest.mark.parametrize("cells", [("0", "3"), ("0.7", "0.2")])
 def test_counts_and_probabilities_beside_0_and_1_are_not_passed_over(tmp_path, cells):
     text = "file,start,end,NOCA,EATO,AMRO\n" + "".join(f"a.wav,{i},{i + 3},0,1,{cells[i]}\n" for i in (0, 1))
-    assert example_sets.source_of(tmp_path / "t.csv", text).format == csv_table.NAME
+    assert example_sets.source_of(tmp_path / "t.csv", text).format == csv_table.FORMAT.name
 
 
 def test_a_column_for_each_species_may_tell_of_whole_recordings(tmp_path):
     source = example_sets.source_of(tmp_path / "t.csv", "filename,asbfly,barswa,fold\na.wav,1,1,3\nb.wav,0,0,4\n")
-    assert source.format == one_hot.NAME
+    assert source.format == one_hot.FORMAT.name
     assert example_sets.whole_labels(source) == [(("a.wav",), ("asbfly", "barswa")), (("b.wav",), ())]
     assert source.rows[1].labels.negative and not source.rows[0].has_span
 
@@ -78,7 +78,7 @@ def test_a_column_for_each_species_may_tell_of_whole_recordings(tmp_path):
     "text", ["file,asbfly\na.wav,1\n", "file,rain,wind\na.wav,0,1\n", "file,a,b,site\na.wav,0,1,S\n"]
 )
 def test_what_may_tell_of_the_conditions_of_a_recording_is_no_such_table(tmp_path, text):
-    assert example_sets.source_of(tmp_path / "t.csv", text).format != one_hot.NAME
+    assert example_sets.source_of(tmp_path / "t.csv", text).format != one_hot.FORMAT.name
 
 
 def test_a_table_without_rows_says_nothing(tmp_path):

@@ -14,7 +14,7 @@ SEQUENCE = (
 
 def test_selections_are_read(tmp_path):
     source = example_sets.source_of(tmp_path / "x.txt", TABLE)
-    assert source.format == raven.NAME
+    assert source.format == raven.FORMAT.name
     assert example_sets.spans_of(source) == [((), 1.5, 2.5, ("parmaj",)), ((), 0.25, 0.75, ("turmer",))]
 
 

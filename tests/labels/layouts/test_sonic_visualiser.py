@@ -6,7 +6,7 @@ from tests.labels.layouts import example_sets
 
 def test_start_duration_and_label_are_read(tmp_path):
     source = example_sets.source_of(tmp_path / "a.csv", "0.0,3.0,Parus major\n3.5,1.0,Turdus merula\n")
-    assert source.format == sonic_visualiser.NAME
+    assert source.format == sonic_visualiser.FORMAT.name
     assert example_sets.spans_of(source) == [((), 0.0, 3.0, ("Parus major",)), ((), 3.5, 4.5, ("Turdus merula",))]
 
 

@@ -58,7 +58,7 @@ SHORT = """File type = "ooTextFile"
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_the_long_form_is_read(tmp_path, encoding):
     source = example_sets.source_of(tmp_path / "a.TextGrid", LONG, encoding)
-    assert source.format == text_grid.NAME
+    assert source.format == text_grid.FORMAT.name
     assert example_sets.spans_of(source) == [((), 0.0, 3.5, ('Parus "major" [1]',))]
 
 

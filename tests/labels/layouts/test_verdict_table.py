@@ -16,7 +16,7 @@ t/x.wav,0.000,1.000,parmaj,no,,0.8,,
 
 def test_what_is_to_be_heard_becomes_labels_and_nothing_becomes_negative(tmp_path):
     source = example_sets.source_of(tmp_path / "verdicts.csv", TABLE)
-    assert source.format == verdict_table.NAME
+    assert source.format == verdict_table.FORMAT.name
     assert example_sets.spans_of(source) == [
         (("s/x.wav",), 0.0, 1.0, ("parmaj",)),
         (("s/x.wav",), 1.0, 2.0, None),

@@ -17,7 +17,7 @@ ENTRY = {
 )
 def test_pages_lists_and_single_entries_are_read(tmp_path, content):
     source = example_sets.source_of(tmp_path / "page.json", json.dumps(content))
-    assert source.format == xeno_canto.NAME
+    assert source.format == xeno_canto.FORMAT.name
     assert example_sets.whole_labels(source) == [(("XC123", "123"), ("Parus major",))]
     about = source.rows[0].about
     assert (about.author, about.site, about.latitude, about.longitude, about.elevation, about.hour, about.date) == (

@@ -15,7 +15,7 @@ def test_annotations_are_read(tmp_path):
         ],
     }
     source = example_sets.source_of(tmp_path / "set.json", json.dumps(content))
-    assert source.format == xeno_canto_annotations.NAME
+    assert source.format == xeno_canto_annotations.FORMAT.name
     assert example_sets.spans_of(source)[:2] == [
         (("XC1", "1"), 0.0, 3.0, ("Parus major",)), (("XC2", "2"), 1.0, 2.5, ()),
     ]  # fmt: skip
