@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 
 from absl import logging
 
-from bird_tf import config
-from bird_tf.labels import texts
+from bird_tf import config, csv_files
+from bird_tf.labels import label_cells, texts
 
 # The names of columns that are known without --columns, without signs and in lower case. The first one that a table has
 # is used; of times, the first one with a fine unit behind it, if there is one. Sources: Kaggle's BirdCLEF 2019-2026,
@@ -67,6 +68,7 @@ UNITS = {
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
 }
 TIMES = ("start", "end", "duration")
+_BETWEEN_LINES = {"label": ";", "background": ";"}  # what the lines of a cell are divided by
 
 
 def parse(flags: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
@@ -143,9 +145,29 @@ def unit_of(document: texts.Document, position: int) -> str:
     return normal(document.header[position]).rpartition(" ")[2]
 
 
-def filled(line: Sequence[str], positions: Sequence[int]) -> str:
-    """The first filled cell at these positions of a line; empty if none is."""
-    return next((text for i in positions if i < len(line) and (text := line[i].strip())), "")
+def cells_of(line: Sequence[str], found: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    """{what: text} of a line, as of `filled`. A recording that is named without its folder gets it from its column."""
+    cells = {what: filled(line, positions, _BETWEEN_LINES.get(what, " ")) for what, positions in found.items()}
+    if cells.get("file") and not re.search(r"[/\\]", cells["file"]):
+        if texts.comparable(re.split(r"[/\\]", cells.get("path", ""))[-1]) == texts.comparable(cells["file"]):
+            cells["file"] = cells["path"]
+        elif cells.get("folder"):
+            cells["file"] = f"{cells['folder']}/{cells['file']}"
+    return cells
+
+
+def filled(line: Sequence[str], positions: Sequence[int], between_lines: str = " ") -> str:
+    """The first cell at these positions of a line that is filled; empty if none is. R writes NA into empty cells.
+
+    Formulas are as they were before our own tables defused them. `between_lines` divides the lines of the cell.
+    """
+    for i in positions:
+        if i < len(line):
+            lines = csv_files.restored(line[i]).splitlines()
+            text = between_lines.join(filter(None, map(texts.clean, lines)))
+            if not label_cells.is_missing(text):
+                return text
+    return ""
 
 
 def unused(document: texts.Document, found: Mapping[str, Sequence[int]]) -> list[str]:

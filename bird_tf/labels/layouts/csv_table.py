@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from absl import logging
 
-from bird_tf import config, csv_files, free_text
+from bird_tf import config, free_text
 from bird_tf.labels import label_cells, metadata, parquet, texts
 from bird_tf.labels.layouts import columns, file_format, rows, times
 
@@ -22,7 +22,6 @@ _ABOUT = ("author", "site", "name", "background", "background_known", *_PLACE_AN
 # further columns of recordings.csv of records, which is known by two of them; earlier versions have no other
 _OWN = {"background_known": "background known", "annotated": "annotated"}
 _IS_OWN = {"background known", "recording id"}
-_BETWEEN_LINES = {"label": ";", "background": ";"}  # what the lines of a cell are divided by
 _OF_SPECIES = frozenset(("species", "species code", "species name", "manual id"))
 _OF_LABELS = frozenset(("label", "labels", "multilabel", "species"))  # in the names of columns that may hold labels
 # names of columns that alone hold the length of the recording; units may stand behind them
@@ -61,7 +60,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             return rows.nothing_found(document)
         raise config.InputError(f"{document.path}: {rows.EMPTY}")
     in_dates, units = found.get("date", ()), times.units(document, found)
-    order = free_text.order_of_dates(_first_filled(line, in_dates) for _, line in lines) if in_dates else ""
+    order = free_text.order_of_dates(columns.filled(line, in_dates) for _, line in lines) if in_dates else ""
     read_rows: list[rows.Row] = []
     width = len(document.header)
     used = {columns.normal(document.header[positions[0]]) for positions in found.values()}
@@ -69,7 +68,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     unread: dict[str, list[str]] = {what: [] for what in (*_PLACE_AND_TIME, "score") if what in found}
     epithets, above = _epithets(document, found), ""
     for number, line in lines:
-        where, cells = rows.where(document, number), _with_genus(cells_of(line, found), epithets)
+        where, cells = rows.where(document, number), _with_genus(columns.cells_of(line, found), epithets)
         if len(line) > width and any(map(str.strip, line[width:])):
             problem = f"{len(line)} cells, but the header has {width}; put texts with commas into quotes"
             files_of_row = (cells["file"],) if cells.get("file") else ()
@@ -93,7 +92,7 @@ def _of_whole_recordings(
     document: texts.Document, read_rows: Sequence[rows.Row], found: Mapping[str, Sequence[int]]
 ) -> list[rows.Row]:
     """The rows of recordings.csv without labels that are of times in their recording, which it does not tell."""
-    told = [cells_of(line, {"annotated": found["annotated"]})["annotated"] for _, line in document.lines[1:]]
+    told = [columns.filled(line, found["annotated"]) for _, line in document.lines[1:]]
     in_time = [text.casefold() in (metadata.IN_TIME, metadata.IN_PART) for text in told]
     if any(in_time):
         logging.warning(
@@ -116,7 +115,7 @@ def _epithets(document: texts.Document, found: Mapping[str, Sequence[int]]) -> f
     """Labels with a capital letter that stand beside several genera, so that they are second words of Latin names."""
     genera: dict[str, set[str]] = {}
     for _, line in document.lines[1:] if {"genus", "label"} <= found.keys() else ():
-        label, genus = (_first_filled(line, found[what]) for what in ("label", "genus"))
+        label, genus = (columns.filled(line, found[what]) for what in ("label", "genus"))
         if genus and not label.islower() and _EPITHET.fullmatch(label):
             genera.setdefault(label, set()).add(genus)
     return frozenset(genera) if any(len(several) > 1 for several in genera.values()) else frozenset()
@@ -191,7 +190,7 @@ def _are_of_species(
     if is_sure or not names or columns.normal(document.header[names[0]]) != "name":
         return True
     beside = [
-        (_first_filled(line, found.get("label", ())), _first_filled(line, names)) for _, line in document.lines[1:]
+        (columns.filled(line, found.get("label", ())), columns.filled(line, names)) for _, line in document.lines[1:]
     ]
     pairs, labels, others = set(beside), {label for label, _ in beside}, {name for _, name in beside}
     are_pairs = 1 < len(labels) == len(others) == len(pairs) < len(beside)
@@ -224,7 +223,7 @@ def _warn_of_several_species(document: texts.Document, found: Mapping[str, Seque
     common_of: dict[str, dict[str, str]] = {}
     used = (*found["label"], *found["common"])
     for line in {tuple(line[i] for i in used if i < len(line)): line for _, line in document.lines[1:]}.values():
-        label, common = (_first_filled(line, found[what]) for what in ("label", "common"))
+        label, common = (columns.filled(line, found[what]) for what in ("label", "common"))
         if common and not label_cells.is_latin(label) and not rows.read_label(label, rows.Options())[0].negative:
             common_of.setdefault(label, {})[label_cells.letters(common.partition("(")[0])] = common
     if several := next((label for label, commons in common_of.items() if len(commons) > 1 and label), ""):
@@ -239,27 +238,6 @@ def _warn_of_several_species(document: texts.Document, found: Mapping[str, Seque
 def unused_columns(document: texts.Document, options: rows.Options) -> tuple[str, ...]:
     """The names of the columns that are not used."""
     return tuple(columns.unused(document, _columns(document, options)))
-
-
-def cells_of(line: Sequence[str], found: Mapping[str, Sequence[int]]) -> dict[str, str]:
-    """{what: text} of a line; of several columns the first that is filled counts. Our own tables defuse formulas."""
-    cells = {what: _first_filled(line, positions, _BETWEEN_LINES.get(what, " ")) for what, positions in found.items()}
-    if cells.get("file") and not re.search(r"[/\\]", cells["file"]):
-        if texts.comparable(re.split(r"[/\\]", cells.get("path", ""))[-1]) == texts.comparable(cells["file"]):
-            cells["file"] = cells["path"]
-        elif cells.get("folder"):
-            cells["file"] = f"{cells['folder']}/{cells['file']}"
-    return cells
-
-
-def _first_filled(line: Sequence[str], positions: Sequence[int], between_lines: str = " ") -> str:
-    for i in positions:
-        if i < len(line):
-            lines = csv_files.restored(line[i]).splitlines()
-            text = between_lines.join(filter(None, map(texts.clean, lines)))
-            if not label_cells.is_missing(text):  # R writes NA into empty cells
-                return text
-    return ""
 
 
 def _row(
@@ -331,7 +309,7 @@ def _with_empty_segments(
     told = []
     for row, (_, line) in zip(read_rows, document.lines[1:], strict=True):
         if row.labels.missing and not row.problem and (are_segments or not row.has_span):
-            other = _first_filled(line, beside)
+            other = columns.filled(line, beside)
             if label_cells.is_missing(other) or other == "[]":
                 row, num_nothing = dataclasses.replace(row, labels=nothing), num_nothing + row.has_span
             else:

@@ -8,7 +8,7 @@ import os
 
 from bird_tf import free_text
 from bird_tf.labels import clock, texts
-from bird_tf.labels.layouts import columns, csv_table, file_format, rows
+from bird_tf.labels.layouts import columns, file_format, rows
 
 _WHAT = (
     "id", "sound url", "url", "scientific name", "taxon name", "latitude", "longitude", "observed on",
@@ -26,7 +26,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the observations. The species of the background are not noted there."""
     position = columns.positions(document)
     found = {what: (position[what],) for what in _WHAT if what in position}
-    lines = [(line, csv_table.cells_of(cells, found)) for line, cells in document.lines[1:]]
+    lines = [(line, columns.cells_of(cells, found)) for line, cells in document.lines[1:]]
     order = free_text.order_of_dates(cells.get("observed on", "") for _, cells in lines)
     return [_row(rows.where(document, line), cells, options, order) for line, cells in lines]
 

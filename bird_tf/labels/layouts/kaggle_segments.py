@@ -7,7 +7,7 @@ import re
 
 from bird_tf import free_text
 from bird_tf.labels import texts
-from bird_tf.labels.layouts import columns, csv_table, file_format, rows
+from bird_tf.labels.layouts import columns, file_format, rows
 
 _SECONDS = 5.0
 _NONE = "nocall"
@@ -31,7 +31,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     found = {what: (position[what],) for what in _WHAT if what in position}
     read_rows = []
     for line, texts_of_line in document.lines[1:]:
-        cells = csv_table.cells_of(texts_of_line, found)
+        cells = columns.cells_of(texts_of_line, found)
         head = cells.get("row id", "").rpartition("_")[0]
         end = free_text.seconds(cells["seconds"])
         row = rows.Row(

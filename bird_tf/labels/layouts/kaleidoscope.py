@@ -9,7 +9,7 @@ from absl import logging
 
 from bird_tf import free_text
 from bird_tf.labels import texts
-from bird_tf.labels.layouts import columns, csv_table, file_format, rows
+from bird_tf.labels.layouts import columns, file_format, rows
 
 # A person's answer counts more than the program's.
 _LABELS = ("manual id", "top1match", "auto id", "scientific name", "common name")
@@ -54,10 +54,10 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         return rows.nothing_found(document)
     is_given = "label" in columns.given_for(document, options.columns)
     manual = found.get("manual id", ())
-    has_begun = not is_given and any(csv_table.cells_of(cells, {"": manual})[""] for _, cells in document.lines[1:])
+    has_begun = not is_given and any(columns.filled(line, manual) for _, line in document.lines[1:])
     read_rows, clusters, not_reviewed = [], [], []
     for line, texts_of_line in document.lines[1:]:
-        cells = csv_table.cells_of(texts_of_line, found)
+        cells = columns.cells_of(texts_of_line, found)
         parts = [cells.get(what, "") for what in ("indir", "folder", "in file")]
         names = ["/".join(filter(None, parts[i:])) for i in (1, 0)]
         row = rows.Row(

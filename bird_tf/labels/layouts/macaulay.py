@@ -7,7 +7,7 @@ import re
 
 from bird_tf import free_text
 from bird_tf.labels import label_cells, texts
-from bird_tf.labels.layouts import columns, csv_table, file_format, rows
+from bird_tf.labels.layouts import columns, file_format, rows
 
 _NUMBERS = ("ml catalog number", "catalog number", "catalog id", "asset id", "ml catalogue number")
 _WHAT = (
@@ -27,7 +27,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     position = columns.positions(document)
     found = {what: (position[what],) for what in _WHAT if what in position}
     found["number"] = next((position[name],) for name in _NUMBERS if name in position)
-    lines = [(line, csv_table.cells_of(cells, found)) for line, cells in document.lines[1:]]
+    lines = [(line, columns.cells_of(cells, found)) for line, cells in document.lines[1:]]
     order = free_text.order_of_dates(cells.get("date", "") for _, cells in lines)
     return [_row(rows.where(document, line), cells, options, order) for line, cells in lines]
 

@@ -9,7 +9,7 @@ from absl import logging
 
 from bird_tf import free_text
 from bird_tf.labels import label_cells, texts
-from bird_tf.labels.layouts import columns, csv_table, file_format, rows, times
+from bird_tf.labels.layouts import columns, file_format, rows, times
 
 _PRESENT = {"1", "1.0", "true", "pos"}
 _ABSENT = {"0", "0.0", "false", "neg"}
@@ -67,7 +67,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         logging.warning("%s: columns that are not taken for species: %s", document.path, ", ".join(others))
     read_rows, above = [], ""
     for line, texts_of_line in document.lines[1:]:
-        cells = csv_table.cells_of(texts_of_line, found)
+        cells = columns.cells_of(texts_of_line, found)
         values = {name: _value(texts_of_line, i) for i, name in species.items()}
         above = cells["file"] or above
         row = rows.Row(
@@ -101,12 +101,12 @@ def _unused(document: texts.Document, found: Mapping[str, Sequence[int]]) -> lis
 
 
 def _told(document: texts.Document, position: int) -> set[str]:
-    """What the cells of a column say that are filled."""
+    """What the cells of a column say that are filled; of a species, NA says as little as any other word."""
     return {_value(line, position) for _, line in document.lines[1:]} - {""}
 
 
 def _value(line: Sequence[str], position: int) -> str:
-    return columns.filled(line, (position,)).casefold()
+    return texts.clean(line[position]).casefold() if position < len(line) else ""
 
 
 def _may_be_species(told: Set[str]) -> bool:

@@ -10,7 +10,7 @@ from absl import logging
 
 from bird_tf import config
 from bird_tf.labels import label_cells, texts
-from bird_tf.labels.layouts import columns, csv_table, rows, times
+from bird_tf.labels.layouts import columns, rows, times
 
 _YES = frozenset((
     "1", "1.0", "true", "t", "yes", "y", "present", "detected", "correct", "right", "valid", "confirmed", "accepted",
@@ -130,7 +130,7 @@ def _cells(document: texts.Document, positions: Sequence[int]) -> dict[str, str]
 
 def _column(document: texts.Document, positions: Sequence[int]) -> Iterator[str]:
     """What stands in the first of the columns that is filled, for each line below the header."""
-    return (csv_table.cells_of(line, {"present": positions})["present"] for _, line in document.lines[1:])
+    return (columns.filled(line, positions) for _, line in document.lines[1:])
 
 
 def _word(cell: str) -> str:

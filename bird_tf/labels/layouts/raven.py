@@ -75,9 +75,9 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             or_namesake=alone,
             score=rows.read_score(selection.cells.get("score", "")),
             channel=rows.read_channel(selection.cells.get("channel", "")),
-            common=texts.clean(selection.cells.get("common", "")),
+            common=selection.cells.get("common", ""),
             goes_on=bool(next_file),
-            second_name=texts.clean(selection.cells.get("second name", "")),
+            second_name=selection.cells.get("second name", ""),
             about=rows.COMPLETE,
             problem=selection.problem,
         )
@@ -91,9 +91,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
 
 def _goes_on_in(selection: _Selection) -> str:
     """The recording in which a selection of a sequence ends; empty if it is the one that it begins in."""
-    begin, end = (
-        name.replace("\\", "/") for name in (selection.file, texts.clean(selection.cells.get("end file", "")))
-    )
+    begin, end = (name.replace("\\", "/") for name in (selection.file, selection.cells.get("end file", "")))
     folder, _, name = begin.rpartition("/")
     if not begin or end.rpartition("/")[2] in ("", name):
         return ""
@@ -172,11 +170,11 @@ def _selections(
             cells = cells + [""] * (len(document.header) - len(cells))
         begin, end = cells[names[_START]], cells[names[_END]]
         length = free_text.seconds(end) - free_text.seconds(begin)
-        filled = {what: next(filter(str.strip, (cells[i] for i in of)), "") for what, of in used.items()}
+        filled = {what: columns.filled(cells, positions) for what, positions in used.items()}
         yield _Selection(
             line=line,
             cells=filled,
-            file=texts.clean(filled.get("file", "")),
+            file=filled.get("file", ""),
             begin=begin,
             offset=cells[names[_OFFSET]].strip() if _OFFSET in names else "",
             length=f"{length:.9f}" if length == length else end,

@@ -6,7 +6,7 @@ import math
 
 from bird_tf import config, free_text
 from bird_tf.labels import texts
-from bird_tf.labels.layouts import columns, csv_table, file_format, rows
+from bird_tf.labels.layouts import columns, file_format, rows
 
 _NUMBERED = {"file", "start", "end", "duration", "label", "score"}
 
@@ -45,7 +45,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     length = "end" if "end" in positions else "duration"
     read_rows = []
     for line, texts_of_line in document.lines:
-        cells = csv_table.cells_of(texts_of_line, positions)
+        cells = columns.cells_of(texts_of_line, positions)
         row = rows.Row(
             where=rows.where(document, line),
             files=(cells["file"],) if cells.get("file") else (),

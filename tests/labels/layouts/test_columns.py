@@ -49,3 +49,20 @@ def test_an_end_beside_the_length_of_the_recording_counts_if_it_is_no_clock_time
     text = f"file,start_s,end,duration_s\nx.wav,1,{end},60\n"
     found = columns.find(texts.Document(example_sets.write_text(tmp_path / "t.csv", text)), ())
     assert ("end" in found) == is_used and "duration" in found
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [(["NA", " a  b "], "a b"), (["", "<na>", "NaN"], ""), (["'=a()", "b"], "=a()"), (["a\n b", "c"], "a;b"), ([], "")],
+)
+def test_the_first_filled_cell_counts_and_na_is_none(line, text):
+    assert columns.filled(line, (0, 1, 2), between_lines=";") == text
+
+
+@pytest.mark.parametrize(
+    ("line", "file"),
+    [(["x.wav", "D:\\X.wav", "f"], "D:\\X.wav"), (["x.wav", "NA", "f"], "f/x.wav"), (["g/x.wav", "", "f"], "g/x.wav"),
+     (["NA", "", "f"], "")],
+)  # fmt: skip
+def test_a_recording_that_is_named_without_its_folder_gets_it_from_its_column(line, file):
+    assert columns.cells_of(line, {"file": (0,), "path": (1,), "folder": (2,)})["file"] == file

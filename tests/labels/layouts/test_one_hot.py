@@ -84,3 +84,8 @@ def test_what_may_tell_of_the_conditions_of_a_recording_is_no_such_table(tmp_pat
 def test_a_table_without_rows_says_nothing(tmp_path):
     [row] = example_sets.source_of(tmp_path / "t.csv", "file,start,end,NOCA,EATO\n").rows
     assert row.labels == label_cells.Labels() and not row.problem
+
+
+def test_a_column_with_na_is_none_of_a_species(tmp_path):
+    source = example_sets.source_of(tmp_path / "t.csv", TABLE.replace("9.0,,0", "9.0,NA,0"))
+    assert source.format == csv_table.FORMAT.name and "which column holds label?" in source.problem

@@ -126,3 +126,11 @@ def test_the_flag_says_that_begin_times_are_of_each_recording(tmp_path):
     table = PLACED + "1\t2\t3\ta.wav\t\ta\n1\t2\t3\tb.wav\t\ta\n"
     problem = example_sets.source_of(tmp_path / "x.txt", table).problem
     assert "a sequence of 2 recordings" in problem and "'--columns=start=Begin Time (s)' if these" in problem
+
+
+def test_na_is_an_empty_cell(tmp_path):
+    header = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tEnd File\tSpecies\tCommon Name\n"
+    text = header + "1\t0\t3\ta.wav\tNA\tParus major\tNA\n2\t3\t6\tNA\tNA\tParus major\tGreat Tit\n"
+    first, second = example_sets.source_of(tmp_path / "a.txt", text).rows
+    assert (first.files, first.common, first.problem) == (("a.wav",), "", "") and not first.goes_on
+    assert second.files == () and second.or_namesake

@@ -13,6 +13,7 @@ AT_FIVE, AT_SIX = "20230501_050000.wav", "S1\\20230501_060000.wav"
     "lines",
     [f"{AT_FIVE},05:00,05:06,a\n{AT_SIX},06:00,06:01,a\n",
      f"{AT_FIVE},05:00:10,05:00:13,a\n{AT_FIVE},5:40:10,5:40:13,a\n{AT_SIX},6:00:02,6:00:05,a\n",
+     f"{AT_FIVE},05:00,05:06,a\n{AT_SIX},NA,NA,\n",
      "a,0.000115740740740741,0.000231481481481481,a\nb,3.4722E-05,6.9444E-05,a\n"],
 )  # fmt: skip
 def test_times_of_the_clock_and_shares_of_a_day_are_refused(tmp_path, lines):
