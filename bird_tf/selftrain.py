@@ -23,7 +23,7 @@ from bird_tf.evaluation import mixtures
 from bird_tf.inference import audio_files, leaks, model_files
 from bird_tf.input import pseudo_labels
 from bird_tf.labels import metadata
-from bird_tf.labels.layouts import formats
+from bird_tf.labels.formats import formats
 from bird_tf.records import manifests, recordings_table, schema
 from bird_tf.selftraining import flags, forecast, gate, rounds, teaching
 from bird_tf.training import exporter, run_directory, training_flags

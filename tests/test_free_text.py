@@ -4,7 +4,7 @@ import pytest
 
 from bird_tf import free_text
 from bird_tf.labels.layouts import reader
-from tests.labels.layouts import example_sets
+from tests.labels import example_sets
 
 
 @pytest.mark.parametrize(

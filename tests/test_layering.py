@@ -23,11 +23,13 @@ ORDER = {
         "metadata", "parquet", "texts", "given_table", "label_cells", "class_names", "clock", "taxonomy", "spans",
         "groups", "duplicates", "split", "verdicts",
     ),
+    "labels.tables": ("rows", "columns", "times", "presence", "file_format"),
+    "labels.formats": (
+        "birdclef", "verdict_table", "xeno_canto", "xeno_canto_annotations", "text_grid", "raven", "kaleidoscope",
+        "kaggle_segments", "inaturalist", "macaulay", "one_hot", "sonic_visualiser", "csv_table", "audacity", "formats",
+    ),
     "labels.layouts": (
-        "matching", "rows", "columns", "times", "file_format", "birdclef", "xeno_canto", "xeno_canto_annotations",
-        "text_grid", "raven", "csv_table", "presence", "kaleidoscope", "verdict_table", "kaggle_segments",
-        "inaturalist", "macaulay", "one_hot", "sonic_visualiser", "audacity", "formats", "evidence", "versions",
-        "corrections", "joining", "assembly", "folders", "sorted_tree", "reader",
+        "matching", "evidence", "versions", "corrections", "joining", "assembly", "folders", "sorted_tree", "reader",
     ),
     "records": ("selection", "schema", "manifests", "shard_files", "recordings_table", "learnt", "verify"),
     "backbones": (

@@ -29,7 +29,7 @@ import soundfile
 
 from bird_tf import command_line, config
 from bird_tf.audio import noises
-from bird_tf.labels.layouts import birdclef
+from bird_tf.labels.formats import birdclef
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 

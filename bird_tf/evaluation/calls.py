@@ -11,7 +11,8 @@ from absl import logging
 
 from bird_tf import config, skips
 from bird_tf.labels import given_table, label_cells, metadata, taxonomy, texts
-from bird_tf.labels.layouts import matching, presence, reader, rows
+from bird_tf.labels.layouts import matching, reader
+from bird_tf.labels.tables import presence, rows
 
 # start and end in seconds, and the index of the class
 Call = tuple[float, float, int]
@@ -37,7 +38,7 @@ def read(path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: 
 
     Args:
         path: a CSV with the columns media_id, class_id, start_seconds and end_seconds; or annotations that
-            `labels.layouts` reads, as a file or a folder.
+            `labels.formats` reads, as a file or a folder.
         audio: the folder of the recordings.
         recordings: (path below the folder, path) of each.
         classes: of the models.

@@ -9,7 +9,7 @@ from bird_tf import config
 from bird_tf.audio import decode
 from bird_tf.inference import run_files
 from bird_tf.labels import given_table, metadata, taxonomy
-from bird_tf.labels.layouts import birdclef
+from bird_tf.labels.formats import birdclef
 
 
 def find_media_ids(folder: str, metadata_folder: str) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Annotations in time, and which labels they give a span of a recording. Foreign formats belong to `layouts`."""
+"""Annotations in time, and which labels they give a span of a recording. Foreign formats belong to `formats`."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ import pytest
 
 from bird_tf import config
 from bird_tf.labels import class_names, metadata
-from tests.labels.layouts import example_sets
+from tests.labels import example_sets
 
 
 def _recordings(*labels):

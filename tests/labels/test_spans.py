@@ -4,7 +4,7 @@ import pytest
 
 from bird_tf import config
 from bird_tf.labels import metadata, spans
-from tests.labels.layouts import example_sets
+from tests.labels import example_sets
 
 
 @pytest.mark.parametrize(

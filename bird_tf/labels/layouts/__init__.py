@@ -1,1 +1,1 @@
-"""Layouts of labelled sets: one module for each foreign format, and the reader that chooses among them."""
+"""Layouts of labelled sets: what files and folders tell of the recordings, and the reader that chooses among them."""

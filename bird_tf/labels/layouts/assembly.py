@@ -12,7 +12,9 @@ from absl import logging
 
 from bird_tf import config
 from bird_tf.labels import label_cells, metadata, spans
-from bird_tf.labels.layouts import corrections, formats, joining, matching, rows, verdict_table, versions
+from bird_tf.labels.formats import formats, verdict_table
+from bird_tf.labels.layouts import corrections, joining, matching, versions
+from bird_tf.labels.tables import rows
 
 # A point in time covers this much, so that the chunk around it does not count as one without a call.
 _POINT_SECONDS = 0.001

@@ -15,7 +15,8 @@ from absl import logging
 
 from bird_tf import config, files, skips, stored
 from bird_tf.labels import class_names
-from bird_tf.labels.layouts import columns, formats, raven, rows
+from bird_tf.labels.formats import formats, raven
+from bird_tf.labels.tables import columns, rows
 
 LIST = "results.jsonl"  # as `inference.result_files` writes it
 # how the names of tables of single recordings end; others are of all recordings

@@ -13,7 +13,9 @@ from absl import logging
 from bird_tf import config, files, free_text, skips
 from bird_tf.audio import decode
 from bird_tf.labels import class_names, label_cells, texts
-from bird_tf.labels.layouts import birdclef, columns, csv_table, formats, matching, one_hot, rows
+from bird_tf.labels.formats import birdclef, csv_table, formats, one_hot
+from bird_tf.labels.layouts import matching
+from bird_tf.labels.tables import columns, rows
 
 _MOST_TOLD = 5  # kinds of tables whose unused columns are told
 # the last word in the names of columns that tell species, in several languages

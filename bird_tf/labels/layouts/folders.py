@@ -12,7 +12,8 @@ from absl import logging
 
 from bird_tf import config
 from bird_tf.labels import class_names, label_cells, metadata, texts
-from bird_tf.labels.layouts import assembly, rows
+from bird_tf.labels.layouts import assembly
+from bird_tf.labels.tables import rows
 
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _SPLITS = frozenset(("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"))

@@ -10,7 +10,9 @@ from collections.abc import Sequence, Set
 
 from absl import logging
 
-from bird_tf.labels.layouts import formats, matching, rows
+from bird_tf.labels.formats import formats
+from bird_tf.labels.layouts import matching
+from bird_tf.labels.tables import rows
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -13,17 +13,9 @@ from absl import logging
 from bird_tf import config, skips
 from bird_tf.audio import decode, unread_files
 from bird_tf.labels import class_names, clock, metadata
-from bird_tf.labels.layouts import (
-    assembly,
-    columns,
-    corrections,
-    evidence,
-    folders,
-    formats,
-    matching,
-    rows,
-    sorted_tree,
-)
+from bird_tf.labels.formats import formats
+from bird_tf.labels.layouts import assembly, corrections, evidence, folders, matching, sorted_tree
+from bird_tf.labels.tables import columns, rows
 
 _LAYOUTS = ("sorted", "birdclef", "csv", "annotations", "folders")
 

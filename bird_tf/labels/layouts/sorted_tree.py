@@ -8,7 +8,9 @@ from collections.abc import Iterable
 
 from bird_tf import config, files, free_text
 from bird_tf.labels import metadata, texts
-from bird_tf.labels.layouts import assembly, folders, formats, matching, rows
+from bird_tf.labels.formats import formats
+from bird_tf.labels.layouts import assembly, folders, matching
+from bird_tf.labels.tables import rows
 
 SPLITS = ("train", "val")
 UNFINISHED = ".unfinished"  # folder in the tree while tools/sort_recordings.py is at work

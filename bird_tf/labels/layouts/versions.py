@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from bird_tf import config
 from bird_tf.labels import class_names, label_cells
-from bird_tf.labels.layouts import rows
+from bird_tf.labels.tables import rows
 
 # words in names of files and folders that tell versions apart, besides numbers; also in German, French and Spanish
 _OF_VERSIONS = re.compile(

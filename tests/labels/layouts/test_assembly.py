@@ -1,7 +1,9 @@
 import pytest
 
-from bird_tf.labels.layouts import assembly, columns, formats, matching, rows
-from tests.labels.layouts import example_sets
+from bird_tf.labels.formats import formats
+from bird_tf.labels.layouts import assembly, matching
+from bird_tf.labels.tables import columns, rows
+from tests.labels import example_sets
 
 
 def _assemble(folder, tables, *below, min_confidence=0.0, given=()):

@@ -5,8 +5,10 @@ import pytest
 
 from bird_tf import config, files
 from bird_tf.inference import result_files
-from bird_tf.labels.layouts import corrections, formats, rows
-from tests.labels.layouts import example_sets
+from bird_tf.labels.formats import formats
+from bird_tf.labels.layouts import corrections
+from bird_tf.labels.tables import rows
+from tests.labels import example_sets
 from tests.labels.layouts.test_assembly import _assemble
 
 NAMES = [("a", "Parus major"), ("a", "Parus major"), ("b", "Turdus merula"), ("b", "Turdus merula")]

@@ -1,8 +1,10 @@
 import pytest
 
 from bird_tf import config
-from bird_tf.labels.layouts import evidence, formats, matching, rows
-from tests.labels.layouts import example_sets
+from bird_tf.labels.formats import formats
+from bird_tf.labels.layouts import evidence, matching
+from bird_tf.labels.tables import rows
+from tests.labels import example_sets
 
 
 def _choose(folder, texts, layout="auto", named=""):

@@ -5,7 +5,7 @@ import pytest
 from bird_tf import config
 from bird_tf.labels import metadata
 from bird_tf.labels.layouts import folders, reader
-from tests.labels.layouts import example_sets
+from tests.labels import example_sets
 
 
 def _read(folder, *names, **flags):

@@ -4,7 +4,7 @@ import pytest
 
 from bird_tf.inference import audio_files
 from bird_tf.labels.layouts import matching, reader
-from tests.labels.layouts import example_sets
+from tests.labels import example_sets
 
 
 def _recordings(*below, tables_root=""):

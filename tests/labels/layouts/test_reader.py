@@ -7,7 +7,7 @@ import pytest
 from bird_tf import config
 from bird_tf.labels import clock
 from bird_tf.labels.layouts import reader
-from tests.labels.layouts import example_sets
+from tests.labels import example_sets
 
 
 def test_a_recording_without_metadata_is_an_error_without_skip_unmatched(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from bird_tf import config
 from bird_tf.labels import split
 from bird_tf.labels.layouts import reader
-from tests.labels.layouts import example_sets
+from tests.labels import example_sets
 
 
 @pytest.mark.parametrize("with_metadata", [True, False])

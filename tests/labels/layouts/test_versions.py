@@ -2,7 +2,8 @@ import pytest
 
 from bird_tf import config
 from bird_tf.labels import label_cells
-from bird_tf.labels.layouts import rows, versions
+from bird_tf.labels.layouts import versions
+from bird_tf.labels.tables import rows
 
 
 def _rows(file, *spans):

@@ -1,0 +1,1 @@
+"""One module for each foreign format of labels, and which of them a file has."""

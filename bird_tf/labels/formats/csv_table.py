@@ -1,0 +1,353 @@
+"""Tables with a header line: a row for each recording, or for each span of one. Columns are known by their names."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from absl import logging
+
+from bird_tf import config, free_text
+from bird_tf.labels import label_cells, metadata, parquet, texts
+from bird_tf.labels.tables import columns, file_format, rows, times
+
+# columns that may be filled and unreadable, and the fields of a recording that they fill
+_PLACE_AND_TIME = {"latitude": "latitude", "longitude": "longitude", "date": "date", "time": "hour"}
+_PLACE_AND_TIME_CELLS = ("latitude", "longitude", "elevation", "date", "time")
+_ABOUT = ("author", "site", "name", "background", "background_known", *_PLACE_AND_TIME_CELLS)
+# further columns of recordings.csv of records, which is known by two of them; earlier versions have no other
+_OWN = {"background_known": "background known", "annotated": "annotated"}
+_IS_OWN = {"background known", "recording id"}
+_OF_SPECIES = frozenset(("species", "species code", "species name", "manual id"))
+_OF_LABELS = frozenset(("label", "labels", "multilabel", "species"))  # in the names of columns that may hold labels
+# names of columns that alone hold the length of the recording; units may stand behind them
+_LENGTHS = frozenset(
+    f"{word}{unit}" for word in ("duration", "dauer", "durée", "duración") for unit in ("", " s", " sec")
+)
+_EPITHET = re.compile(r"[a-zë-]{2,}", re.IGNORECASE)  # the second word of a Latin name
+
+
+def recognise(document: texts.Document, options: rows.Options) -> bool:
+    """Whether it is a table that names recordings, or one of labelled spans.
+
+    Raises:
+        InputError: the table lacks a column that --columns gives.
+    """
+    if len(document.header) < 2:
+        return False
+    found = set(columns.find(document, options.columns)) - {"genus", "present", "folder"}
+    return {"file"} < found or {"start", "label"} <= found
+
+
+def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
+    """Reads the rows.
+
+    Raises:
+        InputError: no rows, a start without an end or a duration, or times that are not of the recording.
+    """
+    found = _columns(document, options)
+    times.refuse_other_times(document, found, options.columns)
+    if "label" in found:
+        _warn_of_unused(document, found, in_time="start" in found)
+    length = next((what for what in ("end", "duration") if what in found), "")
+    lines = document.lines[1:]
+    if not lines:
+        if length:
+            return rows.nothing_found(document)
+        raise config.InputError(f"{document.path}: {rows.EMPTY}")
+    in_dates, units = found.get("date", ()), times.units(document, found)
+    order = free_text.order_of_dates(columns.filled(line, in_dates) for _, line in lines) if in_dates else ""
+    read_rows: list[rows.Row] = []
+    width = len(document.header)
+    used = {columns.normal(document.header[positions[0]]) for positions in found.values()}
+    is_own = {"class id", "name", "start seconds"} <= used
+    unread: dict[str, list[str]] = {what: [] for what in (*_PLACE_AND_TIME, "score") if what in found}
+    epithets, above = _epithets(document, found), ""
+    for number, line in lines:
+        where, cells = rows.where(document, number), _with_genus(columns.cells_of(line, found), epithets)
+        if len(line) > width and any(map(str.strip, line[width:])):
+            problem = f"{len(line)} cells, but the header has {width}; put texts with commas into quotes"
+            files_of_row = (cells["file"],) if cells.get("file") else ()
+            read_rows.append(rows.Row(where=where, files=files_of_row, problem=problem))
+            continue
+        above = cells.get("file") or above
+        row = _row(where, cells, above, options, order, length, (units.get("start", 1.0), units.get(length, 1.0)))
+        read_rows.append(dataclasses.replace(row, second_name=row.about.name) if is_own else row)
+        for what, examples in unread.items():
+            if _is_unread(what, cells[what], row):
+                examples.append(f"{where} ({cells[what][:40]!r})")
+    for what, examples in unread.items():
+        if examples:  # a date may lack a certain order
+            logging.warning("%d cells of %s cannot be read, the first: %s", len(examples), what, examples[0])
+    if "annotated" in found:
+        return _of_whole_recordings(document, read_rows, found)
+    return _with_empty_segments(document, found, read_rows) if length else read_rows
+
+
+def _of_whole_recordings(
+    document: texts.Document, read_rows: Sequence[rows.Row], found: Mapping[str, Sequence[int]]
+) -> list[rows.Row]:
+    """The rows of recordings.csv without labels that are of times in their recording, which it does not tell."""
+    told = [columns.filled(line, found["annotated"]) for _, line in document.lines[1:]]
+    in_time = [text.casefold() in (metadata.IN_TIME, metadata.IN_PART) for text in told]
+    if any(in_time):
+        logging.warning(
+            "%s: %d labels are not used: they are of times in their recordings (column annotated), which it does not "
+            "tell; add the tables that these records were made from", document.path, sum(in_time),
+        )  # fmt: skip
+    return [
+        dataclasses.replace(
+            rows.without_label(row),
+            background=(),
+            about=dataclasses.replace(row.about, name="", background=(), background_known=False),
+        )
+        if is_in_time
+        else row
+        for row, is_in_time in zip(read_rows, in_time, strict=True)
+    ]
+
+
+def _epithets(document: texts.Document, found: Mapping[str, Sequence[int]]) -> frozenset[str]:
+    """Labels with a capital letter that stand beside several genera, so that they are second words of Latin names."""
+    genera: dict[str, set[str]] = {}
+    for _, line in document.lines[1:] if {"genus", "label"} <= found.keys() else ():
+        label, genus = (columns.filled(line, found[what]) for what in ("label", "genus"))
+        if genus and not label.islower() and _EPITHET.fullmatch(label):
+            genera.setdefault(label, set()).add(genus)
+    return frozenset(genera) if any(len(several) > 1 for several in genera.values()) else frozenset()
+
+
+def _with_genus(cells: dict[str, str], epithets: Collection[str]) -> dict[str, str]:
+    """The cells with the Latin name as label, where the label is the second word of one and another cell has the first.
+
+    Args:
+        cells: {what: text} of a line.
+        epithets: labels with a capital letter that are second words.
+    """
+    label = cells.get("label", "")
+    if not _EPITHET.fullmatch(label):
+        return cells
+    first, second, *_ = (*cells.get("name", "").split(), "", "")
+    in_genus = cells.get("genus", "") if label.islower() or label in epithets else ""
+    genus = in_genus or (first if second == label.casefold() else "")
+    return {**cells, "label": f"{genus} {label.casefold()}"} if genus else cells
+
+
+def _is_unread(what: str, cell: str, row: rows.Row) -> bool:
+    """Whether a cell is filled, and nothing could be read from it."""
+    if cell in ("", "?"):
+        return False
+    if what == "score":
+        return math.isnan(free_text.confidence(cell))
+    return rows.is_unknown(getattr(row.about, _PLACE_AND_TIME[what]))
+
+
+def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple[int, ...]]:
+    """The columns that are used, as of `columns.find`.
+
+    Raises:
+        InputError: a start without an end or a duration, or spans without labels.
+    """
+    found = columns.find(document, options.columns)
+    in_time = "end" in found or "duration" in found
+    if ("start" in found) != in_time or (in_time and "label" not in found):
+        missing = "end" if not in_time else "label" if "start" in found else "start"
+        raise columns.lacks(document, missing, missing)
+    of_label = columns.normal(document.header[found["label"][0]]) if "label" in found else ""
+    if of_label not in ("species", "specific epithet", "sp"):
+        found.pop("genus", None)
+    if "file" in found and "file" not in columns.given_for(document, options.columns):
+        position = columns.positions(document)
+        if others := {position[name] for name in columns.COLUMNS["file"] if name in position}.difference(found["file"]):
+            found["path"] = tuple(sorted(others))
+    if not _are_of_species(document, options, found, of_label):
+        found.pop("name", None)
+    position = columns.positions(document)
+    if position.keys() >= _IS_OWN:
+        found |= {what: (position[name],) for what, name in _OWN.items() if name in position}
+    return found
+
+
+def _are_of_species(
+    document: texts.Document, options: rows.Options, found: Mapping[str, Sequence[int]], of_label: str
+) -> bool:
+    """Whether a column of names has those of species. One called `name` alone may have those of observers.
+
+    It has those of species if one is Latin, or if each label that is repeated has a name of its own.
+
+    Args:
+        document: the table.
+        options: what the user says about tables.
+        found: positions of the columns.
+        of_label: name of the column of labels; our own tables have `class_id` beside `name`.
+    """
+    names = found.get("name", ())
+    is_sure = "name" in columns.given_for(document, options.columns) or of_label == "class id"
+    if is_sure or not names or columns.normal(document.header[names[0]]) != "name":
+        return True
+    beside = [
+        (columns.filled(line, found.get("label", ())), columns.filled(line, names)) for _, line in document.lines[1:]
+    ]
+    pairs, labels, others = set(beside), {label for label, _ in beside}, {name for _, name in beside}
+    are_pairs = 1 < len(labels) == len(others) == len(pairs) < len(beside)
+    return are_pairs or any(map(label_cells.is_latin, others))
+
+
+def _warn_of_unused(document: texts.Document, found: Mapping[str, Sequence[int]], *, in_time: bool) -> None:
+    """Warns of columns that may change what the labels mean."""
+    unused = columns.unused(document, found)
+    others = [name for name in unused if columns.normal(name) in _OF_SPECIES]
+    if others:
+        used = document.header[found["label"][0]]
+        logging.warning(
+            "%s: the column %s holds the labels, and %s is not used; if that is wrong, say --columns=label=NAME",
+            document.path, used, ", ".join(others),
+        )  # fmt: skip
+    _warn_of_several_species(document, found)
+    of_spans, moments = times.of_spans(document, unused), times.moments(document)
+    if not in_time and of_spans and (moments or not _LENGTHS.issuperset(map(columns.normal, of_spans))):
+        logging.warning(
+            "%s: its labels count for whole recordings; if the columns %s hold their times in seconds, say "
+            "--columns=start=NAME --columns=end=NAME", document.path, ", ".join(dict.fromkeys([*moments, *of_spans])),
+        )  # fmt: skip
+
+
+def _warn_of_several_species(document: texts.Document, found: Mapping[str, Sequence[int]]) -> None:
+    """Warns if a label stands beside several common names: it may be a kind of sound, or a group of species."""
+    if "common" not in found or found["common"] == found["label"]:
+        return
+    common_of: dict[str, dict[str, str]] = {}
+    used = (*found["label"], *found["common"])
+    for line in {tuple(line[i] for i in used if i < len(line)): line for _, line in document.lines[1:]}.values():
+        label, common = (columns.filled(line, found[what]) for what in ("label", "common"))
+        if common and not label_cells.is_latin(label) and not rows.read_label(label, rows.Options())[0].negative:
+            common_of.setdefault(label, {})[label_cells.letters(common.partition("(")[0])] = common
+    if several := next((label for label, commons in common_of.items() if len(commons) > 1 and label), ""):
+        logging.warning(
+            "%s: the column %s holds the labels, but %r stands beside several of %s, as %s; if the species are there, "
+            "say --columns=label=%s", document.path, document.header[found["label"][0]], several,
+            document.header[found["common"][0]], " and ".join([*common_of[several].values()][:2]),
+            document.header[found["common"][0]],
+        )  # fmt: skip
+
+
+def unused_columns(document: texts.Document, options: rows.Options) -> tuple[str, ...]:
+    """The names of the columns that are not used."""
+    return tuple(columns.unused(document, _columns(document, options)))
+
+
+def _row(
+    where: str,
+    cells: Mapping[str, str],
+    above: str,
+    options: rows.Options,
+    order: str,
+    length: str,
+    units: tuple[float, float],
+) -> rows.Row:
+    """Reads one row. `above` is the last recording that was named: merged cells have their text in the first row."""
+    about = _about(order, tuple([(what, cells[what]) for what in _ABOUT if what in cells]))
+    named = (cells["file"],) if cells.get("file") else ()
+    span, labels, problem = rows.NO_SPAN, rows.NOT_STATED, ""
+    if "file" in cells and not named:
+        problem = "it names no recording"
+        named = (above,) if above and (cells.get("label") or cells.get("start")) else ()
+    else:
+        if "label" in cells:
+            labels, problem = rows.read_label(cells["label"], options)
+        if length and (cells["start"] or cells[length]):
+            span, unread = rows.read_span(cells["start"], cells[length], is_duration=length == "duration", units=units)
+            problem = unread or problem
+    return rows.Row(
+        where=where,
+        files=named,
+        labels=labels,
+        start_seconds=span[0],
+        end_seconds=span[1],
+        score=rows.read_score(cells.get("score", "")),
+        background=about.background,
+        common=cells.get("common", ""),
+        about=about,
+        problem=problem,
+    )
+
+
+@functools.lru_cache(maxsize=1024)  # the rows of one recording say the same of it
+def _about(order: str, told: tuple[tuple[str, str], ...]) -> metadata.Recording:
+    cells = dict(told)
+    listed, known = label_cells.background(cells.get("background", ""))
+    if "background_known" in cells:
+        known = cells["background_known"].casefold() == "true"
+    return dataclasses.replace(
+        rows.described(order=order, **{what: cells[what] for what in _PLACE_AND_TIME_CELLS if what in cells}),
+        name=cells.get("name", ""),
+        author=cells.get("author", ""),
+        site=cells.get("site", ""),
+        background=listed,
+        background_known=known,
+    )
+
+
+def _with_empty_segments(
+    document: texts.Document, found: Mapping[str, Sequence[int]], read_rows: list[rows.Row]
+) -> list[rows.Row]:
+    """In a table that divides recordings into segments, an empty label says that nothing is in the segment.
+
+    So does a row without times and label, as OpenSoundscape writes it for a recording without annotations. An empty
+    label of any other span is something that has no name, and so is one beside which another column of labels is
+    filled.
+    """
+    are_segments, nothing, num_nothing = _are_segments(read_rows), label_cells.Labels(negative=True), 0
+    unused = columns.unused(document, found)
+    others = [name for name in unused if not _OF_LABELS.isdisjoint(columns.normal(name).split())]
+    beside = [document.header.index(name) for name in others]
+    elsewhere: list[str] = []
+    told = []
+    for row, (_, line) in zip(read_rows, document.lines[1:], strict=True):
+        if row.labels.missing and not row.problem and (are_segments or not row.has_span):
+            other = columns.filled(line, beside)
+            if label_cells.is_missing(other) or other == "[]":
+                row, num_nothing = dataclasses.replace(row, labels=nothing), num_nothing + row.has_span
+            else:
+                elsewhere.append(row.where)
+        told.append(row)
+    if num_nothing:
+        logging.info("%s: in %d segments the label is empty: nothing is there", document.path, num_nothing)
+    if elsewhere:
+        logging.warning(
+            "%d empty labels are not taken for nothing, the first: %s: %s is filled there; if it holds the labels, say "
+            "--columns=label=NAME", len(elsewhere), elsewhere[0], " or ".join(others),
+        )  # fmt: skip
+    return told
+
+
+def _are_segments(read_rows: Sequence[rows.Row]) -> bool:
+    """Whether spans of equal length cover each recording from its beginning, one behind the other or overlapping."""
+    starts: dict[tuple[str, ...], set[float]] = {}
+    lengths = []
+    for row in read_rows:
+        if row.has_span:
+            starts.setdefault(row.files, set()).add(row.start_seconds)
+            lengths.append(row.end_seconds - row.start_seconds)
+    if len(lengths) < 2 or max(lengths) - min(lengths) >= 0.01:
+        return False
+    longest_step = max(lengths) + 0.01
+    return all(
+        after - before <= longest_step
+        for of_recording in starts.values()
+        for before, after in itertools.pairwise((-max(lengths), *sorted(of_recording)))
+    )
+
+
+FORMAT = file_format.Format(
+    name="table",
+    suffixes=(".csv", ".tsv", ".txt", parquet.SUFFIX),
+    recognise=recognise,
+    read=read,
+    has_header=True,
+    unused_columns=unused_columns,
+)

@@ -1,0 +1,195 @@
+"""Columns with times: their units, and what they may mean other than seconds of the recording."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+
+from bird_tf import config, free_text
+from bird_tf.labels import clock, texts
+from bird_tf.labels.tables import columns
+
+_DAY_SECONDS = 86400
+_FEW = 3  # starts, of which one may be like the clock by chance
+# words in the names of columns that may hold times of labels, also in German, French and Spanish
+_OF_SPANS = frozenset((
+    "start", "begin", "onset", "end", "stop", "offset", "from", "to", "tmin", "tmax", "t0", "t1", "x1", "x2",
+    "duration", "beginn", "anfang", "ende", "dauer", "début", "debut", "fin", "durée", "inicio", "duración",
+))  # fmt: skip
+_OF_TIME, _OF_EXTREMES = frozenset(("t", "time")), frozenset(("min", "max"))
+_SIDES = {"left", "right"}
+_MOMENTS = frozenset(("time", "timestamp", "t", "position", "pos"))
+
+
+def refuse_other_times(
+    document: texts.Document, found: Mapping[str, Sequence[int]], given: Sequence[tuple[str, str, str]]
+) -> None:
+    """Refuses times that are not those from the beginning of the recording, unless --columns names their column.
+
+    Args:
+        document: the table.
+        found: as of `columns.find`.
+        given: as of `columns.parse`.
+
+    Raises:
+        InputError: the times are of the clock by which the recordings are named, or shares of a day; or minutes and
+            seconds of a time stand in columns of their own.
+    """
+    mine = columns.given_for(document, given)
+    for what in (what for what in columns.TIMES if what in found and what not in mine):
+        _refuse_parts(document, what, found[what][0])
+    if "start" not in found or "start" in mine:
+        return
+    column = document.header[found["start"][0]]
+    anyway = f"say '--columns=start={column}' if they are right"
+    if _are_of_the_clock(document, found):
+        raise config.InputError(
+            f"{document.path}: the times in {column} are like those of the clock in the names of the recordings; write "
+            f"them from the beginning of the recording, in seconds, or {anyway}"
+        )
+    if _are_shares_of_a_day(document, found):
+        raise config.InputError(
+            f"{document.path}: the times in {column} are like shares of a day, as a spreadsheet saves 0:00:10; format "
+            f"them as text or in seconds, and save it again, or {anyway}"
+        )
+
+
+def _refuse_parts(document: texts.Document, what: str, position: int) -> None:
+    """Refuses a column of times beside one of another unit that does not hold the same times.
+
+    Raises:
+        InputError: as start_min and start_s of 1 min 2 s, or for other reasons.
+    """
+    name = document.header[position]
+    for other, i in columns.positions(document).items():
+        pair = [(columns.UNITS.get(columns.unit_of(document, each), 0.0), each) for each in (position, i)]
+        if (
+            columns.without_unit(other) != columns.without_unit(columns.normal(name))
+            or 0 in dict(pair)
+            or len(dict(pair)) < 2
+        ):
+            continue
+        (fine_unit, fine), (coarse_unit, coarse) = sorted(pair)
+        for number, line in document.lines[1:]:
+            short, long = columns.filled(line, (fine,)), columns.filled(line, (coarse,))
+            if not _are_same_time(short, long, fine_unit, coarse_unit):
+                raise config.InputError(
+                    f"{document.path}, line {number}: {document.header[coarse]} {long} and {document.header[fine]} "
+                    f"{short} are not the same time; if they are parts of one, write it into one column, as 1:02 or "
+                    f"62, else say '--columns={what}={name}'"
+                )
+
+
+def _are_same_time(fine_cell: str, coarse_cell: str, fine_unit: float, coarse_unit: float) -> bool:
+    """Whether a time in a coarse unit is that in a fine one, rounded to its digits, or to whole ones below."""
+    fine, coarse = (free_text.number(cell, limit=math.inf) for cell in (fine_cell, coarse_cell))
+    if math.isnan(fine) or math.isnan(coarse) or not coarse:
+        return True
+    steps = [unit * 10.0 ** -len(re.split("[.,]", f"{cell}.")[1])
+             for unit, cell in ((fine_unit, fine_cell), (coarse_unit, coarse_cell))]  # fmt: skip
+    less = 0.0 if steps[1] == coarse_unit else steps[1]
+    more = coarse_unit if coarse == round(coarse, 0) else steps[1]
+    return -less - steps[0] < fine * fine_unit - coarse * coarse_unit < more + steps[0]
+
+
+def _are_of_the_clock(document: texts.Document, found: Mapping[str, Sequence[int]]) -> bool:
+    """Whether all spans begin in the hour after the clock in the name of their recording; a few must equal it."""
+    num, are_equal = 0, True
+    for _, line in document.lines[1:]:
+        start, name = (columns.filled(line, found.get(what, ())) for what in ("start", "file"))
+        if not start:
+            continue
+        noted = clock.from_name(os.path.splitext(os.path.basename((name or document.path).replace("\\", "/")))[0]).time
+        if ":" not in start or noted is None or not noted.hour:  # after midnight, both are the same or alike
+            return False
+        step = 60 if start.count(":") == 1 else 1
+        passed = step * free_text.seconds(start) - (3600 * noted.hour + 60 * noted.minute + noted.second // step)
+        if not 0 <= passed < 3600:
+            return False
+        num, are_equal = num + 1, are_equal and passed < step
+    return num >= _FEW or (num > 0 and are_equal)
+
+
+def _are_shares_of_a_day(document: texts.Document, found: Mapping[str, Sequence[int]]) -> bool:
+    """Whether all times lie in the first 42 ms, and are whole seconds of the first hour as shares of a day."""
+    has_long = False
+    for _, line in document.lines[1:]:
+        for cell in (columns.filled(line, found[what]) for what in columns.TIMES if what in found):
+            if cell:
+                share = free_text.number(cell, limit=1 / 24)
+                if not abs(_DAY_SECONDS * share - round(_DAY_SECONDS * share, 0)) < 0.01 or share < 0:
+                    return False
+                has_long = has_long or share != round(share, 4)
+    return has_long
+
+
+def units(document: texts.Document, found: Mapping[str, Sequence[int]]) -> dict[str, float]:
+    """{what: unit in seconds} of the columns with times, by their names: start_ms has milliseconds.
+
+    The `min` of t_min beside t_max is the least one, and no minutes.
+
+    Raises:
+        InputError: columns of different units for the same; or only one of start and end names minutes or hours.
+    """
+    of_times, names = {}, columns.positions(document)
+    words = {what: [columns.unit_of(document, i) for i in found[what]] for what in columns.TIMES if what in found}
+    is_range = "max" in words.get("end", ())
+    for what, of_columns in words.items():
+        are_least = [
+            word == "min" and (is_range or f"{columns.without_unit(columns.normal(document.header[i]))} max" in names)
+            for word, i in zip(of_columns, found[what], strict=True)
+        ]
+        several = {
+            1.0 if least else columns.UNITS.get(word, 1.0) for word, least in zip(of_columns, are_least, strict=True)
+        }
+        if len(several) > 1:
+            raise config.InputError(f"{document.path}: the columns for {what} have different units; name one of them")
+        of_times[what] = several.pop()
+    unstated = [what for what in ("start", "end") if what in words and columns.UNITS.keys().isdisjoint(words[what])]
+    if len(unstated) == 1 and max(of_times.get(what, 0.0) for what in ("start", "end")) > 1 and "end" in found:
+        start, end = (document.header[found[what][0]] for what in ("start", "end"))
+        raise config.InputError(f"{document.path}: only one of {start} and {end} names its unit; name that of both")
+    return of_times
+
+
+def may_hold_spans(name: str) -> bool:
+    """Whether the name of a column is like that of times of labels."""
+    words = columns.normal(re.sub("(?<=[a-z])(?=[A-Z])", " ", name)).split()
+    return not _OF_SPANS.isdisjoint(words) or (
+        len(words) == 2 and not _OF_TIME.isdisjoint(words) and not _OF_EXTREMES.isdisjoint(words)
+    )
+
+
+def of_spans(document: texts.Document, names: Sequence[str]) -> list[str]:
+    """Those of some columns that may hold times of labels, by their names, or as pairs of a time and a later one."""
+    position = columns.positions(document)
+    pairs = set[str]()
+    for pair in itertools.combinations(names, 2):
+        ends = {name.rpartition(" ")[2] for name in map(columns.normal, pair)}
+        if ({*map(columns.normal, pair)} == _SIDES or ends <= columns.FINE_UNITS.keys()) and _are_ordered(
+            document, *(position[columns.normal(name)] for name in pair)
+        ):
+            pairs.update(pair)
+    return [name for name in names if name in pairs or may_hold_spans(name)]
+
+
+def moments(document: texts.Document) -> list[str]:
+    """The columns that may hold where labels begin: `timestamp` and the like, with plain numbers, not of the clock."""
+    found = []
+    for name, i in columns.positions(document).items():
+        cells = [cell for _, line in document.lines[1:] if (cell := columns.filled(line, (i,)))]
+        if name in _MOMENTS and cells and not any(math.isnan(free_text.number(c, limit=math.inf)) for c in cells):
+            found.append(document.header[i])
+    return found
+
+
+def _are_ordered(document: texts.Document, one: int, other: int) -> bool:
+    """Whether two columns hold numbers, and those of one are less in each row."""
+    rows = [
+        [free_text.number(columns.filled(line, (i,)), limit=math.inf) for i in (one, other)]
+        for _, line in document.lines[1:]
+    ]
+    return all(a < b for a, b in rows) or all(a > b for a, b in rows)

@@ -1,0 +1,91 @@
+import pytest
+
+from bird_tf.labels import label_cells
+from bird_tf.labels.formats import csv_table, one_hot
+from tests.labels import example_sets
+
+TABLE = """file,start_time,end_time,Parus major,Turdus merula
+a.wav,0.0,3.0,1,1.0
+a.wav,3.0,6.0,False,0
+a.wav,6.0,9.0,,0
+"""
+
+
+def test_a_column_for_each_species_is_read(tmp_path):
+    source = example_sets.source_of(tmp_path / "t.csv", TABLE)
+    assert source.format == one_hot.FORMAT.name
+    assert example_sets.spans_of(source) == [
+        (("a.wav",), 0.0, 3.0, ("Parus major", "Turdus merula")),
+        (("a.wav",), 3.0, 6.0, None),
+        (("a.wav",), 6.0, 9.0, ()),  # not looked at: neither there nor not there
+    ]
+
+
+def test_probabilities_and_labels_are_no_such_table(tmp_path):
+    for text in (TABLE.replace("1.0\n", "0.7\n"), "file,start,end,label\na.wav,0,3,1\n"):
+        assert example_sets.source_of(tmp_path / "t.csv", text).format == csv_table.FORMAT.name
+
+
+def test_the_head_of_a_column_is_one_name(tmp_path):
+    text = TABLE.replace("Turdus merula", '"Warbler, Yellow"')
+    assert example_sets.spans_of(example_sets.source_of(tmp_path / "t.csv", text))[0][3] == (
+        "Parus major", "Warbler, Yellow",
+    )  # fmt: skip
+    [row, *_] = example_sets.source_of(tmp_path / "t.csv", TABLE.replace("Turdus merula", "a;b")).rows
+    assert row.problem == "its label is 'a;b', which a table would not hold as one name; rename the class"
+
+
+def test_columns_that_are_no_species_are_told(tmp_path, caplog):
+    text = "file,start,end,Parus major,verified,is_train,Fold 1,channel,correct,Channel-billed Cuckoo,22961\n"
+    source = example_sets.source_of(tmp_path / "t.csv", text + "a.wav,0,3,1,1,0,1,1,1,1,0\na.wav,3,6,0,1,1,1,1,0,1,0\n")
+    assert example_sets.spans_of(source) == [
+        (("a.wav",), 0.0, 3.0, ("Parus major", "Channel-billed Cuckoo")), (("a.wav",), 3.0, 6.0, ()),
+    ]  # fmt: skip
+    assert "columns that are not taken for species: verified, is_train, Fold 1, channel" in caplog.text
+
+
+def test_the_voice_of_people_is_a_class_and_who_verified_is_none(tmp_path):
+    text = "file,start,end,bird,human,human verified\na.wav,0,3,0,1,1\n"
+    source = example_sets.source_of(tmp_path / "t.csv", text)
+    assert example_sets.spans_of(source) == [(("a.wav",), 0.0, 3.0, ("human",))]
+
+
+@pytest.mark.parametrize(
+    ("column", "cells"), [("comments", ("", "")), ("annotator", ("Ann", "Bob")), ("low_f", ("2000", "450.5")),
+                          ("channel", ("1", "2"))],
+)  # fmt: skip
+def test_a_further_column_of_segments_is_told_and_is_no_species(tmp_path, column, cells, caplog):
+    text = f"file,start,end,{column},NOCA,EATO\n" + "".join(f"a.wav,{i},{i + 3},{cells[i]},0,{i}\n" for i in (0, 1))
+    source = example_sets.source_of(tmp_path / "t.csv", text)
+    assert example_sets.spans_of(source) == [(("a.wav",), 0.0, 3.0, None), (("a.wav",), 1.0, 4.0, ("EATO",))]
+    assert f"columns that are not taken for species: {column}" in caplog.text
+
+
+@pytest.mark.parametrize("cells", [("0", "3"), ("0.7", "0.2")])
+def test_counts_and_probabilities_beside_0_and_1_are_not_passed_over(tmp_path, cells):
+    text = "file,start,end,NOCA,EATO,AMRO\n" + "".join(f"a.wav,{i},{i + 3},0,1,{cells[i]}\n" for i in (0, 1))
+    assert example_sets.source_of(tmp_path / "t.csv", text).format == csv_table.FORMAT.name
+
+
+def test_a_column_for_each_species_may_tell_of_whole_recordings(tmp_path):
+    source = example_sets.source_of(tmp_path / "t.csv", "filename,asbfly,barswa,fold\na.wav,1,1,3\nb.wav,0,0,4\n")
+    assert source.format == one_hot.FORMAT.name
+    assert example_sets.whole_labels(source) == [(("a.wav",), ("asbfly", "barswa")), (("b.wav",), ())]
+    assert source.rows[1].labels.negative and not source.rows[0].has_span
+
+
+@pytest.mark.parametrize(
+    "text", ["file,asbfly\na.wav,1\n", "file,rain,wind\na.wav,0,1\n", "file,a,b,site\na.wav,0,1,S\n"]
+)
+def test_what_may_tell_of_the_conditions_of_a_recording_is_no_such_table(tmp_path, text):
+    assert example_sets.source_of(tmp_path / "t.csv", text).format != one_hot.FORMAT.name
+
+
+def test_a_table_without_rows_says_nothing(tmp_path):
+    [row] = example_sets.source_of(tmp_path / "t.csv", "file,start,end,NOCA,EATO\n").rows
+    assert row.labels == label_cells.Labels() and not row.problem
+
+
+def test_a_column_with_na_is_none_of_a_species(tmp_path):
+    source = example_sets.source_of(tmp_path / "t.csv", TABLE.replace("9.0,,0", "9.0,NA,0"))
+    assert source.format == csv_table.FORMAT.name and "which column holds label?" in source.problem

@@ -1,0 +1,28 @@
+import pytest
+
+from bird_tf.labels.formats import sonic_visualiser
+from bird_tf.labels.tables import columns
+from tests.labels import example_sets
+
+
+def test_start_duration_and_label_are_read(tmp_path):
+    source = example_sets.source_of(tmp_path / "a.csv", "0.0,3.0,Parus major\n3.5,1.0,Turdus merula\n")
+    assert source.format == sonic_visualiser.FORMAT.name
+    assert example_sets.spans_of(source) == [((), 0.0, 3.0, ("Parus major",)), ((), 3.5, 4.5, ("Turdus merula",))]
+
+
+@pytest.mark.parametrize("text", ["1.0,3.0,Parus major\n", "0.0,2000,3.0,Parus major\n"])
+def test_what_can_be_an_end_or_a_duration_is_not_guessed(tmp_path, text):
+    assert "--columns=duration=2" in example_sets.source_of(tmp_path / "a.csv", text).problem
+
+
+def test_columns_are_given_by_their_numbers(tmp_path):
+    given = columns.parse(("start=1", "duration=3", "label=4"))
+    source = example_sets.source_of(tmp_path / "a.csv", "1.0,2000,3.0,Parus major\n", columns=given)
+    assert example_sets.spans_of(source) == [((), 1.0, 4.0, ("Parus major",))]
+
+
+def test_a_numbered_column_holds_the_score(tmp_path):
+    given = columns.parse(("start=1", "end=2", "label=3", "score=4"))
+    source = example_sets.source_of(tmp_path / "a.csv", "1.0,2,Parus major,0.4\n", columns=given)
+    assert source.rows[0].score == 0.4

@@ -1,0 +1,68 @@
+import pytest
+
+from bird_tf import config
+from bird_tf.labels import texts
+from bird_tf.labels.tables import columns
+from tests.labels import example_sets
+
+
+@pytest.mark.parametrize("entry", ["fiel=Datei", "file", "t.csv:file", "t.csv:x=y"])
+def test_a_wrong_mapping_is_refused(entry):
+    with pytest.raises(config.InputError, match="--columns="):
+        columns.parse((entry,))
+
+
+def test_a_mapping_for_one_table_counts_more_than_one_for_all(tmp_path):
+    given = columns.parse(("B*.csv:label=Art", "label=Bird"))
+    for name, position in (("a.csv", 1), ("b1.csv", 2)):
+        document = texts.Document(example_sets.write_text(tmp_path / name, "file,Bird,Art\n"))
+        assert columns.find(document, given) == {"file": (0,), "label": (position,)}
+
+
+def test_a_column_name_may_hold_a_comma(tmp_path):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", "file;a,b;label\n"))
+    assert columns.find(document, columns.parse(("label=a,b",)))["label"] == (1,)
+
+
+def test_signs_and_case_do_not_count_in_the_names_of_columns():
+    assert columns.normal("Start (s)") == columns.normal("START_S ") == "start s"
+
+
+def test_a_duration_without_a_start_is_that_of_the_recording(tmp_path):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", "file,duration\n"))
+    assert set(columns.find(document, ())) == {"file"}
+
+
+@pytest.mark.parametrize(
+    ("header", "places"),
+    [("start time,end time,begin time (s),end time (s)", {"start": (2,), "end": (3,)}),
+     ("start,end,start_hour", {"start": (0,), "end": (1,)}), ("start,end,onset_ms", {"start": (2,), "end": (1,)}),
+     ("begin (s),duration (s),end time", {"start": (0,), "duration": (1,)})],
+)  # fmt: skip
+def test_a_column_that_names_seconds_counts_before_one_that_may_hold_clock_times(tmp_path, header, places):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", f"{header}\n"))
+    assert columns.find(document, ()) == places
+
+
+@pytest.mark.parametrize(("end", "is_used"), [("3", True), ("05:00:03", False)])
+def test_an_end_beside_the_length_of_the_recording_counts_if_it_is_no_clock_time(tmp_path, end, is_used):
+    text = f"file,start_s,end,duration_s\nx.wav,1,{end},60\n"
+    found = columns.find(texts.Document(example_sets.write_text(tmp_path / "t.csv", text)), ())
+    assert ("end" in found) == is_used and "duration" in found
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [(["NA", " a  b "], "a b"), (["", "<na>", "NaN"], ""), (["'=a()", "b"], "=a()"), (["a\n b", "c"], "a;b"), ([], "")],
+)
+def test_the_first_filled_cell_counts_and_na_is_none(line, text):
+    assert columns.filled(line, (0, 1, 2), between_lines=";") == text
+
+
+@pytest.mark.parametrize(
+    ("line", "file"),
+    [(["x.wav", "D:\\X.wav", "f"], "D:\\X.wav"), (["x.wav", "NA", "f"], "f/x.wav"), (["g/x.wav", "", "f"], "g/x.wav"),
+     (["NA", "", "f"], "")],
+)  # fmt: skip
+def test_a_recording_that_is_named_without_its_folder_gets_it_from_its_column(line, file):
+    assert columns.cells_of(line, {"file": (0,), "path": (1,), "folder": (2,)})["file"] == file

@@ -1,0 +1,93 @@
+import pytest
+
+from bird_tf import config
+from bird_tf.labels import texts
+from bird_tf.labels.tables import columns, times
+from tests.labels import example_sets
+
+CLOCK = "file,start time,end time,species\n"
+AT_FIVE, AT_SIX = "20230501_050000.wav", "S1\\20230501_060000.wav"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [f"{AT_FIVE},05:00,05:06,a\n{AT_SIX},06:00,06:01,a\n",
+     f"{AT_FIVE},05:00:10,05:00:13,a\n{AT_FIVE},5:40:10,5:40:13,a\n{AT_SIX},6:00:02,6:00:05,a\n",
+     f"{AT_FIVE},05:00,05:06,a\n{AT_SIX},NA,NA,\n",
+     "a,0.000115740740740741,0.000231481481481481,a\nb,3.4722E-05,6.9444E-05,a\n"],
+)  # fmt: skip
+def test_times_of_the_clock_and_shares_of_a_day_are_refused(tmp_path, lines):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", CLOCK + lines))
+    with pytest.raises(config.InputError, match=r"the times in start time are like .* '--columns=start=start time'"):
+        times.refuse_other_times(document, columns.find(document, ()), ())
+    given = columns.parse(("start=start time",))
+    times.refuse_other_times(document, columns.find(document, given), given)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [f"{AT_FIVE},05:10,05:16,a\n", f"{AT_FIVE},05:00,05:06,a\n{AT_FIVE},0:10,0:16,a\n",
+     "20230501_003000.wav,0:30,0:36,a\n", f"{AT_FIVE},5,6,a\n", "a.wav,05:00,05:06,a\n", "a.wav,0,0.04,a\n",
+     "a.wav,0.01234,0.02345,a\n", ""],
+)  # fmt: skip
+def test_times_that_are_like_those_of_the_clock_by_chance_are_read(tmp_path, lines):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", CLOCK + lines))
+    times.refuse_other_times(document, columns.find(document, ()), ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["start_min,start_s,label\n1,2,a\n", "start_min,start_s,label\n0,3,a\n1.0,45.0,a\n", "Start (h),Start (min)\n1,5\n",
+     "start_s,start_ms\n2,500\n", "end_min,end_sec\n1,5\n"],
+)  # fmt: skip
+def test_minutes_and_seconds_of_one_time_in_two_columns_are_refused(tmp_path, text):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", text))
+    with pytest.raises(config.InputError, match=r"line \d: .* are not the same time; .* '--columns=(start|end)="):
+        times.refuse_other_times(document, columns.find(document, ()), ())
+    given = columns.parse((f"start={document.header[1]}", f"end={document.header[1]}"))
+    times.refuse_other_times(document, columns.find(document, given), given)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["start_min,start_s\n0.52,31\n1,62\n0,5\n", "start_min,start_s\n1,62.5\n2,125\n,3\n",
+     "start_s,start_ms\n2.5,2500\n", "start_min,start_s\n1.0333333,62\n1.0,60.2\n", "start_min,start_s\n0:01,62\n"],
+)  # fmt: skip
+def test_the_same_times_in_two_units_are_read(tmp_path, text):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", text))
+    times.refuse_other_times(document, columns.find(document, ()), ())
+
+
+@pytest.mark.parametrize(
+    ("header", "given", "units"),
+    [("t_min,t_max", ("start=t_min", "end=t_max"), {"start": 1, "end": 1}),
+     ("min,t_min,t_max,d", ("start=t_min", "duration=d"), {"start": 1, "duration": 1}),
+     ("x_min,y_max", ("start=x_min", "end=y_max"), {"start": 1, "end": 1}),
+     ("start_min,end_min", (), {"start": 60, "end": 60}), ("start_min,end_s", (), {"start": 60, "end": 1}),
+     ("onset_ms,end", (), {"start": 0.001, "end": 1})],
+)  # fmt: skip
+def test_the_least_time_is_no_time_in_minutes(tmp_path, header, given, units):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", f"{header}\n"))
+    assert times.units(document, columns.find(document, columns.parse(given))) == units
+
+
+@pytest.mark.parametrize("header", ["start_min,end", "start,end_h"])
+def test_minutes_beside_times_of_no_stated_unit_are_refused(tmp_path, header):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", f"{header}\n"))
+    with pytest.raises(config.InputError, match="names its unit"):
+        times.units(document, columns.find(document, ()))
+
+
+@pytest.mark.parametrize(
+    ("header", "lines", "told"),
+    [("t_min,t_max,f_min,f_max", ("1,2,3,4",), ["t_min", "t_max"]),
+     ("max time,min_time", ("1,2",), ["max time", "min_time"]),
+     ("StartSeconds,EndSeconds", ("1,2",), ["StartSeconds", "EndSeconds"]),
+     ("left,right", ("1,2", "3,4"), ["left", "right"]),
+     ("Time 1 (s),Time 2 (s)", ("1,2",), ["Time 1 (s)", "Time 2 (s)"]), ("left,right", ("1,2", "5,4"), []),
+     ("left,right", ("yes,no",), []), ("low_khz,length_s", ("1,2",), []), ("rise_s,fall_s", ("1,2", "2,1"), []),
+     ("date,minute,class", ("1,2,3",), [])],
+)  # fmt: skip
+def test_columns_that_may_hold_times_are_known_by_name_or_as_pairs(tmp_path, header, lines, told):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", "\n".join((header, *lines))))
+    assert times.of_spans(document, header.split(",")) == told
