@@ -116,7 +116,7 @@ class TeacherEnsemble:
         settings: DistillationConfig,
         models: Sequence[saved_model.Model],
         classes: taxonomy.Taxonomy,
-        loss: str,
+        loss: losses.LossConfig,
     ) -> None:
         """Makes an ensemble.
 
@@ -126,7 +126,8 @@ class TeacherEnsemble:
             classes: the first ones of the student, those that the teachers are asked about.
             loss: of the student; decides how logits become probabilities.
         """
-        self._settings, self._loss, self._classes = settings, loss, classes
+        self._settings, self._classes = settings, classes
+        self._loss = dataclasses.replace(loss, label_smoothing=0.0)
         self._members = [(model, _columns(model, classes)) for model in models]
 
     def targets(self, batch: Mapping[str, tf.Tensor]) -> tf.Tensor:
@@ -134,22 +135,13 @@ class TeacherEnsemble:
         predictions = []
         for model, order in self._members:
             logits = tf.gather(model.logits(model.from_records(batch, self._classes)), order, axis=1)
-            predictions.append(losses.probabilities(logits / self._settings.distil_temperature, self._loss))
+            predictions.append(losses.probabilities(logits / self._settings.distil_temperature, self._loss.loss))
         return tf.add_n(predictions) / len(predictions)
 
-    def loss_and_weight(
-        self, logits: tf.Tensor, targets: tf.Tensor, settings: losses.LossConfig
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The loss of logits / T against the teachers, as `losses.loss_and_weight`.
-
-        Args:
-            logits: [batch, classes or more] of the student.
-            targets: [batch, classes] from `targets`.
-            settings: the student's loss.
-        """
-        plain = dataclasses.replace(settings, label_smoothing=0.0)
+    def loss_and_weight(self, logits: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The loss of [batch, classes or more] logits / T against `targets`, as `losses.loss_and_weight`."""
         asked = logits[:, : len(self._classes)] / self._settings.distil_temperature
-        return losses.loss_and_weight(asked, targets, tf.ones_like(targets), plain)
+        return losses.loss_and_weight(asked, targets, tf.ones_like(targets), self._loss)
 
     def mix(self, loss: tf.Tensor, soft_loss: tf.Tensor) -> tf.Tensor:
         """The loss with the teachers' share: (1 - weight) · loss + weight · T² · soft_loss.

@@ -113,9 +113,7 @@ class Experiment:
         both = bool(self._answers and settings.dataset.backbone_weight)
         config.refuse_without_effect({"--backbone_weight beside a head as --teacher": both})
         if models and not self._answers:
-            teachers = distillation.TeacherEnsemble(
-                settings.teachers, models, manifest.labelled_classes, settings.loss.loss
-            )
+            teachers = distillation.TeacherEnsemble(settings.teachers, models, manifest.labelled_classes, settings.loss)
         embedding_size = 0
         if settings.teachers.embedding_weight:
             wanted_by = f"--embedding_weight={settings.teachers.embedding_weight}"
@@ -126,10 +124,9 @@ class Experiment:
             settings.loss,
             settings.schedule.learning_rate,
             scale_loss=settings.dtype_policy == "mixed_float16",
-            teachers=teachers,
+            soft=[asked for asked in (teachers, earlier) if asked],
             embedding_weight=settings.teachers.embedding_weight,
             embedding_size=embedding_size,
-            earlier=earlier,
         )
 
     def _features(self) -> tuple[schema.Feature, ...]:

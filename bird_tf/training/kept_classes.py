@@ -111,9 +111,9 @@ class EarlierAnswers:
         kept = logits[:, self._first :] / _TEMPERATURE
         return losses.loss_and_weight(kept, targets, tf.ones_like(targets), _PLAIN)
 
-    def mix(self, loss: tf.Tensor, kept_loss: tf.Tensor) -> tf.Tensor:
+    def mix(self, loss: tf.Tensor, soft_loss: tf.Tensor) -> tf.Tensor:
         """The mean of both scalars, weighted by their numbers of classes; T² keeps the size of the gradient."""
-        return (1.0 - self._share) * loss + self._share * _TEMPERATURE**2 * kept_loss
+        return (1.0 - self._share) * loss + self._share * _TEMPERATURE**2 * soft_loss
 
 
 def keep(

@@ -5,15 +5,28 @@ Batches, learning rate and the end of the training are chosen in `train`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
 from bird_tf import keras, tf
 from bird_tf.models import architectures, losses
 from bird_tf.records import schema
-from bird_tf.training import distillation, kept_classes, optimizers, weights
+from bird_tf.training import optimizers, weights
+
+
+class SoftTargets(Protocol):
+    """What other networks say of the chunks of a batch: a training learns it beside the labels."""
+
+    def targets(self, batch: Mapping[str, tf.Tensor]) -> tf.Tensor:
+        """Their probabilities, [batch, classes that they are asked about] in [0, 1]."""
+
+    def loss_and_weight(self, logits: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The loss of [batch, classes] logits against `targets`, as `losses.loss_and_weight`."""
+
+    def mix(self, loss: tf.Tensor, soft_loss: tf.Tensor) -> tf.Tensor:
+        """The loss with their share in it. Both losses are scalars: so far, and against `targets`."""
 
 
 class TrainState:
@@ -33,10 +46,9 @@ class TrainState:
         learning_rate: float,
         *,
         scale_loss: bool = False,
-        teachers: distillation.TeacherEnsemble | None = None,
+        soft: Sequence[SoftTargets] = (),
         embedding_weight: float = 0.0,
         embedding_size: int = 0,
-        earlier: kept_classes.EarlierAnswers | None = None,
     ) -> None:
         self.network = network
         # what is trained beside the network itself is not exported
@@ -44,8 +56,8 @@ class TrainState:
         self.optimiser = optimizers.build(optimizer, learning_rate, scale_loss=scale_loss)
         self.optimiser.build(trained.trainable_variables)
         self.average = optimizers.MovingAverage(trained, optimizer.ema) if optimizer.ema else None
-        self._loss, self._l2, self._teachers = loss, optimizer.l2, teachers
-        self._trained, self._embedding_weight, self._earlier = trained, embedding_weight, earlier
+        self._loss, self._l2, self._soft = loss, optimizer.l2, soft
+        self._trained, self._embedding_weight = trained, embedding_weight
         self._strategy = tf.distribute.get_strategy()
         self._graph = tf.function(self._step, reduce_retracing=True, autograph=False)
         parts = {
@@ -85,20 +97,16 @@ class TrainState:
     def _gradients(self, batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor], list[tf.Tensor]]:
         """This device's part of the loss, gradients of the whole loss, and the mean statistics of several devices."""
         variables = self._trained.trainable_variables
-        soft = self._teachers.targets(batch) if self._teachers else None
-        remembered = self._earlier.targets(batch) if self._earlier else None
+        answers = [soft.targets(batch) for soft in self._soft]
         with tf.GradientTape() as tape:
             outputs = architectures.call(self._trained, batch, training=True)
             logits = outputs["logits"]
             # this device's part of the mean over the whole batch: the parts of all devices add up to it
             total, weight = losses.loss_and_weight(logits, batch["targets"], batch["weights"], self._loss)
             loss = tf.math.divide_no_nan(total, self._sum_over_devices(weight))
-            if self._teachers:
-                total, weight = self._teachers.loss_and_weight(logits, soft, self._loss)
-                loss = self._teachers.mix(loss, total / self._sum_over_devices(weight))
-            if self._earlier:
-                total, weight = self._earlier.loss_and_weight(logits, remembered)
-                loss = self._earlier.mix(loss, total / self._sum_over_devices(weight))
+            for soft, wanted in zip(self._soft, answers, strict=True):
+                total, weight = soft.loss_and_weight(logits, wanted)
+                loss = soft.mix(loss, total / self._sum_over_devices(weight))
             if self._embedding_weight:
                 total, count = losses.cosine_distance(outputs["projection"], batch[schema.EMBEDDING])
                 loss += self._embedding_weight * tf.math.divide_no_nan(total, self._sum_over_devices(count))

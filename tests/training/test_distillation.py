@@ -10,8 +10,9 @@ from bird_tf.models import architectures, losses
 from bird_tf.training import distillation, optimizers, train_step
 
 
-def _ensemble(settings, manifest):
-    return distillation.TeacherEnsemble(settings, distillation.load(settings, manifest), manifest.classes, "softmax")
+def _ensemble(settings, manifest, **loss):
+    models = distillation.load(settings, manifest)
+    return distillation.TeacherEnsemble(settings, models, manifest.classes, losses.LossConfig(**loss))
 
 
 def _teachers(manifest, model_path, classes=None, **changes):
@@ -53,11 +54,12 @@ def test_classes_in_another_order_are_mapped(manifest, model_path, spectrograms)
 
 
 def test_the_loss_is_mixed_by_hintons_formula(manifest, model_path):
-    teachers = _teachers(manifest, model_path, distil_temperature=2.0, teacher_weight=0.25)
+    settings = distillation.DistillationConfig(teacher=(model_path,), distil_temperature=2.0, teacher_weight=0.25)
+    teachers = _ensemble(settings, manifest, label_smoothing=0.3)
     logits, soft = tf.constant([[1.0, 3.0]]), tf.constant([[0.4, 0.6]])
     log_p = np.log(np.exp([0.5, 1.5]) / np.exp([0.5, 1.5]).sum())
     expected = 0.75 * 7.0 + 0.25 * 4.0 * -(0.4 * log_p[0] + 0.6 * log_p[1])
-    total, weight = teachers.loss_and_weight(logits, soft, losses.LossConfig(label_smoothing=0.3))
+    total, weight = teachers.loss_and_weight(logits, soft)
     mixed = teachers.mix(tf.constant(7.0), total / weight)
     assert float(mixed) == pytest.approx(expected, rel=1e-5)
 
@@ -68,9 +70,7 @@ def test_the_student_follows_the_teacher(manifest, model_path, spectrograms):
         architectures.ModelConfig(architecture="pi", filters=(4, 8), dense_units=32), {"spectrogram": (32, 32)}, 6
     )
     teachers = _teachers(manifest, model_path, teacher_weight=1.0, distil_temperature=1.0)
-    state = train_step.TrainState(
-        network, optimizers.OptimizerConfig(), losses.LossConfig(), 3e-3, teachers=teachers
-    )  # fmt: skip
+    state = train_step.TrainState(network, optimizers.OptimizerConfig(), losses.LossConfig(), 3e-3, soft=[teachers])
     targets = teachers.targets({"spectrogram": spectrograms}).numpy()
     batch = {
         "spectrogram": spectrograms,
