@@ -17,7 +17,7 @@ from absl import logging
 from bird_tf import command_line, config, files, next_steps, python_calls, skips, stored
 from bird_tf.audio import activity, decode, frontend
 from bird_tf.backbones import backbone, sources
-from bird_tf.conversion import chunk_features, execution, forecast, outcome, plan, state, worker
+from bird_tf.conversion import chunk_features, class_selection, execution, forecast, outcome, sharding, state, worker
 from bird_tf.labels import duplicates, metadata, spans, split, taxonomy
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table
@@ -87,7 +87,7 @@ def _tasks(
     tasks = []
     for part in ("train", "val"):
         members = [r for r in recordings if r.split == part]
-        groups = plan.balance_shards(members, seconds, 60 * settings.shard_minutes)
+        groups = sharding.balance_shards(members, seconds, 60 * settings.shard_minutes)
         for i, group in enumerate(groups):
             tasks.append(
                 worker.ShardTask(
@@ -118,13 +118,15 @@ def _find(
 ) -> tuple[list[metadata.Recording], dict[str, float], taxonomy.Taxonomy, list[tuple[str, str]]]:
     """Returns the recordings, with their split; their lengths; the classes; and files without a match, with reasons."""
     found, unmatched = reader.read(settings.source, settings.noise_audio, settings.chunking.channel)
-    recordings, classes = plan.of_classes(found, settings.selection.whitelist, settings.selection.max_classes)
+    recordings, classes = class_selection.of_classes(
+        found, settings.selection.whitelist, settings.selection.max_classes
+    )
     logging.info("%d recordings found; reading their lengths, and looking for equal audio", len(recordings))
     lengths = decode.durations([r.path for r in recordings])
     seconds = {r.recording_id: length for r, length in zip(recordings, lengths, strict=True)}
     if len(recordings) < len(found):
         logging.info("%d recordings of other species are left out", len(found) - len(recordings))
-    recordings, late = plan.without_late(recordings, seconds, classes, settings.max_skipped_share)
+    recordings, late = class_selection.without_late(recordings, seconds, classes, settings.max_skipped_share)
     recordings = duplicates.with_digests(
         recordings, seconds, settings.front_end.sample_rate_hz, settings.workers, settings.chunking.channel
     )
@@ -173,7 +175,9 @@ def check(settings: ConvertConfig) -> forecast.Forecast:
     """
     _refuse_unworkable(settings)
     reading = reader.survey(settings.source, settings.noise_audio, settings.chunking.channel)
-    chosen, classes = plan.of_classes(reading.recordings, settings.selection.whitelist, settings.selection.max_classes)
+    chosen, classes = class_selection.of_classes(
+        reading.recordings, settings.selection.whitelist, settings.selection.max_classes
+    )
     found = forecast.Forecast(
         reading=reading,
         recordings=split.split(chosen, settings.split),

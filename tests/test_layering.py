@@ -56,8 +56,8 @@ ORDER = {
         "clips", "judged", "review_page",
     ),
     "conversion": (
-        "compiled_frontend", "chunk_features", "notes", "worker", "plan", "state", "execution", "outcome", "forecast",
-        "folds",
+        "compiled_frontend", "chunk_features", "notes", "worker", "class_selection", "sharding", "state", "execution",
+        "outcome", "forecast", "folds",
     ),
     "input.augment": ("geometry", "pixels", "mixing", "augmentations"),
     "input": ("sampling", "pseudo_labels", "targets", "streams", "dataset", "preview"),

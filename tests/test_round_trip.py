@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from bird_tf.audio import frontend
-from bird_tf.conversion import plan
+from bird_tf.conversion import class_selection
 from bird_tf.inference import audio_files, ensembles
 from bird_tf.inference.writers import predictions, tables
 from bird_tf.labels import metadata, taxonomy
@@ -127,7 +127,7 @@ def test_all_classes_come_back_as_they_were(write, name):
         CLASSES.class_ids if has_ids else CLASSES.names
     )
     if has_ids:  # and the names are still those of the classes
-        assert plan.of_classes(found, [], 0)[1].subset([2, 1, 0]) == CLASSES
+        assert class_selection.of_classes(found, [], 0)[1].subset([2, 1, 0]) == CLASSES
 
 
 def test_tables_with_ids_and_with_latin_names_name_the_same_classes(write, tmp_path):
