@@ -16,9 +16,6 @@ from bird_tf.input import pseudo_labels, sampling, streams, targets
 from bird_tf.input.augment import augmentations
 from bird_tf.records import manifests, schema, shard_files
 
-_AUGMENT_SALT = 2  # 1, 3 and 4 are those of `streams`
-_ADDING_SALT = 4  # of the seed of a step
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetConfig(streams.StreamConfig, targets.TargetConfig):
@@ -44,16 +41,27 @@ class DatasetConfig(streams.StreamConfig, targets.TargetConfig):
         return self.backbone_weight > 0 or self.sampling.backbone_presence > 0
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Taught:
+    """What teachers say, which a training learns beside the labels.
+
+    Attributes:
+        answers: of the labelled chunks; None: `backbone_weight` decides whether the backbone is a teacher.
+        pseudo: of unlabelled chunks, which are added to labelled ones.
+    """
+
+    answers: targets.Answers | None = None
+    pseudo: pseudo_labels.PseudoLabelConfig = dataclasses.field(default_factory=pseudo_labels.PseudoLabelConfig)
+
+
 def training(
     manifest: manifests.Manifest,
     settings: DatasetConfig,
     augmentation: augmentations.AugmentConfig,
     seed: int,
-    epoch: int = 0,
-    step: int = 0,
+    start: streams.Start = streams.BEGINNING,
     features: Sequence[str] = (schema.SPECTROGRAM,),
-    answers: targets.Answers | None = None,
-    pseudo: pseudo_labels.PseudoLabelConfig | None = None,
+    taught: Taught = Taught(),
 ) -> tf.data.Dataset:
     """Batches for training, without end: epochs of `steps_per_epoch` batches, all of full size.
 
@@ -62,12 +70,10 @@ def training(
         settings: batches and targets.
         augmentation: the operations on spectrograms; without spectrograms only mixup is possible.
         seed: decides order and augmentation.
-        epoch: the first epoch, from 0. Its batches equal those of a run from the start.
-        step: batches of that epoch to skip; they are read, but neither parsed nor augmented.
+        start: the first batch.
         features: the features of the records that are asked for. Those of a backbone are of the chunks with noise for
             `in_noise_share` of the chunks, if the records have them and no spectrogram is asked for.
-        answers: what a teacher says, for the targets; None: `backbone_weight` decides whether the backbone is one.
-        pseudo: unlabelled chunks that are added to labelled ones.
+        taught: what is learnt beside the labels.
 
     Returns:
         {"spectrogram": [batch, bands, frames] float32 in [0, 1]; other features as from `schema.parse_features`, those
@@ -79,7 +85,7 @@ def training(
         InputError: there is no training chunk; an operation needs spectrograms, which are not asked for; or the records
             lack a feature that is asked for, or the backbone's answers, which the settings need.
     """
-    wanted, num_no_call = manifest.select(features, "this training"), streams.num_no_call(manifest, settings)
+    wanted, answers, unlabelled = manifest.select(features, "this training"), taught.answers, None
     if settings.backbone_weight:
         manifest.select([schema.BACKBONE_ANSWERS], f"--backbone_weight={settings.backbone_weight}")
         answers = answers or targets.Answers(
@@ -90,45 +96,19 @@ def training(
     if schema.SPECTROGRAM not in features:
         config.refuse_without_effect({"--synthetic_noise without spectrograms": settings.synthetic_noise > 0})
         augmentation.refuse_without_spectrograms()
-    unlabelled = None
-    if pseudo and pseudo.pseudo_labels:
+    if folder := taught.pseudo.pseudo_labels:
         config.refuse_without_effect({"--pseudo_labels without spectrograms": schema.SPECTROGRAM not in features})
-        unlabelled = pseudo_labels.Source(pseudo_labels.load(pseudo.pseudo_labels), manifest)
+        unlabelled = pseudo_labels.Source(pseudo_labels.load(folder), manifest)
     unheard = sampling.unheard(manifest, settings.sampling) if settings.background == "positive" else None
-    front_end, in_noise = manifest.front_end, _features_in_noise(manifest, settings, features)
-    mixtures = settings.mixtures and _has_mixtures(manifest, features, answers)
-
-    def finish(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        step_seed = tf.stack([tf.cast(seed * 8 + _AUGMENT_SALT, tf.int64), batch["step"]])
-        seeds = tf.unstack(tf.random.split(step_seed, 3))
-        examples = _with_targets(batch["examples"], manifest, settings, wanted, answers, unheard)
-        noise = schema.parse_features(batch["noise"], wanted) if "noise" in batch else {}
-        if in_noise:
-            heard = tf.unstack(tf.random.split(seeds[0], 2))
-            examples |= _some_in_noise(examples, batch["examples"], in_noise, settings.in_noise_share, heard[0])
-            if noise:
-                noise |= _some_in_noise(noise, batch["noise"], in_noise, settings.in_noise_share, heard[1])
-        if noise and num_no_call:
-            examples = _with_no_call(examples, {name: tensor[:num_no_call] for name, tensor in noise.items()}, manifest)
-            noise = {name: tensor[num_no_call:] for name, tensor in noise.items()}
-        if schema.SPECTROGRAM not in examples:
-            return augmentations.mix(examples, augmentation, front_end, seeds[2])
-        spectrograms = augmentations.apply(
-            examples[schema.SPECTROGRAM], noise.get(schema.SPECTROGRAM), augmentation, front_end, seeds[0]
-        )
-        examples = {**examples, schema.SPECTROGRAM: spectrograms}
-        if augmentation.same_species:
-            partners = _in_float32(_with_targets(batch["partners"], manifest, settings, wanted, answers, unheard))
-            examples = augmentations.add_same_species(examples, partners, augmentation, front_end, seeds[1])
-        examples = augmentations.mix(examples, augmentation, front_end, seeds[2])
-        if unlabelled and pseudo:
-            others = _in_float32(unlabelled.examples(*batch["unlabelled"]))
-            how = tf.random.fold_in(step_seed, _ADDING_SALT)
-            examples = augmentations.add_unlabelled(examples, others, pseudo.pseudo_share, front_end, how)
-        return examples
-
-    strings = streams.batches(manifest, settings, augmentation, seed, epoch, step, unlabelled, mixtures=mixtures)
-    batches = strings.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+    if settings.mixtures and not _has_mixtures(manifest, features, answers):
+        settings = dataclasses.replace(settings, mixtures=False)
+    finisher = _Finisher(
+        manifest=manifest, settings=settings, augmentation=augmentation, seed=seed, features=wanted,
+        in_noise=_features_in_noise(manifest, settings, features), answers=answers, unheard=unheard,
+        unlabelled=unlabelled, pseudo_share=taught.pseudo.pseudo_share,
+    )  # fmt: skip
+    strings = streams.batches(manifest, settings, augmentation, seed, start, unlabelled)
+    batches = strings.map(finisher.finish, num_parallel_calls=tf.data.AUTOTUNE)
     if settings.data_service:
         # a worker gets a whole epoch, so that no two workers read the same chunks
         by_epoch = tf.data.experimental.service.ShardingPolicy.DYNAMIC
@@ -136,22 +116,91 @@ def training(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _with_targets(
-    serialised: tf.Tensor, manifest: manifests.Manifest, settings: DatasetConfig, wanted: Sequence[schema.Feature],
-    answers: targets.Answers | None, unheard: sampling.Unheard | None,
-) -> dict[str, tf.Tensor]:  # fmt: skip
-    parsed = schema.parse(serialised, wanted)
-    targeted = targets.of_labels(parsed, len(manifest.classes), settings)
-    if settings.mixtures:  # what is masked in a mixture, no label tells
-        is_mixture = parsed["partner_id"][:, None] != ""
-        targeted["weights"] = tf.where(is_mixture, 0.0, targeted["weights"])
-    if unheard:
-        targeted["weights"] = tf.where(unheard(serialised), 0.0, targeted["weights"])
-    targeted = targets.labelled_only(targeted, manifest)
-    if answers:
-        found = schema.parse_features(serialised, [manifest.features[name] for name in answers.features])
-        targeted = targets.blended(targeted, answers.probabilities(found), answers.weight)
-    return {**{name: parsed[name] for name in ("label", "recording_id", *(f.name for f in wanted))}, **targeted}
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Finisher:
+    """A batch of `streams.batches` → a batch of `training`, whose names the attributes have."""
+
+    manifest: manifests.Manifest
+    settings: DatasetConfig
+    augmentation: augmentations.AugmentConfig
+    seed: int
+    features: Sequence[schema.Feature]
+    in_noise: dict[str, schema.Feature]
+    answers: targets.Answers | None
+    unheard: sampling.Unheard | None
+    unlabelled: pseudo_labels.Source | None
+    pseudo_share: float
+
+    def finish(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Parses a batch, and augments it."""
+        augmentation, front_end = self.augmentation, self.manifest.front_end
+        seed = streams.seed_of(self.seed, streams.Salt.AUGMENTATION, batch["step"])
+        seeds = tf.unstack(tf.random.split(seed, 3))
+        examples, noise = self._with_no_call(*self._parsed(batch, seeds[0]))
+        if schema.SPECTROGRAM not in examples:
+            return augmentations.mix(examples, augmentation, front_end, seeds[2])
+        spectrograms = augmentations.apply(
+            examples[schema.SPECTROGRAM], noise.get(schema.SPECTROGRAM), augmentation, front_end, seeds[0]
+        )
+        examples = {**examples, schema.SPECTROGRAM: spectrograms}
+        if augmentation.same_species:
+            partners = _in_float32(self._with_targets(batch["partners"]))
+            examples = augmentations.add_same_species(examples, partners, augmentation, front_end, seeds[1])
+        examples = augmentations.mix(examples, augmentation, front_end, seeds[2])
+        if self.unlabelled:
+            others = _in_float32(self.unlabelled.examples(*batch["unlabelled"]))
+            how = tf.random.fold_in(seed, int(streams.Salt.UNLABELLED))
+            examples = augmentations.add_unlabelled(examples, others, self.pseudo_share, front_end, how)
+        return examples
+
+    def _parsed(
+        self, batch: dict[str, tf.Tensor], seed: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        """The labelled examples, and the features of noise chunks, if there are some."""
+        examples = self._with_targets(batch["examples"])
+        noise = schema.parse_features(batch["noise"], self.features) if "noise" in batch else {}
+        if self.in_noise:
+            heard, share = tf.unstack(tf.random.split(seed, 2)), self.settings.in_noise_share
+            examples |= _some_in_noise(examples, batch["examples"], self.in_noise, share, heard[0])
+            if noise:
+                noise |= _some_in_noise(noise, batch["noise"], self.in_noise, share, heard[1])
+        return examples, noise
+
+    def _with_targets(self, serialised: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The features that are asked for, targets, weights, label and recording of labelled chunks."""
+        parsed = schema.parse(serialised, self.features)
+        targeted = targets.of_labels(parsed, len(self.manifest.classes), self.settings)
+        if self.settings.mixtures:  # what is masked in a mixture, no label tells
+            is_mixture = parsed["partner_id"][:, None] != ""
+            targeted["weights"] = tf.where(is_mixture, 0.0, targeted["weights"])
+        if self.unheard:
+            targeted["weights"] = tf.where(self.unheard(serialised), 0.0, targeted["weights"])
+        targeted = targets.labelled_only(targeted, self.manifest)
+        if self.answers:
+            taken = [self.manifest.features[name] for name in self.answers.features]
+            answered = self.answers.probabilities(schema.parse_features(serialised, taken))
+            targeted = targets.blended(targeted, answered, self.answers.weight)
+        return {
+            **{name: parsed[name] for name in ("label", "recording_id", *(f.name for f in self.features))},
+            **targeted,
+        }
+
+    def _with_no_call(
+        self, examples: dict[str, tf.Tensor], noise: dict[str, tf.Tensor]
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        """Appends noise chunks as examples without a species, and takes them out of the noise."""
+        num = streams.num_no_call(self.manifest, self.settings)
+        if not (noise and num):
+            return examples, noise
+        shape = [num, len(self.manifest.classes)]
+        added = {
+            **{name: tensor[:num] for name, tensor in noise.items()},
+            "label": tf.fill([num], tf.constant(-1, tf.int64)),
+            "recording_id": tf.fill([num], ""),
+            **targets.labelled_only({"targets": tf.zeros(shape), "weights": tf.ones(shape)}, self.manifest),
+        }
+        examples = {name: tf.concat([examples[name], value], axis=0) for name, value in added.items()}
+        return examples, {name: tensor[num:] for name, tensor in noise.items()}
 
 
 def _has_mixtures(manifest: manifests.Manifest, features: Sequence[str], answers: targets.Answers | None) -> bool:
@@ -192,21 +241,6 @@ def _in_float32(parsed: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     if schema.SPECTROGRAM not in parsed:
         return parsed
     return {**parsed, schema.SPECTROGRAM: frontend.dequantise(parsed[schema.SPECTROGRAM])}
-
-
-def _with_no_call(
-    examples: dict[str, tf.Tensor], noise: dict[str, tf.Tensor], manifest: manifests.Manifest
-) -> dict[str, tf.Tensor]:
-    """Appends noise chunks as examples without a species."""
-    num = tf.shape(next(iter(noise.values())))[0]
-    shape = [num, len(manifest.classes)]
-    added = {
-        **noise,
-        "label": tf.fill([num], tf.constant(-1, tf.int64)),
-        "recording_id": tf.fill([num], ""),
-        **targets.labelled_only({"targets": tf.zeros(shape), "weights": tf.ones(shape)}, manifest),
-    }
-    return {name: tf.concat([examples[name], value], axis=0) for name, value in added.items()}
 
 
 def evaluation(

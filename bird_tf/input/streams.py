@@ -6,6 +6,7 @@ Equal seeds give equal batches in equal order. Nothing is parsed here.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
 import math
 
@@ -17,11 +18,35 @@ from bird_tf.input import pseudo_labels, sampling
 from bird_tf.input.augment import augmentations
 from bird_tf.records import manifests, schema
 
-_SHUFFLE_SALT, _NOISE_SALT, _PSEUDO_SALT = 1, 3, 4
 # noise chunks read for a batch, as a share of its chunks; reading one for each chunk would double the reading
 _NOISE_SHARE = 0.125
 # synthesised chunks that are turned into spectrograms at once, to limit memory
 _FRONT_END_BATCH = 32
+
+
+class Salt(enum.IntEnum):
+    """What is drawn from a seed; other numbers would give other batches."""
+
+    SHUFFLE = 1
+    AUGMENTATION = 2
+    NOISE = 3
+    UNLABELLED = 4  # in an epoch; and how they are added, within the augmentation
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Start:
+    """The first batch of a training. It and all that follow are those of a run from the start.
+
+    Attributes:
+        epoch: from 0.
+        step: batches of that epoch to skip; they are read, but neither parsed nor augmented.
+    """
+
+    epoch: int = 0
+    step: int = 0
+
+
+BEGINNING = Start()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,15 +102,12 @@ def batches(
     settings: StreamConfig,
     augmentation: augmentations.AugmentConfig,
     seed: int,
-    first_epoch: int,
-    first_step: int,
+    start: Start,
     unlabelled: pseudo_labels.Source | None,
-    *,
-    mixtures: bool,
 ) -> tf.data.Dataset:
     """Batches of serialised examples: "examples", "partners" and "noise" if they are needed, and "step", from 0.
 
-    With `unlabelled` also ("unlabelled", pseudo-labels). With `mixtures`, these are among the examples.
+    With `unlabelled` also ("unlabelled", pseudo-labels). With `settings.mixtures`, these are among the examples.
     """
     steps, no_call = steps_per_epoch(manifest, settings), num_no_call(manifest, settings)
     passes = sampling.chunk_filter(manifest, settings.sampling)
@@ -94,11 +116,11 @@ def batches(
     if augmentation.needs_noise and has_noise(manifest, settings):
         num_noise += math.ceil(settings.batch_size * _NOISE_SHARE)
     # an epoch has as many steps as without mixtures, so it takes a part of them
-    paths = manifest.paths("train") + (manifest.paths(manifests.MIXED[0]) if mixtures else [])
+    paths = manifest.paths("train") + (manifest.paths(manifests.MIXED[0]) if settings.mixtures else [])
     synthesised = _synthesised(manifest, settings.synthetic_noise if num_noise else 0, seed)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = _order(seed, _SHUFFLE_SALT, epoch)
+        order = seed_of(seed, Salt.SHUFFLE, epoch)
         examples = _shuffled_shards(paths, order)
         examples = sampling.resample(examples, rates, passes, order)
         examples = _shuffled(examples, settings, order)
@@ -110,21 +132,21 @@ def batches(
             chunks = examples.repeat().batch(size, drop_remainder=True).map(lambda own: {"examples": own})
         parts = {"step": tf.data.Dataset.range(epoch * steps, (epoch + 1) * steps), "chunks": chunks}
         if num_noise:
-            noise = _noise(manifest, settings, synthesised, _order(seed, _NOISE_SALT, epoch))
+            noise = _noise(manifest, settings, synthesised, seed_of(seed, Salt.NOISE, epoch))
             parts["noise"] = noise.batch(num_noise, drop_remainder=True)
         if unlabelled:
-            drawn = unlabelled.stream(_order(seed, _PSEUDO_SALT, epoch), settings.shuffle_buffer).repeat()
+            drawn = unlabelled.stream(seed_of(seed, Salt.UNLABELLED, epoch), settings.shuffle_buffer).repeat()
             parts["unlabelled"] = drawn.batch(settings.batch_size, drop_remainder=True)
         # one pipeline for the whole epoch, since a data service gives whole epochs to its workers
         whole = tf.data.Dataset.zip(parts).map(lambda batch: {**batch, **batch.pop("chunks")})
-        return whole.skip(tf.where(epoch == first_epoch, tf.cast(first_step, tf.int64), 0))
+        return whole.skip(tf.where(epoch == start.epoch, tf.cast(start.step, tf.int64), 0))
 
-    return tf.data.Dataset.range(first_epoch, 2**31).flat_map(one_epoch)
+    return tf.data.Dataset.range(start.epoch, 2**31).flat_map(one_epoch)
 
 
-def _order(seed: int, salt: int, epoch: tf.Tensor) -> tf.Tensor:
-    """The seed of what is drawn in an epoch."""
-    return tf.stack([tf.cast(seed * 8 + salt, tf.int64), epoch])
+def seed_of(seed: int, salt: Salt, number: tf.Tensor) -> tf.Tensor:
+    """The seed, [2] int64, of what is drawn in the epoch or step of this number."""
+    return tf.stack([tf.cast(seed * 8 + salt, tf.int64), number])
 
 
 def _noise(

@@ -13,7 +13,7 @@ from typing import Any
 from absl import logging
 
 from bird_tf import config, progress_bars, tf
-from bird_tf.input import dataset
+from bird_tf.input import dataset, streams
 from bird_tf.training import experiments, run_directory, schedules, validation, weights
 
 _REPORT_EVERY = 10
@@ -94,7 +94,8 @@ def take_step(experiment: experiments.Experiment, batch: Any) -> tuple[float, fl
     if not math.isfinite(loss):
         repeated = dataset.training(
             experiment.manifest, settings.dataset, settings.augmentation, settings.seed,
-            epoch=step // experiment.num_steps, step=step % experiment.num_steps, pseudo=settings.pseudo,
+            streams.Start(epoch=step // experiment.num_steps, step=step % experiment.num_steps),
+            taught=dataset.Taught(pseudo=settings.pseudo),
         )  # fmt: skip
         recording_ids = sorted({i.decode() for i in next(iter(repeated))["recording_id"].numpy()})
         raise config.InputError(

@@ -145,8 +145,9 @@ class Experiment:
         features = settings.model.features
         features += (schema.EMBEDDING,) if settings.teachers.embedding_weight else ()
         stream = dataset.training(
-            self.manifest, settings.dataset, settings.augmentation, settings.seed, epoch=epoch - 1, step=done,
-            features=features, answers=self._answers, pseudo=settings.pseudo,
+            self.manifest, settings.dataset, settings.augmentation, settings.seed,
+            streams.Start(epoch=epoch - 1, step=done), features,
+            dataset.Taught(answers=self._answers, pseudo=settings.pseudo),
         )  # fmt: skip
         names = (*features, "targets", "weights")
         stream = stream.map(lambda batch: {name: batch[name] for name in names})

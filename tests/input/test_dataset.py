@@ -37,7 +37,9 @@ def test_equal_seeds_give_equal_batches(manifest, settings):
 def test_a_start_at_an_epoch_gives_the_batches_of_a_run_from_the_start(manifest, settings):
     steps = streams.steps_per_epoch(manifest, settings)
     whole = _take(dataset.training(manifest, settings, VARIED, seed=1), 2 * steps + 2)
-    assert _equal(whole[2 * steps :], _take(dataset.training(manifest, settings, VARIED, seed=1, epoch=2), 2))
+    assert _equal(
+        whole[2 * steps :], _take(dataset.training(manifest, settings, VARIED, seed=1, start=streams.Start(epoch=2)), 2)
+    )
     assert not _equal(whole[:steps], whole[steps : 2 * steps])
 
 
@@ -45,7 +47,8 @@ def test_a_start_at_an_epoch_gives_the_batches_of_a_run_from_the_start(manifest,
 def test_a_start_within_an_epoch_gives_the_batches_of_a_run_from_the_start(manifest, settings, epoch, step):
     skipped = epoch * streams.steps_per_epoch(manifest, settings) + step
     whole = _take(dataset.training(manifest, settings, VARIED, seed=1), skipped + 4)
-    assert _equal(whole[skipped:], _take(dataset.training(manifest, settings, VARIED, 1, epoch=epoch, step=step), 4))
+    start = streams.Start(epoch=epoch, step=step)
+    assert _equal(whole[skipped:], _take(dataset.training(manifest, settings, VARIED, 1, start), 4))
 
 
 def test_an_epoch_has_every_chunk_about_once(manifest, settings):
@@ -139,7 +142,9 @@ def test_no_call_chunks_are_noise_and_hold_no_species(manifest, settings):
 def test_mixing_reproduces_and_resumes(manifest, settings, values):
     mixing = augmentations.AugmentConfig(**values)
     whole = _take(dataset.training(manifest, settings, mixing, seed=1), 4)
-    assert _equal(whole[2:], _take(dataset.training(manifest, settings, mixing, seed=1, step=2), 2))
+    assert _equal(
+        whole[2:], _take(dataset.training(manifest, settings, mixing, seed=1, start=streams.Start(step=2)), 2)
+    )
     plain = _take(dataset.training(manifest, settings, PLAIN, seed=1), 4)
     assert not _equal(whole, plain)
     several = [(batch["targets"] > 0).sum(axis=1).max() > 1 for batch in whole]

@@ -34,8 +34,8 @@ def folder(pseudo, tmp_path):
 
 
 def _batches(manifest, folder, count, share=1.0, **values):
-    asked = pseudo_labels.PseudoLabelConfig(pseudo_labels=folder, pseudo_share=share)
-    stream = dataset.training(manifest, SETTINGS, PLAIN, seed=1, pseudo=asked, **values)
+    asked = dataset.Taught(pseudo=pseudo_labels.PseudoLabelConfig(pseudo_labels=folder, pseudo_share=share))
+    stream = dataset.training(manifest, SETTINGS, PLAIN, seed=1, taught=asked, **values)
     return [{name: value.numpy() for name, value in batch.items()} for batch in itertools.islice(stream, count)]
 
 
@@ -67,7 +67,7 @@ def test_labelled_chunks_get_an_unlabelled_one_and_chunks_without_a_call_none(ma
 def test_equal_seeds_give_equal_batches_also_from_within_an_epoch(manifest, folder):
     steps = streams.steps_per_epoch(manifest, SETTINGS)
     whole = _batches(manifest, folder, steps + 3, 0.5)
-    again = _batches(manifest, folder, 1, 0.5, epoch=1, step=2)
+    again = _batches(manifest, folder, 1, 0.5, start=streams.Start(epoch=1, step=2))
     for name in whole[0]:
         np.testing.assert_array_equal(again[0][name], whole[steps + 2][name])
     assert any((a["spectrogram"] != b["spectrogram"]).any() for a, b in itertools.pairwise(whole))

@@ -58,7 +58,8 @@ def test_the_service_starts_where_it_is_told_to(manifest, dispatcher):
     worker = _worker(dispatcher)
     served = dataclasses.replace(SETTINGS, data_service=dispatcher.target)
     local, remote = (
-        next(iter(dataset.training(manifest, settings, VARIED, 1, epoch=2, step=1))) for settings in (SETTINGS, served)
+        next(iter(dataset.training(manifest, settings, VARIED, 1, streams.Start(epoch=2, step=1))))
+        for settings in (SETTINGS, served)
     )
     np.testing.assert_array_equal(local["targets"], remote["targets"])
     worker.stop()
