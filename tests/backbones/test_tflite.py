@@ -1,33 +1,10 @@
 from concurrent import futures
 
 import numpy as np
-import pytest
 
-from bird_tf import config, tf
+from bird_tf import tf
 from bird_tf.backbones import tflite
 from tests.backbones.conftest import SIZE, WINDOW, Loudness, embedding, make_source, window, write_tflite
-
-
-def test_a_window_gives_scores_and_embedding(tflite_path, labels):
-    loaded = tflite.load(make_source(tflite_path, labels), 3)
-    assert loaded.shape == (1, WINDOW) and loaded.embedding_size == SIZE
-    for clicks in ((0.0, 0.5), (0.25, 0.0)):  # an output must not be changed by the next call
-        scores, found = loaded.predict(window(*clicks)[None])
-        np.testing.assert_allclose(scores, [8 * clicks[0] - 4, -5, 8 * clicks[1] - 4], atol=1e-5)
-        np.testing.assert_allclose(found, embedding(*clicks), atol=1e-6)
-    before = found.copy()
-    loaded.predict(window(1.0, 1.0)[None])
-    np.testing.assert_array_equal(found, before)
-
-
-def test_models_that_do_not_fit_are_refused(tflite_path, labels, tmp_path):
-    with pytest.raises(config.InputError, match=r"--backbone=.*output \[batch, 2\].*its outputs are .*3\]"):
-        tflite.load(make_source(tflite_path, labels), 2)
-    with pytest.raises(config.InputError, match=r"--backbone_embedding=none: .* has no output of this name"):
-        tflite.load(make_source(tflite_path, labels, embedding="none"), 3)
-    (tmp_path / "text.tflite").write_text("no model")
-    with pytest.raises(config.InputError, match=r"not an? TFLite model that can be loaded"):
-        tflite.load(make_source(tmp_path / "text.tflite", labels), 3)
 
 
 def test_an_embedding_that_is_an_output_is_read_there(labels, tmp_path):
