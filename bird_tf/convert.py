@@ -17,7 +17,7 @@ from absl import logging
 from bird_tf import command_line, config, files, next_steps, python_calls, skips, stored
 from bird_tf.audio import activity, decode, frontend
 from bird_tf.backbones import backbone, sources
-from bird_tf.conversion import chunk_features, class_selection, execution, forecast, outcome, sharding, state, worker
+from bird_tf.conversion import chunk_features, class_selection, dry_run, execution, outcome, sharding, state, worker
 from bird_tf.labels import duplicates, metadata, spans, split, taxonomy
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table
@@ -167,7 +167,7 @@ def _refuse_mixtures(settings: ConvertConfig, source: sources.Source | None) -> 
         )
 
 
-def check(settings: ConvertConfig) -> forecast.Forecast:
+def check(settings: ConvertConfig) -> dry_run.DryRun:
     """Says what `convert` would do, and writes that beside the place of the records. No sound is read.
 
     Raises:
@@ -178,11 +178,11 @@ def check(settings: ConvertConfig) -> forecast.Forecast:
     chosen, classes = class_selection.of_classes(
         reading.recordings, settings.selection.whitelist, settings.selection.max_classes
     )
-    found = forecast.Forecast(
+    found = dry_run.DryRun(
         reading=reading,
         recordings=split.split(chosen, settings.split),
         classes=classes,
-        folder=settings.output.rstrip("/") + forecast.FOLDER_SUFFIX,
+        folder=settings.output.rstrip("/") + dry_run.FOLDER_SUFFIX,
     )
     found.write()
     for line in found.lines():

@@ -25,7 +25,7 @@ from bird_tf.input import pseudo_labels
 from bird_tf.labels import metadata
 from bird_tf.labels.formats import formats
 from bird_tf.records import manifests, recordings_table, schema
-from bird_tf.selftraining import flags, forecast, gate, rounds, teaching
+from bird_tf.selftraining import dry_run, flags, gate, rounds, teaching
 from bird_tf.training import exporter, run_directory, training_flags
 
 # the flags of the command
@@ -42,7 +42,7 @@ def selftrain(settings: SelfTrainConfig) -> dict[str, Any]:
     """Trains round by round, or the rest of it, and writes what docs/how-to/self-training.md lists to `run_dir`.
 
     Returns:
-        The content of summary.json; of a dry run, the forecast.
+        The content of summary.json; of a dry run, the estimate.
 
     Raises:
         InputError: the teachers, the records or the unlabelled recordings cannot be used; the rounds cannot be judged;
@@ -60,19 +60,19 @@ def selftrain(settings: SelfTrainConfig) -> dict[str, Any]:
     paths = _without_leak(settings.teachers.teacher, manifest)
     recordings = teaching.find(settings.unlabelled)
     if settings.dry_run:
-        return dataclasses.asdict(_forecast(settings, manifest, paths, recordings))
+        return dataclasses.asdict(_estimate(settings, manifest, paths, recordings))
     with locks.held(settings.run_dir, work="self-training", flag="--run_dir"):
         _claim(settings, manifest, paths, recordings)
         return _selftrain(settings, manifest, paths, recordings)
 
 
-def _forecast(
+def _estimate(
     settings: SelfTrainConfig, manifest: manifests.Manifest, paths: Sequence[str],
     recordings: Sequence[metadata.Recording],
-) -> forecast.Forecast:  # fmt: skip
+) -> dry_run.DryRun:  # fmt: skip
     """Logs rates and sizes. Nothing is written."""
     teachers = teaching.Teachers(paths, manifest)
-    found = forecast.forecast(
+    found = dry_run.estimate(
         teachers, recordings, manifest, settings.power_of(1), settings.least_total_label, settings.place
     )
     logging.info("\n".join(found.lines()))

@@ -248,7 +248,7 @@ def _finish(experiment: experiments.Experiment) -> dict[str, Any]:
     return summary
 
 
-def estimate(settings: TrainConfig) -> dry_run.Estimate:
+def estimate(settings: TrainConfig) -> dry_run.DryRun:
     """Logs how much memory and time `train` would need. Nothing is written.
 
     Raises:

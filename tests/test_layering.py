@@ -57,7 +57,7 @@ ORDER = {
     ),
     "conversion": (
         "compiled_frontend", "chunk_features", "notes", "worker", "class_selection", "sharding", "state", "execution",
-        "outcome", "forecast", "folds",
+        "outcome", "dry_run", "folds",
     ),
     "input.augment": ("geometry", "pixels", "mixing", "augmentations"),
     "input": ("sampling", "pseudo_labels", "targets", "streams", "dataset", "preview"),
@@ -70,7 +70,7 @@ ORDER = {
         "validation", "tensorboard", "recipes", "embedding_statistics", "experiments", "epochs", "head_strength",
         "dry_run",
     ),
-    "selftraining": ("flags", "teaching", "gate", "rounds", "forecast"),
+    "selftraining": ("flags", "teaching", "gate", "rounds", "dry_run"),
     "api": ("frames", "sounds", "model", "opened_records"),
 }  # fmt: skip
 COMMANDS = ("convert", "train", "selftrain", "export", "evaluate", "predict", "submission", "review", "search")

@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from bird_tf import config, endings, locks, predict, review, search, submission
-from bird_tf.conversion import forecast
+from bird_tf.conversion import dry_run
 from bird_tf.labels.layouts import reader
 from tests import damage
 from tests.conftest import settings
@@ -126,7 +126,7 @@ def test_who_holds_a_lock_is_left_out_while_it_is_not_written(tmp_path):
 
 def _check(folder):
     reading = reader.Reading(layout="", recordings=[], unmatched=[], left_out=[], unused=[])
-    forecast.Forecast(reading=reading, recordings=[], classes=None, folder=folder).write()
+    dry_run.DryRun(reading=reading, recordings=[], classes=None, folder=folder).write()
 
 
 # a command that writes a folder, and what it needs besides; training, conversion and others have their own tests

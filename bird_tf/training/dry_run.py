@@ -1,4 +1,4 @@
-"""Dry run: builds a training, takes a few steps, and estimates its memory and time. Nothing is kept."""
+"""What a training would need, by a few of its steps: memory and time. Nothing is kept."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _GIB = 2**30
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Estimate:
+class DryRun:
     """Memory and time of a training on these records and this machine.
 
     Attributes:
@@ -45,7 +45,7 @@ class Estimate:
     examples_per_second: float
 
     def lines(self) -> list[str]:
-        """The estimate as text."""
+        """What is logged."""
         peaks = ", ".join(f"{name} {peak / _GIB:.2f} GiB" for name, peak in self.peak_bytes.items())
         epoch_minutes = self.steps * self.step_seconds / 60
         return [
@@ -62,7 +62,7 @@ def estimate(
     manifest: manifests.Manifest,
     strategy: tf.distribute.Strategy,
     step: Callable[[experiments.Experiment, Any], Any],
-) -> Estimate:
+) -> DryRun:
     """Builds a training, takes a few of its steps, and measures them.
 
     Args:
@@ -85,7 +85,7 @@ def estimate(
     step_seconds = statistics.median(seconds[1:])
     epoch_seconds = experiment.num_steps * step_seconds
     chunks = min(settings.dataset.shuffle_buffer, manifest.num_chunks("train"))
-    return Estimate(
+    return DryRun(
         num_parameters=experiment.state.network.count_params(),
         state_bytes=sum(array.nbytes for array in experiment.state.arrays().values()),
         buffer_bytes=chunks * sum(feature.bytes for feature in manifest.features.values()),

@@ -20,7 +20,7 @@ _MIB = 2**20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Forecast:
+class DryRun:
     """Rates and sizes.
 
     Attributes:
@@ -43,7 +43,7 @@ class Forecast:
     label_bytes: int
 
     def lines(self) -> list[str]:
-        """The forecast as text."""
+        """What is logged."""
         kept = self.share * self.num_chunks
         return [
             f"{self.num_recordings} unlabelled recordings, {self.hours:.2f} hours, about {self.num_chunks} chunks",
@@ -57,10 +57,10 @@ class Forecast:
         ]
 
 
-def forecast(
+def estimate(
     teachers: teaching.Teachers, recordings: Sequence[metadata.Recording], manifest: manifests.Manifest, power: float,
     least_total: float, place: executor.PlaceConfig,
-) -> Forecast:  # fmt: skip
+) -> DryRun:  # fmt: skip
     """Scores a few recordings, and scales up.
 
     Args:
@@ -90,7 +90,7 @@ def forecast(
     front_end, chunking = manifest.front_end, teaching.chunking_of(manifest)
     hop_seconds = chunking.hop_samples(front_end) / front_end.sample_rate_hz
     num_classes = len(manifest.labelled_classes)
-    return Forecast(
+    return DryRun(
         num_recordings=len(recordings),
         hours=sum(lengths) / 3600,
         speed=seconds / elapsed,

@@ -30,7 +30,7 @@ _RECORDING_COLUMNS = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Forecast:
+class DryRun:
     """What would be converted.
 
     Attributes:
