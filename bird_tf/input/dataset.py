@@ -50,7 +50,7 @@ class Taught:
         pseudo: of unlabelled chunks, which are added to labelled ones.
     """
 
-    answers: targets.Answers | None = None
+    answers: targets.StoredAnswers | None = None
     pseudo: pseudo_labels.PseudoLabelConfig = dataclasses.field(default_factory=pseudo_labels.PseudoLabelConfig)
 
 
@@ -88,7 +88,7 @@ def training(
     wanted, answers, unlabelled = manifest.select(features, "this training"), taught.answers, None
     if settings.backbone_weight:
         manifest.select([schema.BACKBONE_ANSWERS], f"--backbone_weight={settings.backbone_weight}")
-        answers = answers or targets.Answers(
+        answers = answers or targets.StoredAnswers(
             features=(schema.BACKBONE_ANSWERS,),
             probabilities=lambda found: tf.sigmoid(found[schema.BACKBONE_ANSWERS]),
             weight=settings.backbone_weight,
@@ -98,7 +98,7 @@ def training(
         augmentation.refuse_without_spectrograms()
     if folder := taught.pseudo.pseudo_labels:
         config.refuse_without_effect({"--pseudo_labels without spectrograms": schema.SPECTROGRAM not in features})
-        unlabelled = pseudo_labels.Source(pseudo_labels.load(folder), manifest)
+        unlabelled = pseudo_labels.UnlabelledStream(pseudo_labels.load(folder), manifest)
     unheard = sampling.unheard(manifest, settings.sampling) if settings.background == "positive" else None
     if settings.mixtures and not _has_mixtures(manifest, features, answers):
         settings = dataclasses.replace(settings, mixtures=False)
@@ -126,9 +126,9 @@ class _Finisher:
     seed: int
     features: Sequence[schema.Feature]
     in_noise: dict[str, schema.Feature]
-    answers: targets.Answers | None
+    answers: targets.StoredAnswers | None
     unheard: sampling.Unheard | None
-    unlabelled: pseudo_labels.Source | None
+    unlabelled: pseudo_labels.UnlabelledStream | None
     pseudo_share: float
 
     def finish(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -203,7 +203,7 @@ class _Finisher:
         return examples, {name: tensor[num:] for name, tensor in noise.items()}
 
 
-def _has_mixtures(manifest: manifests.Manifest, features: Sequence[str], answers: targets.Answers | None) -> bool:
+def _has_mixtures(manifest: manifests.Manifest, features: Sequence[str], answers: targets.StoredAnswers | None) -> bool:
     """Whether there are mixtures that can teach; it is told if not."""
     if not manifest.num_chunks(manifests.MIXED[0]):
         logging.info("--mixtures: %s has none (--backbone_mixtures)", manifest.directory)

@@ -125,7 +125,7 @@ def digest(folder: str) -> str:
     return files.digest([list(pseudo.class_ids), files.checksum(os.path.join(folder, _LABELS))])
 
 
-class Source:
+class UnlabelledStream:
     """The unlabelled chunks of a training."""
 
     def __init__(self, pseudo: PseudoLabels, labelled: manifests.Manifest) -> None:
@@ -153,7 +153,7 @@ class Source:
         self._labels, self._rates = tf.constant(pseudo.labels), tf.constant(pseudo.rates, tf.float32)
         self._num_further = labelled.num_further
 
-    def stream(self, seed: tf.Tensor, buffer: int) -> tf.data.Dataset:
+    def one_pass(self, seed: tf.Tensor, buffer: int) -> tf.data.Dataset:
         """One pass over the chunks, in random order, each ⌊rate + u⌋ times with u of U(0, 1).
 
         Args:

@@ -103,7 +103,7 @@ def batches(
     augmentation: augmentations.AugmentConfig,
     seed: int,
     start: Start,
-    unlabelled: pseudo_labels.Source | None,
+    unlabelled: pseudo_labels.UnlabelledStream | None,
 ) -> tf.data.Dataset:
     """Batches of serialised examples: "examples", "partners" and "noise" if they are needed, and "step", from 0.
 
@@ -135,7 +135,7 @@ def batches(
             noise = _noise(manifest, settings, synthesised, seed_of(seed, Salt.NOISE, epoch))
             parts["noise"] = noise.batch(num_noise, drop_remainder=True)
         if unlabelled:
-            drawn = unlabelled.stream(seed_of(seed, Salt.UNLABELLED, epoch), settings.shuffle_buffer).repeat()
+            drawn = unlabelled.one_pass(seed_of(seed, Salt.UNLABELLED, epoch), settings.shuffle_buffer).repeat()
             parts["unlabelled"] = drawn.batch(settings.batch_size, drop_remainder=True)
         # one pipeline for the whole epoch, since a data service gives whole epochs to its workers
         whole = tf.data.Dataset.zip(parts).map(lambda batch: {**batch, **batch.pop("chunks")})

@@ -43,7 +43,7 @@ class TargetConfig:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Answers:
+class StoredAnswers:
     """What another model says of the chunks, from features in the records; it becomes a part of the targets.
 
     Attributes:

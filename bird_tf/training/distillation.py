@@ -78,7 +78,7 @@ def _columns(model: saved_model.Model, classes: taxonomy.Taxonomy) -> list[int]:
 
 def stored_answers(
     models: Sequence[saved_model.Model], settings: DistillationConfig, manifest: manifests.Manifest
-) -> targets.Answers | None:
+) -> targets.StoredAnswers | None:
     """The mean probabilities of heads from the features in the records; None if there are none.
 
     Heads answer before chunks are mixed; teachers that hear spectrograms are asked in each step.
@@ -105,7 +105,7 @@ def stored_answers(
         return tf.pad(mean, [[0, 0], [0, manifest.num_further]], constant_values=np.nan)
 
     names = dict.fromkeys(feature.name for model in heads for feature in model.features)
-    return targets.Answers(features=tuple(names), probabilities=probabilities, weight=settings.teacher_weight)
+    return targets.StoredAnswers(features=tuple(names), probabilities=probabilities, weight=settings.teacher_weight)
 
 
 class TeacherEnsemble:

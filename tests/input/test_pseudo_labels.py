@@ -75,12 +75,12 @@ def test_equal_seeds_give_equal_batches_also_from_within_an_epoch(manifest, fold
 
 def test_each_chunk_keeps_its_label_and_comes_as_often_as_its_rate_says(manifest, pseudo):
     rates = np.where(np.arange(len(pseudo.rates)) % 2 == 0, 2.0, 0.0).astype(np.float32)
-    source = pseudo_labels.Source(dataclasses.replace(pseudo, rates=rates), manifest)
+    source = pseudo_labels.UnlabelledStream(dataclasses.replace(pseudo, rates=rates), manifest)
     [every] = shard_files.read(manifest, "noise", 1000, ())
     keys = zip(every["recording_id"].numpy(), every["chunk_index"].numpy(), strict=True)
     numbers = {(recording.decode(), index): number for number, (recording, index) in enumerate(keys)}
     found = []
-    for serialised, labels in source.stream(tf.constant([1, 2], tf.int64), 64).as_numpy_iterator():
+    for serialised, labels in source.one_pass(tf.constant([1, 2], tf.int64), 64).as_numpy_iterator():
         example = tf.train.Example.FromString(serialised).features.feature
         number = numbers[
             example["recording_id"].bytes_list.value[0].decode(), example["chunk_index"].int64_list.value[0]
@@ -108,10 +108,10 @@ def test_what_does_not_fit_is_refused(manifest, pseudo, folder, tmp_path):
         ({"labels": pseudo.labels[1:]}, "do not belong"),
     ):
         with pytest.raises(config.InputError, match=words):
-            pseudo_labels.Source(dataclasses.replace(pseudo, **changed), manifest)
+            pseudo_labels.UnlabelledStream(dataclasses.replace(pseudo, **changed), manifest)
     front_end = dataclasses.replace(manifest.front_end, top_db=60.0)
     other = dataclasses.replace(manifests.load(manifest.directory), front_end=front_end)
     with pytest.raises(config.InputError, match="front-end"):
-        pseudo_labels.Source(pseudo, other)
+        pseudo_labels.UnlabelledStream(pseudo, other)
     with pytest.raises(config.InputError, match="without spectrograms"):
         _batches(manifest, folder, 1, features=())
