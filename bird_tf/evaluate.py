@@ -8,28 +8,21 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from bird_tf import command_line, config, executor, files, locks, next_steps, python_calls, skips
 from bird_tf.audio import decode
 from bird_tf.evaluation import (
-    examples,
     judged,
     mixture_tuning,
-    noise,
-    notes,
     recording_tuning,
-    report,
-    results,
+    recordings,
     soundscapes,
     stored_decisions,
     summary_lines,
 )
-from bird_tf.inference import ensembles, labelled, leaks, model_files, occurrence, result_files
-from bird_tf.labels import clock, metadata
+from bird_tf.inference import ensembles, model_files, occurrence, result_files
+from bird_tf.labels import clock
 from bird_tf.labels.layouts import reader
-from bird_tf.records import manifests, recordings_table
-from bird_tf.scores import calibration, metrics
+from bird_tf.records import manifests
 
 # names of result files by what is judged: recordings, segments or verdicts; and what --tune adds
 _FILES = ("recordings.csv", "species.csv", skips.TABLE, "report.html", "summary.json")
@@ -126,39 +119,46 @@ class EvaluateConfig:
         return "--records", {"metadata", *_LABELS, *_CLOCK, *(() if cuts else _CHUNKING)} if self.records else set()
 
     @property
-    def recordings(self) -> str:
-        """The directory with the recordings: records or audio."""
-        return self.records or self.source.audio
-
-    @property
     def output_folder(self) -> str:
         """The folder for the results."""
         return self.output or os.path.join(os.path.dirname(self.model[0].rstrip("/")), "evaluation")
 
 
 def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
-    """Scores the recordings and writes summary.json, recordings.csv, species.csv, skipped.csv and report.html.
+    """Evaluates by recordings, with --segments by segments of soundscapes, or with --verdicts by a person's verdicts.
 
     Returns:
-        The content of summary.json: `metrics.headline`, chance_mlrap, intervals, and what was evaluated.
+        The content of the summary.
 
     Raises:
-        InputError: both or neither of --records and --audio; an error of the scoring; or another command is at work in
-            the output or, with --tune, in the run of the model.
+        InputError: both or neither of --records and --audio; as `recordings.evaluate`, `soundscapes.evaluate`,
+            `mixture_tuning.tune`, `judged.read` and `judged.refit`; or another command is at work in the output or,
+            with --tune, in the run of the model.
     """
+    if settings.verdicts:
+        with _locked(settings, settings.model):
+            return _evaluate_verdicts(settings)
+    if settings.segments:
+        with _locked(settings, settings.model):
+            settings.place.prepare()
+            return soundscapes.evaluate(_soundscapes(settings), ensembles.Ensemble(settings.model, settings.decisions))
     if settings.records and settings.source.audio and not settings.tune_on_mixtures:
         raise config.InputError(
             "--records and --audio: give one; judged are the validation recordings of --records, or all of --audio"
         )
-    if not settings.recordings:
+    if not settings.records and not settings.source.audio:
         raise config.InputError(
             "nothing to judge: give --records=tfrecords/NAME, or --audio=FOLDER with labelled recordings (labels by "
             "--metadata or --segments if they lie elsewhere), or --verdicts=FILE"
         )
     manifest = manifests.load(settings.records) if settings.records else None
-    paths = [_without_refit(path, manifest) for path in settings.model]
+    paths = [recordings.before_refit(path, manifest) for path in settings.model]
     with _locked(settings, paths):
-        return _evaluate(settings, manifest, paths)
+        settings.place.prepare()
+        summary = recordings.evaluate(_recordings(settings, manifest), ensembles.Ensemble(paths, settings.decisions))
+        if manifest and settings.tune_on_mixtures:
+            _tune_on_mixtures(settings, manifest, summary)
+    return summary
 
 
 @contextlib.contextmanager
@@ -192,128 +192,20 @@ def _changed_folders(settings: EvaluateConfig, paths: Sequence[str]) -> dict[str
     return folders
 
 
-def _evaluate(settings: EvaluateConfig, manifest: manifests.Manifest | None, paths: Sequence[str]) -> dict[str, Any]:
-    # models
-    settings.place.prepare()
-    ensemble = ensembles.Ensemble(paths, settings.decisions)
-    if not settings.tuning.chooses_pooling:
-        ensemble.check_pooling(settings.tuning.pooling or ensemble.decisions.pooling)
-    if settings.tuning.tune:
-        recording_tuning.leave_context(ensemble, fits_another=settings.tune_on_mixtures)
-    odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
-    output = settings.output_folder
-    # scores
-    scored = _score(settings, ensemble, manifest)
-    heard_by = ensemble.models[0].hearing
-    leak = leaks.Leaks(paths, heard_by.sample_rate_hz, heard_by.channel)
-    learnt = leak.among(scored.recordings) if manifest else leak.among_heard(scored.recordings)
-    learnt.log()
-    truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
-    heard = None
-    if settings.noise_audio:
-        heard = noise.score_folder(ensemble, settings.noise_audio, settings.chunking, settings.place)
-    # decisions
-    pooling_mlrap = recording_tuning.decide(settings.tuning, ensemble, scored, truth, heard, settings.recordings)
-    if settings.tuning.tune:
-        stored_decisions.store(ensemble, output, settings.model)
-    scores = scored.pooled(ensemble)
-    if settings.tuning.tune:
-        probabilities = ranked = calibration.cross_fitted(scores, truth)
-    else:
-        ranked = ensemble.decisions.recording.probabilities(scores)
-        probabilities = ensemble.decisions.of_recordings(scores, scored.best_chunks(ensemble))
-    # place and time
-    without_prior: dict[str, float] = {}
-    if settings.occurrence_settings.active:
-        without_prior = metrics.headline(scores, truth, scored.labels)
-        factors = np.stack([odds_factors.factors(recording) for recording in scored.recordings])
-        scores, probabilities = (occurrence.multiply_odds(chances, factors) for chances in (ranked, probabilities))
-    # results
-    headline = metrics.headline(scores, truth, scored.labels)
-    evaluation = results.Evaluation(
-        title=f"{' + '.join(settings.model)} on {settings.recordings}",
-        notes=[
-            *learnt.notes,
-            *notes.of_models(ensemble, settings.model, paths, tuned=settings.tuning.tune),
-            *notes.of_strangeness(scored.strangeness),
-            *notes.of_prior(odds_factors, without_prior, headline),
-        ],
-        headline=headline,
-        intervals=metrics.intervals(scores, truth, scored.labels),
-        classes=ensemble.classes,
-        recording_ids=scored.recording_ids,
-        labels=scored.labels,
-        truth=truth,
-        scores=scores,
-        probabilities=probabilities,
-        training_recordings=ensemble.prior.num_recordings.tolist() if ensemble.prior.num_recordings.any() else [],
-        decisions=ensemble.decisions,
-        examples=examples.worst(ensemble, scored, scores, truth, settings.worst, manifest, settings.chunking.channel),
-        tuned=settings.tuning.tune,
+def _recordings(settings: EvaluateConfig, manifest: manifests.Manifest | None) -> recordings.RecordingsConfig:
+    return recordings.RecordingsConfig(
+        models=settings.model,
+        manifest=manifest,
+        source=settings.source,
+        output=settings.output_folder,
+        chunking=settings.chunking,
+        place=settings.place,
+        tuning=settings.tuning,
+        tunes_context=settings.tune_on_mixtures,
+        noise_audio=settings.noise_audio,
+        occurrence_settings=settings.occurrence_settings,
+        worst=settings.worst,
     )
-    results.write_tables(output, evaluation, scored.skipped)
-    report.write(os.path.join(output, "report.html"), evaluation)
-    summary = {
-        **evaluation.summary(), "num_skipped": len(scored.skipped), "models": paths,
-        "num_learnt": len(learnt.recordings),
-        "evaluated": settings.recordings, "tuned_on_these": settings.tuning.tune,
-        "pooling": ensemble.decisions.pooling, "pooling_mlrap": pooling_mlrap,
-        "weights": list(ensemble.decisions.weights), "expected": odds_factors.describe(), "output": output,
-    }  # fmt: skip
-    if heard:
-        silent = leak.among_heard([metadata.Recording(recording_id=path, path=path) for path in heard.paths])
-        silent.log()
-        summary["noise"] = {
-            "evaluated": settings.noise_audio, **noise.summarise(ensemble, heard, scored.pooled(ensemble), truth),
-            "num_learnt": len(silent.recordings),
-        }  # fmt: skip
-    if without_prior:
-        summary["without_prior"] = files.defined(without_prior)
-    files.write_json(os.path.join(output, "summary.json"), summary)
-    return summary
-
-
-def _without_refit(path: str, manifest: manifests.Manifest | None) -> str:
-    """The model to evaluate in place of `path`: for a model that was refitted on the recordings, the one before."""
-    if manifest is None:
-        return path
-    judged = recordings_table.validation(manifest)
-    return leaks.before_refit(path, judged, manifest.front_end.sample_rate_hz)
-
-
-def _score(
-    settings: EvaluateConfig, ensemble: ensembles.Ensemble, manifest: manifests.Manifest | None
-) -> labelled.LabelledScores:
-    """Scores the validation recordings of the records, or the recordings in --audio."""
-    if manifest:
-        return labelled.score_records(ensemble, manifest)
-    channel = settings.chunking.channel or ensemble.models[0].hearing.channel
-    recordings, unmatched = reader.read(settings.source, channel=channel)
-    with_label = [recording for recording in recordings if recording.labels]
-    scored = labelled.score_audio(ensemble, with_label, settings.chunking, settings.place)
-    scored.skipped.extend((r.path, "it is negative: no species to judge by") for r in recordings if not r.labels)
-    scored.skipped.extend(unmatched)
-    return scored
-
-
-def evaluate_either(settings: EvaluateConfig) -> dict[str, Any]:
-    """Evaluates by recordings, with --segments by segments of soundscapes, or with --verdicts by a person's verdicts.
-
-    Returns:
-        The content of the summary.
-
-    Raises:
-        InputError: as `evaluate`, `soundscapes.evaluate`, `judged.read` and `judged.refit`.
-    """
-    if settings.verdicts:
-        return _evaluate_verdicts(settings)
-    if settings.tune_on_mixtures:
-        return _evaluate_and_tune_on_mixtures(settings)
-    if not settings.segments:
-        return evaluate(settings)
-    with _locked(settings, settings.model):
-        settings.place.prepare()
-        return soundscapes.evaluate(_soundscapes(settings), ensembles.Ensemble(settings.model, settings.decisions))
 
 
 def _soundscapes(settings: EvaluateConfig) -> soundscapes.SoundscapeConfig:
@@ -330,42 +222,34 @@ def _soundscapes(settings: EvaluateConfig) -> soundscapes.SoundscapeConfig:
     )
 
 
-def _evaluate_and_tune_on_mixtures(settings: EvaluateConfig) -> dict[str, Any]:
-    """Evaluates by recordings, then tunes answers over time; `mixtures` in the summary is what that gives."""
-    summary, output = evaluate(settings), settings.output_folder
-    manifest = manifests.load(settings.records)
+def _tune_on_mixtures(settings: EvaluateConfig, manifest: manifests.Manifest, summary: dict[str, Any]) -> None:
+    """Tunes answers over time; what that gives becomes `mixtures` in the summary of the recordings."""
+    output = settings.output_folder
     given = dataclasses.replace(
         _soundscapes(settings), tuning=dataclasses.replace(settings.tuning, pooling=""), metadata="",
         occurrence_settings=occurrence.OccurrenceConfig(), kept_in=output, kept_by=settings.model,
     )  # fmt: skip
-    with _locked(settings, summary["models"]):
-        ensemble = ensembles.Ensemble(summary["models"], stored_decisions.path(output))
-        summary["mixtures"] = mixture_tuning.tune(
-            given, ensemble, manifest, settings.source.audio, settings.noise_audio
-        )
-        files.write_json(
-            os.path.join(output, "summary.json"), {**summary, "mixtures": files.defined(summary["mixtures"])}
-        )
-    return summary
+    ensemble = ensembles.Ensemble(summary["models"], stored_decisions.path(output))
+    summary["mixtures"] = mixture_tuning.tune(given, ensemble, manifest, settings.source.audio, settings.noise_audio)
+    files.write_json(os.path.join(output, "summary.json"), {**summary, "mixtures": files.defined(summary["mixtures"])})
 
 
 def _evaluate_verdicts(settings: EvaluateConfig) -> dict[str, Any]:
-    output = settings.output_folder
-    with _locked(settings, settings.model):
-        ensemble = ensembles.Ensemble(settings.model, settings.decisions)
-        found, before = judged.read(settings.verdicts, ensemble.classes), ensemble.decisions
-        judged.check_scale(found, ensemble.scale, settings.verdicts, tunes=settings.tuning.tune)
-        if settings.tuning.tune:
-            ensemble.decisions = judged.refit(before, found, settings.tuning.precision, settings.verdicts)
-        summary = judged.write(output, settings.verdicts, found, ensemble.classes, before, ensemble.decisions)
-        if settings.tuning.tune:
-            stored_decisions.store(ensemble, output, settings.model)
+    output, tunes = settings.output_folder, settings.tuning.tune
+    ensemble = ensembles.Ensemble(settings.model, settings.decisions)
+    found, before = judged.read(settings.verdicts, ensemble.classes), ensemble.decisions
+    judged.check_scale(found, ensemble.scale, settings.verdicts, tunes=tunes)
+    if tunes:
+        ensemble.decisions = judged.refit(before, found, settings.tuning.precision, settings.verdicts)
+    summary = judged.write(output, settings.verdicts, found, ensemble.classes, before, ensemble.decisions)
+    if tunes:
+        stored_decisions.store(ensemble, output, settings.model)
     return summary
 
 
 def main(settings: EvaluateConfig) -> None:
     """Evaluates, and logs one line with the result and what to do next."""
-    summary = evaluate_either(settings)
+    summary = evaluate(settings)
     if settings.verdicts:
         judged.log(summary)
         return
@@ -387,7 +271,7 @@ def run() -> None:
     command_line.run(main, EvaluateConfig)
 
 
-python_calls.make_callable(__name__, evaluate_either, EvaluateConfig)
+python_calls.make_callable(__name__, evaluate, EvaluateConfig)
 
 
 if __name__ == "__main__":

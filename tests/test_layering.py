@@ -52,7 +52,7 @@ ORDER = {
     "evaluation": (
         "noise", "stored_decisions", "recording_tuning", "context_search", "excerpts", "mixtures", "calls",
         "soundscapes", "mixture_tuning", "summary_lines", "notes", "examples", "results",
-        "plots", "pages", "report", "surveys", "densities", "survey_page", "survey_files",
+        "plots", "pages", "report", "recordings", "surveys", "densities", "survey_page", "survey_files",
         "clips", "judged", "review_page",
     ),
     "conversion": (

@@ -30,7 +30,7 @@ def test_the_second_is_refused(tmp_path, data, manifest):
         _refused(lambda: export.main(settings(export.ExportConfig, run_dir=out)))
         _refused(lambda: predict.predict(settings(predict.PredictConfig, **nowhere)))
         _refused(lambda: evaluate.evaluate(settings(evaluate.EvaluateConfig, metadata=data / "xml", **nowhere)))
-        _refused(lambda: evaluate.evaluate_either(settings(evaluate.EvaluateConfig, segments="x.csv", **nowhere)))
+        _refused(lambda: evaluate.evaluate(settings(evaluate.EvaluateConfig, segments="x.csv", **nowhere)))
         _refused(lambda: review.review(settings(review.ReviewConfig, predictions=data, output=out)))
         _refused(lambda: search.search(settings(search.SearchConfig, query="x", embeddings=data, output=out)))
         assert [path.name for path in out.iterdir()] == [locks.NAME]

@@ -192,7 +192,7 @@ def test_verdicts_that_say_nothing_are_refused(tmp_path, rows, message):
 def test_the_command_writes_tables_and_stores_thresholds_in_the_model(tmp_path, manifest, untrained):
     model = untrained(manifest.front_end, architecture="baseline")
     table = _write(tmp_path / "v.csv", SAMPLE, manifest.classes)
-    told = evaluate.evaluate_either(
+    told = evaluate.evaluate(
         settings(evaluate.EvaluateConfig, model=(model,), verdicts=table, output=tmp_path / "out", tune=True)
     )
     assert told["num_verdicts"] == 10 and told["tuned_on_these"]

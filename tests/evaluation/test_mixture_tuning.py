@@ -28,7 +28,7 @@ def _settings(manifest, model, tmp_path, **values):
 
 def test_one_command_tunes_recordings_chunks_and_answers_over_time(model_path, manifest, tmp_path):
     model = str(shutil.copytree(model_path, tmp_path / "model"))
-    summary = evaluate.evaluate_either(_settings(manifest, model, tmp_path))
+    summary = evaluate.evaluate(_settings(manifest, model, tmp_path))
     decided = ensembles.Ensemble([model]).decisions
     assert decided.in_context and decided.recording.slope != 1
     assert "validation" not in decided.fitted_on and "recordings of" in decided.fitted_on
@@ -53,7 +53,7 @@ def test_without_noise_of_ones_own_it_is_synthesised_and_other_noise_than_the_th
     noise._synthesised.cache_clear()
     drawn, original = [], noises.synthesise
     monkeypatch.setattr(noises, "synthesise", lambda *given: drawn.append(given[-1]) or original(*given))
-    evaluate.evaluate_either(_settings(manifest, shutil.copytree(model_path, tmp_path / "m"), tmp_path))
+    evaluate.evaluate(_settings(manifest, shutil.copytree(model_path, tmp_path / "m"), tmp_path))
     thresholds, beds = {n for n in drawn if n < 1000}, {n for n in drawn if n >= 1000}
     assert thresholds == set(range(4)) and len(beds) == 3
 
@@ -62,7 +62,7 @@ def test_recordings_that_the_model_has_learnt_from_are_left_out(model_path, mani
     every = {r.recording_id for r in recordings_table.read(manifest.directory)}
     monkeypatch.setattr(mixture_tuning.leaks.Leaks, "among", lambda self, judged: leaks.Found([], every))
     with pytest.raises(config.InputError, match="has learnt from all validation recordings"):
-        evaluate.evaluate_either(_settings(manifest, shutil.copytree(model_path, tmp_path / "m"), tmp_path))
+        evaluate.evaluate(_settings(manifest, shutil.copytree(model_path, tmp_path / "m"), tmp_path))
 
 
 def test_recordings_may_lie_elsewhere_now(model_path, manifest, data, tmp_path):

@@ -1,0 +1,226 @@
+"""Labelled recordings, from records or from audio → metrics, tables and the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+
+from bird_tf import executor, files
+from bird_tf.audio import decode
+from bird_tf.evaluation import examples, noise, notes, recording_tuning, report, results, stored_decisions
+from bird_tf.inference import ensembles, labelled, leaks, occurrence
+from bird_tf.labels import metadata
+from bird_tf.labels.layouts import reader
+from bird_tf.records import manifests, recordings_table
+from bird_tf.scores import calibration, metrics
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RecordingsConfig:
+    """What is evaluated, and how.
+
+    Attributes:
+        models: those that were asked for; those that answer may be from `before_refit`.
+        manifest: the records whose validation recordings are judged; None: those of `source` are.
+        source: audio and labels.
+        output: folder for the results.
+        chunking: how recordings are cut into chunks.
+        place: where audio is scored.
+        tuning: how scores become predictions, and whether that is fitted on these recordings and stored in the model.
+        tunes_context: in tuning, whether a context of answers is fitted afterwards.
+        noise_audio: folder with recordings without birds; empty: there are none.
+        occurrence_settings: which species are probable at a place and time.
+        worst: number of recordings to show.
+    """
+
+    models: tuple[str, ...]
+    manifest: manifests.Manifest | None
+    source: reader.SourceConfig
+    output: str
+    chunking: decode.ChunkingConfig
+    place: executor.PlaceConfig
+    tuning: recording_tuning.TuningConfig
+    tunes_context: bool
+    noise_audio: str
+    occurrence_settings: occurrence.OccurrenceConfig
+    worst: int
+
+    @property
+    def evaluated(self) -> str:
+        """The directory with the recordings."""
+        return self.manifest.directory if self.manifest else self.source.audio
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Heard:
+    """What the models say of the recordings.
+
+    Attributes:
+        scored: their scores.
+        truth: [recordings, classes] bool, background included.
+        leak, learnt: what the models have learnt from, and which of the recordings are among that.
+        noise: what they say of recordings without birds; None if there are none.
+    """
+
+    scored: labelled.LabelledScores
+    truth: np.ndarray
+    leak: leaks.Leaks
+    learnt: leaks.Found
+    noise: noise.NoiseScores | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Answers:
+    """What is judged, by the decisions of the models.
+
+    Attributes:
+        scores: [recordings, classes] pooled, in [0, 1], with place and time if they are used.
+        probabilities: [recordings, classes] calibrated.
+        without_prior: the headline without place and time; empty if they are not used.
+    """
+
+    scores: np.ndarray
+    probabilities: np.ndarray
+    without_prior: dict[str, float]
+
+
+def before_refit(path: str, manifest: manifests.Manifest | None) -> str:
+    """The model to judge in place of `path`: for one that was refitted on the recordings, the one before.
+
+    Raises:
+        InputError: as `leaks.before_refit`.
+    """
+    if manifest is None:
+        return path
+    return leaks.before_refit(path, recordings_table.validation(manifest), manifest.front_end.sample_rate_hz)
+
+
+def evaluate(settings: RecordingsConfig, ensemble: ensembles.Ensemble) -> dict[str, Any]:
+    """Scores the recordings and writes summary.json, recordings.csv, species.csv, skipped.csv and report.html.
+
+    Args:
+        settings: what is evaluated, and how.
+        ensemble: the models; in tuning, its decisions are set.
+
+    Returns:
+        The content of summary.json: `metrics.headline`, chance_mlrap, intervals, and what was evaluated.
+
+    Raises:
+        InputError: an error of the scoring.
+    """
+    tuning, output = settings.tuning, settings.output
+    if not tuning.chooses_pooling:
+        ensemble.check_pooling(tuning.pooling or ensemble.decisions.pooling)
+    if tuning.tune:
+        recording_tuning.leave_context(ensemble, fits_another=settings.tunes_context)
+    odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
+    heard = _hear(settings, ensemble)
+    pooling_mlrap = recording_tuning.decide(
+        tuning, ensemble, heard.scored, heard.truth, heard.noise, settings.evaluated
+    )
+    if tuning.tune:
+        stored_decisions.store(ensemble, output, settings.models)
+    answers = _answer(settings, ensemble, heard, odds_factors)
+    evaluation = _judge(settings, ensemble, heard, answers, odds_factors)
+    results.write_tables(output, evaluation, heard.scored.skipped)
+    report.write(os.path.join(output, "report.html"), evaluation)
+    summary = {
+        **evaluation.summary(), "num_skipped": len(heard.scored.skipped), "models": ensemble.paths,
+        "num_learnt": len(heard.learnt.recordings),
+        "evaluated": settings.evaluated, "tuned_on_these": tuning.tune,
+        "pooling": ensemble.decisions.pooling, "pooling_mlrap": pooling_mlrap,
+        "weights": list(ensemble.decisions.weights), "expected": odds_factors.describe(), "output": output,
+    }  # fmt: skip
+    if heard.noise:
+        summary["noise"] = {"evaluated": settings.noise_audio, **_summarise_noise(ensemble, heard, heard.noise)}
+    if answers.without_prior:
+        summary["without_prior"] = files.defined(answers.without_prior)
+    files.write_json(os.path.join(output, "summary.json"), summary)
+    return summary
+
+
+def _hear(settings: RecordingsConfig, ensemble: ensembles.Ensemble) -> _Heard:
+    """Scores the recordings, and those without birds, and warns of those that the models have learnt from."""
+    scored = _score(settings, ensemble)
+    heard_by = ensemble.models[0].hearing
+    leak = leaks.Leaks(ensemble.paths, heard_by.sample_rate_hz, heard_by.channel)
+    learnt = leak.among(scored.recordings) if settings.manifest else leak.among_heard(scored.recordings)
+    learnt.log()
+    truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
+    silent = None
+    if settings.noise_audio:
+        silent = noise.score_folder(ensemble, settings.noise_audio, settings.chunking, settings.place)
+    return _Heard(scored=scored, truth=truth, leak=leak, learnt=learnt, noise=silent)
+
+
+def _score(settings: RecordingsConfig, ensemble: ensembles.Ensemble) -> labelled.LabelledScores:
+    """Scores the validation recordings of the records, or the recordings of the source."""
+    if settings.manifest:
+        return labelled.score_records(ensemble, settings.manifest)
+    channel = settings.chunking.channel or ensemble.models[0].hearing.channel
+    recordings, unmatched = reader.read(settings.source, channel=channel)
+    with_label = [recording for recording in recordings if recording.labels]
+    scored = labelled.score_audio(ensemble, with_label, settings.chunking, settings.place)
+    scored.skipped.extend((r.path, "it is negative: no species to judge by") for r in recordings if not r.labels)
+    scored.skipped.extend(unmatched)
+    return scored
+
+
+def _answer(
+    settings: RecordingsConfig, ensemble: ensembles.Ensemble, heard: _Heard, odds_factors: occurrence.OddsFactors
+) -> _Answers:
+    """Applies the decisions; after a fit on these same recordings, each is calibrated by a map fitted without it."""
+    scored, truth, without_prior = heard.scored, heard.truth, dict[str, float]()
+    scores = scored.pooled(ensemble)
+    if settings.tuning.tune:
+        probabilities = ranked = calibration.cross_fitted(scores, truth)
+    else:
+        ranked = ensemble.decisions.recording.probabilities(scores)
+        probabilities = ensemble.decisions.of_recordings(scores, scored.best_chunks(ensemble))
+    if settings.occurrence_settings.active:
+        without_prior = metrics.headline(scores, truth, scored.labels)
+        factors = np.stack([odds_factors.factors(recording) for recording in scored.recordings])
+        scores, probabilities = (occurrence.multiply_odds(chances, factors) for chances in (ranked, probabilities))
+    return _Answers(scores=scores, probabilities=probabilities, without_prior=without_prior)
+
+
+def _judge(
+    settings: RecordingsConfig, ensemble: ensembles.Ensemble, heard: _Heard, answers: _Answers,
+    odds_factors: occurrence.OddsFactors,
+) -> results.Evaluation:  # fmt: skip
+    scored, truth, scores, tuned = heard.scored, heard.truth, answers.scores, settings.tuning.tune
+    headline = metrics.headline(scores, truth, scored.labels)
+    return results.Evaluation(
+        title=f"{' + '.join(settings.models)} on {settings.evaluated}",
+        notes=[
+            *heard.learnt.notes,
+            *notes.of_models(ensemble, settings.models, ensemble.paths, tuned=tuned),
+            *notes.of_strangeness(scored.strangeness),
+            *notes.of_prior(odds_factors, answers.without_prior, headline),
+        ],
+        headline=headline,
+        intervals=metrics.intervals(scores, truth, scored.labels),
+        classes=ensemble.classes,
+        recording_ids=scored.recording_ids,
+        labels=scored.labels,
+        truth=truth,
+        scores=scores,
+        probabilities=answers.probabilities,
+        training_recordings=ensemble.prior.num_recordings.tolist() if ensemble.prior.num_recordings.any() else [],
+        decisions=ensemble.decisions,
+        examples=examples.worst(
+            ensemble, scored, scores, truth, settings.worst, settings.manifest, settings.chunking.channel
+        ),
+        tuned=tuned,
+    )
+
+
+def _summarise_noise(ensemble: ensembles.Ensemble, heard: _Heard, silent: noise.NoiseScores) -> dict[str, Any]:
+    """As `noise.summarise`, and how many of the recordings without birds the models have learnt from."""
+    learnt = heard.leak.among_heard([metadata.Recording(recording_id=path, path=path) for path in silent.paths])
+    learnt.log()
+    told = noise.summarise(ensemble, silent, heard.scored.pooled(ensemble), heard.truth)
+    return {**told, "num_learnt": len(learnt.recordings)}
