@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import logging
@@ -36,7 +36,6 @@ from bird_tf.inference import (
     result_files,
     saved_model,
     score_store,
-    scoring,
     strangeness,
 )
 from bird_tf.inference.writers import about, predictions, rows, tables
@@ -124,7 +123,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     if settings.tables.embeddings:
         vectors = embedding_store.Writer(output, settings.root, ensemble, asked.chunking, overwrite=overwrite)
         vectors.open()
-    skipped = _score(settings.place, judge, ensemble, store, vectors, recordings)
+    skipped = _score(settings.place, judge, store, vectors, recordings)
     unreadable = dict(skipped)
     readable = [(file, described[path]) for file, path in recordings if path not in unreadable]
     if not readable:
@@ -210,21 +209,12 @@ def _write_unlike(context: predictions.Context, strange: Mapping[str, float]) ->
         csv_files.write(path, strangeness.COLUMNS, rows_of_table, byte_order_mark=bom)
 
 
-@contextlib.contextmanager
 def _writing(
     settings: PredictConfig, context: predictions.Context, given: Sequence[verdicts.Verdict]
-) -> Iterator[predictions.Append]:
+) -> contextlib.AbstractContextManager[predictions.Append]:
     """Yields a function that adds a recording to the tables, and to the summary if there is one."""
-    with contextlib.ExitStack() as stack:
-        appends = [stack.enter_context(tables.writing(settings.tables, context))]
-        if settings.summary:
-            appends.append(stack.enter_context(survey_files.writing(context, given)))
-
-        def append(prediction: predictions.Prediction) -> None:
-            for append_to in appends:
-                append_to(prediction)
-
-        yield append
+    summary = [survey_files.writing(context, given)] if settings.summary else []
+    return predictions.together([tables.writing(settings.tables, context), *summary])
 
 
 def _context(
@@ -245,9 +235,9 @@ def _context(
 
 
 def _score(
-    place: executor.PlaceConfig, judge: judgement.Judge, ensemble: ensembles.Ensemble,
-    store: score_store.ScoreStore, vectors: embedding_store.Writer | None, recordings: Sequence[tuple[str, str]],
-) -> list[tuple[str, str]]:  # fmt: skip
+    place: executor.PlaceConfig, judge: judgement.Judge, store: score_store.ScoreStore,
+    vectors: embedding_store.Writer | None, recordings: Sequence[tuple[str, str]],
+) -> list[skips.Skip]:  # fmt: skip
     """Scores and stores the recordings that have no scores yet. Returns (path, reason) of those that cannot be read."""
     todo = [
         (file, path)
@@ -256,13 +246,9 @@ def _score(
     ]
     if len(todo) < len(recordings):
         logging.info("%d of %d recordings already have scores", len(recordings) - len(todo), len(recordings))
-    skipped: list[skips.Skip] = []
-    scored = store.score(ensemble, todo, judge.chunking, embeddings=vectors is not None, place=place)
-    for recording_id, scores in scoring.readable(scored, skipped):
-        store.save(recording_id, scores)
-        if vectors is not None:
-            vectors.append(recording_id, judge.own(scores))
-    return skipped
+    if vectors is None:
+        return store.fill(todo, place)
+    return store.fill(todo, place, lambda file, scores: vectors.append(file, judge.own(scores)))
 
 
 def main(settings: PredictConfig) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from absl import logging
 
-from bird_tf import config, executor, files, resume, stored
+from bird_tf import config, executor, files, resume, skips, stored
 from bird_tf.audio import decode
 from bird_tf.inference import audio_files, ensembles, scoring, suspects
 
@@ -72,6 +72,7 @@ class ScoreStore:
             overwrite: whether scores of other models or chunks may be replaced.
         """
         self._folder, self._num_classes = os.path.join(output, FOLDER), len(ensemble.classes)
+        self._ensemble, self._scored = ensemble, scored
         is_shifted = scored != chunking
 
         def plan(weights: Sequence[Any], *, shifted: bool, chunking: decode.ChunkingConfig = chunking) -> resume.Plan:
@@ -157,14 +158,32 @@ class ScoreStore:
             note=stored.text_of(path, arrays.get("note", np.array(""))), source=stored.text_of(path, arrays["source"]),
         )  # fmt: skip
 
-    def score(
-        self, ensemble: ensembles.Ensemble, recordings: Sequence[tuple[str, str]], chunking: decode.ChunkingConfig, *,
-        embeddings: bool = False, place: executor.PlaceConfig,
-    ) -> Iterator[scoring.ScoredRecording]:  # fmt: skip
-        """Scores recordings as `scoring.score_recordings`, with the notes of what is decoded in the store."""
-        return scoring.score_recordings(
-            ensemble, recordings, chunking, embeddings=embeddings, place=place, notes=self._folder
+    def fill(
+        self, recordings: Sequence[tuple[str, str]], place: executor.PlaceConfig,
+        also: Callable[[str, ensembles.RecordingScores], None] | None = None,
+    ) -> list[skips.Skip]:  # fmt: skip
+        """Scores recordings, and stores the scores of each as soon as they are complete.
+
+        Args:
+            recordings: (id, path) of each.
+            place: where they are scored.
+            also: gets the id and the scores of each that is stored; only for it, the scores hold embeddings.
+
+        Returns:
+            (path, reason) of those that cannot be read.
+
+        Raises:
+            InputError: as `scoring.score_recordings`.
+        """
+        skipped: list[skips.Skip] = []
+        scored = scoring.score_recordings(
+            self._ensemble, recordings, self._scored, embeddings=also is not None, place=place, notes=self._folder
         )
+        for recording_id, scores in scoring.readable(scored, skipped):
+            self.save(recording_id, scores)
+            if also:
+                also(recording_id, scores)
+        return skipped
 
     def remove_if_empty(self) -> None:
         """Removes the folder if it holds neither scores nor notes of what may have killed a command."""

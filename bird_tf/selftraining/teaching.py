@@ -13,7 +13,7 @@ from absl import logging
 
 from bird_tf import config, executor
 from bird_tf.audio import decode
-from bird_tf.inference import audio_files, ensembles, in_context, leaks, model_files, score_store, scoring
+from bird_tf.inference import audio_files, ensembles, in_context, leaks, model_files, score_store
 from bird_tf.input import pseudo_labels
 from bird_tf.labels import metadata
 from bird_tf.records import learnt, manifests, shard_files, verify
@@ -123,12 +123,10 @@ class Teachers:
         Raises:
             InputError: none can be read, or the folder holds other scores.
         """
-        store, skipped = self._store(folder), list[tuple[str, str]]()
+        store = self._store(folder)
         store.open()
         todo = [(r.recording_id, r.path) for r in recordings if not store.has(r.recording_id, r.path)]
-        scored = store.score(self.ensemble, todo, self._answers.chunking, place=place)
-        for recording_id, scores in scoring.readable(scored, skipped):
-            store.save(recording_id, scores)
+        skipped = store.fill(todo, place)
         if len(skipped) == len(recordings):
             raise config.InputError(
                 f"--unlabelled: none of {len(recordings)} recordings can be read; the first: {skipped[0][1]}"

@@ -6,7 +6,7 @@ import collections
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -81,6 +81,21 @@ class Context:
 
 # adds a recording to a format's files
 Append = Callable[[Prediction], None]
+
+
+@contextlib.contextmanager
+def together(several: Iterable[contextlib.AbstractContextManager[Append]]) -> Iterator[Append]:
+    """Yields a function that adds a recording to the files of several formats."""
+    with contextlib.ExitStack() as stack:
+        appends = [stack.enter_context(writing) for writing in several]
+
+        def append(prediction: Prediction) -> None:
+            for append_to_one in appends:
+                append_to_one(prediction)
+
+        yield append
+
+
 # in the name of a file that each recording has: its stem
 STEM = "NAME"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from bird_tf import config
 from bird_tf.inference.writers import (
@@ -52,14 +52,8 @@ class TableConfig:
         return {name: FORMATS[name] for name in self.format.split(",")}
 
 
-@contextlib.contextmanager
-def writing(settings: TableConfig, context: predictions.Context) -> Iterator[predictions.Append]:
+def writing(
+    settings: TableConfig, context: predictions.Context
+) -> contextlib.AbstractContextManager[predictions.Append]:
     """Yields a function that adds a recording to all files. Tables of all recordings appear when the block ends."""
-    with contextlib.ExitStack() as stack:
-        appends = [stack.enter_context(each.writing(context)) for each in settings.formats.values()]
-
-        def append(prediction: predictions.Prediction) -> None:
-            for append_to_format in appends:
-                append_to_format(prediction)
-
-        yield append
+    return predictions.together(each.writing(context) for each in settings.formats.values())
