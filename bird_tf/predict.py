@@ -5,7 +5,6 @@ The scores of each recording are kept, and all tables are made from them. So a f
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 import os
@@ -36,9 +35,8 @@ from bird_tf.inference import (
     result_files,
     saved_model,
     score_store,
-    strangeness,
 )
-from bird_tf.inference.writers import about, predictions, rows, tables
+from bird_tf.inference.writers import about, predictions, rows, tables, totals
 from bird_tf.labels import metadata, verdicts
 from bird_tf.labels.layouts import reader
 from bird_tf.scores import thresholds
@@ -110,14 +108,9 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
         [SUMMARY, skips.TABLE, about.FILE, *(name for each in formats.values() for name in each.names(context))]
     )
     criteria = settings.tables.detections.criteria(ensemble.decisions, ensemble.classes)
-    if without := criteria.num_never:
-        logging.warning(
-            "%d of %d species cannot have detections: the model has no threshold for them by the rule %s, as the "
-            "recordings that it was tuned on were too few; repeat the command with %s", without, len(ensemble.classes),
-            settings.tables.detections.threshold, _lower_thresholds(settings),
-        )  # fmt: skip
-    output, chunking, overwrite = settings.output, judge.chunking, settings.overwrite
-    store = score_store.ScoreStore(output, ensemble, asked.chunking, chunking, overwrite=overwrite)
+    _warn_of_missing_thresholds(settings, criteria.num_never, len(ensemble.classes))
+    output, overwrite = settings.output, settings.overwrite
+    store = score_store.ScoreStore(output, ensemble, asked.chunking, judge.chunking, overwrite=overwrite)
     store.open()
     vectors = None
     if settings.tables.embeddings:
@@ -132,10 +125,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
         raise config.InputError(
             f"none of {len(recordings)} recordings can be read{earlier}; the first: {skipped[0][1]}"
         )
-    damaged: list[list[str]] = []
-    strange: dict[str, float] = {}
-    of_species, with_some = collections.Counter[int](), 0
-    seconds, progress = 0.0, progress_bars.start(len(readable), "recording", "writing")
+    told, progress = totals.Totals(), progress_bars.start(len(readable), "recording", "writing")
     with results.writing():
         with _writing(settings, context, given) as append, progress:
             for file, recording in readable:
@@ -144,42 +134,55 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
                     file=file, scores=scores, pooled=pooled, recording=recording, criteria=criteria
                 )
                 append(found)
-                of_species.update(detection.index for detection in found.detections)
-                with_some += bool(found.detections)
-                seconds += scores.duration_seconds
-                strange[file] = scores.strangeness
-                if scores.note:
-                    damaged.append([file, f"{scores.lost_seconds:.3f}", scores.note])
+                told.add(found)
                 progress.update()
-        if damaged:
-            bom = settings.tables.csv_bom
-            csv_files.write(context.output(rows.DAMAGED), rows.DAMAGED_COLUMNS, damaged, byte_order_mark=bom)
-        _write_unlike(context, strange)
-        calibrated_on = ensemble.decisions.sources
-        unlike = strangeness.sentence(list(strange.values()))
-        text = about.write(context, formats.values(), settings.model, calibrated_on, unlike)
-        files.write_text(context.output(about.FILE), text)
-        table = [(os.path.relpath(path, settings.root or "."), reason) for path, reason in skipped]
-        skipped_path = context.output(skips.TABLE)
-        csv_files.write(skipped_path, skips.COLUMNS, table, byte_order_mark=settings.tables.csv_bom)
-        skips.log_summary(skipped, skipped_path)
-        summary = {
-            "models": list(settings.model), "pooling": judge.pooling, "calibrated_on": ensemble.decisions.sources,
-            "context": ensemble.decisions.context.describe(), "expected": judge.odds_factors.describe(),
-            "scale": " ".join(filter(None, [ensemble.scale, judge.odds_factors.describe()])),
-            "num_recordings": len(readable), "num_skipped": len(skipped), "num_unlike": _num_unlike(strange),
-            "num_detections": of_species.total(), "num_species_detected": len(of_species),
-            "num_species_without_threshold": without,
-            "num_recordings_with_detections": with_some,
-            "audio_seconds": round(seconds, 3),
-            "audio": os.path.abspath(settings.root),
-            "channel": chunking.channel or ensemble.models[0].hearing.channel, "output": settings.output,
-        }  # fmt: skip
+        _write_notes(settings, context, ensemble, told, skipped)
+        summary = _summary(settings, ensemble, judge, told, len(skipped), criteria.num_never)
         files.write_json(context.output(SUMMARY), summary)
-    if strangeness.are_unlike(list(strange.values())):
-        path = os.path.join(settings.output, strangeness.TABLE)
-        logging.warning("%s: listen before you trust what the model says of them; %s names them", unlike, path)
+    told.warn_of_unlike(output)
     return summary
+
+
+def _write_notes(
+    settings: PredictConfig, context: predictions.Context, ensemble: ensembles.Ensemble, told: totals.Totals,
+    skipped: Sequence[skips.Skip],
+) -> None:  # fmt: skip
+    """Writes what is to know beside the tables: damaged, strange and skipped recordings, and what is in the folder."""
+    told.write_tables(context)
+    formats, calibrated_on = settings.tables.formats.values(), ensemble.decisions.sources
+    text = about.write(context, formats, settings.model, calibrated_on, told.unlike)
+    files.write_text(context.output(about.FILE), text)
+    table = [(os.path.relpath(path, settings.root or "."), reason) for path, reason in skipped]
+    skipped_path = context.output(skips.TABLE)
+    csv_files.write(skipped_path, skips.COLUMNS, table, byte_order_mark=context.byte_order_mark)
+    skips.log_summary(skipped, skipped_path)
+
+
+def _summary(
+    settings: PredictConfig, ensemble: ensembles.Ensemble, judge: judgement.Judge, told: totals.Totals,
+    num_skipped: int, num_without: int,
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "models": list(settings.model), "pooling": judge.pooling, "calibrated_on": ensemble.decisions.sources,
+        "context": ensemble.decisions.context.describe(), "expected": judge.odds_factors.describe(),
+        "scale": " ".join(filter(None, [ensemble.scale, judge.odds_factors.describe()])),
+        "num_recordings": told.num_recordings, "num_skipped": num_skipped, "num_unlike": told.num_unlike,
+        "num_detections": told.of_species.total(), "num_species_detected": len(told.of_species),
+        "num_species_without_threshold": num_without,
+        "num_recordings_with_detections": told.num_with_detections,
+        "audio_seconds": round(told.seconds, 3),
+        "audio": os.path.abspath(settings.root),
+        "channel": judge.chunking.channel or ensemble.models[0].hearing.channel, "output": settings.output,
+    }  # fmt: skip
+
+
+def _warn_of_missing_thresholds(settings: PredictConfig, num_without: int, num_species: int) -> None:
+    if num_without:
+        logging.warning(
+            "%d of %d species cannot have detections: the model has no threshold for them by the rule %s, as the "
+            "recordings that it was tuned on were too few; repeat the command with %s", num_without, num_species,
+            settings.tables.detections.threshold, _lower_thresholds(settings),
+        )  # fmt: skip
 
 
 def _lower_thresholds(settings: PredictConfig) -> str:
@@ -192,21 +195,6 @@ def _results(output: str) -> result_files.ResultFiles:
     """The result files in the output. Earlier versions did not list two of them."""
     is_ours = result_files.is_summary(os.path.join(output, SUMMARY), "models", "audio_seconds")
     return result_files.ResultFiles(output, unlisted=(SUMMARY, skips.TABLE) if is_ours else ())
-
-
-def _num_unlike(strange: Mapping[str, float]) -> int | None:
-    """How many recordings, {file: strangeness}, sound unlike the training data; None if the model does not know it."""
-    unlike, known = strangeness.counts(list(strange.values()))
-    return unlike if known else None
-
-
-def _write_unlike(context: predictions.Context, strange: Mapping[str, float]) -> None:
-    """Writes the table of the recordings that sound unlike the training data, the strangest first, if there are any."""
-    unlike = sorted((-value, file) for file, value in strange.items() if strangeness.is_unlike(value))
-    if unlike:
-        rows_of_table = [(file, f"{-value:.3f}") for value, file in unlike]
-        path, bom = context.output(strangeness.TABLE), context.byte_order_mark
-        csv_files.write(path, strangeness.COLUMNS, rows_of_table, byte_order_mark=bom)
 
 
 def _writing(

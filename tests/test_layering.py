@@ -45,8 +45,8 @@ ORDER = {
         "occurrence_table", "occurrence", "judgement", "run_files", "kaggle_files", "media_ids", "budget",
     ),
     "inference.writers": (
-        "detections", "predictions", "rows", "about", "tab_separated", "csv_tables", "parquet", "raven", "audacity",
-        "kaleidoscope", "tables",
+        "detections", "predictions", "rows", "totals", "about", "tab_separated", "csv_tables", "parquet", "raven",
+        "audacity", "kaleidoscope", "tables",
     ),
     "inference.formats": ("parts", "compare", "tflite", "onnx"),
     "evaluation": (
