@@ -171,7 +171,7 @@ def _unlabelled(
     """The records of the unlabelled chunks that can carry a label; and mixtures, if the gate needs them."""
     output = os.path.join(settings.run_dir, _UNLABELLED)
     folder = os.path.join(settings.run_dir, _MIXTURES)
-    needs_mixtures = settings.gate and not settings.segments and not files.exists(gate.mixture_paths(folder)[1])
+    needs_mixtures = settings.gate and not settings.segments and not files.exists(mixtures.places(folder)[1])
     if files.exists(os.path.join(output, manifests.MANIFEST)) and not needs_mixtures:
         return manifests.load(output)
     teachers, scores = teaching.Teachers(paths, manifest), _scores(settings, 1)
@@ -224,7 +224,7 @@ def _gate(settings: SelfTrainConfig, manifest: manifests.Manifest) -> gate.Gate 
         return None
     audio, calls = settings.segments_audio, settings.segments
     if not calls:
-        audio, calls = gate.mixture_paths(os.path.join(settings.run_dir, _MIXTURES))
+        audio, calls = mixtures.places(os.path.join(settings.run_dir, _MIXTURES))
     output = os.path.join(settings.run_dir, _JUDGED)
     return gate.Gate(manifest=manifest, audio=audio, calls=calls, output=output, place=settings.place)
 

@@ -50,7 +50,7 @@ ORDER = {
     ),
     "inference.formats": ("parts", "compare", "tflite", "onnx"),
     "evaluation": (
-        "noise", "stored_decisions", "recording_tuning", "context_search", "excerpts", "mixtures", "calls",
+        "noise", "stored_decisions", "recording_tuning", "context_search", "excerpts", "calls", "mixtures",
         "soundscapes", "mixture_tuning", "summary_lines", "notes", "examples", "results",
         "plots", "pages", "report", "recordings", "surveys", "densities", "survey_page", "survey_files",
         "clips", "judged", "review_page",

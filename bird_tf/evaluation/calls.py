@@ -16,7 +16,8 @@ from bird_tf.labels.tables import presence, rows
 
 # start and end in seconds, and the index of the class
 Call = tuple[float, float, int]
-_COLUMNS = ("media_id", "class_id", "start_seconds", "end_seconds")
+# of a table of calls
+COLUMNS = ("media_id", "class_id", "start_seconds", "end_seconds")
 _MOST_NAMED = 5
 
 
@@ -79,7 +80,7 @@ def read_table(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call]]:
     read_rows: list[tuple[str, Call]] = []
     answered: list[rows.Row] = []
     document = texts.Document(path)
-    for cells in given_table.read(path, "segments", _COLUMNS):
+    for cells in given_table.read(path, "segments", COLUMNS):
         start, end, class_id = cells.number("start_seconds", 0), cells.number("end_seconds", 0), cells.text("class_id")
         if class_id not in classes.class_ids:
             raise cells.error(f"{class_id} is no class_id of the model")
@@ -88,7 +89,7 @@ def read_table(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call]]:
         read_rows.append((cells.text("media_id"), (start, end, classes.index(class_id))))
         labels = label_cells.Labels(species=(class_id,))
         answered.append(rows.Row(where=rows.where(document, cells.line), labels=labels))
-    further = [name for name in document.header if texts.comparable(name) not in _COLUMNS]
+    further = [name for name in document.header if texts.comparable(name) not in COLUMNS]
     answered, _ = presence.apply(document, rows.Options(), answered, further)
     calls: dict[str, list[Call]] = {media_id: [] for media_id, _ in read_rows}
     for (media_id, call), row in zip(read_rows, answered, strict=True):
@@ -101,7 +102,7 @@ def _is_table(path: str) -> bool:
     if not os.path.isfile(path):  # what is missing is told of as a table
         return not os.path.isdir(path)
     _, first = next(texts.Document(path).rows(), (0, []))
-    return not first or _COLUMNS[0] in map(texts.comparable, map(texts.clean, first))
+    return not first or COLUMNS[0] in map(texts.comparable, map(texts.clean, first))
 
 
 def _of_table(path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: taxonomy.Taxonomy) -> Truth:

@@ -54,10 +54,7 @@ def tune(
         )
         stretches += [(path, 0.0) for path in written]
     mixtures.Mixer(_MIXTURES, manifest, calls, stretches).write(folder, seed=0)
+    mixed, table = mixtures.places(folder)
     return soundscapes.evaluate(
-        dataclasses.replace(
-            settings, audio=os.path.join(folder, "mixtures"), calls=os.path.join(folder, "mixtures.csv"),
-            output=folder, carry_thresholds=True,
-        ),
-        ensemble,
-    )  # fmt: skip
+        dataclasses.replace(settings, audio=mixed, calls=table, output=folder, carry_thresholds=True), ensemble
+    )

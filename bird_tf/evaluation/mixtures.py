@@ -15,13 +15,12 @@ from absl import logging
 
 from bird_tf import config, csv_files, files
 from bird_tf.audio import decode, wav
-from bird_tf.evaluation import excerpts
+from bird_tf.evaluation import calls, excerpts
 from bird_tf.inference import audio_files, result_files
 from bird_tf.records import manifests, recordings_table, shard_files, verify
 
 _FADE_SECONDS = 0.05
-_COLUMNS = ("media_id", "class_id", "start_seconds", "end_seconds")
-_TABLES = ("mixtures.csv", "noise.csv")
+_TABLES = _TABLE, _NOISE_TABLE = ("mixtures.csv", "noise.csv")
 
 # path of a recording, and the start of a stretch of it that is as long as a chunk, in seconds
 Stretch = tuple[str, float]
@@ -75,7 +74,7 @@ def clearest_calls(manifest: manifests.Manifest, paths: Mapping[str, str]) -> li
 
 
 def without_others(
-    manifest: manifests.Manifest, paths: Mapping[str, str], calls: Sequence[tuple[str, float, str]]
+    manifest: manifests.Manifest, paths: Mapping[str, str], clearest: Sequence[tuple[str, float, str]]
 ) -> list[tuple[str, float, str]]:
     """The calls in whose chunks no further species is known: the truth of a mixture names one species for a call.
 
@@ -84,12 +83,12 @@ def without_others(
     Args:
         manifest: the records.
         paths: {recording id: audio file}.
-        calls: as from `clearest_calls`.
+        clearest: as from `clearest_calls`.
     """
     shared = {(paths[recording], start) for recording, start in _shared(manifest)}
-    alone = [call for call in calls if call[:2] not in shared]
-    counts = [collections.Counter(class_id for _, _, class_id in some) for some in (calls, alone)]
-    found = [call for call in calls if call[:2] not in shared or 2 * counts[1][call[2]] < counts[0][call[2]]]
+    alone = [call for call in clearest if call[:2] not in shared]
+    counts = [collections.Counter(class_id for _, _, class_id in some) for some in (clearest, alone)]
+    found = [call for call in clearest if call[:2] not in shared or 2 * counts[1][call[2]] < counts[0][call[2]]]
     if further := len(found) - len(alone):
         logging.warning(
             "%d of %d calls are of chunks in which further species are known. The truth of the mixtures does not name "
@@ -122,12 +121,12 @@ def validation_calls(
         raise config.InputError(f"{manifest.directory} has no validation recordings")
     paths = _paths(manifest, audio)
     unwanted = {paths[recording] for recording in without if recording in paths}
-    calls = [call for call in clearest_calls(manifest, paths) if call[0] not in unwanted]
-    if not calls:
+    found = [call for call in clearest_calls(manifest, paths) if call[0] not in unwanted]
+    if not found:
         raise config.InputError(f"{manifest.directory}: the model has learnt from all validation recordings")
-    if absent := [path for path, _, _ in calls if not os.path.exists(path)]:
+    if absent := [path for path, _, _ in found if not os.path.exists(path)]:
         raise config.InputError(f"{absent[0]}: this validation recording is not there")
-    return without_others(manifest, paths, calls)
+    return without_others(manifest, paths, found)
 
 
 def validation_noise(manifest: manifests.Manifest, audio: str = "") -> list[Stretch]:
@@ -167,11 +166,16 @@ def _fade(samples: np.ndarray, rate: int) -> np.ndarray:
     return np.asarray(samples * ramp)
 
 
+def places(output: str) -> tuple[str, str]:
+    """Where `Mixer.write` puts mixtures: their folder, and the CSV of their calls, which is there when all are."""
+    return os.path.join(output, "mixtures"), os.path.join(output, _TABLE)
+
+
 class Mixer:
     """Cuts stretches out of recordings and adds them."""
 
     def __init__(
-        self, settings: MixtureConfig, manifest: manifests.Manifest, calls: Sequence[tuple[str, float, str]],
+        self, settings: MixtureConfig, manifest: manifests.Manifest, clearest: Sequence[tuple[str, float, str]],
         noise: Sequence[Stretch],
     ) -> None:  # fmt: skip
         """Makes a mixer.
@@ -179,10 +183,10 @@ class Mixer:
         Args:
             settings: what is mixed.
             manifest: the records: length of a chunk, sample rate and channel.
-            calls: as from `clearest_calls`, at least one.
+            clearest: as from `clearest_calls`, at least one.
             noise: stretches without a call, at least one.
         """
-        self._settings, self._calls, self._noise = settings, calls, noise
+        self._settings, self._calls, self._noise = settings, clearest, noise
         self._rate, self._seconds = manifest.front_end.sample_rate_hz, manifest.front_end.chunk_seconds
         self._channel = manifest.channel
         self._cut = functools.cache(self._decode)  # a stretch is used many times
@@ -237,8 +241,8 @@ class Mixer:
                 self._write(results.path(f"mixtures/mix{number:03d}.wav"), samples)
                 rows += [(f"mix{number:03d}", class_id, f"{start:.3f}", f"{end:.3f}") for class_id, start, end in truth]
                 self._write(results.path(f"noise/noise{number:03d}.wav"), self.bed(generator))
-            csv_files.write(results.path(_TABLES[0]), _COLUMNS, rows)
-            csv_files.write(results.path(_TABLES[1]), _COLUMNS, [])
+            csv_files.write(results.path(_TABLE), calls.COLUMNS, rows)
+            csv_files.write(results.path(_NOISE_TABLE), calls.COLUMNS, [])
         return len(rows)
 
     def _write(self, path: str, samples: np.ndarray) -> None:
@@ -248,7 +252,7 @@ class Mixer:
 def _unlisted(output: str) -> list[str]:
     """What an earlier version, which wrote no list, mixed in a folder; it is known by its table of noise."""
     table = os.path.join(output, _TABLES[1])
-    if not files.exists(table) or files.read_bytes(table) != (",".join(_COLUMNS) + "\n").encode():
+    if not files.exists(table) or files.read_bytes(table) != (",".join(calls.COLUMNS) + "\n").encode():
         return []
     found = [f"{part}/{name}" for part in ("mixtures", "noise") for name in files.names(os.path.join(output, part))]
     return [

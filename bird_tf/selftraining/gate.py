@@ -115,18 +115,15 @@ class Gate:
 def write_mixtures(
     output: str, settings: mixtures.MixtureConfig, manifest: manifests.Manifest, quiet: Sequence[mixtures.Stretch],
     seed: int,
-) -> tuple[str, str]:  # fmt: skip
+) -> None:  # fmt: skip
     """Mixes calls of the validation recordings into unlabelled chunks without calls.
 
     Args:
-        output: the folder.
+        output: the folder, for `mixtures.places`.
         settings: how they are mixed.
         manifest: the labelled records.
         quiet: the unlabelled chunks.
         seed: of the mixing.
-
-    Returns:
-        The folder of the mixtures, and the CSV of their calls.
 
     Raises:
         InputError: there are no validation recordings, their audio is not where it was, or there is no quiet chunk.
@@ -139,9 +136,3 @@ def write_mixtures(
     except config.InputError as error:
         raise config.InputError(f"no round can be judged: {error}; {remedy}") from error
     mixtures.Mixer(settings, manifest, calls, quiet).write(output, seed)
-    return mixture_paths(output)
-
-
-def mixture_paths(output: str) -> tuple[str, str]:
-    """The folder of the mixtures, and the CSV of their calls, which is there when all are."""
-    return os.path.join(output, "mixtures"), os.path.join(output, "mixtures.csv")

@@ -80,7 +80,8 @@ def test_a_teacher_that_is_wrong_about_a_class_is_not_confirmed_by_its_student(
     root = {path.stem.split("RN")[-1]: str(path) for path in (data / "wav").iterdir()}
     quiet = [(root[recording], start) for recording, start, *_ in mixtures.spans(manifest, "noise")][:4]
     mixed = mixtures.MixtureConfig(num_mixtures=2, seconds=12.0, calls=6)
-    audio, calls = gate.write_mixtures(str(tmp_path / "mixtures"), mixed, manifest, quiet, 0)
+    gate.write_mixtures(str(tmp_path / "mixtures"), mixed, manifest, quiet, 0)
+    audio, calls = mixtures.places(str(tmp_path / "mixtures"))
     rows = conftest.table(calls)
     judge = gate.Gate(manifest=manifest, audio=audio, calls=calls, output=str(tmp_path / "judged"), place=PLACE)
     right_order = list(range(len(manifest.classes)))
