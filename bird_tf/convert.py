@@ -252,7 +252,7 @@ def _write_records(
             backbone=described,
         )
         recordings_table.write(settings.output, settings.source.audio, found.table_entries())
-        files.write_json(os.path.join(settings.output, manifests.SUMMARY), _summary(manifest, found.converted, started))
+        files.write_json(os.path.join(settings.output, files.SUMMARY), _summary(manifest, found.converted, started))
         manifests.save(manifest)
         state.close(settings.output)
     return manifest
@@ -306,7 +306,7 @@ def _convert_or_check(settings: ConvertConfig) -> dict[str, Any]:
     """As the command. Returns the content of summary.json; with --check, of that in OUTPUT.check."""
     if settings.check:
         return check(settings).summary()
-    return stored.read_json(os.path.join(convert(settings).directory, manifests.SUMMARY), dict[str, Any])
+    return stored.read_json(os.path.join(convert(settings).directory, files.SUMMARY), dict[str, Any])
 
 
 python_calls.make_callable(__name__, _convert_or_check, ConvertConfig)

@@ -15,6 +15,7 @@ from bird_tf.evaluation import (
     mixture_tuning,
     recording_tuning,
     recordings,
+    report,
     soundscapes,
     stored_decisions,
     summary_lines,
@@ -25,7 +26,7 @@ from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests
 
 # names of result files by what is judged: recordings, segments or verdicts; and what --tune adds
-_FILES = ("recordings.csv", "species.csv", skips.TABLE, "report.html", "summary.json")
+_FILES = ("recordings.csv", "species.csv", skips.TABLE, report.PAGE, files.SUMMARY)
 _SEGMENT_FILES = (skips.TABLE, soundscapes.SUMMARY)
 _VERDICT_FILES = ("verdict_bands.csv", "verdict_species.csv", judged.SUMMARY)
 _MIXTURE_FILES = tuple(f"mixtures/{name}" for name in _SEGMENT_FILES)
@@ -231,7 +232,7 @@ def _tune_on_mixtures(settings: EvaluateConfig, manifest: manifests.Manifest, su
     )  # fmt: skip
     ensemble = ensembles.Ensemble(summary["models"], stored_decisions.path(output))
     summary["mixtures"] = mixture_tuning.tune(given, ensemble, manifest, settings.source.audio, settings.noise_audio)
-    files.write_json(os.path.join(output, "summary.json"), {**summary, "mixtures": files.defined(summary["mixtures"])})
+    files.write_json(os.path.join(output, files.SUMMARY), {**summary, "mixtures": files.defined(summary["mixtures"])})
 
 
 def _evaluate_verdicts(settings: EvaluateConfig) -> dict[str, Any]:
@@ -261,9 +262,9 @@ def main(settings: EvaluateConfig) -> None:
     if settings.tune_on_mixtures:
         summary_lines.of_segments(summary["mixtures"])
     several = settings.tuning.tune and len(settings.model) > 1  # an ensemble's decisions are in no model
-    decided = [os.path.join(summary["output"], "decisions.json")] * several
+    decided = [stored_decisions.path(summary["output"])] * several
     follows = next_steps.predict(settings.model, decisions=decided)
-    next_steps.log(f"open {os.path.join(summary['output'], 'report.html')} in a browser", follows)
+    next_steps.log(f"open {os.path.join(summary['output'], report.PAGE)} in a browser", follows)
 
 
 def run() -> None:

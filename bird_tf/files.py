@@ -17,6 +17,7 @@ from absl import logging
 
 from bird_tf import config, endings, temporaries, tf
 
+SUMMARY = "summary.json"  # what a command tells of its results, for programs
 LARGEST_TEXT = 256 << 20  # bytes; Python's text has up to four times as many
 # folders that Windows, macOS and NAS devices make: of deleted files, previews and the like
 _OF_SYSTEMS = frozenset((

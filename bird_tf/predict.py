@@ -41,8 +41,6 @@ from bird_tf.labels import metadata, verdicts
 from bird_tf.labels.layouts import reader
 from bird_tf.scores import thresholds
 
-SUMMARY = "summary.json"
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PredictConfig:
@@ -105,7 +103,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     context = _context(settings, ensemble, results, {file: described[path] for file, path in recordings})
     formats = settings.tables.formats
     results.check(
-        [SUMMARY, skips.TABLE, about.FILE, *(name for each in formats.values() for name in each.names(context))]
+        [files.SUMMARY, skips.TABLE, about.FILE, *(name for each in formats.values() for name in each.names(context))]
     )
     criteria = settings.tables.detections.criteria(ensemble.decisions, ensemble.classes)
     _warn_of_missing_thresholds(settings, criteria.num_never, len(ensemble.classes))
@@ -138,7 +136,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
                 progress.update()
         _write_notes(settings, context, ensemble, told, skipped)
         summary = _summary(settings, ensemble, judge, told, len(skipped), criteria.num_never)
-        files.write_json(context.output(SUMMARY), summary)
+        files.write_json(context.output(files.SUMMARY), summary)
     told.warn_of_unlike(output)
     return summary
 
@@ -193,8 +191,8 @@ def _lower_thresholds(settings: PredictConfig) -> str:
 
 def _results(output: str) -> result_files.ResultFiles:
     """The result files in the output. Earlier versions did not list two of them."""
-    is_ours = result_files.is_summary(os.path.join(output, SUMMARY), "models", "audio_seconds")
-    return result_files.ResultFiles(output, unlisted=(SUMMARY, skips.TABLE) if is_ours else ())
+    is_ours = result_files.is_summary(os.path.join(output, files.SUMMARY), "models", "audio_seconds")
+    return result_files.ResultFiles(output, unlisted=(files.SUMMARY, skips.TABLE) if is_ours else ())
 
 
 def _writing(

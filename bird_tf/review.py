@@ -17,7 +17,7 @@ from bird_tf.evaluation import clips, review_page
 from bird_tf.inference import score_store
 from bird_tf.labels import taxonomy, verdicts
 
-_FILES = (review_page.PAGE, skips.TABLE, "summary.json")
+_FILES = (review_page.PAGE, skips.TABLE, files.SUMMARY)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
             "num_clips": len(choice.clips) - len(skipped), "num_skipped": len(skipped), "num_shortened": num_cut,
             "sample": settings.choice.sample, "page": results.path(review_page.PAGE),
         }  # fmt: skip
-        files.write_json(results.path(_FILES[-1]), summary)
+        files.write_json(results.path(files.SUMMARY), summary)
     return summary
 
 

@@ -23,7 +23,8 @@ from bird_tf.labels.layouts import reader
 
 _ANY_RATE_HZ = 48_000  # silence is silence at any rate
 _COLUMNS = ("recording_id", "file", "start_seconds", "end_seconds", "similarity", "clock_time", "site")
-_FILES = ("neighbours.csv", review_page.PAGE, skips.TABLE, "summary.json")
+_TABLE = "neighbours.csv"
+_FILES = (_TABLE, review_page.PAGE, skips.TABLE, files.SUMMARY)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,7 +116,7 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
     choice = clips.Choice(clips=neighbours, edges=(0.0,), sizes={})
     results = review_page.results_in(output, "search", _FILES, "num_found", "num_searched")
     with results.writing(_FILES):
-        csv_files.write(results.path(_FILES[0]), _COLUMNS, map(_row, neighbours))
+        csv_files.write(results.path(_TABLE), _COLUMNS, map(_row, neighbours))
         skipped = left_out + review_page.write(results, root, choice, page, settings.excerpt)
         skips.write(output, skipped)
         summary = {
@@ -123,7 +124,7 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
             "num_found": len(found), "num_skipped": len(skipped), "best": found[0].similarity if found else None,
             "page": results.path(review_page.PAGE),
         }  # fmt: skip
-        files.write_json(results.path(_FILES[-1]), summary)
+        files.write_json(results.path(files.SUMMARY), summary)
     return summary
 
 

@@ -26,7 +26,7 @@ from bird_tf.labels import metadata
 from bird_tf.labels.formats import formats
 from bird_tf.records import manifests, recordings_table, schema
 from bird_tf.selftraining import dry_run, flags, gate, rounds, teaching
-from bird_tf.training import exporter, run_directory, training_flags
+from bird_tf.training import exporter, training_flags
 
 # the flags of the command
 SelfTrainConfig = flags.SelfTrainConfig
@@ -156,7 +156,7 @@ def _selftrain(
         "num_unlabelled": unlabelled.num_recordings["noise"], "num_unlabelled_chunks": unlabelled.num_chunks("noise"),
         "unlabelled": settings.unlabelled, "wall_seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
-    files.write_json(os.path.join(settings.run_dir, run_directory.SUMMARY), summary, durable=True)
+    files.write_json(os.path.join(settings.run_dir, files.SUMMARY), summary, durable=True)
     return summary
 
 

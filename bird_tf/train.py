@@ -243,7 +243,7 @@ def _finish(experiment: experiments.Experiment) -> dict[str, Any]:
         exporter.export(run_dir)
         summary["wall_seconds"] = round(experiment.clock.elapsed, 1)
         files.synchronise(run_dir)
-        files.write_json(os.path.join(run_dir, run_directory.SUMMARY), summary, durable=True)
+        files.write_json(os.path.join(run_dir, files.SUMMARY), summary, durable=True)
     distribution.wait_for_all(experiment.strategy)
     return summary
 

@@ -9,7 +9,7 @@ import types
 import numpy as np
 import pytest
 
-from bird_tf import resume
+from bird_tf import files, resume
 from bird_tf.audio import decode, frontend
 from bird_tf.conversion import state
 from bird_tf.evaluation import calls, clips
@@ -115,7 +115,7 @@ def _checkpoint(folder):
 
 
 def _finished(folder):
-    path = folder / run_directory.SUMMARY
+    path = folder / files.SUMMARY
     path.write_text(json.dumps({"mlrap": 0.5, "epochs": 3}))
     return path, lambda: run_directory.finished(str(folder))
 

@@ -51,9 +51,9 @@ ORDER = {
     "inference.formats": ("parts", "compare", "tflite", "onnx"),
     "evaluation": (
         "noise", "stored_decisions", "recording_tuning", "context_search", "excerpts", "calls", "mixtures",
-        "soundscapes", "mixture_tuning", "summary_lines", "notes", "examples", "results",
-        "plots", "pages", "report", "recordings", "surveys", "densities", "survey_page", "survey_files",
-        "clips", "judged", "review_page",
+        "soundscapes", "mixture_tuning", "notes", "examples", "results",
+        "plots", "pages", "report", "summary_lines", "recordings",
+        "surveys", "densities", "survey_page", "survey_files", "clips", "judged", "review_page",
     ),
     "conversion": (
         "compiled_frontend", "chunk_features", "notes", "worker", "class_selection", "sharding", "state", "execution",

@@ -26,6 +26,7 @@ from absl import logging
 import bird_tf.train as network_training
 from bird_tf import command_line, config, csv_files, files, locks, resume, stored
 from bird_tf.conversion import folds
+from bird_tf.evaluation import report
 from bird_tf.labels import groups, split
 from bird_tf.records import manifests, recordings_table
 from bird_tf.training import training_flags
@@ -126,7 +127,7 @@ def _run_dir(settings: CrossValidateConfig, fold: int, seed: int) -> str:
 
 def _evaluation(settings: CrossValidateConfig, fold: int, seed: int) -> str:
     """The summary of the evaluation of one training."""
-    return os.path.join(_run_dir(settings, fold, seed), "evaluation", "summary.json")
+    return os.path.join(_run_dir(settings, fold, seed), "evaluation", files.SUMMARY)
 
 
 def _train_and_evaluate(settings: CrossValidateConfig, fold: int, seed: int) -> tuple[float, ...]:
@@ -264,8 +265,8 @@ def main(settings: CrossValidateConfig) -> None:
         print(f"MLRAP against {settings.baseline}: {mean:+.4f} ± {error:.4f} on {number} of {total} recordings")
         if 2 * number < total:
             print("their folds differ: repeat with the --group_by, --folds and --split_seed of the baseline")
-    report = os.path.join(settings.run_dir, f"fold-{chosen[0]}", f"seed-{settings.seed}", "evaluation", "report.html")
-    print(f"next:\n  open {report} in a browser; folds.csv in {settings.run_dir} has all numbers")
+    page = os.path.join(settings.run_dir, f"fold-{chosen[0]}", f"seed-{settings.seed}", "evaluation", report.PAGE)
+    print(f"next:\n  open {page} in a browser; folds.csv in {settings.run_dir} has all numbers")
 
 
 def run() -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from bird_tf import command_line, config, locks, next_steps, stored
+from bird_tf import command_line, config, files, locks, next_steps, stored
 from bird_tf.labels import taxonomy
 
 
@@ -77,7 +77,7 @@ def _demonstrate(settings: DemoConfig) -> None:
         segments=f"{data}/soundscape/truth.csv",
         output=path("run", "evaluation"),
     )
-    evaluation = stored.read_json(path("run", "evaluation", "summary.json"), dict[str, Any])
+    evaluation = stored.read_json(path("run", "evaluation", files.SUMMARY), dict[str, Any])
     classes = taxonomy.load(path("records", "classes.csv"))
     segments = stored.read_json(path("run", "evaluation", "segments.json"), dict[str, Any])
     print(

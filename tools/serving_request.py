@@ -12,6 +12,7 @@ import sys
 
 from bird_tf import command_line, config
 from bird_tf.audio import decode, frontend
+from bird_tf.backbones import exported
 from bird_tf.inference import model_files
 
 
@@ -27,7 +28,7 @@ class RequestConfig:
 
 def body(settings: RequestConfig) -> dict[str, object]:
     """The request in the row format of TensorFlow Serving: one instance, samples [chunk_samples], for each chunk."""
-    front_end = frontend.load(os.path.join(settings.model, "assets", "frontend.json"))
+    front_end = frontend.load(os.path.join(settings.model, exported.FRONT_END))
     chunking = decode.ChunkingConfig(channel=model_files.read_description(settings.model).channel)
     chunks = next(iter(decode.ChunkStream(settings.audio, front_end, chunking, settings.max_chunks)))
     # six decimals are enough for 16-bit files

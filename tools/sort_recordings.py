@@ -23,7 +23,7 @@ from bird_tf import command_line, config, files, locks, progress_bars, resume, s
 from bird_tf.labels import metadata, split
 from bird_tf.labels.layouts import reader, sorted_tree
 
-_STEPS, _SUMMARY = "steps.json", "summary.json"
+_STEPS = "steps.json"
 _LONGEST_NAME = 200  # bytes; file systems take 255, and suffixes and temporary names need room
 
 
@@ -142,14 +142,14 @@ def sort(settings: SortConfig) -> list[skips.Skip]:
         planned = stored.read_json(path, _Steps)
         _carry_out(planned.steps, settings.output, settings.how)
         summary = {"how": settings.how, "num_recordings": len(planned.steps), "num_left_out": len(planned.left_out)}
-        files.write_json(os.path.join(settings.output, _SUMMARY), summary)
+        files.write_json(os.path.join(settings.output, files.SUMMARY), summary)
         files.remove(notes)
     return list(planned.left_out)
 
 
 def _refuse_occupied(output: str) -> None:
     names = set(files.names(output)) - {locks.NAME, sorted_tree.UNFINISHED}
-    if _SUMMARY in names:
+    if files.SUMMARY in names:
         raise config.InputError(f"{output} holds a finished tree, or other results; name another --output")
     if names:
         raise config.InputError(f"{output} is not empty; --output names a new or empty folder")

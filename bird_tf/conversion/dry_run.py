@@ -22,7 +22,7 @@ _SPLITS = ("train", "val")
 _MOST_SPECIES = 20  # that are printed
 _MOST_KINDS = 10
 _MOST_EXAMPLES = 5
-_FILES = ("species.csv", "recordings.csv", skips.TABLE, "summary.json")
+_FILES = ("species.csv", "recordings.csv", skips.TABLE, files.SUMMARY)
 _RECORDING_COLUMNS = (
     "file", "split", "labels", "background", "background_known", "negative", "annotations", "author", "date", "hour",
     "site", "latitude", "longitude",
@@ -138,7 +138,7 @@ class DryRun:
         )
         rows = [(*skip, what) for what, found in self.skipped.items() for skip in found]
         csv_files.write(os.path.join(self.folder, skips.TABLE), (*skips.COLUMNS, "what"), rows)
-        files.write_json(os.path.join(self.folder, "summary.json"), self.summary())
+        files.write_json(os.path.join(self.folder, files.SUMMARY), self.summary())
 
 
 def _known(recordings: Sequence[metadata.Recording]) -> dict[str, list[Any]]:

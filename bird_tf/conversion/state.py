@@ -20,7 +20,7 @@ _CONVERTER_FILES = (
     manifests.CLASSES,
     manifests.RECORDINGS,
     manifests.DUPLICATES,
-    manifests.SUMMARY,
+    files.SUMMARY,
 )
 
 # flags that change no byte of a shard

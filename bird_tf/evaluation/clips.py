@@ -13,6 +13,7 @@ import numpy as np
 
 from bird_tf import config, csv_files, files, free_text, next_steps, stored
 from bird_tf.audio import channels
+from bird_tf.inference.writers import csv_tables
 from bird_tf.labels import given_table, verdicts
 
 DOUBTFUL, MOST_DOUBTFUL, HIGHEST, RANDOM = "doubtful", "most_doubtful", "highest", "random"
@@ -113,7 +114,7 @@ def read(path: str) -> list[Clip]:
         InputError: there is no such table, or a row cannot be read.
     """
     if os.path.isdir(path):
-        path = os.path.join(path, "detections.csv")
+        path = os.path.join(path, csv_tables.DETECTIONS)
     if not files.exists(path):
         raise config.InputError(f"{path}: no such table; {next_steps.command('predict', format='csv')} writes it")
     return [_parse(row) for row in given_table.read_own(path, _NEEDED)]
@@ -143,7 +144,7 @@ class Prediction:
 def described(path: str) -> Prediction:
     """What a prediction says of itself; of a single table, as for `read`, only the scale."""
     is_folder = os.path.isdir(path)
-    summary = os.path.join(path if is_folder else os.path.dirname(path), "summary.json")
+    summary = os.path.join(path if is_folder else os.path.dirname(path), files.SUMMARY)
     told = stored.read_json(summary, Prediction, partial=True) if os.path.exists(summary) else Prediction()
     return told if is_folder else Prediction(scale=told.scale)
 

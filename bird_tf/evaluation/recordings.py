@@ -126,7 +126,7 @@ def evaluate(settings: RecordingsConfig, ensemble: ensembles.Ensemble) -> dict[s
     answers = _answer(settings, ensemble, heard, odds_factors)
     evaluation = _judge(settings, ensemble, heard, answers, odds_factors)
     results.write_tables(output, evaluation, heard.scored.skipped)
-    report.write(os.path.join(output, "report.html"), evaluation)
+    report.write(os.path.join(output, report.PAGE), evaluation)
     summary = {
         **evaluation.summary(), "num_skipped": len(heard.scored.skipped), "models": ensemble.paths,
         "num_learnt": len(heard.learnt.recordings),
@@ -138,7 +138,7 @@ def evaluate(settings: RecordingsConfig, ensemble: ensembles.Ensemble) -> dict[s
         summary["noise"] = {"evaluated": settings.noise_audio, **_summarise_noise(ensemble, heard, heard.noise)}
     if answers.without_prior:
         summary["without_prior"] = files.defined(answers.without_prior)
-    files.write_json(os.path.join(output, "summary.json"), summary)
+    files.write_json(os.path.join(output, files.SUMMARY), summary)
     return summary
 
 

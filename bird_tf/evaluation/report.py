@@ -14,6 +14,7 @@ from bird_tf import files
 from bird_tf.evaluation import examples, pages, plots, results
 from bird_tf.scores import metrics
 
+PAGE = "report.html"
 _MAX_STRIP_CELLS = 160
 
 

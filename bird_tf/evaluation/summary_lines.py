@@ -9,7 +9,7 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf.evaluation import noise
+from bird_tf.evaluation import noise, report
 
 
 def of_recordings(summary: Mapping[str, Any]) -> None:
@@ -18,7 +18,7 @@ def of_recordings(summary: Mapping[str, Any]) -> None:
         logging.info(
             "one class, %d recordings, %d skipped; it is judged by --noise_audio=DIR, recordings without it: average "
             "precision and false alarms; %s",
-            summary["num_recordings"], summary["num_skipped"], os.path.join(summary["output"], "report.html"),
+            summary["num_recordings"], summary["num_skipped"], os.path.join(summary["output"], report.PAGE),
         )  # fmt: skip
     else:
         _ranking(summary)
@@ -36,7 +36,7 @@ def _ranking(summary: Mapping[str, Any]) -> None:
         "MLRAP %.4f (95 %%: %.4f to %.4f; chance %.4f)%s, foreground %.4f, top-1 %.4f on %d recordings, %d skipped; %s",
         summary["mlrap"], low, high, summary["chance_mlrap"], _without_prior(summary, "mlrap"),
         summary["mlrap_foreground"], summary["top1"], summary["num_recordings"], summary["num_skipped"],
-        os.path.join(summary["output"], "report.html"),
+        os.path.join(summary["output"], report.PAGE),
     )  # fmt: skip
 
 

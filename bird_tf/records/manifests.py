@@ -32,7 +32,6 @@ MANIFEST = "manifest.json"
 CLASSES = "classes.csv"
 RECORDINGS = "recordings.csv"
 DUPLICATES = "duplicates.csv"
-SUMMARY = "summary.json"
 _LONGEST_NAME = 100  # of a shard
 
 

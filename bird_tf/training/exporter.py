@@ -13,7 +13,7 @@ from absl import logging
 
 from bird_tf import config, files, keras, tf
 from bird_tf.audio import activity, frontend, hearing
-from bird_tf.backbones import backbone, graph, sources, windows
+from bird_tf.backbones import backbone, exported, graph, sources, windows
 from bird_tf.inference import model_files, saved_model, serving, strangeness
 from bird_tf.labels import taxonomy
 from bird_tf.models import architectures, losses
@@ -190,9 +190,9 @@ def export(run_dir: str) -> str:
         prior.save(os.path.join(assets, run_directory.PRIOR), run.prior)
         if run.learnt is not None:
             learnt.save(assets, run.learnt)
-        files.write_json(os.path.join(assets, "frontend.json"), frontend.describe(run.front_end))
+        files.write_json(os.path.join(assets, os.path.basename(exported.FRONT_END)), frontend.describe(run.front_end))
         files.write_json(
-            os.path.join(assets, "train.json"),
+            os.path.join(assets, os.path.basename(exported.DESCRIPTION)),
             {"format_version": run_directory.FORMAT_VERSION, **run_directory.description(run)},
         )
         taxonomy.save(os.path.join(assets, manifests.CLASSES), run.classes)

@@ -18,7 +18,6 @@ from bird_tf.training import known_sound, weights
 
 FORMAT_VERSION = 1
 FLAGS = "run.flags"
-SUMMARY = "summary.json"
 WEIGHTS = f"best{weights.SUFFIX}"
 PRIOR = "prior.json"
 # version 0.1.0 wrote the arrays in the order of the network's weights, without names
@@ -76,7 +75,7 @@ class Run:
 
 def finished(run_dir: str) -> dict[str, Any] | None:
     """The summary of a finished training; None if it is not finished."""
-    path = os.path.join(run_dir, SUMMARY)
+    path = os.path.join(run_dir, files.SUMMARY)
     return stored.read_json(path, dict[str, Any]) if files.exists(path) else None
 
 

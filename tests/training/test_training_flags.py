@@ -5,11 +5,11 @@ import shutil
 import numpy as np
 import pytest
 
-from bird_tf import config
+from bird_tf import config, files
 from bird_tf.inference import serving
 from bird_tf.records import manifests
 from bird_tf.scores import calibration, thresholds
-from bird_tf.training import run_directory, training_flags
+from bird_tf.training import training_flags
 from tests.conftest import train_settings
 
 
@@ -71,7 +71,7 @@ def test_other_libraries_are_refused_until_the_run_is_finished(manifest, tmp_pat
     monkeypatch.setattr(manifests, "versions", lambda: newer)
     with pytest.raises(config.InputError, match=r"version of numpy was .*, is 9\.0"):
         training_flags.claim(settings, manifest).goes_on()
-    (tmp_path / run_directory.SUMMARY).write_text('{"epochs": 2}')
+    (tmp_path / files.SUMMARY).write_text('{"epochs": 2}')
     assert training_flags.claim(settings, manifest).goes_on()
     with pytest.raises(config.InputError, match="--epochs was 2, is 4"):
         training_flags.claim(train_settings(manifest, tmp_path, epochs=4), manifest).goes_on()

@@ -14,6 +14,7 @@ import numpy as np
 from absl import logging
 
 from bird_tf import config, files, stored
+from bird_tf.backbones import exported
 from bird_tf.inference.formats import parts
 from bird_tf.scores import decisions
 
@@ -66,8 +67,8 @@ def convert(model_path: str, output: str, form: Format) -> None:
         for kind in kinds:
             _write(form, model_path, found.network, kind, os.path.join(folder, form.network(kind)))
         found.describe(folder)
-        for name in ["classes.csv", *(["frontend.json"] if found.front_end else [])]:
-            shutil.copy(os.path.join(model_path, "assets", name), os.path.join(folder, name))
+        for name in [exported.CLASSES, *([exported.FRONT_END] if found.front_end else [])]:
+            shutil.copy(os.path.join(model_path, name), folder)
         if files.exists(os.path.join(model_path, decisions.ASSET)):
             shutil.copy(os.path.join(model_path, decisions.ASSET), folder)
             if "context" in stored.read_any(os.path.join(model_path, decisions.ASSET)):

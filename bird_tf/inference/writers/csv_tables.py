@@ -11,6 +11,8 @@ import numpy as np
 from bird_tf import csv_files
 from bird_tf.inference.writers import predictions, rows
 
+_FILES = DETECTIONS, _RECORDINGS, _CHUNKS = ("detections.csv", "recordings.csv", "chunks.csv")
+
 
 @contextlib.contextmanager
 def writing(context: predictions.Context) -> Iterator[predictions.Append]:
@@ -25,9 +27,9 @@ def writing(context: predictions.Context) -> Iterator[predictions.Append]:
         return (decimals % tuple(probabilities.tolist())).split(",")
 
     with (
-        table("chunks.csv", (*rows.CHUNKS, *ids)) as append_chunk,
-        table("recordings.csv", (*recording_columns, *ids)) as append_recording,
-        table("detections.csv", rows.DETECTIONS) as append_detection,
+        table(_CHUNKS, (*rows.CHUNKS, *ids)) as append_chunk,
+        table(_RECORDINGS, (*recording_columns, *ids)) as append_recording,
+        table(DETECTIONS, rows.DETECTIONS) as append_detection,
     ):
 
         def append(prediction: predictions.Prediction) -> None:
@@ -46,7 +48,7 @@ def writing_each(context: predictions.Context) -> Iterator[predictions.Append]:
     """Writes STEM.detections.csv for each recording."""
 
     def append(prediction: predictions.Prediction) -> None:
-        path = context.output(f"{context.stems[prediction.file]}.detections.csv")
+        path = context.output(f"{context.stems[prediction.file]}.{DETECTIONS}")
         found = [rows.as_text(rows.DETECTIONS, row) for row in rows.detections(context.classes, prediction)]
         csv_files.write(path, rows.DETECTIONS, found, byte_order_mark=context.byte_order_mark)
 
@@ -55,11 +57,11 @@ def writing_each(context: predictions.Context) -> Iterator[predictions.Append]:
 
 FORMATS = {
     "csv": predictions.Format(
-        writing=writing, files=("detections.csv", "recordings.csv", "chunks.csv"),
+        writing=writing, files=_FILES,
         meaning="tables of all recordings, explained below", explained=True,
     ),
     "csv_each": predictions.Format(
-        writing=writing_each, files=(f"{predictions.STEM}.detections.csv",),
-        meaning="the detections of each recording, with the columns of detections.csv", explained=True,
+        writing=writing_each, files=(f"{predictions.STEM}.{DETECTIONS}",),
+        meaning="the detections of each recording, with the columns of " + DETECTIONS, explained=True,
     ),
 }  # fmt: skip
