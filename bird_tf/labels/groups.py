@@ -19,8 +19,9 @@ from bird_tf.labels import metadata
 _CATALOGUE = re.compile(r"(?<![a-z0-9])(xc|ml|inat)[-_ ]?(\d{3,})(?!\d)", re.IGNORECASE | re.ASCII)
 # a recorder's date and time; what follows tells the clip
 _RECORDER = re.compile(r"^.*?(?<!\d)20\d{6}[-_T]\d{6}(?!\d)", re.ASCII)
-# what BirdNET and other tools write before and after the name when they cut clips
-_CONFIDENCE = re.compile(r"^[01]\.\d+_", re.ASCII)
+# what BirdNET writes before the name when it cuts clips: the confidence, and the clip's number
+_CONFIDENCE = re.compile(r"^[01]\.\d+_(?P<number>\d{1,4}_(?=.))?", re.ASCII)
+# what it and other tools write behind the name
 _SPAN = re.compile(r"[-_ ](\d+(?:\.\d+)?)(s?)[-_](\d+(?:\.\d+)?)(s?)$", re.IGNORECASE | re.ASCII)
 _PART = re.compile(r"[-_ ](?:chunk|clip|part|piece|seg|segment|slice|split)[-_ ]?\d+$", re.IGNORECASE | re.ASCII)
 # a name with fewer digits, as song_part1, is taken for the same recording in its own folder only
@@ -122,17 +123,24 @@ def source_of_clip(stem: str) -> str:
     """The name of the recording that a clip was cut from, by the clip's file name; "" if the name does not say it.
 
     Known are the numbers of collections, with whatever else (XC123_004), a recorder's date and time, and names with a
-    span of seconds (0.91_dawn_3.0s_6.0s) or a counted part (dawn_clip7).
+    span of seconds (0.91_dawn_3.0s_6.0s) or a counted part (dawn_clip7), and BirdNET's 0.91_2_dawn.
     """
     if match := _CATALOGUE.search(stem):
         return f"{match.group(1).upper()}{match.group(2)}"
     if match := _RECORDER.search(stem):
         return _CONFIDENCE.sub("", match.group())
+    whole = _without_tail(stem)
+    prefix = _CONFIDENCE.match(whole)
+    if whole == stem and not (prefix and prefix["number"]):
+        return ""
+    return whole[prefix.end() :] if prefix else whole
+
+
+def _without_tail(stem: str) -> str:
+    """The name without what tells the clip at its end."""
     if (match := _SPAN.search(stem)) and _is_span(match):
-        return _CONFIDENCE.sub("", stem[: match.start()])
-    if match := _PART.search(stem):
-        return _CONFIDENCE.sub("", stem[: match.start()])
-    return ""
+        return stem[: match.start()]
+    return _PART.sub("", stem)
 
 
 def _is_span(match: re.Match[str]) -> bool:
