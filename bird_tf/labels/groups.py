@@ -23,7 +23,15 @@ _RECORDER = re.compile(r"^.*?(?<!\d)20\d{6}[-_T]\d{6}(?!\d)", re.ASCII)
 _CONFIDENCE = re.compile(r"^[01]\.\d+_(?P<number>\d{1,4}_(?=.))?", re.ASCII)
 # what it and other tools write behind the name
 _SPAN = re.compile(r"[-_ ](\d+(?:\.\d+)?)(s?)[-_](\d+(?:\.\d+)?)(s?)$", re.IGNORECASE | re.ASCII)
-_PART = re.compile(r"[-_ ](?:chunk|clip|part|piece|seg|segment|slice|split)[-_ ]?\d+$", re.IGNORECASE | re.ASCII)
+_PART = re.compile(
+    r"[-_. ](?:(?:chunk|clip|part|piece|seg|segment|sel|selection|slice|split)[-_. ]{0,2}\d+|\d+of\d+"
+    r"|start[-_ ]?\d+(?:\.\d+)?s?[-_ ]end[-_ ]?\d+(?:\.\d+)?s?|(?:\d+h)?\d+m\d+s[-_ ](?:\d+h)?\d+m\d+s)$",
+    re.IGNORECASE | re.ASCII,
+)
+# one channel of a recording
+_CHANNEL = re.compile(r"[-_. ](?:ch(?:annel[-_ ]?)?\d{1,2}|left|right|mid|side)$", re.IGNORECASE | re.ASCII)
+# ESC-50: fold, number at Freesound, take, class
+_TAKE = re.compile(r"(\d-\d{3,})-[A-Z]-\d+", re.ASCII)
 # a name with fewer digits, as song_part1, is taken for the same recording in its own folder only
 _DIGITS_OF_A_UNIQUE_NAME = 5
 
@@ -122,14 +130,16 @@ def clips_of_one_recording(recordings: Sequence[metadata.Recording]) -> dict[str
 def source_of_clip(stem: str) -> str:
     """The name of the recording that a clip was cut from, by the clip's file name; "" if the name does not say it.
 
-    Known are the numbers of collections, with whatever else (XC123_004), a recorder's date and time, and names with a
-    span of seconds (0.91_dawn_3.0s_6.0s) or a counted part (dawn_clip7), and BirdNET's 0.91_2_dawn.
+    Known are the numbers of collections, with whatever else (XC123_004), a recorder's date and time, names with a span
+    of time (0.91_dawn_3.0s_6.0s), a counted part (dawn_clip7) or a channel (dawn_left), and BirdNET's 0.91_2_dawn.
     """
     if match := _CATALOGUE.search(stem):
         return f"{match.group(1).upper()}{match.group(2)}"
     if match := _RECORDER.search(stem):
         return _CONFIDENCE.sub("", match.group())
-    whole = _without_tail(stem)
+    if match := _TAKE.fullmatch(stem):
+        return match.group(1)
+    whole = _without_tail(_CHANNEL.sub("", stem))
     prefix = _CONFIDENCE.match(whole)
     if whole == stem and not (prefix and prefix["number"]):
         return ""
