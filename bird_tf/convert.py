@@ -18,7 +18,7 @@ from bird_tf import command_line, config, files, next_steps, python_calls, skips
 from bird_tf.audio import activity, decode, frontend
 from bird_tf.backbones import backbone, sources
 from bird_tf.conversion import chunk_features, class_selection, dry_run, execution, outcome, sharding, state, worker
-from bird_tf.labels import duplicates, metadata, spans, split, taxonomy
+from bird_tf.labels import duplicates, groups, metadata, spans, split, taxonomy
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table
 from bird_tf.training import recipes
@@ -131,6 +131,7 @@ def _find(
         recordings, seconds, settings.front_end.sample_rate_hz, settings.workers, settings.chunking.channel
     )
     recordings = split.split(recordings, settings.split)
+    groups.tell(recordings)
     num_negative = sum(not r.labels for r in recordings)
     logging.info(
         "%d recordings of %d species below %s%s", len(recordings) - num_negative, len(classes), settings.source.audio,
@@ -178,9 +179,11 @@ def check(settings: ConvertConfig) -> dry_run.DryRun:
     chosen, classes = class_selection.of_classes(
         reading.recordings, settings.selection.whitelist, settings.selection.max_classes
     )
+    chosen = split.split(chosen, settings.split)
+    groups.tell(chosen)
     found = dry_run.DryRun(
         reading=reading,
-        recordings=split.split(chosen, settings.split),
+        recordings=chosen,
         classes=classes,
         folder=settings.output.rstrip("/") + dry_run.FOLDER_SUFFIX,
     )

@@ -1,10 +1,11 @@
 """Recordings that belong together, and so stay on one side of a split: by author, folder, site, day or name.
 
-Clips cut from one recording, and recordings with equal audio, always belong together.
+Clips cut from one recording, copies of it in other formats, and recordings with equal audio, always belong together.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import os
 import re
@@ -79,7 +80,7 @@ def assign(recordings: Sequence[metadata.Recording], settings: GroupConfig) -> d
             "--group_by=%s: it is not known of %d of %d recordings; each of them is a group of its own",
             settings.group_by, unknown, len(recordings),
         )  # fmt: skip
-    return _joined(names, [clips_of_one_recording(recordings), _equal(recordings)])
+    return _joined(names, [clips_of_one_recording(recordings), _without_suffix(recordings), _equal(recordings)])
 
 
 def _keys(
@@ -151,6 +152,28 @@ def _without_tail(stem: str) -> str:
     if (match := _SPAN.search(stem)) and _is_span(match):
         return stem[: match.start()]
     return _PART.sub("", stem)
+
+
+def _without_suffix(recordings: Sequence[metadata.Recording]) -> dict[str, str]:
+    """{recording_id: path without suffix}: a recording and its copies in other formats have it in common."""
+    return {r.recording_id: os.path.splitext(r.path)[0] for r in recordings if r.path}
+
+
+def tell(recordings: Sequence[metadata.Recording]) -> None:
+    """Warns of recordings with the same name in several formats: they may be copies, which equal audio does not tell.
+
+    Lossy formats change the audio.
+    """
+    names = _without_suffix(recordings)
+    same: dict[str, list[metadata.Recording]] = collections.defaultdict(list)
+    for recording in recordings:
+        same[names.get(recording.recording_id, recording.recording_id)].append(recording)
+    copies = [group for group in same.values() if len({r.digest or r.path for r in group}) > 1]
+    if copies:
+        logging.warning(
+            "%d recordings lie in several formats in one folder, as %s; if they are copies, keep one: all count",
+            len(copies), " and ".join(os.path.basename(r.path) for r in copies[0][:2]),
+        )  # fmt: skip
 
 
 def _is_span(match: re.Match[str]) -> bool:

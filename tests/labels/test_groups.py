@@ -127,3 +127,15 @@ def test_a_pattern_without_its_flag_is_refused(flags):
 def test_a_pattern_that_is_none_is_refused():
     with pytest.raises(config.InputError, match="no regular expression"):
         settings(groups.GroupConfig, group_by="pattern", group_pattern="(")
+
+
+def test_copies_in_other_formats_stay_together_and_are_told(caplog):
+    recordings = _recordings("a/dawn.wav", "a/dawn.mp3", "b/dawn.wav", "a/dusk.wav")
+    assert _together(recordings, group_by="recording") == [["a/dawn.wav", "a/dawn.mp3"], ["a/dusk.wav"], ["b/dawn.wav"]]
+    groups.tell(recordings)
+    assert "1 recordings lie in several formats in one folder, as dawn.wav and dawn.mp3" in caplog.text
+
+
+def test_copies_of_equal_audio_are_told_elsewhere(caplog):
+    groups.tell(_recordings("a/dawn.wav", "a/dawn.flac", digest="x"))
+    assert not caplog.text
