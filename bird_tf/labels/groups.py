@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from absl import logging
 
@@ -123,7 +123,9 @@ def clips_of_one_recording(recordings: Sequence[metadata.Recording]) -> dict[str
         if source := source_of_clip(stem):
             unique = sum(character.isdigit() for character in source) >= _DIGITS_OF_A_UNIQUE_NAME
             catalogued = _CATALOGUE.fullmatch(source)
-            folder = "" if unique or catalogued else folder_of[recording.recording_id]
+            # train/ and val/ of a given tree are one place
+            place = folder_of[recording.recording_id].removeprefix(os.path.join(recording.split, ""))
+            folder = "" if unique or catalogued else place
             found[recording.recording_id] = os.path.join(folder, source)
     return found
 
@@ -160,20 +162,42 @@ def _without_suffix(recordings: Sequence[metadata.Recording]) -> dict[str, str]:
 
 
 def tell(recordings: Sequence[metadata.Recording]) -> None:
-    """Warns of recordings with the same name in several formats: they may be copies, which equal audio does not tell.
+    """Warns of what names tell: copies in several formats, and a given split that divides clips of one recording.
 
-    Lossy formats change the audio.
+    Lossy copies differ in their audio.
     """
-    names = _without_suffix(recordings)
-    same: dict[str, list[metadata.Recording]] = collections.defaultdict(list)
-    for recording in recordings:
-        same[names.get(recording.recording_id, recording.recording_id)].append(recording)
-    copies = [group for group in same.values() if len({r.digest or r.path for r in group}) > 1]
+    copies = [
+        group
+        for group in _with_one_value(recordings, _without_suffix(recordings))
+        if len({r.digest or r.path for r in group}) > 1
+    ]
     if copies:
         logging.warning(
             "%d recordings lie in several formats in one folder, as %s; if they are copies, keep one: all count",
-            len(copies), " and ".join(os.path.basename(r.path) for r in copies[0][:2]),
+            len(copies), _names(copies[0][:2]),
         )  # fmt: skip
+    clips = _with_one_value(recordings, clips_of_one_recording(recordings))
+    if divided := [group for group in clips if len({r.split for r in group}) > 1]:
+        pair = {r.split: r for r in divided[0]}.values()
+        logging.warning(
+            "the given split has clips of %d recordings on both sides, as %s; move them to one side",
+            len(divided), _names(pair),
+        )  # fmt: skip
+
+
+def _names(recordings: Iterable[metadata.Recording]) -> str:
+    return " and ".join(os.path.basename(r.path) for r in recordings)
+
+
+def _with_one_value(
+    recordings: Sequence[metadata.Recording], relation: Mapping[str, str]
+) -> list[list[metadata.Recording]]:
+    """The recordings of each value of a relation that two and more have."""
+    found: dict[str, list[metadata.Recording]] = collections.defaultdict(list)
+    for recording in recordings:
+        if value := relation.get(recording.recording_id):
+            found[value].append(recording)
+    return [group for group in found.values() if len(group) > 1]
 
 
 def _is_span(match: re.Match[str]) -> bool:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from bird_tf import config
@@ -139,3 +141,13 @@ def test_copies_in_other_formats_stay_together_and_are_told(caplog):
 def test_copies_of_equal_audio_are_told_elsewhere(caplog):
     groups.tell(_recordings("a/dawn.wav", "a/dawn.flac", digest="x"))
     assert not caplog.text
+
+
+def test_a_given_split_that_divides_clips_of_one_recording_is_told(caplog):
+    def tree(*paths):
+        return [dataclasses.replace(r, split=r.path.split("/")[1]) for r in _recordings(*paths)]
+
+    groups.tell(tree("t/train/A/XC100_1.wav", "t/train/A/XC100_2.wav", "t/val/A/x_part1.wav", "t/train/B/x_part2.wav"))
+    assert not caplog.text
+    groups.tell(tree("t/train/A/XC100_1.wav", "t/val/A/XC100_2.wav", "t/val/A/x_part1.wav", "t/train/A/x_part2.wav"))
+    assert "the given split has clips of 2 recordings on both sides, as XC100_1.wav and XC100_2.wav" in caplog.text
