@@ -23,9 +23,10 @@ _DATE_WITHIN = re.compile(
     r"(?<!\d)(?:\d{4} ?([-/.]) ?\d{1,2} ?\1 ?\d{1,2}|\d{1,2} ?([-/.]) ?\d{1,2} ?\2 ?(?:\d{4}|\d\d(?=[t_, ]+\d)))(?!\d)",
     re.ASCII,
 )
-# no time ends before a point and digits, or begins behind them: 05.06. 21:30 is a day and half past nine
+# no time ends before a point and digits, or begins behind them: 05.06. 21:30 is a day and half past nine; and no
+# minute has more than two digits: 0.2291667 is a share of a day
 _HOUR = re.compile(
-    r"(?<!\d)(?<!\d[:.])(\d{1,2})\s*[:h.]\s*(\d{2})(?:[:.]\d+){0,2}(?!\.\s*\d)\s*([ap]\.?m\b)?", re.ASCII
+    r"(?<!\d)(?<!\d[:.])(\d{1,2})\s*[:h.]\s*(\d{2})(?!\d)(?:[:.]\d+){0,2}(?!\.\s*\d)\s*([ap]\.?m\b)?", re.ASCII
 )
 # controls, marks of direction, line ends of Unicode, and bytes of a file name that are not UTF-8
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -168,3 +169,15 @@ def hour_of_day(text: str) -> float:
     if half:
         hour = hour % 12 + (12 if half.startswith("p") else 0)
     return hour + minute / 60 if hour < 24 and minute < 60 else math.nan
+
+
+def are_shares_of_day(texts: Iterable[str]) -> bool:
+    """Whether the times of a table are shares of a day, as spreadsheets save 05:30 as 0.2291667: all are below 1."""
+    shares = [number(text, limit=1) for text in texts if text]
+    return any(shares) and all(0 <= share < 1 for share in shares)
+
+
+def time_of_share(text: str) -> str:
+    """A share of a day as a time, such as 05:30; any other text as it is."""
+    share = number(text, limit=1)
+    return "{:02}:{:02}".format(*divmod(min(round(1440 * share), 1439), 60)) if share >= 0 else text

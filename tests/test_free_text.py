@@ -10,7 +10,8 @@ from tests.labels import example_sets
 @pytest.mark.parametrize(
     ("text", "hour"),
     [("08:30", 8.5), ("9:30 am", 9.5), ("9:30 pm", 21.5), ("12:15 am", 0.25), ("~06h15", 6.25), ("18:00:30", 18.0),
-     ("7.15", 7.25), ("?", math.nan), ("", math.nan), ("25:10", math.nan), ("morning", math.nan)],
+     ("7.15", 7.25), ("0.2291667", math.nan), ("?", math.nan), ("", math.nan), ("25:10", math.nan),
+     ("morning", math.nan)],
 )  # fmt: skip
 def test_times_in_free_text_are_read(tmp_path, text, hour):
     [recording], _ = reader.read(example_sets.birdclef_set(tmp_path, ("1", "a.wav", "x", f"<Time>{text}</Time>")))

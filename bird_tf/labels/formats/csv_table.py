@@ -59,8 +59,15 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         if length:
             return rows.nothing_found(document)
         raise config.InputError(f"{document.path}: {rows.EMPTY}")
-    in_dates, units = found.get("date", ()), times.units(document, found)
+    in_dates, in_times, units = found.get("date", ()), found.get("time", ()), times.units(document, found)
     order = free_text.order_of_dates(columns.filled(line, in_dates) for _, line in lines) if in_dates else ""
+    has_shares = free_text.are_shares_of_day(columns.filled(line, in_times) for _, line in lines)
+    if has_shares:
+        share = next(filter(None, (columns.filled(line, in_times) for _, line in lines)))
+        logging.warning(
+            "%s: its times are read as shares of a day, as spreadsheets save them: %s is %s",
+            document.path, share[:40], free_text.time_of_share(share),
+        )  # fmt: skip
     read_rows: list[rows.Row] = []
     width = len(document.header)
     used = {columns.normal(document.header[positions[0]]) for positions in found.values()}
@@ -75,6 +82,8 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             read_rows.append(rows.Row(where=where, files=files_of_row, problem=problem))
             continue
         above = cells.get("file") or above
+        if has_shares:
+            cells["time"] = free_text.time_of_share(cells["time"])
         row = _row(where, cells, above, options, order, length, (units.get("start", 1.0), units.get(length, 1.0)))
         read_rows.append(dataclasses.replace(row, second_name=row.about.name) if is_own else row)
         for what, examples in unread.items():

@@ -79,6 +79,19 @@ def test_the_order_of_dates_is_that_of_the_whole_table(tmp_path, dates, days):
     assert tuple(row.about.date for row in _read(tmp_path, text).rows) == days
 
 
+@pytest.mark.parametrize(
+    ("times", "hours", "told"),
+    [(("0.229166666666667", "0.25", "", "0,5"), (5.5, 6.0, math.nan, 12.0), "0.2291666666666"),
+     (("0.15", "5.30"), (0.25, 5.5), ""), (("0", "0.99999"), (0.0, 23 + 59 / 60), "0 is 00:00"),
+     (("0.229166666666667", "05:30"), (math.nan, 5.5), "")],
+)  # fmt: skip
+def test_times_that_are_all_below_1_are_shares_of_a_day(tmp_path, caplog, times, hours, told):
+    text = "file;label;time\n" + "".join(f"{i}.wav;a;{time}\n" for i, time in enumerate(times))
+    found = [row.about.hour for row in _read(tmp_path, text).rows]
+    assert found == pytest.approx(hours, nan_ok=True)
+    assert ("shares of a day" in caplog.text) == bool(told) and told in caplog.text
+
+
 def test_the_background_is_unknown_without_a_column_for_it(tmp_path):
     [row] = _read(tmp_path, "file,label\nx.wav,a\n").rows
     assert not row.about.background_known
