@@ -39,6 +39,8 @@ _LONGEST = 200  # characters of a name
 _LATIN = re.compile(r"[A-Z][a-zë-]+ (?:spp?\.|[a-zë-]{2,}(?: [a-zë-]{2,})?)")
 # codes as amerob, AMRO (ringers) or PIPPIP (bats); AMRO, SONG is one class
 _CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*|(?!SONG|CALL|DRUM|DUET|FLIGHT|SOCIAL)(?:[A-Z]{4}|[A-Z]{6})")
+# a whole number as pandas writes it, if another cell of its column is empty
+_WHOLE = re.compile(r"(-?\d+)\.0+", re.ASCII)
 _QUOTED = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^'"\[\](){},]*))\s*(,|$)""")
 
 
@@ -71,7 +73,7 @@ def parse(cell: str, negative_labels: Collection[str] = ()) -> Labels:
     """Reads a label cell.
 
     Several species are divided by `;` or `|`, or are a list `["a", "b"]`, or are Latin names divided by commas, `&` or
-    `+`, or codes divided by commas. A species behind a `-` is negative.
+    `+`, or codes divided by commas. A species behind a `-` is negative. 22961.0 is 22961.
 
     Args:
         cell: its text.
@@ -114,8 +116,8 @@ def is_one(name: str) -> bool:
 
 
 def _named(names: Iterable[str], negative_labels: tuple[str, ...]) -> Labels:
-    further = {letters(name) for name in negative_labels}
-    parts = [texts.clean(name) for name in names]
+    further = {letters(_clean(name)) for name in negative_labels}
+    parts = [_clean(name) for name in names]
     species, absent, negative = [], [], not any(parts)  # an empty list
     for part in filter(None, parts):
         if len(part) > _LONGEST:
@@ -132,6 +134,11 @@ def _named(names: Iterable[str], negative_labels: tuple[str, ...]) -> Labels:
         negative=(negative or bool(absent)) and not species,
         absent=tuple(dict.fromkeys(absent)),
     )
+
+
+def _clean(name: str) -> str:
+    name = texts.clean(name)
+    return whole[1] if (whole := _WHOLE.fullmatch(name)) else name
 
 
 def background(cell: str) -> tuple[tuple[str, ...], bool]:

@@ -8,6 +8,7 @@ from bird_tf.labels import label_cells
     [
         ("Parus major", ("Parus major",)), (" Parus  major\u200b", ("Parus major",)),
         ("a;b", ("a", "b")), ("a | b", ("a", "b")), ("a;;a", ("a",)), ("22961;23158", ("22961", "23158")),
+        ("22961.0", ("22961",)), ("['22961.00', '1.5']", ("22961", "1.5")), ("v2.0", ("v2.0",)),
         ('["a", "b"]', ("a", "b")), ("['a', 'it\\'s']", ("a", "it's")), ("[a, b]", ("a", "b")),
         ("Parus major,Turdus merula", ("Parus major", "Turdus merula")), ("amerob,sonspa", ("amerob", "sonspa")),
         ("AMRO,SOSP", ("AMRO", "SOSP")), ("AMRO, SONG", ("AMRO, SONG",)),
@@ -35,6 +36,8 @@ def test_names_that_mean_no_species_are_negatives(cell):
 
 def test_a_species_behind_a_minus_is_absent():
     assert label_cells.parse("- Parus major") == label_cells.Labels(negative=True, absent=("Parus major",))
+    assert label_cells.parse("-22961.0").absent == ("22961",)
+    assert label_cells.parse("0.0", negative_labels=("0.0",)).negative
     expected = label_cells.Labels(species=("Parus major",), absent=("Turdus merula",))
     assert label_cells.parse("Parus major,-Turdus merula") == expected
 
