@@ -41,7 +41,10 @@ _LATIN = re.compile(r"[A-Z][a-zë-]+ (?:spp?\.|[a-zë-]{2,}(?: [a-zë-]{2,})?)")
 _CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*|(?!SONG|CALL|DRUM|DUET|FLIGHT|SOCIAL)(?:[A-Z]{4}|[A-Z]{6})")
 # a whole number as pandas writes it, if another cell of its column is empty
 _WHOLE = re.compile(r"(-?\d+)\.0+", re.ASCII)
-_QUOTED = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^'"\[\](){},]*))\s*(,|$)""")
+# lists of JSON and Python; sets of Python and arrays of Postgres; tuples of Python and vectors of R, which have quotes
+_LIST = re.compile(r"""\[|\{|c?\((?= ?['"])""")
+_CLOSING = {"[": "]", "{": "}", "(": ")"}
+_QUOTED = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^'"\[\](){},;|]*))\s*(,|$)""")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,8 +75,8 @@ def is_missing(cell: str) -> bool:
 def parse(cell: str, negative_labels: Collection[str] = ()) -> Labels:
     """Reads a label cell.
 
-    Several species are divided by `;` or `|`, or are a list `["a", "b"]`, or are Latin names divided by commas, `&` or
-    `+`, or codes divided by commas. A species behind a `-` is negative. 22961.0 is 22961.
+    Several species are divided by `;` or `|`, or are a list `["a", "b"]`, `{a,b}` or `c("a", "b")`, or are Latin names
+    divided by commas, `&` or `+`, or codes divided by commas. A species behind a `-` is negative. 22961.0 is 22961.
 
     Args:
         cell: its text.
@@ -151,7 +154,7 @@ def background(cell: str) -> tuple[tuple[str, ...], bool]:
     if cell == "-":
         return (), True
     try:
-        found = parse(cell if cell.startswith("[") else cell.replace(",", ";"))
+        found = parse(cell if _start_of_list(cell) else cell.replace(",", ";"))
     except ValueError:
         return (), False
     return found.species, bool(found.species) or found.negative
@@ -193,8 +196,8 @@ def divided(cell: str) -> list[str]:
     Raises:
         ValueError: a list that cannot be read.
     """
-    if cell.startswith("["):
-        return _listed(cell)
+    if start := _start_of_list(cell):
+        return _listed(cell, start)
     parts = re.split(r"[;|]", cell)
     if len(parts) > 1:
         return parts
@@ -205,11 +208,19 @@ def divided(cell: str) -> list[str]:
     return [cell]
 
 
-def _listed(cell: str) -> list[str]:
-    """The elements of a list in the notation of JSON or Python. Nothing is evaluated."""
-    if not cell.endswith("]"):
+def _start_of_list(cell: str) -> int:
+    """Where the elements of a list begin; 0 if a cell is none. Only of [ it is certain that no name begins so."""
+    opening = _LIST.match(cell)
+    if not opening or (opening[0] != "[" and not (cell.endswith(_CLOSING[opening[0][-1]]) and letters(cell))):
+        return 0
+    return opening.end()
+
+
+def _listed(cell: str, start: int) -> list[str]:
+    """The elements of a list that begin at `start`. Nothing is evaluated."""
+    if not cell.endswith(_CLOSING[cell[start - 1]]):
         raise ValueError("a list without its end")
-    inside, place, found = cell[1:-1].strip(), 0, []
+    inside, place, found = cell[start:-1].strip(), 0, []
     while place < len(inside):
         part = _QUOTED.match(inside, place)
         if part is None:

@@ -10,6 +10,8 @@ from bird_tf.labels import label_cells
         ("a;b", ("a", "b")), ("a | b", ("a", "b")), ("a;;a", ("a",)), ("22961;23158", ("22961", "23158")),
         ("22961.0", ("22961",)), ("['22961.00', '1.5']", ("22961", "1.5")), ("v2.0", ("v2.0",)),
         ('["a", "b"]', ("a", "b")), ("['a', 'it\\'s']", ("a", "it's")), ("[a, b]", ("a", "b")),
+        ("{a,b c}", ("a", "b c")), ("{'a', 'b'}", ("a", "b")), ("('a',)", ("a",)), ('c("a", "b")', ("a", "b")),
+        ("(a, b)", ("(a, b)",)), ("('a') b", ("('a') b",)), ("cat (b)", ("cat (b)",)),
         ("Parus major,Turdus merula", ("Parus major", "Turdus merula")), ("amerob,sonspa", ("amerob", "sonspa")),
         ("AMRO,SOSP", ("AMRO", "SOSP")), ("AMRO, SONG", ("AMRO, SONG",)),
         ("PIPPIP, NYCNOC", ("PIPPIP", "NYCNOC")), ("Amsel,Star", ("Amsel,Star",)),
@@ -67,8 +69,10 @@ def test_an_empty_cell_is_missing(cell):
 
 
 @pytest.mark.parametrize(
-    "cell", ["[broken", "[__import__('os')]", "[{[]:1}]", "['a' 'b']", "[" + 5000 * "-", 300 * "a"]
-)
+    "cell",
+    ["[broken", "[a)", "{a;b}", '{"choices":["a"]}', "c('a', b(c))", "[__import__('os')]", "[{[]:1}]", "['a' 'b']",
+     "[" + 5000 * "-", 300 * "a"],
+)  # fmt: skip
 def test_what_cannot_be_read_is_refused(cell):
     with pytest.raises(ValueError, match=r"list|name"):
         label_cells.parse(cell)
@@ -80,6 +84,7 @@ def test_what_cannot_be_read_is_refused(cell):
         ("", (), False), ("?", (), False), ("unknown", (), False), ("[]", (), True), ("none", (), True),
         ("-", (), True), ("['']", (), True), ("a; b", ("a", "b"), True), ("a, b", ("a", "b"), True),
         ("['a', 'b']", ("a", "b"), True), ("[broken", (), False), ("[__import__('os')]", (), False),
+        ("{a,b}", ("a", "b"), True),
         ("Warbler, Yellow", ("Warbler", "Yellow"), True), ("[" + 5000 * "-" + "]", (), False),
     ],
 )  # fmt: skip
