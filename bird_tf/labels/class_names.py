@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from absl import logging
 
-from bird_tf import config
+from bird_tf import config, free_text
 from bird_tf.labels import label_cells, metadata, texts
 
 _APART = "classes that look alike stay apart: %s; --synonyms makes them one"
@@ -96,6 +96,12 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
         logging.warning(
             "%d classes may be no species: %s; if a name says that none is to be heard, say --negative_labels=NAME; if "
             "it stands for what nobody could name, write ? in its place", len(doubtful), ", ".join(map(repr, doubtful)),
+        )  # fmt: skip
+    if composed := label_cells.composed(labels):
+        logging.warning(
+            "%d classes are other classes and more, or have a score or count%s; divide several species by ;, write "
+            "scores and counts into columns of their own, or rename with --synonyms",
+            len(composed), free_text.examples(composed),
         )  # fmt: skip
     return renamed
 

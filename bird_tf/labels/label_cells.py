@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from bird_tf.labels import texts
 
@@ -34,6 +34,10 @@ _KINDS = _SOUNDS | {
     "flight", "contact", "distress", "social", "feeding", "nocturnal", "territorial", "display", "type", "male",
     "female", "juvenile", "adult", "and",
 }  # fmt: skip
+# what may divide species in a name, besides the signs that `parse` knows
+_BETWEEN = re.compile(r"\s*/\s*|\s+(?:and|und|et|y)\s+")
+_SCORE = re.compile(r".*\w[\s:_(=]+(?:\d+(?:[.,]\d+)?\s*%|[01]?[.,]\d+|[x×]\s?\d+)\)?", re.ASCII)  # or a count
+_COUNT = re.compile(r"^(?:\d+\s*[x×]?\s+)?(.+?)(?:[\s:_(=]+\d+\s*[x×]?\)?)?$", re.ASCII)
 _MISSING = frozenset(("", "nan", "n/a", "na", "null", "<na>"))  # as pandas, R and databases write empty cells
 _LONGEST = 200  # characters of a name
 _LATIN = re.compile(r"[A-Z][a-zë-]+ (?:spp?\.|[a-zë-]{2,}(?: [a-zë-]{2,})?)")
@@ -171,6 +175,35 @@ def doubtful(names: Collection[str]) -> list[str]:
         name
         for name, text in plain.items()
         if text.partition(" ")[0] in _LIKE_NOTHING or _LIKE_UNKNOWN.fullmatch(text) or (text == "0" and not has_numbers)
+    )
+
+
+def composed(names: Collection[str]) -> list[str]:
+    """The names of classes that consist of other classes, or of another class and a number, or have a score or a count.
+
+    Such are `AMRO/EATO`, `AMRO and EATO`, `AMRO EATO` and `2 AMRO`, if these are classes, and `EATO (87%)`, `EATO x2`.
+    """
+    known = {*map(letters, names)} - {""}
+
+    def are_classes(parts: Sequence[str]) -> bool:
+        keys = {*map(letters, parts)}
+        return len(keys) > 1 and keys <= known  # Pica pica is one, beside a class Pica
+
+    def are_several(parts: Sequence[str]) -> bool:  # some may be no class of their own
+        others = [part for part in parts if letters(part) not in known]
+        return len(others) < len(parts) > 1 and all(is_latin(p) or (is_code(p) and p.isupper()) for p in others)
+
+    def is_counted(name: str) -> bool:
+        bare = _COUNT.sub(r"\1", name)
+        return bare != name and letters(bare) in known
+
+    return sorted(
+        name
+        for name in names
+        if are_several(_BETWEEN.split(name))
+        or any(are_classes(name.split(sign)) for sign in (" ", "_"))
+        or is_counted(name)
+        or _SCORE.fullmatch(name)
     )
 
 

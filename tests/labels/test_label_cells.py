@@ -108,6 +108,25 @@ def test_names_of_species_are_not_doubtful():
     assert not label_cells.doubtful({"0", "1", "2"}) and not label_cells.doubtful({"1"})
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["AMRO/EATO", "AMRO and EATO", "AMRO EATO", "AMRO_EATO", "AMRO/SOSP", "Parus major / Parus minor", "AMRO 0.91",
+     "AMRO:.9", "NOCA (87%)", "NOCA x2", "AMRO (2x)", "2 AMRO", "2x AMRO", "Parus major_2"],
+)  # fmt: skip
+def test_names_of_other_classes_and_more_are_found(name):
+    assert label_cells.composed({name, "AMRO", "EATO", "Parus major"}) == [name]
+
+
+def test_names_of_single_classes_are_not_composed():
+    names = {
+        "Black-and-white Warbler", "Black and Rufous Warbling Finch", "Warbling Finch", "Greater/Lesser Scaup",
+        "Lesser Scaup", "Parus major", "Parus major_song", "Parus major - alarm", "Parus major song/call", "gretit",
+        "gretit1", "type 1", "type 2", "cluster01", "Great Tit", "Tit", "1", "2", "Turdus merula_Amsel", "gretit song",
+        "Parus major/minor", "Larus fuscus x argentatus", "Pica pica", "Pica", "NOCA", "",
+    }  # fmt: skip
+    assert not label_cells.composed(names)
+
+
 def test_kinds_of_sounds_are_no_species():
     assert all(map(label_cells.is_sound, ("song", "Alarm_call", "flight call 2", "male song", "Ruf")))
     assert not any(map(label_cells.is_sound, ("Song Sparrow", "male", "gretit song", "Parus major", "", "1")))
