@@ -95,7 +95,8 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
     if doubtful := label_cells.doubtful(labels):
         logging.warning(
             "%d classes may be no species: %s; if a name says that none is to be heard, say --negative_labels=NAME; if "
-            "it stands for what nobody could name, write ? in its place", len(doubtful), ", ".join(map(repr, doubtful)),
+            "it stands for what nobody could name for sure, write ? in its place",
+            len(doubtful), ", ".join(map(repr, doubtful)),
         )  # fmt: skip
     if composed := label_cells.composed(labels):
         logging.warning(
@@ -170,7 +171,8 @@ class _Classes:
                 )
         alike: dict[str, list[str]] = collections.defaultdict(list)
         for group in groups:
-            alike[label_cells.letters(group).translate(_LOOK_ALIKE)].append(self._chosen[group])
+            bare = label_cells.without_author(self._chosen[group])
+            alike[label_cells.letters(bare).translate(_LOOK_ALIKE)].append(self._chosen[group])
         for several in [names for names in alike.values() if len(names) > 1]:
             logging.warning(_APART, "; ".join(sorted(several)))
 

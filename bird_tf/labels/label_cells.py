@@ -21,10 +21,13 @@ _NO_SPECIES = _NEGATIVE | _UNKNOWN | {""}
 _LIKE_NOTHING = frozenset((
     "no", "non", "not", "nothing", "none", "nil", "noise", "noises", "empty", "blank", "silence", "silent", "negative",
     "neg", "absent", "absence", "background", "bg", "ambient", "ambience", "other", "others", "unknown", "unk", "unkn",
-    "unid", "unidentified", "unidentifiable", "undetermined", "indet", "unsure", "uncertain", "kein", "keine",
-    "unbekannt", "rauschen", "stille", "bruit", "inconnu", "ruido", "silencio", "desconocido", "fp",
+    "unid", "unident", "unidentified", "unidentifiable", "undetermined", "indet", "unsure", "uncertain", "kein",
+    "keine", "unbekannt", "unbestimmt", "rauschen", "stille", "bruit", "inconnu", "indeterminado", "indeterminada",
+    "ruido", "silencio", "desconocido", "fp",
 ))  # fmt: skip
 _LIKE_UNKNOWN = re.compile(r"(?:birds?|aves|passerines?) spp?|false (?:positives?|alarms?)|false")
+# Words of those who were not sure of a species, wherever they stand.
+_DOUBTS = frozenset(("cf", "aff", "prob", "probable", "probably", "poss", "possible", "possibly", "maybe", "perhaps"))
 # Words of which the names of kinds of sounds consist.
 _SOUNDS = frozenset((
     "song", "songs", "subsong", "call", "calls", "calling", "singing", "alarm", "alarms", "begging", "drum", "drums",
@@ -48,6 +51,8 @@ _WHOLE = re.compile(r"(-?\d+)\.0+", re.ASCII)
 # lists of JSON and Python; sets of Python and arrays of Postgres; tuples of Python and vectors of R, which have quotes
 _LIST = re.compile(r"""\[|\{|c?\((?= ?['"])""")
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
+# who described a species: L., Linnaeus, (Linnaeus, 1758), Gmelin & Latham 1790
+_AUTHOR = re.compile(r"\(?(?:[A-Z][^\d()]*,? (?:1[789]|20)\d\d|L\.|[A-Z][a-zà-ÿ]+\.?)\)?")
 _QUOTED = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^'"\[\](){},;|]*))\s*(,|$)""")
 
 
@@ -167,14 +172,18 @@ def background(cell: str) -> tuple[tuple[str, ...], bool]:
 def doubtful(names: Collection[str]) -> list[str]:
     """The names of classes that may say that nothing is to be heard, or something without a name.
 
-    Such are `no birds detected`, `noise (wind)` and `Unknown bird`, and 0 without other numbers than 1.
+    Such are `no birds detected`, `noise (wind)`, `Unknown bird` and `Parus cf. major`, and 0 without other numbers than
+    1.
     """
     plain = {name: texts.without_signs(name) for name in names}
     has_numbers = any(text.isdecimal() and text not in ("0", "1") for text in plain.values())
     return sorted(
         name
         for name, text in plain.items()
-        if text.partition(" ")[0] in _LIKE_NOTHING or _LIKE_UNKNOWN.fullmatch(text) or (text == "0" and not has_numbers)
+        if text.partition(" ")[0] in _LIKE_NOTHING
+        or not _DOUBTS.isdisjoint(text.split())
+        or _LIKE_UNKNOWN.fullmatch(text)
+        or (text == "0" and not has_numbers)
     )
 
 
@@ -216,6 +225,15 @@ def is_sound(name: str) -> bool:
 def is_latin(name: str) -> bool:
     """Whether a name looks like a Latin one, as Parus major, Motacilla alba yarrellii or Turdus sp."""
     return bool(_LATIN.fullmatch(name))
+
+
+def without_author(name: str) -> str:
+    """A Latin name without who described the species, as in Parus major Linnaeus, 1758; any other name as it is."""
+    for words in (2, 3):  # of a species, or a subspecies
+        *latin, author = name.split(" ", words)
+        if len(latin) == words and is_latin(found := " ".join(latin).rstrip(",")) and _AUTHOR.fullmatch(author):
+            return name if letters(author) in _KINDS else found
+    return name
 
 
 def is_code(name: str) -> bool:

@@ -29,6 +29,12 @@ def test_names_that_differ_in_signs_alone_are_told(caplog):
     assert _unified(*names) == names and "stay apart: Parus major; Parus major?;" in caplog.text
 
 
+def test_latin_names_with_their_authors_are_told(caplog):
+    names = ["Parus major", "Parus major Linnaeus, 1758", "Turdus merula L.", "Parus ater"]
+    assert _unified(*names) == names and "stay apart: Parus major; Parus major Linnaeus, 1758;" in caplog.text
+    assert "merula" not in caplog.text
+
+
 def test_names_in_letters_that_look_alike_are_told(caplog):
     names = ["Parus major", "P\u0430rus major", "AMRO", "\u0410MRO"]
     assert _unified(*names) == names

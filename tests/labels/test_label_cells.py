@@ -95,7 +95,8 @@ def test_known_background_no_background_and_unknown_background_differ(cell, back
 @pytest.mark.parametrize(
     "name",
     ["no species", "No birds detected", "non-bird", "nothing here", "empty", "noise (wind)", "noise_rain", "NEG",
-     "Unknown bird", "Unknown sp.", "UNKN", "unidentified bird", "bird sp.", "false positive", "kein Vogel"],
+     "Unknown bird", "Unknown sp.", "UNKN", "unidentified bird", "bird sp.", "false positive", "kein Vogel",
+     "Parus cf. major", "cf. Parus ater", "Parus aff. major", "Turdus merula cf.", "prob. Blue Tit", "unident."],
 )  # fmt: skip
 def test_names_that_may_say_nothing_are_doubtful(name):
     assert label_cells.doubtful({name, "Parus major", "1"}) == [name]
@@ -125,6 +126,23 @@ def test_names_of_single_classes_are_not_composed():
         "Parus major/minor", "Larus fuscus x argentatus", "Pica pica", "Pica", "NOCA", "",
     }  # fmt: skip
     assert not label_cells.composed(names)
+
+
+@pytest.mark.parametrize(
+    "author", ["L.", "Linnaeus", "Linnaeus, 1758", "(Linnaeus, 1758)", "(Gmelin & Latham 1790)", "Brehm, C. L., 1831"]
+)
+def test_a_latin_name_is_known_without_its_author(author):
+    assert label_cells.without_author(f"Parus major {author}") == "Parus major"
+    assert label_cells.without_author(f"Motacilla alba alba {author}") == "Motacilla alba alba"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Parus major", "Parus major Song", "Parus major Great Tit", "Parus major (alarm)", "Parus major A", "Great Tit L.",
+     "Turdus merula_Amsel", "Parus major 2", "Turdus sp.", "", "Parus"],
+)  # fmt: skip
+def test_what_is_no_author_stays_with_the_name(name):
+    assert label_cells.without_author(name) == name
 
 
 def test_kinds_of_sounds_are_no_species():
