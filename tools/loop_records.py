@@ -47,12 +47,12 @@ def write_judged(
                     counts[to][label] += 1
     shards = {p: (shard_files.describe_shard(output, names[p], int(counts[p].sum())),) for p in counts}
     rows = [row.cells for row in _table(start)]
-    rows += [
-        {**row.cells, "split": "train", "label": labelled_by.label, "name": labelled_by.name}
-        for row in _table(manifest)
-        if (of_row := annotations.get(row.cells["recording_id"]))
-        for labelled_by in [spans.with_annotations(metadata.Recording(recording_id="", path=""), of_row)]
-    ]
+    for row in _table(manifest):
+        if of_row := annotations.get(row.cells["recording_id"]):
+            told = spans.with_annotations(metadata.Recording(recording_id="", path=""), of_row)
+            new = {"split": "train", "label": told.label, "name": told.name, "background": ", ".join(told.background),
+                   "annotated": metadata.IN_PART}  # fmt: skip
+            rows.append({name: new.get(name, cell) for name, cell in row.cells.items()})
     table = os.path.join(output, manifests.RECORDINGS)
     csv_files.write(table, tuple(rows[0]), [tuple(row.values()) for row in rows])
     numbers = {**start.num_recordings, "train": start.num_recordings["train"] + len(annotations)}

@@ -10,6 +10,7 @@ would show. Every model is judged on the recordings of the fold. After an interr
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import itertools
 import os
@@ -25,7 +26,7 @@ from bird_tf.conversion import folds
 from bird_tf.evaluation import clips
 from bird_tf.inference import ensembles, labelled
 from bird_tf.labels import metadata, spans, split, verdicts
-from bird_tf.records import manifests, recordings_table, schema
+from bird_tf.records import manifests, recordings_table, schema, shard_files
 from bird_tf.scores import metrics
 from bird_tf.training import exporter, training_flags
 from tools import cross_validate, loop_records, simulate_review
@@ -66,15 +67,18 @@ class LoopConfig(cross_validate.CrossValidateConfig):
 
 
 def predict(model: str, pool: manifests.Manifest) -> tuple[list[clips.Clip], dict[str, metadata.Recording]]:
-    """The predictions of chunks that do not overlap, and the labelled recordings by id."""
+    """The predictions of chunks that do not overlap, and the recordings by id, annotated with the labels of chunks."""
     ensemble = ensembles.Ensemble([model])
     scored = labelled.score_records(ensemble, pool)
     classes, seconds = ensemble.classes, pool.front_end.chunk_seconds
+    annotations = _annotations(pool)
     found, recordings = [], {}
     for i, (recording_id, chunks) in enumerate(zip(scored.recording_ids, scored.probabilities(ensemble), strict=True)):
         background = tuple(classes.class_ids[index] for index in scored.backgrounds[i])
         label = classes.class_ids[scored.labels[i]]
-        recordings[recording_id] = dataclasses.replace(scored.recordings[i], label=label, background=background)
+        recordings[recording_id] = dataclasses.replace(
+            scored.recordings[i], label=label, background=background, annotations=tuple(annotations[recording_id])
+        )
         probabilities = ensemble.decisions.answers.probabilities(chunks)
         end = 0.0
         for start, row in zip(scored.start_seconds[i].tolist(), probabilities, strict=True):
@@ -89,6 +93,20 @@ def predict(model: str, pool: manifests.Manifest) -> tuple[list[clips.Clip], dic
                 for index in np.flatnonzero(row >= _LEAST_PROBABILITY)
             ]  # fmt: skip
     return found, recordings
+
+
+def _annotations(pool: manifests.Manifest) -> dict[str, list[metadata.Annotation]]:
+    """{recording id: what the labels say of the middle of each chunk}, where no other chunk of `predict` is."""
+    found: dict[str, list[metadata.Annotation]] = collections.defaultdict(list)
+    class_ids, margin = pool.classes.class_ids, pool.front_end.chunk_seconds / 4
+    names = ("recording_id", "start_seconds", "label", "background")
+    for batch in shard_files.read(pool, "val", 256, ()):
+        for recording_id, start, label, background in zip(*(batch[name].numpy() for name in names), strict=True):
+            found[recording_id.decode()].append(metadata.Annotation(
+                start_seconds=float(start) + margin, end_seconds=float(start) + 3 * margin, label=class_ids[label],
+                background=tuple(class_ids[index] for index in background if index >= 0),
+            ))  # fmt: skip
+    return found
 
 
 def judge(

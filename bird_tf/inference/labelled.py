@@ -75,13 +75,13 @@ def score_batches(
     """Scores the chunks of records, and groups them by recording.
 
     Args:
-        batches: what `schema.parse` gives, at least one batch, in any order. If the chunks of a recording have
-            different labels, the last one in time counts.
+        batches: what `schema.parse` gives, at least one batch, in any order.
         manifest: the records that the batches are from.
         predict: batch → outputs [models, chunks, …].
 
     Returns:
         The scores; labels and backgrounds are indices of the manifest's classes, and the metadata holds only the ids.
+        Where labels have times, all species that a chunk or recordings.csv names are present, as in `score_audio`.
 
     Raises:
         InputError: a shard is damaged.
@@ -101,12 +101,12 @@ def score_batches(
     chunks_of = [chunks[np.argsort(starts[chunks], kind="stable")] for chunks in chunks_of]
     probabilities = np.concatenate([batch.probabilities for batch in outputs], axis=1)
     attention_logits = np.concatenate([batch.attention_logits for batch in outputs], axis=1)
-    last_chunks = [int(chunks[-1]) for chunks in chunks_of]
+    labels, backgrounds_of = _truth(manifest, recording_ids, chunks_of, np.concatenate(columns["label"]), backgrounds)
     return LabelledScores(
         recording_ids=recording_ids,
         recordings=[metadata.Recording(recording_id=i, path="") for i in recording_ids],
-        labels=np.concatenate(columns["label"])[last_chunks],
-        backgrounds=[[int(index) for index in backgrounds[chunk] if index >= 0] for chunk in last_chunks],
+        labels=labels,
+        backgrounds=backgrounds_of,
         member_probabilities=[probabilities[:, chunks] for chunks in chunks_of],
         member_attention_logits=[attention_logits[:, chunks] for chunks in chunks_of],
         start_seconds=[starts[chunks] for chunks in chunks_of],
@@ -114,6 +114,30 @@ def score_batches(
         paths=[""] * len(recording_ids),
         skipped=[],
     )
+
+
+def _truth(
+    manifest: manifests.Manifest, recording_ids: Sequence[str], chunks_of: Sequence[np.ndarray], labels: np.ndarray,
+    backgrounds: Sequence[np.ndarray],
+) -> tuple[np.ndarray, list[list[int]]]:  # fmt: skip
+    """The label and the other species of each recording, as indices of classes.
+
+    Args:
+        manifest: the records.
+        recording_ids: [recordings].
+        chunks_of: for each recording the indices of its chunks.
+        labels: [chunks] index of the label.
+        backgrounds: for each chunk the indices of its background species; negative ones are padding.
+    """
+    classes, told = manifest.labelled_classes, recordings_table.annotated(manifest.directory)
+    chosen, others = [], []
+    for recording_id, chunks in zip(recording_ids, chunks_of, strict=True):
+        label, background = told.get(recording_id, ("", ()))
+        own = labels[chunks]
+        chosen += classes.resolve([label])[:1] or [int(np.bincount(own).argmax())]
+        named = [*own, *(i for chunk in chunks for i in backgrounds[chunk] if i >= 0), *classes.resolve(background)]
+        others.append([index for index in dict.fromkeys(map(int, named)) if index != chosen[-1]])
+    return np.array(chosen, labels.dtype), others
 
 
 def _check_records(ensemble: ensembles.Ensemble, manifest: manifests.Manifest) -> None:

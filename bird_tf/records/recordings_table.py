@@ -95,6 +95,19 @@ def validation(manifest: manifests.Manifest) -> list[metadata.Recording]:
     return [recording for recording in read(manifest.directory) if recording.split == "val"]
 
 
+def annotated(directory: str) -> dict[str, tuple[str, list[str]]]:
+    """{recording id: (label, background species)} of the recordings whose labels are of times in them, if it is told.
+
+    The label is the species with the longest total time, and the background all others.
+    """
+    path = os.path.join(directory, manifests.RECORDINGS)
+    return {
+        row.text("recording_id"): (row.cells["label"], row.cells.get("background", "").split(", "))
+        for row in (_rows(path) if files.exists(path) else ())
+        if row.cells.get("annotated") in (metadata.IN_TIME, metadata.IN_PART)
+    }
+
+
 def that_can_train(directory: str) -> frozenset[str]:
     """Ids of the recordings with a chunk that may train, whatever their side of the split."""
     path = os.path.join(directory, manifests.RECORDINGS)

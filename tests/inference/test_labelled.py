@@ -1,13 +1,15 @@
 import dataclasses
+import os
 
 import numpy as np
 import pytest
 
-from bird_tf import config, tf
+from bird_tf import config, convert, tf
 from bird_tf.audio import decode
 from bird_tf.inference import ensembles, labelled, saved_model
 from bird_tf.labels.layouts import reader
 from bird_tf.scores import pooling
+from tests.conftest import SMALL, settings
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,49 @@ def test_records_and_audio_give_the_same_scores(attention_model_path, manifest, 
         # a score may lie on either side of 1.5 × the median: then the pooled one jumps
         allowed = 0.1 if method == "median_filtered" else 0.04
         np.testing.assert_allclose(*pooled, atol=allowed, err_msg=method)
+
+
+@pytest.fixture(scope="module")
+def annotated(data, found, tmp_path_factory):
+    """Records of Raven selections, of one species for two seconds and then of two others; and what is annotated."""
+    folder = tmp_path_factory.mktemp("annotated")
+    (folder / "raven").mkdir()
+    species = sorted({recording.label for recording in found})
+    for i, recording in enumerate(found):
+        first, second, third = (species[(i + k) % len(species)] for k in range(3))
+        stem = os.path.splitext(os.path.basename(recording.path))[0]
+        spans = (f"0\t2\t{first}", f"2\t2.6\t{second}", f"2.5\t2.6\t{third}")
+        lines = "\n".join(("Begin Time (s)\tEnd Time (s)\tSpecies", *spans, ""))
+        (folder / "raven" / f"{stem}.Table.1.selections.txt").write_text(lines)
+    where = {"audio": data / "wav", "metadata": folder / "raven"}
+    converted = convert.convert(
+        settings(convert.ConvertConfig, **where, output=folder / "records", workers=1, val_share=0.3, **SMALL)
+    )
+    return converted, reader.read(reader.SourceConfig(**{name: str(path) for name, path in where.items()}))[0]
+
+
+def test_records_and_audio_have_the_same_truth_where_labels_have_times(ensemble, annotated):
+    records, recordings = annotated
+    from_records = labelled.score_records(ensemble, records)
+    wanted = [r for r in recordings if r.recording_id in from_records.recording_ids]
+    from_audio = labelled.score_audio(ensemble, wanted, decode.ChunkingConfig())
+    assert from_records.recording_ids == from_audio.recording_ids
+    np.testing.assert_array_equal(from_records.labels, from_audio.labels)
+    assert [sorted(own) for own in from_records.backgrounds] == from_audio.backgrounds
+    assert {len(own) for own in from_audio.backgrounds} == {2}
+
+
+def test_without_a_table_the_label_is_that_of_most_chunks_and_the_others_are_background(annotated, tmp_path):
+    records = dataclasses.replace(annotated[0], directory=str(tmp_path))
+    batch = {
+        "recording_id": ["a"] * 4, "start_seconds": np.arange(4, dtype=np.float32), "label": [3, 1, 1, 2],
+        "background": [[0, -1], [-1, -1], [2, -1], [-1, -1]],
+    }  # fmt: skip
+    outputs = saved_model.without_embeddings(np.zeros((1, 4, 6), np.float32), None)
+    scored = labelled.score_batches(
+        [{name: tf.constant(values) for name, values in batch.items()}], records, lambda batch: outputs
+    )
+    assert scored.labels.tolist() == [1] and sorted(scored.backgrounds[0]) == [0, 2, 3]
 
 
 def test_records_of_another_front_end_are_refused_with_the_field(ensemble, manifest):

@@ -51,3 +51,12 @@ def test_it_tells_what_labels_are_of(tmp_path):
     recordings_table.write(str(tmp_path), "/root", [(r, (1.0, 1, 1, 0, "", "")) for r in (whole, timed, judged)])
     rows = csv_files.read(str(tmp_path / "recordings.csv"), ("annotated",))
     assert [row.cells["annotated"] for row in rows] == ["whole", "in time", "in part"]
+
+
+def test_it_tells_the_species_of_recordings_whose_labels_have_times(tmp_path):
+    whole = metadata.Recording(recording_id="1", path="/root/x.wav", label="sit", background=("Parus major",))
+    of_span = metadata.Annotation(start_seconds=0.0, end_seconds=1.0, label="sit")
+    timed = dataclasses.replace(whole, recording_id="2", annotations=(of_span,), background=("parmaj", "Turdus merula"))
+    recordings_table.write(str(tmp_path), "/root", [(r, (1.0, 1, 1, 0, "", "")) for r in (whole, timed)])
+    assert recordings_table.annotated(str(tmp_path)) == {"2": ("sit", ["parmaj", "Turdus merula"])}
+    assert recordings_table.annotated(str(tmp_path / "nowhere")) == {}

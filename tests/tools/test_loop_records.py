@@ -36,5 +36,8 @@ def test_records_of_a_turn_hold_the_start_and_the_judged_chunks_with_the_labels_
     written = manifests.load(str(tmp_path / "next"))
     assert chunks_of(written, "train") == {**chunks_of(start, "train"), (first, at): (1, [0])}
     assert chunks_of(written, "noise") == {**chunks_of(start, "noise"), (second, then): (0, [])}
-    labels = {row["recording_id"]: row["label"] for row in table(tmp_path / "next" / manifests.RECORDINGS)}
+    rows = {row["recording_id"]: row for row in table(tmp_path / "next" / manifests.RECORDINGS)}
+    labels = {recording_id: row["label"] for recording_id, row in rows.items()}
     assert {*labels} == {*ids[:3]} and labels[first] in (a, b) and not labels[second]
+    assert (rows[first]["background"], rows[first]["annotated"]) == ("".join({a, b} - {labels[first]}), "in part")
+    assert rows[ids[0]]["annotated"] == "whole"

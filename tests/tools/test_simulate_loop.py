@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import shutil
 
@@ -62,3 +63,14 @@ def test_predictions_are_of_chunks_that_do_not_overlap(manifest, model_path):
     for v in given:
         known = recordings[v.file]
         assert (v.answer == "yes") == (v.class_id in (known.label, *known.background))
+
+
+def test_clips_of_recordings_whose_labels_have_times_are_answered_by_their_chunks(manifest, model_path):
+    found, recordings = simulate_loop.predict(model_path, manifest)
+    clip = next(c for c in found if len(recordings[c.file].annotations) > 1)
+    others = dataclasses.replace(recordings[clip.file], label=clip.class_id, background=(), annotations=tuple(
+        dataclasses.replace(a, label="" if a.start_seconds > clip.end_seconds else "x", background=())
+        for a in recordings[clip.file].annotations
+    ))  # fmt: skip
+    [given] = simulate_loop.judge([clip], {clip.file: others}, clips.HIGHEST, 1, seed=0)
+    assert (given.answer, given.species) == ("other", "x")
