@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from absl import logging
 
@@ -63,6 +63,33 @@ def read(path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: 
             path, silent, len(recordings),
         )  # fmt: skip
     return truth
+
+
+def known_as_whole(
+    recordings: Iterable[metadata.Recording], origin: str
+) -> tuple[list[metadata.Recording], list[skips.Skip]]:
+    """The recordings of which it is known what they hold and do not hold, and (path, reason) of the others.
+
+    Args:
+        recordings: labelled ones, with or without annotations.
+        origin: of the labels, for the warning that counts annotations without a name.
+    """
+    whole, unknown = list[metadata.Recording](), list[skips.Skip]()
+    for recording in recordings:
+        if recording.partly_annotated:
+            unknown.append((recording.path, "annotated in part only: what else it holds is not known"))
+        else:
+            whole.append(recording)
+    if num_unsure := sum(not (a.label or a.negative) for recording in whole for a in recording.annotations):
+        logging.warning("%s: %d annotations have no sure name: what is there counts as no call", origin, num_unsure)
+    return whole, unknown
+
+
+def none_as_whole(unknown: Iterable[skips.Skip], *, has_judged_spans: bool) -> config.InputError:
+    """What is wrong where no recording is known as a whole, for `raise`."""
+    first, reason = next(iter(unknown))
+    hint = "; bird_tf.evaluate --verdicts judges by verdicts" if has_judged_spans else ""
+    return config.InputError(f"it tells of no recording as a whole, the first: {first} ({reason}){hint}")
 
 
 def read_table(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call]]:
@@ -126,19 +153,16 @@ def _of_annotations(path: str, audio: str, recordings: Sequence[tuple[str, str]]
     reading = reader.survey(reader.SourceConfig(audio=audio, metadata=path))
     if elsewhere := [skips.named(skip) for skip in reading.unmatched if skip[0] not in below]:
         raise config.InputError(f"{len(elsewhere)} of its rows or files are of no recording, the first: {elsewhere[0]}")
-    found, strangers, num_calls, num_unsure = dict[str, list[Call]](), collections.Counter[str](), 0, 0
+    found, strangers, num_calls = dict[str, list[Call]](), collections.Counter[str](), 0
     unknown = {file: reason for file, reason in reading.left_out if file in below}
-    for recording in reading.recordings:
-        if recording.path not in below or recording.path in unknown:
-            continue
-        if recording.labels and not recording.annotations:
-            raise config.InputError(f"{recording.path} has the label {recording.labels[0]} without times")
-        if recording.partly_annotated:
-            unknown[recording.path] = "annotated in part only: what else it holds is not known"
-            continue
+    annotated = [r for r in reading.recordings if r.path in below and r.path not in unknown]
+    if untimed := next((r for r in annotated if r.labels and not r.annotations), None):
+        raise config.InputError(f"{untimed.path} has the label {untimed.labels[0]} without times")
+    whole, in_part = known_as_whole(annotated, path)
+    unknown |= dict(in_part)
+    for recording in whole:
         own = found.setdefault(below[recording.path], [])
         for annotation in recording.annotations:
-            num_unsure += not (annotation.label or annotation.negative)
             for label in filter(None, (annotation.label, *annotation.background)):
                 indices = classes.resolve([label, dict(recording.names).get(label, label)])
                 own += [(annotation.start_seconds, annotation.end_seconds, index) for index in indices]
@@ -148,11 +172,7 @@ def _of_annotations(path: str, audio: str, recordings: Sequence[tuple[str, str]]
         silent = [file for file, name in below.items() if name not in found and file not in unknown]
         unknown |= dict.fromkeys(silent, "no span of it was judged: what it holds is not known")
     if unknown and not found:
-        first, reason = next(iter(unknown.items()))
-        hint = "; bird_tf.evaluate --verdicts judges by verdicts" if reading.has_judged_spans else ""
-        raise config.InputError(f"it tells of no recording as a whole, the first: {first} ({reason}){hint}")
-    if num_unsure:
-        logging.warning("%s: %d annotations have no sure name: what is there counts as no call", path, num_unsure)
+        raise none_as_whole(unknown.items(), has_judged_spans=reading.has_judged_spans)
     if strangers := +strangers:
         named = ", ".join(f"{label} ({count})" for label, count in strangers.most_common(_MOST_NAMED))
         problem = f"{strangers.total()} calls of {len(strangers)} species that the model does not know: {named}"

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import executor, files
+from bird_tf import config, executor, files, skips
 from bird_tf.audio import decode
-from bird_tf.evaluation import examples, noise, notes, recording_tuning, report, results, stored_decisions
+from bird_tf.evaluation import calls, examples, noise, notes, recording_tuning, report, results, stored_decisions
 from bird_tf.inference import ensembles, labelled, leaks, occurrence
 from bird_tf.labels import metadata
 from bird_tf.labels.layouts import reader
@@ -161,11 +161,19 @@ def _score(settings: RecordingsConfig, ensemble: ensembles.Ensemble) -> labelled
     if settings.manifest:
         return labelled.score_records(ensemble, settings.manifest)
     channel = settings.chunking.channel or ensemble.models[0].hearing.channel
-    recordings, unmatched = reader.read(settings.source, channel=channel)
-    with_label = [recording for recording in recordings if recording.labels]
+    reading = reader.survey(settings.source, channel=channel)
+    reading.refuse_unusable(settings.source)
+    origin = settings.source.metadata or settings.source.audio
+    whole, in_part = calls.known_as_whole(reading.recordings, origin)
+    for skip in in_part:
+        skips.log(skip)
+    with_label = [recording for recording in whole if recording.labels]
+    if in_part and not with_label:
+        refusal = calls.none_as_whole(in_part, has_judged_spans=reading.has_judged_spans)
+        raise config.InputError(f"{origin}: {refusal}")
     scored = labelled.score_audio(ensemble, with_label, settings.chunking, settings.place)
-    scored.skipped.extend((r.path, "it is negative: no species to judge by") for r in recordings if not r.labels)
-    scored.skipped.extend(unmatched)
+    scored.skipped.extend((r.path, "it is negative: no species to judge by") for r in whole if not r.labels)
+    scored.skipped.extend([*in_part, *reading.unmatched, *reading.left_out])
     return scored
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from bird_tf import config
 from bird_tf.inference import ensembles, saved_model
 from bird_tf.records import learnt
 from bird_tf.scores import context, decisions, metrics, pooling, prior
@@ -107,3 +108,25 @@ def test_the_effect_of_a_prior_is_reported_and_the_same_from_records_and_audio(
     # records and audio of the same recordings
     monkeypatch.setattr(prior.Prior, "log_ratios", lambda *_: np.log(ratios))
     assert _evaluate(tmp_path, model_path, records=manifest.directory, prior="learned") == found
+
+
+def test_recordings_that_were_judged_in_part_are_not_judged_by(model_path, data, tmp_path):
+    audio = tmp_path / "audio"
+    audio.mkdir()
+    paths = [shutil.copy(path, audio) for path in sorted((data / "wav").iterdir())[:2]]
+    first, second = (path.rsplit("/", 1)[1] for path in paths)
+    species = ensembles.Ensemble([model_path]).classes.class_ids[0]
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    verdicts = (
+        f"file,start_seconds,end_seconds,class_id,verdict\n{first},0,1,{species},yes\n{second},0,1,{species},yes\n"
+    )
+    (labels / "verdicts.csv").write_text(verdicts)
+    with pytest.raises(config.InputError, match=r"labels: it tells of no recording as a whole, .* --verdicts judges"):
+        _evaluate(tmp_path, model_path, audio=audio, metadata=labels)
+    (labels / "verdicts.csv").write_text("\n".join(verdicts.split("\n")[:2]))
+    table = f"Begin Time (s)\tEnd Time (s)\tSpecies\n0\t2\t{species}\n2\t3\t?\n"
+    (labels / f"{second[:-4]}.Table.1.selections.txt").write_text(table)
+    summary = _evaluate(tmp_path, model_path, audio=audio, metadata=labels)
+    assert (summary["num_recordings"], summary["num_skipped"]) == (1, 1)
+    assert "annotated in part only" in (tmp_path / "evaluation" / "skipped.csv").read_text()
