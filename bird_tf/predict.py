@@ -100,7 +100,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     described = reader.describe([path for _, path in recordings], settings.root, asked.metadata, asked.clock)
     given = verdicts.read(settings.verdicts) if settings.verdicts else []
     results = _results(settings.output)
-    context = _context(settings, ensemble, results, {file: described[path] for file, path in recordings})
+    context = _context(settings, ensemble, judge, results, {file: described[path] for file, path in recordings})
     formats = settings.tables.formats
     results.check(
         [files.SUMMARY, skips.TABLE, about.FILE, *(name for each in formats.values() for name in each.names(context))]
@@ -204,7 +204,7 @@ def _writing(
 
 
 def _context(
-    settings: PredictConfig, ensemble: ensembles.Ensemble, results: result_files.ResultFiles,
+    settings: PredictConfig, ensemble: ensembles.Ensemble, judge: judgement.Judge, results: result_files.ResultFiles,
     recordings: Mapping[str, metadata.Recording],
 ) -> predictions.Context:  # fmt: skip
     """What the writers need to know, for the recordings {file: what is known of it}."""
@@ -215,6 +215,7 @@ def _context(
         classes=ensemble.classes,
         front_end=ensemble.models[0].front_end,
         rule=settings.tables.detections.threshold,
+        channel=judge.chunking.channel or ensemble.models[0].hearing.channel,
         origins_known=any(map(rows.origin_is_known, recordings.values())),
         byte_order_mark=settings.tables.csv_bom,
     )

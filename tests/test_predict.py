@@ -269,6 +269,8 @@ def test_a_model_hears_the_channel_of_its_training_and_another_by_the_flag(tmp_p
     expected, channel, note = chunks(mix, "mono")
     assert (channel, note) == ("mix", "")
     assert chunks(second, "second") == (expected, "2", "")
+    raven = predict_into(tmp_path / "raven", second, tmp_path / "second", format="raven", min_probability="0.05")
+    assert "\tSpectrogram 2\t2\t" in pathlib.Path(raven["output"], "x.Table.1.selections.txt").read_text()
     assert chunks(second, "second", channel="loudest") == (expected, "loudest", "")
     assert chunks(second, "opposite")[0] == chunks(mix, "opposite", channel="2")[0] == expected
     assert "opposite polarity and cancel each other away" in chunks(mix, "opposite")[2]

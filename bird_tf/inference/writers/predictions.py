@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
-from bird_tf.audio import frontend
+from bird_tf.audio import channels, frontend
 from bird_tf.inference import ensembles
 from bird_tf.inference.writers import detections
 from bird_tf.labels import label_cells, metadata, taxonomy
@@ -55,6 +55,7 @@ class Context:
         stems: {file: its path without suffix, after which its own result files are named}.
         classes, front_end: of the first model.
         rule: which of the model's own thresholds count.
+        channel: what was heard of several channels, as --channel.
         origins_known: whether time or place of some recording is known.
         byte_order_mark: whether comma-separated tables begin with one.
     """
@@ -65,6 +66,7 @@ class Context:
     classes: taxonomy.Taxonomy
     front_end: frontend.FrontendConfig
     rule: str
+    channel: str = channels.MIX
     origins_known: bool = False
     byte_order_mark: bool = False
 

@@ -1,7 +1,8 @@
 """Raven: a selection table for each recording, or one for all.
 
 Raven Pro places a selection by Begin Time when it opens a selection table, and by Begin Path and File Offset when it
-opens a sound selection table. So the table of all recordings opens in both ways.
+opens a sound selection table. So the table of all recordings opens in both ways. Selections are of the channel that was
+heard; of the first one, if that was their mean or the loudest.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ def _lines(
         begin: where the recording begins in a sequence of recordings, seconds.
     """
     path = files.below(os.path.abspath(context.root), prediction.file)
+    channel = int(context.channel) if context.channel.isdecimal() else 1
     return [
         tab_separated.line([
-            number, "Spectrogram 1", 1, f"{begin + d.start:.3f}", f"{begin + d.end:.3f}",
+            number, f"Spectrogram {channel}", channel, f"{begin + d.start:.3f}", f"{begin + d.end:.3f}",
             context.front_end.fmin_hz, context.front_end.fmax_hz, os.path.basename(path), path, f"{d.start:.3f}",
             context.species[d.index], context.classes.class_ids[d.index], f"{d.probability:.4f}",
         ])

@@ -2,11 +2,24 @@ import csv
 
 import pytest
 
+from bird_tf.inference.writers import tables as writers
+from tests.conftest import settings
+from tests.inference.writers.conftest import FILES, context, prediction
+
 
 def _rows(path):
     header, *lines = csv.reader(path.read_text().splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
     assert all(len(line) == len(header) for line in lines)
     return [dict(zip(header, line, strict=True)) for line in lines]
+
+
+@pytest.mark.parametrize(("channel", "number"), [("2", "2"), ("12", "12"), ("mix", "1"), ("loudest", "1")])
+def test_selections_are_of_the_channel_that_was_heard(tmp_path, channel, number):
+    table_settings = settings(writers.TableConfig, format="raven,raven_combined")
+    with writers.writing(table_settings, context(tmp_path, channel=channel)) as append:
+        append(prediction(FILES[0]))
+    for path in (tmp_path / "here" / "x.Table.1.selections.txt", tmp_path / "raven_combined.txt"):
+        assert {(row["View"], row["Channel"]) for row in _rows(path)} == {(f"Spectrogram {number}", number)}
 
 
 @pytest.fixture
