@@ -34,7 +34,9 @@ class Truth:
     unknown: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def read(path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: taxonomy.Taxonomy) -> Truth:
+def read(
+    path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: taxonomy.Taxonomy, channel: str = ""
+) -> Truth:
     """Reads the calls in recordings, and warns of recordings of which the truth says nothing.
 
     Args:
@@ -43,14 +45,17 @@ def read(path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: 
         audio: the folder of the recordings.
         recordings: (path below the folder, path) of each.
         classes: of the models.
+        channel: what is heard of several channels, as --channel. Calls that are noted for others have no sure name.
 
     Raises:
         InputError: the calls cannot be read, or are of a recording that is not there; a class of the table, or all
             species of the annotations, are unknown to the models.
     """
     try:
-        read_calls = _of_table if _is_table(path) else _of_annotations
-        truth = read_calls(path, audio, recordings, classes)
+        if _is_table(path):
+            truth = _of_table(path, audio, recordings, classes)
+        else:
+            truth = _of_annotations(path, audio, recordings, classes, channel)
     except config.InputError as error:
         message = str(error)
         raise config.InputError(
@@ -148,9 +153,11 @@ def _of_table(path: str, audio: str, recordings: Sequence[tuple[str, str]], clas
     return Truth({name: own for name, own in found.items() if own}, unknown)
 
 
-def _of_annotations(path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: taxonomy.Taxonomy) -> Truth:
+def _of_annotations(
+    path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: taxonomy.Taxonomy, channel: str
+) -> Truth:
     below = {file: name for name, file in recordings}
-    reading = reader.survey(reader.SourceConfig(audio=audio, metadata=path))
+    reading = reader.survey(reader.SourceConfig(audio=audio, metadata=path), channel=channel)
     if elsewhere := [skips.named(skip) for skip in reading.unmatched if skip[0] not in below]:
         raise config.InputError(f"{len(elsewhere)} of its rows or files are of no recording, the first: {elsewhere[0]}")
     found, strangers, num_calls = dict[str, list[Call]](), collections.Counter[str](), 0

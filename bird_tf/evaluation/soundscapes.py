@@ -143,7 +143,8 @@ def evaluate(settings: SoundscapeConfig, ensemble: ensembles.Ensemble) -> dict[s
     """
     method, paths = ensemble.check_pooling(settings.tuning.pooling or segments.DEFAULT_POOLING), ensemble.paths
     recordings = audio_files.find_below(settings.audio)
-    truth_of = calls.read(settings.calls, settings.audio, recordings, ensemble.classes)
+    channel = settings.chunking.channel or ensemble.models[0].hearing.channel
+    truth_of = calls.read(settings.calls, settings.audio, recordings, ensemble.classes, channel)
     calls_in, skipped = truth_of.calls, list(truth_of.unknown.items())
     for skip in skipped:
         skips.log(skip)

@@ -20,8 +20,8 @@ def audio(tmp_path):
     return str(tmp_path / "audio")
 
 
-def _read(truth, audio):
-    return calls.read(str(truth), audio, audio_files.find_below(audio), CLASSES)
+def _read(truth, audio, channel=""):
+    return calls.read(str(truth), audio, audio_files.find_below(audio), CLASSES, channel)
 
 
 def _selections(path, *rows):
@@ -71,6 +71,17 @@ def test_annotations_without_a_sure_name_are_counted(audio, tmp_path, caplog):
     truth = _read(tmp_path / "a.Table.1.selections.txt", audio)
     assert truth.calls == {"site 1/a.wav": [(1.5, 2.5, 0)]}
     assert "1 annotations have no sure name: what is there counts as no call" in caplog.text
+
+
+def test_selections_of_another_channel_are_no_calls(audio, tmp_path, caplog):
+    table = _selections(tmp_path / "a.Table.1.selections.txt", (1.5, 2.5, "Parus major"), (3, 4, "eurbla"))
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([*lines[:2], lines[2].replace("Spectrogram 1\t1", "Spectrogram 2\t2")]))
+    assert _read(table, audio, "1").calls == {"site 1/a.wav": [(1.5, 2.5, 0)]}
+    assert "1 selections are of other channels than --channel=1" in caplog.text
+    assert _read(table, audio, "2").calls == {"site 1/a.wav": [(3.0, 4.0, 1)]}
+    for both in ("mix", "3"):
+        assert len(_read(table, audio, both).calls["site 1/a.wav"]) == 2
 
 
 def test_a_recording_that_is_annotated_in_part_is_not_judged(audio, tmp_path):

@@ -7,7 +7,7 @@ import soundfile
 
 from bird_tf import config
 from bird_tf.audio import decode
-from bird_tf.evaluation import recording_tuning, soundscapes
+from bird_tf.evaluation import calls, recording_tuning, soundscapes
 from bird_tf.inference import ensembles, occurrence, scoring, segments
 from bird_tf.scores import metrics
 from tests import conftest
@@ -62,6 +62,13 @@ def test_precision_and_recall_are_of_the_species_called_in_segments(model_path, 
     summary = _evaluate(model_path, soundscape, tmp_path / "out", tmp_path / "truth.csv")
     assert summary["precision"]["f1"] == pytest.approx(2 / 10)
     assert summary["recall"]["f1"] == pytest.approx(2 / 3)
+
+
+def test_calls_are_asked_for_in_the_channel_that_is_heard(model_path, soundscape, tmp_path, monkeypatch):
+    read, asked = calls.read, []
+    monkeypatch.setattr(calls, "read", lambda *given: asked.append(given[-1]) or read(*given))
+    _evaluate(model_path, soundscape, tmp_path)
+    assert asked == ["mix"]
 
 
 def test_attention_weighs_the_chunks_of_a_segment(attention_model_path, model_path, soundscape, tmp_path):
