@@ -85,7 +85,9 @@ def known_as_whole(
             unknown.append((recording.path, "annotated in part only: what else it holds is not known"))
         else:
             whole.append(recording)
-    if num_unsure := sum(not (a.label or a.negative) for recording in whole for a in recording.annotations):
+    if num_unsure := sum(
+        not (a.label or a.background or a.negative) for recording in whole for a in recording.annotations
+    ):
         logging.warning("%s: %d annotations have no sure name: what is there counts as no call", origin, num_unsure)
     return whole, unknown
 
@@ -161,7 +163,8 @@ def _of_annotations(
     if elsewhere := [skips.named(skip) for skip in reading.unmatched if skip[0] not in below]:
         raise config.InputError(f"{len(elsewhere)} of its rows or files are of no recording, the first: {elsewhere[0]}")
     found, strangers, num_calls = dict[str, list[Call]](), collections.Counter[str](), 0
-    unknown = {file: reason for file, reason in reading.left_out if file in below}
+    told_of = below.keys() - reading.silent
+    unknown = {file: reason for file, reason in [*reading.unmatched, *reading.left_out] if file in told_of}
     annotated = [r for r in reading.recordings if r.path in below and r.path not in unknown]
     if untimed := next((r for r in annotated if r.labels and not r.annotations), None):
         raise config.InputError(f"{untimed.path} has the label {untimed.labels[0]} without times")

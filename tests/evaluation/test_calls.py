@@ -84,6 +84,22 @@ def test_selections_of_another_channel_are_no_calls(audio, tmp_path, caplog):
         assert len(_read(table, audio, both).calls["site 1/a.wav"]) == 2
 
 
+@pytest.mark.parametrize("columns", ["media_id,class_id,start_seconds,end_seconds", "file,species,start,end"])
+def test_a_point_in_time_is_a_call_in_every_form(audio, tmp_path, columns, caplog):
+    (tmp_path / "truth.csv").write_text(f"{columns}\na,gretit1,5,9\na,eurbla,12,12\n")
+    truth = _read(tmp_path / "truth.csv", audio)
+    [first, second] = truth.calls["site 1/a.wav"]
+    assert first == (5.0, 9.0, 0) and second == pytest.approx((12.0, 12.0, 1), abs=0.01)
+    assert "no sure name" not in caplog.text
+
+
+@pytest.mark.parametrize("times", ["3,3", "x,3"])
+def test_a_recording_of_which_no_annotation_can_be_used_is_not_judged(audio, tmp_path, times):
+    (tmp_path / "truth.csv").write_text(f"file,start,end,species\na.wav,1,2,gretit1\nb.wav,{times},eurbla\n")
+    truth = _read(tmp_path / "truth.csv", audio)
+    assert set(truth.calls) == {"site 1/a.wav"} and [path[-5:] for path in truth.unknown] == ["b.wav"]
+
+
 def test_a_recording_that_is_annotated_in_part_is_not_judged(audio, tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text(

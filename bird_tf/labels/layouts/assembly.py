@@ -16,7 +16,8 @@ from bird_tf.labels.formats import formats, verdict_table
 from bird_tf.labels.layouts import corrections, joining, matching, versions
 from bird_tf.labels.tables import rows
 
-# A point in time covers this much, so that the chunk around it does not count as one without a call.
+# A point in time covers this much, so that the chunk around it does not count as one without a call. Its species is
+# background there: how long it is to be heard is not known.
 _POINT_SECONDS = 0.001
 # what all tables of verdicts say together; they are not compared as versions
 _VERDICTS = "verdicts"
@@ -32,6 +33,7 @@ class Assembled:
         unmatched: (file or line, reason) of what does not match.
         left_out: (file or line, reason) of rows that are not used, although their recordings may be.
         unused: (file, reason) of files that are of no use.
+        silent: recordings of which no file tells; they are in `unmatched` too.
         layout: what the labels come from, in words.
         has_scores: whether a label has a score.
         has_judged_spans: whether a row is of a file that tells of judged spans alone.
@@ -42,6 +44,7 @@ class Assembled:
     unmatched: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     left_out: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     unused: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    silent: list[str] = dataclasses.field(default_factory=list)
     layout: str = ""
     has_scores: bool = False
     has_judged_spans: bool = False
@@ -147,20 +150,20 @@ def _with_spans(
 ) -> metadata.Recording:
     annotations: dict[metadata.Annotation, None] = {}
     for row in (entry.row for entry in entries):
-        end, species = row.end_seconds, row.labels.species
+        end, species, background = row.end_seconds, row.labels.species, row.background
+        if row.score < min_confidence:
+            species = ()
         if row.start_seconds == end:
             assembled.left_out.append((row.where, "a point in time; a label needs a start and a later end"))
-            end, species = end + _POINT_SECONDS, ()
+            end, species, background = end + _POINT_SECONDS, (), (*species, *background)
         elif row.labels.missing:
             assembled.left_out.append((row.where, "it has no label: the chunks there are not used"))
-        elif row.score < min_confidence:
-            species = ()
         for label in species or ("",):
             annotation = metadata.Annotation(
                 start_seconds=row.start_seconds,
                 end_seconds=end,
                 label=label,
-                background=tuple(name for name in row.background if name != label),
+                background=tuple(name for name in background if name != label),
                 negative=row.labels.negative and not row.score < min_confidence,
                 name=row.about.name if len(species) == 1 else "",
                 goes_on=row.goes_on,

@@ -63,6 +63,7 @@ class Reading:
         layout: what the labels come from, in words.
         recordings: sorted by id; those without `labels` are negative.
         unmatched: recordings and metadata that do not match.
+        silent: recordings of which no file tells; they are in `unmatched` too.
         left_out: rows that are not used, although their recordings may be; sound without the suffix of a recording.
         unused: files that are of no use, as those of other programs.
         has_judged_spans: whether a file tells of judged spans alone, so that a recording without a row is unknown.
@@ -73,6 +74,7 @@ class Reading:
     unmatched: list[skips.Skip]
     left_out: list[skips.Skip]
     unused: list[skips.Skip]
+    silent: list[str] = dataclasses.field(default_factory=list)
     has_judged_spans: bool = False
 
     def refuse_unusable(self, source: SourceConfig) -> None:
@@ -153,6 +155,7 @@ def survey(source: SourceConfig, noise_audio: str = "", channel: str = "") -> Re
         unmatched=_writable(found.unmatched),
         left_out=left_out + _writable(not_read),
         unused=_writable(skip for skip in found.unused if skip[0] not in dict(not_read)),
+        silent=found.silent,
         has_judged_spans=found.has_judged_spans,
     )
 
@@ -235,7 +238,8 @@ def _read_layout(source: SourceConfig, paths: Sequence[str], channel: str) -> tu
     found.unmatched += problems
     labelled = {recording.path for recording in found.recordings} | {path for path, _ in found.unmatched}
     labelled |= {path for path, _ in found.left_out}
-    found.unmatched += [(path, f"no metadata for it in {folder}") for path in paths if path not in labelled]
+    found.silent = [path for path in paths if path not in labelled]
+    found.unmatched += [(path, f"no metadata for it in {folder}") for path in found.silent]
     return found, True
 
 

@@ -58,6 +58,16 @@ def test_rows_that_cannot_be_used_cost_the_row_and_not_the_recording(tmp_path):
     assert not whole.unmatched
 
 
+def test_the_species_of_a_point_in_time_is_background_and_no_label(tmp_path):
+    text = "file,label,start,end,confidence\nx.wav,a,0,2,1\nx.wav,c,1,1,0.9\nx.wav,d,1.5,1.5,0.1\n"
+    found, whole = _assemble(tmp_path, {"t.csv": text}, "x.wav", min_confidence=0.5)
+    assert (found["x.wav"].labels, found["x.wav"].background) == (("a",), ("c",))
+    assert [(a.start_seconds, a.label, a.background) for a in found["x.wav"].annotations] == [
+        (0.0, "a", ()), (1.0, "", ("c",)), (1.5, "", ()),
+    ]  # fmt: skip
+    assert len(whole.left_out) == 2
+
+
 @pytest.mark.parametrize("row", ["x.wav,b,x,2", "x.wav,b,4,3", "x.wav,b,,"])
 def test_where_a_label_is_not_known_nothing_is_noise(tmp_path, row):
     found, _ = _assemble(
