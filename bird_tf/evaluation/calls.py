@@ -48,8 +48,8 @@ def read(
         channel: what is heard of several channels, as --channel. Calls that are noted for others have no sure name.
 
     Raises:
-        InputError: the calls cannot be read, or are of a recording that is not there; a class of the table, or all
-            species of the annotations, are unknown to the models.
+        InputError: the calls cannot be read, or are of a recording that is not there; or all species are unknown to the
+            models.
     """
     try:
         if _is_table(path):
@@ -85,11 +85,14 @@ def known_as_whole(
             unknown.append((recording.path, "annotated in part only: what else it holds is not known"))
         else:
             whole.append(recording)
-    if num_unsure := sum(
-        not (a.label or a.background or a.negative) for recording in whole for a in recording.annotations
-    ):
-        logging.warning("%s: %d annotations have no sure name: what is there counts as no call", origin, num_unsure)
+    annotations = (annotation for recording in whole for annotation in recording.annotations)
+    _warn_of_unsure(origin, sum(not (a.label or a.background or a.negative) for a in annotations))
     return whole, unknown
+
+
+def _warn_of_unsure(origin: str, number: int) -> None:
+    if number:
+        logging.warning("%s: %d annotations have no sure name: what is there counts as no call", origin, number)
 
 
 def none_as_whole(unknown: Iterable[skips.Skip], *, has_judged_spans: bool) -> config.InputError:
@@ -99,36 +102,70 @@ def none_as_whole(unknown: Iterable[skips.Skip], *, has_judged_spans: bool) -> c
     return config.InputError(f"it tells of no recording as a whole, the first: {first} ({reason}){hint}")
 
 
-def read_table(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call]]:
+def read_table(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call] | None]:
     """Reads a CSV with the columns media_id, class_id, start_seconds, end_seconds.
 
     A call is none where a further column denies it, as in tables that the converter reads.
 
     Returns:
-        {media_id: its calls, none if all are denied}. A media_id is a MediaId, a file name with or without suffix, or
-        the path of the recording below the folder of all.
+        {media_id: its calls; None if no row of it is sure}. A media_id is a MediaId, a file name with or without
+        suffix, or the path of the recording below the folder of all.
 
     Raises:
-        InputError: no such file, a missing column, a time that is not a number, or a class that the models do not know.
+        InputError: no such file, a missing column, a time that is not a number, or no species that the models know.
     """
-    read_rows: list[tuple[str, Call]] = []
+    spans: list[tuple[str, float, float]] = []
     answered: list[rows.Row] = []
     document = texts.Document(path)
     for cells in given_table.read(path, "segments", COLUMNS):
-        start, end, class_id = cells.number("start_seconds", 0), cells.number("end_seconds", 0), cells.text("class_id")
-        if class_id not in classes.class_ids:
-            raise cells.error(f"{class_id} is no class_id of the model")
+        start, end, class_id = cells.number("start_seconds", 0), cells.number("end_seconds", 0), cells.cells["class_id"]
         if not start <= end:
             raise cells.error("need start_seconds, and an end_seconds that is not before it")
-        read_rows.append((cells.text("media_id"), (start, end, classes.index(class_id))))
-        labels = label_cells.Labels(species=(class_id,))
-        answered.append(rows.Row(where=rows.where(document, cells.line), labels=labels))
+        row = rows.Row(where=rows.where(document, cells.line), labels=label_cells.Labels(species=(class_id,)))
+        if class_id not in classes.class_ids:  # an id may look like anything
+            row = rows.labelled(row, class_id, rows.Options())
+        if row.problem:
+            raise cells.error(row.problem)
+        spans.append((cells.text("media_id"), start, end))
+        answered.append(row)
     further = [name for name in document.header if texts.comparable(name) not in COLUMNS]
     answered, _ = presence.apply(document, rows.Options(), answered, further)
-    calls: dict[str, list[Call]] = {media_id: [] for media_id, _ in read_rows}
-    for (media_id, call), row in zip(read_rows, answered, strict=True):
-        calls[media_id] += [call] if row.labels.species else []
+    found = _Found(classes)
+    calls: dict[str, list[Call] | None] = dict.fromkeys(media_id for media_id, _, _ in spans)
+    for (media_id, start, end), row in zip(spans, answered, strict=True):
+        if row.labels.species or row.labels.negative:
+            own = found.calls(start, end, {name: name for name in row.labels.species})
+            calls[media_id] = (calls[media_id] or []) + own
+    _warn_of_unsure(path, sum(not (row.labels.species or row.labels.negative) for row in answered))
+    found.check(path)
     return calls
+
+
+class _Found:
+    """Calls of species that the models know, and the number of others."""
+
+    def __init__(self, classes: taxonomy.Taxonomy) -> None:
+        self._classes, self._num_calls, self._strangers = classes, 0, collections.Counter[str]()
+
+    def calls(self, start: float, end: float, species: Mapping[str, str]) -> list[Call]:
+        """The calls in a span of species {label: name}."""
+        found: list[Call] = []
+        for label, name in species.items():
+            indices = self._classes.resolve([label, name])
+            found += [(start, end, index) for index in indices]
+            self._strangers[label] += not indices
+        self._num_calls += len(found)
+        return found
+
+    def check(self, path: str) -> None:
+        """Warns of species that the models do not know; raises InputError if there are no others."""
+        if not (strangers := +self._strangers):
+            return
+        named = ", ".join(f"{label} ({count})" for label, count in strangers.most_common(_MOST_NAMED))
+        problem = f"{strangers.total()} calls of {len(strangers)} species that the model does not know: {named}"
+        if not self._num_calls:
+            raise config.InputError(problem)
+        logging.warning("%s: %s; they are not judged", path, problem)
 
 
 def _is_table(path: str) -> bool:
@@ -144,15 +181,17 @@ def _of_table(path: str, audio: str, recordings: Sequence[tuple[str, str]], clas
     below = {file: name for name, file in recordings}
     ids = collections.Counter(metadata.media_id(file) for file in below)
     by_id = {media_id: file for file in below if ids[media_id := metadata.media_id(file)] == 1}
-    found = collections.defaultdict[str, list[Call]](list)
+    found, unsure = collections.defaultdict[str, list[Call]](list), dict[str, str]()
     for name, own in read_table(path, classes).items():
         file = by_id.get(name) or names.find(name)
         if file is None or names.claim(file, [name]).is_elsewhere:
             several = f"; {ids[name]} recordings have this MediaId: write their paths" if ids[name] > 1 else ""
             raise config.InputError(f"{audio} has no recording {name}{several}")
-        found[below[file]] += own
-    unknown = {file: "no call of it is sure" for file, name in below.items() if name in found and not found[name]}
-    return Truth({name: own for name, own in found.items() if own}, unknown)
+        if own is None:
+            unsure[file] = "no call of it is sure"
+        else:
+            found[below[file]] += own
+    return Truth(found, {file: reason for file, reason in unsure.items() if below[file] not in found})
 
 
 def _of_annotations(
@@ -162,7 +201,7 @@ def _of_annotations(
     reading = reader.survey(reader.SourceConfig(audio=audio, metadata=path), channel=channel)
     if elsewhere := [skips.named(skip) for skip in reading.unmatched if skip[0] not in below]:
         raise config.InputError(f"{len(elsewhere)} of its rows or files are of no recording, the first: {elsewhere[0]}")
-    found, strangers, num_calls = dict[str, list[Call]](), collections.Counter[str](), 0
+    found, known = dict[str, list[Call]](), _Found(classes)
     told_of = below.keys() - reading.silent
     unknown = {file: reason for file, reason in [*reading.unmatched, *reading.left_out] if file in told_of}
     annotated = [r for r in reading.recordings if r.path in below and r.path not in unknown]
@@ -171,22 +210,14 @@ def _of_annotations(
     whole, in_part = known_as_whole(annotated, path)
     unknown |= dict(in_part)
     for recording in whole:
-        own = found.setdefault(below[recording.path], [])
+        own, names = found.setdefault(below[recording.path], []), dict(recording.names)
         for annotation in recording.annotations:
-            for label in filter(None, (annotation.label, *annotation.background)):
-                indices = classes.resolve([label, dict(recording.names).get(label, label)])
-                own += [(annotation.start_seconds, annotation.end_seconds, index) for index in indices]
-                num_calls += len(indices)
-                strangers[label] += not indices
+            species = {label: names.get(label, label) for label in (annotation.label, *annotation.background) if label}
+            own += known.calls(annotation.start_seconds, annotation.end_seconds, species)
     if reading.has_judged_spans:
         silent = [file for file, name in below.items() if name not in found and file not in unknown]
         unknown |= dict.fromkeys(silent, "no span of it was judged: what it holds is not known")
     if unknown and not found:
         raise none_as_whole(unknown.items(), has_judged_spans=reading.has_judged_spans)
-    if strangers := +strangers:
-        named = ", ".join(f"{label} ({count})" for label, count in strangers.most_common(_MOST_NAMED))
-        problem = f"{strangers.total()} calls of {len(strangers)} species that the model does not know: {named}"
-        if not num_calls:
-            raise config.InputError(problem)
-        logging.warning("%s: %s; they are not judged", path, problem)
+    known.check(path)
     return Truth(found, unknown)

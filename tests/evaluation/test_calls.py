@@ -54,6 +54,15 @@ def test_a_further_column_of_our_table_may_deny_calls(audio, tmp_path, caplog):
     assert "if a no in Reviewed means that a species is not there" in caplog.text
 
 
+def test_species_that_the_model_does_not_know_are_not_judged_in_our_table_either(audio, tmp_path, caplog):
+    rows = ("a,eurbla,1,2", "a,parmaj,3,4", "a,Parus major,5,6", "a,?,7,8", "a,,9,10", "b,nocall,0,20")
+    (tmp_path / "truth.csv").write_text("\n".join(("media_id,class_id,start_seconds,end_seconds", *rows)))
+    truth = _read(tmp_path / "truth.csv", audio)
+    assert truth == calls.Truth({"site 1/a.wav": [(1.0, 2.0, 1), (5.0, 6.0, 0)], "site 1/b.wav": []})
+    assert "1 calls of 1 species that the model does not know: parmaj (1); they are not judged" in caplog.text
+    assert "2 annotations have no sure name" in caplog.text and "count as recordings without" not in caplog.text
+
+
 def test_annotations_of_other_programs_are_read(audio, tmp_path, caplog):
     folder = tmp_path / "raven"
     _selections(folder / "a.Table.1.selections.txt", (1.5, 2.5, "Parus major"), (3, 4, "eurbla"), (5, 6, "Strix aluco"))
@@ -141,7 +150,7 @@ def test_recordings_of_which_nothing_was_judged_are_not_silent(audio, tmp_path, 
         ),
         ("media_id,class_id,start_seconds,end_seconds\nc,eurbla,1,2\n", "has no recording c"),
         ("media_id,class_id,start_seconds\na,eurbla,1\n", "need the column end_seconds"),
-        ("media_id,class_id,start_seconds,end_seconds\na,stralu,1,2\n", "stralu is no class_id of the model"),
+        ("media_id,class_id,start_seconds,end_seconds\na,stralu,1,2\n", "does not know: stralu (1)"),
         ("", "an empty table"),
         ("a,b\n1,2\n", "--segments="),
     ],

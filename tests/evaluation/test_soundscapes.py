@@ -127,7 +127,7 @@ def test_noise_alone_has_false_alarms_and_no_metric(model_path, soundscape, tmp_
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("9,strang,0,1", "line 2"),
+        ("9,strang,0,1", "species that the model does not know: strang"),
         ("9,fistul,now,1", "line 2"),
         ("77,fistul,0,1", "has no recording 77"),
         ("9,fistul,1,99\n9,fistul,23000,23500", r"1 of 2 calls are past the end of .*9\.wav .*first at 23000\.0 s; do"),
