@@ -184,13 +184,13 @@ def _answer(
     scored, truth, without_prior = heard.scored, heard.truth, dict[str, float]()
     scores = scored.pooled(ensemble)
     if settings.tuning.tune:
-        probabilities = ranked = calibration.cross_fitted(scores, truth)
+        probabilities = calibration.cross_fitted(scores, truth)
     else:
-        ranked = ensemble.decisions.recording.probabilities(scores)
         probabilities = ensemble.decisions.of_recordings(scores, scored.best_chunks(ensemble))
     if settings.occurrence_settings.active:
         without_prior = metrics.headline(scores, truth, scored.labels)
         factors = np.stack([odds_factors.factors(recording) for recording in scored.recordings])
+        ranked = ensemble.decisions.recording.probabilities(scores)  # by one map, which changes no ranking
         scores, probabilities = (occurrence.multiply_odds(chances, factors) for chances in (ranked, probabilities))
     return _Answers(scores=scores, probabilities=probabilities, without_prior=without_prior)
 

@@ -130,3 +130,12 @@ def test_recordings_that_were_judged_in_part_are_not_judged_by(model_path, data,
     summary = _evaluate(tmp_path, model_path, audio=audio, metadata=labels)
     assert (summary["num_recordings"], summary["num_skipped"]) == (1, 1)
     assert "annotated in part only" in (tmp_path / "evaluation" / "skipped.csv").read_text()
+
+
+def test_a_list_of_all_species_changes_no_metric_while_tuning(model_path, data, manifest, tmp_path):
+    model = str(shutil.copytree(model_path, tmp_path / "export"))
+    (tmp_path / "list.txt").write_text("\n".join(manifest.classes.class_ids))
+    found = _evaluate(
+        tmp_path, model, audio=data / "wav", metadata=data / "xml", tune=True, species_list=tmp_path / "list.txt"
+    )
+    assert found["without_prior"] == pytest.approx({name: found[name] for name in found["without_prior"]})
