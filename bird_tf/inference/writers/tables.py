@@ -33,7 +33,9 @@ class TableConfig:
     format: str = config.option("csv", f"comma-separated list of {', '.join(FORMATS)}")
     detections: detections.DetectionConfig
     csv_bom: bool = config.option(
-        False, "begin CSV tables with a byte order mark, by which Excel shows letters beyond ASCII as they are"
+        False,
+        "begin CSV tables, except that for Kaleidoscope, with a byte order mark, by which Excel shows letters beyond "
+        "ASCII as they are",
     )
     embeddings: bool = config.option(False, "also write OUTPUT/embeddings/, which bird_tf.search looks through")
 
