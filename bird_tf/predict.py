@@ -26,7 +26,6 @@ from bird_tf import (
     python_calls,
     skips,
 )
-from bird_tf.evaluation import survey_files
 from bird_tf.inference import (
     audio_files,
     embedding_store,
@@ -40,6 +39,7 @@ from bird_tf.inference.writers import about, predictions, rows, tables, totals
 from bird_tf.labels import metadata, verdicts
 from bird_tf.labels.layouts import reader
 from bird_tf.scores import thresholds
+from bird_tf.surveys import survey_files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,11 @@ from absl import logging
 
 from bird_tf import command_line, config, files, locks, next_steps, python_calls, skips
 from bird_tf.backbones import exported
-from bird_tf.evaluation import clips, review_page
 from bird_tf.inference import score_store
 from bird_tf.labels import taxonomy, verdicts
+from bird_tf.reviewing import clips, page
 
-_FILES = (review_page.PAGE, skips.TABLE, files.SUMMARY)
+_FILES = (page.PAGE, skips.TABLE, files.SUMMARY)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class ReviewConfig:
     audio: str = config.option("", "folder of the recordings; empty: the one that the prediction names")
     output: str = config.option("", "folder for the page", required=True)
     choice: clips.ChoiceConfig
-    excerpt: review_page.ExcerptConfig
+    excerpt: page.ExcerptConfig
     verdicts: str = config.option("", "verdicts.csv of an earlier review: its clips are left out")
 
 
@@ -62,7 +62,7 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
     if not os.path.isdir(root):
         raise config.InputError(f"--audio={root}: no such folder; name the folder of the recordings")
     before = verdicts.read(settings.verdicts) if settings.verdicts else []
-    results = review_page.results_in(settings.output, "review", _FILES, "num_clips", "num_predictions")
+    results = page.results_in(settings.output, "review", _FILES, "num_clips", "num_predictions")
     predicted = clips.read(settings.predictions)
     shortened, num_cut = clips.shorten(predicted, settings.excerpt.max_seconds)
     choice = clips.choose(shortened, before, settings.choice)
@@ -72,7 +72,7 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
             num_cut, len(predicted), settings.excerpt.max_seconds,
             next_steps.command("predict", merge_seconds="-1"),
         )  # fmt: skip
-    page = review_page.Page(
+    about = page.Page(
         title=f"Review of {os.path.basename(os.path.normpath(settings.predictions))}",
         question="Do you hear",
         score="probability",
@@ -83,12 +83,12 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
     paths = {clip.file: files.below(root, clip.file) for clip in choice.clips}
     changed = score_store.changed(_folder(settings), paths)
     with results.writing(_FILES):
-        skipped = review_page.write(results, root, choice, page, settings.excerpt, changed)
+        skipped = page.write(results, root, choice, about, settings.excerpt, changed)
         skips.write(settings.output, skipped)
         summary = {
             "predictions": settings.predictions, "audio": os.path.abspath(root), "num_predictions": len(predicted),
             "num_clips": len(choice.clips) - len(skipped), "num_skipped": len(skipped), "num_shortened": num_cut,
-            "sample": settings.choice.sample, "page": results.path(review_page.PAGE),
+            "sample": settings.choice.sample, "page": results.path(page.PAGE),
         }  # fmt: skip
         files.write_json(results.path(files.SUMMARY), summary)
     return summary

@@ -15,16 +15,17 @@ from absl import logging
 from bird_tf import command_line, config, csv_files, files, locks, next_steps, python_calls, skips
 from bird_tf.audio import activity, decode
 from bird_tf.backbones import exported
-from bird_tf.evaluation import clips, excerpts, review_page
+from bird_tf.evaluation import excerpts
 from bird_tf.inference import embedding_store, saved_model
 from bird_tf.inference.writers import rows
 from bird_tf.labels import clock, taxonomy
 from bird_tf.labels.layouts import reader
+from bird_tf.reviewing import clips, page
 
 _ANY_RATE_HZ = 48_000  # silence is silence at any rate
 _COLUMNS = ("recording_id", "file", "start_seconds", "end_seconds", "similarity", "clock_time", "site")
 _TABLE = "neighbours.csv"
-_FILES = (_TABLE, review_page.PAGE, skips.TABLE, files.SUMMARY)
+_FILES = (_TABLE, page.PAGE, skips.TABLE, files.SUMMARY)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ class SearchConfig:
         "", "class id or name of the sound, for the verdicts on the page; empty: the name of the query's file"
     )
     clock: clock.ClockConfig
-    excerpt: review_page.ExcerptConfig
+    excerpt: page.ExcerptConfig
 
     def __post_init__(self) -> None:
         if self.num_results < 1:
@@ -105,7 +106,7 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
     output = settings.output_folder
     species = _species(settings, store)
     neighbours = _clips(settings, found, root, *species[0])
-    page = review_page.Page(
+    about = page.Page(
         title=f"Sounds like {os.path.basename(query.path)}",
         question="Do you hear",
         score="similarity",
@@ -114,15 +115,15 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
         channel=store.description.channel,
     )
     choice = clips.Choice(clips=neighbours, edges=(0.0,), sizes={})
-    results = review_page.results_in(output, "search", _FILES, "num_found", "num_searched")
+    results = page.results_in(output, "search", _FILES, "num_found", "num_searched")
     with results.writing(_FILES):
         csv_files.write(results.path(_TABLE), _COLUMNS, map(_row, neighbours))
-        skipped = left_out + review_page.write(results, root, choice, page, settings.excerpt)
+        skipped = left_out + page.write(results, root, choice, about, settings.excerpt)
         skips.write(output, skipped)
         summary = {
             "query": query.path, "start_seconds": query.start, "end_seconds": query.end, "num_searched": len(store),
             "num_found": len(found), "num_skipped": len(skipped), "best": found[0].similarity if found else None,
-            "page": results.path(review_page.PAGE),
+            "page": results.path(page.PAGE),
         }  # fmt: skip
         files.write_json(results.path(files.SUMMARY), summary)
     return summary

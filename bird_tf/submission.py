@@ -17,19 +17,16 @@ from absl import logging
 from bird_tf import command_line, config, executor, files, locks, next_steps, python_calls, skips
 from bird_tf.audio import decode
 from bird_tf.inference import (
-    budget,
     ensembles,
     in_context,
-    kaggle_files,
-    media_ids,
     occurrence,
     result_files,
-    run_files,
     scoring,
     segments,
 )
 from bird_tf.labels import clock, taxonomy
 from bird_tf.scores import pooling
+from bird_tf.submissions import budget, kaggle_files, media_ids, run_files
 
 _LARGEST_RUN = 128 << 20  # bytes
 _CHECKING = {"validate", "task", "model", "class_ids", "sample_submission"}  # flags that --validate uses

@@ -12,22 +12,21 @@ import pytest
 from bird_tf import files, resume
 from bird_tf.audio import decode, frontend
 from bird_tf.conversion import state
-from bird_tf.evaluation import calls, clips
+from bird_tf.evaluation import calls
 from bird_tf.inference import (
     embedding_store,
-    kaggle_files,
-    media_ids,
     model_files,
     occurrence,
     occurrence_table,
     result_files,
-    run_files,
     score_store,
 )  # fmt: skip
 from bird_tf.labels import class_names, given_table, metadata, taxonomy
 from bird_tf.models import architectures
 from bird_tf.records import learnt, manifests, recordings_table
+from bird_tf.reviewing import clips
 from bird_tf.scores import decisions, prior, threshold_table
+from bird_tf.submissions import kaggle_files, media_ids, run_files
 from bird_tf.training import checkpoints, run_directory, weights
 from tests import damage
 from tests.conftest import SMALL

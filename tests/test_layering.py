@@ -42,7 +42,7 @@ ORDER = {
     "inference": (
         "strangeness", "serving", "model_files", "saved_model", "ensembles", "in_context", "segments", "audio_files",
         "result_files", "suspects", "units", "scoring", "score_store", "embedding_store", "labelled", "leaks",
-        "occurrence_table", "occurrence", "judgement", "run_files", "kaggle_files", "media_ids", "budget",
+        "occurrence_table", "occurrence", "judgement",
     ),
     "inference.writers": (
         "detections", "predictions", "rows", "totals", "about", "tab_separated", "csv_tables", "parquet", "raven",
@@ -52,9 +52,11 @@ ORDER = {
     "evaluation": (
         "noise", "stored_decisions", "recording_tuning", "context_search", "excerpts", "calls", "mixtures",
         "soundscapes", "mixture_tuning", "notes", "examples", "results",
-        "plots", "pages", "report", "summary_lines", "recordings",
-        "surveys", "densities", "survey_page", "survey_files", "clips", "judged", "review_page",
+        "plots", "pages", "report", "summary_lines", "recordings", "judged",
     ),
+    "surveys": ("tally", "densities", "page", "survey_files"),
+    "reviewing": ("clips", "page"),
+    "submissions": ("run_files", "kaggle_files", "media_ids", "budget"),
     "conversion": (
         "compiled_frontend", "chunk_features", "notes", "worker", "class_selection", "sharding", "state", "execution",
         "outcome", "dry_run", "folds",

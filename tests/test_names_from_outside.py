@@ -9,8 +9,8 @@ import shutil
 import pytest
 
 from bird_tf import config, convert, csv_files, evaluate, predict, review, search, submission, train
-from bird_tf.evaluation import review_page
 from bird_tf.records import recordings_table
+from bird_tf.reviewing import page
 from tests import browser
 from tests.conftest import SMALL, settings, train_settings
 
@@ -114,16 +114,16 @@ def test_names_stay_names_from_recordings_to_pages(hostile, records, outputs):
 )
 def test_no_name_runs_in_a_browser(outputs, tmp_path):
     pages = [*outputs.rglob("*.html")]
-    assert sorted(path.name for path in pages) == [review_page.PAGE, review_page.PAGE, "report.html", "summary.html"]
+    assert sorted(path.name for path in pages) == [page.PAGE, page.PAGE, "report.html", "summary.html"]
     with browser.started(tmp_path) as tab:
-        for page in pages:
-            tab.open(pathlib.Path(page).as_uri())
+        for path in pages:
+            tab.open(pathlib.Path(path).as_uri())
             assert tab.evaluate("document.title") != "ran"
             assert tab.evaluate("document.querySelectorAll('img[src=x]').length") == 0
             assert tab.evaluate("document.querySelectorAll('body script script').length") == 0
             assert not [e for e in tab.errors if "exceptionDetails" in e]
             text = tab.evaluate("document.body.innerText")
-            assert "<script>" in text or "<img" in text, page
+            assert "<script>" in text or "<img" in text, path
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import soundfile
 
 import bird_tf
 from bird_tf import config, submission
-from bird_tf.inference import run_files, saved_model, scoring
+from bird_tf.inference import saved_model, scoring
 from bird_tf.labels import taxonomy
 from bird_tf.records import recordings_table
+from bird_tf.submissions import run_files
 from tests.conftest import settings, with_free_classes
 
 TASKS = ("monophone", "soundscape")

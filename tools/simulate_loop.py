@@ -23,10 +23,10 @@ import numpy as np
 import bird_tf.train as training
 from bird_tf import command_line, config, csv_files, files, keras
 from bird_tf.conversion import folds
-from bird_tf.evaluation import clips
 from bird_tf.inference import ensembles, labelled
 from bird_tf.labels import metadata, spans, split, verdicts
 from bird_tf.records import manifests, recordings_table, schema, shard_files
+from bird_tf.reviewing import clips
 from bird_tf.scores import metrics
 from bird_tf.training import exporter, training_flags
 from tools import cross_validate, loop_records, simulate_review

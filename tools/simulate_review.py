@@ -14,10 +14,10 @@ import math
 from absl import logging
 
 from bird_tf import command_line, config, csv_files, files, locks
-from bird_tf.evaluation import clips
 from bird_tf.inference import result_files
 from bird_tf.labels import metadata, spans, verdicts
 from bird_tf.labels.layouts import reader
+from bird_tf.reviewing import clips
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,6 @@ import numpy as np
 from absl import logging
 
 from bird_tf import config, csv_files, files
-from bird_tf.evaluation import clips
 from bird_tf.labels import taxonomy, verdicts
 from bird_tf.scores import calibration, decisions, stratified, thresholds
 
@@ -120,7 +119,7 @@ def read(path: str, classes: taxonomy.Taxonomy) -> Judged:
             "%s: not all clips were drawn at random (bird_tf.review --sample): precision and recall are those of the "
             "clips that were judged, not of all predictions", path,
         )  # fmt: skip
-        all_edges = (0.0, *clips.ChoiceConfig().bands)
+        all_edges = (0.0, *verdicts.BANDS)
         edges = [all_edges[bisect.bisect_right(all_edges, v.probability) - 1] for v in used]
     try:
         sizes = _sizes(used, indices) if is_sample else _counts(edges, indices)

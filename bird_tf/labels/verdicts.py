@@ -20,6 +20,7 @@ FURTHER_COLUMNS = ("species", "probability", "band_lowest", "band_size")
 LATER_COLUMNS = ("scale", "band_turn", "band_sizes", "class_turn", "class_sizes")
 YES, NO, OTHER, UNSURE, SKIP = "yes", "no", "other", "unsure", "skip"
 ANSWERS = (YES, NO, OTHER, UNSURE, SKIP)
+BANDS = (0.1, 0.25, 0.5, 0.75, 0.9)  # edges of the bands of probabilities that clips are drawn from
 # lower edges of bands, with numbers of predictions
 _SIZES = re.compile(r"\d[\d.e-]*=\d{1,15}(?:;\d[\d.e-]*=\d{1,15})*", re.ASCII)
 

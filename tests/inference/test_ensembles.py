@@ -10,8 +10,9 @@ import soundfile
 
 from bird_tf import config, evaluate, predict, submission
 from bird_tf.audio import decode, frontend
-from bird_tf.inference import ensembles, run_files, saved_model, scoring
+from bird_tf.inference import ensembles, saved_model, scoring
 from bird_tf.scores import decisions, pooling
+from bird_tf.submissions import run_files
 from tests.conftest import SMALL, settings, with_free_classes
 
 

@@ -28,7 +28,7 @@ def test_an_arrow_that_a_path_implies_is_left_out():
 def test_the_picture_is_written(tmp_path, capsys):
     package_map.main(package_map.MapConfig(output=str(tmp_path / "map.png")))
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
-    assert "15 boxes" in capsys.readouterr().out
+    assert "18 boxes" in capsys.readouterr().out
 
 
 def test_contributing_shows_it_and_names_every_package():

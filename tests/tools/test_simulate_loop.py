@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from bird_tf import config, train
-from bird_tf.evaluation import clips
 from bird_tf.records import manifests
+from bird_tf.reviewing import clips
 from tests.conftest import table
 from tests.tools.test_loop_records import chunks_of
 from tools import simulate_loop

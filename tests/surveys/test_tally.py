@@ -3,10 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from bird_tf.evaluation import surveys
+from bird_tf.surveys import tally
 from tests.inference.writers.conftest import CLASSES, criteria, prediction
 
-Cell = surveys.Cell
+Cell = tally.Cell
 
 
 def long_prediction(file, minutes, starts, found_by=None, **known):
@@ -22,7 +22,7 @@ def long_prediction(file, minutes, starts, found_by=None, **known):
 
 def survey_of(*found):
     """The survey of some predictions."""
-    survey = surveys.Survey(CLASSES)
+    survey = tally.Survey(CLASSES)
     for one in found:
         survey.add(one)
     return survey
@@ -48,7 +48,7 @@ def test_recordings_of_unknown_time_are_counted_as_such():
     assert {cell: e.seconds / 60 for cell, e in survey.effort.items()} == {
         Cell("", "", -1): 1, Cell("", "2024-05-01", -1): 2, Cell("", "", 23): 3,
     }  # fmt: skip
-    assert [surveys.hour_name(cell) for cell in sorted(survey.effort)] == ["", "23", ""]
+    assert [tally.hour_name(cell) for cell in sorted(survey.effort)] == ["", "23", ""]
 
 
 def test_species_are_sorted_by_detections():

@@ -1,8 +1,8 @@
 import re
 
-from bird_tf.evaluation import survey_page, surveys
 from bird_tf.labels import taxonomy
-from tests.evaluation.test_surveys import long_prediction, survey_of
+from bird_tf.surveys import page, tally
+from tests.surveys.test_tally import long_prediction, survey_of
 
 
 def test_a_heat_map_shows_rates_of_recorded_hours():
@@ -10,42 +10,42 @@ def test_a_heat_map_shows_rates_of_recorded_hours():
         long_prediction("1.wav", 30, [0, 1], date="2024-05-01", hour=5.0),  # 4 an hour
         long_prediction("2.wav", 60, [0], date="2024-05-02", hour=20.0),  # 1 an hour
     )
-    page = survey_page.render("here", survey, {})
-    assert "05: 2 in 0.50 h" in page and "2024-05-02: 1 in 1.00 h" in page
-    opacities = re.findall(r'<rect x="(\d+)" width="1" height="1" fill-opacity="([\d.]+)"', page)
+    text = page.render("here", survey, {})
+    assert "05: 2 in 0.50 h" in text and "2024-05-02: 1 in 1.00 h" in text
+    opacities = re.findall(r'<rect x="(\d+)" width="1" height="1" fill-opacity="([\d.]+)"', text)
     assert opacities == [("5", "1.00"), ("20", "0.36"), ("0", "1.00"), ("1", "0.36")]
-    assert len(re.findall('class="silent"', page)) == 22  # hours without a recording
+    assert len(re.findall('class="silent"', text)) == 22  # hours without a recording
 
 
 def test_without_times_the_page_says_what_is_missing():
-    page = survey_page.render("here", survey_of(long_prediction("1.wav", 1, [0])), {})
-    assert "No recording tells when it was made" in page and "<svg" not in page and "unknown" in page
+    text = page.render("here", survey_of(long_prediction("1.wav", 1, [0])), {})
+    assert "No recording tells when it was made" in text and "<svg" not in text and "unknown" in text
 
 
 def test_names_from_outside_are_escaped():
     evil = '<script>alert("x")</script>'
     survey = survey_of(long_prediction("1.wav", 1, [0], date="2024-05-01", hour=5.0, site=evil))
     survey.classes = taxonomy.Taxonomy((evil, "b"), (evil, "b"))
-    page = survey_page.render(evil, survey, {})
-    assert "alert(" in page and evil not in page and page.count("<script>") == 1
+    text = page.render(evil, survey, {})
+    assert "alert(" in text and evil not in text and text.count("<script>") == 1
 
 
 def test_a_year_of_days_has_few_ticks():
     days = [f"2024-{month:02d}-{day:02d}" for month in range(1, 13) for day in range(1, 29)]
     found = [long_prediction(f"{day}.wav", 1, [0], date=day, hour=1.0) for day in days]
-    page = survey_page.render("here", survey_of(*found), {})
-    ticks = re.findall('<div class="ticks">(.*?)</div>', page)
+    text = page.render("here", survey_of(*found), {})
+    ticks = re.findall('<div class="ticks">(.*?)</div>', text)
     assert [re.findall("<span>(.*?)</span>", row) for row in ticks] == [
         ["00", "12", "23"], ["2024-01-01", "2024-06-30", "2024-12-28"],
     ]  # fmt: skip
-    assert isinstance(survey_page.render("", surveys.Survey(taxonomy.Taxonomy((), ())), {}), str)
+    assert isinstance(page.render("", tally.Survey(taxonomy.Taxonomy((), ())), {}), str)
 
 
 def test_days_without_a_recording_are_grey_and_long_surveys_show_only_the_others():
     def silent(last):
         found = [long_prediction(f"{day}.wav", 1, [0], date=day, hour=1.0) for day in ("2024-01-01", last)]
-        page = survey_page.render("here", survey_of(*found), {})
-        return page.split("Species by day")[1].count('class="silent"')
+        text = page.render("here", survey_of(*found), {})
+        return text.split("Species by day")[1].count('class="silent"')
 
     assert silent("2024-01-05") == 3
     assert silent("2026-01-05") == 0

@@ -10,8 +10,9 @@ import dataclasses
 import datetime
 from collections.abc import Callable, Mapping, Sequence
 
-from bird_tf.evaluation import pages, surveys
+from bird_tf.evaluation import pages
 from bird_tf.scores import density
+from bird_tf.surveys import tally
 
 # so many labels fit below a heat map on a phone
 _MAX_TICKS = 3
@@ -80,13 +81,13 @@ class _Site:
     species: int
 
 
-def render(title: str, survey: surveys.Survey, densities: Mapping[int, density.Density]) -> str:
+def render(title: str, survey: tally.Survey, densities: Mapping[int, density.Density]) -> str:
     """The page; `densities` {class index: its call density} may be empty."""
-    days, hours = survey.hours(lambda cell: cell.date), survey.hours(surveys.hour_name)
+    days, hours = survey.hours(lambda cell: cell.date), survey.hours(tally.hour_name)
     maps = []
     if set(hours) - {""}:
         columns = [f"{hour:02d}" for hour in range(24)]
-        maps.append(_heat_map("hour of the day", survey, surveys.hour_name, columns, hours))
+        maps.append(_heat_map("hour of the day", survey, tally.hour_name, columns, hours))
     if set(days) - {""}:
         maps.append(_heat_map("day", survey, lambda cell: cell.date, _calendar([day for day in days if day]), days))
     figures = {
@@ -106,7 +107,7 @@ def render(title: str, survey: surveys.Survey, densities: Mapping[int, density.D
 
 
 def _heat_map(
-    title: str, survey: surveys.Survey, part: Callable[[surveys.Cell], str], columns: Sequence[str],
+    title: str, survey: tally.Survey, part: Callable[[tally.Cell], str], columns: Sequence[str],
     hours: dict[str, float],
 ) -> _HeatMap:  # fmt: skip
     """Detections for each recorded hour, by species and column."""
@@ -138,9 +139,9 @@ def _calendar(days: Sequence[str]) -> list[str]:
     return [(first + datetime.timedelta(days=i)).isoformat() for i in range(count)]
 
 
-def _species(survey: surveys.Survey) -> list[_Species]:
+def _species(survey: tally.Survey) -> list[_Species]:
     detections, recordings = collections.Counter[int](), collections.Counter[int]()
-    cells: dict[int, set[surveys.Cell]] = collections.defaultdict(set)
+    cells: dict[int, set[tally.Cell]] = collections.defaultdict(set)
     for counts, totals in ((survey.detections, detections), (survey.present, recordings)):
         for (cell, index), count in counts.items():
             totals[index] += count
@@ -158,7 +159,7 @@ def _species(survey: surveys.Survey) -> list[_Species]:
     ]
 
 
-def _sites(survey: surveys.Survey) -> list[_Site]:
+def _sites(survey: tally.Survey) -> list[_Site]:
     detections: collections.Counter[str] = collections.Counter()
     species: dict[str, set[int]] = collections.defaultdict(set)
     for counts in (survey.detections, survey.present):

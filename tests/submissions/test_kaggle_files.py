@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from bird_tf import config
-from bird_tf.inference import kaggle_files
 from bird_tf.labels import taxonomy
+from bird_tf.submissions import kaggle_files
 
 CLASSES = taxonomy.Taxonomy(("abethr1", "barswa", "comsan"), ("A", "B", "C"))
 SCORES = {"soundscape_2": np.array([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]), "soundscape_1": np.array([[0.7, 0.8, 1.0]])}

@@ -7,9 +7,9 @@ import os
 
 from bird_tf import config
 from bird_tf.audio import decode
-from bird_tf.inference import run_files
 from bird_tf.labels import given_table, metadata, taxonomy
 from bird_tf.labels.formats import birdclef
+from bird_tf.submissions import run_files
 
 
 def find_media_ids(folder: str, metadata_folder: str) -> list[tuple[str, str]]:

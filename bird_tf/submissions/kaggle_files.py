@@ -18,8 +18,9 @@ import numpy as np
 from absl import logging
 
 from bird_tf import config, files, free_text, lines
-from bird_tf.inference import run_files, segments
+from bird_tf.inference import segments
 from bird_tf.labels import taxonomy, texts
+from bird_tf.submissions import run_files
 
 TASK = "kaggle"
 ROW_ID = "row_id"

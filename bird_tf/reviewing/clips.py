@@ -35,7 +35,7 @@ class ChoiceConfig:
     sample: bool = config.option(
         False, "draw them at random from each band of probabilities: then the page estimates the precision"
     )
-    bands: tuple[float, ...] = config.option((0.1, 0.25, 0.5, 0.75, 0.9), "edges of the bands of probabilities")
+    bands: tuple[float, ...] = config.option(verdicts.BANDS, "edges of the bands of probabilities")
     species: tuple[str, ...] = config.option((), "only this class, by its id or name; may be repeated")
     seed: int = config.option(0, "another number gives other random clips")
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from bird_tf import config
-from bird_tf.inference import run_files
 from bird_tf.labels import taxonomy
+from bird_tf.submissions import run_files
 
 CLASSES = taxonomy.Taxonomy(("aaaaaa", "bbbbbb", "cccccc"), ("A", "B", "C"))
 

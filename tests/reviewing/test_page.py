@@ -10,8 +10,8 @@ import pytest
 import soundfile
 
 from bird_tf import config
-from bird_tf.evaluation import clips, review_page
 from bird_tf.labels import verdicts
+from bird_tf.reviewing import clips, page
 from bird_tf.scores import stratified
 from tests import browser
 
@@ -44,13 +44,13 @@ def _choice(found, sizes=None):
 
 
 def _write(tmp_path, audio, choice, score="probability", changed=(), **excerpt):
-    page = review_page.Page(
+    about = page.Page(
         title="Review of <b>", question="Do you hear", score=score, species=[("a", "Avis alba"), ("b", HOSTILE)]
     )
-    settings = review_page.ExcerptConfig(**excerpt)
-    results = review_page.results_in(str(tmp_path / "page"), "review", ["index.html", "summary.json"], "num_clips")
+    settings = page.ExcerptConfig(**excerpt)
+    results = page.results_in(str(tmp_path / "page"), "review", ["index.html", "summary.json"], "num_clips")
     with results.writing():
-        return review_page.write(results, str(audio), choice, page, settings, changed)
+        return page.write(results, str(audio), choice, about, settings, changed)
 
 
 def _content(tmp_path):

@@ -13,8 +13,9 @@ from concurrent import futures
 
 from bird_tf import config, executor, files, progress_bars, skips
 from bird_tf.audio import channels, decode
-from bird_tf.evaluation import clips, excerpts, pages
+from bird_tf.evaluation import excerpts, pages
 from bird_tf.inference import result_files
+from bird_tf.reviewing import clips
 
 PAGE, FOLDER = "index.html", "clips"
 _SOUND, _PICTURE = _SUFFIXES = ".mp3", ".webp"

@@ -9,10 +9,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from bird_tf import csv_files, files
-from bird_tf.evaluation import densities, survey_page, surveys
 from bird_tf.inference.writers import predictions
 from bird_tf.labels import taxonomy, verdicts
 from bird_tf.scores import density
+from bird_tf.surveys import densities, page, tally
 
 FOLDER = "summary"
 PAGE = f"{FOLDER}/summary.html"
@@ -27,7 +27,7 @@ def writing(
 
     With verdicts, also density.csv.
     """
-    survey, heard = surveys.Survey(context.classes), densities.Densities(given_verdicts, context.classes)
+    survey, heard = tally.Survey(context.classes), densities.Densities(given_verdicts, context.classes)
 
     def append(prediction: predictions.Prediction) -> None:
         survey.add(prediction)
@@ -47,10 +47,10 @@ def writing(
     )
     days = list(survey.hours(lambda cell: cell.date))
     hours = [f"{hour:02d}" for hour in range(24)] + [""] * any(
-        cell.hour == surveys.UNKNOWN_HOUR for cell in survey.effort
+        cell.hour == tally.UNKNOWN_HOUR for cell in survey.effort
     )
     for name, part, columns in (
-        ("species_by_day", lambda cell: cell.date, days), ("species_by_hour", surveys.hour_name, hours),
+        ("species_by_day", lambda cell: cell.date, days), ("species_by_hour", tally.hour_name, hours),
     ):  # fmt: skip
         table(name, ("class_id", "name", *(column or "unknown" for column in columns)), _rows_by(survey, part, columns))
     estimates = heard.estimates()
@@ -59,32 +59,30 @@ def writing(
         bins = (f"verdicts_bin_{i}" for i in range(1, num_bins + 1))
         table("density", (*_DENSITY_COLUMNS, *bins), _density_rows(context.classes, estimates))
     title = os.path.basename(os.path.abspath(context.root))
-    files.write_text(context.output(PAGE), survey_page.render(title, survey, estimates))
+    files.write_text(context.output(PAGE), page.render(title, survey, estimates))
 
 
-def _effort_rows(survey: surveys.Survey) -> Iterator[list[object]]:
-    totals: collections.Counter[surveys.Cell] = collections.Counter()
-    species: dict[surveys.Cell, set[int]] = collections.defaultdict(set)
+def _effort_rows(survey: tally.Survey) -> Iterator[list[object]]:
+    totals: collections.Counter[tally.Cell] = collections.Counter()
+    species: dict[tally.Cell, set[int]] = collections.defaultdict(set)
     for counts in (survey.detections, survey.present):
         for cell, index in counts:
             species[cell].add(index)
     for (cell, _), count in survey.detections.items():
         totals[cell] += count
     for cell, effort in sorted(survey.effort.items()):
-        yield [cell.site, cell.date, surveys.hour_name(cell), effort.recordings, f"{effort.seconds / 3600:.4f}",
+        yield [cell.site, cell.date, tally.hour_name(cell), effort.recordings, f"{effort.seconds / 3600:.4f}",
                totals[cell], len(species[cell])]  # fmt: skip
 
 
-def _presence_rows(survey: surveys.Survey) -> Iterator[list[object]]:
+def _presence_rows(survey: tally.Survey) -> Iterator[list[object]]:
     for cell, index in sorted({*survey.detections, *survey.present}):
         class_id, name = survey.classes.class_ids[index], survey.classes.names[index]
-        yield [cell.site, cell.date, surveys.hour_name(cell), class_id, name, survey.effort[cell].recordings,
+        yield [cell.site, cell.date, tally.hour_name(cell), class_id, name, survey.effort[cell].recordings,
                survey.present[cell, index], survey.detections[cell, index]]  # fmt: skip
 
 
-def _rows_by(
-    survey: surveys.Survey, part: Callable[[surveys.Cell], str], columns: Sequence[str]
-) -> Iterator[list[object]]:
+def _rows_by(survey: tally.Survey, part: Callable[[tally.Cell], str], columns: Sequence[str]) -> Iterator[list[object]]:
     sums = survey.by(part, survey.detections)
     for index in survey.species:
         counts = sums.get(index, {})

@@ -4,9 +4,9 @@ import dataclasses
 import pytest
 
 from bird_tf import config, csv_files
-from bird_tf.evaluation import clips
 from bird_tf.inference.writers import rows
 from bird_tf.labels import verdicts
+from bird_tf.reviewing import clips
 from tests.conftest import settings
 
 

@@ -4,7 +4,8 @@ import pytest
 from absl import logging
 
 from bird_tf import config
-from bird_tf.inference import budget, scoring
+from bird_tf.inference import scoring
+from bird_tf.submissions import budget
 
 
 class _Clock:

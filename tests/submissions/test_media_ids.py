@@ -2,8 +2,8 @@ import pytest
 import soundfile
 
 from bird_tf import config
-from bird_tf.inference import media_ids
 from bird_tf.labels import taxonomy
+from bird_tf.submissions import media_ids
 
 CLASSES = taxonomy.Taxonomy(("Parus major", "b"), ("Parus major", "Buteo buteo"))
 

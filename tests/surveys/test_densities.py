@@ -5,8 +5,8 @@ import pytest
 from absl import logging
 
 from bird_tf import config
-from bird_tf.evaluation import densities
 from bird_tf.labels import verdicts
+from bird_tf.surveys import densities
 from tests.inference.writers.conftest import CLASSES, PROBABILITIES, prediction
 
 

@@ -1,7 +1,7 @@
-from bird_tf.evaluation import survey_files
 from bird_tf.labels import verdicts
-from tests.evaluation.test_surveys import long_prediction
+from bird_tf.surveys import survey_files
 from tests.inference.writers.conftest import context, criteria, read_rows
+from tests.surveys.test_tally import long_prediction
 
 
 def _write(tmp_path, *found):

@@ -1,0 +1,1 @@
+"""Clips that a person judges: which, and the page for them."""

@@ -1,0 +1,1 @@
+"""Run files of BirdCLEF: their formats and rules, ids, and the time that they may take."""
