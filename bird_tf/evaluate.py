@@ -31,8 +31,6 @@ _SEGMENT_FILES = (skips.TABLE, soundscapes.SUMMARY)
 _VERDICT_FILES = ("verdict_bands.csv", "verdict_species.csv", judged.SUMMARY)
 _MIXTURE_FILES = tuple(f"mixtures/{name}" for name in _SEGMENT_FILES)
 _TUNED = (stored_decisions.path(""),)
-# {summary: a key of it}, by which the results of earlier versions are known, which did not list them
-_KNOWN_BY = {"summary.json": "chance_mlrap", soundscapes.SUMMARY: "cmap", judged.SUMMARY: "num_verdicts"}
 
 
 # flags of how chunks are cut, of times, and of labels, which not all that is judged needs
@@ -170,9 +168,7 @@ def _locked(settings: EvaluateConfig, paths: Sequence[str]) -> Iterator[None]:
         stack.enter_context(locks.held(output, work="evaluation", flag="--output"))
         for folder in _changed_folders(settings, paths):
             stack.enter_context(locks.held(folder, work="evaluation", flag="--model"))
-        are_ours = any(result_files.is_summary(os.path.join(output, name), key) for name, key in _KNOWN_BY.items())
-        unlisted = [*_FILES, *_SEGMENT_FILES, *_VERDICT_FILES, *_TUNED, *_MIXTURE_FILES] if are_ours else ()
-        results = result_files.ResultFiles(output, "evaluation", unlisted=unlisted, others_stay=True)
+        results = result_files.ResultFiles(output, "evaluation", others_stay=True)
         stack.enter_context(results.writing(_written(settings)))
         yield
 

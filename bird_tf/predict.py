@@ -99,7 +99,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     asked, judge = settings.judgement, judgement.Judge(ensemble, settings.judgement)
     described = reader.describe([path for _, path in recordings], settings.root, asked.metadata, asked.clock)
     given = verdicts.read(settings.verdicts) if settings.verdicts else []
-    results = _results(settings.output)
+    results = result_files.ResultFiles(settings.output)
     context = _context(settings, ensemble, judge, results, {file: described[path] for file, path in recordings})
     formats = settings.tables.formats
     results.check(
@@ -187,12 +187,6 @@ def _lower_thresholds(settings: PredictConfig) -> str:
     """The flags with which species that have no detections may have some."""
     other = "--threshold=f1, or " if settings.tables.detections.threshold == thresholds.PRECISION else ""
     return f"{other}--min_probability=0.1 to see doubtful ones"
-
-
-def _results(output: str) -> result_files.ResultFiles:
-    """The result files in the output. Earlier versions did not list two of them."""
-    is_ours = result_files.is_summary(os.path.join(output, files.SUMMARY), "models", "audio_seconds")
-    return result_files.ResultFiles(output, unlisted=(files.SUMMARY, skips.TABLE) if is_ours else ())
 
 
 def _writing(

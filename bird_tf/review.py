@@ -13,7 +13,7 @@ from absl import logging
 
 from bird_tf import command_line, config, files, locks, next_steps, python_calls, skips
 from bird_tf.backbones import exported
-from bird_tf.inference import score_store
+from bird_tf.inference import result_files, score_store
 from bird_tf.labels import taxonomy, verdicts
 from bird_tf.reviewing import clips, page
 
@@ -62,7 +62,7 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
     if not os.path.isdir(root):
         raise config.InputError(f"--audio={root}: no such folder; name the folder of the recordings")
     before = verdicts.read(settings.verdicts) if settings.verdicts else []
-    results = page.results_in(settings.output, "review", _FILES, "num_clips", "num_predictions")
+    results = result_files.ResultFiles(settings.output, "review")
     predicted = clips.read(settings.predictions)
     shortened, num_cut = clips.shorten(predicted, settings.excerpt.max_seconds)
     choice = clips.choose(shortened, before, settings.choice)

@@ -16,7 +16,7 @@ from bird_tf import command_line, config, csv_files, files, locks, next_steps, p
 from bird_tf.audio import activity, decode
 from bird_tf.backbones import exported
 from bird_tf.evaluation import excerpts
-from bird_tf.inference import embedding_store, saved_model
+from bird_tf.inference import embedding_store, result_files, saved_model
 from bird_tf.inference.writers import rows
 from bird_tf.labels import clock, taxonomy
 from bird_tf.labels.layouts import reader
@@ -115,7 +115,7 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
         channel=store.description.channel,
     )
     choice = clips.Choice(clips=neighbours, edges=(0.0,), sizes={})
-    results = page.results_in(output, "search", _FILES, "num_found", "num_searched")
+    results = result_files.ResultFiles(output, "search")
     with results.writing(_FILES):
         csv_files.write(results.path(_TABLE), _COLUMNS, map(_row, neighbours))
         skipped = left_out + page.write(results, root, choice, about, settings.excerpt)

@@ -5,7 +5,6 @@ The formats and their rules belong to `run_files` (2018) and `kaggle_files`.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
@@ -110,18 +109,13 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
     started = time.monotonic()
     with (
         locks.held_file(settings.output, work="submission", flag="--output"),
-        _writing(settings.output),  # an unusable folder stops the command before the scoring
+        # an unusable folder stops the command before the scoring
+        result_files.writing_beside("submission", settings.output, settings.output + ".json"),
     ):
         text, summary = _run_file(settings, started)
         files.write_text(settings.output, text)
         files.write_json(settings.output + ".json", summary)
     return summary
-
-
-def _writing(output: str) -> contextlib.AbstractContextManager[None]:
-    """Refuses to replace what no submission wrote. Earlier versions did not list what they wrote."""
-    is_ours = result_files.is_summary(output + ".json", "task", "num_items")
-    return result_files.writing_beside("submission", output, output + ".json", is_unlisted=is_ours)
 
 
 def _run_file(settings: SubmissionConfig, started: float) -> tuple[str, dict[str, Any]]:

@@ -14,16 +14,13 @@ def _evaluate(tmp_path, model_path, **values):
     )
 
 
-def test_files_of_others_are_not_replaced_and_results_of_an_earlier_version_are(model_path, manifest, tmp_path):
+def test_files_of_others_are_not_replaced(model_path, manifest, tmp_path):
     out = tmp_path / "evaluation"
     out.mkdir()
     (out / "recordings.csv").write_text("of a prediction")
     with pytest.raises(config.InputError, match=r"recordings\.csv is there already, and is not of an evaluation"):
         _evaluate(tmp_path, model_path, records=manifest.directory)
     assert [path.name for path in out.iterdir()] == ["recordings.csv"]
-    (out / "summary.json").write_text('{"chance_mlrap": 0.1}')  # that version wrote no list
-    summary = _evaluate(tmp_path, model_path, records=manifest.directory)
-    assert json.loads((out / "summary.json").read_text()) == summary
 
 
 def test_one_source_must_be_named(model_path, manifest, data, tmp_path):

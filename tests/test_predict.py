@@ -48,17 +48,6 @@ def test_a_persons_own_tables_are_refused_before_the_scoring(tmp_path, model_pat
         assert not list((tmp_path / "out").iterdir())
 
 
-def test_a_prediction_of_an_earlier_version_goes_on(tmp_path, model_path, data):
-    """It did not list two of its files."""
-    summary = predict_into(tmp_path, model_path, data / "wav")
-    path = tmp_path / "out" / "results.jsonl"
-    lines = path.read_text().splitlines(keepends=True)
-    path.write_text("".join(line for line in lines if "summary.json" not in line and "skipped.csv" not in line))
-    assert len(lines) == 6
-    assert predict_into(tmp_path, model_path, data / "wav") == summary
-    assert path.read_text() == "".join(lines)
-
-
 def test_earlier_tables_are_told_of_if_no_recording_can_be_read(tmp_path, model_path, data):
     folder = tmp_path / "audio"
     folder.mkdir()

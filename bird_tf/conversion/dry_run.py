@@ -123,11 +123,11 @@ class DryRun:
 
     def write(self) -> None:
         """Writes species.csv, recordings.csv, skipped.csv and summary.json."""
-        is_ours = result_files.is_summary(os.path.join(self.folder, _FILES[-1]), "layout", "num_split")
-        with locks.held(self.folder, work="check", flag="--output"):
-            results = result_files.ResultFiles(self.folder, "check", unlisted=_FILES if is_ours else ())
-            with results.writing(_FILES):
-                self._write()
+        with (
+            locks.held(self.folder, work="check", flag="--output"),
+            result_files.ResultFiles(self.folder, "check").writing(_FILES),
+        ):
+            self._write()
 
     def _write(self) -> None:
         names = dict(zip(self.classes.class_ids, self.classes.names, strict=True))

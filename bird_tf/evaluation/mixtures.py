@@ -6,7 +6,6 @@ import collections
 import dataclasses
 import functools
 import os
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -232,7 +231,7 @@ class Mixer:
         """
         generator = np.random.default_rng(seed)
         rows: list[tuple[str, str, str, str]] = []
-        results = result_files.ResultFiles(output, "mixing", unlisted=_unlisted(output))
+        results = result_files.ResultFiles(output, "mixing")
         with results.writing(_TABLES):
             for table in _TABLES:  # first: it would be judged with soundscapes of another run
                 files.remove(results.path(table))
@@ -247,15 +246,3 @@ class Mixer:
 
     def _write(self, path: str, samples: np.ndarray) -> None:
         wav.write(path, 0.9 * samples / max(1e-9, float(np.abs(samples).max())), self._rate)
-
-
-def _unlisted(output: str) -> list[str]:
-    """What an earlier version, which wrote no list, mixed in a folder; it is known by its table of noise."""
-    table = os.path.join(output, _TABLES[1])
-    if not files.exists(table) or files.read_bytes(table) != (",".join(calls.COLUMNS) + "\n").encode():
-        return []
-    found = [f"{part}/{name}" for part in ("mixtures", "noise") for name in files.names(os.path.join(output, part))]
-    return [
-        *_TABLES,
-        *(name for name in found if re.fullmatch(r"mixtures/mix\d{3,}\.wav|noise/noise\d{3,}\.wav", name)),
-    ]

@@ -24,48 +24,29 @@ def list_name(work: str) -> str:
     return LIST if work == PREDICTION else f"{work}.jsonl"
 
 
-def is_summary(path: str, *keys: str) -> bool:
-    """Whether a file is a summary of a command, with these keys: earlier versions of most commands wrote no list."""
-    if not files.exists(path):
-        return False
-    try:
-        content = stored.read_any(path)
-    except config.InputError:
-        return False
-    return isinstance(content, dict) and content.keys() >= {*keys}
-
-
-def writing_beside(
-    work: str, path: str, *others: str, is_unlisted: bool = False
-) -> contextlib.AbstractContextManager[None]:
+def writing_beside(work: str, path: str, *others: str) -> contextlib.AbstractContextManager[None]:
     """Around the writing of a single file, whose list is PATH.jsonl, and of others in its folder; see `ResultFiles`.
 
     Args:
         work: as in `ResultFiles`.
         path: the file.
         *others: more files.
-        is_unlisted: whether an earlier version of the command wrote those that are there.
     """
     folder, name = os.path.split(path)
     names = [name, *map(os.path.basename, others)]
-    unlisted = names if is_unlisted else ()
-    return ResultFiles(folder or ".", work, listed_in=f"{name}.jsonl", unlisted=unlisted).writing(names)
+    return ResultFiles(folder or ".", work, listed_in=f"{name}.jsonl").writing(names)
 
 
 class ResultFiles:
     """The result files of a folder."""
 
-    def __init__(
-        self, output: str, work: str = PREDICTION, *, listed_in: str = "", unlisted: Collection[str] = (),
-        others_stay: bool = False,
-    ) -> None:  # fmt: skip
+    def __init__(self, output: str, work: str = PREDICTION, *, listed_in: str = "", others_stay: bool = False) -> None:
         """Reads which files are there.
 
         Args:
             output: the folder.
             work: what the work is called in messages, and after what its list is named.
             listed_in: the name of the list; empty: by `work`.
-            unlisted: names of files that an earlier version of the command wrote there without listing them.
             others_stay: whether files of earlier runs stay that are not written again, as those of other recordings.
 
         Raises:
@@ -77,8 +58,6 @@ class ResultFiles:
         if outside := next((name for name, _ in lines if {"", ".", ".."} & {*name.split("/")}), None):
             raise stored.damaged(self._list, f"{outside[:80]!a} is no file below the folder")
         self._earlier = dict(lines)
-        if not self._earlier.keys() & set(unlisted):
-            self._earlier = {**dict.fromkeys(unlisted, ""), **self._earlier}
         self._written: dict[str, None] = {}  # a set that keeps its order
         if not others_stay:
             for name in self._earlier:

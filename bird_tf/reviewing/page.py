@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Collection, Sequence
 from concurrent import futures
 
@@ -18,7 +17,7 @@ from bird_tf.inference import result_files
 from bird_tf.reviewing import clips
 
 PAGE, FOLDER = "index.html", "clips"
-_SOUND, _PICTURE = _SUFFIXES = ".mp3", ".webp"
+_SOUND, _PICTURE = ".mp3", ".webp"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,28 +66,6 @@ class _Excerpt:
     end: float
     channel: str
     stem: str
-
-
-def results_in(output: str, work: str, names: Sequence[str], *keys: str) -> result_files.ResultFiles:
-    """The result files of a command that makes a page.
-
-    Args:
-        output: folder of the page.
-        work: what the work is called.
-        names: the files beside the clips. Of earlier versions, which wrote no list, these are known by the summary, the
-            last of them, and their clips by the page.
-        keys: of such a summary.
-    """
-    listed = result_files.is_summary(os.path.join(output, names[-1]), *keys)
-    unlisted = [*names, *_clips_of(output)] if listed else []
-    return result_files.ResultFiles(output, work, unlisted=unlisted)
-
-
-def _clips_of(output: str) -> list[str]:
-    """The clips that the page of an earlier version shows."""
-    path = os.path.join(output, PAGE)
-    text = files.read_text(path) if files.exists(path) else ""
-    return [f"{FOLDER}/{stem}{suffix}" for stem in re.findall(r'"([0-9a-f]{16})"', text) for suffix in _SUFFIXES]
 
 
 def write(
@@ -174,7 +151,7 @@ def _entry(
 
 def _cut(results: result_files.ResultFiles, wanted: Sequence[_Excerpt]) -> dict[_Excerpt, str]:
     """Writes the files of all excerpts. Returns {excerpt: reason} of those that cannot be cut."""
-    paths = {e: [results.path(f"{FOLDER}/{e.stem}{suffix}") for suffix in _SUFFIXES] for e in wanted}
+    paths = {e: [results.path(f"{FOLDER}/{e.stem}{suffix}") for suffix in (_SOUND, _PICTURE)] for e in wanted}
     problems = {}
     todo = sorted((e for e, (sound, _) in paths.items() if not os.path.exists(sound)), key=lambda e: (e.path, e.start))
     with (

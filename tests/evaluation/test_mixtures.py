@@ -69,7 +69,7 @@ def test_what_cannot_be_mixed_is_refused(values):
         mixtures.MixtureConfig(**values)
 
 
-def test_a_persons_own_files_stay_and_soundscapes_of_an_earlier_version_go(manifest, tmp_path):
+def test_a_persons_own_files_stay(manifest, tmp_path):
     soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.1, 44100), 22050)
     settings = mixtures.MixtureConfig(num_mixtures=1, seconds=2.0, calls=1)
     mixer = mixtures.Mixer(settings, manifest, [(str(tmp_path / "a.wav"), 0.0, "a")], [(str(tmp_path / "a.wav"), 0.0)])
@@ -79,9 +79,3 @@ def test_a_persons_own_files_stay_and_soundscapes_of_an_earlier_version_go(manif
     with pytest.raises(config.InputError, match="is there already, and is not of a mixing"):
         mixer.write(str(tmp_path), 0)
     assert own.read_text() == "mine"
-    for name in ("mixtures.csv", "noise.csv"):
-        (tmp_path / name).write_text("media_id,class_id,start_seconds,end_seconds\n")
-    (tmp_path / "mixtures" / "mix001.wav").touch()
-    (tmp_path / "mixing.jsonl").unlink(missing_ok=True)
-    mixer.write(str(tmp_path), 0)
-    assert [path.name for path in (tmp_path / "mixtures").iterdir()] == ["mix000.wav"]

@@ -71,8 +71,8 @@ def test_one_kind_of_work_does_not_take_the_files_of_another_for_its_own(tmp_pat
     assert _names(tmp_path) == ["a.txt", "summary.json"]
 
 
-def _evaluate(folder, *names, **options):
-    with result_files.ResultFiles(str(folder), "evaluation", others_stay=True, **options).writing(names):
+def _evaluate(folder, *names):
+    with result_files.ResultFiles(str(folder), "evaluation", others_stay=True).writing(names):
         for name in names:
             (folder / name).write_text("x")
 
@@ -84,14 +84,6 @@ def test_results_of_other_kind_stay_and_may_be_changed_until_they_would_be_repla
     with pytest.raises(config.InputError, match="a was changed after an evaluation wrote it"):
         _evaluate(tmp_path, "a")
     assert (tmp_path / "a").read_text() == "corrected"
-
-
-def test_files_of_earlier_versions_count_where_none_is_listed(tmp_path):
-    (tmp_path / "a").write_text("of an earlier version")
-    _evaluate(tmp_path, "a", unlisted=["a", "b"])
-    (tmp_path / "b").write_text("mine")
-    with pytest.raises(config.InputError, match="b is there already"):
-        _evaluate(tmp_path, "b", unlisted=["a", "b"])
 
 
 def test_a_run_that_fails_before_it_writes_leaves_no_list(tmp_path):
@@ -110,11 +102,3 @@ def test_a_single_file_has_its_list_beside_it(tmp_path):
     with pytest.raises(config.InputError, match="was changed after a submission"):
         result_files.writing_beside("submission", str(path))
     assert _names(tmp_path) == ["run.txt", "run.txt.jsonl"]
-
-
-def test_a_summary_is_known_by_its_keys(tmp_path):
-    path = tmp_path / "summary.json"
-    assert not result_files.is_summary(str(path))
-    for text, known in (("{", False), ("[]", False), ('{"a": 1}', False), ('{"a": 1, "b": null}', True)):
-        path.write_text(text)
-        assert result_files.is_summary(str(path), "a", "b") == known

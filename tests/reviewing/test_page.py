@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from bird_tf import config
+from bird_tf.inference import result_files
 from bird_tf.labels import verdicts
 from bird_tf.reviewing import clips, page
 from bird_tf.scores import stratified
@@ -48,7 +49,7 @@ def _write(tmp_path, audio, choice, score="probability", changed=(), **excerpt):
         title="Review of <b>", question="Do you hear", score=score, species=[("a", "Avis alba"), ("b", HOSTILE)]
     )
     settings = page.ExcerptConfig(**excerpt)
-    results = page.results_in(str(tmp_path / "page"), "review", ["index.html", "summary.json"], "num_clips")
+    results = result_files.ResultFiles(str(tmp_path / "page"), "review")
     with results.writing():
         return page.write(results, str(audio), choice, about, settings, changed)
 
@@ -91,17 +92,6 @@ def test_a_persons_own_files_are_no_clips_of_a_page(tmp_path, audio):
     with pytest.raises(config.InputError, match=r"index\.html is there already, and is not of a review; move it, or"):
         _write(tmp_path / "foreign", audio, _choice([_clip(0.0, 0.2)]))
     assert (tmp_path / "foreign" / "page" / "index.html").read_text() == "mine"
-
-
-def test_a_page_of_an_earlier_version_is_replaced_with_its_clips(tmp_path, audio):
-    """It has no list: its summary tells whose it is, and the page which clips it shows."""
-    folder = tmp_path / "page" / "clips"
-    _write(tmp_path, audio, _choice([_clip(0.0, 0.2), _clip(5.0, 0.7)]))
-    (tmp_path / "page" / "review.jsonl").unlink()
-    (tmp_path / "page" / "summary.json").write_text('{"num_clips": 2}')
-    (folder / "dawn.mp3").write_text("mine")
-    _write(tmp_path, audio, _choice([_clip(5.0, 0.7)]))
-    assert len(list(folder.iterdir())) == 3 and (folder / "dawn.mp3").exists()
 
 
 def test_clips_of_recordings_that_have_changed_are_not_shown(tmp_path, audio):
