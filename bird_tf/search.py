@@ -163,7 +163,9 @@ def _model(settings: SearchConfig, store: embedding_store.Embeddings) -> saved_m
         raise config.InputError(f"{path}, which wrote {store.folder}, is gone; name it with --model")
     model = saved_model.Model(path)
     if model.fingerprint != store.description.fingerprint:
-        raise config.InputError(f"{path} is not the model that wrote {store.folder}; name that one with --model")
+        raise config.InputError(
+            f"{path} is not the model that wrote {store.folder}; name that one with --model, or predict anew"
+        )
     return model
 
 

@@ -18,24 +18,6 @@ VARIABLES = "variables"
 DECISIONS = "decisions/"
 
 
-class Fingerprint(str):
-    """A fingerprint that equals the one that earlier versions gave the same model, too, for what they have stored.
-
-    Attributes:
-        earlier: that one, a digest of the files; another one after `evaluate --tune` or a new export.
-    """
-
-    earlier: str = ""
-
-    def __eq__(self, other: object) -> bool:
-        return str.__eq__(self, other) is True or other == self.earlier
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = str.__hash__
-
-
 def is_exported(path: str) -> bool:
     """Whether a folder holds a model that bird_tf exported."""
     return files.exists(os.path.join(path, FRONT_END))
@@ -66,7 +48,7 @@ def weights(path: str) -> list[str]:
     return sorted(found)
 
 
-def fingerprint(path: str) -> Fingerprint:
+def fingerprint(path: str) -> str:
     """Equal for exported models that give equal logits, scores and embeddings.
 
     Raises:
@@ -76,15 +58,10 @@ def fingerprint(path: str) -> Fingerprint:
     inner: Mapping[str, Any] = described.get("backbone") or {}  # its weights may be no variables
     classes = taxonomy.load(os.path.join(path, CLASSES))
     front_end = frontend.load(os.path.join(path, FRONT_END))
-    decisive = {
+    return files.digest({
         "weights": weights(path), "classes": classes.digest, "front_end": front_end.fingerprint,
         "loss": described.get("loss"), "backbone": inner.get("fingerprint"),
-    }  # fmt: skip
-    found = Fingerprint(files.digest(decisive))
-    names = ("saved_model.pb", os.path.join(VARIABLES, f"{VARIABLES}.data-00000-of-00001"))
-    own = [files.checksum(os.path.join(path, name)) for name in names]
-    found.earlier = files.digest([*own, inner["fingerprint"]] if inner else own)
-    return found
+    })  # fmt: skip
 
 
 def forget_calibration(loaded: Any) -> None:

@@ -157,7 +157,6 @@ class Writer:
             InputError: the folder holds the embeddings of another model or of other chunks, or something else.
         """
         self._claim.start(self._claim.goes_on())
-        self._claim.begin()  # an earlier version may have described the models in another way
         path = os.path.join(self._folder, _DESCRIPTION)
         if files.exists(path):
             described = _read_description(self._folder)

@@ -116,7 +116,7 @@ class Model:
         # now: until they are asked for, the folder may become that of another model
         asset = os.path.join(path, prior.ASSET)
         self.prior: prior.Prior = prior.load(asset) if files.exists(asset) else prior.fit([], self.classes)
-        self.fingerprint: exported.Fingerprint = exported.fingerprint(path)
+        self.fingerprint = exported.fingerprint(path)
 
     @functools.cached_property
     def hearing(self) -> hearing.Hearing:

@@ -75,7 +75,7 @@ class ScoreStore:
         self._ensemble, self._scored = ensemble, scored
         is_shifted = scored != chunking
 
-        def plan(weights: Sequence[Any], *, shifted: bool, chunking: decode.ChunkingConfig = chunking) -> resume.Plan:
+        def plan(weights: Sequence[Any], *, shifted: bool) -> resume.Plan:
             models = enumerate(zip(ensemble.models, weights, strict=True), 1)
             inputs: dict[str, Any] = {
                 f"model {i}": {"content": model.fingerprint, "weight": weight} for i, (model, weight) in models
@@ -89,8 +89,6 @@ class ScoreStore:
         outdated = {"the weights of the models are others now": plan(any_weights, shifted=is_shifted)}
         if is_shifted:
             outdated["the model's decisions need shifted chunks now"] = plan(any_weights, shifted=False)
-            earlier = plan(any_weights, shifted=False, chunking=scored)
-            outdated["version 0.2.0 described these scores in another way"] = earlier
         else:
             outdated["the model's decisions no longer need shifted chunks"] = plan(any_weights, shifted=True)
         self._claim = resume.Claim(
@@ -109,7 +107,6 @@ class ScoreStore:
             InputError: the folder holds the scores of other models or chunks, or something else.
         """
         self._claim.start(self._claim.goes_on())
-        self._claim.begin()  # an earlier version may have described the models in another way
 
     def _path(self, recording_id: str) -> str:
         return _path_in(self._folder, recording_id)
