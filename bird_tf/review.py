@@ -15,7 +15,7 @@ from bird_tf import command_line, config, files, locks, next_steps, python_calls
 from bird_tf.backbones import exported
 from bird_tf.inference import result_files, score_store
 from bird_tf.labels import taxonomy, verdicts
-from bird_tf.reviewing import clips, page
+from bird_tf.reviewing import clips, page, prediction_folder
 
 _FILES = (page.PAGE, skips.TABLE, files.SUMMARY)
 
@@ -57,13 +57,13 @@ def _folder(settings: ReviewConfig) -> str:
 def _review(settings: ReviewConfig) -> dict[str, Any]:
     if not os.path.exists(settings.predictions):
         raise config.InputError(f"--predictions={settings.predictions}: no such folder or table")
-    described = clips.described(settings.predictions)
+    described = prediction_folder.summary(settings.predictions)
     root = settings.audio or described.audio
     if not os.path.isdir(root):
         raise config.InputError(f"--audio={root}: no such folder; name the folder of the recordings")
     before = verdicts.read(settings.verdicts) if settings.verdicts else []
     results = result_files.ResultFiles(settings.output, "review")
-    predicted = clips.read(settings.predictions)
+    predicted = prediction_folder.detections(settings.predictions)
     shortened, num_cut = clips.shorten(predicted, settings.excerpt.max_seconds)
     choice = clips.choose(shortened, before, settings.choice)
     if num_cut:
@@ -94,7 +94,7 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
     return summary
 
 
-def _species(described: clips.Prediction, predicted: list[clips.Clip]) -> list[tuple[str, str]]:
+def _species(described: prediction_folder.Summary, predicted: list[clips.Clip]) -> list[tuple[str, str]]:
     """(class id, name) of all classes of the model where it still is, else of those that were predicted."""
     found = dict(sorted((clip.class_id, clip.name) for clip in predicted))
     for model in described.models[:1]:

@@ -24,7 +24,7 @@ from bird_tf.inference import (
 from bird_tf.labels import class_names, given_table, metadata, taxonomy
 from bird_tf.models import architectures
 from bird_tf.records import learnt, manifests, recordings_table
-from bird_tf.reviewing import clips
+from bird_tf.reviewing import prediction_folder
 from bird_tf.scores import decisions, prior, threshold_table
 from bird_tf.submissions import kaggle_files, media_ids, run_files
 from bird_tf.training import checkpoints, run_directory, weights
@@ -179,7 +179,7 @@ def _results(folder):
 def _prediction(folder):
     path = folder / "summary.json"
     path.write_text(json.dumps({"audio": "birds", "models": ["runs/x"], "num": 1}))
-    return path, lambda: clips.described(str(folder))
+    return path, lambda: prediction_folder.summary(str(folder))
 
 
 def _table(folder, text, read):
@@ -220,7 +220,8 @@ READERS = {
     "results": lambda folder, get: _results(folder),
     "prediction": lambda folder, get: _prediction(folder),
     "detections": lambda folder, get: _table(
-        folder, "file,start_seconds,end_seconds,class_id,probability\na.wav,0,1,aa,0.5\nb.wav,1,2,bb,1e-3\n", clips.read
+        folder, "file,start_seconds,end_seconds,class_id,probability\na.wav,0,1,aa,0.5\nb.wav,1,2,bb,1e-3\n",
+        prediction_folder.detections,
     ),
     "thresholds": lambda folder, get: _table(
         folder, "class_id,threshold\naa,0.5\n", lambda path: threshold_table.choose(path, np.zeros(2), CLASSES)

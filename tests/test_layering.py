@@ -55,7 +55,7 @@ ORDER = {
         "plots", "pages", "report", "summary_lines", "recordings", "judged",
     ),
     "surveys": ("tally", "densities", "page", "survey_files"),
-    "reviewing": ("clips", "page"),
+    "reviewing": ("clips", "prediction_folder", "page"),
     "submissions": ("run_files", "kaggle_files", "media_ids", "budget"),
     "conversion": (
         "compiled_frontend", "chunk_features", "notes", "worker", "class_selection", "sharding", "state", "execution",

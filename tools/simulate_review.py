@@ -17,7 +17,7 @@ from bird_tf import command_line, config, csv_files, files, locks
 from bird_tf.inference import result_files
 from bird_tf.labels import metadata, spans, verdicts
 from bird_tf.labels.layouts import reader
-from bird_tf.reviewing import clips
+from bird_tf.reviewing import clips, prediction_folder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,8 @@ def simulate(settings: SimulateConfig) -> list[verdicts.Verdict]:
     """Answers the clips that a review would show, and writes verdicts.csv.
 
     Raises:
-        InputError: as `reader.read`, `clips.read` and `clips.choose`; no prediction is on a labelled recording; or
-            another command writes this table.
+        InputError: as `reader.read`, `prediction_folder.detections` and `clips.choose`; no prediction is on a labelled
+            recording; or another command writes this table.
     """
     with locks.held_file(settings.output, work="simulated review", flag="--output"):
         return _simulate(settings)
@@ -44,7 +44,7 @@ def simulate(settings: SimulateConfig) -> list[verdicts.Verdict]:
 
 def _simulate(settings: SimulateConfig) -> list[verdicts.Verdict]:
     labelled = {files.name_below(settings.source.audio, r.path): r for r in reader.read(settings.source)[0]}
-    predicted = [clip for clip in clips.read(settings.predictions) if clip.file in labelled]
+    predicted = [clip for clip in prediction_folder.detections(settings.predictions) if clip.file in labelled]
     if not predicted:
         raise config.InputError(
             f"{settings.predictions}: no prediction is on a labelled recording below {settings.source.audio}"
@@ -57,7 +57,7 @@ def _simulate(settings: SimulateConfig) -> list[verdicts.Verdict]:
         )
         for clip, (of_all, of_class) in zip(choice.clips, turns, strict=True)
     ]
-    scale = clips.described(settings.predictions).scale
+    scale = prediction_folder.summary(settings.predictions).scale
     rows = [
         (v.file, v.start_seconds, v.end_seconds, v.class_id, v.answer, v.species, v.probability,
          v.band_lowest if v.band_size else "", v.band_size or "", scale,

@@ -44,7 +44,7 @@ class Judged:
             person judged those of one species or site alone: they are no random sample of the band.
         is_sample: whether they were drawn at random from their bands. Otherwise, all predictions are those that were
             judged.
-        scales: for each, what its probability is of, as in `clips.Prediction`.
+        scales: for each, what its probability is of, as in `prediction_folder.Summary`.
     """
 
     scores: np.ndarray

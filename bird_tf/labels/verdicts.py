@@ -39,7 +39,7 @@ class Verdict:
         probability: of the prediction; NaN if it is not known.
         band_lowest, band_size: of the band of probabilities that the prediction was drawn from, its lower edge and its
             number of predictions; NaN and 0 if it was not drawn at random.
-        scale: what the probability is of, as in `clips.Prediction`; empty if it is not known.
+        scale: what the probability is of, as in `prediction_folder.Summary`; empty if it is not known.
         band_turn, class_turn: as the how-manieth clip of its band, and of the predicted class in it, it was drawn; 0 if
             it is not known.
         band_sizes, class_sizes: (lower edge, number of predictions) of all bands of its review, of all classes and of

@@ -5,20 +5,15 @@ from __future__ import annotations
 import bisect
 import collections
 import dataclasses
-import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from bird_tf import config, csv_files, files, free_text, next_steps, stored
-from bird_tf.audio import channels
-from bird_tf.inference.writers import csv_tables
-from bird_tf.labels import given_table, verdicts
+from bird_tf import config, free_text
+from bird_tf.labels import verdicts
 
 DOUBTFUL, MOST_DOUBTFUL, HIGHEST, RANDOM = "doubtful", "most_doubtful", "highest", "random"
 ORDERS = (DOUBTFUL, MOST_DOUBTFUL, HIGHEST, RANDOM)
-_NEEDED = ("file", "start_seconds", "end_seconds", "class_id", "probability")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,64 +97,6 @@ class Choice:
             num_before.update((of_all, of_class))
             found.append((num_before[of_all], num_before[of_class]))
         return found
-
-
-def read(path: str) -> list[Clip]:
-    """Reads the detections of a prediction.
-
-    Args:
-        path: folder of the prediction, or the table itself.
-
-    Raises:
-        InputError: there is no such table, or a row cannot be read.
-    """
-    if os.path.isdir(path):
-        path = os.path.join(path, csv_tables.DETECTIONS)
-    if not files.exists(path):
-        raise config.InputError(f"{path}: no such table; {next_steps.command('predict', format='csv')} writes it")
-    return [_parse(row) for row in given_table.read_own(path, _NEEDED)]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """What the summary of a prediction says.
-
-    Attributes:
-        audio: the folder of the recordings.
-        models: exported models.
-        channel: what was heard of recordings with several channels.
-        scale: what the probabilities are of: `Ensemble.scale`, and in words what else they are combined with; empty if
-            it is not known.
-    """
-
-    audio: str = ""
-    models: tuple[str, ...] = ()
-    channel: str = channels.MIX
-    scale: str = ""
-
-    def __post_init__(self) -> None:
-        channels.check(self.channel)
-
-
-def described(path: str) -> Prediction:
-    """What a prediction says of itself; of a single table, as for `read`, only the scale."""
-    is_folder = os.path.isdir(path)
-    summary = os.path.join(path if is_folder else os.path.dirname(path), files.SUMMARY)
-    told = stored.read_json(summary, Prediction, partial=True) if os.path.exists(summary) else Prediction()
-    return told if is_folder else Prediction(scale=told.scale)
-
-
-def _parse(row: csv_files.Row) -> Clip:
-    start, end = row.number("start_seconds", 0), row.number("end_seconds", 0)
-    probability = row.number("probability", 0, 1)
-    if not start < end or math.isnan(probability):
-        raise row.error("not a span in seconds with a probability")
-    class_id = row.text("class_id")
-    return Clip(
-        file=row.text("file"), start_seconds=start, end_seconds=end, class_id=class_id,
-        name=row.cells.get("name") or class_id, score=probability, clock_time=row.cells.get("clock_time", ""),
-        site=row.cells.get("site", ""),
-    )  # fmt: skip
 
 
 def shorten(clips: Iterable[Clip], seconds: float) -> tuple[list[Clip], int]:

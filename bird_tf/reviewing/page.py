@@ -45,7 +45,7 @@ class Page:
         species: (class id, name) of those that the person can name.
         reference: a clip that the others are compared with; None without one.
         channel: what is heard of recordings with several channels, as --channel.
-        scale: what probabilities are of, as in `clips.Prediction`.
+        scale: what probabilities are of, as in `prediction_folder.Summary`.
     """
 
     title: str
