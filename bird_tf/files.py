@@ -295,6 +295,15 @@ def size(path: str) -> int:
     return int(tf.io.gfile.stat(enable(path)).length)
 
 
+def size_and_change(path: str) -> tuple[int, int] | None:
+    """The size of a file in bytes and the time of its change in ns, to know it again; None if it is not there."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
 def checksum(path: str) -> str:
     """md5 of the file's bytes, in hexadecimal. It shows damage; it does not protect against forgery."""
     digest = hashlib.md5(usedforsecurity=False)

@@ -85,15 +85,9 @@ def _other_inputs(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Map
 
 
 def of_file(path: str) -> dict[str, int]:
-    """What a plan holds of a recording, to tell whether it is still the same: those of a recorder often have one size.
-
-    Numbers are -1 if it cannot be read, as with a link that points to itself.
-    """
-    try:
-        status = os.stat(path)
-    except OSError:
-        return {"size": -1, "time of change": -1}
-    return {"size": status.st_size, "time of change": status.st_mtime_ns}
+    """What a plan holds of a recording, to tell whether it is the same: those of a recorder often have one size."""
+    size, change = files.size_and_change(path) or (-1, -1)
+    return {"size": size, "time of change": change}
 
 
 def _lies_in(path: str, folder: str) -> bool:

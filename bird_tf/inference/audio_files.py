@@ -12,6 +12,8 @@ from bird_tf.audio import decode, unread_files
 
 # A file name has at most 255 bytes on all usual file systems; the rest is for the suffixes of result files.
 _LONGEST_STEM = 200
+# of a recording that `has_changed`
+CHANGED = "changed since the prediction; repeat that"
 
 
 def find_below(path: str) -> list[tuple[str, str]]:
@@ -37,17 +39,12 @@ def _find(path: str) -> list[str]:
 
 
 def source(path: str) -> str:
-    """What tells whether a recording is still the same: its path, size and time of change."""
-    status = os.stat(path)
-    return f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}"
+    """What tells whether a recording is still the same: its path, size and time of change.
 
-
-def source_if_there(path: str) -> str:
-    """`source`; empty if there is no such file, which its reader will tell."""
-    try:
-        return source(path)
-    except OSError:
-        return ""
+    It is empty if there is no such file, which its reader will tell.
+    """
+    found = files.size_and_change(path)
+    return " ".join(map(str, (os.path.abspath(path), *found))) if found else ""
 
 
 def path_in(told: str) -> str:
@@ -60,7 +57,7 @@ def has_changed(before: str, path: str) -> bool:
 
     Of a recording that was moved or copied only the size counts: its time may be that of the copy.
     """
-    now = source_if_there(path)
+    now = source(path)
     if not now:
         return False
     (old, *told), (new, *found) = before.rsplit(" ", 2), now.rsplit(" ", 2)

@@ -258,7 +258,7 @@ class Embeddings:
             if not os.path.isfile(path):
                 left_out.append((file, f"{path}: no such recording any more"))
             elif audio_files.has_changed(entry.source, path):
-                left_out.append((file, f"{path}: changed since the prediction; repeat that"))
+                left_out.append((file, f"{path}: {audio_files.CHANGED}"))
             else:
                 continue
             del self._entries[file]

@@ -83,4 +83,4 @@ class Notes:
 
 
 def _digest(path: str) -> str:
-    return files.text_digest(audio_files.source_if_there(path) or path)
+    return files.text_digest(audio_files.source(path) or path)

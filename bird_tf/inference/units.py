@@ -224,7 +224,7 @@ def score(
             yield _joined(ensemble, hearings, chunking, *waiting.popleft())
 
     for (recording_id, path), seconds in zip(unit.recordings, unit.seconds, strict=True):
-        recording = _Recording(audio_files.source_if_there(path), len(ensemble.models), len(hearings))
+        recording = _Recording(audio_files.source(path), len(ensemble.models), len(hearings))
         waiting.append(((recording_id, path), recording))
         told = 0.0
         with reading(recording_id):

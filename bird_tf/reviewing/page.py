@@ -13,7 +13,7 @@ from concurrent import futures
 from bird_tf import config, executor, files, progress_bars, skips
 from bird_tf.audio import channels, decode
 from bird_tf.evaluation import excerpts, pages
-from bird_tf.inference import result_files
+from bird_tf.inference import audio_files, result_files
 from bird_tf.reviewing import clips
 
 PAGE, FOLDER = "index.html", "clips"
@@ -91,7 +91,7 @@ def write(
     wanted = [_excerpt(files.below(root, clip.file), clip, settings, page.channel) for clip in choice.clips]
     reference = _stored(*page.reference, page.channel) if page.reference else None
     problems = {
-        excerpt: f"{excerpt.path}: changed since the prediction; repeat that"
+        excerpt: f"{excerpt.path}: {audio_files.CHANGED}"
         for clip, excerpt in zip(choice.clips, wanted, strict=True)
         if clip.file in changed
     }
@@ -129,11 +129,7 @@ def _excerpt(path: str, clip: clips.Clip, settings: ExcerptConfig, channel: str)
 
 def _stored(path: str, start: float, end: float, channel: str) -> _Excerpt:
     """The excerpt, with a name for its files: a digest, so that no name from outside becomes a path."""
-    try:
-        status = os.stat(path)
-        content = [status.st_size, status.st_mtime_ns]
-    except OSError:  # told when it is cut
-        content = []
+    content = files.size_and_change(path) or ()  # without such a file: told when it is cut
     stem = files.digest([os.path.abspath(path).encode("utf-8", "surrogateescape").hex(), start, end, content, channel])
     return _Excerpt(path=path, start=start, end=end, channel=channel, stem=stem[:16])
 
