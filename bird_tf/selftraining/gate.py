@@ -29,7 +29,7 @@ class Quality:
 
     Attributes:
         cmap, auroc: over segments of soundscapes with known calls.
-        mlrap: over the validation recordings; NaN without any.
+        mlrap: over the validation recordings, of the classes of the records; NaN without any.
     """
 
     cmap: float
@@ -105,11 +105,13 @@ class Gate:
         return Quality(cmap=found["cmap"], auroc=found["auroc"], mlrap=self._mlrap(ensemble))
 
     def _mlrap(self, ensemble: ensembles.Ensemble) -> float:
-        if not self.manifest.num_chunks("val"):
+        """All rounds rank the classes that labels can name; to rank more is harder, and one is no ranking."""
+        columns = [ensemble.classes.index(class_id) for class_id in self.manifest.labelled_classes.class_ids]
+        if not self.manifest.num_chunks("val") or len(columns) == 1:
             return math.nan
         scored = labelled.score_records(ensemble, self.manifest)
         truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
-        return metrics.mlrap(scored.pooled(ensemble), truth)
+        return metrics.mlrap(scored.pooled(ensemble)[:, columns], truth[:, columns])
 
 
 def write_mixtures(

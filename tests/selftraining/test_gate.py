@@ -97,6 +97,26 @@ def test_a_teacher_that_is_wrong_about_a_class_is_not_confirmed_by_its_student(
     assert gate.goes_on([wrong, right]) and not gate.goes_on([right, wrong]) and not gate.goes_on([wrong, wrong])
 
 
+@pytest.mark.parametrize(("num_classes", "expected"), [(3, 1.0), (1, math.nan)])
+def test_a_teacher_that_knows_more_classes_is_ranked_among_those_of_the_records(
+    manifest, model_path, tmp_path, monkeypatch, num_classes, expected
+):
+    """A student knows only these, and would win by it."""
+    few = dataclasses.replace(manifest, classes=manifest.classes.subset(range(num_classes)))
+    judge = gate.Gate(manifest=few, audio="", calls="", output=str(tmp_path), place=PLACE)
+    ensemble = ensembles.Ensemble([model_path], "none")
+    probabilities = np.full((1, 1, len(ensemble.classes)), 0.1, np.float32)
+    own, *others = (ensemble.classes.index(class_id) for class_id in manifest.classes.class_ids)
+    probabilities[..., own], probabilities[..., others[num_classes:]] = 0.5, 0.9
+    scored = labelled.LabelledScores(
+        recording_ids=["1"], recordings=[], labels=np.array([own]), backgrounds=[[]],
+        member_probabilities=[probabilities], member_attention_logits=[np.zeros((1, 1), np.float32)],
+        start_seconds=[np.zeros(1)], duration_seconds=[1.0], paths=[""], skipped=[],
+    )  # fmt: skip
+    monkeypatch.setattr(gate.labelled, "score_records", lambda *_: scored)
+    assert judge._mlrap(ensemble) == pytest.approx(expected, nan_ok=True)
+
+
 def test_what_no_round_can_be_judged_by_is_refused(manifest, tmp_path):
     found = folds.recordings(manifest.directory)
     folds.regroup(manifest, str(tmp_path / "few"), {found[0].recording_id: "train"})
