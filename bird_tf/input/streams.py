@@ -57,7 +57,9 @@ class StreamConfig:
     shuffle_buffer: int = config.option(
         4096, "chunks among which the next one is drawn; each needs bands × frames bytes, and those of other features"
     )
-    no_call_share: float = config.option(0.0, "share of noise chunks in a batch; they have no species as target")
+    no_call_share: float = config.option(
+        0.0, "share of noise chunks in a batch, at least one chunk; they have no species as target; 0: none"
+    )
     synthetic_noise: int = config.option(
         0,
         "number of synthesised noise chunks (rain, wind, water, engines, insects, voices, …) beside those of the "
@@ -71,14 +73,22 @@ class StreamConfig:
     sampling: sampling.SamplingConfig = dataclasses.field(default_factory=sampling.SamplingConfig)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.no_call_share < 1 or round(self.no_call_share * self.batch_size) >= self.batch_size:
-            raise config.InputError(f"--no_call_share={self.no_call_share}: need a share of the batch below 1")
         if self.synthetic_noise < 0:
             raise config.InputError(f"--synthetic_noise={self.synthetic_noise}: need a number of chunks, or 0")
         if self.batch_size < 1 or self.shuffle_buffer < 1:
             raise config.InputError(
                 f"--batch_size={self.batch_size} --shuffle_buffer={self.shuffle_buffer}: need sizes of at least 1"
             )
+        if not 0 <= self.no_call_share < 1 or self.num_no_call >= self.batch_size:
+            raise config.InputError(
+                f"--no_call_share={self.no_call_share} --batch_size={self.batch_size}: need a share from 0 to 1 that "
+                "leaves a chunk of the batch to the species"
+            )
+
+    @property
+    def num_no_call(self) -> int:
+        """Number of noise chunks in each batch as examples without a species, if there are noise chunks."""
+        return max(1, round(self.no_call_share * self.batch_size)) if self.no_call_share else 0
 
 
 def steps_per_epoch(manifest: manifests.Manifest, settings: StreamConfig) -> int:
@@ -89,7 +99,7 @@ def steps_per_epoch(manifest: manifests.Manifest, settings: StreamConfig) -> int
 
 def num_no_call(manifest: manifests.Manifest, settings: StreamConfig) -> int:
     """Number of noise chunks in each batch as examples without a species."""
-    return round(settings.no_call_share * settings.batch_size) if has_noise(manifest, settings) else 0
+    return settings.num_no_call if has_noise(manifest, settings) else 0
 
 
 def has_noise(manifest: manifests.Manifest, settings: StreamConfig) -> bool:

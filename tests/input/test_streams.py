@@ -12,6 +12,16 @@ from bird_tf.input.augment import augmentations
 def test_no_call_shares_that_leave_nothing_are_refused():
     with pytest.raises(config.InputError, match="--no_call_share"):
         streams.StreamConfig(no_call_share=0.99, batch_size=4)
+    with pytest.raises(config.InputError, match=r"--no_call_share=0\.1 --batch_size=1: need a share"):
+        streams.StreamConfig(no_call_share=0.1, batch_size=1)
+
+
+@pytest.mark.parametrize(("batch_size", "share", "expected"), [(4, 0.1, 1), (32, 0.01, 1), (64, 0.1, 6), (4, 0.0, 0)])
+def test_a_share_of_noise_is_one_chunk_of_a_batch_at_least(manifest, batch_size, share, expected):
+    settings = streams.StreamConfig(batch_size=batch_size, no_call_share=share)
+    assert streams.num_no_call(manifest, settings) == expected
+    quiet = dataclasses.replace(manifest, shards={**manifest.shards, "noise": ()})
+    assert streams.num_no_call(quiet, settings) == 0
 
 
 def test_a_second_training_takes_the_synthesised_noise_of_the_first(manifest, monkeypatch):
