@@ -168,8 +168,8 @@ def _finished(settings: CrossValidateConfig) -> dict[int, list[tuple[float, ...]
 
 
 def mean_and_error(values: list[float]) -> tuple[float, float]:
-    """Mean and its standard error, which is NaN for one value."""
-    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    """Mean and its standard error, which is NaN for one value. Both are NaN if a value is."""
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
     return statistics.fmean(values), error
 
 
@@ -215,12 +215,22 @@ def gain(run_dir: str, baseline: str, tested: Mapping[int, str]) -> tuple[float,
     return mean, error, number
 
 
+def _warn_of_one_class(settings: CrossValidateConfig) -> None:
+    """A ranking of one class is always right, so folds and baselines say nothing of it."""
+    remedy = "judge its models by bird_tf.evaluate with --noise_audio or --segments"
+    if settings.baseline:
+        raise config.InputError(f"--baseline: {settings.records} has one class, which cannot be ranked; {remedy}")
+    logging.warning("%s has one class: most metrics of the folds are undefined; %s", settings.records, remedy)
+
+
 def main(settings: CrossValidateConfig) -> None:
     """Runs the folds. Writes folds.csv (a row for each training) and cross_validation.json (means and errors).
 
     Both tell of all folds that are finished, those of earlier commands and of other machines too.
     """
     manifest = manifests.load(settings.records)
+    if len(manifest.classes) == 1:
+        _warn_of_one_class(settings)
     group_of = claim_run_dir(settings, manifest)
     if settings.refit:
         without_validation = dataclasses.replace(settings.split, val_share=0.0)

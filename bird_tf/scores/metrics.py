@@ -164,12 +164,13 @@ def headline(scores: np.ndarray, truth: np.ndarray, labels: np.ndarray) -> dict[
 
     Returns:
         mlrap and map (with background species as positives), mlrap_foreground, mrr, cmap, auroc, top1, top5 in [0, 1],
-        and num_recordings.
+        and num_recordings. NaN where nothing can be wrong: one class is no ranking, and recordings that all have all
+        classes have no c-mAP.
     """
     means = {name: _mean(list(values)) for name, values in _by_recording(scores, truth, labels).items()}
     return {
         **{name: means[name] for name in ("mlrap", "mlrap_foreground", "mrr", "map")},
-        "cmap": class_mean_average_precision(scores, truth),
+        "cmap": float("nan") if truth.all() else class_mean_average_precision(scores, truth),  # else 1, whatever scores
         "auroc": auroc(scores, truth),
         "top1": means["top1"],
         "top5": means["top5"],
@@ -199,7 +200,7 @@ def intervals(
         defined = ~np.isnan(values)
         total = weights[:, defined].sum(axis=1)
         draws[name] = weights[:, defined] @ values[defined] / _or_nan(total)
-    present = np.flatnonzero(truth.any(axis=0))
+    present = np.flatnonzero(truth.any(axis=0) & ~truth.all())
     for name, of_class in (("cmap", _average_precisions), ("auroc", _areas)):
         total, count = np.zeros(num_draws), np.zeros(num_draws)
         for index in present:

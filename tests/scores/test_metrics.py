@@ -140,3 +140,8 @@ def test_one_class_has_no_ranking_metrics_but_an_average_precision():
     assert np.isnan(metrics.chance_mlrap(truth)) and np.isnan(
         metrics.intervals(scores, truth, np.zeros(3, int))["mlrap"][0]
     )
+
+
+def test_where_all_recordings_have_the_one_class_no_metric_is_certain_success():
+    case = np.array([[0.9], [0.2]]), np.ones((2, 1), bool), np.zeros(2, int)
+    assert np.isnan(metrics.headline(*case)["cmap"]) and np.isnan(metrics.intervals(*case)["cmap"][0])

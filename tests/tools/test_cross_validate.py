@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import math
 import os
 import shutil
 
@@ -209,6 +210,28 @@ def test_the_trainings_of_the_folds_do_not_overwrite(manifest, tmp_path, monkeyp
 def test_a_fold_that_is_not_there_is_refused(manifest, tmp_path):
     with pytest.raises(config.InputError, match="folds from 0 to 1"):
         config.parse(cross_validate.CrossValidateConfig, _flags(manifest, tmp_path, "--folds=2", "--only_folds=2"))
+
+
+def test_a_metric_that_a_fold_does_not_define_has_no_mean():
+    assert cross_validate.mean_and_error([0.4, 0.6]) == (pytest.approx(0.5), pytest.approx(0.1))
+    for values in ([math.nan, 0.5], [math.nan, math.nan], [math.nan]):
+        assert all(map(math.isnan, cross_validate.mean_and_error(values)))
+
+
+def test_a_detector_is_warned_that_folds_cannot_rank_it(manifest, tmp_path, monkeypatch, caplog):
+    one = dataclasses.replace(manifest, classes=manifest.classes.subset([0]))
+    monkeypatch.setattr(cross_validate.manifests, "load", lambda _: one)
+    monkeypatch.setattr(cross_validate.folds, "prepare", lambda *_: None)
+    undefined = (9.0, 0.0, *[math.nan] * (len(cross_validate.COLUMNS) - 4))
+    monkeypatch.setattr(cross_validate, "_train_and_evaluate", lambda _, fold, seed: (fold, seed, *undefined))
+    detector = ("--loss=sigmoid", "--no_call_share=0.2", "--keep=last")
+    _run(manifest, tmp_path / "cv", *detector)
+    assert "has one class: most metrics of the folds are undefined; judge" in caplog.text
+    summary = json.loads((tmp_path / "cv" / "cross_validation.json").read_text())
+    assert summary["mlrap"] == {"mean": None, "standard_error": None}
+    with pytest.raises(config.InputError, match=r"--baseline: .* has one class, which cannot be ranked"):
+        _run(manifest, tmp_path / "other", *detector, f"--baseline={tmp_path / 'cv'}")
+    assert not (tmp_path / "other").exists()
 
 
 def _write_evaluation(run_dir, precisions):
