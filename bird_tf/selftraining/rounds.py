@@ -9,7 +9,8 @@ import shutil
 from collections.abc import Sequence
 from typing import Any
 
-from bird_tf import csv_files, files
+from bird_tf import config, csv_files, files
+from bird_tf.backbones import exported
 from bird_tf.inference import model_files
 from bird_tf.selftraining import gate
 from bird_tf.training import exporter
@@ -57,7 +58,8 @@ def write_table(run_dir: str, rounds: Sequence[Round]) -> None:
 def take(run_dir: str, winner: Round) -> str:
     """Copies the model of the round that won to RUN_DIR/export, and that from before its refit. Returns its path.
 
-    Several first teachers are no one model: they stay where they are.
+    A copy that is there stays, with what `evaluate --tune` has stored in it. Several first teachers are no one model:
+    they stay where they are.
     """
     if not winner.run_dir and len(winner.models) > 1:
         return ""
@@ -69,10 +71,17 @@ def take(run_dir: str, winner: Round) -> str:
         [asked], [judged] = winner.asked or winner.models, winner.models
         copies = {asked: export} | ({judged: validated} if judged != asked else {})
     for original, copy in copies.items():
-        if files.exists(original):
+        if files.exists(original) and not _is_copy(copy, original):
             with files.replacing(copy, durable=True) as temporary:
                 shutil.copytree(original, temporary)
     return export
+
+
+def _is_copy(path: str, original: str) -> bool:
+    try:
+        return exported.is_exported(path) and exported.fingerprint(path) == exported.fingerprint(original)
+    except config.InputError:  # one that is damaged is made again
+        return False
 
 
 def in_words(row: dict[str, Any]) -> str:

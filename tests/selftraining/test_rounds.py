@@ -1,4 +1,5 @@
 import math
+import pathlib
 
 import pytest
 
@@ -56,3 +57,18 @@ def test_a_teacher_that_was_not_beaten_is_kept_as_it_was_asked_for(tmp_path, ref
     assert (tmp_path / "run" / "validated").exists() == refitted
     if refitted:
         assert (tmp_path / "run" / "validated" / "export" / "model").read_text() == str(judged)
+
+
+def test_a_repeated_command_leaves_the_tuning_of_its_model(model_path, attention_model_path, tmp_path):
+    def kept(path):
+        return rounds.Round(run_dir="", models=(path,), row={}, quality=None)
+
+    export = pathlib.Path(rounds.take(str(tmp_path), kept(model_path)))
+    (export / "decisions.json").touch()
+    rounds.take(str(tmp_path), kept(model_path))
+    assert (export / "decisions.json").exists()
+    rounds.take(str(tmp_path), kept(attention_model_path))  # another round has won
+    assert not (export / "decisions.json").exists()
+    (export / "assets" / "classes.csv").write_text("damaged")
+    rounds.take(str(tmp_path), kept(attention_model_path))
+    assert rounds.exported.fingerprint(str(export)) == rounds.exported.fingerprint(attention_model_path)
