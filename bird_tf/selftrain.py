@@ -175,8 +175,17 @@ def _unlabelled(
     if files.exists(os.path.join(output, manifests.MANIFEST)) and not needs_mixtures:
         return manifests.load(output)
     teachers, scores = teaching.Teachers(paths, manifest), _scores(settings, 1)
+    judging = teaching.judging(recordings, manifest, settings.segments_audio)
+    left_out = [(r.path, "models are judged by it, so none learns from it") for r in recordings
+                if r.recording_id in judging]  # fmt: skip
+    recordings = [r for r in recordings if r.recording_id not in judging]
+    if not recordings:
+        raise config.InputError(
+            f"--unlabelled={settings.unlabelled}: all recordings are validation recordings or those of "
+            "--segments_audio, by which models are judged; give others"
+        )
     skipped = teachers.score(recordings, scores, settings.place)
-    skips.write(settings.run_dir, skipped)
+    skips.write(settings.run_dir, [*left_out, *skipped])
     unreadable = {path for path, _ in skipped}
     readable = [r for r in recordings if r.path not in unreadable]
     chunks = teaching.choose_chunks(

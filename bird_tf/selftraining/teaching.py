@@ -16,7 +16,7 @@ from bird_tf.audio import decode
 from bird_tf.inference import audio_files, ensembles, in_context, leaks, model_files, score_store
 from bird_tf.input import pseudo_labels
 from bird_tf.labels import metadata
-from bird_tf.records import learnt, manifests, shard_files, verify
+from bird_tf.records import learnt, manifests, recordings_table, shard_files, verify
 from bird_tf.scores import context
 from bird_tf.training import distillation
 
@@ -37,6 +37,25 @@ def find(folder: str) -> list[metadata.Recording]:
         raise config.InputError(f"--unlabelled={folder} is not a folder; it must hold the unlabelled recordings")
     found = audio_files.find_below(folder)
     return [metadata.Recording(recording_id=name, path=path, negative=True, split="train") for name, path in found]
+
+
+def judging(recordings: Sequence[metadata.Recording], manifest: manifests.Manifest, soundscapes: str) -> set[str]:
+    """Ids of the unlabelled recordings that are judged by: a student that has heard them cannot be judged by them.
+
+    Args:
+        recordings: the unlabelled ones, from `find`.
+        manifest: the labelled records, whose validation recordings judge.
+        soundscapes: folder of those that judge; empty: there are none.
+    """
+    rate, channel = manifest.front_end.sample_rate_hz, manifest.channel
+    rows = {(r.recording_id, r.digest, rate) for r in recordings_table.validation(manifest)}
+    if soundscapes:
+        heads = learnt.with_digests(recordings, learnt.Learnt(), rate, channel)
+        unlabelled = learnt.Learnt(frozenset((r.recording_id, r.digest, rate) for r in heads))
+        others = learnt.with_digests(find(soundscapes), unlabelled, rate, channel)
+        rows |= {(r.recording_id, r.digest, rate) for r in others if r.digest}
+    judged = learnt.Learnt(frozenset(rows))
+    return judged.known(learnt.with_digests(recordings, judged, rate, channel), rate)
 
 
 def chunking_of(manifest: manifests.Manifest) -> decode.ChunkingConfig:

@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 import types
 
 import numpy as np
@@ -8,7 +9,7 @@ from bird_tf import config, executor
 from bird_tf.inference import ensembles, scoring
 from bird_tf.input import pseudo_labels
 from bird_tf.labels import metadata
-from bird_tf.records import shard_files
+from bird_tf.records import recordings_table, shard_files
 from bird_tf.scores import context
 from bird_tf.selftraining import teaching
 
@@ -48,6 +49,22 @@ def test_no_student_trains_on_recordings_whose_noise_it_is_judged_in(caplog):
     assert "only 4 quiet chunks of 2 recordings" in caplog.text
     alone = teaching.choose_chunks(_answered(*rows[:1]), 1.0, 0.1)
     assert teaching.with_noise_apart(alone, recordings[:1]) is alone and "which favours them" in caplog.text
+
+
+def test_unlabelled_recordings_that_judge_are_known_by_their_sound(manifest, data, tmp_path):
+    validation = [r.path.split("/")[-1] for r in recordings_table.validation(manifest)]
+    training = [r.path.split("/")[-1] for r in recordings_table.training(manifest)]
+    for folder, name, source in (
+        ("all", "a.wav", validation[0]), ("all", "b.wav", training[0]), ("all", "c.wav", training[1]),
+        ("judging", "x.wav", training[1]), ("judging", "b.wav", training[2]),
+    ):  # fmt: skip
+        (tmp_path / folder).mkdir(exist_ok=True)
+        shutil.copy(data / "wav" / source, tmp_path / folder / name)
+    for folder in ("all", "judging"):
+        (tmp_path / folder / "broken.wav").write_bytes(b"x")
+    recordings = teaching.find(str(tmp_path / "all"))
+    assert teaching.judging(recordings, manifest, "") == {"a.wav"}
+    assert teaching.judging(recordings, manifest, str(tmp_path / "judging")) == {"a.wav", "c.wav"}
 
 
 def test_teachers_answer_with_overlapping_windows_averaged_over_time(model_path, manifest, unlabelled, tmp_path):
