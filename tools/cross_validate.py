@@ -18,7 +18,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from absl import logging
@@ -33,6 +33,7 @@ from bird_tf.training import training_flags
 
 METRICS = ("mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1")
 COLUMNS = ("fold", "seed", "num_recordings", "num_learnt", "chance_mlrap", *METRICS)
+TABLE = "folds.csv"
 _FOLD = "{fold}"
 # what is read of the summary of an evaluation
 _EVALUATED: type = dataclasses.make_dataclass("Evaluated", [(name, float | None) for name in COLUMNS[2:]])
@@ -173,11 +174,25 @@ def mean_and_error(values: list[float]) -> tuple[float, float]:
     return statistics.fmean(values), error
 
 
-def _precisions(run_dir: str, fold: int) -> dict[str, float]:
-    """The average precision of each recording of a fold, mean over the repeats."""
+def _over_folds(rows_of: Iterable[Sequence[tuple[float, ...]]], column: int) -> tuple[float, float]:
+    """As `mean_and_error`, of the folds; a repeat judges no new recording, so those of a fold count as one."""
+    return mean_and_error([statistics.fmean(row[column] for row in rows) for rows in rows_of])
+
+
+def _trainings(run_dir: str) -> dict[int, list[str]]:
+    """{fold: folders of its trainings} that folds.csv tells of; those of other commands may lie there too."""
+    found: dict[int, list[str]] = {}
+    path = os.path.join(run_dir, TABLE)
+    for row in csv_files.read(path, ("fold", "seed")) if files.exists(path) else ():
+        fold, seed = row.count("fold"), row.count("seed")
+        found.setdefault(fold, []).append(os.path.join(run_dir, f"fold-{fold}", f"seed-{seed}"))
+    return found
+
+
+def _precisions(trainings: Sequence[str]) -> dict[str, float]:
+    """The average precision of each recording of a fold, mean over its trainings."""
     found: dict[str, list[float]] = {}
-    folder = os.path.join(run_dir, f"fold-{fold}")
-    paths = [os.path.join(folder, name, "evaluation", "recordings.csv") for name in files.names(folder)]
+    paths = [os.path.join(folder, "evaluation", "recordings.csv") for folder in trainings]
     needed = ("recording_id", "average_precision")
     for row in (row for path in paths if files.exists(path) for row in csv_files.read(path, needed)):
         found.setdefault(row.text("recording_id"), []).append(row.number("average_precision", 0, 1))
@@ -188,7 +203,7 @@ def gain(run_dir: str, baseline: str, tested: Mapping[int, str]) -> tuple[float,
     """The gain of a recipe over another on the same recordings.
 
     Args:
-        run_dir, baseline: two cross-validations with the same folds.
+        run_dir, baseline: two cross-validations with the same folds; those trainings count that folds.csv tells of.
         tested: {fold: directory of the records that it was evaluated on}.
 
     Returns:
@@ -199,8 +214,9 @@ def gain(run_dir: str, baseline: str, tested: Mapping[int, str]) -> tuple[float,
         InputError: they have no recording in common.
     """
     differences: dict[str, list[float]] = {}
+    own, others = _trainings(run_dir), _trainings(baseline)
     for fold, directory in tested.items():
-        ours, theirs = _precisions(run_dir, fold), _precisions(baseline, fold)
+        ours, theirs = _precisions(own.get(fold, ())), _precisions(others.get(fold, ()))
         for recording in recordings_table.read(directory):
             key = recording.recording_id
             if key in ours and key in theirs:
@@ -249,9 +265,8 @@ def main(settings: CrossValidateConfig) -> None:
         rows_of = _finished(settings) | own
         numbers = sorted(rows_of)
         rows = [row for number in numbers for row in rows_of[number]]
-        csv_files.write(os.path.join(settings.run_dir, "folds.csv"), COLUMNS, rows)
-    columns = {name: [row[COLUMNS.index(name)] for row in rows] for name in METRICS}
-    means = {name: mean_and_error(values) for name, values in columns.items()}
+        csv_files.write(os.path.join(settings.run_dir, TABLE), COLUMNS, rows)
+    means = {name: _over_folds(rows_of.values(), COLUMNS.index(name)) for name in METRICS}
     summary: dict[str, object] = {"folds": numbers, "num_folds": settings.folds}
     summary |= {name: files.defined({"mean": mean, "standard_error": error}) for name, (mean, error) in means.items()}
     if settings.baseline:

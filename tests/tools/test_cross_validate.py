@@ -218,6 +218,16 @@ def test_a_metric_that_a_fold_does_not_define_has_no_mean():
         assert all(map(math.isnan, cross_validate.mean_and_error(values)))
 
 
+def test_repeats_of_a_fold_are_no_further_folds(manifest, tmp_path, monkeypatch):
+    def row(_, fold, seed):
+        return (fold, seed, 9.0, 0.0, *[0.4 + 0.2 * fold + 0.1 * seed] * (len(cross_validate.COLUMNS) - 4))
+
+    monkeypatch.setattr(cross_validate, "_train_and_evaluate", row)
+    _run(manifest, tmp_path, "--repeats=2")
+    summary = json.loads((tmp_path / "cross_validation.json").read_text())
+    assert summary["mlrap"] == {"mean": pytest.approx(0.55), "standard_error": pytest.approx(0.1)}
+
+
 def test_a_detector_is_warned_that_folds_cannot_rank_it(manifest, tmp_path, monkeypatch, caplog):
     one = dataclasses.replace(manifest, classes=manifest.classes.subset([0]))
     monkeypatch.setattr(cross_validate.manifests, "load", lambda _: one)
@@ -234,9 +244,10 @@ def test_a_detector_is_warned_that_folds_cannot_rank_it(manifest, tmp_path, monk
     assert not (tmp_path / "other").exists()
 
 
-def _write_evaluation(run_dir, precisions):
+def _write_evaluation(run_dir, precisions, seed=0):
     columns = ("recording_id", "average_precision")
-    csv_files.write(f"{run_dir}/fold-0/seed-0/evaluation/recordings.csv", columns, precisions.items())
+    csv_files.write(f"{run_dir}/fold-0/seed-{seed}/evaluation/recordings.csv", columns, precisions.items())
+    csv_files.write(f"{run_dir}/folds.csv", ("fold", "seed"), [(0, 0)])
 
 
 def test_a_gain_is_that_on_the_same_recordings_with_an_error_clustered_by_author(tmp_path):
@@ -245,6 +256,8 @@ def test_a_gain_is_that_on_the_same_recordings_with_an_error_clustered_by_author
     recordings_table.write(str(tmp_path / "test"), "", entries)
     _write_evaluation(tmp_path / "new", {"1": 0.5, "2": 0.7, "3": 1.0, "4": 0.2})
     _write_evaluation(tmp_path / "old", {"1": 0.3, "2": 0.7, "3": 0.6, "5": 0.9})
+    for folder in ("new", "old"):  # of an earlier command, of which the results do not tell
+        _write_evaluation(tmp_path / folder, dict.fromkeys("12345", 0.0), seed=1)
     # differences 0.2, 0.0 of author A and 0.4 of B: mean 0.2, sums of residuals -0.2 and 0.2
     mean, error, number = cross_validate.gain(str(tmp_path / "new"), str(tmp_path / "old"), {0: str(tmp_path / "test")})
     assert (mean, number) == (pytest.approx(0.2), 3)
