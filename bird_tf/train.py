@@ -213,12 +213,8 @@ def _train_with_validation(
     settings: TrainConfig, manifest: manifests.Manifest, strategy: tf.distribute.Strategy, begin: Callable[[], None]
 ) -> experiments.ValidationSummary:
     """The first training of --refit, which does not train on the validation recordings."""
-    first = dataclasses.replace(
-        settings,
-        refit=False,
-        run_dir=os.path.join(settings.run_dir, model_files.VALIDATED),
-        max_minutes=settings.max_minutes / settings.num_trainings,
-    )
+    run_dir = os.path.join(settings.run_dir, model_files.VALIDATED)
+    first = dataclasses.replace(training_flags.one_training(settings), run_dir=run_dir)
     _train(first, manifest, strategy, begin)
     run = run_directory.load_description(first.run_dir)
     logging.info("%s: MLRAP %.4f; the second training uses all recordings", first.run_dir, epochs.mlrap(run.metrics))

@@ -7,7 +7,7 @@ The recordings of a fold are only used to evaluate: best epoch and pooling are c
 After an interruption the same command continues. --baseline=runs/OTHER-cv names an earlier cross-validation with the
 same folds and prints the gain on the same recordings, which is more precise than the difference of two means. {fold} in
 --teacher and --pretrained is the number of the fold: a teacher must not have learnt from the fold. A recipe with
---refit is trained once for each fold, on all other recordings, as in its second training.
+--refit is trained once for each fold, on all other recordings, as in its second training: for half of --max_minutes.
 """
 
 from __future__ import annotations
@@ -245,12 +245,17 @@ def main(settings: CrossValidateConfig) -> None:
     Both tell of all folds that are finished, those of earlier commands and of other machines too.
     """
     manifest = manifests.load(settings.records)
+    if settings.refit and settings.pooling == "auto":
+        raise config.InputError(
+            "--refit --pooling=auto: a fold is trained once, on all other recordings, and none is left to choose a "
+            "pooling by; name a --pooling, or choose it in each fold with --norefit"
+        )
     if len(manifest.classes) == 1:
         _warn_of_one_class(settings)
     group_of = claim_run_dir(settings, manifest)
     if settings.refit:
         without_validation = dataclasses.replace(settings.split, val_share=0.0)
-        settings = dataclasses.replace(settings, refit=False, split=without_validation)
+        settings = dataclasses.replace(training_flags.one_training(settings), split=without_validation)
     own: dict[int, list[tuple[float, ...]]] = {}
     chosen = settings.only_folds or range(settings.folds)
     for fold in chosen:

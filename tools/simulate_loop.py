@@ -132,7 +132,9 @@ def _turn(settings: LoopConfig, run_dir: str, records: str, tests: Mapping[str, 
     export = os.path.join(run_dir, exporter.EXPORT)
     if not files.exists(export):
         training.train(
-            training_flags.within(settings, records=records, run_dir=run_dir, seed=seed, refit=False, overwrite=False)
+            training_flags.within(
+                training_flags.one_training(settings), records=records, run_dir=run_dir, seed=seed, overwrite=False
+            )
         )
         keras.backend.clear_session()  # graphs of this training would stay in memory
     found: dict[str, float] = {}

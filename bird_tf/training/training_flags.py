@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from bird_tf import config, files, keras, resume
 from bird_tf.inference import model_files
@@ -15,6 +15,7 @@ from bird_tf.records import manifests
 from bird_tf.scores import pooling
 from bird_tf.training import distillation, distribution, optimizers, pretrained, run_directory, schedules
 
+_Settings = TypeVar("_Settings", bound="TrainConfig")
 _WITHOUT_EFFECT = frozenset({"run_dir", "overwrite", "records_recipe", "dry_run", "profile_steps"})
 
 
@@ -170,3 +171,8 @@ def within(settings: TrainConfig, **changed: Any) -> TrainConfig:
     """
     values = config.to_mapping(settings) | changed
     return config.from_mapping(TrainConfig, {field.name: values[field.name] for field, _ in config.leaves(TrainConfig)})
+
+
+def one_training(settings: _Settings) -> _Settings:
+    """The settings of one of the trainings of --refit, with its part of --max_minutes."""
+    return dataclasses.replace(settings, refit=False, max_minutes=settings.max_minutes / settings.num_trainings)

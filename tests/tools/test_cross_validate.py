@@ -41,12 +41,18 @@ def test_with_refit_each_fold_trains_once_on_all_others(manifest, tmp_path, monk
     monkeypatch.setattr(
         cross_validate, "_train_and_evaluate", lambda *given: calls.append(given) or tuple(row.values())
     )
-    flags = _flags(manifest, tmp_path, "--folds=2", "--only_folds=1", "--keep=last", "--refit")
+    flags = _flags(manifest, tmp_path, "--folds=2", "--only_folds=1", "--keep=last", "--refit", "--max_minutes=10")
     cross_validate.main(config.parse(cross_validate.CrossValidateConfig, flags))
     [(settings, fold, _)] = calls
     training = manifests.load(str(tmp_path / "fold-1" / "records"))
-    assert fold == 1 and not settings.refit
+    assert fold == 1 and not settings.refit and settings.max_minutes == 5  # as the second training has
     assert training.num_chunks("train") and not training.num_chunks("val")
+
+
+def test_with_refit_no_recording_is_left_to_choose_a_pooling_by(manifest, tmp_path):
+    with pytest.raises(config.InputError, match="none is left to choose a pooling by; name a --pooling"):
+        _run(manifest, tmp_path / "cv", "--keep=last", "--refit", "--pooling=auto")
+    assert not (tmp_path / "cv").exists()
 
 
 @pytest.fixture
