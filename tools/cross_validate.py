@@ -184,8 +184,8 @@ def _trainings(run_dir: str) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     path = os.path.join(run_dir, TABLE)
     for row in csv_files.read(path, ("fold", "seed")) if files.exists(path) else ():
-        fold, seed = row.count("fold"), row.count("seed")
-        found.setdefault(fold, []).append(os.path.join(run_dir, f"fold-{fold}", f"seed-{seed}"))
+        fold = row.count("fold")
+        found.setdefault(fold, []).append(os.path.join(run_dir, f"fold-{fold}", f"seed-{row.text('seed')}"))
     return found
 
 
@@ -197,6 +197,12 @@ def _precisions(trainings: Sequence[str]) -> dict[str, float]:
     for row in (row for path in paths if files.exists(path) for row in csv_files.read(path, needed)):
         found.setdefault(row.text("recording_id"), []).append(row.number("average_precision", 0, 1))
     return {recording: statistics.fmean(values) for recording, values in found.items()}
+
+
+def _num_ranked(trainings: Mapping[int, Sequence[str]]) -> set[int]:
+    """Among how many classes trainings were ranked; evaluations of earlier versions do not tell it."""
+    paths = [os.path.join(folder, "evaluation", "summary.json") for each in trainings.values() for folder in each]
+    return {stored.read_any(path).get("num_ranked", 0) for path in paths if files.exists(path)} - {0}
 
 
 def gain(run_dir: str, baseline: str, tested: Mapping[int, str]) -> tuple[float, float, int]:
@@ -223,6 +229,12 @@ def gain(run_dir: str, baseline: str, tested: Mapping[int, str]) -> tuple[float,
                 differences.setdefault(recording.author or key, []).append(ours[key] - theirs[key])
     if not differences:
         raise config.InputError(f"--baseline={baseline} has evaluated none of these recordings in the same fold")
+    ours_among, theirs_among = (", ".join(map(str, sorted(_num_ranked(each)))) for each in (own, others))
+    if ours_among and theirs_among and ours_among != theirs_among:
+        logging.warning(
+            "%s ranks among %s species, %s among %s: to rank more is harder, and the gain tells of that too",
+            run_dir, ours_among, baseline, theirs_among,
+        )  # fmt: skip
     number = sum(map(len, differences.values()))
     mean = sum(map(sum, differences.values())) / number
     residuals = np.array([sum(values) - mean * len(values) for values in differences.values()])

@@ -39,6 +39,19 @@ def of_models(ensemble: ensembles.Ensemble, asked: Sequence[str], paths: Sequenc
     return found
 
 
+def of_ranking(num_ranked: int, among_named: Mapping[str, float] | None) -> list[str]:
+    """Among how many species is ranked, where the records name fewer; `among_named` is from `results`."""
+    if not among_named:
+        return []
+    sentence = (
+        f"The models rank {num_ranked} species, of which the records name {among_named['num_ranked']}. Among these "
+        f"alone, as in a training on the records, MLRAP is {among_named['mlrap']:.4f} (chance "
+        f"{among_named['chance_mlrap']:.4f})."
+    )
+    logging.info(sentence)
+    return [sentence]
+
+
 def of_strangeness(recordings: Sequence[float]) -> list[str]:
     """How many recordings sound unlike the training data, with a warning if they are many; nothing if unknown."""
     sentence = strangeness.sentence(recordings)

@@ -200,11 +200,14 @@ def _judge(
     odds_factors: occurrence.OddsFactors,
 ) -> results.Evaluation:  # fmt: skip
     scored, truth, scores, tuned = heard.scored, heard.truth, answers.scores, settings.tuning.tune
-    headline = metrics.headline(scores, truth, scored.labels)
+    headline, among_named = metrics.headline(scores, truth, scored.labels), None
+    if settings.manifest:
+        among_named = results.among_named(scores, truth, ensemble.classes, settings.manifest)
     return results.Evaluation(
         title=f"{' + '.join(settings.models)} on {settings.evaluated}",
         notes=[
             *heard.learnt.notes,
+            *notes.of_ranking(len(ensemble.classes), among_named),
             *notes.of_models(ensemble, settings.models, ensemble.paths, tuned=tuned),
             *notes.of_strangeness(scored.strangeness),
             *notes.of_prior(odds_factors, answers.without_prior, headline),
@@ -223,6 +226,7 @@ def _judge(
             ensemble, scored, scores, truth, settings.worst, settings.manifest, settings.chunking.channel
         ),
         tuned=tuned,
+        among_named=among_named,
     )
 
 

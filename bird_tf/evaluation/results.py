@@ -13,6 +13,7 @@ import numpy as np
 from bird_tf import csv_files, files, skips
 from bird_tf.evaluation import examples
 from bird_tf.labels import taxonomy
+from bird_tf.records import manifests
 from bird_tf.scores import decisions, metrics, thresholds
 
 # with fewer recordings of a species, one of them more or less may change its average precision from 1 to a half
@@ -74,6 +75,7 @@ class Evaluation:
         decisions: pooling and thresholds.
         examples: the recordings with the lowest average precision.
         tuned: whether the decisions were fitted on these recordings.
+        among_named: from `among_named`.
     """
 
     title: str
@@ -90,11 +92,14 @@ class Evaluation:
     decisions: decisions.Decisions
     examples: Sequence[examples.Example]
     tuned: bool = False
+    among_named: Mapping[str, float] | None = None
 
     def summary(self) -> dict[str, Any]:
         """The metrics for summary.json; those that are not defined are null, without an interval."""
         return {
             **files.defined({**self.headline, "chance_mlrap": metrics.chance_mlrap(self.truth)}),
+            "num_ranked": len(self.classes),
+            "among_named": self.among_named,
             "intervals": {name: list(pair) for name, pair in self.intervals.items() if pair[0] == pair[0]},
             "calibration_error": metrics.expected_calibration_error(self.scores, self.truth),
             "calibration_error_calibrated": metrics.expected_calibration_error(self.probabilities, self.truth),
@@ -157,6 +162,27 @@ class Evaluation:
         pairs, counts = np.unique(np.stack([self.labels[wrong], best[wrong]]), axis=1, return_counts=True)
         order = np.argsort(-counts, kind="stable")[:_MOST_CONFUSIONS]
         return [(int(pairs[0, i]), int(pairs[1, i]), int(counts[i])) for i in order]
+
+
+def among_named(
+    scores: np.ndarray, truth: np.ndarray, classes: taxonomy.Taxonomy, manifest: manifests.Manifest
+) -> dict[str, float] | None:
+    """MLRAP among the classes that the labels of records can name, if the models know more: to rank more is harder.
+
+    Args:
+        scores, truth: [recordings, classes] of the models.
+        classes: those of the models.
+        manifest: the records.
+
+    Returns:
+        num_ranked, mlrap and chance_mlrap; None if the models know no more, or the records name one class.
+    """
+    columns = [classes.index(class_id) for class_id in manifest.labelled_classes.class_ids]
+    if not 1 < len(columns) < len(classes):
+        return None
+    scores, truth = scores[:, columns], truth[:, columns]
+    found = {"mlrap": metrics.mlrap(scores, truth), "chance_mlrap": metrics.chance_mlrap(truth)}
+    return {"num_ranked": len(columns), **found}
 
 
 def write_tables(folder: str, evaluation: Evaluation, skipped: Sequence[tuple[str, str]]) -> None:

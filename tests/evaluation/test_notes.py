@@ -1,3 +1,4 @@
+import logging
 import types
 
 from bird_tf.evaluation import notes
@@ -32,3 +33,10 @@ def test_strange_recordings_are_told_and_warned_of(caplog):
     assert notes.of_strangeness([float("nan")]) == []
     [told] = notes.of_strangeness([0.1, 9.0, 9.0])
     assert told.endswith(".") and told[:-1] in caplog.text
+
+
+def test_it_is_told_among_how_many_species_is_ranked_where_the_records_name_fewer(caplog):
+    assert notes.of_ranking(6, None) == []
+    with caplog.at_level(logging.INFO, "absl"):
+        [told] = notes.of_ranking(6, {"num_ranked": 3, "mlrap": 0.75, "chance_mlrap": 0.6})
+    assert told in caplog.text and "rank 6 species, of which the records name 3." in told and "MLRAP is 0.7500" in told

@@ -39,3 +39,16 @@ def test_tables_have_a_row_for_each_recording_and_species(evaluation, tmp_path):
     assert [float(row["average_precision"]) for row in recordings] == [1.0, 0.5, 1.0]
     assert [(row["class_id"], row["mistaken_for"]) for row in species] == [("bb", "A a"), ("aa", "")]
     assert skipped == [{"file": "x.wav", "reason": "cannot be decoded"}]
+
+
+def test_models_that_know_more_than_the_records_are_ranked_among_the_named_species_too(manifest):
+    classes = manifest.classes
+    scores, truth = np.array([[0.5, 0.1, 0.2, 0.9, 0.8, 0.7]]), np.eye(1, 6, dtype=bool)
+    few = dataclasses.replace(manifest, classes=classes.subset([2, 1, 0]))
+    found = results.among_named(scores, truth, classes, few)
+    assert (found["num_ranked"], found["mlrap"]) == (3, 1.0) and 0.5 < found["chance_mlrap"] < 0.7
+    assert results.among_named(scores, truth, classes, manifest) is None
+    one = dataclasses.replace(manifest, classes=classes.subset([0]))
+    assert results.among_named(scores, truth, classes, one) is None
+    further = dataclasses.replace(manifest, num_further=3)  # kept classes, which no label names
+    assert results.among_named(scores, truth, classes, further)["num_ranked"] == 3

@@ -270,6 +270,19 @@ def test_a_gain_is_that_on_the_same_recordings_with_an_error_clustered_by_author
     assert error == pytest.approx((2 / 1 * (0.2**2 + 0.2**2)) ** 0.5 / 3)
 
 
+def test_a_gain_over_a_ranking_of_fewer_species_is_warned_of(tmp_path, caplog):
+    known = metadata.Recording(recording_id="1", path="1.wav")
+    recordings_table.write(str(tmp_path / "test"), "", [(known, (1.0, 1, 1, 0, "", ""))])
+    for folder, num_ranked in (("new", 6), ("same", 6), ("old", 3)):
+        _write_evaluation(tmp_path / folder, {"1": 0.5})
+        summary = {"num_ranked": num_ranked}
+        files.write_json(str(tmp_path / folder / "fold-0" / "seed-0" / "evaluation" / "summary.json"), summary)
+    for baseline in ("same", "old"):
+        assert not caplog.records
+        cross_validate.gain(str(tmp_path / "new"), str(tmp_path / baseline), {0: str(tmp_path / "test")})
+    assert "new ranks among 6 species" in caplog.text and "old among 3: to rank more is harder" in caplog.text
+
+
 def test_a_baseline_of_other_recordings_is_refused(tmp_path):
     recordings_table.write(
         str(tmp_path / "test"), "", [(metadata.Recording(recording_id="1", path="1.wav"), (1.0, 1, 1, 0, "", ""))]
