@@ -81,10 +81,12 @@ def _check_records(manifest: manifests.Manifest, settings: TrainConfig) -> None:
     if schema.SPECTROGRAM in settings.model.features:
         recipes.warn_of_other_records(settings.records_recipe, manifest)
     if not manifest.num_chunks("val") and (settings.keep == "best" or settings.pooling == "auto" or settings.refit):
+        by = manifest.converter.get("group_by", "recording")
+        another = "" if by == "recording" else f", and with another --group_by than {by}, as recording"
         raise config.InputError(
             f"{manifest.directory} has no validation chunk, and --keep=best, --pooling=auto and --refit need some: "
-            "convert with --val_share above 0 and at least two recordings of some species, or train with --keep=last "
-            "--norefit"
+            f"convert with --val_share above 0 and at least two recordings of some species{another}; or train with "
+            "--keep=last --norefit"
         )
     counts = zip(manifest.classes.class_ids, manifest.chunks_per_class["train"], strict=True)
     if absent := [class_id for class_id, count in counts if not count]:

@@ -6,6 +6,8 @@ import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from absl import logging
+
 from bird_tf import config, files
 from bird_tf.labels import groups, metadata
 
@@ -83,6 +85,13 @@ def split(
             free.remove(best)
             chosen.add(best)
             in_val.update(counts[best])
+    if split_config.val_share and not chosen:
+        by = split_config.grouping.group_by
+        reason = f"the groups by --group_by={by} are too few or too large; --group_by=recording may help"
+        logging.warning(
+            "--val_share=%g: no recording is for validation, so no model can be judged by these records: %s",
+            split_config.val_share, "no species has two recordings" if by == "recording" else reason,
+        )  # fmt: skip
     return [
         dataclasses.replace(recording, split="val" if group_of[recording.recording_id] in chosen else "train")
         for recording in recordings

@@ -81,7 +81,9 @@ def _folds(manifest: manifests.Manifest) -> dict[str, int]:
     num_groups = len(set(groups.assign(recordings, grouping).values()))
     if num_groups < 2:
         raise config.InputError(
-            f"--tune_head: the training recordings of {manifest.directory} are of one {grouping.group_by}; name --l2"
+            f"--tune_head: the training recordings of {manifest.directory} are of one {grouping.group_by}, so no "
+            "folds can be made: convert with another --group_by, as recording, or train with --notune_head and an --l2 "
+            "of your own"
         )
     return split.folds(recordings, min(_MOST_FOLDS, num_groups), split.SplitConfig(grouping=grouping))
 

@@ -4,7 +4,7 @@ import dataclasses
 import pytest
 
 from bird_tf import config
-from bird_tf.labels import metadata, split
+from bird_tf.labels import groups, metadata, split
 from tests.conftest import settings
 
 
@@ -101,3 +101,13 @@ def test_large_sessions_do_not_make_validation_much_larger_than_its_share():
     recordings = [dataclasses.replace(r, author=f"{r.label}{i % 10 // 5}") for i, r in enumerate(recordings)]
     divided = split.split(recordings, _by_author(val_share=0.1))
     assert 0 < sum(r.split == "val" for r in divided) <= 12
+
+
+def test_a_split_without_validation_is_warned_of_with_its_reason(caplog):
+    mine = [dataclasses.replace(r, author="me") for r in _recordings({"a": 4, "b": 3})]
+    assert all(r.split == "train" for r in split.split(mine, _by_author(val_share=0.3)))
+    assert "by --group_by=author are too few or too large; --group_by=recording may help" in caplog.text
+    caplog.clear()
+    split.split(mine, split.SplitConfig(val_share=0.3, grouping=groups.GroupConfig(group_by="recording")))
+    split.split(mine, _by_author(val_share=0.0))
+    assert "--val_share" not in caplog.text

@@ -27,6 +27,13 @@ def test_the_strength_is_chosen_among_training_recordings(trained, tmp_path, cap
         train.train(head_settings(records, tmp_path / "none", tune_head=True, mixup=0.0, l2=0.0))
 
 
+def test_recordings_of_one_group_have_no_folds_to_choose_by(trained, monkeypatch):
+    records, _ = trained
+    monkeypatch.setattr(head_strength.groups, "assign", lambda found, _: dict.fromkeys(range(len(found)), "me"))
+    with pytest.raises(config.InputError, match=r"are of one .* convert with another --group_by.* with --notune_head"):
+        head_strength._folds(records)
+
+
 def test_each_head_of_the_choice_is_a_training_of_its_own_without_its_fold(trained):
     """The label of recordings of the fold does not matter; a strong penalty keeps a head at the backbone."""
     records, _ = trained
