@@ -24,9 +24,11 @@ from tools import cross_validate
 class CurveConfig:
     """Flags of the learning curve."""
 
-    names: tuple[str, ...] = config.option((), "a name for each curve; repeat the flag")
+    names: tuple[str, ...] = config.option(
+        (), "a name for each of --runs; repeat the flag; those of equal names are one curve"
+    )
     runs: tuple[str, ...] = config.option(
-        (), "for each curve the --run_dir of its cross-validations, as a pattern with *; repeat the flag"
+        (), "for each name the --run_dir of its cross-validations, as a pattern with *; repeat the flag"
     )
     metric: str = config.option("mlrap", "what is drawn", choices=cross_validate.METRICS)
     output: str = config.option(
@@ -64,7 +66,7 @@ class _Folds:
 class _Measured:
     """What the summary of a cross-validation says of a metric."""
 
-    mean: float
+    mean: float | None
     standard_error: float | None
 
 
@@ -87,6 +89,8 @@ def point(run_dir: str, metric: str) -> Point:
             "--only_folds"
         )
     measured = stored.as_type(f"{path}, {metric}", _Measured, summary.get(metric))
+    if measured.mean is None:
+        raise config.InputError(f"{run_dir} has no {metric}: it is undefined in a fold; name another --metric")
     for row in csv_files.read(os.path.join(run_dir, "folds.csv"), ("fold",)):
         learnt = recordings_table.read(os.path.join(run_dir, f"fold-{row.text('fold')}", "records"))
         labels = [recording.label for recording in learnt if recording.label and recording.split == "train"]
@@ -100,19 +104,19 @@ def point(run_dir: str, metric: str) -> Point:
 
 
 def curves(settings: CurveConfig) -> dict[str, list[Point]]:
-    """{name: points, by rising number of recordings}.
+    """{name: points, by rising number of recordings}. Each cross-validation is one point, whatever finds it.
 
     Raises:
         InputError: a pattern finds no cross-validation.
     """
-    found = {}
+    found: dict[str, dict[str, Point]] = {}
     for name, pattern in zip(settings.names, settings.runs, strict=True):
         folders = sorted(glob.glob(pattern))
         if not folders:
             raise config.InputError(f"--runs={pattern}: there is no such folder")
-        points = [point(folder, settings.metric) for folder in folders]
-        found[name] = sorted(points, key=lambda each: each.recordings)
-    return found
+        points = {os.path.realpath(folder): point(folder, settings.metric) for folder in folders}
+        found[name] = found.get(name, {}) | points
+    return {name: sorted(points.values(), key=lambda each: each.recordings) for name, points in found.items()}
 
 
 def draw(found: Mapping[str, Sequence[Point]], metric: str, path: str) -> None:

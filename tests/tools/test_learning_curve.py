@@ -37,6 +37,20 @@ def test_points_are_numbers_of_recordings_and_scores(tmp_path):
     assert [row["recordings_per_species"] for row in conftest.table(tmp_path / "curve.csv")] == ["1.0", "2.25"]
 
 
+def test_patterns_with_one_name_are_one_curve(tmp_path):
+    _cross_validation(tmp_path / "head-8", 0.8, ["aabb", "aabb"])
+    _cross_validation(tmp_path / "head-1", 0.6, ["ab", "ab"])
+    runs = [str(tmp_path / name) for name in ("head-8", "head-1", "head-*")]
+    settings = conftest.settings(learning_curve.CurveConfig, names=["head"] * 3, runs=runs)
+    assert [point.mean for point in learning_curve.curves(settings)["head"]] == [0.6, 0.8]
+
+
+def test_a_metric_that_is_not_defined_is_named(tmp_path):
+    _cross_validation(tmp_path / "cv", None, ["ab"], error=None)
+    with pytest.raises(config.InputError, match="cv has no mlrap: it is undefined in a fold; name another --metric"):
+        learning_curve.point(str(tmp_path / "cv"), "mlrap")
+
+
 def test_a_cross_validation_of_which_folds_are_missing_is_refused(tmp_path):
     _cross_validation(tmp_path / "cv", 0.8, ["ab", "ab"])
     path = tmp_path / "cv" / "cross_validation.json"
