@@ -120,7 +120,7 @@ def test_overwriting_leaves_no_file_of_the_earlier_run(manifest, tmp_path):
     ({"teacher": ["nothing/export"]}, "nothing/export is not an exported model"),
     ({"pretrained": "nothing"}, "nothing is not a finished run"),
     ({"pretrained": "nothing", "refit": True, "keep": "last"}, "nothing is not a finished run"),
-    ({"freeze_layers": 99}, "--freeze_layers=99: the network has"),
+    ({"freeze_layers": 1}, "--freeze_layers=1 without --pretrained"),
     ({"embedding_weight": 0.2}, "--embedding_weight=0.2 needs the feature embedding"),
     ({"pseudo_labels": "nothing"}, "nothing holds no pseudo-labels"),
 ])  # fmt: skip
@@ -167,8 +167,12 @@ def test_classes_that_cannot_be_learnt_are_named(manifest, monkeypatch):
 
 def test_unusable_records_are_refused(manifest, tmp_path):
     settings = train_settings(manifest, tmp_path / "run")
-    with pytest.raises(config.InputError, match="no validation chunk"):
-        train._check_records(dataclasses.replace(manifest, shards={**manifest.shards, "val": ()}), settings)
+    none = dataclasses.replace(manifest, shards={**manifest.shards, "val": ()})
+    with pytest.raises(config.InputError, match=r"no validation chunk.* two recordings of some species; or train with"):
+        train._check_records(none, settings)
+    mine = dataclasses.replace(none, converter={**manifest.converter, "group_by": "author"})
+    with pytest.raises(config.InputError, match="species, and with another --group_by than author, as recording; or"):
+        train._check_records(mine, settings)
     one = dataclasses.replace(manifest.classes, class_ids=("a",), names=("A",))
     with pytest.raises(config.InputError, match="has one class: a detector needs --loss=sigmoid"):
         train._check_records(dataclasses.replace(manifest, classes=one), settings)

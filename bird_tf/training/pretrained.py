@@ -36,6 +36,11 @@ class PretrainedConfig:
     def __post_init__(self) -> None:
         if self.freeze_layers < 0:
             raise config.InputError(f"--freeze_layers={self.freeze_layers}: must be at least 0")
+        if self.freeze_layers and not self.pretrained:
+            raise config.InputError(
+                f"--freeze_layers={self.freeze_layers} without --pretrained: these layers would stay at random; name "
+                "the run to start from, or leave it out"
+            )
         if self.keep_classes and (self.pretrained in ("", "imagenet") or not self.pretrained_output):
             raise config.InputError(
                 "--keep_classes needs --pretrained=runs/NAME, the run whose classes are kept, and not "

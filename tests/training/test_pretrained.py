@@ -65,9 +65,12 @@ def test_a_run_that_does_not_fit_is_refused(earlier, run_dir, tmp_path):
     with pytest.raises(config.InputError, match="not a finished run"):
         pretrained.start(network, run.model, classes, pretrained.PretrainedConfig(pretrained=str(tmp_path)))
     with pytest.raises(config.InputError, match="--freeze_layers=4: the network has 4"):
-        pretrained.start(network, run.model, classes, pretrained.PretrainedConfig(freeze_layers=4))
+        settings = pretrained.PretrainedConfig(pretrained=str(run_dir), freeze_layers=4)
+        pretrained.start(network, run.model, classes, settings)
     with pytest.raises(config.InputError, match="--freeze_layers=-1"):
         pretrained.PretrainedConfig(freeze_layers=-1)
+    with pytest.raises(config.InputError, match="--freeze_layers=1 without --pretrained: these layers would stay at"):
+        pretrained.PretrainedConfig(freeze_layers=1)
 
 
 def test_spectrograms_of_another_size_are_refused_where_they_matter(tmp_path, run_dir):
