@@ -137,7 +137,7 @@ def load_description(run_dir: str) -> Run:
     if not files.exists(path):
         outer = os.path.dirname(os.path.normpath(run_dir))
         is_part = outer and files.exists(os.path.join(outer, model_files.RUN_DESCRIPTION))
-        hint = f"did you mean {outer}?" if is_part else "train it first"
+        hint = _of_round(run_dir) or (f"did you mean {outer}?" if is_part else "train it first")
         raise config.InputError(f"{run_dir} is not a finished run (no {model_files.RUN_DESCRIPTION}); {hint}")
     content = stored.read_any(path)
     if (version := stored.version_of(content)) != FORMAT_VERSION:
@@ -166,6 +166,16 @@ def load_description(run_dir: str) -> Run:
         channel=read.channel,
         known_sound=known_sound.load(run_dir),
     )
+
+
+def _of_round(run_dir: str) -> str:
+    """What to name in place of a self-training, which has a run for each round and keeps the model of one; or empty."""
+    summary = finished(run_dir) or {}
+    if "winner" not in summary:
+        return ""
+    if winner := summary["winner"]:
+        return f"it is a self-training, which keeps the model of a round; did you mean {run_dir}/round-{winner}?"
+    return "it is a self-training, in which no round was better than the first teachers; name the run of a teacher"
 
 
 def _training_recordings(records: str) -> list[metadata.Recording]:
