@@ -12,6 +12,7 @@ from bird_tf import config, files, stored
 from bird_tf.audio import frontend
 from bird_tf.backbones import exported, presets
 from bird_tf.labels import given_table, taxonomy
+from bird_tf.records import manifests
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -120,9 +121,7 @@ def from_flags(settings: BackboneConfig) -> Source:
         )
     if exported.is_exported(name):
         config.refuse_without_effect({f"--backbone_… with --backbone={name}, a model of bird_tf,": given})
-        rate = frontend.load(os.path.join(name, exported.FRONT_END)).sample_rate_hz
-        labels = os.path.join(name, exported.CLASSES)
-        return Source(name=name, model=name, labels=labels, sample_rate_hz=rate, gives_logits=False, uncalibrated=True)
+        return _ours(name)
     if not settings.backbone_labels or settings.backbone_sample_rate_hz < 1:
         raise config.InputError(
             f"--backbone={name} does not contain its labels and its sample rate: give --backbone_labels and "
@@ -134,6 +133,22 @@ def from_flags(settings: BackboneConfig) -> Source:
         name=name, model=name, labels=settings.backbone_labels, sample_rate_hz=settings.backbone_sample_rate_hz,
         gives_logits=settings.backbone_logits, embedding=settings.backbone_embedding,
     )  # fmt: skip
+
+
+def _ours(path: str) -> Source:
+    """A model that bird_tf exported. A head hears at the sample rate of its own backbone, not at its records'."""
+    described = os.path.join(path, exported.DESCRIPTION)
+    inner = stored.read_json(described, dict[str, Any]).get("backbone")
+    manifests.check_backbone(described, inner)
+    rate = inner["sample_rate_hz"] if inner else frontend.load(os.path.join(path, exported.FRONT_END)).sample_rate_hz
+    labels = os.path.join(path, exported.CLASSES)
+    found = Source(name=path, model=path, labels=labels, sample_rate_hz=rate, gives_logits=False, uncalibrated=True)
+    if inner and not dataclasses.replace(found, model=inner["model"]).is_saved_model:
+        raise config.InputError(
+            f"--backbone={path} is a head whose backbone is a file outside of its graph; name that file, "
+            f"{inner['model']}, or a student of the head"
+        )
+    return found
 
 
 def describe(source: Source) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import os
 import pathlib
 import shutil
@@ -35,6 +36,26 @@ def test_a_model_of_bird_tf_needs_only_its_path(model_path, manifest, labels):
     assert source.label_names() == list(zip(manifest.classes.class_ids, manifest.classes.names, strict=True))
     with pytest.raises(config.InputError, match="has no effect"):
         sources.from_flags(flags(model_path, labels))
+
+
+@pytest.fixture
+def described(model_path, tmp_path):
+    """A function that copies the session's model, with other fields in its description."""
+
+    def copied(**fields):
+        path = shutil.copytree(model_path, tmp_path / "described", dirs_exist_ok=True)
+        description = path / "assets" / "train.json"
+        description.write_text(json.dumps({**json.loads(description.read_text()), **fields}))
+        return sources.BackboneConfig(backbone=str(path))
+
+    return copied
+
+
+def test_a_head_as_a_backbone_hears_at_the_rate_of_its_own_backbone(described):
+    inner = {"model": "toy", "fingerprint": "f", "sample_rate_hz": RATE}
+    assert sources.from_flags(described(backbone=inner)).sample_rate_hz == RATE
+    with pytest.raises(config.InputError, match=r"is a head whose backbone is a file outside of its graph; name that"):
+        sources.from_flags(described(backbone={**inner, "model": "toy.tflite"}))
 
 
 def test_a_model_of_bird_tf_stays_the_same_backbone_whatever_calibration_it_has(model_path, tmp_path):
