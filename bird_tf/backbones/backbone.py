@@ -44,6 +44,7 @@ class Backbone:
         load = saved_model.load
         for suffix, loader in ((".tflite", tflite.load), (".onnx", onnx.load)):
             load = loader if source.model.endswith(suffix) else load
+        self._num_labels = len(names)
         self._loaded = load(source, len(names))
         self.source, self.sample_rate_hz = source, source.sample_rate_hz
         self.window_samples, self.embedding_size = self._loaded.shape[-1], self._loaded.embedding_size
@@ -58,9 +59,19 @@ class Backbone:
             )
 
     def outputs(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What it says itself: [windows, window_samples] → scores [windows, labels] and embeddings, both float32."""
+        """What it says itself: [windows, window_samples] → scores [windows, labels] and embeddings, both float32.
+
+        Raises:
+            InputError: it has several answers for a window.
+        """
         shaped = windows.reshape(len(windows), *self.window_shape)
         found = list((self._threads.map if self._threads else map)(self._loaded.predict, shaped))
+        need = self._num_labels, self.embedding_size
+        if wrong := next((sizes for sizes in ((len(a), len(b)) for a, b in found) if sizes != need), None):
+            raise config.InputError(
+                f"--backbone={self.source.name} gives {wrong[0]} scores and {wrong[1]} numbers of an embedding for a "
+                f"window; need {need[0]} and {need[1]}: one answer for a window, not one for each of its frames"
+            )
         scores, embeddings = (np.stack(parts) for parts in zip(*found, strict=True))
         return scores, embeddings
 
@@ -131,6 +142,7 @@ def describe(source: sources.Source, classes: taxonomy.Taxonomy) -> Mapping[str,
             "damaged? Copy it again"
         )
     loaded = load(source, classes)
+    loaded.outputs(np.zeros((1, loaded.window_samples), np.float32))
     if missing := [name for name, known in zip(classes.names, loaded.known, strict=True) if not known]:
         logging.warning(
             "the backbone does not know %d of %d classes: %s", len(missing), len(classes), ", ".join(missing[:10])

@@ -13,6 +13,8 @@ from bird_tf.backbones import sources
 
 # answers nearer to 0 or 1 are as certain as this
 LEAST_PROBABILITY = 1e-7
+# sizes of an axis of windows, of which a model gets one at a time
+_ONE = (None, -1, 1)
 # {name: shape} of outputs; None or -1 for an unknown size
 Shapes = Mapping[str, Sequence["int | None"]]
 
@@ -48,12 +50,14 @@ def window_shape(inputs: Sequence[tuple[Sequence[int | None], Any]]) -> tuple[in
     if len(inputs) != 1 or inputs[0][1] != np.float32 or len(inputs[0][0]) not in (1, 2):
         return ()
     *batch, samples = inputs[0][0]
-    fits = samples is not None and samples > 1 and all(size in (None, -1, 1) for size in batch)
+    fits = samples is not None and samples > 1 and all(size in _ONE for size in batch)
     return (*(1 for _ in batch), int(samples)) if samples is not None and fits else ()
 
 
 def vector_size(shape: Sequence[int | None]) -> int:
     """Numbers in an output that is one vector for a window, as [batch, n], [n] or [batch, 1, 1, n]; 0 for others."""
+    if len(shape) > 1 and shape[0] not in _ONE:  # a vector for each frame
+        return 0
     sizes = [size for size in (shape[1:] if len(shape) > 1 else shape) if size != 1]
     return int(sizes[0] or 0) if len(sizes) == 1 and sizes[0] not in (None, -1) else 0
 
@@ -70,7 +74,8 @@ def score_name(shapes: Shapes, num_labels: int, gives_logits: bool, uncalibrated
     Returns:
         The name; "" if no output fits, or if several fit and none has that name.
     """
-    fitting = [name for name, shape in shapes.items() if list(shape[-1:]) == [num_labels] and len(shape) <= 2]
+    fit = [[num_labels], *([one, num_labels] for one in _ONE)]
+    fitting = [name for name, shape in shapes.items() if list(shape) in fit]
     preferred = ["logits"] if gives_logits else ["scores", "probabilities"] if uncalibrated else ["probabilities"]
     named = [name for name in preferred if name in fitting]
     return named[0] if named else fitting[0] if len(fitting) == 1 else ""

@@ -99,6 +99,22 @@ def test_probabilities_become_logits(tmp_path, labels):
         loaded.answers(windows)
 
 
+@pytest.mark.parametrize("outputs", [{"scores"}, {"scores", "embedding"}])
+def test_several_answers_for_a_window_are_refused(tmp_path, labels, outputs):
+    """As of YAMNet, which answers for each frame; how many there are is known only when it is asked."""
+
+    @tf.function(input_signature=[tf.TensorSpec([WINDOW], tf.float32)], autograph=False)
+    def call(inputs):
+        frames = tf.reshape(inputs, [4, -1])
+        frames = tf.boolean_mask(frames, frames[:, 0] < 1)
+        found = {"scores": frames[:, :3], "embedding": frames[:, :7]}
+        return {name: found[name] for name in outputs}
+
+    tf.saved_model.save(tf.Module(), str(tmp_path), signatures=call)
+    with pytest.raises(config.InputError, match=r"gives 12 scores and (0|28) numbers .*; need 3 and (0|7): one answer"):
+        backbone.describe(make_source(tmp_path, labels), CLASSES)
+
+
 @pytest.fixture(scope="module")
 def with_answers(data, model_path, tmp_path_factory):
     """Records with the features of a backbone that does not know the last two classes."""

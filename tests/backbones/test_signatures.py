@@ -32,6 +32,8 @@ def test_the_only_input_must_be_a_waveform_of_fixed_length(inputs, shape):
         ({"logits": (1, 3), "probabilities": (1, 3)}, "probabilities"),
         ({"logits": (1, 3), "scores": (1, 3)}, ""),
         ({"map": (1, 9, 3)}, ""),
+        ({"frames": (9, 3)}, ""),
+        ({}, ""),
         ({"features": (1, 7)}, ""),
     ],
 )
@@ -49,7 +51,16 @@ def test_of_both_kinds_of_scores_the_right_one_is_chosen():
 
 @pytest.mark.parametrize(
     ("shape", "size"),
-    [((None, 7), 7), ((7,), 7), ((-1, 1, 1, 7), 7), ((1, 7), 7), ((None, 4, 7), 0), ((None, None), 0), ((), 0)],
+    [
+        ((None, 7), 7),
+        ((7,), 7),
+        ((-1, 1, 1, 7), 7),
+        ((1, 7), 7),
+        ((None, 4, 7), 0),
+        ((4, 7), 0),
+        ((None, None), 0),
+        ((), 0),
+    ],
 )
 def test_an_embedding_is_one_vector_for_a_window(shape, size):
     assert signatures.vector_size(shape) == size
