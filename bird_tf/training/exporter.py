@@ -175,7 +175,8 @@ def export(run_dir: str) -> str:
         The path of the SavedModel.
 
     Raises:
-        InputError: as `run_directory.load`; or an asset of the backbone has the name of one of the model's.
+        InputError: as `run_directory.load`; or an asset of the backbone has the name of one of the model's, or a copy
+            of its files is not the same backbone.
         RuntimeError: the outputs of the SavedModel differ from the network's.
     """
     run, network = run_directory.load(run_dir)
@@ -206,9 +207,10 @@ def export(run_dir: str) -> str:
                     f"{run_dir}: the backbone has an asset {name}, and so has the model; it cannot hold this backbone"
                 )
         if source and not source.is_saved_model:
+            folder = os.path.join(temporary, model_files.BACKBONE)
             for path in (source.model, source.labels):
-                copy = os.path.join(temporary, model_files.BACKBONE, os.path.basename(path))
-                files.write_bytes(copy, files.read_bytes(path))
+                files.write_bytes(os.path.join(folder, os.path.basename(path)), files.read_bytes(path))
+            backbone.Backbone(sources.from_description(run.backbone or {}, run_dir, folder), run.classes)
         difference = _largest_difference(temporary, run, network, source)
         if not difference <= _TOLERANCE:
             raise RuntimeError(f"{target}: the outputs of the saved model differ from the network's by {difference:g}")
