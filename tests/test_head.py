@@ -202,6 +202,11 @@ def test_records_that_do_not_fit_are_refused(trained, manifest, tmp_path):
     other = {n: dataclasses.replace(f, fingerprint="other") for n, f in records.features.items()}
     with pytest.raises(config.InputError, match="of another version or of another backbone"):
         model.check_records(dataclasses.replace(records, features=other))
+    rate = {**records.backbone, "sample_rate_hz": 16000}
+    with pytest.raises(config.InputError, match="the same backbone, asked in different ways: sample_rate_hz 8000 / 16"):
+        model.check_records(dataclasses.replace(records, backbone=rate))
+    early = {name: records.backbone[name] for name in ("model", "fingerprint")}
+    model.check_records(dataclasses.replace(records, backbone=early))
     few = manifests.taxonomy.Taxonomy(records.classes.class_ids[1:], records.classes.names[1:])
     with pytest.raises(config.InputError, match=f"no answers .* for 1 classes .*: {records.classes.class_ids[0]};"):
         model.check_records(dataclasses.replace(records, classes=few))

@@ -21,6 +21,8 @@ RUN_DESCRIPTION = "run.json"
 VALIDATED = "validated"
 # inside the folder of a head: copies of the backbone's files, if they are no SavedModel
 BACKBONE = "backbone"
+# what decides a backbone's features beside its files, of which the fingerprint is
+_MEANING = ("sample_rate_hz", "gives_logits", "embedding")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,7 +109,11 @@ def is_head(features: Sequence[schema.Feature]) -> bool:
 
 
 def check_features(
-    path: str, features: Sequence[schema.Feature], front_end: frontend.FrontendConfig, manifest: manifests.Manifest
+    path: str,
+    features: Sequence[schema.Feature],
+    front_end: frontend.FrontendConfig,
+    backbone: Mapping[str, Any] | None,
+    manifest: manifests.Manifest,
 ) -> None:
     """Refuses records whose chunks are not what a network takes.
 
@@ -115,11 +121,12 @@ def check_features(
         path: of the model, for the message.
         features: the features that the network takes.
         front_end: chunk → spectrogram; of a head only the length of the chunk matters.
+        backbone: of a head, as `sources.describe`.
         manifest: the records.
 
     Raises:
-        InputError: the records lack a feature; or another front-end or backbone has made it, of which the message
-            names the difference.
+        InputError: the records lack a feature; or another front-end or backbone has made it, or the same one that was
+            asked otherwise, of which the message names the difference.
     """
     directory, theirs = manifest.directory, manifest.front_end
     stored = manifest.select([feature.name for feature in features], path)
@@ -132,4 +139,13 @@ def check_features(
             raise config.InputError(
                 f"{path} needs the feature {needed.name} of {needed.producer}, and {directory} has it of another "
                 f"version or of another backbone, {found.producer}; convert with the same backbone"
+            )
+    if is_head(features):
+        ours, others = backbone or {}, manifest.backbone or {}
+        differing = [name for name in _MEANING if name in ours and name in others and ours[name] != others[name]]
+        if differing:
+            names = ", ".join(f"{name} {ours[name]!r} / {others[name]!r}" for name in differing)
+            raise config.InputError(
+                f"{path} and {directory} have the same backbone, asked in different ways: {names}; convert with the "
+                "flags of the backbone that the model's records had, or train again on these"
             )

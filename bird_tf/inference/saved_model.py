@@ -210,7 +210,7 @@ class Model:
             InputError: the records lack a feature; or another front-end or backbone has made it, of which the message
                 names the difference; or their backbone was not asked for a class.
         """
-        model_files.check_features(self.path, self.features, self.front_end, manifest)
+        model_files.check_features(self.path, self.features, self.front_end, self.description.backbone, manifest)
         known = set((self.description.backbone or {}).get("classes", ()))
         if absent := sorted(known - set(manifest.classes.class_ids)):
             raise config.InputError(

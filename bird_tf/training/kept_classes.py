@@ -49,7 +49,7 @@ def with_kept_classes(
             f"--keep_classes: --loss={run.loss} in {settings.pretrained}, --loss={loss} here; both must be sigmoid or "
             "focal, since the probabilities of softmax change with every class that is added"
         )
-    model_files.check_features(settings.pretrained, run.taken, run.front_end, manifest)
+    model_files.check_features(settings.pretrained, run.taken, run.front_end, run.backbone, manifest)
     shared = set(pretrained.shared_classes(manifest.classes, run.classes).values())
     kept = run.classes.subset(index for index in range(len(run.classes)) if index not in shared)
     logging.info(
