@@ -153,8 +153,10 @@ def describe(source: sources.Source, classes: taxonomy.Taxonomy) -> Mapping[str,
         "backbone: %s, licence: %s%s", source.title, source.licence or "unknown; ask whoever made the model",
         f" ({source.origin})" if source.origin else "",
     )  # fmt: skip
+    described = sources.describe(source)
+    sources.log_credits(source.title, described.get("backbones", ()))
     return {
-        **sources.describe(source),
+        **described,
         "window_seconds": loaded.window_samples / loaded.sample_rate_hz,
         "embedding_size": loaded.embedding_size,
         "classes": [class_id for class_id, known in zip(classes.class_ids, loaded.known, strict=True) if known],

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from absl import logging
 
 from bird_tf import config, files, stored
 from bird_tf.audio import frontend
@@ -152,8 +154,16 @@ def _ours(path: str) -> Source:
 
 
 def describe(source: Source) -> dict[str, Any]:
-    """The description of a backbone in manifests and models; `from_description` finds the same one again."""
-    return {**dataclasses.asdict(source), "title": source.title, "fingerprint": source.fingerprint}
+    """The description of a backbone in manifests and models; `from_description` finds the same one again.
+
+    A model of bird_tf has "backbones", too: the credits of those that it has learnt from.
+    """
+    described = {**dataclasses.asdict(source), "title": source.title, "fingerprint": source.fingerprint}
+    if source.is_ours:
+        path = os.path.join(source.model, exported.DESCRIPTION)
+        found = stored.read_json(path, dict[str, Any]).get("backbones", [])
+        described["backbones"] = list(stored.as_type(path, tuple[dict[str, str], ...], found))
+    return described
 
 
 def credit(description: Mapping[str, Any]) -> dict[str, str]:
@@ -164,6 +174,15 @@ def credit(description: Mapping[str, Any]) -> dict[str, str]:
     """
     title = description.get("title", description.get("model", ""))
     return {"title": title, **{name: description.get(name, "") for name in ("licence", "origin", "fingerprint")}}
+
+
+def log_credits(title: str, credits: Iterable[Mapping[str, str]]) -> None:
+    """Tells whose licences bear on a model that has learnt from others."""
+    for found in credits:
+        logging.info(
+            "%s has learnt from %s, whose licence is %s; see to what that asks of you",
+            title, found["title"], found["licence"] or "unknown",
+        )  # fmt: skip
 
 
 def from_description(description: Mapping[str, Any], origin: str, folder: str = "") -> Source:

@@ -257,6 +257,7 @@ class _Backbone:
     sample_rate_hz: int = 1
     window_seconds: float = 1.0
     embedding_size: int = 0
+    backbones: tuple[Mapping[str, str], ...] = ()
 
 
 def check_backbone(path: str, description: Mapping[str, Any] | None) -> None:

@@ -215,11 +215,7 @@ def export(run_dir: str) -> str:
         if not difference <= _TOLERANCE:
             raise RuntimeError(f"{target}: the outputs of the saved model differ from the network's by {difference:g}")
     logging.info("exported %s (largest difference after reloading: %.1e)", target, difference)
-    for credit in run.backbones:
-        logging.info(
-            "it has learnt from %s, whose licence is %s; see to what that asks of you",
-            credit["title"], credit["licence"] or "unknown",
-        )  # fmt: skip
+    sources.log_credits("it", run.backbones)
     return target
 
 

@@ -33,7 +33,7 @@ def backbones(settings: training_flags.TrainConfig, manifest: manifests.Manifest
     """The backbones that the network has learnt from, also by way of the models that it started or learnt from."""
     described: list[Mapping[str, Any]] = []
     if manifest.backbone and _uses_backbone(settings):
-        described.append(manifest.backbone)
+        described += [manifest.backbone, *manifest.backbone.get("backbones", ())]
     if settings.pretrained.pretrained not in ("", "imagenet"):
         described += run_directory.load_description(settings.pretrained.pretrained).backbones
     for teacher in settings.teachers.teacher:

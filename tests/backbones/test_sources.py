@@ -58,6 +58,16 @@ def test_a_head_as_a_backbone_hears_at_the_rate_of_its_own_backbone(described):
         sources.from_flags(described(backbone={**inner, "model": "toy.tflite"}))
 
 
+def test_a_model_of_bird_tf_hands_on_what_it_has_learnt_from(described, monkeypatch):
+    credit = {"title": "Toy 1", "licence": "CC0", "origin": "x", "fingerprint": "1"}
+    found = sources.describe(sources.from_flags(described(backbones=[credit])))
+    assert found["backbones"] == [credit]
+    said = []
+    monkeypatch.setattr(sources.logging, "info", lambda text, *arguments: said.append(text % arguments))
+    sources.log_credits("mine", [*found["backbones"], {**credit, "licence": ""}])
+    assert "mine has learnt from Toy 1, whose licence is CC0; see" in said[0] and "is unknown; see" in said[1]
+
+
 def test_a_model_of_bird_tf_stays_the_same_backbone_whatever_calibration_it_has(model_path, tmp_path):
     path = str(shutil.copytree(model_path, tmp_path / "export"))
     described = sources.describe(sources.from_flags(sources.BackboneConfig(backbone=path)))

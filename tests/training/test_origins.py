@@ -14,6 +14,9 @@ def test_a_network_names_the_backbones_that_it_has_learnt_from(manifest, model_p
     answered = dataclasses.replace(manifest, backbone=own)
     plain = train_settings(manifest, tmp_path / "a")
     assert origins.backbones(plain, answered) == ()  # the records have its answers, but they are not used
+    head = train_settings(manifest, tmp_path / "c", backbone_weight=0.5)
+    chain = dataclasses.replace(manifest, backbone={**own, "backbones": [sources.credit(older)]})
+    assert [found["fingerprint"] for found in origins.backbones(head, chain)] == ["1", "2"]
     teacher = shutil.copytree(model_path, tmp_path / "teacher")
     description = json.loads((teacher / "assets" / "train.json").read_text())
     assert description["backbones"] == []
