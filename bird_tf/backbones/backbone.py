@@ -86,12 +86,10 @@ class Backbone:
             embedding_size] float32.
 
         Raises:
-            InputError: an output is no probability, or no finite number.
+            InputError: an output is no probability, or no finite number for a window with sound.
         """
         scores, embeddings = self.outputs(windows)
         known = scores[:, self.columns[self.known]]
-        if not (np.isfinite(known).all() and np.isfinite(embeddings).all()):
-            raise config.InputError(f"--backbone={self.source.name}: its outputs are no finite numbers")
         if not self.source.gives_logits:
             if np.any((known < 0) | (known > 1)):
                 raise config.InputError(
@@ -99,6 +97,11 @@ class Backbone:
                     "probabilities; if they are logits, add --backbone_logits"
                 )
             known = signatures.logits(known)
+        silent = windows.max(axis=1) == windows.min(axis=1)
+        known = signatures.of_silence(silent, known, signatures.LEAST_LOGIT)
+        embeddings = signatures.of_silence(silent, embeddings, 0.0)
+        if not (np.isfinite(known).all() and np.isfinite(embeddings).all()):
+            raise config.InputError(f"--backbone={self.source.name}: its outputs are no finite numbers")
         answers = np.full((len(windows), len(self.known)), np.nan, np.float32)
         answers[:, self.known] = known
         return answers, embeddings

@@ -42,9 +42,9 @@ class Graph:
 
     def answers(self, spans: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """[batch, span_samples] float32 → logits [batch, classes], NaN where unknown, and embeddings [batch, size]."""
-        cut = tf.stack([spans[:, start : start + self._window_samples] for start in self._starts.tolist()], axis=1)
-        scores, embeddings = self._of_windows(tf.reshape(cut, [-1, self._window_samples]))
-        return joined(scores, embeddings, self._columns, len(self._starts), gives_logits=self._gives_logits)
+        cut = cut_windows(spans, self._starts, self._window_samples)
+        scores, embeddings = self._of_windows(cut)
+        return joined(cut, scores, embeddings, self._columns, len(self._starts), gives_logits=self._gives_logits)
 
     def _of_windows(self, cut: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """[windows, window_samples] → scores [windows, labels] and embeddings [windows, embedding_size]."""
@@ -65,12 +65,20 @@ class Graph:
         return tf.map_fn(one, cut, fn_output_signature=types)
 
 
+def cut_windows(spans: tf.Tensor, starts: np.ndarray, window_samples: int) -> tf.Tensor:
+    """[batch, span_samples] → [batch × windows, window_samples], as `windows.cut`; starts as of `windows.starts`."""
+    cut = tf.stack([spans[:, start : start + window_samples] for start in starts.tolist()], axis=1)
+    return tf.reshape(cut, [-1, window_samples])
+
+
 def joined(
-    scores: tf.Tensor, embeddings: tf.Tensor, columns: np.ndarray, num_windows: int, *, gives_logits: bool
-) -> tuple[tf.Tensor, tf.Tensor]:
+    cut: tf.Tensor, scores: tf.Tensor, embeddings: tf.Tensor, columns: np.ndarray, num_windows: int, *,
+    gives_logits: bool,
+) -> tuple[tf.Tensor, tf.Tensor]:  # fmt: skip
     """A backbone's outputs for windows → its logits and embeddings of chunks, as `windows.answers`.
 
     Args:
+        cut: [batch × num_windows, window_samples] float32, the windows.
         scores: [batch × num_windows, labels] float32, the windows of a chunk together.
         embeddings: [batch × num_windows, embedding_size] float32.
         columns: [classes] int, which of the scores is that of each of our classes; -1: none.
@@ -80,7 +88,10 @@ def joined(
     Returns:
         Logits [batch, classes] float32, NaN where unknown, and embeddings [batch, embedding_size] float32.
     """
+    silent = tf.reduce_max(cut, axis=1, keepdims=True) <= tf.reduce_min(cut, axis=1, keepdims=True)
+    embeddings = _of_silence(silent, embeddings, 0.0)
     scores = tf.gather(scores, np.maximum(columns, 0), axis=1)
+    scores = _of_silence(silent, scores, signatures.LEAST_LOGIT if gives_logits else 0.0)
     if not gives_logits:
         least = signatures.LEAST_PROBABILITY
         scores = tf.clip_by_value(scores, least, 1.0 - least)
@@ -88,3 +99,9 @@ def joined(
     scores = tf.where(columns >= 0, scores, np.float32("nan"))
     by_chunk = [tf.reshape(part, [-1, num_windows, part.shape[1]]) for part in (scores, embeddings)]
     return tf.reduce_max(by_chunk[0], axis=1), tf.reduce_mean(by_chunk[1], axis=1)
+
+
+def _of_silence(silent: tf.Tensor, answers: tf.Tensor, answer: float) -> tf.Tensor:
+    """As `signatures.of_silence`, with silent [windows, 1] bool."""
+    finite = tf.abs(answers) <= answers.dtype.max  # not is_finite, which TFLite does not have
+    return tf.where(silent & ~finite, tf.fill(tf.shape(answers), np.float32(answer)), answers)

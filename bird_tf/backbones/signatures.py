@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from bird_tf.backbones import sources
 
 # answers nearer to 0 or 1 are as certain as this
 LEAST_PROBABILITY = 1e-7
+LEAST_LOGIT = math.log(LEAST_PROBABILITY) - math.log1p(-LEAST_PROBABILITY)
 # sizes of an axis of windows, of which a model gets one at a time
 _ONE = (None, -1, 1)
 # {name: shape} of outputs; None or -1 for an unknown size
@@ -107,6 +109,19 @@ def unknown_embedding(source: sources.Source, outputs: Shapes) -> config.InputEr
 def listed(outputs: Shapes) -> str:
     """The outputs with their shapes, for messages."""
     return ", ".join(f"{name} {list(shape)}" for name, shape in outputs.items()) or "none"
+
+
+def of_silence(silent: np.ndarray, answers: np.ndarray, answer: float) -> np.ndarray:
+    """What a backbone says, with one answer in place of what is no finite number in windows without sound.
+
+    A backbone that normalises its input divides by zero there.
+
+    Args:
+        silent: [windows] bool, whether all samples of the window are equal.
+        answers: [windows, n] float32.
+        answer: LEAST_LOGIT, or 0 for an embedding.
+    """
+    return np.where(silent[:, None] & ~np.isfinite(answers), np.float32(answer), answers)
 
 
 def logits(probabilities: np.ndarray) -> np.ndarray:

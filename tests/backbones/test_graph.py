@@ -32,6 +32,31 @@ def test_the_graph_says_what_the_backbone_says(labels, generator, tmp_path, batc
         np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("gives_logits", [True, False])
+def test_a_backbone_that_divides_by_the_loudness_is_not_asked_about_silence(labels, tmp_path, gives_logits):
+    module = Loudness()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, WINDOW], tf.float32)])
+    def call(inputs):
+        found = module(inputs / tf.reduce_max(tf.abs(inputs), axis=1, keepdims=True))
+        scores = found["scores"] if gives_logits else tf.sigmoid(found["scores"])
+        return {"scores": scores, "embedding": found["features"]}
+
+    tf.saved_model.save(module, str(tmp_path), signatures=call)
+    source = make_source(tmp_path, labels, gives_logits=gives_logits)
+    loaded = backbone.Backbone(source, CLASSES)
+    heard = windows.hears(loaded, 1.0)
+    spans = np.zeros((2, heard.span_samples), np.float32)
+    spans[0, 10] = 0.5  # in the first of two windows
+    answers, embeddings = windows.answers(loaded, heard, spans)
+    np.testing.assert_allclose(answers[:, 2], [4, -16.118], atol=1e-3)
+    np.testing.assert_allclose(embeddings[:, 0], [0.5, 0])
+    for ours, expected in zip(
+        graph.Graph(source, CLASSES, heard).answers(tf.constant(spans)), (answers, embeddings), strict=True
+    ):
+        np.testing.assert_allclose(ours, expected, atol=1e-4)
+
+
 def test_the_assets_of_a_model_of_ours_do_not_mix_with_those_of_the_model_around_it(labels, tmp_path):
     def with_assets(module, owner, *names):
         for name in names:

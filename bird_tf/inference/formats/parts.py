@@ -116,13 +116,15 @@ def of(path: str) -> Iterator[Parts]:
 def _save_head(model: saved_model.Model, outside: backbone.Backbone, folder: str) -> None:
     """Saves a SavedModel with one signature: samples and the outputs of a backbone → the outputs of the model."""
     heard, loaded = model.hearing, tf.saved_model.load(model.path)
-    num_windows = len(windows.starts(outside.window_samples, heard))
+    starts = windows.starts(outside.window_samples, heard)
     scores, embeddings = outside.outputs(np.zeros((1, outside.window_samples), np.float32))
 
     def outputs(samples: tf.Tensor, backbone_scores: tf.Tensor, backbone_embeddings: tf.Tensor) -> dict[str, tf.Tensor]:
+        cut = graph.cut_windows(samples, starts, outside.window_samples)
         logits, joined = graph.joined(
-            backbone_scores, backbone_embeddings, outside.columns, num_windows, gives_logits=outside.source.gives_logits
-        )
+            cut, backbone_scores, backbone_embeddings, outside.columns, len(starts),
+            gives_logits=outside.source.gives_logits,
+        )  # fmt: skip
         found = loaded.signatures[saved_model.HEAD](embedding=joined, backbone_answers=logits)
         has_sound = activity.has_sound(samples, heard.sample_rate_hz)
         return {name: value if name == "logits" else _where(has_sound, value) for name, value in found.items()}
