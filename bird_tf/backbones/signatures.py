@@ -93,8 +93,8 @@ def embedding_name(shapes: Shapes, num_labels: int) -> str:
 def unfit_model(source: sources.Source, num_labels: int, outputs: Shapes) -> config.InputError:
     """The error for a model without such an input or output."""
     return config.InputError(
-        f"--backbone={source.name}: need one float32 input [batch, samples] of fixed length and one output [batch, "
-        f"{num_labels}], a number for each line of {source.labels}; its outputs are {listed(outputs)}"
+        f"--backbone={source.name}: need one float32 input [batch, samples] of fixed length and one float32 "
+        f"output [batch, {num_labels}], a number for each line of {source.labels}; its outputs are {listed(outputs)}"
     )
 
 
@@ -108,7 +108,7 @@ def unknown_embedding(source: sources.Source, outputs: Shapes) -> config.InputEr
 
 def listed(outputs: Shapes) -> str:
     """The outputs with their shapes, for messages."""
-    return ", ".join(f"{name} {list(shape)}" for name, shape in outputs.items()) or "none"
+    return ", ".join(f"{name} {list(shape)}" for name, shape in outputs.items()) or "none of float32"
 
 
 def of_silence(silent: np.ndarray, answers: np.ndarray, answer: float) -> np.ndarray:

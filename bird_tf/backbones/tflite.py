@@ -22,7 +22,7 @@ def load(source: sources.Source, num_labels: int) -> signatures.Loaded:
         InputError: the file cannot be loaded, or its inputs and outputs do not fit.
     """
     interpreter = _interpreter(source, delegates=False, all_tensors=False)
-    details = {d["name"]: d for d in interpreter.get_output_details()}
+    details = {d["name"]: d for d in interpreter.get_output_details() if d["dtype"] == np.float32}
     shapes = {name: d["shape_signature"].tolist() for name, d in details.items()}
     shape = signatures.window_shape([(d["shape_signature"], d["dtype"]) for d in interpreter.get_input_details()])
     scores = signatures.score_name(shapes, num_labels, source.gives_logits)

@@ -1,10 +1,25 @@
 from concurrent import futures
 
 import numpy as np
+import pytest
 
-from bird_tf import tf
+from bird_tf import config, tf
 from bird_tf.backbones import tflite
 from tests.backbones.conftest import SIZE, WINDOW, Loudness, embedding, make_source, window, write_tflite
+
+
+def test_whole_numbers_are_no_scores(labels, tmp_path):
+    """As the outputs of a model that was quantised with its ends; they are no logits before their scale is applied."""
+    module, path = Loudness(), tmp_path / "int8.tflite"
+    function = module.function(batch=1, outputs=("scores",))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], module)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([window(click)[None]] for click in (0.1, 0.9))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_output_type = tf.int8
+    path.write_bytes(converter.convert())
+    with pytest.raises(config.InputError, match=r"one float32 output \[batch, 3\].*; its outputs are none of float32"):
+        tflite.load(make_source(path, labels), 3)
 
 
 def test_an_embedding_that_is_an_output_is_read_there(labels, tmp_path):
