@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import collections
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
@@ -150,6 +151,11 @@ def describe(source: sources.Source, classes: taxonomy.Taxonomy) -> Mapping[str,
         logging.warning(
             "the backbone does not know %d of %d classes: %s", len(missing), len(classes), ", ".join(missing[:10])
         )
+    if several := classes_of_several_outputs(source.label_names(), classes):
+        logging.warning(
+            "the backbone has several outputs for %d classes, as for call and song; the first of each is used, which "
+            "may miss sounds: %s", len(several), ", ".join(several[:10]),
+        )  # fmt: skip
     if not loaded.embedding_size:
         logging.warning("no embedding is found in the backbone; name it with --backbone_embedding if it has one")
     logging.info(
@@ -177,3 +183,10 @@ def matching_outputs(names: Sequence[Sequence[str]], classes: taxonomy.Taxonomy)
     columns = {name.casefold(): i for i, synonyms in reversed(list(enumerate(names))) for name in synonyms}
     ours = zip(classes.names, classes.class_ids, strict=True)
     return np.array([columns.get(name.casefold(), columns.get(class_id.casefold(), -1)) for name, class_id in ours])
+
+
+def classes_of_several_outputs(names: Sequence[Sequence[str]], classes: taxonomy.Taxonomy) -> list[str]:
+    """Our classes that several outputs match as in `matching_outputs`, by Latin name."""
+    counts = collections.Counter(name for synonyms in names for name in {each.casefold() for each in synonyms})
+    ours = zip(classes.names, classes.class_ids, strict=True)
+    return [name for name, class_id in ours if (counts[name.casefold()] or counts[class_id.casefold()]) > 1]

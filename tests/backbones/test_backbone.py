@@ -99,6 +99,13 @@ def test_probabilities_become_logits(tmp_path, labels):
         loaded.answers(windows)
 
 
+def test_a_warning_names_classes_of_several_outputs(tflite_path, tmp_path, caplog):
+    path = tmp_path / "labels.txt"
+    path.write_text("Turdus merula_call\nengine\nTurdus merula_song\n")
+    backbone.describe(make_source(tflite_path, path), CLASSES)
+    assert "several outputs for 1 classes" in caplog.text and "may miss sounds: Turdus merula" in caplog.text
+
+
 @pytest.mark.parametrize("outputs", [{"scores"}, {"scores", "embedding"}])
 def test_several_answers_for_a_window_are_refused(tmp_path, labels, outputs):
     """As of YAMNet, which answers for each frame; how many there are is known only when it is asked."""
