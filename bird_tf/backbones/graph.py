@@ -93,9 +93,10 @@ def joined(
     scores = tf.gather(scores, np.maximum(columns, 0), axis=1)
     scores = _of_silence(silent, scores, signatures.LEAST_LOGIT if gives_logits else 0.0)
     if not gives_logits:
-        least = signatures.LEAST_PROBABILITY
-        scores = tf.clip_by_value(scores, least, 1.0 - least)
+        scores = tf.clip_by_value(scores, 0.0, 1.0)
         scores = tf.math.log(scores) - tf.math.log(1.0 - scores)  # not log1p, which ONNX does not have
+        # not of the probabilities: float32 has no 1 - 1e-7
+        scores = tf.clip_by_value(scores, signatures.LEAST_LOGIT, -signatures.LEAST_LOGIT)
     scores = tf.where(columns >= 0, scores, np.float32("nan"))
     by_chunk = [tf.reshape(part, [-1, num_windows, part.shape[1]]) for part in (scores, embeddings)]
     return tf.reduce_max(by_chunk[0], axis=1), tf.reduce_mean(by_chunk[1], axis=1)

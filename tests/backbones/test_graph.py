@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from bird_tf import tf
-from bird_tf.backbones import backbone, graph, sources, windows
+from bird_tf.backbones import backbone, graph, signatures, sources, windows
 from tests.backbones.conftest import CLASSES, RATE, WINDOW, Loudness, make_source, tune
 
 
@@ -55,6 +55,13 @@ def test_a_backbone_that_divides_by_the_loudness_is_not_asked_about_silence(labe
         graph.Graph(source, CLASSES, heard).answers(tf.constant(spans)), (answers, embeddings), strict=True
     ):
         np.testing.assert_allclose(ours, expected, atol=1e-4)
+
+
+def test_probabilities_near_0_and_1_have_the_logits_of_the_backbone(labels):
+    sure = np.float32([0, 1e-9, 1e-6, 0.5, 1 - 2**-22, 1 - 2**-23, 1 - 2**-24, 1])[:, None]
+    cut, nothing = tf.constant([[0.0, 1.0]] * 8), tf.zeros([8, 0])
+    found, _ = graph.joined(cut, tf.constant(sure), nothing, np.zeros(1, int), 1, gives_logits=False)
+    np.testing.assert_allclose(found, signatures.logits(sure), atol=1e-5)
 
 
 def test_the_assets_of_a_model_of_ours_do_not_mix_with_those_of_the_model_around_it(labels, tmp_path):

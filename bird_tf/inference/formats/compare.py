@@ -107,7 +107,7 @@ def _write(form: Format, model_path: str, signature: parts.Signature, kind: str,
 
 
 def _differences(form: Format, found: parts.Parts, kinds: list[str], folder: str) -> dict[str, float]:
-    """{type of weights: the largest difference of a score, or of a head's logit}.
+    """{type of weights: the largest difference of a score, or of a head's logit, relative to logits beyond ±1}.
 
     It is taken before calibration: a steep one would multiply the rounding of int8 weights.
     """
@@ -121,7 +121,9 @@ def _differences(form: Format, found: parts.Parts, kinds: list[str], folder: str
     if found.front_end:
         inputs = dict(form.run(os.path.join(folder, form.front_end), inputs))
     paths = {kind: os.path.join(folder, form.network(kind)) for kind in kinds}
-    return {kind: float(np.abs(form.run(path, inputs)[output] - expected).max()) for kind, path in paths.items()}
+    size = np.maximum(1, np.abs(expected))
+    return {kind: float((np.abs(form.run(path, inputs)[output] - expected) / size).max())
+            for kind, path in paths.items()}  # fmt: skip
 
 
 def _coloured_noise(num_samples: int) -> np.ndarray:
