@@ -74,12 +74,15 @@ def score_name(shapes: Shapes, num_labels: int, gives_logits: bool, uncalibrated
         uncalibrated: whether "scores" are meant; "probabilities" if there are none, as early models had no calibration.
 
     Returns:
-        The name; "" if no output fits, or if several fit and none has that name.
+        The name; "" if no output fits, if several fit and none has that name, or if logits are meant and the only one
+        that fits is called "probabilities".
     """
     fit = [[num_labels], *([one, num_labels] for one in _ONE)]
     fitting = [name for name, shape in shapes.items() if list(shape) in fit]
     preferred = ["logits"] if gives_logits else ["scores", "probabilities"] if uncalibrated else ["probabilities"]
     named = [name for name in preferred if name in fitting]
+    if fitting == ["probabilities"] and gives_logits:
+        return ""
     return named[0] if named else fitting[0] if len(fitting) == 1 else ""
 
 
@@ -92,9 +95,13 @@ def embedding_name(shapes: Shapes, num_labels: int) -> str:
 
 def unfit_model(source: sources.Source, num_labels: int, outputs: Shapes) -> config.InputError:
     """The error for a model without such an input or output."""
+    if source.gives_logits and list(outputs.get("probabilities", ()))[-1:] == [num_labels]:
+        return config.InputError(f"--backbone={source.name}: its output is probabilities: leave out --backbone_logits")
+    header = any(list(shape[-1:]) == [num_labels - 1] for shape in outputs.values())
+    hint = "; that is one line more than an output has: is the first one a header?" if header else ""
     return config.InputError(
-        f"--backbone={source.name}: need one float32 input [batch, samples] of fixed length and one float32 "
-        f"output [batch, {num_labels}], a number for each line of {source.labels}; its outputs are {listed(outputs)}"
+        f"--backbone={source.name}: need one float32 input [batch, samples] of fixed length and one float32 output "
+        f"[batch, {num_labels}], a number for each line of {source.labels}; its outputs are {listed(outputs)}{hint}"
     )
 
 

@@ -97,8 +97,15 @@ class Source:
 
     def label_names(self) -> list[tuple[str, ...]]:
         """The names by which each output may be known: Latin name, id, or the whole line of the label file."""
-        if self.labels.endswith(".csv"):
-            classes = taxonomy.load(self.labels)
+        lines = given_table.lines(self.labels)
+        if lines and "," in lines[0] and self.labels.endswith(".csv"):
+            try:
+                classes = taxonomy.load(self.labels)
+            except config.InputError as error:
+                raise config.InputError(
+                    f"{error}; if it is not the classes.csv of a model of bird_tf, give a text file with one name a "
+                    "line, in the order of the outputs, without a header"
+                ) from error
             return list(zip(classes.class_ids, classes.names, strict=True))
         return [(line, line.partition("_")[0].strip()) for line in given_table.lines(self.labels)]
 

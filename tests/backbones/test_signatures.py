@@ -88,6 +88,14 @@ def test_errors_name_the_outputs_that_there_are():
     assert "--backbone_embedding=e: x.tflite has no" in str(signatures.unknown_embedding(source, {}))
 
 
+def test_errors_tell_of_a_header_and_of_probabilities_that_are_taken_for_logits():
+    source = make_source("x.tflite", "labels.txt")
+    assert "one line more than an output" in str(signatures.unfit_model(source, 4, {"a": (None, 3)}))
+    assert signatures.score_name({"probabilities": (None, 3)}, 3, gives_logits=True) == ""
+    message = str(signatures.unfit_model(source, 3, {"probabilities": (None, 3)}))
+    assert message.endswith("its output is probabilities: leave out --backbone_logits")
+
+
 def test_logits_are_those_of_the_probabilities():
     np.testing.assert_allclose(signatures.logits(np.float32([0.5, 0.25, 0.0, 1.0])), [0, -1.0986, -16.118, 16.118],
                                rtol=1e-4)  # fmt: skip

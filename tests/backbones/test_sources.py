@@ -106,6 +106,15 @@ def test_labels_may_be_latin_names_or_whole_lines(tflite_path, labels):
     assert names[0] == ("Parus major_Great Tit", "Parus major") and len(names) == len(LABELS)
 
 
+def test_a_csv_of_labels_is_a_list_or_ours(tflite_path, tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("Parus major\nTurdus merula\n")
+    assert [names[0] for names in make_source(tflite_path, path).label_names()] == ["Parus major", "Turdus merula"]
+    path.write_text("number,label\n0,Parus major\n")
+    with pytest.raises(config.InputError, match=r"give a text file with one name a line, .* without a header"):
+        make_source(tflite_path, path).label_names()
+
+
 def test_the_fingerprint_follows_graph_weights_and_labels(saved_model_path, tflite_path, labels, tmp_path):
     for path in (saved_model_path, tflite_path):
         copy = tmp_path / path.name
