@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+import bird_tf
 from bird_tf import config, convert, evaluate, files, predict, search, tf, train
 from bird_tf.audio import decode
 from bird_tf.inference import embedding_store, ensembles, labelled, model_files, saved_model
@@ -18,6 +19,7 @@ from bird_tf.records import manifests, shard_files
 from bird_tf.training import experiments, exporter, run_directory
 from tests.backbones import conftest as toys
 from tests.conftest import SMALL, settings, train_settings
+from tools import serving_request
 
 FEATURES = ("embedding", "backbone_answers")
 
@@ -136,6 +138,10 @@ def test_a_strong_penalty_keeps_it_at_the_backbone(trained, tmp_path):
 def test_plain_tensorflow_loads_it_with_its_backbone_if_that_is_a_saved_model(trained, data):
     _, run_dir = trained
     model = saved_model.Model(str(run_dir / exporter.EXPORT))
+    assert bird_tf.load(model.path).sample_rate_hz == toys.RATE
+    recording = str(next((data / "wav").glob("*.wav")))
+    asked = serving_request.body(serving_request.RequestConfig(model=model.path, audio=recording))
+    assert {len(instance["samples"]) for instance in asked["instances"]} == {model.hearing.span_samples}
     spans = np.concatenate(list(decode.ChunkStream(
         str(next((data / "wav").glob("*.wav"))), model.hearing, decode.ChunkingConfig(), 8
     )))  # fmt: skip

@@ -27,10 +27,10 @@ class RequestConfig:
 
 
 def body(settings: RequestConfig) -> dict[str, object]:
-    """The request in the row format of TensorFlow Serving: one instance, samples [chunk_samples], for each chunk."""
+    """The request in the row format of TensorFlow Serving: one instance, the samples heard, for each chunk."""
     front_end = frontend.load(os.path.join(settings.model, exported.FRONT_END))
-    chunking = decode.ChunkingConfig(channel=model_files.read_description(settings.model).channel)
-    chunks = next(iter(decode.ChunkStream(settings.audio, front_end, chunking, settings.max_chunks)))
+    heard = model_files.read_description(settings.model).hearing(front_end)
+    chunks = next(iter(decode.ChunkStream(settings.audio, heard, decode.ChunkingConfig(), settings.max_chunks)))
     # six decimals are enough for 16-bit files
     instances = [{"samples": [round(float(sample), 6) for sample in chunk]} for chunk in chunks]
     return {"signature_name": settings.signature, "instances": instances}

@@ -68,17 +68,17 @@ class Model:
         class_ids: the classes, in the order of the columns of `predict`.
         names: {class id: Latin name}.
         chunk_seconds: length of a chunk.
-        sample_rate_hz: to which recordings are resampled.
+        sample_rate_hz: to which recordings are resampled, by the first model.
     """
 
     def __init__(self, paths: Sequence[str], decisions: str = "", batch_size: int = saved_model.BATCH_SIZE) -> None:
         """Loads the models; see `load`."""
         self._ensemble = ensembles.Ensemble(paths, decisions, batch_size)
-        classes, front_end = self._ensemble.classes, self._ensemble.models[0].front_end
+        classes, heard = self._ensemble.classes, self._ensemble.models[0].hearing
         self.class_ids: tuple[str, ...] = classes.class_ids
         self.names: dict[str, str] = dict(zip(classes.class_ids, classes.names, strict=True))
-        self.chunk_seconds: float = front_end.chunk_seconds
-        self.sample_rate_hz: int = front_end.sample_rate_hz
+        self.chunk_seconds: float = heard.chunk_seconds
+        self.sample_rate_hz: int = heard.sample_rate_hz
 
     def __repr__(self) -> str:
         paths = ", ".join(model.path for model in self._ensemble.models)

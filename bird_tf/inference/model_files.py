@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bird_tf import config, files, next_steps, stored
-from bird_tf.audio import channels, frontend
-from bird_tf.backbones import exported
+from bird_tf.audio import channels, frontend, hearing
+from bird_tf.backbones import exported, windows
 from bird_tf.labels import taxonomy
 from bird_tf.records import manifests, schema
 
@@ -46,6 +46,13 @@ class Description:
 
     def __post_init__(self) -> None:
         channels.check(self.channel)
+
+    def hearing(self, front_end: frontend.FrontendConfig) -> hearing.Hearing:
+        """What the model, whose front-end this is, hears of a recording."""
+        heard = hearing.of(front_end)
+        if self.backbone:
+            heard = windows.described_hearing(self.backbone, front_end.chunk_seconds)
+        return dataclasses.replace(heard, channel=self.channel)
 
 
 def read_classes(path: str, described: Description) -> taxonomy.Taxonomy:

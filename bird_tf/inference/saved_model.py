@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
 import typing
@@ -121,10 +120,7 @@ class Model:
     @functools.cached_property
     def hearing(self) -> hearing.Hearing:
         """What it hears of a recording; `predict_samples` takes spans of it."""
-        heard = hearing.of(self.front_end)
-        if described := self.description.backbone:
-            heard = windows.described_hearing(described, self.front_end.chunk_seconds)
-        return dataclasses.replace(heard, channel=self.description.channel)
+        return self.description.hearing(self.front_end)
 
     @functools.cached_property
     def outside_backbone(self) -> backbone.Backbone | None:
