@@ -32,7 +32,8 @@ _OF_OTHERS = one_hot.CONDITIONS | frozenset((
     "bemerkung", "lebensraum",
 ))  # fmt: skip
 _LONGEST_GRADE = 2  # letters: A to E, m and f
-_EBIRD_CODE = re.compile("[a-z]{4,6}[0-9]{1,2}")  # as gretit1
+EBIRD_CODE = re.compile("[a-z]{4,6}[0-9]{1,2}")  # as gretit1
+_OF_SITES = frozenset(columns.COLUMNS["site"])
 _YES_OR_NO = frozenset(("", "0", "1", "0.0", "1.0", "true", "false"))
 _NAMELESS = "names no recording, and no recording has its name"
 
@@ -152,7 +153,7 @@ def refuse_folders(
         InputError: a file has labels in time and no recording; or it names recordings, and holds something else that
             repeats as labels do.
     """
-    if not folders or all(_is_latin(name) for name in folders):
+    if not folders or all(is_latin(name) for name in folders):
         return
     of_folders = f"if the species are the folders, such as {min(folders)}, say --layout=folders"
     for source in sources:
@@ -171,7 +172,7 @@ def refuse_folders(
                 )
 
 
-def _is_latin(folder: str) -> bool:
+def is_latin(folder: str) -> bool:
     """Whether a folder is `Parus major`, `Parus_major`, or `Parus major_Great Tit`."""
     return label_cells.is_latin(folder.replace("_", " ")) or label_cells.is_latin(folder.partition("_")[0])
 
@@ -225,19 +226,23 @@ def _of_unknown_columns(
         name for name in others
         if meant.get(name, "label") == "label" and _OF_OTHERS.isdisjoint(words[name]) and _may_be_labels(cells_of[name])
     ]  # fmt: skip
-    if not _are_places(folders):
+    if not are_places(folders):
         of_answers = [name for name in found_labels if keys[name] <= _YES_OR_NO]
         called = [name for name in found_labels if name not in of_answers and words[name][-1] in _OF_SPECIES]
         found_labels = called + (of_answers if len(of_answers) > 1 else [])
     return file, found_labels
 
 
-def _are_places(folders: Collection[str]) -> bool:
-    """Whether most folders are called as sites, days and folds are: `S1`, `2023-05-01`, `fold3`; not as eBird's codes.
+def are_places(folders: Collection[str]) -> bool:
+    """Whether most folders are called as sites, days and folds are: `S1`, `2023-05-01`, `fold3`, `Site A`.
 
-    Numbers alone may be those of species.
+    Codes of eBird are none, and numbers alone may be those of species.
     """
-    are = [any(map(str.isdigit, name)) and not name.isdigit() and not _EBIRD_CODE.fullmatch(name) for name in folders]
+    are = [
+        (any(map(str.isdigit, name)) and not name.isdigit() and not EBIRD_CODE.fullmatch(name))
+        or texts.without_signs(name).partition(" ")[0] in _OF_SITES
+        for name in folders
+    ]
     return 2 * sum(are) > len(are)
 
 

@@ -11,12 +11,20 @@ from collections.abc import Collection, Iterable, Sequence
 from absl import logging
 
 from bird_tf import config
+from bird_tf.audio import decode
 from bird_tf.labels import class_names, label_cells, metadata, texts
-from bird_tf.labels.layouts import assembly
+from bird_tf.labels.layouts import assembly, evidence
 from bird_tf.labels.tables import rows
 
-_YEAR = re.compile(r"(?:19|20)\d\d")
-_SPLITS = frozenset(("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"))
+_YEAR_OR_DAY = re.compile(
+    r"(?:19|20)\d\d(?:([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])|[-_.](?:0[1-9]|1[0-2]))?"
+)
+# parts of a split, and formats
+_NO_CLASSES = frozenset((
+    "train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval",
+    *(suffix.removeprefix(".") for suffix in decode.SUFFIXES),
+))  # fmt: skip
+_RINGERS_CODE = re.compile("[A-Z]{4}|[A-Z]{6}")  # as AMRO
 _ONE_IN = 10  # at most one recording in so many may lie less deep
 
 
@@ -31,39 +39,95 @@ def classes(paths: Iterable[str], audio: str, options: rows.Options) -> set[str]
     return {part[0] for part in parts if len(part) > 1 and not _is_negative(part, options)}
 
 
-def refuse_nested(paths: Sequence[str], audio: str, options: rows.Options) -> None:
+def refuse_nested(paths: Sequence[str], audio: str, options: rows.Options, *, in_tree: bool = False) -> None:
     """Refuses folders of which the ones in them seem to be the species.
 
     Folders of negatives tell nothing of this. A few recordings that lie less deep, as one beside its folders, do not
-    hide it; another folder of a class does, except from years and parts of a split: these are no classes.
+    hide it; another folder of a class does, except from years, days, formats and parts of a split: no classes.
+    Where the same folders repeat in others, and nothing tells which are the species, a warning tells of it.
+
+    Args:
+        paths: the recordings.
+        audio: folder with the folders of species.
+        options: what the user says about labels.
+        in_tree: whether these lie in the parts of a split, right below `audio`.
 
     Raises:
-        InputError: a year or a part of a split holds folders; or the recordings lie in folders of folders, and these
-            are species; or genera and their species; or it is a single one.
+        InputError: a year or the like holds folders; or the recordings lie in folders of folders, and these are called
+            as species are; or genera and their species; or they repeat in those of sites; or it is a single one.
     """
-    parts = [part for part in (_parts(path, audio) for path in paths) if not _is_negative(part, options)]
-    pairs = dict.fromkeys((part[0], part[1]) for part in parts if len(part) > 2)
-    outside, inside = {outer for outer, _ in pairs}, {inner for _, inner in pairs}
-    doubtful = [pair for pair in pairs if _YEAR.fullmatch(pair[0]) or pair[0].casefold() in _SPLITS]
+    parts = [_parts(path, audio)[in_tree:] for path in paths]
+    parts = [part for part in parts if not _is_negative(part, options)]
+    pairs = list(dict.fromkeys((part[0], part[1]) for part in parts if len(part) > 2))
+    doubtful = [pair for pair in pairs if _YEAR_OR_DAY.fullmatch(pair[0]) or pair[0].casefold() in _NO_CLASSES]
     less_deep = [part for part in parts if len(part) < 3]
+    outside = {outer for outer, _ in pairs}
+    named = [pair for pair in pairs if rows.named(rows.Row(where=""), pair[1:], options).labels.species]
     if (
         not doubtful
         and len(less_deep) * _ONE_IN <= len(parts)
         and outside.issuperset(part[0] for part in less_deep if len(part) > 1)
-        and not any(map(label_cells.is_latin, outside))
-        and (
-            all(map(label_cells.is_latin, inside))
-            or all(label_cells.is_latin(f"{outer} {inner}") for outer, inner in pairs)
-            or (len(outside) == 1 and len(inside) > 1)
-        )
+        and not any(map(evidence.is_latin, outside))
     ):
-        doubtful = list(pairs)
+        if named and _are_of_species(named):
+            doubtful = named
+        elif _repeat(named):
+            logging.warning(
+                "%s: the classes are the folders such as %s, and the same folders are in several of them, such as %s; "
+                "if those are the species, put them above: %s", audio, named[0][0], named[0][1],
+                "/".join(reversed(named[0])),
+            )  # fmt: skip
     if doubtful:
         outer, inner = doubtful[0]
         raise config.InputError(
             f"{audio}: are the classes folders such as {outer}, or those in them, such as {outer}/{inner}? --audio "
-            f"names the folder of the folders of species; if {outer} is one of them, say --layout=folders"
+            f"names the folder of the folders of species, so these must lie above all others; if {outer} is one of "
+            f"them, say --layout={'sorted' if in_tree else 'folders'}"
         )
+
+
+def _are_of_species(pairs: Sequence[tuple[str, str]]) -> bool:
+    """Whether folders in others are the species, as (outer, inner), for how they are called, or what they are in."""
+    outside, inside = {outer for outer, _ in pairs}, {inner for _, inner in pairs}
+    are_latin = [evidence.is_latin(inner) and not _is_kind(inner) for inner in inside]
+    return (
+        (len(inside) > 1 and 2 * sum(are_latin) > len(inside))
+        or all(map(label_cells.is_latin, inside))
+        or all(label_cells.is_latin(f"{outer} {inner}") for outer, inner in pairs)
+        or (len(outside) == 1 and len(inside) > 1)
+        or (_are_codes(inside, evidence.EBIRD_CODE) and not _are_codes(outside, evidence.EBIRD_CODE))
+        or (evidence.are_places(outside) and (_are_codes(inside, _RINGERS_CODE) or _repeat(pairs)))
+    )
+
+
+def _are_codes(folders: Collection[str], code: re.Pattern[str]) -> bool:
+    """Whether most folders are called as codes of species are, and not as kinds of sounds."""
+    return 2 * sum(bool(code.fullmatch(name)) and not _is_kind(name) for name in folders) > len(folders)
+
+
+def _repeat(pairs: Sequence[tuple[str, str]]) -> bool:
+    """Whether most folders, as (outer, inner), stand in several others, and are no sites, numbers or kinds of sounds.
+
+    Folders called as species are hold what people like: `AMRO/Anna`.
+    """
+    outside_of, inside_of = collections.defaultdict[str, set[str]](set), collections.defaultdict[str, set[str]](set)
+    for outer, inner in pairs:
+        outside_of[class_names.key(inner)].add(outer)
+        inside_of[outer].add(class_names.key(inner))
+    inside = {inner for _, inner in pairs}
+    are_else = [inner.isdigit() or _is_kind(inner) for inner in inside]
+    return (
+        2 * sum(len(outer) > 1 for outer in outside_of.values()) > len(outside_of)
+        and 2 * sum(len(inner) > 1 for inner in inside_of.values()) > len(inside_of)
+        and 2 * sum(are_else) < len(are_else)
+        and not evidence.are_places(inside)
+        and not any(_are_codes(inside_of, code) for code in (evidence.EBIRD_CODE, _RINGERS_CODE))
+    )
+
+
+def _is_kind(folder: str) -> bool:
+    """Whether a folder is of a kind of sound, as `song`, or of what stands before one, as `male`."""
+    return label_cells.is_sound(f"{folder} call")
 
 
 def refuse_places(described: Iterable[metadata.Recording], audio: str) -> None:

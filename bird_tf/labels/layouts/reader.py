@@ -250,6 +250,8 @@ def _read_sorted(source: SourceConfig, paths: Sequence[str]) -> assembly.Assembl
     logging.info("%s", layout)
     if used:
         logging.warning("%d tables and annotation files are not used, the first: %s", len(used), used[0].path)
+    if source.layout == "auto":
+        sorted_tree.refuse_nested(paths, source.audio, source.metadata, source.options)
     found = sorted_tree.read(paths, source.audio, source.metadata, source.options)
     found.layout = layout
     found.unused = [(each.path, "not used with --layout=sorted") for each in used] + unused

@@ -34,6 +34,15 @@ def metadata_folder(audio: str, metadata_path: str) -> str:
     return (metadata_path or os.path.join(audio, "metadata")).rstrip(os.sep)
 
 
+def refuse_nested(paths: Iterable[str], audio: str, metadata_path: str, options: rows.Options) -> None:
+    """Refuses a tree in which the species seem to lie deeper, as `folders.refuse_nested`; not if JSON files tell them.
+
+    The arguments are those of `read`.
+    """
+    if not os.path.isdir(metadata_folder(audio, metadata_path)):
+        folders.refuse_nested([path for path in paths if _part(path, audio) in SPLITS], audio, options, in_tree=True)
+
+
 def read(paths: Iterable[str], audio: str, metadata_path: str, options: rows.Options) -> assembly.Assembled:
     """Reads the recordings. The tree decides the split.
 

@@ -149,3 +149,12 @@ def test_tables_of_something_else_do_no_harm_to_folders(tmp_path, name):
 )  # fmt: skip
 def test_folders_that_the_file_itself_has_as_species_are_species(tmp_path, name, folders):
     _refuse_folders(tmp_path, name, LABELS[name], folders)
+
+
+@pytest.mark.parametrize(
+    ("folders", "are"),
+    [(["S1", "S2"], True), (["2023-05-01", "x"], False), (["Site A", "plot_b", "x"], True), (["gretit1"], False),
+     (["20313"], False), (["Sitella"], False)],
+)  # fmt: skip
+def test_places_are_told_by_digits_or_their_first_word(folders, are):
+    assert evidence.are_places(folders) == are

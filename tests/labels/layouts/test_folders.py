@@ -73,7 +73,12 @@ def test_the_layout_can_be_told_although_a_table_has_labels(tmp_path):
     "names",
     [("2023/a", "2024/a"), ("train/a", "Test/b"), ("audio/a", "audio/b"), ("x/Parus major", "y/Turdus merula"),
      ("Parus/major", "Turdus/merula"), ("2023/a", "2024/b", "2023"), ("train/a", "train/b", "more"),
-     ("audio/a", *["audio/b"] * 9, "audio")],
+     ("audio/a", *["audio/b"] * 9, "audio"),
+     ("2023-05-01/Great_Tit", "2023-05-02/Jay"), ("20230501/a", "Wren/b"),
+     ("wav/AMRO", "mp3/EATO"), ("S1/AMRO", "S2/EATO"), ("A/gretit1", "B/eurjay1"),
+     ("Site A/Jay", "Site A/Wren", "Site B/Jay", "Site B/Wren"), ("S1/Parus_major", "S2/Turdus_merula"),
+     ("x/Parus major_Great Tit", "y/Turdus merula_Blackbird"),
+     ("S1/Parus major", "S2/Turdus merula", "S1/noise", "S2/Unidentified")],
 )  # fmt: skip
 def test_folders_that_are_not_the_species_are_refused(tmp_path, names):
     names = [f"{name}/{i}.wav" for i, name in enumerate(names)]
@@ -90,11 +95,21 @@ def test_negatives_do_not_hide_that_folders_are_not_the_species(tmp_path):
 @pytest.mark.parametrize(
     "names",
     [("a/song", "a/call", "b/song"), ("Parus major/2023", "b/2023"), ("audio/a", "b"),
-     (*["a/song", "a/call"] * 9, "b"), ("a/song", "a/call", "a")],
+     (*["a/song", "a/call"] * 9, "b"), ("a/song", "a/call", "a"), ("AMRO/S1", "AMRO/S2", "EATO/S1", "EATO/S2"),
+     ("AMRO/Anna", "AMRO/Bob", "EATO/Anna", "EATO/Bob"), ("Jay/Site A", "Jay/Site B", "Wren/Site A", "Wren/Site B"),
+     ("sp01/male", "sp01/female", "sp02/male", "sp02/female"), ("Jay/Alarm_call", "Jay/Song", "Wren/Flight_call"),
+     ("Great Tit/Old_tapes", "Jay/Old_tapes"), ("gretit1/HARV", "eurjay1/NIWO"), ("1139490/a", "20313/b")],
 )  # fmt: skip
-def test_folders_in_those_of_species_are_fine(tmp_path, names):
+def test_folders_in_those_of_species_are_fine(tmp_path, caplog, names):
     found = _read(tmp_path, *(f"{name}/{i}.wav" for i, name in enumerate(names)))
     assert {r.label for r in found} == {name.split("/")[0] for name in names}
+    assert "the same folders" not in caplog.text
+
+
+def test_folders_that_repeat_in_others_are_told(tmp_path, caplog):
+    found = _read(tmp_path, *(f"{who}/{what}/{who}{what}.wav" for who in ("Anna", "Bob") for what in ("Jay", "Wren")))
+    assert {r.label for r in found} == {"Anna", "Bob"}
+    assert "the same folders are in several of them, such as Jay; if those are the species" in caplog.text
 
 
 def test_folders_that_a_table_tells_as_sites_or_days_are_no_species(tmp_path):

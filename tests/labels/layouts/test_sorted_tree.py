@@ -58,6 +58,19 @@ def test_files_with_labels_in_a_tree_are_not_passed_over(tmp_path, file, text, l
         assert [r.label for r in found] == ["Parus major", "Turdus merula"]
 
 
+def test_folders_in_a_tree_that_are_not_the_species_are_refused(tmp_path):
+    source = _tree(tmp_path, "train/S1/AMRO/a", "train/S2/EATO/b", "val/S1/AMRO/c")
+    with pytest.raises(config.InputError, match=r"are the classes folders such as S1, .*--layout=sorted"):
+        reader.read(source)
+    recordings, _ = reader.read(dataclasses.replace(source, layout="sorted"))
+    assert {r.label for r in recordings} == {"S1", "S2"}
+
+
+def test_kinds_of_sounds_in_a_tree_are_fine(tmp_path):
+    recordings, _ = reader.read(_tree(tmp_path, "train/AMRO/song/a", "train/EATO/b", "val/AMRO/call/c", "val/AMRO/d"))
+    assert {r.label for r in recordings} == {"AMRO", "EATO"}
+
+
 def test_a_table_is_no_folder_of_metadata(tmp_path):
     source = _tree(tmp_path / "tree", "train/A/a", "val/B/b")
     table = example_sets.write_text(tmp_path / "t.csv", "file,recordist\na.wav,Ann\n")
