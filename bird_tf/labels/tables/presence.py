@@ -1,15 +1,18 @@
-"""The column of a table that says of each label whether it holds: yes, no or a count. One rule for all formats."""
+"""The column of a table that says of each label whether it holds: yes, no or a count. One rule for all formats.
+
+It warns of columns without use that may say so, too, or that tell other labels.
+"""
 
 from __future__ import annotations
 
 import collections
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 
 from absl import logging
 
 from bird_tf import config
-from bird_tf.labels import label_cells, texts
+from bird_tf.labels import class_names, label_cells, texts
 from bird_tf.labels.tables import columns, rows, times
 
 _YES = frozenset((
@@ -38,6 +41,19 @@ _OF_STATES = {"validated", "verified", "verification", "confirmed"}
 _OF_REVIEWS = {"correct", "valid"} | _OF_STATES
 # words in the names of columns of yes and no that say nothing of labels
 _OF_NO_LABEL = {"seen", "playback", "sex"}
+# the names of columns with corrected labels, or with further species, consist of words of the first and the others
+_OF_SPECIES = frozenset(("species", "label", "labels", "id", "class", "taxon", "annotation", "tag"))
+_OF_CORRECTIONS = frozenset((
+    "corrected", "correct", "correction", "verified", "validated", "confirmed", "reviewed", "checked", "revised",
+    "expert", "final", "true", "truth", "manual", "human", "second", "secondary", "other",
+))  # fmt: skip
+# words in the names of columns that a machine filled, or with what the labels are no longer
+_OF_PROPOSALS = frozenset((
+    "auto", "automatic", "predicted", "prediction", "top1match", "birdnet", "model", "machine", "original", "old",
+    "guess", "suggested", "suggestion", "alternate", "alternative", "candidate", "similar", "confused", "parent",
+    "group",
+))  # fmt: skip
+_LONGEST_GRADE = 2  # letters: A to E, m and f
 # in columns of such names any words say that the species is there, as `a few`, unless they begin with one of these
 _OF_COUNTS, _NO_COUNTS = {"count", "individualcount", "abundance"}, {"", "0", "no", "not", "none", "nil", "zero"}
 # in columns of such names P is present and A absent
@@ -82,7 +98,8 @@ def apply(
     cells = _cells(document, positions)
     kinds = _words_in(names)
     answers = {where: _answer(cell, kinds) for where, cell in cells.items()}
-    has_labels = any(row.labels.species for row in found)
+    labels_of = {row.where: set(map(class_names.key, row.labels.species)) for row in found}
+    has_labels = any(labels_of.values())
     has_yes = _HOLDS in answers.values()
     strange = next((cell for where, cell in cells.items() if answers[where] == _NO_ANSWER), "")
     is_no_answer = set(answers.values()) <= {_NOT_TOLD, _NOT_YET, _NO_ANSWER}
@@ -105,6 +122,7 @@ def apply(
         found = _without_denied(document, found, cells, answers, " or ".join(names))
     if has_labels:
         _warn_of_denying(document, [name for name in others if name not in names])
+        _warn_of_other_labels(document, labels_of, [name for name in others if name not in names])
     return list(found), tuple(others)
 
 
@@ -203,6 +221,47 @@ def _warn_of_denying(document: texts.Document, unused: Sequence[str]) -> None:
         logging.warning(
             "%s: all its labels count; if a no in %s means that a species is not there, say --columns=present=NAME",
             document.path, " or ".join(denying),
+        )  # fmt: skip
+
+
+def _warn_of_other_labels(document: texts.Document, labels_of: Mapping[str, Set[str]], unused: Sequence[str]) -> None:
+    """Warns of columns that tell other species than the labels beside them: corrections, or further species.
+
+    Either their names say so, or most of what they hold are labels of other rows.
+
+    Args:
+        document: the table.
+        labels_of: {where: keys of the labels} of its rows.
+        unused: the names of its columns that have no use.
+    """
+    known = set[str]().union(*labels_of.values())
+    telling, example = list[str](), ("", "")
+    for name in unused:
+        words = set(re.sub(r"(?<=[^\W\d])(?=\d+$)", " ", columns.normal(name)).split())
+        numbers = {word for word in words if word.isdecimal()}
+        is_called_so = (
+            not words.isdisjoint(_OF_SPECIES)
+            and not words <= _OF_SPECIES
+            and words <= _OF_SPECIES | _OF_CORRECTIONS | numbers
+        )
+        position = [document.header.index(name)]
+        told = {cell for cell in set(_column(document, position))
+                if len(cell) > _LONGEST_GRADE and _answer(cell, ()) == _NO_ANSWER}  # fmt: skip
+        are_labels = 2 * sum(class_names.key(cell) in known for cell in told) > len(told)
+        if not is_called_so and not (are_labels and words.isdisjoint(_OF_PROPOSALS)):
+            continue
+        others = (
+            (where, cell)
+            for where, cell in _cells(document, position).items()
+            if cell in told and class_names.key(cell) not in labels_of.get(where, (class_names.key(cell),))
+        )
+        if first := next(others, None):
+            telling, example = [*telling, name], example if telling else first
+    if telling:
+        logging.warning(
+            "%s: the column %s is not used, although it tells others than the labels, as %r: say "
+            "'--columns=label=%s,NAME' if it corrects those in NAME, or '--columns=background=%s' if it tells "
+            "further species", example[0], " or ".join(telling)[:300], example[1][:40], telling[0], telling[0],
         )  # fmt: skip
 
 

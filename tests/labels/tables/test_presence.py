@@ -162,3 +162,28 @@ def test_a_table_without_labels_is_not_warned_of(tmp_path, caplog):
     text = "file,author,count,indoors\nx.wav,Ann,see notes,no\ny.wav,Bob,,yes\n"
     assert not example_sets.source_of(tmp_path / "t.csv", text).problem
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("kind", ["csv", "Raven", "Kaleidoscope"])
+@pytest.mark.parametrize(
+    ("column", "cells", "is_told"),
+    [("corrected species", ("", "Jay"), True), ("Label_verified", ("a", "Jay"), True), ("Species2", ("Jay", ""), True),
+     ("final_id", ("A", "a"), False), ("expert label", ("yes", "no"), False), ("class id", ("Jay", "Wren"), False),
+     ("second species", ("A", "B"), False), ("age class", ("adult", "adult"), False)],
+)  # fmt: skip
+def test_columns_with_corrected_and_further_labels_are_told(tmp_path, kind, caplog, column, cells, is_told):
+    assert all(_used(_source(tmp_path, kind, column, cells)))
+    assert (f"the column {column} is not used, although it tells others than the labels, as 'Jay'" in caplog.text) == (
+        is_told
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "is_told"),
+    [("heard too", ("Wren", "", "jay"), True), ("heard too", ("Jay", "Jay", "Wren"), False),
+     ("heard too", ("Robin", "Crane", "Jay"), False), ("birdnet_1", ("Wren", "", "Jay"), False)],
+)  # fmt: skip
+def test_columns_that_hold_labels_of_other_rows_are_told(tmp_path, caplog, column, cells, is_told):
+    lines = [f"x.wav,{label},{cell}\n" for label, cell in zip(("Jay", "Jay", "Wren"), cells, strict=True)]
+    example_sets.source_of(tmp_path / "t.csv", f"file,species,{column}\n" + "".join(lines))
+    assert ("say '--columns=label=heard too,NAME' if it corrects" in caplog.text) == is_told
