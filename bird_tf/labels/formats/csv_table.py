@@ -217,12 +217,17 @@ def _warn_of_unused(document: texts.Document, found: Mapping[str, Sequence[int]]
             document.path, used, ", ".join(others),
         )  # fmt: skip
     _warn_of_several_species(document, found)
-    of_spans, moments = times.of_spans(document, unused), times.moments(document)
-    if not in_time and of_spans and (moments or not _LENGTHS.issuperset(map(columns.normal, of_spans))):
-        logging.warning(
-            "%s: its labels count for whole recordings; if the columns %s hold their times in seconds, say "
-            "--columns=start=NAME --columns=end=NAME", document.path, ", ".join(dict.fromkeys([*moments, *of_spans])),
-        )  # fmt: skip
+    if in_time:
+        return
+    of_spans, moments = times.of_spans(document, unused), times.moments(document, found)
+    if not moments and _LENGTHS.issuperset(map(columns.normal, of_spans)):
+        return
+    they = ", ".join(sorted({*moments, *of_spans}, key=document.header.index))
+    if of_spans and not times.are_centres(moments):
+        hint = f"if the columns {they} hold their times in seconds, say --columns=start=NAME --columns=end=NAME"
+    else:
+        hint = f"if {they} tells when they are, write where each begins and ends into columns start and end, in seconds"
+    logging.warning("%s: its labels count for whole recordings; %s", document.path, hint)
 
 
 def _warn_of_several_species(document: texts.Document, found: Mapping[str, Sequence[int]]) -> None:

@@ -21,7 +21,18 @@ _OF_SPANS = frozenset((
 ))  # fmt: skip
 _OF_TIME, _OF_EXTREMES = frozenset(("t", "time")), frozenset(("min", "max"))
 _SIDES = {"left", "right"}
-_MOMENTS = frozenset(("time", "timestamp", "t", "position", "pos"))
+# words in the names of columns that may hold when labels are, those of which such names consist, and those of others
+_OF_MOMENTS = frozenset(("time", "timestamp", "timecode", "interval"))
+_CENTRES = frozenset(("centre", "center", "mid", "middle", "peak"))
+_MOMENTS = _OF_MOMENTS | _CENTRES | {
+    "t", "position", "pos", "second", "sec", "minute", "moment", "range", "span", "window", "segment",
+}  # fmt: skip
+_NO_MOMENTS = frozenset((
+    "zone", "timezone", "since", "after", "before", "to", "sunrise", "sunset", "day", "date", "year", "hour", "effort",
+    "total", "length", "response", "confidence", "freq", "frequency",
+))  # fmt: skip
+_BETWEEN = re.compile(r"\s*(?:[-–]|\bto\b)\s*")  # the two times of `0-2`
+_AFTER_MIDNIGHT = re.compile("0?0:")
 
 
 def refuse_other_times(
@@ -176,14 +187,49 @@ def of_spans(document: texts.Document, names: Sequence[str]) -> list[str]:
     return [name for name in names if name in pairs or may_hold_spans(name)]
 
 
-def moments(document: texts.Document) -> list[str]:
-    """The columns that may hold where labels begin: `timestamp` and the like, with plain numbers, not of the clock."""
-    found = []
-    for name, i in columns.positions(document).items():
-        cells = [cell for _, line in document.lines[1:] if (cell := columns.filled(line, (i,)))]
-        if name in _MOMENTS and cells and not any(math.isnan(free_text.number(c, limit=math.inf)) for c in cells):
-            found.append(document.header[i])
-    return found
+def moments(document: texts.Document, found: Mapping[str, Sequence[int]]) -> list[str]:
+    """The columns that may hold when labels are: `Time (s)`, `timestamp`, `interval` and the like.
+
+    They hold numbers, clock times or `0-2`. Clock times may be those of the day, unless they differ in one recording, or all
+    are in the hour after midnight.
+
+    Args:
+        document: the table.
+        found: as of `columns.find`.
+    """
+    names = columns.positions(document)
+    used = {i for positions in found.values() for i in positions}
+    has_length = not names.keys().isdisjoint(columns.COLUMNS["duration"])
+    told = []
+    for name, i in names.items():
+        words = set((columns.without_unit(name) or name).split())
+        is_part = bool(words & {"minute", "second", "sec"}) and "hour" in names  # of a time in three columns
+        if is_part or words & _NO_MOMENTS or not (words & _OF_MOMENTS or words <= _MOMENTS):
+            continue
+        cells = [(columns.filled(line, found.get("file", ())), columns.filled(line, (i,))) for _, line in
+                 document.lines[1:]]  # fmt: skip
+        different = {(file, cell) for file, cell in cells if cell}
+        filled = {cell for _, cell in different}
+        differ = len(different) > len({file for file, _ in different})
+        are_clock = any(":" in cell for cell in filled)
+        if i in used:  # `time`, perhaps that of the day
+            is_moment = differ or (has_length and not are_clock)
+        else:
+            is_moment = differ or not are_clock or all(map(_AFTER_MIDNIGHT.match, filled))
+        if is_moment and all(map(_is_time, filled)) and (len(filled) > 1 or len(filled) == len(cells)):
+            told.append(document.header[i])
+    return sorted(told, key=document.header.index)
+
+
+def are_centres(names: Sequence[str]) -> bool:
+    """Whether columns with times are called as those of the middle of a label."""
+    return any(not _CENTRES.isdisjoint(columns.normal(name).split()) for name in names)
+
+
+def _is_time(cell: str) -> bool:
+    """Whether a cell is a time in a recording, or two of them, as `0-2` and `0:00-0:02`."""
+    parts = [free_text.seconds(part) for part in _BETWEEN.split(cell)]
+    return len(parts) < 3 and parts == sorted(parts) and 0 <= parts[0] <= parts[-1] <= _DAY_SECONDS
 
 
 def _are_ordered(document: texts.Document, one: int, other: int) -> bool:

@@ -234,6 +234,12 @@ def test_columns_that_may_hold_times_are_told(tmp_path, caplog):
     assert "if the columns start_sample, end_sample hold their times in seconds" in caplog.text
 
 
+@pytest.mark.parametrize("header", ["time_s", "center_time,duration"])
+def test_columns_that_may_hold_moments_are_told(tmp_path, caplog, header):
+    _read(tmp_path, f"file,label,{header}\nx.wav,a,1,2\n")
+    assert f"if {header.replace(',', ', ')} tells when they are, write where each begins and ends" in caplog.text
+
+
 def test_a_second_column_of_species_is_told(tmp_path, caplog):
     assert _read(tmp_path, "file,label,species\nx.wav,song,a\n").rows[0].labels.species == ("song",)
     assert "the column label holds the labels, and species is not used" in caplog.text

@@ -91,3 +91,28 @@ def test_minutes_beside_times_of_no_stated_unit_are_refused(tmp_path, header):
 def test_columns_that_may_hold_times_are_known_by_name_or_as_pairs(tmp_path, header, lines, told):
     document = texts.Document(example_sets.write_text(tmp_path / "t.csv", "\n".join((header, *lines))))
     assert times.of_spans(document, header.split(",")) == told
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "is_told"),
+    [("Time (s)", ("1.0", "3.0", "2.0"), True), ("time_s", ("1", "1", "2"), True), ("second", ("1", "2", "2"), True),
+     ("detection_time", ("00:01", "00:03", "0:02"), True), ("timestamp", ("5:01", "5:03", "4:00"), True),
+     ("timestamp", ("5:30", "5:30", "4:00"), False), ("interval", ("0-2", "2 - 4", "0-2"), True),
+     ("time_range", ("00:00-00:02", "00:02–00:04", "00:00-00:02"), True), ("mid_s", ("1.5", "2", ""), True),
+     ("time", ("5:30", "5:31", "5:30"), True), ("time", ("5:30", "5:30", "0:10"), False),
+     ("time", ("530", "530", "610"), False), ("timestamp", ("2023-05-01 05:30", "x", ""), False),
+     ("timestamp", ("1683000000", "1683000001", "1683000000"), False), ("time_zone", ("1", "2", "2"), False),
+     ("center_freq", ("1", "2", "2"), False), ("minutes", ("5", "5", "10"), False),
+     ("interval", ("2-0", "", ""), False),
+     ("time_s", ("1", "1", "1"), False), ("window", ("hann", "hann", ""), False)],
+)  # fmt: skip
+def test_columns_that_may_hold_when_labels_are_are_known(tmp_path, column, cells, is_told):
+    lines = [f"{file},{cell},a\n" for file, cell in zip(("x.wav", "x.wav", "y.wav"), cells, strict=True)]
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", f"file,{column},label\n" + "".join(lines)))
+    assert times.moments(document, columns.find(document, ())) == [column] * is_told
+
+
+def test_minutes_of_the_time_of_day_are_no_times_of_labels(tmp_path):
+    text = "file,hour,minute,second,label\nx.wav,5,1,2,a\ny.wav,5,2,3,a\n"
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", text))
+    assert times.moments(document, columns.find(document, ())) == []
