@@ -1,6 +1,6 @@
 """The column of a table that says of each label whether it holds: yes, no or a count. One rule for all formats.
 
-It warns of columns without use that may say so, too, or that tell other labels.
+It warns of columns without use that may say so, too, that tell other labels, or a split.
 """
 
 from __future__ import annotations
@@ -39,8 +39,12 @@ _PENDING = frozenset((
 # hold no counts, and may be false everywhere because nobody has begun
 _OF_STATES = {"validated", "verified", "verification", "confirmed"}
 _OF_REVIEWS = {"correct", "valid"} | _OF_STATES
+# words in the names of columns that tell a split, and in them
+_OF_SPLITS, _OF_FOLDS = {"split", "subset", "set", "partition"}, {"fold", "folds", "kfold"}
+_OF_PARTS = {"train", "training", "test", "testing", "val", "holdout"}
+_PARTS = _OF_PARTS | {"valid", "validation", "dev", "eval", "evaluation"}
 # words in the names of columns of yes and no that say nothing of labels
-_OF_NO_LABEL = {"seen", "playback", "sex"}
+_OF_NO_LABEL = {"seen", "playback", "sex"} | _OF_SPLITS | _OF_FOLDS | _OF_PARTS
 # the names of columns with corrected labels, or with further species, consist of words of the first and the others
 _OF_SPECIES = frozenset(("species", "label", "labels", "id", "class", "taxon", "annotation", "tag"))
 _OF_CORRECTIONS = frozenset((
@@ -53,6 +57,7 @@ _OF_PROPOSALS = frozenset((
     "guess", "suggested", "suggestion", "alternate", "alternative", "candidate", "similar", "confused", "parent",
     "group",
 ))  # fmt: skip
+_MOST_FOLDS = 100
 _LONGEST_GRADE = 2  # letters: A to E, m and f
 # in columns of such names any words say that the species is there, as `a few`, unless they begin with one of these
 _OF_COUNTS, _NO_COUNTS = {"count", "individualcount", "abundance"}, {"", "0", "no", "not", "none", "nil", "zero"}
@@ -122,6 +127,7 @@ def apply(
         found = _without_denied(document, found, cells, answers, " or ".join(names))
     if has_labels:
         _warn_of_denying(document, [name for name in others if name not in names])
+        _warn_of_split(document, others)
         _warn_of_other_labels(document, labels_of, [name for name in others if name not in names])
     return list(found), tuple(others)
 
@@ -222,6 +228,25 @@ def _warn_of_denying(document: texts.Document, unused: Sequence[str]) -> None:
             "%s: all its labels count; if a no in %s means that a species is not there, say --columns=present=NAME",
             document.path, " or ".join(denying),
         )  # fmt: skip
+
+
+def _warn_of_split(document: texts.Document, unused: Sequence[str]) -> None:
+    """Warns of a column that tells a split: its parts or folds, or whether a row is of one."""
+    for name in unused:
+        words = set(columns.normal(name).split())
+        told = {cell for cell in _column(document, [document.header.index(name)]) if cell}
+        parts = [cell for cell in told if not _PARTS.isdisjoint(texts.without_signs(cell).split())]
+        are_answers = all(_answer(cell, ()) in (_HOLDS, _DENIED) for cell in told)
+        if len(told) > 1 and (
+            (not words.isdisjoint(_OF_SPLITS | _OF_PARTS) and parts)
+            or (words <= _OF_PARTS | {"is", "in", "set", "split"} and are_answers)
+            or (not words.isdisjoint(_OF_FOLDS) and len(told) <= _MOST_FOLDS)
+        ):
+            logging.warning(
+                "%s: the split in the column %s is not used, so that recordings marked %r may train or validate; leave "
+                "out those that must not, or sort the recordings into the folders train and val",
+                document.path, name, min(parts or told)[:40],
+            )  # fmt: skip
 
 
 def _warn_of_other_labels(document: texts.Document, labels_of: Mapping[str, Set[str]], unused: Sequence[str]) -> None:

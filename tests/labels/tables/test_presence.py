@@ -187,3 +187,16 @@ def test_columns_that_hold_labels_of_other_rows_are_told(tmp_path, caplog, colum
     lines = [f"x.wav,{label},{cell}\n" for label, cell in zip(("Jay", "Jay", "Wren"), cells, strict=True)]
     example_sets.source_of(tmp_path / "t.csv", f"file,species,{column}\n" + "".join(lines))
     assert ("say '--columns=label=heard too,NAME' if it corrects" in caplog.text) == is_told
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "is_told"),
+    [("subset", ("train", "test"), True), ("Split", ("test_1", "train"), True), ("fold", ("1", "5"), True),
+     ("is_test", ("0", "1"), True), ("test set", ("yes", "no"), True), ("data_split", ("Test", "dev"), True),
+     ("subset", ("test", "test"), False), ("set", ("A", "B"), False), ("is_tested", ("no", "yes"), False),
+     ("training", ("song", "call"), False), ("validation", ("yes", "no"), False)],
+)  # fmt: skip
+def test_a_split_in_a_column_is_told(tmp_path, caplog, column, cells, is_told):
+    assert all(_used(_source(tmp_path, "csv", column, cells)))
+    assert (f"the split in the column {column} is not used" in caplog.text) == is_told
+    assert not is_told or "means that a species is not there" not in caplog.text
