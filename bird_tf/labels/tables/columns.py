@@ -51,7 +51,8 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "genus": ("genus",),
     # whether the species is there, or how many of it
     "present": (
-        "present", "presence", "is present", "detected", "correct", "is correct", "valid", "is valid", "count",
+        "present", "presence", "presence absence", "p a",
+        "is present", "detected", "correct", "is correct", "valid", "is valid", "count",
         "individual count", "individualcount", "abundance", "validated", "is validated", "verified", "is verified",
         "verification", "confirmed", "is confirmed",
     ),

@@ -61,8 +61,17 @@ _MOST_FOLDS = 100
 _LONGEST_GRADE = 2  # letters: A to E, m and f
 # in columns of such names any words say that the species is there, as `a few`, unless they begin with one of these
 _OF_COUNTS, _NO_COUNTS = {"count", "individualcount", "abundance"}, {"", "0", "no", "not", "none", "nil", "zero"}
+# words in the names of columns that may count what is there, and of such that number something else
+_OF_NUMBERS = frozenset((
+    "n", "no", "number", "numbers", "num", "nr", "count", "counts", "calls", "birds", "individuals", "abundance",
+    "anzahl", "nombre", "número",
+))  # fmt: skip
+_OF_INDICES = frozenset((
+    "segment", "clip", "chunk", "window", "frame", "row", "id", "index", "file", "recording", "selection", "channel",
+    "sample", "site", "plot", "point", "part", "day", "week", "visit", "ring",
+))  # fmt: skip
 # in columns of such names P is present and A absent
-_OF_LETTERS, _LETTERS = {"present", "presence"}, ("p", "a")
+_OF_LETTERS, _LETTERS = {"present", "presence", "p"}, ("p", "a")
 # a cross; in columns of such names it is there, as eBird's X among counts: there, but not counted
 _OF_CROSSES, _CROSSES = _OF_COUNTS | _OF_LETTERS | {"detected"}, ("x", "×")
 _COUNT = re.compile(r"(?:[<>~≈]|ca?\.?)?\s*[-+]?(\d+(?:[.,]\d+)?)(.*)", re.ASCII | re.DOTALL)
@@ -216,13 +225,13 @@ def _without_denied(
 
 def _warn_of_denying(document: texts.Document, unused: Sequence[str]) -> None:
     """Warns of columns that may hold answers, and at least one no."""
-    denying = [
-        name
-        for name in unused
-        if _OF_NO_LABEL.isdisjoint(columns.normal(name).split())
-        and not times.may_hold_spans(name)
-        and _may_deny(set(map(_word, set(_column(document, [document.header.index(name)])))))
-    ]
+    denying = []
+    for name in unused:
+        words = set(columns.normal(name).split())
+        told = set(map(_word, set(_column(document, [document.header.index(name)]))))
+        if words.isdisjoint(_OF_NO_LABEL) and not times.may_hold_spans(name):
+            may_count = not words.isdisjoint(_OF_NUMBERS) and words.isdisjoint(_OF_INDICES) and _are_counts(told)
+            denying += [name] * (may_count or _may_deny(told))
     if denying:
         logging.warning(
             "%s: all its labels count; if a no in %s means that a species is not there, say --columns=present=NAME",
@@ -288,6 +297,12 @@ def _warn_of_other_labels(document: texts.Document, labels_of: Mapping[str, Set[
             "'--columns=label=%s,NAME' if it corrects those in NAME, or '--columns=background=%s' if it tells "
             "further species", example[0], " or ".join(telling)[:300], example[1][:40], telling[0], telling[0],
         )  # fmt: skip
+
+
+def _are_counts(told: Collection[str]) -> bool:
+    """Whether the words of a column are whole numbers, and 0 is one of several."""
+    told = {word.removesuffix(".0") for word in told if not label_cells.is_missing(word)}
+    return len(told) > 1 and "0" in told and all(map(str.isdecimal, told))
 
 
 def _may_deny(told: Collection[str]) -> bool:

@@ -190,8 +190,8 @@ def of_spans(document: texts.Document, names: Sequence[str]) -> list[str]:
 def moments(document: texts.Document, found: Mapping[str, Sequence[int]]) -> list[str]:
     """The columns that may hold when labels are: `Time (s)`, `timestamp`, `interval` and the like.
 
-    They hold numbers, clock times or `0-2`. Clock times may be those of the day, unless they differ in one recording, or all
-    are in the hour after midnight.
+    They hold numbers, clock times or `0-2`. Clock times may be those of the day, unless they differ in one recording,
+    or all are in the hour after midnight.
 
     Args:
         document: the table.

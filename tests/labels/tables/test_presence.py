@@ -200,3 +200,22 @@ def test_a_split_in_a_column_is_told(tmp_path, caplog, column, cells, is_told):
     assert all(_used(_source(tmp_path, "csv", column, cells)))
     assert (f"the split in the column {column} is not used" in caplog.text) == is_told
     assert not is_told or "means that a species is not there" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "is_told"),
+    [("n_calls", ("3", "0"), True), ("N", ("2", "0", ""), True), ("number", ("2.0", "0.0"), True),
+     ("No. of birds", ("1", "0"), True), ("number", ("1", "2"), False), ("segment number", ("0", "2"), False),
+     ("n", ("0", "0.5"), False), ("wind", ("0", "2"), False)],
+)  # fmt: skip
+def test_columns_that_may_count_are_told_if_they_hold_a_zero(tmp_path, caplog, column, cells, is_told):
+    assert all(_used(_source(tmp_path, "csv", column, cells)))
+    assert (f"if a no in {column} means that a species is not there" in caplog.text) == is_told
+    caplog.clear()
+    used = [cell not in ("0", "0.0") for cell in cells]
+    assert _used(_source(tmp_path, "csv", column, cells, f"present={column}")) == used
+
+
+@pytest.mark.parametrize("column", ["P_A", "P/A", "presence/absence"])
+def test_presence_and_absence_may_be_letters(tmp_path, column):
+    assert _used(_source(tmp_path, "csv", column, ("P", "A", "p"))) == [True, False, True]
