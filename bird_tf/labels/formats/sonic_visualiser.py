@@ -1,4 +1,4 @@
-"""Comma-separated annotations without a header line: start, duration, label, as Sonic Visualiser exports them."""
+"""Text without a header line: start, duration, label, as Sonic Visualiser exports them; or columns by their numbers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _NUMBERED = {"file", "start", "end", "duration", "label", "score"}
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
     """Whether the first line has two times and a text, or --columns gives the numbers of columns."""
-    if not document.lines or len(document.header) < 3:
+    if not document.lines:
         return False
     if _given(document, options):
         return True
-    if not document.path.lower().endswith(".csv"):
+    if len(document.header) < 3 or not document.path.lower().endswith(".csv"):
         return False  # a label track of Audacity
     return [math.isnan(free_text.seconds(cell)) for cell in document.header[:3]] == [False, False, True] or (
         len(document.header) > 3 and not any(math.isnan(free_text.seconds(cell)) for cell in document.header[:3])
@@ -42,7 +42,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
                 "as --columns=start=1 --columns=duration=2 --columns=label=3"
             )
         positions = {"start": (0,), "duration": (1,), "label": (2,)}
-    length = "end" if "end" in positions else "duration"
+    length = next((what for what in ("end", "duration") if what in positions), "")
     read_rows = []
     for line, texts_of_line in document.lines:
         cells = columns.cells_of(texts_of_line, positions)
@@ -50,18 +50,22 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             where=rows.where(document, line),
             files=(cells["file"],) if cells.get("file") else (),
             score=rows.read_score(cells.get("score", "")),
-            about=rows.COMPLETE,
+            about=rows.COMPLETE if length else rows.NOTHING,
+            problem="it names no recording" if "file" in cells and not cells["file"] else "",
         )
         row = rows.labelled(row, cells["label"], options)
-        read_rows.append(rows.spanned(row, cells["start"], cells[length], is_duration=length == "duration"))
+        if length:
+            row = rows.spanned(row, cells["start"], cells[length], is_duration=length == "duration")
+        read_rows.append(row)
     return read_rows
 
 
 def _given(document: texts.Document, options: rows.Options) -> dict[str, tuple[int, ...]]:
-    """{what: position} of columns that are given by their numbers; {} unless start, end or duration, and label are."""
+    """{what: position} of columns that are given by their numbers; {} unless label, and recording or times are."""
     given = columns.given_for(document, options.columns)
     numbers = {w: int(c) - 1 for w, c in given.items() if c.isascii() and c.isdecimal() and 0 < int(c[:4]) < 1000}
-    is_whole = {"start", "label"} <= set(numbers) and bool({"end", "duration"} & set(numbers))
+    in_time = {"start", "label"} <= set(numbers) and bool({"end", "duration"} & set(numbers))
+    is_whole = in_time or ({"file", "label"} <= set(numbers) and not set(columns.TIMES) & set(numbers))
     if is_whole and (others := set(numbers) - _NUMBERED):
         raise config.InputError(
             f"--columns={min(others)}={given[min(others)]} cannot be used in {document.path}: it has no "

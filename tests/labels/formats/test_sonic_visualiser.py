@@ -26,3 +26,19 @@ def test_a_numbered_column_holds_the_score(tmp_path):
     given = columns.parse(("start=1", "end=2", "label=3", "score=4"))
     source = example_sets.source_of(tmp_path / "a.csv", "1.0,2,Parus major,0.4\n", columns=given)
     assert source.rows[0].score == 0.4
+
+
+@pytest.mark.parametrize("name", ["list.csv", "list.txt", "list.tsv"])
+def test_a_list_of_recordings_and_labels_is_read_by_its_numbers(tmp_path, name):
+    given = columns.parse(("file=1", "label=2"))
+    delimiter = "," if name == "list.csv" else "\t"
+    text = "a.wav,Parus major,x\nb.wav,none\n,c\n".replace(",", delimiter)
+    source = example_sets.source_of(tmp_path / name, text, columns=given)
+    assert example_sets.whole_labels(source)[0] == (("a.wav",), ("Parus major",))
+    assert source.rows[1].labels.negative and not source.rows[0].about.background_known
+    assert source.rows[2].problem == "it names no recording"
+
+
+def test_numbers_of_times_without_an_end_name_no_list(tmp_path):
+    given = columns.parse(("file=1", "start=2", "label=3"))
+    assert "has no column 2" in example_sets.source_of(tmp_path / "list.csv", "a.wav,1,b\n", columns=given).problem
