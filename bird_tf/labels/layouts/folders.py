@@ -13,8 +13,8 @@ from absl import logging
 from bird_tf import config
 from bird_tf.audio import decode
 from bird_tf.labels import class_names, label_cells, metadata, texts
-from bird_tf.labels.layouts import assembly, evidence
-from bird_tf.labels.tables import rows
+from bird_tf.labels.layouts import assembly
+from bird_tf.labels.tables import columns, rows
 
 _YEAR_OR_DAY = re.compile(
     r"(?:19|20)\d\d(?:([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])|[-_.](?:0[1-9]|1[0-2]))?"
@@ -24,7 +24,10 @@ _NO_CLASSES = frozenset((
     "train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval",
     *(suffix.removeprefix(".") for suffix in decode.SUFFIXES),
 ))  # fmt: skip
+_OF_SITES = frozenset(columns.COLUMNS["site"])
+_EBIRD_CODE = re.compile("[a-z]{4,6}[0-9]{1,2}")  # as gretit1
 _RINGERS_CODE = re.compile("[A-Z]{4}|[A-Z]{6}")  # as AMRO
+_RANKS = re.compile(r"\d+_(?:[A-Z][a-z]+_)+([A-Z][a-z]+_[a-z-]+)")  # as iNaturalist calls folders
 _ONE_IN = 10  # at most one recording in so many may lie less deep
 
 
@@ -37,6 +40,26 @@ def classes(paths: Iterable[str], audio: str, options: rows.Options) -> set[str]
     """The names of the folders right below `audio`, without those of negatives."""
     parts = (_parts(path, audio) for path in paths)
     return {part[0] for part in parts if len(part) > 1 and not _is_negative(part, options)}
+
+
+def is_latin(folder: str) -> bool:
+    """Whether a folder is `Parus major`, `Parus_major`, `Parus major_Great Tit`, or `01_Aves_Paridae_Parus_major`."""
+    if ranks := _RANKS.fullmatch(folder):
+        folder = ranks[1]
+    return label_cells.is_latin(folder.replace("_", " ")) or label_cells.is_latin(folder.partition("_")[0])
+
+
+def are_places(folders: Collection[str]) -> bool:
+    """Whether most folders are called as sites, days and folds are: `S1`, `2023-05-01`, `fold3`, `Site A`.
+
+    Codes of eBird are none, and numbers alone may be those of species.
+    """
+    are = [
+        (any(map(str.isdigit, name)) and not name.isdigit() and not _EBIRD_CODE.fullmatch(name))
+        or texts.without_signs(name).partition(" ")[0] in _OF_SITES
+        for name in folders
+    ]
+    return 2 * sum(are) > len(are)
 
 
 def refuse_nested(paths: Sequence[str], audio: str, options: rows.Options, *, in_tree: bool = False) -> None:
@@ -67,7 +90,7 @@ def refuse_nested(paths: Sequence[str], audio: str, options: rows.Options, *, in
         not doubtful
         and len(less_deep) * _ONE_IN <= len(parts)
         and outside.issuperset(part[0] for part in less_deep if len(part) > 1)
-        and not any(map(evidence.is_latin, outside))
+        and not any(map(is_latin, outside))
     ):
         if named and _are_of_species(named):
             doubtful = named
@@ -89,14 +112,14 @@ def refuse_nested(paths: Sequence[str], audio: str, options: rows.Options, *, in
 def _are_of_species(pairs: Sequence[tuple[str, str]]) -> bool:
     """Whether folders in others are the species, as (outer, inner), for how they are called, or what they are in."""
     outside, inside = {outer for outer, _ in pairs}, {inner for _, inner in pairs}
-    are_latin = [evidence.is_latin(inner) and not _is_kind(inner) for inner in inside]
+    are_latin = [is_latin(inner) and not _is_kind(inner) for inner in inside]
     return (
         (len(inside) > 1 and 2 * sum(are_latin) > len(inside))
         or all(map(label_cells.is_latin, inside))
         or all(label_cells.is_latin(f"{outer} {inner}") for outer, inner in pairs)
         or (len(outside) == 1 and len(inside) > 1)
-        or (_are_codes(inside, evidence.EBIRD_CODE) and not _are_codes(outside, evidence.EBIRD_CODE))
-        or (evidence.are_places(outside) and (_are_codes(inside, _RINGERS_CODE) or _repeat(pairs)))
+        or (_are_codes(inside, _EBIRD_CODE) and not _are_codes(outside, _EBIRD_CODE))
+        or (are_places(outside) and (_are_codes(inside, _RINGERS_CODE) or _repeat(pairs)))
     )
 
 
@@ -120,8 +143,8 @@ def _repeat(pairs: Sequence[tuple[str, str]]) -> bool:
         2 * sum(len(outer) > 1 for outer in outside_of.values()) > len(outside_of)
         and 2 * sum(len(inner) > 1 for inner in inside_of.values()) > len(inside_of)
         and 2 * sum(are_else) < len(are_else)
-        and not evidence.are_places(inside)
-        and not any(_are_codes(inside_of, code) for code in (evidence.EBIRD_CODE, _RINGERS_CODE))
+        and not are_places(inside)
+        and not any(_are_codes(inside_of, code) for code in (_EBIRD_CODE, _RINGERS_CODE))
     )
 
 

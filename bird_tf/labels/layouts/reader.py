@@ -14,7 +14,7 @@ from bird_tf import config, skips
 from bird_tf.audio import decode, unread_files
 from bird_tf.labels import class_names, clock, metadata
 from bird_tf.labels.formats import formats
-from bird_tf.labels.layouts import assembly, corrections, evidence, folders, matching, sorted_tree
+from bird_tf.labels.layouts import assembly, corrections, evidence, folders, matching, sorted_tree, unread_labels
 from bird_tf.labels.tables import columns, rows
 
 _LAYOUTS = ("sorted", "birdclef", "csv", "annotations", "folders")
@@ -225,7 +225,7 @@ def _read_layout(source: SourceConfig, paths: Sequence[str], channel: str) -> tu
             raise config.InputError(evidence.not_recognised(folder, sources, known))
         if source.layout == "auto":
             names = folders.classes(paths, source.audio, source.options)
-            evidence.refuse_folders(sources, known, names, source.options)
+            unread_labels.refuse_folders(sources, known, names, source.options)
             folders.refuse_nested(paths, source.audio, source.options)
         found = _read_folders(source, used, known)
         found.unused = problems + unused + found.unused

@@ -136,3 +136,12 @@ def test_folders_of_latin_names_that_labels_of_files_do_not_name_are_told(tmp_pa
     ]
     folders.warn_of_unused(recordings, str(tmp_path))
     assert ("folders such as Parus major and Turdus_merula are not used" in caplog.text) == is_told
+
+
+@pytest.mark.parametrize(
+    ("names", "are"),
+    [(["S1", "S2"], True), (["2023-05-01", "x"], False), (["Site A", "plot_b", "x"], True), (["gretit1"], False),
+     (["20313"], False), (["Sitella"], False)],
+)  # fmt: skip
+def test_places_are_told_by_digits_or_their_first_word(names, are):
+    assert folders.are_places(names) == are
