@@ -10,7 +10,7 @@ from absl import logging
 
 from bird_tf import config, files, skips
 from bird_tf.audio import decode
-from bird_tf.labels.formats import birdclef, csv_table, formats
+from bird_tf.labels.formats import birdclef, csv_table, formats, sonic_visualiser
 from bird_tf.labels.layouts import matching
 from bird_tf.labels.tables import rows
 
@@ -36,11 +36,28 @@ def read(path: str, layout: str, options: rows.Options, without_json_in: str = "
             raise config.InputError(f"{path}: {found.problem}")
         return [found]
     suffixes = birdclef.FORMAT.suffixes if layout == "birdclef" else (*formats.SUFFIXES, *formats.SPREADSHEETS)
-    return [
+    sources = [
         formats.read(file, options)
         for file in files.find(path, suffixes)
         if not (without_json_in and file.lower().endswith(".json") and file.startswith(f"{without_json_in}{os.sep}"))
     ]
+    _warn_of_heights(sources, options)
+    return sources
+
+
+def _warn_of_heights(sources: Iterable[formats.Source], options: rows.Options) -> None:
+    """Warns if all durations without a header may be heights of texts, which Sonic Visualiser writes from 0 to 1."""
+    found = [source for source in sources if source.format == sonic_visualiser.FORMAT.name and source.rows]
+    if (
+        found
+        and not options.columns
+        and all(row.end_seconds - row.start_seconds <= 1 for source in found for row in source.rows if row.has_span)
+    ):
+        logging.warning(
+            "%d files without names of columns, the first: %s: the second column is read as durations, none of which "
+            "is above 1 s; if it holds the heights of a text layer of Sonic Visualiser, export regions instead",
+            len(found), found[0].path,
+        )  # fmt: skip
 
 
 def choose(

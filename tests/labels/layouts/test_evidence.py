@@ -2,7 +2,7 @@ import pytest
 
 from bird_tf import config
 from bird_tf.labels.layouts import evidence, matching
-from bird_tf.labels.tables import rows
+from bird_tf.labels.tables import columns, rows
 from tests.labels import example_sets
 
 
@@ -66,3 +66,13 @@ def test_a_named_file_that_names_no_recording_is_refused(tmp_path):
 def test_one_file_that_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(config.InputError, match="known formats"):
         evidence.read(example_sets.write_text(tmp_path / "t.doc", "x"), "auto", rows.Options())
+
+
+@pytest.mark.parametrize(("text", "is_told"), [("1.0,0.5,a\n3.0,0.7,a\n", True), ("1.0,0.5,a\n3.0,1.7,a\n", False)])
+def test_durations_that_may_be_heights_of_texts_are_told(tmp_path, caplog, text, is_told):
+    assert _choose(tmp_path, {"x.csv": "1.0,0.9,a\n", "x.b.csv": text})[0] == {"x.csv", "x.b.csv"}
+    assert ("if it holds the heights of a text layer" in caplog.text) == is_told
+    caplog.clear()
+    given = columns.parse(("start=1", "duration=2", "label=3"))
+    evidence.read(str(tmp_path), "auto", rows.Options(columns=given))
+    assert "text layer" not in caplog.text
