@@ -17,7 +17,16 @@ from absl import logging
 from bird_tf import command_line, config, files, next_steps, python_calls, skips, stored
 from bird_tf.audio import activity, decode, frontend
 from bird_tf.backbones import backbone, sources
-from bird_tf.conversion import chunk_features, class_selection, dry_run, execution, outcome, sharding, state, worker
+from bird_tf.conversion import (
+    chunk_features,
+    class_selection,
+    dry_run,
+    execution,
+    outcome,
+    shard_tasks,
+    sharding,
+    state,
+)
 from bird_tf.labels import duplicates, groups, metadata, spans, split, taxonomy
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table
@@ -82,7 +91,7 @@ class ConvertConfig:
 def _tasks(
     settings: ConvertConfig, recordings: Sequence[metadata.Recording], seconds: Mapping[str, float],
     classes: taxonomy.Taxonomy, source: sources.Source | None, kept: Mapping[str, frozenset[int]] | None,
-) -> list[worker.ShardTask]:  # fmt: skip
+) -> list[shard_tasks.ShardTask]:  # fmt: skip
     """The tasks: first those of the training shards, then those of the validation shards."""
     tasks = []
     for part in ("train", "val"):
@@ -90,7 +99,7 @@ def _tasks(
         groups = sharding.balance_shards(members, seconds, 60 * settings.shard_minutes)
         for i, group in enumerate(groups):
             tasks.append(
-                worker.ShardTask(
+                shard_tasks.ShardTask(
                     directory=settings.output,
                     split=part,
                     number=i,
@@ -262,7 +271,7 @@ def _write_records(
 
 
 def _summary(
-    manifest: manifests.Manifest, converted: Mapping[str, worker.ConvertedRecording], started: float
+    manifest: manifests.Manifest, converted: Mapping[str, shard_tasks.ConvertedRecording], started: float
 ) -> dict[str, Any]:
     return {
         "records": manifest.directory,

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from bird_tf import config, convert, temporaries
-from bird_tf.conversion import state, worker
+from bird_tf.conversion import shard_tasks, state, worker
 from bird_tf.records import manifests
 from tests.conftest import SMALL
 from tests.test_convert import _bytes, _settings
@@ -44,7 +44,7 @@ def test_a_killed_conversion_goes_on_and_ends_with_the_same_bytes(data, tmp_path
     command = [sys.executable, "tools/make_tfrecords.py", f"--flagfile={os.devnull}", "--workers=2"]
     command += [f"--{k}={v}" for k, v in flags.items()]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE)
-    notes = output / worker.UNFINISHED
+    notes = output / shard_tasks.UNFINISHED
     try:
         _wait_until(lambda: process.poll() is not None or len(list(notes.glob("*.json"))) > 1)  # the plan and a shard
         children = _children(process.pid)
@@ -96,7 +96,7 @@ def test_a_second_converter_on_the_same_directory_refuses(data, tmp_path, monkey
 
 def test_a_full_disk_gives_one_clear_line_and_leaves_no_part_of_a_shard(data, tmp_path, monkeypatch):
     output = tmp_path / "x"
-    (output / worker.UNFINISHED).mkdir(parents=True)
+    (output / shard_tasks.UNFINISHED).mkdir(parents=True)
     shards = convert.convert(_settings(data, tmp_path / "whole")).shards["train"]
     for shard in shards:  # writing to this device fails as on a full disk
         (output / f"{shard.name}.partial").symlink_to("/dev/full")

@@ -59,8 +59,8 @@ ORDER = {
     "reviewing": ("clips", "prediction_folder", "page"),
     "submissions": ("run_files", "kaggle_files", "media_ids", "budget"),
     "conversion": (
-        "compiled_frontend", "chunk_features", "notes", "worker", "class_selection", "sharding", "state", "execution",
-        "outcome", "dry_run", "folds",
+        "compiled_frontend", "chunk_features", "notes", "shard_tasks", "candidates", "worker", "class_selection",
+        "sharding", "state", "execution", "outcome", "dry_run", "folds",
     ),
     "input.augment": ("geometry", "pixels", "mixing", "augmentations"),
     "input": ("sampling", "pseudo_labels", "targets", "streams", "dataset", "preview"),

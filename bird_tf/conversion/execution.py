@@ -12,7 +12,7 @@ from concurrent import futures
 from absl import logging
 
 from bird_tf import config, executor, progress_bars
-from bird_tf.conversion import state, worker
+from bird_tf.conversion import shard_tasks, state, worker
 
 # worker processes may die so often, one time after the other, without having begun a recording
 _MOST_TRIES = 3
@@ -23,7 +23,7 @@ _REPORT_SECONDS = 1.0
 class _Progress:
     """The results so far, the tasks that are left, and a progress bar."""
 
-    def __init__(self, tasks: Sequence[worker.ShardTask]) -> None:
+    def __init__(self, tasks: Sequence[shard_tasks.ShardTask]) -> None:
         finished = {task.name: state.finished(task) for task in tasks}
         self.results = {name: result for name, result in finished.items() if result is not None}
         self.left = [task for task in tasks if task.name not in self.results]
@@ -37,7 +37,7 @@ class _Progress:
         for result in self.results.values():
             self._count(result)
 
-    def add(self, task: worker.ShardTask, result: worker.ShardResult) -> None:
+    def add(self, task: shard_tasks.ShardTask, result: shard_tasks.ShardResult) -> None:
         """Adds the result of a task."""
         self.results[task.name] = result
         self.left.remove(task)
@@ -46,7 +46,7 @@ class _Progress:
         self._num_converted += len(task.recordings)
         self._show(self._num_converted)
 
-    def show_recordings_in_work(self, tasks: Iterable[worker.ShardTask]) -> None:
+    def show_recordings_in_work(self, tasks: Iterable[shard_tasks.ShardTask]) -> None:
         """Counts the recordings too that are converted but whose shard is not finished yet."""
         in_work = [(task, state.recording_in_work(task)) for task in tasks]
         places = [[r.recording_id for r in task.recordings].index(now) for task, now in in_work if now]
@@ -58,7 +58,7 @@ class _Progress:
         # a worker that died begins its shard again
         self._bar.update(max(0, count - self._bar.n))
 
-    def _count(self, result: worker.ShardResult) -> None:
+    def _count(self, result: shard_tasks.ShardResult) -> None:
         self._seconds += sum(converted.seconds for converted in result.recordings)
         self._skipped += sum(bool(converted.reason) for converted in result.recordings)
 
@@ -67,7 +67,7 @@ class _Progress:
         self._bar.close()
 
 
-def run(tasks: Sequence[worker.ShardTask], workers: int, scheduler: str) -> dict[str, worker.ShardResult]:
+def run(tasks: Sequence[shard_tasks.ShardTask], workers: int, scheduler: str) -> dict[str, shard_tasks.ShardResult]:
     """Runs the tasks that are not finished, as `executor.start` does.
 
     Returns:
@@ -110,7 +110,7 @@ def run(tasks: Sequence[worker.ShardTask], workers: int, scheduler: str) -> dict
     return progress.results
 
 
-def _run_alone(task: worker.ShardTask) -> worker.ShardResult:
+def _run_alone(task: shard_tasks.ShardTask) -> shard_tasks.ShardResult:
     """Runs a task in a process of its own. If that dies, the task is repeated without the recording in work."""
     unusable: list[str] = []
     while True:

@@ -10,7 +10,7 @@ from absl import logging
 
 from bird_tf import config, skips
 from bird_tf.audio import frontend
-from bird_tf.conversion import worker
+from bird_tf.conversion import shard_tasks, worker
 from bird_tf.labels import metadata, taxonomy
 from bird_tf.records import manifests, recordings_table, selection
 
@@ -23,8 +23,9 @@ class Outcome:
     """
 
     def __init__(
-        self, recordings: Sequence[metadata.Recording], classes: taxonomy.Taxonomy, tasks: Sequence[worker.ShardTask],
-        results: Mapping[str, worker.ShardResult], max_chunks_per_class: int,
+        self, recordings: Sequence[metadata.Recording], classes: taxonomy.Taxonomy,
+        tasks: Sequence[shard_tasks.ShardTask], results: Mapping[str, shard_tasks.ShardResult],
+        max_chunks_per_class: int,
     ) -> None:  # fmt: skip
         """Gathers {shard name: result} of the tasks; `max_chunks_per_class` is as in `selection.select`."""
         self._recordings, self._classes, self._tasks, self._results = recordings, classes, tasks, dict(results)

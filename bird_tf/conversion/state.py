@@ -9,7 +9,7 @@ from typing import Any
 
 from bird_tf import config, files, locks, resume, stored, temporaries
 from bird_tf.audio import frontend
-from bird_tf.conversion import notes, worker
+from bird_tf.conversion import notes, shard_tasks
 from bird_tf.labels import metadata
 from bird_tf.records import manifests
 
@@ -45,7 +45,12 @@ def opened(directory: str, overwrite: bool, plan: resume.Plan) -> Iterator[None]
             another plan, or other files.
     """
     claim = resume.Claim(
-        directory=directory, plan=plan, work="conversion", flag="--output", notes=worker.UNFINISHED, overwrite=overwrite
+        directory=directory,
+        plan=plan,
+        work="conversion",
+        flag="--output",
+        notes=shard_tasks.UNFINISHED,
+        overwrite=overwrite,
     )
     _refuse_foreign(directory)
     with claim.locked():
@@ -58,7 +63,7 @@ def opened(directory: str, overwrite: bool, plan: resume.Plan) -> Iterator[None]
 
 def close(directory: str) -> None:
     """Removes the notes. The records are finished now."""
-    files.remove(os.path.join(directory, worker.UNFINISHED))
+    files.remove(os.path.join(directory, shard_tasks.UNFINISHED))
 
 
 def describe(settings: Any, recordings: Sequence[metadata.Recording], backbone: str) -> resume.Plan:
@@ -78,16 +83,16 @@ def describe(settings: Any, recordings: Sequence[metadata.Recording], backbone: 
     }
 
 
-def finished(task: worker.ShardTask) -> worker.ShardResult | None:
+def finished(task: shard_tasks.ShardTask) -> shard_tasks.ShardResult | None:
     """The result of a task in an earlier run; None if there is none, or if its shards have other checksums now.
 
     Raises:
         InputError: the note of it is damaged.
     """
-    path = worker.note_path(task, ".json")
+    path = shard_tasks.note_path(task, ".json")
     if not files.exists(path):
         return None
-    result = stored.read_json(path, worker.ShardResult)
+    result = stored.read_json(path, shard_tasks.ShardResult)
     for shard in (shard for shard in result.shards if shard.count):
         shard_path = os.path.join(task.directory, shard.name)
         if not files.exists(shard_path) or files.checksum(shard_path) != shard.checksum:
@@ -95,19 +100,19 @@ def finished(task: worker.ShardTask) -> worker.ShardResult | None:
     return result
 
 
-def recording_in_work(task: worker.ShardTask) -> str:
+def recording_in_work(task: shard_tasks.ShardTask) -> str:
     """Id of the recording that a worker read last for a task; "" if it has not begun one."""
-    return notes.read(worker.note_path(task, ".now"))
+    return notes.read(shard_tasks.note_path(task, ".now"))
 
 
-def has_recording_in_work(task: worker.ShardTask) -> bool:
+def has_recording_in_work(task: shard_tasks.ShardTask) -> bool:
     """Whether a worker has begun to read recordings for a task."""
-    return files.exists(worker.note_path(task, ".now"))
+    return files.exists(shard_tasks.note_path(task, ".now"))
 
 
-def clear_recording_in_work(task: worker.ShardTask) -> None:
+def clear_recording_in_work(task: shard_tasks.ShardTask) -> None:
     """Removes the note of the recording that a worker read last."""
-    files.remove(worker.note_path(task, ".now"))
+    files.remove(shard_tasks.note_path(task, ".now"))
 
 
 def refuse_occupied(directory: str, overwrite: bool) -> None:
@@ -117,14 +122,14 @@ def refuse_occupied(directory: str, overwrite: bool) -> None:
 
 
 def _refuse_foreign(directory: str) -> None:
-    ours = any(files.exists(os.path.join(directory, name)) for name in (manifests.MANIFEST, worker.UNFINISHED))
+    ours = any(files.exists(os.path.join(directory, name)) for name in (manifests.MANIFEST, shard_tasks.UNFINISHED))
     if not ours and set(files.names(directory)) - {locks.NAME}:
         raise config.InputError(f"{directory} holds something else; --output must be a new or empty folder")
 
 
 def _refuse_finished(directory: str, overwrite: bool) -> None:
     """A conversion that was killed while it removed its notes, after it wrote the manifest, is not finished."""
-    unfinished = files.exists(os.path.join(directory, worker.UNFINISHED, resume.PLAN))
+    unfinished = files.exists(os.path.join(directory, shard_tasks.UNFINISHED, resume.PLAN))
     if files.exists(os.path.join(directory, manifests.MANIFEST)) and not unfinished and not overwrite:
         raise config.InputError(
             f"{directory} holds finished records; choose another --output, or replace them with --overwrite"
@@ -133,7 +138,7 @@ def _refuse_finished(directory: str, overwrite: bool) -> None:
 
 def _clear(directory: str) -> None:
     """Removes the files that converters make. The manifest goes first: the rest is never taken for finished records."""
-    notes = os.path.join(directory, worker.UNFINISHED)
+    notes = os.path.join(directory, shard_tasks.UNFINISHED)
     files.make_folder(notes)  # it marks the directory as ours while the manifest is gone
     for name in sorted(files.names(directory), key=lambda name: name != manifests.MANIFEST):
         if name.endswith(_CONVERTER_FILES):

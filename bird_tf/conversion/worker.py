@@ -10,187 +10,18 @@ import contextlib
 import dataclasses
 import functools
 import heapq
-import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from bird_tf import files, tf
-from bird_tf.audio import activity, channels, decode, frontend
-from bird_tf.backbones import sources
-from bird_tf.conversion import chunk_features, compiled_frontend, notes
-from bird_tf.labels import metadata, spans, taxonomy
-from bird_tf.records import manifests, schema, selection, shard_files
-
-UNFINISHED = ".unfinished"
-
-# the splits that the task of a training or of a validation shard writes
-_NOISE_OF, _MIXED_OF = (dict(zip(("train", "val"), pair, strict=True)) for pair in (manifests.NOISE, manifests.MIXED))
-_PARTS = {"train": ("train", "rest", "noise"), "val": ("val", "val_noise")}
-
-# a chunk of which a damaged file lacks more than this share is left out
-_MOST_LOST = 0.5
+from bird_tf.audio import channels, decode
+from bird_tf.conversion import candidates, chunk_features, compiled_frontend, notes, shard_tasks
+from bird_tf.labels import metadata
+from bird_tf.records import schema, selection, shard_files
 
 Write = Callable[[schema.Chunk], None]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ShardTask:
-    """Everything a worker needs for one shard.
-
-    Attributes:
-        directory: the records directory.
-        split: "train" or "val".
-        number, total: the shard, from 0, and the number of shards of its split.
-        recordings: the recordings of the shard.
-        classes: gives labels and background their indices.
-        front_end, chunking, activity, annotated, max_chunks_per_class, noise_share, spectrogram, backbone_noise,
-            backbone_mixtures: as in ConvertConfig.
-        backbone: the backbone that adds features; None without one.
-        unusable: ids of recordings that have crashed a worker process; they are not opened again.
-        kept: {recording id: numbers of the only chunks that are written}; None: all may be.
-    """
-
-    directory: str
-    split: str
-    number: int
-    total: int
-    recordings: tuple[metadata.Recording, ...]
-    classes: taxonomy.Taxonomy
-    front_end: frontend.FrontendConfig
-    chunking: decode.ChunkingConfig
-    activity: activity.ActivityConfig
-    annotated: spans.AnnotationConfig
-    max_chunks_per_class: int
-    noise_share: float
-    spectrogram: bool = True
-    backbone_noise: bool = False
-    backbone_mixtures: int = 0
-    backbone: sources.Source | None = None
-    unusable: tuple[str, ...] = ()
-    kept: Mapping[str, frozenset[int]] | None = None
-
-    @property
-    def name(self) -> str:
-        """Name of the shard."""
-        return self.shard_name(self.split)
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The splits that it writes."""
-        return _PARTS[self.split] + (_MIXED_OF[self.split],) * bool(self.backbone_mixtures)
-
-    def shard_name(self, part: str) -> str:
-        """Name of the shard of another split beside it."""
-        return shard_files.shard_name(part, self.number, self.total)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ConvertedRecording:
-    """The result of converting one recording.
-
-    Attributes:
-        recording_id: of the recording.
-        seconds: length of the audio that was read.
-        chunks: {class id: number of chunks with this label}.
-        candidates: {class id: number of those that may train}.
-        noise: {class id: number of noise chunks}.
-        digest: of the samples that were read.
-        reason: why the recording, or a part of it, was skipped; "" if it was not.
-        warnings: other things that a person must know of it.
-    """
-
-    recording_id: str
-    seconds: float = 0.0
-    chunks: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    candidates: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    noise: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    digest: str = ""
-    reason: str = ""
-    warnings: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ShardResult:
-    """The result of a task: the shards, and what was written of each recording."""
-
-    shards: tuple[manifests.Shard, ...]
-    recordings: tuple[ConvertedRecording, ...]
-
-
-def note_path(task: ShardTask, suffix: str) -> str:
-    """Path of a worker's note about a shard: `.json` for its result, `.now` for the recording that is being read."""
-    return os.path.join(task.directory, UNFINISHED, task.name + suffix)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Candidate:
-    """A chunk of a recording, before the selection.
-
-    Attributes:
-        chunk: the chunk, at first without spectrogram and activity.
-        class_id: its label; None if it has none, or one that is no class.
-        noise_share: share of such chunks that is written as noise, in case it has no label or no activity.
-    """
-
-    chunk: schema.Chunk
-    class_id: str | None
-    noise_share: float
-
-    def with_spectrogram(self, spectrogram: np.ndarray, active_share: float) -> _Candidate:
-        """The candidate with what the front-end has made of its samples."""
-        features = {schema.SPECTROGRAM: spectrogram}
-        chunk = dataclasses.replace(self.chunk, features=features, activity=active_share)
-        return dataclasses.replace(self, chunk=chunk)
-
-
-def _labels_of_chunk(
-    task: ShardTask, recording: metadata.Recording, start: float
-) -> tuple[str | None, tuple[str, ...], bool, float]:
-    """Returns a chunk's class id (None without one), its background, whether that is known, and the share for noise.
-
-    The share is that of such chunks that may be noise. Where something has no name, the background is not known.
-
-    What a person calls negative is noise, whatever --noise_share is.
-    """
-    if recording.negative:
-        return None, (), recording.background_known, 1.0
-    if not recording.annotations:
-        return recording.label, recording.background, recording.background_known, task.noise_share
-    span = spans.labels_in_span(recording.annotations, start, start + task.front_end.chunk_seconds, task.annotated)
-    label = span.label if span.label and task.classes.resolve([span.label]) else None
-    if span.is_negative:
-        return None, (), recording.background_known, 1.0
-    may_be_noise = span.is_empty and task.annotated.unannotated == "noise" and not recording.partly_annotated
-    return label, span.background, recording.background_known and span.is_complete, task.noise_share * may_be_noise
-
-
-def _chunks(
-    task: ShardTask, recording: metadata.Recording, stream: decode.ChunkStream
-) -> Iterator[tuple[np.ndarray, _Candidate]]:
-    """Yields the samples of every chunk of a recording that is not lost, and the chunk, still without spectrogram."""
-    hop_seconds = task.chunking.hop_samples(task.front_end) / task.front_end.sample_rate_hz
-    for number, samples in enumerate(itertools.chain.from_iterable(stream)):
-        start = number * hop_seconds
-        if stream.report.lost_share(start, start + task.front_end.chunk_seconds) > _MOST_LOST:
-            continue
-        if task.kept is not None and number not in task.kept[recording.recording_id]:
-            continue
-        class_id, background, is_known, noise_share = _labels_of_chunk(task, recording, start)
-        # noise of a negative recording has no label; the index 0 stands for none
-        label = task.classes.index(class_id or recording.label) if recording.labels else 0
-        chunk = schema.Chunk(
-            features={},
-            label=label,
-            background=[i for i in task.classes.resolve(background) if i != label],
-            background_known=is_known,
-            recording_id=recording.recording_id,
-            chunk_index=number,
-            start_seconds=start,
-            activity=0.0,
-        )
-        yield samples, _Candidate(chunk, class_id, noise_share)
 
 
 def _draw(salt: str, chunk: schema.Chunk) -> float:
@@ -201,14 +32,16 @@ def _draw(salt: str, chunk: schema.Chunk) -> float:
 class _Selection:
     """Decides what becomes of the chunks of one recording, whatever side of the split it is on, and counts them."""
 
-    def __init__(self, task: ShardTask, write: Write, write_noise: Write) -> None:
+    def __init__(self, task: shard_tasks.ShardTask, write: Write, write_noise: Write) -> None:
         self._task, self._write_chunk, self._write_noise = task, write, write_noise
         self._drawn: dict[str, list[tuple[float, int, schema.Chunk]]] = {}
         self.chunks: collections.Counter[str] = collections.Counter()
         self.candidates: collections.Counter[str] = collections.Counter()
         self.noise: collections.Counter[str] = collections.Counter()
 
-    def add(self, candidate: _Candidate, annotated: bool, hearer: chunk_features.Hearer, mixing: _Mixing) -> None:
+    def add(
+        self, candidate: candidates.Candidate, annotated: bool, hearer: chunk_features.Hearer, mixing: _Mixing
+    ) -> None:
         """Writes a chunk as noise, as a labelled chunk, as both, or not at all. With a cap it may wait for `finish`."""
         chunk, class_id, task = candidate.chunk, candidate.class_id, self._task
         # a person has marked the annotated spans, so the activity is tested only without annotations
@@ -254,7 +87,7 @@ class _Selection:
 class _Mixing:
     """Writes mixtures of the chunks of a task that may train, all of them when its queue is finished."""
 
-    def __init__(self, task: ShardTask, writer: shard_files.ShardWriter | None) -> None:
+    def __init__(self, task: shard_tasks.ShardTask, writer: shard_files.ShardWriter | None) -> None:
         self._count, self._writer, self._partners = task.backbone_mixtures, writer, chunk_features.Partners()
         self.queue = compiled_frontend.Queue(task.front_end)
 
@@ -274,8 +107,8 @@ class _Mixing:
 
 
 def _read(
-    task: ShardTask, recording: metadata.Recording, queue: compiled_frontend.Queue, chosen: _Selection,
-    mixing: _Mixing, converted: list[ConvertedRecording],
+    task: shard_tasks.ShardTask, recording: metadata.Recording, queue: compiled_frontend.Queue, chosen: _Selection,
+    mixing: _Mixing, converted: list[shard_tasks.ConvertedRecording],
 ) -> None:  # fmt: skip
     """Reads a recording. Its chunks are chosen, and its result is added to `converted`, when the queue gives them."""
     seconds, reason = 0.0, ""
@@ -287,14 +120,14 @@ def _read(
         recording.path, task.front_end, task.chunking, compiled_frontend.BATCH_SIZE, with_digest=True
     )
 
-    def receive(candidate: _Candidate, spectrogram: np.ndarray, active_share: float) -> None:
+    def receive(candidate: candidates.Candidate, spectrogram: np.ndarray, active_share: float) -> None:
         whole = candidate.with_spectrogram(spectrogram, active_share)
         chosen.add(whole, bool(recording.annotations), hearer, mixing)
 
     try:
         if recording.recording_id in task.unusable:
             raise decode.UnreadableError(f"{recording.path}: the worker process died twice while reading it")
-        for samples, candidate in _chunks(task, recording, stream):
+        for samples, candidate in candidates.of_recording(task, recording, stream):
             seconds = candidate.chunk.start_seconds + task.front_end.chunk_seconds
             queue.add(samples, functools.partial(receive, candidate))
     except decode.UnreadableError as error:
@@ -303,9 +136,9 @@ def _read(
 
 
 def _finished(
-    task: ShardTask, recording: metadata.Recording, stream: decode.ChunkStream, chosen: _Selection, seconds: float,
-    reason: str,
-) -> ConvertedRecording:  # fmt: skip
+    task: shard_tasks.ShardTask, recording: metadata.Recording, stream: decode.ChunkStream, chosen: _Selection,
+    seconds: float, reason: str,
+) -> shard_tasks.ConvertedRecording:  # fmt: skip
     """Writes the last chunks of a recording. Returns its result."""
     chosen.finish()
     used = (chosen.candidates if task.split == "train" else chosen.chunks).total()
@@ -318,7 +151,7 @@ def _finished(
             reason = f"{recording.path}: no chunk is covered by an annotation"
     if loss := stream.report.loss:
         reason = f"{reason}; {loss}" if reason else f"{recording.path}: {loss}"
-    return ConvertedRecording(
+    return shard_tasks.ConvertedRecording(
         recording_id=recording.recording_id,
         seconds=seconds,
         chunks=dict(chosen.chunks),
@@ -330,22 +163,22 @@ def _finished(
     )
 
 
-def write_shard(task: ShardTask) -> ShardResult:
+def write_shard(task: shard_tasks.ShardTask) -> shard_tasks.ShardResult:
     """Writes the shard of a task, and the shards beside it.
 
     Raises:
         InputError: the disk is full. No unfinished shard is left under its final name.
     """
-    converted: list[ConvertedRecording] = []
+    converted: list[shard_tasks.ConvertedRecording] = []
     queue = compiled_frontend.Queue(task.front_end)
-    with _writing(task, *task.parts) as writers, notes.writing(note_path(task, ".now")) as note:
+    with _writing(task, *task.parts) as writers, notes.writing(shard_tasks.note_path(task, ".now")) as note:
 
         def write(chunk: schema.Chunk) -> None:
             trains = task.split == "val" or chunk.training_order != selection.NEVER
             writers[task.split if trains else "rest"].write(chunk)
 
-        write_noise = writers[_NOISE_OF[task.split]].write
-        mixing = _Mixing(task, writers.get(_MIXED_OF[task.split]))
+        write_noise = writers[shard_tasks.NOISE_OF[task.split]].write
+        mixing = _Mixing(task, writers.get(shard_tasks.MIXED_OF[task.split]))
         for recording in task.recordings:
             note(recording.recording_id)
             _read(task, recording, queue, _Selection(task, write, write_noise), mixing, converted)
@@ -357,22 +190,26 @@ def write_shard(task: ShardTask) -> ShardResult:
 
 
 @contextlib.contextmanager
-def _writing(task: ShardTask, *parts: str) -> Iterator[dict[str, shard_files.ShardWriter]]:
+def _writing(task: shard_tasks.ShardTask, *parts: str) -> Iterator[dict[str, shard_files.ShardWriter]]:
     with contextlib.ExitStack() as stack:
         yield {part: stack.enter_context(shard_files.writing(task.directory, task.shard_name(part))) for part in parts}
 
 
-def _noted(task: ShardTask, counts: Mapping[str, int], recordings: tuple[ConvertedRecording, ...]) -> ShardResult:
+def _noted(
+    task: shard_tasks.ShardTask, counts: Mapping[str, int], recordings: tuple[shard_tasks.ConvertedRecording, ...]
+) -> shard_tasks.ShardResult:
     """The result of a task, which is noted on disk too."""
     shards = tuple(
         shard_files.describe_shard(task.directory, task.shard_name(part), count) for part, count in counts.items()
     )
-    result = ShardResult(shards=shards, recordings=recordings)
-    files.write_json(note_path(task, ".json"), dataclasses.asdict(result))
+    result = shard_tasks.ShardResult(shards=shards, recordings=recordings)
+    files.write_json(shard_tasks.note_path(task, ".json"), dataclasses.asdict(result))
     return result
 
 
-def cut(task: ShardTask, result: ShardResult, selected: selection.Selection) -> ShardResult:
+def cut(
+    task: shard_tasks.ShardTask, result: shard_tasks.ShardResult, selected: selection.Selection
+) -> shard_tasks.ShardResult:
     """Moves the chunks of a training shard that do not train to the shard of the rest."""
     count_of = {shard.name: shard.count for shard in result.shards}
     sorted_out = ("train", "rest")

@@ -4,7 +4,7 @@ import pytest
 
 from bird_tf import config
 from bird_tf.audio import frontend
-from bird_tf.conversion import outcome, worker
+from bird_tf.conversion import outcome, shard_tasks, worker
 from bird_tf.labels import metadata, taxonomy
 from bird_tf.records import manifests
 
@@ -26,12 +26,12 @@ def _outcome(*converted, cap=0):
         tasks.append(types.SimpleNamespace(name=f"{part}-0", split=part, classes=CLASSES))
         count = sum(sum((c.candidates if part == "train" else c.chunks).values()) for c in mine)
         shard = manifests.Shard(name=f"{part}-0", count=count, bytes=1, checksum="x")
-        results[f"{part}-0"] = worker.ShardResult(shards=(shard,), recordings=mine)
+        results[f"{part}-0"] = shard_tasks.ShardResult(shards=(shard,), recordings=mine)
     return outcome.Outcome(recordings, CLASSES, tasks, results, cap)
 
 
 def _converted(recording_id, chunks, **values):
-    return worker.ConvertedRecording(
+    return shard_tasks.ConvertedRecording(
         recording_id=recording_id, seconds=9.0, chunks=chunks, **{"candidates": chunks, **values}
     )
 

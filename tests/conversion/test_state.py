@@ -3,7 +3,7 @@ import pathlib
 import pytest
 
 from bird_tf import config, convert, resume
-from bird_tf.conversion import execution, state, worker
+from bird_tf.conversion import execution, shard_tasks, state
 from bird_tf.labels.layouts import reader
 from tests.test_convert import _settings
 
@@ -49,7 +49,7 @@ def test_where_it_runs_makes_no_difference(data, tmp_path):
 def test_the_directory_of_a_conversion_is_locked_and_keeps_its_notes(tmp_path):
     plan, output = {"flags": {"noise_share": 0.1}}, str(tmp_path / "x")
     with state.opened(output, False, plan):
-        notes = pathlib.Path(output) / worker.UNFINISHED
+        notes = pathlib.Path(output) / shard_tasks.UNFINISHED
         assert {path.name for path in notes.iterdir()} == {resume.PLAN}
         with pytest.raises(config.InputError, match="another command is at work"), state.opened(output, True, plan):
             pass

@@ -23,7 +23,7 @@ import soundfile
 
 from bird_tf import config, executor
 from bird_tf.audio import activity, decode, frontend
-from bird_tf.conversion import worker
+from bird_tf.conversion import shard_tasks, worker
 from bird_tf.labels import metadata, spans, taxonomy
 
 _LABELS = taxonomy.Taxonomy(("a",), ("a",))
@@ -66,8 +66,8 @@ class _Measured:
 
 def _task(
     paths: Sequence[str], folder: str, front_end: frontend.FrontendConfig, number: int = 0, split: str = "val"
-) -> worker.ShardTask:
-    return worker.ShardTask(
+) -> shard_tasks.ShardTask:
+    return shard_tasks.ShardTask(
         directory=folder,
         split=split,
         number=number,
@@ -147,7 +147,7 @@ def _cut(paths: Sequence[str], folder: str, rate: int) -> tuple[list[str], list[
     return whole, clips
 
 
-def _cpu_a_chunk(task: worker.ShardTask) -> float:
+def _cpu_a_chunk(task: shard_tasks.ShardTask) -> float:
     started = time.process_time()
     result = worker.write_shard(task)
     seconds = time.process_time() - started
@@ -182,7 +182,7 @@ def _measure(paths: Sequence[str], front_end: frontend.FrontendConfig, rounds: i
     )  # fmt: skip
 
 
-def _cpu(task: worker.ShardTask) -> float:
+def _cpu(task: shard_tasks.ShardTask) -> float:
     """CPU seconds of one task, measured in the worker."""
     started = time.process_time()
     worker.write_shard(task)
