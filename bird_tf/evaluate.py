@@ -21,7 +21,7 @@ from bird_tf.evaluation import (
     summary_lines,
 )
 from bird_tf.inference import ensembles, model_files, occurrence, result_files
-from bird_tf.labels import clock
+from bird_tf.labels import class_names, clock
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests
 
@@ -37,6 +37,8 @@ _TUNED = (stored_decisions.path(""),)
 _CHUNKING = {field.name for field, _ in config.leaves(decode.ChunkingConfig)}
 _CLOCK = {field.name for field, _ in config.leaves(clock.ClockConfig)}
 _LABELS = {field.name for field, _ in config.leaves(reader.SourceConfig)} - {"audio", "metadata", *_CLOCK}
+# those that say what the words in --segments mean
+_OF_SEGMENTS = {"columns", "min_confidence", *(field.name for field, _ in config.leaves(class_names.NameConfig))}
 # those that decide what verdicts say
 _OF_VERDICTS = {"model", "verdicts", "tune", "precision", "decisions", "output"}
 
@@ -113,7 +115,7 @@ class EvaluateConfig:
         if self.verdicts:
             return "--verdicts", {field.name for field, _ in config.leaves(EvaluateConfig)} - _OF_VERDICTS
         if self.segments:
-            return "--segments", {"records", "noise_audio", "worst", *_LABELS}
+            return "--segments", {"records", "noise_audio", "worst", *(_LABELS - _OF_SEGMENTS)}
         cuts = self.noise_audio or self.tune_on_mixtures
         return "--records", {"metadata", *_LABELS, *_CLOCK, *(() if cuts else _CHUNKING)} if self.records else set()
 
@@ -207,11 +209,9 @@ def _recordings(settings: EvaluateConfig, manifest: manifests.Manifest | None) -
 
 def _soundscapes(settings: EvaluateConfig) -> soundscapes.SoundscapeConfig:
     return soundscapes.SoundscapeConfig(
-        audio=settings.source.audio,
+        source=settings.source,
         calls=settings.segments,
         output=settings.output_folder,
-        clock=settings.source.clock,
-        metadata=settings.source.metadata,
         chunking=settings.chunking,
         place=settings.place,
         tuning=settings.tuning,
@@ -223,7 +223,7 @@ def _tune_on_mixtures(settings: EvaluateConfig, manifest: manifests.Manifest, su
     """Tunes answers over time; what that gives becomes `mixtures` in the summary of the recordings."""
     output = settings.output_folder
     given = dataclasses.replace(
-        _soundscapes(settings), tuning=dataclasses.replace(settings.tuning, pooling=""), metadata="",
+        _soundscapes(settings), tuning=dataclasses.replace(settings.tuning, pooling=""),
         occurrence_settings=occurrence.OccurrenceConfig(), kept_in=output, kept_by=settings.model,
     )  # fmt: skip
     ensemble = ensembles.Ensemble(summary["models"], stored_decisions.path(output))

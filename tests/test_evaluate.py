@@ -48,7 +48,7 @@ def test_bad_flags_are_refused(model_path, tmp_path, values):
          {"overlap_seconds": 1.5}, {"channel": "1"}, {"minimum_seconds": 2.0}, {"synonyms": "x"}, {"layout": "csv"},
          {"min_confidence": 0.5}, {"timezone": "UTC"}, {"skip_unmatched": True})),
      *({"worst": 12, **flags} for flags in (
-         {"worst": 3}, {"columns": ["label=Art"]}, {"negative_labels": ["rain"]}, {"layout": "csv"})),
+         {"worst": 3}, {"skip_unmatched": True}, {"layout": "csv"})),
      *({"worst": 12, "segments": "", "audio": "", "verdicts": "v", **flags} for flags in (
          {"species_list": "x"}, {"overlap_seconds": 1.5}, {"tune": True, "synthetic_noise": 9}, {"threads": 2}))],
 )  # fmt: skip
@@ -63,6 +63,7 @@ def test_flags_without_effect_are_refused(model_path, tmp_path, values):
     "values",
     [{"audio": "a", "layout": "csv", "overlap_seconds": 1.5, "worst": 0},
      {"audio": "a", "segments": "s", "worst": 0},
+     {"audio": "a", "segments": "s", "columns": ["label=heard"], "negative_labels": ["wind"], "min_confidence": 0.5},
      {"audio": "a", "segments": "s", "timezone": "UTC", "metadata": "m", "overlap_seconds": 1.5},
      {"records": "r", "noise_audio": "n", "overlap_seconds": 1.5, "worst": 0, "prior": "learned"},
      {"records": "r", "tune": True, "tune_on_mixtures": True, "audio": "a", "channel": "1"},

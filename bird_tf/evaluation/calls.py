@@ -35,14 +35,15 @@ class Truth:
 
 
 def read(
-    path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: taxonomy.Taxonomy, channel: str = ""
-) -> Truth:
+    path: str, source: reader.SourceConfig, recordings: Sequence[tuple[str, str]], classes: taxonomy.Taxonomy,
+    channel: str = "",
+) -> Truth:  # fmt: skip
     """Reads the calls in recordings, and warns of recordings of which the truth says nothing.
 
     Args:
         path: a CSV with the columns media_id, class_id, start_seconds and end_seconds; or annotations that
             `labels.formats` reads, as a file or a folder.
-        audio: the folder of the recordings.
+        source: the folder of the recordings, and what the words in the calls mean.
         recordings: (path below the folder, path) of each.
         classes: of the models.
         channel: what is heard of several channels, as --channel. Calls that are noted for others have no sure name.
@@ -53,9 +54,9 @@ def read(
     """
     try:
         if _is_table(path):
-            truth = _of_table(path, audio, recordings, classes)
+            truth = _of_table(path, source, recordings, classes)
         else:
-            truth = _of_annotations(path, audio, recordings, classes, channel)
+            truth = _of_annotations(path, source, recordings, classes, channel)
     except config.InputError as error:
         message = str(error)
         raise config.InputError(
@@ -102,7 +103,7 @@ def none_as_whole(unknown: Iterable[skips.Skip], *, has_judged_spans: bool) -> c
     return config.InputError(f"it tells of no recording as a whole, the first: {first} ({reason}){hint}")
 
 
-def read_table(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call] | None]:
+def read_table(path: str, classes: taxonomy.Taxonomy, options: rows.Options) -> dict[str, list[Call] | None]:
     """Reads a CSV with the columns media_id, class_id, start_seconds, end_seconds.
 
     A call is none where a further column denies it, as in tables that the converter reads.
@@ -123,13 +124,13 @@ def read_table(path: str, classes: taxonomy.Taxonomy) -> dict[str, list[Call] | 
             raise cells.error("need start_seconds, and an end_seconds that is not before it")
         row = rows.Row(where=rows.where(document, cells.line), labels=label_cells.Labels(species=(class_id,)))
         if class_id not in classes.class_ids:  # an id may look like anything
-            row = rows.labelled(row, class_id, rows.Options())
+            row = rows.labelled(row, class_id, options)
         if row.problem:
             raise cells.error(row.problem)
         spans.append((cells.text("media_id"), start, end))
         answered.append(row)
     further = [name for name in document.header if texts.comparable(name) not in COLUMNS]
-    answered, _ = presence.apply(document, rows.Options(), answered, further)
+    answered, _ = presence.apply(document, options, answered, further)
     found = _Found(classes)
     calls: dict[str, list[Call] | None] = dict.fromkeys(media_id for media_id, _, _ in spans)
     for (media_id, start, end), row in zip(spans, answered, strict=True):
@@ -176,17 +177,19 @@ def _is_table(path: str) -> bool:
     return not first or COLUMNS[0] in map(texts.comparable, map(texts.clean, first))
 
 
-def _of_table(path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: taxonomy.Taxonomy) -> Truth:
-    names = matching.Recordings([file for _, file in recordings], audio)
+def _of_table(
+    path: str, source: reader.SourceConfig, recordings: Sequence[tuple[str, str]], classes: taxonomy.Taxonomy
+) -> Truth:
+    names = matching.Recordings([file for _, file in recordings], source.audio)
     below = {file: name for name, file in recordings}
     ids = collections.Counter(metadata.media_id(file) for file in below)
     by_id = {media_id: file for file in below if ids[media_id := metadata.media_id(file)] == 1}
     found, unsure = collections.defaultdict[str, list[Call]](list), dict[str, str]()
-    for name, own in read_table(path, classes).items():
+    for name, own in read_table(path, classes, source.options).items():
         file = by_id.get(name) or names.find(name)
         if file is None or names.claim(file, [name]).is_elsewhere:
             several = f"; {ids[name]} recordings have this MediaId: write their paths" if ids[name] > 1 else ""
-            raise config.InputError(f"{audio} has no recording {name}{several}")
+            raise config.InputError(f"{source.audio} has no recording {name}{several}")
         if own is None:
             unsure[file] = "no call of it is sure"
         else:
@@ -195,10 +198,11 @@ def _of_table(path: str, audio: str, recordings: Sequence[tuple[str, str]], clas
 
 
 def _of_annotations(
-    path: str, audio: str, recordings: Sequence[tuple[str, str]], classes: taxonomy.Taxonomy, channel: str
-) -> Truth:
+    path: str, source: reader.SourceConfig, recordings: Sequence[tuple[str, str]], classes: taxonomy.Taxonomy,
+    channel: str,
+) -> Truth:  # fmt: skip
     below = {file: name for name, file in recordings}
-    reading = reader.survey(reader.SourceConfig(audio=audio, metadata=path), channel=channel)
+    reading = reader.survey(dataclasses.replace(source, metadata=path), channel=channel)
     if elsewhere := [skips.named(skip) for skip in reading.unmatched if skip[0] not in below]:
         raise config.InputError(f"{len(elsewhere)} of its rows or files are of no recording, the first: {elsewhere[0]}")
     found, known = dict[str, list[Call]](), _Found(classes)

@@ -8,6 +8,7 @@ from typing import Any
 
 from bird_tf.evaluation import mixtures, noise, soundscapes
 from bird_tf.inference import ensembles, leaks
+from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table
 
 _FOLDER = "mixtures"
@@ -56,5 +57,8 @@ def tune(
     mixtures.Mixer(_MIXTURES, manifest, calls, stretches).write(folder, seed=0)
     mixed, table = mixtures.places(folder)
     return soundscapes.evaluate(
-        dataclasses.replace(settings, audio=mixed, calls=table, output=folder, carry_thresholds=True), ensemble
+        dataclasses.replace(
+            settings, source=reader.SourceConfig(audio=mixed), calls=table, output=folder, carry_thresholds=True
+        ),
+        ensemble,
     )

@@ -14,7 +14,8 @@ from bird_tf import config, executor, files, skips
 from bird_tf.audio import decode
 from bird_tf.evaluation import calls, context_search, recording_tuning, stored_decisions
 from bird_tf.inference import audio_files, ensembles, in_context, leaks, occurrence, scoring, segments
-from bird_tf.labels import clock, metadata
+from bird_tf.labels import metadata
+from bird_tf.labels.layouts import reader
 from bird_tf.scores import metrics, pooling
 
 SUMMARY = "segments.json"
@@ -25,14 +26,13 @@ class SoundscapeConfig:
     """What is evaluated, and how.
 
     Attributes:
-        audio: folder with the soundscapes.
+        source: folder of the soundscapes (`audio`); folder or CSV with their place and time (`metadata`; empty:
+            unknown); and what the words in `calls` mean.
         calls: the calls in them, as `calls.read` reads them.
         output: folder for the results.
         chunking: how recordings are cut into chunks.
         place: where they are scored.
         occurrence_settings: which species are probable at a place and time.
-        clock: the time zones of recorders.
-        metadata: folder or CSV with place and time of the recordings; empty: unknown.
         tuning: chunk scores → segment scores, by `segments.DEFAULT_POOLING` if it names no pooling; and whether to
             choose the context of answers and to fit their calibration on these soundscapes, and to store both in the
             model.
@@ -42,13 +42,11 @@ class SoundscapeConfig:
         kept_by: in tuning, the models that were asked for, if those that answer are the ones before their refit.
     """
 
-    audio: str
+    source: reader.SourceConfig
     calls: str
     output: str
     chunking: decode.ChunkingConfig
     occurrence_settings: occurrence.OccurrenceConfig
-    clock: clock.ClockConfig = dataclasses.field(default_factory=clock.ClockConfig)
-    metadata: str = ""
     tuning: recording_tuning.TuningConfig = dataclasses.field(default_factory=recording_tuning.TuningConfig)
     carry_thresholds: bool = False
     place: executor.PlaceConfig = dataclasses.field(default_factory=executor.PlaceConfig)
@@ -116,7 +114,7 @@ def _tune(
         raise config.InputError(f"--tune --segments={settings.calls}: no call is in a recording that can be read")
     heard = context_search.Heard(scores=[scores for _, scores in scored], truth=truth, chunking=settings.chunking)
     return context_search.tune(
-        ensemble, heard, method, settings.tuning.precision, settings.tuning.synthetic_noise, settings.audio,
+        ensemble, heard, method, settings.tuning.precision, settings.tuning.synthetic_noise, settings.source.audio,
         carry_thresholds=settings.carry_thresholds,
     )  # fmt: skip
 
@@ -142,16 +140,16 @@ def evaluate(settings: SoundscapeConfig, ensemble: ensembles.Ensemble) -> dict[s
         InputError: unusable recordings or calls, calls past the end, or no recording can be read.
     """
     method, paths = ensemble.check_pooling(settings.tuning.pooling or segments.DEFAULT_POOLING), ensemble.paths
-    recordings = audio_files.find_below(settings.audio)
+    recordings = audio_files.find_below(settings.source.audio)
     channel = settings.chunking.channel or ensemble.models[0].hearing.channel
-    truth_of = calls.read(settings.calls, settings.audio, recordings, ensemble.classes, channel)
+    truth_of = calls.read(settings.calls, settings.source, recordings, ensemble.classes, channel)
     calls_in, skipped = truth_of.calls, list(truth_of.unknown.items())
     for skip in skipped:
         skips.log(skip)
     judged = [(name, path) for name, path in recordings if path not in truth_of.unknown]
     odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
     factors_by_id = occurrence.factors_by_id(
-        odds_factors, recordings, settings.audio, settings.metadata, settings.clock
+        odds_factors, recordings, settings.source.audio, settings.source.metadata, settings.source.clock
     )
     files.make_folder(settings.output)  # an unusable folder stops the command before the scoring
 
@@ -189,7 +187,7 @@ def evaluate(settings: SoundscapeConfig, ensemble: ensembles.Ensemble) -> dict[s
         "precision": {rule: _share(found & present, found) for rule, found in called.items()},
         "recall": {rule: _share(found & present, present) for rule, found in called.items()},
         "num_segments": len(present), "num_recordings": len(scores), "num_skipped": len(skipped),
-        "models": paths, "pooling": method, "evaluated": settings.audio,
+        "models": paths, "pooling": method, "evaluated": settings.source.audio,
         "context": ensemble.decisions.context.describe(), "context_cmap": context_cmap,
         "tuned_on_these": settings.tuning.tune,
         "expected": odds_factors.describe(), "num_learnt": _num_learnt(ensemble, judged),

@@ -15,6 +15,7 @@ from bird_tf import config, executor, files, stored
 from bird_tf.audio import decode
 from bird_tf.evaluation import mixtures, soundscapes
 from bird_tf.inference import ensembles, labelled, occurrence
+from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests
 from bird_tf.scores import metrics
 
@@ -95,7 +96,7 @@ class Gate:
         ensemble = ensembles.Ensemble(models, "none")
         found = soundscapes.evaluate(
             soundscapes.SoundscapeConfig(
-                audio=self.audio, calls=self.calls, output=os.path.join(self.output, name),
+                source=reader.SourceConfig(audio=self.audio), calls=self.calls, output=os.path.join(self.output, name),
                 chunking=decode.ChunkingConfig(), occurrence_settings=occurrence.OccurrenceConfig(), place=self.place,
             ),
             ensemble,

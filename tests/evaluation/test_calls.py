@@ -6,6 +6,7 @@ from bird_tf import config
 from bird_tf.evaluation import calls
 from bird_tf.inference import audio_files
 from bird_tf.labels import taxonomy
+from bird_tf.labels.layouts import reader
 
 CLASSES = taxonomy.Taxonomy(class_ids=("gretit1", "eurbla"), names=("Parus major", "Turdus merula"))
 RAVEN = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tSpecies\n"
@@ -20,8 +21,9 @@ def audio(tmp_path):
     return str(tmp_path / "audio")
 
 
-def _read(truth, audio, channel=""):
-    return calls.read(str(truth), audio, audio_files.find_below(audio), CLASSES, channel)
+def _read(truth, audio, channel="", columns=()):
+    source = reader.SourceConfig(audio=audio, columns=columns)
+    return calls.read(str(truth), source, audio_files.find_below(audio), CLASSES, channel)
 
 
 def _selections(path, *rows):
@@ -61,6 +63,13 @@ def test_species_that_the_model_does_not_know_are_not_judged_in_our_table_either
     assert truth == calls.Truth({"site 1/a.wav": [(1.0, 2.0, 1), (5.0, 6.0, 0)], "site 1/b.wav": []})
     assert "1 calls of 1 species that the model does not know: parmaj (1); they are not judged" in caplog.text
     assert "2 annotations have no sure name" in caplog.text and "count as recordings without" not in caplog.text
+
+
+def test_columns_of_other_names_are_read_as_by_the_converter(audio, tmp_path):
+    (tmp_path / "truth.csv").write_text("clip,from,to,heard\na.wav,1,2,eurbla\nb.wav,0,1,Parus major\n")
+    columns = ("file=clip", "start=from", "end=to", "label=heard")
+    truth = _read(tmp_path / "truth.csv", audio, columns=columns)
+    assert truth.calls == {"site 1/a.wav": [(1.0, 2.0, 1)], "site 1/b.wav": [(0.0, 1.0, 0)]}
 
 
 def test_annotations_of_other_programs_are_read(audio, tmp_path, caplog):

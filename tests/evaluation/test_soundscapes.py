@@ -9,6 +9,7 @@ from bird_tf import config
 from bird_tf.audio import decode
 from bird_tf.evaluation import calls, recording_tuning, soundscapes
 from bird_tf.inference import ensembles, occurrence, scoring, segments
+from bird_tf.labels.layouts import reader
 from bird_tf.scores import metrics
 from tests import conftest
 from tools import synthesise
@@ -24,7 +25,8 @@ def soundscape(tmp_path_factory):
 def _evaluate(model_path, folder, output, calls=None, *, decisions="", tuning=None, **values):
     return soundscapes.evaluate(
         soundscapes.SoundscapeConfig(
-            audio=str(folder / "wav"), calls=str(calls or folder / "truth.csv"),
+            source=reader.SourceConfig(audio=str(folder / "wav")),
+            calls=str(calls or folder / "truth.csv"),
             output=str(output), chunking=decode.ChunkingConfig(),
             tuning=conftest.settings(recording_tuning.TuningConfig, **(tuning or {})),
             **{"occurrence_settings": occurrence.OccurrenceConfig(), **values},

@@ -11,6 +11,7 @@ from bird_tf.audio import decode
 from bird_tf.conversion import folds
 from bird_tf.evaluation import soundscapes
 from bird_tf.inference import ensembles, occurrence, segments
+from bird_tf.labels.layouts import reader
 from tests import conftest
 from tools import mix_soundscapes
 
@@ -44,7 +45,7 @@ def test_mixtures_are_scored_and_noise_gives_only_false_alarms(settings, model_p
     def score(name):
         return soundscapes.evaluate(
             soundscapes.SoundscapeConfig(
-                audio=f"{settings.output}/{name}", calls=f"{settings.output}/{name}.csv",
+                source=reader.SourceConfig(audio=f"{settings.output}/{name}"), calls=f"{settings.output}/{name}.csv",
                 output=str(tmp_path / name), chunking=decode.ChunkingConfig(),
                 occurrence_settings=occurrence.OccurrenceConfig(),
             ),
@@ -62,7 +63,7 @@ def test_false_alarms_are_counted_by_class_segment_and_hour(settings, model_path
     monkeypatch.setattr(segments, "loudest", lambda scores: np.full((3, 6), 0.9))
     summary = soundscapes.evaluate(
         soundscapes.SoundscapeConfig(
-            audio=f"{settings.output}/noise", calls=f"{settings.output}/noise.csv",
+            source=reader.SourceConfig(audio=f"{settings.output}/noise"), calls=f"{settings.output}/noise.csv",
             output=str(tmp_path), chunking=decode.ChunkingConfig(), occurrence_settings=occurrence.OccurrenceConfig(),
         ),
         ensembles.Ensemble([model_path], "none"),
