@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import collections
 import dataclasses
 import os
@@ -16,16 +17,28 @@ from bird_tf.labels import class_names, label_cells, metadata, texts
 from bird_tf.labels.layouts import assembly
 from bird_tf.labels.tables import columns, rows
 
-_YEAR_OR_DAY = re.compile(
-    r"(?:19|20)\d\d(?:([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])|[-_.](?:0[1-9]|1[0-2]))?"
-)
-# parts of a split, and formats
-_NO_CLASSES = frozenset((
-    "train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval",
-    *(suffix.removeprefix(".") for suffix in decode.SUFFIXES),
-))  # fmt: skip
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_DAY = re.compile(r"(?:19|20)\d\d(?:([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])|[-_.](?:0[1-9]|1[0-2]))")
+_SPLITS = frozenset(("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"))
+_FORMATS = frozenset(suffix.removeprefix(".") for suffix in decode.SUFFIXES)
 _OF_SITES = frozenset(columns.COLUMNS["site"])
-_EBIRD_CODE = re.compile("[a-z]{4,6}[0-9]{1,2}")  # as gretit1
+# S1, 2023-05-01, fold3; not sp01, ind_01, type_1 or 01 Great Tit
+_NUMBERED = re.compile(
+    r"(?!(?:spp?|ind|id|typ)[\W\d_])([^\W\d_]{0,3}|fold|part|night|week|point|" + "|".join(sorted(_OF_SITES))
+    + r")[\W_]*\d[\W\d_]*", re.IGNORECASE,
+)  # fmt: skip
+# words of folders in those of a species
+_OF_RECORDINGS = _SPLITS | _FORMATS | _OF_SITES | frozenset((
+    *(name.lower() for name in (*calendar.month_name, *calendar.month_abbr) if name),
+    "spring", "summer", "autumn", "winter", "year", "month", "week", "day", "night", "dawn", "dusk", "morning",
+    "evening", "raw", "clean", "noise", "noisy", "original", "orig", "augmented", "aug", "denoised", "filtered",
+    "processed", "left", "right", "stereo", "mono", "channel", "near", "far", "good", "bad", "high", "low", "full",
+    "audiomoth", "songmeter", "microphone", "mic", "device", "recorder", "xeno", "canto", "macaulay",
+    "audio", "data", "files", "recordings", "sounds", "wavs", "segments", "clips", "clip", "bird", "nest", "ring",
+    "point", "part", "fold", "batch", "group", "card", "track", "session", "dialect",
+))  # fmt: skip
+_EBIRD_CODE = re.compile("([a-z]{4,6})[0-9]{1,2}")  # as gretit1
+_FEWEST_CODES = 3  # of different letters
 _RINGERS_CODE = re.compile("[A-Z]{4}|[A-Z]{6}")  # as AMRO
 _RANKS = re.compile(r"\d+_(?:[A-Z][a-z]+_)+([A-Z][a-z]+_[a-z-]+)")  # as iNaturalist calls folders
 _ONE_IN = 10  # at most one recording in so many may lie less deep
@@ -50,23 +63,26 @@ def is_latin(folder: str) -> bool:
 
 
 def are_places(folders: Collection[str]) -> bool:
-    """Whether most folders are called as sites, days and folds are: `S1`, `2023-05-01`, `fold3`, `Site A`.
+    """Whether most folders are called as sites, days and folds are: `S1` and `S2`, `2023-05-01`, `fold3`, `Site A`.
 
-    Codes of eBird are none, and numbers alone may be those of species.
+    Numbers alone may be those of species, as may be numbers behind different letters.
     """
-    are = [
-        (any(map(str.isdigit, name)) and not name.isdigit() and not _EBIRD_CODE.fullmatch(name))
-        or texts.without_signs(name).partition(" ")[0] in _OF_SITES
-        for name in folders
-    ]
-    return 2 * sum(are) > len(are)
+    before = collections.Counter[str]()
+    for name in folders:
+        numbered = _NUMBERED.fullmatch(name)
+        if texts.without_signs(name).partition(" ")[0] in _OF_SITES:
+            before["site"] += 1
+        elif numbered and not name.isdigit():
+            before[numbered[1].casefold()] += 1
+    return 2 * max(before.values(), default=0) > len(folders)
 
 
 def refuse_nested(paths: Sequence[str], audio: str, options: rows.Options, *, in_tree: bool = False) -> None:
     """Refuses folders of which the ones in them seem to be the species.
 
     Folders of negatives tell nothing of this. A few recordings that lie less deep, as one beside its folders, do not
-    hide it; another folder of a class does, except from years, days, formats and parts of a split: no classes.
+    hide it; another folder of a class does, except from years and parts of a split, which are no classes, nor are days
+    and formats, if they are half of the folders.
     Where the same folders repeat in others, and nothing tells which are the species, a warning tells of it.
 
     Args:
@@ -77,27 +93,33 @@ def refuse_nested(paths: Sequence[str], audio: str, options: rows.Options, *, in
 
     Raises:
         InputError: a year or the like holds folders; or the recordings lie in folders of folders, and these are called
-            as species are; or genera and their species; or they repeat in those of sites; or it is a single one.
+            as species are; or genera and their species; or they repeat in those of sites; or it is a single one, not
+            in a tree nor beside negatives.
     """
-    parts = [_parts(path, audio)[in_tree:] for path in paths]
-    parts = [part for part in parts if not _is_negative(part, options)]
+    everything = [_parts(path, audio)[in_tree:] for path in paths]
+    parts = [part for part in everything if not _is_negative(part, options)]
     pairs = list(dict.fromkeys((part[0], part[1]) for part in parts if len(part) > 2))
-    doubtful = [pair for pair in pairs if _YEAR_OR_DAY.fullmatch(pair[0]) or pair[0].casefold() in _NO_CLASSES]
+    doubtful = [pair for pair in pairs if _YEAR.fullmatch(pair[0]) or pair[0].casefold() in _SPLITS]
     less_deep = [part for part in parts if len(part) < 3]
     outside = {outer for outer, _ in pairs}
+    others = [pair for pair in pairs if _DAY.fullmatch(pair[0]) or pair[0].casefold() in _FORMATS]
+    if 2 * len({outer for outer, _ in others}) >= len({part[0] for part in parts if len(part) > 1}):
+        doubtful += others
     named = [pair for pair in pairs if rows.named(rows.Row(where=""), pair[1:], options).labels.species]
+    may_be_single = not in_tree and len(parts) == len(everything)
     if (
         not doubtful
         and len(less_deep) * _ONE_IN <= len(parts)
         and outside.issuperset(part[0] for part in less_deep if len(part) > 1)
         and not any(map(is_latin, outside))
     ):
-        if named and _are_of_species(named):
+        if named and ((may_be_single and _is_single(named)) or _are_of_species(named)):
             doubtful = named
         elif _repeat(named):
             logging.warning(
-                "%s: the classes are the folders such as %s, and the same folders are in several of them, such as %s; "
-                "if those are the species, put them above: %s", audio, named[0][0], named[0][1],
+                "%s: the classes are the folders such as %s: if these are the species, all is well; but the same "
+                "folders are in several of them, such as %s; if those are the species, put them above: %s",
+                audio, named[0][0], named[0][1],
                 "/".join(reversed(named[0])),
             )  # fmt: skip
     if doubtful:
@@ -109,27 +131,32 @@ def refuse_nested(paths: Sequence[str], audio: str, options: rows.Options, *, in
         )
 
 
+def _is_single(pairs: Sequence[tuple[str, str]]) -> bool:
+    """Whether all folders, as (outer, inner), lie in one."""
+    return len(pairs) > 1 and len({outer for outer, _ in pairs}) == 1
+
+
 def _are_of_species(pairs: Sequence[tuple[str, str]]) -> bool:
     """Whether folders in others are the species, as (outer, inner), for how they are called, or what they are in."""
     outside, inside = {outer for outer, _ in pairs}, {inner for _, inner in pairs}
-    are_latin = [is_latin(inner) and not _is_kind(inner) for inner in inside]
+    are_latin = [is_latin(inner) and not _is_no_species(inner) for inner in inside]
+    letters = {code[1] for inner in inside if (code := _EBIRD_CODE.fullmatch(inner))}
     return (
         (len(inside) > 1 and 2 * sum(are_latin) > len(inside))
         or all(map(label_cells.is_latin, inside))
-        or all(label_cells.is_latin(f"{outer} {inner}") for outer, inner in pairs)
-        or (len(outside) == 1 and len(inside) > 1)
-        or (_are_codes(inside, _EBIRD_CODE) and not _are_codes(outside, _EBIRD_CODE))
+        or all(label_cells.is_latin(f"{outer} {inner}") and not _is_no_species(inner) for outer, inner in pairs)
+        or (_are_codes(inside, _EBIRD_CODE) and len(letters) >= _FEWEST_CODES and not _are_codes(outside, _EBIRD_CODE))
         or (are_places(outside) and (_are_codes(inside, _RINGERS_CODE) or _repeat(pairs)))
     )
 
 
 def _are_codes(folders: Collection[str], code: re.Pattern[str]) -> bool:
-    """Whether most folders are called as codes of species are, and not as kinds of sounds."""
-    return 2 * sum(bool(code.fullmatch(name)) and not _is_kind(name) for name in folders) > len(folders)
+    """Whether most folders are called as codes of species are, and not as what else may lie in those of species."""
+    return 2 * sum(bool(code.fullmatch(name)) and not _is_no_species(name) for name in folders) > len(folders)
 
 
 def _repeat(pairs: Sequence[tuple[str, str]]) -> bool:
-    """Whether most folders, as (outer, inner), stand in several others, and are no sites, numbers or kinds of sounds.
+    """Whether most folders, as (outer, inner), stand in several others, and have no numbers and may be species.
 
     Folders called as species are hold what people like: `AMRO/Anna`.
     """
@@ -138,19 +165,19 @@ def _repeat(pairs: Sequence[tuple[str, str]]) -> bool:
         outside_of[class_names.key(inner)].add(outer)
         inside_of[outer].add(class_names.key(inner))
     inside = {inner for _, inner in pairs}
-    are_else = [inner.isdigit() or _is_kind(inner) for inner in inside]
+    are_else = [any(map(str.isdigit, inner)) or _is_no_species(inner) for inner in inside]
     return (
         2 * sum(len(outer) > 1 for outer in outside_of.values()) > len(outside_of)
         and 2 * sum(len(inner) > 1 for inner in inside_of.values()) > len(inside_of)
         and 2 * sum(are_else) < len(are_else)
-        and not are_places(inside)
         and not any(_are_codes(inside_of, code) for code in (_EBIRD_CODE, _RINGERS_CODE))
     )
 
 
-def _is_kind(folder: str) -> bool:
-    """Whether a folder is of a kind of sound, as `song`, or of what stands before one, as `male`."""
-    return label_cells.is_sound(f"{folder} call")
+def _is_no_species(folder: str) -> bool:
+    """Whether all words of a folder are those of kinds of sounds, devices, months and the like, or a letter or two."""
+    words = re.findall(r"[^\W\d_]{3,}", folder.casefold())
+    return all(word in _OF_RECORDINGS or label_cells.is_sound(f"{word} call") for word in words)
 
 
 def refuse_places(described: Iterable[metadata.Recording], audio: str) -> None:

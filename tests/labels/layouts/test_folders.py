@@ -75,7 +75,7 @@ def test_the_layout_can_be_told_although_a_table_has_labels(tmp_path):
      ("Parus/major", "Turdus/merula"), ("2023/a", "2024/b", "2023"), ("train/a", "train/b", "more"),
      ("audio/a", *["audio/b"] * 9, "audio"),
      ("2023-05-01/Great_Tit", "2023-05-02/Jay"), ("20230501/a", "Wren/b"),
-     ("wav/AMRO", "mp3/EATO"), ("S1/AMRO", "S2/EATO"), ("A/gretit1", "B/eurjay1"),
+     ("wav/AMRO", "mp3/EATO"), ("S1/AMRO", "S2/EATO"), ("A/gretit1", "B/eurjay1", "B/blutit2"),
      ("Site A/Jay", "Site A/Wren", "Site B/Jay", "Site B/Wren"), ("S1/Parus_major", "S2/Turdus_merula"),
      ("x/Parus major_Great Tit", "y/Turdus merula_Blackbird"),
      ("S1/Parus major", "S2/Turdus merula", "S1/noise", "S2/Unidentified")],
@@ -98,7 +98,11 @@ def test_negatives_do_not_hide_that_folders_are_not_the_species(tmp_path):
      (*["a/song", "a/call"] * 9, "b"), ("a/song", "a/call", "a"), ("AMRO/S1", "AMRO/S2", "EATO/S1", "EATO/S2"),
      ("AMRO/Anna", "AMRO/Bob", "EATO/Anna", "EATO/Bob"), ("Jay/Site A", "Jay/Site B", "Wren/Site A", "Wren/Site B"),
      ("sp01/male", "sp01/female", "sp02/male", "sp02/female"), ("Jay/Alarm_call", "Jay/Song", "Wren/Flight_call"),
-     ("Great Tit/Old_tapes", "Jay/Old_tapes"), ("gretit1/HARV", "eurjay1/NIWO"), ("1139490/a", "20313/b")],
+     ("Great Tit/Old_tapes", "Jay/Old_tapes"), ("gretit1/HARV", "eurjay1/NIWO"), ("1139490/a", "20313/b"),
+     ("Jay/plot1", "Jay/plot2", "Wren/forest1"), ("Jay/bird10", "Wren/bird11", "Owl/bird12"), ("12/fold1", "13/fold2"),
+     ("Amsel/song", "Robin/raw", "Osprey/wav"), ("Great Tit/a", "Jay/b", "Wren/c", "wav/d"),
+     ("22961/a", "22962/b", "20101015/c"), ("sp01/Ann", "sp01/Bob", "sp02/Ann"), ("ind_01/EVEN", "ind_02/EVEN"),
+     ("01 Great Tit/A", "01 Great Tit/B", "02 Jay/A", "02 Jay/B")],
 )  # fmt: skip
 def test_folders_in_those_of_species_are_fine(tmp_path, caplog, names):
     found = _read(tmp_path, *(f"{name}/{i}.wav" for i, name in enumerate(names)))
@@ -109,7 +113,26 @@ def test_folders_in_those_of_species_are_fine(tmp_path, caplog, names):
 def test_folders_that_repeat_in_others_are_told(tmp_path, caplog):
     found = _read(tmp_path, *(f"{who}/{what}/{who}{what}.wav" for who in ("Anna", "Bob") for what in ("Jay", "Wren")))
     assert {r.label for r in found} == {"Anna", "Bob"}
-    assert "the same folders are in several of them, such as Jay; if those are the species" in caplog.text
+    assert "if these are the species, all is well; but the same folders are in several of them" in caplog.text
+    assert "such as Jay; if those are the species, put them above" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("wav", "mp3"), ("train", "test"), ("May", "June"), ("A", "B"), ("DE", "FR"), ("AudioMoth", "SM4"),
+     ("left", "right"), ("raw", "clean"), ("day", "night"), ("Song Type A", "Song Type B"), ("bird1", "bird2")],
+)  # fmt: skip
+@pytest.mark.parametrize("outer", [("Jay", "Wren"), ("blutit", "eurbla")])
+def test_folders_that_repeat_and_can_be_no_species_are_not_told(tmp_path, caplog, outer, first, second):
+    _read(tmp_path, *(f"{a}/{b}/{a}{b}.wav" for a in outer for b in (first, second)))
+    assert "the same folders" not in caplog.text
+
+
+def test_a_single_class_beside_negatives_is_one(tmp_path):
+    found = _read(tmp_path, "bird/Ann/1.wav", "bird/Bob/2.wav", "noise/3.wav")
+    assert {r.label for r in found} == {"bird", ""}
+    with pytest.raises(config.InputError, match="are the classes folders such as bird"):
+        _read(tmp_path / "alone", "bird/Ann/1.wav", "bird/Bob/2.wav")
 
 
 def test_folders_that_a_table_tells_as_sites_or_days_are_no_species(tmp_path):
@@ -140,8 +163,10 @@ def test_folders_of_latin_names_that_labels_of_files_do_not_name_are_told(tmp_pa
 
 @pytest.mark.parametrize(
     ("names", "are"),
-    [(["S1", "S2"], True), (["2023-05-01", "x"], False), (["Site A", "plot_b", "x"], True), (["gretit1"], False),
-     (["20313"], False), (["Sitella"], False)],
+    [(["2023-05-01", "x"], False), (["Site A", "plot_b", "x"], True), (["gretit1"], False),
+     (["20313"], False), (["Sitella"], False), (["fold1", "fold2"], True), (["sp01", "sp02"], False),
+     (["ind_01", "ind_02"], False), (["01 Great Tit", "02 Jay"], False), (["GRTI1", "GRTI2"], False),
+     (["type_1", "type_2"], False), (["45kHz", "55kHz"], False), (["A1", "B2", "C3"], False), (["S1", "S2"], True)],
 )  # fmt: skip
 def test_places_are_told_by_digits_or_their_first_word(names, are):
     assert folders.are_places(names) == are

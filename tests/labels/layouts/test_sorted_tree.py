@@ -71,6 +71,11 @@ def test_kinds_of_sounds_in_a_tree_are_fine(tmp_path):
     assert {r.label for r in recordings} == {"AMRO", "EATO"}
 
 
+def test_a_single_class_in_a_tree_is_one(tmp_path):
+    names = [f"{part}/bird/{who}/{part}{who}" for part in ("train", "val") for who in ("Ann", "Bob")]
+    assert {r.label for r in reader.read(_tree(tmp_path, *names))[0]} == {"bird"}
+
+
 def test_a_table_is_no_folder_of_metadata(tmp_path):
     source = _tree(tmp_path / "tree", "train/A/a", "val/B/b")
     table = example_sets.write_text(tmp_path / "t.csv", "file,recordist\na.wav,Ann\n")
