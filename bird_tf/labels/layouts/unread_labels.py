@@ -26,13 +26,17 @@ _OF_OTHERS = one_hot.CONDITIONS | frozenset((
     "quality", "type", "sex", "age", "stage", "device", "recorder", "microphone", "weather", "habitat", "method",
     "license", "licence", "country", "region", "comment", "comments", "remark", "remarks", "note", "notes", "rating",
     "season", "period", "behaviour", "behavior", "activity", "status", "channel", "format", "mode", "gain", "source",
-    "project", "other", "number", "group", "filtered", "qualität", "typ", "gerät", "geschlecht", "alter", "wetter",
-    "bemerkung", "lebensraum",
+    "project", "other", "number", "group", "filtered", "speaker", "qualität", "typ", "gerät", "geschlecht", "alter",
+    "wetter", "bemerkung", "lebensraum", "rec", "cnt", "loc", "lic", "rmk", "dvc",  # the last six: xeno-canto's
 ))  # fmt: skip
 _LONGEST_GRADE = 2  # letters: A to E, m and f
 _YES_OR_NO = frozenset(("", "0", "1", "0.0", "1.0", "true", "false"))
 _OF_WORDS = {"call", "song", "label", "labels"}  # columns of 0 and 1 that tell no species; those of words may do so
 _OF_JSON = _OF_SPECIES | {"categories", "annotations", "tags", "events"}
+# {name of a column: what it is known to mean}; those of species are labels
+_MEANT = {name: what for what, names in columns.COLUMNS.items() for name in names} | dict.fromkeys(
+    (name for what in ("label", "common", "name") for name in columns.COLUMNS[what]), "label"
+)
 _MOST_ABOVE = 5  # lines above a header
 _SAVE = "save it as a table with the columns file and label"
 
@@ -89,7 +93,8 @@ def refuse_folders(
     unread = [s.path for s in sources if not s.names_recordings and (not s.format or s.path.lower().endswith(".json"))]
     for path in (*unread, *files.find(known.root, _JSON_LINES)):
         for table in _tables(texts.Document(path), known, names):
-            file, labels = _labels_in(table.header, table.lines, {}, known, names)
+            meant = {name: _MEANT[columns.normal(name)] for name in table.header if columns.normal(name) in _MEANT}
+            file, labels = _labels_in(table.header, table.lines, meant, known, names)
             if told := labels or (table.beside if file else ()):
                 raise config.InputError(
                     f"{path} names recordings, and may tell species ({', '.join(told)[:300]}): {table.hint}; "
@@ -116,8 +121,6 @@ def _of_text(document: texts.Document, known: matching.Recordings) -> Iterator[_
     for above in range(1, min(_MOST_ABOVE, len(lines))):
         if len(lines[above]) > 1 and not any(map(known.has_name, lines[above])):
             yield _Table(lines[above], lines[above + 1 :], "delete the lines above the names of its columns")
-    words = [line.split() for line in document.text.splitlines() if line.strip()]
-    yield _numbered(words, "divide its columns with tabs or commas")
 
 
 def _of_json(document: texts.Document, names: Collection[str]) -> Iterator[_Table]:

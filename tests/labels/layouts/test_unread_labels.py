@@ -93,7 +93,6 @@ def test_folders_that_the_file_itself_has_as_species_are_species(tmp_path, name,
 FILES = ("S1/x.wav", "S1/y.wav", "S2/z.wav")
 PAIRS = dict(zip(FILES, ("AMRO", "EATO", "AMRO"), strict=True))
 LISTS = {
-    "blanks.txt": "S1/x.wav AMRO\nS1/y.wav EATO\nS2/z.wav AMRO\n",
     "list.csv": "S1/x.wav,AMRO\nS1/y.wav,EATO\nS2/z.wav,AMRO\n",
     "title.csv": "Labels of May,\nfile,species\nx.wav,AMRO\ny.wav,EATO\nz.wav,AMRO\n",
     "comment.csv": "# Labels of May\nfile,species\nx.wav,AMRO\ny.wav,EATO\nz.wav,AMRO\n",
@@ -107,6 +106,16 @@ LISTS = {
     "lines.jsonl": "".join(json.dumps({"file": file, "label": label}) + "\n" for file, label in PAIRS.items()),
 }
 NO_LISTS = {
+    "formats.txt": "S1/x.wav 44100 mono\nS1/y.wav 44100 stereo\nS2/z.wav 44100 mono\n",
+    "log.txt": "processed x.wav in 3 s ok\nprocessed y.wav in 3 s slow\nprocessed z.wav in 3 s ok\n",
+    "title.csv": "Recordings of 2023\nfile,recordist,site\nx.wav,Ann,Moor\ny.wav,Bob,Moor\nz.wav,Ann,Wald\n",
+    "authors.json": json.dumps(
+        [
+            {"file": f, "author": a, "date": "May", "cnt": c}
+            for f, a, c in zip(FILES, ("Ann", "Bob", "Ann"), ("Peru", "Chile", "Peru"), strict=True)
+        ]
+    ),
+    "speakers.jsonl": "".join(json.dumps({"file": f, "speaker": "Ann" if "x" in f else "Bob"}) + "\n" for f in FILES),
     "sums.txt": "d41d8cd98f00b204 S1/x.wav\ne41d8cd98f00b204 S1/y.wav\nf41d8cd98f00b204 S2/z.wav\n",
     "files.txt": "S1/x.wav\nS1/y.wav\nS2/z.wav\n",
     "calls.csv": "recording_name,call\nx.wav,alarm call\ny.wav,song\nz.wav,song\n",
