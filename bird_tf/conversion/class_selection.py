@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from bird_tf import config, free_text, skips
-from bird_tf.labels import given_table, metadata, spans, taxonomy
+from bird_tf.labels import given_table, label_cells, metadata, spans, taxonomy
 
 
 def of_classes(
@@ -27,7 +27,7 @@ def of_classes(
     names: list[str] = []
     for entry in whitelist:
         names += given_table.lines(entry) if os.path.isfile(entry) else [entry]
-    wanted = choose_classes(recordings, [name.strip() for name in names if name.strip()], max_classes)
+    wanted = choose_classes(recordings, [label_cells.clean(name) for name in names if name.strip()], max_classes)
     chosen = filter_classes(recordings, wanted)
     return chosen, taxonomy.from_labels(
         [(class_id, name) for r in chosen for class_id, name in r.names if class_id in wanted]

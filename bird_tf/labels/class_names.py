@@ -43,7 +43,7 @@ def read_synonyms(path: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for position, (number, cells) in enumerate(texts.Document(path).lines):
-        old, new = ([texts.clean(cell) for cell in cells] + ["", ""])[:2]
+        old, new = ([label_cells.clean(cell) for cell in cells] + ["", ""])[:2]
         if position == 0 and texts.comparable(old).split(" ")[0] in ("old", "from", "synonym", "name", "alias"):
             continue
         if not old or not new:

@@ -128,8 +128,8 @@ def is_one(name: str) -> bool:
 
 
 def _named(names: Iterable[str], negative_labels: tuple[str, ...]) -> Labels:
-    further = {letters(_clean(name)) for name in negative_labels}
-    parts = [_clean(name) for name in names]
+    further = {letters(clean(name)) for name in negative_labels}
+    parts = [clean(name) for name in names]
     species, absent, negative = [], [], not any(parts)  # an empty list
     for part in filter(None, parts):
         if len(part) > _LONGEST:
@@ -148,7 +148,8 @@ def _named(names: Iterable[str], negative_labels: tuple[str, ...]) -> Labels:
     )
 
 
-def _clean(name: str) -> str:
+def clean(name: str) -> str:
+    """A name as labels have it: without needless blanks, and 22961 for 22961.0."""
     name = texts.clean(name)
     return whole[1] if (whole := _WHOLE.fullmatch(name)) else name
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from absl import logging
 
 from bird_tf import config, csv_files, files
+from bird_tf.labels import label_cells
 
 _COLUMNS = ("index", "class_id", "name")
 
@@ -54,7 +55,8 @@ class Taxonomy:
         """Sorted indices of the names that are classes. Other names are left out.
 
         Args:
-            names: class ids, Latin names in upper or lower case, or BirdNET's `Genus species_Common Name`.
+            names: class ids, Latin names in upper or lower case, or BirdNET's `Genus species_Common Name`. 22961 and
+                22961.0 are the same, unless both are classes.
         """
         found = map(self._find, names)
         return sorted({index for index in found if index is not None})
@@ -65,11 +67,15 @@ class Taxonomy:
             # what stands before an underscore is a species only if it is a Latin name of two words or more
             if index is not None and (candidate == name or " " in candidate):
                 return index
-        return None
+        return self._by_label.get(label_cells.clean(name))
 
     @functools.cached_property
     def _indices(self) -> dict[str, int]:
         return {class_id: index for index, class_id in enumerate(self.class_ids)}
+
+    @functools.cached_property
+    def _by_label(self) -> dict[str, int]:
+        return {label_cells.clean(class_id): index for class_id, index in reversed(self._indices.items())}
 
     @functools.cached_property
     def _by_name(self) -> dict[str, int]:
@@ -105,7 +111,7 @@ def union(taxonomies: Sequence[Taxonomy]) -> Taxonomy:
         for class_id, name in zip(taxonomy.class_ids, taxonomy.names, strict=True):
             if class_id not in names:
                 names[class_id] = name
-                other = id_of.setdefault(name.casefold(), class_id)
+                other = id_of.setdefault(label_cells.clean(name).casefold(), class_id)
                 if other not in taxonomy.class_ids:  # else it tells the two apart itself
                     twins.append(f"{other!r} and {class_id!r} ({name})")
     if twins:

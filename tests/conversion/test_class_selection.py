@@ -26,6 +26,13 @@ def test_classes_are_chosen_by_name_by_id_and_by_number_of_recordings():
     assert [r.label for r in class_selection.filter_classes(recordings, {"a"})] == ["a"] * 3
 
 
+def test_an_entry_of_a_whole_number_is_that_of_its_label(tmp_path):
+    (tmp_path / "list.txt").write_text("12.0\n")
+    recordings = [metadata.Recording(recording_id=label, path="", label=label, name=label) for label in ("12", "34")]
+    _, classes = class_selection.of_classes(recordings, [str(tmp_path / "list.txt")], 0)
+    assert classes.class_ids == ("12",)
+
+
 def test_an_annotated_recording_gets_a_label_that_is_wanted():
     [kept] = class_selection.filter_classes([_annotated("1", (0, 9, "a"), (9, 10, "b"))], {"b"})
     assert kept.label == "b" and len(kept.annotations) == 2

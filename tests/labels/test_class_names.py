@@ -104,6 +104,11 @@ def test_synonyms_that_contradict_each_other_are_refused(tmp_path, text):
         class_names.read_synonyms(example_sets.write_text(tmp_path / "s.csv", text))
 
 
+def test_synonyms_of_whole_numbers_are_those_of_their_labels(tmp_path):
+    path = example_sets.write_text(tmp_path / "s.csv", "22961.0,bird\nx,12345.0\n")
+    assert class_names.read_synonyms(path) == {"22961": "bird", "x": "12345"}
+
+
 def _named(label, name, number=0):
     return metadata.Recording(recording_id=f"{label}{number}", path=f"{label}{number}.wav", label=label, name=name)
 

@@ -54,6 +54,14 @@ def test_names_in_birdnets_form_are_resolved_by_their_latin_part():
     assert classes.resolve(["fox_cub", "Turdus_merula"]) == []
 
 
+def test_whole_numbers_with_and_without_a_fraction_are_the_same_unless_both_are_classes():
+    classes = taxonomy.Taxonomy(("22961.0", "12345"), ("22961.0", "12345"))
+    assert classes.resolve(["22961"]) == classes.resolve(["22961.0"]) == [0]
+    assert classes.resolve(["12345.0"]) == [1] and classes.resolve(["22961.5", "229"]) == []
+    both = taxonomy.Taxonomy(("22961.0", "22961"), ("22961.0", "22961"))
+    assert (both.resolve(["22961.0"]), both.resolve(["22961"])) == ([0], [1])
+
+
 def test_the_union_begins_with_the_first_classes_in_their_order():
     first, second = taxonomy.Taxonomy(("b", "a"), ("B one", "A one")), taxonomy.Taxonomy(("c", "a"), ("C one", "other"))
     assert taxonomy.union([first, second]) == taxonomy.Taxonomy(("b", "a", "c"), ("B one", "A one", "C one"))

@@ -45,6 +45,12 @@ def test_labels_of_whole_recordings_answer_the_most_doubtful_clips_first(folder)
     ]  # fmt: skip
 
 
+def test_a_class_of_a_whole_number_is_the_label(folder):
+    (folder / "labels.csv").write_text("file,label\nx.wav,7.0\n")
+    (folder / "detections.csv").write_text(",".join(COLUMNS) + "\nx.wav,0,1,7.0,7.0,0.9\n")
+    assert _simulate(folder, "labels.csv", num_clips=0)[0] == [("x.wav", 0.0, "7.0", "yes", "")]
+
+
 def test_labels_with_times_answer_for_the_time_of_the_clip(folder):
     answers, _ = _simulate(folder, "times.csv", num_clips=0)
     assert answers == [("y.wav", 0.0, "b", "yes", ""), ("y.wav", 3.0, "b", "no", "")]
