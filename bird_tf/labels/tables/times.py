@@ -23,13 +23,11 @@ _OF_TIME, _OF_EXTREMES = frozenset(("t", "time")), frozenset(("min", "max"))
 _SIDES = {"left", "right"}
 # words in the names of columns that may hold when labels are, those of which such names consist, and those of others
 _OF_MOMENTS = frozenset(("time", "timestamp", "timecode", "interval"))
-_CENTRES = frozenset(("centre", "center", "mid", "middle", "peak"))
-_MOMENTS = _OF_MOMENTS | _CENTRES | {
-    "t", "position", "pos", "second", "sec", "minute", "moment", "range", "span", "window", "segment",
-}  # fmt: skip
+_CENTRES = frozenset(("centre", "center", "mid", "middle"))
+_MOMENTS = _OF_MOMENTS | _CENTRES | {"second", "sec", "moment", "span"}
 _NO_MOMENTS = frozenset((
     "zone", "timezone", "since", "after", "before", "to", "sunrise", "sunset", "day", "date", "year", "hour", "effort",
-    "total", "length", "response", "confidence", "freq", "frequency",
+    "total", "length", "response", "confidence", "freq", "frequency", "local", "inter", "upload",
 ))  # fmt: skip
 _BETWEEN = re.compile(r"\s*(?:[-–]|\bto\b)\s*")  # the two times of `0-2`
 _AFTER_MIDNIGHT = re.compile("0?0:")
@@ -190,8 +188,8 @@ def of_spans(document: texts.Document, names: Sequence[str]) -> list[str]:
 def moments(document: texts.Document, found: Mapping[str, Sequence[int]]) -> list[str]:
     """The columns that may hold when labels are: `Time (s)`, `timestamp`, `interval` and the like.
 
-    They hold numbers, clock times or `0-2`. Clock times may be those of the day, unless they differ in one recording,
-    or all are in the hour after midnight.
+    They hold numbers, clock times or `0-2`. They differ in one recording, else they may be those of the day and much
+    else; or the name tells seconds or a centre, all are in the hour after midnight, or all are as `0-2`.
 
     Args:
         document: the table.
@@ -199,7 +197,6 @@ def moments(document: texts.Document, found: Mapping[str, Sequence[int]]) -> lis
     """
     names = columns.positions(document)
     used = {i for positions in found.values() for i in positions}
-    has_length = not names.keys().isdisjoint(columns.COLUMNS["duration"])
     told = []
     for name, i in names.items():
         words = set((columns.without_unit(name) or name).split())
@@ -211,12 +208,13 @@ def moments(document: texts.Document, found: Mapping[str, Sequence[int]]) -> lis
         different = {(file, cell) for file, cell in cells if cell}
         filled = {cell for _, cell in different}
         differ = len(different) > len({file for file, _ in different})
-        are_clock = any(":" in cell for cell in filled)
-        if i in used:  # `time`, perhaps that of the day
-            is_moment = differ or (has_length and not are_clock)
-        else:
-            is_moment = differ or not are_clock or all(map(_AFTER_MIDNIGHT.match, filled))
-        if is_moment and all(map(_is_time, filled)) and (len(filled) > 1 or len(filled) == len(cells)):
+        if i not in used and not differ:  # `time` may be that of the day
+            has_unit = len(name.split()) > 1 and columns.unit_of(document, i) in columns.FINE_UNITS
+            is_centre = len(words) > 1 and not words.isdisjoint(_CENTRES)
+            differ = (
+                has_unit or is_centre or all(map(_AFTER_MIDNIGHT.match, filled)) or all(map(_BETWEEN.search, filled))
+            )
+        if differ and all(map(_is_time, filled)) and (len(filled) > 1 or len(filled) == len(cells)):
             told.append(document.header[i])
     return sorted(told, key=document.header.index)
 

@@ -104,6 +104,10 @@ def test_columns_that_may_hold_times_are_known_by_name_or_as_pairs(tmp_path, hea
      ("timestamp", ("1683000000", "1683000001", "1683000000"), False), ("time_zone", ("1", "2", "2"), False),
      ("center_freq", ("1", "2", "2"), False), ("minutes", ("5", "5", "10"), False),
      ("interval", ("2-0", "", ""), False),
+     ("T", ("21.5", "22", "19"), False), ("T", ("21.5", "21.5", "19"), False), ("position", ("1", "2", "3"), False),
+     ("local_time", ("530", "600", "610"), False), ("timestamp", ("530", "530", "610"), False),
+     ("second", ("1", "1", "2"), False), ("peak", ("2000", "4000", "3000"), False),
+     ("center_time", ("1", "", "2"), True), ("inter_call_interval", ("0.3", "0.5", "0.1"), False),
      ("time_s", ("1", "1", "1"), False), ("window", ("hann", "hann", ""), False)],
 )  # fmt: skip
 def test_columns_that_may_hold_when_labels_are_are_known(tmp_path, column, cells, is_told):
