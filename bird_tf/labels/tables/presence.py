@@ -55,20 +55,15 @@ _OF_CORRECTIONS = frozenset((
 _OF_PROPOSALS = frozenset((
     "auto", "automatic", "predicted", "prediction", "top1match", "birdnet", "model", "machine", "original", "old",
     "guess", "suggested", "suggestion", "alternate", "alternative", "candidate", "similar", "confused", "parent",
-    "group",
+    "group", "host", "playback", "folder",
 ))  # fmt: skip
-_MOST_FOLDS = 100
 _LONGEST_GRADE = 2  # letters: A to E, m and f
 # in columns of such names any words say that the species is there, as `a few`, unless they begin with one of these
 _OF_COUNTS, _NO_COUNTS = {"count", "individualcount", "abundance"}, {"", "0", "no", "not", "none", "nil", "zero"}
-# words in the names of columns that may count what is there, and of such that number something else
+# words of which the names of columns consist that may count what is there
 _OF_NUMBERS = frozenset((
-    "n", "no", "number", "numbers", "num", "nr", "count", "counts", "calls", "birds", "individuals", "abundance",
+    "n", "no", "number", "numbers", "num", "nr", "count", "counts", "of", "calls", "birds", "individuals", "abundance",
     "anzahl", "nombre", "número",
-))  # fmt: skip
-_OF_INDICES = frozenset((
-    "segment", "clip", "chunk", "window", "frame", "row", "id", "index", "file", "recording", "selection", "channel",
-    "sample", "site", "plot", "point", "part", "day", "week", "visit", "ring",
 ))  # fmt: skip
 # in columns of such names P is present and A absent
 _OF_LETTERS, _LETTERS = {"present", "presence", "p"}, ("p", "a")
@@ -228,10 +223,13 @@ def _warn_of_denying(document: texts.Document, unused: Sequence[str]) -> None:
     denying = []
     for name in unused:
         words = set(columns.normal(name).split())
-        told = set(map(_word, set(_column(document, [document.header.index(name)]))))
+        cells = [*map(_word, _column(document, [document.header.index(name)]))]
         if words.isdisjoint(_OF_NO_LABEL) and not times.may_hold_spans(name):
-            may_count = not words.isdisjoint(_OF_NUMBERS) and words.isdisjoint(_OF_INDICES) and _are_counts(told)
-            denying += [name] * (may_count or _may_deny(told))
+            if not words.isdisjoint(_OF_NUMBERS) and _are_counts(cells):
+                may_deny = words <= _OF_NUMBERS and cells != [*map(str, range(len(cells)))]  # no numbers of the rows
+            else:
+                may_deny = _may_deny(cells)
+            denying += [name] * may_deny
     if denying:
         logging.warning(
             "%s: all its labels count; if a no in %s means that a species is not there, say --columns=present=NAME",
@@ -241,15 +239,21 @@ def _warn_of_denying(document: texts.Document, unused: Sequence[str]) -> None:
 
 def _warn_of_split(document: texts.Document, unused: Sequence[str]) -> None:
     """Warns of a column that tells a split: its parts or folds, or whether a row is of one."""
+    if "background known" in columns.positions(document):  # our own recordings.csv
+        return
     for name in unused:
         words = set(columns.normal(name).split())
         told = {cell for cell in _column(document, [document.header.index(name)]) if cell}
         parts = [cell for cell in told if not _PARTS.isdisjoint(texts.without_signs(cell).split())]
-        are_answers = all(_answer(cell, ()) in (_HOLDS, _DENIED) for cell in told)
+        are_numbers = all(label_cells.clean(cell).isdecimal() for cell in told)
         if len(told) > 1 and (
-            (not words.isdisjoint(_OF_SPLITS | _OF_PARTS) and parts)
-            or (words <= _OF_PARTS | {"is", "in", "set", "split"} and are_answers)
-            or (not words.isdisjoint(_OF_FOLDS) and len(told) <= _MOST_FOLDS)
+            (not words.isdisjoint(_OF_SPLITS | _OF_PARTS) and 2 * len(parts) > len(told))
+            or (
+                len(words) > 1
+                and words <= _OF_PARTS | {"is", "in", "set", "split"}
+                and {*map(_word, told)} <= _YES | _FALSE
+            )
+            or (not words.isdisjoint(_OF_FOLDS) and are_numbers)
         ):
             logging.warning(
                 "%s: the split in the column %s is not used, so that recordings marked %r may train or validate; leave "
@@ -261,7 +265,7 @@ def _warn_of_split(document: texts.Document, unused: Sequence[str]) -> None:
 def _warn_of_other_labels(document: texts.Document, labels_of: Mapping[str, Set[str]], unused: Sequence[str]) -> None:
     """Warns of columns that tell other species than the labels beside them: corrections, or further species.
 
-    Either their names say so, or most of what they hold are labels of other rows.
+    They hold a label of another row. Besides, their names say so, or most of what they hold are labels.
 
     Args:
         document: the table.
@@ -287,7 +291,7 @@ def _warn_of_other_labels(document: texts.Document, labels_of: Mapping[str, Set[
         others = (
             (where, cell)
             for where, cell in _cells(document, position).items()
-            if cell in told and class_names.key(cell) not in labels_of.get(where, (class_names.key(cell),))
+            if cell in told and class_names.key(cell) in known.difference(labels_of.get(where, known))
         )
         if first := next(others, None):
             telling, example = [*telling, name], example if telling else first
