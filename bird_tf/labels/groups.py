@@ -20,6 +20,7 @@ from bird_tf.labels import metadata
 _CATALOGUE = re.compile(r"(?<![a-z0-9])(xc|ml|inat)[-_ ]?(\d{3,})(?!\d)", re.IGNORECASE | re.ASCII)
 # a recorder's date and time; what follows tells the clip
 _RECORDER = re.compile(r"^.*?(?<!\d)20\d{6}[-_T]\d{6}(?!\d)", re.ASCII)
+_TIME_ALONE = re.compile(r"20\d{6}[-_T]\d{6}", re.ASCII)  # recorders of one schedule write the same
 # what BirdNET writes before the name when it cuts clips: the confidence, and the clip's number
 _CONFIDENCE = re.compile(r"^[01]\.\d+_(?P<number>\d{1,4}_(?=.))?", re.ASCII)
 # what it and other tools write behind the name
@@ -31,8 +32,8 @@ _PART = re.compile(
 )
 # one channel of a recording
 _CHANNEL = re.compile(r"[-_. ](?:ch(?:annel[-_ ]?)?\d{1,2}|left|right|mid|side)$", re.IGNORECASE | re.ASCII)
-# ESC-50: fold, number at Freesound, take, class
-_TAKE = re.compile(r"(\d-\d{3,})-[A-Z]-\d+", re.ASCII)
+# ESC-50: fold, number at Freesound (no year), take, class
+_TAKE = re.compile(r"(\d-(?!(?:19|20)\d\d-)\d{3,})-[A-Z]-\d+", re.ASCII)
 # a name with fewer digits, as song_part1, is taken for the same recording in its own folder only
 _DIGITS_OF_A_UNIQUE_NAME = 5
 
@@ -176,7 +177,8 @@ def tell(recordings: Sequence[metadata.Recording]) -> None:
             "%d recordings lie in several formats in one folder, as %s; if they are copies, keep one: all count",
             len(copies), _names(copies[0][:2]),
         )  # fmt: skip
-    clips = _with_one_value(recordings, clips_of_one_recording(recordings))
+    told = [r for r in recordings if not _TIME_ALONE.fullmatch(os.path.splitext(os.path.basename(r.path))[0])]
+    clips = _with_one_value(told, clips_of_one_recording(told))
     if divided := [group for group in clips if len({r.split for r in group}) > 1]:
         pair = {r.split: r for r in divided[0]}.values()
         logging.warning(

@@ -87,10 +87,12 @@ def split(
             in_val.update(counts[best])
     if split_config.val_share and not chosen:
         by = split_config.grouping.group_by
-        reason = f"the groups by --group_by={by} are too few or too large; --group_by=recording may help"
+        reason = "no species has two recordings"
+        if by != "recording" and len(counts) < len(recordings):
+            reason = f"the groups by --group_by={by} are too few or too large; --group_by=recording may help"
         logging.warning(
             "--val_share=%g: no recording is for validation, so no model can be judged by these records: %s",
-            split_config.val_share, "no species has two recordings" if by == "recording" else reason,
+            split_config.val_share, reason,
         )  # fmt: skip
     return [
         dataclasses.replace(recording, split="val" if group_of[recording.recording_id] in chosen else "train")

@@ -55,6 +55,7 @@ def _together(recordings, **flags):
         ("dawn_6.0_3.0", ""),
         ("LIFECLEF2014_BIRDAMAZON_XC_WAV_RN7007", ""),
         ("100032-3-0-0", ""),
+        ("3-2023-A-1", ""),
         ("robin_CH", ""),
         ("Green-winged Teal", ""),
         ("dawn_3000_6000", ""),
@@ -148,6 +149,8 @@ def test_a_given_split_that_divides_clips_of_one_recording_is_told(caplog):
         return [dataclasses.replace(r, split=r.path.split("/")[1]) for r in _recordings(*paths)]
 
     groups.tell(tree("t/train/A/XC100_1.wav", "t/train/A/XC100_2.wav", "t/val/A/x_part1.wav", "t/train/B/x_part2.wav"))
+    assert not caplog.text
+    groups.tell(tree("t/train/A/20230501_050000.wav", "t/val/A/20230501_050000.wav"))  # of two recorders
     assert not caplog.text
     groups.tell(tree("t/train/A/XC100_1.wav", "t/val/A/XC100_2.wav", "t/val/A/x_part1.wav", "t/train/A/x_part2.wav"))
     assert "the given split has clips of 2 recordings on both sides, as XC100_1.wav and XC100_2.wav" in caplog.text
