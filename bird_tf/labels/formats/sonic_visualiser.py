@@ -61,8 +61,13 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
 
 
 def _given(document: texts.Document, options: rows.Options) -> dict[str, tuple[int, ...]]:
-    """{what: position} of columns that are given by their numbers; {} unless label, and recording or times are."""
+    """{what: position} of columns that are given by their numbers; {} unless label, and recording or times are.
+
+    Numbers that all stand in the first line are names of columns.
+    """
     given = columns.given_for(document, options.columns)
+    if set(document.header).issuperset(given.values()):
+        return {}
     numbers = {w: int(c) - 1 for w, c in given.items() if c.isascii() and c.isdecimal() and 0 < int(c[:4]) < 1000}
     in_time = {"start", "label"} <= set(numbers) and bool({"end", "duration"} & set(numbers))
     is_whole = in_time or ({"file", "label"} <= set(numbers) and not set(columns.TIMES) & set(numbers))

@@ -41,19 +41,19 @@ def read(path: str, layout: str, options: rows.Options, without_json_in: str = "
         for file in files.find(path, suffixes)
         if not (without_json_in and file.lower().endswith(".json") and file.startswith(f"{without_json_in}{os.sep}"))
     ]
-    _warn_of_heights(sources, options)
+    _tell_of_heights(sources, options)
     return sources
 
 
-def _warn_of_heights(sources: Iterable[formats.Source], options: rows.Options) -> None:
-    """Warns if all durations without a header may be heights of texts, which Sonic Visualiser writes from 0 to 1."""
+def _tell_of_heights(sources: Iterable[formats.Source], options: rows.Options) -> None:
+    """Tells if all durations without a header may be heights of texts, which Sonic Visualiser writes from 0 to 1."""
     found = [source for source in sources if source.format == sonic_visualiser.FORMAT.name and source.rows]
     if (
         found
         and not options.columns
         and all(row.end_seconds - row.start_seconds <= 1 for source in found for row in source.rows if row.has_span)
     ):
-        logging.warning(
+        logging.info(
             "%d files without names of columns, the first: %s: the second column is read as durations, none of which "
             "is above 1 s; if it holds the heights of a text layer of Sonic Visualiser, export regions instead",
             len(found), found[0].path,

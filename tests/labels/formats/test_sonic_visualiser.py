@@ -39,6 +39,12 @@ def test_a_list_of_recordings_and_labels_is_read_by_its_numbers(tmp_path, name):
     assert source.rows[2].problem == "it names no recording"
 
 
+def test_numbers_in_a_header_line_are_names(tmp_path):
+    given = columns.parse(("file=2", "label=1"))
+    source = example_sets.source_of(tmp_path / "list.csv", "1,2\nAMRO,a.wav\n", columns=given)
+    assert example_sets.whole_labels(source) == [(("a.wav",), ("AMRO",))]
+
+
 def test_numbers_of_times_without_an_end_name_no_list(tmp_path):
     given = columns.parse(("file=1", "start=2", "label=3"))
     assert "has no column 2" in example_sets.source_of(tmp_path / "list.csv", "a.wav,1,b\n", columns=given).problem

@@ -70,6 +70,7 @@ def test_one_file_that_cannot_be_read_is_refused(tmp_path):
 
 @pytest.mark.parametrize(("text", "is_told"), [("1.0,0.5,a\n3.0,0.7,a\n", True), ("1.0,0.5,a\n3.0,1.7,a\n", False)])
 def test_durations_that_may_be_heights_of_texts_are_told(tmp_path, caplog, text, is_told):
+    caplog.set_level("INFO", logger="absl")
     assert _choose(tmp_path, {"x.csv": "1.0,0.9,a\n", "x.b.csv": text})[0] == {"x.csv", "x.b.csv"}
     assert ("if it holds the heights of a text layer" in caplog.text) == is_told
     caplog.clear()
