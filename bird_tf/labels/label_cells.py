@@ -35,7 +35,7 @@ _SOUNDS = frozenset((
 ))  # fmt: skip
 _KINDS = _SOUNDS | {
     "flight", "contact", "distress", "social", "feeding", "nocturnal", "territorial", "display", "type", "male",
-    "female", "juvenile", "adult", "and",
+    "female", "chick", "nestling", "fledgling", "juvenile", "immature", "subadult", "adult", "and",
 }  # fmt: skip
 # what may divide species in a name, besides the signs that `parse` knows
 _BETWEEN = re.compile(r"\s*/\s*|\s+(?:and|und|et|y)\s+")
@@ -53,7 +53,7 @@ _LIST = re.compile(r"""\[|\{|c?\((?= ?['"])""")
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
 # who described a species: L., Linnaeus, (Linnaeus, 1758), Gmelin & Latham 1790
 _AUTHOR = re.compile(r"\(?(?:[A-Z][^\d()]*,? (?:1[789]|20)\d\d|L\.|[A-Z][a-zà-ÿ]+\.?)\)?")
-_QUOTED = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^'"\[\](){},;|]*))\s*(,|$)""")
+_QUOTED = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^'"\[\](){},;|]*))\s*([,;|]|$)""")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,6 +192,7 @@ def composed(names: Collection[str]) -> list[str]:
     """The names of classes that consist of other classes, or of another class and a number, or have a score or a count.
 
     Such are `AMRO/EATO`, `AMRO and EATO`, `AMRO EATO` and `2 AMRO`, if these are classes, and `EATO (87%)`, `EATO x2`.
+    Kinds of sounds are none: `song and call`, `type 0.5`.
     """
     known = {*map(letters, names)} - {""}
 
@@ -210,17 +211,25 @@ def composed(names: Collection[str]) -> list[str]:
     return sorted(
         name
         for name in names
-        if are_several(_BETWEEN.split(name))
-        or any(are_classes(name.split(sign)) for sign in (" ", "_"))
-        or is_counted(name)
-        or _SCORE.fullmatch(name)
+        if not _KINDS.issuperset(_words(name) or (name,))
+        and (
+            are_several(_BETWEEN.split(name))
+            or any(are_classes(name.split(sign)) for sign in (" ", "_"))
+            or is_counted(name)
+            or _SCORE.fullmatch(name)
+        )
     )
 
 
 def is_sound(name: str) -> bool:
     """Whether a name is that of a kind of sound, as song or alarm call, and of no species."""
-    words = [word for word in re.split(r"[\W_\d]+", texts.comparable(name)) if word]
+    words = _words(name)
     return _KINDS.issuperset(words) and not _SOUNDS.isdisjoint(words)
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name without numbers, in small letters."""
+    return [word for word in re.split(r"[\W_\d]+", texts.comparable(name)) if word]
 
 
 def is_latin(name: str) -> bool:
@@ -272,11 +281,12 @@ def _listed(cell: str, start: int) -> list[str]:
     """The elements of a list that begin at `start`. Nothing is evaluated."""
     if not cell.endswith(_CLOSING[cell[start - 1]]):
         raise ValueError("a list without its end")
-    inside, place, found = cell[start:-1].strip(), 0, []
+    inside, place, found, signs = cell[start:-1].strip(), 0, [], {""}
     while place < len(inside):
         part = _QUOTED.match(inside, place)
-        if part is None:
+        if part is None or len(signs | {part[4]}) > 2:  # [Warbler, Yellow; Robin]
             raise ValueError("a list that cannot be read")
+        signs.add(part[4])
         found.append(next(text for text in part.groups()[:3] if text is not None))
         place = part.end()
     return [re.sub(r"\\(.)", r"\1", text) for text in found]

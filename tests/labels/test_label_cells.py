@@ -10,6 +10,7 @@ from bird_tf.labels import label_cells
         ("a;b", ("a", "b")), ("a | b", ("a", "b")), ("a;;a", ("a",)), ("22961;23158", ("22961", "23158")),
         ("22961.0", ("22961",)), ("['22961.00', '1.5']", ("22961", "1.5")), ("v2.0", ("v2.0",)),
         ('["a", "b"]', ("a", "b")), ("['a', 'it\\'s']", ("a", "it's")), ("[a, b]", ("a", "b")),
+        ("[AMRO; NOCA]", ("AMRO", "NOCA")), ("['a' | 'b']", ("a", "b")),
         ("{a,b c}", ("a", "b c")), ("{'a', 'b'}", ("a", "b")), ("('a',)", ("a",)), ('c("a", "b")', ("a", "b")),
         ("(a, b)", ("(a, b)",)), ("('a') b", ("('a') b",)), ("cat (b)", ("cat (b)",)),
         ("Parus major,Turdus merula", ("Parus major", "Turdus merula")), ("amerob,sonspa", ("amerob", "sonspa")),
@@ -70,8 +71,8 @@ def test_an_empty_cell_is_missing(cell):
 
 @pytest.mark.parametrize(
     "cell",
-    ["[broken", "[a)", "{a;b}", '{"choices":["a"]}', "c('a', b(c))", "[__import__('os')]", "[{[]:1}]", "['a' 'b']",
-     "[" + 5000 * "-", 300 * "a"],
+    ["[broken", "[a)", "{a;b,c}", "[Warbler, Yellow; b]", '{"choices":["a"]}', "c('a', b(c))",
+     "[__import__('os')]", "[{[]:1}]", "['a' 'b']", "[" + 5000 * "-", 300 * "a"],
 )  # fmt: skip
 def test_what_cannot_be_read_is_refused(cell):
     with pytest.raises(ValueError, match=r"list|name"):
@@ -126,6 +127,8 @@ def test_names_of_single_classes_are_not_composed():
         "Parus major/minor", "Larus fuscus x argentatus", "Pica pica", "Pica", "NOCA", "",
     }  # fmt: skip
     assert not label_cells.composed(names)
+    assert label_cells.composed({"12 (0.87)", "12"}) == ["12 (0.87)"]
+    assert not label_cells.composed({"song", "call", "song and call", "song 1", "song/call", "type_0.5", "call 1.2"})
 
 
 @pytest.mark.parametrize(
@@ -138,7 +141,8 @@ def test_a_latin_name_is_known_without_its_author(author):
 
 @pytest.mark.parametrize(
     "name",
-    ["Parus major", "Parus major Song", "Parus major Great Tit", "Parus major (alarm)", "Parus major A", "Great Tit L.",
+    ["Parus major", "Parus major Song", "Parus major Chick",
+     "Parus major Subadult", "Parus major Great Tit", "Parus major (alarm)", "Parus major A", "Great Tit L.",
      "Turdus merula_Amsel", "Parus major 2", "Turdus sp.", "", "Parus"],
 )  # fmt: skip
 def test_what_is_no_author_stays_with_the_name(name):
