@@ -88,7 +88,8 @@ def split(
     if split_config.val_share and not chosen:
         by = split_config.grouping.group_by
         reason = "no species has two recordings"
-        if by != "recording" and len(counts) < len(recordings):
+        alone = groups.assign(recordings, groups.GroupConfig(group_by="recording"))
+        if len(counts) < len({*alone.values()}):
             reason = f"the groups by --group_by={by} are too few or too large; --group_by=recording may help"
         logging.warning(
             "--val_share=%g: no recording is for validation, so no model can be judged by these records: %s",

@@ -108,7 +108,8 @@ def test_a_split_without_validation_is_warned_of_with_its_reason(caplog):
     assert all(r.split == "train" for r in split.split(mine, _by_author(val_share=0.3)))
     assert "by --group_by=author are too few or too large; --group_by=recording may help" in caplog.text
     caplog.clear()
-    split.split(_recordings({"a": 1, "b": 1}), _by_author(val_share=0.3))  # of authors who are not known
+    clips = [dataclasses.replace(r, path=f"XC100_{i}.wav") for i, r in enumerate(_recordings({"a": 2}))]
+    split.split([*clips, *_recordings({"b": 1})], _by_author(val_share=0.3))  # of authors who are not known
     assert "by these records: no species has two recordings" in caplog.text
     caplog.clear()
     split.split(mine, split.SplitConfig(val_share=0.3, grouping=groups.GroupConfig(group_by="recording")))
