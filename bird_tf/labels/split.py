@@ -87,7 +87,7 @@ def split(
             in_val.update(counts[best])
     if split_config.val_share and not chosen:
         by = split_config.grouping.group_by
-        reason = "no species has two recordings"
+        reason = "each recording is the only one of a species"
         alone = groups.assign(recordings, groups.GroupConfig(group_by="recording"))
         if len(counts) < len({*alone.values()}):
             reason = f"the groups by --group_by={by} are too few or too large; --group_by=recording may help"

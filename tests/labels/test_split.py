@@ -110,7 +110,7 @@ def test_a_split_without_validation_is_warned_of_with_its_reason(caplog):
     caplog.clear()
     clips = [dataclasses.replace(r, path=f"XC100_{i}.wav") for i, r in enumerate(_recordings({"a": 2}))]
     split.split([*clips, *_recordings({"b": 1})], _by_author(val_share=0.3))  # of authors who are not known
-    assert "by these records: no species has two recordings" in caplog.text
+    assert "by these records: each recording is the only one of a species" in caplog.text
     caplog.clear()
     split.split(mine, split.SplitConfig(val_share=0.3, grouping=groups.GroupConfig(group_by="recording")))
     split.split(mine, _by_author(val_share=0.0))
