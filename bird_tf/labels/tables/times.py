@@ -189,7 +189,8 @@ def moments(document: texts.Document, found: Mapping[str, Sequence[int]]) -> lis
     """The columns that may hold when labels are: `Time (s)`, `timestamp`, `interval` and the like.
 
     They hold numbers, clock times or `0-2`. They differ in one recording, else they may be those of the day and much
-    else; or the name tells seconds or a centre, all are in the hour after midnight, or all are as `0-2`.
+    else; or they stand beside lengths, the name tells seconds or a centre, all are in the hour after midnight, or all
+    are as `0-2`.
 
     Args:
         document: the table.
@@ -197,6 +198,7 @@ def moments(document: texts.Document, found: Mapping[str, Sequence[int]]) -> lis
     """
     names = columns.positions(document)
     used = {i for positions in found.values() for i in positions}
+    has_length = not names.keys().isdisjoint(columns.COLUMNS["duration"])
     told = []
     for name, i in names.items():
         words = set((columns.without_unit(name) or name).split())
@@ -208,6 +210,7 @@ def moments(document: texts.Document, found: Mapping[str, Sequence[int]]) -> lis
         different = {(file, cell) for file, cell in cells if cell}
         filled = {cell for _, cell in different}
         differ = len(different) > len({file for file, _ in different})
+        differ = differ or (has_length and not any(":" in cell for cell in filled))
         if i not in used and not differ:  # `time` may be that of the day
             has_unit = len(name.split()) > 1 and columns.unit_of(document, i) in columns.FINE_UNITS
             is_centre = len(words) > 1 and not words.isdisjoint(_CENTRES)
