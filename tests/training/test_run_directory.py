@@ -103,6 +103,6 @@ def test_the_training_prior_is_exported_with_the_model_or_fitted_again(run_dir, 
 
 @pytest.mark.parametrize(("winner", "told"), [(2, "did you mean {}/round-2"), (0, "name the run of a teacher")])
 def test_the_round_of_a_self_training_is_named_in_its_place(tmp_path, winner, told):
-    files.write_json(str(tmp_path / run_directory.SUMMARY), {"winner": winner})
+    files.write_json(str(tmp_path / files.SUMMARY), {"winner": winner})
     with pytest.raises(config.InputError, match=told.format(tmp_path)):
         run_directory.load_description(str(tmp_path))
