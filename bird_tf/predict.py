@@ -170,7 +170,7 @@ def _summary(
         "num_recordings_with_detections": told.num_with_detections,
         "audio_seconds": round(told.seconds, 3),
         "audio": os.path.abspath(settings.root),
-        "channel": judge.chunking.channel or ensemble.models[0].hearing.channel, "output": settings.output,
+        "channel": judge.channel, "output": settings.output,
     }  # fmt: skip
 
 
@@ -209,7 +209,7 @@ def _context(
         classes=ensemble.classes,
         front_end=ensemble.models[0].front_end,
         rule=settings.tables.detections.threshold,
-        channel=judge.chunking.channel or ensemble.models[0].hearing.channel,
+        channel=judge.channel,
         origins_known=any(map(rows.origin_is_known, recordings.values())),
         byte_order_mark=settings.tables.csv_bom,
     )

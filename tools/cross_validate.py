@@ -201,7 +201,7 @@ def _precisions(trainings: Sequence[str]) -> dict[str, float]:
 
 def _num_ranked(trainings: Mapping[int, Sequence[str]]) -> set[int]:
     """Among how many classes trainings were ranked; evaluations of earlier versions do not tell it."""
-    paths = [os.path.join(folder, "evaluation", "summary.json") for each in trainings.values() for folder in each]
+    paths = [os.path.join(folder, "evaluation", files.SUMMARY) for each in trainings.values() for folder in each]
     return {stored.read_any(path).get("num_ranked", 0) for path in paths if files.exists(path)} - {0}
 
 

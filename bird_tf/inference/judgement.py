@@ -43,6 +43,7 @@ class Judge:
         pooling: the method that pools chunk scores.
         odds_factors: what place and time change.
         chunking: how recordings must be cut for `judge`.
+        channel: what is heard of several channels, as --channel.
     """
 
     def __init__(self, ensemble: ensembles.Ensemble, settings: JudgementConfig) -> None:
@@ -56,6 +57,7 @@ class Judge:
         self.odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
         self._answers = in_context.Answers(ensemble, settings.chunking)
         self.chunking = self._answers.chunking
+        self.channel = self.chunking.channel or ensemble.models[0].hearing.channel
 
     def own(self, scores: ensembles.RecordingScores) -> ensembles.RecordingScores:
         """The scores of the chunks that are answered, as the models gave them."""

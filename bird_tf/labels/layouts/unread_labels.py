@@ -116,7 +116,7 @@ def _tables(document: texts.Document, known: matching.Recordings, names: Collect
 def _of_text(document: texts.Document, known: matching.Recordings) -> Iterator[_Table]:
     lines = [[texts.clean(cell.strip(_QUOTES)) for cell in re.split("[\\t;,|]", line)]
              for line in document.text.splitlines() if line.strip()]  # fmt: skip
-    if any(map(known.has_name, lines[0])):
+    if any(map(known.has_name, lines[0] if lines else ())):
         yield _numbered(lines, "say --columns=file=NUMBER --columns=label=NUMBER, the first column is 1")
     for above in range(1, min(_MOST_ABOVE, len(lines))):
         if len(lines[above]) > 1 and not any(map(known.has_name, lines[above])):
@@ -245,7 +245,9 @@ def _labels_in(
     ]  # fmt: skip
     if not folders.are_places(names):
         of_answers = [name for name in found_labels if keys[name] <= _YES_OR_NO]
-        called = [name for name in found_labels if name not in of_answers and words[name][-1] in _OF_SPECIES]
+        called = [
+            name for name in found_labels if name not in of_answers and _OF_SPECIES.intersection(words[name][-1:])
+        ]
         found_labels = called + (of_answers if len(of_answers) > 1 else [])
     return file, found_labels
 

@@ -20,6 +20,8 @@ NO_LABELS = {
     "species.csv": "Art;Anzahl\nAmsel;2\nMeise;2\nKleiber;7\n",
     "counts.txt": "1\t20\t3\n2\t30\t4\n",
     "empty.csv": "Datei;Art\n",
+    "nothing.txt": "",
+    "blank.csv": "\n\n",
     "measures.csv": "Datei;Pegel;Rate\nx.wav;-20,5;44100\ny.wav;-21;44100\nz.wav;-20,5;48000\n",
     "notes.csv": "Datei;Bemerkung\nx.wav;kurz\ny.wav;lang, Wind\nz.wav;leise\n",
     "places.csv": "Datei;site;recordist\nx.wav;Moor;Ann\ny.wav;Moor;Bob\nz.wav;Wald;Bob\n",
@@ -51,7 +53,7 @@ def test_beside_folders_called_as_species_columns_called_so_may_tell_others(tmp_
 @pytest.mark.parametrize(
     "folders", [{"Great Tit", "Jay"}, {"gretit1", "eurjay1"}, {"1139490", "20313"}, {"Parus major_Great Tit", "Jay"}]
 )
-@pytest.mark.parametrize("column", ["ring", "bird_id", "Art der Aufnahme", "group of birds"])
+@pytest.mark.parametrize("column", ["ring", "bird_id", "Art der Aufnahme", "group of birds", "#"])
 def test_other_columns_beside_folders_called_as_species_do_no_harm(tmp_path, folders, column):
     table = f"filename,{column}\nx.wav,one\ny.wav,one\nz.wav,another\n"
     _refuse_folders(tmp_path, "t.csv", table, folders)
