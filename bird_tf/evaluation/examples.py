@@ -121,7 +121,7 @@ def _decoded_excerpt(
 ) -> tuple[np.ndarray, bytes]:
     """Spectrograms and MP3 of an excerpt of a recording."""
     model = ensemble.models[0]
-    channel = channel or model.hearing.channel
+    channel = ensemble.channel(channel)
     rate, size = model.front_end.sample_rate_hz, model.front_end.chunk_samples
     samples = excerpts.samples(path, rate, *excerpt, channel)
     count = max(1, math.ceil(len(samples) / size - 0.01))  # a few samples more, by rounding, make no further chunk

@@ -145,8 +145,7 @@ def evaluate(settings: RecordingsConfig, ensemble: ensembles.Ensemble) -> dict[s
 def _hear(settings: RecordingsConfig, ensemble: ensembles.Ensemble) -> _Heard:
     """Scores the recordings, and those without birds, and warns of those that the models have learnt from."""
     scored = _score(settings, ensemble)
-    heard_by = ensemble.models[0].hearing
-    leak = leaks.Leaks(ensemble.paths, heard_by.sample_rate_hz, heard_by.channel)
+    leak = leaks.of(ensemble)
     learnt = leak.among(scored.recordings) if settings.manifest else leak.among_heard(scored.recordings)
     learnt.log()
     truth = metrics.truth(scored.labels, scored.backgrounds, len(ensemble.classes))
@@ -160,7 +159,7 @@ def _score(settings: RecordingsConfig, ensemble: ensembles.Ensemble) -> labelled
     """Scores the validation recordings of the records, or the recordings of the source."""
     if settings.manifest:
         return labelled.score_records(ensemble, settings.manifest)
-    channel = settings.chunking.channel or ensemble.models[0].hearing.channel
+    channel = ensemble.channel(settings.chunking.channel)
     reading = reader.survey(settings.source, channel=channel)
     reading.refuse_unusable(settings.source)
     origin = settings.source.metadata or settings.source.audio

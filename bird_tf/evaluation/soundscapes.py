@@ -71,8 +71,7 @@ def _refuse_late(settings: SoundscapeConfig, own: Sequence[calls.Call], scores: 
 
 def _num_learnt(ensemble: ensembles.Ensemble, recordings: Sequence[tuple[str, str]]) -> int:
     """Number of soundscapes, (id, path), that the models have learnt from; a warning tells of them."""
-    heard_by = ensemble.models[0].hearing
-    leak = leaks.Leaks(ensemble.paths, heard_by.sample_rate_hz, heard_by.channel)
+    leak = leaks.of(ensemble)
     judged = [metadata.Recording(recording_id=name, path=path) for name, path in recordings]
     learnt = leak.among_heard(judged)
     learnt.log()
@@ -141,7 +140,7 @@ def evaluate(settings: SoundscapeConfig, ensemble: ensembles.Ensemble) -> dict[s
     """
     method, paths = ensemble.check_pooling(settings.tuning.pooling or segments.DEFAULT_POOLING), ensemble.paths
     recordings = audio_files.find_below(settings.source.audio)
-    channel = settings.chunking.channel or ensemble.models[0].hearing.channel
+    channel = ensemble.channel(settings.chunking.channel)
     truth_of = calls.read(settings.calls, settings.source, recordings, ensemble.classes, channel)
     calls_in, skipped = truth_of.calls, list(truth_of.unknown.items())
     for skip in skipped:

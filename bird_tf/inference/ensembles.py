@@ -130,6 +130,10 @@ class Ensemble:
         around = [decided.context.describe(), decided.answers.slope, decided.answers.intercept]
         return files.digest([*(serving.digest(model.folder) for model in self.models), *decided.weights, *around])
 
+    def channel(self, asked: str) -> str:
+        """What is heard of several channels: as --channel asks, else as the first model has heard."""
+        return asked or self.models[0].hearing.channel
+
     def check_pooling(self, method: str) -> str:
         """Returns the method if all members have what it needs.
 

@@ -57,7 +57,7 @@ class Judge:
         self.odds_factors = occurrence.OddsFactors(settings.occurrence_settings, ensemble)
         self._answers = in_context.Answers(ensemble, settings.chunking)
         self.chunking = self._answers.chunking
-        self.channel = self.chunking.channel or ensemble.models[0].hearing.channel
+        self.channel = ensemble.channel(self.chunking.channel)
 
     def own(self, scores: ensembles.RecordingScores) -> ensembles.RecordingScores:
         """The scores of the chunks that are answered, as the models gave them."""

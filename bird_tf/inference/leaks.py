@@ -10,7 +10,7 @@ from absl import logging
 
 from bird_tf import config, files
 from bird_tf.audio import channels
-from bird_tf.inference import model_files
+from bird_tf.inference import ensembles, model_files
 from bird_tf.labels import metadata
 from bird_tf.records import learnt
 
@@ -105,3 +105,9 @@ class Leaks:
         for known in self._learnt.values():
             every |= known or learnt.Learnt()
         return self.among(learnt.with_digests(judged, every, self._rate, self._channel))
+
+
+def of(ensemble: ensembles.Ensemble) -> Leaks:
+    """What the models of an ensemble have learnt from; sound is compared as the first of them hears it."""
+    heard_by = ensemble.models[0].hearing
+    return Leaks(ensemble.paths, heard_by.sample_rate_hz, heard_by.channel)
