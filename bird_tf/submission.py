@@ -231,7 +231,8 @@ def _score(
             found.pooled[recording.recording_id] = rows
         else:
             pooled = pooling.pool(recording.scores.probabilities, method, recording.scores.attention_logits)[None]
-            found.pooled[recording.recording_id] = ensemble.decisions.recording.probabilities(pooled)
+            best_chunk = recording.scores.probabilities.max(axis=0)
+            found.pooled[recording.recording_id] = ensemble.decisions.of_recordings(pooled, best_chunk)
     for name, path in recordings:
         if name not in found.pooled:
             if path not in found.broken:

@@ -16,7 +16,7 @@ import soundfile
 from bird_tf import config, executor, files, skips
 from bird_tf.audio import decode, frontend, noises
 from bird_tf.inference import audio_files, ensembles, in_context, scoring, segments
-from bird_tf.scores import metrics, pooling
+from bird_tf.scores import metrics
 
 # even seeds are for training
 _SEED = 1
@@ -128,22 +128,22 @@ def false_alarms(
 
 
 def summarise(
-    ensemble: ensembles.Ensemble, heard: NoiseScores, pooled: np.ndarray, truth: np.ndarray
+    ensemble: ensembles.Ensemble, heard: NoiseScores, scores: np.ndarray, truth: np.ndarray
 ) -> dict[str, Any]:
     """What is reported of recordings without birds, beside labelled ones.
 
     Args:
         ensemble: with the decisions.
         heard: the recordings without birds.
-        pooled: [recordings, classes] scores of the labelled recordings.
+        scores: [recordings, classes] probabilities of the labelled recordings.
         truth: [recordings, classes] bool.
 
     Returns:
         hours, num_recordings, num_skipped, false_alarms_per_hour as by `false_alarms`, and cmap over the recordings of
         both: of one class, the average precision of a detector.
     """
-    silent = pooling.pool_each(heard.chunks, ensemble.decisions.pooling, heard.attention_logits)
-    both = np.concatenate([pooled, silent]), np.concatenate([truth, np.zeros(silent.shape, bool)])
+    silent = ensemble.decisions.of_chunks(heard.chunks, heard.attention_logits)
+    both = np.concatenate([scores, silent]), np.concatenate([truth, np.zeros(silent.shape, bool)])
     return {
         "hours": float(heard.hours.sum()),
         "num_recordings": len(heard.chunks),

@@ -137,8 +137,7 @@ def _calibrations(
     plain = dataclasses.replace(ensemble.decisions, recording=recording, chunk=chunk)
     silent = np.zeros((0, truth.shape[1]))
     if chunks:
-        loudest = np.stack([own.max(axis=0) for own in chunks])
-        silent = plain.of_recordings(pooling.pool_each(chunks, plain.pooling, logits), loudest)
+        silent = plain.of_chunks(chunks, logits)
     found = plain.of_recordings(pooled, scored.best_chunks(ensemble))
     examples = thresholds.Examples(chunks=list(found[:, None]), truth=truth, noise=silent, noise_hours=hours)
     return dataclasses.replace(recording, thresholds=thresholds.fit(examples, settings.precision)), chunk

@@ -77,13 +77,13 @@ class _Answers:
     """What is judged, by the decisions of the models.
 
     Attributes:
-        scores: [recordings, classes] pooled, in [0, 1], with place and time if they are used.
-        probabilities: [recordings, classes] calibrated.
+        pooled, scores, held_out: as in `results.Evaluation`, the last two with place and time if they are used.
         without_prior: the headline without place and time; empty if they are not used.
     """
 
+    pooled: np.ndarray
     scores: np.ndarray
-    probabilities: np.ndarray
+    held_out: np.ndarray
     without_prior: dict[str, float]
 
 
@@ -135,7 +135,8 @@ def evaluate(settings: RecordingsConfig, ensemble: ensembles.Ensemble) -> dict[s
         "weights": list(ensemble.decisions.weights), "expected": odds_factors.describe(), "output": output,
     }  # fmt: skip
     if heard.noise:
-        summary["noise"] = {"evaluated": settings.noise_audio, **_summarise_noise(ensemble, heard, heard.noise)}
+        silent = _summarise_noise(ensemble, heard, answers.scores, heard.noise)
+        summary["noise"] = {"evaluated": settings.noise_audio, **silent}
     if answers.without_prior:
         summary["without_prior"] = files.defined(answers.without_prior)
     files.write_json(os.path.join(output, files.SUMMARY), summary)
@@ -179,19 +180,17 @@ def _score(settings: RecordingsConfig, ensemble: ensembles.Ensemble) -> labelled
 def _answer(
     settings: RecordingsConfig, ensemble: ensembles.Ensemble, heard: _Heard, odds_factors: occurrence.OddsFactors
 ) -> _Answers:
-    """Applies the decisions; after a fit on these same recordings, each is calibrated by a map fitted without it."""
+    """Applies the decisions."""
     scored, truth, without_prior = heard.scored, heard.truth, dict[str, float]()
-    scores = scored.pooled(ensemble)
+    pooled, best_chunks = scored.pooled(ensemble), scored.best_chunks(ensemble)
+    scores = held_out = ensemble.decisions.of_recordings(pooled, best_chunks)
     if settings.tuning.tune:
-        probabilities = calibration.cross_fitted(scores, truth)
-    else:
-        probabilities = ensemble.decisions.of_recordings(scores, scored.best_chunks(ensemble))
+        held_out = np.minimum(*(calibration.cross_fitted(told, truth) for told in (pooled, best_chunks)))
     if settings.occurrence_settings.active:
         without_prior = metrics.headline(scores, truth, scored.labels)
         factors = np.stack([odds_factors.factors(recording) for recording in scored.recordings])
-        ranked = ensemble.decisions.recording.probabilities(scores)  # by one map, which changes no ranking
-        scores, probabilities = (occurrence.multiply_odds(chances, factors) for chances in (ranked, probabilities))
-    return _Answers(scores=scores, probabilities=probabilities, without_prior=without_prior)
+        scores, held_out = (occurrence.multiply_odds(chances, factors) for chances in (scores, held_out))
+    return _Answers(pooled=pooled, scores=scores, held_out=held_out, without_prior=without_prior)
 
 
 def _judge(
@@ -217,8 +216,9 @@ def _judge(
         recording_ids=scored.recording_ids,
         labels=scored.labels,
         truth=truth,
+        pooled=answers.pooled,
         scores=scores,
-        probabilities=answers.probabilities,
+        held_out=answers.held_out,
         training_recordings=ensemble.prior.num_recordings.tolist() if ensemble.prior.num_recordings.any() else [],
         decisions=ensemble.decisions,
         examples=examples.worst(
@@ -229,9 +229,11 @@ def _judge(
     )
 
 
-def _summarise_noise(ensemble: ensembles.Ensemble, heard: _Heard, silent: noise.NoiseScores) -> dict[str, Any]:
+def _summarise_noise(
+    ensemble: ensembles.Ensemble, heard: _Heard, scores: np.ndarray, silent: noise.NoiseScores
+) -> dict[str, Any]:
     """As `noise.summarise`, and how many of the recordings without birds the models have learnt from."""
     learnt = heard.leak.among_heard([metadata.Recording(recording_id=path, path=path) for path in silent.paths])
     learnt.log()
-    told = noise.summarise(ensemble, silent, heard.scored.pooled(ensemble), heard.truth)
+    told = noise.summarise(ensemble, silent, scores, heard.truth)
     return {**told, "num_learnt": len(learnt.recordings)}

@@ -60,9 +60,9 @@ def write(path: str, evaluation: results.Evaluation) -> None:
 
 def _curves(evaluation: results.Evaluation) -> dict[str, str]:
     """{name: SVG}; `training_size` is empty if no number of training recordings is known."""
-    curves = [("scores", evaluation.scores)]
-    if not np.array_equal(evaluation.probabilities, evaluation.scores):
-        curves.append(("calibrated", evaluation.probabilities))
+    curves = [("scores", evaluation.pooled)]
+    if not np.array_equal(evaluation.held_out, evaluation.pooled):
+        curves.append(("calibrated", evaluation.held_out))
     known = [entry for entry in evaluation.species if entry.training_recordings > 0]
     sizes = np.array([entry.training_recordings for entry in known])
     precisions = np.array([entry.average_precision for entry in known])

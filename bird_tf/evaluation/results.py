@@ -69,8 +69,9 @@ class Evaluation:
         recording_ids: [recordings].
         labels: [recordings] index of the foreground species.
         truth: [recordings, classes] bool, background included.
-        scores: [recordings, classes] pooled, in [0, 1].
-        probabilities: [recordings, classes] calibrated; equal to `scores` without a calibration.
+        pooled: [recordings, classes] before the calibration, in [0, 1].
+        scores: [recordings, classes] the probabilities, as `predict` tells them: what is ranked.
+        held_out: as `scores`; after a fit on these recordings, each by maps that were fitted without it.
         training_recordings: [classes]; empty if unknown.
         decisions: pooling and thresholds.
         examples: the recordings with the lowest average precision.
@@ -86,8 +87,9 @@ class Evaluation:
     recording_ids: Sequence[str]
     labels: np.ndarray
     truth: np.ndarray
+    pooled: np.ndarray
     scores: np.ndarray
-    probabilities: np.ndarray
+    held_out: np.ndarray
     training_recordings: Sequence[int]
     decisions: decisions.Decisions
     examples: Sequence[examples.Example]
@@ -101,8 +103,8 @@ class Evaluation:
             "num_ranked": len(self.classes),
             "among_named": self.among_named,
             "intervals": {name: list(pair) for name, pair in self.intervals.items() if pair[0] == pair[0]},
-            "calibration_error": metrics.expected_calibration_error(self.scores, self.truth),
-            "calibration_error_calibrated": metrics.expected_calibration_error(self.probabilities, self.truth),
+            "calibration_error": metrics.expected_calibration_error(self.pooled, self.truth),
+            "calibration_error_calibrated": metrics.expected_calibration_error(self.held_out, self.truth),
         }
 
     @property

@@ -66,6 +66,13 @@ class Decisions:
         """
         return np.minimum(self.recording.probabilities(pooled), self.chunk.probabilities(best_chunks))
 
+    def of_chunks(
+        self, chunks: Sequence[np.ndarray], attention_logits: Sequence[np.ndarray] | None = None
+    ) -> np.ndarray:
+        """As `of_recordings`, from the chunks of each recording, as `pooling.pool_each` takes them."""
+        pooled = pooling.pool_each(chunks, self.pooling, attention_logits)
+        return self.of_recordings(pooled, np.stack([own.max(axis=0) for own in chunks]))
+
     @property
     def answers(self) -> calibration.Calibration:
         """For answers over time: of chunks in their context, and of segments."""

@@ -22,6 +22,6 @@ def evaluation():
     return results.Evaluation(
         title="a <b> & c", notes=["Mind <this>."], headline={"mlrap": 0.5, "num_recordings": 3},
         intervals={"mlrap": (0.4, 0.61)}, classes=CLASSES, recording_ids=["1", "<2>", "3"],
-        labels=np.array([0, 1, 1]), truth=truth, scores=scores, probabilities=scores**2,
+        labels=np.array([0, 1, 1]), truth=truth, pooled=scores, scores=scores, held_out=scores**2,
         training_recordings=[10, 20, 0], decisions=decisions.neutral(CLASSES, 1, "mean"), examples=[example],
     )  # fmt: skip

@@ -107,9 +107,7 @@ def test_a_long_strip_keeps_its_peaks(evaluation, text_of):
 
 def test_the_page_has_no_part_for_what_is_unknown(evaluation, text_of):
     text = text_of(
-        dataclasses.replace(
-            evaluation, training_recordings=[], examples=[], probabilities=evaluation.scores, intervals={}
-        )
+        dataclasses.replace(evaluation, training_recordings=[], examples=[], held_out=evaluation.pooled, intervals={})
     )
     assert "training recordings" not in text and ">calibrated<" not in text and "Small print" not in text
 
