@@ -20,8 +20,8 @@ ORDER = {
         "sound", "channels", "digests", "decode", "unread_files", "activity", "noises", "axes",
     ),
     "labels": (
-        "metadata", "parquet", "texts", "given_table", "label_cells", "class_names", "clock", "taxonomy", "spans",
-        "groups", "duplicates", "split", "verdicts",
+        "metadata", "parquet", "texts", "given_table", "label_cells", "class_names", "recorders",
+        "sites", "clock", "taxonomy", "spans", "groups", "duplicates", "split", "verdicts",
     ),
     "labels.tables": ("rows", "columns", "times", "presence", "file_format"),
     "labels.formats": (

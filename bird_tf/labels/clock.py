@@ -1,51 +1,23 @@
-"""When and where a recording was made, as its recorder noted it: in the file name, in AudioMoth's comment, in GUANO.
+"""When and where recordings were made: what tables and metadata files leave open is filled by the recorders' notes.
 
-A recorder's notes only fill what tables and metadata files leave open. No time zone is guessed.
+Times of known zone are changed to the zone of the places. No time zone is guessed.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime
-import functools
 import math
-import os
-import re
-import zoneinfo
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent import futures
 
 from absl import logging
 
-from bird_tf import config, free_text
-from bird_tf.audio import wav
-from bird_tf.labels import metadata
+from bird_tf import config
+from bird_tf.labels import metadata, recorders, sites
 
-# a recorder whose clock was never set begins in 1970 or 2000
-_FIRST_YEAR, _LAST_YEAR = 2001, 2069
 # files whose headers are read at once: on a network disk most of the time is waiting
 _READERS = 16
-
-_DATE = r"(?P<year>20\d\d)(?P<s>[-_.]?)(?P<month>0[1-9]|1[0-2])(?P=s)(?P<day>0[1-9]|[12]\d|3[01])"
-_TIME = r"(?P<hour>[01]\d|2[0-3])(?P<t>[-_.:h]?)(?P<minute>[0-5]\d)(?:(?:(?P=t)|[.:m])(?P<second>[0-5]\d))?(?!\d)"
-_ZONE = r"(?:\.\d+)?(?P<zone>Z(?![a-z])|_?UTC(?:[+-]\d{1,2}(?::?\d\d)?)?|[+-]\d\d:?\d\d(?![\d.]))?"
-_DATE_AND_TIME = re.compile(rf"(?<!\d){_DATE}(?:[-_ T$.]|-birdnet-){_TIME}{_ZONE}", re.IGNORECASE | re.ASCII)
-# a date alone: with separators, or as the last part of a name, as in 10534_SSW_20170429
-_DATE_ALONE = re.compile(rf"(?<!\d)(?=\d{{4}}[-_.]|(?<=_)\d{{8}}$){_DATE}(?!\d)", re.ASCII)
-_TIME_ALONE = re.compile(r"(?:^|[_ ])(?P<hour>[01]\d|2[0-3])[-:](?P<minute>[0-5]\d)[-:](?P<second>[0-5]\d)$", re.ASCII)
-# old AudioMoth firmware: the seconds since 1970, in hexadecimal (with a letter, since catalogue numbers have none)
-_HEXADECIMAL = re.compile(r"(?=.*[A-F])[0-9A-F]{8}")
-# Frontier Labs' recorders write degrees into the name
-_PLACE = re.compile(r"(?<![\d.])(?P<latitude>[+-]\d{1,2}\.\d{2,})(?P<longitude>[+-]\d{1,3}\.\d{2,})(?![\d.])", re.ASCII)
-_AUDIOMOTH = re.compile(
-    r"Recorded at (?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:\.\d+)? "
-    r"(?P<day>\d\d)/(?P<month>\d\d)/(?P<year>\d{4}) \((?P<zone>UTC[^)]*)\)(?:.*?\b(?P<recorder>[0-9A-F]{16})\b)?",
-    re.ASCII,
-)
-_OFFSET = re.compile(r"_?(?:UTC)?(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d\d))?", re.IGNORECASE | re.ASCII)
-_ZONE_BEHIND_TIME = re.compile(r"(?P<time>.*\d:\d.*?) ?(?P<zone>Z|UTC|[+-](?:0\d|1[0-4]):?[0-5]\d)", re.ASCII)
-# folders between a site and its files that recorders and people make
-_NO_SITE = re.compile(rf"(?:data|audio|wavs?|recordings?|\.|{_DATE}.*)", re.IGNORECASE | re.ASCII)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,88 +35,12 @@ class ClockConfig:
 
     def __post_init__(self) -> None:
         for name in ("timezone", "recorder_timezone"):
-            zone(getattr(self, name), f"--{name}")
+            recorders.zone(getattr(self, name), f"--{name}")
         if self.recorder_timezone and not self.timezone:
             raise config.InputError("--recorder_timezone needs --timezone, the time zone of the places")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Origin:
-    """When and where a recording was made.
-
-    Attributes:
-        date: day of its first sample; None if unknown.
-        time: time of day of its first sample; with its zone (`tzinfo`) if that is known. None if unknown.
-        site: name of the place; empty if unknown.
-        latitude, longitude: degrees; NaN if unknown.
-        elevation: metres above the sea; NaN if unknown.
-        recorder: serial number of the recorder; empty if unknown.
-    """
-
-    date: datetime.date | None = None
-    time: datetime.time | None = None
-    site: str = ""
-    latitude: float = math.nan
-    longitude: float = math.nan
-    elevation: float = math.nan
-    recorder: str = ""
-
-    @property
-    def has_clock(self) -> bool:
-        """Whether the date or the time of day is known."""
-        return self.date is not None or self.time is not None
-
-    @property
-    def start(self) -> datetime.datetime | None:
-        """Date and time of the first sample, with the zone if it is known; None if one of the two is unknown."""
-        return datetime.datetime.combine(self.date, self.time) if self.date and self.time else None
-
-    @property
-    def day_of_year(self) -> float:
-        """1 … 366; NaN if unknown."""
-        return free_text.day_of_year(self.date)
-
-    @property
-    def hour(self) -> float:
-        """Hours of the day, 0 … 24; NaN if unknown."""
-        return self.time.hour + self.time.minute / 60 + self.time.second / 3600 if self.time else math.nan
-
-    @property
-    def utc_offset_hours(self) -> float:
-        """What date and time are ahead of UTC; NaN if unknown."""
-        offset = self.start.utcoffset() if self.start else None
-        return offset.total_seconds() / 3600 if offset is not None else math.nan
-
-
-def zone(text: str, where: str) -> datetime.tzinfo | None:
-    """A time zone: a name as Europe/Berlin, or UTC, Z, UTC+2, -03:30; None for an empty text.
-
-    Raises:
-        InputError: there is no such zone; the message begins with `where`.
-    """
-    text = text.strip()
-    if not text:
-        return None
-    if text.upper().lstrip("_") in ("Z", "UTC"):
-        return datetime.timezone.utc
-    if offset := _OFFSET.fullmatch(text):
-        minutes = 60 * int(offset["hours"]) + int(offset["minutes"] or 0)
-        if minutes <= 14 * 60:
-            return datetime.timezone(datetime.timedelta(minutes=-minutes if offset["sign"] == "-" else minutes))
-    try:
-        return zoneinfo.ZoneInfo(text)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise config.InputError(f"{where}={text}: no such time zone; write one as Europe/Berlin or UTC+2") from error
-
-
-def without_zone(text: str) -> tuple[str, float]:
-    """A time such as 2023-05-01 05:10:20 UTC without its zone, and what it is ahead of UTC, hours; NaN without one."""
-    found = _ZONE_BEHIND_TIME.fullmatch(text.strip())
-    offset = (zone(found["zone"], "") or datetime.timezone.utc).utcoffset(None) if found else None
-    return (found["time"], offset.total_seconds() / 3600) if found and offset is not None else (text, math.nan)
-
-
-def read(path: str, root: str, settings: ClockConfig, *, folders_are_sites: bool = True) -> Origin:
+def read(path: str, root: str, settings: ClockConfig, *, folders_are_sites: bool = True) -> recorders.Origin:
     """Reads when and where a recording was made. What its header says counts more than its name.
 
     Args:
@@ -157,21 +53,11 @@ def read(path: str, root: str, settings: ClockConfig, *, folders_are_sites: bool
         What is known. Folders name a site only if the recorder's clock is known, since then a recorder named the file;
         `fill` knows the other files of the folder, too.
     """
-    stem = os.path.splitext(os.path.basename(path))[0]
-    named, prefix = _named(stem)
-    noted = _from_header(path)
-    found = Origin(
-        date=noted.date or named.date,
-        time=noted.time or named.time,
-        latitude=named.latitude if math.isnan(noted.latitude) else noted.latitude,
-        longitude=named.longitude if math.isnan(noted.longitude) else noted.longitude,
-        elevation=noted.elevation,
-        recorder=noted.recorder,
-    )
+    found = recorders.read(path).origin
     if not found.has_clock:
         return found
-    folder = _site_folder(path, root) if folders_are_sites else ""
-    return dataclasses.replace(_in_zone(found, settings), site=folder or prefix or found.recorder)
+    folder = sites.of_folder(path, root) if folders_are_sites else ""
+    return dataclasses.replace(_in_zone(found, settings), site=folder or found.site)
 
 
 def fill(
@@ -193,16 +79,16 @@ def fill(
             known, since folders of labelled recordings can be anything.
     """
 
-    def origin(recording: metadata.Recording) -> Origin:
+    def origin(recording: metadata.Recording) -> recorders.Origin:
         return read(recording.path, root, settings, folders_are_sites=folders_are_sites)
 
     with futures.ThreadPoolExecutor(_READERS) as pool:
         origins = list(pool.map(origin, recordings))
     if folders_are_sites:
-        folders = [_site_folder(recording.path, root) for recording in recordings]
-        sites = {folder for folder, found in zip(folders, origins, strict=True) if every_folder or found.has_clock}
+        folders = [sites.of_folder(recording.path, root) for recording in recordings]
+        known = {folder for folder, found in zip(folders, origins, strict=True) if every_folder or found.has_clock}
         origins = [
-            dataclasses.replace(found, site=folder) if not found.site and folder in sites else found
+            dataclasses.replace(found, site=folder) if not found.site and folder in known else found
             for found, folder in zip(origins, folders, strict=True)
         ]
     filled = [
@@ -223,12 +109,12 @@ def _noted_in_zone(recording: metadata.Recording, settings: ClockConfig) -> meta
     start = recording.start
     if start is None or start.tzinfo is None or not settings.timezone:
         return recording
-    moved = _in_zone(Origin(date=start.date(), time=start.timetz()), settings)
+    moved = _in_zone(recorders.Origin(date=start.date(), time=start.timetz()), settings)
     open_again = dataclasses.replace(recording, date="", day_of_year=math.nan, hour=math.nan, utc_offset_hours=math.nan)
     return _filled(open_again, moved)
 
 
-def _filled(recording: metadata.Recording, origin: Origin) -> metadata.Recording:
+def _filled(recording: metadata.Recording, origin: recorders.Origin) -> metadata.Recording:
     changes: dict[str, object] = {}
     same_day = math.isnan(recording.day_of_year) or recording.day_of_year == origin.day_of_year
     if origin.date and not recording.date and same_day:
@@ -244,98 +130,15 @@ def _filled(recording: metadata.Recording, origin: Origin) -> metadata.Recording
     return dataclasses.replace(recording, **changes)  # type: ignore[arg-type]
 
 
-def _in_zone(origin: Origin, settings: ClockConfig) -> Origin:
+def _in_zone(origin: recorders.Origin, settings: ClockConfig) -> recorders.Origin:
     """Changes date and time to the zone of the places. A time without a zone has that of the recorder's clock."""
-    place = zone(settings.timezone, "--timezone")
+    place = recorders.zone(settings.timezone, "--timezone")
     start = origin.start
     if place is None or start is None:
         return origin
     if start.tzinfo is None:
-        start = start.replace(tzinfo=zone(settings.recorder_timezone, "--recorder_timezone") or place)
+        start = start.replace(tzinfo=recorders.zone(settings.recorder_timezone, "--recorder_timezone") or place)
     start = start.astimezone(place)
     # a time of day alone cannot tell the offset of a named zone, so it keeps that of its date
     fixed = datetime.timezone(start.utcoffset() or datetime.timedelta())
     return dataclasses.replace(origin, date=start.date(), time=start.time().replace(tzinfo=fixed))
-
-
-@functools.lru_cache(maxsize=4096)  # the rows of a table name few recordings
-def from_name(stem: str) -> Origin:
-    """What a file name without suffix tells of the clock and the place."""
-    return _named(stem)[0]
-
-
-def _named(stem: str) -> tuple[Origin, str]:
-    """What a file name without suffix tells, and the part before the clock."""
-    if _HEXADECIMAL.fullmatch(stem):
-        start = datetime.datetime.fromtimestamp(int(stem, 16), datetime.timezone.utc)
-        return (Origin(date=start.date(), time=start.timetz()) if _is_set(start.date()) else Origin()), ""
-    matches: Iterable[re.Match[str] | None] = (p.search(stem) for p in (_DATE_AND_TIME, _DATE_ALONE, _TIME_ALONE))
-    found = next((match for match in matches if match), None)
-    if found is None:
-        return Origin(), ""
-    place = _PLACE.search(stem, found.end())
-    origin = _moment(found.groupdict())
-    if place:
-        latitude, longitude = (
-            free_text.number(text, limit) for text, limit in zip(place.groups(), (90, 180), strict=True)
-        )
-        origin = dataclasses.replace(origin, latitude=latitude, longitude=longitude)
-    return origin, stem[: found.start()].strip("-_. ")
-
-
-def _moment(parts: Mapping[str, str | None]) -> Origin:
-    """Date and time of the parts of a match; nothing if the recorder's clock was not set, or there is no such day."""
-    date = time = None
-    try:
-        if parts.get("year"):
-            date = datetime.date(*(int(parts[name] or 0) for name in ("year", "month", "day")))
-        if parts.get("hour"):
-            hour, minute, second = (int(parts[name] or 0) for name in ("hour", "minute", "second"))
-            time = datetime.time(hour, minute, second, tzinfo=zone(parts.get("zone") or "", ""))
-    except ValueError:  # what cannot be read is unknown
-        return Origin()
-    return Origin(date=date, time=time) if date is None or _is_set(date) else Origin()
-
-
-def _is_set(date: datetime.date) -> bool:
-    return _FIRST_YEAR <= date.year <= _LAST_YEAR
-
-
-def _from_header(path: str) -> Origin:
-    """What the recorder wrote into the header: GUANO metadata, else AudioMoth's comment."""
-    if not path.lower().endswith(wav.SUFFIXES):
-        return Origin()
-    try:
-        header = wav.read(path)
-    except OSError:  # the reader of its sound says so
-        return Origin()
-    texts = header.texts if header else {}
-    if "guan" in texts:
-        return _from_guano(texts["guan"])
-    found = _AUDIOMOTH.search(texts.get("ICMT", ""))
-    return dataclasses.replace(_moment(found.groupdict()), recorder=found["recorder"] or "") if found else Origin()
-
-
-def _from_guano(text: str) -> Origin:
-    """Reads GUANO metadata (guano-md.org, version 1.0): lines `Field: value`."""
-    fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
-    latitude, _, longitude = fields.get("Loc Position", "").partition(" ")
-    moment = _DATE_AND_TIME.match(fields.get("Timestamp", ""))
-    return dataclasses.replace(
-        _moment(moment.groupdict()) if moment else Origin(),
-        latitude=free_text.number(latitude, limit=90),
-        longitude=free_text.number(longitude, limit=180),
-        elevation=free_text.elevation(fields.get("Loc Elevation", "")),
-        recorder=fields.get("Serial", ""),
-    )
-
-
-def _site_folder(path: str, root: str) -> str:
-    """The folders between root and recording without those that name no site, such as Data; empty if none is left."""
-    folder = os.path.relpath(os.path.dirname(path) or ".", root or ".")
-    return "/".join(filter(may_be_site, folder.split(os.sep)))
-
-
-def may_be_site(folder: str) -> bool:
-    """Whether the name of a folder can be that of a site: recorders and programs make others, such as Data."""
-    return folder != os.pardir and not _NO_SITE.fullmatch(folder)

@@ -39,27 +39,6 @@ def test_clocks_in_file_names_are_read(name, start, site):
     assert (origin.start.tzinfo is None) == ("+" not in start) and origin.site == site
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["a.wav", "XC123456.mp3", "20231301_050000.wav", "20230230_050000.wav", "19700101_000000.WAV", "12345678.mp3",
-     "20230501.wav", "DEADBEEF.wav", "1220230501_0500001.wav", "LIFECLEF2017_BIRD_XC_WAV_RN123.wav", "300-2023.wav",
-     "٢٠٢٣٠٥٠١_٠٥٠٠٠٠.wav"],
-)  # fmt: skip
-def test_other_names_tell_no_time(name):
-    assert _read(f"folder/{name}") == clock.Origin()
-
-
-def test_a_date_or_a_time_alone_are_kept():
-    assert _read("10534_SSW_20170429.ogg").date == datetime.date(2017, 4, 29)
-    assert _read("garden_05-30-00.wav").hour == 5.5
-    assert _read("2023-05-01.wav").day_of_year == 121 and _read("2023-05-01.wav").start is None
-
-
-def test_frontier_labs_names_tell_the_place():
-    origin = _read("20190501T050000+1000_REC_[-27.1234+153.1234].flac")
-    assert (origin.latitude, origin.longitude) == (-27.1234, 153.1234)
-
-
 def _with_texts(path, comment="", guano=""):
     info = test_wav.chunk(b"LIST", b"INFO" + test_wav.chunk(b"ICMT", comment.encode()))
     return test_wav.write(path, before=info, after=test_wav.chunk(b"guan", guano.encode()) if guano else b"")
@@ -114,17 +93,6 @@ def test_only_what_is_unknown_is_filled():
     assert (filled.date, filled.day_of_year, filled.hour, filled.site) == ("2023-05-01", 121.0, 5.0, "plot")
     assert filled.start == datetime.datetime(2023, 5, 1, 5)
     assert foldered.site == "S4A1" and math.isnan(foldered.latitude)
-
-
-@pytest.mark.parametrize(
-    ("text", "time", "offset"),
-    [("2023-05-02 04:30:00 UTC", "2023-05-02 04:30:00", 0), ("2023-05-02T04:30:00Z", "2023-05-02T04:30:00", 0),
-     ("04:30+0530", "04:30", 5.5), ("4:30 -07:00", "4:30", -7), ("2023-05-02", "2023-05-02", math.nan),
-     ("4:30 - 7:00", "4:30 - 7:00", math.nan), ("4:30 PM", "4:30 PM", math.nan), ("UTC", "UTC", math.nan)],
-)  # fmt: skip
-def test_zones_behind_times_are_read(text, time, offset):
-    found = clock.without_zone(text)
-    assert found[0] == time and found[1] == pytest.approx(offset, nan_ok=True)
 
 
 def test_noted_times_of_known_zone_are_changed_to_that_of_the_place(caplog):

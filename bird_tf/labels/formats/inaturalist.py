@@ -7,7 +7,7 @@ import math
 import os
 
 from bird_tf import free_text
-from bird_tf.labels import clock, texts
+from bird_tf.labels import recorders, texts
 from bird_tf.labels.tables import columns, file_format, rows
 
 _WHAT = (
@@ -34,7 +34,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
 def _row(where: str, cells: dict[str, str], options: rows.Options, order: str) -> rows.Row:
     sound = os.path.splitext(cells.get("sound url", "").partition("?")[0].rpartition("/")[2])[0]
     # the date is that of the observer, the time is UTC: where both are known, the date is that of the time, too
-    time, offset = clock.without_zone(cells.get("time observed at", ""))
+    time, offset = recorders.without_zone(cells.get("time observed at", ""))
     about = rows.described(
         date=cells.get("observed on", "") if math.isnan(offset) else time,
         time=time,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from bird_tf import config, files
 from bird_tf.audio import decode
-from bird_tf.labels import clock, metadata, texts
+from bird_tf.labels import metadata, recorders, sites, texts
 
 # the recordings that a layout finds, and (file, reason) of recordings and metadata that do not match
 Found = tuple[list[metadata.Recording], list[tuple[str, str]]]
@@ -80,7 +80,7 @@ class Recordings:
             self._named[texts.comparable(_base(place.below))].append(place)
             self._of_stem[texts.comparable(_base(_stem(place.below)))].append(place)
         for folder in {place.rpartition("/")[0] for place in self._below.values()}:
-            self._folders |= {texts.comparable(part) for part in folder.split("/") if clock.may_be_site(part)}
+            self._folders |= {texts.comparable(part) for part in folder.split("/") if sites.may_be_site(part)}
 
     def find(self, name: str, table: str = "", site: str = "") -> str | None:
         """Finds the recording that a cell of a table names.
@@ -196,7 +196,7 @@ class Recordings:
     def may_repeat(self, path: str) -> bool:
         """Whether the name of a recording can be that of another one: it is by the clock, or several have it here."""
         stem = _base(_stem(self._below[path]))
-        return clock.from_name(stem).has_clock or len(self._of_stem[texts.comparable(stem)]) > 1
+        return recorders.from_name(stem).has_clock or len(self._of_stem[texts.comparable(stem)]) > 1
 
     def below(self, path: str) -> str:
         """The path of a recording below the folder of all, with `/`."""

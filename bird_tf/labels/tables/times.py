@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from bird_tf import config, free_text
-from bird_tf.labels import clock, texts
+from bird_tf.labels import recorders, texts
 from bird_tf.labels.tables import columns
 
 _DAY_SECONDS = 86400
@@ -111,7 +111,9 @@ def _are_of_the_clock(document: texts.Document, found: Mapping[str, Sequence[int
         start, name = (columns.filled(line, found.get(what, ())) for what in ("start", "file"))
         if not start:
             continue
-        noted = clock.from_name(os.path.splitext(os.path.basename((name or document.path).replace("\\", "/")))[0]).time
+        noted = recorders.from_name(
+            os.path.splitext(os.path.basename((name or document.path).replace("\\", "/")))[0]
+        ).time
         if ":" not in start or noted is None or not noted.hour:  # after midnight, both are the same or alike
             return False
         step = 60 if start.count(":") == 1 else 1

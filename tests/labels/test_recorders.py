@@ -1,0 +1,42 @@
+import datetime
+import math
+
+import pytest
+
+from bird_tf.labels import recorders
+
+
+def _name(name):
+    return recorders.read(f"/root/{name}").name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.wav", "XC123456.mp3", "20231301_050000.wav", "20230230_050000.wav", "19700101_000000.WAV", "12345678.mp3",
+     "20230501.wav", "DEADBEEF.wav", "1220230501_0500001.wav", "LIFECLEF2017_BIRD_XC_WAV_RN123.wav", "300-2023.wav",
+     "٢٠٢٣٠٥٠١_٠٥٠٠٠٠.wav"],
+)  # fmt: skip
+def test_other_names_tell_no_time(name):
+    assert recorders.read(f"folder/{name}").origin == recorders.Origin()
+
+
+def test_a_date_or_a_time_alone_are_kept():
+    assert _name("10534_SSW_20170429.ogg").date == datetime.date(2017, 4, 29)
+    assert _name("garden_05-30-00.wav").hour == 5.5
+    assert _name("2023-05-01.wav").day_of_year == 121 and _name("2023-05-01.wav").start is None
+
+
+def test_frontier_labs_names_tell_the_place():
+    origin = _name("20190501T050000+1000_REC_[-27.1234+153.1234].flac")
+    assert (origin.latitude, origin.longitude) == (-27.1234, 153.1234)
+
+
+@pytest.mark.parametrize(
+    ("text", "time", "offset"),
+    [("2023-05-02 04:30:00 UTC", "2023-05-02 04:30:00", 0), ("2023-05-02T04:30:00Z", "2023-05-02T04:30:00", 0),
+     ("04:30+0530", "04:30", 5.5), ("4:30 -07:00", "4:30", -7), ("2023-05-02", "2023-05-02", math.nan),
+     ("4:30 - 7:00", "4:30 - 7:00", math.nan), ("4:30 PM", "4:30 PM", math.nan), ("UTC", "UTC", math.nan)],
+)  # fmt: skip
+def test_zones_behind_times_are_read(text, time, offset):
+    found = recorders.without_zone(text)
+    assert found[0] == time and found[1] == pytest.approx(offset, nan_ok=True)
