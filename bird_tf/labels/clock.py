@@ -53,11 +53,14 @@ def read(path: str, root: str, settings: ClockConfig, *, folders_are_sites: bool
         What is known. Folders name a site only if the recorder's clock is known, since then a recorder named the file;
         `fill` knows the other files of the folder, too.
     """
+    return _in_zone(_noted(path, root, folders_are_sites), settings)
+
+
+def _noted(path: str, root: str, folders_are_sites: bool) -> recorders.Origin:
+    """As `read`, as the recorder noted it."""
     found = recorders.read(path).origin
-    if not found.has_clock:
-        return found
-    folder = sites.of_folder(path, root) if folders_are_sites else ""
-    return dataclasses.replace(_in_zone(found, settings), site=folder or found.site)
+    folder = sites.of_folder(path, root) if folders_are_sites and found.has_clock else ""
+    return dataclasses.replace(found, site=folder or found.site)
 
 
 def fill(
@@ -79,11 +82,8 @@ def fill(
             known, since folders of labelled recordings can be anything.
     """
 
-    def origin(recording: metadata.Recording) -> recorders.Origin:
-        return read(recording.path, root, settings, folders_are_sites=folders_are_sites)
-
     with futures.ThreadPoolExecutor(_READERS) as pool:
-        origins = list(pool.map(origin, recordings))
+        origins = list(pool.map(lambda recording: _noted(recording.path, root, folders_are_sites), recordings))
     if folders_are_sites:
         folders = [sites.of_folder(recording.path, root) for recording in recordings]
         known = {folder for folder, found in zip(folders, origins, strict=True) if every_folder or found.has_clock}
@@ -91,10 +91,13 @@ def fill(
             dataclasses.replace(found, site=folder) if not found.site and folder in known else found
             for found, folder in zip(origins, folders, strict=True)
         ]
-    filled = [
-        _filled(_noted_in_zone(recording, settings), found)
+    told = [
+        _without_clock(recording) if _is_repeated(recording, found) else _noted_in_zone(recording, settings)
         for recording, found in zip(recordings, origins, strict=True)
     ]
+    moved = [_in_zone(found, settings) for found in origins]
+    filled = [_filled(recording, found) for recording, found in zip(told, moved, strict=True)]
+    _warn_of_other_days(told, moved)
     num_universal = sum(recording.utc_offset_hours == 0 for recording in filled)
     if num_universal and not settings.timezone:
         logging.warning(
@@ -110,16 +113,52 @@ def _noted_in_zone(recording: metadata.Recording, settings: ClockConfig) -> meta
     if start is None or start.tzinfo is None or not settings.timezone:
         return recording
     moved = _in_zone(recorders.Origin(date=start.date(), time=start.timetz()), settings)
-    open_again = dataclasses.replace(recording, date="", day_of_year=math.nan, hour=math.nan, utc_offset_hours=math.nan)
-    return _filled(open_again, moved)
+    return _filled(_without_clock(recording), moved)
+
+
+def _without_clock(recording: metadata.Recording) -> metadata.Recording:
+    unknown = math.nan
+    return dataclasses.replace(recording, date="", day_of_year=unknown, hour=unknown, utc_offset_hours=unknown)
+
+
+def _is_repeated(recording: metadata.Recording, noted: recorders.Origin) -> bool:
+    """Whether all that a table tells of date and hour is what the recorder noted, so that the zone is the same."""
+    if noted.date is None or not (recording.date or math.isnan(recording.day_of_year)):
+        return False
+    same_day = recording.date in ("", noted.date.isoformat())
+    same_minute = math.isnan(recording.hour) or abs(recording.hour - noted.hour) < 1 / 60 - 1e-9
+    return same_day and same_minute and math.isnan(recording.utc_offset_hours)
+
+
+def _is_other_day(recording: metadata.Recording, origin: recorders.Origin) -> bool:
+    """Whether a table tells another day than the recorder, so that the recorder's time of day is not of that day."""
+    if origin.date is None or math.isnan(recording.day_of_year):
+        return False
+    return recording.day_of_year != origin.day_of_year or recording.date not in ("", origin.date.isoformat())
+
+
+def _warn_of_other_days(recordings: Sequence[metadata.Recording], origins: Sequence[recorders.Origin]) -> None:
+    """Warns of times of day that stay unknown."""
+    found = [
+        (recording, origin)
+        for recording, origin in zip(recordings, origins, strict=True)
+        if origin.time and math.isnan(recording.hour) and _is_other_day(recording, origin)
+    ]
+    if found:
+        recording, origin = found[0]
+        logging.warning(
+            "the time of day of %d of %d recordings stays unknown: their table tells another date than their recorder, "
+            "as of %s (%s, not %s); correct the dates or --timezone, or add a column time",
+            len(found), len(recordings), recording.path, recording.date, origin.date,
+        )  # fmt: skip
 
 
 def _filled(recording: metadata.Recording, origin: recorders.Origin) -> metadata.Recording:
     changes: dict[str, object] = {}
-    same_day = math.isnan(recording.day_of_year) or recording.day_of_year == origin.day_of_year
-    if origin.date and not recording.date and same_day:
+    other_day = _is_other_day(recording, origin)
+    if origin.date and not recording.date and not other_day:
         changes.update(date=origin.date.isoformat(), day_of_year=origin.day_of_year)
-    if math.isnan(recording.hour):
+    if math.isnan(recording.hour) and not other_day:
         changes.update(hour=origin.hour, utc_offset_hours=origin.utc_offset_hours)
     if math.isnan(recording.latitude) and math.isnan(recording.longitude):
         changes.update(latitude=origin.latitude, longitude=origin.longitude)

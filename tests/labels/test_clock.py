@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bird_tf import config
+from bird_tf import config, free_text
 from bird_tf.labels import clock, metadata
 from tests.audio import test_wav
 
@@ -121,3 +121,19 @@ def test_a_folder_is_a_site_for_all_its_recordings():
     assert _sites(names) == ["a", "a", "", "", "", "S1"]
     assert _sites(names, every_folder=True) == ["a", "a", "b c", "", "", "S1"]
     assert _sites(names, folders_are_sites=False) == ["", "", "", "", "", "S1"]
+
+
+@pytest.mark.parametrize(
+    ("date", "hour", "start", "is_warned"),
+    [("2023-05-01", math.nan, "2023-05-02T09:30:45+10:00", False), ("2023-05-02", math.nan, "2023-05-02T09:30:45+10:00",
+     False), ("2023-04-20", math.nan, None, True), ("2023-05-01", 23.5, "2023-05-02T09:30:45+10:00", False),
+     ("2023-05-01", 22.0, "2023-05-01T22:00:00", False), ("", 23.5, "2023-05-02T09:30:45+10:00", False)],
+)  # fmt: skip
+def test_date_and_hour_are_of_one_clock(caplog, date, hour, start, is_warned):
+    day = free_text.day_of_year(free_text.date(date))
+    told = metadata.Recording(recording_id="1", path="20230501_233045.wav", date=date, day_of_year=day, hour=hour)
+    flags = clock.ClockConfig(timezone="Australia/Brisbane", recorder_timezone="UTC")
+    [found] = clock.fill([told], "", flags)
+    assert (found.start.isoformat() if found.start else None) == start
+    assert ("1 of 1 recordings stays unknown" in caplog.text) == is_warned
+    assert found.date == date or start.startswith(found.date)
