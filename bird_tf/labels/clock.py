@@ -53,14 +53,11 @@ def read(path: str, root: str, settings: ClockConfig, *, folders_are_sites: bool
         What is known. Folders name a site only if the recorder's clock is known, since then a recorder named the file;
         `fill` knows the other files of the folder, too.
     """
-    return _in_zone(_noted(path, root, folders_are_sites), settings)
-
-
-def _noted(path: str, root: str, folders_are_sites: bool) -> recorders.Origin:
-    """As `read`, as the recorder noted it."""
     found = recorders.read(path).origin
-    folder = sites.of_folder(path, root) if folders_are_sites and found.has_clock else ""
-    return dataclasses.replace(found, site=folder or found.site)
+    if folders_are_sites:
+        [site] = sites.names([metadata.unknown(path)], [found], root)
+        found = dataclasses.replace(found, site=site)
+    return _in_zone(found, settings)
 
 
 def fill(
@@ -78,19 +75,14 @@ def fill(
     Args:
         recordings: in any order, which is kept.
         root, settings, folders_are_sites: as in `read`.
-        every_folder: whether every folder is a site, as in a deployment. Else only one with a recording whose clock is
-            known, since folders of labelled recordings can be anything.
+        every_folder: as in `sites.names`.
     """
 
     with futures.ThreadPoolExecutor(_READERS) as pool:
-        origins = list(pool.map(lambda recording: _noted(recording.path, root, folders_are_sites), recordings))
+        origins = list(pool.map(lambda recording: recorders.read(recording.path).origin, recordings))
     if folders_are_sites:
-        folders = [sites.of_folder(recording.path, root) for recording in recordings]
-        known = {folder for folder, found in zip(folders, origins, strict=True) if every_folder or found.has_clock}
-        origins = [
-            dataclasses.replace(found, site=folder) if not found.site and folder in known else found
-            for found, folder in zip(origins, folders, strict=True)
-        ]
+        named = sites.names(recordings, origins, root, every_folder=every_folder)
+        origins = [dataclasses.replace(found, site=site) for found, site in zip(origins, named, strict=True)]
     told = [
         _without_clock(recording) if _is_repeated(recording, found) else _noted_in_zone(recording, settings)
         for recording, found in zip(recordings, origins, strict=True)

@@ -1,13 +1,71 @@
-"""The names of the sites of recordings: the folders that they lie in, without those that no place is called by."""
+"""The names of the sites of recordings: the folders that they lie in, else what their recorders call themselves."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
+
+from absl import logging
+
+from bird_tf.labels import metadata, recorders
 
 _DATE = r"20\d\d([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])"
 # folders between a site and its files that recorders and people make
 _NO_SITE = re.compile(rf"(?:data|audio|wavs?|recordings?|\.|{_DATE}.*)", re.IGNORECASE | re.ASCII)
+
+
+def names(
+    recordings: Sequence[metadata.Recording],
+    origins: Sequence[recorders.Origin],
+    root: str,
+    *,
+    every_folder: bool = False,
+) -> list[str]:
+    """The names that folders and recorders give to the sites of recordings; empty if they tell none.
+
+    Links directly below `root`, such as known and new, are no part of the names if tables show that: they call a site
+    north that lies in known/north.
+
+    Args:
+        recordings: with the sites that tables tell.
+        origins: what their recorders noted.
+        root: the folder in which recordings were searched.
+        every_folder: whether every folder is a site, as in a deployment. Else only one with a recording whose clock is
+            known, since folders of labelled recordings can be anything.
+    """
+    folders = [of_folder(recording.path, root) for recording in recordings]
+    tops = [os.path.join(root, os.path.relpath(r.path, root or ".").split(os.sep)[0]) for r in recordings]
+    links = {top for top in set(tops) - {r.path for r in recordings} if os.path.islink(top)}
+    below = [
+        of_folder(recording.path, top) or found.site or folder if top in links else folder
+        for recording, found, folder, top in zip(recordings, origins, folders, tops, strict=True)
+    ]
+    if any(r.site and r.site == short != folder for r, short, folder in zip(recordings, below, folders, strict=True)):
+        folders = below
+    known = {folder for folder, found in zip(folders, origins, strict=True) if every_folder or found.has_clock}
+    named = [
+        folder if folder and folder in known else found.site for folder, found in zip(folders, origins, strict=True)
+    ]
+    _warn_of_longer(named, recordings)
+    return named
+
+
+def _warn_of_longer(named: Sequence[str], recordings: Sequence[metadata.Recording]) -> None:
+    """Warns of sites by folder, such as new/north, whose end is a site of a table."""
+    told = {recording.site for recording in recordings} - {""}
+    pairs = [
+        (name, name.split("/", i)[-1])
+        for name, recording in zip(named, recordings, strict=True)
+        for i in range(1, name.count("/") + 1)
+        if not recording.site and name not in told and name.split("/", i)[-1] in told
+    ]
+    if pairs:
+        logging.warning(
+            "%d recordings are of sites that have the end of their names in common with sites of tables, as %s with "
+            "%s; they count as other sites: if they are the same, tell the site of all recordings in a table",
+            len(pairs), *pairs[0],
+        )  # fmt: skip
 
 
 def of_folder(path: str, root: str) -> str:
