@@ -13,6 +13,10 @@ from bird_tf.labels import metadata, recorders
 _DATE = r"20\d\d([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])"
 # folders between a site and its files that recorders and people make
 _NO_SITE = re.compile(rf"(?:data|audio|wavs?|recordings?|\.|{_DATE}.*)", re.IGNORECASE | re.ASCII)
+# a date, perhaps with a time, and what is written behind it
+_DATED = re.compile(
+    rf"{_DATE}(?:[-_ T.]*\d\d[-_.:h]?\d\d(?:[-_.:m]?\d\d)?s?Z?)?[-_ .]*(?P<rest>.*)", re.IGNORECASE | re.ASCII
+)
 
 
 def names(
@@ -23,6 +27,9 @@ def names(
     every_folder: bool = False,
 ) -> list[str]:
     """The names that folders and recorders give to the sites of recordings; empty if they tell none.
+
+    The folders count most, then what is before the clock in the name, then the recorder, then what is behind the date
+    in folders such as 2023-05-20_SiteA.
 
     Links directly below `root`, such as known and new, are no part of the names if tables show that: they call a site
     north that lies in known/north.
@@ -43,9 +50,12 @@ def names(
     ]
     if any(r.site and r.site == short != folder for r, short, folder in zip(recordings, below, folders, strict=True)):
         folders = below
-    known = {folder for folder, found in zip(folders, origins, strict=True) if every_folder or found.has_clock}
+    dated = ["" if folder else _behind_dates(r.path, root) for folder, r in zip(folders, recordings, strict=True)]
+    places = list(zip(folders, dated, strict=True))
+    known = {place for place, found in zip(places, origins, strict=True) if every_folder or found.has_clock}
     named = [
-        folder if folder and folder in known else found.site for folder, found in zip(folders, origins, strict=True)
+        (place[0] or found.site or place[1]) if place in known else found.site
+        for place, found in zip(places, origins, strict=True)
     ]
     _warn_of_longer(named, recordings)
     return named
@@ -72,6 +82,13 @@ def of_folder(path: str, root: str) -> str:
     """The folders between root and recording without those that name no site, such as Data; empty if none is left."""
     folder = os.path.relpath(os.path.dirname(path) or ".", root or ".")
     return "/".join(filter(may_be_site, folder.split(os.sep)))
+
+
+def _behind_dates(path: str, root: str) -> str:
+    """What the folders between root and recording are called behind a date, as of_folder; no numbers alone."""
+    folder = os.path.relpath(os.path.dirname(path) or ".", root or ".")
+    rests = [found["rest"].strip() for part in folder.split(os.sep) if (found := _DATED.fullmatch(part))]
+    return "/".join(rest for rest in rests if any(map(str.isalpha, rest)) and may_be_site(rest))
 
 
 def may_be_site(folder: str) -> bool:

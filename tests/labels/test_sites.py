@@ -40,3 +40,16 @@ def test_links_to_sites_that_a_table_calls_without_them_are_no_part_of_their_nam
 def test_sites_that_end_alike_are_told(tmp_path, caplog):
     assert _named(tmp_path, {"known/north": "north", "new/north": "", "south": "south"})[1] == "new/north"
     assert "1 recordings are of sites" in caplog.text and "as new/north with north" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("folder", "site"),
+    [("2023-05-20_SiteA", "SiteA"), ("20230520 Site A/Data", "Site A"), ("2023-05-01T05-00-00_river", "river"),
+     ("2023-05-20_S1", "S1"), ("north/2023-05-20 card B", "north"), ("2023-05-20", ""), ("20230501_050000", ""),
+     ("2023-05-20_2", ""), ("20230501T050000Z", ""), ("2023-05-20 data", ""), ("2023-05/2023-05-20 (1)", "2023-05")],
+)  # fmt: skip
+def test_a_dated_folder_names_a_site_if_nothing_else_does(folder, site):
+    assert _named("/root", {folder: ""}) == [site]
+    assert _named("/root", {folder: ""}, "x.wav", every_folder=True) == [site]
+    named = sites.of_folder(f"/root/{folder}/x.wav", "/root")
+    assert _named("/root", {folder: ""}, "S4A1_20230501_050000.wav") == [named or "S4A1"]
