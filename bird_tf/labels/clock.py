@@ -90,6 +90,7 @@ def fill(
     moved = [_in_zone(found, settings) for found in origins]
     filled = [_filled(recording, found) for recording, found in zip(told, moved, strict=True)]
     _warn_of_other_days(told, moved)
+    _warn_of_lost_zones(told, origins, settings)
     num_universal = sum(recording.utc_offset_hours == 0 for recording in filled)
     if num_universal and not settings.timezone:
         logging.warning(
@@ -142,6 +143,23 @@ def _warn_of_other_days(recordings: Sequence[metadata.Recording], origins: Seque
             "the time of day of %d of %d recordings stays unknown: their table tells another date than their recorder, "
             "as of %s (%s, not %s); correct the dates or --timezone, or add a column time",
             len(found), len(recordings), recording.path, recording.date, origin.date,
+        )  # fmt: skip
+
+
+def _warn_of_lost_zones(
+    recordings: Sequence[metadata.Recording], noted: Sequence[recorders.Origin], settings: ClockConfig
+) -> None:
+    """Warns of times that are taken for those of the places, although their recorders noted a zone."""
+    lost = [
+        (recording, origin)
+        for recording, origin in zip(recordings, noted, strict=True)
+        if origin.lost_zone and origin.start and origin.start.tzinfo is None and math.isnan(recording.hour)
+    ]
+    if lost and settings.timezone and not settings.recorder_timezone:
+        logging.warning(
+            "the time zone of %d of %d recordings cannot be read, as %s of %s; their times are taken for those of the "
+            "places: if they are not, say --recorder_timezone",
+            len(lost), len(recordings), lost[0][1].lost_zone[:40], lost[0][0].path,
         )  # fmt: skip
 
 

@@ -21,11 +21,22 @@ from bird_tf.audio import wav
 _FIRST_YEAR, _LAST_YEAR = 2001, 2069
 _DATE = r"(?P<year>20\d\d)(?P<s>[-_.]?)(?P<month>0[1-9]|1[0-2])(?P=s)(?P<day>0[1-9]|[12]\d|3[01])"
 _TIME = r"(?P<hour>[01]\d|2[0-3])(?P<t>[-_.:h]?)(?P<minute>[0-5]\d)(?:(?:(?P=t)|[.:m])(?P<second>[0-5]\d))?(?!\d)"
-_ZONE = r"(?:\.\d+)?(?P<zone>Z(?![a-z])|_?UTC(?:[+-]\d{1,2}(?::?\d\d)?)?|[+-]\d\d:?\d\d(?![\d.]))?"
-_DATE_AND_TIME = re.compile(rf"(?<!\d){_DATE}(?:[-_ T$.]|-birdnet-){_TIME}{_ZONE}", re.IGNORECASE | re.ASCII)
+_OTHER_DATE = r"20\d\d(?P<o>[-_.])(?:0[1-9]|1[0-2])(?P=o)(?:0[1-9]|[12]\d|3[01])(?!\d)"
+# behind a time without seconds, -0530 is the end of the recording, as in 0500-0530
+_ZONE = (
+    r"(?:\.\d+)?(?:[-_ ]?(?P<half>[AP])\.?M(?![a-z\d]))?(?P<zone>Z(?![a-z])|[_ ]?(?:UTC|GMT)(?:[+-]\d{1,2}(?::?\d\d)?)?"
+    r"| ?(?(second)[+-]|\+)(?:\d\d:?|\d:)\d\d(?![\d.]))?"
+)
+_DATE_AND_TIME = re.compile(
+    rf"(?<!\d){_DATE}(?:[-_ T$.]|-birdnet-)(?!{_OTHER_DATE}){_TIME}{_ZONE}", re.IGNORECASE | re.ASCII
+)
 # a date alone: with separators, or as the last part of a name, as in 10534_SSW_20170429
 _DATE_ALONE = re.compile(rf"(?<!\d)(?=\d{{4}}[-_.]|(?<=_)\d{{8}}$){_DATE}(?!\d)", re.ASCII)
 _TIME_ALONE = re.compile(r"(?:^|[_ ])(?P<hour>[01]\d|2[0-3])[-:](?P<minute>[0-5]\d)[-:](?P<second>[0-5]\d)$", re.ASCII)
+# abbreviations of zones, which can mean several
+_ABBREVIATION = re.compile(
+    r"[-_ ]?(?P<zone>CES?T|EES?T|WET|MES?Z|BST|IST|MSK|(?:AC|AE|AK|AW|NZ|[ACEHJKMNP])[SD]T)(?![A-Za-z\d])", re.ASCII
+)
 # old AudioMoth firmware: the seconds since 1970, in hexadecimal (with a letter, since catalogue numbers have none)
 _HEXADECIMAL = re.compile(r"(?=.*[A-F])[0-9A-F]{8}")
 # Frontier Labs' recorders write degrees into the name
@@ -35,7 +46,9 @@ _AUDIOMOTH = re.compile(
     r"(?P<day>\d\d)/(?P<month>\d\d)/(?P<year>\d{4}) \((?P<zone>UTC[^)]*)\)(?:.*?\b(?P<recorder>[0-9A-F]{16})\b)?",
     re.ASCII,
 )
-_OFFSET = re.compile(r"_?(?:UTC)?(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d\d))?", re.IGNORECASE | re.ASCII)
+_OFFSET = re.compile(
+    r"_?(?:UTC|GMT)?(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d\d))?", re.IGNORECASE | re.ASCII
+)
 _ZONE_BEHIND_TIME = re.compile(r"(?P<time>.*\d:\d.*?) ?(?P<zone>Z|UTC|[+-](?:0\d|1[0-4]):?[0-5]\d)", re.ASCII)
 
 
@@ -50,6 +63,7 @@ class Origin:
         latitude, longitude: degrees; NaN if unknown.
         elevation: metres above the sea; NaN if unknown.
         recorder: serial number of the recorder; empty if unknown.
+        lost_zone: what stands for the zone and cannot be read, such as CEST; empty if nothing does.
     """
 
     date: datetime.date | None = None
@@ -59,6 +73,7 @@ class Origin:
     longitude: float = math.nan
     elevation: float = math.nan
     recorder: str = ""
+    lost_zone: str = ""
 
     @property
     def has_clock(self) -> bool:
@@ -96,7 +111,7 @@ def zone(text: str, where: str) -> datetime.tzinfo | None:
     text = text.strip()
     if not text:
         return None
-    if text.upper().lstrip("_") in ("Z", "UTC"):
+    if text.upper().lstrip("_") in ("Z", "UTC", "GMT"):
         return datetime.timezone.utc
     if offset := _OFFSET.fullmatch(text):
         minutes = 60 * int(offset["hours"]) + int(offset["minutes"] or 0)
@@ -140,6 +155,7 @@ class Notes:
             longitude=name.longitude if math.isnan(header.longitude) else header.longitude,
             elevation=header.elevation,
             recorder=header.recorder,
+            lost_zone=header.lost_zone if header.time else name.lost_zone,
         )
 
 
@@ -165,7 +181,9 @@ def from_name(stem: str) -> Origin:
             free_text.number(text, limit) for text, limit in zip(place.groups(), (90, 180), strict=True)
         )
         origin = dataclasses.replace(origin, latitude=latitude, longitude=longitude)
-    return dataclasses.replace(origin, site=stem[: found.start()].strip("-_. "))
+    unread = _ABBREVIATION.match(stem, found.end())
+    lost_zone = unread["zone"] if unread and not found.groupdict().get("zone") else ""
+    return dataclasses.replace(origin, site=stem[: found.start()].strip("-_. "), lost_zone=lost_zone)
 
 
 def _moment(parts: Mapping[str, str | None]) -> Origin:
@@ -176,10 +194,18 @@ def _moment(parts: Mapping[str, str | None]) -> Origin:
             date = datetime.date(*(int(parts[name] or 0) for name in ("year", "month", "day")))
         if parts.get("hour"):
             hour, minute, second = (int(parts[name] or 0) for name in ("hour", "minute", "second"))
+            hour = _of_day(hour, parts.get("half") or "", is_written_with_signs=bool(parts.get("t")))
             time = datetime.time(hour, minute, second, tzinfo=zone(parts.get("zone") or "", ""))
     except ValueError:  # what cannot be read is unknown
         return Origin()
     return Origin(date=date, time=time) if date is None or _is_set(date) else Origin()
+
+
+def _of_day(hour: int, half: str, *, is_written_with_signs: bool) -> int:
+    """The hour of the day for one with A or P of AM or PM. AM behind digits alone may be another name: AudioMoth's."""
+    if half.upper() == "P" and hour < 12:
+        return hour + 12
+    return 0 if half.upper() == "A" and hour == 12 and is_written_with_signs else hour
 
 
 def _is_set(date: datetime.date) -> bool:
@@ -205,11 +231,13 @@ def _from_guano(text: str) -> Origin:
     """Reads GUANO metadata (guano-md.org, version 1.0): lines `Field: value`."""
     fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
     latitude, _, longitude = fields.get("Loc Position", "").partition(" ")
-    moment = _DATE_AND_TIME.match(fields.get("Timestamp", ""))
+    timestamp = fields.get("Timestamp", "")
+    moment = _DATE_AND_TIME.match(timestamp)
     return dataclasses.replace(
         _moment(moment.groupdict()) if moment else Origin(),
         latitude=free_text.number(latitude, limit=90),
         longitude=free_text.number(longitude, limit=180),
         elevation=free_text.elevation(fields.get("Loc Elevation", "")),
         recorder=fields.get("Serial", ""),
+        lost_zone=timestamp[moment.end() :].strip() if moment and not moment["zone"] else "",
     )

@@ -30,13 +30,24 @@ def _read(name, **values):
         ("2023-05-01-birdnet-05:00:07.mp3", "2023-05-01T05:00:07", ""),
         ("H02_20230420_0740.ogg", "2023-04-20T07:40:00", "H02"),
         ("20230501_050000_UTC.wav", "2023-05-01T05:00:00+00:00", ""),
+        ("2023-05-01 05.30.12 PM.m4a", "2023-05-01T17:30:12", ""),
+        ("2023-05-01 05-30 PM.wav", "2023-05-01T17:30:00", ""),
+        ("2023-05-01_12.30.00_AM.wav", "2023-05-01T00:30:00", ""),
+        ("20230501_123000_AM.wav", "2023-05-01T12:30:00", ""),
+        ("20230501_173000_PM.wav", "2023-05-01T17:30:00", ""),
+        ("P1_20230501_0500-0530.wav", "2023-05-01T05:00:00", "P1"),
+        ("P1_20230501_2000-0500.wav", "2023-05-01T20:00:00", "P1"),
+        ("S1_20230501_050000-0700.wav", "2023-05-01T05:00:00-07:00", "S1"),
+        ("SITE_20230401_2023-05-01_05-00-00.wav", "2023-05-01T05:00:00", "SITE_20230401"),
+        ("20230501_050000_GMT+1.wav", "2023-05-01T05:00:00+01:00", ""),
+        ("20230501_050000-5:00.wav", "2023-05-01T05:00:00-05:00", ""),
+        ("20230501_050000_CEST.wav", "2023-05-01T05:00:00", ""),
         ("64A1B2C3.WAV", "2023-07-02T17:24:19+00:00", ""),
     ],
 )
 def test_clocks_in_file_names_are_read(name, start, site):
     origin = _read(name)
-    assert origin.start == datetime.datetime.fromisoformat(start)
-    assert (origin.start.tzinfo is None) == ("+" not in start) and origin.site == site
+    assert origin.start.isoformat() == start and origin.site == site
 
 
 def _with_texts(path, comment="", guano=""):
@@ -137,3 +148,15 @@ def test_date_and_hour_are_of_one_clock(caplog, date, hour, start, is_warned):
     assert (found.start.isoformat() if found.start else None) == start
     assert ("1 of 1 recordings stays unknown" in caplog.text) == is_warned
     assert found.date == date or start.startswith(found.date)
+
+
+def test_zones_that_cannot_be_read_are_told(tmp_path, caplog):
+    guano = "GUANO|Version: 1.0\nTimestamp: 2023-05-01 05:00:00 Berlin\n"
+    paths = ["20230501_050000_CEST.wav", _with_texts(tmp_path / "x.wav", guano=guano), "20230501_050000_UTC.wav"]
+    recordings = [metadata.Recording(recording_id=path, path=path) for path in paths]
+    for flags in ({}, {"timezone": "UTC+2", "recorder_timezone": "UTC"}):
+        clock.fill(recordings, "", clock.ClockConfig(**flags))
+    assert "cannot be read" not in caplog.text
+    found = clock.fill(recordings, "", clock.ClockConfig(timezone="UTC+2"))
+    assert "time zone of 2 of 3 recordings cannot be read, as CEST of 20230501_050000_CEST.wav" in caplog.text
+    assert [r.hour for r in found] == [5, 5, 7]
