@@ -5,10 +5,12 @@ Times of known zone are changed to the zone of the places. No time zone is guess
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import datetime
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from concurrent import futures
 
 from absl import logging
@@ -80,6 +82,8 @@ def fill(
 
     with futures.ThreadPoolExecutor(_READERS) as pool:
         origins = list(pool.map(lambda recording: recorders.read(recording.path).origin, recordings))
+    zones = _zones_of_folders(recordings, origins)
+    origins = [_of_split(found, zones[_folder(r)]) for r, found in zip(recordings, origins, strict=True)]
     if folders_are_sites:
         named = sites.names(recordings, origins, root, every_folder=every_folder)
         origins = [dataclasses.replace(found, site=site) for found, site in zip(origins, named, strict=True)]
@@ -90,7 +94,7 @@ def fill(
     moved = [_in_zone(found, settings) for found in origins]
     filled = [_filled(recording, found) for recording, found in zip(told, moved, strict=True)]
     _warn_of_other_days(told, moved)
-    _warn_of_lost_zones(told, origins, settings)
+    _warn_of_lost_zones(told, origins, zones, settings)
     num_universal = sum(recording.utc_offset_hours == 0 for recording in filled)
     if num_universal and not settings.timezone:
         logging.warning(
@@ -146,20 +150,45 @@ def _warn_of_other_days(recordings: Sequence[metadata.Recording], origins: Seque
         )  # fmt: skip
 
 
+def _folder(recording: metadata.Recording) -> str:
+    return os.path.dirname(recording.path)
+
+
+def _zones_of_folders(
+    recordings: Sequence[metadata.Recording], noted: Sequence[recorders.Origin]
+) -> dict[str, set[datetime.timedelta]]:
+    """{folder: what the times that recorders noted in it are ahead of UTC, where they noted it}."""
+    found: dict[str, set[datetime.timedelta]] = collections.defaultdict(set)
+    for recording, origin in zip(recordings, noted, strict=True):
+        offset = origin.start.utcoffset() if origin.start else None
+        found[_folder(recording)] |= set() if offset is None else {offset}
+    return found
+
+
+def _of_split(origin: recorders.Origin, zones: set[datetime.timedelta]) -> recorders.Origin:
+    """A recording that AudioMoth's app cut has the zone of all others in its folder, if they have one."""
+    if origin.time is None or origin.time.tzinfo or origin.lost_zone != recorders.LOST_BY_SPLIT or len(zones) != 1:
+        return origin
+    return dataclasses.replace(origin, time=origin.time.replace(tzinfo=datetime.timezone(min(zones))))
+
+
 def _warn_of_lost_zones(
-    recordings: Sequence[metadata.Recording], noted: Sequence[recorders.Origin], settings: ClockConfig
+    recordings: Sequence[metadata.Recording],
+    noted: Sequence[recorders.Origin],
+    zones: Mapping[str, set[datetime.timedelta]],
+    settings: ClockConfig,
 ) -> None:
-    """Warns of times that are taken for those of the places, although their recorders noted a zone."""
+    """Warns of times that are taken for those of the places, although their recorders note a zone."""
     lost = [
-        (recording, origin)
+        (recording.path, origin.lost_zone or "others in its folder note one")
         for recording, origin in zip(recordings, noted, strict=True)
-        if origin.lost_zone and origin.start and origin.start.tzinfo is None and math.isnan(recording.hour)
-    ]
+        if origin.start and origin.start.tzinfo is None and math.isnan(recording.hour)
+        and (origin.lost_zone or zones[_folder(recording)])
+    ]  # fmt: skip
     if lost and settings.timezone and not settings.recorder_timezone:
         logging.warning(
-            "the time zone of %d of %d recordings cannot be read, as %s of %s; their times are taken for those of the "
-            "places: if they are not, say --recorder_timezone",
-            len(lost), len(recordings), lost[0][1].lost_zone[:40], lost[0][0].path,
+            "the time zone of %d of %d recordings is not known, as of %s (%s); their times are taken for those of the "
+            "places: if they are not, say --recorder_timezone", len(lost), len(recordings), *lost[0],
         )  # fmt: skip
 
 

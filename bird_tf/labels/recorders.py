@@ -46,6 +46,9 @@ _AUDIOMOTH = re.compile(
     r"(?P<day>\d\d)/(?P<month>\d\d)/(?P<year>\d{4}) \((?P<zone>UTC[^)]*)\)(?:.*?\b(?P<recorder>[0-9A-F]{16})\b)?",
     re.ASCII,
 )
+# what AudioMoth's app writes in place of that comment when it cuts a recording
+_SPLIT = re.compile(r"Split from \S+ as file \d+ of \d+", re.ASCII)
+LOST_BY_SPLIT = "AudioMoth's app cut it and left the zone out"
 _OFFSET = re.compile(
     r"_?(?:UTC|GMT)?(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d\d))?", re.IGNORECASE | re.ASCII
 )
@@ -63,7 +66,7 @@ class Origin:
         latitude, longitude: degrees; NaN if unknown.
         elevation: metres above the sea; NaN if unknown.
         recorder: serial number of the recorder; empty if unknown.
-        lost_zone: what stands for the zone and cannot be read, such as CEST; empty if nothing does.
+        lost_zone: what stands for the zone and cannot be read, such as CEST, or `LOST_BY_SPLIT`; empty otherwise.
     """
 
     date: datetime.date | None = None
@@ -155,7 +158,7 @@ class Notes:
             longitude=name.longitude if math.isnan(header.longitude) else header.longitude,
             elevation=header.elevation,
             recorder=header.recorder,
-            lost_zone=header.lost_zone if header.time else name.lost_zone,
+            lost_zone=header.lost_zone or ("" if header.time else name.lost_zone),
         )
 
 
@@ -223,7 +226,10 @@ def _from_header(path: str) -> Origin:
     texts = header.texts if header else {}
     if "guan" in texts:
         return _from_guano(texts["guan"])
-    found = _AUDIOMOTH.search(texts.get("ICMT", ""))
+    comment = texts.get("ICMT", "")
+    if _SPLIT.match(comment):
+        return Origin(lost_zone=LOST_BY_SPLIT)
+    found = _AUDIOMOTH.search(comment)
     return dataclasses.replace(_moment(found.groupdict()), recorder=found["recorder"] or "") if found else Origin()
 
 

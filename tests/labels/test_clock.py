@@ -156,7 +156,25 @@ def test_zones_that_cannot_be_read_are_told(tmp_path, caplog):
     recordings = [metadata.Recording(recording_id=path, path=path) for path in paths]
     for flags in ({}, {"timezone": "UTC+2", "recorder_timezone": "UTC"}):
         clock.fill(recordings, "", clock.ClockConfig(**flags))
-    assert "cannot be read" not in caplog.text
+    assert "zone of" not in caplog.text
     found = clock.fill(recordings, "", clock.ClockConfig(timezone="UTC+2"))
-    assert "time zone of 2 of 3 recordings cannot be read, as CEST of 20230501_050000_CEST.wav" in caplog.text
+    assert "time zone of 2 of 3 recordings is not known, as of 20230501_050000_CEST.wav (CEST)" in caplog.text
     assert [r.hour for r in found] == [5, 5, 7]
+
+
+def test_pieces_of_the_app_of_audiomoth_have_the_zone_of_their_folder(tmp_path, caplog):
+    split = "Split from 20230501_040000.WAV as file 1 of 2."
+    for name in ("card", "cut"):
+        (tmp_path / name).mkdir()
+    paths = [
+        _with_texts(tmp_path / "card/20230501_030000.WAV", "Recorded at 03:00:00 01/05/2023 (UTC) by AudioMoth"),
+        _with_texts(tmp_path / "card/20230501_040000.WAV", split),
+        _with_texts(tmp_path / "card/S4A1_20230501_060000.WAV"),
+        _with_texts(tmp_path / "cut/20230501_040000.WAV", split),
+    ]
+    recordings = [metadata.Recording(recording_id=path, path=path) for path in paths]
+    found = clock.fill(recordings, str(tmp_path), clock.ClockConfig(timezone="UTC+2"))
+    assert [r.hour for r in found] == [5, 6, 6, 4]
+    assert f"zone of 2 of 4 recordings is not known, as of {paths[2]} (others in its folder" in caplog.text
+    found = clock.fill(recordings, str(tmp_path), PLAIN)
+    assert [r.utc_offset_hours == 0 for r in found] == [True, True, False, False]
