@@ -81,7 +81,8 @@ def fill(
     """
 
     with futures.ThreadPoolExecutor(_READERS) as pool:
-        origins = list(pool.map(lambda recording: recorders.read(recording.path).origin, recordings))
+        notes = list(pool.map(lambda recording: recorders.read(recording.path), recordings))
+    origins = [noted.origin for noted in notes]
     zones = _zones_of_folders(recordings, origins)
     origins = [_of_split(found, zones[_folder(r)]) for r, found in zip(recordings, origins, strict=True)]
     if folders_are_sites:
@@ -94,6 +95,7 @@ def fill(
     moved = [_in_zone(found, settings) for found in origins]
     filled = [_filled(recording, found) for recording, found in zip(told, moved, strict=True)]
     _warn_of_other_days(told, moved)
+    _warn_of_other_times(told, notes)
     _warn_of_lost_zones(told, origins, zones, settings)
     num_universal = sum(recording.utc_offset_hours == 0 for recording in filled)
     if num_universal and not settings.timezone:
@@ -147,6 +149,24 @@ def _warn_of_other_days(recordings: Sequence[metadata.Recording], origins: Seque
             "the time of day of %d of %d recordings stays unknown: their table tells another date than their recorder, "
             "as of %s (%s, not %s); correct the dates or --timezone, or add a column time",
             len(found), len(recordings), recording.path, recording.date, origin.date,
+        )  # fmt: skip
+
+
+def _warn_of_other_times(recordings: Sequence[metadata.Recording], notes: Sequence[recorders.Notes]) -> None:
+    """Warns of names that tell another time than the header, as of pieces that kept the header of the whole."""
+    known = [(r, n) for r, n in zip(recordings, notes, strict=True) if math.isnan(r.hour) and n.name.start]
+    names = collections.defaultdict(set)  # of one header in a folder
+    for recording, noted in known:
+        names[_folder(recording), noted.header.start].add(noted.name.start)
+    found = [
+        (recording.path, noted.header.start)
+        for recording, noted in known
+        if noted.header.start and (noted.are_apart or len(names[_folder(recording), noted.header.start]) > 1)
+    ]
+    if found:
+        logging.warning(
+            "the names of %d of %d recordings tell another time than their headers, which count, as %s (%s); if they "
+            "were cut or renamed, tell their times in a table", len(found), len(recordings), *found[0],
         )  # fmt: skip
 
 

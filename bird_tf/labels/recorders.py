@@ -161,6 +161,14 @@ class Notes:
             lost_zone=header.lost_zone or ("" if header.time else name.lost_zone),
         )
 
+    @property
+    def are_apart(self) -> bool:
+        """Whether name and header tell times that differ, by a minute or more, otherwise than time zones do."""
+        if not (self.name.start and self.header.start):
+            return False
+        apart = abs(self.name.start.replace(tzinfo=None) - self.header.start.replace(tzinfo=None)).total_seconds()
+        return apart > 14 * 3600 + 60 or not -60 < (apart + 450) % 900 - 450 < 60
+
 
 def read(path: str) -> Notes:
     """Reads what the recorder noted. A file that cannot be opened has only its name."""

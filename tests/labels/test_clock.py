@@ -178,3 +178,17 @@ def test_pieces_of_the_app_of_audiomoth_have_the_zone_of_their_folder(tmp_path, 
     assert f"zone of 2 of 4 recordings is not known, as of {paths[2]} (others in its folder" in caplog.text
     found = clock.fill(recordings, str(tmp_path), PLAIN)
     assert [r.utc_offset_hours == 0 for r in found] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("names", "number"),
+    [(["20230501_180000", "20230501_190000", "20230501_200000"], 3), (["20230501_181000"], 1),
+     (["20230601_180000"], 1), (["20230501_180000", "20230501_180000_2"], 0), (["20230501_200000"], 0),
+     (["a", "b"], 0)],
+)  # fmt: skip
+def test_names_that_tell_another_time_than_the_header_are_told(tmp_path, caplog, names, number):
+    comment = "Recorded at 18:00:02 01/05/2023 (UTC) by AudioMoth"
+    paths = [_with_texts(tmp_path / f"{name}.WAV", comment) for name in names]
+    clock.fill([metadata.Recording(recording_id=p, path=p) for p in paths], str(tmp_path), PLAIN)
+    assert (f"the names of {number} of {len(names)} recordings tell" in caplog.text) == (number > 0)
+    assert ("which count" in caplog.text) == (number > 0)
