@@ -66,6 +66,12 @@ def number(text: str, limit: float) -> float:
     return value if abs(value) <= limit else math.nan
 
 
+def place(latitude: str, longitude: str) -> tuple[float, float]:
+    """Reads latitude and longitude in degrees; NaN for other texts, and for 0, 0: no satellite was received."""
+    found = number(latitude, limit=90), number(longitude, limit=180)
+    return found if any(found) else (math.nan, math.nan)  # NaN counts as true
+
+
 def probability(text: str) -> float:
     """Reads a number from 0 to 1 with a point, as programs write it; NaN for any other text.
 

@@ -39,6 +39,15 @@ def test_dates_in_free_text_are_read(tmp_path, text, day):
     assert recording.date == ("" if math.isnan(day) else {"2014/1/31": "2014-01-31"}.get(text, text))
 
 
+@pytest.mark.parametrize(
+    ("texts", "place"),
+    [(("52,5", "-13.4"), (52.5, -13.4)), (("0", "13.4"), (0, 13.4)), (("52", ""), (52, math.nan)),
+     (("0.000000", "-0"), (math.nan, math.nan)), (("0", "x"), (0, math.nan))],
+)  # fmt: skip
+def test_places_are_read_but_for_that_of_no_satellite(texts, place):
+    assert free_text.place(*texts) == pytest.approx(place, nan_ok=True)
+
+
 @pytest.mark.parametrize("text", ["ca. 12", "91", "", "1.2.3", "1_2", "٥", "nan", "1" + 5000 * "0"])
 def test_invalid_coordinates_become_nan(tmp_path, text):
     [recording], _ = reader.read(

@@ -18,6 +18,8 @@ from bird_tf.scores import prior
 YEARS = (48, 52)
 _MOST_FREQUENCIES = 100_000_000  # 800 MB
 
+_FAR_KILOMETRES = 500  # where other birds live
+
 # a place, its week (0: the whole year), the index of a class ([] if the model lacks it), its frequency
 _Row = tuple[tuple[float, float], int, list[int], float]
 
@@ -84,6 +86,7 @@ class Table:
             raise config.InputError(f"--occurrence={path}: no row is of a class of the model")
         self.places = np.array(list(places))
         self.frequencies = found
+        self._is_far = False  # whether a recording was far from all places, which is told once
         self._warn_of_gaps(path)
 
     def _warn_of_gaps(self, path: str) -> None:
@@ -108,6 +111,12 @@ class Table:
         distances = prior.kilometres(recording.latitude, recording.longitude, *self.places.T)
         if np.isnan(distances).any() and len(self.places) > 1:
             return None
+        if not self._is_far and distances.min() > _FAR_KILOMETRES:  # not so for NaN
+            self._is_far = True
+            logging.warning(
+                "%s: its place, %g, %g, is %.0f km from the nearest place of --occurrence, whose frequencies it gets; "
+                "is one of them wrong?", recording.path, recording.latitude, recording.longitude, distances.min(),
+            )  # fmt: skip
         year = self.frequencies[0 if len(self.places) == 1 else int(np.argmin(distances))]
         known, week = ~np.isnan(year[:, 0]), week_of(recording, len(year))
         if week is not None:

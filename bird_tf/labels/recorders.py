@@ -188,9 +188,7 @@ def from_name(stem: str) -> Origin:
     place = _PLACE.search(stem, found.end())
     origin = _moment(found.groupdict())
     if place:
-        latitude, longitude = (
-            free_text.number(text, limit) for text, limit in zip(place.groups(), (90, 180), strict=True)
-        )
+        latitude, longitude = free_text.place(*place.groups())
         origin = dataclasses.replace(origin, latitude=latitude, longitude=longitude)
     unread = _ABBREVIATION.match(stem, found.end())
     lost_zone = unread["zone"] if unread and not found.groupdict().get("zone") else ""
@@ -244,13 +242,14 @@ def _from_header(path: str) -> Origin:
 def _from_guano(text: str) -> Origin:
     """Reads GUANO metadata (guano-md.org, version 1.0): lines `Field: value`."""
     fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
-    latitude, _, longitude = fields.get("Loc Position", "").partition(" ")
+    written, _, other = fields.get("Loc Position", "").partition(" ")
+    latitude, longitude = free_text.place(written, other)
     timestamp = fields.get("Timestamp", "")
     moment = _DATE_AND_TIME.match(timestamp)
     return dataclasses.replace(
         _moment(moment.groupdict()) if moment else Origin(),
-        latitude=free_text.number(latitude, limit=90),
-        longitude=free_text.number(longitude, limit=180),
+        latitude=latitude,
+        longitude=longitude,
         elevation=free_text.elevation(fields.get("Loc Elevation", "")),
         recorder=fields.get("Serial", ""),
         lost_zone=timestamp[moment.end() :].strip() if moment and not moment["zone"] else "",

@@ -81,6 +81,13 @@ def test_the_nearest_place_counts_and_an_unknown_place_changes_nothing(table):
     assert with_flags.factors(dataclasses.replace(NOTHING, latitude=50.0, longitude=10.0)).tolist() == [0, 0, 1]
 
 
+def test_places_far_from_all_of_the_table_are_told_once(table, caplog):
+    found = occurrence_table.Table(table, CLASSES)
+    for latitude, number in ((16.0, 0), (-40.0, 1), (-50.0, 1)):
+        found.at(dataclasses.replace(HERE, latitude=latitude))
+        assert caplog.text.count("km from the nearest place of --occurrence") == number
+
+
 def test_missing_weeks_get_the_maximum_and_a_single_place_needs_no_coordinates(tmp_path):
     (tmp_path / "t.csv").write_text(HEADER + "18,-66,10,aa,0.1\n18,-66,30,aa,0.5\n")
     found = occurrence_table.Table(str(tmp_path / "t.csv"), CLASSES)

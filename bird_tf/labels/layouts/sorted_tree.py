@@ -117,6 +117,7 @@ def parse(path: str, options: rows.Options) -> rows.Row:
     background = fields.get("background")
     listed = free_text.names(map(str, background)) if isinstance(background, list) else ()
     day = free_text.date(cells.get("date", ""))
+    latitude, longitude = free_text.place(cells.get("latitude", ""), cells.get("longitude", ""))
     about = metadata.Recording(
         recording_id="",
         path="",
@@ -124,8 +125,8 @@ def parse(path: str, options: rows.Options) -> rows.Row:
         background=listed,
         background_known=bool(listed) or (isinstance(background, list) and "author" in fields),
         author=cells.get("author", ""),
-        latitude=free_text.number(cells.get("latitude", ""), limit=90),
-        longitude=free_text.number(cells.get("longitude", ""), limit=180),
+        latitude=latitude,
+        longitude=longitude,
         elevation=free_text.elevation(cells.get("elevation", "")),
         day_of_year=free_text.number(cells.get("day_of_year", ""), limit=366),
         hour=free_text.number(cells.get("hour", ""), limit=24),

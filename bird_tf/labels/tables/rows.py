@@ -273,11 +273,11 @@ def described(
     *, date: str = "", time: str = "", latitude: str = "", longitude: str = "", elevation: str = "", order: str = ""
 ) -> metadata.Recording:
     """What texts say of place and time of a recording; `order` as of `free_text.date`."""
-    day = free_text.date(date, order)
+    day, place = free_text.date(date, order), free_text.place(latitude, longitude)
     return dataclasses.replace(
         NOTHING,
-        latitude=free_text.number(latitude, limit=90),
-        longitude=free_text.number(longitude, limit=180),
+        latitude=place[0],
+        longitude=place[1],
         elevation=free_text.elevation(elevation),
         day_of_year=free_text.day_of_year(day),
         date=day.isoformat() if day else "",
