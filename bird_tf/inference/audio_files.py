@@ -39,12 +39,12 @@ def _find(path: str) -> list[str]:
 
 
 def source(path: str) -> str:
-    """What tells whether a recording is still the same: its path, size and time of change.
+    """What tells whether a recording is still the same: its path, its size with a digest, and its time of change.
 
-    It is empty if there is no such file, which its reader will tell.
+    It is empty if there is no such file, which its reader will tell. Earlier versions wrote no digest.
     """
     found = files.size_and_change(path)
-    return " ".join(map(str, (os.path.abspath(path), *found))) if found else ""
+    return f"{os.path.abspath(path)} {found[0]}:{files.ends_digest(path)} {found[1]}" if found else ""
 
 
 def path_in(told: str) -> str:
@@ -55,13 +55,15 @@ def path_in(told: str) -> str:
 def has_changed(before: str, path: str) -> bool:
     """Whether a recording is another one than the one that `source` told of. One that is not there has not changed.
 
-    Of a recording that was moved or copied only the size counts: its time may be that of the copy.
+    Of a recording that was moved or copied only size and digest count: its time may be that of the copy.
     """
     now = source(path)
     if not now:
         return False
-    (old, *told), (new, *found) = before.rsplit(" ", 2), now.rsplit(" ", 2)
-    return told[:1] != found[:1] or (old == new and told != found)
+    (old, size, *time), (new, size_now, *time_now) = before.rsplit(" ", 2), now.rsplit(" ", 2)
+    if ":" not in size:
+        size_now = size_now.partition(":")[0]
+    return size != size_now or (old == new and time != time_now)
 
 
 def stems(recordings: Iterable[str]) -> dict[str, str]:

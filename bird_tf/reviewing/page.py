@@ -129,8 +129,8 @@ def _excerpt(path: str, clip: clips.Clip, settings: ExcerptConfig, channel: str)
 
 def _stored(path: str, start: float, end: float, channel: str) -> _Excerpt:
     """The excerpt, with a name for its files: a digest, so that no name from outside becomes a path."""
-    content = files.size_and_change(path) or ()  # without such a file: told when it is cut
-    stem = files.digest([os.path.abspath(path).encode("utf-8", "surrogateescape").hex(), start, end, content, channel])
+    source = audio_files.source(path) or path  # without such a file: told when it is cut
+    stem = files.digest([source, start, end, channel])
     return _Excerpt(path=path, start=start, end=end, channel=channel, stem=stem[:16])
 
 

@@ -47,6 +47,29 @@ def test_a_recording_that_was_replaced_has_changed_and_a_copy_has_not(tmp_path):
     assert not audio_files.has_changed(before, str(path)) and audio_files.source(str(path)) == ""
 
 
+def test_recordings_of_one_size_and_time_that_swap_their_names_have_changed(tmp_path):
+    north, south = tmp_path / "north", tmp_path / "south"
+    for path, first, last in ((north, b"A", b"x"), (south, b"A", b"y")):
+        path.write_bytes(first + bytes(200_000) + last)
+        os.utime(path, ns=(1, 1))
+    before = {path: audio_files.source(str(path)) for path in (north, south)}
+    north.rename(tmp_path / "t")
+    south.rename(north)
+    (tmp_path / "t").rename(south)
+    for path, source in before.items():
+        assert source != audio_files.source(str(path)) and audio_files.has_changed(source, str(path))
+        assert audio_files.path_in(source) == str(path)
+
+
+def test_what_earlier_versions_wrote_of_a_recording_tells_no_change_but_is_never_taken_for_the_same(tmp_path):
+    path = tmp_path / "a b.wav"
+    path.write_bytes(b"12")
+    os.utime(path, ns=(1, 1))
+    assert audio_files.path_in(f"{path} 2 1") == str(path)
+    assert audio_files.source(str(path)) != f"{path} 2 1" and not audio_files.has_changed(f"{path} 2 1", str(path))
+    assert audio_files.has_changed(f"{path} 20 1", str(path)) and audio_files.has_changed(f"{path} 2 2", str(path))
+
+
 def test_files_that_may_hold_sound_and_are_no_recordings_are_told(tmp_path, caplog):
     for name in ("x.wav", "XC1"):
         (tmp_path / name).write_bytes(b"RIFF....WAVE")
