@@ -140,18 +140,17 @@ def _calendar(days: Sequence[str]) -> list[str]:
 
 
 def _species(survey: tally.Survey) -> list[_Species]:
-    detections, recordings = collections.Counter[int](), collections.Counter[int]()
+    detections = collections.Counter[int]()
     cells: dict[int, set[tally.Cell]] = collections.defaultdict(set)
-    for counts, totals in ((survey.detections, detections), (survey.present, recordings)):
-        for (cell, index), count in counts.items():
-            totals[index] += count
-            cells[index].add(cell)
+    for cell, index in {*survey.detections, *survey.present}:
+        detections[index] += survey.detections[cell, index]
+        cells[index].add(cell)
     return [
         _Species(
             name=survey.classes.names[index],
             class_id=survey.classes.class_ids[index],
             detections=detections[index],
-            recordings=recordings[index],
+            recordings=survey.num_present[index],
             sites=len({cell.site for cell in cells[index] if cell.site}),
             days=len({cell.date for cell in cells[index] if cell.date}),
         )

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from bird_tf.inference import ensembles
 from bird_tf.inference.writers import predictions
 from bird_tf.labels import metadata, taxonomy
 
@@ -38,7 +39,9 @@ class Survey:
         classes: the classes.
         effort: {cell: effort}.
         detections: {(cell, class index): number of detections that begin in it}.
-        present: {(cell, class index): number of recordings that begin in it and in which the class is present}.
+        present: {(cell, class index): number of recordings in which the class is present, and was heard in the cell}:
+            a detection begins in it; without any in the recording, its most probable chunk.
+        num_present: {class index: number of recordings in which the class is present}.
     """
 
     def __init__(self, classes: taxonomy.Taxonomy) -> None:
@@ -46,6 +49,7 @@ class Survey:
         self.effort: dict[Cell, Effort] = collections.defaultdict(Effort)
         self.detections: collections.Counter[tuple[Cell, int]] = collections.Counter()
         self.present: collections.Counter[tuple[Cell, int]] = collections.Counter()
+        self.num_present: collections.Counter[int] = collections.Counter()
         self.num_recordings = 0
 
     def add(self, prediction: predictions.Prediction) -> None:
@@ -55,12 +59,16 @@ class Survey:
         for cell, seconds in _divided(recording, duration):
             self.effort[cell].recordings += 1
             self.effort[cell].seconds += seconds
+        heard: dict[int, set[Cell]] = collections.defaultdict(set)
         for detection in prediction.detections:
             # rounding may let a last, padded chunk begin where the recording ends
-            start = min(detection.start, max(0.0, duration - 1e-3))
-            self.detections[_cell(recording, start), detection.index] += 1
+            cell = _cell(recording, min(detection.start, max(0.0, duration - 1e-3)))
+            self.detections[cell, detection.index] += 1
+            heard[detection.index].add(cell)
         for index in prediction.present:
-            self.present[_cell(recording, 0.0), index] += 1
+            self.num_present[index] += 1
+            for cell in heard[index] or {_cell(recording, _most_probable(prediction.scores, index))}:
+                self.present[cell, index] += 1
 
     @property
     def species(self) -> list[int]:
@@ -91,6 +99,12 @@ class Survey:
 def hour_name(cell: Cell) -> str:
     """The hour in two digits; empty if unknown."""
     return "" if cell.hour == UNKNOWN_HOUR else f"{cell.hour:02d}"
+
+
+def _most_probable(scores: ensembles.RecordingScores, index: int) -> float:
+    """When the chunk begins that has the highest score of a class, seconds."""
+    of_class = scores.probabilities[:, index]
+    return float(scores.start_seconds[of_class.argmax()]) if len(of_class) else 0.0
 
 
 def _cell(recording: metadata.Recording, seconds: float) -> Cell:

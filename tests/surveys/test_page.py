@@ -17,6 +17,17 @@ def test_a_heat_map_shows_rates_of_recorded_hours():
     assert len(re.findall('class="silent"', text)) == 22  # hours without a recording
 
 
+def test_a_species_is_told_for_the_days_on_which_it_was_heard():
+    survey = survey_of(
+        long_prediction("1.wav", 60, [31], date="2024-05-01", hour=23.5, site="a"),
+        long_prediction("2.wav", 60, [0, 31], date="2024-05-02", hour=23.5, site="a"),
+    )
+    text = re.sub(r"<.*?>", " ", page.render("here", survey, {}))
+    # detections, recordings, sites, days of the species; days, hours, detections, species of the site
+    assert re.search(r"aaaaaa +3 +2 +1 +2 ", " ".join(text.split()))
+    assert re.search(r" a 3 2.00 3 1 ", " ".join(text.split()))
+
+
 def test_without_times_the_page_says_what_is_missing():
     text = page.render("here", survey_of(long_prediction("1.wav", 1, [0])), {})
     assert "No recording tells when it was made" in text and "<svg" not in text and "unknown" in text

@@ -36,8 +36,19 @@ def test_a_long_recording_is_divided_at_the_hours_also_over_midnight():
         late: (1, 900.0), later: (1, 3600.0), next_day: (1, 2700.0),
     }  # fmt: skip
     assert survey.detections == {(late, 0): 2, (later, 0): 2, (next_day, 0): 2}
-    assert survey.present == {(late, 0): 1}
+    assert survey.present == {(late, 0): 1, (later, 0): 1, (next_day, 0): 1} and survey.num_present == {0: 1}
     assert survey.hours(lambda cell: cell.date) == pytest.approx({"2024-02-29": 1.25, "2024-03-01": 0.75})
+
+
+def test_a_present_species_counts_when_it_was_heard_not_when_its_recording_begins():
+    night = {"date": "2023-05-01", "hour": 23.5, "site": "a"}
+    dawn = Cell("a", "2023-05-02", 4)
+    assert set(survey_of(long_prediction("1.wav", 600, [300], **night)).present) == {(dawn, 0)}
+    # without a detection, as where the threshold of a chunk is higher than that of a recording
+    one = long_prediction("1.wav", 600, [0, 300, 400], **night)
+    scores = dataclasses.replace(one.scores, probabilities=np.array([[0.1, 0.1], [0.3, 0.1], [0.2, 0.1]], np.float32))
+    survey = survey_of(dataclasses.replace(one, scores=scores))
+    assert not survey.detections and survey.present == {(dawn, 0): 1}
 
 
 def test_recordings_of_unknown_time_are_counted_as_such():
