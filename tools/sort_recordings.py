@@ -227,7 +227,7 @@ def describe(recording: metadata.Recording, file_name: str) -> dict[str, Any]:
         "date": recording.date,
         "site": recording.site,
     }
-    for name in ("latitude", "longitude", "elevation", "day_of_year", "hour"):
+    for name in ("latitude", "longitude", "elevation", "day_of_year", "hour", "utc_offset_hours"):
         value = getattr(recording, name)
         fields[name] = None if math.isnan(value) else value
     return fields

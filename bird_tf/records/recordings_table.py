@@ -10,7 +10,7 @@ from bird_tf import csv_files, files
 from bird_tf.labels import metadata
 from bird_tf.records import manifests
 
-_PLACE_AND_TIME = ("latitude", "longitude", "elevation", "day_of_year", "hour")
+_PLACE_AND_TIME = ("latitude", "longitude", "elevation", "day_of_year", "hour", "utc_offset_hours")
 _COLUMNS = (
     "recording_id", "file", "split", "label", "name", "background", "background_known", "annotated", "author",
     *_PLACE_AND_TIME, "date", "site", "seconds", "chunks", "training_chunks", "noise_chunks", "digest", "skipped",
@@ -132,6 +132,7 @@ def _recording(row: csv_files.Row) -> metadata.Recording:
         elevation=row.number("elevation"),
         day_of_year=row.number("day_of_year", 1, 366),
         hour=row.number("hour", 0, 24),
+        utc_offset_hours=row.number("utc_offset_hours", -24, 24),
         date=row.cells.get("date", ""),
         site=row.cells.get("site", ""),
         digest=row.cells.get("digest", ""),

@@ -12,6 +12,7 @@ def test_round_trip_without_recordings_that_gave_no_chunk(tmp_path):
     known = metadata.Recording(
         recording_id="7", path="/root/a/x.wav", label="parmaj", name="Parus major", author="s1", split="train",
         latitude=-3.25, longitude=-70.125, elevation=120.0, day_of_year=366.0, hour=6.1,
+        utc_offset_hours=-4.5,
     )  # fmt: skip
     unknown = metadata.Recording(recording_id="8", path="/root/y.wav", label="sit", name="Sitta", split="val")
     unused = metadata.Recording(recording_id="9", path="/root/z.wav", label="sit", name="Sitta", split="train")
@@ -22,7 +23,7 @@ def test_round_trip_without_recordings_that_gave_no_chunk(tmp_path):
     )
     first, second = recordings_table.read(str(tmp_path))
     assert (first.path, first.label, first.author, first.split) == ("a/x.wav", "parmaj", "s1", "train")
-    for name in ("latitude", "longitude", "elevation", "day_of_year", "hour"):
+    for name in ("latitude", "longitude", "elevation", "day_of_year", "hour", "utc_offset_hours"):
         assert getattr(first, name) == pytest.approx(getattr(known, name))
         assert math.isnan(getattr(second, name))
     assert [r.recording_id for r in recordings_table.read(str(tmp_path), with_unused=True)] == ["7", "8", "9"]

@@ -8,6 +8,7 @@ import itertools
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from absl import logging
 
@@ -18,9 +19,11 @@ from bird_tf.labels.tables import columns, file_format, rows, times
 # columns that may be filled and unreadable, and the fields of a recording that they fill
 _PLACE_AND_TIME = {"latitude": "latitude", "longitude": "longitude", "date": "date", "time": "hour"}
 _PLACE_AND_TIME_CELLS = ("latitude", "longitude", "elevation", "date", "time")
-_ABOUT = ("author", "site", "name", "background", "background_known", *_PLACE_AND_TIME_CELLS)
 # further columns of recordings.csv of records, which is known by two of them; earlier versions have no other
 _OWN = {"background_known": "background known", "annotated": "annotated"}
+# those of its numbers that no column of other tables holds, and their limits
+_OWN_NUMBERS = {"day_of_year": 366, "hour": 24, "utc_offset_hours": 24}
+_ABOUT = ("author", "site", "name", "background", "background_known", *_PLACE_AND_TIME_CELLS, *_OWN_NUMBERS)
 _IS_OWN = {"background known", "recording id"}
 _OF_SPECIES = frozenset(("species", "species code", "species name", "manual id"))
 _OF_LABELS = frozenset(("label", "labels", "multilabel", "species"))  # in the names of columns that may hold labels
@@ -177,7 +180,8 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
         found.pop("name", None)
     position = columns.positions(document)
     if position.keys() >= _IS_OWN:
-        found |= {what: (position[name],) for what, name in _OWN.items() if name in position}
+        own = _OWN | {what: columns.normal(what) for what in _OWN_NUMBERS}
+        found |= {what: (position[name],) for what, name in own.items() if name in position}
     return found
 
 
@@ -296,8 +300,10 @@ def _about(order: str, told: tuple[tuple[str, str], ...]) -> metadata.Recording:
     listed, known = label_cells.background(cells.get("background", ""))
     if "background_known" in cells:
         known = cells["background_known"].casefold() == "true"
+    described = rows.described(order=order, **{what: cells[what] for what in _PLACE_AND_TIME_CELLS if what in cells})
+    own: dict[str, Any] = {what: free_text.number(cells.get(what, ""), limit) for what, limit in _OWN_NUMBERS.items()}
     return dataclasses.replace(
-        rows.described(order=order, **{what: cells[what] for what in _PLACE_AND_TIME_CELLS if what in cells}),
+        rows.merged(described, dataclasses.replace(rows.NOTHING, **own)),
         name=cells.get("name", ""),
         author=cells.get("author", ""),
         site=cells.get("site", ""),

@@ -130,6 +130,7 @@ def parse(path: str, options: rows.Options) -> rows.Row:
         elevation=free_text.elevation(cells.get("elevation", "")),
         day_of_year=free_text.number(cells.get("day_of_year", ""), limit=366),
         hour=free_text.number(cells.get("hour", ""), limit=24),
+        utc_offset_hours=free_text.number(cells.get("utc_offset_hours", ""), limit=24),
         date=day.isoformat() if day else "",
         site=cells.get("site", ""),
     )

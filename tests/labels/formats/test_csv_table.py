@@ -318,6 +318,16 @@ def test_recordings_of_records_of_earlier_versions_tell_whether_the_background_i
     assert [row.about.background_known for row in source.rows] == [False, True] and not caplog.records
 
 
+def test_recordings_of_records_tell_the_hour_and_other_tables_do_not(tmp_path):
+    header = "recording_id,file,label,background_known,day_of_year,hour,date,utc_offset_hours"
+    text = f"{header}\n1,a.wav,x,True,121,6.5,2018-05-01,2\n2,b.wav,x,True,32,,,\n3,c.wav,x,True,,0,,\n"
+    known, other = _read(tmp_path, text), _read(tmp_path, text.replace("recording_id", "number"))
+    told = [(r.about.date, r.about.day_of_year, r.about.hour, r.about.utc_offset_hours) for r in known.rows]
+    assert str(told) == "[('2018-05-01', 121.0, 6.5, 2.0), ('', 32.0, nan, nan), ('', nan, 0.0, nan)]"
+    assert "hour" not in known.unused_columns and "hour" in other.unused_columns
+    assert all(math.isnan(row.about.hour) for row in other.rows)
+
+
 @pytest.mark.parametrize(
     ("labels", "is_told"),
     [(("song", "song"), True), (("gretit", "eurbla"), False), (("gretit", "noise"), False),
