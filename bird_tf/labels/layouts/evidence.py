@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
+import re
 from collections.abc import Iterable, Sequence
 
 from absl import logging
@@ -12,8 +13,12 @@ from bird_tf import config, files, skips
 from bird_tf.audio import decode
 from bird_tf.labels.formats import birdclef, csv_table, formats, sonic_visualiser
 from bird_tf.labels.layouts import matching
-from bird_tf.labels.tables import rows
+from bird_tf.labels.tables import columns, rows
 
+_ON_COLUMNS = re.compile(r" \(see --columns[^)]*\)|(?:;|,? or) say '?--columns.*")
+_READ_COLUMNS = "; columns file, date, time, site, latitude, longitude and elevation count here: rename yours to these"
+# columns of tables of recordings that change what their time means, or hold it
+_OF_CLOCK = frozenset(("timezone", "time zone", "tz", "utc offset", "datetime", "date time"))
 _MOST_TOLD = 5  # kinds of tables whose unused columns are told
 NAMELESS = "names no recording, and no recording has its name"
 
@@ -42,6 +47,33 @@ def read(path: str, layout: str, options: rows.Options, without_json_in: str = "
         if not (without_json_in and file.lower().endswith(".json") and file.startswith(f"{without_json_in}{os.sep}"))
     ]
     _tell_of_heights(sources, options)
+    return sources
+
+
+def about_recordings(path: str) -> list[formats.Source]:
+    """Reads the files of a folder, or one file, that tell of recordings that need no label. What is not used is logged.
+
+    Raises:
+        InputError: one of them cannot be read. The message has no advice on --columns, which is of labels.
+    """
+    try:
+        sources = read(path, "auto", rows.Options())
+        if problem := next((f"{s.path}: {s.problem}" for s in sources if s.format and s.problem), ""):
+            raise config.InputError(problem)
+    except config.InputError as error:
+        problem, has_advice = _ON_COLUMNS.subn("", str(error))
+        raise config.InputError(f"{problem}{_READ_COLUMNS if has_advice else ''}") from error
+    used = [source for source in sources if source.format]
+    if others := [source for source in sources if not source.format]:
+        level = logging.INFO if used else logging.WARNING
+        logging.log(level, "%d files are not used, the first: %s", len(others), others[0].path)
+    _log_unused_columns(used)
+    for source in used:
+        if names := [name for name in source.unused_columns if columns.normal(name) in _OF_CLOCK]:
+            logging.warning(
+                "%s: %s not used: a date and a time are read from columns called date and time, as those of the place",
+                source.path, " and ".join(names),
+            )  # fmt: skip
     return sources
 
 
@@ -152,10 +184,14 @@ def log(layout: str, used: Sequence[formats.Source]) -> str:
         )  # fmt: skip
     if about := [source for source in used if not source.is_labelling]:
         logging.info("author, place and time from %s", by_format(about))
+    _log_unused_columns(used)
+    return line
+
+
+def _log_unused_columns(used: Sequence[formats.Source]) -> None:
     unused = {source.unused_columns: source.path for source in reversed(used) if source.unused_columns}
     for names, path in list(unused.items())[:_MOST_TOLD]:
         logging.info("columns that are not used: %s (%s)", ", ".join(names)[:500], path)
-    return line
 
 
 def by_format(sources: Iterable[formats.Source]) -> str:

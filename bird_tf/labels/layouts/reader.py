@@ -183,11 +183,7 @@ def describe(
             raise config.InputError(f"--metadata={metadata_path}: no such folder or file")
         tables_root = metadata_path if os.path.isdir(metadata_path) else os.path.dirname(metadata_path)
         known = matching.Recordings(paths, root, tables_root)
-        sources = evidence.read(metadata_path, "auto", rows.Options())
-        for source in sources:
-            if source.format and source.problem:
-                raise config.InputError(f"{source.path}: {source.problem}")
-        found = _described(sources, known)
+        found = _described(evidence.about_recordings(metadata_path), known)
     unknown = {path: metadata.unknown(path) for path in paths}
     described = [dataclasses.replace(found.get(path, unknown[path]), path=path) for path in paths]
     return dict(zip(paths, clock.fill(described, root, clock_settings, every_folder=True), strict=True))

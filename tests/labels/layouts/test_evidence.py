@@ -77,3 +77,24 @@ def test_durations_that_may_be_heights_of_texts_are_told(tmp_path, caplog, text,
     given = columns.parse(("start=1", "duration=2", "label=3"))
     evidence.read(str(tmp_path), "auto", rows.Options(columns=given))
     assert "text layer" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [("file,time,site", ""), ("file,time,timezone", "timezone not used"), ("file,site,datetime", "datetime not used")],
+)
+def test_of_tables_about_recordings_columns_that_are_not_used_are_told(tmp_path, caplog, header, told):
+    example_sets.write_text(tmp_path / "notes.txt", "Dear all")
+    example_sets.write_text(tmp_path / "t.csv", f"{header}\nx.wav,05:00,UTC\n")
+    with caplog.at_level("INFO"):
+        evidence.about_recordings(str(tmp_path))
+    assert "1 files are not used, the first: " in caplog.text and told in caplog.text
+    assert [record.levelname for record in caplog.records if record.levelname == "WARNING"] == ["WARNING"] * bool(told)
+
+
+@pytest.mark.parametrize("text", ["file,date,start_time\nx.wav,2023-05-01,06:00\n", "site,latitude\nA,1\n"])
+def test_errors_of_tables_about_recordings_advise_no_flag_of_labels(tmp_path, text):
+    table = example_sets.write_text(tmp_path / "t.csv", text)
+    with pytest.raises(config.InputError, match=r"columns file, date, time, site.* count here") as raised:
+        evidence.about_recordings(table)
+    assert "--columns" not in str(raised.value) and str(raised.value).startswith(f"{table}: ")
