@@ -26,8 +26,10 @@ _DATE_WITHIN = re.compile(
 # no time ends before a point and digits, or begins behind them: 05.06. 21:30 is a day and half past nine; and no
 # minute has more than two digits: 0.2291667 is a share of a day
 _HOUR = re.compile(
-    r"(?<!\d)(?<!\d[:.])(\d{1,2})\s*[:h.]\s*(\d{2})(?!\d)(?:[:.]\d+){0,2}(?!\.\s*\d)\s*([ap]\.?m\b)?", re.ASCII
-)
+    r"(?<!\d)(?<!\d[:.])(\d{1,2})\s*[:h.]\s*(\d{2})(?!\d)(?::([0-5]\d)(?!\d))?(?:[:.]\d+){0,2}(?!\.\s*\d)"
+    r"\s*([ap]\.?m\b)?", re.ASCII,
+)  # fmt: skip
+_TIME_OF_DIGITS = re.compile(r"([01]\d|2[0-3])([0-5]\d)([0-5]\d)", re.ASCII)
 # controls, marks of direction, line ends of Unicode, and bytes of a file name that are not UTF-8
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -166,15 +168,20 @@ def day_of_year(day: datetime.date | None) -> float:
 
 
 def hour_of_day(text: str) -> float:
-    """Reads a time such as 08:30, ~06h15, 9:30 am or 7.15, perhaps beside a date, as hours 0 … 24; else NaN."""
+    """Reads a time such as 08:30:15, ~06h15, 9:30 am, 7.15, perhaps beside a date, or 083015: hours 0 … 24; else NaN.
+
+    Seconds count behind a colon only: what stands behind a point may be anything.
+    """
+    if digits := _TIME_OF_DIGITS.fullmatch(text.strip()):
+        text = ":".join(digits.groups())
     text = _DATE_WITHIN.sub(" ", text[: 2 * _LONGEST].lower().replace("~", " "))
     parts = _HOUR.search(text)
     if not parts:
         return math.nan
-    hour, minute, half = int(parts.group(1)), int(parts.group(2)), parts.group(3) or ""
+    hour, minute, second, half = *(int(parts.group(i) or 0) for i in (1, 2, 3)), parts.group(4) or ""
     if half:
         hour = hour % 12 + (12 if half.startswith("p") else 0)
-    return hour + minute / 60 if hour < 24 and minute < 60 else math.nan
+    return hour + minute / 60 + second / 3600 if hour < 24 and minute < 60 else math.nan
 
 
 def are_shares_of_day(texts: Iterable[str]) -> bool:
@@ -184,6 +191,10 @@ def are_shares_of_day(texts: Iterable[str]) -> bool:
 
 
 def time_of_share(text: str) -> str:
-    """A share of a day as a time, such as 05:30; any other text as it is."""
+    """A share of a day as a time, such as 05:30, or 05:30:15 if it has enough digits; any other text as it is."""
     share = number(text, limit=1)
-    return "{:02}:{:02}".format(*divmod(min(round(1440 * share), 1439), 60)) if share >= 0 else text
+    if not share >= 0:
+        return text
+    step = 1 if len(re.split("[.,]", text.strip())[-1]) >= 6 else 60  # a second is 0.0000116 of a day
+    minutes, second = divmod(min(step * round(86400 * share / step), 86400 - step), 60)
+    return "{:02}:{:02}".format(*divmod(minutes, 60)) + (f":{second:02}" if second else "")

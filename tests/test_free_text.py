@@ -9,9 +9,9 @@ from tests.labels import example_sets
 
 @pytest.mark.parametrize(
     ("text", "hour"),
-    [("08:30", 8.5), ("9:30 am", 9.5), ("9:30 pm", 21.5), ("12:15 am", 0.25), ("~06h15", 6.25), ("18:00:30", 18.0),
+    [("08:30", 8.5), ("9:30 am", 9.5), ("9:30 pm", 21.5), ("12:15 am", 0.25), ("~06h15", 6.25), ("18:00:36", 18.01),
      ("7.15", 7.25), ("0.2291667", math.nan), ("?", math.nan), ("", math.nan), ("25:10", math.nan),
-     ("morning", math.nan)],
+     ("morning", math.nan), ("050045", 5.0125), ("256000", math.nan), ("9:30:36 pm", 21.51), ("6:00:36.5", 6.01)],
 )  # fmt: skip
 def test_times_in_free_text_are_read(tmp_path, text, hour):
     [recording], _ = reader.read(example_sets.birdclef_set(tmp_path, ("1", "a.wav", "x", f"<Time>{text}</Time>")))
@@ -20,9 +20,9 @@ def test_times_in_free_text_are_read(tmp_path, text, hour):
 
 @pytest.mark.parametrize(
     ("text", "hour"),
-    [("2023-05-01T05:10:20", 5 + 1 / 6), ("2023-05-01T05:45:20Z", 5.75), ("20230501T05:45:20", 5.75),
+    [("2023-05-01T05:10:24", 5 + 10.4 / 60), ("2023-05-01T05:45:36Z", 5.76), ("20230501T05:45:36", 5.76),
      ("2023/05/01_05:45", 5.75), ("05.06.2023 21:30", 21.5), ("31.05.2023, 05:30", 5.5), ("1. 5. 2023 21.30", 21.5),
-     ("05.06. 21:30", 21.5), ("05.06.23 21:30", 21.5), ("5/31/2023 5:30:20.5 PM", 17.5), ("May 1, 2023 9:30 PM", 21.5),
+     ("05.06. 21:30", 21.5), ("05.06.23 21:30", 21.5), ("5/31/2023 5:30:36.5 PM", 17.51), ("May 1, 2023 9:30 PM", 21.5),
      ("05:30 01/05/2023", 5.5), ("23.05.2023", math.nan), ("7.15.30", 7.25), ("5.30 - 6.15", 5.5)],
 )  # fmt: skip
 def test_dates_beside_a_time_are_not_taken_for_it(text, hour):
@@ -110,3 +110,12 @@ def test_signs_that_would_change_a_terminal_become_escapes():
     told = free_text.printable("a\x1b[31m\u202e\udce9\nÄ ✓ b\r")
     assert told == r"a\x1b[31m\u202e\udce9\nÄ ✓ b\r"
     assert free_text.printable("a\nb\tc\x07", kept="\n\t") == "a\nb\tc\\x07"
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [("0.2291667", "05:30"), ("0.2292", "05:30"), ("0,208854167", "05:00:45"), ("0.999999", "23:59:59"), ("0", "00:00"),
+     ("05:00", "05:00")],
+)  # fmt: skip
+def test_shares_of_a_day_are_times(text, time):
+    assert free_text.time_of_share(text) == time
