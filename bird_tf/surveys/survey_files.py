@@ -8,6 +8,8 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from absl import logging
+
 from bird_tf import csv_files, files
 from bird_tf.inference.writers import predictions
 from bird_tf.labels import taxonomy, verdicts
@@ -34,6 +36,12 @@ def writing(
         heard.add(prediction)
 
     yield append
+    if survey.doubles:
+        logging.warning(
+            "summary: %d recordings begin in the second in which another one of their site does, as %s and %s: if they "
+            "are copies, or the clock or the site is wrong, their hours and detections count too often",
+            len(survey.doubles), *survey.doubles[0],
+        )  # fmt: skip
 
     def table(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         path = context.output(f"{FOLDER}/{name}.csv")

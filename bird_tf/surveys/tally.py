@@ -42,6 +42,7 @@ class Survey:
         present: {(cell, class index): number of recordings in which the class is present, and was heard in the cell}:
             a detection begins in it; without any in the recording, its most probable chunk.
         num_present: {class index: number of recordings in which the class is present}.
+        doubles: (recording, an earlier one) of those that begin in the same second of the same known site.
     """
 
     def __init__(self, classes: taxonomy.Taxonomy) -> None:
@@ -51,11 +52,17 @@ class Survey:
         self.present: collections.Counter[tuple[Cell, int]] = collections.Counter()
         self.num_present: collections.Counter[int] = collections.Counter()
         self.num_recordings = 0
+        self.doubles: list[tuple[str, str]] = []
+        self._at: dict[tuple[str, datetime.datetime], str] = {}
 
     def add(self, prediction: predictions.Prediction) -> None:
         """Counts a recording."""
         recording, duration = prediction.recording, prediction.scores.duration_seconds
         self.num_recordings += 1
+        if recording.site and recording.start:
+            first = self._at.setdefault((recording.site, recording.start), prediction.file)
+            if first != prediction.file:
+                self.doubles.append((prediction.file, first))
         for cell, seconds in _divided(recording, duration):
             self.effort[cell].recordings += 1
             self.effort[cell].seconds += seconds

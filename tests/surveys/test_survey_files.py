@@ -36,6 +36,16 @@ def test_tables_hold_effort_presence_and_counts(tmp_path):
     }  # fmt: skip
 
 
+def test_recordings_of_a_site_that_begin_in_one_second_are_told(tmp_path, caplog):
+    at, known = {"date": "2024-05-01", "hour": 5.0}, {"date": "2024-05-01", "hour": 5.0, "site": "a"}
+    hours_of_winter = [{**known, "utc_offset_hours": offset} for offset in (2.0, 1.0)]
+    apart = [{**known, "site": "b"}, {**known, "hour": 5.01}, at, at, {"site": "a"}, {"site": "a"}, *hours_of_winter]
+    _write(tmp_path, *(long_prediction(f"{i}.wav", 1, [0], **one) for i, one in enumerate([known, *apart])))
+    assert not caplog.records
+    _write(tmp_path, *(long_prediction(f"{name}.wav", 1, [0], **known) for name in ("x", "DATA/x", "card/x")))
+    assert "summary: 2 recordings begin in the second" in caplog.text and "DATA/x.wav and x.wav" in caplog.text
+
+
 def test_a_survey_of_unknown_times_has_a_column_for_them(tmp_path):
     found = _write(tmp_path, long_prediction("1.wav", 1, [0]))
     assert found["species_by_day"] == [{"class_id": "aaaaaa", "name": "Avis alba", "unknown": "1"}]
