@@ -111,7 +111,7 @@ def _read(
     mixing: _Mixing, converted: list[shard_tasks.ConvertedRecording],
 ) -> None:  # fmt: skip
     """Reads a recording. Its chunks are chosen, and its result is added to `converted`, when the queue gives them."""
-    seconds, reason = 0.0, ""
+    reason = ""
     hearer = chunk_features.Hearer(
         recording.path, task.front_end, task.backbone, task.classes, spectrogram=task.spectrogram,
         in_noise=task.backbone_noise, channel=task.chunking.channel or channels.MIX,
@@ -128,16 +128,15 @@ def _read(
         if recording.recording_id in task.unusable:
             raise decode.UnreadableError(f"{recording.path}: the worker process died twice while reading it")
         for samples, candidate in candidates.of_recording(task, recording, stream):
-            seconds = candidate.chunk.start_seconds + task.front_end.chunk_seconds
             queue.add(samples, functools.partial(receive, candidate))
     except decode.UnreadableError as error:
         reason = str(error)
-    queue.then(lambda: converted.append(_finished(task, recording, stream, chosen, seconds, reason)))
+    queue.then(lambda: converted.append(_finished(task, recording, stream, chosen, reason)))
 
 
 def _finished(
     task: shard_tasks.ShardTask, recording: metadata.Recording, stream: decode.ChunkStream, chosen: _Selection,
-    seconds: float, reason: str,
+    reason: str,
 ) -> shard_tasks.ConvertedRecording:  # fmt: skip
     """Writes the last chunks of a recording. Returns its result."""
     chosen.finish()
@@ -153,7 +152,7 @@ def _finished(
         reason = f"{reason}; {loss}" if reason else f"{recording.path}: {loss}"
     return shard_tasks.ConvertedRecording(
         recording_id=recording.recording_id,
-        seconds=seconds,
+        seconds=stream.num_samples / task.front_end.sample_rate_hz,
         chunks=dict(chosen.chunks),
         candidates=dict(chosen.candidates),
         noise=dict(chosen.noise),

@@ -136,6 +136,13 @@ def test_a_bad_recording_is_used_or_listed_and_the_next_one_read(tmp_path, what)
 
 
 @pytest.mark.slow
+def test_a_recording_is_as_long_as_its_sound_not_as_its_chunks(tmp_path):
+    lengths = (0.3, 1.87, 3.0)
+    given = [_recording(_write(tmp_path / f"{i}.wav", _sound(s)), recording_id=str(i)) for i, s in enumerate(lengths)]
+    _, converted = _run(tmp_path, *given)
+    assert [each.seconds for each in converted] == pytest.approx(lengths, abs=1 / RATE)
+
+
 def test_three_hours_of_silence_are_listed(tmp_path):
     path = tmp_path / "x.wav"
     with soundfile.SoundFile(path, "w", RATE, 1) as file:
