@@ -61,6 +61,7 @@ class Header:
         data_bytes: bytes of sound in the file.
         claimed_bytes: bytes of sound by the header.
         texts: {chunk id: text} of the comment (ICMT), the artist (IART) and the GUANO metadata (guan).
+        is_bw64: whether it begins with BW64, which libsndfile does not know: RF64 by another name.
     """
 
     form: bytes
@@ -72,6 +73,7 @@ class Header:
     data_bytes: int
     claimed_bytes: int
     texts: Mapping[str, str]
+    is_bw64: bool = False
 
     @property
     def frame_bytes(self) -> int:
@@ -98,7 +100,8 @@ def read(path: str) -> Header | None:
         size = os.fstat(file.fileno()).st_size
         start = file.read(2 * _W64_NAME_BYTES + 8)
         if start[:4] in MAGIC and start[8:12] == b"WAVE":
-            return _read_chunks(_Reader(file, size, is_w64=False), 12)
+            header = _read_chunks(_Reader(file, size, is_w64=False), 12)
+            return header and dataclasses.replace(header, is_bw64=start[:4] == b"BW64")
         if start[:4] == b"riff" and start[24:28] == b"wave":
             return _read_chunks(_Reader(file, size, is_w64=True), len(start))
     return None
@@ -109,13 +112,16 @@ def layout(header: Header) -> parts.Layout:
     # of compressed sound, the format tells the bytes in a second
     per_second = max(1, header.sample_rate_hz * header.frame_bytes or int.from_bytes(header.form[8:12], "little"))
     claimed, held = header.claimed_bytes / per_second, header.data_bytes / per_second
-    if header.is_open_ended or not header.data_bytes or abs(claimed - held) < _LEAST_SECONDS:
-        return parts.Layout()
-    if claimed > held:
-        return parts.Layout(seconds=claimed if header.frame_bytes else 0.0, damage="the file ends early")
-    warning = f"its header tells {claimed:.1f} s of sound, the file holds {held:.1f} s, which are used"
     sound = (header.data_offset, header.data_offset + header.data_bytes)
-    return parts.Layout(parts=(parts.Part(pieces=(parts.Repeated(_written(header)), sound)),), warning=warning)
+    rewritten = (parts.Part(pieces=(parts.Repeated(_written(header)), sound)),)
+    as_it_is = rewritten if header.is_bw64 and header.data_bytes else (parts.Part(),)
+    if header.is_open_ended or not header.data_bytes or abs(claimed - held) < _LEAST_SECONDS:
+        return parts.Layout(parts=as_it_is)
+    if claimed > held:
+        seconds = claimed if header.frame_bytes else 0.0
+        return parts.Layout(parts=as_it_is, seconds=seconds, damage="the file ends early")
+    warning = f"its header tells {claimed:.1f} s of sound, the file holds {held:.1f} s, which are used"
+    return parts.Layout(parts=rewritten, warning=warning)
 
 
 def _written(header: Header) -> bytes:

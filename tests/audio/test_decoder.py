@@ -43,6 +43,18 @@ def test_a_long_wav_is_read_by_the_size_of_the_file(tmp_path, kind, field):
     assert "its header tells 0.0 s" in report.note
 
 
+@pytest.mark.parametrize(("kind", "kept", "words"), [("RF64", 1.0, ""), ("WAV", 1.0, ""), ("RF64", 0.75, "ends early")])
+def test_bw64_is_read_as_rf64(tmp_path, kind, kept, words):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, tone(), RATE, format=kind, subtype="PCM_16")
+    expected, content = read(path)[0], path.read_bytes()
+    path.write_bytes(b"BW64" + content[4 : round(kept * len(content))])
+    samples, report = read(path)
+    np.testing.assert_array_equal(samples[: len(samples) - 1], expected[: len(samples) - 1])
+    assert len(samples) == pytest.approx(kept * len(expected), rel=1e-3) and words in report.note
+    assert bool(report.note) == bool(words) and sound.duration_seconds(str(path)) >= len(samples) / RATE - 0.1
+
+
 def test_a_wav_of_more_than_4_gib_whose_size_wrapped_is_read_to_its_end(tmp_path):
     path, length = tmp_path / "x.wav", (1 << 32) + 10 * RATE * 2
     end = tone(5)
