@@ -16,9 +16,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+_OF_WILDLIFE_ACOUSTICS = (".wac", ".w4v")
 SUFFIXES = (
-    ".m4a", ".m4b", ".mp4", ".aac", ".wma", ".webm", ".weba", ".mka", ".wv", ".wac", ".3gp", ".3g2", ".amr", ".ape",
-    ".tta", ".ac3", ".m4r", ".mov", ".mkv", ".mpga", ".ra", ".spx",
+    ".m4a", ".m4b", ".mp4", ".aac", ".wma", ".webm", ".weba", ".mka", ".wv", ".3gp", ".3g2", ".amr", ".ape",
+    ".tta", ".ac3", ".m4r", ".mov", ".mkv", ".mpga", ".ra", ".spx", *_OF_WILDLIFE_ACOUSTICS,
 )  # fmt: skip
 
 # containers by their first bytes: MP4 (from byte 4 on), Matroska, Windows Media, WavPack, AMR, Monkey's Audio
@@ -53,8 +54,8 @@ def opened(path: str) -> Iterator[Opened]:
         ForeignError: no decoder, or it finds no sound.
     """
     kind = os.path.splitext(path)[1].lower() or "this format"
-    if kind == ".wac":
-        raise ForeignError("only Wildlife Acoustics' Kaleidoscope reads .wac; convert it to WAV with that")
+    if kind in _OF_WILDLIFE_ACOUSTICS:
+        raise ForeignError(f"only Wildlife Acoustics' Kaleidoscope reads {kind}; convert it to WAV with that")
     if ffmpeg := shutil.which("ffmpeg"):
         with _by_ffmpeg(ffmpeg, path) as found:
             yield found

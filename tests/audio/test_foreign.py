@@ -94,7 +94,7 @@ def test_what_holds_no_sound_for_ffmpeg_is_unreadable(fake_ffmpeg, path, output)
 def test_without_a_decoder_the_advice_is_to_install_one(no_decoder, tmp_path, suffix):
     path = tmp_path / f"x{suffix.upper()}"
     path.write_bytes(bytes(100))
-    advice = "Kaleidoscope" if suffix == ".wac" else r"install ffmpeg, or pip install 'bird-tf\[formats\]'"
+    advice = "Kaleidoscope" if suffix in (".wac", ".w4v") else r"install ffmpeg, or pip install 'bird-tf\[formats\]'"
     with pytest.raises(reports.UnreadableError, match=advice):
         read(path)
     assert sound.duration_seconds(str(path)) == 0
