@@ -18,14 +18,16 @@ _NEGATIVE = frozenset((
 _UNKNOWN = frozenset(("unknown", "unk", "unid", "unidentified", "noid"))
 _NO_SPECIES = _NEGATIVE | _UNKNOWN | {""}
 # First words of names that may say the same in more words, also in German, French and Spanish.
-_LIKE_NOTHING = frozenset((
-    "no", "non", "not", "nothing", "none", "nil", "noise", "noises", "empty", "blank", "silence", "silent", "negative",
-    "neg", "absent", "absence", "background", "bg", "ambient", "ambience", "other", "others", "unknown", "unk", "unkn",
-    "unid", "unident", "unidentified", "unidentifiable", "undetermined", "indet", "unsure", "uncertain", "kein",
-    "keine", "unbekannt", "unbestimmt", "rauschen", "stille", "bruit", "inconnu", "indeterminado", "indeterminada",
-    "ruido", "silencio", "desconocido", "fp",
+_LIKE_UNKNOWN = frozenset((
+    "unknown", "unk", "unkn", "unid", "unident", "unidentified", "unidentifiable", "undetermined", "indet", "unsure",
+    "uncertain", "unbekannt", "unbestimmt", "inconnu", "indeterminado", "indeterminada", "desconocido",
 ))  # fmt: skip
-_LIKE_UNKNOWN = re.compile(r"(?:birds?|aves|passerines?) spp?|false (?:positives?|alarms?)|false")
+_LIKE_NOTHING = _LIKE_UNKNOWN | {
+    "no", "non", "not", "nothing", "none", "nil", "noise", "noises", "empty", "blank", "silence", "silent", "negative",
+    "neg", "absent", "absence", "background", "bg", "ambient", "ambience", "other", "others", "kein", "keine",
+    "rauschen", "stille", "bruit", "ruido", "silencio", "fp",
+}  # fmt: skip
+_NO_NAME = re.compile(r"(?:birds?|aves|passerines?) spp?|false (?:positives?|alarms?)|false")
 # Words of those who were not sure of a species, wherever they stand.
 _DOUBTS = frozenset(("cf", "aff", "prob", "probable", "probably", "poss", "possible", "possibly", "maybe", "perhaps"))
 # Words of which the names of kinds of sounds consist.
@@ -158,16 +160,25 @@ def background(cell: str) -> tuple[tuple[str, ...], bool]:
     """The species of a background cell, and whether they are known.
 
     Names are divided by commas, `;` or `|`, or are a list as in Kaggle's tables. `none`, `-` and `[]` mean that there
-    are no background species. An empty cell, `?`, `unknown`, and a list that cannot be read mean that it is unknown.
+    are no background species. An empty cell, `?` and `unknown`, also beside species, and a list that cannot be read
+    mean that it is unknown.
     """
     cell = texts.clean(cell)
     if cell == "-":
         return (), True
+    cell = cell if _start_of_list(cell) else cell.replace(",", ";")
     try:
-        found = parse(cell if _start_of_list(cell) else cell.replace(",", ";"))
+        found, parts = parse(cell), divided(cell)
     except ValueError:
         return (), False
-    return found.species, bool(found.species) or found.negative
+    has_unknown = any(letters(part) in _UNKNOWN or set(part.strip()) == {"?"} for part in parts)
+    return found.species, not has_unknown and (bool(found.species) or found.negative)
+
+
+def is_unsure(name: str) -> bool:
+    """Whether a name says that it is in doubt, or that nobody could name the species."""
+    words = texts.without_signs(name).split()
+    return "?" in name or not words or words[0] in _LIKE_UNKNOWN or not _DOUBTS.isdisjoint(words)
 
 
 def doubtful(names: Collection[str]) -> list[str]:
@@ -183,7 +194,7 @@ def doubtful(names: Collection[str]) -> list[str]:
         for name, text in plain.items()
         if text.partition(" ")[0] in _LIKE_NOTHING
         or not _DOUBTS.isdisjoint(text.split())
-        or _LIKE_UNKNOWN.fullmatch(text)
+        or _NO_NAME.fullmatch(text)
         or (text == "0" and not has_numbers)
     )
 

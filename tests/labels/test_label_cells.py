@@ -85,7 +85,8 @@ def test_what_cannot_be_read_is_refused(cell):
         ("", (), False), ("?", (), False), ("unknown", (), False), ("[]", (), True), ("none", (), True),
         ("-", (), True), ("['']", (), True), ("a; b", ("a", "b"), True), ("a, b", ("a", "b"), True),
         ("['a', 'b']", ("a", "b"), True), ("[broken", (), False), ("[__import__('os')]", (), False),
-        ("{a,b}", ("a", "b"), True),
+        ("{a,b}", ("a", "b"), True), ("a, ?", ("a",), False), ("unknown; a", ("a",), False),
+        ("['a', '?']", ("a",), False), ("a; -", ("a",), True), ("none, ??", (), False),
         ("Warbler, Yellow", ("Warbler", "Yellow"), True), ("[" + 5000 * "-" + "]", (), False),
     ],
 )  # fmt: skip

@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from absl import logging
 
@@ -51,7 +51,10 @@ class Assembled:
 
 
 def assemble(
-    sources: Iterable[formats.Source], recordings: matching.Recordings, min_confidence: float = 0.0
+    sources: Iterable[formats.Source],
+    recordings: matching.Recordings,
+    min_confidence: float = 0.0,
+    classes: Collection[str] = (),
 ) -> Assembled:
     """Finds the recording of each row, and makes the metadata of each recording.
 
@@ -59,9 +62,10 @@ def assemble(
         sources: the files that were read.
         recordings: the recordings.
         min_confidence: labels with a lower score count neither as there nor as not there.
+        classes: those that no row tells, as folders do.
     """
     sources = corrections.settled(sources)
-    joined = joining.join(sources, recordings)
+    joined = joining.join(sources, recordings, classes)
     assembled = Assembled(unmatched=joined.unmatched, left_out=joined.left_out)
     assembled.has_scores = any(not math.isnan(row.score) for source in sources for row in source.rows)
     assembled.has_judged_spans = any(row.about.partly_annotated for source in sources for row in source.rows)

@@ -6,13 +6,13 @@ import collections
 import dataclasses
 import functools
 import os
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence, Set
 
 from absl import logging
 
 from bird_tf.labels.formats import formats
 from bird_tf.labels.layouts import matching
-from bird_tf.labels.tables import rows
+from bird_tf.labels.tables import background, rows
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ class Joined:
     left_out: list[tuple[str, str]] = dataclasses.field(default_factory=list)
 
 
-def join(sources: Sequence[formats.Source], recordings: matching.Recordings) -> Joined:
-    """Finds the recording of each row of the files."""
+def join(sources: Sequence[formats.Source], recordings: matching.Recordings, classes: Collection[str] = ()) -> Joined:
+    """Finds the recording of each row of the files. `classes` are those that no row tells."""
     joined, num_elsewhere = Joined(), 0
     of_path: dict[str, list[Entry]] = collections.defaultdict(list)
     species = rows.species_of(row for source in sources for row in source.rows)
     latin_names = rows.latin_names(row for source in sources for row in source.rows)
-    names = rows.Names(row for source in sources for row in source.rows)
-    foreign: dict[str, str] = {}  # {background species of another kind than the names of the set: the first row}
+    names = background.Names((row for source in sources for row in source.rows), classes)
+    foreign: dict[str, str] = {}  # {background species that is not understood: the first row}
     matched = [(source, _matched(source, recordings, joined)) for source in sources]
     repeated = _repeated([match for _, matches in matched for match in matches], recordings)
     moved: list[str] = []
@@ -80,8 +80,8 @@ def join(sources: Sequence[formats.Source], recordings: matching.Recordings) -> 
     if foreign:
         name, where = next(iter(foreign.items()))
         logging.warning(
-            "%d background species are named as no species of the set is, the first: %r (%s); where they stand, the "
-            "background counts as unknown", len(foreign), name, where,
+            "%d background species are named as no species of the set is, or not for sure, the first: %r (%s); where "
+            "they stand, the background counts as unknown; divide several by ;", len(foreign), name, where,
         )  # fmt: skip
     if moved:
         logging.info("%d rows name another folder than that of their recording: as if moved (%s)", len(moved), moved[0])

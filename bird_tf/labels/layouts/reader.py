@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import gc
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from absl import logging
 
@@ -282,7 +282,7 @@ def _read_folders(
     logging.info("%s", layout)
     if others := evidence.of_unknown_kinds(known):
         logging.warning("%d files named after recordings are of no known format, the first: %s", len(others), others[0])
-    about = _described(used, known)
+    about = _described(used, known, folders.classes(known.paths, source.audio, source.options))
     if source.layout == "auto":
         folders.refuse_places(about.values(), source.audio)
     if about:
@@ -296,10 +296,12 @@ def _read_folders(
     return found
 
 
-def _described(sources: Iterable[formats.Source], known: matching.Recordings) -> dict[str, metadata.Recording]:
+def _described(
+    sources: Iterable[formats.Source], known: matching.Recordings, classes: Collection[str] = ()
+) -> dict[str, metadata.Recording]:
     """{path: what files tell of a recording besides its species}. What is of no recording, or of several, is logged."""
     unlabelled = [dataclasses.replace(s, rows=tuple(map(rows.without_label, s.rows))) for s in sources]
-    found = assembly.assemble(unlabelled, known)
+    found = assembly.assemble(unlabelled, known, classes=classes)
     if unmatched := _writable(found.unmatched):
         logging.warning("%d rows of metadata are not used, the first: %s (%s)", len(unmatched), *unmatched[0])
     return found.described

@@ -20,8 +20,6 @@ COMPLETE = dataclasses.replace(NOTHING, background_known=True)
 # the problem of a table that tells nothing
 EMPTY = "a table without rows"
 _DIVIDING = re.compile("[,&+]")
-_TWO_NAMES = re.compile(r"(.+?)\s*\((.+)\)")
-_LIKE_LATIN = re.compile(r"[A-Z][\w.-]* [a-zë-]")  # also Parus m. and Parus cf. major
 _FIELDS = tuple(field.name for field in dataclasses.fields(NOTHING))
 
 
@@ -207,60 +205,6 @@ def with_latin_name(row: Row, latin_names: Mapping[str, str]) -> Row:
     if common not in latin_names or label_cells.is_latin(label) or class_names.key(label) == common:
         return row
     return dataclasses.replace(row, about=dataclasses.replace(row.about, name=latin_names[common]))
-
-
-class Names:
-    """The names of species that the rows of a set tell, which its background species are compared with."""
-
-    def __init__(self, found: Iterable[Row]) -> None:
-        """Reads the names of all rows."""
-        found = [row for row in found if row.labels.species]
-        self._latin_of = latin_names(found)
-        self._labels = species_of(found)
-        labels_of: dict[str, set[str]] = {}
-        for common, label in {(r.common, r.labels.species[0]) for r in found if len(r.labels.species) == 1}:
-            labels_of.setdefault(class_names.key(common), set()).add(label)
-        self._label_of = {common: labels.pop() for common, labels in labels_of.items() if common and len(labels) == 1}
-        commons = {row.common for row in found} - {""}
-        self._known = self._labels.union(map(class_names.key, commons), (class_names.key(r.about.name) for r in found))
-        self._kinds = {_kind(name) for row in found for name in (*row.labels.species, row.about.name) if name}
-        self._kinds |= set(map(_kind, commons))
-
-    def of_background(self, row: Row) -> tuple[Row, list[str]]:
-        """The row with its background species called as other rows call them by a common name, or by both names.
-
-        Returns:
-            The row; and its background species of a kind that no species of the set is named by, such as common names
-            beside Latin ones. They could be any of these, so the background is not known.
-        """
-        listed = row.about.background
-        if not listed or not self._labels:
-            return row, []
-        called = tuple(dict.fromkeys(map(self._called, listed)))
-        foreign = [n for n in called if class_names.key(n) not in self._known and _kind(n) not in self._kinds]
-        if called == listed and not foreign:
-            return row, []
-        known = row.about.background_known and not foreign
-        about = dataclasses.replace(row.about, background=called, background_known=known)
-        return dataclasses.replace(row, about=about, background=called if row.background else ()), foreign
-
-    def _called(self, name: str) -> str:
-        """The name of a background species: a label, or the Latin name or the label of its common name."""
-        if class_names.key(name) in self._labels:
-            return name
-        both = _TWO_NAMES.fullmatch(name)
-        parts = (name, *reversed(both.groups())) if both else (name,)
-        if latin := next(filter(label_cells.is_latin, parts[1:]), ""):
-            return latin
-        keys = [class_names.key(part) for part in parts]
-        return next((of[key] for key in keys for of in (self._latin_of, self._label_of) if key in of), name)
-
-
-def _kind(name: str) -> str:
-    """Whether a name is a Latin one, also with the common name behind it, a code, or neither."""
-    if _LIKE_LATIN.match(name):
-        return "Latin"
-    return "code" if label_cells.is_code(name) else ""
 
 
 def _known_parts(name: str, species: Collection[str]) -> list[str]:
