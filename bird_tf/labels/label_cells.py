@@ -17,6 +17,9 @@ _NEGATIVE = frozenset((
 # An annotator heard something and could not name it.
 _UNKNOWN = frozenset(("unknown", "unk", "unid", "unidentified", "noid"))
 _NO_SPECIES = _NEGATIVE | _UNKNOWN | {""}
+_NOT_STATED = frozenset(("n.a.", "n. a.", "n.d.", "n. d.", "k.a.", "k. a.", "keine angabe"))  # unknown, too
+# what Excel and LibreOffice write where a formula fails, in many languages: #N/A, #NV, #REF!, #DIV/0!, #¿NOMBRE?
+_FAILED = re.compile(r"#(?:\w/\w{1,4}|NV|[¡¿]?[^\W\d_a-z]+(?:/0)?[!?])|Err:\d{3}")
 # First words of names that may say the same in more words, also in German, French and Spanish.
 _LIKE_UNKNOWN = frozenset((
     "unknown", "unk", "unkn", "unid", "unident", "unidentified", "unidentifiable", "undetermined", "indet", "unsure",
@@ -94,7 +97,7 @@ def parse(cell: str, negative_labels: Collection[str] = ()) -> Labels:
         negative_labels: further names for negatives.
 
     Raises:
-        ValueError: a list that cannot be read, or a name of more than 200 characters.
+        ValueError: a list that cannot be read, the error of a spreadsheet, or a name of more than 200 characters.
     """
     return _parse(cell, tuple(negative_labels))
 
@@ -136,18 +139,24 @@ def _named(names: Iterable[str], negative_labels: tuple[str, ...]) -> Labels:
     for part in filter(None, parts):
         if len(part) > _LONGEST:
             raise ValueError(f"a name of {len(part)} characters")
+        if _FAILED.fullmatch(part):
+            raise ValueError(f"{part!r}, which a spreadsheet writes where a formula fails; write the species, or ?")
         plain = letters(part)
         if plain in _NEGATIVE or plain in further:
             negative = True
         elif part.startswith("-") and plain:
             absent.append(part[1:].strip())
-        elif plain and plain not in _UNKNOWN:
+        elif not _has_no_name(part):
             species.append(part)
     return Labels(
         species=tuple(dict.fromkeys(species)),
         negative=(negative or bool(absent)) and not species,
         absent=tuple(dict.fromkeys(absent)),
     )
+
+
+def _has_no_name(part: str) -> bool:
+    return (plain := letters(part)) in _UNKNOWN or not plain or part.casefold() in _NOT_STATED
 
 
 def clean(name: str) -> str:
@@ -171,7 +180,7 @@ def background(cell: str) -> tuple[tuple[str, ...], bool]:
         found, parts = parse(cell), divided(cell)
     except ValueError:
         return (), False
-    has_unknown = any(letters(part) in _UNKNOWN or set(part.strip()) == {"?"} for part in parts)
+    has_unknown = any(_has_no_name(part) for part in map(clean, parts) if part not in ("", "-"))
     return found.species, not has_unknown and (bool(found.species) or found.negative)
 
 

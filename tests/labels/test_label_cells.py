@@ -59,7 +59,7 @@ def test_a_name_that_a_cell_does_not_hold_as_one_is_refused(name):
         label_cells.named([name])
 
 
-@pytest.mark.parametrize("cell", ["?", "????", "unknown", "NoID", "-", "unid."])
+@pytest.mark.parametrize("cell", ["?", "????", "unknown", "NoID", "-", "unid.", "n.a.", "k.A.", "n. d."])
 def test_what_has_no_name_is_neither_a_species_nor_a_negative(cell):
     assert label_cells.parse(cell) == label_cells.Labels()
 
@@ -77,6 +77,18 @@ def test_an_empty_cell_is_missing(cell):
 def test_what_cannot_be_read_is_refused(cell):
     with pytest.raises(ValueError, match=r"list|name"):
         label_cells.parse(cell)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["#N/A", "#NV", "#NAME?", "#DIV/0!", "#REF!", "#NULL!", "#WERT!", "#¡VALOR!", "#¿NOMBRE?", "#N/D", "#Н/Д",
+     "Err:502", "AMRO;#N/A", '["a", "#REF!"]'],
+)  # fmt: skip
+def test_errors_of_spreadsheets_are_no_labels(cell):
+    with pytest.raises(ValueError, match="where a formula fails; write"):
+        label_cells.parse(cell)
+    assert not label_cells.background(cell)[1]
+    assert label_cells.parse("#12;#a;Err").species == ("#12", "#a", "Err")
 
 
 @pytest.mark.parametrize(
