@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import html
 import re
 from collections.abc import Collection, Iterable, Sequence
 
@@ -58,6 +59,8 @@ _LIST = re.compile(r"""\[|\{|c?\((?= ?['"])""")
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
 # who described a species: L., Linnaeus, (Linnaeus, 1758), Gmelin & Latham 1790
 _AUTHOR = re.compile(r"\(?(?:[A-Z][^\d()]*,? (?:1[789]|20)\d\d|L\.|[A-Z][a-zà-ÿ]+\.?)\)?")
+_ENTITY = re.compile(r"&(?:#\d+|#x[\da-f]+|[a-z]+\d*);", re.IGNORECASE | re.ASCII)  # of HTML: Gr&uuml;nfink
+_RANK = re.compile("[A-Z][a-z]+")
 _QUOTED = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^'"\[\](){},;|]*))\s*([,;|]|$)""")
 
 
@@ -90,7 +93,8 @@ def parse(cell: str, negative_labels: Collection[str] = ()) -> Labels:
     """Reads a label cell.
 
     Several species are divided by `;` or `|`, or are a list `["a", "b"]`, `{a,b}` or `c("a", "b")`, or are Latin names
-    divided by commas, `&` or `+`, or codes divided by commas. A species behind a `-` is negative. 22961.0 is 22961.
+    divided by commas, `&` or `+`, or codes divided by commas. A species behind a `-` is negative. 22961.0 is 22961, and
+    `Aves;Passeriformes;Paridae;Parus major` is Parus major.
 
     Args:
         cell: its text.
@@ -104,7 +108,7 @@ def parse(cell: str, negative_labels: Collection[str] = ()) -> Labels:
 
 @functools.lru_cache(maxsize=4096)  # a table names few species many times
 def _parse(cell: str, negative_labels: tuple[str, ...]) -> Labels:
-    cell = texts.clean(cell)
+    cell = texts.clean(_with_signs(cell))
     return Labels(missing=True) if is_missing(cell) else _named(divided(cell), negative_labels)
 
 
@@ -118,7 +122,7 @@ def named(names: Iterable[str], negative_labels: Collection[str] = ()) -> Labels
     Raises:
         ValueError: a name that a label cell divides into several, or one of more than 200 characters.
     """
-    names = [name for name in map(texts.clean, names) if not is_missing(name)]
+    names = [name for name in map(texts.clean, map(_with_signs, names)) if not is_missing(name)]
     if several := next((name for name in names if not is_one(name)), ""):
         raise ValueError(f"{several[:_LONGEST]!r}, which a table would not hold as one name; rename the class")
     return _named(names, tuple(negative_labels)) if names else Labels(missing=True)
@@ -161,8 +165,13 @@ def _has_no_name(part: str) -> bool:
 
 def clean(name: str) -> str:
     """A name as labels have it: without needless blanks, and 22961 for 22961.0."""
-    name = texts.clean(name)
+    name = texts.clean(_with_signs(name))
     return whole[1] if (whole := _WHOLE.fullmatch(name)) else name
+
+
+def _with_signs(text: str) -> str:
+    """A text with signs for the entities of HTML."""
+    return _ENTITY.sub(lambda found: html.unescape(found[0]), text)
 
 
 def background(cell: str) -> tuple[tuple[str, ...], bool]:
@@ -172,7 +181,7 @@ def background(cell: str) -> tuple[tuple[str, ...], bool]:
     are no background species. An empty cell, `?` and `unknown`, also beside species, and a list that cannot be read
     mean that it is unknown.
     """
-    cell = texts.clean(cell)
+    cell = texts.clean(_with_signs(cell))
     if cell == "-":
         return (), True
     cell = cell if _start_of_list(cell) else cell.replace(",", ";")
@@ -247,6 +256,11 @@ def is_sound(name: str) -> bool:
     return _KINDS.issuperset(words) and not _SOUNDS.isdisjoint(words)
 
 
+def is_kind(name: str) -> bool:
+    """Whether a name is that of a kind of sound, or of who makes it, as song or juvenile male, and of no species."""
+    return bool(words := _words(name)) and _KINDS.issuperset(words)
+
+
 def _words(name: str) -> list[str]:
     """The words of a name without numbers, in small letters."""
     return [word for word in re.split(r"[\W_\d]+", texts.comparable(name)) if word]
@@ -281,12 +295,23 @@ def divided(cell: str) -> list[str]:
         return _listed(cell, start)
     parts = re.split(r"[;|]", cell)
     if len(parts) > 1:
-        return parts
+        return parts[-1:] if _are_ranks([part.strip() for part in parts]) else parts
     parts = [part.strip() for part in re.split(r"[,&+]", cell)]
     named = [part.removeprefix("-") for part in parts if letters(part) not in _NO_SPECIES]
     if named and (all(map(is_latin, named)) or (not re.search("[&+]", cell) and all(map(_CODE.fullmatch, named)))):
         return parts
     return [cell]
+
+
+def _are_ranks(parts: Sequence[str]) -> bool:
+    """Whether parts are a species behind at least two of its ranks, the last one its genus or a family."""
+    *ranks, species = parts
+    return (
+        len(ranks) > 1
+        and is_latin(species)
+        and all(map(_RANK.fullmatch, ranks))
+        and (ranks[-1] == species.split()[0] or ranks[-1].endswith(("idae", "inae")))
+    )
 
 
 def _start_of_list(cell: str) -> int:

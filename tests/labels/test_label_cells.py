@@ -21,6 +21,9 @@ from bird_tf.labels import label_cells
         ("a1, unknown", ("a1",)), ("Parus major, song", ("Parus major, song",)),
         ("Parus major, Turdus sp.", ("Parus major", "Turdus sp.")),
         ("Parus major,", ("Parus major",)), ("Warbler, Yellow", ("Warbler, Yellow",)),
+        ("Aves;Passeriformes;Paridae;Parus major", ("Parus major",)), ("Aves | Parus | Parus ater", ("Parus ater",)),
+        ("Robin;Wren;Parus major", ("Robin", "Wren", "Parus major")), ("Paridae;Parus ater", ("Paridae", "Parus ater")),
+        ("Gr&uuml;nfink", ("Grünfink",)), ("Gr&#252;nfink;a&amp;b", ("Grünfink", "a&b")), ("a&b;c", ("a&b", "c")),
         ("Parus major;noise", ("Parus major",)), ("Nonesuch", ("Nonesuch",)),
     ],
 )  # fmt: skip

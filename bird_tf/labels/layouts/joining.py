@@ -50,6 +50,15 @@ class Joined:
 
 def join(sources: Sequence[formats.Source], recordings: matching.Recordings, classes: Collection[str] = ()) -> Joined:
     """Finds the recording of each row of the files. `classes` are those that no row tells."""
+    if kinds := rows.kinds_beside(row for source in sources for row in source.rows):
+        name, where = next(iter(kinds.items()))
+        logging.warning(
+            "%d kinds of sounds stand beside species in a cell, the first: %r (%s); the species alone are classes",
+            len(kinds), name, where,
+        )  # fmt: skip
+        sources = [
+            dataclasses.replace(each, rows=tuple(rows.without(row, kinds) for row in each.rows)) for each in sources
+        ]
     joined, num_elsewhere = Joined(), 0
     of_path: dict[str, list[Entry]] = collections.defaultdict(list)
     species = rows.species_of(row for source in sources for row in source.rows)

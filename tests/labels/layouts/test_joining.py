@@ -195,6 +195,21 @@ def test_a_background_named_as_no_label_is_not_known(tmp_path, caplog, label, ba
 
 
 @pytest.mark.parametrize(
+    ("cells", "labels"),
+    [("AMRO|song,call;EATO", ("AMRO", "EATO")), ("AMRO;adult male,AMRO", ("AMRO", "AMRO")),
+     ("AMRO;song;EATO,EATO", ("AMRO", "EATO", "EATO")), ("AMRO;song,song", ("AMRO", "song", "song")),
+     ("song;call,call;alarm", ("song", "call", "call", "alarm")),
+     ("dog;Song Sparrow,AMRO", ("dog", "Song Sparrow", "AMRO"))],
+)  # fmt: skip
+def test_kinds_of_sounds_beside_species_are_no_classes(tmp_path, caplog, cells, labels):
+    x, y = cells.split(",")
+    found, _ = _assemble(tmp_path, {"t.csv": f"file,label\nx.wav,{x}\ny.wav,{y}\n"}, "x.wav", "y.wav")
+    assert (*found["x.wav"].labels, *found["y.wav"].labels) == labels
+    told = "kinds of sounds stand beside species in a cell, the first: " in caplog.text
+    assert told == any(word in cells and word not in labels for word in ("song", "male"))
+
+
+@pytest.mark.parametrize(
     "table",
     ["site,file,label\nS1,{0},a\nS2,{0},b\n", "filename,filepath,label\n{0},S1/{0},a\n{0},D:\\S2\\{0},b\n",
      "file,sound file,label\n{0},S1/{0},a\n{0},S2/{0},b\n"],
