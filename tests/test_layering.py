@@ -20,7 +20,7 @@ ORDER = {
         "sound", "channels", "digests", "decode", "unread_files", "activity", "noises", "axes",
     ),
     "labels": (
-        "metadata", "parquet", "texts", "given_table", "label_cells", "class_names", "recorders",
+        "metadata", "parquet", "texts", "given_table", "label_cells", "odd_names", "class_names", "recorders",
         "sites", "clock", "taxonomy", "spans", "groups", "duplicates", "split", "verdicts",
     ),
     "labels.tables": ("rows", "background", "columns", "times", "presence", "file_format"),

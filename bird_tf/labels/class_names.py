@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from absl import logging
 
 from bird_tf import config, free_text
-from bird_tf.labels import label_cells, metadata, texts
+from bird_tf.labels import label_cells, metadata, odd_names, texts
 
 _APART = "classes that look alike stay apart: %s; --synonyms makes them one"
 # Cyrillic and Greek letters, and the Latin ones that they look like, also as capitals
@@ -87,18 +87,18 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
     classes = _Classes(recordings, latin | dict(synonyms))
     renamed = [classes.renamed(recording) for recording in recordings]
     labels = {label for recording in renamed for label in recording.labels}
-    if labels and all(map(label_cells.is_sound, labels)):
+    if labels and all(map(odd_names.is_sound, labels)):
         logging.warning(
             "the classes are kinds of sounds, not species: %s; if a column or the folders tell the species, say "
             "--columns=label=NAME or --layout=folders", ", ".join(sorted(labels)),
         )  # fmt: skip
-    if doubtful := label_cells.doubtful(labels):
+    if doubtful := odd_names.doubtful(labels):
         logging.warning(
             "%d classes may be no species: %s; if a name says that none is to be heard, say --negative_labels=NAME; if "
             "it stands for what nobody could name for sure, write ? in its place",
             len(doubtful), ", ".join(map(repr, doubtful)),
         )  # fmt: skip
-    if composed := label_cells.composed(labels):
+    if composed := odd_names.composed(labels):
         logging.warning(
             "%d classes are other classes and more, or have a score or count%s; divide several species by ;, write "
             "scores and counts into columns of their own, or rename with --synonyms",
@@ -171,7 +171,7 @@ class _Classes:
                 )
         alike: dict[str, list[str]] = collections.defaultdict(list)
         for group in groups:
-            bare = label_cells.without_author(self._chosen[group])
+            bare = odd_names.without_author(self._chosen[group])
             alike[label_cells.letters(bare).translate(_LOOK_ALIKE)].append(self._chosen[group])
         for several in [names for names in alike.values() if len(names) > 1]:
             logging.warning(_APART, "; ".join(sorted(several)))

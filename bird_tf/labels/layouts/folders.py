@@ -13,7 +13,7 @@ from absl import logging
 
 from bird_tf import config
 from bird_tf.audio import decode
-from bird_tf.labels import class_names, label_cells, metadata, texts
+from bird_tf.labels import class_names, label_cells, metadata, odd_names, texts
 from bird_tf.labels.layouts import assembly
 from bird_tf.labels.tables import columns, rows
 
@@ -177,7 +177,7 @@ def _repeat(pairs: Sequence[tuple[str, str]]) -> bool:
 def _is_no_species(folder: str) -> bool:
     """Whether all words of a folder are those of kinds of sounds, devices, months and the like, or a letter or two."""
     words = re.findall(r"[^\W\d_]{3,}", folder.casefold())
-    return all(word in _OF_RECORDINGS or label_cells.is_sound(f"{word} call") for word in words)
+    return all(word in _OF_RECORDINGS or odd_names.is_sound(f"{word} call") for word in words)
 
 
 def refuse_places(described: Iterable[metadata.Recording], audio: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bird_tf import config, files, free_text, typed
-from bird_tf.labels import class_names, label_cells, parquet, texts
+from bird_tf.labels import class_names, odd_names, parquet, texts
 from bird_tf.labels.formats import csv_table, formats, one_hot
 from bird_tf.labels.layouts import evidence, folders, matching
 from bird_tf.labels.tables import columns, rows
@@ -256,7 +256,7 @@ def _may_tell(words: Sequence[str], cells: Sequence[str]) -> bool:
     """Whether a column, by the words of its name and its cells, may hold labels. Kinds of sounds are none."""
     others = _OF_OTHERS.intersection(words)
     if others <= _OF_WORDS and not {cell.casefold() for cell in cells} <= _YES_OR_NO:
-        others = frozenset() if not all(map(label_cells.is_sound, cells)) else others
+        others = frozenset() if not all(map(odd_names.is_sound, cells)) else others
     return not others and _may_be_labels(cells)
 
 

@@ -7,7 +7,7 @@ import functools
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-from bird_tf.labels import class_names, label_cells, texts
+from bird_tf.labels import class_names, label_cells, odd_names, texts
 from bird_tf.labels.tables import rows
 
 # what may divide background species, besides what `label_cells.background` knows
@@ -64,7 +64,7 @@ class Names:
             parts = [texts.clean(part) for part in between.split(name)]
             if len(parts) > 1 and all(self._is_known(self._called(part)) for part in parts):
                 return [found for part in parts for found in self._understand(part)]
-        if label_cells.is_unsure(name) or "/" in name:
+        if odd_names.is_unsure(name) or "/" in name:
             return [(name, False)]
         called = self._called(name)
         return [(called, self._is_known(called) or (_kind(called) in self._kinds and not self._is_near(name)))]

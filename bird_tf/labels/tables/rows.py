@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from bird_tf import free_text
-from bird_tf.labels import class_names, label_cells, metadata, texts, verdicts
+from bird_tf.labels import class_names, label_cells, metadata, odd_names, texts, verdicts
 
 NOT_STATED = label_cells.Labels(stated=False)
 NO_SPAN = (math.nan, math.nan)
@@ -170,7 +170,7 @@ def kinds_beside(found: Iterable[Row]) -> dict[str, str]:
     kinds: dict[str, str] = {}
     alone: set[str] = set()
     for row in found:
-        of_row = [name for name in row.labels.species if label_cells.is_kind(name)]
+        of_row = [name for name in row.labels.species if odd_names.is_kind(name)]
         if len(of_row) == len(row.labels.species):
             alone.update(map(class_names.key, of_row))
         else:

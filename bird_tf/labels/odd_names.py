@@ -1,0 +1,128 @@
+"""What the names of classes say besides a species: doubt, nothing to hear, several, a kind of sound, an author.
+
+Cells are divided in `label_cells`, which knows the names that are no labels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+
+from bird_tf.labels import label_cells, texts
+
+# First words of names that may say the same in more words, also in German, French and Spanish.
+_LIKE_UNKNOWN = frozenset((
+    "unknown", "unk", "unkn", "unid", "unident", "unidentified", "unidentifiable", "undetermined", "indet", "unsure",
+    "uncertain", "unbekannt", "unbestimmt", "inconnu", "indeterminado", "indeterminada", "desconocido",
+))  # fmt: skip
+_LIKE_NOTHING = _LIKE_UNKNOWN | {
+    "no", "non", "not", "nothing", "none", "nil", "noise", "noises", "empty", "blank", "silence", "silent", "negative",
+    "neg", "absent", "absence", "background", "bg", "ambient", "ambience", "other", "others", "kein", "keine",
+    "rauschen", "stille", "bruit", "ruido", "silencio", "fp",
+}  # fmt: skip
+_NO_NAME = re.compile(r"(?:birds?|aves|passerines?) spp?|false (?:positives?|alarms?)|false")
+# Words of those who were not sure of a species, wherever they stand.
+_DOUBTS = frozenset(("cf", "aff", "prob", "probable", "probably", "poss", "possible", "possibly", "maybe", "perhaps"))
+# Words of which the names of kinds of sounds consist.
+_SOUNDS = frozenset((
+    "song", "songs", "subsong", "call", "calls", "calling", "singing", "alarm", "alarms", "begging", "drum", "drums",
+    "drumming", "duet", "buzz", "gesang", "ruf", "rufe", "chant", "cri", "canto",
+))  # fmt: skip
+_KINDS = _SOUNDS | {
+    "flight", "contact", "distress", "social", "feeding", "nocturnal", "territorial", "display", "type", "male",
+    "female", "chick", "nestling", "fledgling", "juvenile", "immature", "subadult", "adult", "and",
+}  # fmt: skip
+# what may divide species in a name, besides the signs that `parse` knows
+_BETWEEN = re.compile(r"\s*/\s*|\s+(?:and|und|et|y)\s+")
+_SCORE = re.compile(r".*\w[\s:_(=]+(?:\d+(?:[.,]\d+)?\s*%|[01]?[.,]\d+|[x×]\s?\d+)\)?", re.ASCII)  # or a count
+_COUNT = re.compile(r"^(?:\d+\s*[x×]?\s+)?(.+?)(?:[\s:_(=]+\d+\s*[x×]?\)?)?$", re.ASCII)
+# who described a species: L., Linnaeus, (Linnaeus, 1758), Gmelin & Latham 1790
+_AUTHOR = re.compile(r"\(?(?:[A-Z][^\d()]*,? (?:1[789]|20)\d\d|L\.|[A-Z][a-zà-ÿ]+\.?)\)?")
+
+
+def is_unsure(name: str) -> bool:
+    """Whether a name says that it is in doubt, or that nobody could name the species."""
+    words = texts.without_signs(name).split()
+    return "?" in name or not words or words[0] in _LIKE_UNKNOWN or not _DOUBTS.isdisjoint(words)
+
+
+def doubtful(names: Collection[str]) -> list[str]:
+    """The names of classes that may say that nothing is to be heard, or something without a name.
+
+    Such are `no birds detected`, `noise (wind)`, `Unknown bird` and `Parus cf. major`, and 0 without other numbers than
+    1.
+    """
+    plain = {name: texts.without_signs(name) for name in names}
+    has_numbers = any(text.isdecimal() and text not in ("0", "1") for text in plain.values())
+    return sorted(
+        name
+        for name, text in plain.items()
+        if text.partition(" ")[0] in _LIKE_NOTHING
+        or not _DOUBTS.isdisjoint(text.split())
+        or _NO_NAME.fullmatch(text)
+        or (text == "0" and not has_numbers)
+    )
+
+
+def composed(names: Collection[str]) -> list[str]:
+    """The names of classes that consist of other classes, or of another class and a number, or have a score or a count.
+
+    Such are `AMRO/EATO`, `AMRO and EATO`, `AMRO EATO` and `2 AMRO`, if these are classes, and `EATO (87%)`, `EATO x2`.
+    Kinds of sounds are none: `song and call`, `type 0.5`.
+    """
+    known = {*map(label_cells.letters, names)} - {""}
+
+    def are_classes(parts: Sequence[str]) -> bool:
+        keys = {*map(label_cells.letters, parts)}
+        return len(keys) > 1 and keys <= known  # Pica pica is one, beside a class Pica
+
+    def are_several(parts: Sequence[str]) -> bool:  # some may be no class of their own
+        others = [part for part in parts if label_cells.letters(part) not in known]
+        return len(others) < len(parts) > 1 and all(
+            label_cells.is_latin(p) or (label_cells.is_code(p) and p.isupper()) for p in others
+        )
+
+    def is_counted(name: str) -> bool:
+        bare = _COUNT.sub(r"\1", name)
+        return bare != name and label_cells.letters(bare) in known
+
+    return sorted(
+        name
+        for name in names
+        if not _KINDS.issuperset(_words(name) or (name,))
+        and (
+            are_several(_BETWEEN.split(name))
+            or any(are_classes(name.split(sign)) for sign in (" ", "_"))
+            or is_counted(name)
+            or _SCORE.fullmatch(name)
+        )
+    )
+
+
+def is_sound(name: str) -> bool:
+    """Whether a name is that of a kind of sound, as song or alarm call, and of no species."""
+    words = _words(name)
+    return _KINDS.issuperset(words) and not _SOUNDS.isdisjoint(words)
+
+
+def is_kind(name: str) -> bool:
+    """Whether a name is that of a kind of sound, or of who makes it, as song or juvenile male, and of no species."""
+    return bool(words := _words(name)) and _KINDS.issuperset(words)
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name without numbers, in small letters."""
+    return [word for word in re.split(r"[\W_\d]+", texts.comparable(name)) if word]
+
+
+def without_author(name: str) -> str:
+    """A Latin name without who described the species, as in Parus major Linnaeus, 1758; any other name as it is."""
+    for words in (2, 3):  # of a species, or a subspecies
+        *latin, author = name.split(" ", words)
+        if (
+            len(latin) == words
+            and label_cells.is_latin(found := " ".join(latin).rstrip(","))
+            and _AUTHOR.fullmatch(author)
+        ):
+            return name if label_cells.letters(author) in _KINDS else found
+    return name

@@ -1,0 +1,64 @@
+import pytest
+
+from bird_tf.labels import odd_names
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["no species", "No birds detected", "non-bird", "nothing here", "empty", "noise (wind)", "noise_rain", "NEG",
+     "Unknown bird", "Unknown sp.", "UNKN", "unidentified bird", "bird sp.", "false positive", "kein Vogel",
+     "Parus cf. major", "cf. Parus ater", "Parus aff. major", "Turdus merula cf.", "prob. Blue Tit", "unident."],
+)  # fmt: skip
+def test_names_that_may_say_nothing_are_doubtful(name):
+    assert odd_names.doubtful({name, "Parus major", "1"}) == [name]
+
+
+def test_names_of_species_are_not_doubtful():
+    names = {"Noisy Miner", "Nothura maculosa", "False Killer Whale", "Nonnula rubecula", "Turdus sp.", "NOCA", "bird"}
+    assert not odd_names.doubtful(names)
+    assert odd_names.doubtful({"0", "1"}) == ["0"]
+    assert not odd_names.doubtful({"0", "1", "2"}) and not odd_names.doubtful({"1"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AMRO/EATO", "AMRO and EATO", "AMRO EATO", "AMRO_EATO", "AMRO/SOSP", "Parus major / Parus minor", "AMRO 0.91",
+     "AMRO:.9", "NOCA (87%)", "NOCA x2", "AMRO (2x)", "2 AMRO", "2x AMRO", "Parus major_2"],
+)  # fmt: skip
+def test_names_of_other_classes_and_more_are_found(name):
+    assert odd_names.composed({name, "AMRO", "EATO", "Parus major"}) == [name]
+
+
+def test_names_of_single_classes_are_not_composed():
+    names = {
+        "Black-and-white Warbler", "Black and Rufous Warbling Finch", "Warbling Finch", "Greater/Lesser Scaup",
+        "Lesser Scaup", "Parus major", "Parus major_song", "Parus major - alarm", "Parus major song/call", "gretit",
+        "gretit1", "type 1", "type 2", "cluster01", "Great Tit", "Tit", "1", "2", "Turdus merula_Amsel", "gretit song",
+        "Parus major/minor", "Larus fuscus x argentatus", "Pica pica", "Pica", "NOCA", "",
+    }  # fmt: skip
+    assert not odd_names.composed(names)
+    assert odd_names.composed({"12 (0.87)", "12"}) == ["12 (0.87)"]
+    assert not odd_names.composed({"song", "call", "song and call", "song 1", "song/call", "type_0.5", "call 1.2"})
+
+
+@pytest.mark.parametrize(
+    "author", ["L.", "Linnaeus", "Linnaeus, 1758", "(Linnaeus, 1758)", "(Gmelin & Latham 1790)", "Brehm, C. L., 1831"]
+)
+def test_a_latin_name_is_known_without_its_author(author):
+    assert odd_names.without_author(f"Parus major {author}") == "Parus major"
+    assert odd_names.without_author(f"Motacilla alba alba {author}") == "Motacilla alba alba"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Parus major", "Parus major Song", "Parus major Chick",
+     "Parus major Subadult", "Parus major Great Tit", "Parus major (alarm)", "Parus major A", "Great Tit L.",
+     "Turdus merula_Amsel", "Parus major 2", "Turdus sp.", "", "Parus"],
+)  # fmt: skip
+def test_what_is_no_author_stays_with_the_name(name):
+    assert odd_names.without_author(name) == name
+
+
+def test_kinds_of_sounds_are_no_species():
+    assert all(map(odd_names.is_sound, ("song", "Alarm_call", "flight call 2", "male song", "Ruf")))
+    assert not any(map(odd_names.is_sound, ("Song Sparrow", "male", "gretit song", "Parus major", "", "1")))
