@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from absl import logging
 
 from bird_tf import config, csv_files, files
-from bird_tf.labels import label_cells
+from bird_tf.labels import class_names, label_cells
 
 _COLUMNS = ("index", "class_id", "name")
 
@@ -56,7 +56,8 @@ class Taxonomy:
 
         Args:
             names: class ids, Latin names in upper or lower case, or BirdNET's `Genus species_Common Name`. 22961 and
-                22961.0 are the same, unless both are classes.
+                22961.0 are the same, unless both are classes. Another spelling of an id or a Latin name, as of
+                `class_names.key`, is its class if it is that of one alone.
         """
         found = map(self._find, names)
         return sorted({index for index in found if index is not None})
@@ -67,7 +68,8 @@ class Taxonomy:
             # what stands before an underscore is a species only if it is a Latin name of two words or more
             if index is not None and (candidate == name or " " in candidate):
                 return index
-        return self._by_label.get(label_cells.clean(name))
+        cleaned = label_cells.clean(name)
+        return self._by_label.get(cleaned, self._by_key.get(class_names.key(cleaned)))
 
     @functools.cached_property
     def _indices(self) -> dict[str, int]:
@@ -76,6 +78,14 @@ class Taxonomy:
     @functools.cached_property
     def _by_label(self) -> dict[str, int]:
         return {label_cells.clean(class_id): index for class_id, index in reversed(self._indices.items())}
+
+    @functools.cached_property
+    def _by_key(self) -> dict[str, int]:
+        owners: dict[str, set[int]] = collections.defaultdict(set)
+        for index, names in enumerate(zip(self.class_ids, self.names, strict=True)):
+            for name in names:
+                owners[class_names.key(name)].add(index)
+        return {key: indices.pop() for key, indices in owners.items() if len(indices) == 1}
 
     @functools.cached_property
     def _by_name(self) -> dict[str, int]:

@@ -51,7 +51,16 @@ def test_names_in_birdnets_form_are_resolved_by_their_latin_part():
     classes = taxonomy.Taxonomy(("fox", "a_b", "blackb"), ("Fox", "A b", "Turdus merula"))
     assert classes.resolve(["turdus merula_Eurasian Blackbird"]) == [2]
     assert classes.resolve(["a_b"]) == [1]
-    assert classes.resolve(["fox_cub", "Turdus_merula"]) == []
+    assert classes.resolve(["fox_cub", "Turdus_song"]) == []
+
+
+def test_another_spelling_of_one_class_alone_is_that_class():
+    classes = taxonomy.Taxonomy(("gretit1", "Blue_Tit", "song", "Song"), ("Parus major", "Blue_Tit", "song", "Song"))
+    assert [classes.resolve([name]) for name in ("GRETIT1", "Parus_major", "blue tit", "Song")] == [[0], [0], [1], [3]]
+    assert classes.resolve(["Great Tit", "gretit", "so ng", ""]) == []
+    two = taxonomy.Taxonomy(("a b", "a_b"), ("a b", "a_b"))
+    assert (two.resolve(["a b"]), two.resolve(["A_B"])) == ([0], [1]) and two.resolve(["a  b"]) == [0]
+    assert two.resolve(["A__B"]) == []
 
 
 def test_whole_numbers_with_and_without_a_fraction_are_the_same_unless_both_are_classes():
