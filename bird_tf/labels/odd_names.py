@@ -6,23 +6,36 @@ Cells are divided in `label_cells`, which knows the names that are no labels.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Sequence
 
 from bird_tf.labels import label_cells, texts
 
-# First words of names that may say the same in more words, also in German, French and Spanish.
+# First words of names that may say in more words that something has no name, or that nothing is to be heard; also in
+# German, French, Spanish, Dutch, Italian, Portuguese, Swedish; without accents.
 _LIKE_UNKNOWN = frozenset((
     "unknown", "unk", "unkn", "unid", "unident", "unidentified", "unidentifiable", "undetermined", "indet", "unsure",
-    "uncertain", "unbekannt", "unbestimmt", "inconnu", "indeterminado", "indeterminada", "desconocido",
+    "uncertain", "unlabeled", "unlabelled", "unsorted", "unclassified", "misc", "miscellaneous", "todo", "various",
+    "unbekannt", "unbestimmt", "inconnu", "indetermine", "indeterminado", "indeterminada", "desconocido", "desconocida",
+    "onbekend", "sconosciuto", "desconhecido", "okand", "ukendt", "ukjent",
 ))  # fmt: skip
 _LIKE_NOTHING = _LIKE_UNKNOWN | {
     "no", "non", "not", "nothing", "none", "nil", "noise", "noises", "empty", "blank", "silence", "silent", "negative",
-    "neg", "absent", "absence", "background", "bg", "ambient", "ambience", "other", "others", "kein", "keine",
-    "rauschen", "stille", "bruit", "ruido", "silencio", "fp",
+    "neg", "absent", "absence", "background", "bg", "ambient", "ambience", "other", "others", "fp", "discard",
+    "discarded", "trash", "temp", "tmp", "review",
+    "kein", "keine", "keiner", "nichts", "leer", "ohne", "hintergrund", "larm", "gerausch", "gerausche", "rauschen",
+    "stille", "bruit", "rien", "aucun", "aucune", "vide", "fond", "nada", "ninguno", "ninguna", "vacio", "fondo", "sin",
+    "ruido", "silencio", "niets", "geen", "leeg", "ruis", "achtergrond", "stilte", "niente", "nessuno", "nessuna",
+    "rumore", "silenzio", "vuoto", "nenhum", "nenhuma", "vazio", "ingen", "inget", "brus", "tystnad",
 }  # fmt: skip
-_NO_NAME = re.compile(r"(?:birds?|aves|passerines?) spp?|false (?:positives?|alarms?)|false")
+_NO_NAME = re.compile(
+    r"(?:birds?|aves|passerines?) spp?|false (?:positives?|alarms?)|false|to (?:check|do|review|sort)|pas d .*|"
+    r"(?:new|untitled) folder.*|neuer ordner.*|nouveau dossier.*|nueva carpeta.*"
+)
+_BIRD = frozenset(("bird", "birds", "aves", "vogel", "oiseau", "oiseaux", "pajaro", "ave", "uccello", "fagel"))
 # Words of those who were not sure of a species, wherever they stand.
 _DOUBTS = frozenset(("cf", "aff", "prob", "probable", "probably", "poss", "possible", "possibly", "maybe", "perhaps"))
+_OR = frozenset(("or", "oder", "ou", "o", "vs", "vs.", "eller"))  # between two species
 # Words of which the names of kinds of sounds consist.
 _SOUNDS = frozenset((
     "song", "songs", "subsong", "call", "calls", "calling", "singing", "alarm", "alarms", "begging", "drum", "drums",
@@ -42,25 +55,39 @@ _AUTHOR = re.compile(r"\(?(?:[A-Z][^\d()]*,? (?:1[789]|20)\d\d|L\.|[A-Z][a-zÃ -Ã
 
 def is_unsure(name: str) -> bool:
     """Whether a name says that it is in doubt, or that nobody could name the species."""
-    words = texts.without_signs(name).split()
-    return "?" in name or not words or words[0] in _LIKE_UNKNOWN or not _DOUBTS.isdisjoint(words)
+    plain = _plain(name)
+    return "?" in name or not plain or plain.partition(" ")[0] in _LIKE_UNKNOWN or _is_in_doubt(name)
+
+
+def _is_in_doubt(name: str) -> bool:
+    """Whether a name has words of doubt, or those of two species."""
+    words = texts.comparable(name).replace("_", " ").split()
+    return not (_DOUBTS.isdisjoint(_plain(name).split()) and _OR.isdisjoint(words[1:-1]))
+
+
+def _plain(name: str) -> str:
+    """The words of a name without signs and accents, in small letters."""
+    letters = unicodedata.normalize("NFD", texts.comparable(name))
+    return texts.without_signs("".join(sign for sign in letters if not unicodedata.combining(sign)))
 
 
 def doubtful(names: Collection[str]) -> list[str]:
     """The names of classes that may say that nothing is to be heard, or something without a name.
 
-    Such are `no birds detected`, `noise (wind)`, `Unknown bird` and `Parus cf. major`, and 0 without other numbers than
-    1.
+    Such are `no birds detected`, `noise (wind)`, `Unknown bird`, `Parus cf. major` and `Amsel oder Star`, 0 without
+    other numbers than 1, and `bird` beside Latin names.
     """
-    plain = {name: texts.without_signs(name) for name in names}
+    plain = {name: _plain(name) for name in names}
     has_numbers = any(text.isdecimal() and text not in ("0", "1") for text in plain.values())
+    has_latin = any(label_cells.is_latin(name) for name in names)
     return sorted(
         name
         for name, text in plain.items()
         if text.partition(" ")[0] in _LIKE_NOTHING
-        or not _DOUBTS.isdisjoint(text.split())
+        or _is_in_doubt(name)
         or _NO_NAME.fullmatch(text)
         or (text == "0" and not has_numbers)
+        or (text in _BIRD and has_latin)
     )
 
 

@@ -7,14 +7,21 @@ from bird_tf.labels import odd_names
     "name",
     ["no species", "No birds detected", "non-bird", "nothing here", "empty", "noise (wind)", "noise_rain", "NEG",
      "Unknown bird", "Unknown sp.", "UNKN", "unidentified bird", "bird sp.", "false positive", "kein Vogel",
-     "Parus cf. major", "cf. Parus ater", "Parus aff. major", "Turdus merula cf.", "prob. Blue Tit", "unident."],
+     "Parus cf. major", "cf. Parus ater", "Parus aff. major", "Turdus merula cf.", "prob. Blue Tit", "unident.",
+     "nichts", "Lärm", "Geräusch", "bruit de fond", "pas d'oiseau", "sin aves", "vacío", "onbekend", "okänd", "Ruído",
+     "nessuno", "unsorted", "to_check", "New folder (2)", "Neuer Ordner", "Parus major or Parus ater",
+     "Kohlmeise oder Star", "AMRO_vs_EATO", "bird", "Aves"],
 )  # fmt: skip
 def test_names_that_may_say_nothing_are_doubtful(name):
     assert odd_names.doubtful({name, "Parus major", "1"}) == [name]
 
 
 def test_names_of_species_are_not_doubtful():
-    names = {"Noisy Miner", "Nothura maculosa", "False Killer Whale", "Nonnula rubecula", "Turdus sp.", "NOCA", "bird"}
+    names = {
+        "Noisy Miner", "Nothura maculosa", "False Killer Whale", "Nonnula rubecula", "Turdus sp.", "NOCA", "Birdie",
+        "Kauaʻi ʻŌʻō", "Kaua'i 'o'o", "Oriole", "Or", "Tempest", "Sinensis",
+    }  # fmt: skip
+    assert not odd_names.doubtful({"bird", "insect"})
     assert not odd_names.doubtful(names)
     assert odd_names.doubtful({"0", "1"}) == ["0"]
     assert not odd_names.doubtful({"0", "1", "2"}) and not odd_names.doubtful({"1"})
