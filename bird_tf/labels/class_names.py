@@ -104,6 +104,11 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
             "scores and counts into columns of their own, or rename with --synonyms",
             len(composed), free_text.examples(composed),
         )  # fmt: skip
+    if related := odd_names.related(labels.difference(doubtful, composed)):
+        logging.warning(
+            "%d classes may be one species with another%s; if they are, give them one name with --synonyms",
+            len(related), free_text.examples(f"{name} and {other}" for name, other in related),
+        )  # fmt: skip
     return renamed
 
 

@@ -35,6 +35,8 @@ _NO_NAME = re.compile(
 _BIRD = frozenset(("bird", "birds", "aves", "vogel", "oiseau", "oiseaux", "pajaro", "ave", "uccello", "fagel"))
 # Words of those who were not sure of a species, wherever they stand.
 _DOUBTS = frozenset(("cf", "aff", "prob", "probable", "probably", "poss", "possible", "possibly", "maybe", "perhaps"))
+_JOINING = re.compile(r"[/,;+&×]|\b(?:x|and|und|et|y|or|oder|ou|vs)\b")
+_SHORTENED = re.compile(r"^([A-Z])[a-z]?\.? ([a-z-]{3,})$")  # P. major
 _OR = frozenset(("or", "oder", "ou", "o", "vs", "vs.", "eller"))  # between two species
 # Words of which the names of kinds of sounds consist.
 _SOUNDS = frozenset((
@@ -124,6 +126,31 @@ def composed(names: Collection[str]) -> list[str]:
             or _SCORE.fullmatch(name)
         )
     )
+
+
+def related(names: Collection[str]) -> list[tuple[str, str]]:
+    """Pairs of classes that may be one species, the second one a Latin name or a genus.
+
+    Such are `Motacilla alba yarrellii`, `M. alba` and `Motacilla alba (juv)` beside `Motacilla alba`, and `Motacilla
+    sp.` beside `Motacilla spp.`
+    """
+    known = {_plain(name): name for name in sorted(names)}
+    short = {f"{name[0]} {name.split(' ', 1)[1]}": name for name in sorted(names) if label_cells.is_latin(name)}
+    found = []
+    for name in sorted(names):
+        genus, *rest = name.replace("_", " ").split() or [""]
+        more = " ".join(rest[1:])
+        if rest and label_cells.is_latin(f"{genus} {rest[0]}"):
+            if rest[0].rstrip(".") in ("sp", "spp"):
+                of_genus = [genus, f"{genus} sp"]
+                other = next((known[form] for form in map(_plain, of_genus) if form in known), name)
+            else:
+                other = known.get(_plain(f"{genus} {rest[0]}"), name) if not _JOINING.search(more) else name
+        else:
+            other = short.get(_SHORTENED.sub(r"\1 \2", name), name)
+        if other != name and without_author(name) == name:
+            found.append((name, other))
+    return found
 
 
 def is_sound(name: str) -> bool:

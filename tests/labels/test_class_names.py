@@ -168,6 +168,11 @@ def test_classes_that_are_other_classes_and_more_are_told(caplog):
     assert "2 classes are other classes and more, or have a score or count (a/b, c 0.91);" in caplog.text
 
 
+def test_classes_that_may_be_one_species_are_told(caplog):
+    class_names.unify([_named(name, "") for name in ("Parus major", "Parus major minor", "Parus ater", "a")], {})
+    assert "1 classes may be one species with another (Parus major minor and Parus major); if" in caplog.text
+
+
 def test_classes_that_are_kinds_of_sounds_are_told(caplog):
     class_names.unify([_named("song", ""), _named("a", "")], {})
     assert "kinds of sounds" not in caplog.text

@@ -69,3 +69,25 @@ def test_what_is_no_author_stays_with_the_name(name):
 def test_kinds_of_sounds_are_no_species():
     assert all(map(odd_names.is_sound, ("song", "Alarm_call", "flight call 2", "male song", "Ruf")))
     assert not any(map(odd_names.is_sound, ("Song Sparrow", "male", "gretit song", "Parus major", "", "1")))
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("Motacilla alba yarrellii", "Motacilla alba"), ("Motacilla_alba_alba", "Motacilla alba"),
+     ("Motacilla alba ssp. alba", "Motacilla alba"),
+     ("Motacilla alba (juv)", "Motacilla alba"), ("Motacilla alba - Copy", "Motacilla alba"),
+     ("M. alba", "Motacilla alba"),
+     ("Motacilla alba_song", "Motacilla alba"), ("Larus spp.", "Larus sp."), ("Turdus sp.", "Turdus")],
+)  # fmt: skip
+def test_classes_that_may_be_one_species_are_found(name, other):
+    known = {"Motacilla alba", "Larus sp.", "Turdus", "Parus major", "AMRO"}
+    assert odd_names.related({*known, name}) == [(name, other)]
+
+
+def test_other_species_are_not_related():
+    names = {
+        "Corvus corone", "Corvus corone x cornix", "Corvus", "Corvus cornix", "Parus major", "Parus ater", "Great Tit",
+        "Tit", "", "Parus major Linnaeus, 1758", "Parus major / Parus ater", "P. minor", "C. alba", "gretit",
+        "Motacilla alba yarrellii", "Larus sp.",
+    }  # fmt: skip
+    assert not odd_names.related(names)
