@@ -167,25 +167,26 @@ def species_of(found: Iterable[Row]) -> frozenset[str]:
 
 def kinds_beside(found: Iterable[Row]) -> dict[str, str]:
     """{kind of sound that stands beside species alone, as in `AMRO; song`: the first row}."""
+    first_of: dict[tuple[str, ...], str] = {}
+    for row in found:
+        first_of.setdefault(row.labels.species, row.where)
     kinds: dict[str, str] = {}
     alone: set[str] = set()
-    for row in found:
-        of_row = [name for name in row.labels.species if odd_names.is_kind(name)]
-        if len(of_row) == len(row.labels.species):
+    for species, first in first_of.items():
+        of_row = [name for name in species if odd_names.is_kind(name)]
+        if len(of_row) == len(species):
             alone.update(map(class_names.key, of_row))
         else:
-            kinds |= {name: row.where for name in of_row if name not in kinds}
-    return {name: where for name, where in kinds.items() if class_names.key(name) not in alone}
+            kinds |= {name: first for name in of_row if name not in kinds}
+    return {name: first for name, first in kinds.items() if class_names.key(name) not in alone}
 
 
 def without(row: Row, names: Collection[str]) -> Row:
     """The row without some of the names that it gives to its species."""
     species = tuple(name for name in row.labels.species if name not in names)
-    return (
-        row
-        if species == row.labels.species
-        else dataclasses.replace(row, labels=dataclasses.replace(row.labels, species=species))
-    )
+    if species == row.labels.species:
+        return row
+    return dataclasses.replace(row, labels=dataclasses.replace(row.labels, species=species))
 
 
 def among(row: Row, species: Collection[str]) -> Row:
