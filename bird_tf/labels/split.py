@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 from absl import logging
 
 from bird_tf import config, files
-from bird_tf.labels import groups, metadata
+from bird_tf.labels import groups, metadata, texts
 
 # stands for the class of recordings without any: folds share them evenly, and in a split they train
 _NEGATIVE = ""
+# {word: the part of a split that people call so}, and words that stand beside them in names of folders and files
+PARTS = {
+    word: part
+    for part, words in {
+        "train": ("train", "training", "trainset", "development"),
+        "val": ("val", "valid", "validation", "valset", "dev"),
+        "test": ("test", "testing", "testset", "eval", "evaluation", "holdout"),
+    }.items()
+    for word in words
+}
+_BESIDE_PARTS = frozenset((
+    "set", "split", "subset", "data", "dataset", "list", "files", "filenames", "audio", "recordings", "wavs", "labels",
+    "annotations", "metadata", "meta", "csv", "soundscapes", "segments", "clips", "short",
+))  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,6 +43,27 @@ class SplitConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.val_share < 1:
             raise config.InputError(f"--val_share={self.val_share}: need 0 <= share < 1")
+
+
+def part_of(name: str) -> str:
+    """The part of a split, as `train`, that a cell or the name of a folder means by all of its words; else empty."""
+    words = re.findall(r"[^\W\d_]+", texts.comparable(name))
+    parts = {PARTS[word] for word in words if word in PARTS}
+    return parts.pop() if len(parts) == 1 and _BESIDE_PARTS.issuperset(set(words) - PARTS.keys()) else ""
+
+
+def are_parts(names: Iterable[str]) -> bool:
+    """Whether all names are parts of one split; `valid` and `test` without training may be something else."""
+    parts = set(map(part_of, names))
+    return len(parts) > 1 and "train" in parts and "" not in parts
+
+
+def warn_of_unused(where: str, what: str, part: str) -> None:
+    """Warns that people told a split, and that another one is made: `what` tells it, and `part` is of it."""
+    logging.warning(
+        "%s: the split in %s is not used, so that recordings marked %r may train or validate; leave out those that "
+        "must not, or sort the recordings into the folders train and val", where, what, part[:40],
+    )  # fmt: skip
 
 
 def split(

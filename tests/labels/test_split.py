@@ -115,3 +115,12 @@ def test_a_split_without_validation_is_warned_of_with_its_reason(caplog):
     split.split(mine, split.SplitConfig(val_share=0.3, grouping=groups.GroupConfig(group_by="recording")))
     split.split(mine, _by_author(val_share=0.0))
     assert "--val_share" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("train", "train"), ("Training_Set", "train"), ("testing_list", "test"), ("val2", "val"), ("train test", ""),
+     ("Test site", ""), ("train station", ""), ("set", ""), ("", "")],
+)  # fmt: skip
+def test_names_of_parts_are_told_by_all_of_their_words(name, part):
+    assert split.part_of(name) == part

@@ -13,13 +13,12 @@ from absl import logging
 
 from bird_tf import config
 from bird_tf.audio import decode
-from bird_tf.labels import class_names, label_cells, metadata, odd_names, texts
+from bird_tf.labels import class_names, label_cells, metadata, odd_names, split, texts
 from bird_tf.labels.layouts import assembly
 from bird_tf.labels.tables import columns, rows
 
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _DAY = re.compile(r"(?:19|20)\d\d(?:([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])|[-_.](?:0[1-9]|1[0-2]))")
-_SPLITS = frozenset(("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"))
 _FORMATS = frozenset(suffix.removeprefix(".") for suffix in decode.SUFFIXES)
 _OF_SITES = frozenset(columns.COLUMNS["site"])
 # S1, 2023-05-01, fold3; not sp01, ind_01, type_1 or 01 Great Tit
@@ -28,7 +27,7 @@ _NUMBERED = re.compile(
     + r")[\W_]*\d[\W\d_]*", re.IGNORECASE,
 )  # fmt: skip
 # words of folders in those of a species
-_OF_RECORDINGS = _SPLITS | _FORMATS | _OF_SITES | frozenset((
+_OF_RECORDINGS = split.PARTS.keys() | _FORMATS | _OF_SITES | frozenset((
     *(name.lower() for name in (*calendar.month_name, *calendar.month_abbr) if name),
     "spring", "summer", "autumn", "winter", "year", "month", "week", "day", "night", "dawn", "dusk", "morning",
     "evening", "raw", "clean", "noise", "noisy", "original", "orig", "augmented", "aug", "denoised", "filtered",
@@ -99,7 +98,7 @@ def refuse_nested(paths: Sequence[str], audio: str, options: rows.Options, *, in
     everything = [_parts(path, audio)[in_tree:] for path in paths]
     parts = [part for part in everything if not _is_negative(part, options)]
     pairs = list(dict.fromkeys((part[0], part[1]) for part in parts if len(part) > 2))
-    doubtful = [pair for pair in pairs if _YEAR.fullmatch(pair[0]) or pair[0].casefold() in _SPLITS]
+    doubtful = [pair for pair in pairs if _YEAR.fullmatch(pair[0]) or split.part_of(pair[0])]
     less_deep = [part for part in parts if len(part) < 3]
     outside = {outer for outer, _ in pairs}
     others = [pair for pair in pairs if _DAY.fullmatch(pair[0]) or pair[0].casefold() in _FORMATS]

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from absl import logging
 
 from bird_tf import config
-from bird_tf.labels import class_names, label_cells, texts
+from bird_tf.labels import class_names, label_cells, split, texts
 from bird_tf.labels.tables import columns, rows, times
 
 _YES = frozenset((
@@ -42,7 +42,6 @@ _OF_REVIEWS = {"correct", "valid"} | _OF_STATES
 # words in the names of columns that tell a split, and in them
 _OF_SPLITS, _OF_FOLDS = {"split", "subset", "set", "partition"}, {"fold", "folds", "kfold"}
 _OF_PARTS = {"train", "training", "test", "testing", "val", "holdout"}
-_PARTS = _OF_PARTS | {"valid", "validation", "dev", "eval", "evaluation"}
 # words in the names of columns of yes and no that say nothing of labels
 _OF_NO_LABEL = {"seen", "playback", "sex"} | _OF_SPLITS | _OF_FOLDS | _OF_PARTS
 # the names of columns with corrected labels, or with further species, consist of words of the first and the others
@@ -244,10 +243,11 @@ def _warn_of_split(document: texts.Document, unused: Sequence[str]) -> None:
     for name in unused:
         words = set(columns.normal(name).split())
         told = {cell for cell in _column(document, [document.header.index(name)]) if cell}
-        parts = [cell for cell in told if not _PARTS.isdisjoint(texts.without_signs(cell).split())]
+        parts = [cell for cell in told if not split.PARTS.keys().isdisjoint(texts.without_signs(cell).split())]
         are_numbers = all(label_cells.clean(cell).isdecimal() for cell in told)
         if len(told) > 1 and (
             (not words.isdisjoint(_OF_SPLITS | _OF_PARTS) and 2 * len(parts) > len(told))
+            or split.are_parts(told)
             or (
                 len(words) > 1
                 and words <= _OF_PARTS | {"is", "in", "set", "split"}
@@ -255,11 +255,7 @@ def _warn_of_split(document: texts.Document, unused: Sequence[str]) -> None:
             )
             or (not words.isdisjoint(_OF_FOLDS) and are_numbers)
         ):
-            logging.warning(
-                "%s: the split in the column %s is not used, so that recordings marked %r may train or validate; leave "
-                "out those that must not, or sort the recordings into the folders train and val",
-                document.path, name, min(parts or told)[:40],
-            )  # fmt: skip
+            split.warn_of_unused(document.path, f"the column {name}", min(parts or told))
 
 
 def _warn_of_other_labels(document: texts.Document, labels_of: Mapping[str, Set[str]], unused: Sequence[str]) -> None:

@@ -185,6 +185,8 @@ def test_columns_that_hold_labels_of_other_rows_are_told(tmp_path, caplog, colum
     [("subset", ("train", "test"), True), ("Split", ("test_1", "train"), True), ("fold", ("1", "5"), True),
      ("is_test", ("0", "1"), True), ("test set", ("yes", "no"), True), ("data_split", ("Test", "dev"), True),
      ("subset", ("test", "test"), False), ("set", ("A", "B"), False), ("is_tested", ("no", "yes"), False),
+     ("purpose", ("training", "Validation set"), True), ("dataset", ("train", "", "test"), True),
+     ("status", ("valid", "test"), False), ("type", ("train", "song"), False),
      ("training", ("song", "call"), False), ("validation", ("yes", "no"), False),
      ("val", ("0.2", "1"), False), ("fold", ("a", "b"), False), ("is_val", ("0.2", "1"), False)],
 )  # fmt: skip
