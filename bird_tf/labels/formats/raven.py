@@ -174,7 +174,7 @@ def _selections(
         yield _Selection(
             line=line,
             cells=filled,
-            file=filled.get("file", ""),
+            file=columns.written(cells, used.get("file", ())),
             begin=begin,
             offset=cells[names[_OFFSET]].strip() if _OFFSET in names else "",
             length=f"{length:.9f}" if length == length else end,

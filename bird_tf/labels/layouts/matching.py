@@ -1,6 +1,7 @@
 """Finds the recording that a table, or the name of a metadata file, means.
 
-Names are compared as they are written, then in Unicode's normal form, then without upper and lower case.
+Names are compared as they are written, then in Unicode's normal form, then without upper and lower case, then without
+needless blanks.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ from bird_tf.labels import metadata, recorders, sites, texts
 # the recordings that a layout finds, and (file, reason) of recordings and metadata that do not match
 Found = tuple[list[metadata.Recording], list[tuple[str, str]]]
 
-_FORMS: Sequence[Callable[[str], str]] = (str, lambda name: unicodedata.normalize("NFC", name), texts.comparable)
+
+def _key(path: str) -> str:
+    """What all spellings of a path with `/` have in common."""
+    return "/".join(map(texts.clean, texts.comparable(path).split("/")))
+
+
+_FORMS: Sequence[Callable[[str], str]] = (str, lambda name: unicodedata.normalize("NFC", name), texts.comparable, _key)
 
 
 class AmbiguousError(config.InputError):
@@ -77,10 +84,10 @@ class Recordings:
         for path in self.paths:
             place = _Place(path, files.name_below(root, path))
             self._below[path] = place.below
-            self._named[texts.comparable(_base(place.below))].append(place)
-            self._of_stem[texts.comparable(_base(_stem(place.below)))].append(place)
+            self._named[_key(_base(place.below))].append(place)
+            self._of_stem[_key(_base(_stem(place.below)))].append(place)
         for folder in {place.rpartition("/")[0] for place in self._below.values()}:
-            self._folders |= {texts.comparable(part) for part in folder.split("/") if sites.may_be_site(part)}
+            self._folders |= {_key(part) for part in folder.split("/") if sites.may_be_site(part)}
 
     def find(self, name: str, table: str = "", site: str = "") -> str | None:
         """Finds the recording that a cell of a table names.
@@ -101,12 +108,12 @@ class Recordings:
         Raises:
             AmbiguousError: several recordings have this name; the message names two.
         """
-        cell = name.strip().replace("\\", "/")
+        written, cell = (each.replace("\\", "/") for each in (name, name.strip()))
         if not _base(cell):
             return None
-        wanted = self._candidates(cell, table)
-        by_name = self._named.get(texts.comparable(_base(cell)), [])
-        by_stem = self._of_stem.get(texts.comparable(_base(_stem(cell))), [])
+        wanted = [path for each in dict.fromkeys((written, cell)) for path in self._candidates(each, table)]
+        by_name = self._named.get(_key(_base(cell)), [])
+        by_stem = self._of_stem.get(_key(_base(_stem(cell))), [])
         at_site = self._at(site, by_name), self._at(site, by_stem)
         if "/" not in cell:
             by_name, by_stem = at_site
@@ -128,7 +135,7 @@ class Recordings:
         longest, longer = "", list[_Place]()
         name = _base(file.replace(os.sep, "/"))
         while (name := name.rpartition(".")[0]) and name.strip("."):
-            key = texts.comparable(name)
+            key = _key(name)
             places = [*self._named.get(key, ()), *self._of_stem.get(key, ())]
             exact = [p for p in places if _FORMS[1](name) in map(_FORMS[1], (_base(p.below), _base(_stem(p.below))))]
             if longer and set(exact) - set(longer):
@@ -148,8 +155,8 @@ class Recordings:
 
     def has_name(self, cell: str) -> bool:
         """Whether a cell is like the name of a recording, or like its path."""
-        base = texts.comparable(_base(cell.strip().replace("\\", "/")))
-        return base in self._named or _stem(base) in self._of_stem
+        base = _key(_base(cell.strip().replace("\\", "/")))
+        return base in self._named or _key(_stem(base)) in self._of_stem
 
     def find_catalogued(self, numbers: Sequence[str]) -> str | None:
         """Finds the recording that is named by a catalogue number: as a whole, or as the beginning before a sign.
@@ -163,7 +170,7 @@ class Recordings:
         if not self._of_head:
             self._of_head = _by_head(self._of_stem)
         for number in numbers:
-            places = self._of_head.get(texts.comparable(number), [])
+            places = self._of_head.get(_key(number), [])
             if len(places) > 1:
                 raise self._ambiguous(number, places)
             if places:
@@ -180,9 +187,9 @@ class Recordings:
             table: the file of the row, empty for none. Its folders count where names and site name none of recordings.
         """
         cells = [name.strip().replace("\\", "/") for name in names]
-        own, below = self._parts(self._below[path]), texts.comparable(_stem(self._below[path]))
+        own, below = self._parts(self._below[path]), _key(_stem(self._below[path]))
         paths = [p for cell in cells if "/" in cell for p in (*self._from_root(cell), *self._from_table(cell, table))]
-        if any(texts.comparable(_stem(_normal(each))) == below for each in paths):
+        if any(_key(_stem(_normal(each))) == below for each in paths):
             return Claim(num_shared=len(own), known=own & self._folders, is_path=True)
         named = self._parts(f"{site}/").union(*map(self._parts, cells))
         known = (named & self._folders) or (self._parts_of_file(table) & self._folders)
@@ -196,7 +203,7 @@ class Recordings:
     def may_repeat(self, path: str) -> bool:
         """Whether the name of a recording can be that of another one: it is by the clock, or several have it here."""
         stem = _base(_stem(self._below[path]))
-        return recorders.from_name(stem).has_clock or len(self._of_stem[texts.comparable(stem)]) > 1
+        return recorders.from_name(stem).has_clock or len(self._of_stem[_key(stem)]) > 1
 
     def below(self, path: str) -> str:
         """The path of a recording below the folder of all, with `/`."""
@@ -223,7 +230,7 @@ class Recordings:
     @staticmethod
     def _parts(path: str) -> frozenset[str]:
         """The folders of a path, comparable."""
-        return frozenset(texts.comparable(part.strip()) for part in path.split("/")[:-1] if part.strip(" ."))
+        return frozenset(_key(part) for part in path.split("/")[:-1] if part.strip(" ."))
 
     def _parts_of_file(self, file: str) -> frozenset[str]:
         """The folders of a table below that of the recordings or of the tables; elsewhere the one that it is in."""
@@ -281,7 +288,7 @@ def _stem(path: str) -> str:
 
 def _num_shared(path: str, other: str) -> int:
     """The number of last parts that two paths share."""
-    parts = zip(reversed(texts.comparable(path).split("/")), reversed(texts.comparable(other).split("/")), strict=False)
+    parts = zip(reversed(_key(path).split("/")), reversed(_key(other).split("/")), strict=False)
     return next((count for count, (a, b) in enumerate(parts) if a != b), min(path.count("/"), other.count("/")) + 1)
 
 

@@ -70,6 +70,7 @@ UNITS = {
 }
 TIMES = ("start", "end", "duration")
 _BETWEEN_LINES = {"label": ";", "background": ";"}  # what the lines of a cell are divided by
+_OF_NAMES = frozenset(("file", "path", "filename", "in file"))  # of recordings
 
 
 def parse(flags: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
@@ -147,8 +148,14 @@ def unit_of(document: texts.Document, position: int) -> str:
 
 
 def cells_of(line: Sequence[str], found: Mapping[str, Sequence[int]]) -> dict[str, str]:
-    """{what: text} of a line, as of `filled`. A recording that is named without its folder gets it from its column."""
-    cells = {what: filled(line, positions, _BETWEEN_LINES.get(what, " ")) for what, positions in found.items()}
+    """{what: text} of a line, as of `filled`, but names of files are as they are written.
+
+    A recording that is named without its folder gets it from its column.
+    """
+    cells = {
+        what: written(line, positions) if what in _OF_NAMES else filled(line, positions, _BETWEEN_LINES.get(what, " "))
+        for what, positions in found.items()
+    }
     if cells.get("file") and not re.search(r"[/\\]", cells["file"]):
         if texts.comparable(re.split(r"[/\\]", cells.get("path", ""))[-1]) == texts.comparable(cells["file"]):
             cells["file"] = cells["path"]
@@ -169,6 +176,11 @@ def filled(line: Sequence[str], positions: Sequence[int], between_lines: str = "
             if not label_cells.is_missing(text):
                 return text
     return ""
+
+
+def written(line: Sequence[str], positions: Sequence[int]) -> str:
+    """The first cell as of `filled`, with all its blanks, for names of files."""
+    return next((csv_files.restored(line[i]).strip("\r\n") for i in positions if filled(line, (i,))), "")
 
 
 def unused(document: texts.Document, found: Mapping[str, Sequence[int]]) -> list[str]:

@@ -29,6 +29,11 @@ def _recordings(*below, tables_root=""):
         (("SITE_1.2.wav", "SITE_1.3.wav"), "SITE_1.3", "", "SITE_1.3.wav"),
         (("REC.WAV", "rec.wav"), "rec.wav", "", "rec.wav"),  # as it is written
         (("REC.WAV", "rec.wav"), "REC", "", "REC.WAV"),
+        (("a  x.wav", "a x.wav"), "a  x.wav", "", "a  x.wav"),  # blanks as they are written
+        (("a  x.wav", "a x.wav"), "a x", "", "a x.wav"),
+        ((" x.wav", "x.wav"), " x.wav", "", " x.wav"),
+        (("A/a  x .wav",), "a\u00a0x.wav", "", "A/a  x .wav"),
+        (("x.wav",), " x.wav ", "", "x.wav"),
         (("x.wav",), "y.wav", "", None),
         (("x.wav",), "../../etc/x.flac.txt", "", None),
         (("x.wav",), "", "", None),

@@ -62,7 +62,7 @@ def test_the_first_filled_cell_counts_and_na_is_none(line, text):
 @pytest.mark.parametrize(
     ("line", "file"),
     [(["x.wav", "D:\\X.wav", "f"], "D:\\X.wav"), (["x.wav", "NA", "f"], "f/x.wav"), (["g/x.wav", "", "f"], "g/x.wav"),
-     (["NA", "", "f"], "")],
+     (["NA", "", "f"], ""), (["a  x .wav", "", ""], "a  x .wav"), (["a.wav\n", "", ""], "a.wav")],
 )  # fmt: skip
 def test_a_recording_that_is_named_without_its_folder_gets_it_from_its_column(line, file):
     assert columns.cells_of(line, {"file": (0,), "path": (1,), "folder": (2,)})["file"] == file
