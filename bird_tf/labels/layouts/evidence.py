@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import math
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -192,6 +193,23 @@ def _log_unused_columns(used: Sequence[formats.Source]) -> None:
     unused = {source.unused_columns: source.path for source in reversed(used) if source.unused_columns}
     for names, path in list(unused.items())[:_MOST_TOLD]:
         logging.info("columns that are not used: %s (%s)", ", ".join(names)[:500], path)
+
+
+def warn_of_scores(used: Iterable[formats.Source]) -> None:
+    """Warns if labels with scores, as a machine's detections, count beside labels without, as a person's."""
+    with_scores: dict[bool, list[formats.Source]] = {True: [], False: []}
+    without: dict[bool, list[formats.Source]] = {True: [], False: []}
+    for source in used:
+        scores = [row.score for row in source.rows if row.labels.species]
+        if scores:
+            (without if all(map(math.isnan, scores)) else with_scores)[source.is_in_time].append(source)
+    for in_time, found in with_scores.items():
+        if found and without[in_time]:
+            logging.warning(
+                "labels with scores from %s, and labels without from %s: all count, however low the score; if a "
+                "machine made those with scores, move their files away, or say --min_confidence=0.8",
+                by_format(found), by_format(without[in_time]),
+            )  # fmt: skip
 
 
 def by_format(sources: Iterable[formats.Source]) -> str:

@@ -230,6 +230,8 @@ def _read_layout(source: SourceConfig, paths: Sequence[str], channel: str) -> tu
     if not labelling and not problems:
         raise config.InputError(evidence.not_recognised(folder, sources, known))
     layout = evidence.log(source.layout, used)
+    if not source.min_confidence:
+        evidence.warn_of_scores(used)
     found = assembly.assemble(formats.in_channel(used, channel), known, source.min_confidence)
     found.layout, found.unused = layout, unused
     found.unmatched += problems

@@ -98,3 +98,23 @@ def test_errors_of_tables_about_recordings_advise_no_flag_of_labels(tmp_path, te
     with pytest.raises(config.InputError, match=r"columns file, date, time, site.* count here") as raised:
         evidence.about_recordings(table)
     assert "--columns" not in str(raised.value) and str(raised.value).startswith(f"{table}: ")
+
+
+_BIRDNET = "Start (s),End (s),Scientific name,Common name,Confidence\n0,3,Parus major,Great Tit,0.12\n"
+
+
+@pytest.mark.parametrize(
+    ("other", "text", "is_told"),
+    [
+        ("x.txt", "0\t1\tParus major\n", True),
+        ("x.txt", "0\t1\tnoise\n", False),
+        ("more.csv", "file,start,end,label\nx.wav,3,4,Parus major\n", True),
+        ("more.csv", "file,start,end,label,score\nx.wav,3,4,Parus major,0.9\n", False),
+        ("more.csv", "file,label\nx.wav,Parus major\n", False),  # labels in time count alone, as another warning says
+    ],
+)
+def test_labels_with_scores_beside_others_are_told(tmp_path, caplog, other, text, is_told):
+    example_sets.write_text(tmp_path / other, text)
+    example_sets.write_text(tmp_path / "x.BirdNET.results.csv", _BIRDNET)
+    evidence.warn_of_scores(evidence.read(str(tmp_path), "auto", rows.Options()))
+    assert ("labels with scores from 1 x" in caplog.text) == is_told
