@@ -51,7 +51,8 @@ def _what_it_is(path: str, without: tuple[str, ...]) -> str:
         with open(path, "rb") as file:
             head = file.read(_HEAD_BYTES)
     except OSError:
-        return ""
+        is_broken = os.path.islink(path) and not os.path.exists(path)  # perhaps to the folder of a species
+        return "a link to what is not there" if is_broken else ""
     if _SOUND.match(head) or mp3.is_mp3(head):
         return "sound, without the suffix of a recording; rename it"
     return "sound without a header; save it as WAV" if name.endswith(_HEADERLESS) else ""

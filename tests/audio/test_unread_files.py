@@ -11,7 +11,19 @@ def test_files_that_may_hold_sound_without_a_known_suffix_are_told(tmp_path, cap
     for name, content in contents.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
+    for name in ("a/more", "a/gone.wav", "a/gone.csv", "a/itself"):
+        (tmp_path / name).symlink_to(tmp_path / "a" / "itself")
     found = unread_files.find(str(tmp_path), [str(tmp_path / "a" / "x.wav")], (".csv",))
     names = [path.removeprefix(f"{tmp_path}/") for path, _ in found]
-    assert names == ["b/all.zip", "b/q.ogg.part", "a/XC1", "a/v.raw", "a/y.wav.1", "a/z.mp3?download=1"]
-    assert "6 files may hold sound and are not read, the first: " in caplog.text and "unpack it" in caplog.text
+    assert names == [
+        "b/all.zip",
+        "b/q.ogg.part",
+        "a/XC1",
+        "a/itself",
+        "a/more",
+        "a/v.raw",
+        "a/y.wav.1",
+        "a/z.mp3?download=1",
+    ]
+    assert {path.rsplit("/", 1)[1] for path, what in found if "a link to what" in what} == {"itself", "more"}
+    assert "8 files may hold sound and are not read, the first: " in caplog.text and "unpack it" in caplog.text

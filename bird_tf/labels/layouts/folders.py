@@ -243,7 +243,11 @@ def read(described: Iterable[metadata.Recording], audio: str, options: rows.Opti
         options: what the user says about labels.
     """
     found, described = assembly.Assembled(), list(described)
-    named = _named({parts[0] for parts in (_parts(each.path, audio) for each in described) if len(parts) > 1}, options)
+    names = {parts[0] for parts in (_parts(each.path, audio) for each in described) if len(parts) > 1}
+    there = {name for name in os.listdir(audio) if name[0] != "." and os.path.isdir(os.path.join(audio, name))}
+    if empty := sorted(there - names):
+        logging.info("%d folders hold no recording and are no classes, the first: %s", len(empty), empty[0])
+    named = _named(names, options)
     for recording in described:
         folder, *rest = _parts(recording.path, audio)
         if not rest:

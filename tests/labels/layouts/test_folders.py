@@ -21,6 +21,13 @@ def test_the_folder_is_the_label(tmp_path):
     assert not any(r.background_known for r in recordings)
 
 
+def test_a_folder_without_recordings_is_told(tmp_path, caplog):
+    (tmp_path / "Sitta europaea").mkdir()
+    with caplog.at_level("INFO", logger="absl"):
+        _read(tmp_path, "Parus major/1.wav", "Öl käuzchen/1.wav")
+    assert "1 folders hold no recording and are no classes, the first: Sitta europaea" in caplog.text
+
+
 def test_a_folder_can_name_several_species_or_none(tmp_path):
     recordings = _read(tmp_path, "Parus major,Turdus merula/1.wav", "noise/2.wav", "-Parus major/3.wav")
     assert [(r.labels, r.negative) for r in recordings] == [
