@@ -29,8 +29,8 @@ ORDER = {
         "kaggle_segments", "inaturalist", "macaulay", "one_hot", "sonic_visualiser", "csv_table", "audacity", "formats",
     ),
     "labels.layouts": (
-        "matching", "evidence", "versions", "corrections", "joining", "assembly", "folders", "unread_labels",
-        "sorted_tree", "reader",
+        "matching", "evidence", "versions", "corrections", "joining", "assembly", "folders",
+        "crossed_folders", "unread_labels", "sorted_tree", "reader",
     ),
     "records": ("selection", "schema", "manifests", "shard_files", "recordings_table", "learnt", "verify"),
     "backbones": (

@@ -11,7 +11,7 @@ from typing import Any
 from bird_tf import config, files, free_text, typed
 from bird_tf.labels import class_names, odd_names, parquet, texts
 from bird_tf.labels.formats import csv_table, formats, one_hot
-from bird_tf.labels.layouts import evidence, folders, matching
+from bird_tf.labels.layouts import crossed_folders, evidence, folders, matching
 from bird_tf.labels.tables import columns, rows
 
 _JSON_LINES = (".jsonl", ".ndjson")
@@ -37,6 +37,7 @@ _OF_JSON = _OF_SPECIES | {"categories", "annotations", "tags", "events"}
 _MEANT = {name: what for what, names in columns.COLUMNS.items() for name in names} | dict.fromkeys(
     (name for what in ("label", "common", "name") for name in columns.COLUMNS[what]), "label"
 )
+_OF_FOLDERS = {"file", "site", "folder"}
 _MOST_ABOVE = 5  # lines above a header
 _SAVE = "save it as a table with the columns file and label"
 
@@ -88,6 +89,12 @@ def refuse_folders(
                     f"{source.path} names recordings in its column {file}, and may tell species "
                     f"({', '.join(labels)[:300]}): say {of_file}--columns=label=NAME; {of_folders}"
                 )
+            if column := _of_folders(document, names, are_places=are_places):
+                raise config.InputError(
+                    f"{source.path} names the folders, and may tell their species ({column}): put those of a species "
+                    f"into a folder of its name, or make a table with the columns file and label; {of_folders}"
+                )
+    crossed_folders.refuse(sources, known, _OF_SPECIES, of_folders, are_places=are_places)
     if not are_places:
         return
     unread = [s.path for s in sources if not s.names_recordings and (not s.format or s.path.lower().endswith(".json"))]
@@ -100,6 +107,27 @@ def refuse_folders(
                     f"{path} names recordings, and may tell species ({', '.join(told)[:300]}): {table.hint}; "
                     f"{of_folders}"
                 )
+
+
+def _of_folders(document: texts.Document, names: Collection[str], *, are_places: bool) -> str:
+    """The column of a table that tells the species of folders; empty without one.
+
+    Unless the folders are called as places, another column must be called as one of folders, and several folders have
+    one species: else their names may be codes of the species.
+    """
+    try:
+        lines = [[class_names.key(texts.clean(cell)) for cell in line] for _, line in document.lines[1:]]
+    except config.InputError:
+        return ""
+    meant = [_MEANT.get(columns.normal(name), "") for name in document.header]
+    of_each = [[line[i] if i < len(line) else "" for line in lines] for i in range(len(meant))]
+    for i, folder in enumerate(of_each):
+        if (are_places or meant[i] in _OF_FOLDERS) and meant[i] != "label" and _are_among(names, set(folder)):
+            for j, label in enumerate(of_each):
+                species = {cell for cell in label if cell and not label_cells.is_sound(cell)}
+                if species and meant[j] == "label" and (are_places or len(species) < len(set(folder))):
+                    return document.header[j]
+    return ""
 
 
 def _tables(document: texts.Document, known: matching.Recordings, names: Collection[str]) -> Iterator[_Table]:

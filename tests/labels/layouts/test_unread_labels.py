@@ -92,6 +92,23 @@ def test_folders_that_the_file_itself_has_as_species_are_species(tmp_path, name,
     _refuse_folders(tmp_path, name, LABELS[name], folders)
 
 
+@pytest.mark.parametrize(
+    ("text", "folders", "is_refused"),
+    [("folder,species\nalpha,Parus major\nbeta,Turdus merula\ngamma,Parus major\n", {"alpha", "beta", "gamma"}, True),
+     ("point,species\nS1,Parus major\nS2,Turdus merula\n", {"S1", "S2"}, True),
+     ("folder,species\nAMRO,American Robin\nEATO,Eastern Towhee\n", {"AMRO", "EATO"}, False),
+     ("code,species,category\nAMRO,Robin,bird\nEATO,Towhee,bird\n", {"AMRO", "EATO"}, False),
+     ("folder,sound type\nTit,song\nJay,song\n", {"Tit", "Jay"}, False),
+     ("site,habitat\nS1,Moor\nS2,Moor\n", {"S1", "S2"}, False)],
+)  # fmt: skip
+def test_a_table_may_tell_the_species_of_folders(tmp_path, text, folders, is_refused):
+    if is_refused:
+        with pytest.raises(config.InputError, match=r"names the folders, and may tell their species \(species\)"):
+            _refuse_folders(tmp_path, "t.csv", text, folders)
+    else:
+        _refuse_folders(tmp_path, "t.csv", text, folders)
+
+
 FILES = ("S1/x.wav", "S1/y.wav", "S2/z.wav")
 PAIRS = dict(zip(FILES, ("AMRO", "EATO", "AMRO"), strict=True))
 LISTS = {
