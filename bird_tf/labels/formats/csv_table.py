@@ -179,6 +179,10 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
     if not _are_of_species(document, options, found, of_label):
         found.pop("name", None)
     position = columns.positions(document)
+    used = {i for positions in found.values() for i in positions}
+    persons = [position[name] for name in columns.ANNOTATOR if name in position and position[name] not in used]
+    if persons and "label" in found:
+        found["annotator"] = (persons[0],)
     if position.keys() >= _IS_OWN:
         own = _OWN | {what: columns.normal(what) for what in _OWN_NUMBERS}
         found |= {what: (position[name],) for what, name in own.items() if name in position}
@@ -288,6 +292,7 @@ def _row(
         end_seconds=span[1],
         score=rows.read_score(cells.get("score", "")),
         background=about.background,
+        annotator=cells.get("annotator", ""),
         common=cells.get("common", ""),
         about=about,
         problem=problem,

@@ -24,6 +24,7 @@ _KNOWN = {
     "file": ("begin path", "begin file"),
     "score": columns.COLUMNS["score"],
     "channel": ("channel",),
+    "annotator": columns.ANNOTATOR,
     "common": columns.COLUMNS["common"],
     "end file": ("end path", "end file"),
 }  # fmt: skip
@@ -75,6 +76,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             or_namesake=alone,
             score=rows.read_score(selection.cells.get("score", "")),
             channel=rows.read_channel(selection.cells.get("channel", "")),
+            annotator=selection.cells.get("annotator", ""),
             common=selection.cells.get("common", ""),
             goes_on=bool(next_file),
             second_name=selection.cells.get("second name", ""),

@@ -72,23 +72,45 @@ def assemble(
     if num_several := sum(map(_has_several_rows, joined.entries.values())):
         logging.warning("%d recordings have several rows without times: each adds its species", num_several)
     contradictions: list[str] = []
+    in_one_file: list[str] = []
     for path, entries in joined.entries.items():
-        _add(path, entries, min_confidence, assembled, contradictions)
+        _add(path, entries, min_confidence, assembled, contradictions, in_one_file)
+    if in_one_file:
+        logging.warning(
+            "%d recordings have rows of one file that contradict each other: each species counts; leave out the wrong "
+            "rows; the first: %s", len(in_one_file), in_one_file[0],
+        )  # fmt: skip
     if contradictions:
         logging.warning(
             "%d recordings have files that say different species of the same span; each adds its own; if one is an old "
             "version, move it away; the first: %s", len(contradictions), contradictions[0],
         )  # fmt: skip
+    if len(sources) > 1 and (unlike := versions.unlike(map(_labelling, joined.entries.values()))):
+        logging.warning(
+            "%d pairs of files are named as versions of each other, and share most labels, but not all: those of one "
+            "alone count, too; if one is an old version, move it away; the first: %s and %s", len(unlike), *unlike[0],
+        )  # fmt: skip
     return assembled
 
 
+def _labelling(entries: Sequence[joining.Entry]) -> list[tuple[str, str, rows.Row]]:
+    told = (e for e in entries if e.row.labels.stated and not (e.row.labels.missing or e.row.problem or e.row.verdict))
+    return [(entry.source, entry.format, entry.row) for entry in told]
+
+
 def _has_several_rows(entries: Sequence[joining.Entry]) -> bool:
-    in_source = collections.Counter(e.source for e in entries if e.row.labels.species and not e.row.has_span)
+    told = {(e.source, e.row.labels.species) for e in entries if e.row.labels.species and not e.row.has_span}
+    in_source = collections.Counter(source for source, _ in told)
     return max(in_source.values(), default=0) > 1
 
 
 def _add(
-    path: str, entries: list[joining.Entry], min_confidence: float, assembled: Assembled, contradictions: list[str]
+    path: str,
+    entries: list[joining.Entry],
+    min_confidence: float,
+    assembled: Assembled,
+    contradictions: list[str],
+    in_one_file: list[str],
 ) -> None:
     """Adds one recording, or the reason why it has no label."""
     entries = _settled(entries)
@@ -110,8 +132,10 @@ def _add(
             reason = next(entry.row.problem for entry in entries if entry.row.problem)
             assembled.unmatched.append((path, f"none of its {len(entries)} rows can be used: {reason}"))
         return
+    in_time = [entry for entry in labelling if entry.row.has_span]
+    certain = (e for e in in_time or labelling if not (e.row.verdict or e.row.score < min_confidence))
+    in_one_file += [f"{path}: {text}" for text in versions.in_one_file((e.source, e.row) for e in certain)]
     try:
-        in_time = [entry for entry in labelling if entry.row.has_span]
         if in_time:
             sure = [
                 (_VERDICTS if e.row.verdict else e.source, e.format if e.is_namesake else "", e.row)
@@ -194,12 +218,16 @@ def _with_label(
         recording = dataclasses.replace(recording, background_known=False)  # of the others nobody is sure
     sure = [entry for entry in sure if not entry.row.labels.missing] or sure  # an empty cell contradicts nothing
     said: dict[str, set[str]] = collections.defaultdict(set)
+    by_person: dict[tuple[str, str], set[str]] = collections.defaultdict(set)
     for entry in sure:
-        if said[entry.source].intersection(entry.row.labels.species):
+        told = by_person[entry.source, versions.person(entry.row)]
+        if told.intersection(entry.row.labels.species):
             raise config.InputError(
                 f"{entry.row.where}: a second row for it with the same species, without start and end; if columns hold "
-                "them, say --columns=start=NAME --columns=end=NAME"
+                "them, say --columns=start=NAME --columns=end=NAME; if another person wrote it, tell who in a column "
+                "annotator"
             )
+        told.update(entry.row.labels.species)
         said[entry.source].update(entry.row.labels.species)
     (first, species), *others = said.items()
     for other, listed in others:

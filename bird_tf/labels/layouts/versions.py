@@ -1,4 +1,4 @@
-"""Annotation files about one recording that contradict each other, as an old version and a new one do."""
+"""Labels of one recording that contradict each other, as an old version and a new one, or two persons, do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import collections
 import itertools
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bird_tf import config
 from bird_tf.labels import class_names, label_cells
@@ -44,7 +44,7 @@ def contradictions(found: Iterable[tuple[str, str, rows.Row]]) -> list[str]:
         for span, species in said[first].items():
             others = said[second].get(span)
             if others and species and species.keys().isdisjoint(others):
-                both = [f"{file} says {', '.join(sorted({*said[file][span].values()}))}" for file in (first, second)]
+                both = [f"{file} says {_listed(said[file][span])}" for file in (first, second)]
                 text = f"at {span[0]:g} to {span[1]:g} s {', and '.join(both)}"
                 if formats[first] and formats[first] == formats[second] and _are_versions(first, second):
                     raise config.InputError(f"{text}; move the old version away, or name the right one with --metadata")
@@ -52,21 +52,99 @@ def contradictions(found: Iterable[tuple[str, str, rows.Row]]) -> list[str]:
     return told[:1]
 
 
-def _said(of_file: Iterable[rows.Row]) -> dict[tuple[float, float], dict[str, str]]:
-    """{span: {key: name} of its species}, by all their names, where "" stands for a negative. Programs round times."""
-    said: dict[tuple[float, float], dict[str, str]] = {}
+def in_one_file(found: Iterable[tuple[str, rows.Row]]) -> list[str]:
+    """The first contradiction in a file about one recording, in words; none if there is none.
+
+    Either a span has a species and none of them, or persons name it differently. That one names none says nothing.
+
+    Args:
+        found: (file, a row of it about the recording), for spans or for the whole of it.
+    """
+    of_file: dict[str, list[rows.Row]] = {}
+    for file, row in found:
+        if not row.labels.absent:  # one species is denied, and not all
+            of_file.setdefault(file, []).append(row)
+    for file, of_one in of_file.items():
+        if len(of_one) < 2:
+            continue
+        if any(row.labels.negative for row in of_one):
+            for span, species in _said(of_one).items():
+                if "" in species and len(species) > 1:
+                    nothing = species.pop("")
+                    return [f"{file} says {_listed(species)} and {nothing}{_at(span)}"]
+        of_person: dict[str, list[rows.Row]] = {}
+        for row in of_one:
+            of_person.setdefault(person(row), []).append(row)
+        if len(of_person) == 1:
+            continue
+        said = {name: _said(of_one) for name, of_one in of_person.items() if name}
+        for first, second in itertools.combinations(said, 2):
+            for span, species in said[first].items():
+                others = said[second].get(span)
+                if others and species and species.keys().isdisjoint(others):
+                    return [f"{file} says {_listed(species)} ({first}) and {_listed(others)} ({second}){_at(span)}"]
+    return []
+
+
+def person(row: rows.Row) -> str:
+    """Who wrote a row, as far as it tells; a recording has one author, so others are those of its labels."""
+    return row.annotator or row.about.author
+
+
+def unlike(found: Iterable[Sequence[tuple[str, str, rows.Row]]]) -> list[tuple[str, str]]:
+    """Pairs of files that are versions of each other by their names and by most labels, but not by all.
+
+    Args:
+        found: (file, its format, a row of it) of each recording.
+    """
+    found = list(found)
+    pairs: dict[tuple[str, str], bool] = {}
+    for of_one in found:
+        formats = {file: file_format for file, file_format, _ in of_one}
+        for pair in itertools.combinations(sorted(formats), 2):
+            if pair not in pairs:
+                pairs[pair] = formats[pair[0]] == formats[pair[1]] and _are_versions(*pair)
+    versions = [pair for pair, are_versions in pairs.items() if are_versions]
+    told: dict[str, set[tuple[object, ...]]] = {file: set() for pair in versions for file in pair}
+    for number, of_one in enumerate(found if told else ()):
+        for file, _, row in of_one:
+            if file in told:
+                told[file].add((number, _span(row), *sorted(map(class_names.key, row.labels.species))))
+    return [
+        (first, second)
+        for first, second in versions
+        if told[first] != told[second]
+        and 2 * len(told[first] & told[second]) >= min(len(told[first]), len(told[second]))
+    ]
+
+
+def _said(of_file: Iterable[rows.Row]) -> dict[tuple[float, ...], dict[str, str]]:
+    """{span: {key: name} of its species}, by all their names, where "" stands for a negative."""
+    said: dict[tuple[float, ...], dict[str, str]] = {}
     for row in of_file:
-        if row.has_span:
-            species = said.setdefault((round(row.start_seconds, 2), round(row.end_seconds, 2)), {})
-            for name in row.labels.species:
-                latin = re.split("_|, ", name)[0]
-                several: list[str] = [name, latin] if label_cells.is_latin(latin) else [name]
-                if len(row.labels.species) == 1:
-                    several.extend(filter(None, (row.about.name, row.common, row.second_name)))
-                species |= {class_names.key(each): name for each in several}
-            if row.labels.negative:
-                species[""] = "that no species is there"
+        species = said.setdefault(_span(row), {})
+        for name in row.labels.species:
+            latin = re.split("_|, ", name)[0]
+            several: list[str] = [name, latin] if label_cells.is_latin(latin) else [name]
+            if len(row.labels.species) == 1:
+                several.extend(filter(None, (row.about.name, row.common, row.second_name)))
+            species |= {class_names.key(each): name for each in several}
+        if row.labels.negative:
+            species[""] = "that no species is there"
     return said
+
+
+def _span(row: rows.Row) -> tuple[float, ...]:
+    """The span of a row; empty if it is about the whole recording. Programs round times."""
+    return (round(row.start_seconds, 2), round(row.end_seconds, 2)) if row.has_span else ()
+
+
+def _at(span: tuple[float, ...]) -> str:
+    return f" at {span[0]:g} to {span[1]:g} s" if span else ""
+
+
+def _listed(species: dict[str, str]) -> str:
+    return ", ".join(sorted({*species.values()}))
 
 
 def _are_versions(first: str, second: str) -> bool:

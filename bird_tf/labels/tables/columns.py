@@ -57,6 +57,11 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
         "verification", "confirmed", "is confirmed",
     ),
 }  # fmt: skip
+# who wrote the label
+ANNOTATOR = (
+    "annotator", "annotator id", "annotator name", "annotated by", "labeler", "labeller", "labelled by", "labeled by",
+    "analyst", "rater", "reviewer", "reviewed by", "identified by", "listener", "user",
+)  # fmt: skip
 # the last word of a name may tell the unit of times; without one they are in seconds. Times in a fine unit are of the
 # recording, others may be of the clock.
 FINE_UNITS = {

@@ -40,6 +40,7 @@ class Row:
         score: confidence of the label, in [0, 1]; NaN without one.
         channel: number of the channel that it is about, from 1; 0 if it does not say.
         background: the other species in the span.
+        annotator: who wrote it; empty if it does not say.
         common: common name that it tells beside its label; empty if it tells none.
         second_name: what a table of ours calls the species besides; empty in other tables.
         about: what is known of the recording; the fields that are not known are as in `NOTHING`.
@@ -58,6 +59,7 @@ class Row:
     score: float = math.nan
     channel: int = 0
     background: tuple[str, ...] = ()
+    annotator: str = ""
     common: str = ""
     second_name: str = ""
     about: metadata.Recording = NOTHING

@@ -168,6 +168,26 @@ def test_files_that_may_both_be_right_are_told(tmp_path, caplog):
     assert "2 recordings have files that say different species of the same span" in caplog.text
 
 
+def test_rows_of_one_table_that_contradict_each_other_are_told_and_persons_who_agree_are_fine(tmp_path, caplog):
+    tables = {
+        "s.csv": "file,start,end,species,annotator\nx.wav,0,2,a,Ann\nx.wav,0,2,b,Bob\ny.wav,0,2,a,A\ny.wav,0,2,a,B\n",
+        "t.csv": "file,species,Annotated_By\nv.wav,a,Ann\nv.wav,a,Bob\nw.wav,a,Ann\nw.wav,none,Ann\n",
+    }
+    found, assembled = _assemble(tmp_path, tables, *(f"{name}.wav" for name in "vwxy"))
+    assert {name: r.labels for name, r in found.items()} == {
+        "x.wav": ("a", "b"), "y.wav": ("a",), "v.wav": ("a",), "w.wav": ("a",),
+    }  # fmt: skip
+    assert not assembled.unmatched and "2 recordings have rows of one file that contradict each other" in caplog.text
+    assert "a (Ann) and b (Bob) at 0 to 2 s" in caplog.text and "several rows without times" not in caplog.text
+
+
+def test_tables_that_may_be_versions_of_each_other_are_told(tmp_path, caplog):
+    tables = {"t.csv": "file,species\nx.wav,a\n", "t_old.csv": "file,species\nx.wav,a\ny.wav,b\n"}
+    found, _ = _assemble(tmp_path, tables, "x.wav", "y.wav")
+    assert list(found) == ["x.wav", "y.wav"]
+    assert "1 pairs of files are named as versions" in caplog.text and "t_old.csv" in caplog.text
+
+
 def test_where_a_selection_of_another_recording_goes_on_is_no_noise(tmp_path):
     header = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tEnd File\tFile Offset (s)\tSpecies\n"
     text = header + "1\t9\t18\ta.wav\tb.wav\t9\tParus major\n2\t21\t24\tb.wav\tb.wav\t9\tTurdus merula\n"

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from bird_tf import config
@@ -35,6 +37,37 @@ def test_files_contradict_each_other_where_they_share_a_span_but_no_species(firs
 def test_several_rows_of_one_span_in_a_file_are_said_together():
     x, y = _rows("x.txt", (0, 3, "a"), (0, 3, "b")), _rows("y.csv", (0, 3, "b"))
     assert not versions.contradictions([*x, *y])
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [((("a", ""), ("noise", "")), "x.csv says a and that no species is there"), ((("a", ""), ("b", "")), ""),
+     ((("a", "Ann"), ("b", "Bob")), "x.csv says a (Ann) and b (Bob)"), ((("a", "Ann"), ("a;b", "Bob")), ""),
+     ((("a", "Ann"), ("none", "Bob")), "that no species is there"), ((("a", "Ann"), ("b", "")), ""),
+     ((("a", ""), ("-b", "")), ""), ((("a", "Ann"), ("?", "Bob")), "")],
+)  # fmt: skip
+def test_rows_of_a_file_contradict_each_other_by_a_negative_or_as_persons(told, words):
+    for start, end in ((1.0, 3.0), (math.nan, math.nan)):
+        rows_of = [
+            rows.Row(where="", start_seconds=start, end_seconds=end, labels=label_cells.parse(label), annotator=by)
+            for label, by in told
+        ]
+        found = versions.in_one_file(("x.csv", row) for row in rows_of)
+        assert bool(found) == bool(words)
+        assert not found or (words in found[0] and ("at 1 to 3 s" in found[0]) != math.isnan(start))
+
+
+@pytest.mark.parametrize(
+    ("second", "others", "is_told"),
+    [("t_old.csv", "abc", True), ("t (1).csv", "acd", True), ("t_old.csv", "ab", False), ("u.csv", "abc", False),
+     ("t_old.csv", "cd", False)],
+)  # fmt: skip
+def test_files_named_as_versions_are_told_if_they_share_most_labels_but_not_all(second, others, is_told):
+    found = [
+        [*_rows("t.csv", *((0, 3, label) for label in "ab")), *_rows(second, *((0, 3, label) for label in others))],
+        _rows("t.csv", (0, 1, "a")) + _rows(second, (0, 1, "a")) * ("a" in others),
+    ]
+    assert versions.unlike(found) == ([("t.csv", second)[:: 1 if second > "t.csv" else -1]] if is_told else [])
 
 
 @pytest.mark.parametrize(
