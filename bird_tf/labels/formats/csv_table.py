@@ -71,6 +71,8 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             "%s: its times are read as shares of a day, as spreadsheets save them: %s is %s",
             document.path, share[:40], free_text.time_of_share(share),
         )  # fmt: skip
+    in_channels = {columns.filled(line, found.get("channel", ())) for _, line in lines}
+    first_channel = 1 if in_channels.isdisjoint(("0", "0.0")) else 0
     read_rows: list[rows.Row] = []
     width = len(document.header)
     used = {columns.normal(document.header[positions[0]]) for positions in found.values()}
@@ -88,6 +90,8 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         if has_shares:
             cells["time"] = free_text.time_of_share(cells["time"])
         row = _row(where, cells, above, options, order, length, (units.get("start", 1.0), units.get(length, 1.0)))
+        if "channel" in found:
+            row = dataclasses.replace(row, channel=rows.read_channel(cells["channel"], first_channel))
         read_rows.append(dataclasses.replace(row, second_name=row.about.name) if is_own else row)
         for what, examples in unread.items():
             if _is_unread(what, cells[what], row):
@@ -180,9 +184,10 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
         found.pop("name", None)
     position = columns.positions(document)
     used = {i for positions in found.values() for i in positions}
-    persons = [position[name] for name in columns.ANNOTATOR if name in position and position[name] not in used]
-    if persons and "label" in found:
-        found["annotator"] = (persons[0],)
+    for what, names in (("annotator", columns.ANNOTATOR), ("channel", ("channel",))):
+        free = [position[name] for name in names if name in position and position[name] not in used]
+        if free and "label" in found:
+            found[what] = (free[0],)
     if position.keys() >= _IS_OWN:
         own = _OWN | {what: columns.normal(what) for what in _OWN_NUMBERS}
         found |= {what: (position[name],) for what, name in own.items() if name in position}

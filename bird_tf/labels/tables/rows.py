@@ -20,6 +20,7 @@ COMPLETE = dataclasses.replace(NOTHING, background_known=True)
 # the problem of a table that tells nothing
 EMPTY = "a table without rows"
 _DIVIDING = re.compile("[,&+]")
+_SIDES = {"left": 1, "l": 1, "right": 2, "r": 2}  # the two channels of stereo
 _FIELDS = tuple(field.name for field in dataclasses.fields(NOTHING))
 
 
@@ -127,6 +128,8 @@ def read_span(
 
 def read_channel(cell: str, first: int = 1) -> int:
     """The number of the channel in a cell, where `first` is that of the first one; 0 for any other text."""
+    if side := _SIDES.get(cell.casefold(), 0):
+        return side
     number = free_text.number(cell, limit=1000) - first + 1
     return int(number) if number >= 1 else 0
 

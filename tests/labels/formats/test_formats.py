@@ -135,6 +135,9 @@ CHANNELS = {
         "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tSpecies\n1\tS\t1\t0\t3\ta\n2\tS\t2\t3\t6\tb\n"
     ),
     "id.csv": "INDIR,FOLDER,IN FILE,CHANNEL,OFFSET,DURATION,AUTO ID\nD,,x.wav,0,0,3,a\nD,,x.wav,1,3,3,b\n",
+    "from_1.csv": "file,start,end,channel,species\nx.wav,0,3,1,a\nx.wav,3,6,2,b\n",
+    "from_0.csv": "file,start,end,Channel,species\nx.wav,0,3,0,a\nx.wav,3,6,1.0,b\n",
+    "sides.csv": "file,species,channel\nx.wav,a,Left\nx.wav,b,R\n",
 }
 
 
