@@ -50,10 +50,12 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the rows.
 
     Raises:
-        InputError: no rows, a start without an end or a duration, or times that are not of the recording.
+        InputError: no rows, a start without an end or a duration, times that are not of the recording, or several
+            annotations in a row.
     """
     found = _columns(document, options)
     times.refuse_other_times(document, found, options.columns)
+    times.refuse_several_spans(document, found)
     if "label" in found:
         _warn_of_unused(document, found, in_time="start" in found)
     length = next((what for what in ("end", "duration") if what in found), "")

@@ -66,6 +66,36 @@ def refuse_other_times(
         )
 
 
+def refuse_several_spans(document: texts.Document, found: Mapping[str, Sequence[int]]) -> None:
+    """Refuses a table that has further columns of start, end and label, as `start,end,species,start.1,end.1,species.1`.
+
+    They may be empty, or repeat the first ones.
+
+    Args:
+        document: the table.
+        found: as of `columns.find`.
+
+    Raises:
+        InputError: a line tells another annotation there.
+    """
+    first = [found[what][0] for what in ("start", "end" if "end" in found else "duration", "label") if what in found]
+    names = [re.sub(r" ?\d+$", "", columns.normal(name)) for name in document.header]
+    used = {i for positions in found.values() for i in positions}
+    again = [
+        next((i for i, name in enumerate(names) if name == names[of_first] != "" and i not in used), -1)
+        for of_first in first
+    ]
+    if len(again) < 3 or -1 in again:
+        return
+    for number, line in document.lines[1:]:
+        told, further = ([columns.filled(line, (i,)) for i in positions] for positions in (first, again))
+        if all(further) and told != further:
+            raise config.InputError(
+                f"{document.path}, line {number}: it tells a second annotation in the columns "
+                f"{', '.join(f'{i + 1} ({document.header[i]})' for i in again)}; write one annotation a row"
+            )
+
+
 def _refuse_parts(document: texts.Document, what: str, position: int) -> None:
     """Refuses a column of times beside one of another unit that does not hold the same times.
 

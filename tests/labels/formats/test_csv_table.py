@@ -131,6 +131,19 @@ def test_a_row_that_cannot_be_read_costs_this_row(tmp_path, row, words):
     assert words in source.rows[1].problem and source.rows[1].where.endswith("table.csv, line 3")
 
 
+@pytest.mark.parametrize(
+    ("header", "row", "is_refused"),
+    [("start,end,species", "2,3,b", True), ("start.1,end.1,species.1", "2,3,b", True),
+     ("start_2,end2,Species", "2,3,b", True),
+     ("start.1,end.1,species.1", ",,", False), ("start.1,end.1,species.1", "0,1,a", False),
+     ("start.1,end.1,note", "2,3,b", False), ("start_date,end_date,species_group", "2,3,b", False)],
+)  # fmt: skip
+def test_several_annotations_in_a_row_are_refused(tmp_path, header, row, is_refused):
+    source = _read(tmp_path, f"file,start,end,species,{header}\nx.wav,0,1,a,,,\ny.wav,0,1,a,{row}\n")
+    assert ("line 3: it tells a second annotation" in source.problem) == is_refused
+    assert is_refused or len(source.rows) == 2
+
+
 def test_an_empty_label_is_a_negative_in_a_table_of_equal_segments_only(tmp_path):
     segments = "file,start,end,label\nx.wav,0,5,a\nx.wav,5,10,\n"
     assert example_sets.spans_of(_read(tmp_path, segments))[1] == (("x.wav",), 5.0, 10.0, None)
