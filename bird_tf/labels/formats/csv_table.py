@@ -85,8 +85,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         where, cells = rows.where(document, number), _with_genus(columns.cells_of(line, found), epithets)
         if len(line) > width and any(map(str.strip, line[width:])):
             problem = f"{len(line)} cells, but the header has {width}; put texts with commas into quotes"
-            files_of_row = (cells["file"],) if cells.get("file") else ()
-            read_rows.append(rows.Row(where=where, files=files_of_row, problem=problem))
+            read_rows.append(rows.Row(where=where, files=_names(cells.get("file", "")), problem=problem))
             continue
         above = cells.get("file") or above
         if has_shares:
@@ -280,11 +279,11 @@ def _row(
 ) -> rows.Row:
     """Reads one row. `above` is the last recording that was named: merged cells have their text in the first row."""
     about = _about(order, tuple([(what, cells[what]) for what in _ABOUT if what in cells]))
-    named = (cells["file"],) if cells.get("file") else ()
+    named = _names(cells.get("file", ""))
     span, labels, problem = rows.NO_SPAN, rows.NOT_STATED, ""
     if "file" in cells and not named:
         problem = "it names no recording"
-        named = (above,) if above and (cells.get("label") or cells.get("start")) else ()
+        named = _names(above) if cells.get("label") or cells.get("start") else ()
     else:
         if "label" in cells:
             labels, problem = rows.read_label(cells["label"], options)
@@ -304,6 +303,13 @@ def _row(
         about=about,
         problem=problem,
     )
+
+
+@functools.lru_cache(maxsize=1024)  # the rows of one recording have one name
+def _names(cell: str) -> tuple[str, ...]:
+    """The names that a cell can mean; none if it is empty. pandas writes a number as 101.0, if a cell is empty."""
+    whole = cell.removesuffix(".0")
+    return (cell, whole) if whole != cell and whole.isdecimal() else (cell,) * bool(cell)
 
 
 @functools.lru_cache(maxsize=1024)  # the rows of one recording say the same of it

@@ -132,6 +132,13 @@ def test_a_row_that_cannot_be_read_costs_this_row(tmp_path, row, words):
 
 
 @pytest.mark.parametrize(
+    ("cell", "files"), [("101.0", ("101.0", "101")), ("101.5", ("101.5",)), ("x.0", ("x.0",)), ("1", ("1",))]
+)
+def test_a_name_that_is_a_whole_number_is_found_as_pandas_writes_it(tmp_path, cell, files):
+    assert _read(tmp_path, f"file,label\n{cell},a\n").rows[0].files == files
+
+
+@pytest.mark.parametrize(
     ("header", "row", "is_refused"),
     [("start,end,species", "2,3,b", True), ("start.1,end.1,species.1", "2,3,b", True),
      ("start_2,end2,Species", "2,3,b", True),
