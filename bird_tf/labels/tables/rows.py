@@ -121,9 +121,9 @@ def read_span(
         last += first
     if math.isnan(first) or math.isnan(last):
         return NO_SPAN, f"{start[:40]!r} and {end[:40]!r} are not times in seconds"
-    if first < 0 or last < first:
-        return NO_SPAN, f"a span from {first:g} to {last:g} s: its end must be after its start"
-    return (first, last), ""
+    if last < first or (first < 0 and last <= -first):  # programs that widen spans begin before the recording
+        return NO_SPAN, f"a span from {first:g} to {last:g} s: it must begin at 0 or later, and end after its start"
+    return (max(first, 0.0), last), ""
 
 
 def read_channel(cell: str, first: int = 1) -> int:
