@@ -14,6 +14,17 @@ import re
 from collections.abc import Iterable
 
 _LONGEST = 40  # characters of a number or time; a float64 has at most 24
+# times in units, in seconds
+FINE_UNITS = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
+    **dict.fromkeys(("ms", "msec", "millis", "millisecond", "milliseconds"), 0.001),
+}
+UNITS = {
+    **FINE_UNITS,
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+}
+_IN_UNIT = re.compile(r"(.*[\d.,])\s*([a-z]+)\.?", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,4}):(\d{1,2}(?:[.,]\d*)?)", re.ASCII)
 _DATE = re.compile(r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})(?:[T ].*)?", re.ASCII)
@@ -88,13 +99,16 @@ def seconds(text: str, unit: float = 1.0) -> float:
 
     Args:
         text: the field.
-        unit: of a number, in seconds.
+        unit: of a number without a unit (as `2 s`) behind it, in seconds.
     """
     text = text.strip()
     if clock := _CLOCK.fullmatch(text[: _LONGEST + 1]):
         hours, minutes, rest = clock.groups()
         return 3600 * int(hours or 0) + 60 * int(minutes) + float(rest.replace(",", "."))
-    return unit * number(text.removesuffix("s").rstrip(), limit=1e9)
+    told = _IN_UNIT.fullmatch(text[: _LONGEST + 1])
+    if told and (own := UNITS.get(told[2].lower())):
+        return own * number(told[1], limit=1e9)
+    return unit * number(text, limit=1e9)
 
 
 def confidence(text: str) -> float:

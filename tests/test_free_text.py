@@ -71,10 +71,15 @@ def test_elevations_in_free_text_are_read(tmp_path, text, metres):
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("90", 90.0), ("1:30", 90.0), ("01:00:00,5", 3600.5), ("1,5", 1.5), ("3 s", 3.0), ("1:2:3:4", math.nan),
-     (200 * ":", math.nan), (5000 * "9", math.nan), ("²", math.nan), ("1e999", math.nan), ("-1", -1.0)],
+     (200 * ":", math.nan), (5000 * "9", math.nan), ("²", math.nan), ("1e999", math.nan), ("-1", -1.0),
+     ("0 sec", 0.0), ("250ms", 0.25), ("1,5 Min.", 90.0), ("2 m", math.nan), ("1:30 s", math.nan)],
 )  # fmt: skip
 def test_times_in_recordings_are_read(text, seconds):
     assert free_text.seconds(text) == pytest.approx(seconds, nan_ok=True)
+
+
+def test_the_unit_of_a_time_itself_counts_before_that_of_its_column():
+    assert [free_text.seconds(text, 60.0) for text in ("2", "2 s", "2 h")] == [120.0, 2.0, 7200.0]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from absl import logging
 
-from bird_tf import config, csv_files
+from bird_tf import config, csv_files, free_text
 from bird_tf.labels import label_cells, texts
 
 # The names of columns that are known without --columns, without signs and in lower case. The first one that a table has
@@ -64,15 +64,7 @@ ANNOTATOR = (
 )  # fmt: skip
 # the last word of a name may tell the unit of times; without one they are in seconds. Times in a fine unit are of the
 # recording, others may be of the clock.
-FINE_UNITS = {
-    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
-    **dict.fromkeys(("ms", "msec", "millis", "millisecond", "milliseconds"), 0.001),
-}
-UNITS = {
-    **FINE_UNITS,
-    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
-    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
-}
+FINE_UNITS, UNITS = free_text.FINE_UNITS, free_text.UNITS
 TIMES = ("start", "end", "duration")
 _BETWEEN_LINES = {"label": ";", "background": ";"}  # what the lines of a cell are divided by
 _OF_NAMES = frozenset(("file", "path", "filename", "in file"))  # of recordings
