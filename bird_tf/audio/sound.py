@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from concurrent import futures
@@ -16,6 +17,8 @@ import numpy as np
 
 from bird_tf import executor
 from bird_tf.audio import decoder, foreign, reports
+
+_TEXT = re.compile(rb"[^\0-\x08\x0e-\x1f\x7f]+")  # a beginning without controls
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,11 @@ def opened(path: str, report: reports.Report, start_seconds: float = 0.0) -> Ite
     head = _head(path)
     try:
         found = decoder.Decoder(path, head, report)
-    except reports.UnreadableError:
+    except reports.UnreadableError as error:
+        if _TEXT.fullmatch(head):
+            raise reports.UnreadableError(
+                f"{path}: cannot be decoded (it is text, as a web page or a pointer in its place; download it again)"
+            ) from error
         if not foreign.is_foreign(path, head):
             raise
     else:
