@@ -19,6 +19,7 @@ from bird_tf.labels.tables import rows
 # A point in time covers this much, so that the chunk around it does not count as one without a call. Its species is
 # background there: how long it is to be heard is not known.
 _POINT_SECONDS = 0.001
+_SAME_DEGREES = 0.02  # by which places of one recording may differ, as some programs round them to 0.01
 # what all tables of verdicts say together; they are not compared as versions
 _VERDICTS = "verdicts"
 
@@ -71,6 +72,11 @@ def assemble(
     assembled.has_judged_spans = any(row.about.partly_annotated for source in sources for row in source.rows)
     if num_several := sum(map(_has_several_rows, joined.entries.values())):
         logging.warning("%d recordings have several rows without times: each adds its species", num_several)
+    if places := [path for path, entries in joined.entries.items() if _has_several_places(entries)]:
+        logging.warning(
+            "%d recordings have rows that name different places or days, the first: %s; the first row counts",
+            len(places), places[0],
+        )  # fmt: skip
     contradictions: list[str] = []
     in_one_file: list[str] = []
     for path, entries in joined.entries.items():
@@ -102,6 +108,17 @@ def _has_several_rows(entries: Sequence[joining.Entry]) -> bool:
     told = {(e.source, e.row.labels.species) for e in entries if e.row.labels.species and not e.row.has_span}
     in_source = collections.Counter(source for source, _ in told)
     return max(in_source.values(), default=0) > 1
+
+
+def _has_several_places(entries: Sequence[joining.Entry]) -> bool:
+    told = {id(e.row.about): (e.row.about, e.row.has_span) for e in entries if not e.row.problem}.values()
+    if len(told) < 2:
+        return False
+    for each in ("latitude", "longitude"):
+        known = [degrees for about, _ in told if not math.isnan(degrees := getattr(about, each))]
+        if known and max(known) - min(known) > _SAME_DEGREES:
+            return True
+    return len({about.date for about, has_span in told if not has_span} - {""}) > 1  # labels may have days of their own
 
 
 def _add(

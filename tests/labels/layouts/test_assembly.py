@@ -188,6 +188,18 @@ def test_tables_that_may_be_versions_of_each_other_are_told(tmp_path, caplog):
     assert "1 pairs of files are named as versions" in caplog.text and "t_old.csv" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("header", "rows_of_x", "is_told"),
+    [("lat,lon", ("52.5,13.4", "10,13.4"), True), ("lat,lon", ("52.5,13.4", "52.51,13.4"), False),
+     ("lat,date", ("52.5,2023-05-01", "52.5,2023-05-02"), True), ("lat,date", ("52.5,2023-05-01", ","), False)],
+)  # fmt: skip
+def test_rows_of_a_recording_at_different_places_are_told(tmp_path, caplog, header, rows_of_x, is_told):
+    text = "".join(f"x.wav,{label},{told}\n" for label, told in zip("ab", rows_of_x, strict=True))
+    found, _ = _assemble(tmp_path, {"t.csv": f"file,species,{header}\n{text}y.wav,a,1,\n"}, "x.wav", "y.wav")
+    assert found["x.wav"].latitude == 52.5
+    assert ("1 recordings have rows that name different places or days" in caplog.text) == is_told
+
+
 def test_where_a_selection_of_another_recording_goes_on_is_no_noise(tmp_path):
     header = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tEnd File\tFile Offset (s)\tSpecies\n"
     text = header + "1\t9\t18\ta.wav\tb.wav\t9\tParus major\n2\t21\t24\tb.wav\tb.wav\t9\tTurdus merula\n"
