@@ -20,11 +20,11 @@ def choose(given: str, own: np.ndarray, classes: taxonomy.Taxonomy) -> np.ndarra
     Args:
         given: empty; a number in [0, 1] for all classes; or a CSV with the columns class_id (or a Latin name) and
             threshold, for some of them.
-        own: [classes] those of classes without a given one.
+        own: [..., classes] those of classes without a given one.
         classes: the classes.
 
     Returns:
-        [classes] float64.
+        [..., classes] float64.
 
     Raises:
         InputError: neither a number in [0, 1] nor such a table, or none of its rows is a class of the model.
@@ -33,7 +33,7 @@ def choose(given: str, own: np.ndarray, classes: taxonomy.Taxonomy) -> np.ndarra
         return own
     number = free_text.probability(given)
     if number >= 0:
-        return np.full(len(classes), number)
+        return np.full(own.shape, number)
     if not os.path.exists(given):
         raise config.InputError(f"--min_probability={given}: neither a number in [0, 1] nor a file")
     chosen = np.array(own, np.float64)
@@ -49,7 +49,7 @@ def choose(given: str, own: np.ndarray, classes: taxonomy.Taxonomy) -> np.ndarra
             raise row.error(f"{name} has a threshold in line {set_by[indices[0]]} already")
         else:
             set_by[indices[0]] = row.line
-            chosen[indices[0]] = threshold
+            chosen[..., indices[0]] = threshold
     if not set_by:
         raise config.InputError(f"--min_probability={given}: none of {len(unknown)} rows is a class of the model")
     if unknown:

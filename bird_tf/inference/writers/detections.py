@@ -9,7 +9,7 @@ import numpy as np
 from bird_tf import config
 from bird_tf.inference import ensembles
 from bird_tf.labels import taxonomy
-from bird_tf.scores import calibration, decisions, threshold_table, thresholds
+from bird_tf.scores import decisions, threshold_table, thresholds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,13 +39,11 @@ class DetectionConfig:
         Raises:
             InputError: as `threshold_table.choose`.
         """
-
-        def chosen(fitted: calibration.Calibration) -> np.ndarray:
-            return threshold_table.choose(self.min_probability, fitted.thresholds[self.threshold], classes)
-
+        own = np.stack([fitted.thresholds[self.threshold] for fitted in (decided.answers, decided.recording)])
+        of_chunks, of_recordings = threshold_table.choose(self.min_probability, own, classes)
         return Criteria(
-            chunk_thresholds=chosen(decided.answers),
-            recording_thresholds=chosen(decided.recording),
+            chunk_thresholds=of_chunks,
+            recording_thresholds=of_recordings,
             top=self.top,
             merge_seconds=self.merge_seconds,
         )

@@ -45,6 +45,13 @@ def test_present_classes_are_sorted_by_probability_and_never_impossible():
     assert criteria(min_probability="0.0").present(np.array([0.0, 0.1])) == [1]
 
 
+def test_a_table_of_probabilities_is_told_of_once(tmp_path, caplog):
+    (tmp_path / "t.csv").write_text(f"class_id,threshold\n{CLASSES.class_ids[0]},0.4\nTotal,0.5\n")
+    found = criteria(min_probability=str(tmp_path / "t.csv"))
+    assert found.chunk_thresholds[0] == found.recording_thresholds[0] == 0.4
+    assert caplog.text.count("1 rows are no classes") == 1
+
+
 def test_a_given_probability_overrides_the_thresholds_of_the_model():
     fitted = calibration.Calibration(
         slope=1.0, intercept=0.0, thresholds={"f1": np.array([0.2, 0.3]), "precision": np.array([0.6, 2.0])}
