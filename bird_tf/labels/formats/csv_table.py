@@ -353,7 +353,13 @@ def _with_empty_segments(
             else:
                 elsewhere.append(row.where)
         told.append(row)
-    if num_nothing:
+    spans = {(row.files, row.start_seconds) for row in read_rows if row.has_span}
+    if num_nothing and len(spans) == len({files for files, _ in spans}):
+        logging.warning(
+            "%s: each recording has one span, and %d of them have an empty label: nothing is there, nor behind it if "
+            "the recording is longer; leave these rows out if nobody listened", document.path, num_nothing,
+        )  # fmt: skip
+    elif num_nothing:
         logging.info("%s: in %d segments the label is empty: nothing is there", document.path, num_nothing)
     if elsewhere:
         logging.warning(

@@ -159,6 +159,13 @@ def test_an_empty_label_is_a_negative_in_a_table_of_equal_segments_only(tmp_path
     assert _read(tmp_path, segments + "y.wav,,,\n").rows[2].labels == example_sets.NEGATIVE
 
 
+@pytest.mark.parametrize(("more", "is_told"), [("", True), ("x.wav,5,10,\n", False)])
+def test_an_empty_label_of_the_only_span_of_a_recording_is_told(tmp_path, caplog, more, is_told):
+    source = _read(tmp_path, f"file,start,end,label\nx.wav,0,5,a\ny.wav,0,5,\n{more}")
+    assert source.rows[1].labels == example_sets.NEGATIVE
+    assert ("each recording has one span" in caplog.text) == is_told
+
+
 @pytest.mark.parametrize(
     ("starts", "is_nothing"),
     [((0, 5, 10), True), ((5, 0, 10), True), ((0, 2.5, 5), True), ((0, 5, 12), False), ((5, 10, 15), False)],
