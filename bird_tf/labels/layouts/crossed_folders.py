@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from absl import logging
 
 from bird_tf import config
-from bird_tf.labels import class_names, label_cells, texts
+from bird_tf.labels import class_names, label_cells, odd_names, texts
 from bird_tf.labels.formats import formats
 from bird_tf.labels.layouts import matching
 from bird_tf.labels.tables import columns
@@ -84,7 +84,7 @@ def _in_json(sources: Iterable[formats.Source], known: matching.Recordings, fiel
             continue
         for name, value in content.items() if isinstance(content, dict) else ():
             is_told = isinstance(value, str) and columns.normal(name).rpartition(" ")[2] in fields
-            if is_told and not label_cells.is_missing(value) and not label_cells.is_sound(value):
+            if is_told and not label_cells.is_missing(value) and not odd_names.is_sound(value):
                 told[str(path)] = class_names.key(value)
     return told
 

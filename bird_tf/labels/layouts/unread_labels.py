@@ -124,7 +124,7 @@ def _of_folders(document: texts.Document, names: Collection[str], *, are_places:
     for i, folder in enumerate(of_each):
         if (are_places or meant[i] in _OF_FOLDERS) and meant[i] != "label" and _are_among(names, set(folder)):
             for j, label in enumerate(of_each):
-                species = {cell for cell in label if cell and not label_cells.is_sound(cell)}
+                species = {cell for cell in label if cell and not odd_names.is_sound(cell)}
                 if species and meant[j] == "label" and (are_places or len(species) < len(set(folder))):
                     return document.header[j]
     return ""
