@@ -27,17 +27,20 @@ _MEANING = ("sample_rate_hz", "gives_logits", "embedding")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Description:
-    """What a model says of its training. Early versions have no fields of backbones, features, channel and classes.
+    """What a model says of its training. Early versions have no fields of loss, backbones, features, channel and
+    classes.
 
     Attributes:
         pooling: the default method to pool chunk scores.
         training: the flags of the training.
+        loss: as in `run_directory.Run`; empty if it is not known.
         backbones, features, backbone, channel: as in `run_directory.Run`.
         classes: `Taxonomy.digest` of the classes; empty if it is not known.
     """
 
     pooling: str
     training: Mapping[str, Any]
+    loss: str = ""
     backbones: tuple[Mapping[str, str], ...] = ()
     features: tuple[schema.Feature, ...] = ()
     backbone: Mapping[str, Any] | None = None

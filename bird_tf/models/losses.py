@@ -41,6 +41,27 @@ def probabilities(logits: tf.Tensor, loss: str) -> tf.Tensor:
     return tf.nn.softmax(logits) if loss == "softmax" else tf.nn.sigmoid(logits)
 
 
+def logits_for(logits: tf.Tensor, taught_with: str, loss: str) -> tf.Tensor:
+    """Logits of a network that was trained with one loss, as a network with another loss would say the same.
+
+    Logits of softmax mean something only relative to each other; to a loss with a sigmoid for each class they are
+    log(p / (1 - p)) of the probabilities p. The other way nothing is to be done: the softmax of logits of independent
+    classes is the probability that a class is present if exactly one is.
+
+    Args:
+        logits: [batch, classes] float32, all classes of the network.
+        taught_with: the loss of the network.
+        loss: the other loss.
+
+    Returns:
+        [batch, classes] float32.
+    """
+    if taught_with != "softmax" or loss == "softmax":
+        return logits
+    log_p = tf.minimum(tf.nn.log_softmax(logits), -1e-7)  # below 0: p = 1 has no logit
+    return log_p - tf.math.log(-tf.math.expm1(log_p))
+
+
 def cosine_distance(projections: tf.Tensor, embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Sum of 1 - cosine over the chunks of a batch, and their number; chunks whose embedding is NaN do not count.
 

@@ -95,7 +95,7 @@ def stored_answers(
     def probabilities(found: dict[str, tf.Tensor]) -> tf.Tensor:
         answers = [
             tf.gather(
-                tf.sigmoid(model.logits(model.from_records(found, manifest.classes))),
+                losses.probabilities(model.logits(model.from_records(found, manifest.classes)), model.description.loss),
                 _columns(model, manifest.labelled_classes),
                 axis=1,
             )
@@ -124,7 +124,8 @@ class TeacherEnsemble:
             settings: the teachers' share of the loss.
             models: from `load`.
             classes: the first ones of the student, those that the teachers are asked about.
-            loss: of the student; decides how logits become probabilities.
+            loss: of the student. A teacher with another one is asked for the same probabilities; one that does not say
+                its loss counts as having the student's.
         """
         self._settings, self._classes = settings, classes
         self._loss = dataclasses.replace(loss, label_smoothing=0.0)
@@ -134,7 +135,9 @@ class TeacherEnsemble:
         """Mean of the teachers' probabilities at T, [batch, classes] in [0, 1], for a batch with their features."""
         predictions = []
         for model, order in self._members:
-            logits = tf.gather(model.logits(model.from_records(batch, self._classes)), order, axis=1)
+            answers = model.logits(model.from_records(batch, self._classes))
+            meant = losses.logits_for(answers, model.description.loss or self._loss.loss, self._loss.loss)
+            logits = tf.gather(meant, order, axis=1)
             predictions.append(losses.probabilities(logits / self._settings.distil_temperature, self._loss.loss))
         return tf.add_n(predictions) / len(predictions)
 

@@ -122,7 +122,7 @@ class _Stored(model_files.Description):
     format_version: int
     model: Mapping[str, Any]
     front_end: Mapping[str, Any]
-    loss: str
+    loss: str = dataclasses.field()  # of a run it is always known
     metrics: Mapping[str, float]
     versions: Mapping[str, str]
 

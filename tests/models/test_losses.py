@@ -80,6 +80,19 @@ def test_softmax_has_equal_targets_where_no_class_is_present():
     assert float(loss) == pytest.approx(-log_p.mean(), rel=1e-5)
 
 
+def test_logits_for_another_loss_say_the_same(batch):
+    logits = batch[0]
+    meant = losses.logits_for(logits, "softmax", "focal")
+    np.testing.assert_allclose(tf.sigmoid(meant), tf.nn.softmax(logits), rtol=1e-4)
+    certain = losses.logits_for(tf.constant([[200.0, 0.0, -200.0]]), "softmax", "sigmoid")
+    np.testing.assert_allclose(tf.sigmoid(certain), [[1.0, 0.0, 0.0]], atol=1e-6)
+    # of two independent classes, the first is present and the other is not: p1 (1 - p2), or the other way round
+    p = 1 / (1 + np.exp(-logits.numpy()[:, :2]))
+    only = np.stack([p[:, 0] * (1 - p[:, 1]), p[:, 1] * (1 - p[:, 0])], axis=1)
+    found = tf.nn.softmax(losses.logits_for(logits[:, :2], "sigmoid", "softmax"))
+    np.testing.assert_allclose(found, only / only.sum(axis=1, keepdims=True), rtol=1e-4)
+
+
 def test_probabilities_follow_from_the_loss(batch):
     logits, _, _ = batch
     np.testing.assert_allclose(np.sum(losses.probabilities(logits, "softmax"), axis=1), 1.0, rtol=1e-5)

@@ -36,6 +36,20 @@ def test_targets_are_the_probabilities_at_the_temperature(manifest, model_path, 
     np.testing.assert_allclose(targets, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_a_teacher_means_its_probabilities_whatever_the_loss_of_the_student(manifest, model_path, spectrograms):
+    """The teacher was trained with softmax: its probabilities have the sum 1, of all classes that it knows."""
+    some = manifest.classes.subset(range(4))
+    settings = distillation.DistillationConfig(teacher=(model_path,), distil_temperature=1.0)
+    models = distillation.load(settings, manifest)
+    assert models[0].description.loss == "softmax"
+    logits = _logits(model_path, spectrograms)
+    for said, expected in (("softmax", tf.nn.softmax(logits)), ("", tf.sigmoid(logits)), ("focal", tf.sigmoid(logits))):
+        models[0].description = dataclasses.replace(models[0].description, loss=said)
+        teachers = distillation.TeacherEnsemble(settings, models, some, losses.LossConfig(loss="sigmoid"))
+        targets = teachers.targets({"spectrogram": spectrograms})
+        np.testing.assert_allclose(targets, expected[:, :4], rtol=1e-4, atol=1e-6)
+
+
 def test_several_teachers_are_averaged(manifest, model_path, spectrograms):
     one = _teachers(manifest, model_path)
     settings = distillation.DistillationConfig(teacher=(model_path, model_path))
