@@ -118,6 +118,19 @@ def is_head(features: Sequence[schema.Feature]) -> bool:
     return all(feature.name != schema.SPECTROGRAM for feature in features)
 
 
+def front_end_differences(
+    features: Sequence[schema.Feature], front_end: frontend.FrontendConfig, theirs: frontend.FrontendConfig
+) -> str:
+    """What differs between a network's front-end and that of records, as "fmax_hz 10000.0 / 9000.0"; "" if nothing.
+
+    Of a head only the length of the chunk matters.
+    """
+    if front_end == theirs or (is_head(features) and front_end.chunk_seconds == theirs.chunk_seconds):
+        return ""
+    mine, other = config.to_mapping(front_end), config.to_mapping(theirs)
+    return ", ".join(f"{k} {mine[k]} / {other[k]}" for k in mine if mine[k] != other[k])
+
+
 def check_features(
     path: str,
     features: Sequence[schema.Feature],
@@ -140,9 +153,7 @@ def check_features(
     """
     directory, theirs = manifest.directory, manifest.front_end
     stored = manifest.select([feature.name for feature in features], path)
-    if front_end != theirs and (not is_head(features) or front_end.chunk_seconds != theirs.chunk_seconds):
-        mine, other = config.to_mapping(front_end), config.to_mapping(theirs)
-        names = ", ".join(f"{k} {mine[k]} / {other[k]}" for k in mine if mine[k] != other[k])
+    if names := front_end_differences(features, front_end, theirs):
         raise config.InputError(f"{path} and {directory} have different front-ends: {names}")
     for needed, found in zip(features, stored, strict=True):
         if is_head(features) and needed.fingerprint != found.fingerprint:

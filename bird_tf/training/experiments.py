@@ -106,6 +106,7 @@ class Experiment:
         network = architectures.build(settings.model, shapes, len(manifest.classes))
         if settings.model.needs_backbone and not settings.pretrained.pretrained:
             head.set_statistics(network, *embedding_statistics.measure(manifest, settings.dataset, settings.seed))
+        pretrained.check_records(settings.pretrained, settings.model, manifest)
         pretrained.start(network, settings.model, manifest.classes, settings.pretrained)
         earlier = kept_classes.keep(network, settings.model, manifest, settings.pretrained)
         models, teachers = distillation.load(settings.teachers, manifest), None

@@ -13,6 +13,7 @@ from bird_tf import config, files, keras
 from bird_tf.inference import model_files
 from bird_tf.labels import metadata, taxonomy
 from bird_tf.models import application, architectures
+from bird_tf.records import manifests
 from bird_tf.training import run_directory
 
 
@@ -85,6 +86,33 @@ def without_leak(
 def _num_known(run_dir: str, judged: Sequence[metadata.Recording], sample_rate_hz: int) -> int:
     known = run_directory.load_description(run_dir).learnt
     return len(known.known(judged, sample_rate_hz)) if known else 0
+
+
+def check_records(settings: PretrainedConfig, model: architectures.ModelConfig, manifest: manifests.Manifest) -> None:
+    """Refuses records on which the weights of the earlier run mean nothing, and warns if they mean something else.
+
+    A head is bound to its backbone. A network of spectrograms may learn those of another front-end from where it is,
+    but hears other frequencies or times in each pixel at first, and in its frozen layers for good.
+
+    Args:
+        settings: where the weights come from.
+        model: of the new network; if it takes other features than the earlier one, `start` tells of it.
+        manifest: the records.
+
+    Raises:
+        InputError: the records have the features of another backbone, or of the same one, asked otherwise.
+    """
+    if settings.pretrained in ("", "imagenet"):
+        return
+    run = run_directory.load_description(settings.pretrained)
+    if run.model.features != model.features:
+        return
+    model_files.check_features(settings.pretrained, run.taken, manifest.front_end, run.backbone, manifest)
+    if names := model_files.front_end_differences(run.taken, run.front_end, manifest.front_end):
+        logging.warning(
+            "--pretrained=%s was trained on chunks of another front-end than those of %s (%s): convert with the flags "
+            "of its records to keep what it knows", settings.pretrained, manifest.directory, names,
+        )  # fmt: skip
 
 
 def start(

@@ -153,6 +153,18 @@ def test_what_cannot_be_kept_is_refused(parts, head, run_dir):
         kept_classes.with_kept_classes(dataclasses.replace(new, features=other), start, "sigmoid")
 
 
+def test_a_head_on_another_backbone_is_no_start(parts, head):
+    records, settings_of_start = parts[1].records, pretrained.PretrainedConfig(pretrained=str(head))
+    model = run_directory.load_description(str(head)).model
+    pretrained.check_records(settings_of_start, model, records)
+    other = {name: dataclasses.replace(f, fingerprint="other") for name, f in records.features.items()}
+    with pytest.raises(config.InputError, match="of another version or of another backbone"):
+        pretrained.check_records(settings_of_start, model, dataclasses.replace(records, features=other))
+    # the numbers mean the same in chunks of another length
+    longer = dataclasses.replace(records, front_end=dataclasses.replace(records.front_end, chunk_seconds=4.0))
+    pretrained.check_records(settings_of_start, model, longer)
+
+
 def test_records_with_all_classes_stay_as_they_are(parts, head):
     start = pretrained.PretrainedConfig(pretrained=str(head), keep_classes=True)
     wide = kept_classes.with_kept_classes(parts[0].records, start, "sigmoid")

@@ -40,6 +40,21 @@ def test_the_last_layer_may_stay_new(earlier, run_dir):
     np.testing.assert_array_equal(network.get_weights()[0], weights[0])
 
 
+def test_records_of_another_front_end_are_told(earlier, run_dir, manifest, monkeypatch):
+    model, settings = earlier[0].model, pretrained.PretrainedConfig(pretrained=str(run_dir))
+    said = []
+    monkeypatch.setattr(pretrained.logging, "warning", lambda text, *arguments: said.append(text % arguments))
+    pretrained.check_records(settings, model, manifest)
+    assert not said
+    other = dataclasses.replace(manifest, front_end=dataclasses.replace(manifest.front_end, fmax_hz=9000.0))
+    pretrained.check_records(settings, model, other)
+    assert len(said) == 1 and "another front-end" in said[0] and "(fmax_hz 10000.0 / 9000.0)" in said[0]
+    pretrained.check_records(pretrained.PretrainedConfig(), model, other)
+    head = dataclasses.replace(model, architecture="head")
+    pretrained.check_records(settings, head, other)  # `start` tells of it
+    assert len(said) == 1
+
+
 def test_training_does_not_change_frozen_layers(earlier, run_dir, generator):
     run, weights, classes, network = earlier
     settings = pretrained.PretrainedConfig(pretrained=str(run_dir), freeze_layers=2)
