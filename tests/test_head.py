@@ -1,6 +1,7 @@
 """A head on a backbone: from records to the exported model, for backbones inside and outside of its graph."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import shutil
@@ -196,6 +197,23 @@ def test_a_backbone_that_is_gone_or_changed_is_named(trained, tmp_path):
     labels.unlink()
     with pytest.raises(config.InputError, match=r"needs its backbone .* is not there"):
         saved_model.Model(str(model)).predict_samples(samples)
+
+
+def test_it_is_exported_again_with_its_own_copy_of_a_backbone_that_is_gone(trained, tmp_path):
+    copy = pathlib.Path(shutil.copytree(trained[1], tmp_path / "run"))
+    described = json.loads((copy / "run.json").read_text())
+    described["backbone"]["model"] = described["backbone"]["model"].replace("toy", "moved/toy")
+    (copy / "run.json").write_text(json.dumps(described))
+    kept = copy / exporter.EXPORT / model_files.BACKBONE
+    if kept.exists():
+        exporter.export(str(copy))
+        assert sorted(os.listdir(kept)) == ["labels.txt", "toy.tflite"]
+        (kept / "toy.tflite").write_bytes(b"another")
+        with pytest.raises(config.InputError, match="is another one; install or copy"):
+            exporter.export(str(copy))
+        shutil.rmtree(kept)
+    with pytest.raises(config.InputError, match=r"the head needs its backbone .*moved.* is not there"):
+        exporter.export(str(copy))
 
 
 def test_records_that_do_not_fit_are_refused(trained, manifest, tmp_path):

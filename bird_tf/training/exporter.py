@@ -175,15 +175,15 @@ def export(run_dir: str) -> str:
         The path of the SavedModel.
 
     Raises:
-        InputError: as `run_directory.load`; or an asset of the backbone has the name of one of the model's, or a copy
-            of its files is not the same backbone.
+        InputError: as `run_directory.load`; the backbone is gone, and no earlier export holds a copy of its files; or
+            an asset of it has the name of one of the model's, or a copy of its files is not the same backbone.
         RuntimeError: the outputs of the SavedModel differ from the network's.
     """
     run, network = run_directory.load(run_dir)
     target = os.path.join(run_dir, EXPORT)
     tuned = os.path.join(target, decisions.ASSET)
     fitted = decisions.load(tuned, run.classes, 1).chunk if files.exists(tuned) else None
-    source = sources.from_description(run.backbone, "the head") if run.backbone else None
+    source = _source(run.backbone, os.path.join(target, model_files.BACKBONE)) if run.backbone else None
     module, signatures = serving_module(run, network, fitted, source)
     with tempfile.TemporaryDirectory() as assets, files.replacing(target, durable=True) as temporary:
         if fitted:
@@ -217,6 +217,16 @@ def export(run_dir: str) -> str:
     logging.info("exported %s (largest difference after reloading: %.1e)", target, difference)
     sources.log_credits("it", run.backbones)
     return target
+
+
+def _source(described: Mapping[str, Any], copies: str) -> sources.Source:
+    """The backbone of a head where the records had it, or else the copy in an earlier export."""
+    try:
+        return sources.from_description(described, "the head")
+    except config.InputError:
+        if not files.exists(copies):
+            raise
+        return sources.from_description(described, "the head", copies)
 
 
 def _largest_difference(
