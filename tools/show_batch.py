@@ -8,9 +8,9 @@ from __future__ import annotations
 import dataclasses
 
 from bird_tf import command_line, config, files
-from bird_tf.input import preview
+from bird_tf.input import dataset, preview
 from bird_tf.records import manifests
-from bird_tf.training import training_flags
+from bird_tf.training import distillation, training_flags
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,10 @@ class ShowBatchConfig(training_flags.TrainConfig):
 def main(settings: ShowBatchConfig) -> None:
     """Writes the PNG file."""
     manifest = manifests.load(settings.records)
-    examples = preview.batch(manifest, settings.dataset, settings.augmentation, settings.seed)
+    models = distillation.load(settings.teachers, manifest)
+    answers = distillation.stored_answers(models, settings.teachers, manifest)
+    taught = dataset.Taught(answers=answers, pseudo=settings.pseudo)
+    examples = preview.batch(manifest, settings.dataset, settings.augmentation, settings.seed, taught)
     image = preview.png(examples, manifest.classes.names, manifest.front_end)
     with files.replacing(settings.output) as temporary, open(temporary, "wb") as file:
         file.write(image)

@@ -17,11 +17,18 @@ _COLUMNS = 4
 
 
 def batch(
-    manifest: manifests.Manifest, settings: dataset.DatasetConfig, augmentation: augmentations.AugmentConfig, seed: int
+    manifest: manifests.Manifest,
+    settings: dataset.DatasetConfig,
+    augmentation: augmentations.AugmentConfig,
+    seed: int,
+    taught: dataset.Taught | None = None,
 ) -> dict[str, np.ndarray]:
-    """A batch as in training. It comes from a separate stream, with a small shuffle buffer to be quick."""
+    """A batch as in training; arguments as for `dataset.training`.
+
+    It comes from a separate stream, with a small shuffle buffer to be quick.
+    """
     few = dataclasses.replace(settings, shuffle_buffer=min(settings.shuffle_buffer, 8 * settings.batch_size))
-    first = next(iter(dataset.training(manifest, few, augmentation, seed)))
+    first = next(iter(dataset.training(manifest, few, augmentation, seed, taught=taught or dataset.Taught())))
     return {name: value.numpy() for name, value in first.items()}
 
 
