@@ -2,11 +2,13 @@
 
 import dataclasses
 import itertools
+import signal
+import types
 
 import numpy as np
 import pytest
 
-from bird_tf import config
+from bird_tf import config, endings
 from bird_tf.input import dataset, streams
 from bird_tf.input.augment import augmentations
 from tools import data_service
@@ -49,9 +51,28 @@ def test_two_workers_share_the_epochs(manifest, dispatcher):
         worker.stop()
 
 
-def test_a_worker_without_dispatcher_is_refused():
-    with pytest.raises(config.InputError, match="--dispatcher"):
-        data_service.start(data_service.ServiceConfig(role="worker"))
+@pytest.mark.parametrize("given", ["", "localhost", "http://localhost:5050", "grpc://localhost"])
+def test_a_worker_without_dispatcher_is_refused(given):
+    with pytest.raises(config.InputError, match=f"--dispatcher{f'={given}: not of' if given else ' is missing'}"):
+        data_service.ServiceConfig(role="worker", dispatcher=given)
+
+
+def test_the_address_of_a_training_and_of_ipv6_will_do():
+    addresses = "grpc://localhost:5050", "[::1]:5050"
+    found = [data_service.ServiceConfig(dispatcher=given).dispatcher_address for given in addresses]
+    assert found == ["localhost:5050", "[::1]:5050"]
+
+
+def test_signals_end_it_while_tensorflow_waits(monkeypatch, capsys):
+    def waits(_):
+        assert {signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)} == {signal.SIG_DFL}
+        assert "waits for the dispatcher at localhost:5050" in capsys.readouterr().out
+        return types.SimpleNamespace(join=lambda: None)
+
+    monkeypatch.setattr(data_service, "start", waits)
+    with endings.stopping_on_signals():
+        data_service.main(data_service.ServiceConfig(dispatcher="localhost:5050"))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_the_service_starts_where_it_is_told_to(manifest, dispatcher):
