@@ -226,11 +226,13 @@ def _train_with_validation(
 def _finish(experiment: experiments.Experiment) -> dict[str, Any]:
     """Writes the best weights, the exported model and, last, summary.json."""
     progress, run_dir, network = experiment.progress, experiment.settings.run_dir, experiment.state.network
+    first = run_directory.finished(os.path.join(run_dir, model_files.VALIDATED)) if experiment.settings.refit else None
+    seconds_before = (first or {}).get("wall_seconds", 0.0)
     summary = {
         **progress.best_metrics, "best_epoch": progress.best_epoch, "pooling": progress.best_pooling,
         "epochs": progress.epochs, "steps": progress.steps,
         "export": os.path.join(run_dir, exporter.EXPORT), "num_parameters": network.count_params(),
-        "wall_seconds": round(experiment.clock.elapsed, 1),
+        "wall_seconds": round(seconds_before + experiment.clock.elapsed, 1),
     }  # fmt: skip
     weights.assign(weights.by_name(network), progress.best_weights, os.path.join(run_dir, checkpoints.CHECKPOINT))
     if experiment.is_chief:
@@ -239,7 +241,7 @@ def _finish(experiment: experiments.Experiment) -> dict[str, Any]:
         described = dataclasses.replace(experiment.describe(validated), known_sound=known)
         run_directory.save(run_dir, described, network)
         exporter.export(run_dir)
-        summary["wall_seconds"] = round(experiment.clock.elapsed, 1)
+        summary["wall_seconds"] = round(seconds_before + experiment.clock.elapsed, 1)
         files.synchronise(run_dir)
         files.write_json(os.path.join(run_dir, files.SUMMARY), summary, durable=True)
     distribution.wait_for_all(experiment.strategy)

@@ -193,6 +193,7 @@ def test_a_refit_reports_the_metrics_of_the_first_training(refitted, manifest):
     final, validated = (json.loads((path / "summary.json").read_text()) for path in (refitted, refitted / "validated"))
     assert {final[name] == validated[name] for name in ("mlrap", "loss", "pooling", "num_recordings")} == {True}
     assert final["steps"] > validated["steps"]
+    assert final["wall_seconds"] > validated["wall_seconds"]
     (run, second), (_, first) = run_directory.load(str(refitted)), run_directory.load(str(refitted / "validated"))
     assert run.metrics["mlrap"] == final["mlrap"]
     assert any(not np.array_equal(a, b) for a, b in zip(second.get_weights(), first.get_weights(), strict=True))
