@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from bird_tf import tf
+from bird_tf import config, tf
 from bird_tf.audio import decode
-from bird_tf.inference import saved_model
+from bird_tf.inference import model_files, saved_model
 from tools import serving_request
 
 
@@ -76,3 +76,11 @@ def test_a_signature_with_one_output_omits_its_name(model_path, recording, signa
     embeddings = rest(signatures, json.dumps(serving_request.body(settings)))["predictions"]
     model, chunks = _model_and_chunks(model_path, recording)
     np.testing.assert_allclose(embeddings, model.embed(chunks[:2]), atol=1e-2)
+
+
+def test_a_request_that_no_server_can_answer_is_refused(recording, tmp_path):
+    (tmp_path / model_files.BACKBONE).mkdir()
+    with pytest.raises(config.InputError, match="backbone in a file beside its graph"):
+        serving_request.body(serving_request.RequestConfig(model=str(tmp_path), audio=recording))
+    with pytest.raises(config.InputError, match="--max_chunks=0: must be at least 1"):
+        serving_request.RequestConfig(model=str(tmp_path), audio=recording, max_chunks=0)
