@@ -111,7 +111,8 @@ class TrainState:
                 total, count = losses.cosine_distance(outputs["projection"], batch[schema.EMBEDDING])
                 loss += self._embedding_weight * tf.math.divide_no_nan(total, self._sum_over_devices(count))
             if self._l2:
-                kernels = [tf.cast(v, tf.float32) for v in variables if v.name == "kernel"]
+                # those of separable convolutions are called depthwise_kernel and pointwise_kernel
+                kernels = [tf.cast(v, tf.float32) for v in variables if v.name.endswith("kernel")]
                 penalty = self._l2 * tf.add_n([tf.reduce_sum(tf.square(kernel)) for kernel in kernels])
                 loss += penalty / self._strategy.num_replicas_in_sync
             scaled = self.optimiser.scale_loss(loss)

@@ -43,6 +43,17 @@ def test_a_step_is_plain_gradient_descent(network, batch):
     np.testing.assert_allclose(network.get_weights()[1], bias - 0.1 * slope.sum(axis=0), rtol=1e-4, atol=1e-6)
 
 
+def test_l2_counts_the_kernels_of_separable_convolutions_too(batch):
+    inputs = keras.Input((4, 5), name="spectrogram")
+    convolved = keras.layers.SeparableConv2D(2, 3)(keras.layers.Reshape((4, 5, 1))(inputs))
+    network = keras.Model(inputs, {"logits": keras.layers.Dense(3)(keras.layers.Flatten()(convolved))})
+    weights = network.get_weights()
+    penalised, _ = _state(network, l2=0.01).step(batch)
+    network.set_weights(weights)
+    expected = 0.01 * sum(np.sum(w**2) for w in weights if w.ndim > 1)  # all but the biases
+    assert penalised - _state(network).step(batch)[0] == pytest.approx(expected, rel=1e-3)
+
+
 def test_the_norm_is_that_before_clipping(network, batch):
     network.layers[2].rate = 0.0
     before = network.get_weights()
