@@ -110,12 +110,16 @@ def choose_pooling(
         The name of the method (the first one of equals), and the MLRAP of each method.
     """
     methods = [m for m in pooling.METHODS if m != pooling.ATTENTION or attention_logits is not None]
-    quality = metrics.mlrap
-    if truth.shape[1] == 1:  # nothing is ranked, and the score is its own median
-        quality = metrics.class_mean_average_precision
+    if truth.shape[1] == 1:  # the score is its own median
         methods.remove("median_filtered")
-    found = {m: quality(pooling.pool_each(chunks, m, attention_logits), truth) for m in methods}
+    found = {m: _quality(pooling.pool_each(chunks, m, attention_logits), truth) for m in methods}
     return max(found, key=lambda method: found[method]), found
+
+
+def _quality(pooled: np.ndarray, truth: np.ndarray) -> float:
+    """MLRAP; of one class, of which nothing is ranked, the average precision."""
+    measure = metrics.class_mean_average_precision if truth.shape[1] == 1 else metrics.mlrap
+    return measure(pooled, truth)
 
 
 def mix(members: np.ndarray, weights: Sequence[float]) -> np.ndarray:
@@ -148,9 +152,11 @@ def search_weights(
     method: str,
     attention_logits: Sequence[np.ndarray] | None = None,
 ) -> tuple[float, ...]:
-    """Searches the weights of an ensemble by greedy selection with replacement (Caruana et al. 2004) on MLRAP.
+    """Searches the weights of an ensemble by greedy selection with replacement (Caruana et al. 2004).
 
-    Each of 20 rounds adds the model that gives the best ensemble. A model can be added several times.
+    Each of 20 rounds adds the model that gives the best ensemble by MLRAP; of one class, by average precision. A model
+    can be added several times. Of models that are equally good there, the one that is best alone is added, and of those
+    the one that was added least often, so that it is not their order that decides.
 
     Args:
         chunks: for each recording [models, chunks, classes] in [0, 1]; NaN where a model does not know a class.
@@ -159,7 +165,8 @@ def search_weights(
         attention_logits: for each recording [models, chunks]; only the method "attention" needs them.
 
     Returns:
-        [models] how often each model was added, divided by the number of rounds.
+        [models] how often each model was added, divided by the number of rounds; equal weights if all are equally good
+        alone, and no others are better.
     """
     num_models = len(chunks[0])
     counts = np.zeros(num_models)
@@ -170,12 +177,14 @@ def search_weights(
         logits = None
         if attention_logits is not None:
             logits = [mix(members, weights) for members in attention_logits]
-        return metrics.mlrap(pooling.pool_each(mixed, method, logits), truth)
+        return _quality(pooling.pool_each(mixed, method, logits), truth)
 
+    alone = [quality(one) for one in np.eye(num_models)]
     for _ in range(_SELECTION_ROUNDS if num_models > 1 else 1):
-        # of equal models, the one that was added most often
-        found = [(quality(counts + one), count) for one, count in zip(np.eye(num_models), counts, strict=True)]
+        found = list(zip([quality(counts + one) for one in np.eye(num_models)], alone, -counts, strict=True))
         counts[max(range(num_models), key=lambda model: found[model])] += 1
+    if len(set(alone)) == 1 and not quality(counts) > quality(np.ones(num_models)):
+        counts = np.ones(num_models)
     return tuple(float(c) for c in counts / counts.sum())
 
 

@@ -45,6 +45,21 @@ def test_the_better_model_gets_the_larger_weight(generator):
     assert decisions.search_weights([c[:1] for c in chunks], truth, "mean") == (1.0,)
 
 
+def test_models_that_nothing_tells_apart_get_equal_weights_in_any_order(generator):
+    truth = np.eye(3, dtype=bool)[np.arange(30) % 3]
+    good, bad = [truth * 0.7 + 0.3 * generator.random((30, 3)) for _ in range(3)], generator.random((30, 3))
+
+    def weights(models, present=truth):
+        return decisions.search_weights(list(np.stack(models, axis=1)[:, :, None]), present, "mean")
+
+    assert weights(good) == weights(good[::-1]) == (1 / 3,) * 3  # all of them without a mistake
+    assert weights([bad, *good[:2]]) == (0, 0.5, 0.5)
+    # a detector: only recordings without the species tell models apart
+    one = [scores[:, :1] for scores in (*good[:1], bad)]
+    assert weights(one, np.ones((30, 1), bool)) == (0.5, 0.5)
+    assert weights(one, truth[:, :1])[0] == weights(one[::-1], truth[:, :1])[1] > 0.8
+
+
 def test_decisions_are_loaded_in_the_order_of_the_classes(tmp_path, generator):
     scores = generator.random((400, 3))
     fitted = calibration.fit(scores[:, None], generator.random((400, 3)) < scores, 0.9)
