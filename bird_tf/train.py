@@ -53,6 +53,7 @@ def train(settings: TrainConfig) -> dict[str, Any]:
         KeyboardInterrupt, SystemExit: after SIGINT or SIGTERM; the checkpoint is written.
     """
     distribution.check(settings.distribute)
+    settings.schedule.warn_of_rise()
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)

@@ -6,6 +6,8 @@ import dataclasses
 import math
 import re
 
+from absl import logging
+
 from bird_tf import config
 
 
@@ -23,8 +25,18 @@ class ScheduleConfig:
             raise config.InputError(
                 f"--schedule={self.schedule}: must be constant, linear, cosine, root or step-N with N >= 1"
             )
-        if self.warmup_epochs < 0:
-            raise config.InputError(f"--warmup_epochs={self.warmup_epochs}: must be at least 0")
+        for name in ("learning_rate", "learning_rate_end", "warmup_epochs"):
+            if not 0 <= getattr(self, name) < math.inf:  # NaN is not, either
+                raise config.InputError(f"--{name}={getattr(self, name)}: must be a number of at least 0")
+
+    def warn_of_rise(self) -> None:
+        """Warns if the rate ends above its start: that of a low start may be the default."""
+        falls = self.schedule == "linear" or self.schedule.startswith("step-")
+        if falls and self.learning_rate_end > self.learning_rate:
+            logging.warning(
+                "--schedule=%s: the learning rate rises from --learning_rate=%g to --learning_rate_end=%g; name a "
+                "lower end if it should fall", self.schedule, self.learning_rate, self.learning_rate_end,
+            )  # fmt: skip
 
 
 def learning_rate(settings: ScheduleConfig, position: float, num_epochs: int) -> float:
@@ -36,8 +48,9 @@ def learning_rate(settings: ScheduleConfig, position: float, num_epochs: int) ->
         num_epochs: E.
 
     Returns:
-        constant: start. linear: from start to end over E epochs. step-N: E // N - 1 equal drops, one every N epochs; no
-        drop if that is below 1. cosine: start / 2 · (1 + cos(π · position / E)). root: start / √(1 + position).
+        constant: start. linear: from start to end over E epochs; the last one has the end. step-N:
+        E // N - 1 equal drops, one every N epochs; no drop if that is below 1.
+        cosine: start / 2 · (1 + cos(π · position / E)). root: start / √(1 + position).
         All are multiplied by min(1, position / warmup_epochs).
     """
     if position < settings.warmup_epochs:
@@ -48,7 +61,8 @@ def learning_rate(settings: ScheduleConfig, position: float, num_epochs: int) ->
 def _scheduled(settings: ScheduleConfig, position: float, num_epochs: int) -> float:
     start, end = settings.learning_rate, settings.learning_rate_end
     if settings.schedule == "linear":
-        return max(end, start - position * (start - end) / max(1, num_epochs - 1))
+        last = max(1, num_epochs - 1)
+        return end if position >= last else start - position * (start - end) / last
     if settings.schedule == "cosine":
         return start / 2 * (1 + math.cos(math.pi * min(1.0, position / num_epochs)))
     if settings.schedule == "root":

@@ -34,6 +34,18 @@ def test_rates_fall_within_an_epoch_too(schedule):
     assert rates == sorted(rates, reverse=True)
 
 
+def test_an_end_above_the_start_is_reached_in_the_last_epoch_and_told(caplog):
+    for schedule, expected in (("linear", [1e-7, 0.05, 0.1, 0.1]), ("step-1", [1e-7, 0.05, 0.1, 0.1])):
+        settings = schedules.ScheduleConfig(schedule=schedule, learning_rate=1e-7, learning_rate_end=0.1)
+        rates = [schedules.learning_rate(settings, position, 3) for position in (0, 1, 2, 2.9)]
+        assert rates == pytest.approx(expected, rel=1e-5)
+        settings.warn_of_rise()
+        assert caplog.messages[-1].startswith(f"--schedule={schedule}: the learning rate rises from")
+    schedules.ScheduleConfig(schedule="linear").warn_of_rise()
+    schedules.ScheduleConfig(learning_rate=1e-7).warn_of_rise()  # cosine has no end
+    assert len(caplog.messages) == 2
+
+
 def test_warm_up_rises_linearly_to_the_schedule():
     plain = schedules.ScheduleConfig(schedule="constant", learning_rate=0.1)
     warm = schedules.ScheduleConfig(schedule="constant", learning_rate=0.1, warmup_epochs=2)
@@ -44,9 +56,11 @@ def test_warm_up_rises_linearly_to_the_schedule():
     assert schedules.learning_rate(plain, 0, 10) == 0.1
 
 
-def test_negative_warm_up_is_refused():
-    with pytest.raises(config.InputError, match="--warmup_epochs"):
-        schedules.ScheduleConfig(warmup_epochs=-1)
+@pytest.mark.parametrize("name", ["learning_rate", "learning_rate_end", "warmup_epochs"])
+def test_negative_rates_and_warm_ups_and_those_that_are_no_numbers_are_refused(name):
+    for value in (-1e-3, math.nan, math.inf):
+        with pytest.raises(config.InputError, match=f"--{name}={value}"):
+            schedules.ScheduleConfig(**{name: value})
 
 
 @pytest.mark.parametrize("schedule", ["step", "step-0", "step-x", "cosinus"])
