@@ -46,7 +46,9 @@ class _Selection:
         chunk, class_id, task = candidate.chunk, candidate.class_id, self._task
         # a person has marked the annotated spans, so the activity is tested only without annotations
         silent = class_id is None or (not annotated and chunk.activity < task.activity.signal_threshold)
-        is_noise = silent and _draw("noise", chunk) < candidate.noise_share
+        # digital silence, as of a recorder that failed, is no noise
+        has_sound = chunk.features[schema.SPECTROGRAM].any()
+        is_noise = silent and has_sound and _draw("noise", chunk) < candidate.noise_share
         if is_noise or class_id is not None:
             chunk = hearer.completed(chunk)
         if is_noise:
@@ -148,6 +150,8 @@ def _finished(
         reason = f"{recording.path}: no chunk reaches {least}; a lower one, as 0, uses it"
         if recording.annotations:
             reason = f"{recording.path}: no chunk is covered by an annotation"
+    elif not reason and not chosen.noise and recording.negative and task.kept is None:
+        reason = f"{recording.path}: holds nothing but silence, so it gives no noise"
     if loss := stream.report.loss:
         reason = f"{reason}; {loss}" if reason else f"{recording.path}: {loss}"
     return shard_tasks.ConvertedRecording(

@@ -41,7 +41,8 @@ def add_powers(
     """Adds another chunk to each spectrogram, at a random ratio of their mean powers.
 
     The powers of both are added, and the sum becomes pixels again as in the front-end. If the range of a chunk was
-    smaller before scaling, the ratio differs a little from the one that was drawn.
+    smaller before scaling, the ratio differs a little from the one that was drawn. Silence, which has no ratio to
+    anything, adds nothing: the other chunk stays as it is.
 
     Args:
         spectrograms: [batch, bands, frames] float32 in [0, 1].
@@ -57,7 +58,14 @@ def add_powers(
     draws = tf.random.stateless_uniform([tf.shape(spectrograms)[0], 1, 1], seed, *ratios_db)
     ratio = tf.exp(math.log(10.0) / 10.0 * draws)
     own_mean, other_mean = (tf.reduce_mean(power, axis=[1, 2], keepdims=True) for power in (own, other))
-    return frontend.from_powers(own + own_mean / (other_mean * ratio) * other, front_end)
+    mixture = frontend.from_powers(own + own_mean / (other_mean * ratio) * other, front_end)
+    return tf.where(_is_silent(others), spectrograms, tf.where(_is_silent(spectrograms), others, mixture))
+
+
+def _is_silent(spectrograms: tf.Tensor) -> tf.Tensor:
+    """[batch, 1, 1] bool: whether all pixels of a chunk are equal."""
+    lowest, highest = (f(spectrograms, axis=[1, 2], keepdims=True) for f in (tf.reduce_min, tf.reduce_max))
+    return tf.equal(lowest, highest)
 
 
 def shares(count: tf.Tensor, alpha: float, seed: tf.Tensor) -> tf.Tensor:

@@ -238,6 +238,13 @@ def test_a_very_faint_chunk_changes_nothing(spectrograms):
     )
 
 
+def test_silence_adds_nothing(spectrograms):
+    silent = tf.zeros_like(spectrograms)
+    for pair in ((spectrograms, silent), (silent, spectrograms)):
+        np.testing.assert_array_equal(mixing.add_powers(*pair, (0, 20), FRONT_END, SEED), spectrograms)
+    np.testing.assert_array_equal(mixing.add_powers(silent, silent, (0, 20), FRONT_END, SEED), silent)
+
+
 def test_mixup_shares_follow_their_beta_distribution():
     share = mixing.shares(4000, 0.4, SEED)
     np.testing.assert_array_equal(mixing.blend(tf.ones([4000, 1, 1]), tf.zeros([4000, 1, 1]), share)[:, 0, 0], share)
