@@ -185,10 +185,11 @@ def filter_bank(front_end: FrontendConfig) -> np.ndarray:
 def spectrograms(samples: tf.Tensor, front_end: FrontendConfig) -> tf.Tensor:
     """Log spectrograms. Each chunk is scaled by itself.
 
-    Pre-emphasis; 1 + chunk_samples // hop_length frames, centred, the edges reflected; periodic Hann window;
-    magnitude; bands; dB relative to the chunk's peak, floored at -top_db; the first num_frames frames, their minimum
-    and maximum mapped to 0 and 1. Silence gives zeros. Equal to the 2018 baseline's numbers (Kahl et al.,
-    arXiv 1804.07177) and to librosa with `pad_mode="reflect"`.
+    Pre-emphasis; 1 + chunk_samples // hop_length frames, centred, the edges reflected; Hann window, periodic if n_fft
+    is even and symmetric if it is odd; magnitude; bands; dB relative to the chunk's peak, floored at -top_db; the first
+    num_frames frames, their minimum and maximum mapped to 0 and 1. Silence gives zeros. Equal to the 2018 baseline's
+    numbers (Kahl et al., arXiv 1804.07177) and to librosa with `pad_mode="reflect"`, which has a periodic window for an
+    odd n_fft too.
 
     Args:
         samples: [batch, chunk_samples] float32 in [-1, 1].

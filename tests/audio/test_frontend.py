@@ -4,6 +4,7 @@ import json
 import librosa
 import numpy as np
 import pytest
+import scipy.signal
 
 from bird_tf import config, keras, tf
 from bird_tf.audio import frontend
@@ -27,9 +28,11 @@ def _bird_like(generator, seconds, rate):
 def _librosa(samples, front_end):
     """The 2018 spectrogram, computed with librosa."""
     emphasised = librosa.effects.preemphasis(samples, coef=front_end.pre_emphasis, zi=[0.0])
+    window = scipy.signal.get_window("hann", front_end.n_fft, fftbins=front_end.n_fft % 2 == 0)
     magnitude = librosa.feature.melspectrogram(
         y=emphasised, sr=front_end.sample_rate_hz, n_fft=front_end.n_fft, hop_length=front_end.hop_length,
         n_mels=front_end.num_bands, fmin=front_end.fmin_hz, fmax=front_end.fmax_hz, power=1.0, pad_mode="reflect",
+        window=window,
     )  # fmt: skip
     decibels = librosa.amplitude_to_db(magnitude, ref=np.max, top_db=front_end.top_db)[::-1, : front_end.num_frames]
     return (decibels - decibels.min()) / (decibels.max() - decibels.min())
@@ -42,6 +45,7 @@ def _librosa(samples, front_end):
         {"chunk_seconds": 3.0, "sample_rate_hz": 32000, "num_bands": 64, "fmin_hz": 150.0, "n_fft": 2048},
         {"num_frames": 128, "pre_emphasis": 0.0, "top_db": 60.0},
         {"num_frames": 33},  # a hop longer than n_fft
+        {"n_fft": 779, "num_bands": 32},  # an odd one
         {"num_frames": 1500},  # a short one
         {"num_frames": 2, "chunk_seconds": 257 / 44100, "n_fft": 512, "num_bands": 32},  # the shortest chunk
     ],
