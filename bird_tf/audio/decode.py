@@ -10,7 +10,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import soxr
@@ -33,6 +33,8 @@ UnreadableError = reports.UnreadableError
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChunkingConfig:
     """Settings for reading recordings and cutting them into chunks."""
+
+    steps: ClassVar[int] = 1  # from one chunk to the next one that is not shifted
 
     overlap_seconds: float = config.option(0.0, "overlap of neighbouring chunks, seconds")
     minimum_seconds: float = config.option(
@@ -67,6 +69,13 @@ class ChunkingConfig:
                 "the length of a chunk"
             )
         return hop
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WithShiftedChunks(ChunkingConfig):
+    """The chunks of a ChunkingConfig, all of them, and between each two of them one that is shifted by half a hop."""
+
+    steps: ClassVar[int] = 2
 
 
 def find(folder: str) -> list[str]:
@@ -158,6 +167,7 @@ class ChunkStream:
     Chunk i covers samples i·hop … i·hop + chunk_samples. All whole chunks are kept. One more chunk, padded with zeros,
     follows if at least `minimum_seconds` are left that no whole chunk covers, or if there is no whole chunk. A model
     that hears more than the chunk gets its span: the chunk with the sound around it, zeros outside the recording.
+    With shifted chunks, these are the chunks of even numbers: chunk i covers samples i·hop // 2 … + chunk_samples.
 
     Attributes:
         num_samples: number of samples read so far, at the model's sample rate.
@@ -181,7 +191,7 @@ class ChunkStream:
         """
         self._hears = hearing.of(hears) if isinstance(hears, frontend.FrontendConfig) else hears
         self._path, self._batch_size = path, batch_size
-        self._hop = chunking.hop_samples(hears)
+        self._hop, self._steps = chunking.hop_samples(hears), chunking.steps
         self._minimum = max(1.0, chunking.minimum_seconds * hears.sample_rate_hz)
         self._channel, self._ahead = chunking.channel or self._hears.channel, ahead
         self.num_samples, self.report = 0, reports.Report()
@@ -194,7 +204,7 @@ class ChunkStream:
             UnreadableError: as `blocks`, or the recording has no samples.
         """
         size, span, before = self._hears.chunk_samples, self._hears.span_samples, self._hears.samples_before
-        hop, emitted, full = self._hop, 0, span + (self._batch_size - 1) * self._hop
+        hop, steps, emitted = self._hop, self._steps, 0
         parts, waiting = [np.zeros(before, np.float32)] * (before > 0), before
         for block in blocks(self._path, self._hears.sample_rate_hz, self._channel, self.report, ahead=self._ahead):
             self.num_samples += len(block)
@@ -202,29 +212,38 @@ class ChunkStream:
                 self.digest.update(block)
             parts.append(np.ascontiguousarray(block))  # of one of several channels, keep no other
             waiting += len(block)
-            if waiting < full:
+            if waiting < self._between(emitted, self._batch_size - 1) + span:
                 continue
             pending = _joined(parts)
-            while len(pending) >= full:
-                yield self._cut(pending, self._batch_size)
+            while len(pending) >= self._between(emitted, self._batch_size - 1) + span:
+                yield self._cut(pending, emitted, self._batch_size)
+                pending = pending[self._between(emitted, self._batch_size) :]
                 emitted += self._batch_size
-                pending = pending[self._batch_size * hop :]
             parts, waiting = [pending], len(pending)
         if self.num_samples == 0:
             raise UnreadableError(f"{self._path}: holds no samples")
-        whole = max(0, 1 + (waiting - before - size) // hop)
-        covered = (emitted + whole - 1) * hop + size if emitted + whole else 0
-        if self.num_samples - covered >= self._minimum or emitted + whole == 0:
-            whole += 1
-        if (missing := (whole - 1) * hop + span - waiting) > 0:
+        count = max(0, 1 + (steps * (self.num_samples - size + 1) - 1) // hop)  # whole ones
+        unshifted = -(-count // steps)
+        covered = (unshifted - 1) * hop + size if unshifted else 0
+        if self.num_samples - covered >= self._minimum or not unshifted:
+            count = unshifted * steps + 1
+        if (missing := self._between(emitted, count - 1 - emitted) + span - waiting) > 0:
             parts.append(np.zeros(missing, np.float32))
         pending = _joined(parts)
-        for first in range(0, whole, self._batch_size):
-            yield self._cut(pending[first * hop :], min(self._batch_size, whole - first))
+        for first in range(emitted, count, self._batch_size):
+            chunks = pending[self._between(emitted, first - emitted) :]
+            yield self._cut(chunks, first, min(self._batch_size, count - first))
 
-    def _cut(self, samples: np.ndarray, count: int) -> np.ndarray:
+    def _between(self, first: int, count: int) -> int:
+        """Samples from the beginning of a chunk to that of the chunk `count` chunks later."""
+        return (first + count) * self._hop // self._steps - first * self._hop // self._steps
+
+    def _cut(self, samples: np.ndarray, first: int, count: int) -> np.ndarray:
+        """So many chunks from chunk `first` on, with which the samples begin."""
         windows = np.lib.stride_tricks.sliding_window_view(samples, self._hears.span_samples)
-        return windows[: (count - 1) * self._hop + 1 : self._hop]
+        if self._steps == 1:  # without a copy
+            return windows[: (count - 1) * self._hop + 1 : self._hop]
+        return windows[[self._between(first, i) for i in range(count)]]
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:

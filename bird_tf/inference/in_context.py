@@ -16,7 +16,7 @@ class Answers:
 
     Attributes:
         asked: how the chunks lie that are answered.
-        chunking: how recordings must be cut to be scored: with half the step, if shifted chunks are needed.
+        chunking: how recordings must be cut to be scored: with shifted chunks too, if they are needed.
         step: how many scored chunks there are for each that is answered: 2 with shifted chunks, else 1.
     """
 
@@ -42,14 +42,10 @@ class Answers:
         self._hops = self.step * heard.chunk_samples / hop
         self.asked = self.chunking = chunking
         if self.step > 1:
-            overlap = heard.chunk_seconds - hop / heard.sample_rate_hz / self.step
-            self.chunking = dataclasses.replace(chunking, overlap_seconds=overlap)
+            self.chunking = decode.WithShiftedChunks(**vars(chunking))
 
     def own(self, scores: ensembles.RecordingScores) -> ensembles.RecordingScores:
-        """The scores of the chunks that are answered, without the shifted ones and without a context.
-
-        At the end of a recording a shifted chunk may stand for one that would be filled up with zeros.
-        """
+        """The scores of the chunks that are answered, without the shifted ones and without a context."""
         return self._of(scores, context.Context())
 
     def in_context(self, scores: ensembles.RecordingScores) -> ensembles.RecordingScores:
@@ -60,8 +56,6 @@ class Answers:
         if self.step == 1 and not asked.active:
             return scores
         kept = np.arange(0, len(scores.probabilities), self.step)
-        if kept[-1] < len(scores.probabilities) - 1:  # a last shifted chunk reaches further than the others
-            kept = np.append(kept, len(scores.probabilities) - 1)
         probabilities = asked.answers(scores.probabilities, self._hops, kept)
         return dataclasses.replace(
             scores,

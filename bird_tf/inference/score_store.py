@@ -21,6 +21,7 @@ from bird_tf.inference import audio_files, ensembles, scoring, suspects
 # folder in the output
 FOLDER = "scores"
 _FORMAT_VERSION = 4
+_SHIFTED = "between all chunks"  # where shifted chunks lie; plans of earlier versions, where they did not, say True
 _SUFFIX = ".npz"
 _KINDS = {
     "source": "U0", "duration_seconds": "f0", "start_seconds": "f1", "end_seconds": "f1", "probabilities": "f2",
@@ -73,30 +74,31 @@ class ScoreStore:
         """
         self._folder, self._num_classes = os.path.join(output, FOLDER), len(ensemble.classes)
         self._ensemble, self._scored = ensemble, scored
-        is_shifted = scored != chunking
+        shifted = _SHIFTED if scored != chunking else None
 
-        def plan(weights: Sequence[Any], *, shifted: bool) -> resume.Plan:
+        def plan(weights: Sequence[Any], shifted: Any) -> resume.Plan:
             models = enumerate(zip(ensemble.models, weights, strict=True), 1)
             inputs: dict[str, Any] = {
                 f"model {i}": {"content": model.fingerprint, "weight": weight} for i, (model, weight) in models
             }
-            if shifted:
-                inputs["the decisions"] = {"need of shifted chunks": True}
+            if shifted is not None:
+                inputs["the decisions"] = {"need of shifted chunks": shifted}
             versions = {"the stored scores": _FORMAT_VERSION}
             return {"flags": chunking.plan(), "versions": versions, "inputs": inputs}
 
         any_weights = [resume.ANYTHING] * len(ensemble.models)
-        outdated = {"the weights of the models are others now": plan(any_weights, shifted=is_shifted)}
-        if is_shifted:
-            outdated["the model's decisions need shifted chunks now"] = plan(any_weights, shifted=False)
+        outdated = {"the weights of the models are others now": plan(any_weights, shifted)}
+        if shifted:
+            outdated["the model's decisions need shifted chunks now"] = plan(any_weights, None)
+            outdated["shifted chunks lie between all chunks now"] = plan(any_weights, True)
         else:
-            outdated["the model's decisions no longer need shifted chunks"] = plan(any_weights, shifted=True)
+            outdated["the model's decisions no longer need shifted chunks"] = plan(any_weights, resume.ANYTHING)
         self._claim = resume.Claim(
             directory=self._folder,
             work="prediction",
             flag="--output",
             overwrite=overwrite,
-            plan=plan(ensemble.decisions.weights, shifted=is_shifted),
+            plan=plan(ensemble.decisions.weights, shifted),
             outdated=outdated,
         )
 

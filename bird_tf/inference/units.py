@@ -251,7 +251,8 @@ def _decode(
         try:
             for samples in stream:
                 group.add(samples, recording)
-                yield len(samples) * chunking.hop_samples(hears) / hears.sample_rate_hz * (number == 0)
+                hop_seconds = chunking.hop_samples(hears) / chunking.steps / hears.sample_rate_hz
+                yield len(samples) * hop_seconds * (number == 0)
         except decode.UnreadableError as error:
             recording.reason = str(error)
             return
@@ -278,7 +279,7 @@ def _joined(
         rate = model.hearing.sample_rate_hz
         outputs = saved_model.Outputs(*map(np.concatenate, zip(*recording.outputs[member], strict=True)))
         recording.outputs[member] = []  # the scores of a day are large: keep no second copy
-        start = np.arange(len(outputs.probabilities)) * chunking.hop_samples(model.hearing) / rate
+        start = np.arange(len(outputs.probabilities)) * chunking.hop_samples(model.hearing) // chunking.steps / rate
         end = np.minimum(start + model.hearing.chunk_seconds, recording.num_samples[group] / rate)
         times.append((start, end))
         probabilities.append(ensembles.align(outputs.probabilities, start, end, *times[0]))

@@ -265,7 +265,7 @@ def label(
     labels = np.zeros((len(ids), len(unlabelled.classes)), np.float16)
     for recording, scores in answered:
         own = rows.get(recording.recording_id, [])
-        # the converter may cut one chunk more at the end
+        # at another sample rate the converter may cut one chunk more at the end
         places = np.minimum(numbers[own], len(scores.probabilities) - 1)
         labels[own] = np.asarray(scores.probabilities[places], np.float64) ** power
     pseudo = pseudo_labels.PseudoLabels(

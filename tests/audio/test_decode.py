@@ -102,6 +102,19 @@ def test_the_span_holds_the_chunk_and_the_sound_around_it(tmp_path, front_end, s
         np.testing.assert_array_equal(heard_samples, padded[i * 3200 : i * 3200 + span])
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, 4])
+@pytest.mark.parametrize("samples", [1, 4000, 5500, 6000, 7000, 9100, 43210])
+@pytest.mark.parametrize("chunking", [{}, {"overlap_seconds": 999 / RATE}, {"minimum_seconds": 0.1}])
+def test_shifted_chunks_lie_between_those_without_them(tmp_path, front_end, generator, samples, chunking, batch_size):
+    sound = generator.uniform(-1, 1, samples).astype(np.float32)
+    path, with_shifted = _write(tmp_path / "x.wav", sound, subtype="FLOAT"), decode.WithShiftedChunks(**chunking)
+    chunks = np.concatenate(list(decode.ChunkStream(path, front_end, with_shifted, batch_size)))
+    np.testing.assert_array_equal(chunks[::2], _all(path, front_end, **chunking)[0])
+    hop, padded = with_shifted.hop_samples(front_end), np.pad(sound, (0, 4000))
+    for i, chunk in enumerate(chunks):
+        np.testing.assert_array_equal(chunk, padded[i * hop // 2 : i * hop // 2 + 4000])
+
+
 def test_only_the_short_rest_is_left_out(tmp_path, front_end, generator):
     sound = generator.uniform(-1, 1, 30 * RATE + 100).astype(np.float32)
     chunks, _ = _all(_write(tmp_path / "x.wav", sound, subtype="FLOAT"), front_end)

@@ -2,9 +2,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+import soundfile
 
 from bird_tf.audio import decode
-from bird_tf.inference import ensembles, in_context
+from bird_tf.inference import ensembles, in_context, scoring
 from bird_tf.scores import context
 
 
@@ -25,11 +26,12 @@ def _scores(probabilities, step):
     )  # fmt: skip
 
 
-def test_recordings_are_cut_with_half_the_step_if_shifted_chunks_are_needed(ensemble):
-    assert in_context.Answers(ensemble, decode.ChunkingConfig()).chunking.overlap_seconds == 0.5
-    assert in_context.Answers(ensemble, decode.ChunkingConfig(overlap_seconds=0.2)).chunking.overlap_seconds == 0.6
-    # these overlap by half already
-    assert in_context.Answers(ensemble, decode.ChunkingConfig(overlap_seconds=0.5)).chunking.overlap_seconds == 0.5
+def test_recordings_are_cut_with_shifted_chunks_if_these_are_needed(ensemble):
+    for overlap in (0.0, 0.2):
+        asked = decode.ChunkingConfig(overlap_seconds=overlap)
+        assert in_context.Answers(ensemble, asked).chunking == decode.WithShiftedChunks(overlap_seconds=overlap)
+    asked = decode.ChunkingConfig(overlap_seconds=0.5)  # these overlap by half already
+    assert in_context.Answers(ensemble, asked).chunking == asked
     ensemble.decisions = dataclasses.replace(ensemble.decisions, context=context.Context())
     plain = in_context.Answers(ensemble, decode.ChunkingConfig())
     assert plain.chunking == decode.ChunkingConfig()
@@ -47,6 +49,18 @@ def test_the_chunks_that_are_answered_are_those_without_the_shifted_ones(ensembl
     np.testing.assert_allclose(changed.probabilities[1], expected)
 
 
-def test_a_last_shifted_chunk_that_reaches_further_is_answered_too(ensemble, generator):
-    scores = _scores(generator.random((4, 2)), 0.5)
-    assert in_context.Answers(ensemble, decode.ChunkingConfig()).own(scores).end_seconds.tolist() == [1, 2, 2.5]
+def test_shifted_chunks_change_nothing_of_the_chunks_themselves(ensemble, generator, tmp_path):
+    recordings = []
+    for seconds in (0.3, 1.0, 2.4, 2.7):
+        recordings.append((str(seconds), str(tmp_path / f"{seconds}.wav")))
+        soundfile.write(recordings[-1][1], generator.normal(0, 0.1, round(22050 * seconds)), 22050)
+    asked = decode.ChunkingConfig(minimum_seconds=0.3)
+    answering = in_context.Answers(ensemble, asked)
+    plain, shifted = (
+        [found.scores for found in scoring.score_recordings(ensemble, recordings, chunking)]
+        for chunking in (asked, answering.chunking)
+    )
+    for expected, own in zip(plain, map(answering.own, shifted), strict=True):
+        np.testing.assert_array_equal(own.start_seconds, expected.start_seconds)
+        np.testing.assert_array_equal(own.end_seconds, expected.end_seconds)
+        np.testing.assert_allclose(own.probabilities, expected.probabilities, atol=1e-6)

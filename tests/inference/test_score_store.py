@@ -180,10 +180,13 @@ def test_scores_that_the_decisions_have_outdated_are_made_anew(tmp_path, model_p
         shutil.copy(path, tmp_path / "audio")
     calls = _interrupt_after(monkeypatch, None)
     monkeypatch.setattr(tf.saved_model, "load", functools.cache(tf.saved_model.load))  # only its decisions change
-    for values in ({}, {"shifted": True}, {"shifted": True, "smoothing": 0.2}, {}):
+    now, shifted = score_store._SHIFTED, {"shifted": True}
+    for values, noted in (({}, now), (shifted, True), (shifted, now), ({**shifted, "smoothing": 0.2}, now), ({}, now)):
+        monkeypatch.setattr(score_store, "_SHIFTED", noted)  # True: of an earlier version
         _decide(model, **values)
         predict_into(tmp_path, model, tmp_path / "audio")
-    assert [len(recordings) for recordings in calls] == [2, 2, 0, 2]
+    assert [len(recordings) for recordings in calls] == [2, 2, 2, 0, 2]
+    assert "shifted chunks lie between all chunks now" in caplog.text
     assert "decisions need shifted chunks now, so what the prediction has kept there is made anew" in caplog.text
     assert "decisions no longer need shifted chunks" in caplog.text
     predict_into(tmp_path / "fresh", model, tmp_path / "audio")

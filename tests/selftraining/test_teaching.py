@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bird_tf import config, executor
+from bird_tf.audio import decode
 from bird_tf.inference import ensembles, scoring
 from bird_tf.input import pseudo_labels
 from bird_tf.labels import metadata
@@ -75,12 +76,10 @@ def test_teachers_answer_with_overlapping_windows_averaged_over_time(model_path,
     assert [path for path, _ in skipped] == [str(unlabelled / "broken.wav")]
     [first, *_] = teachers.answers(recordings[1:], str(tmp_path / "scores"))
     raw = ensembles.Ensemble([model_path], "none")
-    [scored] = scoring.score_recordings(
-        raw, [("a", first[0].path)], dataclasses.replace(teaching.chunking_of(manifest), overlap_seconds=0.5)
-    )
+    with_shifted = decode.WithShiftedChunks(**vars(teaching.chunking_of(manifest)))
+    [scored] = scoring.score_recordings(raw, [("a", first[0].path)], with_shifted)
     probabilities = scored.scores.probabilities
     kept = np.arange(len(first[1].probabilities)) * 2
-    kept[-1] = min(kept[-1], len(probabilities) - 1)
     expected = context.Context(shifted=True).answers(probabilities, 2.0, kept)
     np.testing.assert_allclose(first[1].probabilities, expected, atol=1e-5)
 
