@@ -1,5 +1,6 @@
 """What several test files share: a synthesised data set, its records, and one trained model."""
 
+import importlib
 import json
 import pathlib
 
@@ -48,6 +49,20 @@ def _own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def librosa():
+    """The library, without numba, which compiles for half a minute when its cache is empty. Nothing called needs it."""
+    numba = importlib.import_module("numba")
+
+    def plain(*arguments, **_):
+        return arguments[0] if arguments and callable(arguments[0]) else plain
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("jit", "njit", "vectorize", "guvectorize", "stencil"):
+            patch.setattr(numba, name, plain)
+        yield importlib.import_module("librosa")
 
 
 @pytest.fixture(scope="session")

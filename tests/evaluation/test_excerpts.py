@@ -1,6 +1,5 @@
 import io
 
-import librosa
 import numpy as np
 import PIL.Image
 import pytest
@@ -52,7 +51,7 @@ def test_the_sound_is_as_loud_as_it_can_be():
     assert rate == 32000 and 0.8 < np.abs(found).max() <= 1.0
 
 
-def test_the_picture_shows_a_tone_at_its_height():
+def test_the_picture_shows_a_tone_at_its_height(librosa):
     tone = np.sin(2 * np.pi * 8000 * np.arange(64000) / 32000).astype(np.float32)
     image = np.asarray(PIL.Image.open(io.BytesIO(excerpts.picture(tone))).convert("L"), float)
     assert image.shape == (128, 200)
