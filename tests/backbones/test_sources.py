@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from bird_tf import config, convert
+from bird_tf import config
 from bird_tf.backbones import presets, sources
 from tests.backbones.conftest import LABELS, RATE, make_source, tune
 
@@ -157,17 +157,3 @@ def test_a_missing_or_another_file_is_refused_with_what_needs_it(preset, tflite_
     monkeypatch.setattr(presets.Preset, "files", missing)
     with pytest.raises(config.InputError, match=r"^runs/x/export needs its backbone: Toy 1 comes with"):
         sources.from_description({**described, "name": "toy"}, "runs/x/export")
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("teacher_model", "backbone"),
-        ("teacher_labels", "backbone_labels"),
-        ("teacher_sample_rate_hz", "backbone_sample_rate_hz"),
-        ("teacher_logits", "backbone_logits"),
-    ],
-)
-def test_earlier_names_of_flags_are_refused_with_the_new_name(old, new):
-    with pytest.raises(config.InputError, match=f"--{old} is now called --{new}:"):
-        config.parse(convert.ConvertConfig, ["--audio=a", "--output=o", f"--{old}=1"])

@@ -6,7 +6,7 @@ import pytest
 
 from bird_tf import config, tf
 from bird_tf.audio import activity
-from bird_tf.input import dataset, sampling
+from bird_tf.input import sampling
 from bird_tf.labels import taxonomy
 from bird_tf.records import schema, shard_files
 from tests.records.test_schema import answers_feature, with_answers_of_format
@@ -205,17 +205,3 @@ def test_partners_are_others_of_the_same_species(stream):
 def test_impossible_settings_are_refused(changes):
     with pytest.raises(config.InputError, match=f"--{next(iter(changes))}"):
         dataclasses.replace(sampling.SamplingConfig(), **changes)
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("records_teacher_weight", "backbone_weight"),
-        ("teacher_presence", "backbone_presence"),
-        ("min_signal_to_noise", "signal_interval"),
-        ("max_signal_to_noise", "signal_interval"),
-    ],
-)
-def test_earlier_names_of_flags_are_refused_with_the_new_name(old, new):
-    with pytest.raises(config.InputError, match=f"--{old} is now called --{new}:"):
-        config.parse(dataset.DatasetConfig, [f"--{old}=0.5"])

@@ -237,8 +237,3 @@ def test_with_subtract_mean_the_level_of_a_band_has_no_effect(generator):
     logits = [network(x, training=False)["logits"].numpy() for x in inputs]
     np.testing.assert_allclose(logits[0], logits[1], atol=1e-4)
     assert np.abs(logits[0] - logits[2]).max() > 1e-3
-
-
-def test_the_earlier_name_of_the_application_is_read():
-    stored = {"architecture": "application", "backbone": "Xception"}
-    assert config.from_mapping(architectures.ModelConfig, stored).application == "Xception"

@@ -117,8 +117,3 @@ def test_teachers_that_do_not_fit_are_refused(manifest, model_path, tmp_path):
 def test_impossible_options_are_refused(changes):
     with pytest.raises(config.InputError, match=f"--{next(iter(changes))}"):
         distillation.DistillationConfig(**changes)
-
-
-def test_the_earlier_name_of_the_temperature_is_refused_with_the_new_one():
-    with pytest.raises(config.InputError, match="--temperature is now called --distil_temperature"):
-        config.parse(distillation.DistillationConfig, ["--temperature=3"])

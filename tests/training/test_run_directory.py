@@ -51,15 +51,6 @@ def test_a_run_keeps_its_channel_and_earlier_ones_heard_the_mean(run_dir, tmp_pa
     assert run_directory.load_description(str(tmp_path)).channel == "mix"
 
 
-def test_options_by_their_earlier_names_are_read(run_dir, tmp_path):
-    copy = shutil.copytree(run_dir, tmp_path / "run")
-    stored = json.loads((copy / model_files.RUN_DESCRIPTION).read_text())
-    del stored["model"]["application"]
-    stored["model"]["backbone"] = "Xception"
-    files.write_json(str(copy / model_files.RUN_DESCRIPTION), stored)
-    assert run_directory.load_description(str(copy)).model.application == "Xception"
-
-
 def test_weights_that_do_not_fit_the_description_are_refused(run_dir, tmp_path):
     run = run_directory.load_description(str(run_dir))
     model = dataclasses.replace(run.model, filters=(4, 16))
