@@ -51,8 +51,7 @@ def stream():
 
 
 def _counts(examples):
-    labels = [int(schema.parse_label(example[None])["label"][0]) for example in examples]
-    return np.bincount(labels, minlength=3)
+    return np.bincount(schema.parse_label(tf.stack(list(examples)))["label"], minlength=3)
 
 
 @pytest.mark.parametrize("values", [{"balance": 0.5}, {"balance": 1.0}, {"min_per_class": 250, "max_per_class": 400}])
