@@ -1,3 +1,5 @@
+import types
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,20 @@ def test_an_experiment_continues_from_its_checkpoint_as_without_an_interruption(
         np.testing.assert_array_equal(a["spectrogram"], b["spectrogram"])
         # threads may sum floats in another order
         assert second.state.step(a) == pytest.approx(first.state.step(b), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "best_epoch", "position", "expected"),
+    [(0, 0, 0.0, True), (4, 2, 4.0, True), (5, 2, 5.0, False), (4, 2, 9.9, True), (4, 4, 10.0, False)],
+)
+def test_patience_epochs_and_time_are_used_up(epochs, best_epoch, position, expected):
+    """With --patience=3 and --epochs=10; the position of the clock tells of the time too."""
+    experiment = types.SimpleNamespace(
+        progress=checkpoints.Progress(epochs=epochs, best_epoch=best_epoch),
+        settings=types.SimpleNamespace(patience=3, epochs=10),
+        clock=types.SimpleNamespace(position=lambda: position),
+    )
+    assert experiments.Experiment.has_next_epoch(experiment) == expected
 
 
 def test_a_checkpoint_is_written_when_the_last_is_old_enough(manifest, tmp_path):
