@@ -13,7 +13,7 @@ from bird_tf.labels.layouts import reader
 from bird_tf.models import architectures
 from bird_tf.records import manifests
 from bird_tf.scores import prior
-from bird_tf.training import exporter, run_directory
+from bird_tf.training import exporter, run_directory, tensorboard
 from tools import synthesise
 
 SMALL = {"sample_rate_hz": 22050, "num_bands": 32, "num_frames": 32, "n_fft": 512, "fmax_hz": 10000.0}
@@ -112,6 +112,13 @@ def train_settings(manifest, run_dir, **values):
         train.TrainConfig, records=manifest.directory, run_dir=run_dir,
         **{"architecture": "baseline", "filters": [4, 8], "epochs": 2, "batch_size": 8, "add_noise": True, **values},
     )  # fmt: skip
+
+
+@pytest.fixture
+def bare_trainings(monkeypatch):
+    """Trainings export no model and do not describe themselves to TensorBoard: for tests of what is trained."""
+    monkeypatch.setattr(exporter, "export", lambda run_dir: run_dir)
+    monkeypatch.setattr(tensorboard.EventWriter, "write_start", lambda *_, **__: None)
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,13 @@ from bird_tf import config, tf, train
 from bird_tf.training import checkpoints, run_directory, tensorboard
 from tests.conftest import train_settings
 
-# a checkpoint after each step
-_PROGRAM = "from bird_tf import train; train.experiments.CHECKPOINT_SECONDS = 0.0; train.run()"
+# a checkpoint after each step, and no model at the end
+_PROGRAM = """
+from bird_tf import train
+train.experiments.CHECKPOINT_SECONDS = 0.0
+train.exporter.export = str
+train.run()
+"""
 
 
 def _start(manifest, run_dir):
@@ -86,6 +91,7 @@ def test_a_killed_training_ends_with_the_weights_of_an_uninterrupted_one(manifes
     assert _training_losses(run_dir) == _training_losses(uninterrupted)
 
 
+@pytest.mark.usefixtures("bare_trainings")
 @pytest.mark.parametrize(
     ("number", "error", "moment"),
     # the second one comes when the last epoch has ended

@@ -5,9 +5,10 @@ from bird_tf.training import exporter, train_step
 from tests.conftest import train_settings
 
 
-def test_snapshots_can_be_exported(manifest, tmp_path):
+def test_snapshots_can_be_exported(bare_trainings, manifest, tmp_path, monkeypatch):
     train.train(train_settings(manifest, tmp_path / "run", epochs=3, snapshot_epochs=2))
     assert [path.name for path in (tmp_path / "run" / "snapshots").iterdir()] == ["epoch-0002"]
+    monkeypatch.undo()
     exported = exporter.export(str(tmp_path / "run" / "snapshots" / "epoch-0002"))
     assert "serving_default" in tf.saved_model.load(exported).signatures
 
