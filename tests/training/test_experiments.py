@@ -31,14 +31,14 @@ def test_mixed_precision_trains_with_float32_weights(manifest, tmp_path, name, p
 
 
 def _lowers_the_loss(manifest, settings):
-    state = _experiment(manifest, settings).state
-    batch = next(iter(_experiment(manifest, settings).batches()))
+    experiment = _experiment(manifest, settings)
+    state, batch = experiment.state, next(iter(experiment.batches()))
     losses = [state.step(batch)[0] for _ in range(30)]
     assert losses[-1] < 0.8 * losses[0]
     return state
 
 
-@pytest.mark.parametrize("changes", [{}, {"dtype_policy": "mixed_float16"}, {"ema": 0.9, "dropout": 0.3}])
+@pytest.mark.parametrize("changes", [{"dtype_policy": "mixed_float16"}, {"ema": 0.9, "dropout": 0.3}])
 def test_an_experiment_continues_from_its_checkpoint_as_without_an_interruption(manifest, tmp_path, changes, policy):
     settings = train_settings(manifest, tmp_path, batch_size=4, **changes)
     first = _experiment(manifest, settings)
