@@ -17,7 +17,7 @@ from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
 from bird_tf.models import architectures, head
 from bird_tf.records import manifests, shard_files
-from bird_tf.training import experiments, exporter, run_directory
+from bird_tf.training import epochs, experiments, exporter, run_directory
 from tests.backbones import conftest as toys
 from tests.conftest import SMALL, settings, train_settings
 from tools import serving_request
@@ -26,8 +26,8 @@ FEATURES = ("embedding", "backbone_answers")
 
 
 @pytest.fixture(scope="module", params=["saved_model", "tflite"])
-def trained(request, data, source, manifest, tmp_path_factory):
-    """Records with what a toy backbone, which knows three of six species, says; and the run of a head on them."""
+def records(request, data, manifest, tmp_path_factory):
+    """Records with what a toy backbone says, which knows three of six species."""
     folder = tmp_path_factory.mktemp("head")
     labels, path = folder / "labels.txt", folder / "toy.tflite"
     labels.write_text("\n".join(manifest.classes.names[:3]))
@@ -37,7 +37,7 @@ def trained(request, data, source, manifest, tmp_path_factory):
         path = folder / "toy"
         module = toys.Loudness()
         tf.saved_model.save(module, str(path), signatures=module.function())
-    records = convert.convert(
+    return convert.convert(
         settings(
             convert.ConvertConfig,
             audio=data / "wav",
@@ -56,9 +56,18 @@ def trained(request, data, source, manifest, tmp_path_factory):
             **SMALL,
         )  # fmt: skip
     )
-    run_dir = folder / "run"
+
+
+@pytest.fixture(scope="module")
+def trained(records, tmp_path_factory):
+    """The records, and the run of a head on them."""
+    run_dir = tmp_path_factory.mktemp("trained") / "run"
     train.train(head_settings(records, run_dir))
     return records, run_dir
+
+
+# what depends on the features alone, not on the kind of the backbone's file
+of_features = pytest.mark.parametrize("records", ["tflite"], indirect=True)
 
 
 def head_settings(records, run_dir, **values):
@@ -78,9 +87,8 @@ def test_scores_from_audio_are_those_from_records(trained, source):
         np.testing.assert_allclose(ours[:, : expected.shape[1]], expected, atol=2e-3)  # the records hold float16
 
 
-def test_it_hears_some_chunks_in_noise(trained):
-    records, _ = trained
-
+@of_features
+def test_it_hears_some_chunks_in_noise(records):
     def chunks(share):
         settings = dataset.DatasetConfig(batch_size=8, in_noise_share=share, no_call_share=0.25)
         stream = dataset.training(records, settings, augmentations.AugmentConfig(), seed=1, features=FEATURES)
@@ -102,6 +110,7 @@ def test_it_hears_some_chunks_in_noise(trained):
     np.testing.assert_array_equal(next(iter(old))["embedding"].numpy(), clean[0]["embedding"])
 
 
+@of_features
 def test_its_statistics_are_those_of_the_training_chunks(trained):
     records, run_dir = trained
     _, network = run_directory.load(str(run_dir))
@@ -125,8 +134,8 @@ def test_it_starts_as_the_backbone(generator):
     assert logits[0, 1] < -2  # an unknown class is rare until something is learnt of it
 
 
-def test_a_strong_penalty_keeps_it_at_the_backbone(trained, tmp_path):
-    records, _ = trained
+@of_features
+def test_a_strong_penalty_keeps_it_at_the_backbone(records, tmp_path):
     train.train(head_settings(records, tmp_path / "run", l2=1e4, optimizer="sgd", learning_rate=1e-6))
     model = saved_model.Model(str(tmp_path / "run" / exporter.EXPORT))
     [batch] = shard_files.read(records, "val", 1000, records.select(FEATURES, "the test"))
@@ -159,6 +168,7 @@ def test_plain_tensorflow_loads_it_with_its_backbone_if_that_is_a_saved_model(tr
     np.testing.assert_allclose(served["scores"], expected.probabilities, atol=1e-6)
 
 
+@of_features
 def test_commands_take_it_as_any_other_model(trained, data, model_path, tmp_path):
     records, run_dir = trained
     model = str(run_dir / exporter.EXPORT)
@@ -184,11 +194,10 @@ def test_a_query_is_heard_as_the_recordings_were(trained, data, tmp_path):
         np.testing.assert_allclose(model.embed(search._span(str(path), model, at, "mix")[None])[0], stored, atol=1e-5)
 
 
+@pytest.mark.parametrize("records", ["tflite"], indirect=True)  # it is no part of the graph
 def test_a_backbone_that_is_gone_or_changed_is_named(trained, tmp_path):
     _, run_dir = trained
     model = pathlib.Path(shutil.copytree(run_dir / exporter.EXPORT, tmp_path / "model"))
-    if not (model / model_files.BACKBONE).exists():
-        pytest.skip("the backbone is a part of the graph")
     samples = np.zeros((1, saved_model.Model(str(model)).hearing.span_samples), np.float32)
     labels = model / model_files.BACKBONE / "labels.txt"
     labels.write_text(labels.read_text()[::-1])
@@ -216,6 +225,7 @@ def test_it_is_exported_again_with_its_own_copy_of_a_backbone_that_is_gone(train
         exporter.export(str(copy))
 
 
+@of_features
 def test_records_that_do_not_fit_are_refused(trained, manifest, tmp_path):
     records, run_dir = trained
     with pytest.raises(config.InputError, match="--architecture=head needs the feature embedding"):
@@ -236,6 +246,7 @@ def test_records_that_do_not_fit_are_refused(trained, manifest, tmp_path):
         model.check_records(dataclasses.replace(records, classes=few))
 
 
+@of_features
 def test_answers_follow_the_order_of_the_models_classes(trained):
     records, run_dir = trained
     model = saved_model.Model(str(run_dir / exporter.EXPORT))
@@ -248,14 +259,16 @@ def test_answers_follow_the_order_of_the_models_classes(trained):
     )
 
 
+with_spectrograms = pytest.mark.parametrize("records", ["saved_model"], indirect=True)
+
+
 def _student_settings(trained, run_dir, **values):
     records, head_dir = trained
-    if "spectrogram" not in records.features:
-        pytest.skip("a student needs spectrograms")
     teacher = (str(head_dir / exporter.EXPORT),)
     return train_settings(records, run_dir, **{"loss": "sigmoid", "teacher": teacher, "epochs": 1, **values})
 
 
+@with_spectrograms
 def test_a_student_learns_what_the_head_says_of_the_stored_features(trained, tmp_path):
     chosen = _student_settings(trained, tmp_path, teacher_weight=1.0, or_mixup=0.0, add_noise=False)
     records, head_dir = trained
@@ -272,17 +285,17 @@ def test_a_student_learns_what_the_head_says_of_the_stored_features(trained, tmp
         np.testing.assert_allclose(targets, said[spectrogram.tobytes()], atol=1e-5)
 
 
+@with_spectrograms
 def test_a_student_learns_the_embedding_too_and_is_exported_alone(trained, tmp_path):
     chosen = _student_settings(trained, tmp_path / "run", embedding_weight=1.0, ema=0.9, or_mixup=0.5)
     records, _ = trained
-    experiment = experiments.Experiment(
-        dataclasses.replace(chosen, run_dir=str(tmp_path / "x")), records, tf.distribute.get_strategy()
-    )
+    experiment = experiments.Experiment(chosen, records, tf.distribute.get_strategy())
     batch = next(iter(experiment.batches()))
     losses_seen = [experiment.state.step(batch)[0] for _ in range(30)]
     assert losses_seen[-1] < 0.8 * losses_seen[0]
+    epochs.validate(experiment)
+    train._finish(experiment)
     experiment.events.close()
-    train.train(chosen)
     model = saved_model.Model(str(tmp_path / "run" / exporter.EXPORT))
     assert [feature.name for feature in model.features] == ["spectrogram"]
     assert not any("projection" in name for name, _ in tf.train.list_variables(f"{model.path}/variables/variables"))
@@ -291,6 +304,7 @@ def test_a_student_learns_the_embedding_too_and_is_exported_alone(trained, tmp_p
     assert 0 < summary["mlrap"] <= 1
 
 
+@with_spectrograms
 def test_teachers_of_two_kinds_and_answers_twice_are_refused(trained, run_dir, tmp_path):
     head = _student_settings(trained, tmp_path / "a").teachers.teacher
     with pytest.raises(config.InputError, match="name heads, or networks of spectrograms, but not both"):

@@ -6,14 +6,13 @@ import pytest
 from bird_tf import config, train
 from bird_tf.training import head_strength
 from tests.backbones import conftest as toys
-from tests.test_head import head_settings, trained
+from tests.test_head import head_settings, records
 
-__all__ = ("trained",)
-pytestmark = pytest.mark.parametrize("trained", ["tflite"], indirect=True)
+__all__ = ("records",)
+pytestmark = pytest.mark.parametrize("records", ["tflite"], indirect=True)
 
 
-def test_the_strength_is_chosen_among_training_recordings(trained, tmp_path, caplog):
-    records, _ = trained
+def test_the_strength_is_chosen_among_training_recordings(records, tmp_path, caplog):
     caplog.set_level("INFO", logger="absl")
     chosen = head_settings(records, tmp_path / "run", tune_head=True, mixup=0.0, l2=0.001)
     train.train(chosen)
@@ -27,16 +26,14 @@ def test_the_strength_is_chosen_among_training_recordings(trained, tmp_path, cap
         train.train(head_settings(records, tmp_path / "none", tune_head=True, mixup=0.0, l2=0.0))
 
 
-def test_recordings_of_one_group_have_no_folds_to_choose_by(trained, monkeypatch):
-    records, _ = trained
+def test_recordings_of_one_group_have_no_folds_to_choose_by(records, monkeypatch):
     monkeypatch.setattr(head_strength.groups, "assign", lambda found, _: dict.fromkeys(range(len(found)), "me"))
     with pytest.raises(config.InputError, match=r"are of one .* convert with another --group_by.* with --notune_head"):
         head_strength._folds(records)
 
 
-def test_each_head_of_the_choice_is_a_training_of_its_own_without_its_fold(trained):
+def test_each_head_of_the_choice_is_a_training_of_its_own_without_its_fold(records):
     """The label of recordings of the fold does not matter; a strong penalty keeps a head at the backbone."""
-    records, _ = trained
     chosen = dataclasses.replace(head_settings(records, "unused", mixup=0.0, l2=0.002), epochs=3)
     fold_of = head_strength._folds(records)
     assert set(fold_of.values()) == {0, 1, 2}
@@ -55,7 +52,7 @@ def test_each_head_of_the_choice_is_a_training_of_its_own_without_its_fold(train
     )
 
 
-def test_the_strength_stays_where_it_is_until_another_one_is_clearly_better(trained, generator):
+def test_the_strength_stays_where_it_is_until_another_one_is_clearly_better(records, generator):
     easy = generator.uniform(0.2, 0.8, 200)
     luck = generator.normal(0, 0.02, 200)  # ± 0.0014 on average
     about_equal, worse = easy + luck - luck.mean() - 0.002, easy + luck - luck.mean() - 0.02
