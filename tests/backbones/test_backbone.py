@@ -298,13 +298,15 @@ def test_without_spectrograms_records_hold_the_rest(data, with_answers, tflite_p
         convert.convert(_settings(data, tmp_path / "none", spectrogram=False))
 
 
-def test_another_backbone_on_an_unfinished_directory_is_refused(data, manifest, model, tmp_path, monkeypatch):
+def test_another_backbone_on_an_unfinished_directory_is_refused(
+    data, manifest, saved_model_path, tmp_path, monkeypatch
+):
     labels = tmp_path / "labels.txt"
     labels.write_text("\n".join(manifest.classes.names[:3]))
     chosen = _settings(
         data,
         tmp_path / "x",
-        backbone=model,
+        backbone=saved_model_path,
         backbone_labels=labels,
         backbone_sample_rate_hz=RATE,
         backbone_logits=True,
