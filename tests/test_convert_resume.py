@@ -37,8 +37,13 @@ def _has_ended(pid):
         return True
 
 
-def test_a_killed_conversion_goes_on_and_ends_with_the_same_bytes(data, tmp_path):
-    whole = convert.convert(_settings(data, tmp_path / "whole", **SHORT))
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """A conversion that nothing interrupts."""
+    return convert.convert(_settings(data, tmp_path_factory.mktemp("whole") / "set", **SHORT))
+
+
+def test_a_killed_conversion_goes_on_and_ends_with_the_same_bytes(data, whole, tmp_path):
     output = tmp_path / "killed"
     flags = {"audio": data / "wav", "metadata": data / "xml", "output": output, "val_share": 0.3, **SMALL, **SHORT}
     command = [sys.executable, "tools/make_tfrecords.py", f"--flagfile={os.devnull}", "--workers=2"]
@@ -67,8 +72,7 @@ def test_a_killed_conversion_goes_on_and_ends_with_the_same_bytes(data, tmp_path
     assert not notes.exists()
 
 
-def test_a_damaged_shard_of_an_unfinished_conversion_is_made_again(data, tmp_path, monkeypatch):
-    whole = convert.convert(_settings(data, tmp_path / "whole", **SHORT))
+def test_a_damaged_shard_of_an_unfinished_conversion_is_made_again(data, whole, tmp_path, monkeypatch):
     monkeypatch.setattr(manifests, "save", lambda manifest: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         convert.convert(_settings(data, tmp_path / "x", **SHORT))
