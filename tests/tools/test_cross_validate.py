@@ -18,7 +18,7 @@ from tools import cross_validate
 def _flags(manifest, run_dir, *more):
     return [
         f"--flagfile={os.devnull}", f"--records={manifest.directory}", f"--run_dir={run_dir}", "--val_share=0.3",
-        "--architecture=attention", "--filters=8,16", "--epochs=1", "--batch_size=16", *more,
+        "--architecture=baseline", "--filters=4,8", "--epochs=1", "--batch_size=16", *more,
     ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from bird_tf.training import distribution, dry_run, epochs, training_flags
 
 def _flags(manifest, run_dir, *more):
     flags = [f"--flagfile={os.devnull}", f"--records={manifest.directory}", f"--run_dir={run_dir}"]
-    flags += ["--architecture=attention", "--filters=8,16"]
+    flags += ["--architecture=baseline", "--filters=4,8"]
     return config.parse(training_flags.TrainConfig, [*flags, "--batch_size=8", "--dry_run", *more])
 
 
@@ -52,7 +52,7 @@ def test_a_dry_run_refuses_what_the_training_would(manifest, tmp_path, monkeypat
 
 def test_from_python_a_dry_run_returns_the_estimate_and_leaves_a_finished_run(manifest, tmp_path):
     (tmp_path / "summary.json").write_text("{}")
-    flags = {"flagfile": os.devnull, "records": manifest.directory, "run_dir": tmp_path, "architecture": "attention"}
-    found = bird_tf.train(**flags, filters=[8, 16], batch_size=8, dry_run=True, overwrite=True)
+    flags = {"flagfile": os.devnull, "records": manifest.directory, "run_dir": tmp_path, "architecture": "baseline"}
+    found = bird_tf.train(**flags, filters=[4, 8], batch_size=8, dry_run=True, overwrite=True)
     assert found["num_parameters"] > 0 and found["step_seconds"] > 0
     assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
