@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -189,8 +190,8 @@ def test_verdicts_that_say_nothing_are_refused(tmp_path, rows, message):
         judged.read(_write(tmp_path / "v.csv", rows), CLASSES)
 
 
-def test_the_command_writes_tables_and_stores_thresholds_in_the_model(tmp_path, manifest, untrained):
-    model = untrained(manifest.front_end, architecture="baseline")
+def test_the_command_writes_tables_and_stores_thresholds_in_the_model(tmp_path, manifest, model_path):
+    model = str(shutil.copytree(model_path, tmp_path / "model"))
     table = _write(tmp_path / "v.csv", SAMPLE, manifest.classes)
     told = evaluate.evaluate(
         settings(evaluate.EvaluateConfig, model=(model,), verdicts=table, output=tmp_path / "out", tune=True)
@@ -202,8 +203,8 @@ def test_the_command_writes_tables_and_stores_thresholds_in_the_model(tmp_path, 
         settings(evaluate.EvaluateConfig, model=(model,), verdicts=table, audio="x")
 
 
-def test_thresholds_are_not_fitted_to_probabilities_of_another_scale(tmp_path, manifest, untrained, caplog):
-    model = untrained(manifest.front_end, architecture="baseline")
+def test_thresholds_are_not_fitted_to_probabilities_of_another_scale(tmp_path, manifest, model_path, caplog):
+    model = str(shutil.copytree(model_path, tmp_path / "model"))
     ensemble = ensembles.Ensemble([model])
     scale = ensemble.scale
 

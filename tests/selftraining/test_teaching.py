@@ -104,15 +104,15 @@ def test_labels_are_powers_of_probabilities_and_no_more_than_one_a_chunk(model_p
     assert teaching.totals(limited).mean_total == pytest.approx(1, rel=1e-2)
 
 
-def test_teachers_of_other_classes_or_other_chunks_are_refused(model_path, untrained, manifest):
+def test_teachers_of_other_classes_or_other_chunks_are_refused(model_path, manifest):
     more = dataclasses.replace(manifest, classes=dataclasses.replace(
         manifest.classes, class_ids=(*manifest.classes.class_ids, "zzz"), names=(*manifest.classes.names, "Z")
     ))  # fmt: skip
     with pytest.raises(config.InputError, match=r"does not know 1 of 7 classes of .*: zzz"):
         teaching.Teachers([model_path], more)
-    long = untrained(dataclasses.replace(manifest.front_end, chunk_seconds=2.0))
-    with pytest.raises(config.InputError, match="hears chunks of 2 s"):
-        teaching.Teachers([long], manifest)
+    long = dataclasses.replace(manifest, front_end=dataclasses.replace(manifest.front_end, chunk_seconds=2.0))
+    with pytest.raises(config.InputError, match=r"hears chunks of 1 s, and .* has chunks of 2 s"):
+        teaching.Teachers([model_path], long)
 
 
 def test_only_heads_whose_features_the_records_have_answer_for_labelled_chunks(manifest, monkeypatch, caplog):
