@@ -1,3 +1,4 @@
+import dataclasses
 import pathlib
 import shutil
 import subprocess
@@ -10,7 +11,7 @@ import soundfile
 
 from bird_tf import export
 from bird_tf.audio import decode
-from bird_tf.inference import saved_model
+from bird_tf.inference import saved_model, serving
 from bird_tf.inference.formats import tflite
 from bird_tf.scores import calibration, decisions
 from tools import small_computer
@@ -65,17 +66,24 @@ def test_the_tool_says_nothing_of_its_own(folder, data):
     assert done.stderr == "" and done.stdout.count("\t") >= 4
 
 
-def test_calibration_and_thresholds_travel_to_the_small_computer(run_dir, data, tmp_path, capsys):
-    run = shutil.copytree(run_dir, tmp_path / "run")
-    model = saved_model.Model(str(run / "export"))
+@pytest.fixture
+def float32_alone(monkeypatch):
+    """Only the network with weights of float32 is written."""
+    monkeypatch.setattr(tflite, "FORMAT", dataclasses.replace(tflite.FORMAT, tolerances={"float32": 1e-4}))
+
+
+def test_calibration_and_thresholds_travel_to_the_small_computer(float32_alone, model_path, data, tmp_path, capsys):
+    path = str(shutil.copytree(model_path, tmp_path / "model"))
+    model = saved_model.Model(path)
     least = {"f1": np.full(6, 0.05), "precision": np.full(6, 2.0)}
     fitted = calibration.Calibration(slope=0.5, intercept=-1.5, thresholds=least)
     decided = decisions.Decisions(pooling="mean", weights=(1.0,), recording=fitted, chunk=fitted)
-    decisions.save(str(run / "export" / decisions.ASSET), decided, model.classes)
-    export.main(export.ExportConfig(run_dir=str(run), tflite=True))
-    assert (run / "tflite" / "decisions.json").exists()
+    decisions.save(f"{path}/{decisions.ASSET}", decided, model.classes)
+    assert serving.store(path, fitted)
+    tflite.convert(path, str(tmp_path / "tflite"))
+    assert (tmp_path / "tflite" / "decisions.json").exists()
     path = sorted((data / "wav").iterdir())[0]
-    small_computer.main(str(run / "tflite"), str(path))
+    small_computer.main(str(tmp_path / "tflite"), str(path))
     [line, *_] = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     chunks = next(iter(decode.ChunkStream(str(path), model.front_end, decode.ChunkingConfig(), 1)))
     expected = fitted.probabilities(model.predict_samples(chunks).probabilities)[0]
@@ -90,7 +98,7 @@ def test_the_pi_network_gives_the_same_predictions_with_all_types_of_weights(unt
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_the_attention_network_gives_the_same_attention_logits(attention_model_path, tmp_path):
+def test_the_attention_network_gives_the_same_attention_logits(float32_alone, attention_model_path, tmp_path):
     tflite.convert(attention_model_path, str(tmp_path / "tflite"))  # compares the predictions
     network = str(tmp_path / "tflite" / tflite.network_name("float32"))
     model = saved_model.Model(attention_model_path)
