@@ -10,7 +10,7 @@ from tests.conftest import settings
 def _evaluate(tmp_path, model_path, **values):
     models = [model_path] if isinstance(model_path, str) else model_path
     return evaluate.evaluate(
-        settings(evaluate.EvaluateConfig, model=models, output=tmp_path / "evaluation", **{"worst": 2, **values})
+        settings(evaluate.EvaluateConfig, model=models, output=tmp_path / "evaluation", **{"worst": 0, **values})
     )
 
 
