@@ -3,11 +3,12 @@
 import importlib
 import json
 import pathlib
+import types
 
 import numpy as np
 import pytest
 
-from bird_tf import config, convert, csv_files, free_text, train
+from bird_tf import config, convert, csv_files, free_text, tf, train
 from bird_tf.audio import frontend
 from bird_tf.labels.layouts import reader
 from bird_tf.models import architectures
@@ -112,6 +113,16 @@ def train_settings(manifest, run_dir, **values):
         train.TrainConfig, records=manifest.directory, run_dir=run_dir,
         **{"architecture": "baseline", "filters": [4, 8], "epochs": 2, "batch_size": 8, "add_noise": True, **values},
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_pictures():
+    """Trainings draw nothing for TensorBoard, but for those of the session. Files that look at it replace this."""
+    with pytest.MonkeyPatch.context() as patch:
+        dot = np.zeros((1, 1, 3), np.uint8)
+        patch.setattr(tensorboard, "confusion_image", lambda *_: dot)
+        patch.setattr(tensorboard, "preview", types.SimpleNamespace(png=lambda *_: tf.io.encode_png(dot).numpy()))
+        yield
 
 
 @pytest.fixture

@@ -61,6 +61,11 @@ def _cells(path):
         return [cell for row in csv.reader(file) for cell in row]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _without_pictures():
+    """Here they are drawn: they hold names."""
+
+
 @pytest.fixture(scope="module")
 def outputs(hostile, records):
     """The folder of what all commands made of them."""

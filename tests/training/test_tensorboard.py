@@ -10,6 +10,11 @@ from bird_tf.models import architectures
 from bird_tf.training import tensorboard, validation
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _without_pictures():
+    """Here they are drawn."""
+
+
 @pytest.fixture
 def result():
     """Four recordings of three classes: the third class has none, and one of the first has the second on top."""
