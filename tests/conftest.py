@@ -1,7 +1,10 @@
 """What several test files share: a synthesised data set, its records, and one trained model."""
 
+import functools
+import hashlib
 import importlib
 import json
+import os
 import pathlib
 import types
 
@@ -133,7 +136,26 @@ def bare_trainings(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def run_dir(manifest, tmp_path_factory):
+def _models_read_once():
+    """SavedModels of equal files are read once, as long as the first of them is there: a third of a second each."""
+    load, loaded = tf.saved_model.load, {}
+
+    def load_once(path):
+        paths = sorted(path for path in pathlib.Path(path).rglob("*") if path.is_file())
+        content = hashlib.md5(b"".join(os.fsencode(p.relative_to(path)) + p.read_bytes() for p in paths)).digest()
+        first, model = loaded.pop(content, ("", None))
+        loaded[content] = (first, model) if os.path.exists(first) else (path, load(path))
+        if len(loaded) > 8:  # that of the longest ago
+            del loaded[next(iter(loaded))]
+        return loaded[content][1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tf.saved_model, "load", load_once)
+        yield
+
+
+@pytest.fixture(scope="session")
+def run_dir(manifest, _models_read_once, tmp_path_factory):
     """A finished run on `manifest`."""
     directory = tmp_path_factory.mktemp("runs") / "run"
     train.train(train_settings(manifest, directory))
@@ -160,9 +182,13 @@ def generator():
 
 
 @pytest.fixture(scope="session")
-def untrained(manifest, tmp_path_factory):
-    """Exports an untrained network that knows the classes of `manifest`: a function of its front-end and options."""
+def untrained(manifest, _models_read_once, tmp_path_factory):
+    """Exports an untrained network that knows the classes of `manifest`: a function of its front-end and options.
 
+    The same ones give the same model, so only a copy may be changed.
+    """
+
+    @functools.cache
     def make(front_end, **options):
         model = architectures.ModelConfig(filters=(4, 8), **options)
         num_classes = len(manifest.classes)
