@@ -55,8 +55,8 @@ def held(folder: str, *, work: str, flag: str) -> contextlib.AbstractContextMana
     return _held(folder, folder, NAME, work, flag)
 
 
-def held_file(path: str, *, work: str, flag: str) -> contextlib.AbstractContextManager[None]:
-    """Keeps other commands from writing a file while the block runs; others may write other files of its folder.
+def held_file(path: str, *, work: str) -> contextlib.AbstractContextManager[None]:
+    """Keeps other commands from writing --output, a file, while the block runs; others may write others of its folder.
 
     Its folder is made, and what killed commands left unfinished in it is removed. The rest is as in `held`.
 
@@ -65,9 +65,9 @@ def held_file(path: str, *, work: str, flag: str) -> contextlib.AbstractContextM
         InUseError: as `held`.
     """
     if os.path.isdir(path):
-        raise config.InputError(f"{flag}={path} is a folder; name a file")
+        raise config.InputError(f"--output={path} is a folder; name a file")
     folder, name = os.path.split(path)
-    return _held(path, folder or ".", f"{name}.{NAME}", work, flag)
+    return _held(path, folder or ".", f"{name}.{NAME}", work, "--output")
 
 
 @contextlib.contextmanager

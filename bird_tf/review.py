@@ -74,7 +74,6 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
         )  # fmt: skip
     about = page.Page(
         title=f"Review of {os.path.basename(os.path.normpath(settings.predictions))}",
-        question="Do you hear",
         score="probability",
         species=_species(described, predicted),
         channel=described.channel,

@@ -108,7 +108,6 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
     neighbours = _clips(settings, found, root, *species[0])
     about = page.Page(
         title=f"Sounds like {os.path.basename(query.path)}",
-        question="Do you hear",
         score="similarity",
         species=species,
         reference=(query.path, query.start, query.end),

@@ -108,7 +108,7 @@ def write_run(settings: SubmissionConfig) -> dict[str, Any]:
     """
     started = time.monotonic()
     with (
-        locks.held_file(settings.output, work="submission", flag="--output"),
+        locks.held_file(settings.output, work="submission"),
         # an unusable folder stops the command before the scoring
         result_files.writing_beside("submission", settings.output, settings.output + ".json"),
     ):

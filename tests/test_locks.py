@@ -150,20 +150,20 @@ _FILES = {
 def test_the_second_of_two_equal_commands_is_refused(tmp_path, name):
     command, kind, flags = {**_FOLDERS, **_FILES}[name]
     output = str(tmp_path / "out")
-    hold = locks.held if name in _FOLDERS else locks.held_file
-    with hold(output, work="test", flag="--output"), pytest.raises(locks.InUseError, match="out: another command"):
+    held = _held(output) if name in _FOLDERS else locks.held_file(output, work="test")
+    with held, pytest.raises(locks.InUseError, match="out: another command"):
         command(settings(kind, output=output, **flags) if kind else output)
 
 
 def test_the_lock_of_a_file_lets_others_write_beside_it_and_leaves_no_trace(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(config.InputError, match=r"--output=.*folder is a folder; name a file"):
-        locks.held_file(str(tmp_path / "folder"), work="test", flag="--output")
+        locks.held_file(str(tmp_path / "folder"), work="test")
     first, second = (str(tmp_path / "out" / name) for name in ("a.txt", "b.txt"))
     with (
-        locks.held_file(first, work="test", flag="--output"), locks.held_file(second, work="test", flag="--output"),
+        locks.held_file(first, work="test"), locks.held_file(second, work="test"),
         pytest.raises(locks.InUseError, match=r"a\.txt: another command is at work in it"),
-        locks.held_file(first, work="test", flag="--output"),
+        locks.held_file(first, work="test"),
     ):  # fmt: skip
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]

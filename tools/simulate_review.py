@@ -38,7 +38,7 @@ def simulate(settings: SimulateConfig) -> list[verdicts.Verdict]:
         InputError: as `reader.read`, `prediction_folder.detections` and `clips.choose`; no prediction is on a labelled
             recording; or another command writes this table.
     """
-    with locks.held_file(settings.output, work="simulated review", flag="--output"):
+    with locks.held_file(settings.output, work="simulated review"):
         return _simulate(settings)
 
 

@@ -40,7 +40,6 @@ class Page:
 
     Attributes:
         title: of the page.
-        question: what a person is asked about a clip.
         score: what the score of a clip is called.
         species: (class id, name) of those that the person can name.
         reference: a clip that the others are compared with; None without one.
@@ -49,7 +48,6 @@ class Page:
     """
 
     title: str
-    question: str
     score: str
     species: Sequence[tuple[str, str]]
     reference: tuple[str, float, float] | None = None  # path, start and end in seconds
@@ -115,7 +113,7 @@ def write(
         "clips": entries,
     }  # fmt: skip
     text = pages.render(
-        "review.html.j2", title=page.title, question=page.question, content=content,
+        "review.html.j2", title=page.title, content=content,
         reference=f"{FOLDER}/{reference.stem}" if reference else "", sound=_SOUND, picture=_PICTURE,
     )  # fmt: skip
     files.write_text(results.path(PAGE), text)

@@ -45,9 +45,7 @@ def _choice(found, sizes=None):
 
 
 def _write(tmp_path, audio, choice, score="probability", changed=(), **excerpt):
-    about = page.Page(
-        title="Review of <b>", question="Do you hear", score=score, species=[("a", "Avis alba"), ("b", HOSTILE)]
-    )
+    about = page.Page(title="Review of <b>", score=score, species=[("a", "Avis alba"), ("b", HOSTILE)])
     settings = page.ExcerptConfig(**excerpt)
     results = result_files.ResultFiles(str(tmp_path / "page"), "review")
     with results.writing():
