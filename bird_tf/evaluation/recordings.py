@@ -77,13 +77,15 @@ class _Answers:
     """What is judged, by the decisions of the models.
 
     Attributes:
-        pooled, scores, held_out: as in `results.Evaluation`, the last two with place and time if they are used.
-        without_prior: the headline without place and time; empty if they are not used.
+        pooled, scores, held_out: as in `results.Evaluation`, with place and time if they are used.
+        plain: [recordings, classes] as `scores`, without place and time.
+        without_prior: the headline of `plain`; empty if place and time are not used.
     """
 
     pooled: np.ndarray
     scores: np.ndarray
     held_out: np.ndarray
+    plain: np.ndarray
     without_prior: dict[str, float]
 
 
@@ -135,7 +137,7 @@ def evaluate(settings: RecordingsConfig, ensemble: ensembles.Ensemble) -> dict[s
         "weights": list(ensemble.decisions.weights), "expected": odds_factors.describe(), "output": output,
     }  # fmt: skip
     if heard.noise:
-        silent = _summarise_noise(ensemble, heard, answers.scores, heard.noise)
+        silent = _summarise_noise(ensemble, heard, answers.plain, heard.noise)
         summary["noise"] = {"evaluated": settings.noise_audio, **silent}
     if answers.without_prior:
         summary["without_prior"] = files.defined(answers.without_prior)
@@ -183,14 +185,15 @@ def _answer(
     """Applies the decisions."""
     scored, truth, without_prior = heard.scored, heard.truth, dict[str, float]()
     pooled, best_chunks = scored.pooled(ensemble), scored.best_chunks(ensemble)
-    scores = held_out = ensemble.decisions.of_recordings(pooled, best_chunks)
+    plain = held_out = ensemble.decisions.of_recordings(pooled, best_chunks)
     if settings.tuning.tune:
         held_out = np.minimum(*(calibration.cross_fitted(told, truth) for told in (pooled, best_chunks)))
+    scores = plain
     if settings.occurrence_settings.active:
-        without_prior = metrics.headline(scores, truth, scored.labels)
+        without_prior = metrics.headline(plain, truth, scored.labels)
         factors = np.stack([odds_factors.factors(recording) for recording in scored.recordings])
-        scores, held_out = (occurrence.multiply_odds(chances, factors) for chances in (scores, held_out))
-    return _Answers(pooled=pooled, scores=scores, held_out=held_out, without_prior=without_prior)
+        pooled, scores, held_out = (occurrence.multiply_odds(chances, factors) for chances in (pooled, plain, held_out))
+    return _Answers(pooled=pooled, scores=scores, held_out=held_out, plain=plain, without_prior=without_prior)
 
 
 def _judge(

@@ -52,6 +52,12 @@ def path_in(told: str) -> str:
     return told.rsplit(" ", 2)[0]
 
 
+def was_written(before: str, path: str) -> bool:
+    """Whether a recording has been written since `source` told of it: by its size and time alone, which is quick."""
+    (_, told, *time), now = before.rsplit(" ", 2), files.size_and_change(path)
+    return now is not None and (told.partition(":")[0], *time) != tuple(map(str, now))
+
+
 def has_changed(before: str, path: str) -> bool:
     """Whether a recording is another one than the one that `source` told of. One that is not there has not changed.
 

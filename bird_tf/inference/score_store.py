@@ -118,7 +118,13 @@ class ScoreStore:
         if not os.path.exists(self._path(recording_id)):
             return False
         try:
-            return _source_in(self._path(recording_id)) == audio_files.source(path)
+            kept, now = _source_in(self._path(recording_id)), audio_files.source(path)
+            if kept != now and not audio_files.has_changed(kept, path):
+                logging.log_first_n(
+                    logging.INFO, "%s and others are scored again: what was kept of them does not tell them apart from "
+                    "a recording of equal name, size and time, or they lie elsewhere now", 1, path,
+                )  # fmt: skip
+            return kept == now
         except config.InputError as error:  # damaged, for example by a power failure
             logging.warning("%s is scored again: %s", path, error)
             return False

@@ -286,7 +286,7 @@ def _joined(
         attention_logits.append(ensembles.align(outputs.attention_logits, start, end, *times[0]))
         if member == 0:
             embeddings, strange = outputs.embeddings, outputs.strangeness
-    if audio_files.has_changed(recording.source, path):
+    if audio_files.was_written(recording.source, path):
         recording.report.warnings.append("the file changed while it was read: score it again")
     # [models, chunks, …]; of a single model without a copy
     stacked, logits = (np.stack(p) if len(p) > 1 else p[0][None] for p in (probabilities, attention_logits))

@@ -110,6 +110,7 @@ def test_the_effect_of_a_prior_is_reported_and_the_same_from_records_and_audio(
     found = _evaluate(tmp_path, model_path, records=manifest.directory, prior="learned")
     assert found["without_prior"] == {name: plain[name] for name in found["without_prior"]}
     assert "learned prior" in found["expected"] and "without_prior" not in plain
+    assert found["calibration_error"] == found["calibration_error_calibrated"]  # nothing was fitted
     assert "without it → with it: mlrap" in (tmp_path / "evaluation" / "report.html").read_text()
     none = _evaluate(tmp_path, model_path, records=manifest.directory, prior="learned", prior_weight=1e-9)
     assert none["mlrap"] == pytest.approx(plain["mlrap"])

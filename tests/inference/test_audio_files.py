@@ -34,7 +34,7 @@ def test_a_recording_that_was_replaced_has_changed_and_a_copy_has_not(tmp_path):
     path = tmp_path / "a b.wav"
     path.write_bytes(b"12")
     before = audio_files.source(str(path))
-    assert not audio_files.has_changed(before, str(path))
+    assert not audio_files.has_changed(before, str(path)) and not audio_files.was_written(before, str(path))
     (tmp_path / "moved").mkdir()
     copy = tmp_path / "moved" / "a b.wav"
     copy.write_bytes(b"12")
@@ -42,8 +42,9 @@ def test_a_recording_that_was_replaced_has_changed_and_a_copy_has_not(tmp_path):
     copy.write_bytes(b"123")
     assert audio_files.has_changed(before, str(copy))
     os.utime(path, ns=(1, 1))
-    assert audio_files.has_changed(before, str(path))
+    assert audio_files.has_changed(before, str(path)) and audio_files.was_written(before, str(path))
     path.unlink()
+    assert not audio_files.was_written(before, str(path))
     assert not audio_files.has_changed(before, str(path)) and audio_files.source(str(path)) == ""
 
 
