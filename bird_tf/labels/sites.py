@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import re
 from collections.abc import Sequence
@@ -10,13 +11,27 @@ from absl import logging
 
 from bird_tf.labels import metadata, recorders
 
-_DATE = r"20\d\d([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])"
+
+def _date(sign: str) -> str:
+    """The pattern of a date; `sign` is the name of the group of what divides it."""
+    return rf"20\d\d(?P<{sign}>[-_.]?)(?:0[1-9]|1[0-2])(?P={sign})(?:0[1-9]|[12]\d|3[01])"
+
+
 # folders between a site and its files that recorders and people make
-_NO_SITE = re.compile(rf"(?:data|audio|wavs?|recordings?|\.|{_DATE}.*)", re.IGNORECASE | re.ASCII)
-# a date, perhaps with a time, and what is written behind it
+_NO_SITE = re.compile(rf"(?:data|audio|wavs?|recordings?|\.|{_date('sign')}.*)", re.IGNORECASE | re.ASCII)
+# a date, perhaps with a last date or a time, and what is written behind it
 _DATED = re.compile(
-    rf"{_DATE}(?:[-_ T.]*\d\d[-_.:h]?\d\d(?:[-_.:m]?\d\d)?s?Z?)?[-_ .]*(?P<rest>.*)", re.IGNORECASE | re.ASCII
+    rf"(?P<date>{_date('sign')})(?:[-_ .]*(?:to|bis)?[-_ .]*{_date('other_sign')}(?!\d))?"
+    r"(?:[-_ T.]*\d\d[-_.:h]?\d\d(?:[-_.:m]?\d\d)?s?Z?(?!\d)|T\d\d(?!\d))?[-_ .]*(?P<rest>.*)",
+    re.IGNORECASE | re.ASCII,
 )
+# words behind a date that name a part of the day or of the recordings
+_NO_PLACE = frozenset((
+    "am", "pm", "dawn", "dusk", "day", "night", "morning", "noon", "afternoon", "evening", "early", "late", "sunrise",
+    "sunset", "morgen", "abend", "tag", "nacht", "matin", "soir", "jour", "nuit", "monday", "tuesday", "wednesday",
+    "thursday", "friday", "saturday", "sunday", "part", "session", "visit", "survey", "week", "card", "sd", "copy",
+    "backup", "test", "teil", "utc", "khz", "audiomoth",
+))  # fmt: skip
 
 
 def names(
@@ -29,7 +44,7 @@ def names(
     """The names that folders and recorders give to the sites of recordings; empty if they tell none.
 
     The folders count most, then what is before the clock in the name, then the recorder, then what is behind the date
-    in folders such as 2023-05-20_SiteA.
+    in folders such as 2023-05-20_SiteA, if the same is behind another date: else it can be anything.
 
     Links directly below `root`, such as known and new, are no part of the names if tables show that: they call a site
     north that lies in known/north.
@@ -50,7 +65,11 @@ def names(
     ]
     if any(r.site and r.site == short != folder for r, short, folder in zip(recordings, below, folders, strict=True)):
         folders = below
-    dated = ["" if folder else _behind_dates(r.path, root) for folder, r in zip(folders, recordings, strict=True)]
+    behind = [
+        ("", "") if folder else _behind_dates(r.path, root) for folder, r in zip(folders, recordings, strict=True)
+    ]
+    times = collections.Counter(rest for rest, _ in set(behind))
+    dated = [rest if times[rest] > 1 else "" for rest, _ in behind]
     places = list(zip(folders, dated, strict=True))
     known = {place for place, found in zip(places, origins, strict=True) if every_folder or found.has_clock}
     named = [
@@ -84,11 +103,21 @@ def of_folder(path: str, root: str) -> str:
     return "/".join(filter(may_be_site, folder.split(os.sep)))
 
 
-def _behind_dates(path: str, root: str) -> str:
-    """What the folders between root and recording are called behind a date, as of_folder; no numbers alone."""
+def _behind_dates(path: str, root: str) -> tuple[str, str]:
+    """What the folders between root and recording are called behind a date, as of_folder, and their dates.
+
+    Parts of a day and the like, such as AM or part 2, are left out.
+    """
     folder = os.path.relpath(os.path.dirname(path) or ".", root or ".")
-    rests = [found["rest"].strip() for part in folder.split(os.sep) if (found := _DATED.fullmatch(part))]
-    return "/".join(rest for rest in rests if any(map(str.isalpha, rest)) and may_be_site(rest))
+    found = [
+        dated for part in folder.split(os.sep) if (dated := _DATED.fullmatch(part)) and _may_be_place(dated["rest"])
+    ]
+    return "/".join(dated["rest"].strip() for dated in found), "/".join(dated["date"] for dated in found)
+
+
+def _may_be_place(rest: str) -> bool:
+    words = [word for word in re.split(r"[\W\d_]+", rest.lower()) if word]
+    return not _NO_PLACE.issuperset(words) and may_be_site(rest.strip())
 
 
 def may_be_site(folder: str) -> bool:

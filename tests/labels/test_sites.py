@@ -43,13 +43,27 @@ def test_sites_that_end_alike_are_told(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(
-    ("folder", "site"),
-    [("2023-05-20_SiteA", "SiteA"), ("20230520 Site A/Data", "Site A"), ("2023-05-01T05-00-00_river", "river"),
-     ("2023-05-20_S1", "S1"), ("north/2023-05-20 card B", "north"), ("2023-05-20", ""), ("20230501_050000", ""),
-     ("2023-05-20_2", ""), ("20230501T050000Z", ""), ("2023-05-20 data", ""), ("2023-05/2023-05-20 (1)", "2023-05")],
+    ("folder", "other", "site"),
+    [("2023-05-20_SiteA", "2023-05-21_SiteA", "SiteA"), ("20230520 Site A/Data", "20230521 Site A", "Site A"),
+     ("2023-05-01T05-00-00_river", "2023-05-02T05-00-00_river", "river"), ("2023-05-20_S1", "2023-05-21_S1", "S1"),
+     ("north/2023-05-20 card B", "north/2023-05-21 card B", "north"), ("2023-05-20", "2023-05-21", ""),
+     ("20230501_050000", "20230502_050000", ""), ("2023-05-20_2", "2023-05-21_2", ""),
+     ("20230501T050000Z", "20230502T050000Z", ""), ("2023-05-20 data", "2023-05-21 data", ""),
+     ("2023-05/2023-05-20 (1)", "2023-05/2023-05-21 (1)", "2023-05"),
+     # the days of a deployment
+     ("20230520-20230610_SiteA", "20230611-20230701_SiteA", "SiteA"), ("20230520-0610_A", "20230611-0701_A", "A"),
+     ("2023-05-20_2023-06-10_SiteA", "2023-06-11_2023-07-01_SiteA", "SiteA"),
+     ("2023-05-20_to_2023-06-10 A", "2023-06-11_to_2023-07-01 A", "A"),
+     ("2023-05-20 - 2023-06-10 A", "2023-06-11 - 2023-07-01 A", "A"),
+     # no place
+     ("2023-05-20_dawn", "2023-05-21_dawn", ""), ("20230520_PM", "20230521_PM", ""), ("20230520_A", "20230520_B", ""),
+     ("20230520_Part 1", "20230521_Part 1", ""), ("20230520_Anna", "20230521_Bob", ""),
+     ("20230520_early morning", "20230521_early morning", ""), ("2023-05-20T05", "2023-05-21T05", ""),
+     ("20230520_48kHz", "20230521_48kHz", ""),
+     ("20230520_SiteA", "20230520_050000_SiteA", ""), ("20230520_SiteA", "20230521_SiteB", "")],
 )  # fmt: skip
-def test_a_dated_folder_names_a_site_if_nothing_else_does(folder, site):
-    assert _named("/root", {folder: ""}) == [site]
-    assert _named("/root", {folder: ""}, "x.wav", every_folder=True) == [site]
-    named = sites.of_folder(f"/root/{folder}/x.wav", "/root")
-    assert _named("/root", {folder: ""}, "S4A1_20230501_050000.wav") == [named or "S4A1"]
+def test_what_stands_behind_several_dates_names_a_site_if_nothing_else_does(folder, other, site):
+    assert _named("/root", {folder: "", other: ""}) == [site, site]
+    assert _named("/root", {folder: "", other: ""}, "x.wav", every_folder=True) == [site, site]
+    named = [sites.of_folder(f"/root/{f}/x.wav", "/root") or "S4A1" for f in (folder, other)]
+    assert _named("/root", {folder: "", other: ""}, "S4A1_20230501_050000.wav") == named
