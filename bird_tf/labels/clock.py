@@ -15,7 +15,7 @@ from concurrent import futures
 
 from absl import logging
 
-from bird_tf import config
+from bird_tf import config, free_text
 from bird_tf.labels import metadata, recorders, sites
 
 # files whose headers are read at once: on a network disk most of the time is waiting
@@ -88,12 +88,15 @@ def fill(
     if folders_are_sites:
         named = sites.names(recordings, origins, root, every_folder=every_folder)
         origins = [dataclasses.replace(found, site=site) for found, site in zip(origins, named, strict=True)]
-    told = [
-        _without_clock(recording) if _is_repeated(recording, found) else _noted_in_zone(recording, settings)
-        for recording, found in zip(recordings, origins, strict=True)
-    ]
     moved = [_in_zone(found, settings) for found in origins]
+    told = [
+        _without_clock(recording)
+        if _is_repeated(recording, found) or _is_of_night_before(recording, start)
+        else _noted_in_zone(recording, settings)
+        for recording, found, start in zip(recordings, origins, moved, strict=True)
+    ]
     filled = [_filled(recording, found) for recording, found in zip(told, moved, strict=True)]
+    _warn_of_nights(recordings, origins, moved)
     _warn_of_other_days(told, moved)
     _warn_of_other_times(told, notes)
     _warn_of_lost_zones(told, origins, zones, settings)
@@ -127,6 +130,32 @@ def _is_repeated(recording: metadata.Recording, noted: recorders.Origin) -> bool
     same_day = recording.date in ("", noted.date.isoformat())
     same_minute = math.isnan(recording.hour) or abs(recording.hour - noted.hour) < 1 / 60 - 1e-9
     return same_day and same_minute and math.isnan(recording.utc_offset_hours)
+
+
+def _is_of_night_before(recording: metadata.Recording, origin: recorders.Origin) -> bool:
+    """Whether a table without a time tells the day before a recording after midnight: that of the night's evening."""
+    if origin.date is None or origin.time is None or origin.time.hour >= 12 or not math.isnan(recording.hour):
+        return False
+    evening = origin.date - datetime.timedelta(days=1)
+    return recording.day_of_year == free_text.day_of_year(evening) and recording.date in ("", evening.isoformat())
+
+
+def _warn_of_nights(
+    recordings: Sequence[metadata.Recording], noted: Sequence[recorders.Origin], moved: Sequence[recorders.Origin]
+) -> None:
+    """Warns of dates that are not those of their table."""
+    found = [
+        (recording, start)
+        for recording, origin, start in zip(recordings, noted, moved, strict=True)
+        if _is_of_night_before(recording, start) and not _is_repeated(recording, origin)
+    ]
+    if found:
+        recording, origin = found[0]
+        logging.warning(
+            "the table tells the day before for %d of %d recordings after midnight, as of the evening of their night; "
+            "their recorder's date and time count, as of %s (%s)", len(found), len(recordings), recording.path,
+            origin.start,
+        )  # fmt: skip
 
 
 def _is_other_day(recording: metadata.Recording, origin: recorders.Origin) -> bool:

@@ -146,8 +146,23 @@ def test_date_and_hour_are_of_one_clock(caplog, date, hour, start, is_warned):
     flags = clock.ClockConfig(timezone="Australia/Brisbane", recorder_timezone="UTC")
     [found] = clock.fill([told], "", flags)
     assert (found.start.isoformat() if found.start else None) == start
-    assert ("1 of 1 recordings stays unknown" in caplog.text) == is_warned
+    assert ("1 of 1 recordings stays unknown" in caplog.text) == is_warned and "after midnight" not in caplog.text
     assert found.date == date or start.startswith(found.date)
+
+
+@pytest.mark.parametrize(
+    ("name", "date", "start"),
+    [("20230502_023000.wav", "2023-05-01", "2023-05-02T02:30:00"), ("20230501_220000.wav", "2023-05-01",
+     "2023-05-01T22:00:00"), ("20230502_220000.wav", "2023-05-01", None), ("20230502_023000.wav", "2023-05-03", None),
+     ("20240101_023000.wav", "2023-12-31", "2024-01-01T02:30:00"), ("20240502_023000.wav", "2023-05-01", None)],
+)  # fmt: skip
+def test_the_date_of_the_evening_is_that_of_a_night(caplog, name, date, start):
+    day = free_text.day_of_year(free_text.date(date))
+    told = metadata.Recording(recording_id="1", path=name, date=date, day_of_year=day)
+    [found] = clock.fill([told], "", PLAIN)
+    assert (found.start.isoformat() if found.start else None) == start
+    assert ("after midnight" in caplog.text) == (start is not None and not start.startswith(date))
+    assert ("stays unknown" in caplog.text) == (start is None)
 
 
 def test_zones_that_cannot_be_read_are_told(tmp_path, caplog):
