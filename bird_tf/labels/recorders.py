@@ -24,8 +24,8 @@ _TIME = r"(?P<hour>[01]\d|2[0-3])(?P<t>[-_.:h]?)(?P<minute>[0-5]\d)(?:(?:(?P=t)|
 _OTHER_DATE = r"20\d\d(?P<o>[-_.])(?:0[1-9]|1[0-2])(?P=o)(?:0[1-9]|[12]\d|3[01])(?!\d)"
 # behind a time without seconds, -0530 is the end of the recording, as in 0500-0530
 _ZONE = (
-    r"(?:\.\d+)?(?:[-_ ]?(?P<half>[AP])\.?M(?![a-z\d]))?(?P<zone>Z(?![a-z])|[_ ]?(?:UTC|GMT)(?:[+-]\d{1,2}(?::?\d\d)?)?"
-    r"| ?(?(second)[+-]|\+)(?:\d\d:?|\d:)\d\d(?![\d.]))?"
+    r"(?:\.\d+)?(?:(?P<gap>[-_ ]?)(?P<half>[AP])\.?M(?![a-z\d]))?"
+    r"(?P<zone>Z(?![a-z])|[_ ]?(?:UTC|GMT)(?:[+-]\d{1,2}(?::?\d\d)?)?| ?(?(second)[+-]|\+)(?:\d\d:?|\d:)\d\d(?![\d.]))?"
 )
 _DATE_AND_TIME = re.compile(
     rf"(?<!\d){_DATE}(?:[-_ T$.]|-birdnet-)(?!{_OTHER_DATE}){_TIME}{_ZONE}", re.IGNORECASE | re.ASCII
@@ -203,18 +203,20 @@ def _moment(parts: Mapping[str, str | None]) -> Origin:
             date = datetime.date(*(int(parts[name] or 0) for name in ("year", "month", "day")))
         if parts.get("hour"):
             hour, minute, second = (int(parts[name] or 0) for name in ("hour", "minute", "second"))
-            hour = _of_day(hour, parts.get("half") or "", is_written_with_signs=bool(parts.get("t")))
+            # behind digits alone, _AM and _PM may be another name, as AudioMoth's
+            if parts.get("t") or parts.get("gap") in ("", " "):
+                hour = _of_day(hour, parts.get("half") or "")
             time = datetime.time(hour, minute, second, tzinfo=zone(parts.get("zone") or "", ""))
     except ValueError:  # what cannot be read is unknown
         return Origin()
     return Origin(date=date, time=time) if date is None or _is_set(date) else Origin()
 
 
-def _of_day(hour: int, half: str, *, is_written_with_signs: bool) -> int:
-    """The hour of the day for one with A or P of AM or PM. AM behind digits alone may be another name: AudioMoth's."""
+def _of_day(hour: int, half: str) -> int:
+    """The hour of the day for one with A or P of AM or PM."""
     if half.upper() == "P" and hour < 12:
         return hour + 12
-    return 0 if half.upper() == "A" and hour == 12 and is_written_with_signs else hour
+    return 0 if half.upper() == "A" and hour == 12 else hour
 
 
 def _is_set(date: datetime.date) -> bool:
