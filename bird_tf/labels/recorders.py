@@ -246,7 +246,7 @@ def _from_guano(text: str) -> Origin:
     fields = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
     written, _, other = fields.get("Loc Position", "").partition(" ")
     latitude, longitude = free_text.place(written, other)
-    timestamp = fields.get("Timestamp", "")
+    timestamp = re.sub(r"(:[\d.]+ ?[+-]\d\d)$", r"\1:00", fields.get("Timestamp", ""))  # 05:00:00+02, as of ISO 8601
     moment = _DATE_AND_TIME.match(timestamp)
     return dataclasses.replace(
         _moment(moment.groupdict()) if moment else Origin(),

@@ -70,13 +70,14 @@ def test_the_comment_of_audiomoth_counts_more_than_the_name(tmp_path, zone, offs
     assert origin.recorder == origin.site == "24F319046043D8C1"
 
 
-def test_guano_tells_time_place_and_recorder(tmp_path):
-    guano = "GUANO|Version: 1.0\nTimestamp: 2023-05-01T21:30:00+02:00\nLoc Position: 48.5 -11.25\nLoc Elevation: 520\n"
+@pytest.mark.parametrize("zone", ["+02:00", "+02", " +0200", ".25+02"])
+def test_guano_tells_time_place_and_recorder(tmp_path, zone):
+    guano = f"GUANO|Version: 1.0\nTimestamp: 2023-05-01T21:30:00{zone}\nLoc Position: 48.5 -11.25\nLoc Elevation: 520\n"
     (tmp_path / "a").mkdir()
     path = _with_texts(tmp_path / "a" / "x.wav", guano=guano + "Serial: SMU1\n")
     origin = clock.read(path, str(tmp_path), PLAIN)
     assert (origin.latitude, origin.longitude, origin.elevation) == (48.5, -11.25, 520)
-    assert (origin.date.isoformat(), origin.hour, origin.site, origin.recorder) == ("2023-05-01", 21.5, "a", "SMU1")
+    assert (origin.start.isoformat(), origin.site, origin.recorder) == ("2023-05-01T21:30:00+02:00", "a", "SMU1")
 
 
 def test_known_zones_are_changed_to_that_of_the_place():
