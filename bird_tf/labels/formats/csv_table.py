@@ -158,6 +158,8 @@ def _is_unread(what: str, cell: str, row: rows.Row) -> bool:
     """Whether a cell is filled, and nothing could be read from it."""
     if cell in ("", "?"):
         return False
+    if what in ("latitude", "longitude") and free_text.number(cell, limit=0) == 0:  # 0, 0 is read, and no place
+        return False
     if what == "score":
         return math.isnan(free_text.confidence(cell))
     return rows.is_unknown(getattr(row.about, _PLACE_AND_TIME[what]))

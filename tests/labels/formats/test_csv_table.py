@@ -212,8 +212,9 @@ def test_an_unrelated_table_is_not_recognised(tmp_path):
 
 
 def test_cells_of_place_and_time_that_cannot_be_read_are_told(tmp_path, caplog):
-    _read(tmp_path, "file,label,lat,date\nx.wav,a,52.5 N,1/2/2023\ny.wav,a,,?\n")
+    _read(tmp_path, "file,label,lat,lon,date\nx.wav,a,52.5 N,8,1/2/2023\ny.wav,a,,,?\nz.wav,a,0.0,0,?\n")
     assert "1 cells of latitude" in caplog.text and "'52.5 N'" in caplog.text
+    assert "cells of longitude" not in caplog.text  # 0, 0 is no place
     assert "1 cells of date" in caplog.text and "line 2" in caplog.text
 
 
