@@ -70,9 +70,13 @@ def test_signals_end_it_while_tensorflow_waits(monkeypatch, capsys):
         return types.SimpleNamespace(join=lambda: None)
 
     monkeypatch.setattr(data_service, "start", waits)
-    with endings.stopping_on_signals():
-        data_service.main(data_service.ServiceConfig(dispatcher="localhost:5050"))
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it may be ignored
+    try:
+        with endings.stopping_on_signals():
+            data_service.main(data_service.ServiceConfig(dispatcher="localhost:5050"))
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_the_service_starts_where_it_is_told_to(manifest, dispatcher):

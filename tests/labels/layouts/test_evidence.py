@@ -86,7 +86,7 @@ def test_durations_that_may_be_heights_of_texts_are_told(tmp_path, caplog, text,
 def test_of_tables_about_recordings_columns_that_are_not_used_are_told(tmp_path, caplog, header, told):
     example_sets.write_text(tmp_path / "notes.txt", "Dear all")
     example_sets.write_text(tmp_path / "t.csv", f"{header}\nx.wav,05:00,UTC\n")
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         evidence.about_recordings(str(tmp_path))
     assert "1 files are not used, the first: " in caplog.text and told in caplog.text
     assert [record.levelname for record in caplog.records if record.levelname == "WARNING"] == ["WARNING"] * bool(told)
