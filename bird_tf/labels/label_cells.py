@@ -33,6 +33,11 @@ _LIST = re.compile(r"""\[|\{|c?\((?= ?['"])""")
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
 _ENTITY = re.compile(r"&(?:#\d+|#x[\da-f]+|[a-z]+\d*);", re.IGNORECASE | re.ASCII)  # of HTML: Gr&uuml;nfink
 _RANK = re.compile("[A-Z][a-z]+")
+# a kingdom, a phylum, a class or an order, with which the ranks of a species begin
+_HIGH_RANK = re.compile(
+    "Animalia|Chordata|Arthropoda|Vertebrata|Aves|Mammalia|Amphibia|Reptilia|Insecta|Anura|Caudata|Squamata|Rodentia|"
+    "Primates|Carnivora|Cetacea|Soricomorpha|Eulipotyphla|Lagomorpha|[A-Z][a-z]+(?:formes|ptera|dactyla)"
+)
 _QUOTED = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^'"\[\](){},;|]*))\s*([,;|]|$)""")
 
 
@@ -194,12 +199,14 @@ def divided(cell: str) -> list[str]:
 
 
 def _are_ranks(parts: Sequence[str]) -> bool:
-    """Whether parts are a species behind at least two of its ranks, the last one its genus or a family."""
+    """Whether parts are a species behind its ranks, from its order or above to its one family or genus."""
     *ranks, species = parts
     return (
         len(ranks) > 1
         and is_latin(species)
+        and bool(_HIGH_RANK.fullmatch(ranks[0]))
         and all(map(_RANK.fullmatch, ranks))
+        and sum(rank.endswith("idae") for rank in ranks) < 2
         and (ranks[-1] == species.split()[0] or ranks[-1].endswith(("idae", "inae")))
     )
 
