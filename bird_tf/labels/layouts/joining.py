@@ -50,7 +50,14 @@ class Joined:
 
 def join(sources: Sequence[formats.Source], recordings: matching.Recordings, classes: Collection[str] = ()) -> Joined:
     """Finds the recording of each row of the files. `classes` are those that no row tells."""
-    if kinds := rows.kinds_beside(row for source in sources for row in source.rows):
+    kinds, as_classes = rows.kinds_beside(row for source in sources for row in source.rows)
+    if as_classes:
+        name, where = next(iter(as_classes.items()))
+        logging.warning(
+            "%d kinds of sounds stand beside other names in a cell and are classes, the first: %r (%s); where they are "
+            "none, leave them out", len(as_classes), name, where,
+        )  # fmt: skip
+    if kinds:
         name, where = next(iter(kinds.items()))
         logging.warning(
             "%d kinds of sounds stand beside species in a cell, the first: %r (%s); the species alone are classes",

@@ -170,20 +170,35 @@ def species_of(found: Iterable[Row]) -> frozenset[str]:
     return frozenset(map(class_names.key, {name for row in found for name in row.labels.species}))
 
 
-def kinds_beside(found: Iterable[Row]) -> dict[str, str]:
-    """{kind of sound that stands beside species alone, as in `AMRO; song`: the first row}."""
+def kinds_beside(found: Iterable[Row]) -> tuple[dict[str, str], dict[str, str]]:
+    """Kinds of sounds that stand beside other names in a cell, and the first row of each.
+
+    Returns:
+        Those that stand beside species only, as in `AMRO; song`; and those that may be classes, since they stand alone
+        in other rows, or beside names that may be kinds of sounds themselves, as in `click; buzz`.
+    """
     first_of: dict[tuple[str, ...], str] = {}
     for row in found:
         first_of.setdefault(row.labels.species, row.where)
-    kinds: dict[str, str] = {}
-    alone: set[str] = set()
+    beside: dict[str, str] = {}
+    classes: set[str] = set()
     for species, first in first_of.items():
-        of_row = [name for name in species if odd_names.is_kind(name)]
-        if len(of_row) == len(species):
-            alone.update(map(class_names.key, of_row))
-        else:
-            kinds |= {name: first for name in of_row if name not in kinds}
-    return {name: first for name, first in kinds.items() if class_names.key(name) not in alone}
+        kinds = [name for name in species if odd_names.is_kind(name)]
+        others = [name for name in species if name not in kinds]
+        for kind in kinds:
+            if others:
+                beside.setdefault(kind, first)
+            if not any(_is_species_beside(name, kind) for name in others):
+                classes.add(class_names.key(kind))
+    as_classes = {name: first for name, first in beside.items() if class_names.key(name) in classes}
+    return {name: first for name, first in beside.items() if name not in as_classes}, as_classes
+
+
+def _is_species_beside(name: str, kind: str) -> bool:
+    """Whether a name has the form of a species: Latin, a code in capitals, or not in small letters, as the kind is."""
+    if label_cells.is_latin(name) or (label_cells.is_code(name) and name.isupper()):
+        return True
+    return kind[:1].islower() and not name[:1].islower()
 
 
 def without(row: Row, names: Collection[str]) -> Row:

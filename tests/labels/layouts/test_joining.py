@@ -199,7 +199,8 @@ def test_a_background_named_as_no_label_is_not_known(tmp_path, caplog, label, ba
     [("AMRO|song,call;EATO", ("AMRO", "EATO")), ("AMRO;adult male,AMRO", ("AMRO", "AMRO")),
      ("AMRO;song;EATO,EATO", ("AMRO", "EATO", "EATO")), ("AMRO;song,song", ("AMRO", "song", "song")),
      ("song;call,call;alarm", ("song", "call", "call", "alarm")),
-     ("dog;Song Sparrow,AMRO", ("dog", "Song Sparrow", "AMRO"))],
+     ("dog;Song Sparrow,AMRO", ("dog", "Song Sparrow", "AMRO")),
+     ("Great Tit;song,22961;song", ("Great Tit", "22961")), ("Parus major;song,AMRO;SONG", ("Parus major", "AMRO"))],
 )  # fmt: skip
 def test_kinds_of_sounds_beside_species_are_no_classes(tmp_path, caplog, cells, labels):
     x, y = cells.split(",")
@@ -207,6 +208,16 @@ def test_kinds_of_sounds_beside_species_are_no_classes(tmp_path, caplog, cells, 
     assert (*found["x.wav"].labels, *found["y.wav"].labels) == labels
     told = "kinds of sounds stand beside species in a cell, the first: " in caplog.text
     assert told == any(word in cells and word not in labels for word in ("song", "male"))
+
+
+@pytest.mark.parametrize(
+    "cells", ["click;buzz,click", "whistle;call,AMRO;call", "adult;pup,pup", "Song;Trill,Trill", "AMRO;song,song"]
+)
+def test_kinds_of_sounds_beside_names_that_may_be_kinds_are_classes(tmp_path, caplog, cells):
+    x, y = cells.split(",")
+    found, _ = _assemble(tmp_path, {"t.csv": f"file,label\nx.wav,{x}\ny.wav,{y}\n"}, "x.wav", "y.wav")
+    assert (*found["x.wav"].labels, *found["y.wav"].labels) == tuple(cells.replace(",", ";").split(";"))
+    assert "1 kinds of sounds stand beside other names in a cell and are classes, the first: " in caplog.text
 
 
 @pytest.mark.parametrize(
