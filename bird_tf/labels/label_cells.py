@@ -28,6 +28,7 @@ _LATIN = re.compile(r"[A-Z][a-zë-]+ (?:spp?\.|[a-zë-]{2,}(?: [a-zë-]{2,})?)")
 _CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*|(?!SONG|CALL|DRUM|DUET|FLIGHT|SOCIAL)(?:[A-Z]{4}|[A-Z]{6})")
 # a whole number as pandas writes it, if another cell of its column is empty
 _WHOLE = re.compile(r"(-?\d+)\.0+", re.ASCII)
+_COMMAS = re.compile("[,，、،]")  # also of other scripts
 # lists of JSON and Python; sets of Python and arrays of Postgres; tuples of Python and vectors of R, which have quotes
 _LIST = re.compile(r"""\[|\{|c?\((?= ?['"])""")
 _CLOSING = {"[": "]", "{": "}", "(": ")"}
@@ -161,7 +162,7 @@ def background(cell: str) -> tuple[tuple[str, ...], bool]:
     cell = texts.clean(_with_signs(cell))
     if cell == "-":
         return (), True
-    cell = cell if _start_of_list(cell) else cell.replace(",", ";")
+    cell = cell if _start_of_list(cell) else _COMMAS.sub(";", cell)
     try:
         found, parts = parse(cell), divided(cell)
     except ValueError:

@@ -13,6 +13,8 @@ from bird_tf.labels.tables import rows
 # what may divide background species, besides what `label_cells.background` knows
 _BETWEEN = (re.compile(r"[,&+/:•·]|\s(?:and|und|u\.|et|y|e|en|och|og)\s"), re.compile("-"))
 _TWO_NAMES = re.compile(r"([^()]+?)\s*\(([^()]+)\)")
+_SHORTENED = re.compile(r"\.|-(?!\w)")  # R. ignicapilla, Garten-/Waldbaumläufer
+_SIGNS = re.compile(r"[-\s'’ʻ]")  # that names are written with and without
 _LIKE_LATIN = re.compile(r"[A-Z][\w.-]* [a-zë-]")  # also Parus m. and Parus cf. major
 
 
@@ -24,14 +26,17 @@ class Names:
         found = [row for row in found if row.labels.species]
         self._latin_of = rows.latin_names(found)
         self._labels = rows.species_of(found).union(map(class_names.key, classes))
-        labels_of: dict[str, set[str]] = {}
-        for common, label in {(r.common, r.labels.species[0]) for r in found if len(r.labels.species) == 1}:
-            labels_of.setdefault(class_names.key(common), set()).add(label)
-        self._label_of = {common: labels.pop() for common, labels in labels_of.items() if common and len(labels) == 1}
-        commons = {row.common for row in found} - {""}
-        self._known = self._labels.union(map(class_names.key, commons), (class_names.key(r.about.name) for r in found))
-        self._kinds = {_kind(name) for row in found for name in (*row.labels.species, row.about.name) if name}
-        self._kinds |= set(map(_kind, (*commons, *classes)))
+        labels = {name for row in found for name in row.labels.species}.union(classes)
+        halves = {(part, label) for label in labels for part in _of_birdnet(label)}
+        commons = {(r.common, r.labels.species[0]) for r in found if r.common and len(r.labels.species) == 1}
+        self._label_of = _unique((class_names.key(name), label) for name, label in halves | commons)
+        self._label_of_genus = _unique((genus, label) for label in labels if (genus := _genus(label)))
+        told = {name for row in found for name in (row.common, row.about.name) if name}
+        names = labels | told | {part for part, _ in halves}
+        self._known = {*map(class_names.key, names)}
+        self._kinds = {*map(_kind, names)}
+        of_key = {class_names.key(name): name for name in sorted(names)}
+        self._spelling = _unique((_without_signs(name), name) for name in of_key.values())
         self._words = {" ".join(_words(name)) for name in self._known} - {""}
         self._parts = {part for name in self._words for part in _runs(name.split())}
         self._understood = functools.cache(self._understand)
@@ -62,15 +67,34 @@ class Names:
             return [(self._called(name), True)]
         for between in _BETWEEN:
             parts = [texts.clean(part) for part in between.split(name)]
-            if len(parts) > 1 and all(self._is_known(self._called(part)) for part in parts):
+            known = [part for part in parts if self._is_known(self._called(part))]
+            if len(parts) > 1 and known and (known == parts or ("/" not in name and self._are_known(parts))):
                 return [found for part in parts for found in self._understand(part)]
-        if odd_names.is_unsure(name) or "/" in name:
+        if odd_names.is_unsure(name) or ("/" in name and not self._is_pair_of_others(name)):
             return [(name, False)]
         called = self._called(name)
-        return [(called, self._is_known(called) or (_kind(called) in self._kinds and not self._is_near(name)))]
+        return [(called, self._is_known(called) or self._is_other(name))]
+
+    def _are_known(self, parts: Iterable[str]) -> bool:
+        """Whether all parts are species of the set, or Latin names of others."""
+        return all(
+            self._is_known(self._called(part))
+            or (label_cells.is_latin(part) and not odd_names.is_unsure(part) and self._is_other(part))
+            for part in parts
+        )
+
+    def _is_pair_of_others(self, name: str) -> bool:
+        """Whether a name as `Greater/Lesser Scaup` leaves open which species it is, but that it is none of the set."""
+        parts = [texts.clean(part) for part in name.split("/")]
+        is_full = not _SHORTENED.search(name) and any(" " in part for part in parts)
+        return is_full and not any(map(self._is_near, parts))
 
     def _is_known(self, name: str) -> bool:
         return class_names.key(name) in self._known
+
+    def _is_other(self, name: str) -> bool:
+        """Whether a name that is not known is that of another species than those of the set, by its kind and words."""
+        return _kind(self._called(name)) in self._kinds and not self._is_near(name)
 
     def _is_near(self, name: str) -> bool:
         """Whether a name holds one of the set, or is a part of one: `2x Turdus merula`, `Turdus sp.`, `Blackbird`."""
@@ -78,15 +102,52 @@ class Names:
         return " ".join(words) in self._parts or not self._words.isdisjoint(_runs(words))
 
     def _called(self, name: str) -> str:
-        """The name of a background species: a label, or the Latin name or the label of its common name."""
+        """The name of a background species: a label, or the Latin name or the label of its common name.
+
+        A Latin name may be known by a label for its genus, such as `Myotis sp.`
+        """
+        name = self._spelled(name)
         if class_names.key(name) in self._labels:
             return name
-        both = _TWO_NAMES.fullmatch(name)
-        parts = (name, *reversed(both.groups())) if both else (name,)
-        if latin := next(filter(label_cells.is_latin, parts[1:]), ""):
-            return latin
-        keys = [class_names.key(part) for part in parts]
-        return next((of[key] for key in keys for of in (self._latin_of, self._label_of) if key in of), name)
+        both = _of_birdnet(name) or (tuple(reversed(found.groups())) if (found := _TWO_NAMES.fullmatch(name)) else ())
+        parts = [name, *map(self._spelled, both)]
+        called = next(filter(label_cells.is_latin, parts[1:]), "")
+        if not called:
+            keys = [class_names.key(part) for part in parts]
+            called = next((of[key] for key in keys for of in (self._latin_of, self._label_of) if key in of), name)
+        if class_names.key(called) in self._labels:
+            return called
+        if not self._is_known(called) and label_cells.is_latin(called) and called.count(" ") == 1:
+            return self._label_of_genus.get(texts.comparable(called.split()[0]), called)
+        return self._label_of.get(class_names.key(called), called)
+
+    def _spelled(self, name: str) -> str:
+        """A name as the set writes it, if that differs in hyphens, blanks and apostrophes alone."""
+        return name if self._is_known(name) else self._spelling.get(_without_signs(name), name)
+
+
+def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """{first: second} of pairs, where there is just one second."""
+    found: dict[str, set[str]] = {}
+    for first, second in pairs:
+        found.setdefault(first, set()).add(second)
+    return {first: seconds.pop() for first, seconds in found.items() if len(seconds) == 1}
+
+
+def _of_birdnet(name: str) -> tuple[str, ...]:
+    """The Latin and the common name in a name as `Parus major_Great Tit`."""
+    latin, _, common = name.partition("_")
+    return (latin, common) if common[:1].isupper() and label_cells.is_latin(latin) else ()
+
+
+def _genus(name: str) -> str:
+    """The genus in a name as `Myotis sp.`; empty for other names."""
+    genus, *rest = texts.without_signs(name).split() or [""]
+    return genus if rest in (["sp"], ["spp"]) else ""
+
+
+def _without_signs(name: str) -> str:
+    return _SIGNS.sub("", class_names.key(name))
 
 
 def _kind(name: str) -> str:

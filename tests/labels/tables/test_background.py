@@ -7,6 +7,7 @@ from bird_tf.labels.tables import background, rows
 
 COMMON = ("Great Tit", "Blackbird", "Robin", "Common Starling", "Downy Woodpecker")
 LATIN = ("Parus major", "Turdus merula", "Erithacus rubecula")
+BIRDNET = ("Turdus merula_Blackbird", "Parus major_Great Tit")
 CODES = ("amecro", "bkcchi", "norcar")
 
 
@@ -41,13 +42,39 @@ def test_background_species_are_divided_if_every_part_is_of_the_set(labels, cell
 
 
 @pytest.mark.parametrize(
+    ("labels", "cell", "species"),
+    [
+        (LATIN, "Turdus merula and Sylvia atricapilla", ("Turdus merula", "Sylvia atricapilla")),
+        (LATIN, "Parus major · Larus canus", ("Parus major", "Larus canus")),
+        (("大山雀",), "大山雀、麻雀", ("大山雀", "麻雀")), (LATIN, "Certhia familiaris/brachydactyla", None),
+        (LATIN, "Regulus regulus / Regulus ignicapilla", None), (COMMON, "Greater/Lesser Scaup", None),
+        (COMMON, "Song Sparrow/Lincoln's Sparrow", None), (COMMON, "Common-Starling", ("Common Starling",)),
+        (("Eagle-Owl", "Wood Pigeon"), "Eagle Owl, Woodpigeon", ("Eagle-Owl", "Wood Pigeon")),
+        (("Myotis sp.", "Parus major"), "Myotis nattereri", ("Myotis sp.",)),
+        (("Myotis_spp", "Myotis myotis"), "Myotis myotis;Myotis nattereri", ("Myotis myotis", "Myotis_spp")),
+        (BIRDNET, "Turdus merula", BIRDNET[:1]), (BIRDNET, "Blackbird; Great-Tit", BIRDNET),
+        (BIRDNET, "Great Tit (Parus major)", BIRDNET[1:]), (BIRDNET, "Larus canus_Common Gull", ("Larus canus",)),
+        (LATIN, "Turdus merula_Blackbird", ("Turdus merula",)), (LATIN, "Gull (Larus canus)", ("Larus canus",)),
+    ],
+)  # fmt: skip
+def test_full_names_are_understood(labels, cell, species):
+    expected = (species or (cell,), True, [])
+    assert _settled(labels, cell) == expected
+    assert _settled((), cell, labels) == expected
+
+
+@pytest.mark.parametrize(
     ("labels", "cell"),
     [
-        (COMMON, "Blackbird/Siskin"), (LATIN, "Turdus merula and Sylvia atricapilla"), (LATIN, "Amsel u. Parus major"),
+        (COMMON, "Blackbird/Siskin"), (LATIN, "Amsel u. Parus major"),
         (CODES, "bkcchi norcar"), (COMMON, "Downy/Hairy Woodpecker"), (COMMON, "Starling"), (LATIN, "Turdus sp."),
         (LATIN, "2x Turdus merula"), (LATIN, "Turdus merula intermedius"), (LATIN, "Turdus merula?"),
         (LATIN, "Turdus merula (?)"), (LATIN, "cf. Larus canus"), (LATIN, "Larus canus prob."), (COMMON, "unknown tit"),
-        (("Turdus merula_Blackbird",), "Turdus merula"), (COMMON, "?Siskin"),
+        (COMMON, "?Siskin"), (LATIN, "Parus major / Larus canus"), (LATIN, "Turdus merula and Turdus sp."),
+        (LATIN, "Certhia familiaris/merula"), (LATIN, "Larus canus/T. merula"), (COMMON, "Common/Spotless Starling"),
+        (("Gartenbaumläufer",), "Garten-/Waldbaumläufer (Gesang)"), (COMMON, "Blackbird and others"),
+        (("Wood Pigeon", "Woodpigeon"), "Wood-Pigeon"), ((*LATIN, "Turdus sp."), "Turdus merula intermedius"),
+        (("Merlo", "Parus major"), "Merlo acquaiolo"), (LATIN, "Turdus merula and Amsel"),
     ],
 )  # fmt: skip
 def test_a_background_that_is_not_understood_is_not_known(labels, cell):
