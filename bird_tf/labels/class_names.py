@@ -87,7 +87,7 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
     classes = _Classes(recordings, latin | dict(synonyms))
     renamed = [classes.renamed(recording) for recording in recordings]
     labels = {label for recording in renamed for label in recording.labels}
-    if labels and all(map(odd_names.is_sound, labels)):
+    if labels and all(map(odd_names.is_kind, labels)):
         logging.warning(
             "the classes are kinds of sounds, not species: %s; if a column or the folders tell the species, say "
             "--columns=label=NAME or --layout=folders", ", ".join(sorted(labels)),

@@ -178,6 +178,8 @@ def test_classes_that_are_kinds_of_sounds_are_told(caplog):
     assert "kinds of sounds" not in caplog.text
     class_names.unify([_named("song", ""), _named("alarm call", "")], {})
     assert "kinds of sounds, not species: alarm call, song; if" in caplog.text
+    class_names.unify([_named("male", ""), _named("female", "")], {})
+    assert "kinds of sounds, not species: female, male; if" in caplog.text
 
 
 def test_a_class_id_corrected_to_a_latin_name_is_its_class_whatever_name_was_left_beside_it():

@@ -94,7 +94,8 @@ def refuse_folders(
                     f"{source.path} names the folders, and may tell their species ({column}): put those of a species "
                     f"into a folder of its name, or make a table with the columns file and label; {of_folders}"
                 )
-    crossed_folders.refuse(sources, known, _OF_SPECIES, of_folders, are_places=are_places)
+    if not all(map(odd_names.is_kind, names)):  # classes of kinds of sounds are told as such later
+        crossed_folders.refuse(sources, known, _OF_SPECIES, of_folders, are_places=are_places)
     if not are_places:
         return
     unread = [s.path for s in sources if not s.names_recordings and (not s.format or s.path.lower().endswith(".json"))]

@@ -109,6 +109,21 @@ def test_a_table_may_tell_the_species_of_folders(tmp_path, text, folders, is_ref
         _refuse_folders(tmp_path, "t.csv", text, folders)
 
 
+@pytest.mark.parametrize(
+    ("folders", "is_refused"),
+    [(("song", "call"), False), (("Gesang", "Ruf"), False), (("male", "female"), False), (("day", "night"), True)],
+)
+def test_folders_of_kinds_of_sounds_may_hold_the_same_species(tmp_path, folders, is_refused):
+    latin = ("Parus major", "Turdus merula")
+    paths = [str(tmp_path / each / f"XC{i} - Bird - {latin[i % 2]}.mp3") for each in folders for i in range(4)]
+    known = matching.Recordings(paths, str(tmp_path))
+    if is_refused:
+        with pytest.raises(config.InputError, match="names of recordings tell other species than the folders"):
+            unread_labels.refuse_folders((), known, folders, rows.Options())
+    else:
+        unread_labels.refuse_folders((), known, folders, rows.Options())
+
+
 FILES = ("S1/x.wav", "S1/y.wav", "S2/z.wav")
 PAIRS = dict(zip(FILES, ("AMRO", "EATO", "AMRO"), strict=True))
 LISTS = {
