@@ -113,8 +113,8 @@ def refuse_folders(
 def _of_folders(document: texts.Document, names: Collection[str], *, are_places: bool) -> str:
     """The column of a table that tells the species of folders; empty without one.
 
-    Unless the folders are called as places, another column must be called as one of folders, and several folders have
-    one species: else their names may be codes of the species.
+    Unless the folders are called as places, another column must be called as one of folders, and several folders that
+    are there have one species, and their names are not it with a kind of sound: else they may be its codes.
     """
     try:
         lines = [[class_names.key(texts.clean(cell)) for cell in line] for _, line in document.lines[1:]]
@@ -122,13 +122,24 @@ def _of_folders(document: texts.Document, names: Collection[str], *, are_places:
         return ""
     meant = [_MEANT.get(columns.normal(name), "") for name in document.header]
     of_each = [[line[i] if i < len(line) else "" for line in lines] for i in range(len(meant))]
+    keys = set(map(class_names.key, names))
     for i, folder in enumerate(of_each):
         if (are_places or meant[i] in _OF_FOLDERS) and meant[i] != "label" and _are_among(names, set(folder)):
             for j, label in enumerate(of_each):
-                species = {cell for cell in label if cell and not odd_names.is_sound(cell)}
-                if species and meant[j] == "label" and (are_places or len(species) < len(set(folder))):
+                told = {
+                    (name, species) for name, species in zip(folder, label, strict=True)
+                    if name in keys and species and not odd_names.is_sound(species)
+                }  # fmt: skip
+                has_several = len({species for _, species in told}) < len(told)
+                if meant[j] == "label" and told and (are_places or (has_several and not all(map(_is_of_kind, told)))):
                     return document.header[j]
     return ""
+
+
+def _is_of_kind(told: tuple[str, str]) -> bool:
+    """Whether a folder is called as its species, or as a kind of its sounds: AMRO_song for AMRO."""
+    folder, species = told
+    return folder == species or (folder.startswith(species) and odd_names.is_kind(folder.removeprefix(species)))
 
 
 def _tables(document: texts.Document, known: matching.Recordings, names: Collection[str]) -> Iterator[_Table]:
