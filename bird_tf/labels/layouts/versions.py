@@ -55,16 +55,17 @@ def contradictions(found: Iterable[tuple[str, str, rows.Row]]) -> list[str]:
 def in_one_file(found: Iterable[tuple[str, rows.Row]]) -> list[str]:
     """The first contradiction in a file about one recording, in words; none if there is none.
 
-    Either a span has a species and none of them, or persons name it differently. That one names none says nothing.
+    Either a span has a species and none of them, or persons name it differently. That one names none says nothing. Of
+    a whole recording each person lists some, and channels hear different ones.
 
     Args:
         found: (file, a row of it about the recording), for spans or for the whole of it.
     """
-    of_file: dict[str, list[rows.Row]] = {}
+    of_file: dict[tuple[str, int], list[rows.Row]] = {}
     for file, row in found:
         if not row.labels.absent:  # one species is denied, and not all
-            of_file.setdefault(file, []).append(row)
-    for file, of_one in of_file.items():
+            of_file.setdefault((file, row.channel), []).append(row)
+    for (file, _), of_one in of_file.items():
         if len(of_one) < 2:
             continue
         if any(row.labels.negative for row in of_one):
@@ -80,7 +81,7 @@ def in_one_file(found: Iterable[tuple[str, rows.Row]]) -> list[str]:
         said = {name: _said(of_one) for name, of_one in of_person.items() if name}
         for first, second in itertools.combinations(said, 2):
             for span, species in said[first].items():
-                others = said[second].get(span)
+                others = said[second].get(span) if span else None
                 if others and species and species.keys().isdisjoint(others):
                     return [f"{file} says {_listed(species)} ({first}) and {_listed(others)} ({second}){_at(span)}"]
     return []
