@@ -14,6 +14,7 @@ from bird_tf.labels.layouts import assembly, folders, matching
 from bird_tf.labels.tables import rows
 
 SPLITS = ("train", "val")
+_LONGEST = 3  # words of a line in a list without signs: a recording, its class, and a part of a split
 UNFINISHED = ".unfinished"  # folder in the tree while tools/sort_recordings.py is at work
 
 
@@ -124,7 +125,9 @@ def _of_list(path: str, known: matching.Recordings) -> str:
         return ""
     try:
         for line in texts.Document(path).each_line():
-            cells = [line.strip(), *map(str.strip, re.split("[\\s\"',;|]+", line))]
+            words = re.findall("[^\\s\"',;|]+", line)
+            parts = words if len(words) <= _LONGEST else re.split("[\t;,|]", line)  # words of prose tell nothing
+            cells = [part.strip("\"' \n") for part in (line, *parts)]
             if names := [cell for cell in cells if known.has_name(cell)]:
                 named.add(names[0])
                 beside.update(filter(split.part_of, cells))

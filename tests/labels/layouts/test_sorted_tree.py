@@ -108,6 +108,9 @@ def test_what_is_not_used_of_a_tree_is_told(tmp_path, caplog):
         (("A/a", "B/b"), {"train.txt": "A/a 0\n", "test.txt": "B/b 1\n"}, "this file"),
         (("A/a", "B/b"), {"train.txt": "A/a.wav\nB/b.wav\n"}, ""),  # it names all
         (("A/a", "B/b"), {"split.csv": "file,split\nA/a.wav,train\nB/b.wav,test\n"}, "this file"),
+        (("A/a", "B/b"), {"split.txt": '"A/a.wav","a b",1,2,"train"\n"B/b.wav","c",1,2,"test"\n'}, "this file"),
+        (("A/a", "B/b"), {"README.txt": "To train, use A/a.wav; to test run B/b.wav\n"}, ""),
+        (("A/a", "B/b"), {"test.txt": "processed A/a.wav in 3 s\n"}, ""),
         (("A/a", "B/b"), {"README.txt": "a test of A/a.wav\n", "test.txt": "12 trains\n"}, ""),
     ],
 )  # fmt: skip
