@@ -38,9 +38,10 @@ def writing(
     yield append
     if survey.doubles:
         logging.warning(
-            "summary: %d recordings begin in the second in which another one of their site does, as %s and %s: if they "
-            "are copies, or the clock or the site is wrong, their hours and detections count too often",
-            len(survey.doubles), *survey.doubles[0],
+            "summary: %d of %d recordings begin in the second in which another one of their site does, as %s and %s: "
+            "if they are copies, or the clock or the site is wrong, their hours and detections count too often; if "
+            "they are clips of one recording, they do not",
+            len(survey.doubles), survey.num_recordings, *survey.doubles[0],
         )  # fmt: skip
 
     def table(name: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

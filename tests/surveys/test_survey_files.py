@@ -43,7 +43,7 @@ def test_recordings_of_a_site_that_begin_in_one_second_are_told(tmp_path, caplog
     _write(tmp_path, *(long_prediction(f"{i}.wav", 1, [0], **one) for i, one in enumerate([known, *apart])))
     assert not caplog.records
     _write(tmp_path, *(long_prediction(f"{name}.wav", 1, [0], **known) for name in ("x", "DATA/x", "card/x")))
-    assert "summary: 2 recordings begin in the second" in caplog.text and "DATA/x.wav and x.wav" in caplog.text
+    assert "summary: 2 of 3 recordings begin in the second" in caplog.text and "DATA/x.wav and x.wav" in caplog.text
 
 
 def test_a_survey_of_unknown_times_has_a_column_for_them(tmp_path):
