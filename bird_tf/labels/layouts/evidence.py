@@ -17,7 +17,10 @@ from bird_tf.labels.layouts import matching
 from bird_tf.labels.tables import columns, rows
 
 _ON_COLUMNS = re.compile(r" \(see --columns[^)]*\)|(?:;|,? or) say '?--columns.*")
-_READ_COLUMNS = "; columns file, date, time, site, latitude, longitude and elevation count here: rename yours to these"
+_READ_COLUMNS = (
+    "; columns file, date, time, site, latitude, longitude and elevation count here, and file must be there: rename "
+    "yours to these"
+)
 # columns of tables of recordings that change what their time means, or hold it
 _OF_CLOCK = frozenset(("timezone", "time zone", "tz", "utc offset", "datetime", "date time"))
 _MOST_TOLD = 5  # kinds of tables whose unused columns are told

@@ -95,7 +95,7 @@ def test_of_tables_about_recordings_columns_that_are_not_used_are_told(tmp_path,
 @pytest.mark.parametrize("text", ["file,date,start_time\nx.wav,2023-05-01,06:00\n", "site,latitude\nA,1\n"])
 def test_errors_of_tables_about_recordings_advise_no_flag_of_labels(tmp_path, text):
     table = example_sets.write_text(tmp_path / "t.csv", text)
-    with pytest.raises(config.InputError, match=r"columns file, date, time, site.* count here") as raised:
+    with pytest.raises(config.InputError, match=r"columns file, date, time, site.* file must be there") as raised:
         evidence.about_recordings(table)
     assert "--columns" not in str(raised.value) and str(raised.value).startswith(f"{table}: ")
 
