@@ -267,7 +267,8 @@ def with_label(recording: metadata.Recording, whole: Sequence[rows.Row]) -> meta
     species = tuple(dict.fromkeys(name for row in whole for name in row.labels.species))
     if not species:
         if not all(row.labels.negative for row in whole):
-            raise _NotSureError(f"{whole[0].where}: its species is unknown")
+            or_channel = " or of another channel" if any(row.channel for row in whole) else ""
+            raise _NotSureError(f"{whole[0].where}: its species is unknown{or_channel}")
         return dataclasses.replace(recording, name="", negative=True)
     label, *further = species
     return dataclasses.replace(

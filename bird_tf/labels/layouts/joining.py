@@ -97,7 +97,8 @@ def join(sources: Sequence[formats.Source], recordings: matching.Recordings, cla
         name, where = next(iter(foreign.items()))
         logging.warning(
             "%d background species are named as no species of the set is, or not for sure, the first: %r (%s); where "
-            "they stand, the background counts as unknown; divide several by ;", len(foreign), name, where,
+            "they stand, the background counts as unknown; if one is several species, divide them by ;",
+            len(foreign), name, where,
         )  # fmt: skip
     if moved:
         logging.info("%d rows name another folder than that of their recording: as if moved (%s)", len(moved), moved[0])

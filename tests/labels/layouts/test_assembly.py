@@ -1,5 +1,7 @@
 import pytest
 
+from bird_tf import config
+from bird_tf.labels import label_cells, metadata
 from bird_tf.labels.formats import formats
 from bird_tf.labels.layouts import assembly, matching
 from bird_tf.labels.tables import columns, rows
@@ -94,6 +96,13 @@ def test_a_recording_without_any_sure_label_is_left_out_and_the_others_go_on(tmp
     found, whole = _assemble(tmp_path, {"t.csv": text}, "x.wav", "y.wav", "z.wav")
     assert list(found) == ["x.wav"] and not whole.unmatched
     assert [path.rsplit("/", 1)[1] for path, _ in whole.left_out] == ["y.wav", "z.wav"]
+
+
+@pytest.mark.parametrize(("channel", "words"), [(0, "unknown"), (2, "unknown or of another channel")])
+def test_a_label_of_another_channel_is_told_as_such(channel, words):
+    row = rows.unsure(rows.Row(where="t.csv, line 2", channel=channel, labels=label_cells.parse("a")))
+    with pytest.raises(config.InputError, match=f"t.csv, line 2: its species is {words}$"):
+        assembly.with_label(metadata.unknown("x.wav"), [row])
 
 
 def test_a_label_of_a_whole_recording_that_is_not_sure_leaves_its_background_unknown(tmp_path):
