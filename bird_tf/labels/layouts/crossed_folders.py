@@ -84,7 +84,7 @@ def _in_json(sources: Iterable[formats.Source], known: matching.Recordings, fiel
             continue
         for name, value in content.items() if isinstance(content, dict) else ():
             is_told = isinstance(value, str) and columns.normal(name).rpartition(" ")[2] in fields
-            if is_told and not label_cells.is_missing(value) and not odd_names.is_sound(value):
+            if is_told and not label_cells.is_missing(value) and not odd_names.is_kind(value):
                 told[str(path)] = class_names.key(value)
     return told
 

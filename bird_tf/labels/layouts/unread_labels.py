@@ -15,6 +15,7 @@ from bird_tf.labels.layouts import crossed_folders, evidence, folders, matching
 from bird_tf.labels.tables import columns, rows
 
 _JSON_LINES = (".jsonl", ".ndjson")
+_LAST_WORD = re.compile(r"(.+?)[\W_]+([^\W_]+)")
 _QUOTES = " \"'"
 # the last word in the names of columns that tell species, in several languages
 _OF_SPECIES = frozenset((
@@ -114,7 +115,7 @@ def _of_folders(document: texts.Document, names: Collection[str], *, are_places:
     """The column of a table that tells the species of folders; empty without one.
 
     Unless the folders are called as places, another column must be called as one of folders, and several folders that
-    are there have one species, and their names are not it with a kind of sound: else they may be its codes.
+    are there have one species, as AMRO_song and AMRO_call do not: else they may be its codes.
     """
     try:
         lines = [[class_names.key(texts.clean(cell)) for cell in line] for _, line in document.lines[1:]]
@@ -127,19 +128,20 @@ def _of_folders(document: texts.Document, names: Collection[str], *, are_places:
         if (are_places or meant[i] in _OF_FOLDERS) and meant[i] != "label" and _are_among(names, set(folder)):
             for j, label in enumerate(of_each):
                 told = {
-                    (name, species) for name, species in zip(folder, label, strict=True)
-                    if name in keys and species and not odd_names.is_sound(species)
+                    (_without_kind(name), species) for name, species in zip(folder, label, strict=True)
+                    if name in keys and species and not odd_names.is_kind(species)
                 }  # fmt: skip
                 has_several = len({species for _, species in told}) < len(told)
-                if meant[j] == "label" and told and (are_places or (has_several and not all(map(_is_of_kind, told)))):
+                if meant[j] == "label" and told and (are_places or has_several):
                     return document.header[j]
     return ""
 
 
-def _is_of_kind(told: tuple[str, str]) -> bool:
-    """Whether a folder is called as its species, or as a kind of its sounds: AMRO_song for AMRO."""
-    folder, species = told
-    return folder == species or (folder.startswith(species) and odd_names.is_kind(folder.removeprefix(species)))
+def _without_kind(folder: str) -> str:
+    """The name of a folder without a kind of sound at its end: AMRO for AMRO_song."""
+    while (found := _LAST_WORD.fullmatch(folder)) and odd_names.is_kind(found[2]):
+        folder = found[1]
+    return folder
 
 
 def _tables(document: texts.Document, known: matching.Recordings, names: Collection[str]) -> Iterator[_Table]:

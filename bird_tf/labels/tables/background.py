@@ -14,7 +14,7 @@ from bird_tf.labels.tables import rows
 _BETWEEN = (re.compile(r"[,&+/:•·]|\s(?:and|und|u\.|et|y|e|en|och|og)\s"), re.compile("-"))
 _TWO_NAMES = re.compile(r"([^()]+?)\s*\(([^()]+)\)")
 _SHORTENED = re.compile(r"\.|-(?!\w)")  # R. ignicapilla, Garten-/Waldbaumläufer
-_SIGNS = re.compile(r"[-\s'’ʻ]")  # that names are written with and without
+_SIGNS = re.compile(r"(?<!\d)[-\s'’ʻ]|[-\s'’ʻ](?!\d)")  # that names are written with and without; not 1 2 for 12
 _LIKE_LATIN = re.compile(r"[A-Z][\w.-]* [a-zë-]")  # also Parus m. and Parus cf. major
 
 
@@ -30,11 +30,10 @@ class Names:
         halves = {(part, label) for label in labels for part in _of_birdnet(label)}
         commons = {(r.common, r.labels.species[0]) for r in found if r.common and len(r.labels.species) == 1}
         self._label_of = _unique((class_names.key(name), label) for name, label in halves | commons)
-        self._label_of_genus = _unique((genus, label) for label in labels if (genus := _genus(label)))
         told = {name for row in found for name in (row.common, row.about.name) if name}
-        names = labels | told | {part for part, _ in halves}
+        names = labels | told | {part for part, _ in halves if class_names.key(part) in self._label_of}
         self._known = {*map(class_names.key, names)}
-        self._kinds = {*map(_kind, names)}
+        self._kinds = {*map(_kind, labels | told)}
         of_key = {class_names.key(name): name for name in sorted(names)}
         self._spelling = _unique((_without_signs(name), name) for name in of_key.values())
         self._words = {" ".join(_words(name)) for name in self._known} - {""}
@@ -102,23 +101,20 @@ class Names:
         return " ".join(words) in self._parts or not self._words.isdisjoint(_runs(words))
 
     def _called(self, name: str) -> str:
-        """The name of a background species: a label, or the Latin name or the label of its common name.
-
-        A Latin name may be known by a label for its genus, such as `Myotis sp.`
-        """
+        """The name of a background species: a label, or the Latin name or the label of its common name."""
         name = self._spelled(name)
         if class_names.key(name) in self._labels:
             return name
         both = _of_birdnet(name) or (tuple(reversed(found.groups())) if (found := _TWO_NAMES.fullmatch(name)) else ())
         parts = [name, *map(self._spelled, both)]
+        if _of_birdnet(name) and not any(map(self._is_known, parts[1:])):  # --synonyms or a model may know it so
+            return name
         called = next(filter(label_cells.is_latin, parts[1:]), "")
         if not called:
             keys = [class_names.key(part) for part in parts]
             called = next((of[key] for key in keys for of in (self._latin_of, self._label_of) if key in of), name)
         if class_names.key(called) in self._labels:
             return called
-        if not self._is_known(called) and label_cells.is_latin(called) and called.count(" ") == 1:
-            return self._label_of_genus.get(texts.comparable(called.split()[0]), called)
         return self._label_of.get(class_names.key(called), called)
 
     def _spelled(self, name: str) -> str:
@@ -138,12 +134,6 @@ def _of_birdnet(name: str) -> tuple[str, ...]:
     """The Latin and the common name in a name as `Parus major_Great Tit`."""
     latin, _, common = name.partition("_")
     return (latin, common) if common[:1].isupper() and label_cells.is_latin(latin) else ()
-
-
-def _genus(name: str) -> str:
-    """The genus in a name as `Myotis sp.`; empty for other names."""
-    genus, *rest = texts.without_signs(name).split() or [""]
-    return genus if rest in (["sp"], ["spp"]) else ""
 
 
 def _without_signs(name: str) -> str:

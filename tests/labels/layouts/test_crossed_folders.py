@@ -55,13 +55,14 @@ def test_folders_of_species_kinds_and_other_names_are_not_crossed(tmp_path, capl
 
 
 @pytest.mark.parametrize(
-    ("fields", "is_refused"),
-    [("species", True), ("bird_species", True), ("recordist", False), ("kind", False)],
-)
-def test_folders_that_json_beside_recordings_crosses_are_refused(tmp_path, fields, is_refused):
-    told = {"Lake/a": "AMRO", "Lake/b": "EATO", "Hill/c": "AMRO", "Hill/d": "EATO"}
+    ("field", "first", "second", "is_refused"),
+    [("species", "AMRO", "EATO", True), ("bird_species", "AMRO", "EATO", True), ("recordist", "AMRO", "EATO", False),
+     ("kind", "AMRO", "EATO", False), ("label", "male", "female", False)],
+)  # fmt: skip
+def test_folders_that_json_beside_recordings_crosses_are_refused(tmp_path, field, first, second, is_refused):
+    told = {"Lake/a": first, "Lake/b": second, "Hill/c": first, "Hill/d": second}
     files = [
-        example_sets.write_text(tmp_path / f"{name}.json", json.dumps({fields: each})) for name, each in told.items()
+        example_sets.write_text(tmp_path / f"{name}.json", json.dumps({field: each})) for name, each in told.items()
     ]
     sources = [formats.read(file, rows.Options()) for file in files]
     if is_refused:
