@@ -110,6 +110,9 @@ def test_the_page_has_no_part_for_what_is_unknown(evaluation, text_of):
         dataclasses.replace(evaluation, training_recordings=[], examples=[], held_out=evaluation.pooled, intervals={})
     )
     assert "training recordings" not in text and ">calibrated<" not in text and "Small print" not in text
+    assert "fared worst" not in text and "Most confused" in text
+    right = np.eye(3)[evaluation.labels]
+    assert "Most confused" not in text_of(dataclasses.replace(evaluation, scores=right))
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or chrome on this machine to open the report in")
