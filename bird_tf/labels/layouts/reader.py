@@ -14,7 +14,16 @@ from bird_tf import config, skips
 from bird_tf.audio import decode, unread_files
 from bird_tf.labels import class_names, clock, metadata
 from bird_tf.labels.formats import formats
-from bird_tf.labels.layouts import assembly, corrections, evidence, folders, matching, sorted_tree, unread_labels
+from bird_tf.labels.layouts import (
+    assembly,
+    corrections,
+    evidence,
+    folders,
+    matching,
+    other_splits,
+    sorted_tree,
+    unread_labels,
+)
 from bird_tf.labels.tables import columns, rows
 
 _LAYOUTS = ("sorted", "birdclef", "csv", "annotations", "folders")
@@ -225,7 +234,7 @@ def _read_layout(source: SourceConfig, paths: Sequence[str], channel: str) -> tu
             folders.refuse_nested(paths, source.audio, source.options)
         found = _read_folders(source, used, known)
         found.unused = problems + unused + found.unused
-        sorted_tree.warn_of_other_splits(found.recordings, sources, known, tables_root)
+        other_splits.warn(found.recordings, sources, known, tables_root)
         return found, False
     if not labelling and not problems:
         raise config.InputError(evidence.not_recognised(folder, sources, known))
@@ -235,7 +244,7 @@ def _read_layout(source: SourceConfig, paths: Sequence[str], channel: str) -> tu
     found = assembly.assemble(formats.in_channel(used, channel), known, source.min_confidence)
     found.layout, found.unused = layout, unused
     found.unmatched += problems
-    sorted_tree.warn_of_other_splits(found.recordings, sources, known, tables_root)
+    other_splits.warn(found.recordings, sources, known, tables_root)
     labelled = {recording.path for recording in found.recordings} | {path for path, _ in found.unmatched}
     labelled |= {path for path, _ in found.left_out}
     found.silent = [path for path in paths if path not in labelled]
