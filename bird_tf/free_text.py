@@ -14,7 +14,8 @@ import re
 from collections.abc import Iterable
 
 _LONGEST = 40  # characters of a number or time; a float64 has at most 24
-# times in units, in seconds
+# Units of times, in seconds; the last word in the name of a column may tell one. Times in a fine unit are of the
+# recording, others may be of the clock.
 FINE_UNITS = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
     **dict.fromkeys(("ms", "msec", "millis", "millisecond", "milliseconds"), 0.001),

@@ -70,6 +70,10 @@ class ChunkingConfig:
             )
         return hop
 
+    def hop_seconds(self, front_end: frontend.FrontendConfig | hearing.Hearing) -> float:
+        """Seconds from chunk to chunk, those that are shifted among them. Raises as `hop_samples`."""
+        return self.hop_samples(front_end) / self.steps / front_end.sample_rate_hz
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WithShiftedChunks(ChunkingConfig):

@@ -73,7 +73,7 @@ def of_recording(
     task: shard_tasks.ShardTask, recording: metadata.Recording, stream: decode.ChunkStream
 ) -> Iterator[tuple[np.ndarray, Candidate]]:
     """Yields the samples of every chunk of a recording that is not lost, and the chunk, still without spectrogram."""
-    hop_seconds = task.chunking.hop_samples(task.front_end) / task.front_end.sample_rate_hz
+    hop_seconds = task.chunking.hop_seconds(task.front_end)
     for number, samples in enumerate(itertools.chain.from_iterable(stream)):
         start = number * hop_seconds
         if stream.report.lost_share(start, start + task.front_end.chunk_seconds) > _MOST_LOST:

@@ -83,7 +83,7 @@ def score_recordings(
     """
     place, heard = place or executor.PlaceConfig(), ensemble.models[0].hearing
     seconds = decode.durations([path for _, path in recordings])
-    hop_seconds = chunking.hop_samples(heard) / chunking.steps / heard.sample_rate_hz
+    hop_seconds = chunking.hop_seconds(heard)
     todo = units.divide(recordings, seconds, hop_seconds, ensemble.models[0].batch_size)
     progress = progress or Progress()
     progress.start(sum(seconds))

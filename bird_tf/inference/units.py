@@ -247,11 +247,10 @@ def _decode(
     """Decodes a recording into the groups' batches. Yields the seconds of chunks after each step of the first group."""
     for number, (hears, group) in enumerate(zip(hearings, groups, strict=True)):
         stream = decode.ChunkStream(path, hears, chunking, group.batch_size, ahead=ahead)
-        recording.report = stream.report
+        recording.report, hop_seconds = stream.report, chunking.hop_seconds(hears)
         try:
             for samples in stream:
                 group.add(samples, recording)
-                hop_seconds = chunking.hop_samples(hears) / chunking.steps / hears.sample_rate_hz
                 yield len(samples) * hop_seconds * (number == 0)
         except decode.UnreadableError as error:
             recording.reason = str(error)

@@ -89,14 +89,19 @@ def fill(
         named = sites.names(recordings, origins, root, every_folder=every_folder)
         origins = [dataclasses.replace(found, site=site) for found, site in zip(origins, named, strict=True)]
     moved = [_in_zone(found, settings) for found in origins]
+    repeated = [_is_repeated(recording, found) for recording, found in zip(recordings, origins, strict=True)]
+    of_night = [_is_of_night_before(recording, start) for recording, start in zip(recordings, moved, strict=True)]
     told = [
-        _without_clock(recording)
-        if _is_repeated(recording, found) or _is_of_night_before(recording, start)
-        else _noted_in_zone(recording, settings)
-        for recording, found, start in zip(recordings, origins, moved, strict=True)
+        _without_clock(recording) if is_repeated or is_of_night else _noted_in_zone(recording, settings)
+        for recording, is_repeated, is_of_night in zip(recordings, repeated, of_night, strict=True)
     ]
     filled = [_filled(recording, found) for recording, found in zip(told, moved, strict=True)]
-    _warn_of_nights(recordings, origins, moved)
+    nights = [
+        (recording, start)
+        for recording, start, is_repeated, is_of_night in zip(recordings, moved, repeated, of_night, strict=True)
+        if is_of_night and not is_repeated
+    ]
+    _warn_of_nights(nights, len(recordings))
     _warn_of_other_days(told, moved)
     _warn_of_other_times(told, notes)
     _warn_of_lost_zones(told, origins, zones, settings)
@@ -140,20 +145,13 @@ def _is_of_night_before(recording: metadata.Recording, origin: recorders.Origin)
     return recording.day_of_year == free_text.day_of_year(evening) and recording.date in ("", evening.isoformat())
 
 
-def _warn_of_nights(
-    recordings: Sequence[metadata.Recording], noted: Sequence[recorders.Origin], moved: Sequence[recorders.Origin]
-) -> None:
+def _warn_of_nights(found: Sequence[tuple[metadata.Recording, recorders.Origin]], num_recordings: int) -> None:
     """Warns of dates that are not those of their table."""
-    found = [
-        (recording, start)
-        for recording, origin, start in zip(recordings, noted, moved, strict=True)
-        if _is_of_night_before(recording, start) and not _is_repeated(recording, origin)
-    ]
     if found:
         recording, origin = found[0]
         logging.warning(
             "the table tells the day before for %d of %d recordings after midnight, as of the evening of their night; "
-            "their recorder's date and time count, as of %s (%s)", len(found), len(recordings), recording.path,
+            "their recorder's date and time count, as of %s (%s)", len(found), num_recordings, recording.path,
             origin.start,
         )  # fmt: skip
 

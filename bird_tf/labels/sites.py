@@ -99,8 +99,11 @@ def _warn_of_longer(named: Sequence[str], recordings: Sequence[metadata.Recordin
 
 def of_folder(path: str, root: str) -> str:
     """The folders between root and recording without those that name no site, such as Data; empty if none is left."""
-    folder = os.path.relpath(os.path.dirname(path) or ".", root or ".")
-    return "/".join(filter(may_be_site, folder.split(os.sep)))
+    return "/".join(filter(may_be_site, _folders(path, root)))
+
+
+def _folders(path: str, root: str) -> list[str]:
+    return os.path.relpath(os.path.dirname(path) or ".", root or ".").split(os.sep)
 
 
 def _behind_dates(path: str, root: str) -> tuple[str, str]:
@@ -108,9 +111,8 @@ def _behind_dates(path: str, root: str) -> tuple[str, str]:
 
     Parts of a day and the like, such as AM or part 2, are left out.
     """
-    folder = os.path.relpath(os.path.dirname(path) or ".", root or ".")
     found = [
-        dated for part in folder.split(os.sep) if (dated := _DATED.fullmatch(part)) and _may_be_place(dated["rest"])
+        dated for part in _folders(path, root) if (dated := _DATED.fullmatch(part)) and _may_be_place(dated["rest"])
     ]
     return "/".join(dated["rest"].strip() for dated in found), "/".join(dated["date"] for dated in found)
 

@@ -88,7 +88,7 @@ def estimate(
             totals = np.sum(np.asarray(scores.probabilities, np.float64) ** power, axis=1)
             kept, count = kept + int(np.sum(totals >= least_total)), count + len(totals)
     front_end, chunking = manifest.front_end, teaching.chunking_of(manifest)
-    hop_seconds = chunking.hop_samples(front_end) / front_end.sample_rate_hz
+    hop_seconds = chunking.hop_seconds(front_end)
     num_classes = len(manifest.labelled_classes)
     return DryRun(
         num_recordings=len(recordings),

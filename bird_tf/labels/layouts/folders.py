@@ -50,8 +50,8 @@ def is_likely(paths: Iterable[str], audio: str) -> bool:
 
 def classes(paths: Iterable[str], audio: str, options: rows.Options) -> set[str]:
     """The names of the folders right below `audio`, without those of negatives."""
-    parts = (_parts(path, audio) for path in paths)
-    return {part[0] for part in parts if len(part) > 1 and not _is_negative(part, options)}
+    found = {parts[0]: parts for parts in (_parts(path, audio) for path in paths) if len(parts) > 1}
+    return {name for name, parts in found.items() if not _is_negative(parts, options)}
 
 
 def is_latin(folder: str) -> bool:

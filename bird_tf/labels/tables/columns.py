@@ -62,9 +62,6 @@ ANNOTATOR = (
     "annotator", "annotator id", "annotator name", "annotated by", "labeler", "labeller", "labelled by", "labeled by",
     "analyst", "rater", "reviewer", "reviewed by", "identified by", "listener", "user",
 )  # fmt: skip
-# the last word of a name may tell the unit of times; without one they are in seconds. Times in a fine unit are of the
-# recording, others may be of the clock.
-FINE_UNITS, UNITS = free_text.FINE_UNITS, free_text.UNITS
 TIMES = ("start", "end", "duration")
 _BETWEEN_LINES = {"label": ";", "background": ";"}  # what the lines of a cell are divided by
 _OF_NAMES = frozenset(("file", "path", "filename", "in file"))  # of recordings
@@ -105,7 +102,7 @@ def find(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dic
     position = positions(document)
     mine = given_for(document, given)
     found = {what: _given(document, what, column, position) for what, column in mine.items()}
-    of_times = (_with_units(position, FINE_UNITS), _with_units(position, UNITS) | position)
+    of_times = (_with_units(position, free_text.FINE_UNITS), _with_units(position, free_text.UNITS) | position)
     for what, names in COLUMNS.items():
         several = of_times if what in TIMES else (position,)
         known = next((places[name] for places in several for name in names if name in places), None)
@@ -116,7 +113,7 @@ def find(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dic
         logging.info("%s: the column %s holds lengths, so it is read as duration", document.path, mine["end"])
     if "start" not in found:
         found.pop("duration", None)  # the length of the whole recording
-    fine = {what for what in TIMES if what in found and unit_of(document, found[what][0]) in FINE_UNITS}
+    fine = {what for what in TIMES if what in found and unit_of(document, found[what][0]) in free_text.FINE_UNITS}
     if {"start", "duration"} <= fine and not {"end"} & (fine | mine.keys()) and not _are_numbers(document, found):
         found.pop("end", None)  # it may be of the clock
     return found
@@ -136,7 +133,7 @@ def _with_units(position: Mapping[str, int], units_of_names: Collection[str]) ->
 
 def without_unit(name: str) -> str:
     """The name of a column, as of `normal`, without a unit of times at its end."""
-    return name.rpartition(" ")[0] if name.rpartition(" ")[2] in UNITS else name
+    return name.rpartition(" ")[0] if name.rpartition(" ")[2] in free_text.UNITS else name
 
 
 def unit_of(document: texts.Document, position: int) -> str:

@@ -104,7 +104,7 @@ def _refuse_parts(document: texts.Document, what: str, position: int) -> None:
     """
     name = document.header[position]
     for other, i in columns.positions(document).items():
-        pair = [(columns.UNITS.get(columns.unit_of(document, each), 0.0), each) for each in (position, i)]
+        pair = [(free_text.UNITS.get(columns.unit_of(document, each), 0.0), each) for each in (position, i)]
         if (
             columns.without_unit(other) != columns.without_unit(columns.normal(name))
             or 0 in dict(pair)
@@ -184,12 +184,12 @@ def units(document: texts.Document, found: Mapping[str, Sequence[int]]) -> dict[
             for word, i in zip(of_columns, found[what], strict=True)
         ]
         several = {
-            1.0 if least else columns.UNITS.get(word, 1.0) for word, least in zip(of_columns, are_least, strict=True)
+            1.0 if least else free_text.UNITS.get(word, 1.0) for word, least in zip(of_columns, are_least, strict=True)
         }
         if len(several) > 1:
             raise config.InputError(f"{document.path}: the columns for {what} have different units; name one of them")
         of_times[what] = several.pop()
-    unstated = [what for what in ("start", "end") if what in words and columns.UNITS.keys().isdisjoint(words[what])]
+    unstated = [what for what in ("start", "end") if what in words and free_text.UNITS.keys().isdisjoint(words[what])]
     if len(unstated) == 1 and max(of_times.get(what, 0.0) for what in ("start", "end")) > 1 and "end" in found:
         start, end = (document.header[found[what][0]] for what in ("start", "end"))
         raise config.InputError(f"{document.path}: only one of {start} and {end} names its unit; name that of both")
@@ -210,7 +210,7 @@ def of_spans(document: texts.Document, names: Sequence[str]) -> list[str]:
     pairs = set[str]()
     for pair in itertools.combinations(names, 2):
         ends = {name.rpartition(" ")[2] for name in map(columns.normal, pair)}
-        if ({*map(columns.normal, pair)} == _SIDES or ends <= columns.FINE_UNITS.keys()) and _are_ordered(
+        if ({*map(columns.normal, pair)} == _SIDES or ends <= free_text.FINE_UNITS.keys()) and _are_ordered(
             document, *(position[columns.normal(name)] for name in pair)
         ):
             pairs.update(pair)
@@ -244,7 +244,7 @@ def moments(document: texts.Document, found: Mapping[str, Sequence[int]]) -> lis
         differ = len(different) > len({file for file, _ in different})
         differ = differ or (has_length and not any(":" in cell for cell in filled))
         if i not in used and not differ:  # `time` may be that of the day
-            has_unit = len(name.split()) > 1 and columns.unit_of(document, i) in columns.FINE_UNITS
+            has_unit = len(name.split()) > 1 and columns.unit_of(document, i) in free_text.FINE_UNITS
             is_centre = len(words) > 1 and not words.isdisjoint(_CENTRES)
             differ = (
                 has_unit or is_centre or all(map(_AFTER_MIDNIGHT.match, filled)) or all(map(_BETWEEN.search, filled))
