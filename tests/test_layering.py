@@ -23,7 +23,9 @@ ORDER = {
         "metadata", "parquet", "texts", "given_table", "label_cells", "odd_names", "class_names", "recorders",
         "sites", "clock", "taxonomy", "spans", "groups", "duplicates", "split", "verdicts",
     ),
-    "labels.tables": ("rows", "background", "columns", "times", "presence", "file_format"),
+    "labels.tables": (
+        "rows", "background", "columns", "times", "answers", "unused_columns", "presence", "file_format",
+    ),
     "labels.formats": (
         "birdclef", "verdict_table", "xeno_canto", "xeno_canto_annotations", "text_grid", "raven", "kaleidoscope",
         "kaggle_segments", "inaturalist", "macaulay", "one_hot", "sonic_visualiser", "csv_table", "audacity", "formats",

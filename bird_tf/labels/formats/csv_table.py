@@ -65,15 +65,15 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             return rows.nothing_found(document)
         raise config.InputError(f"{document.path}: {rows.EMPTY}")
     in_dates, in_times, units = found.get("date", ()), found.get("time", ()), times.units(document, found)
-    order = free_text.order_of_dates(columns.filled(line, in_dates) for _, line in lines) if in_dates else ""
-    has_shares = free_text.are_shares_of_day(columns.filled(line, in_times) for _, line in lines)
+    order = free_text.order_of_dates(columns.down(document, in_dates)) if in_dates else ""
+    has_shares = free_text.are_shares_of_day(columns.down(document, in_times))
     if has_shares:
-        share = next(filter(None, (columns.filled(line, in_times) for _, line in lines)))
+        share = next(filter(None, columns.down(document, in_times)))
         logging.warning(
             "%s: its times are read as shares of a day, as spreadsheets save them: %s is %s",
             document.path, share[:40], free_text.time_of_share(share),
         )  # fmt: skip
-    in_channels = {columns.filled(line, found.get("channel", ())) for _, line in lines}
+    in_channels = {*columns.down(document, found.get("channel", ()))}
     first_channel = 1 if in_channels.isdisjoint(("0", "0.0")) else 0
     read_rows: list[rows.Row] = []
     width = len(document.header)
@@ -109,8 +109,9 @@ def _of_whole_recordings(
     document: texts.Document, read_rows: Sequence[rows.Row], found: Mapping[str, Sequence[int]]
 ) -> list[rows.Row]:
     """The rows of recordings.csv without labels that are of times in their recording, which it does not tell."""
-    told = [columns.filled(line, found["annotated"]) for _, line in document.lines[1:]]
-    in_time = [text.casefold() in (metadata.IN_TIME, metadata.IN_PART) for text in told]
+    in_time = [
+        text.casefold() in (metadata.IN_TIME, metadata.IN_PART) for text in columns.down(document, found["annotated"])
+    ]
     if any(in_time):
         logging.warning(
             "%s: %d labels are not used: they are of times in their recordings (column annotated), which it does not "
@@ -214,9 +215,7 @@ def _are_of_species(
     is_sure = "name" in columns.given_for(document, options.columns) or of_label == "class id"
     if is_sure or not names or columns.normal(document.header[names[0]]) != "name":
         return True
-    beside = [
-        (columns.filled(line, found.get("label", ())), columns.filled(line, names)) for _, line in document.lines[1:]
-    ]
+    beside = [*zip(columns.down(document, found.get("label", ())), columns.down(document, names), strict=True)]
     pairs, labels, others = set(beside), {label for label, _ in beside}, {name for _, name in beside}
     are_pairs = 1 < len(labels) == len(others) == len(pairs) < len(beside)
     return are_pairs or any(map(label_cells.is_latin, others))

@@ -54,7 +54,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         return rows.nothing_found(document)
     is_given = "label" in columns.given_for(document, options.columns)
     manual = found.get("manual id", ())
-    has_begun = not is_given and any(columns.filled(line, manual) for _, line in document.lines[1:])
+    has_begun = not is_given and any(columns.down(document, manual))
     read_rows, clusters, not_reviewed = [], [], []
     for line, texts_of_line in document.lines[1:]:
         cells = columns.cells_of(texts_of_line, found)

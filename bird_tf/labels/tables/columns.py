@@ -5,12 +5,13 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from absl import logging
 
 from bird_tf import config, csv_files, free_text
 from bird_tf.labels import label_cells, texts
+from bird_tf.labels.tables import rows
 
 # The names of columns that are known without --columns, without signs and in lower case. The first one that a table has
 # is used; of times, the first one with a fine unit behind it, if there is one. Sources: Kaggle's BirdCLEF 2019-2026,
@@ -121,7 +122,7 @@ def find(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dic
 
 def _are_numbers(document: texts.Document, found: Mapping[str, Sequence[int]]) -> bool:
     """Whether the column with the end holds numbers and no clock times."""
-    ends = [filled(line, found.get("end", ())) for _, line in document.lines[1:]]
+    ends = [*down(document, found.get("end", ()))]
     return any(ends) and not any(":" in cell for cell in ends)
 
 
@@ -172,6 +173,17 @@ def filled(line: Sequence[str], positions: Sequence[int], between_lines: str = "
     return ""
 
 
+def down(document: texts.Document, positions: Sequence[int]) -> Iterator[str]:
+    """The first cell as of `filled`, for each line below the header."""
+    return (filled(line, positions) for _, line in document.lines[1:])
+
+
+def by_row(document: texts.Document, positions: Sequence[int]) -> dict[str, str]:
+    """{where: the first cell as of `filled`} of each line below the header; none without positions."""
+    wheres = (rows.where(document, number) for number, _ in document.lines[1:])
+    return dict(zip(wheres, down(document, positions), strict=True)) if positions else {}
+
+
 def written(line: Sequence[str], positions: Sequence[int]) -> str:
     """The first cell as of `filled`, with all its blanks, for names of files."""
     return next((csv_files.restored(line[i]).strip("\r\n") for i in positions if filled(line, (i,))), "")
@@ -206,6 +218,11 @@ def lacks(document: texts.Document, what: str, in_words: str) -> config.InputErr
 def normal(name: str) -> str:
     """The name of a column without signs, in lower case: `Start (s)` and `start_s` are the same."""
     return texts.without_signs(name)
+
+
+def words_in(names: Iterable[str]) -> set[str]:
+    """The words of names of columns, as of `normal`."""
+    return {word for name in names for word in normal(name).split()}
 
 
 def _given(document: texts.Document, what: str, column: str, position: Mapping[str, int]) -> tuple[int, ...]:

@@ -110,13 +110,6 @@ def test_a_table_of_doubtful_answers_alone_is_doubtful(tmp_path):
     assert _used(_source(tmp_path, "Raven", "Correct", ("maybe", "?"))) == [False, False]
 
 
-@pytest.mark.parametrize("kind", ["csv", "Raven", "Kaleidoscope"])
-def test_a_column_that_may_deny_is_told(tmp_path, kind, caplog):
-    source = _source(tmp_path, kind, "Checked", ("no", "yes"))
-    assert source.unused_columns == ("Checked",)
-    assert "if a no in Checked means that a species is not there, say --columns=present=NAME" in caplog.text
-
-
 @pytest.mark.parametrize("kind", TABLES)
 @pytest.mark.parametrize("column", ["Verified", "validated", "is confirmed"])
 @pytest.mark.parametrize(
@@ -135,86 +128,6 @@ def test_what_is_verified_nowhere_counts_and_what_is_denied_in_words_does_not(tm
     assert "if a no in verified means" in caplog.text
     assert _used(_source(tmp_path, "csv", "verified", ("FALSE", "FALSE", ""), "present=verified"))[:2] == [False] * 2
     assert _used(_source(tmp_path, "csv", "validated", ("not present", "not present"))) == [False] * 2
-
-
-@pytest.mark.parametrize(
-    ("column", "answers", "is_told"),
-    [("Reviewed", ("y", "n", "?"), True), ("Status", ("confirmed", "rejected", "see notes"), True),
-     ("y/n", ("y", "n", ""), True), ("Status", ("done", "pending"), True), ("Review", ("TP", "FP", "UNK"), True),
-     ("OK?", ("1", "0", "?"), True), ("sex", ("f", "f"), False), ("quality", ("A", "F"), False),
-     ("others", ("0", "-"), False), ("others", ("0", "2"), False), ("bird-seen", ("yes", "no"), False),
-     ("Status", ("confirmed", ""), False)],
-)  # fmt: skip
-@pytest.mark.parametrize("kind", ["csv", "Raven", "Kaleidoscope"])
-def test_a_no_beside_other_words_is_told(tmp_path, kind, column, answers, is_told, caplog):
-    assert all(_used(_source(tmp_path, kind, column, answers)))
-    assert ("say --columns=present=NAME" in caplog.text) == is_told
-
-
-@pytest.mark.parametrize(("column", "cells"), [("overlap", ("0.0", "0.0")), ("start_min", ("0", "1"))])
-@pytest.mark.parametrize("kind", ["csv", "Raven", "Kaleidoscope"])
-def test_a_column_of_zeros_or_times_is_not_taken_for_one_that_denies(tmp_path, kind, column, cells, caplog):
-    _source(tmp_path, kind, column, cells)
-    assert "--columns=present=NAME" not in caplog.text
-
-
-def test_a_table_without_labels_is_not_warned_of(tmp_path, caplog):
-    text = "file,author,count,indoors\nx.wav,Ann,see notes,no\ny.wav,Bob,,yes\n"
-    assert not example_sets.source_of(tmp_path / "t.csv", text).problem
-    assert caplog.text == ""
-
-
-@pytest.mark.parametrize(
-    ("column", "cells", "is_told"),
-    [("heard too", ("Wren", "", "jay"), True), ("heard too", ("Jay", "Jay", "Wren"), False),
-     ("heard too", ("Robin", "Crane", "Jay"), False), ("birdnet_1", ("Wren", "", "Jay"), False),
-     ("playback_species", ("Wren", "", "Jay"), False), ("corrected species", ("", "Wren", "Robin"), True),
-     ("Label_verified", ("Jay", "Wren", "Robin"), True), ("Species2", ("Wren", "", ""), True),
-     ("confirmed_id", ("Ann", "", "Bob"), False), ("final species", ("Blue Jay", "Blue Jay", "House Wren"), False),
-     ("final_id", ("A", "jay", ""), False), ("class id", ("Wren", "Jay", "Robin"), False),
-     ("second species", ("A", "B", ""), False)],
-)  # fmt: skip
-def test_columns_that_hold_labels_of_other_rows_are_told(tmp_path, caplog, column, cells, is_told):
-    lines = [f"x.wav,{label},{cell}\n" for label, cell in zip(("Jay", "Jay", "Wren"), cells, strict=True)]
-    example_sets.source_of(tmp_path / "t.csv", f"file,species,{column}\n" + "".join(lines))
-    assert (f"say '--columns=label={column},NAME' if it corrects" in caplog.text) == is_told
-
-
-@pytest.mark.parametrize(
-    ("column", "cells", "is_told"),
-    [("subset", ("train", "test"), True), ("Split", ("test_1", "train"), True), ("fold", ("1", "5"), True),
-     ("is_test", ("0", "1"), True), ("test set", ("yes", "no"), True), ("data_split", ("Test", "dev"), True),
-     ("subset", ("test", "test"), False), ("set", ("A", "B"), False), ("is_tested", ("no", "yes"), False),
-     ("purpose", ("training", "Validation set"), True), ("dataset", ("train", "", "test"), True),
-     ("status", ("valid", "test"), False), ("type", ("train", "song"), False),
-     ("training", ("song", "call"), False), ("validation", ("yes", "no"), False),
-     ("val", ("0.2", "1"), False), ("fold", ("a", "b"), False), ("is_val", ("0.2", "1"), False)],
-)  # fmt: skip
-def test_a_split_in_a_column_is_told(tmp_path, caplog, column, cells, is_told):
-    assert all(_used(_source(tmp_path, "csv", column, cells)))
-    assert (f"the split in the column {column} is not used" in caplog.text) == is_told
-    assert not is_told or "means that a species is not there" not in caplog.text
-
-
-def test_the_split_of_our_own_records_is_not_told(tmp_path, caplog):
-    text = "file,label,split,background_known\nx.wav,a,train,1\ny.wav,a,val,0\n"
-    example_sets.source_of(tmp_path / "recordings.csv", text)
-    assert "the split" not in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("column", "cells", "is_told"),
-    [("n_calls", ("3", "0"), True), ("N", ("2", "0", ""), True), ("number", ("2.0", "0.0"), True),
-     ("No. of birds", ("1", "0"), True), ("number", ("1", "2"), False), ("segment number", ("0", "2"), False),
-     ("n", ("0", "0.5"), False), ("wind", ("0", "2"), False), ("No", ("0", "1", "2"), False),
-     ("n_background", ("1", "0"), False), ("number of observers", ("1", "0"), False)],
-)  # fmt: skip
-def test_columns_that_may_count_are_told_if_they_hold_a_zero(tmp_path, caplog, column, cells, is_told):
-    assert all(_used(_source(tmp_path, "csv", column, cells)))
-    assert (f"if a no in {column} means that a species is not there" in caplog.text) == is_told
-    caplog.clear()
-    used = [cell not in ("0", "0.0") for cell in cells]
-    assert _used(_source(tmp_path, "csv", column, cells, f"present={column}")) == used
 
 
 @pytest.mark.parametrize("column", ["P_A", "P/A", "presence/absence"])
