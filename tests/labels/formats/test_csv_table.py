@@ -151,46 +151,6 @@ def test_several_annotations_in_a_row_are_refused(tmp_path, header, row, is_refu
     assert is_refused or len(source.rows) == 2
 
 
-def test_an_empty_label_is_a_negative_in_a_table_of_equal_segments_only(tmp_path):
-    segments = "file,start,end,label\nx.wav,0,5,a\nx.wav,5,10,\n"
-    assert example_sets.spans_of(_read(tmp_path, segments))[1] == (("x.wav",), 5.0, 10.0, None)
-    boxes = segments.replace("5,10,", "5,5.7,")
-    assert example_sets.spans_of(_read(tmp_path, boxes))[1] == (("x.wav",), 5.0, 5.7, ())
-    assert _read(tmp_path, segments + "y.wav,,,\n").rows[2].labels == example_sets.NEGATIVE
-
-
-@pytest.mark.parametrize(("more", "is_told"), [("", True), ("x.wav,5,10,\n", False)])
-def test_an_empty_label_of_the_only_span_of_a_recording_is_told(tmp_path, caplog, more, is_told):
-    source = _read(tmp_path, f"file,start,end,label\nx.wav,0,5,a\ny.wav,0,5,\n{more}")
-    assert source.rows[1].labels == example_sets.NEGATIVE
-    assert ("each recording has one span" in caplog.text) == is_told
-
-
-@pytest.mark.parametrize(
-    ("starts", "is_nothing"),
-    [((0, 5, 10), True), ((5, 0, 10), True), ((0, 2.5, 5), True), ((0, 5, 12), False), ((5, 10, 15), False)],
-)
-def test_an_empty_label_says_nothing_where_spans_are_no_segments_of_the_whole_recording(
-    tmp_path, starts, is_nothing, caplog
-):
-    caplog.set_level("INFO")
-    rows_of = [f"x.wav,{start},{start + 5},{label}\n" for start, label in zip(starts, ("a", "", "b"), strict=True)]
-    source = _read(tmp_path, "file,start,end,label\n" + "".join(rows_of))
-    assert source.rows[1].labels.negative == is_nothing and source.rows[1].labels.missing != is_nothing
-    assert ("in 1 segments the label is empty: nothing is there" in caplog.text) == is_nothing
-
-
-def test_an_empty_label_beside_another_filled_column_of_labels_is_not_nothing(tmp_path, caplog):
-    text = "file,start,end,ebird_code,ebird_code_multilabel\n"
-    text += "x.wav,0,5,,[]\nx.wav,5,10,a,['a']\nx.wav,10,15,,\"['a', 'b']\"\n"
-    assert [row.labels.negative for row in _read(tmp_path, text).rows] == [True, False, False]
-    assert (
-        "1 empty labels are not taken for nothing" in caplog.text and "ebird_code_multilabel is filled" in caplog.text
-    )
-    source = _read(tmp_path, text, "label=ebird_code_multilabel")
-    assert [row.labels.species for row in source.rows] == [(), ("a",), ("a", "b")] and source.rows[0].labels.negative
-
-
 @pytest.mark.parametrize("text", ["file,label\n", "start,file,label\n1,x.wav,a\n", 'file,label\n"x.wav,a\ny.wav,b\n'])
 def test_incomplete_tables_are_refused(tmp_path, text):
     assert _read(tmp_path, text).problem
