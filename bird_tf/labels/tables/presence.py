@@ -9,7 +9,7 @@ from absl import logging
 
 from bird_tf import config
 from bird_tf.labels import class_names, texts
-from bird_tf.labels.tables import answers, columns, rows, unused_columns
+from bird_tf.labels.tables import columns, rows, unused_columns, yes_or_no
 
 
 def apply(
@@ -43,14 +43,14 @@ def apply(
     others = [name for name in unused if name not in names]
     cells = columns.by_row(document, positions)
     kinds = columns.words_in(names)
-    told = {where: answers.of(cell, kinds) for where, cell in cells.items()}
+    told = {where: yes_or_no.of(cell, kinds) for where, cell in cells.items()}
     labels_of = {row.where: set(map(class_names.key, row.labels.species)) for row in found}
     has_labels = any(labels_of.values())
-    has_yes = answers.Answer.HOLDS in told.values()
-    strange = next((cell for where, cell in cells.items() if told[where] is answers.Answer.NONE), "")
-    is_no_answer = set(told.values()) <= {answers.Answer.NOT_TOLD, answers.Answer.NOT_YET, answers.Answer.NONE}
+    has_yes = yes_or_no.Said.HOLDS in told.values()
+    strange = next((cell for where, cell in cells.items() if told[where] is yes_or_no.Said.NONE), "")
+    is_no_answer = set(told.values()) <= {yes_or_no.Said.NOT_TOLD, yes_or_no.Said.NOT_YET, yes_or_no.Said.NONE}
     if is_no_answer:
-        strange = strange or next((cell for where, cell in cells.items() if told[where] is answers.Answer.NOT_YET), "")
+        strange = strange or next((cell for where, cell in cells.items() if told[where] is yes_or_no.Said.NOT_YET), "")
     if strange and not has_yes:
         problem = (
             f"{document.path}: the column {' or '.join(names)} holds neither yes, no nor counts, as {strange[:40]!r}"
@@ -63,13 +63,13 @@ def apply(
         others = [name for name in document.header if name in (*others, *names)]
     else:
         unclear = {
-            answers.Answer.NONE: answers.Answer.UNSURE if has_yes else answers.Answer.HOLDS,
-            answers.Answer.NOT_YET: answers.Answer.UNSURE,
+            yes_or_no.Said.NONE: yes_or_no.Said.UNSURE if has_yes else yes_or_no.Said.HOLDS,
+            yes_or_no.Said.NOT_YET: yes_or_no.Said.UNSURE,
         }
-        if not (is_given or is_no_answer or answers.OF_REVIEWS.isdisjoint(kinds)):
-            unclear[answers.Answer.NOT_TOLD] = unclear[answers.Answer.NOT_YET] = answers.Answer.NOT_YET
-        unclear[answers.Answer.CROSS] = (
-            unclear[answers.Answer.NONE] if answers.OF_CROSSES.isdisjoint(kinds) else answers.Answer.HOLDS
+        if not (is_given or is_no_answer or yes_or_no.OF_REVIEWS.isdisjoint(kinds)):
+            unclear[yes_or_no.Said.NOT_TOLD] = unclear[yes_or_no.Said.NOT_YET] = yes_or_no.Said.NOT_YET
+        unclear[yes_or_no.Said.CROSS] = (
+            unclear[yes_or_no.Said.NONE] if yes_or_no.OF_CROSSES.isdisjoint(kinds) else yes_or_no.Said.HOLDS
         )
         told = {where: unclear.get(answer, answer) for where, answer in told.items()}
         found = _without_denied(document, found, cells, told, " or ".join(names))
@@ -81,8 +81,8 @@ def apply(
 def _is_untouched(document: texts.Document, positions: Sequence[int]) -> bool:
     """Whether a column of answers, as `verified`, is false wherever it is filled."""
     kinds = columns.words_in([document.header[i] for i in positions])
-    return not answers.OF_STATES.isdisjoint(kinds) and answers.are_false(
-        {*map(answers.word_of, {*columns.down(document, positions)})}
+    return not yes_or_no.OF_STATES.isdisjoint(kinds) and yes_or_no.are_false(
+        {*map(yes_or_no.word_of, {*columns.down(document, positions)})}
     )
 
 
@@ -90,26 +90,26 @@ def _without_denied(
     document: texts.Document,
     found: Sequence[rows.Row],
     cells: Mapping[str, str],
-    told: Mapping[str, answers.Answer],
+    told: Mapping[str, yes_or_no.Said],
     name: str,
 ) -> list[rows.Row]:
     kept: list[rows.Row] = []
-    wheres: dict[answers.Answer, list[str]] = collections.defaultdict(list)
+    wheres: dict[yes_or_no.Said, list[str]] = collections.defaultdict(list)
     for row in found:
-        answer = told.get(row.where, answers.Answer.NOT_TOLD)
-        if answer not in (answers.Answer.NOT_TOLD, answers.Answer.HOLDS) and row.labels.species:
+        answer = told.get(row.where, yes_or_no.Said.NOT_TOLD)
+        if answer not in (yes_or_no.Said.NOT_TOLD, yes_or_no.Said.HOLDS) and row.labels.species:
             wheres[answer].append(row.where)
             row = rows.unsure(row)
         kept.append(row)
-    if denied := wheres[answers.Answer.DENIED]:
+    if denied := wheres[yes_or_no.Said.DENIED]:
         logging.warning("%s: %d labels are not used: the column %s says no", document.path, len(denied), name)
-    if not_yet := wheres[answers.Answer.NOT_YET]:
+    if not_yet := wheres[yes_or_no.Said.NOT_YET]:
         logging.warning(
             "%d labels are not used: the column %s has no answer for them, and has some for others, the first: %s; if "
             "all labels with an empty cell there count, say '--columns=present=%s'",
             len(not_yet), name, not_yet[0], name,
         )  # fmt: skip
-    if unsure := wheres[answers.Answer.UNSURE] + wheres[answers.Answer.NONE] + wheres[answers.Answer.CROSS]:
+    if unsure := wheres[yes_or_no.Said.UNSURE] + wheres[yes_or_no.Said.NONE] + wheres[yes_or_no.Said.CROSS]:
         logging.warning(
             "%d labels are not used: the column %s says neither yes nor no, the first: %s (%r)",
             len(unsure), name, unsure[0], cells[unsure[0]][:40],

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 from absl import logging
 
 from bird_tf.labels import class_names, label_cells, split, texts
-from bird_tf.labels.tables import answers, columns, times
+from bird_tf.labels.tables import columns, times, yes_or_no
 
 # words in the names of columns that tell a split, and in them
 _OF_SPLITS, _OF_FOLDS = {"split", "subset", "set", "partition"}, {"fold", "folds", "kfold"}
@@ -57,12 +57,12 @@ def _warn_of_denying(document: texts.Document, unused: Sequence[str]) -> None:
     denying = []
     for name in unused:
         words = set(columns.normal(name).split())
-        cells = [*map(answers.word_of, columns.down(document, [document.header.index(name)]))]
+        cells = [*map(yes_or_no.word_of, columns.down(document, [document.header.index(name)]))]
         if words.isdisjoint(_OF_NO_LABEL) and not times.may_hold_spans(name):
-            if not words.isdisjoint(_OF_NUMBERS) and answers.are_counts(cells):
+            if not words.isdisjoint(_OF_NUMBERS) and yes_or_no.are_counts(cells):
                 may_deny = words <= _OF_NUMBERS and cells != [*map(str, range(len(cells)))]  # no numbers of the rows
             else:
-                may_deny = answers.may_deny(cells)
+                may_deny = yes_or_no.may_deny(cells)
             denying += [name] * may_deny
     if denying:
         logging.warning(
@@ -86,7 +86,7 @@ def _warn_of_split(document: texts.Document, unused: Sequence[str]) -> None:
             or (
                 len(words) > 1
                 and words <= _OF_PARTS | {"is", "in", "set", "split"}
-                and answers.are_yes_or_no({*map(answers.word_of, told)})
+                and yes_or_no.are_yes_or_no({*map(yes_or_no.word_of, told)})
             )
             or (not words.isdisjoint(_OF_FOLDS) and are_numbers)
         ):
@@ -115,7 +115,7 @@ def _warn_of_other_labels(document: texts.Document, labels_of: Mapping[str, Set[
         )
         position = [document.header.index(name)]
         told = {cell for cell in set(columns.down(document, position))
-                if len(cell) > _LONGEST_GRADE and answers.of(cell, ()) is answers.Answer.NONE}  # fmt: skip
+                if len(cell) > _LONGEST_GRADE and yes_or_no.of(cell, ()) is yes_or_no.Said.NONE}  # fmt: skip
         are_labels = 2 * sum(class_names.key(cell) in known for cell in told) > len(told)
         if not is_called_so and not (are_labels and words.isdisjoint(_OF_PROPOSALS)):
             continue

@@ -41,7 +41,7 @@ OF_CROSSES, _CROSSES = _OF_COUNTS | _OF_LETTERS | {"detected"}, ("x", "×")
 _COUNT = re.compile(r"(?:[<>~≈]|ca?\.?)?\s*[-+]?(\d+(?:[.,]\d+)?)(.*)", re.ASCII | re.DOTALL)
 
 
-class Answer(enum.Enum):
+class Said(enum.Enum):
     """What a cell says. A cross and words that are no answer may be the yes of a column, or mean something else."""
 
     NOT_TOLD = "not told"
@@ -59,28 +59,28 @@ def word_of(cell: str) -> str:
     return (word[1:-1] if word[:1] == "(" and word[-1:] == ")" else word).strip()
 
 
-def of(cell: str, kinds: Collection[str]) -> Answer:
+def of(cell: str, kinds: Collection[str]) -> Said:
     """What a cell says in a column whose name has the words `kinds`."""
     word = word_of(cell)
     if label_cells.is_missing(word):
-        return Answer.NOT_TOLD
+        return Said.NOT_TOLD
     if word in _PENDING:
-        return Answer.NOT_YET
+        return Said.NOT_YET
     if word in _YES or word in _NO:
-        return Answer.HOLDS if word in _YES else Answer.DENIED
+        return Said.HOLDS if word in _YES else Said.DENIED
     if word in _LETTERS and not _OF_LETTERS.isdisjoint(kinds):
-        return Answer.HOLDS if word == _LETTERS[0] else Answer.DENIED
+        return Said.HOLDS if word == _LETTERS[0] else Said.DENIED
     if word in _CROSSES:
-        return Answer.CROSS
+        return Said.CROSS
     count = _COUNT.fullmatch(word)
     if count and not OF_STATES.isdisjoint(kinds) and count[1].isdecimal() and int(count[1]) > 1:
-        return Answer.NONE
+        return Said.NONE
     if count and "?" not in word and (count[1].strip("0.,") or not count[2].strip()):
-        return Answer.HOLDS if count[1].strip("0.,") else Answer.DENIED
+        return Said.HOLDS if count[1].strip("0.,") else Said.DENIED
     is_how_many = not _OF_COUNTS.isdisjoint(kinds) and "?" not in word
     if is_how_many and re.split(r"\W", word)[0] not in _NO_COUNTS | _UNSURE:
-        return Answer.HOLDS
-    return Answer.UNSURE if word in _UNSURE or is_how_many else Answer.NONE
+        return Said.HOLDS
+    return Said.UNSURE if word in _UNSURE or is_how_many else Said.NONE
 
 
 def are_counts(told: Collection[str]) -> bool:
