@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import datetime
 import os
 import re
 from collections.abc import Sequence
@@ -11,10 +12,12 @@ from absl import logging
 
 from bird_tf.labels import metadata, recorders
 
+_YEAR, _MONTH, _DAY = r"(?:19|20)\d\d", "(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])"
+
 
 def _date(sign: str) -> str:
     """The pattern of a date; `sign` is the name of the group of what divides it."""
-    return rf"20\d\d(?P<{sign}>[-_.]?)(?:0[1-9]|1[0-2])(?P={sign})(?:0[1-9]|[12]\d|3[01])"
+    return rf"20\d\d(?P<{sign}>[-_.]?){_MONTH}(?P={sign}){_DAY}"
 
 
 # folders between a site and its files that recorders and people make
@@ -25,12 +28,24 @@ _DATED = re.compile(
     r"(?:[-_ T.]*\d\d[-_.:h]?\d\d(?:[-_.:m]?\d\d)?s?Z?(?!\d)|T\d\d(?!\d))?[-_ .]*(?P<rest>.*)",
     re.IGNORECASE | re.ASCII,
 )
+# folders of a year or of its days, and those in such folders: names of months as M, of days as W, and - between words
+_MONTH_NAMES = frozenset((
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "december", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
+    "januar", "februar", "märz", "maerz", "mai", "juni", "juli", "oktober", "dezember", "okt", "dez",
+    "janvier", "février", "fevrier", "mars", "avril", "juin", "juillet", "août", "aout", "septembre", "octobre",
+    "novembre", "décembre", "decembre",
+))  # fmt: skip
+_WEEKDAYS = frozenset(("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"))
+_OF_YEAR = re.compile(
+    rf"{_YEAR}(?:-?{_MONTH})?(?:-M)?|{_YEAR}-M-{_DAY}|M-{_YEAR}|{_DAY}-M-{_YEAR}|M-{_DAY}-{_YEAR}", re.ASCII
+)
+_IN_YEAR = re.compile(rf"(?:{_MONTH}-)?M|{_MONTH}-?{_DAY}|M-{_DAY}|{_DAY}(?:-[MW])?", re.ASCII)
 # words behind a date that name a part of the day or of the recordings
 _NO_PLACE = frozenset((
     "am", "pm", "dawn", "dusk", "day", "night", "morning", "noon", "afternoon", "evening", "early", "late", "sunrise",
-    "sunset", "morgen", "abend", "tag", "nacht", "matin", "soir", "jour", "nuit", "monday", "tuesday", "wednesday",
-    "thursday", "friday", "saturday", "sunday", "part", "session", "visit", "survey", "week", "card", "sd", "copy",
-    "backup", "test", "teil", "utc", "khz", "audiomoth",
+    "sunset", "morgen", "abend", "tag", "nacht", "matin", "soir", "jour", "nuit", "part", "session", "visit", "survey",
+    "week", "card", "sd", "copy", "backup", "test", "teil", "utc", "khz", "audiomoth", *_WEEKDAYS,
 ))  # fmt: skip
 
 
@@ -56,11 +71,12 @@ def names(
         every_folder: whether every folder is a site, as in a deployment. Else only one with a recording whose clock is
             known, since folders of labelled recordings can be anything.
     """
-    folders = [of_folder(recording.path, root) for recording in recordings]
+    are_dates = _are_dates(recordings, origins, root)
+    folders = [of_folder(recording.path, root, numbers_are_dates=are_dates) for recording in recordings]
     tops = [os.path.join(root, os.path.relpath(r.path, root or ".").split(os.sep)[0]) for r in recordings]
     links = {top for top in set(tops) - {r.path for r in recordings} if os.path.islink(top)}
     below = [
-        of_folder(recording.path, top) or found.site or folder if top in links else folder
+        of_folder(recording.path, top, numbers_are_dates=are_dates) or found.site or folder if top in links else folder
         for recording, found, folder, top in zip(recordings, origins, folders, tops, strict=True)
     ]
     if any(r.site and r.site == short != folder for r, short, folder in zip(recordings, below, folders, strict=True)):
@@ -97,9 +113,49 @@ def _warn_of_longer(named: Sequence[str], recordings: Sequence[metadata.Recordin
         )  # fmt: skip
 
 
-def of_folder(path: str, root: str) -> str:
-    """The folders between root and recording without those that name no site, such as Data; empty if none is left."""
-    return "/".join(filter(may_be_site, _folders(path, root)))
+def of_folder(path: str, root: str, *, numbers_are_dates: bool = True) -> str:
+    """The folders between root and recording without those that name no site, such as Data; empty if none is left.
+
+    Nor do years and months (2024-06, May-2022), and below these months and days (06, 27-Friday).
+
+    Args:
+        path: the recording.
+        root: the folder in which recordings were searched.
+        numbers_are_dates: False if folders that could be dates, and are numbers alone, are something else.
+    """
+    parts = _folders(path, root)
+    return "/".join(
+        part
+        for part, date in zip(parts, _dates(parts), strict=True)
+        if may_be_site(part) and (not date or (date.isdigit() and not numbers_are_dates))
+    )
+
+
+def _are_dates(recordings: Sequence[metadata.Recording], origins: Sequence[recorders.Origin], root: str) -> bool:
+    """Whether folders such as 2024/06 are those of the days on which most recordings in them were made.
+
+    Else plots below a year, and points with four digits, are sites. A night, and UTC, can be of the day beside it.
+    """
+    agree = []
+    for recording, found in zip(recordings, origins, strict=True):
+        numbers = [date for date in _dates(_folders(recording.path, root)) if date.isdigit()]
+        if numbers and found.date:
+            days = [f"{found.date + datetime.timedelta(days=i):%Y%m%d}" for i in (-1, 0, 1)]
+            agree.append(any(all(map(day.startswith, numbers)) for day in days))
+    return 2 * sum(agree) >= len(agree)
+
+
+def _dates(folders: Sequence[str]) -> list[str]:
+    """For each folder, its date with those of the folders above it, such as 202406; "" for a folder of no date."""
+    found = [""]
+    for folder in folders:
+        words = re.findall(r"\d+|[^\W\d_]+", folder.lower())
+        text = "-".join("M" if word in _MONTH_NAMES else "W" if word in _WEEKDAYS else word for word in words)
+        if _OF_YEAR.fullmatch(text):
+            found.append(text.replace("-", ""))
+        else:
+            found.append(found[-1] + text.replace("-", "") if found[-1] and _IN_YEAR.fullmatch(text) else "")
+    return found[1:]
 
 
 def _folders(path: str, root: str) -> list[str]:

@@ -6,11 +6,30 @@ from bird_tf.labels import metadata, recorders, sites
 @pytest.mark.parametrize(
     ("folder", "site"),
     [("north", "north"), ("north/plot 2", "north/plot 2"), ("north/Data", "north"), ("Data/wavs", ""), ("", ""),
-     ("north/20230501", "north"), ("north/2023-05-20 card B", "north")],
+     ("north/20230501", "north"), ("north/2023-05-20 card B", "north"),
+     # years, months and days
+     *((f"north/{date}", "north") for date in (
+         "2024", "2024-06", "202406", "2024_06", "June 2024", "2024 Juin", "2024-06 June", "May-2022/27-Friday",
+         "2024/06", "2024/06/15", "2024/June/15", "2024/06-June", "2024-06/15", "2024/0615", "15 June 2024",
+     )),
+     ("2024/north/06", "north/06"), ("05", "05"), ("2024/Plot 6", "Plot 6"), ("Marsh 2024", "Marsh 2024"),
+     ("May", "May"), ("2024/13-June/x", "x"), ("2024/32", "32"), ("20240615/05", "05"), ("2024/data/05", "05")],
 )  # fmt: skip
 def test_folders_name_sites_but_for_those_that_recorders_and_people_make(folder, site):
     assert sites.of_folder(f"/root/{folder}/a.wav", "/root") == site
     assert sites.of_folder(f"{folder}/a.wav".lstrip("/"), "") == site
+
+
+@pytest.mark.parametrize(
+    ("folders", "named"),
+    [(("2023/03", "2023/05", "2023/06"), ["2023/03", "2023/05", "2023/06"]),  # plots
+     (("2001", "2010", "2023"), ["2001", "2010", "2023"]),  # points
+     (("2023/05", "2023/05/01", "north/2023-05"), ["", "", "north"]),
+     (("2023/04/30", "2023/05/02", "2023/05/x"), ["", "", "x"]),  # a night, UTC
+     (("May 2022/04", "2023/March"), ["", ""])],
+)  # fmt: skip
+def test_numbers_below_a_year_are_dates_if_the_clocks_agree(folders, named):
+    assert _named("/root", dict.fromkeys(folders, "")) == named
 
 
 def _named(root, told, name="20230501_050000.wav", **flags):
@@ -49,7 +68,7 @@ def test_sites_that_end_alike_are_told(tmp_path, caplog):
      ("north/2023-05-20 card B", "north/2023-05-21 card B", "north"), ("2023-05-20", "2023-05-21", ""),
      ("20230501_050000", "20230502_050000", ""), ("2023-05-20_2", "2023-05-21_2", ""),
      ("20230501T050000Z", "20230502T050000Z", ""), ("2023-05-20 data", "2023-05-21 data", ""),
-     ("2023-05/2023-05-20 (1)", "2023-05/2023-05-21 (1)", "2023-05"),
+     ("2023-05/2023-05-20 (1)", "2023-05/2023-05-21 (1)", ""),
      # the days of a deployment
      ("20230520-20230610_SiteA", "20230611-20230701_SiteA", "SiteA"), ("20230520-0610_A", "20230611-0701_A", "A"),
      ("2023-05-20_2023-06-10_SiteA", "2023-06-11_2023-07-01_SiteA", "SiteA"),
