@@ -28,7 +28,8 @@ _ZONE = (
     r"(?P<zone>Z(?![a-z])|[_ ]?(?:UTC|GMT)(?:[+-]\d{1,2}(?::?\d\d)?)?| ?(?(second)[+-]|\+)(?:\d\d:?|\d:)\d\d(?![\d.]))?"
 )
 _DATE_AND_TIME = re.compile(
-    rf"(?<!\d){_DATE}(?:[-_ T$.]|-birdnet-)(?!{_OTHER_DATE}){_TIME}{_ZONE}", re.IGNORECASE | re.ASCII
+    rf"(?<!\d){_DATE}(?:[-_ T$.]|(?P<birdnet>-birdnet-(?:(?P<stream>RTSP_\d+)-)?))(?!{_OTHER_DATE}){_TIME}{_ZONE}",
+    re.IGNORECASE | re.ASCII,
 )
 # a date alone: with separators, or as the last part of a name, as in 10534_SSW_20170429
 _DATE_ALONE = re.compile(rf"(?<!\d)(?=\d{{4}}[-_.]|(?<=_)\d{{8}}$){_DATE}(?!\d)", re.ASCII)
@@ -41,6 +42,11 @@ _ABBREVIATION = re.compile(
 _HEXADECIMAL = re.compile(r"(?=.*[A-F])[0-9A-F]{8}")
 # Frontier Labs' recorders write degrees into the name
 _PLACE = re.compile(r"(?<![\d.])(?P<latitude>[+-]\d{1,2}\.\d{2,})(?P<longitude>[+-]\d{1,3}\.\d{2,})(?![\d.])", re.ASCII)
+# and S before the time of the start, E before that of the end
+_START, _END = re.compile(r"(?<![A-Za-z\d])S$", re.ASCII), re.compile(r"_E20\d\d", re.ASCII)
+# species and confidence in %, as BirdNET-Go writes them, and BirdNET-Pi
+_SURE_DETECTION = re.compile(r".*[^\W\d]_(?:100|\d?\d)p_", re.ASCII)
+_DETECTION = re.compile(r".*-(?:100|\d?\d)-", re.ASCII)
 _AUDIOMOTH = re.compile(
     r"Recorded at (?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:\.\d+)? "
     r"(?P<day>\d\d)/(?P<month>\d\d)/(?P<year>\d{4}) \((?P<zone>UTC[^)]*)\)(?:.*?\b(?P<recorder>[0-9A-F]{16})\b)?",
@@ -65,7 +71,7 @@ class Origin:
         site: name of the place; empty if unknown.
         latitude, longitude: degrees; NaN if unknown.
         elevation: metres above the sea; NaN if unknown.
-        recorder: serial number of the recorder; empty if unknown.
+        recorder: serial number of the recorder, or the stream that BirdNET-Pi heard; empty if unknown.
         lost_zone: what stands for the zone and cannot be read, such as CEST, or `LOST_BY_SPLIT`; empty otherwise.
     """
 
@@ -153,11 +159,11 @@ class Notes:
         return Origin(
             date=header.date or name.date,
             time=header.time or name.time,
-            site=(name.site or header.recorder) if known else "",
+            site=(name.site or header.recorder or name.recorder) if known else "",
             latitude=name.latitude if math.isnan(header.latitude) else header.latitude,
             longitude=name.longitude if math.isnan(header.longitude) else header.longitude,
             elevation=header.elevation,
-            recorder=header.recorder,
+            recorder=header.recorder or name.recorder,
             lost_zone=header.lost_zone or ("" if header.time else name.lost_zone),
         )
 
@@ -186,13 +192,23 @@ def from_name(stem: str) -> Origin:
     if found is None:
         return Origin()
     place = _PLACE.search(stem, found.end())
-    origin = _moment(found.groupdict())
+    parts = found.groupdict()
+    origin = _moment(parts)
     if place:
         latitude, longitude = free_text.place(*place.groups())
         origin = dataclasses.replace(origin, latitude=latitude, longitude=longitude)
     unread = _ABBREVIATION.match(stem, found.end())
-    lost_zone = unread["zone"] if unread and not found.groupdict().get("zone") else ""
-    return dataclasses.replace(origin, site=stem[: found.start()].strip("-_. "), lost_zone=lost_zone)
+    lost_zone = unread["zone"] if unread and not parts.get("zone") else ""
+    site, stream = _site_before(stem, found), parts.get("stream") or ""
+    return dataclasses.replace(origin, site=site, recorder=stream, lost_zone=lost_zone)
+
+
+def _site_before(stem: str, clock: re.Match[str]) -> str:
+    """What stands before the clock of a name, but for signs and what recorders and programs of detections write."""
+    before = stem[: clock.start()]
+    if _SURE_DETECTION.fullmatch(before) or (clock.groupdict().get("birdnet") and _DETECTION.fullmatch(before)):
+        return ""
+    return (_START.sub("", before) if _END.match(stem, clock.end()) else before).strip("-_. ")
 
 
 def _moment(parts: Mapping[str, str | None]) -> Origin:

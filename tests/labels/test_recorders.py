@@ -32,6 +32,23 @@ def test_frontier_labs_names_tell_the_place():
 
 
 @pytest.mark.parametrize(
+    ("name", "site"),
+    [("2023-11-26-birdnet-RTSP_1-19:10:40", "RTSP_1"), ("2023-11-26-birdnet-19:10:40", ""),
+     # detections
+     ("Common_Blackbird-71-2023-11-26-birdnet-RTSP_1-19:10:40", "RTSP_1"), ("Wren-100-2023-11-26-birdnet-19-10-40", ""),
+     ("actitis_macularius_79p_20231126T191040Z", ""), ("Site-87-2023-11-26_19-10-40", "Site-87"),
+     ("camera_720p_20231126T191040", "camera_720p"), ("site_9_20231126T191040Z", "site_9"),
+     # Frontier Labs' start and end
+     ("S20231126T191040.123456+1000_E20231126T201040.000000+1000_-12.34567+130.98102", ""),
+     ("North_S20231126T191040+1000_E20231126T201040+1000", "North"), ("S_20231126_191040", "S"),
+     ("SITES20231126T191040+1000_E20231126T201040+1000", "SITES")],
+)  # fmt: skip
+def test_what_stands_before_the_clock_is_the_site_but_for_what_programs_write(name, site):
+    origin = recorders.read(f"/root/{name}.wav").origin
+    assert origin.site == site and f"{origin.start:%Y%m%d%H%M%S}" == "20231126191040"
+
+
+@pytest.mark.parametrize(
     ("text", "time", "offset"),
     [("2023-05-02 04:30:00 UTC", "2023-05-02 04:30:00", 0), ("2023-05-02T04:30:00Z", "2023-05-02T04:30:00", 0),
      ("04:30+0530", "04:30", 5.5), ("4:30 -07:00", "4:30", -7), ("2023-05-02", "2023-05-02", math.nan),
