@@ -30,6 +30,10 @@ BLOCK_SECONDS = 10
 MOST_HZ, MOST_SECONDS = 1_000_000, 600
 # as in bird_tf: what is no sample, and channels that cancel in their mean (every 29th sample tells)
 LARGEST_SAMPLE, CANCELLING_SHARE, STEP, SILENCE = 1e12, 0.2, 29, 1e-10
+# the sound by the header, as libsndfile tells it of files that are cut off; larger numbers stand for an unknown length
+TOLD_BYTES = re.compile(r"^ *(?:SSND|Data Size|data) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+UNKNOWN_BYTES, UNKNOWN_FRAMES, LEAST_LOSS_SECONDS = 0x7F00_0000, 1 << 62, 0.1
+MP3_HEAD_BYTES = 1 << 20
 
 
 @contextlib.contextmanager
@@ -165,10 +169,39 @@ def _warn_of_cancelling(recording: str, powers: np.ndarray) -> None:
 
 
 def _samples(file: soundfile.SoundFile) -> Iterator[tuple[np.ndarray, int]]:
-    """Blocks [n, channels] float32, with zeros for what is no sample, and how many of the n frames hold such."""
-    while len(block := file.read(BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True)):
+    """Blocks [n, channels] float32, with zeros for what is no sample, and how many of the n frames hold such.
+
+    They end where the file cannot be decoded any further.
+    """
+    is_whole = True
+    while is_whole:
+        block = np.full((BLOCK_SECONDS * file.samplerate, file.channels), np.nan, np.float32)
+        try:
+            block = file.read(out=block)
+        except soundfile.SoundFileError:
+            block, is_whole = block[: int(np.argmax(np.isnan(block[:, 0])))], False  # what was decoded before
+        if not len(block):
+            return
         usable = np.abs(block) < LARGEST_SAMPLE  # which NaN is not
         yield np.where(usable, block, np.float32(0)), int(np.sum(~usable.all(axis=1)))
+
+
+def _warn_of_early_end(recording: str, file: soundfile.SoundFile, num_frames: int) -> None:
+    """Warns of a file of which so many frames can be read, and whose header tells more. Of some formats none does."""
+    told = file.frames if file.frames < UNKNOWN_FRAMES else 0
+    if found := TOLD_BYTES.search(file.extra_info):
+        claimed, held = map(int, found.groups())
+        told = round(told * claimed / held) if 0 < held < claimed < UNKNOWN_BYTES else told
+    elif file.format == "MP3":
+        with open(recording, "rb") as opened:
+            head = opened.read(MP3_HEAD_BYTES)
+        told = told if b"Xing" in head or b"Info" in head else 0  # else the length is a guess
+    if (missing := told - num_frames) > LEAST_LOSS_SECONDS * file.samplerate:
+        rate = file.samplerate
+        print(
+            f"warning: {recording}: {missing / rate:.1f} of {told / rate:.1f} s cannot be decoded (the file ends early "
+            "or is damaged); the rest is used", file=sys.stderr,
+        )  # fmt: skip
 
 
 def _selector(recording: str, channel: str) -> Callable[[np.ndarray], np.ndarray]:
@@ -202,6 +235,7 @@ def _blocks(recording: str, rate: int, channel: str) -> Iterator[np.ndarray]:
             yield resampler.resample_chunk(block) if resampler else block
         if num_lost == num_frames:
             sys.exit(f"error: {recording}: holds no usable samples")
+        _warn_of_early_end(recording, file, num_frames)
         if num_lost:
             print(
                 f"warning: {recording}: {num_lost} samples are no finite numbers; zeros stand for them", file=sys.stderr

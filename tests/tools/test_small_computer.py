@@ -73,6 +73,20 @@ def test_it_hears_no_more_than_bird_tf_in_what_is_no_sample(recording, tmp_path,
         list(small_computer._blocks(path, 8000, "loudest"))
 
 
+@pytest.mark.parametrize("suffix", ["wav", "aiff", "au", "flac", "mp3"])
+def test_what_can_be_read_of_a_file_that_ends_early_is_used_and_the_rest_told(generator, tmp_path, capfd, suffix):
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, generator.normal(0, 0.1, 96000), 8000)
+    list(small_computer._blocks(str(path), 8000, "mix"))
+    assert "decoded" not in capfd.readouterr().err
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    expected = np.concatenate(list(decode.blocks(str(path), 8000, "mix")))
+    for channel in ("mix", "loudest"):
+        found = np.concatenate(list(small_computer._blocks(str(path), 8000, channel)))
+        np.testing.assert_allclose(found, expected, atol=1e-7)
+    assert f"a.{suffix}: {12 - len(expected) / 8000:.1f} of 12.0 s cannot be" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(("share", "cancels"), [(-1.0, True), (-0.7, True), (0.9, False), (0.0, False)])
 def test_channels_that_cancel_are_told(generator, tmp_path, capsys, share, cancels):
     path, one = str(tmp_path / "a.wav"), generator.normal(0.1, 0.1, 16000)
