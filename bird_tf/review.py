@@ -13,7 +13,7 @@ from absl import logging
 
 from bird_tf import command_line, config, files, locks, next_steps, python_calls, skips
 from bird_tf.backbones import exported
-from bird_tf.inference import result_files, score_store
+from bird_tf.inference import audio_files, result_files, score_store
 from bird_tf.labels import taxonomy, verdicts
 from bird_tf.reviewing import clips, page, prediction_folder
 
@@ -65,7 +65,9 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
     results = result_files.ResultFiles(settings.output, "review")
     predicted = prediction_folder.detections(settings.predictions)
     shortened, num_cut = clips.shorten(predicted, settings.excerpt.max_seconds)
-    choice = clips.choose(shortened, before, settings.choice)
+    left_out = _left_out(settings, root, predicted)
+    others = {file for file, _ in left_out}
+    choice = clips.choose([clip for clip in shortened if clip.file not in others], before, settings.choice)
     if num_cut:
         logging.warning(
             "%d of %d detections are longer than %g s: only their beginning is judged; %s gives one for each chunk",
@@ -79,18 +81,33 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
         channel=described.channel,
         scale=described.scale,
     )
-    paths = {clip.file: files.below(root, clip.file) for clip in choice.clips}
-    changed = score_store.changed(_folder(settings), paths)
     with results.writing(_FILES):
-        skipped = page.write(results, root, choice, about, settings.excerpt, changed)
-        skips.write(settings.output, skipped)
+        not_cut = page.write(results, root, choice, about, settings.excerpt)
+        skips.write(settings.output, left_out + not_cut)
         summary = {
             "predictions": settings.predictions, "audio": os.path.abspath(root), "num_predictions": len(predicted),
-            "num_clips": len(choice.clips) - len(skipped), "num_skipped": len(skipped), "num_shortened": num_cut,
-            "sample": settings.choice.sample, "page": results.path(page.PAGE),
+            "num_clips": len(choice.clips) - len(not_cut), "num_skipped": len(left_out + not_cut),
+            "num_shortened": num_cut, "sample": settings.choice.sample, "page": results.path(page.PAGE),
         }  # fmt: skip
         files.write_json(results.path(files.SUMMARY), summary)
     return summary
+
+
+def _left_out(settings: ReviewConfig, root: str, predicted: list[clips.Clip]) -> list[skips.Skip]:
+    """(recording, reason) of those that are not there, or are others than those that were heard; each is told.
+
+    Raises:
+        InputError: none is left.
+    """
+    paths = {clip.file: files.below(root, clip.file) for clip in predicted}
+    changed = dict.fromkeys(score_store.changed(_folder(settings), paths), audio_files.CHANGED)
+    gone = {file: "no such recording" for file, path in paths.items() if not os.path.isfile(path)}
+    found = [(file, f"{paths[file]}: {reason}") for file, reason in sorted((changed | gone).items())]
+    if found and len(found) == len(paths):
+        raise config.InputError(f"none of {len(paths)} recordings can be heard; the first: {found[0][1]}")
+    for skip in found:
+        skips.log(skip)
+    return found
 
 
 def _species(described: prediction_folder.Summary, predicted: list[clips.Clip]) -> list[tuple[str, str]]:

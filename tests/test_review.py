@@ -60,17 +60,23 @@ def test_the_folder_of_the_prediction_is_known_by_a_link_and_by_a_table_too(tmp_
             _review(tmp_path, **{"predicted": predicted, **flags})
 
 
-def test_a_recording_that_was_replaced_is_not_shown(tmp_path, model_path, data):
+def test_recordings_that_were_replaced_or_removed_are_left_out_before_clips_are_chosen(
+    tmp_path, model_path, data, caplog
+):
     (tmp_path / "audio").mkdir()
-    first, second, _ = (pathlib.Path(shutil.copy(p, tmp_path / "audio")) for p in sorted((data / "wav").iterdir())[:3])
+    a, b, c = (pathlib.Path(shutil.copy(p, tmp_path / "audio")) for p in sorted((data / "wav").iterdir())[:3])
     flags = {"min_probability": "0.001", "merge_seconds": -1.0, "output": tmp_path / "out"}
     predict.predict(settings(predict.PredictConfig, model=[model_path], audio=tmp_path / "audio", **flags))
-    shutil.copy(second, first)
-    summary = _review(tmp_path, tmp_path / "out", num_clips=0)
-    skipped = conftest.table(tmp_path / "page" / "skipped.csv")
-    assert summary["num_skipped"] == len(skipped) > 0
-    assert {row["file"] for row in skipped} == {first.name}
-    assert all("changed since the prediction" in row["reason"] for row in skipped)
+    shutil.copy(b, a)
+    b.unlink()
+    summary = _review(tmp_path, tmp_path / "out", num_clips=3)
+    assert (summary["num_clips"], summary["num_skipped"]) == (3, 2)
+    skipped = {row["file"]: row["reason"] for row in conftest.table(tmp_path / "page" / "skipped.csv")}
+    assert "changed since the prediction" in skipped[a.name] and "no such recording" in skipped[b.name]
+    assert len([message for message in caplog.messages if message.startswith("skipped: ")]) == len(skipped) == 2
+    c.unlink()
+    with pytest.raises(config.InputError, match=r"none of 3 recordings can be heard; the first: .* changed since"):
+        _review(tmp_path, tmp_path / "out")
 
 
 def test_predictions_that_are_not_there_are_named(tmp_path):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from concurrent import futures
 
 from bird_tf import config, executor, files, progress_bars, skips
@@ -67,8 +67,7 @@ class _Excerpt:
 
 
 def write(
-    results: result_files.ResultFiles, root: str, choice: clips.Choice, page: Page, settings: ExcerptConfig,
-    changed: Collection[str] = (),
+    results: result_files.ResultFiles, root: str, choice: clips.Choice, page: Page, settings: ExcerptConfig
 ) -> list[tuple[str, str]]:  # fmt: skip
     """Writes index.html, and clips/ with a sound and a picture for each clip. Those that are there are kept.
 
@@ -78,7 +77,6 @@ def write(
         choice: the clips.
         page: what else is on the page.
         settings: how clips are cut.
-        changed: the files of recordings that are others now than those that were heard: their clips are left out.
 
     Returns:
         (recording, reason) of the clips that are left out.
@@ -88,15 +86,10 @@ def write(
     """
     wanted = [_excerpt(files.below(root, clip.file), clip, settings, page.channel) for clip in choice.clips]
     reference = _stored(*page.reference, page.channel) if page.reference else None
-    problems = {
-        excerpt: f"{excerpt.path}: {audio_files.CHANGED}"
-        for clip, excerpt in zip(choice.clips, wanted, strict=True)
-        if clip.file in changed
-    }
-    problems |= _cut(results, [e for e in [*wanted, *([reference] if reference else [])] if e not in problems])
+    problems = _cut(results, [*wanted, *([reference] if reference else [])])
     shown = [(clip, excerpt) for clip, excerpt in zip(choice.clips, wanted, strict=True) if excerpt not in problems]
     skipped = [(clip.file, problems[e]) for clip, e in zip(choice.clips, wanted, strict=True) if e in problems]
-    for skip in skipped:
+    for skip in dict.fromkeys(skipped):
         skips.log(skip)
     if not shown:
         raise config.InputError(f"none of {len(wanted)} clips can be cut; the first: {skipped[0][1]}")

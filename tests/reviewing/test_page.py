@@ -44,12 +44,12 @@ def _choice(found, sizes=None):
     return clips.Choice(clips=found, edges=(0.0, 0.5), sizes=sizes or {})
 
 
-def _write(tmp_path, audio, choice, score="probability", changed=(), **excerpt):
+def _write(tmp_path, audio, choice, score="probability", **excerpt):
     about = page.Page(title="Review of <b>", score=score, species=[("a", "Avis alba"), ("b", HOSTILE)])
     settings = page.ExcerptConfig(**excerpt)
     results = result_files.ResultFiles(str(tmp_path / "page"), "review")
     with results.writing():
-        return page.write(results, str(audio), choice, about, settings, changed)
+        return page.write(results, str(audio), choice, about, settings)
 
 
 def _content(tmp_path):
@@ -90,11 +90,6 @@ def test_a_persons_own_files_are_no_clips_of_a_page(tmp_path, audio):
     with pytest.raises(config.InputError, match=r"index\.html is there already, and is not of a review; move it, or"):
         _write(tmp_path / "foreign", audio, _choice([_clip(0.0, 0.2)]))
     assert (tmp_path / "foreign" / "page" / "index.html").read_text() == "mine"
-
-
-def test_clips_of_recordings_that_have_changed_are_not_shown(tmp_path, audio):
-    with pytest.raises(config.InputError, match=r"x\.wav: changed since the prediction"):
-        _write(tmp_path, audio, _choice([_clip(0.0, 0.2)]), changed=["s ä/x.wav"])
 
 
 def test_clips_that_cannot_be_cut_are_told(tmp_path, audio):
