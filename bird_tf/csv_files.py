@@ -25,7 +25,7 @@ _DEFUSED_STARTS = _FORMULA_STARTS | {"'"}
 
 @contextlib.contextmanager
 def writing(
-    path: str, columns: Sequence[str], *, byte_order_mark: bool = False
+    path: str, columns: Sequence[str], *, byte_order_mark: bool = False, defused: bool = True
 ) -> Iterator[Callable[[Sequence[Any]], Any]]:
     """Yields a function that appends a row to a comma-separated table with a header line.
 
@@ -36,6 +36,7 @@ def writing(
         path: of the table.
         columns: their names.
         byte_order_mark: whether the file begins with one, by which Excel recognises UTF-8.
+        defused: False for a program that needs texts as they are, such as names of files.
     """
     with files.writing_text(path) as write_text:
         if byte_order_mark:
@@ -45,7 +46,7 @@ def writing(
         writer = csv.writer(rows, lineterminator="\r\n")
 
         def append(row: Sequence[Any]) -> None:
-            writer.writerow(map(_defused, row))
+            writer.writerow(map(_defused, row) if defused else row)
 
         append(columns)
         yield append

@@ -19,10 +19,10 @@ def writing(context: predictions.Context) -> Iterator[predictions.Append]:
     """Writes kaleidoscope.csv.
 
     TOP1DIST is a distance, 0 for the best match: 1 − probability. DATE, TIME and HOUR are of the recording's start;
-    MANUAL ID is empty, for the person.
+    MANUAL ID is empty, for the person. Names of files have no apostrophe before them, since the program opens them.
     """
     root = os.path.abspath(context.root)
-    with csv_files.writing(context.output("kaleidoscope.csv"), COLUMNS) as append_row:
+    with csv_files.writing(context.output("kaleidoscope.csv"), COLUMNS, defused=False) as append_row:
 
         def append(prediction: predictions.Prediction) -> None:
             folder, name = os.path.split(prediction.file)

@@ -32,3 +32,12 @@ def test_a_more_probable_detection_is_nearer(tmp_path, write):
     write(format="kaleidoscope", merge_seconds=-1.0)
     distances = [float(row["TOP1DIST"]) for row in read_rows(tmp_path / "kaleidoscope.csv")]
     assert distances[:5] == [0.1, 0.3, 0.4, 0.2, 0.4]
+
+
+def test_files_have_the_names_by_which_they_are_opened(tmp_path):
+    with tables.writing(settings(tables.TableConfig, format="kaleidoscope,csv"), context(tmp_path)) as append:
+        append(prediction("-birds/=x.wav"))
+    assert {(row["FOLDER"], row["IN FILE"]) for row in read_rows(tmp_path / "kaleidoscope.csv")} == {
+        ("-birds", "=x.wav")
+    }
+    assert {row["file"] for row in read_rows(tmp_path / "detections.csv")} == {"'-birds/=x.wav"}
