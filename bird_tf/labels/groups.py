@@ -36,6 +36,9 @@ _CHANNEL = re.compile(r"[-_. ](?:ch(?:annel[-_ ]?)?\d{1,2}|left|right|mid|side)$
 _TAKE = re.compile(r"(\d-(?!(?:19|20)\d\d-)\d{3,})-[A-Z]-\d+", re.ASCII)
 # a name with fewer digits, as song_part1, is taken for the same recording in its own folder only
 _DIGITS_OF_A_UNIQUE_NAME = 5
+# so many recordings with a site each, by their names, tell whether a number in these runs on
+_FEWEST_OF_A_COUNTER = 6
+_NUMBER_ALONE = re.compile(r"(?<![^\W_])(\d+)(?![^\W_])", re.ASCII)  # not that of S01
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,7 +84,29 @@ def assign(recordings: Sequence[metadata.Recording], settings: GroupConfig) -> d
             "--group_by=%s: it is not known of %d of %d recordings; each of them is a group of its own",
             settings.group_by, unknown, len(recordings),
         )  # fmt: skip
+    if settings.group_by in ("site", "day"):
+        _warn_of_counters(recordings, settings.group_by)
     return _joined(names, [clips_of_one_recording(recordings), _without_suffix(recordings), _equal(recordings)])
+
+
+def _warn_of_counters(recordings: Sequence[metadata.Recording], group_by: str) -> None:
+    """Warns of sites by file name that hold a running number, as 000_S01, 001_S02, 002_S01: each is of one recording.
+
+    Without the number there are several sites, and at least one of them has several recordings.
+    """
+    named = [r.site for r in recordings if r.site and os.path.basename(r.path).startswith(r.site)]
+    if len(named) < _FEWEST_OF_A_COUNTER or len({*named}) < len(named):
+        return
+    parts = [_NUMBER_ALONE.split(site) for site in named]
+    for i in range(1, min(map(len, parts)), 2):
+        rests = {(*part[:i], *part[i + 1 :]) for part in parts}
+        if len({part[i] for part in parts}) == len(parts) and 1 < len(rests) < len(parts):
+            logging.warning(
+                "--group_by=%s: each of %d recordings has a site of its own by its name, such as %s; if %s is a "
+                "running number, say what tells the site: --group_by=pattern --group_pattern=REGEX, or a column site",
+                group_by, len(named), named[0], parts[0][i],
+            )  # fmt: skip
+            return
 
 
 def _keys(

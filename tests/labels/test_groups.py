@@ -93,6 +93,26 @@ def test_groups_by_day_are_of_one_site():
     assert _together(recordings, group_by="site") == [["0", "1", "3", "4", "5"], ["2"]]
 
 
+@pytest.mark.parametrize(
+    ("sites", "is_told"),
+    [([f"UHH_{k:03}_S{k % 3}" for k in range(6)], True), ([f"UHH_{k:03}_S{k % 3}" for k in range(5)], False),
+     ([f"UHH_{k:03}" for k in range(9)], False), ([f"S{k}" for k in range(9)], False),
+     ([f"{'AB'[k % 2]}_P{k}" for k in range(9)], False), ([f"{k % 3}_{k // 3}" for k in range(9)], False),
+     ([f"{k // 2}_S{k // 2 % 3}" for k in range(18)], False)],
+)  # fmt: skip
+def test_sites_that_differ_by_a_running_number_are_told(sites, is_told, caplog):
+    found = [
+        metadata.Recording(recording_id=f"{i}", path=f"a/{site}_20230501_0500{i:02}.wav", site=site)
+        for i, site in enumerate(sites)
+    ]
+    _together(found, group_by="site")
+    assert ("such as UHH_000_S0; if 000 is a running number" in caplog.text) == is_told
+    caplog.clear()
+    _together([dataclasses.replace(r, site=f"north {i}") for i, r in enumerate(found)], group_by="site")
+    _together(found, group_by="author")
+    assert "running number" not in caplog.text
+
+
 def test_groups_by_a_pattern_have_the_text_in_its_parentheses_in_common():
     recordings = _recordings("p1_x.wav", "p1_y.wav", "p2_x.wav", "q.wav")
     flags = {"group_by": "pattern", "group_pattern": r"(p\d)_"}
