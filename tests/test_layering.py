@@ -32,7 +32,7 @@ ORDER = {
     ),
     "labels.layouts": (
         "matching", "evidence", "versions", "corrections", "joining", "assembly", "folders",
-        "crossed_folders", "unread_labels", "sorted_tree", "other_splits", "reader",
+        "containers", "crossed_folders", "unread_labels", "sorted_tree", "other_splits", "reader",
     ),
     "records": ("selection", "schema", "manifests", "shard_files", "recordings_table", "learnt", "verify"),
     "backbones": (

@@ -164,6 +164,11 @@ def is_kind(name: str) -> bool:
     return bool(words := _words(name)) and _KINDS.issuperset(words)
 
 
+def is_bird(name: str) -> bool:
+    """Whether a name is the word for birds."""
+    return _plain(name) in _BIRD
+
+
 def _words(name: str) -> list[str]:
     """The words of a name without numbers, in small letters."""
     return [word for word in re.split(r"[\W_\d]+", texts.comparable(name)) if word]

@@ -26,15 +26,21 @@ _NUMBERED = re.compile(
     r"(?!(?:spp?|ind|id|typ)[\W\d_])([^\W\d_]{0,3}|fold|part|night|week|point|" + "|".join(sorted(_OF_SITES))
     + r")[\W_]*\d[\W\d_]*", re.IGNORECASE,
 )  # fmt: skip
-# words of folders in those of a species
-_OF_RECORDINGS = split.PARTS.keys() | _FORMATS | _OF_SITES | frozenset((
+# words of folders that hold recordings of any species
+CONTAINERS = split.PARTS.keys() | _FORMATS | _OF_SITES | frozenset((
     *(name.lower() for name in (*calendar.month_name, *calendar.month_abbr) if name),
-    "spring", "summer", "autumn", "winter", "year", "month", "week", "day", "night", "dawn", "dusk", "morning",
-    "evening", "raw", "clean", "noise", "noisy", "original", "orig", "augmented", "aug", "denoised", "filtered",
-    "processed", "left", "right", "stereo", "mono", "channel", "near", "far", "good", "bad", "high", "low", "full",
-    "audiomoth", "songmeter", "microphone", "mic", "device", "recorder", "xeno", "canto", "macaulay",
-    "audio", "data", "files", "recordings", "sounds", "wavs", "segments", "clips", "clip", "bird", "nest", "ring",
-    "point", "part", "fold", "batch", "group", "card", "track", "session", "dialect",
+    "spring", "summer", "autumn", "winter", "year", "month", "week", "raw", "original", "orig", "augmented", "aug",
+    "denoised", "filtered", "processed", "audiomoth", "songmeter", "microphone", "mic", "device", "recorder", "xeno",
+    "canto", "macaulay", "audio", "audios", "data", "dataset", "datasets", "files", "recordings", "recording", "sounds",
+    "wavs", "src", "segments", "clips", "clip", "soundscapes", "fold", "batch", "card", "download", "downloads",
+    "aufnahmen", "aufnahme", "dateien", "daten", "enregistrements", "sons", "fichiers", "grabaciones", "sonidos",
+    "archivos", "descargas", "opnames", "geluiden", "registrazioni", "suoni", "gravações", "inspelningar",
+))  # fmt: skip
+# words of folders in those of a species
+_OF_RECORDINGS = CONTAINERS | frozenset((
+    "day", "night", "dawn", "dusk", "morning", "evening", "clean", "noise", "noisy", "left", "right", "stereo", "mono",
+    "channel", "near", "far", "good", "bad", "high", "low", "full", "bird", "nest", "ring", "point", "part", "group",
+    "track", "session", "dialect",
 ))  # fmt: skip
 _EBIRD_CODE = re.compile("([a-z]{4,6})[0-9]{1,2}")  # as gretit1
 _FEWEST_CODES = 3  # of different letters

@@ -16,6 +16,7 @@ from bird_tf.labels import class_names, clock, metadata
 from bird_tf.labels.formats import formats
 from bird_tf.labels.layouts import (
     assembly,
+    containers,
     corrections,
     evidence,
     folders,
@@ -232,6 +233,7 @@ def _read_layout(source: SourceConfig, paths: Sequence[str], channel: str) -> tu
             names = folders.classes(paths, source.audio, source.options)
             unread_labels.refuse_folders(sources, known, names, source.options)
             folders.refuse_nested(paths, source.audio, source.options)
+            containers.refuse(names, source.audio)
         found = _read_folders(source, used, known)
         found.unused = problems + unused + found.unused
         other_splits.warn(found.recordings, sources, known, tables_root)

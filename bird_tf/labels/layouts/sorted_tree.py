@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from bird_tf import config, files, free_text
 from bird_tf.labels import metadata, texts
 from bird_tf.labels.formats import formats
-from bird_tf.labels.layouts import assembly, folders, matching
+from bird_tf.labels.layouts import assembly, containers, folders, matching
 from bird_tf.labels.tables import rows
 
 SPLITS = ("train", "val")
@@ -35,12 +35,16 @@ def metadata_folder(audio: str, metadata_path: str) -> str:
 
 
 def refuse_nested(paths: Iterable[str], audio: str, metadata_path: str, options: rows.Options) -> None:
-    """Refuses a tree in which the species seem to lie deeper, as `folders.refuse_nested`; not if JSON files tell them.
+    """Refuses a tree in which the species seem to lie deeper, or whose folders are no species; not if JSON tells them.
 
     The arguments are those of `read`.
     """
     if not os.path.isdir(metadata_folder(audio, metadata_path)):
-        folders.refuse_nested([path for path in paths if _part(path, audio) in SPLITS], audio, options, in_tree=True)
+        within = [path for path in paths if _part(path, audio) in SPLITS]
+        folders.refuse_nested(within, audio, options, in_tree=True)
+        parts = [(_of_part(within, audio, split), os.path.join(audio, split)) for split in SPLITS]
+        names = set().union(*(folders.classes(of_part, part, options) for of_part, part in parts))
+        containers.refuse(names, audio, "sorted")
 
 
 def read(paths: Iterable[str], audio: str, metadata_path: str, options: rows.Options) -> assembly.Assembled:
@@ -64,7 +68,7 @@ def read(paths: Iterable[str], audio: str, metadata_path: str, options: rows.Opt
     whole = assembly.Assembled(unmatched=[(source.path, source.problem) for source in sources if source.problem])
     for split in SPLITS:
         part = os.path.join(audio, split)
-        of_part = [path for path in paths if _part(path, audio) == split]
+        of_part = _of_part(paths, audio, split)
         if has_metadata:
             found = assembly.assemble(_of(sources, of_part), matching.Recordings(of_part, part, folder))
             labelled = {recording.path for recording in found.recordings}
@@ -82,6 +86,10 @@ def read(paths: Iterable[str], audio: str, metadata_path: str, options: rows.Opt
 
 def _part(path: str, audio: str) -> str:
     return os.path.relpath(path, audio).split(os.sep)[0]
+
+
+def _of_part(paths: Iterable[str], audio: str, split: str) -> list[str]:
+    return [path for path in paths if _part(path, audio) == split]
 
 
 def _of(sources: Iterable[formats.Source], paths: Iterable[str]) -> list[formats.Source]:

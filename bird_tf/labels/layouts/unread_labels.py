@@ -11,7 +11,7 @@ from typing import Any
 from bird_tf import config, files, free_text, typed
 from bird_tf.labels import class_names, odd_names, parquet, texts
 from bird_tf.labels.formats import csv_table, formats, one_hot
-from bird_tf.labels.layouts import crossed_folders, evidence, folders, matching
+from bird_tf.labels.layouts import containers, crossed_folders, evidence, folders, matching
 from bird_tf.labels.tables import columns, rows
 
 _JSON_LINES = (".jsonl", ".ndjson")
@@ -27,12 +27,15 @@ _OF_OTHERS = one_hot.CONDITIONS | frozenset((
     "quality", "type", "sex", "age", "stage", "device", "recorder", "microphone", "weather", "habitat", "method",
     "license", "licence", "country", "region", "comment", "comments", "remark", "remarks", "note", "notes", "rating",
     "season", "period", "behaviour", "behavior", "activity", "status", "channel", "format", "mode", "gain", "source",
-    "project", "other", "number", "group", "filtered", "speaker", "qualität", "typ", "gerät", "geschlecht", "alter",
-    "wetter", "bemerkung", "lebensraum", "rec", "cnt", "loc", "lic", "rmk", "dvc",  # the last six: xeno-canto's
+    "project", "split", "subset", "other", "number", "group", "filtered", "speaker", "qualität", "typ", "gerät",
+    "geschlecht", "alter", "wetter", "bemerkung", "lebensraum",
+    "rec", "cnt", "loc", "lic", "rmk", "dvc",  # xeno-canto's
 ))  # fmt: skip
 _LONGEST_GRADE = 2  # letters: A to E, m and f
 _YES_OR_NO = frozenset(("", "0", "1", "0.0", "1.0", "true", "false"))
 _OF_WORDS = {"call", "song", "label", "labels"}  # columns of 0 and 1 that tell no species; those of words may do so
+_OF_BIRDS = re.compile("birds?|vogel|vögel|oiseau|p[aá]jaro|aves|uccell|f[aå]gel")
+_MOST_OF_BIRDS = 3  # folders beside a column that tells of birds by 0 and 1
 _OF_JSON = _OF_SPECIES | {"categories", "annotations", "tags", "events"}
 # {name of a column: what it is known to mean}; those of species are labels
 _MEANT = {name: what for what, names in columns.COLUMNS.items() for name in names} | dict.fromkeys(
@@ -59,7 +62,8 @@ def refuse_folders(
     """Refuses to take folders for species if a file of labels, which cannot be used, may tell others.
 
     Latin names are those of species, and so are the ones that the file has as species. Lists of anything else are of no
-    harm. Files that are no tables of a kind that is read count beside folders called as places alone.
+    harm. Files that are no tables of a kind that is read count beside folders alone that are called as places, or as
+    `train` and `wav` are.
 
     Args:
         sources: files that tell no labels of the recordings.
@@ -73,7 +77,7 @@ def refuse_folders(
     """
     if not names or all(map(folders.is_latin, names)):
         return
-    are_places = folders.are_places(names)
+    are_places = _are_places(names)
     of_folders = f"if the species are the folders, such as {min(names)}, say --layout=folders"
     for source in sources:
         if not source.names_recordings and _tells_others(source, names):
@@ -97,7 +101,8 @@ def refuse_folders(
                 )
     if not all(map(odd_names.is_kind, names)):  # classes of kinds of sounds are told as such later
         crossed_folders.refuse(sources, known, _OF_SPECIES, of_folders, are_places=are_places)
-    if not are_places:
+    below = [part for path in known.paths for part in known.below(path).split("/")[1:-1]]
+    if not are_places or any(map(folders.is_latin, below)):  # species that lie deeper are told later
         return
     unread = [s.path for s in sources if not s.names_recordings and (not s.format or s.path.lower().endswith(".json"))]
     for path in (*unread, *files.find(known.root, _JSON_LINES)):
@@ -109,6 +114,10 @@ def refuse_folders(
                     f"{path} names recordings, and may tell species ({', '.join(told)[:300]}): {table.hint}; "
                     f"{of_folders}"
                 )
+
+
+def _are_places(names: Collection[str]) -> bool:
+    return folders.are_places(names) or all(map(containers.is_one, names))
 
 
 def _of_folders(document: texts.Document, names: Collection[str], *, are_places: bool) -> str:
@@ -256,7 +265,8 @@ def _labels_in(
 
     Labels are words that repeat, or 0 and 1. Columns of another known meaning are none, nor are those that repeat the
     folders, be they species or sites, nor quality, weather and the like. Beside folders that are called as species are,
-    a column counts only if it is called so, too, or if several hold 0 and 1.
+    a column counts only if it is called so, too, or if several hold 0 and 1. Whole numbers of classes, and one column
+    that tells of birds by 0 and 1, count beside few folders that they cross, and that are called by no codes.
 
     Args:
         header: the names of its columns.
@@ -285,13 +295,32 @@ def _labels_in(
         name for name in others
         if meant.get(name, "label") == "label" and _may_tell(words[name], cells_of[name])
     ]  # fmt: skip
-    if not folders.are_places(names):
+    if not _are_places(names):
         of_answers = [name for name in found_labels if keys[name] <= _YES_OR_NO]
         called = [
             name for name in found_labels if name not in of_answers and _OF_SPECIES.intersection(words[name][-1:])
         ]
         found_labels = called + (of_answers if len(of_answers) > 1 else [])
-    return file, found_labels
+    if containers.are_codes(names):
+        return file, found_labels
+    position = {name: i for i, name in enumerate(header)}
+    whole = [line for line in lines if len(line) == len(header)]
+    numbers = [
+        name for name in others
+        if _may_be_numbers(columns.normal(name), keys[name], len(cells_of[name]), len(names))
+        and containers.are_crossed(((line[position[file]], line[position[name]]) for line in whole), known)
+    ]  # fmt: skip
+    return file, list(dict.fromkeys(numbers + found_labels))
+
+
+def _may_be_numbers(name: str, values: Collection[str], num_cells: int, num_folders: int) -> bool:
+    """Whether a column holds numbers of classes, more than there are folders, or tells of birds by 0 and 1."""
+    words = name.removesuffix("id").split()
+    is_of_species = _OF_SPECIES.issuperset(words) and not all(map(_OF_BIRDS.search, words))  # bird_id: who it is
+    return 1 < len(values) < num_cells and (
+        (is_of_species and len(values) > num_folders and all(map(str.isdecimal, values)))
+        or (_YES_OR_NO.issuperset(values) and num_folders <= _MOST_OF_BIRDS and bool(_OF_BIRDS.search(name)))
+    )
 
 
 def _may_tell(words: Sequence[str], cells: Sequence[str]) -> bool:

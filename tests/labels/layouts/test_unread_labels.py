@@ -78,6 +78,31 @@ def test_the_columns_that_may_tell_labels_are_named(tmp_path):
         _refuse_folders(tmp_path, "t.csv", LABELS["known_file.csv"], {"S1", "S2"})
 
 
+@pytest.mark.parametrize(
+    ("column", "cells", "folders", "is_refused"),
+    [("class_id", "230", {"Moor", "Wald"}, True), ("species", "230", {"Moor", "Wald"}, True),
+     ("species_id", "23230", {"ff1010bird", "warblr"}, True), ("hasbird", "0110", {"ff1010bird", "warblr"}, True),
+     ("class_id", "0011", {"Great Tit", "Jay"}, False), ("class_id", "0110", {"Great Tit", "Jay"}, False),
+     ("class_id", "2302", {"gretit1", "eurjay1"}, False), ("has_bird", "0110", {"AMRO", "EATO"}, False),
+     ("has_bird", "0110", {"Great Tit", "Jay", "Wren", "Owl"}, False), ("rain", "0110", {"Great Tit", "Jay"}, False),
+     ("bird_id", "2302", {"Great Tit", "Jay"}, False), ("age class", "2302", {"Great Tit", "Jay"}, False),
+     ("class_id", "2302", {"Parus major", "Sitta europaea"}, False)],
+)  # fmt: skip
+def test_numbers_of_classes_that_cross_few_folders_may_tell_others(tmp_path, column, cells, folders, is_refused):
+    several, paths = sorted(folders), [f"{i}.wav" for i in range(2 * len(cells))]
+    table = f"itemid,{column}\n" + "".join(f"{path},{cells[i % len(cells)]}\n" for i, path in enumerate(paths))
+    source = formats.read(example_sets.write_text(tmp_path / "t.csv", table), rows.Options())
+    below = [str(tmp_path / several[i // len(cells) % len(several)] / path) for i, path in enumerate(paths)]
+    if cells == "0011":  # each folder has its number
+        below = [str(tmp_path / several[int(cells[i % len(cells)])] / path) for i, path in enumerate(paths)]
+    known = matching.Recordings(below, str(tmp_path))
+    if is_refused:
+        with pytest.raises(config.InputError, match=rf"may tell species \({column}\): say --columns=file=itemid"):
+            unread_labels.refuse_folders([source], known, folders, rows.Options())
+    else:
+        unread_labels.refuse_folders([source], known, folders, rows.Options())
+
+
 @pytest.mark.parametrize("name", NO_LABELS)
 def test_tables_of_something_else_do_no_harm_to_folders(tmp_path, name):
     _refuse_folders(tmp_path, name, NO_LABELS[name], {"S1", "S2"})
@@ -172,8 +197,9 @@ NO_LISTS = {
 
 @pytest.mark.parametrize("name", LISTS)
 def test_a_file_of_any_form_may_tell_that_folders_are_places(tmp_path, name):
-    with pytest.raises(config.InputError, match=r"may tell species .*the folders, such as S1, say --layout=folders"):
-        _refuse_folders(tmp_path, name, LISTS[name], {"S1", "S2"})
+    for folders in ({"S1", "S2"}, {"S1_clips", "S2_wav"}):
+        with pytest.raises(config.InputError, match=r"may tell species .*the folders, such as S1.*, say --layout=f"):
+            _refuse_folders(tmp_path, name, LISTS[name], folders)
     _refuse_folders(tmp_path, name, LISTS[name], {"Great Tit", "Jay"})
 
 

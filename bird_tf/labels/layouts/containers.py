@@ -1,0 +1,87 @@
+"""Folders that are called as those of recordings of any species are, as `train` or `clips`, and may be no classes."""
+
+from __future__ import annotations
+
+import collections
+import re
+from collections.abc import Collection, Iterable
+
+from absl import logging
+
+from bird_tf import config
+from bird_tf.labels import odd_names, split, texts
+from bird_tf.labels.layouts import folders, matching
+
+_CODE = re.compile(r"[a-z]{4,6}\d{1,2}|[a-z]{6}|[A-Z]{4}|[A-Z]{6}|\d+")  # of eBird, of ringers; the number of a species
+
+
+def is_one(folder: str) -> bool:
+    """Whether a folder is called so: `train`, `wav`, `clips`, `xc_downloads`, `fold1`."""
+    name = texts.comparable(folder)
+    words = re.findall(r"[^\W\d_]{3,}", name) or [name]  # mp3
+    return bool(split.part_of(folder)) or folders.CONTAINERS.issuperset(words)
+
+
+def are_codes(names: Collection[str]) -> bool:
+    """Whether most folders are called as codes or numbers of species are."""
+    return 2 * sum(bool(_CODE.fullmatch(name)) for name in names) > len(names)
+
+
+def are_crossed(told: Iterable[tuple[str, str]], known: matching.Recordings) -> bool:
+    """Whether most values, of several, lie in several folders, or all in one.
+
+    Args:
+        told: (name of a recording, value) of each line of a table.
+        known: the recordings.
+    """
+    folders_of = collections.defaultdict[str, set[str]](set)
+    for name, value in told:
+        try:
+            path = known.find(name)
+        except matching.AmbiguousError:
+            continue
+        if path:
+            folders_of[value].add(known.below(path).partition("/")[0])
+    several = sum(len(of_value) > 1 for of_value in folders_of.values())
+    is_one_folder = len(set[str]().union(*folders_of.values())) == 1
+    return len(folders_of) > 1 and (is_one_folder or 2 * several > len(folders_of))
+
+
+def refuse(names: Collection[str], audio: str, layout: str = "folders") -> None:
+    """Refuses folders of recordings of any species; warns if some of several are such, or of a single one.
+
+    Args:
+        names: the names of the folders of recordings, without those of negatives.
+        audio: the folder that holds them.
+        layout: the one that takes them for classes.
+
+    Raises:
+        InputError: all are called as folders of recordings are.
+    """
+    found = sorted(filter(is_one, names))
+    if found and len(found) == len(names):
+        raise config.InputError(
+            f"{audio}: the folders are called as those of recordings are, not as species: {', '.join(found)[:300]}; if "
+            "a table tells the species, say --metadata=FILE, and --columns for names of columns that are not known; "
+            "else put the recordings of each species into a folder of its own; if these folders are the classes, say "
+            f"--layout={layout}"
+        )
+    if not found and folders.are_places(names):
+        found = sorted(names)
+    if found:
+        logging.warning(
+            "%s: folders become classes that are called as those of recordings or places are, not as species: "
+            "%s; if they are none, move them away, or name a table with --metadata", audio, ", ".join(found)[:300],
+        )  # fmt: skip
+    elif len(names) == 1 and not any(map(_may_be_alone, names)):
+        logging.warning(
+            "%s: all recordings in the folder %s become one class of this name: is it a species? If not, put the "
+            "recordings of each species into a folder of its own, or name a table with --metadata", audio, *names,
+        )  # fmt: skip
+
+
+def _may_be_alone(folder: str) -> bool:
+    """Whether a single folder is surely a class: it has a Latin name or a code, or is a kind of sound or `bird`."""
+    return bool(
+        folders.is_latin(folder) or _CODE.fullmatch(folder) or odd_names.is_kind(folder) or odd_names.is_bird(folder)
+    )

@@ -1,0 +1,49 @@
+import pytest
+
+from bird_tf import config
+from bird_tf.labels.layouts import containers, matching, reader
+from tests.labels import example_sets
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [("train", "test"), ("train_audio", "test_soundscapes"), ("wav",), ("flac", "mp3"), ("Aufnahmen",), ("src_wavs",),
+     ("xc_downloads",), ("recordings", "noise"), ("fold1", "fold2"), ("May", "June"), ("Gravações",)],
+)  # fmt: skip
+def test_folders_of_recordings_are_not_taken_for_species(tmp_path, folders):
+    for i, folder in enumerate(folders):
+        example_sets.write_wav(tmp_path / folder / f"{i}.wav")
+    with pytest.raises(config.InputError, match=r"not as species: .*; if these folders are the classes, say --layout"):
+        reader.read(reader.SourceConfig(audio=str(tmp_path)))
+    found, _ = reader.read(reader.SourceConfig(audio=str(tmp_path), layout="folders"))
+    assert {r.label for r in found if not r.negative} == {*folders} - {"noise"}
+
+
+def test_folders_of_recordings_in_a_tree_are_not_taken_for_species(tmp_path):
+    for part in ("train", "val"):
+        example_sets.write_wav(tmp_path / part / "wav" / f"{part}.wav")
+    with pytest.raises(config.InputError, match=r"not as species: wav; .* say --layout=sorted"):
+        reader.read(reader.SourceConfig(audio=str(tmp_path)))
+    assert len(reader.read(reader.SourceConfig(audio=str(tmp_path), layout="sorted"))[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [({"Parus major", "Jay", "clips"}, "not as species: clips;"), ({"S1", "S2"}, "not as species: S1, S2;"),
+     ({"warblrb10k_public"}, "the folder warblrb10k_public become one class"), ({"Wren"}, "the folder Wren become"),
+     ({"Parus_major"}, ""), ({"AMRO"}, ""), ({"comrav"}, ""), ({"gretit1"}, ""), ({"1139490"}, ""), ({"bird"}, ""),
+     ({"song"}, ""), ({"Jay", "Wren"}, ""), ({"song", "call"}, ""), ({"Data Tit", "Sound Wren"}, ""),
+     ({"day", "night"}, ""), ({"a", "b"}, ""), ({"sp01", "sp02"}, ""), ({"bird1", "bird2"}, ""), (set(), "")],
+)  # fmt: skip
+def test_folders_that_may_be_no_species_are_told(caplog, names, told):
+    containers.refuse(names, "x")
+    assert told in caplog.text and bool(told) == bool(caplog.text)
+
+
+def test_values_cross_folders_if_most_lie_in_several(tmp_path):
+    paths = [str(tmp_path / name) for name in ("a/1.wav", "a/2.wav", "b/3.wav", "b/4.wav")]
+    known = matching.Recordings(paths, str(tmp_path))
+    assert containers.are_crossed(zip("1234", "xyxy", strict=True), known)
+    assert not containers.are_crossed(zip("1234", "xxyy", strict=True), known)
+    assert containers.are_crossed(zip("12", "xy", strict=True), known)  # one folder
+    assert not containers.are_crossed(zip("12", "xx", strict=True), known)
