@@ -19,8 +19,8 @@ PARTS = {
     word: part
     for part, words in {
         "train": ("train", "training", "trainset", "development"),
-        "val": ("val", "valid", "validation", "valset", "dev"),
-        "test": ("test", "testing", "testset", "eval", "evaluation", "holdout"),
+        "val": ("val", "valid", "validate", "validation", "valset", "dev"),
+        "test": ("test", "testing", "testset", "eval", "evaluate", "evaluation", "holdout"),
     }.items()
     for word in words
 }

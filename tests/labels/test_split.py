@@ -119,7 +119,8 @@ def test_a_split_without_validation_is_warned_of_with_its_reason(caplog):
 
 @pytest.mark.parametrize(
     ("name", "part"),
-    [("train", "train"), ("Training_Set", "train"), ("testing_list", "test"), ("val2", "val"), ("train test", ""),
+    [("train", "train"), ("Training_Set", "train"), ("testing_list", "test"), ("val2", "val"), ("validate", "val"),
+     ("evaluate", "test"), ("train test", ""),
      ("Test site", ""), ("train station", ""), ("set", ""), ("", "")],
 )  # fmt: skip
 def test_names_of_parts_are_told_by_all_of_their_words(name, part):
