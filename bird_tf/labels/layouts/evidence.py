@@ -12,6 +12,7 @@ from absl import logging
 
 from bird_tf import config, files, skips
 from bird_tf.audio import decode
+from bird_tf.labels import texts
 from bird_tf.labels.formats import birdclef, csv_table, formats, sonic_visualiser
 from bird_tf.labels.layouts import matching
 from bird_tf.labels.tables import columns, rows
@@ -23,6 +24,9 @@ _READ_COLUMNS = (
 )
 # columns of tables of recordings that change what their time means, or hold it
 _OF_CLOCK = frozenset(("timezone", "time zone", "tz", "utc offset", "datetime", "date time"))
+# in the names of files that tell what is there, and what is not
+_IS_THERE = re.compile(r"(?<![a-z])(?:tps?|(?:true[\W_]*)?positives?)(?![a-z])")
+_IS_NOT_THERE = re.compile(r"(?<![a-z])(?:fps?|false[\W_]*positives?|negatives?)(?![a-z])")
 _MOST_TOLD = 5  # kinds of tables whose unused columns are told
 NAMELESS = "names no recording, and no recording has its name"
 
@@ -213,6 +217,21 @@ def warn_of_scores(used: Iterable[formats.Source]) -> None:
                 "machine made those with scores, move their files away, or say --min_confidence=0.8",
                 by_format(found), by_format(without[in_time]),
             )  # fmt: skip
+
+
+def warn_of_denials(used: Iterable[formats.Source]) -> None:
+    """Warns if a file of labels differs from another one by its name alone, as `fp` from `tp`: it may deny them."""
+    told = [source.path for source in used if any(row.labels.species for row in source.rows)]
+    root = os.path.commonpath(told) if len(told) > 1 else "."
+    names = {path: texts.comparable(os.path.relpath(path, root)) for path in told}
+    there = {form: path for path, name in names.items() if (form := _IS_THERE.sub("?", name)) != name}
+    for path, name in names.items():
+        if (form := _IS_NOT_THERE.sub("?", name)) != name and form in there:
+            logging.warning(
+                "labels from %s count as those from %s do: if they tell what is not there, move the file away",
+                path, there[form],
+            )  # fmt: skip
+            return
 
 
 def by_format(sources: Iterable[formats.Source]) -> str:

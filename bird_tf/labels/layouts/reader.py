@@ -243,6 +243,7 @@ def _read_layout(source: SourceConfig, paths: Sequence[str], channel: str) -> tu
     layout = evidence.log(source.layout, used)
     if not source.min_confidence:
         evidence.warn_of_scores(used)
+    evidence.warn_of_denials(used)
     found = assembly.assemble(formats.in_channel(used, channel), known, source.min_confidence)
     found.layout, found.unused = layout, unused
     found.unmatched += problems

@@ -118,3 +118,23 @@ def test_labels_with_scores_beside_others_are_told(tmp_path, caplog, other, text
     example_sets.write_text(tmp_path / "x.BirdNET.results.csv", _BIRDNET)
     evidence.warn_of_scores(evidence.read(str(tmp_path), "auto", rows.Options()))
     assert ("labels with scores from 1 x" in caplog.text) == is_told
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_told"),
+    [("train_tp.csv", "train_fp.csv", True), ("true_positives.csv", "False positives.csv", True),
+     ("positives.csv", "negatives.csv", True), ("tp/a.csv", "fp/a.csv", True), ("tp/tp.csv", "tp/fp.csv", True),
+     ("train.csv", "test.csv", False), ("train_tp.csv", "other_fp.csv", False), ("stp.csv", "sfp.csv", False),
+     ("fp.csv", "tn.csv", False)],
+)  # fmt: skip
+def test_files_of_labels_that_may_deny_those_of_others_are_told(tmp_path, caplog, first, second, is_told):
+    text = "file,label,start,end\nx.wav,a,0,1\n"
+    used = [example_sets.source_of(tmp_path / "tp" / name, text) for name in (first, second)]
+    evidence.warn_of_denials(used)
+    assert ("if they tell what is not there, move the file away" in caplog.text) == is_told
+    caplog.clear()
+    evidence.warn_of_denials(
+        [used[0], example_sets.source_of(tmp_path / "tp" / second, text.replace(",a,", ",noise,"))]
+    )
+    evidence.warn_of_denials(used[:1])
+    assert not caplog.text
