@@ -28,6 +28,7 @@ _LATIN = re.compile(r"[A-Z][a-zë-]+ (?:spp?\.|[a-zë-]{2,}(?: [a-zë-]{2,})?)")
 _CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*|(?!SONG|CALL|DRUM|DUET|FLIGHT|SOCIAL)(?:[A-Z]{4}|[A-Z]{6})")
 # a whole number as pandas writes it, if another cell of its column is empty
 _WHOLE = re.compile(r"(-?\d+)\.0+", re.ASCII)
+_BELOW_ZERO = re.compile(r"-\d+", re.ASCII)
 _COMMAS = re.compile("[,，、،]")  # also of other scripts
 # lists of JSON and Python; sets of Python and arrays of Postgres; tuples of Python and vectors of R, which have quotes
 _LIST = re.compile(r"""\[|\{|c?\((?= ?['"])""")
@@ -115,7 +116,7 @@ def is_one(name: str) -> bool:
 
 
 def _named(names: Iterable[str], negative_labels: tuple[str, ...]) -> Labels:
-    further = {letters(clean(name)) for name in negative_labels}
+    further = {_with_minus(clean(name)) for name in negative_labels}
     parts = [clean(name) for name in names]
     species, absent, negative = [], [], not any(parts)  # an empty list
     for part in filter(None, parts):
@@ -124,7 +125,7 @@ def _named(names: Iterable[str], negative_labels: tuple[str, ...]) -> Labels:
         if _FAILED.fullmatch(part):
             raise ValueError(f"{part!r}, which a spreadsheet writes where a formula fails; write the species, or ?")
         plain = letters(part)
-        if plain in _NEGATIVE or plain in further:
+        if plain in _NEGATIVE or _with_minus(part) in further:
             negative = True
         elif part.startswith("-") and plain:
             absent.append(part[1:].strip())
@@ -135,6 +136,11 @@ def _named(names: Iterable[str], negative_labels: tuple[str, ...]) -> Labels:
         negative=(negative or bool(absent)) and not species,
         absent=tuple(dict.fromkeys(absent)),
     )
+
+
+def _with_minus(name: str) -> str:
+    """The letters of a name, or a number with its minus."""
+    return name if _BELOW_ZERO.fullmatch(name) else letters(name)
 
 
 def _has_no_name(part: str) -> bool:

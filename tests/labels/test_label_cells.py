@@ -48,6 +48,8 @@ def test_a_species_behind_a_minus_is_absent():
     assert label_cells.parse("- Parus major") == label_cells.Labels(negative=True, absent=("Parus major",))
     assert label_cells.parse("-22961.0").absent == ("22961",)
     assert label_cells.parse("0.0", negative_labels=("0.0",)).negative
+    assert label_cells.parse("-1.0", negative_labels=("-1",)) == label_cells.Labels(negative=True)
+    assert label_cells.parse("1", negative_labels=("-1",)).species == ("1",)
     expected = label_cells.Labels(species=("Parus major",), absent=("Turdus merula",))
     assert label_cells.parse("Parus major,-Turdus merula") == expected
 

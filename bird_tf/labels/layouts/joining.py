@@ -75,6 +75,7 @@ def join(sources: Sequence[formats.Source], recordings: matching.Recordings, cla
     matched = [(source, _matched(source, recordings, joined)) for source in sources]
     repeated = _repeated([match for _, matches in matched for match in matches], recordings)
     moved: list[str] = []
+    marked: list[str] = []
     for source, matches in matched:
         is_namesake = recordings.has_namesake(source.path)
         for row, path, claim in _of_their_place(matches, source.path, repeated, joined):
@@ -82,6 +83,7 @@ def join(sources: Sequence[formats.Source], recordings: matching.Recordings, cla
                 num_elsewhere += 1
             else:
                 named = rows.with_latin_name(rows.among(row, species), latin_names)
+                marked += [row.where] * (rows.is_marked(row) and not rows.is_marked(named) and named.labels.stated)
                 named, unlike = names.of_background(named)
                 foreign |= {name: row.where for name in unlike if name not in foreign}
                 of_path[path].append(Entry(named, source.path, source.format, is_namesake, claim.is_path))
@@ -92,6 +94,12 @@ def join(sources: Sequence[formats.Source], recordings: matching.Recordings, cla
         logging.warning(
             "%d recordings have labels from files in several folders, such as %s and %s: all count. If they are sites, "
             "name one with --metadata", len(far), *far[0][:2],
+        )  # fmt: skip
+    if marked:
+        zero = "; 0 is a class: if it stands for that, say --negative_labels=0" if "0" in species else ""
+        logging.warning(
+            "%d labels such as -1 beside numbers of classes count as something without a name, the first: %s; if they "
+            "say that none is to be heard, say --negative_labels=-1%s", len(marked), marked[0], zero,
         )  # fmt: skip
     if foreign:
         name, where = next(iter(foreign.items()))

@@ -20,6 +20,7 @@ COMPLETE = dataclasses.replace(NOTHING, background_known=True)
 # the problem of a table that tells nothing
 EMPTY = "a table without rows"
 _DIVIDING = re.compile("[,&+]")
+_MARK = re.compile("1|9+")  # behind a minus
 _SIDES = {"left": 1, "l": 1, "right": 2, "r": 2}  # the two channels of stereo
 _FIELDS = tuple(field.name for field in dataclasses.fields(NOTHING))
 
@@ -213,7 +214,7 @@ def among(row: Row, species: Collection[str]) -> Row:
     """What a row says among others, whose labels tell what is a species.
 
     `A, B` and `A & B` are two species if both are labels of others. A `-NAME` that is no species becomes a problem: it
-    could be the name of a class as well.
+    could be the name of a class as well. Beside numbers, -1 and -99 have no name, as programs write them.
 
     Args:
         row: the row.
@@ -222,6 +223,8 @@ def among(row: Row, species: Collection[str]) -> Row:
     if any(map(_DIVIDING.search, row.labels.species)):
         several = tuple(dict.fromkeys(part for name in row.labels.species for part in _known_parts(name, species)))
         row = dataclasses.replace(row, labels=dataclasses.replace(row.labels, species=several))
+    if is_marked(row) and any(map(str.isdecimal, species)):
+        return dataclasses.replace(row, labels=dataclasses.replace(row.labels, negative=False, absent=()))
     for name in row.labels.absent:
         if not label_cells.is_latin(name) and class_names.key(name) not in species:
             problem = (
@@ -230,6 +233,11 @@ def among(row: Row, species: Collection[str]) -> Row:
             )
             return dataclasses.replace(row, labels=NOT_STATED, problem=row.problem or problem)
     return row
+
+
+def is_marked(row: Row) -> bool:
+    """Whether a label of a row is a number below 0 that marks what has no label."""
+    return any(map(_MARK.fullmatch, row.labels.absent))
 
 
 def latin_names(found: Iterable[Row]) -> dict[str, str]:

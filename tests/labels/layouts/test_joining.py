@@ -156,6 +156,22 @@ def test_a_label_of_names_that_other_rows_have_is_several(tmp_path):
     assert found["x.wav"].labels == ("Great Tit", "Blue Tit") and found["v.wav"].labels == ("Tit, Great",)
 
 
+@pytest.mark.parametrize(("mark", "zero"), [("-1", "0"), ("-1.0", "3"), ("-99", "0")])
+def test_numbers_below_0_that_mark_what_has_no_label_are_no_negatives(tmp_path, caplog, mark, zero):
+    text = f"file,start,end,label\nx.wav,0,1,1\nx.wav,1,2,{mark}\nx.wav,2,3,{zero}\ny.wav,0,1,2\n"
+    found, _ = _assemble(tmp_path, {"t.csv": text}, "x.wav", "y.wav")
+    assert [(a.label, a.negative) for a in found["x.wav"].annotations] == [("1", False), ("", False), (zero, False)]
+    assert "1 labels such as -1 beside numbers of classes count as something without a name" in caplog.text
+    assert ("0 is a class: if it stands for that" in caplog.text) == (zero == "0")
+
+
+def test_a_number_below_0_that_is_no_mark_denies_its_species(tmp_path, caplog):
+    text = "file,label\nx.wav,22961\ny.wav,-22961\nz.wav,-1\n"
+    found, whole = _assemble(tmp_path, {"t.csv": text}, "x.wav", "y.wav", "z.wav")
+    assert found["y.wav"].negative and "z.wav" not in found
+    assert "its species is unknown" in whole.left_out[0][1]
+
+
 def test_a_code_has_the_latin_name_that_stands_beside_its_common_name(tmp_path):
     header = "Selection\tView\tBegin Time (s)\tEnd Time (s)\tCommon Name\tSpecies Code\n"
     lines = ["1\tS\t0\t3\tGreat Tit\tgretit1\n", "2\tS\t3\t6\tAmsel\teurbla\n", "3\tS\t6\t9\tGreat Tit\tParus major\n"]
