@@ -30,7 +30,8 @@ def test_names_of_species_are_not_doubtful():
 @pytest.mark.parametrize(
     "name",
     ["AMRO/EATO", "AMRO and EATO", "AMRO EATO", "AMRO_EATO", "AMRO/SOSP", "Parus major / Parus minor", "AMRO 0.91",
-     "AMRO:.9", "NOCA (87%)", "NOCA x2", "AMRO (2x)", "2 AMRO", "2x AMRO", "Parus major_2"],
+     "AMRO:.9", "NOCA (87%)", "NOCA x2", "AMRO (2x)", "2 AMRO", "2x AMRO", "Parus major_2", "AMRO,bird",
+     "Wren, AMRO, Jay"],
 )  # fmt: skip
 def test_names_of_other_classes_and_more_are_found(name):
     assert odd_names.composed({name, "AMRO", "EATO", "Parus major"}) == [name]
@@ -42,8 +43,13 @@ def test_names_of_single_classes_are_not_composed():
         "Lesser Scaup", "Parus major", "Parus major_song", "Parus major - alarm", "Parus major song/call", "gretit",
         "gretit1", "type 1", "type 2", "cluster01", "Great Tit", "Tit", "1", "2", "Turdus merula_Amsel", "gretit song",
         "Parus major/minor", "Larus fuscus x argentatus", "Pica pica", "Pica", "NOCA", "",
+        "Warbler, Yellow", "Warbler, Pine", "Turdus merula,song", "Parus major, male, song", "Jay,1758", "Owl,1758",
     }  # fmt: skip
     assert not odd_names.composed(names)
+    assert odd_names.composed({"Crow,Bird,Animal", "Gull,Bird", "Jay"}) == ["Crow,Bird,Animal", "Gull,Bird"]
+    assert odd_names.composed({"Crow, Bird, Animal", "Gull, Bird, Animal", "Warbler, Pine"}) == [
+        "Crow, Bird, Animal", "Gull, Bird, Animal",
+    ]  # fmt: skip
     assert odd_names.composed({"12 (0.87)", "12"}) == ["12 (0.87)"]
     assert not odd_names.composed({"song", "call", "song and call", "song 1", "song/call", "type_0.5", "call 1.2"})
 
