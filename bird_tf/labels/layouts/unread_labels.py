@@ -295,7 +295,8 @@ def _labels_in(
         name for name in others
         if meant.get(name, "label") == "label" and _may_tell(words[name], cells_of[name])
     ]  # fmt: skip
-    if not _are_places(names):
+    are_places = _are_places(names)
+    if not are_places:
         of_answers = [name for name in found_labels if keys[name] <= _YES_OR_NO]
         called = [
             name for name in found_labels if name not in of_answers and _OF_SPECIES.intersection(words[name][-1:])
@@ -307,14 +308,14 @@ def _labels_in(
     whole = [line for line in lines if len(line) == len(header)]
     numbers = [
         name for name in others
-        if _may_be_numbers(columns.normal(name), keys[name], len(cells_of[name]), len(names))
+        if _may_be_numbers(columns.normal(name), keys[name], len(cells_of[name]), 1 if are_places else len(names))
         and containers.are_crossed(((line[position[file]], line[position[name]]) for line in whole), known)
     ]  # fmt: skip
     return file, list(dict.fromkeys(numbers + found_labels))
 
 
 def _may_be_numbers(name: str, values: Collection[str], num_cells: int, num_folders: int) -> bool:
-    """Whether a column holds numbers of classes, more than there are folders, or tells of birds by 0 and 1."""
+    """Whether a column holds numbers of classes, more than the folders that may be, or tells of birds by 0 and 1."""
     words = name.removesuffix("id").split()
     is_of_species = _OF_SPECIES.issuperset(words) and not all(map(_OF_BIRDS.search, words))  # bird_id: who it is
     return 1 < len(values) < num_cells and (

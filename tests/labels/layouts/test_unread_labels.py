@@ -82,6 +82,7 @@ def test_the_columns_that_may_tell_labels_are_named(tmp_path):
     ("column", "cells", "folders", "is_refused"),
     [("class_id", "230", {"Moor", "Wald"}, True), ("species", "230", {"Moor", "Wald"}, True),
      ("species_id", "23230", {"ff1010bird", "warblr"}, True), ("hasbird", "0110", {"ff1010bird", "warblr"}, True),
+     ("species_id", "0330", {"train", "test"}, True),
      ("class_id", "0011", {"Great Tit", "Jay"}, False), ("class_id", "0110", {"Great Tit", "Jay"}, False),
      ("class_id", "2302", {"gretit1", "eurjay1"}, False), ("has_bird", "0110", {"AMRO", "EATO"}, False),
      ("has_bird", "0110", {"Great Tit", "Jay", "Wren", "Owl"}, False), ("rain", "0110", {"Great Tit", "Jay"}, False),
