@@ -100,7 +100,7 @@ def _claim(
         plan={
             "flags": {name: values[name] for name in values if name not in _WITHOUT_EFFECT},
             "inputs": {
-                settings.records: {"content": manifest.digest},
+                settings.records: recordings_table.identity(manifest),
                 settings.unlabelled: {
                     "content": files.digest({r.recording_id: os.path.getsize(r.path) for r in recordings})
                 },

@@ -95,7 +95,7 @@ def claim_run_dir(
         directory=settings.run_dir,
         plan={
             "flags": {name: flags[name] for name in flags if name not in without_effect},
-            "inputs": {settings.records: {"content": manifest.digest}},
+            "inputs": {settings.records: recordings_table.identity(manifest)},
             "models": training_flags.models(settings),  # those of a single fold belong to the plan of its training
         },
         work="cross-validation",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterable, Iterator
 
-from bird_tf import csv_files, files
+from bird_tf import csv_files, files, free_text
 from bird_tf.labels import metadata
 from bird_tf.records import manifests
 
@@ -17,6 +18,11 @@ _COLUMNS = (
 )  # fmt: skip
 # the columns that hold numbers; empty where they are unknown
 NUMBERS = (*_PLACE_AND_TIME, "seconds", "chunks", "training_chunks", "noise_chunks")
+# what decides splits, folds, labels, priors and what was judged, beside the chunks themselves
+_DECIDING = (
+    "recording_id", "split", "label", "background", "background_known", "annotated", "author", *_PLACE_AND_TIME, "date",
+    "site",
+)  # fmt: skip
 # those of the first version
 _FIRST_COLUMNS = ("recording_id", "file", "split", "label", "name", "author", "chunks", "noise_chunks")
 
@@ -112,6 +118,24 @@ def that_can_train(directory: str) -> frozenset[str]:
     """Ids of the recordings with a chunk that may train, whatever their side of the split."""
     path = os.path.join(directory, manifests.RECORDINGS)
     return frozenset(row.text("recording_id") for row in _rows(path) if _num_training(row))
+
+
+def identity(manifest: manifests.Manifest) -> dict[str, str]:
+    """What a plan notes of records, to tell whether they are the same: their chunks, and what the table says of these.
+
+    Paths, names, lengths and reasons do not count, nor do the order of rows and columns and how numbers are written.
+    """
+    path = os.path.join(manifest.directory, manifests.RECORDINGS)
+    told = [
+        [(name, _plain(name, cell)) for name in _DECIDING if (cell := row.cells.get(name, ""))]
+        for row in (_rows(path) if files.exists(path) else ())
+    ]
+    return {"content": manifest.digest, manifests.RECORDINGS: files.digest(sorted(told))}
+
+
+def _plain(name: str, cell: str) -> str:
+    number = free_text.number(cell, sys.float_info.max) if name in _PLACE_AND_TIME else math.nan
+    return cell if math.isnan(number) else f"{number:.10g}"
 
 
 def _rows(path: str) -> Iterator[csv_files.Row]:

@@ -11,7 +11,7 @@ from bird_tf.inference import model_files
 from bird_tf.input import dataset, pseudo_labels
 from bird_tf.input.augment import augmentations
 from bird_tf.models import architectures, losses
-from bird_tf.records import manifests
+from bird_tf.records import manifests, recordings_table
 from bird_tf.scores import pooling
 from bird_tf.training import distillation, distribution, optimizers, pretrained, run_directory, schedules
 
@@ -113,7 +113,7 @@ def claim(settings: TrainConfig, manifest: manifests.Manifest) -> resume.Claim:
     flags, folder = config.to_mapping(settings), settings.pseudo.pseudo_labels
     plan: dict[str, Any] = {
         "flags": {name: flags[name] for name in flags if name not in _WITHOUT_EFFECT},
-        "inputs": {settings.records: {"content": manifest.digest}},
+        "inputs": {settings.records: recordings_table.identity(manifest)},
         "models": models(settings),
     }
     if folder:

@@ -61,3 +61,25 @@ def test_it_tells_the_species_of_recordings_whose_labels_have_times(tmp_path):
     recordings_table.write(str(tmp_path), "/root", [(r, (1.0, 1, 1, 0, "", "")) for r in (whole, timed)])
     assert recordings_table.annotated(str(tmp_path)) == {"2": ("sit", ["parmaj", "Turdus merula"])}
     assert recordings_table.annotated(str(tmp_path / "nowhere")) == {}
+
+
+def test_records_are_the_same_if_all_that_decides_is(manifest, tmp_path):
+    copy = dataclasses.replace(manifest, directory=str(tmp_path))
+    [*rows] = csv_files.read(f"{manifest.directory}/recordings.csv", ("recording_id",))
+    tables = [dict(row.cells) for row in rows]
+
+    def identity(changed, columns=tuple(tables[0])):
+        csv_files.write(str(tmp_path / "recordings.csv"), columns, [[row[c] for c in columns] for row in changed])
+        return recordings_table.identity(copy)
+
+    unrelated = {"file": "b.wav", "name": "x", "seconds": "7", "skipped": "why", "latitude": "50.800"}
+    columns = tuple(reversed(tables[0]))
+    assert tables[0]["latitude"] == "50.8" and tables[0]["seconds"] != "7"
+    assert identity([row | unrelated for row in reversed(tables)], columns) == recordings_table.identity(manifest)
+    others = {
+        name: identity([tables[0] | {name: value}, *tables[1:]])["recordings.csv"]
+        for name, value in {"author": "Ann", "site": "S1", "date": "2020-05-01", "hour": "7", "split": "x"}.items()
+    }
+    assert len({recordings_table.identity(manifest)["recordings.csv"], *others.values()}) == 1 + len(others)
+    (tmp_path / "recordings.csv").unlink()
+    assert recordings_table.identity(copy)["content"] == manifest.digest

@@ -3,6 +3,7 @@ import dataclasses
 import json
 import math
 import os
+import pathlib
 import shutil
 
 import pytest
@@ -164,7 +165,14 @@ def test_unknown_sessions_are_told_once(manifest, tmp_path, trained, caplog):
 def test_folds_of_records_that_have_changed_are_refused(manifest, tmp_path, trained):
     copy = dataclasses.replace(manifest, directory=str(tmp_path / "records"))
     shutil.copytree(manifest.directory, copy.directory)
-    _run(copy, tmp_path / "cv")
+    _run(copy, tmp_path / "cv", "--only_folds=0")
+    table = pathlib.Path(copy.directory, manifests.RECORDINGS)
+    before = table.read_text()
+    table.write_text(before.replace("6.5,", "7.5,"))
+    assert table.read_text() != before
+    with pytest.raises(config.InputError, match=r"records has another recordings\.csv"):
+        _run(copy, tmp_path / "cv")
+    table.write_text(before)
     fewer = {r.recording_id: r.split for r in recordings_table.read(manifest.directory)[2:]}
     folds.regroup(manifest, copy.directory, fewer)
     with pytest.raises(config.InputError, match="records has another content"):

@@ -1,11 +1,13 @@
 import dataclasses
+import json
 import os
+import pathlib
 import shutil
 
 import numpy as np
 import pytest
 
-from bird_tf import config, files
+from bird_tf import config, csv_files, files, resume
 from bird_tf.inference import serving
 from bird_tf.records import manifests
 from bird_tf.scores import calibration, thresholds
@@ -62,6 +64,26 @@ def test_other_records_are_refused(manifest, tmp_path):
     other = dataclasses.replace(manifest, shards={**manifest.shards, "noise": ()})
     with pytest.raises(config.InputError, match=f"{manifest.directory} has another content"):
         training_flags.claim(settings, other).goes_on()
+
+
+def test_records_whose_authors_were_corrected_are_refused_also_of_a_finished_run(manifest, tmp_path):
+    records, run = tmp_path / "records", tmp_path / "run"
+    records.mkdir()
+    table = pathlib.Path(manifest.directory, manifests.RECORDINGS).read_text()
+    (records / manifests.RECORDINGS).write_text(table)
+    copy = dataclasses.replace(manifest, directory=str(records))
+    settings = train_settings(copy, run)
+    training_flags.claim(settings, copy).begin()
+    (run / files.SUMMARY).write_text('{"epochs": 2}')
+    assert training_flags.claim(settings, copy).goes_on()
+    author = next(iter(csv_files.read(str(records / manifests.RECORDINGS), ("author",)))).cells["author"]
+    (records / manifests.RECORDINGS).write_text(table.replace(f",{author},", ",Somebody,"))
+    with pytest.raises(config.InputError, match=rf"{records} has another recordings\.csv; repeat it as it was"):
+        training_flags.claim(settings, copy).goes_on()
+    plan = json.loads((run / resume.PLAN).read_text())
+    del plan["inputs"][str(records)][manifests.RECORDINGS]  # as an earlier version wrote it
+    (run / resume.PLAN).write_text(json.dumps(plan))
+    assert training_flags.claim(settings, copy).goes_on()
 
 
 def test_other_libraries_are_refused_until_the_run_is_finished(manifest, tmp_path, monkeypatch):
