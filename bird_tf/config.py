@@ -53,7 +53,8 @@ def option(
     """Declares a dataclass field that is a flag as well.
 
     Args:
-        default: its value when the flag is absent.
+        default: its value when the flag is absent. That of a new flag does what was done before it: it counts for plans
+            of earlier versions, which lack the flag.
         help: one line, with the unit where there is one.
         choices: the values allowed, if they are few.
         required: whether the command refuses to start without it.
@@ -167,10 +168,15 @@ def to_mapping(config: Any) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in mapping.items()}
 
 
+def declared(config_class: type) -> dict[str, Any]:
+    """{flag: its default, whatever the flagfiles say}, as `to_mapping` gives it."""
+    defaults = {field.name: field.default for field, _ in leaves(config_class)}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
+
+
 def given(config: Any) -> list[str]:
     """The names of the flags whose values are not their defaults."""
-    defaults = {field.name: field.default for field, _ in leaves(type(config))}
-    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in defaults.items()}
+    plain = declared(type(config))
     return [name for name, value in to_mapping(config).items() if value != plain[name]]
 
 

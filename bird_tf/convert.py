@@ -248,7 +248,8 @@ def _write_records(
     started = time.monotonic()
     described = backbone.describe(source, classes) if source else None
     fingerprint = described["fingerprint"] if described else ""
-    with state.opened(settings.output, settings.overwrite, state.describe(settings, recordings, fingerprint)):
+    plan = state.describe(settings, recordings, fingerprint)
+    with state.opened(settings.output, settings.overwrite, plan, type(settings)):
         duplicates.tell(recordings, os.path.join(settings.output, manifests.DUPLICATES))
         tasks = _tasks(settings, recordings, seconds, classes, source, kept)
         results = execution.run(tasks, settings.workers, settings.scheduler)

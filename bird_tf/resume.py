@@ -116,6 +116,8 @@ class Claim:
         earlier: a file by which work of versions without plans is known; empty: there is none.
         outdated: plans of the same command, from which something has changed since that the user did not ask for: work
             of theirs is told of, and replaced. A value can be ANYTHING.
+        flags_of: the class that declares the flags of the plan. One that a plan of an earlier version lacks had its
+            declared default there.
     """
 
     directory: str
@@ -127,6 +129,7 @@ class Claim:
     reads: Sequence[str] = ()
     earlier: str = ""
     outdated: Mapping[str, Plan] = dataclasses.field(default_factory=dict)  # {what has changed: plan}
+    flags_of: type | None = None
 
     @property
     def _folder(self) -> str:
@@ -161,7 +164,7 @@ class Claim:
                 )
             return False
         before = vars(stored.read_json(self._path, _Stored))
-        changes = differences(before, self.plan)
+        changes = differences({**before, "flags": self._with_newer(before["flags"])}, self.plan)
         if why := [why for why, plan in self.outdated.items() if changes and not differences(before, plan)]:
             logging.warning("%s: %s, so what the %s has kept there is made anew", self._folder, why[0], self.work)
         elif changes and not self.overwrite:
@@ -173,6 +176,13 @@ class Claim:
                 f"{self.flag}{anew}"
             )
         return not changes
+
+    def _with_newer(self, before: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The flags of a plan, with those that are newer than it. A plan without any is that of a beginning."""
+        if not before or self.flags_of is None:
+            return before
+        declared = config.declared(self.flags_of)
+        return {**{name: declared[name] for name in self.plan["flags"] if name in declared}, **before}
 
     def begin(self) -> None:
         """Writes the plan down. From now on the directory belongs to it."""

@@ -112,6 +112,7 @@ def _claim(
         flag="--run_dir",
         overwrite=settings.overwrite,
         reads=(settings.records, settings.unlabelled, *teachers, *training_flags.model_paths(settings)),
+        flags_of=type(settings),
     )
     claim.start(claim.goes_on())
     training_flags.write_flags(settings)

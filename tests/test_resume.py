@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 
@@ -154,6 +155,29 @@ def test_a_recording_of_the_same_size_that_was_written_later_is_another_one(tmp_
     assert resume.of_file(str(path)) == {"size": 2, "time of change": 1} != before
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     assert resume.of_file(str(tmp_path / "loop")) == {"size": -1, "time of change": -1}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Flags:
+    seed: int = config.option(0, "")
+    shares: tuple[float, ...] = config.option((0.5, 1.0), "")
+    output: str = config.option("", "")
+
+
+def test_flags_that_are_newer_than_a_plan_had_their_declared_default(tmp_path):
+    _claim(tmp_path, plan={"flags": {"seed": 3}}).begin()
+
+    def claim(**flags):
+        return _claim(tmp_path, plan={"flags": flags}, flags_of=_Flags)
+
+    assert claim(seed=3, shares=[0.5, 1.0]).goes_on()
+    with pytest.raises(config.InputError, match=r"differs: --shares was \[0\.5, 1\.0\], is \[0\.2\];"):
+        claim(seed=3, shares=[0.2]).goes_on()
+    with pytest.raises(config.InputError, match="differs: --seed was 3, is unset"):
+        claim(shares=[0.5, 1.0]).goes_on()
+    _claim(tmp_path, plan={}).begin()  # as it is while a directory is emptied
+    with pytest.raises(config.InputError, match="differs: --seed was unset, is 0"):
+        claim(seed=0).goes_on()
 
 
 def test_what_earlier_versions_did_not_note_is_not_compared():

@@ -107,6 +107,7 @@ def claim_run_dir(
             settings.baseline,
             *training_flags.model_paths(settings),
         ),
+        flags_of=type(settings),
     )
     goes_on = claim.goes_on()
     by = settings.split.grouping.group_by

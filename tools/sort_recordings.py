@@ -130,6 +130,7 @@ def sort(settings: SortConfig) -> list[skips.Skip]:
         work="sorting",
         flag="--output",
         notes=sorted_tree.UNFINISHED,
+        flags_of=SortConfig,
     )
     notes = os.path.join(settings.output, sorted_tree.UNFINISHED)
     with claim.locked():

@@ -37,8 +37,10 @@ _WITHOUT_EFFECT = (
 
 
 @contextlib.contextmanager
-def opened(directory: str, overwrite: bool, plan: resume.Plan) -> Iterator[None]:
+def opened(directory: str, overwrite: bool, plan: resume.Plan, flags_of: type | None = None) -> Iterator[None]:
     """Keeps a directory for one conversion while the block runs: a new conversion, or an unfinished one of this plan.
+
+    `flags_of` is as in `resume.Claim`.
 
     Raises:
         InputError: another conversion is at work in it; or it holds finished records, an unfinished conversion of
@@ -51,6 +53,7 @@ def opened(directory: str, overwrite: bool, plan: resume.Plan) -> Iterator[None]
         flag="--output",
         notes=shard_tasks.UNFINISHED,
         overwrite=overwrite,
+        flags_of=flags_of,
     )
     _refuse_foreign(directory)
     with claim.locked():

@@ -66,6 +66,16 @@ def test_other_records_are_refused(manifest, tmp_path):
         training_flags.claim(settings, other).goes_on()
 
 
+def test_a_flag_that_is_newer_than_a_run_had_its_declared_default(manifest, tmp_path):
+    newer = {"mixtures": True, "clip_norm": 2.0}
+    claim = training_flags.claim(train_settings(manifest, tmp_path), manifest)
+    earlier = {name: value for name, value in claim.plan["flags"].items() if name not in newer}
+    files.write_json(str(tmp_path / resume.PLAN), {**claim.plan, "flags": earlier})
+    assert claim.goes_on()
+    with pytest.raises(config.InputError, match=r"--clip_norm was 0\.0, is 2\.0; --mixtures was False, is True"):
+        training_flags.claim(train_settings(manifest, tmp_path, **newer), manifest).goes_on()
+
+
 def test_records_whose_authors_were_corrected_are_refused_also_of_a_finished_run(manifest, tmp_path):
     records, run = tmp_path / "records", tmp_path / "run"
     records.mkdir()
