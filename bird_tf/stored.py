@@ -13,7 +13,7 @@ import struct
 import typing
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -87,6 +87,26 @@ def version_of(value: Any) -> int:
     """The format version that the content of a JSON file states; 0 if it states none."""
     version = value.get("format_version") if isinstance(value, dict) else None
     return version if isinstance(version, int) else 0
+
+
+def check_version(path: str, found: int, known: Collection[int], remedy: str) -> None:
+    """Refuses a file of a format that cannot be read.
+
+    Args:
+        path: of the file.
+        found: the version of its format.
+        known: the versions that can be read.
+        remedy: the message if it is of none of them and not newer.
+
+    Raises:
+        InputError: it is of another version. What a newer bird_tf wrote is not to be made anew.
+    """
+    if found > max(known):
+        raise config.InputError(
+            f"{path}: a newer bird_tf wrote it (version {found}, and this one reads up to {max(known)}); update bird_tf"
+        )
+    if found not in known:
+        raise config.InputError(remedy)
 
 
 def as_type(path: str, kind: type[T], value: Any, *, partial: bool = False) -> T:

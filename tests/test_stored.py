@@ -21,6 +21,16 @@ def _file(folder, content):
     return str(path)
 
 
+def test_what_a_newer_version_wrote_needs_an_update_and_other_versions_their_remedy():
+    stored.check_version("x.json", 2, range(1, 3), "make it anew")
+    for found, told in (
+        (3, r"^x\.json: a newer bird_tf wrote it \(version 3, .* up to 2\); update"),
+        (0, "make it anew"),
+    ):
+        with pytest.raises(config.InputError, match=told):
+            stored.check_version("x.json", found, range(1, 3), "make it anew")
+
+
 def test_json_is_read_as_a_dataclass(tmp_path):
     path = _file(tmp_path, '{"format_version": 2, "name": "ü", "more": 1}')
     assert stored.read_json(path, Thing, partial=True) == Thing(2, "ü")

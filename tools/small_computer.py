@@ -24,6 +24,7 @@ import soundfile
 Outputs = dict[str, Any]
 Network = Callable[..., Outputs]
 # a last chunk, padded with zeros, follows if so much is left of a recording, seconds
+FORMAT_VERSION = 1  # of model.json
 MINIMUM_SECONDS = 0.5
 BLOCK_SECONDS = 10
 # what no model needs
@@ -265,6 +266,8 @@ def _described(folder: str) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """What model.json and classes.csv say."""
     with open(f"{folder}/model.json", encoding="utf-8") as file, _naming_damage(file.name):
         described = json.load(file)
+        if "format_version" in described and described["format_version"] > FORMAT_VERSION:
+            sys.exit(f"error: a newer bird_tf wrote {file.name}; copy the small_computer.py that came with it")
         _check(described)
     with open(f"{folder}/classes.csv", newline="", encoding="utf-8") as file, _naming_damage(file.name):
         classes = list(csv.DictReader(file))

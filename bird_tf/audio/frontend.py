@@ -127,12 +127,14 @@ def from_description(description: Mapping[str, Any], origin: str) -> FrontendCon
     fields = {field.name for field in dataclasses.fields(FrontendConfig)}
     described = stored.as_type(origin, _Description, description)
     differing = sorted((set(described.config) - fields) | (_FIRST_FIELDS - set(described.config)))
-    if described.version != VERSION or differing:
-        names = f", fields {', '.join(differing)[:200]}" if differing else ""
-        raise config.InputError(
-            f"{origin} holds spectrograms of front-end version {described.version}; this is version {VERSION}"
-            f"{names}: convert the recordings again"
-        )
+    names = f", fields {', '.join(differing)[:200]}" if differing else ""
+    remedy = (
+        f"{origin} holds spectrograms of front-end version {described.version}; this is version {VERSION}"
+        f"{names}: convert the recordings again"
+    )
+    stored.check_version(origin, described.version, (VERSION,), remedy)
+    if differing:
+        raise config.InputError(remedy)
     front_end = config.from_mapping(FrontendConfig, described.config, origin)
     if front_end.fingerprint != described.fingerprint:
         raise config.InputError(

@@ -13,6 +13,7 @@ from bird_tf.labels import taxonomy
 
 # in the folder: the front-end, the description of the training, and the classes
 FRONT_END, DESCRIPTION, CLASSES = "assets/frontend.json", "assets/train.json", "assets/classes.csv"
+FORMAT_VERSION = 1  # of the description
 VARIABLES = "variables"
 # the names of the variables of the calibration begin so
 DECISIONS = "decisions/"
@@ -21,6 +22,19 @@ DECISIONS = "decisions/"
 def is_exported(path: str) -> bool:
     """Whether a folder holds a model that bird_tf exported."""
     return files.exists(os.path.join(path, FRONT_END))
+
+
+def read(path: str) -> dict[str, Any]:
+    """What an exported model says of its training, of any content.
+
+    Raises:
+        InputError: it cannot be read, or a newer version wrote it.
+    """
+    described = os.path.join(path, DESCRIPTION)
+    content = stored.read_json(described, dict[str, Any])
+    remedy = f"{described}: format_version is below 0; {stored.REMEDY}"
+    stored.check_version(described, stored.version_of(content), range(FORMAT_VERSION + 1), remedy)
+    return content
 
 
 def variables(path: str) -> dict[str, Any]:
@@ -54,7 +68,7 @@ def fingerprint(path: str) -> str:
     Raises:
         InputError: the model is damaged.
     """
-    described = stored.read_json(os.path.join(path, DESCRIPTION), dict[str, Any])
+    described = read(path)
     inner: Mapping[str, Any] = described.get("backbone") or {}  # its weights may be no variables
     classes = taxonomy.load(os.path.join(path, CLASSES))
     front_end = frontend.load(os.path.join(path, FRONT_END))

@@ -147,7 +147,7 @@ def from_flags(settings: BackboneConfig) -> Source:
 def _ours(path: str) -> Source:
     """A model that bird_tf exported. A head hears at the sample rate of its own backbone, not at its records'."""
     described = os.path.join(path, exported.DESCRIPTION)
-    inner = stored.read_json(described, dict[str, Any]).get("backbone")
+    inner = exported.read(path).get("backbone")
     manifests.check_backbone(described, inner)
     rate = inner["sample_rate_hz"] if inner else frontend.load(os.path.join(path, exported.FRONT_END)).sample_rate_hz
     labels = os.path.join(path, exported.CLASSES)
@@ -168,7 +168,7 @@ def describe(source: Source) -> dict[str, Any]:
     described = {**dataclasses.asdict(source), "title": source.title, "fingerprint": source.fingerprint}
     if source.is_ours:
         path = os.path.join(source.model, exported.DESCRIPTION)
-        found = stored.read_json(path, dict[str, Any]).get("backbones", [])
+        found = exported.read(source.model).get("backbones", [])
         described["backbones"] = list(stored.as_type(path, tuple[dict[str, str], ...], found))
     return described
 

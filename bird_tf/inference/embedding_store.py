@@ -80,10 +80,8 @@ def _read_description(folder: str) -> Description:
     """The description of the store in a folder. Raises InputError if it is damaged, or of another format."""
     path = os.path.join(folder, _DESCRIPTION)
     content = stored.read_any(path)
-    if stored.version_of(content) != _FORMAT_VERSION:
-        raise config.InputError(
-            f"{path}: not of format {_FORMAT_VERSION}; run {next_steps.command('predict', embeddings=True)} again"
-        )
+    remedy = f"{path}: not of format {_FORMAT_VERSION}; run {next_steps.command('predict', embeddings=True)} again"
+    stored.check_version(path, stored.version_of(content), (_FORMAT_VERSION,), remedy)
     read = stored.as_type(path, Description, content)
     if not (0 < read.num_features < _MOST_FEATURES and read.hop_seconds > 0 and read.chunk_seconds > 0):
         raise stored.damaged(path, "num_features, hop_seconds and chunk_seconds must be above 0")

@@ -85,10 +85,10 @@ def read_description(path: str) -> Description:
     """Reads what the exported model in a folder says of its training.
 
     Raises:
-        InputError: it is damaged.
+        InputError: it is damaged, or a newer version wrote it.
     """
     described = os.path.join(path, DESCRIPTION)
-    read = stored.read_json(described, Description, partial=True)
+    read = stored.as_type(described, Description, exported.read(path), partial=True)
     manifests.check_backbone(described, read.backbone)
     return read
 

@@ -338,11 +338,9 @@ def load(directory: str) -> Manifest:
         )
     content = stored.read_any(path)
     format_version = stored.version_of(content)
-    if format_version not in _BACKBONE_FIELDS:
-        raise config.InputError(
-            f"{path}: format version {format_version} cannot be read, only {', '.join(map(str, _BACKBONE_FIELDS))}; "
-            "convert again"
-        )
+    known = ", ".join(map(str, _BACKBONE_FIELDS))
+    remedy = f"{path}: format version {format_version} cannot be read, only {known}; convert again"
+    stored.check_version(path, format_version, _BACKBONE_FIELDS, remedy)
     classes = taxonomy.load(os.path.join(directory, CLASSES))
     read = stored.as_type(path, _Stored, content)
     if classes.digest != read.classes_digest:

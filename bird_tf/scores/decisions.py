@@ -267,10 +267,8 @@ def load(path: str, classes: taxonomy.Taxonomy, num_models: int) -> Decisions:
         )
     content = stored.read_any(path)
     version = stored.version_of(content)
-    if version not in range(1, FORMAT_VERSION + 1):
-        raise config.InputError(
-            f"{path} holds no decisions of format {FORMAT_VERSION}; run {next_steps.command('evaluate', tune=True)}"
-        )
+    remedy = f"{path} holds no decisions of format {FORMAT_VERSION}; run {next_steps.command('evaluate', tune=True)}"
+    stored.check_version(path, version, range(1, FORMAT_VERSION + 1), remedy)
     read = stored.as_type(path, _Stored, content)
     if (
         read.pooling not in pooling.METHODS

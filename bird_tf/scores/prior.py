@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bird_tf import config, files, stored
+from bird_tf import files, stored
 from bird_tf.labels import metadata, taxonomy
 
 ASSET = "assets/prior.json"
@@ -293,8 +293,8 @@ def load(path: str) -> Prior:
         InputError: another format, or a damaged file.
     """
     content = stored.read_any(path)
-    if stored.version_of(content) != FORMAT_VERSION:
-        raise config.InputError(f"{path} holds no prior of format {FORMAT_VERSION}; export the model again")
+    remedy = f"{path} holds no prior of format {FORMAT_VERSION}; export the model again"
+    stored.check_version(path, stored.version_of(content), (FORMAT_VERSION,), remedy)
     read = stored.as_type(path, _Stored, content)
     labels, columns = read.observations.label, [getattr(read.observations, name) for name in _COLUMNS]
     if any(len(column) != len(labels) for column in (read.observations.weight, *columns)):

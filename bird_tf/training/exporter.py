@@ -194,7 +194,7 @@ def export(run_dir: str) -> str:
         files.write_json(os.path.join(assets, os.path.basename(exported.FRONT_END)), frontend.describe(run.front_end))
         files.write_json(
             os.path.join(assets, os.path.basename(exported.DESCRIPTION)),
-            {"format_version": run_directory.FORMAT_VERSION, **run_directory.description(run)},
+            {"format_version": exported.FORMAT_VERSION, **run_directory.description(run)},
         )
         taxonomy.save(os.path.join(assets, manifests.CLASSES), run.classes)
         module.assets = [tf.saved_model.Asset(os.path.join(assets, name)) for name in sorted(os.listdir(assets))]

@@ -140,8 +140,9 @@ def load_description(run_dir: str) -> Run:
         hint = _of_round(run_dir) or (f"did you mean {outer}?" if is_part else "train it first")
         raise config.InputError(f"{run_dir} is not a finished run (no {model_files.RUN_DESCRIPTION}); {hint}")
     content = stored.read_any(path)
-    if (version := stored.version_of(content)) != FORMAT_VERSION:
-        raise config.InputError(f"{path}: run format {version}, this is {FORMAT_VERSION}; train again")
+    version = stored.version_of(content)
+    remedy = f"{path}: run format {version}, this is {FORMAT_VERSION}; train again"
+    stored.check_version(path, version, (FORMAT_VERSION,), remedy)
     read = stored.as_type(path, _Stored, content)
     manifests.check_backbone(path, read.backbone)
     classes = model_files.read_classes(os.path.join(run_dir, manifests.CLASSES), read)

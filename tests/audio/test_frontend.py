@@ -159,6 +159,8 @@ def test_another_version_is_refused_with_the_differing_fields(default):
     old["config"] = {**old["config"], "window": "hann"}
     with pytest.raises(config.InputError, match=r"records/x.*version 0.*window"):
         frontend.from_description(old, "records/x")
+    with pytest.raises(config.InputError, match=r"records/x: a newer bird_tf wrote it"):
+        frontend.from_description({**old, "version": frontend.VERSION + 1}, "records/x")
 
 
 def test_an_edited_description_is_refused(default):

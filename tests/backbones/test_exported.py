@@ -5,6 +5,7 @@ import pytest
 
 from bird_tf import config
 from bird_tf.backbones import exported
+from bird_tf.inference import model_files
 from tests.backbones.conftest import tune
 
 
@@ -34,3 +35,15 @@ def test_damaged_variables_are_refused_in_one_line(copy):
         path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(config.InputError, match=r"export is damaged .*; export the run again"):
         exported.fingerprint(str(copy))
+
+
+def test_the_description_of_a_newer_version_is_refused(copy):
+    description = copy / "assets" / "train.json"
+    described = json.loads(description.read_text())
+    for reads in (exported.fingerprint, exported.read, model_files.read_description):
+        description.write_text(json.dumps({**described, "format_version": exported.FORMAT_VERSION + 1}))
+        with pytest.raises(config.InputError, match=r"train\.json: a newer bird_tf wrote it"):
+            reads(str(copy))
+    del described["format_version"]
+    description.write_text(json.dumps(described))
+    assert model_files.read_description(str(copy)).training == exported.read(str(copy))["training"]

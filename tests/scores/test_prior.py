@@ -162,6 +162,7 @@ def test_a_prior_without_recordings_is_uninformed(tmp_path):
     assert not empty.informed and empty.frequencies.tolist() == pytest.approx([1 / 3] * 3)
     prior.save(str(tmp_path / "prior.json"), empty)
     np.testing.assert_array_equal(prior.load(str(tmp_path / "prior.json")).log_ratios(NOTHING), 0)
-    (tmp_path / "prior.json").write_text(json.dumps({"format_version": 99}))
-    with pytest.raises(config.InputError, match="no prior of format 1"):
-        prior.load(str(tmp_path / "prior.json"))
+    for version, told in ((0, "no prior of format 1"), (99, "a newer bird_tf wrote it")):
+        (tmp_path / "prior.json").write_text(json.dumps({"format_version": version}))
+        with pytest.raises(config.InputError, match=told):
+            prior.load(str(tmp_path / "prior.json"))

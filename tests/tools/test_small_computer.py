@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from bird_tf.audio import channels, decode, hearing
+from bird_tf.inference.formats import parts
 from tests import damage
 from tools import small_computer
 
@@ -128,6 +129,10 @@ def test_what_is_missing_is_told_in_one_line(recording, tmp_path):
     (tmp_path / "classes.csv").write_text("class_id,name\n")
     with pytest.raises(SystemExit, match=r"has no network_int8\.tflite; it has a\.wav, classes\.csv, model\.json"):
         small_computer.main(str(tmp_path), recording(1.0), "int8")
+    (tmp_path / "model.json").write_text(json.dumps({"format_version": parts.FORMAT_VERSION + 1}))
+    with pytest.raises(SystemExit, match=r"a newer bird_tf wrote .*model\.json; copy the small_computer\.py"):
+        small_computer.main(str(tmp_path), recording(1.0))
+    assert small_computer.FORMAT_VERSION == parts.FORMAT_VERSION
     with pytest.raises(SystemExit, match=r"hears channel 3, and .* has 2"):
         next(small_computer._blocks(recording(1.0), 8000, "3"))
 

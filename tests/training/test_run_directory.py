@@ -76,9 +76,11 @@ def test_a_directory_that_is_no_run_is_refused(tmp_path):
 def test_a_run_of_another_format_is_refused(run_dir, tmp_path):
     copy = shutil.copytree(run_dir, tmp_path / "run")
     path = str(copy / model_files.RUN_DESCRIPTION)
-    files.write_json(path, {**json.loads((copy / model_files.RUN_DESCRIPTION).read_text()), "format_version": 9})
-    with pytest.raises(config.InputError, match="run format 9, this is 1"):
-        run_directory.load(str(copy))
+    described = json.loads((copy / model_files.RUN_DESCRIPTION).read_text())
+    for version, told in ((0, "run format 0, this is 1"), (9, "a newer bird_tf wrote it .version 9")):
+        files.write_json(path, {**described, "format_version": version})
+        with pytest.raises(config.InputError, match=told):
+            run_directory.load(str(copy))
 
 
 def test_the_training_prior_is_exported_with_the_model_or_fitted_again(run_dir, model_path, manifest, tmp_path):
