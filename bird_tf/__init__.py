@@ -15,7 +15,7 @@ import threading
 import types
 import typing
 
-__version__ = "0.2.0"
+__version__ = "0.3.0.dev0"
 
 # Level 3 is needed: TensorFlow 2.16 reports CUDA factories registered twice as errors, on machines without a GPU too.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
