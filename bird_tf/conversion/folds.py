@@ -141,6 +141,7 @@ def regroup(manifest: manifests.Manifest, output: str, split_of: Mapping[str, st
         chunks_per_class={part: tuple(map(int, counts[part])) for part in counted},
         num_recordings={part: len(copied[part]) for part in counted if part != "rest"},
         selected_for_refit=for_refit if manifest.selected_for_refit else None,
+        read_digest="",
     )
     manifests.save(regrouped)
     return regrouped

@@ -27,8 +27,8 @@ _MEANING = ("sample_rate_hz", "gives_logits", "embedding")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Description:
-    """What a model says of its training. Early versions have no fields of loss, backbones, features, channel and
-    classes.
+    """What a model says of its training. Early versions have no fields of loss, backbones, features, channel, classes
+    and records.
 
     Attributes:
         pooling: the default method to pool chunk scores.
@@ -36,6 +36,7 @@ class Description:
         loss: as in `run_directory.Run`; empty if it is not known.
         backbones, features, backbone, channel: as in `run_directory.Run`.
         classes: `Taxonomy.digest` of the classes; empty if it is not known.
+        records: as in `run_directory.Run`.
     """
 
     pooling: str
@@ -46,6 +47,7 @@ class Description:
     backbone: Mapping[str, Any] | None = None
     channel: str = channels.MIX
     classes: str = ""
+    records: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         channels.check(self.channel)

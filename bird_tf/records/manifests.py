@@ -67,6 +67,7 @@ class Manifest:
         backbone: what `backbone.describe` gives for the model whose answers are in the chunks; None without one.
         format_version: of manifest and chunks.
         num_further: number of classes at the end of `classes` that no label names; see `with_further_classes`.
+        read_digest: `digest` as it was read, whatever has been joined or added since; empty if it was not read.
     """
 
     directory: str
@@ -85,6 +86,7 @@ class Manifest:
     backbone: Mapping[str, Any] | None = None
     format_version: int = schema.FORMAT_VERSION
     num_further: int = 0
+    read_digest: str = dataclasses.field(default="", compare=False)
 
     @property
     def labelled_classes(self) -> taxonomy.Taxonomy:
@@ -101,6 +103,12 @@ class Manifest:
         """Equal for records with equal content."""
         checksums = {split: [shard.checksum for shard in shards] for split, shards in self.shards.items()}
         return files.digest({"front_end": self.front_end.fingerprint, "classes": self.classes.digest, **checksums})
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What a model tells of the records that it was trained on, which may be gone one day."""
+        made = {"converter": dict(self.converter), "versions": dict(self.versions)}
+        return {"digest": self.read_digest or self.digest, **made}
 
     def num_chunks(self, split: str) -> int:
         """Number of chunks in a split; of the training split, of those that train."""
@@ -368,4 +376,4 @@ def load(directory: str) -> Manifest:
             raise config.InputError(f"{shard_path}: this shard is missing; copy it again or convert again")
         if files.size(shard_path) != shard.bytes:
             raise config.InputError(f"{shard_path}: its size is not {shard.bytes} bytes; copy it again")
-    return manifest
+    return dataclasses.replace(manifest, read_digest=manifest.digest)

@@ -195,4 +195,5 @@ class Experiment:
             features=self._features(),
             backbone=self.manifest.backbone if self.settings.model.needs_backbone else None,
             channel=self.manifest.channel,
+            records=self.manifest.origin,
         )

@@ -43,6 +43,7 @@ class Run:
         features: the features of a chunk that the network takes; none: the spectrogram of the front-end.
         backbone: `backbone.describe` of the backbone that makes some of them; None without one.
         channel: what was heard of recordings with several channels, as --channel.
+        records: `Manifest.origin` of the records; empty in runs of early versions.
         known_sound: how the training recordings sound; None if that is not known.
     """
 
@@ -60,6 +61,7 @@ class Run:
     features: tuple[schema.Feature, ...] = ()
     backbone: Mapping[str, Any] | None = None
     channel: str = channels.MIX
+    records: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     known_sound: known_sound.KnownSound | None = None
 
     @property
@@ -105,6 +107,7 @@ def description(run: Run) -> dict[str, Any]:
         "loss": run.loss,
         "pooling": run.pooling,
         "training": dict(run.training),
+        "records": dict(run.records),
         "metrics": dict(run.metrics),
         "versions": dict(run.versions),
         "backbones": [dict(backbone) for backbone in run.backbones],
@@ -165,6 +168,7 @@ def load_description(run_dir: str) -> Run:
         features=read.features,
         backbone=read.backbone,
         channel=read.channel,
+        records=read.records,
         known_sound=known_sound.load(run_dir),
     )
 

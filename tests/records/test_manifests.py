@@ -6,6 +6,7 @@ import pytest
 
 from bird_tf import config
 from bird_tf.audio import frontend
+from bird_tf.labels import taxonomy
 from bird_tf.records import manifests, schema
 
 
@@ -125,3 +126,10 @@ def test_features_are_selected_by_name_or_refused(manifest):
         manifest.select(["spectrogram", "embedding"], "--some_flag=1")
     with pytest.raises(config.InputError, match="has only ; convert without --spectrogram=false"):
         dataclasses.replace(manifest, features={}).select(["spectrogram"], "a network")
+
+
+def test_the_origin_tells_of_the_records_as_they_were_read(manifest):
+    read = manifests.load(manifest.directory)
+    further = read.with_further_classes(taxonomy.Taxonomy(("zz",), ("Z",)), ())
+    for changed in (read, read.with_all_for_training(), further):
+        assert changed.origin["digest"] == manifest.digest and changed.origin["converter"] == manifest.converter

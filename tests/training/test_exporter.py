@@ -89,6 +89,8 @@ def test_assets_describe_the_model(model_path, manifest):
     assert frontend.from_description(json.loads(read("frontend.json")), "assets") == manifest.front_end
     training = json.loads(read("train.json"))
     assert {"loss", "pooling", "training", "metrics", "versions"} <= set(training)
+    origin = {"digest": manifest.digest, "converter": dict(manifest.converter), "versions": dict(manifest.versions)}
+    assert training["records"] == json.loads(json.dumps(origin))
     assert read("classes.csv").count("\n") == len(manifest.classes) + 1
 
 
