@@ -266,8 +266,12 @@ def _values(config_class: type, arguments: Sequence[str]) -> dict[str, Any]:
     try:
         rest = values(["bird_tf", *given])[1:]
     except flags.UnrecognizedFlagError as error:
-        if new := _earlier_names(config_class).get(error.flagname):
-            raise InputError(f"--{error.flagname} is now called --{new}: see CHANGELOG.md") from error
+        earlier = _earlier_names(config_class)
+        if error.flagname in earlier:
+            names = dict.fromkeys((error.flagname, *map(flagfiles.name_of, given)))
+            renamed = [name for name in names if name in earlier and name not in values]
+            told = ", ".join(f"--{name} is now called --{earlier[name]}" for name in renamed)
+            raise InputError(f"{told}: see CHANGELOG.md") from error
         raise InputError(str(error)) from error
     except flags.Error as error:
         raise InputError(_told(str(error), config_class)) from error

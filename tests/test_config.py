@@ -133,6 +133,7 @@ class Repeated:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Renamed:
     backbone_labels: str = config.option("", "labels", was=("teacher_labels",))
+    backbone: str = config.option("", "model", was=("teacher_model",))
 
 
 def test_a_renamed_flag_is_refused_with_its_new_name_and_read_from_old_files(tmp_path):
@@ -141,4 +142,8 @@ def test_a_renamed_flag_is_refused_with_its_new_name_and_read_from_old_files(tmp
     for argument in ("--teacher_labels=x", f"--flagfile={flagfile}"):
         with pytest.raises(config.InputError, match="--teacher_labels is now called --backbone_labels"):
             config.parse(Renamed, [argument])
+    flagfile.write_text("--teacher_labels=x\n--teacher_model=y\n")
+    told = "--teacher_labels is now called --backbone_labels, --teacher_model is now called --backbone: see CHANGELOG"
+    with pytest.raises(config.InputError, match=told):
+        config.parse(Renamed, [f"--flagfile={flagfile}", "--backbone=b"])
     assert config.from_mapping(Renamed, {"teacher_labels": "x"}) == Renamed(backbone_labels="x")
