@@ -202,7 +202,7 @@ def _of_annotations(
     channel: str,
 ) -> Truth:  # fmt: skip
     below = {file: name for name, file in recordings}
-    reading = reader.survey(dataclasses.replace(source, metadata=path), channel=channel)
+    reading = reader.survey(dataclasses.replace(source, metadata=path), channel=channel, judges=True)
     if elsewhere := [skips.named(skip) for skip in reading.unmatched if skip[0] not in below]:
         raise config.InputError(f"{len(elsewhere)} of its rows or files are of no recording, the first: {elsewhere[0]}")
     found, known = dict[str, list[Call]](), _Found(classes)

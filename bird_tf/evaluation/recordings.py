@@ -163,7 +163,7 @@ def _score(settings: RecordingsConfig, ensemble: ensembles.Ensemble) -> labelled
     if settings.manifest:
         return labelled.score_records(ensemble, settings.manifest)
     channel = ensemble.channel(settings.chunking.channel)
-    reading = reader.survey(settings.source, channel=channel)
+    reading = reader.survey(settings.source, channel=channel, judges=True)
     reading.refuse_unusable(settings.source)
     origin = settings.source.metadata or settings.source.audio
     whole, in_part = calls.known_as_whole(reading.recordings, origin)

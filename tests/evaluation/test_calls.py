@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf import config
+from bird_tf import config, files
 from bird_tf.evaluation import calls
 from bird_tf.inference import audio_files
 from bird_tf.labels import taxonomy
-from bird_tf.labels.layouts import reader
+from bird_tf.labels.layouts import corrections, reader
 
 CLASSES = taxonomy.Taxonomy(class_ids=("gretit1", "eurbla"), names=("Parus major", "Turdus merula"))
 RAVEN = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tSpecies\n"
@@ -174,3 +174,18 @@ def test_what_cannot_be_judged_by_is_refused(audio, tmp_path, text, words):
 def test_a_path_that_is_not_there_is_named(audio, tmp_path):
     with pytest.raises(config.InputError, match=r"--segments=.*nothing\.csv"):
         _read(tmp_path / "nothing.csv", audio)
+
+
+def test_what_a_model_said_is_no_truth(audio, tmp_path, caplog):
+    table = tmp_path / "p" / "detections.csv"
+    table.parent.mkdir()
+    table.write_text("file,start_seconds,end_seconds,class_id,name,probability\nsite 1/a.wav,0,3,eurbla,x,0.9\n")
+    files.write_text(str(table.with_name(corrections.LIST)), f'["{table.name}", "{files.checksum(str(table))}"]\n')
+    for truth in (table, table.parent):
+        with pytest.raises(config.InputError, match=rf"^--segments={truth}: {table}: bird_tf.predict wrote it, and no"):
+            _read(truth, audio)
+    _selections(table.with_name("b.Table.1.selections.txt"), (1, 2, "gretit1"))
+    assert _read(table.parent, audio).calls == {"site 1/b.wav": [(1.0, 2.0, 0)]}
+    assert "1 tables are left out: a model wrote them" in caplog.text
+    table.write_text(table.read_text().replace("0,3", "0,2"))
+    assert _read(table, audio).calls == {"site 1/a.wav": [(0.0, 2.0, 1)]}

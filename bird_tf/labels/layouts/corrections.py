@@ -1,6 +1,6 @@
-"""Corrected tables of ours. They name each species twice, and may tell a prediction in several formats.
+"""Tables of ours as labels. They name each species twice, and may tell a prediction in several formats.
 
-A person may correct one name, or one of the formats, and leave the others.
+A person may correct one name, or one of the formats, and leave the others; or nobody has looked at them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from absl import logging
 
@@ -22,6 +22,10 @@ LIST = "results.jsonl"  # as `inference.result_files` writes it
 # how the names of tables of single recordings end; others are of all recordings
 _OF_RECORDINGS = (".detections.csv", ".detections.parquet", ".labels.txt", ".Table.1.selections.txt")
 _NAMES = frozenset(columns.COLUMNS["label"])
+UNTOUCHED = (
+    "bird_tf.predict wrote it, and nobody changed it: models are not judged by what a model said; correct it, or name "
+    "the labels of a person, or --layout=folders for those of folders; to compare two models, copy it to another folder"
+)
 
 
 def settled(sources: Iterable[formats.Source]) -> list[formats.Source]:
@@ -68,19 +72,11 @@ def of_one_format(sources: Iterable[formats.Source]) -> tuple[list[formats.Sourc
     Raises:
         InputError: tables of several formats were changed.
     """
-    sources, listed = list(sources), functools.cache(_listed)
-    of_folder: dict[str, dict[str, list[formats.Source]]] = {}
-    for source in sources:
-        if source.is_labelling and (folder := _folder_of(source.path, listed)):
-            of_folder.setdefault(folder, {}).setdefault(_kind(source.path), []).append(source)
-    others: dict[str, str] = {}
-    for folder, kinds in of_folder.items():
+    sources, others = list(sources), dict[str, str]()
+    for folder, kinds in _predictions(sources).items():
         if len(kinds) < 2:
             continue
-        changed = {kind for kind, told in kinds.items() for source in told if _is_changed(source.path, folder, listed)}
-        changed |= {
-            kind for name in listed(folder) if (kind := _kind(name)) in kinds and not files.exists(f"{folder}/{name}")
-        }
+        changed = _changed_kinds(folder, kinds)
         if len(changed) > 1:
             first, second = (kinds[kind][0].path for kind in sorted(changed)[:2])
             raise config.InputError(
@@ -95,6 +91,49 @@ def of_one_format(sources: Iterable[formats.Source]) -> tuple[list[formats.Sourc
         )  # fmt: skip
     used = [source for source in sources if source.path not in others]
     return used, [(path, f"it tells the same prediction as {kept}") for path, kept in others.items()]
+
+
+def of_persons(sources: Iterable[formats.Source]) -> tuple[list[formats.Source], list[skips.Skip]]:
+    """Leaves out what a model said, where labels are to judge models: the tables of predictions that nobody changed.
+
+    A prediction of which a table was changed or removed is one that a person has gone through.
+
+    Returns:
+        The other files, and those that are left out; a warning tells of these.
+    """
+    sources, untouched = list(sources), dict[str, str]()
+    for folder, kinds in _predictions(sources).items():
+        if not (changed := _changed_kinds(folder, kinds)):
+            untouched |= {source.path: UNTOUCHED for told in kinds.values() for source in told}
+        listed, paths = _listed(folder), [source.path for kind in sorted(changed) for source in kinds.get(kind, ())]
+        names = {path: files.name_below(folder, path) for path in paths}
+        same = [path for path, name in names.items() if not _is_changed(folder, name, listed[name])]
+        if same:
+            logging.warning(
+                "%d of %d tables of %s are as bird_tf.predict wrote them, the first: %s; others were changed, so they "
+                "count as gone through: leave out recordings that nobody listened to", len(same), len(paths), folder,
+                same[0],
+            )  # fmt: skip
+    if untouched:
+        logging.warning(
+            "%d tables are left out: a model wrote them, the first: %s", len(untouched), next(iter(untouched))
+        )
+    return [source for source in sources if source.path not in untouched], list(untouched.items())
+
+
+def _predictions(sources: Iterable[formats.Source]) -> dict[str, dict[str, list[formats.Source]]]:
+    """{folder of a prediction: {kind: its tables}} of the files that are tables of one."""
+    listed, found = functools.cache(_listed), dict[str, dict[str, list[formats.Source]]]()
+    for source in sources:
+        if source.is_labelling and (folder := _folder_of(source.path, listed)):
+            found.setdefault(folder, {}).setdefault(_kind(source.path), []).append(source)
+    return found
+
+
+def _changed_kinds(folder: str, kinds: Collection[str]) -> set[str]:
+    """The kinds of which a table was changed or removed since the prediction wrote it."""
+    listed = _listed(folder).items()
+    return {kind for name, checksum in listed if (kind := _kind(name)) in kinds and _is_changed(folder, name, checksum)}
 
 
 def _folder_of(path: str, listed: Callable[[str], Mapping[str, str]]) -> str:
@@ -115,9 +154,9 @@ def _listed(folder: str) -> dict[str, str]:
         return {}
 
 
-def _is_changed(path: str, folder: str, listed: Callable[[str], Mapping[str, str]]) -> bool:
-    checksum = listed(folder)[files.name_below(folder, path)]
-    return bool(checksum) and files.checksum(path) != checksum
+def _is_changed(folder: str, name: str, checksum: str) -> bool:
+    path = files.below(folder, name)  # it has no checksum while it is written
+    return bool(checksum) and not (files.exists(path) and files.checksum(path) == checksum)
 
 
 def _kind(path: str) -> str:

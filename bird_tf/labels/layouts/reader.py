@@ -121,8 +121,10 @@ def read(source: SourceConfig, noise_audio: str = "", channel: str = "") -> matc
     return reading.recordings, reading.unmatched + reading.left_out
 
 
-def survey(source: SourceConfig, noise_audio: str = "", channel: str = "") -> Reading:
+def survey(source: SourceConfig, noise_audio: str = "", channel: str = "", *, judges: bool = False) -> Reading:
     """Reads what is known of a labelled set, whether or not it can be used. The arguments are those of `read`.
+
+    With `judges`, models are judged by the labels: what a model said is left out, as by `corrections.of_persons`.
 
     Raises:
         InputError: missing or empty folder, unknown layout, or tables that cannot be read.
@@ -140,7 +142,7 @@ def survey(source: SourceConfig, noise_audio: str = "", channel: str = "") -> Re
         real = {os.path.realpath(path) for path in noise}
         paths = [path for path in paths if os.path.realpath(path) not in real]
     with _no_collection():
-        found, folders_are_sites = _read_layout(source, paths, channel)
+        found, folders_are_sites = _read_layout(source, paths, channel, judges=judges)
     if source.min_confidence > 0 and not found.has_scores:
         logging.warning(
             "--min_confidence=%g changes nothing: no label has a score; if a column holds it, say --columns=score=NAME",
@@ -211,7 +213,9 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _read_layout(source: SourceConfig, paths: Sequence[str], channel: str) -> tuple[assembly.Assembled, bool]:
+def _read_layout(
+    source: SourceConfig, paths: Sequence[str], channel: str, *, judges: bool
+) -> tuple[assembly.Assembled, bool]:
     """Reads all that is known of the recordings, and whether their folders may be sites."""
     if source.layout == "sorted" or (source.layout == "auto" and sorted_tree.is_one(source.audio)):
         return _read_sorted(source, paths), False
@@ -220,13 +224,15 @@ def _read_layout(source: SourceConfig, paths: Sequence[str], channel: str) -> tu
     tells_no_label = source.layout == "auto" and not any(s.is_labelling for s in sources)
     if source.metadata and (tells_no_label or (source.layout == "annotations" and os.path.isfile(source.metadata))):
         sources += evidence.read(source.audio, source.layout, source.options)  # the annotations beside the recordings
+    sources, own = corrections.of_persons(sources) if judges else (sources, [])
     sources, same = corrections.of_one_format(sources)
     tables_root = source.metadata if os.path.isdir(source.metadata) else source.audio
     known = matching.Recordings(paths, source.audio, tables_root)
     used, problems, unused = evidence.choose(sources, known, source.layout, source.metadata)
-    unused += same
+    unused += own + same
     labelling = [s for s in used if s.is_labelling]
-    if source.layout == "folders" or (source.layout == "auto" and not (source.metadata or labelling or problems)):
+    tells_labels = source.metadata or labelling or problems or own
+    if source.layout == "folders" or (source.layout == "auto" and not tells_labels):
         if source.layout == "auto" and not folders.is_likely(paths, source.audio):
             raise config.InputError(evidence.not_recognised(folder, sources, known))
         if source.layout == "auto":
@@ -239,7 +245,7 @@ def _read_layout(source: SourceConfig, paths: Sequence[str], channel: str) -> tu
         other_splits.warn(found.recordings, sources, known, tables_root)
         return found, False
     if not labelling and not problems:
-        raise config.InputError(evidence.not_recognised(folder, sources, known))
+        raise config.InputError(evidence.not_recognised(folder, sources, known, own))
     layout = evidence.log(source.layout, used)
     if not source.min_confidence:
         evidence.warn_of_scores(used)

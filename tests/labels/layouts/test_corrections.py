@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 
 import pytest
 
@@ -102,3 +103,27 @@ def test_one_format_of_a_prediction_counts_with_all_its_files(tmp_path, caplog):
     paths = _prediction(tmp_path)
     labels = {name: path for name, path in paths.items() if "labels" in name}
     assert _used(labels) == ["x.labels.txt", "y.labels.txt"] and not caplog.text
+
+
+def test_where_models_are_judged_a_prediction_that_nobody_changed_is_left_out(tmp_path, caplog):
+    paths = _prediction(tmp_path / "p")
+    other = example_sets.write_text(tmp_path / "z.txt", "0\t1\ta\n")
+
+    def of_persons(*paths):
+        used, left_out = corrections.of_persons(formats.read(path, rows.Options()) for path in paths)
+        assert {source.path for source in used} | dict(left_out).keys() == {*paths}
+        return [os.path.basename(source.path) for source in used]
+
+    assert of_persons(*paths.values(), other) == ["z.txt"]
+    assert "4 tables are left out: a model wrote them, the first: " in caplog.text
+    copy = shutil.copy(paths["detections.csv"], str(tmp_path / "copy.csv"))  # who wants it as the truth copies it
+    assert of_persons(copy) == ["copy.csv"]
+    caplog.clear()
+    example_sets.write_text(tmp_path / "p" / "x.labels.txt", "0\t1\tCorvus corax\n")
+    assert of_persons(paths["detections.csv"]) == []  # none of its own format was changed
+    labels = [path for name, path in paths.items() if "labels" in name]
+    caplog.clear()
+    assert of_persons(*labels) == ["x.labels.txt", "y.labels.txt"]
+    assert "1 of 2 tables of" in caplog.text and "y.labels.txt; others were changed" in caplog.text
+    os.remove(labels[1])
+    assert of_persons(labels[0]) == ["x.labels.txt"]

@@ -1,12 +1,13 @@
 import dataclasses
+import json
 import math
 import os
 
 import pytest
 
-from bird_tf import config
+from bird_tf import config, files
 from bird_tf.labels import clock
-from bird_tf.labels.layouts import reader
+from bird_tf.labels.layouts import corrections, reader
 from tests.labels import example_sets
 
 
@@ -193,6 +194,20 @@ def test_folders_are_not_taken_for_species_beside_a_table_that_is_refused(tmp_pa
         reader.read(reader.SourceConfig(audio=str(tmp_path)))
     reading = reader.survey(reader.SourceConfig(audio=str(tmp_path), layout="folders"))
     assert {r.label for r in reading.recordings} == {"a", "b"} and [file for file, _ in reading.unused] == [path]
+
+
+def test_folders_are_not_taken_for_species_beside_a_prediction_that_nobody_changed(tmp_path, caplog):
+    for below in ("S1/x.wav", "S1/y.wav", "S2/z.wav"):
+        example_sets.write_wav(tmp_path / below)
+    table = example_sets.write_text(tmp_path / "detections.csv", "file,start,end,class_id\nS1/x.wav,0,1,a\n")
+    listed = json.dumps([os.path.basename(table), files.checksum(table)])
+    example_sets.write_text(tmp_path / corrections.LIST, f"{listed}\n")
+    source = reader.SourceConfig(audio=str(tmp_path))
+    with pytest.raises(config.InputError, match=f"^{table}: bird_tf.predict wrote it"):
+        reader.survey(source, judges=True)
+    assert [r.labels for r in reader.survey(source).recordings] == [("a",)]  # as for the converter
+    found = reader.survey(dataclasses.replace(source, layout="folders"), judges=True)
+    assert {r.label for r in found.recordings} == {"S1", "S2"} and "1 tables are left out" in caplog.text
 
 
 def test_folders_of_sites_are_not_taken_for_species_beside_labels_that_cannot_be_used(tmp_path):
