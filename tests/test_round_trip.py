@@ -54,7 +54,7 @@ def write(tmp_path):
         criteria = table_settings.detections.criteria(decisions.neutral(CLASSES, 1, "mean"), CLASSES)
         context = predictions.Context(
             root=str(root), output=lambda path: str(output / path), stems=audio_files.stems(FILES), classes=CLASSES,
-            front_end=frontend.FrontendConfig(), rule="f1", origins_known=True,
+            front_end=frontend.FrontendConfig(), origins_known=True,
         )  # fmt: skip
         with tables.writing(table_settings, context) as append:
             for number, file in enumerate(FILES):

@@ -40,6 +40,16 @@ _UNLIKE = (
 _UNKNOWN = "Whether recordings sound unlike the training data is not known: this model does not tell."
 
 
+def _of_places(expected: str) -> str:
+    """The end of the sentence on species that cannot be where the recordings are from."""
+    if expected:
+        return f". Probabilities are combined with what is known of the place and time: {expected}."
+    return (
+        ", and a species that does not live where you recorded can get a high probability: --species_list and "
+        "--occurrence keep to those that do."
+    )
+
+
 def write(
     context: predictions.Context, formats: Collection[predictions.Format], models: Iterable[str], calibrated_on: str,
     unlike: str = "",
@@ -64,13 +74,11 @@ def write(
     paragraphs = [
         f"Predictions of {', '.join(models)} for the recordings in {context.root or '.'}.",
         f"The model answers only with the {len(context.classes)} species that it has learnt. Another species gets the "
-        "name of one that sounds like it, and a species that does not live where you recorded can get a high "
-        "probability: --species_list and --occurrence keep to those that do.",
+        f"name of one that sounds like it{_of_places(context.expected)}",
         calibration,
         f"{unlike}. {_UNLIKE}" if unlike else _UNKNOWN,
-        f"A detection is a species in a chunk of {context.front_end.chunk_seconds:g} s whose probability reaches the "
-        f"threshold of the species: --min_probability, or the model's own by the rule {context.rule!r} "
-        "(--threshold). Neighbouring ones are joined.",
+        f"A detection is a species in a chunk of {context.front_end.chunk_seconds:g} s "
+        f"{context.found_by.in_words(has_own=bool(calibrated_on))}",
     ]
     lines = [textwrap.fill(paragraph, 100) + "\n" for paragraph in paragraphs]
     lines += [f"{each.files[0]}: {each.meaning}" for each in formats]

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from bird_tf import config
+from bird_tf import config, free_text
 from bird_tf.inference import ensembles
 from bird_tf.labels import taxonomy
 from bird_tf.scores import decisions, threshold_table, thresholds
@@ -32,6 +32,27 @@ class DetectionConfig:
     def __post_init__(self) -> None:
         if self.top < 0:
             raise config.InputError(f"--top={self.top}: must be 0 (no limit) or more")
+
+    def in_words(self, *, has_own: bool) -> str:
+        """What a detection is, in sentences; `has_own` says whether the model has thresholds of its own."""
+        own = f"the model's own threshold of the species by the rule {self.threshold!r} (--threshold)"
+        least = own if has_own else "0.5, as the model has no thresholds of its own"
+        if free_text.probability(self.min_probability) >= 0:
+            least = f"{self.min_probability} (--min_probability)"
+        elif self.min_probability:
+            least = f"the threshold of the species in {self.min_probability} (--min_probability); for others, {least}"
+        told = [f"whose probability is at least {least}."]
+        if self.top:
+            told.append(f"Of each chunk, only the {self.top} most probable species count (--top).")
+        if self.merge_seconds < 0:
+            told.append("Each chunk has a row of its own (--merge_seconds).")
+        elif self.merge_seconds:
+            told.append(
+                f"Those of one species with a gap of at most {self.merge_seconds:g} s are joined (--merge_seconds)."
+            )
+        else:
+            told.append("Neighbouring ones of one species are joined.")
+        return " ".join(told)
 
     def criteria(self, decided: decisions.Decisions, classes: taxonomy.Taxonomy) -> Criteria:
         """The criteria for a model of these decisions and classes.

@@ -54,7 +54,8 @@ class Context:
         output: the path of a result file, from its name below the folder of the results.
         stems: {file: its path without suffix, after which its own result files are named}.
         classes, front_end: of the first model.
-        rule: which of the model's own thresholds count.
+        found_by: which chunk scores are detections.
+        expected: the species list, or what else of place and time the probabilities are combined with, in words.
         channel: what was heard of several channels, as --channel.
         origins_known: whether time or place of some recording is known.
         byte_order_mark: whether comma-separated tables begin with one.
@@ -65,7 +66,8 @@ class Context:
     stems: Mapping[str, str]
     classes: taxonomy.Taxonomy
     front_end: frontend.FrontendConfig
-    rule: str
+    found_by: detections.DetectionConfig = dataclasses.field(default_factory=detections.DetectionConfig)
+    expected: str = ""
     channel: str = channels.MIX
     origins_known: bool = False
     byte_order_mark: bool = False

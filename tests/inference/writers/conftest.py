@@ -46,7 +46,7 @@ def context(output, classes=CLASSES, **values):
     """A context for these classes and the recordings of `FILES`."""
     return predictions.Context(
         root="/birds", output=lambda name: str(output / name), stems=audio_files.stems(FILES), classes=classes,
-        front_end=frontend.FrontendConfig(), rule="f1", **values,
+        front_end=frontend.FrontendConfig(), **values,
     )  # fmt: skip
 
 
