@@ -20,7 +20,7 @@ from bird_tf.evaluation import (
     stored_decisions,
     summary_lines,
 )
-from bird_tf.inference import ensembles, model_files, occurrence, result_files
+from bird_tf.inference import ensembles, model_files, occurrence, provenance, result_files
 from bird_tf.labels import class_names, clock
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests
@@ -204,6 +204,7 @@ def _recordings(settings: EvaluateConfig, manifest: manifests.Manifest | None) -
         noise_audio=settings.noise_audio,
         occurrence_settings=settings.occurrence_settings,
         worst=settings.worst,
+        made_by=provenance.of_command(settings),
     )
 
 
@@ -216,6 +217,7 @@ def _soundscapes(settings: EvaluateConfig) -> soundscapes.SoundscapeConfig:
         place=settings.place,
         tuning=settings.tuning,
         occurrence_settings=settings.occurrence_settings,
+        made_by=provenance.of_command(settings),
     )
 
 
@@ -238,7 +240,8 @@ def _evaluate_verdicts(settings: EvaluateConfig) -> dict[str, Any]:
     judged.check_scale(found, ensemble.scale, settings.verdicts, tunes=tunes)
     if tunes:
         ensemble.decisions = judged.refit(before, found, settings.tuning.precision, settings.verdicts)
-    summary = judged.write(output, settings.verdicts, found, ensemble.classes, before, ensemble.decisions)
+    made_by = {**provenance.of_command(settings), **provenance.of_models(ensemble)}
+    summary = judged.write(output, settings.verdicts, found, ensemble.classes, before, ensemble.decisions, made_by)
     if tunes:
         stored_decisions.store(ensemble, output, settings.model)
     return summary

@@ -31,6 +31,7 @@ from bird_tf.inference import (
     embedding_store,
     ensembles,
     judgement,
+    provenance,
     result_files,
     saved_model,
     score_store,
@@ -171,6 +172,7 @@ def _summary(
         "audio_seconds": round(told.seconds, 3),
         "audio": os.path.abspath(settings.root),
         "channel": judge.channel, "output": settings.output,
+        **provenance.of_command(settings), **provenance.of_models(ensemble),
     }  # fmt: skip
 
 

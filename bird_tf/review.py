@@ -13,7 +13,7 @@ from absl import logging
 
 from bird_tf import command_line, config, files, locks, next_steps, python_calls, skips
 from bird_tf.backbones import exported
-from bird_tf.inference import audio_files, result_files, score_store
+from bird_tf.inference import audio_files, provenance, result_files, score_store
 from bird_tf.labels import taxonomy, verdicts
 from bird_tf.reviewing import clips, page, prediction_folder
 
@@ -88,6 +88,8 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
             "predictions": settings.predictions, "audio": os.path.abspath(root), "num_predictions": len(predicted),
             "num_clips": len(choice.clips) - len(not_cut), "num_skipped": len(left_out + not_cut),
             "num_shortened": num_cut, "sample": settings.choice.sample, "page": results.path(page.PAGE),
+            **provenance.of_command(settings), "fingerprints": list(described.fingerprints),
+            "decisions_digest": described.decisions_digest,
         }  # fmt: skip
         files.write_json(results.path(files.SUMMARY), summary)
     return summary

@@ -16,7 +16,7 @@ from bird_tf import command_line, config, csv_files, files, locks, next_steps, p
 from bird_tf.audio import activity, decode
 from bird_tf.backbones import exported
 from bird_tf.evaluation import excerpts
-from bird_tf.inference import embedding_store, result_files, saved_model
+from bird_tf.inference import embedding_store, provenance, result_files, saved_model
 from bird_tf.inference.writers import rows
 from bird_tf.labels import clock, taxonomy
 from bird_tf.labels.layouts import reader
@@ -123,6 +123,7 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
             "query": query.path, "start_seconds": query.start, "end_seconds": query.end, "num_searched": len(store),
             "num_found": len(found), "num_skipped": len(skipped), "best": found[0].similarity if found else None,
             "page": results.path(page.PAGE),
+            **provenance.of_command(settings), "fingerprints": [store.description.fingerprint],
         }  # fmt: skip
         files.write_json(results.path(files.SUMMARY), summary)
     return summary

@@ -19,6 +19,7 @@ from bird_tf.inference import (
     ensembles,
     in_context,
     occurrence,
+    provenance,
     result_files,
     scoring,
     segments,
@@ -139,6 +140,7 @@ def _run_file(settings: SubmissionConfig, started: float) -> tuple[str, dict[str
         "task": settings.task, "models": list(settings.model), "pooling": method, "num_recordings": len(recordings),
         "num_items": sum(map(len, changed.values())), "num_lines": text.count("\n"), "broken": scores.broken,
         "unscored": scores.unscored, "expected": odds_factors.describe(), "output": settings.output,
+        **provenance.of_command(settings), **provenance.of_models(ensemble),
     }  # fmt: skip
 
 

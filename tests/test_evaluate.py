@@ -86,3 +86,4 @@ def test_a_species_list_is_scored_by_segment_too(model_path, manifest, data, tmp
     )  # fmt: skip
     summary = json.loads((tmp_path / "out" / "segments.json").read_text())
     assert summary["mlrap"] == 1.0 and "mlrap" in summary["without_prior"]
+    assert summary["flags"]["species_list"].endswith("list.txt") and len(summary["fingerprints"]) == 1

@@ -44,8 +44,8 @@ ORDER = {
     ),
     "inference": (
         "strangeness", "serving", "model_files", "saved_model", "ensembles", "in_context", "segments", "audio_files",
-        "result_files", "suspects", "units", "scoring", "score_store", "embedding_store", "labelled", "leaks",
-        "occurrence_table", "occurrence", "judgement",
+        "provenance", "result_files", "suspects", "units", "scoring", "score_store", "embedding_store", "labelled",
+        "leaks", "occurrence_table", "occurrence", "judgement",
     ),
     "inference.writers": (
         "detections", "predictions", "rows", "totals", "about", "tab_separated", "csv_tables", "parquet", "raven",

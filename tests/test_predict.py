@@ -69,6 +69,7 @@ def test_tables_hold_each_chunk_and_recording(tmp_path, model_path, data, manife
     assert summary["num_recordings_with_detections"] == len({row["file"] for row in detected})
     assert summary["num_recordings"] == len(recordings) == 18
     assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary
+    assert summary["flags"]["min_probability"] == "0.2" and summary["fingerprints"] and summary["versions"]
     ids = manifest.classes.class_ids
     for row in recordings:
         own = np.array([[float(c[i]) for i in ids] for c in chunks if c["recording_id"] == row["recording_id"]])

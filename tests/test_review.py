@@ -28,6 +28,9 @@ def test_a_prediction_becomes_a_page(tmp_path, predicted, manifest):
     summary = _review(tmp_path, predicted, num_clips=5, sample=True)
     assert summary["num_clips"] == 5 < summary["num_predictions"] and summary["num_skipped"] == 0
     assert json.loads((tmp_path / "page" / "summary.json").read_text()) == summary
+    before = json.loads((predicted / "summary.json").read_text())
+    assert all(before[name] == summary[name] for name in ("fingerprints", "decisions_digest", "versions"))
+    assert summary["flags"]["num_clips"] == 5
     text = (tmp_path / "page" / "index.html").read_text()
     assert "Review of deployment" in text
     # verdicts tell what the probabilities are of

@@ -90,6 +90,7 @@ def test_only_what_is_there_as_it_was_embedded_is_found(tmp_path, model_path, da
     rows = _rows(tmp_path)
     assert (rows[0]["file"], rows[0]["start_seconds"], summary["best"]) == (second.name, "0.000", pytest.approx(1))
     assert summary["num_searched"] == len(rows) == total
+    assert summary["flags"]["at"] == 0 and len(summary["fingerprints"]) == 1 and summary["versions"]
     with open(tmp_path / "found" / "skipped.csv", newline="") as file:
         assert [row["file"] for row in csv.DictReader(file)] == [first.name, third.name]
     predict.predict(settings(predict.PredictConfig, model=[model_path], **flags))

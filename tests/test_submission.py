@@ -36,6 +36,7 @@ def test_runs_of_real_scores_are_valid_and_complete(task, model_path, data, tmp_
     assert list(run_files.errors(lines, task)) == []
     assert len({line.split(";")[0] for line in lines}) == summary["num_recordings"] == 18
     assert json.loads((tmp_path / "run.txt.json").read_text()) == summary
+    assert {"flags", "versions", "fingerprints", "decisions_digest"} <= summary.keys()
 
 
 def test_a_file_that_is_no_run_of_a_submission_is_not_replaced(model_path, data, tmp_path, monkeypatch):

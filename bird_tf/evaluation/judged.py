@@ -270,9 +270,13 @@ def refit(before: decisions.Decisions, judged: Judged, precision: float, source:
 
 def write(
     output: str, source: str, judged: Judged, classes: taxonomy.Taxonomy, before: decisions.Decisions,
-    after: decisions.Decisions,
+    after: decisions.Decisions, made_by: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Writes verdict_bands.csv, verdict_species.csv and verdicts.json. Returns the content of the last."""
+    """Writes verdict_bands.csv, verdict_species.csv and verdicts.json.
+
+    Returns:
+        The content of the last; `made_by` is what it tells of the command, as from `provenance`.
+    """
     indices = np.unique(judged.classes).tolist()
     of_all = _band_rows("", judged.bands())
     rows = [*of_all, *(row for i in indices for row in _band_rows(classes.class_ids[i], judged.bands(i)))]
@@ -292,7 +296,7 @@ def write(
     summary = {
         "verdicts": source, "num_verdicts": len(judged.right), "num_right": int(judged.right.sum()),
         "num_classes": len(indices), "is_sample": judged.is_sample, "bands": [files.defined(row) for row in of_all],
-        "tuned_on_these": after is not before, "output": output,
+        "tuned_on_these": after is not before, "output": output, **(made_by or {}),
     }  # fmt: skip
     files.write_json(os.path.join(output, SUMMARY), summary)
     return summary

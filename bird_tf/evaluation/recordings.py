@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from bird_tf import config, executor, files, skips
 from bird_tf.audio import decode
 from bird_tf.evaluation import calls, examples, noise, notes, recording_tuning, report, results, stored_decisions
-from bird_tf.inference import ensembles, labelled, leaks, occurrence
+from bird_tf.inference import ensembles, labelled, leaks, occurrence, provenance
 from bird_tf.labels import metadata
 from bird_tf.labels.layouts import reader
 from bird_tf.records import manifests, recordings_table
@@ -34,6 +35,7 @@ class RecordingsConfig:
         noise_audio: folder with recordings without birds; empty: there are none.
         occurrence_settings: which species are probable at a place and time.
         worst: number of recordings to show.
+        made_by: what the summary tells of the command, as from `provenance`.
     """
 
     models: tuple[str, ...]
@@ -47,6 +49,7 @@ class RecordingsConfig:
     noise_audio: str
     occurrence_settings: occurrence.OccurrenceConfig
     worst: int
+    made_by: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def evaluated(self) -> str:
@@ -135,7 +138,10 @@ def evaluate(settings: RecordingsConfig, ensemble: ensembles.Ensemble) -> dict[s
         "evaluated": settings.evaluated, "tuned_on_these": tuning.tune,
         "pooling": ensemble.decisions.pooling, "pooling_mlrap": pooling_mlrap,
         "weights": list(ensemble.decisions.weights), "expected": odds_factors.describe(), "output": output,
+        **settings.made_by, **provenance.of_models(ensemble),
     }  # fmt: skip
+    if settings.manifest:
+        summary["records_digest"] = settings.manifest.digest
     if heard.noise:
         silent = _summarise_noise(ensemble, heard, answers.plain, heard.noise)
         summary["noise"] = {"evaluated": settings.noise_audio, **silent}

@@ -13,7 +13,7 @@ import numpy as np
 from bird_tf import config, executor, files, skips
 from bird_tf.audio import decode
 from bird_tf.evaluation import calls, context_search, recording_tuning, stored_decisions
-from bird_tf.inference import audio_files, ensembles, in_context, leaks, occurrence, scoring, segments
+from bird_tf.inference import audio_files, ensembles, in_context, leaks, occurrence, provenance, scoring, segments
 from bird_tf.labels import metadata
 from bird_tf.labels.layouts import reader
 from bird_tf.scores import metrics, pooling
@@ -40,6 +40,7 @@ class SoundscapeConfig:
             they are fitted on these soundscapes.
         kept_in: in tuning, the folder for the decisions; empty: `output`.
         kept_by: in tuning, the models that were asked for, if those that answer are the ones before their refit.
+        made_by: what the summary tells of the command, as from `provenance`.
     """
 
     source: reader.SourceConfig
@@ -52,6 +53,7 @@ class SoundscapeConfig:
     place: executor.PlaceConfig = dataclasses.field(default_factory=executor.PlaceConfig)
     kept_in: str = ""
     kept_by: tuple[str, ...] = ()
+    made_by: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def _refuse_late(settings: SoundscapeConfig, own: Sequence[calls.Call], scores: ensembles.RecordingScores) -> None:
@@ -190,6 +192,7 @@ def evaluate(settings: SoundscapeConfig, ensemble: ensembles.Ensemble) -> dict[s
         "context": ensemble.decisions.context.describe(), "context_cmap": context_cmap,
         "tuned_on_these": settings.tuning.tune,
         "expected": odds_factors.describe(), "num_learnt": _num_learnt(ensemble, judged),
+        **settings.made_by, **provenance.of_models(ensemble),
     }  # fmt: skip
     if settings.occurrence_settings.active:
         summary["without_prior"] = headline(np.concatenate(plain), present)

@@ -41,23 +41,28 @@ class Summary:
         channel: what was heard of recordings with several channels.
         scale: what the probabilities are of: `Ensemble.scale`, and in words what else they are combined with; empty if
             it is not known.
+        fingerprints, decisions_digest: which models they were, as from `provenance`; empty if that is not known.
     """
 
     audio: str = ""
     models: tuple[str, ...] = ()
     channel: str = channels.MIX
     scale: str = ""
+    fingerprints: tuple[str, ...] = ()
+    decisions_digest: str = ""
 
     def __post_init__(self) -> None:
         channels.check(self.channel)
 
 
 def summary(path: str) -> Summary:
-    """What a prediction says of itself; of a single table, as for `detections`, only the scale."""
+    """What a prediction says of itself; of a single table, as for `detections`, only what gave its probabilities."""
     is_folder = os.path.isdir(path)
     file = os.path.join(path if is_folder else os.path.dirname(path), files.SUMMARY)
     told = stored.read_json(file, Summary, partial=True) if os.path.exists(file) else Summary()
-    return told if is_folder else Summary(scale=told.scale)
+    if is_folder:
+        return told
+    return Summary(scale=told.scale, fingerprints=told.fingerprints, decisions_digest=told.decisions_digest)
 
 
 def _parse(row: csv_files.Row) -> clips.Clip:

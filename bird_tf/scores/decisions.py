@@ -190,6 +190,16 @@ def search_weights(
 
 def save(path: str, decisions: Decisions, classes: taxonomy.Taxonomy) -> None:
     """Writes the decisions, with thresholds by class id. The file appears when it is complete."""
+    files.write_json(path, _content(decisions, classes), durable=True)
+
+
+def digest(decisions: Decisions, classes: taxonomy.Taxonomy) -> str:
+    """Equal for decisions that answer alike, wherever they are stored."""
+    return files.digest(_content(dataclasses.replace(decisions, models=()), classes))
+
+
+def _content(decisions: Decisions, classes: taxonomy.Taxonomy) -> dict[str, Any]:
+    """The decisions as JSON, with thresholds by class id."""
 
     def calibration_as_json(fitted: calibration.Calibration) -> dict[str, Any]:
         return {
@@ -201,7 +211,7 @@ def save(path: str, decisions: Decisions, classes: taxonomy.Taxonomy) -> None:
             },
         }
 
-    content = {
+    content: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "pooling": decisions.pooling,
         "weights": tuple(map(float, decisions.weights)),
@@ -218,7 +228,7 @@ def save(path: str, decisions: Decisions, classes: taxonomy.Taxonomy) -> None:
         content["in_context"] = calibration_as_json(decisions.in_context)
     if decisions.context_fitted_on:
         content["context_fitted_on"] = decisions.context_fitted_on
-    files.write_json(path, content, durable=True)
+    return content
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -198,6 +198,7 @@ def test_the_command_writes_tables_and_stores_thresholds_in_the_model(tmp_path, 
     )
     assert told["num_verdicts"] == 10 and told["tuned_on_these"]
     stored = decisions.load(f"{model}/{decisions.ASSET}", manifest.classes, 1)
+    assert told["decisions_digest"] == decisions.digest(stored, manifest.classes) and told["flags"]["tune"]
     assert stored.chunk.thresholds["f1"][0] == 0.4 and stored.chunk.thresholds["f1"][2] == 0.5
     with pytest.raises(config.InputError, match="with --verdicts has no effect"):
         settings(evaluate.EvaluateConfig, model=(model,), verdicts=table, audio="x")

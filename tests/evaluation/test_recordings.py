@@ -18,6 +18,7 @@ from tests.test_evaluate import _evaluate
 
 def test_validation_in_training_and_evaluation_agree(model_path, manifest, run_dir, tmp_path):
     summary = _evaluate(tmp_path, model_path, records=manifest.directory)
+    assert summary["records_digest"] == manifest.digest
     trained = json.loads((run_dir / "summary.json").read_text())
     for name in ("mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1", "num_recordings"):
         assert summary[name] == pytest.approx(trained[name], abs=1e-6)
@@ -32,6 +33,7 @@ def test_everything_promised_is_on_disk(model_path, data, manifest, tmp_path):
         "summary.json", "recordings.csv", "species.csv", "skipped.csv", "report.html", "evaluation.jsonl",
     }  # fmt: skip
     assert json.loads((out / "summary.json").read_text()) == summary
+    assert {"flags", "versions", "fingerprints", "decisions_digest"} <= summary.keys()
     with open(out / "recordings.csv") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == summary["num_recordings"] == 18
