@@ -26,7 +26,7 @@ def test_an_empty_label_of_the_only_span_of_a_recording_is_told(tmp_path, caplog
 def test_an_empty_label_says_nothing_where_spans_are_no_segments_of_the_whole_recording(
     tmp_path, starts, is_nothing, caplog
 ):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     rows_of = [f"x.wav,{start},{start + 5},{label}\n" for start, label in zip(starts, ("a", "", "b"), strict=True)]
     source = _read(tmp_path, "file,start,end,label\n" + "".join(rows_of))
     assert source.rows[1].labels.negative == is_nothing and source.rows[1].labels.missing != is_nothing
