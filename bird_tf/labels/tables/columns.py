@@ -38,7 +38,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     ),
     "duration": ("duration", "length s", "delta time s", "dur"),
     "score": ("confidence", "score", "probability", "conf", "match ratio"),
-    "background": ("secondary labels", "background species", "background"),
+    "background": ("secondary labels", "background species", "background", "ebird code secondary"),
     "author": ("author", "recordist", "session", "recorded by", "observer", "user login"),
     "site": ("site", "location", "locality", "station", "plot"),
     # the one of the recording, where its column does not name it

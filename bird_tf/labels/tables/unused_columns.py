@@ -28,6 +28,7 @@ _OF_PROPOSALS = frozenset((
     "group", "host", "playback", "folder",
 ))  # fmt: skip
 _LONGEST_GRADE = 2  # letters: A to E, m and f
+_DIVIDING = re.compile(r"[\[{(,，、،;|&+]")  # signs of lists, and between names
 # words of which the names of columns consist that may count what is there
 _OF_NUMBERS = frozenset((
     "n", "no", "number", "numbers", "num", "nr", "count", "counts", "of", "calls", "birds", "individuals", "abundance",
@@ -42,7 +43,7 @@ def warn(
 
     Args:
         document: the table.
-        labels_of: {where: keys of the labels} of its rows.
+        labels_of: {where: keys of the species that are told} of its rows.
         used: the names of its columns that say whether a label holds.
         unused: the names of those that have no use; `used` may be among them if nothing was told there.
     """
@@ -96,11 +97,12 @@ def _warn_of_split(document: texts.Document, unused: Sequence[str]) -> None:
 def _warn_of_other_labels(document: texts.Document, labels_of: Mapping[str, Set[str]], unused: Sequence[str]) -> None:
     """Warns of columns that tell other species than the labels beside them: corrections, or further species.
 
-    They hold a label of another row. Besides, their names say so, or most of what they hold are labels.
+    They hold a label of another row, alone or among others. Besides, their names say so, or most of their cells hold
+    labels.
 
     Args:
         document: the table.
-        labels_of: {where: keys of the labels} of its rows.
+        labels_of: {where: keys of the species that are told} of its rows.
         unused: the names of its columns that have no use.
     """
     known = set[str]().union(*labels_of.values())
@@ -114,15 +116,15 @@ def _warn_of_other_labels(document: texts.Document, labels_of: Mapping[str, Set[
             and words <= _OF_SPECIES | _OF_CORRECTIONS | numbers
         )
         position = [document.header.index(name)]
-        told = {cell for cell in set(columns.down(document, position))
+        told = {cell: _names_in(cell, known) for cell in set(columns.down(document, position))
                 if len(cell) > _LONGEST_GRADE and yes_or_no.of(cell, ()) is yes_or_no.Said.NONE}  # fmt: skip
-        are_labels = 2 * sum(class_names.key(cell) in known for cell in told) > len(told)
+        are_labels = 2 * sum(not names.isdisjoint(known) for names in told.values()) > len(told)
         if not is_called_so and not (are_labels and words.isdisjoint(_OF_PROPOSALS)):
             continue
         others = (
             (where, cell)
             for where, cell in columns.by_row(document, position).items()
-            if cell in told and class_names.key(cell) in known.difference(labels_of.get(where, known))
+            if told.get(cell, set()) & known.difference(labels_of.get(where, known))
         )
         if first := next(others, None):
             telling, example = [*telling, name], example if telling else first
@@ -132,3 +134,10 @@ def _warn_of_other_labels(document: texts.Document, labels_of: Mapping[str, Set[
             "'--columns=label=%s,NAME' if it corrects those in NAME, or '--columns=background=%s' if it tells "
             "further species", example[0], " or ".join(telling)[:300], example[1][:40], telling[0], telling[0],
         )  # fmt: skip
+
+
+def _names_in(cell: str, known: Set[str]) -> set[str]:
+    """Keys of the names in a cell, which may be one of those that are known, or several."""
+    key = class_names.key(cell)
+    names = () if key in known or not _DIVIDING.search(cell) else label_cells.background(cell)[0]
+    return set(map(class_names.key, names)) or {key}

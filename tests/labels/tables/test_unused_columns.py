@@ -46,12 +46,26 @@ def test_a_table_without_labels_is_not_warned_of(tmp_path, caplog):
      ("Label_verified", ("Jay", "Wren", "Robin"), True), ("Species2", ("Wren", "", ""), True),
      ("confirmed_id", ("Ann", "", "Bob"), False), ("final species", ("Blue Jay", "Blue Jay", "House Wren"), False),
      ("final_id", ("A", "jay", ""), False), ("class id", ("Wren", "Jay", "Robin"), False),
-     ("second species", ("A", "B", ""), False)],
+     ("second species", ("A", "B", ""), False), ("heard too", ("['Wren']", "[]", "['Jay']"), True),
+     ("heard too", ("['Jay']", "['Jay']", "['Wren']"), False), ("heard too", ("Wren;Robin", "", "Jay|Wren"), True),
+     ("heard too", ('"Jay, Wren"', "", "Jay;Robin"), True), ("remarks", ('"Jay, loud"', "far; dull", "near"), False)],
 )  # fmt: skip
 def test_columns_that_hold_labels_of_other_rows_are_told(tmp_path, caplog, column, cells, is_told):
     lines = [f"x.wav,{label},{cell}\n" for label, cell in zip(("Jay", "Jay", "Wren"), cells, strict=True)]
     example_sets.source_of(tmp_path / "t.csv", f"file,species,{column}\n" + "".join(lines))
     assert (f"say '--columns=label={column},NAME' if it corrects" in caplog.text) == is_told
+
+
+def test_a_list_of_what_other_columns_tell_is_not_told(tmp_path, caplog):
+    header = "filepath,ebird_code,ebird_code_secondary,ebird_code_multilabel\n"
+    lines = "x.ogg,eurbla,['gretit1'],\"['eurbla', 'gretit1']\"\ny.ogg,gretit1,[],['gretit1']\n"
+    source = example_sets.source_of(tmp_path / "t.csv", header + lines)
+    assert [row.about.background for row in source.rows] == [("gretit1",), ()]
+    assert source.rows[1].about.background_known and "is not used, although" not in caplog.text
+    example_sets.source_of(
+        tmp_path / "t.csv", (header + lines).replace("_secondary", "_x").replace("['gretit1'],", "a,")
+    )
+    assert "--columns=background=ebird_code_multilabel" in caplog.text
 
 
 @pytest.mark.parametrize(
