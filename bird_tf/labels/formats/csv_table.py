@@ -13,6 +13,7 @@ from absl import logging
 
 from bird_tf import config, free_text
 from bird_tf.labels import label_cells, metadata, parquet, texts
+from bird_tf.labels.formats import one_hot
 from bird_tf.labels.tables import columns, file_format, rows, segments, times
 
 # columns that may be filled and unreadable, and the fields of a recording that they fill
@@ -174,7 +175,8 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
     in_time = "end" in found or "duration" in found
     if ("start" in found) != in_time or (in_time and "label" not in found):
         missing = "end" if not in_time else "label" if "start" in found else "start"
-        raise columns.lacks(document, missing, missing)
+        problem = columns.lacks(document, missing, missing)
+        raise config.InputError(f"{problem}{one_hot.what_is_no_answer(document, found)}")
     of_label = columns.normal(document.header[found["label"][0]]) if "label" in found else ""
     if of_label not in ("species", "specific epithet", "sp"):
         found.pop("genus", None)

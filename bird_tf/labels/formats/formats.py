@@ -101,7 +101,7 @@ def read(path: str, options: rows.Options) -> Source:
                 return Source(path=path, format=name, rows=tuple(found), unused_columns=unused, problem=problem)
     except config.InputError as error:
         return Source(path=path, format=name, problem=str(error).removeprefix(path).lstrip(",: "))
-    return Source(path=path, problem=_what_it_is(document))
+    return Source(path=path, problem=_what_it_is(document, options))
 
 
 def _once(document: texts.Document, found: Sequence[rows.Row]) -> list[rows.Row]:
@@ -170,12 +170,13 @@ def _refuse_ignored(document: texts.Document, options: rows.Options, recognised:
             )
 
 
-def _what_it_is(document: texts.Document) -> str:
+def _what_it_is(document: texts.Document, options: rows.Options) -> str:
     known = "none of the known formats (see --columns for tables with other names of columns)"
     if document.path.lower().endswith(SPREADSHEETS):
         return "a spreadsheet; save it as CSV"
     try:
         header = document.header
+        hint = one_hot.what_is_no_answer(document, columns.find(document, options.columns))
     except config.InputError:  # such as JSON
         return known
-    return f"{known}; its first line has {', '.join(header)[:300]}" if len(header) > 1 else known
+    return f"{known}; its first line has {', '.join(header)[:300]}{hint}" if len(header) > 1 else known

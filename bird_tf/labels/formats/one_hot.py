@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence, Set
 
 from absl import logging
 
-from bird_tf import free_text
-from bird_tf.labels import label_cells, texts
+from bird_tf import config, free_text
+from bird_tf.labels import label_cells, metadata, texts
 from bird_tf.labels.tables import columns, file_format, rows, times
 
 _PRESENT = {"1", "1.0", "true", "pos"}
@@ -19,7 +20,7 @@ _NO_SPECIES = frozenset((
     "verified", "validated", "checked", "reviewed", "confirmed", "annotated", "labelled", "labeled", "done", "channel",
     "fold", "kfold", "split", "subset", "set", "train", "training", "val", "validation", "test", "holdout", "index",
     "unnamed", "row", "id", "segment", "clip", "chunk", "window", "quality", "is", "has", "was", "by",
-    "manual", "manually", "expert",
+    "manual", "manually", "expert", "number", "num", "count", "total", "richness",
 ))  # fmt: skip
 # words in names of such columns that may tell of a whole recording, and not of what is heard in it
 CONDITIONS = frozenset((
@@ -27,27 +28,70 @@ CONDITIONS = frozenset((
     "seen", "duplicate", "use", "used", "usable", "exclude", "excluded", "include", "included", "good", "bad", "day",
     "night", "call", "song", "label", "labels", "stereo", "mono",
 ))  # fmt: skip
-_BESIDE_THEM = frozenset(("human",))  # alone it is a class: the voice
+_CODE = re.compile(r"[A-Z]{4}|[A-Z]{6}|[a-z]{4,6}\d{1,2}")  # of a species, as AMRO, SPHSUR and gretit1
+_OF_PLACE = frozenset(("latitude", "longitude", "elevation", "date", "time"))
+# what columns may tell of recordings, and of spans
+_OF_RECORDINGS, _OF_SPANS = _OF_PLACE | {"file", "folder", "author", "site"}, {"start", "end"}
+_BESIDE_THEM = frozenset(("human", "species", "of"))  # alone they are classes, as the voice
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
     """Whether it has columns that hold 0 and 1 alone, for segments or for whole recordings, and none for the label.
 
     Beside segments, other columns may hold anything else. Of a table of whole recordings, they may tell more of them
-    than species: there may be none, and no column of 0 and 1 that is about conditions.
+    than species: there may be none, and no column of 0 and 1 that is about conditions. Where --columns gives its
+    recordings, others are told if all columns of 0 and 1 are called as species are, and each recording has one row.
     """
-    if options.columns:
+    given = columns.given_for(document, options.columns)
+    if not given.keys() <= _OF_RECORDINGS | _OF_SPANS:
         return False
-    found = columns.find(document, ())
+    try:
+        found = columns.find(document, options.columns)
+    except config.InputError:  # it lacks one
+        return False
     if "file" not in found or "label" in found:
         return False
     species = _species(document, found)
-    others = [i for i, name in _unused(document, found) if i not in species and not _has_other_meaning(name)]
-    filled = [told for told in (_told(document, i) for i in others) if told]
+    others = {name: _told(document, i) for i, name in _unused(document, found) if i not in species}
+    filled = {name: told for name, told in others.items() if told and not _has_other_meaning(name)}
     if {"start", "end"} <= found.keys():
-        return len(species) > bool(filled) and not any(map(_may_be_species, filled))
-    conditions = (CONDITIONS.intersection(columns.normal(name).split()) for name in species.values())
-    return found.keys() <= {"file", "folder"} and len(species) > 1 and not filled and not any(conditions)
+        return len(species) > bool(filled) and not any(map(_may_be_species, filled.values()))
+    if len(species) < 2 or any(CONDITIONS.intersection(columns.normal(name).split()) for name in species.values()):
+        return False
+    if found.keys() <= {"file", "folder"} and not filled:
+        return True
+    return (
+        "file" in given
+        and found.keys() <= _OF_RECORDINGS
+        and all(map(_is_like_species, species.values()))
+        and not any(_is_like_species(name) and _may_be_species(told) for name, told in filled.items())
+        and len({*columns.down(document, found["file"])}) == len(document.lines) - 1
+    )
+
+
+def what_is_no_answer(document: texts.Document, found: Mapping[str, Sequence[int]]) -> str:
+    """Says which cell of a table whose columns hold 0 and 1 in most cells holds something else; empty if none does.
+
+    Args:
+        document: the table.
+        found: as of `columns.find`.
+    """
+    if "file" not in found or "label" in found:
+        return ""
+    cells = {
+        i: [_value(line, i) for _, line in document.lines[1:]]
+        for i, name in _unused(document, found)
+        if not _has_other_meaning(name)
+    }
+    species = {i: told for i, told in cells.items() if 2 * sum(cell in _VALUES for cell in told) >= len(told)}
+    for line, texts_of_line in document.lines[1:] if len(species) > 1 else ():
+        for i in species:
+            if _value(texts_of_line, i) not in _VALUES | {""}:
+                return (
+                    f"; if its columns of 0 and 1 are species: {rows.where(document, line)}, {document.header[i]} has "
+                    f"{texts.clean(texts_of_line[i])[:40]!r}: write 0 or 1, or nothing where it is not known"
+                )
+    return ""
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
@@ -60,9 +104,10 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """
     if len(document.lines) == 1:
         return [dataclasses.replace(row, labels=label_cells.Labels()) for row in rows.nothing_found(document)]
-    found = columns.find(document, ())
-    times.refuse_other_times(document, found, ())
+    found = columns.find(document, options.columns)
+    times.refuse_other_times(document, found, options.columns)
     species, units = _species(document, found), times.units(document, found)
+    order = free_text.order_of_dates(columns.down(document, found.get("date", ())))
     if others := [name for name in columns.unused(document, found) if name not in species.values()]:
         logging.warning("%s: columns that are not taken for species: %s", document.path, ", ".join(others))
     read_rows, above = [], ""
@@ -73,7 +118,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         row = rows.Row(
             where=rows.where(document, line),
             files=(above,) if above else (),
-            about=rows.COMPLETE,
+            about=_about(cells, order),
             problem="" if cells["file"] else "it names no recording",
         )
         present = [name for name, value in values.items() if value in _PRESENT]
@@ -85,6 +130,12 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             row = rows.spanned(row, cells["start"], cells["end"], units=(units["start"], units["end"]))
         read_rows.append(row)
     return read_rows
+
+
+def _about(cells: Mapping[str, str], order: str) -> metadata.Recording:
+    """What the cells of a row say of its recording, by whom and where it was made."""
+    place = rows.described(order=order, **{what: cells[what] for what in _OF_PLACE if what in cells})
+    return dataclasses.replace(place, author=cells.get("author", ""), site=cells.get("site", ""), background_known=True)
 
 
 def _species(document: texts.Document, found: Mapping[str, Sequence[int]]) -> dict[int, str]:
@@ -112,6 +163,10 @@ def _value(line: Sequence[str], position: int) -> str:
 def _may_be_species(told: Set[str]) -> bool:
     """Whether a column may say of a species how probable it is, or how many there are."""
     return not told <= _VALUES and any(cell in _VALUES or 0 < free_text.number(cell, limit=1) < 1 for cell in told)
+
+
+def _is_like_species(name: str) -> bool:
+    return label_cells.is_latin(name) or bool(_CODE.fullmatch(name))
 
 
 def _has_other_meaning(name: str) -> bool:

@@ -90,9 +90,12 @@ def refuse_folders(
             file, labels = _of_unknown_columns(document, known, names, options)
             if labels:
                 of_file = "" if columns.normal(file) in columns.COLUMNS["file"] else f"--columns=file={file} "
+                with_file = dataclasses.replace(options, columns=(*options.columns, ("", "file", file)))
+                is_one_hot = one_hot.recognise(document, with_file)
+                say = f"--columns=file={file}" if is_one_hot else f"{of_file}--columns=label=NAME"
                 raise config.InputError(
                     f"{source.path} names recordings in its column {file}, and may tell species "
-                    f"({', '.join(labels)[:300]}): say {of_file}--columns=label=NAME; {of_folders}"
+                    f"({', '.join(labels)[:300]}): say {say}; {of_folders}"
                 )
             if column := _of_folders(document, names, are_places=are_places):
                 raise config.InputError(

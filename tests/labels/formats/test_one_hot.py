@@ -89,3 +89,43 @@ def test_a_table_without_rows_says_nothing(tmp_path):
 def test_a_column_with_na_is_none_of_a_species(tmp_path):
     source = example_sets.source_of(tmp_path / "t.csv", TABLE.replace("9.0,,0", "9.0,NA,0"))
     assert source.format == csv_table.FORMAT.name and "which column holds label?" in source.problem
+    assert source.problem.endswith("line 4, Parus major has 'NA': write 0 or 1, or nothing where it is not known")
+
+
+@pytest.mark.parametrize("cell", ["-1", "0.5", "?", "2"])
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_the_first_cell_that_is_no_answer_is_named(tmp_path, cell, is_whole):
+    text = f"file,start,end,NOCA,EATO\na.wav,0,3,0,1\nb.wav,0,3,1,0\nc.wav,0,3,1,{cell}\nd.wav,0,3,?,0\n"
+    if is_whole:
+        text = text.replace(",start,end", "").replace(",0,3", "")
+    source = example_sets.source_of(tmp_path / "t.csv", text)
+    assert f"line 4, EATO has {cell!r}: write 0 or 1" in source.problem
+
+
+CLIPS = """clip,fname,site,date,min_t,subset,species_number,SPHSUR,BOABIS
+a_0_3,a,INCT4,2019-11-13,0,train,1,1,0
+a_3_6,a,INCT4,2019-11-13,3,test,0,0,0
+"""
+
+
+def test_a_column_for_each_species_may_stand_beside_others_if_the_recordings_are_given(tmp_path, caplog):
+    given = {"columns": (("", "file", "clip"),)}
+    source = example_sets.source_of(tmp_path / "t.csv", CLIPS, **given)
+    assert source.format == one_hot.FORMAT.name
+    assert example_sets.whole_labels(source) == [(("a_0_3",), ("SPHSUR",)), (("a_3_6",), ())]
+    assert source.rows[1].labels.negative and source.rows[0].about.site == "INCT4"
+    assert source.rows[0].about.date == "2019-11-13" and source.rows[0].about.background_known
+    assert "columns that are not taken for species: fname, min_t, subset, species_number" in caplog.text
+    assert example_sets.source_of(tmp_path / "t.csv", "clip,a b,c d\na,0,1\n", **given).format == one_hot.FORMAT.name
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("clip", "file"), ("SPHSUR", "indoors"), ("BOABIS", "RAIN"), ("a_3_6", "a_0_3"),
+                     ("fname", "AMRO"), ("subset", "label")],
+)  # fmt: skip
+def test_what_may_be_another_table_is_not_taken_for_one_of_species(tmp_path, old, new):
+    text = CLIPS.replace(",a,", ",0,", 1).replace(",a,", ",0.5,").replace(old, new)
+    options = {} if old == "clip" else {"columns": (("", "file", "clip"),)}
+    assert example_sets.source_of(tmp_path / "t.csv", text, **options).format != one_hot.FORMAT.name
+    others = {"columns": (("", "file", "clip"), ("", "label", "SPHSUR"))}
+    assert example_sets.source_of(tmp_path / "t.csv", CLIPS, **others).format == csv_table.FORMAT.name

@@ -71,6 +71,11 @@ def test_columns_of_recordings_do_no_harm_to_any_folders(tmp_path, text, folders
     _refuse_folders(tmp_path, "t.csv", text, folders)
 
 
+def test_the_advice_is_the_flag_that_reads_the_table(tmp_path):
+    with pytest.raises(config.InputError, match=r"\(AMRO, NOCA\): say --columns=file=filename; if"):
+        _refuse_folders(tmp_path, "t.csv", LABELS["one_hot.csv"], {"S1", "S2"})
+
+
 def test_the_columns_that_may_tell_labels_are_named(tmp_path):
     with pytest.raises(config.InputError, match=r"\(Art\): say --columns=file=Datei --columns=label=NAME"):
         _refuse_folders(tmp_path, "t.csv", LABELS["site.csv"], {"S1", "S2"})
