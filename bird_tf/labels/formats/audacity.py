@@ -41,7 +41,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             about=rows.COMPLETE,
         )
         found.append(rows.spanned(rows.labelled(row, label, options), start, end))
-    return found or rows.nothing_found(document)
+    return found or rows.nothing_found(document.path)
 
 
 def _is_text(cell: str) -> bool:

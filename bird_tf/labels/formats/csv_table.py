@@ -61,7 +61,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     lines = document.lines[1:]
     if not lines:
         if length:
-            return rows.nothing_found(document)
+            return rows.nothing_found(document.path)
         raise config.InputError(f"{document.path}: {rows.EMPTY}")
     in_dates, in_times, units = found.get("date", ()), found.get("time", ()), times.units(document, found)
     order = free_text.order_of_dates(columns.down(document, in_dates)) if in_dates else ""

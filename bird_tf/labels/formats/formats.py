@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from absl import logging
 
 from bird_tf import config
-from bird_tf.labels import texts
+from bird_tf.labels import parquet, texts
 from bird_tf.labels.formats import (
     audacity,
     birdclef,
@@ -175,6 +175,8 @@ def _what_it_is(document: texts.Document, options: rows.Options) -> str:
     if document.path.lower().endswith(SPREADSHEETS):
         return "a spreadsheet; save it as CSV"
     try:
+        if not document.path.lower().endswith(parquet.SUFFIX) and not document.text.strip():
+            return rows.NO_TEXT
         header = document.header
         hint = one_hot.what_is_no_answer(document, columns.find(document, options.columns))
     except config.InputError:  # such as JSON

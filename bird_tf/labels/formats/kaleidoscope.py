@@ -51,7 +51,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     if "label" not in found:
         raise columns.lacks(document, "label", "the species")
     if len(document.lines) == 1:
-        return rows.nothing_found(document)
+        return rows.nothing_found(document.path)
     is_given = "label" in columns.given_for(document, options.columns)
     manual = found.get("manual id", ())
     has_begun = not is_given and any(columns.down(document, manual))

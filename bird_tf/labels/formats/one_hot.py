@@ -103,7 +103,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         InputError: times that are not of the recording.
     """
     if len(document.lines) == 1:
-        return [dataclasses.replace(row, labels=label_cells.Labels()) for row in rows.nothing_found(document)]
+        return [dataclasses.replace(row, labels=label_cells.Labels()) for row in rows.nothing_found(document.path)]
     found = columns.find(document, options.columns)
     times.refuse_other_times(document, found, options.columns)
     species, units = _species(document, found), times.units(document, found)

@@ -50,7 +50,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             recordings, File Offset is missing, and --columns does not say that Begin Time is of each recording.
     """
     if len(document.lines) == 1:
-        return rows.nothing_found(document)
+        return rows.nothing_found(document.path)
     names, used = columns.positions(document), _columns(document, options)
     if "label" not in used or _END not in names:
         raise columns.lacks(document, "label", "the species")

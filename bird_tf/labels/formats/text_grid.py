@@ -41,7 +41,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         if text.strip():
             row = rows.Row(where=f"{document.path}, {start} s", about=rows.COMPLETE)
             found.append(rows.spanned(rows.labelled(row, text, options), start, end))
-    return found or rows.nothing_found(document)
+    return found or rows.nothing_found(document.path)
 
 
 def _tiers(document: texts.Document) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:

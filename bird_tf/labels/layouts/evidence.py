@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import math
 import os
 import re
@@ -120,7 +121,7 @@ def choose(
     used: list[formats.Source] = []
     problems: list[skips.Skip] = []
     unused: list[skips.Skip] = []
-    for source in sources:
+    for source in sources if layout == "csv" else _with_empty([*sources], known):
         if source.rows and (source.names_recordings or (layout != "csv" and known.has_namesake(source.path))):
             used.append(source)
         elif source.path == named:
@@ -139,6 +140,33 @@ def choose(
     if unused:
         logging.info("%d files are not used, the first: %s (%s)", len(unused), *unused[0])
     return used, problems, unused
+
+
+def _with_empty(sources: Sequence[formats.Source], known: matching.Recordings) -> list[formats.Source]:
+    """The files, where an empty one tells that nothing was found in its recording, if such files have annotations."""
+
+    def is_beside(source: formats.Source) -> bool:
+        return _suffix(source) in csv_table.FORMAT.suffixes and known.has_namesake(source.path)
+
+    empty = [source.path for source in sources if source.problem == rows.NO_TEXT and is_beside(source)]
+    filled = [s for s in sources if s.is_in_time and not s.names_recordings and is_beside(s)] if empty else []
+    format_of = {_suffix(source): source.format for source in filled}
+    found = [
+        dataclasses.replace(s, format=format_of[_suffix(s)], rows=tuple(rows.nothing_found(s.path)), problem="")
+        if s.path in empty and _suffix(s) in format_of
+        else s
+        for s in sources
+    ]
+    if read := [new.path for old, new in zip(sources, found, strict=True) if new is not old]:
+        logging.warning(
+            "%d annotation files are empty, the first: %s: nothing counts as heard in their recordings; if they were "
+            "not saved or downloaded as a whole, get them again", len(read), read[0],
+        )  # fmt: skip
+    return found
+
+
+def _suffix(source: formats.Source) -> str:
+    return os.path.splitext(source.path)[1].lower()
 
 
 def _spreadsheets(paths: Iterable[str]) -> list[str]:

@@ -19,6 +19,8 @@ NOTHING = metadata.Recording(recording_id="", path="")
 COMPLETE = dataclasses.replace(NOTHING, background_known=True)
 # the problem of a table that tells nothing
 EMPTY = "a table without rows"
+# that of a file without any text
+NO_TEXT = "an empty file"
 _DIVIDING = re.compile("[,&+]")
 _MARK = re.compile("1|9+")  # behind a minus
 _SIDES = {"left": 1, "l": 1, "right": 2, "r": 2}  # the two channels of stereo
@@ -92,9 +94,9 @@ def where(document: texts.Document, line: int) -> str:
     return f"{document.path}, line {line}"
 
 
-def nothing_found(document: texts.Document) -> list[Row]:
+def nothing_found(path: str) -> list[Row]:
     """The row of an annotation file without annotations: a person looked, and nothing was there."""
-    return [Row(where=document.path, labels=label_cells.Labels(negative=True), about=COMPLETE)]
+    return [Row(where=path, labels=label_cells.Labels(negative=True), about=COMPLETE)]
 
 
 def spanned(

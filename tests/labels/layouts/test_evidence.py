@@ -6,11 +6,12 @@ from bird_tf.labels.tables import columns, rows
 from tests.labels import example_sets
 
 
-def _choose(folder, texts, layout="auto", named=""):
+def _choose(folder, texts, layout="auto", named="", recordings=("x.wav",), **options):
     for name, text in texts.items():
         example_sets.write_text(folder / name, text)
-    known = matching.Recordings([str(folder / "x.wav")], str(folder))
-    used, problems, _ = evidence.choose(evidence.read(str(folder), layout, rows.Options()), known, layout, named)
+    known = matching.Recordings([str(folder / name) for name in recordings], str(folder))
+    sources = evidence.read(str(folder), layout, rows.Options(**options))
+    used, problems, _ = evidence.choose(sources, known, layout, named)
     return {s.path.rsplit("/", 1)[1] for s in used}, {path.rsplit("/", 1)[1] for path, _ in problems}
 
 
@@ -50,6 +51,22 @@ def test_files_count_that_name_recordings_or_have_their_names(tmp_path, layout, 
 )
 def test_a_table_of_a_known_format_that_is_refused_is_a_problem(tmp_path, text, problems):
     assert _choose(tmp_path, {"t.csv": text}) == (set(), problems)
+
+
+@pytest.mark.parametrize(
+    ("texts", "used"),
+    [({"x.csv": "1.0,1.0,a\n", "y.csv": "", "z.csv": " \n"}, {"x.csv", "y.csv", "z.csv"}),
+     ({"x.tsv": "0\t1\ta\n", "y.csv": ""}, {"x.tsv"}), ({"t.csv": "file,label\nx.wav,a\n", "y.csv": ""}, {"t.csv"})],
+)  # fmt: skip
+def test_an_empty_file_tells_of_nothing_if_such_files_have_annotations(tmp_path, caplog, texts, used):
+    columns_of = tuple(("?.csv", what, number) for what, number in (("start", "1"), ("duration", "2"), ("label", "3")))
+    given = () if "t.csv" in texts else columns_of
+    found = _choose(tmp_path, texts, recordings=("x.wav", "y.wav", "z.wav"), columns=given)
+    assert found == (used, set(texts) - used)
+    num_empty = sum(not texts[name].strip() for name in used)
+    assert (f"{num_empty} annotation files are empty, the first: {tmp_path / 'y.csv'}" in caplog.text) == (
+        num_empty > 0
+    )
 
 
 def test_the_first_file_that_is_not_used_is_named_with_its_reason(tmp_path, caplog):
