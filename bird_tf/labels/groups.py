@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from absl import logging
 
@@ -34,6 +34,12 @@ _PART = re.compile(
 _CHANNEL = re.compile(r"[-_. ](?:ch(?:annel[-_ ]?)?\d{1,2}|left|right|mid|side)$", re.IGNORECASE | re.ASCII)
 # ESC-50: fold, number at Freesound (no year), take, class
 _TAKE = re.compile(r"(\d-(?!(?:19|20)\d\d-)\d{3,})-[A-Z]-\d+", re.ASCII)
+# the number of a recording and that of the clip, as 557838-0; no date or year
+_NUMBERED = re.compile(r"(?!(?:19|20)\d\d(?:\d{4})?[-_])(\d{4,})[-_](0|[1-9]\d{0,2})", re.ASCII)
+# numbers that may be dates or times of day: 230501, 010523, 0530, 053000
+_CLOCK = re.compile(
+    r"\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])|(?:[0-2]\d|3[01])(?:0[1-9]|1[0-2])\d\d|(?:[01]\d|2[0-3])(?:[0-5]\d){1,2}"
+)
 # a name with fewer digits, as song_part1, is taken for the same recording in its own folder only
 _DIGITS_OF_A_UNIQUE_NAME = 5
 # so many recordings with a site each, by their names, tell whether a number in these runs on
@@ -143,10 +149,12 @@ def _folders(recordings: Sequence[metadata.Recording]) -> dict[str, str]:
 def clips_of_one_recording(recordings: Sequence[metadata.Recording]) -> dict[str, str]:
     """{recording_id: the recording that its name says it was cut from}, for names that say it."""
     folder_of = _folders(recordings)
+    stems = {r.recording_id: os.path.splitext(os.path.basename(r.path))[0] for r in recordings}
+    numbers = _numbers_of_recordings(set(stems.values()))
     found = {}
     for recording in recordings:
-        stem = os.path.splitext(os.path.basename(recording.path))[0]
-        if source := source_of_clip(stem):
+        stem = stems[recording.recording_id]
+        if source := source_of_clip(stem) or numbers.get(stem, ""):
             unique = sum(character.isdigit() for character in source) >= _DIGITS_OF_A_UNIQUE_NAME
             catalogued = _CATALOGUE.fullmatch(source)
             # train/ and val/ of a given tree are one place
@@ -154,6 +162,27 @@ def clips_of_one_recording(recordings: Sequence[metadata.Recording]) -> dict[str
             folder = "" if unique or catalogued else place
             found[recording.recording_id] = os.path.join(folder, source)
     return found
+
+
+def _numbers_of_recordings(stems: Collection[str]) -> dict[str, str]:
+    """{file name: number of the recording} of clips called 557838-0, 557838-1 and so on, if those of a set are.
+
+    Two numbers and more have several clips; most of them have a clip 0 or 1; and no number has more clips than there
+    are numbers, as that of a recorder or a site may have.
+    """
+    matches = {stem: match for stem in stems if (match := _NUMBERED.fullmatch(stem))}
+    clips: dict[str, set[int]] = collections.defaultdict(set)
+    for match in matches.values():
+        clips[match[1]].add(int(match[2]))
+    several = [numbers for numbers in clips.values() if len(numbers) > 1]
+    if (
+        len(several) < 2
+        or 2 * sum(min(numbers) < 2 for numbers in several) <= len(several)
+        or max(map(len, several)) > len(clips)
+        or all(map(_CLOCK.fullmatch, clips))
+    ):
+        return {}
+    return {stem: match[1] for stem, match in matches.items()}
 
 
 def source_of_clip(stem: str) -> str:

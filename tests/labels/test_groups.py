@@ -72,6 +72,22 @@ def test_clips_of_one_recording_stay_together_whatever_groups_are_made_by():
     assert len(_together([*recordings[:2], *recordings[3:]], group_by="folder")) == 1
 
 
+def test_clips_that_are_counted_behind_a_number_stay_together():
+    clips = ["a/557838-0.wav", "a/557838-1.wav", "b/11713_1.wav", "c/11713_7.wav"]
+    assert _together(_recordings(*clips, "a/557839-0.wav")) == [clips[:2], ["a/557839-0.wav"], clips[2:]]
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["20230501-0 20230501-1 20230502-0 20230502-1", "230501_1 230501_2 010623_1 010623_2",
+     "0530_1 0530_2 1730_1 1730_2", "2022-1 2022-2 2023-1 2023-2",
+     "12345_001 12345_002 12346_001 12346_002", "12345_1 12345_2 12346_1",
+     "12345_1 12345_2 12345_3 12346_1 12346_2", "12345_7 12345_9 12346_3 12346_8"],
+)  # fmt: skip
+def test_counted_recordings_of_days_and_recorders_are_no_clips_of_one(names):
+    assert len(_together(_recordings(*(f"{name}.wav" for name in names.split())))) == len(names.split())
+
+
 def test_common_names_tell_of_one_recording_in_their_folder_only():
     recordings = _recordings("a/song_part1.wav", "a/song_part2.wav", "b/song_part1.wav")
     assert _together(recordings) == [["a/song_part1.wav", "a/song_part2.wav"], ["b/song_part1.wav"]]
