@@ -56,7 +56,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     times.refuse_other_times(document, found, options.columns)
     times.refuse_several_spans(document, found)
     if "label" in found:
-        _warn_of_unused(document, found, in_time="start" in found)
+        _warn_of_unused(document, found, in_time="start" in {*found, *columns.not_meant(document, options.columns)})
     length = next((what for what in ("end", "duration") if what in found), "")
     lines = document.lines[1:]
     if not lines:

@@ -159,7 +159,7 @@ def _refuse_ignored(document: texts.Document, options: rows.Options, recognised:
     header = columns.positions(document).keys() if recognised.has_header else set()
     whats = {what for what, names in taken.items() if not names}
     for table, what, column in options.columns:
-        if not columns.given_for(document, [(table, what, column)]) or what in whats:
+        if not columns.given_for(document, [(table, what, column or "none")]) or (column and what in whats):
             continue
         is_used = columns.normal(column) in taken.get(what, ())
         if not is_used and (table or not header.isdisjoint(map(columns.normal, (column, *column.split(","))))):

@@ -125,10 +125,10 @@ def choose(
         if source.rows and (source.names_recordings or (layout != "csv" and known.has_namesake(source.path))):
             used.append(source)
         elif source.path == named:
-            hint = "say --columns=file=NAME" if source.is_in_time else "it holds no annotation"
-            raise config.InputError(f"{source.path} {NAMELESS}; {hint}")
+            raise config.InputError(f"{source.path} {NAMELESS}; {_what_to_do(source)}")
         elif _is_expected(source, known):
-            problems.append((source.path, source.problem or "not used with --layout=csv"))
+            unnamed = "not used with --layout=csv" if layout == "csv" else NAMELESS
+            problems.append((source.path, source.problem or unnamed))
         else:
             unused.append((source.path, source.problem or NAMELESS))
     if sheets := _spreadsheets([path for path, _ in unused]):
@@ -140,6 +140,15 @@ def choose(
     if unused:
         logging.info("%d files are not used, the first: %s (%s)", len(unused), *unused[0])
     return used, problems, unused
+
+
+def _what_to_do(source: formats.Source) -> str:
+    """What to do with a file that names no recording."""
+    if source.path.lower().endswith(".json"):
+        return "of JSON, that of xeno-canto is read: save it as a table with the columns file and label"
+    if any(row.has_span or row.labels.species for row in source.rows):
+        return "say --columns=file=NAME for the column of files"
+    return "it holds no annotation"
 
 
 def _with_empty(sources: Sequence[formats.Source], known: matching.Recordings) -> list[formats.Source]:
@@ -278,11 +287,13 @@ def not_recognised(
     """The message if nothing tells the species, or only files that are left out."""
     if left_out:
         return ": ".join(left_out[0])
-    hints = [f"{s.path}: {s.problem}" if s.problem else without_species(s) for s in sources if not s.is_labelling]
+    telling = sorted((s for s in sources if not s.is_labelling), key=lambda s: s.format == birdclef.FORMAT.name)
+    hints = [f"{s.path}: {s.problem}" if s.problem else without_species(s) for s in telling]
     hints += [f"{path}: none of the known formats" for path in of_unknown_kinds(known)[:1]]
     hint = f"; for example {hints[0].rstrip('.')}" if hints else ""
     return (
-        f"{folder}: layout not recognised: it holds no tables that name recordings or are named after them{hint}. Give "
+        f"{folder}: layout not recognised: it holds no tables that name recordings, or are named after them, and "
+        f"tell species{hint}. Give "
         "--metadata=FILE or DIR with tables, annotation files or BirdCLEF XML files, or put the recordings of each "
         "species into a folder of its own"
     )

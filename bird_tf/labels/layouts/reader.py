@@ -48,7 +48,7 @@ class SourceConfig:
     columns: tuple[str, ...] = config.option(
         (),
         f"WHAT=COLUMN, for other names of columns; WHAT is {', '.join(columns.COLUMNS)}; with WHAT=A,B the first one "
-        "that is filled counts, with TABLE.csv:WHAT=COLUMN it is for that table; may be repeated",
+        "that is filled counts, with WHAT= none, with TABLE.csv:WHAT=COLUMN it is for that table; may be repeated",
     )
     min_confidence: float = config.option(
         0.0, "labels with a lower score in their table count neither as there nor as not there"
@@ -244,7 +244,10 @@ def _read_layout(
         found.unused = problems + unused + found.unused
         other_splits.warn(found.recordings, sources, known, tables_root)
         return found, False
-    if not labelling and not problems:
+    are_foreign = all(reason == evidence.NAMELESS for _, reason in problems) and not any(
+        s.is_labelling for s in sources
+    )
+    if not labelling and (not problems or are_foreign):
         raise config.InputError(evidence.not_recognised(folder, sources, known, own))
     layout = evidence.log(source.layout, used)
     if not source.min_confidence:

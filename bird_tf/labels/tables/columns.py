@@ -72,16 +72,16 @@ def parse(flags: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
     """Parses flags of the form WHAT=COLUMN, or TABLE:WHAT=COLUMN for tables of that name (with * and ?).
 
     Returns:
-        (pattern of the table's name or "", what, column) of each.
+        (pattern of the table's name or "", what, column) of each; without a column, none tells it.
 
     Raises:
         InputError: another form, or an unknown WHAT.
     """
     found = []
     for entry in flags:
-        left, _, column = entry.partition("=")
+        left, sign, column = entry.partition("=")
         table, _, what = left.rpartition(":")
-        if what not in COLUMNS or not column:
+        if what not in COLUMNS or not sign:
             raise config.InputError(f"--columns={entry}: write WHAT=COLUMN, WHAT one of {', '.join(COLUMNS)}")
         found.append((table, what, column))
     return tuple(found)
@@ -101,13 +101,13 @@ def find(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dic
         InputError: the table does not have a column that is given.
     """
     position = positions(document)
-    mine = given_for(document, given)
+    mine, others = given_for(document, given), not_meant(document, given)
     found = {what: _given(document, what, column, position) for what, column in mine.items()}
     of_times = (_with_units(position, free_text.FINE_UNITS), _with_units(position, free_text.UNITS) | position)
     for what, names in COLUMNS.items():
         several = of_times if what in TIMES else (position,)
         known = next((places[name] for places in several for name in names if name in places), None)
-        if what not in found and known is not None:
+        if what not in found and what not in others and known is not None:
             found[what] = (known,)
     if "end" in mine and not {normal(mine["end"]), without_unit(normal(mine["end"]))}.isdisjoint(COLUMNS["duration"]):
         found["duration"] = found.pop("end")
@@ -197,6 +197,17 @@ def unused(document: texts.Document, found: Mapping[str, Sequence[int]]) -> list
 
 def given_for(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dict[str, str]:
     """{what: column} of the flags for one table; those that name it count more than those for all."""
+    return {what: column for what, column in _flags_for(document, given).items() if column}
+
+
+def not_meant(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> set[str]:
+    """What no column of a table tells, as the flags say; without a start, its other times are not meant either."""
+    flags = _flags_for(document, given)
+    found = {what for what, column in flags.items() if not column}
+    return found.union(TIMES if "start" in found else ()).difference(given_for(document, given))
+
+
+def _flags_for(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dict[str, str]:
     name = texts.comparable(os.path.basename(document.path))
     ours = sorted(given, key=lambda entry: bool(entry[0]))
     return {w: column for table, w, column in ours if not table or fnmatch.fnmatchcase(name, texts.comparable(table))}

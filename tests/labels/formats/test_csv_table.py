@@ -344,3 +344,14 @@ def test_cells_that_r_wrote_as_missing_are_empty(tmp_path, caplog):
 def test_the_length_of_whole_recordings_is_not_told(tmp_path, caplog, header, is_told):
     _read(tmp_path, f"file,label,{header}\nx.wav,a,1,2\n")
     assert ("may hold" in caplog.text or "hold their times" in caplog.text) == is_told
+
+
+def test_times_that_are_said_to_be_none_are_not_used(tmp_path, caplog):
+    text = "file,start,end,class\nx.wav,12.5,15.5,a\n"
+    source = example_sets.source_of(tmp_path / "t.csv", text, columns=(("", "label", "class"), ("", "start", "")))
+    assert example_sets.whole_labels(source) == [(("x.wav",), ("a",))] and not source.is_in_time
+    assert source.unused_columns == ("start", "end") and caplog.text == ""
+    raven = "Selection\tBegin Time (s)\tEnd Time (s)\tSpecies\n1\t1\t2\ta\n"
+    for table, problem in (("", ""), ("x.txt", "--columns=x.txt:start= cannot be used")):
+        source = example_sets.source_of(tmp_path / "x.txt", raven, columns=((table, "start", ""),))
+        assert problem in source.problem and bool(source.problem) == bool(problem)

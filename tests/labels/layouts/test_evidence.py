@@ -75,9 +75,24 @@ def test_the_first_file_that_is_not_used_is_named_with_its_reason(tmp_path, capl
     assert "2 files are not used, the first" in caplog.text and "names no recording" in caplog.text
 
 
-def test_a_named_file_that_names_no_recording_is_refused(tmp_path):
-    with pytest.raises(config.InputError, match="names no recording"):
-        _choose(tmp_path, {"y.txt": TEXTS["y.txt"]}, named=str(tmp_path / "y.txt"))
+@pytest.mark.parametrize(
+    ("name", "text", "hint"),
+    [("y.txt", TEXTS["y.txt"], "say --columns=file=NAME"), ("y.csv", "start,end,label\n5:00,5:01,a\n", "file=NAME"),
+     ("y.csv", "clip,start,end,label\nx.wav,06:30,about,a\n", "say --columns=file=NAME"),
+     ("y.json", '{"audio": [], "categories": [{"id": 1, "name": "a", "genus": "b"}]}', "save it as a table"),
+     ("y.csv", "start,end,label\n", "it holds no annotation")],
+)  # fmt: skip
+def test_a_named_file_that_names_no_recording_is_refused(tmp_path, name, text, hint):
+    with pytest.raises(config.InputError, match=f"names no recording, .*{hint}"):
+        _choose(tmp_path, {name: text}, named=str(tmp_path / name), recordings=("z.wav",))
+
+
+@pytest.mark.parametrize(("layout", "reason"), [("auto", evidence.NAMELESS), ("csv", "not used with --layout=csv")])
+def test_the_reason_is_told_why_xml_is_not_used(tmp_path, layout, reason):
+    path = example_sets.write_text(tmp_path / "meta.xml", "<archive><core/></archive>")
+    known = matching.Recordings([], str(tmp_path))
+    sources = evidence.read(str(tmp_path), layout, rows.Options())
+    assert evidence.choose(sources, known, layout, "")[1] == [(path, reason)]
 
 
 def test_one_file_that_cannot_be_read_is_refused(tmp_path):

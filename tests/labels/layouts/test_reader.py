@@ -220,6 +220,14 @@ def test_folders_of_sites_are_not_taken_for_species_beside_labels_that_cannot_be
     assert {r.label for r in reading.recordings} == {"S1", "S2"}
 
 
+def test_tables_and_xml_that_tell_no_species_are_named(tmp_path):
+    example_sets.write_wav(tmp_path / "audio" / "x.wav")
+    example_sets.write_text(tmp_path / "gbif" / "meta.xml", "<archive><core/></archive>")
+    example_sets.write_text(tmp_path / "gbif" / "occurrence.txt", "gbifID\tspecies\n1\tParus major\n")
+    with pytest.raises(config.InputError, match=r"not recognised.*occurrence\.txt.*its first line has gbifID, species"):
+        reader.read(reader.SourceConfig(audio=str(tmp_path / "audio"), metadata=str(tmp_path / "gbif")))
+
+
 def test_annotations_of_an_unknown_format_are_named(tmp_path, caplog):
     example_sets.write_wav(tmp_path / "audio" / "x.wav")
     example_sets.write_text(tmp_path / "audio" / "x.eaf", "<x/>")

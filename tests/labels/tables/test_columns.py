@@ -19,6 +19,18 @@ def test_a_mapping_for_one_table_counts_more_than_one_for_all(tmp_path):
         assert columns.find(document, given) == {"file": (0,), "label": (position,)}
 
 
+@pytest.mark.parametrize(
+    ("flags", "found"),
+    [(("start=",), {"file", "label"}), (("end=",), {"file", "label", "start"}),
+     (("label=",), {"file", "start", "end"}), (("u.csv:start=",), {"file", "label", "start", "end"}),
+     (("start=", "t.csv:start=file"), {"file", "label", "start", "end"}),
+     (("start=", "end=start"), {"file", "label", "end"})],
+)  # fmt: skip
+def test_a_column_may_be_said_to_be_none(tmp_path, flags, found):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", "file,start,end,label\n"))
+    assert columns.find(document, columns.parse(flags)).keys() == found
+
+
 def test_a_column_name_may_hold_a_comma(tmp_path):
     document = texts.Document(example_sets.write_text(tmp_path / "t.csv", "file;a,b;label\n"))
     assert columns.find(document, columns.parse(("label=a,b",)))["label"] == (1,)
