@@ -34,7 +34,9 @@ _OF_OTHERS = one_hot.CONDITIONS | frozenset((
 _LONGEST_GRADE = 2  # letters: A to E, m and f
 _YES_OR_NO = frozenset(("", "0", "1", "0.0", "1.0", "true", "false"))
 _OF_WORDS = {"call", "song", "label", "labels"}  # columns of 0 and 1 that tell no species; those of words may do so
-_OF_BIRDS = re.compile("birds?|vogel|vögel|oiseau|p[aá]jaro|aves|uccell|f[aå]gel")
+_OF_BIRDS = re.compile(  # whole names of columns
+    "(has ?|is ?)?(birds?|vogel|vögel|oiseaux?|p[aá]jaros?|aves?|uccell[io]|f[aå]gel|f[aå]glar)( present| presence)?"
+)
 _MOST_OF_BIRDS = 3  # folders beside a column that tells of birds by 0 and 1
 _OF_JSON = _OF_SPECIES | {"categories", "annotations", "tags", "events"}
 # {name of a column: what it is known to mean}; those of species are labels
@@ -268,8 +270,9 @@ def _labels_in(
 
     Labels are words that repeat, or 0 and 1. Columns of another known meaning are none, nor are those that repeat the
     folders, be they species or sites, nor quality, weather and the like. Beside folders that are called as species are,
-    a column counts only if it is called so, too, or if several hold 0 and 1. Whole numbers of classes, and one column
-    that tells of birds by 0 and 1, count beside few folders that they cross, and that are called by no codes.
+    a column counts only if it is called so, too, or if several hold 0 and 1. Whole numbers, in a column such as class_id
+    (or class, beside places), and one of birds by 0 and 1, count beside few folders that they cross, and that are
+    called by no codes.
 
     Args:
         header: the names of its columns.
@@ -320,10 +323,10 @@ def _labels_in(
 def _may_be_numbers(name: str, values: Collection[str], num_cells: int, num_folders: int) -> bool:
     """Whether a column holds numbers of classes, more than the folders that may be, or tells of birds by 0 and 1."""
     words = name.removesuffix("id").split()
-    is_of_species = _OF_SPECIES.issuperset(words) and not all(map(_OF_BIRDS.search, words))  # bird_id: who it is
+    is_of_species = _OF_SPECIES.issuperset(words) and not all(map(_OF_BIRDS.fullmatch, words))  # bird_id: who it is
     return 1 < len(values) < num_cells and (
         (is_of_species and len(values) > num_folders and all(map(str.isdecimal, values)))
-        or (_YES_OR_NO.issuperset(values) and num_folders <= _MOST_OF_BIRDS and bool(_OF_BIRDS.search(name)))
+        or (_YES_OR_NO.issuperset(values) and num_folders <= _MOST_OF_BIRDS and bool(_OF_BIRDS.fullmatch(name)))
     )
 
 

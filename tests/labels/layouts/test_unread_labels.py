@@ -90,6 +90,8 @@ def test_the_columns_that_may_tell_labels_are_named(tmp_path):
      ("species_id", "0330", {"train", "test"}, True),
      ("class_id", "0011", {"Great Tit", "Jay"}, False), ("class_id", "0110", {"Great Tit", "Jay"}, False),
      ("class_id", "2302", {"gretit1", "eurjay1"}, False), ("has_bird", "0110", {"AMRO", "EATO"}, False),
+     ("Bird-Presence", "0110", {"Great Tit", "Jay"}, True), ("bird_seen", "0110", {"Great Tit", "Jay"}, False),
+     ("num_birds", "0110", {"Great Tit", "Jay"}, False), ("sea_waves", "0110", {"Great Tit", "Jay"}, False),
      ("has_bird", "0110", {"Great Tit", "Jay", "Wren", "Owl"}, False), ("rain", "0110", {"Great Tit", "Jay"}, False),
      ("bird_id", "2302", {"Great Tit", "Jay"}, False), ("age class", "2302", {"Great Tit", "Jay"}, False),
      ("class_id", "2302", {"Parus major", "Sitta europaea"}, False)],
