@@ -270,9 +270,9 @@ def _labels_in(
 
     Labels are words that repeat, or 0 and 1. Columns of another known meaning are none, nor are those that repeat the
     folders, be they species or sites, nor quality, weather and the like. Beside folders that are called as species are,
-    a column counts only if it is called so, too, or if several hold 0 and 1. Whole numbers, in a column such as class_id
-    (or class, beside places), and one of birds by 0 and 1, count beside few folders that they cross, and that are
-    called by no codes.
+    a column counts only if it is called so, too, or if several hold 0 and 1. Whole numbers of a column such as
+    class_id, or class beside places, and one of birds by 0 and 1, count beside few folders that they cross, and that
+    are called by no codes.
 
     Args:
         header: the names of its columns.
@@ -314,16 +314,20 @@ def _labels_in(
     whole = [line for line in lines if len(line) == len(header)]
     numbers = [
         name for name in others
-        if _may_be_numbers(columns.normal(name), keys[name], len(cells_of[name]), 1 if are_places else len(names))
+        if _may_be_numbers(columns.normal(name), keys[name], len(cells_of[name]), 0 if are_places else len(names))
         and containers.are_crossed(((line[position[file]], line[position[name]]) for line in whole), known)
     ]  # fmt: skip
     return file, list(dict.fromkeys(numbers + found_labels))
 
 
 def _may_be_numbers(name: str, values: Collection[str], num_cells: int, num_folders: int) -> bool:
-    """Whether a column holds numbers of classes, more than the folders that may be, or tells of birds by 0 and 1."""
+    """Whether a column holds numbers of classes, more than the folders that may be, or tells of birds by 0 and 1.
+
+    Beside such folders, numbers in columns called `class` or `category` may be those of quality.
+    """
     words = name.removesuffix("id").split()
-    is_of_species = _OF_SPECIES.issuperset(words) and not all(map(_OF_BIRDS.fullmatch, words))  # bird_id: who it is
+    is_who = all(map(_OF_BIRDS.fullmatch, words))  # bird_id
+    is_of_species = (name.endswith("id") or not num_folders) and _OF_SPECIES.issuperset(words) and not is_who
     return 1 < len(values) < num_cells and (
         (is_of_species and len(values) > num_folders and all(map(str.isdecimal, values)))
         or (_YES_OR_NO.issuperset(values) and num_folders <= _MOST_OF_BIRDS and bool(_OF_BIRDS.fullmatch(name)))

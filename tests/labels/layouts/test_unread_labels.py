@@ -85,7 +85,8 @@ def test_the_columns_that_may_tell_labels_are_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("column", "cells", "folders", "is_refused"),
-    [("class_id", "230", {"Moor", "Wald"}, True), ("species", "230", {"Moor", "Wald"}, True),
+    [("class_id", "230", {"Moor", "Wald"}, True), ("species", "230", {"S1", "S2"}, True),
+     ("class", "1234", {"Great Tit", "Jay"}, False), ("label", "123", {"Moor", "Wald"}, False),
      ("species_id", "23230", {"ff1010bird", "warblr"}, True), ("hasbird", "0110", {"ff1010bird", "warblr"}, True),
      ("species_id", "0330", {"train", "test"}, True),
      ("class_id", "0011", {"Great Tit", "Jay"}, False), ("class_id", "0110", {"Great Tit", "Jay"}, False),
