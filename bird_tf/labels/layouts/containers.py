@@ -47,13 +47,14 @@ def are_crossed(told: Iterable[tuple[str, str]], known: matching.Recordings) -> 
     return len(folders_of) > 1 and (is_one_folder or 2 * several > len(folders_of))
 
 
-def refuse(names: Collection[str], audio: str, layout: str = "folders") -> None:
-    """Refuses folders of recordings of any species; warns if some of several are such, or of a single one.
+def refuse(names: Collection[str], audio: str, layout: str = "folders", *, has_negatives: bool = False) -> None:
+    """Refuses folders of recordings of any species; warns if some of several are such, or of a single one alone.
 
     Args:
         names: the names of the folders of recordings, without those of negatives.
         audio: the folder that holds them.
         layout: the one that takes them for classes.
+        has_negatives: whether folders of negatives lie beside them, as a person sorts.
 
     Raises:
         InputError: all are called as folders of recordings are.
@@ -73,7 +74,7 @@ def refuse(names: Collection[str], audio: str, layout: str = "folders") -> None:
             "%s: folders become classes that are called as those of recordings or places are, not as species: "
             "%s; if they are none, move them away, or name a table with --metadata", audio, ", ".join(found)[:300],
         )  # fmt: skip
-    elif len(names) == 1 and not any(map(_may_be_alone, names)):
+    elif len(names) == 1 and not has_negatives and not any(map(_may_be_alone, names)):
         logging.warning(
             "%s: all recordings in the folder %s become one class of this name: is it a species? If not, put the "
             "recordings of each species into a folder of its own, or name a table with --metadata", audio, *names,

@@ -60,6 +60,11 @@ def classes(paths: Iterable[str], audio: str, options: rows.Options) -> set[str]
     return {name for name, parts in found.items() if not _is_negative(parts, options)}
 
 
+def has_negatives(paths: Iterable[str], audio: str, options: rows.Options) -> bool:
+    """Whether a folder right below `audio` is one of negatives."""
+    return any(_is_negative(_parts(path, audio), options) for path in paths)
+
+
 def is_latin(folder: str) -> bool:
     """Whether a folder is `Parus major`, `Parus_major`, `Parus major_Great Tit`, or `01_Aves_Paridae_Parus_major`."""
     if ranks := _RANKS.fullmatch(folder):

@@ -239,7 +239,8 @@ def _read_layout(
             names = folders.classes(paths, source.audio, source.options)
             unread_labels.refuse_folders(sources, known, names, source.options)
             folders.refuse_nested(paths, source.audio, source.options)
-            containers.refuse(names, source.audio)
+            has_negatives = folders.has_negatives(paths, source.audio, source.options)
+            containers.refuse(names, source.audio, has_negatives=has_negatives)
         found = _read_folders(source, used, known)
         found.unused = problems + unused + found.unused
         other_splits.warn(found.recordings, sources, known, tables_root)

@@ -44,7 +44,8 @@ def refuse_nested(paths: Iterable[str], audio: str, metadata_path: str, options:
         folders.refuse_nested(within, audio, options, in_tree=True)
         parts = [(_of_part(within, audio, split), os.path.join(audio, split)) for split in SPLITS]
         names = set().union(*(folders.classes(of_part, part, options) for of_part, part in parts))
-        containers.refuse(names, audio, "sorted")
+        has_negatives = any(folders.has_negatives(of_part, part, options) for of_part, part in parts)
+        containers.refuse(names, audio, "sorted", has_negatives=has_negatives)
 
 
 def read(paths: Iterable[str], audio: str, metadata_path: str, options: rows.Options) -> assembly.Assembled:

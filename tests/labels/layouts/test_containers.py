@@ -40,6 +40,18 @@ def test_folders_that_may_be_no_species_are_told(caplog, names, told):
     assert told in caplog.text and bool(told) == bool(caplog.text)
 
 
+@pytest.mark.parametrize("parts", [("",), ("train", "val")])
+def test_a_single_folder_beside_negatives_is_a_class(tmp_path, caplog, parts):
+    for part in parts:
+        example_sets.write_wav(tmp_path / part / "Wren" / f"r{part}.wav")
+    reader.read(reader.SourceConfig(audio=str(tmp_path)))
+    assert "the folder Wren become one class" in caplog.text
+    caplog.clear()
+    example_sets.write_wav(tmp_path / parts[0] / "noise" / "n.wav")
+    reader.read(reader.SourceConfig(audio=str(tmp_path)))
+    assert "become one class" not in caplog.text
+
+
 def test_values_cross_folders_if_most_lie_in_several(tmp_path):
     paths = [str(tmp_path / name) for name in ("a/1.wav", "a/2.wav", "b/3.wav", "b/4.wav")]
     known = matching.Recordings(paths, str(tmp_path))
