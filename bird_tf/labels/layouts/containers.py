@@ -72,12 +72,14 @@ def refuse(names: Collection[str], audio: str, layout: str = "folders", *, has_n
     if found:
         logging.warning(
             "%s: folders become classes that are called as those of recordings or places are, not as species: "
-            "%s; if they are none, move them away, or name a table with --metadata", audio, ", ".join(found)[:300],
+            "%s; if they are none, move them away, or name a table with --metadata; if they are, all is well, and "
+            "--layout=%s does not ask", audio, ", ".join(found)[:300], layout,
         )  # fmt: skip
     elif len(names) == 1 and not has_negatives and not any(map(_may_be_alone, names)):
         logging.warning(
             "%s: all recordings in the folder %s become one class of this name: is it a species? If not, put the "
-            "recordings of each species into a folder of its own, or name a table with --metadata", audio, *names,
+            "recordings of each species into a folder of its own, or name a table with --metadata; if so, all is well, "
+            "and --layout=%s does not ask", audio, *names, layout,
         )  # fmt: skip
 
 
