@@ -44,7 +44,8 @@ def apply(
     cells = columns.by_row(document, positions)
     kinds = columns.words_in(names)
     told = {where: yes_or_no.of(cell, kinds) for where, cell in cells.items()}
-    species_of = {row.where: {*map(class_names.key, (*row.labels.species, *row.about.background))} for row in found}
+    species_of = {row.where: {*map(class_names.key, row.labels.species)} for row in found}
+    background_of = {row.where: {*map(class_names.key, row.about.background)} for row in found}
     has_labels = any(row.labels.species for row in found)
     has_yes = yes_or_no.Said.HOLDS in told.values()
     strange = next((cell for where, cell in cells.items() if told[where] is yes_or_no.Said.NONE), "")
@@ -74,7 +75,7 @@ def apply(
         told = {where: unclear.get(answer, answer) for where, answer in told.items()}
         found = _without_denied(document, found, cells, told, " or ".join(names))
     if has_labels:
-        unused_columns.warn(document, species_of, names, others)
+        unused_columns.warn(document, species_of, background_of, names, others)
     return list(found), tuple(others)
 
 

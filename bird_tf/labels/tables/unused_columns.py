@@ -37,20 +37,25 @@ _OF_NUMBERS = frozenset((
 
 
 def warn(
-    document: texts.Document, labels_of: Mapping[str, Set[str]], used: Sequence[str], unused: Sequence[str]
+    document: texts.Document,
+    labels_of: Mapping[str, Set[str]],
+    background_of: Mapping[str, Set[str]],
+    used: Sequence[str],
+    unused: Sequence[str],
 ) -> None:
     """Warns of columns that may change what the labels mean.
 
     Args:
         document: the table.
-        labels_of: {where: keys of the species that are told} of its rows.
+        labels_of: {where: keys of the labels} of its rows.
+        background_of: {where: keys of the species in the background} of them.
         used: the names of its columns that say whether a label holds.
         unused: the names of those that have no use; `used` may be among them if nothing was told there.
     """
     others = [name for name in unused if name not in used]
     _warn_of_denying(document, others)
     _warn_of_split(document, unused)
-    _warn_of_other_labels(document, labels_of, others)
+    _warn_of_other_labels(document, labels_of, background_of, others)
 
 
 def _warn_of_denying(document: texts.Document, unused: Sequence[str]) -> None:
@@ -94,15 +99,21 @@ def _warn_of_split(document: texts.Document, unused: Sequence[str]) -> None:
             split.warn_of_unused(document.path, f"the column {name}", min(parts or told))
 
 
-def _warn_of_other_labels(document: texts.Document, labels_of: Mapping[str, Set[str]], unused: Sequence[str]) -> None:
+def _warn_of_other_labels(
+    document: texts.Document,
+    labels_of: Mapping[str, Set[str]],
+    background_of: Mapping[str, Set[str]],
+    unused: Sequence[str],
+) -> None:
     """Warns of columns that tell other species than the labels beside them: corrections, or further species.
 
     They hold a label of another row, alone or among others. Besides, their names say so, or most of their cells hold
-    labels.
+    labels. What only backgrounds name may be in another language, as a column of Latin names beside codes.
 
     Args:
         document: the table.
-        labels_of: {where: keys of the species that are told} of its rows.
+        labels_of: {where: keys of the labels} of its rows.
+        background_of: {where: keys of the species in the background} of them.
         unused: the names of its columns that have no use.
     """
     known = set[str]().union(*labels_of.values())
@@ -124,7 +135,7 @@ def _warn_of_other_labels(document: texts.Document, labels_of: Mapping[str, Set[
         others = (
             (where, cell)
             for where, cell in columns.by_row(document, position).items()
-            if told.get(cell, set()) & known.difference(labels_of.get(where, known))
+            if told.get(cell, set()) & known.difference(labels_of.get(where, known), background_of.get(where, ()))
         )
         if first := next(others, None):
             telling, example = [*telling, name], example if telling else first

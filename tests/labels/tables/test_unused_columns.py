@@ -68,6 +68,13 @@ def test_a_list_of_what_other_columns_tell_is_not_told(tmp_path, caplog):
     assert "--columns=background=ebird_code_multilabel" in caplog.text
 
 
+def test_a_column_of_other_names_is_not_told_if_backgrounds_have_them(tmp_path, caplog):
+    header = "file,ebird_code,latin,background\n"
+    lines = "x.wav,gretit1,Parus major,Turdus merula\ny.wav,eurbla,Turdus merula,Parus major\n"
+    example_sets.source_of(tmp_path / "t.csv", header + lines)
+    assert "is not used, although" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("column", "cells", "is_told"),
     [("subset", ("train", "test"), True), ("Split", ("test_1", "train"), True), ("fold", ("1", "5"), True),
