@@ -99,11 +99,12 @@ def composed(names: Collection[str]) -> list[str]:
 
     Such are `AMRO/EATO`, `AMRO and EATO`, `AMRO EATO` and `2 AMRO`, if these are classes, and `EATO (87%)`, `EATO x2`;
     and `Crow,Bird,Animal`, if a part is a class or stands in another such name. Kinds of sounds are none: `song and
-    call`, `type 0.5`.
+    call`, `type 0.5`; nor are `Tit,Great` and `Tit,Blue`, which share but the first of two parts.
     """
     known = {*map(label_cells.letters, names)} - {""}
     listed = {name: _listed(name) for name in names}
     num_with = collections.Counter(part for parts in listed.values() for part in parts)
+    num_first = collections.Counter(parts[0] for parts in listed.values() if len(parts) == 2)
 
     def are_classes(parts: Sequence[str]) -> bool:
         keys = {*map(label_cells.letters, parts)}
@@ -126,20 +127,20 @@ def composed(names: Collection[str]) -> list[str]:
         and (
             are_several(_BETWEEN.split(name))
             or any(are_classes(name.split(sign)) for sign in (" ", "_"))
-            or any(part in known or num_with[part] > 1 for part in listed[name])
+            or any(part in known or num_with[part] > max(1, num_first[part]) for part in listed[name])
             or is_counted(name)
             or _SCORE.fullmatch(name)
         )
     )
 
 
-def _listed(name: str) -> set[str]:
+def _listed(name: str) -> list[str]:
     """The parts of a name that commas divide as in a list: without blanks, or three and more; not `Warbler, Yellow`."""
     parts = name.split(",")
     if len(parts) == 2 and ", " in name:
-        return set()
-    found = {label_cells.letters(part) for part in parts if _words(part) and not is_kind(part)}
-    return found if len(found) > 1 else set()
+        return []
+    found = list(dict.fromkeys(label_cells.letters(part) for part in parts if _words(part) and not is_kind(part)))
+    return found if len(found) > 1 else []
 
 
 def related(names: Collection[str]) -> list[tuple[str, str]]:

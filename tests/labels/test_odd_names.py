@@ -44,9 +44,11 @@ def test_names_of_single_classes_are_not_composed():
         "gretit1", "type 1", "type 2", "cluster01", "Great Tit", "Tit", "1", "2", "Turdus merula_Amsel", "gretit song",
         "Parus major/minor", "Larus fuscus x argentatus", "Pica pica", "Pica", "NOCA", "",
         "Warbler, Yellow", "Warbler, Pine", "Turdus merula,song", "Parus major, male, song", "Jay,1758", "Owl,1758",
+        "Tern,Little", "Tern,Arctic", "Tern,Gull-billed",
     }  # fmt: skip
     assert not odd_names.composed(names)
     assert odd_names.composed({"Crow,Bird,Animal", "Gull,Bird", "Jay"}) == ["Crow,Bird,Animal", "Gull,Bird"]
+    assert odd_names.composed({"Gull,Wren", "Jay,Gull"}) == ["Gull,Wren", "Jay,Gull"]
     assert odd_names.composed({"Crow, Bird, Animal", "Gull, Bird, Animal", "Warbler, Pine"}) == [
         "Crow, Bird, Animal", "Gull, Bird, Animal",
     ]  # fmt: skip
