@@ -216,7 +216,8 @@ def among(row: Row, species: Collection[str]) -> Row:
     """What a row says among others, whose labels tell what is a species.
 
     `A, B` and `A & B` are two species if both are labels of others. A `-NAME` that is no species becomes a problem: it
-    could be the name of a class as well. Beside numbers, -1 and -99 have no name, as programs write them.
+    could be the name of a class as well. Beside numbers, -1 and -99 have no name, as programs write them; but -1
+    denies 1 if there are no others than 0 and 1.
 
     Args:
         row: the row.
@@ -225,7 +226,7 @@ def among(row: Row, species: Collection[str]) -> Row:
     if any(map(_DIVIDING.search, row.labels.species)):
         several = tuple(dict.fromkeys(part for name in row.labels.species for part in _known_parts(name, species)))
         row = dataclasses.replace(row, labels=dataclasses.replace(row.labels, species=several))
-    if is_marked(row) and any(map(str.isdecimal, species)):
+    if is_marked(row) and any(map(str.isdecimal, species)) and not {*row.labels.absent} <= {*species} <= {"0", "1"}:
         return dataclasses.replace(row, labels=dataclasses.replace(row.labels, negative=False, absent=()))
     for name in row.labels.absent:
         if not label_cells.is_latin(name) and class_names.key(name) not in species:

@@ -165,6 +165,16 @@ def test_numbers_below_0_that_mark_what_has_no_label_are_no_negatives(tmp_path, 
     assert ("0 is a class: if it stands for that" in caplog.text) == (zero == "0")
 
 
+@pytest.mark.parametrize(("labels", "is_negative"), [("1 -1", True), ("1.0 0.0 -1.0", True), ("1 0 -99", False),
+                                                   ("1 AMRO -1", False), ("2 -1", False)])  # fmt: skip
+def test_minus_1_denies_1_if_there_are_no_other_numbers(tmp_path, labels, is_negative):
+    cells = labels.split()
+    text = "file,label\n" + "".join(f"{i}.wav,{cell}\n" for i, cell in enumerate(cells))
+    found, _ = _assemble(tmp_path, {"t.csv": text}, *(f"{i}.wav" for i in range(len(cells))))
+    last = f"{len(cells) - 1}.wav"
+    assert (last in found and found[last].negative) == is_negative
+
+
 def test_a_number_below_0_that_is_no_mark_denies_its_species(tmp_path, caplog):
     text = "file,label\nx.wav,22961\ny.wav,-22961\nz.wav,-1\n"
     found, whole = _assemble(tmp_path, {"t.csv": text}, "x.wav", "y.wav", "z.wav")
