@@ -150,7 +150,7 @@ def clips_of_one_recording(recordings: Sequence[metadata.Recording]) -> dict[str
     """{recording_id: the recording that its name says it was cut from}, for names that say it."""
     folder_of = _folders(recordings)
     stems = {r.recording_id: os.path.splitext(os.path.basename(r.path))[0] for r in recordings}
-    numbers = _numbers_of_recordings(set(stems.values()))
+    numbers = _numbers_of_recordings({(stems[r.recording_id], r.label) for r in recordings})
     found = {}
     for recording in recordings:
         stem = stems[recording.recording_id]
@@ -164,22 +164,30 @@ def clips_of_one_recording(recordings: Sequence[metadata.Recording]) -> dict[str
     return found
 
 
-def _numbers_of_recordings(stems: Collection[str]) -> dict[str, str]:
+def _numbers_of_recordings(named: Collection[tuple[str, str]]) -> dict[str, str]:
     """{file name: number of the recording} of clips called 557838-0, 557838-1 and so on, if those of a set are.
 
     Two numbers and more have several clips; most of them have a clip 0 or 1; and no number has more clips than there
-    are numbers, as that of a recorder or a site may have.
+    are numbers, as that of a recorder or a site may have. If most labels have a single number, these are of species.
+
+    Args:
+        named: (file name, label) of recordings.
     """
-    matches = {stem: match for stem in stems if (match := _NUMBERED.fullmatch(stem))}
+    matches = {stem: match for stem, _ in named if (match := _NUMBERED.fullmatch(stem))}
     clips: dict[str, set[int]] = collections.defaultdict(set)
     for match in matches.values():
         clips[match[1]].add(int(match[2]))
+    of_label: dict[str, set[str]] = collections.defaultdict(set)
+    for stem, label in named:
+        if stem in matches:
+            of_label[label].add(matches[stem][1])
     several = [numbers for numbers in clips.values() if len(numbers) > 1]
     if (
         len(several) < 2
         or 2 * sum(min(numbers) < 2 for numbers in several) <= len(several)
         or max(map(len, several)) > len(clips)
         or all(map(_CLOCK.fullmatch, clips))
+        or 2 * sum(len(numbers) == 1 for numbers in of_label.values()) > len(of_label)
     ):
         return {}
     return {stem: match[1] for stem, match in matches.items()}

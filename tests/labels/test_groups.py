@@ -88,6 +88,13 @@ def test_counted_recordings_of_days_and_recorders_are_no_clips_of_one(names):
     assert len(_together(_recordings(*(f"{name}.wav" for name in names.split())))) == len(names.split())
 
 
+@pytest.mark.parametrize(("labels", "num_groups"), [("abc", 9), ("aab", 3), ("aaa", 3)])
+def test_numbers_of_species_are_none_of_recordings(labels, num_groups):
+    paths = [f"{number}_{clip}.wav" for number in (176000, 176001, 176002) for clip in (1, 2, 3)]
+    recordings = [dataclasses.replace(r, label=labels[i // 3]) for i, r in enumerate(_recordings(*paths))]
+    assert len(_together(recordings)) == num_groups
+
+
 def test_common_names_tell_of_one_recording_in_their_folder_only():
     recordings = _recordings("a/song_part1.wav", "a/song_part2.wav", "b/song_part1.wav")
     assert _together(recordings) == [["a/song_part1.wav", "a/song_part2.wav"], ["b/song_part1.wav"]]
