@@ -301,7 +301,4 @@ def not_recognised(
 
 def without_species(source: formats.Source) -> str:
     """Says that a file tells no species, and what to do if it does."""
-    return (
-        f"{source.path} tells no species; if it does, say --columns=label=NAME, or --columns=file=NAME if it has a "
-        "column of 0 and 1 for each."
-    )
+    return f"{source.path} tells no species; if it does, say --columns=label=NAME."
