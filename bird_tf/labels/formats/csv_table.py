@@ -176,7 +176,7 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
     if ("start" in found) != in_time or (in_time and "label" not in found):
         missing = "end" if not in_time else "label" if "start" in found else "start"
         problem = columns.lacks(document, missing, missing)
-        raise config.InputError(f"{problem}{one_hot.what_is_no_answer(document, found)}")
+        raise config.InputError(f"{problem}{one_hot.what_is_no_answer(document, options)}")
     of_label = columns.normal(document.header[found["label"][0]]) if "label" in found else ""
     if of_label not in ("species", "specific epithet", "sp"):
         found.pop("genus", None)

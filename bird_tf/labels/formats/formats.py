@@ -178,7 +178,7 @@ def _what_it_is(document: texts.Document, options: rows.Options) -> str:
         if not document.path.lower().endswith(parquet.SUFFIX) and not document.text.strip():
             return rows.NO_TEXT
         header = document.header
-        hint = one_hot.what_is_no_answer(document, columns.find(document, options.columns))
+        hint = one_hot.what_is_no_answer(document, options)
     except config.InputError:  # such as JSON
         return known
     return f"{known}; its first line has {', '.join(header)[:300]}{hint}" if len(header) > 1 else known

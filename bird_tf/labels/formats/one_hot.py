@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 from absl import logging
 
 from bird_tf import config, free_text
-from bird_tf.labels import label_cells, metadata, texts
+from bird_tf.labels import label_cells, metadata, odd_names, texts
 from bird_tf.labels.tables import columns, file_format, rows, times
 
 _PRESENT = {"1", "1.0", "true", "pos"}
@@ -40,7 +40,8 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
 
     Beside segments, other columns may hold anything else. Of a table of whole recordings, they may tell more of them
     than species: there may be none, and no column of 0 and 1 that is about conditions. Where --columns gives its
-    recordings, others are told if all columns of 0 and 1 are called as species are, and each recording has one row.
+    recordings, others are told if each recording has one row. With any --columns, all columns of 0 and 1 must be called
+    as species are: they may be another table's, or tell more of recordings whose species stand elsewhere.
     """
     given = columns.given_for(document, options.columns)
     if not given.keys() <= _OF_RECORDINGS | _OF_SPANS:
@@ -52,6 +53,8 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
     if "file" not in found or "label" in found:
         return False
     species = _species(document, found)
+    if options.columns and not all(map(_is_like_species, species.values())):
+        return False
     others = {name: _told(document, i) for i, name in _unused(document, found) if i not in species}
     filled = {name: told for name, told in others.items() if told and not _has_other_meaning(name)}
     if {"start", "end"} <= found.keys():
@@ -63,19 +66,20 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
     return (
         "file" in given
         and found.keys() <= _OF_RECORDINGS
-        and all(map(_is_like_species, species.values()))
         and not any(_is_like_species(name) and _may_be_species(told) for name, told in filled.items())
         and len({*columns.down(document, found["file"])}) == len(document.lines) - 1
     )
 
 
-def what_is_no_answer(document: texts.Document, found: Mapping[str, Sequence[int]]) -> str:
+def what_is_no_answer(document: texts.Document, options: rows.Options) -> str:
     """Says which cell of a table whose columns hold 0 and 1 in most cells holds something else; empty if none does.
 
-    Args:
-        document: the table.
-        found: as of `columns.find`.
+    With --columns, it is the column that is not called as a species is, if all cells hold 0 and 1.
+
+    Raises:
+        InputError: the table lacks a column that --columns gives.
     """
+    found = columns.find(document, options.columns)
     if "file" not in found or "label" in found:
         return ""
     cells = {
@@ -84,14 +88,19 @@ def what_is_no_answer(document: texts.Document, found: Mapping[str, Sequence[int
         if not _has_other_meaning(name)
     }
     species = {i: told for i, told in cells.items() if 2 * sum(cell in _VALUES for cell in told) >= len(told)}
-    for line, texts_of_line in document.lines[1:] if len(species) > 1 else ():
+    if len(species) < 2 or len(document.lines) == 1:
+        return ""
+    for line, texts_of_line in document.lines[1:]:
         for i in species:
             if _value(texts_of_line, i) not in _VALUES | {""}:
                 return (
                     f"; if its columns of 0 and 1 are species: {rows.where(document, line)}, {document.header[i]} has "
                     f"{texts.clean(texts_of_line[i])[:40]!r}: write 0 or 1, or nothing where it is not known"
                 )
-    return ""
+    other = next((document.header[i] for i in species if not _is_like_species(document.header[i])), "")
+    if not options.columns or not other:
+        return ""
+    return f"; if its columns of 0 and 1 are species: beside --columns, {other!r} must be a Latin name or a code"
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
@@ -110,6 +119,11 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     order = free_text.order_of_dates(columns.down(document, found.get("date", ())))
     if others := [name for name in columns.unused(document, found) if name not in species.values()]:
         logging.warning("%s: columns that are not taken for species: %s", document.path, ", ".join(others))
+    if options.columns:
+        logging.warning(
+            "%s: its columns of 0 and 1, such as %s, become the classes; if the species stand elsewhere, say "
+            "--layout=folders or --columns=label=NAME", document.path, " and ".join(list(species.values())[:2]),
+        )  # fmt: skip
     read_rows, above = [], ""
     for line, texts_of_line in document.lines[1:]:
         cells = columns.cells_of(texts_of_line, found)
@@ -166,7 +180,9 @@ def _may_be_species(told: Set[str]) -> bool:
 
 
 def _is_like_species(name: str) -> bool:
-    return label_cells.is_latin(name) or bool(_CODE.fullmatch(name))
+    """Whether a column is called by a Latin name, or by a code that is no word for a kind of sound or a condition."""
+    is_word = odd_names.is_kind(name) or name.casefold() in CONDITIONS
+    return label_cells.is_latin(name) or bool(_CODE.fullmatch(name) and not is_word)
 
 
 def _has_other_meaning(name: str) -> bool:

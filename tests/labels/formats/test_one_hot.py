@@ -116,7 +116,8 @@ def test_a_column_for_each_species_may_stand_beside_others_if_the_recordings_are
     assert source.rows[1].labels.negative and source.rows[0].about.site == "INCT4"
     assert source.rows[0].about.date == "2019-11-13" and source.rows[0].about.background_known
     assert "columns that are not taken for species: fname, min_t, subset, species_number" in caplog.text
-    assert example_sets.source_of(tmp_path / "t.csv", "clip,a b,c d\na,0,1\n", **given).format == one_hot.FORMAT.name
+    assert "such as SPHSUR and BOABIS, become the classes" in caplog.text
+    assert example_sets.source_of(tmp_path / "t.csv", "clip,AMRO,EATO\na,0,1\n", **given).format == one_hot.FORMAT.name
 
 
 @pytest.mark.parametrize(
@@ -129,3 +130,22 @@ def test_what_may_be_another_table_is_not_taken_for_one_of_species(tmp_path, old
     assert example_sets.source_of(tmp_path / "t.csv", text, **options).format != one_hot.FORMAT.name
     others = {"columns": (("", "file", "clip"), ("", "label", "SPHSUR"))}
     assert example_sets.source_of(tmp_path / "t.csv", CLIPS, **others).format == csv_table.FORMAT.name
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "other"),
+    [("clip,windy,rainy", "a,0,1", "windy"), ("clip,AMRO,LOUD CALL", "a,0,1", "LOUD CALL"),
+     ("clip,start,end,spp,overlap,AMRO", "a,0,3,robin,0,1", "overlap"), ("clip,AMRO,WIND", "a,0,1", "WIND"),
+     ("clip,start,end,AMRO,DUET", "a,0,3,0,1", "DUET")],
+)  # fmt: skip
+def test_beside_given_columns_those_of_species_are_called_so(tmp_path, header, cells, other):
+    source = example_sets.source_of(tmp_path / "t.csv", f"{header}\n{cells}\n", columns=(("", "file", "clip"),))
+    assert source.format != one_hot.FORMAT.name
+    assert source.problem.endswith(f"beside --columns, {other!r} must be a Latin name or a code")
+
+
+@pytest.mark.parametrize(("header", "is_one_hot"), [("file,rainy,windy", False), ("file,AMRO,EATO", True)])
+def test_columns_of_another_table_make_no_classes_of_conditions(tmp_path, header, is_one_hot):
+    given = {"columns": (("a.csv", "file", "snd"),)}
+    source = example_sets.source_of(tmp_path / "t.csv", f"{header}\na.wav,0,1\nb.wav,1,0\n", **given)
+    assert (source.format == one_hot.FORMAT.name) == is_one_hot
