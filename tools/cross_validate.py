@@ -91,11 +91,16 @@ def claim_run_dir(
         InputError: there are no such folds, the records or models cannot be used, or it holds something else.
     """
     flags = config.to_mapping(settings)
+    found = folds.recordings(settings.records)
+    group_of = groups.assign(found, settings.split.grouping)
+    fold_of = split.folds(found, settings.folds, settings.split, group_of)
     claim = resume.Claim(
         directory=settings.run_dir,
         plan={
             "flags": {name: flags[name] for name in flags if name not in without_effect},
-            "inputs": {settings.records: recordings_table.identity(manifest)},
+            "inputs": {
+                settings.records: recordings_table.identity(manifest) | {"division into folds": files.digest(fold_of)}
+            },
             "models": training_flags.models(settings),  # those of a single fold belong to the plan of its training
         },
         work="cross-validation",
@@ -113,14 +118,26 @@ def claim_run_dir(
     by = settings.split.grouping.group_by
     if (theirs := manifest.converter.get("group_by", by)) != by:
         logging.warning("folds are made with --group_by=%s; %s was split with %s", by, settings.records, theirs)
-    found = folds.recordings(settings.records)
-    group_of = groups.assign(found, settings.split.grouping)
     if settings.overwrite or not goes_on:  # before anything is removed or written
-        split.folds(found, settings.folds, settings.split, group_of)
         network_training.check_fit(manifest, settings)
         training_flags.check_models(settings, not_yet=_FOLD)
+    else:
+        _check_folds(settings, fold_of)
     claim.start(goes_on)
     return group_of
+
+
+def _check_folds(settings: CrossValidateConfig, fold_of: Mapping[str, int]) -> None:
+    """Refuses folds that are there and hold other recordings than now; plans of earlier versions do not tell."""
+    for fold in range(settings.folds):
+        test = os.path.join(settings.run_dir, f"fold-{fold}", "test")
+        there = {recording.recording_id for recording in recordings_table.read(test, with_unused=True)}
+        if there and there != {recording for recording, number in fold_of.items() if number == fold}:
+            raise config.InputError(
+                f"{test} holds other recordings than fold {fold} has now: another version of bird_tf, or another "
+                f"recordings.csv in {settings.records}, made other folds; go on with those, name another --run_dir, "
+                "or start anew with --overwrite"
+            )
 
 
 def _run_dir(settings: CrossValidateConfig, fold: int, seed: int) -> str:

@@ -18,10 +18,10 @@ _COLUMNS = (
 )  # fmt: skip
 # the columns that hold numbers; empty where they are unknown
 NUMBERS = (*_PLACE_AND_TIME, "seconds", "chunks", "training_chunks", "noise_chunks")
-# what decides splits, folds, labels, priors and what was judged, beside the chunks themselves
+# what decides splits, labels, priors and what was judged, beside the chunks themselves, and groups but for names of
+# files and equal sound: who makes folds notes those
 _DECIDING = (
-    "recording_id", "split", "label", "background", "background_known", "annotated", "author", *_PLACE_AND_TIME, "date",
-    "site",
+    "recording_id", "split", "label", "background", "annotated", "author", *_PLACE_AND_TIME, "date", "site",
 )  # fmt: skip
 # those of the first version
 _FIRST_COLUMNS = ("recording_id", "file", "split", "label", "name", "author", "chunks", "noise_chunks")

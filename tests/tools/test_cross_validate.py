@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from bird_tf import config, csv_files, files, locks
+from bird_tf import config, csv_files, files, locks, stored
 from bird_tf.conversion import folds
 from bird_tf.labels import metadata
 from bird_tf.records import manifests, recordings_table
@@ -177,6 +177,32 @@ def test_folds_of_records_that_have_changed_are_refused(manifest, tmp_path, trai
     folds.regroup(manifest, copy.directory, fewer)
     with pytest.raises(config.InputError, match="records has another content"):
         _run(copy, tmp_path / "cv")
+
+
+def test_a_cross_validation_never_joins_folds_of_two_divisions(manifest, tmp_path, trained):
+    copy = dataclasses.replace(manifest, directory=str(tmp_path / "records"))
+    shutil.copytree(manifest.directory, copy.directory)
+    _run(copy, tmp_path / "cv", "--only_folds=0", "--group_by=recording")
+    table, plan = (str(tmp_path / name) for name in ("records/recordings.csv", "cv/plan.json"))
+    rows, kept = conftest.table(table), stored.read_any(plan)
+    pair = [next(row for row in rows if (row["recording_id"] in _tested(tmp_path)) == side) for side in (True, False)]
+    for row in pair:
+        row["digest"] = "equal"  # which `identity` does not tell
+    before = pathlib.Path(table).read_text()
+    csv_files.write(table, [*rows[0]], [[*row.values()] for row in rows])
+    with pytest.raises(config.InputError, match="records has another division into folds; "):
+        _run(copy, tmp_path / "cv", "--group_by=recording")
+    kept["inputs"][copy.directory].pop("division into folds")  # as earlier versions wrote it
+    files.write_json(plan, kept)
+    with pytest.raises(config.InputError, match=r"cv/fold-0/test holds other recordings than fold 0 has now"):
+        _run(copy, tmp_path / "cv", "--group_by=recording")
+    pathlib.Path(table).write_text(before)
+    _run(copy, tmp_path / "cv", "--group_by=recording")
+    assert len(trained) == 3
+
+
+def _tested(folder):
+    return {row["recording_id"] for row in conftest.table(folder / "cv" / "fold-0" / "test" / manifests.RECORDINGS)}
 
 
 def test_judged_recordings_that_models_had_learnt_from_are_told(manifest, tmp_path, monkeypatch, capsys):
