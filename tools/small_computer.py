@@ -34,7 +34,7 @@ LARGEST_SAMPLE, CANCELLING_SHARE, STEP, SILENCE = 1e12, 0.2, 29, 1e-10
 # the sound by the header, as libsndfile tells it of files that are cut off; larger numbers stand for an unknown length
 TOLD_BYTES = re.compile(r"^ *(?:SSND|Data Size|data) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
 UNKNOWN_BYTES, UNKNOWN_FRAMES, LEAST_LOSS_SECONDS = 0x7F00_0000, 1 << 62, 0.1
-MP3_HEAD_BYTES = 1 << 20
+FIRST_FRAME_BYTES = 256  # of MP3, which tells a length at its begin if the file does
 
 
 @contextlib.contextmanager
@@ -187,16 +187,25 @@ def _samples(file: soundfile.SoundFile) -> Iterator[tuple[np.ndarray, int]]:
         yield np.where(usable, block, np.float32(0)), int(np.sum(~usable.all(axis=1)))
 
 
+def _tells_length(recording: str) -> bool:
+    """Whether the first frame of an MP3 file, behind the ID3v2 tags, is that of LAME, which tells the length."""
+    with open(recording, "rb") as file:
+        head = file.read(FIRST_FRAME_BYTES)
+        while head.startswith(b"ID3") and len(head) == FIRST_FRAME_BYTES:
+            size = sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+            file.seek(size + 10 + 10 * bool(head[5] & 16) - FIRST_FRAME_BYTES, os.SEEK_CUR)  # 16: it has a footer
+            head = file.read(FIRST_FRAME_BYTES)
+    return b"Xing" in head or b"Info" in head
+
+
 def _warn_of_early_end(recording: str, file: soundfile.SoundFile, num_frames: int) -> None:
-    """Warns of a file of which so many frames can be read, and whose header tells more. Of some formats none does."""
+    """Warns of a file of which so many frames can be read, and whose header tells more: not of Ogg, W64, RF64."""
     told = file.frames if file.frames < UNKNOWN_FRAMES else 0
     if found := TOLD_BYTES.search(file.extra_info):
         claimed, held = map(int, found.groups())
         told = round(told * claimed / held) if 0 < held < claimed < UNKNOWN_BYTES else told
     elif file.format == "MP3":
-        with open(recording, "rb") as opened:
-            head = opened.read(MP3_HEAD_BYTES)
-        told = told if b"Xing" in head or b"Info" in head else 0  # else the length is a guess
+        told = told if _tells_length(recording) else 0  # else the length is a guess
     if (missing := told - num_frames) > LEAST_LOSS_SECONDS * file.samplerate:
         rate = file.samplerate
         print(

@@ -88,6 +88,15 @@ def test_what_can_be_read_of_a_file_that_ends_early_is_used_and_the_rest_told(ge
     assert f"a.{suffix}: {12 - len(expected) / 8000:.1f} of 12.0 s cannot be" in capfd.readouterr().err
 
 
+def test_words_in_tags_of_an_mp3_tell_no_length(generator, tmp_path):
+    path, tag = tmp_path / "a.mp3", b"ID3\4\0\0\0\0\7\x76" + b"Info: dawn, Xing".ljust(7 * 128 + 0x76)
+    soundfile.write(path, generator.normal(0, 0.1, 8000), 8000)
+    whole = path.read_bytes()
+    for content, tells in ((whole, True), (2 * tag + whole, True), (tag + b"\xff\xe3".ljust(999), False), (tag, False)):
+        path.write_bytes(content)
+        assert small_computer._tells_length(str(path)) == tells
+
+
 @pytest.mark.parametrize(("share", "cancels"), [(-1.0, True), (-0.7, True), (0.9, False), (0.0, False)])
 def test_channels_that_cancel_are_told(generator, tmp_path, capsys, share, cancels):
     path, one = str(tmp_path / "a.wav"), generator.normal(0.1, 0.1, 16000)
