@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from absl import logging
@@ -65,9 +66,12 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
     results = result_files.ResultFiles(settings.output, "review")
     predicted = prediction_folder.detections(settings.predictions)
     shortened, num_cut = clips.shorten(predicted, settings.excerpt.max_seconds)
-    left_out = _left_out(settings, root, predicted)
+    wanted = clips.of_species(shortened, settings.choice)
+    left_out = _left_out(settings, root, wanted)
     others = {file for file, _ in left_out}
-    choice = clips.choose([clip for clip in shortened if clip.file not in others], before, settings.choice)
+    audible = [clip for clip in wanted if clip.file not in others]
+    # of a species of several that were asked for, nothing may be audible, which is told
+    choice = clips.choose(audible, before, dataclasses.replace(settings.choice, species=()))
     if num_cut:
         logging.warning(
             "%d of %d detections are longer than %g s: only their beginning is judged; %s gives one for each chunk",
@@ -95,7 +99,7 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
     return summary
 
 
-def _left_out(settings: ReviewConfig, root: str, predicted: list[clips.Clip]) -> list[skips.Skip]:
+def _left_out(settings: ReviewConfig, root: str, predicted: Sequence[clips.Clip]) -> list[skips.Skip]:
     """(recording, reason) of those that are not there, or are others than those that were heard; each is told.
 
     Raises:

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from bird_tf import config, predict, review
+from bird_tf import config, csv_files, predict, review
 from tests import conftest
 from tests.conftest import settings
 
@@ -77,6 +77,13 @@ def test_recordings_that_were_replaced_or_removed_are_left_out_before_clips_are_
     skipped = {row["file"]: row["reason"] for row in conftest.table(tmp_path / "page" / "skipped.csv")}
     assert "changed since the prediction" in skipped[a.name] and "no such recording" in skipped[b.name]
     assert len([message for message in caplog.messages if message.startswith("skipped: ")]) == len(skipped) == 2
+    rows = conftest.table(tmp_path / "out" / "detections.csv")
+    first, other = list(dict.fromkeys(row["class_id"] for row in rows))[:2]
+    of_one = [row for row in rows if (row["class_id"] == first) == (row["file"] == b.name)]
+    csv_files.write(str(tmp_path / "some.csv"), [*rows[0]], [[*row.values()] for row in of_one])
+    with pytest.raises(config.InputError, match=r"none of 1 recordings can be heard; the first: .*no such recording"):
+        _review(tmp_path, tmp_path / "some.csv", audio=tmp_path / "audio", species=[first])
+    assert _review(tmp_path, tmp_path / "some.csv", audio=tmp_path / "audio", species=[other])["num_skipped"] == 0
     c.unlink()
     with pytest.raises(config.InputError, match=r"none of 3 recordings can be heard; the first: .* changed since"):
         _review(tmp_path, tmp_path / "out")

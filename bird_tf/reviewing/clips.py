@@ -113,21 +113,32 @@ def shorten(clips: Iterable[Clip], seconds: float) -> tuple[list[Clip], int]:
     return found, num_cut
 
 
+def of_species(clips: Sequence[Clip], settings: ChoiceConfig) -> Sequence[Clip]:
+    """The clips of the species that were asked for.
+
+    Raises:
+        InputError: of one of these there is no clip.
+    """
+    wanted = {name.casefold(): name for name in settings.species}
+    if not wanted:
+        return clips
+    predicted = {c.name or c.class_id: None for c in clips}
+    clips = [c for c in clips if {c.class_id.casefold(), c.name.casefold()} & {*wanted}]
+    if unknown := {*wanted} - {name.casefold() for c in clips for name in (c.class_id, c.name)}:
+        raise config.InputError(
+            f"--species={wanted[min(unknown)]}: there is no prediction of it; there are predictions of "
+            f"{len(predicted)} species{free_text.examples(sorted(predicted))}"
+        )
+    return clips
+
+
 def choose(clips: Sequence[Clip], judged: Iterable[verdicts.Verdict], settings: ChoiceConfig) -> Choice:
     """Chooses clips by the flags, without those that were judged before.
 
     Raises:
         InputError: no clip is left; or clips were judged before and others shall be a sample.
     """
-    wanted = {name.casefold(): name for name in settings.species}
-    if wanted:
-        predicted = {c.name or c.class_id: None for c in clips}
-        clips = [c for c in clips if {c.class_id.casefold(), c.name.casefold()} & {*wanted}]
-        if unknown := {*wanted} - {name.casefold() for c in clips for name in (c.class_id, c.name)}:
-            raise config.InputError(
-                f"--species={wanted[min(unknown)]}: there is no prediction of it; there are predictions of "
-                f"{len(predicted)} species{free_text.examples(sorted(predicted))}"
-            )
+    clips = of_species(clips, settings)
     before = {(v.file, f"{v.start_seconds:.3f}", f"{v.end_seconds:.3f}", v.class_id) for v in judged}
     left = [c for c in clips if c.identity not in before]
     if settings.sample and len(left) < len(clips):
