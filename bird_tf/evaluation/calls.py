@@ -58,7 +58,7 @@ def read(
         else:
             truth = _of_annotations(path, source, recordings, classes, channel)
     except config.InputError as error:
-        message = str(error)
+        message = str(error).removeprefix(f"{path}: ")
         raise config.InputError(
             message if message.startswith("--segments=") else f"--segments={path}: {message}"
         ) from error

@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from absl import logging
 
@@ -22,10 +22,7 @@ LIST = "results.jsonl"  # as `inference.result_files` writes it
 # how the names of tables of single recordings end; others are of all recordings
 _OF_RECORDINGS = (".detections.csv", ".detections.parquet", ".labels.txt", ".Table.1.selections.txt")
 _NAMES = frozenset(columns.COLUMNS["label"])
-UNTOUCHED = (
-    "bird_tf.predict wrote it, and nobody changed it: models are not judged by what a model said; correct it, or name "
-    "the labels of a person, or --layout=folders for those of folders; to compare two models, copy it to another folder"
-)
+UNTOUCHED = "bird_tf.predict wrote it, and nobody changed it: models are not judged by what a model said"
 
 
 def settled(sources: Iterable[formats.Source]) -> list[formats.Source]:
@@ -99,7 +96,7 @@ def of_persons(sources: Iterable[formats.Source]) -> tuple[list[formats.Source],
     A prediction of which a table was changed or removed is one that a person has gone through.
 
     Returns:
-        The other files, and those that are left out; a warning tells of these.
+        The other files, and those that are left out.
     """
     sources, untouched = list(sources), dict[str, str]()
     for folder, kinds in _predictions(sources).items():
@@ -114,11 +111,22 @@ def of_persons(sources: Iterable[formats.Source]) -> tuple[list[formats.Source],
                 "count as gone through: leave out recordings that nobody listened to", len(same), len(paths), folder,
                 same[0],
             )  # fmt: skip
-    if untouched:
-        logging.warning(
-            "%d tables are left out: a model wrote them, the first: %s", len(untouched), next(iter(untouched))
-        )
     return [source for source in sources if source.path not in untouched], list(untouched.items())
+
+
+def warn_of_untouched(left_out: Sequence[skips.Skip]) -> None:
+    """Warns of tables that `of_persons` has left out, where other labels count."""
+    if left_out:
+        logging.warning("tables that a model wrote are left out: %d, the first: %s", len(left_out), left_out[0][0])
+
+
+def refusal(left_out: Sequence[skips.Skip], *, may_be_folders: bool) -> str:
+    """The message if `of_persons` has left out all labels; `may_be_folders`: folders could be labels instead."""
+    of_folders = ", or --layout=folders for those of folders" if may_be_folders else ""
+    return (
+        f"{skips.named(left_out[0])}; correct it, or name the labels of a person{of_folders}; to compare two models, "
+        "copy it to another folder"
+    )
 
 
 def _predictions(sources: Iterable[formats.Source]) -> dict[str, dict[str, list[formats.Source]]]:

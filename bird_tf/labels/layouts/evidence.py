@@ -281,12 +281,8 @@ def by_format(sources: Iterable[formats.Source]) -> str:
     )
 
 
-def not_recognised(
-    folder: str, sources: Iterable[formats.Source], known: matching.Recordings, left_out: Sequence[skips.Skip] = ()
-) -> str:
-    """The message if nothing tells the species, or only files that are left out."""
-    if left_out:
-        return ": ".join(left_out[0])
+def not_recognised(folder: str, sources: Iterable[formats.Source], known: matching.Recordings) -> str:
+    """The message if nothing tells the species."""
     telling = sorted((s for s in sources if not s.is_labelling), key=lambda s: s.format == birdclef.FORMAT.name)
     hints = [f"{s.path}: {s.problem}" if s.problem else without_species(s) for s in telling]
     hints += [f"{path}: none of the known formats" for path in of_unknown_kinds(known)[:1]]

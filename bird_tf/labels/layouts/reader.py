@@ -243,13 +243,16 @@ def _read_layout(
             containers.refuse(names, source.audio, has_negatives=has_negatives)
         found = _read_folders(source, used, known)
         found.unused = problems + unused + found.unused
+        corrections.warn_of_untouched(own)
         other_splits.warn(found.recordings, sources, known, tables_root)
         return found, False
     are_foreign = all(reason == evidence.NAMELESS for _, reason in problems) and not any(
         s.is_labelling for s in sources
     )
     if not labelling and (not problems or are_foreign):
-        raise config.InputError(evidence.not_recognised(folder, sources, known, own))
+        refusal = corrections.refusal(own, may_be_folders=not source.metadata) if own else ""
+        raise config.InputError(refusal or evidence.not_recognised(folder, sources, known))
+    corrections.warn_of_untouched(own)
     layout = evidence.log(source.layout, used)
     if not source.min_confidence:
         evidence.warn_of_scores(used)

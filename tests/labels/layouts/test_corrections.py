@@ -111,11 +111,12 @@ def test_where_models_are_judged_a_prediction_that_nobody_changed_is_left_out(tm
 
     def of_persons(*paths):
         used, left_out = corrections.of_persons(formats.read(path, rows.Options()) for path in paths)
+        corrections.warn_of_untouched(left_out)
         assert {source.path for source in used} | dict(left_out).keys() == {*paths}
         return [os.path.basename(source.path) for source in used]
 
     assert of_persons(*paths.values(), other) == ["z.txt"]
-    assert "4 tables are left out: a model wrote them, the first: " in caplog.text
+    assert "tables that a model wrote are left out: 4, the first: " in caplog.text
     copy = shutil.copy(paths["detections.csv"], str(tmp_path / "copy.csv"))  # who wants it as the truth copies it
     assert of_persons(copy) == ["copy.csv"]
     caplog.clear()
