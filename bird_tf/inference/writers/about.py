@@ -43,7 +43,7 @@ _UNKNOWN = "Whether recordings sound unlike the training data is not known: this
 def _of_places(expected: str) -> str:
     """The end of the sentence on species that cannot be where the recordings are from."""
     if expected:
-        return f". Probabilities are combined with what is known of the place and time: {expected}."
+        return f". Beside the sound, this counts: {expected}. A species that it excludes has no detections."
     return (
         ", and a species that does not live where you recorded can get a high probability: --species_list and "
         "--occurrence keep to those that do."

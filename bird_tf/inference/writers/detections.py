@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -43,9 +44,12 @@ class DetectionConfig:
             least = f"the threshold of the species in {self.min_probability} (--min_probability); for others, {least}"
         told = [f"whose probability is at least {least}."]
         if self.top:
-            told.append(f"Of each chunk, only the {self.top} most probable species count (--top).")
+            counting = f"{self.top} most probable species count" if self.top > 1 else "most probable species counts"
+            told.append(f"Of each chunk, only the {counting} (--top).")
         if self.merge_seconds < 0:
             told.append("Each chunk has a row of its own (--merge_seconds).")
+        elif math.isinf(self.merge_seconds):
+            told.append("All of one species in a recording are joined (--merge_seconds).")
         elif self.merge_seconds:
             told.append(
                 f"Those of one species with a gap of at most {self.merge_seconds:g} s are joined (--merge_seconds)."

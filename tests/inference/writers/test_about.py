@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from bird_tf.inference.writers import about, detections, rows, tables
@@ -34,7 +36,9 @@ def test_tables_that_are_not_there_are_not_explained(known):
      ({"min_probability": "own.csv", "top": 2, "merge_seconds": 3.0}, "x",
       "in own.csv (--min_probability); for others, the model's own threshold of the species by the rule 'f1' "
       "(--threshold). Of each chunk, only the 2 most probable species count (--top). Those of one species with a gap "
-      "of at most 3 s are joined (--merge_seconds).")],
+      "of at most 3 s are joined (--merge_seconds)."),
+     ({"top": 1, "merge_seconds": math.inf}, "",
+      "Of each chunk, only the most probable species counts (--top). All of one species in a recording are joined (")],
 )  # fmt: skip
 def test_detections_are_explained_as_they_were_found(tmp_path, found_by, calibrated_on, told):
     ours = context(tmp_path, found_by=detections.DetectionConfig(**found_by))
