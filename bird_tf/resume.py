@@ -164,7 +164,8 @@ class Claim:
                 )
             return False
         before = vars(stored.read_json(self._path, _Stored))
-        changes = differences({**before, "flags": self._with_newer(before["flags"])}, self.plan)
+        before = {**before, "flags": self._with_newer(before["flags"])}
+        changes = differences(before, self.plan)
         if why := [why for why, plan in self.outdated.items() if changes and not differences(before, plan)]:
             logging.warning("%s: %s, so what the %s has kept there is made anew", self._folder, why[0], self.work)
         elif changes and not self.overwrite:

@@ -175,6 +175,8 @@ def test_flags_that_are_newer_than_a_plan_had_their_declared_default(tmp_path):
         claim(seed=3, shares=[0.2]).goes_on()
     with pytest.raises(config.InputError, match="differs: --seed was 3, is unset"):
         claim(shares=[0.5, 1.0]).goes_on()
+    now, outdated = ({"flags": {"seed": seed, "shares": [0.5, 1.0]}} for seed in (4, 3))
+    assert not _claim(tmp_path, plan=now, flags_of=_Flags, outdated={"why": outdated}).goes_on()
     _claim(tmp_path, plan={}).begin()  # as it is while a directory is emptied
     with pytest.raises(config.InputError, match="differs: --seed was unset, is 0"):
         claim(seed=0).goes_on()

@@ -10,7 +10,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import soxr
@@ -50,10 +50,6 @@ class ChunkingConfig:
 
     def __post_init__(self) -> None:
         channels.check(self.channel)
-
-    def plan(self) -> dict[str, Any]:
-        """What decides the samples of chunks, for `resume.Plan`. Plans of earlier versions name no channel."""
-        return {name: value for name, value in config.to_mapping(self).items() if name != "channel" or value}
 
     def hop_samples(self, front_end: frontend.FrontendConfig | hearing.Hearing) -> int:
         """Samples from chunk to chunk.

@@ -140,10 +140,11 @@ class Writer:
             flag="--output",
             overwrite=overwrite,
             plan={
-                "flags": chunking.plan(),
+                "flags": config.to_mapping(chunking),
                 "versions": {"the stored embeddings": _FORMAT_VERSION},
                 "inputs": {"the model": {"content": model.fingerprint}},
             },
+            flags_of=decode.ChunkingConfig,
         )
         self._sources: dict[str, str] = {}
         self._num_vectors = 0

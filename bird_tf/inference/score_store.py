@@ -84,7 +84,7 @@ class ScoreStore:
             if shifted is not None:
                 inputs["the decisions"] = {"need of shifted chunks": shifted}
             versions = {"the stored scores": _FORMAT_VERSION}
-            return {"flags": chunking.plan(), "versions": versions, "inputs": inputs}
+            return {"flags": config.to_mapping(chunking), "versions": versions, "inputs": inputs}
 
         any_weights = [resume.ANYTHING] * len(ensemble.models)
         outdated = {"the weights of the models are others now": plan(any_weights, shifted)}
@@ -100,6 +100,7 @@ class ScoreStore:
             overwrite=overwrite,
             plan=plan(ensemble.decisions.weights, shifted),
             outdated=outdated,
+            flags_of=decode.ChunkingConfig,
         )
 
     def open(self) -> None:

@@ -4,7 +4,7 @@ import types
 import numpy as np
 import pytest
 
-from bird_tf import config
+from bird_tf import config, resume
 from bird_tf.audio import decode, frontend, hearing
 from bird_tf.inference import audio_files, embedding_store, ensembles
 
@@ -164,6 +164,15 @@ def test_another_model_or_other_chunks_are_refused_and_replaced_on_request(tmp_p
     writer.open()
     writer.append("a.wav", _scores(tmp_path / "a.wav", [[1, 0, 0]]))
     assert embedding_store.Embeddings(str(tmp_path)).vectors.shape == (1, 3)
+
+
+def test_a_store_of_a_version_without_a_flag_goes_on(tmp_path, recording):
+    _store(tmp_path, recording, a=[[1, 0]])
+    path = tmp_path / embedding_store.FOLDER / resume.PLAN
+    plan = json.loads(path.read_text())
+    assert plan["flags"].pop("channel") == ""
+    path.write_text(json.dumps(plan))
+    _writer(tmp_path).open()
 
 
 def test_a_folder_without_a_store_is_told(tmp_path):
