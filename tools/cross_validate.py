@@ -67,11 +67,11 @@ class CrossValidateConfig(training_flags.TrainConfig):
             raise config.InputError(f"--recordings_per_class={self.recordings_per_class}: need a number, or 0 for all")
 
 
-def _command(module: str, *arguments: str) -> None:
-    """Runs a command of the package in a process of its own. If it fails, the cross-validation stops."""
+def _command(module: str, *arguments: str, hint: str = "") -> None:
+    """Runs a command of the package in a process of its own. If it fails, the cross-validation stops with a hint."""
     command = [sys.executable, "-m", f"bird_tf.{module}", *arguments]
     if code := subprocess.run(command, stderr=sys.stderr, check=False).returncode:
-        sys.exit(f"error: {module} failed with exit status {code} (see above)")
+        sys.exit(f"error: {module} failed with exit status {code} (see above){hint}")
 
 
 def claim_run_dir(
@@ -163,7 +163,11 @@ def _train_and_evaluate(settings: CrossValidateConfig, fold: int, seed: int) -> 
         pretrained=settings.pretrained.pretrained.replace(_FOLD, str(fold)),
     )
     files.write_text(flagfile, config.to_flagfile(training))
-    _command("train", f"--flagfile={flagfile}")
+    if files.exists(os.path.join(run_dir, resume.PLAN)):  # perhaps of another version, which train refuses
+        hint = f"; to train this fold anew, remove {run_dir} and repeat the command: --overwrite removes all folds"
+    else:
+        hint = ""
+    _command("train", f"--flagfile={flagfile}", hint=hint)
     model, output = os.path.join(run_dir, "export"), os.path.dirname(_evaluation(settings, fold, seed))
     _command("evaluate", f"--model={model}", f"--records={os.path.join(folder, 'test')}", f"--output={output}")
     return _row(settings, fold, seed)

@@ -5,6 +5,7 @@ import math
 import os
 import pathlib
 import shutil
+import subprocess
 
 import pytest
 
@@ -238,13 +239,24 @@ def test_a_mistyped_model_removes_nothing(manifest, tmp_path, trained, flag, wor
 
 def test_the_trainings_of_the_folds_do_not_overwrite(manifest, tmp_path, monkeypatch):
     commands = []
-    monkeypatch.setattr(cross_validate, "_command", lambda *given: commands.append(given))
+    monkeypatch.setattr(cross_validate, "_command", lambda *given, **_: commands.append(given))
     monkeypatch.setattr(cross_validate.stored, "read_any", lambda *_: dict.fromkeys(cross_validate.COLUMNS, 0.5))
     flags = _flags(manifest, tmp_path, "--folds=2", "--overwrite")
     settings = config.parse(cross_validate.CrossValidateConfig, flags)
     cross_validate._train_and_evaluate(settings, 1, 3)
     assert [command[0] for command in commands] == ["train", "evaluate"]
     assert "--overwrite=False" in (tmp_path / "fold-1" / "seed-3.flags").read_text()
+
+
+def test_a_fold_that_cannot_go_on_is_removed_alone(manifest, tmp_path, monkeypatch):
+    failed = subprocess.CompletedProcess([], 2)
+    monkeypatch.setattr(cross_validate.subprocess, "run", lambda *_, **__: failed)
+    settings = config.parse(cross_validate.CrossValidateConfig, _flags(manifest, tmp_path, "--folds=2"))
+    with pytest.raises(SystemExit, match=r"train failed with exit status 2 \(see above\)$"):
+        cross_validate._train_and_evaluate(settings, 1, 0)
+    files.write_json(str(tmp_path / "fold-1" / "seed-0" / "plan.json"), {})
+    with pytest.raises(SystemExit, match=r"; to train this fold anew, remove .*fold-1/seed-0 and repeat the command"):
+        cross_validate._train_and_evaluate(settings, 1, 0)
 
 
 def test_a_fold_that_is_not_there_is_refused(manifest, tmp_path):
