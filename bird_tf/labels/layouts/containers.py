@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterable
 from absl import logging
 
 from bird_tf import config
-from bird_tf.labels import odd_names, split, texts
+from bird_tf.labels import class_names, odd_names, split, texts
+from bird_tf.labels.formats import formats, one_hot
 from bird_tf.labels.layouts import folders, matching
 
 _CODE = re.compile(r"[a-z]{4,6}\d{1,2}|[a-z]{6}|[A-Z]{4}|[A-Z]{6}|\d+")  # of eBird, of ringers; the number of a species
@@ -81,6 +82,32 @@ def refuse(names: Collection[str], audio: str, layout: str = "folders", *, has_n
             "recordings of each species into a folder of its own, or name a table with --metadata; if so, all is well, "
             "and --layout=%s does not ask", audio, *names, layout,
         )  # fmt: skip
+
+
+def refuse_columns(labelling: Collection[formats.Source], names: Collection[str]) -> None:
+    """Refuses columns of 0 and 1, known by --columns alone, as the classes beside folders that may be the species.
+
+    Args:
+        labelling: the files that tell labels.
+        names: the names of the folders of recordings, without those of negatives.
+
+    Raises:
+        InputError: all of the files are such tables, none of which tells a class as a folder is called, and the folders
+            are called neither as places nor as those of recordings.
+    """
+    told = {label for source in labelling for row in source.rows for label in row.labels.species}
+    if (
+        told
+        and names
+        and all(source.format == one_hot.FORMAT.name for source in labelling)
+        and not folders.are_places(names)
+        and not all(map(is_one, names))
+        and {*map(class_names.key, told)}.isdisjoint(map(class_names.key, names))
+    ):
+        raise config.InputError(
+            f"{next(iter(labelling)).path}: are the classes its columns of 0 and 1, such as {min(told)}, or the "
+            f"folders, such as {min(names)}? Say --layout=csv for the columns, or --layout=folders"
+        )
 
 
 def _may_be_alone(folder: str) -> bool:

@@ -253,6 +253,8 @@ def _read_layout(
         refusal = corrections.refusal(own, may_be_folders=not source.metadata) if own else ""
         raise config.InputError(refusal or evidence.not_recognised(folder, sources, known))
     corrections.warn_of_untouched(own)
+    if source.layout == "auto" and source.columns and not source.metadata:
+        containers.refuse_columns(labelling, folders.classes(paths, source.audio, source.options))
     layout = evidence.log(source.layout, used)
     if not source.min_confidence:
         evidence.warn_of_scores(used)

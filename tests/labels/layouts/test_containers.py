@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from bird_tf import config
@@ -50,6 +52,29 @@ def test_a_single_folder_beside_negatives_is_a_class(tmp_path, caplog, parts):
     example_sets.write_wav(tmp_path / parts[0] / "noise" / "n.wav")
     reader.read(reader.SourceConfig(audio=str(tmp_path)))
     assert "become one class" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("folders", "header", "is_refused"),
+    [(("Robin", "Wren"), "WOOD,OPEN", True), (("AMRO", "EATO"), "AMRO,EATO", False),
+     (("S1", "S2"), "AMRO,EATO", False), (("wav",), "AMRO,EATO", False)],
+)  # fmt: skip
+def test_columns_of_0_and_1_are_not_taken_for_species_beside_folders_that_may_be_these(
+    tmp_path, folders, header, is_refused
+):
+    lines = [f"snd,day,{header}\n"]
+    for i in range(4):
+        example_sets.write_wav(tmp_path / folders[i % len(folders)] / f"r{i}.wav")
+        lines.append(f"r{i}.wav,{i},{i % 2},{1 - i % 2}\n")
+    example_sets.write_text(tmp_path / "t.csv", "".join(lines))
+    source = reader.SourceConfig(audio=str(tmp_path), columns=("file=snd",))
+    if is_refused:
+        with pytest.raises(config.InputError, match=r"columns of 0 and 1, such as OPEN, or the folders, such as Robin"):
+            reader.read(source)
+    else:
+        assert {r.label for r in reader.read(source)[0]} == {*header.split(",")}
+    found, _ = reader.read(dataclasses.replace(source, layout="csv"))
+    assert {r.label for r in found} == {*header.split(",")}
 
 
 def test_values_cross_folders_if_most_lie_in_several(tmp_path):
