@@ -23,8 +23,8 @@ import soundfile
 
 Outputs = dict[str, Any]
 Network = Callable[..., Outputs]
-# a last chunk, padded with zeros, follows if so much is left of a recording, seconds
 FORMAT_VERSION = 1  # of model.json
+# a last chunk, padded with zeros, follows if so much is left of a recording, seconds
 MINIMUM_SECONDS = 0.5
 BLOCK_SECONDS = 10
 # what no model needs

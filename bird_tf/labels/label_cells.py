@@ -24,6 +24,8 @@ _FAILED = re.compile(r"#(?:\w/\w{1,4}|NV|[¡¿]?[^\W\d_a-z]+(?:/0)?[!?])|Err:\d{
 _MISSING = frozenset(("", "nan", "n/a", "na", "null", "<na>"))  # as pandas, R and databases write empty cells
 _LONGEST = 200  # characters of a name
 _LATIN = re.compile(r"[A-Z][a-zë-]+ (?:spp?\.|[a-zë-]{2,}(?: [a-zë-]{2,})?)")
+EBIRD_CODE = re.compile("([a-z]{4,6})[0-9]{1,2}")  # as gretit1
+RINGERS_CODE = re.compile("[A-Z]{4}|[A-Z]{6}")  # as AMRO
 # codes as amerob, AMRO (ringers) or PIPPIP (bats); AMRO, SONG is one class
 _CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*|(?!SONG|CALL|DRUM|DUET|FLIGHT|SOCIAL)(?:[A-Z]{4}|[A-Z]{6})")
 # a whole number as pandas writes it, if another cell of its column is empty

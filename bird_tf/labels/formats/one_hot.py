@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence, Set
 
 from absl import logging
@@ -28,7 +27,6 @@ CONDITIONS = frozenset((
     "seen", "duplicate", "use", "used", "usable", "exclude", "excluded", "include", "included", "good", "bad", "day",
     "night", "call", "song", "label", "labels", "stereo", "mono",
 ))  # fmt: skip
-_CODE = re.compile(r"[A-Z]{4}|[A-Z]{6}|[a-z]{4,6}\d{1,2}")  # of a species, as AMRO, SPHSUR and gretit1
 _OF_PLACE = frozenset(("latitude", "longitude", "elevation", "date", "time"))
 # what columns may tell of recordings, and of spans
 _OF_RECORDINGS, _OF_SPANS = _OF_PLACE | {"file", "folder", "author", "site"}, {"start", "end"}
@@ -182,7 +180,8 @@ def _may_be_species(told: Set[str]) -> bool:
 def _is_like_species(name: str) -> bool:
     """Whether a column is called by a Latin name, or by a code that is no word for a kind of sound or a condition."""
     is_word = odd_names.is_kind(name) or name.casefold() in CONDITIONS
-    return label_cells.is_latin(name) or bool(_CODE.fullmatch(name) and not is_word)
+    is_code = label_cells.EBIRD_CODE.fullmatch(name) or label_cells.RINGERS_CODE.fullmatch(name)
+    return label_cells.is_latin(name) or bool(is_code and not is_word)
 
 
 def _has_other_meaning(name: str) -> bool:

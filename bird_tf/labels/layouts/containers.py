@@ -9,11 +9,12 @@ from collections.abc import Collection, Iterable
 from absl import logging
 
 from bird_tf import config
-from bird_tf.labels import class_names, odd_names, split, texts
+from bird_tf.labels import class_names, label_cells, odd_names, split, texts
 from bird_tf.labels.formats import formats, one_hot
 from bird_tf.labels.layouts import folders, matching
 
-_CODE = re.compile(r"[a-z]{4,6}\d{1,2}|[a-z]{6}|[A-Z]{4}|[A-Z]{6}|\d+")  # of eBird, of ringers; the number of a species
+# the number of a species, too
+_CODE = re.compile(rf"{label_cells.EBIRD_CODE.pattern}|[a-z]{{6}}|{label_cells.RINGERS_CODE.pattern}|\d+")
 
 
 def is_one(folder: str) -> bool:

@@ -9,7 +9,7 @@ import collections
 import dataclasses
 import functools
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from absl import logging
 
@@ -22,7 +22,30 @@ LIST = "results.jsonl"  # as `inference.result_files` writes it
 # how the names of tables of single recordings end; others are of all recordings
 _OF_RECORDINGS = (".detections.csv", ".detections.parquet", ".labels.txt", ".Table.1.selections.txt")
 _NAMES = frozenset(columns.COLUMNS["label"])
-UNTOUCHED = "bird_tf.predict wrote it, and nobody changed it: models are not judged by what a model said"
+_UNTOUCHED = "bird_tf.predict wrote it, and nobody changed it: models are not judged by what a model said"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Prediction:
+    """The tables of a prediction among the files.
+
+    Attributes:
+        folder: of the prediction.
+        listed: {name: checksum} of its result files.
+        tables: {kind: its tables that tell labels}.
+    """
+
+    folder: str
+    listed: Mapping[str, str]
+    tables: dict[str, list[formats.Source]]
+
+    @functools.cached_property
+    def changed(self) -> frozenset[str]:
+        """The names of its files of these kinds that were changed or removed since it wrote them."""
+        listed = self.listed.items()
+        return frozenset(
+            n for n, checksum in listed if _kind(n) in self.tables and _is_changed(self.folder, n, checksum)
+        )
 
 
 def settled(sources: Iterable[formats.Source]) -> list[formats.Source]:
@@ -70,10 +93,11 @@ def of_one_format(sources: Iterable[formats.Source]) -> tuple[list[formats.Sourc
         InputError: tables of several formats were changed.
     """
     sources, others = list(sources), dict[str, str]()
-    for folder, kinds in _predictions(sources).items():
+    for prediction in _predictions(sources):
+        folder, kinds = prediction.folder, prediction.tables
         if len(kinds) < 2:
             continue
-        changed = _changed_kinds(folder, kinds)
+        changed = set(map(_kind, prediction.changed))
         if len(changed) > 1:
             first, second = (kinds[kind][0].path for kind in sorted(changed)[:2])
             raise config.InputError(
@@ -99,12 +123,12 @@ def of_persons(sources: Iterable[formats.Source]) -> tuple[list[formats.Source],
         The other files, and those that are left out.
     """
     sources, untouched = list(sources), dict[str, str]()
-    for folder, kinds in _predictions(sources).items():
-        if not (changed := _changed_kinds(folder, kinds)):
-            untouched |= {source.path: UNTOUCHED for told in kinds.values() for source in told}
-        listed, paths = _listed(folder), [source.path for kind in sorted(changed) for source in kinds.get(kind, ())]
-        names = {path: files.name_below(folder, path) for path in paths}
-        same = [path for path, name in names.items() if not _is_changed(folder, name, listed[name])]
+    for prediction in _predictions(sources):
+        folder, kinds = prediction.folder, prediction.tables
+        if not prediction.changed:
+            untouched |= {source.path: _UNTOUCHED for told in kinds.values() for source in told}
+        paths = [source.path for kind in sorted(set(map(_kind, prediction.changed))) for source in kinds[kind]]
+        same = [path for path in paths if files.name_below(folder, path) not in prediction.changed]
         if same:
             logging.warning(
                 "%d of %d tables of %s are as bird_tf.predict wrote them, the first: %s; others were changed, so they "
@@ -129,19 +153,14 @@ def refusal(left_out: Sequence[skips.Skip], *, may_be_folders: bool) -> str:
     )
 
 
-def _predictions(sources: Iterable[formats.Source]) -> dict[str, dict[str, list[formats.Source]]]:
-    """{folder of a prediction: {kind: its tables}} of the files that are tables of one."""
-    listed, found = functools.cache(_listed), dict[str, dict[str, list[formats.Source]]]()
+def _predictions(sources: Iterable[formats.Source]) -> list[_Prediction]:
+    """The predictions of which some of the files are tables. Each list of results is read once."""
+    listed, found = functools.cache(_listed), dict[str, _Prediction]()
     for source in sources:
         if source.is_labelling and (folder := _folder_of(source.path, listed)):
-            found.setdefault(folder, {}).setdefault(_kind(source.path), []).append(source)
-    return found
-
-
-def _changed_kinds(folder: str, kinds: Collection[str]) -> set[str]:
-    """The kinds of which a table was changed or removed since the prediction wrote it."""
-    listed = _listed(folder).items()
-    return {kind for name, checksum in listed if (kind := _kind(name)) in kinds and _is_changed(folder, name, checksum)}
+            prediction = found.setdefault(folder, _Prediction(folder, listed(folder), {}))
+            prediction.tables.setdefault(_kind(source.path), []).append(source)
+    return [*found.values()]
 
 
 def _folder_of(path: str, listed: Callable[[str], Mapping[str, str]]) -> str:

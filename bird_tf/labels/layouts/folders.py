@@ -42,9 +42,7 @@ _OF_RECORDINGS = CONTAINERS | frozenset((
     "channel", "near", "far", "good", "bad", "high", "low", "full", "bird", "nest", "ring", "point", "part", "group",
     "track", "session", "dialect",
 ))  # fmt: skip
-_EBIRD_CODE = re.compile("([a-z]{4,6})[0-9]{1,2}")  # as gretit1
 _FEWEST_CODES = 3  # of different letters
-_RINGERS_CODE = re.compile("[A-Z]{4}|[A-Z]{6}")  # as AMRO
 _RANKS = re.compile(r"\d+_(?:[A-Z][a-z]+_)+([A-Z][a-z]+_[a-z-]+)")  # as iNaturalist calls folders
 _ONE_IN = 10  # at most one recording in so many may lie less deep
 
@@ -150,13 +148,17 @@ def _are_of_species(pairs: Sequence[tuple[str, str]]) -> bool:
     """Whether folders in others are the species, as (outer, inner), for how they are called, or what they are in."""
     outside, inside = {outer for outer, _ in pairs}, {inner for _, inner in pairs}
     are_latin = [is_latin(inner) and not _is_no_species(inner) for inner in inside]
-    letters = {code[1] for inner in inside if (code := _EBIRD_CODE.fullmatch(inner))}
+    letters = {code[1] for inner in inside if (code := label_cells.EBIRD_CODE.fullmatch(inner))}
     return (
         (len(inside) > 1 and 2 * sum(are_latin) > len(inside))
         or all(map(label_cells.is_latin, inside))
         or all(label_cells.is_latin(f"{outer} {inner}") and not _is_no_species(inner) for outer, inner in pairs)
-        or (_are_codes(inside, _EBIRD_CODE) and len(letters) >= _FEWEST_CODES and not _are_codes(outside, _EBIRD_CODE))
-        or (are_places(outside) and (_are_codes(inside, _RINGERS_CODE) or _repeat(pairs)))
+        or (
+            _are_codes(inside, label_cells.EBIRD_CODE)
+            and len(letters) >= _FEWEST_CODES
+            and not _are_codes(outside, label_cells.EBIRD_CODE)
+        )
+        or (are_places(outside) and (_are_codes(inside, label_cells.RINGERS_CODE) or _repeat(pairs)))
     )
 
 
@@ -180,7 +182,7 @@ def _repeat(pairs: Sequence[tuple[str, str]]) -> bool:
         2 * sum(len(outer) > 1 for outer in outside_of.values()) > len(outside_of)
         and 2 * sum(len(inner) > 1 for inner in inside_of.values()) > len(inside_of)
         and 2 * sum(are_else) < len(are_else)
-        and not any(_are_codes(inside_of, code) for code in (_EBIRD_CODE, _RINGERS_CODE))
+        and not any(_are_codes(inside_of, code) for code in (label_cells.EBIRD_CODE, label_cells.RINGERS_CODE))
     )
 
 

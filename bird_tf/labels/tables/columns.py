@@ -204,7 +204,7 @@ def not_meant(document: texts.Document, given: Sequence[tuple[str, str, str]]) -
     """What no column of a table tells, as the flags say; without a start, its other times are not meant either."""
     flags = _flags_for(document, given)
     found = {what for what, column in flags.items() if not column}
-    return found.union(TIMES if "start" in found else ()).difference(given_for(document, given))
+    return found.union(TIMES if "start" in found else ()).difference(flags.keys() - found)
 
 
 def _flags_for(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dict[str, str]:
