@@ -244,6 +244,39 @@ def warn_of_unused(recordings: Iterable[metadata.Recording], audio: str) -> None
         )  # fmt: skip
 
 
+def warn_of_others(recordings: Iterable[metadata.Recording], audio: str) -> None:
+    """Warns of recordings whose labels, from files, are not the class that their folder is called as.
+
+    Background species that are the folder's are no contradiction, nor are negatives.
+
+    Args:
+        recordings: with class ids as labels.
+        audio: the folder with all of them.
+    """
+    labelled = [(recording, _own_names(recording)) for recording in recordings if recording.labels]
+    names = {class_names.key(name) for recording, _ in labelled for pair in recording.names for name in pair}
+    others = []
+    for recording, own in labelled:
+        folders = _parts(recording.path, audio)[:-1]
+        classes = [folder for folder in folders if class_names.key(folder) in names]
+        if classes and own.isdisjoint(map(class_names.key, classes)):
+            others.append((recording, classes[-1]))
+    if others:
+        first, folder = others[0]
+        logging.warning(
+            "%d recordings lie in the folder of another class than their label says, the first: %s lies in %s, and is "
+            "labelled %s: the label counts; if the folders are right, say --layout=folders", len(others), first.path,
+            folder, ", ".join(first.labels),
+        )  # fmt: skip
+
+
+def _own_names(recording: metadata.Recording) -> set[str]:
+    """The keys of all species of a recording, those in the background too."""
+    of_spans = [name for annotation in recording.annotations for name in annotation.background]
+    told = [*(name for pair in recording.names for name in pair), *recording.background, *of_spans]
+    return set(map(class_names.key, told))
+
+
 def read(described: Iterable[metadata.Recording], audio: str, options: rows.Options) -> assembly.Assembled:
     """Gives each recording the name of the folder right below `audio` as its label.
 

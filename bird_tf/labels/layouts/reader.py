@@ -157,6 +157,7 @@ def survey(source: SourceConfig, noise_audio: str = "", channel: str = "", *, ju
     recordings = class_names.unify(recordings, synonyms)
     if folders_are_sites:
         folders.warn_of_unused(recordings, source.audio)
+        folders.warn_of_others(recordings, source.audio)
     recordings = clock.fill(recordings, source.audio, source.clock, folders_are_sites=folders_are_sites)
     _log_negatives(recordings)
     if left_out:

@@ -168,6 +168,32 @@ def test_folders_of_latin_names_that_labels_of_files_do_not_name_are_told(tmp_pa
     assert ("folders such as Parus major and Turdus_merula are not used" in caplog.text) == is_told
 
 
+def test_recordings_in_the_folder_of_another_class_than_their_label_are_told(tmp_path, caplog):
+    of_files = {
+        "Parus_major/a.wav": {"label": "turmer", "name": "Turdus merula"},
+        "Parus_major/b.wav": {"label": "parmaj", "name": "Parus major"},
+        "Parus_major/c.wav": {"label": "turmer", "name": "Turdus merula", "background": ("Parus major",)},
+        "Turdus_merula/d.wav": {"negative": True},
+        "Site 1/turmer/e.wav": {"label": "turmer"},
+    }
+    recordings = [
+        metadata.Recording(recording_id=path, path=str(tmp_path / path), **told) for path, told in of_files.items()
+    ]
+    folders.warn_of_others(recordings, str(tmp_path))
+    assert caplog.text.count("recordings lie") == 1
+    assert "1 recordings lie in the folder of another class" in caplog.text
+    assert "a.wav lies in Parus_major, and is labelled turmer" in caplog.text
+
+
+def test_folders_that_are_no_classes_of_the_labels_are_not_told(tmp_path, caplog):
+    recordings = [
+        metadata.Recording(recording_id=path, path=str(tmp_path / path), label=label)
+        for path, label in (("Great Tit/a.wav", "Parus major"), ("S1/b.wav", "Turdus merula"), ("c.wav", "song"))
+    ]
+    folders.warn_of_others(recordings, str(tmp_path))
+    assert not caplog.text
+
+
 @pytest.mark.parametrize(
     ("names", "are"),
     [(["2023-05-01", "x"], False), (["Site A", "plot_b", "x"], True), (["gretit1"], False),
