@@ -290,7 +290,7 @@ def _layout(path: str, head: bytes) -> parts.Layout:
     """Finds out what of a file can be decoded."""
     if header := wav.read(path):
         reports.check_header(path, header.sample_rate_hz, header.num_channels)
-        return wav.layout(header)
+        return wav.layout(path, header)
     if head.startswith(ogg.MAGIC):
         return ogg.read(path)
     if head.startswith(flac.MAGIC):

@@ -47,6 +47,20 @@ def test_texts_before_and_after_the_sound_are_read(tmp_path):
     assert header.texts == {"ICMT": "Recorded", "IART": "AudioMoth", "guan": "GUANO|Version: 1\nµ"}
 
 
+@pytest.mark.parametrize(
+    ("name", "comment", "is_told"),
+    [("20230501_050000T.WAV", "Recorded at 05:00:00 01/05/2023 (UTC) by AudioMoth 24F319046043D8C1", True),
+     ("20230501_050000T.WAV", "Recorded by hand", False), ("20230501_050000T.WAV", "", False),
+     ("20230501_050000.WAV", "Recorded at 05:00:00 01/05/2023 (UTC) by AudioMoth 24F319046043D8C1", False)],
+)  # fmt: skip
+def test_a_recording_without_its_quiet_parts_is_told(tmp_path, name, comment, is_told):
+    texts = chunk(b"LIST", b"INFO" + chunk(b"ICMT", comment.encode()))
+    path = write(tmp_path / name, claimed=0, before=texts)
+    warning = wav.layout(path, wav.read(path)).warning
+    assert warning.startswith("its header tells 0.0 s")
+    assert ("later times are too early" in warning) == is_told
+
+
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "PCM_U8", "ULAW"])
 @pytest.mark.parametrize("kind", ["WAV", "RF64", "WAVEX"])
 def test_headers_of_libsndfile_are_read_alike(tmp_path, subtype, kind):
