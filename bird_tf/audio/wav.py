@@ -64,7 +64,8 @@ class Header:
         data_bytes: bytes of sound in the file.
         claimed_bytes: bytes of sound by the header.
         texts: {chunk id: text} of the comment (ICMT), the artist (IART) and the GUANO metadata (guan).
-        is_bw64: whether it begins with BW64, which libsndfile does not know: RF64 by another name.
+        is_odd: whether libsndfile does not find the sound: the file begins with BW64, which is RF64 by another name, or
+            a chunk of odd length has no byte behind it that makes it even.
     """
 
     form: bytes
@@ -76,7 +77,7 @@ class Header:
     data_bytes: int
     claimed_bytes: int
     texts: Mapping[str, str]
-    is_bw64: bool = False
+    is_odd: bool = False
 
     @property
     def frame_bytes(self) -> int:
@@ -104,7 +105,7 @@ def read(path: str) -> Header | None:
         start = file.read(2 * _W64_NAME_BYTES + 8)
         if start[:4] in MAGIC and start[8:12] == b"WAVE":
             header = _read_chunks(_Reader(file, size, is_w64=False), 12)
-            return header and dataclasses.replace(header, is_bw64=start[:4] == b"BW64")
+            return header and dataclasses.replace(header, is_odd=header.is_odd or start[:4] == b"BW64")
         if start[:4] == b"riff" and start[24:28] == b"wave":
             return _read_chunks(_Reader(file, size, is_w64=True), len(start))
     return None
@@ -131,7 +132,7 @@ def _layout(header: Header) -> parts.Layout:
     claimed, held = header.claimed_bytes / per_second, header.data_bytes / per_second
     sound = (header.data_offset, header.data_offset + header.data_bytes)
     rewritten = (parts.Part(pieces=(parts.Repeated(_written(header)), sound)),)
-    as_it_is = rewritten if header.is_bw64 and header.data_bytes else (parts.Part(),)
+    as_it_is = rewritten if header.is_odd and header.data_bytes else (parts.Part(),)
     if header.is_open_ended or not header.data_bytes or abs(claimed - held) < _LEAST_SECONDS:
         return parts.Layout(parts=as_it_is)
     if claimed > held:
@@ -181,9 +182,14 @@ class _Reader:
         """Where the chunk begins that follows a chunk with this end."""
         return end + (-end % 8 if self._is_w64 else end % 2)
 
+    def is_chunk(self, position: int) -> bool:
+        """Whether a chunk begins there that ends within the file, or one that often follows the sound."""
+        head = self.head(position)
+        return head is not None and _is_chunk(head, self.size - position)
+
 
 def _read_chunks(reader: _Reader, position: int) -> Header | None:
-    long_size, form, data, texts = -1, b"", (-1, 0, 0), {}
+    long_size, form, data, texts, is_odd = -1, b"", (-1, 0, 0), {}, False
     for _ in range(_MAX_CHUNKS):
         head = reader.head(position)
         if head is None:
@@ -202,7 +208,10 @@ def _read_chunks(reader: _Reader, position: int) -> Header | None:
             texts.update(_info(reader, begin + 4, min(begin + length, reader.size)))
         elif name in _TEXTS:
             texts[name.decode()] = _text(reader.at(begin, min(length, _MAX_TEXT_BYTES)))
-        position = reader.after(begin + length)
+        end = begin + length
+        position = reader.after(end)
+        if position > end and reader.is_chunk(end) and not reader.is_chunk(position):
+            position, is_odd = end, is_odd or not data[2]
     if len(form) < 16:
         return None
     code, channels, rate, _, block_bytes, _ = struct.unpack("<HHIIHH", form[:16])
@@ -211,6 +220,7 @@ def _read_chunks(reader: _Reader, position: int) -> Header | None:
     return Header(
         form=form, code=code, num_channels=channels, sample_rate_hz=rate, block_bytes=block_bytes,
         data_offset=data[0], claimed_bytes=data[1], data_bytes=data[2], texts=texts,
+        is_odd=is_odd,
     )  # fmt: skip
 
 

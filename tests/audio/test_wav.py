@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf.audio import wav
+from bird_tf.audio import decode, wav
 
 SOUND = np.random.default_rng(0).integers(-9000, 9000, 1000, np.int16).tobytes()
 
@@ -45,6 +45,17 @@ def test_texts_before_and_after_the_sound_are_read(tmp_path):
     comment = chunk(b"LIST", b"INFO" + chunk(b"ICMT", b"Recorded\0\0\0") + chunk(b"IART", b"AudioMoth"))
     header = wav.read(write(tmp_path / "x.wav", before=comment, after=chunk(b"guan", "GUANO|Version: 1\nµ".encode())))
     assert header.texts == {"ICMT": "Recorded", "IART": "AudioMoth", "guan": "GUANO|Version: 1\nµ"}
+
+
+@pytest.mark.parametrize("is_even", [True, False])
+def test_sound_behind_a_chunk_of_odd_length_is_found(tmp_path, is_even):
+    before = b"junk" + struct.pack("<I", 5) + b"fmt \0" + b"\0" * is_even
+    path = write(tmp_path / "x.wav", before=before, after=chunk(b"LIST", b"INFO"))
+    header = wav.read(path)
+    assert (header.claimed_bytes, header.data_bytes) == (2000, 2000)
+    assert header.is_odd != is_even
+    [samples] = decode.blocks(path, 8000)
+    np.testing.assert_array_equal(samples * 2**15, np.frombuffer(SOUND, np.int16))
 
 
 @pytest.mark.parametrize(
