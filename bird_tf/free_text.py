@@ -112,10 +112,16 @@ def seconds(text: str, unit: float = 1.0) -> float:
     return unit * number(text, limit=1e9)
 
 
-def confidence(text: str) -> float:
-    """Reads a number from 0 to 1, or a percentage such as 87 %; NaN for any other text."""
+def confidence(text: str, *, in_percent: bool = False) -> float:
+    """Reads a number from 0 to 1, or a percentage such as 87 %; NaN for any other text.
+
+    Args:
+        text: the field.
+        in_percent: whether a number without a % is a percentage, too.
+    """
     share = text.strip().removesuffix("%")
-    value = number(share, limit=1) if share == text.strip() else number(share, limit=100) / 100
+    whole = 100 if in_percent or share != text.strip() else 1
+    value = number(share, limit=whole) / whole
     return value if value >= 0 else math.nan
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -72,6 +71,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             "%s: its times are read as shares of a day, as spreadsheets save them: %s is %s",
             document.path, share[:40], free_text.time_of_share(share),
         )  # fmt: skip
+    in_percent = columns.is_in_percent(document, found.get("score", ()))
     in_channels = {*columns.down(document, found.get("channel", ()))}
     first_channel = 1 if in_channels.isdisjoint(("0", "0.0")) else 0
     read_rows: list[rows.Row] = []
@@ -90,6 +90,8 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         if has_shares:
             cells["time"] = free_text.time_of_share(cells["time"])
         row = _row(where, cells, above, options, order, length, (units.get("start", 1.0), units.get(length, 1.0)))
+        if "score" in found:
+            row = dataclasses.replace(row, score=rows.read_score(cells["score"], in_percent=in_percent))
         if "channel" in found:
             row = dataclasses.replace(row, channel=rows.read_channel(cells["channel"], first_channel))
         read_rows.append(dataclasses.replace(row, second_name=row.about.name) if is_own else row)
@@ -161,7 +163,7 @@ def _is_unread(what: str, cell: str, row: rows.Row) -> bool:
     if what in ("latitude", "longitude") and free_text.number(cell, limit=0) == 0:  # 0, 0 is read, and no place
         return False
     if what == "score":
-        return math.isnan(free_text.confidence(cell))
+        return row.score == 0 and free_text.number(cell.removesuffix("%"), limit=0) != 0  # 0 stands for both
     return rows.is_unknown(getattr(row.about, _PLACE_AND_TIME[what]))
 
 
@@ -297,7 +299,6 @@ def _row(
         labels=labels,
         start_seconds=span[0],
         end_seconds=span[1],
-        score=rows.read_score(cells.get("score", "")),
         background=about.background,
         annotator=cells.get("annotator", ""),
         common=cells.get("common", ""),

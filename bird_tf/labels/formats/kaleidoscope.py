@@ -25,6 +25,7 @@ _FIXED = (
     "manual id",
     "channel",
 )
+_SCORES = ("score", "match ratio", "confidence")
 _USUAL = ("date", "time", "hour", "date 12", "time 12", "hour 12")
 
 # as the program calls its clusters until a person renames them
@@ -55,15 +56,23 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     is_given = "label" in columns.given_for(document, options.columns)
     manual = found.get("manual id", ())
     has_begun = not is_given and any(columns.down(document, manual))
+    of_score = next((what for what in _SCORES if what in found), "")
+    in_percent = columns.is_in_percent(document, found.get(of_score, ()))
     read_rows, clusters, not_reviewed = [], [], []
     for line, texts_of_line in document.lines[1:]:
         cells = columns.cells_of(texts_of_line, found)
         parts = [cells.get(what, "") for what in ("indir", "folder", "in file")]
         names = ["/".join(filter(None, parts[i:])) for i in (1, 0)]
+        if cells.get("manual id") and of_score != "score":
+            score = math.nan
+        elif of_score:
+            score = rows.read_score(cells[of_score], in_percent=in_percent)
+        else:  # the distance of a cluster, 0 for the best
+            score = 1 - free_text.number(cells.get("top1dist", ""), limit=10)
         row = rows.Row(
             where=rows.where(document, line),
             files=tuple(names if parts[1] else reversed(names)),  # the one with a folder first
-            score=math.nan if cells.get("manual id") and "score" not in cells else _score(cells),
+            score=score,
             channel=rows.read_channel(cells.get("channel", ""), first=0),
             about=rows.COMPLETE,
         )
@@ -111,14 +120,6 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
         told = columns.find(document, options.columns)
         found |= {what: told[what] for what in ("label", "score") if what in given}
     return found
-
-
-def _score(cells: dict[str, str]) -> float:
-    """Its confidence. TOP1DIST is the distance of a cluster, 0 for the best."""
-    for what in ("score", "match ratio", "confidence"):
-        if what in cells:
-            return rows.read_score(cells[what])
-    return 1 - free_text.number(cells.get("top1dist", ""), limit=10)
 
 
 FORMAT = file_format.Format(

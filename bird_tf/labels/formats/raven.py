@@ -67,6 +67,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     found = _placed(found, document.path, is_prediction=names.keys() >= _OF_PREDICTION)
     # the table of one recording, which may have another name today
     alone = num_named <= 1 and all(s.start == s.begin for s in found)
+    in_percent = columns.is_in_percent(document, used.get("score", ()))
     read_rows = []
     for selection in found:
         next_file = _goes_on_in(selection)
@@ -74,7 +75,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             where=rows.where(document, selection.line),
             files=(selection.file,) if selection.file else (),
             or_namesake=alone,
-            score=rows.read_score(selection.cells.get("score", "")),
+            score=rows.read_score(selection.cells.get("score", ""), in_percent=in_percent),
             channel=rows.read_channel(selection.cells.get("channel", "")),
             annotator=selection.cells.get("annotator", ""),
             common=selection.cells.get("common", ""),

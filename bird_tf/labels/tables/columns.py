@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -64,6 +65,7 @@ ANNOTATOR = (
     "analyst", "rater", "reviewer", "reviewed by", "identified by", "listener", "user",
 )  # fmt: skip
 TIMES = ("start", "end", "duration")
+_PERCENT = re.compile(r"\b(?:per ?cent|percentage|pct|prozent)\b")
 _BETWEEN_LINES = {"label": ";", "background": ";"}  # what the lines of a cell are divided by
 _OF_NAMES = frozenset(("file", "path", "filename", "in file"))  # of recordings
 
@@ -140,6 +142,32 @@ def without_unit(name: str) -> str:
 def unit_of(document: texts.Document, position: int) -> str:
     """The last word of the name of a column."""
     return normal(document.header[position]).rpartition(" ")[2]
+
+
+def is_in_percent(document: texts.Document, positions: Sequence[int]) -> bool:
+    """Whether columns hold percentages, by their names: `Confidence (%)`, `score_percent`.
+
+    Numbers of which none is above 1, and not all are whole, are shares in any case.
+
+    Args:
+        document: the table.
+        positions: of the columns, of which the first one that is filled counts.
+
+    Raises:
+        InputError: only some of the columns are called so.
+    """
+    are_called_so = {_is_of_percent(document.header[i]) for i in positions}
+    if len(are_called_so) > 1:
+        names = ", ".join(document.header[i] for i in positions)
+        raise config.InputError(f"{document.path}: of the columns {names} only some are in %; name one of them")
+    if True not in are_called_so:
+        return False
+    told = {free_text.number(cell, limit=math.inf) for cell in down(document, positions) if cell}
+    return any(number > 1 for number in told) or all(number == round(number) for number in told if number == number)
+
+
+def _is_of_percent(name: str) -> bool:
+    return "%" in name or bool(_PERCENT.search(normal(name)))
 
 
 def cells_of(line: Sequence[str], found: Mapping[str, Sequence[int]]) -> dict[str, str]:

@@ -137,9 +137,9 @@ def read_channel(cell: str, first: int = 1) -> int:
     return int(number) if number >= 1 else 0
 
 
-def read_score(cell: str) -> float:
+def read_score(cell: str, *, in_percent: bool = False) -> float:
     """The confidence in a cell; NaN if it is empty, and 0 if it cannot be read: such a label is not a sure one."""
-    score = free_text.confidence(cell)
+    score = free_text.confidence(cell, in_percent=in_percent)
     return 0.0 if math.isnan(score) and not label_cells.is_missing(cell.strip()) else score
 
 

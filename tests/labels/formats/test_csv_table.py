@@ -209,6 +209,22 @@ def test_a_column_called_present_that_holds_something_else_is_not_used(tmp_path,
     assert "must hold yes, no or counts" in _read(tmp_path, text, "present=present").problem
 
 
+@pytest.mark.parametrize(
+    ("name", "cells", "scores"),
+    [("Confidence (%)", "90 1 90% 0,5 ", [0.9, 0.01, 0.9, 0.005]), ("match ratio %", "1", [0.01]),
+     ("Confidence (%)", "0.9 1 0.25", [0.9, 1, 0.25]), ("confidence", "1 0.9", [1, 0.9])],
+)  # fmt: skip
+def test_a_score_is_in_percent_if_the_name_of_its_column_says_so(tmp_path, caplog, name, cells, scores):
+    text = f"file;label;{name}\n" + "".join(f"{i}.wav;a;{cell}\n" for i, cell in enumerate(cells.split()))
+    assert [row.score for row in _read(tmp_path, text).rows] == scores
+    assert "cannot be read" not in caplog.text
+
+
+def test_scores_of_which_only_some_are_in_percent_are_refused(tmp_path):
+    text = "file,label,score,own_percent\na.wav,a,0.5,\n"
+    assert "only some are in %" in _read(tmp_path, text, "score=own_percent,score").problem
+
+
 def test_a_score_that_cannot_be_read_is_no_sure_one(tmp_path, caplog):
     text = "file,label,confidence\nv.wav,a,87 %\nw.wav,a,0.5\nx.wav,a,87\ny.wav,a,-0.5\nz.wav,a,\n"
     rows = _read(tmp_path, text).rows

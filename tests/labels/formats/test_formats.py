@@ -110,6 +110,9 @@ KALEIDOSCOPE = "INDIR,FOLDER,IN FILE,OFFSET,DURATION,DATE,AUTO ID,Prob\nD,,x.wav
 def test_a_given_score_is_used(tmp_path, name, text):
     [row] = example_sets.source_of(tmp_path / name, text, columns=columns.parse(["score=Prob"])).rows
     assert row.score == 0.4
+    text = text.replace("Prob", "Prob (%)").replace("0.4", "40")
+    [row] = example_sets.source_of(tmp_path / name, text, columns=columns.parse(["score=Prob (%)"])).rows
+    assert row.score == 0.4
 
 
 @pytest.mark.parametrize(
