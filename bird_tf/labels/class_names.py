@@ -13,6 +13,7 @@ from bird_tf import config, free_text
 from bird_tf.labels import label_cells, metadata, odd_names, texts
 
 _APART = "classes that look alike stay apart: %s; --synonyms makes them one"
+_MOST_NAMED = 20  # names in a warning
 # Cyrillic and Greek letters, and the Latin ones that they look like, also as capitals
 _LOOK_ALIKE = str.maketrans("асеіјокрѕтухвнмαεικνορτυβημ", "aceijokpstyxbhmaeikvoptubhm")
 
@@ -100,9 +101,9 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
         )  # fmt: skip
     if composed := odd_names.composed(labels):
         logging.warning(
-            "%d classes are other classes and more, or have a score or count%s; divide several species by ;, write "
-            "scores and counts into columns of their own, or rename with --synonyms",
-            len(composed), free_text.examples(composed),
+            "%d classes may be several species, or have a score or count%s; divide several species by ;, write ? in "
+            "place of one of them that is not sure, write scores and counts into columns of their own, or rename with "
+            "--synonyms", len(composed), free_text.examples(composed, most=_MOST_NAMED),
         )  # fmt: skip
     if related := odd_names.related(labels.difference(doubtful, composed)):
         logging.warning(

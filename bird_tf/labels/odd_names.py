@@ -49,7 +49,7 @@ _KINDS = _SOUNDS | {
     "female", "chick", "nestling", "fledgling", "juvenile", "immature", "subadult", "adult", "and",
 }  # fmt: skip
 # what may divide species in a name, besides the signs that `parse` knows
-_BETWEEN = re.compile(r"\s*/\s*|\s+(?:and|und|et|y)\s+")
+_BETWEEN = re.compile(r"\s*[/&+]\s*|\s+(?:and|und|et|y)\s+")
 _SCORE = re.compile(r".*\w[\s:_(=]+(?:\d+(?:[.,]\d+)?\s*%|[01]?[.,]\d+|[x×]\s?\d+)\)?", re.ASCII)  # or a count
 _COUNT = re.compile(r"^(?:\d+\s*[x×]?\s+)?(.+?)(?:[\s:_(=]+\d+\s*[x×]?\)?)?$", re.ASCII)
 # who described a species: L., Linnaeus, (Linnaeus, 1758), Gmelin & Latham 1790
@@ -59,13 +59,23 @@ _AUTHOR = re.compile(r"\(?(?:[A-Z][^\d()]*,? (?:1[789]|20)\d\d|L\.|[A-Z][a-zà-�
 def is_unsure(name: str) -> bool:
     """Whether a name says that it is in doubt, or that nobody could name the species."""
     plain = _plain(name)
-    return "?" in name or not plain or plain.partition(" ")[0] in _LIKE_UNKNOWN or _is_in_doubt(name)
+    return not plain or plain.partition(" ")[0] in _LIKE_UNKNOWN or _is_in_doubt(name)
 
 
 def _is_in_doubt(name: str) -> bool:
-    """Whether a name has words of doubt, or those of two species."""
+    """Whether a name has a question mark, words of doubt, or those of two species."""
     words = texts.comparable(name).replace("_", " ").split()
-    return not (_DOUBTS.isdisjoint(_plain(name).split()) and _OR.isdisjoint(words[1:-1]))
+    return "?" in name or not (_DOUBTS.isdisjoint(_plain(name).split()) and _OR.isdisjoint(words[1:-1]))
+
+
+def is_several(name: str) -> bool:
+    """Whether a name may be those of several species: its parts have equally many words, and none is a kind of sound.
+
+    Such are `AMRO/EATO` and `Great Tit and Blue Tit`, but not `Greater/Lesser Scaup` and `Parus major/minor`.
+    """
+    parts = _BETWEEN.split(name)
+    are_alike = len({len(part.split()) for part in parts}) == 1
+    return len(parts) > 1 and are_alike and all(_words(part) and not is_kind(part) for part in parts)
 
 
 def _plain(name: str) -> str:
@@ -77,8 +87,8 @@ def _plain(name: str) -> str:
 def doubtful(names: Collection[str]) -> list[str]:
     """The names of classes that may say that nothing is to be heard, or something without a name.
 
-    Such are `no birds detected`, `noise (wind)`, `Unknown bird`, `Parus cf. major` and `Amsel oder Star`, 0 without
-    other numbers than 1, and `bird` beside Latin names.
+    Such are `no birds detected`, `noise (wind)`, `Unknown bird`, `AMRO?`, `Parus cf. major` and `Amsel oder Star`, 0
+    without other numbers than 1, and `bird` beside Latin names.
     """
     plain = {name: _plain(name) for name in names}
     has_numbers = any(text.isdecimal() and text not in ("0", "1") for text in plain.values())
@@ -95,9 +105,9 @@ def doubtful(names: Collection[str]) -> list[str]:
 
 
 def composed(names: Collection[str]) -> list[str]:
-    """The names of classes that consist of other classes, or of another class and a number, or have a score or a count.
+    """The names of classes that may be several species, or another class and a number, or have a score or a count.
 
-    Such are `AMRO/EATO`, `AMRO and EATO`, `AMRO EATO` and `2 AMRO`, if these are classes, and `EATO (87%)`, `EATO x2`;
+    Such are `AMRO/EATO` and others as of `is_several`; `AMRO EATO` and `2 AMRO`, if these are classes; `EATO (87%)`;
     and `Crow,Bird,Animal`, if a part is a class or stands in another such name. Kinds of sounds are none: `song and
     call`, `type 0.5`; nor are `Tit,Great` and `Tit,Blue`, which share but the first of two parts.
     """
@@ -125,7 +135,8 @@ def composed(names: Collection[str]) -> list[str]:
         for name in names
         if not _KINDS.issuperset(_words(name) or (name,))
         and (
-            are_several(_BETWEEN.split(name))
+            is_several(name)
+            or are_several(_BETWEEN.split(name))
             or any(are_classes(name.split(sign)) for sign in (" ", "_"))
             or any(part in known or num_with[part] > max(1, num_first[part]) for part in listed[name])
             or is_counted(name)

@@ -165,7 +165,7 @@ def test_classes_that_may_be_no_species_are_told(caplog):
 
 def test_classes_that_are_other_classes_and_more_are_told(caplog):
     class_names.unify([_named(name, "") for name in ("a", "b", "a/b", "c 0.91")], {})
-    assert "2 classes are other classes and more, or have a score or count (a/b, c 0.91);" in caplog.text
+    assert "2 classes may be several species, or have a score or count (a/b, c 0.91);" in caplog.text
 
 
 def test_classes_that_may_be_one_species_are_told(caplog):

@@ -10,7 +10,7 @@ from bird_tf.labels import odd_names
      "Parus cf. major", "cf. Parus ater", "Parus aff. major", "Turdus merula cf.", "prob. Blue Tit", "unident.",
      "nichts", "Lärm", "Geräusch", "bruit de fond", "pas d'oiseau", "sin aves", "vacío", "onbekend", "okänd", "Ruído",
      "nessuno", "unsorted", "to_check", "New folder (2)", "Neuer Ordner", "Parus major or Parus ater",
-     "Kohlmeise oder Star", "AMRO_vs_EATO", "bird", "Aves"],
+     "Kohlmeise oder Star", "AMRO_vs_EATO", "bird", "Aves", "AMRO?", "?WBNU", "BCCH (?)"],
 )  # fmt: skip
 def test_names_that_may_say_nothing_are_doubtful(name):
     assert odd_names.doubtful({name, "Parus major", "1"}) == [name]
@@ -31,7 +31,8 @@ def test_names_of_species_are_not_doubtful():
     "name",
     ["AMRO/EATO", "AMRO and EATO", "AMRO EATO", "AMRO_EATO", "AMRO/SOSP", "Parus major / Parus minor", "AMRO 0.91",
      "AMRO:.9", "NOCA (87%)", "NOCA x2", "AMRO (2x)", "2 AMRO", "2x AMRO", "Parus major_2", "AMRO,bird",
-     "Wren, AMRO, Jay"],
+     "Wren, AMRO, Jay", "HOFI/PUFI", "DOWO and HAWO", "Willow Tit / Marsh Tit", "Great Tit & Blue Tit", "owl/nightjar",
+     "Anas crecca/Anas discors"],
 )  # fmt: skip
 def test_names_of_other_classes_and_more_are_found(name):
     assert odd_names.composed({name, "AMRO", "EATO", "Parus major"}) == [name]
@@ -44,7 +45,8 @@ def test_names_of_single_classes_are_not_composed():
         "gretit1", "type 1", "type 2", "cluster01", "Great Tit", "Tit", "1", "2", "Turdus merula_Amsel", "gretit song",
         "Parus major/minor", "Larus fuscus x argentatus", "Pica pica", "Pica", "NOCA", "",
         "Warbler, Yellow", "Warbler, Pine", "Turdus merula,song", "Parus major, male, song", "Jay,1758", "Owl,1758",
-        "Tern,Little", "Tern,Arctic", "Tern,Gull-billed",
+        "Tern,Little", "Tern,Arctic", "Tern,Gull-billed", "Black and White Warbler", "AMRO/song", "2023/AMRO", "3/4",
+        "Parus major Gmelin & Latham, 1790", "Turdus merula + chicks", "http://x",
     }  # fmt: skip
     assert not odd_names.composed(names)
     assert odd_names.composed({"Crow,Bird,Animal", "Gull,Bird", "Jay"}) == ["Crow,Bird,Animal", "Gull,Bird"]
