@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from absl import logging
 
 from bird_tf import config, skips
-from bird_tf.labels import given_table, label_cells, metadata, taxonomy, texts
+from bird_tf.labels import given_table, label_cells, metadata, odd_names, taxonomy, texts
 from bird_tf.labels.layouts import matching, reader
 from bird_tf.labels.tables import presence, rows
 
@@ -19,6 +19,7 @@ Call = tuple[float, float, int]
 # of a table of calls
 COLUMNS = ("media_id", "class_id", "start_seconds", "end_seconds")
 _MOST_NAMED = 5
+_NOT_SURE = "no call of it is sure"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,8 +110,8 @@ def read_table(path: str, classes: taxonomy.Taxonomy, options: rows.Options) -> 
     A call is none where a further column denies it, as in tables that the converter reads.
 
     Returns:
-        {media_id: its calls; None if no row of it is sure}. A media_id is a MediaId, a file name with or without
-        suffix, or the path of the recording below the folder of all.
+        {media_id: its calls; None if no row of it is sure, as one of a name in doubt}. A media_id is a MediaId, a file
+        name with or without suffix, or the path of the recording below the folder of all.
 
     Raises:
         InputError: no such file, a missing column, a time that is not a number, or no species that the models know.
@@ -133,6 +134,7 @@ def read_table(path: str, classes: taxonomy.Taxonomy, options: rows.Options) -> 
     answered, _ = presence.apply(document, options, answered, further)
     found = _Found(classes)
     calls: dict[str, list[Call] | None] = dict.fromkeys(media_id for media_id, _, _ in spans)
+    answered = [_without_doubtful(row, classes) for row in answered]
     for (media_id, start, end), row in zip(spans, answered, strict=True):
         if row.labels.species or row.labels.negative:
             own = found.calls(start, end, {name: name for name in row.labels.species})
@@ -140,6 +142,24 @@ def read_table(path: str, classes: taxonomy.Taxonomy, options: rows.Options) -> 
     _warn_of_unsure(path, sum(not (row.labels.species or row.labels.negative) for row in answered))
     found.check(path)
     return calls
+
+
+def _without_doubtful(row: rows.Row, classes: taxonomy.Taxonomy) -> rows.Row:
+    """The row without species in doubt; something without a name if there are no others."""
+    doubtful = [name for name in row.labels.species if _is_doubtful([name], classes)]
+    sure = rows.without(row, doubtful)
+    return sure if sure.labels.species else rows.unsure(row) if doubtful else row
+
+
+def _is_doubtful(names: Sequence[str], classes: taxonomy.Taxonomy) -> bool:
+    """Whether a call has a name in doubt, as `cadent?` or `ascend/cadent`, and is of no class of the models.
+
+    Args:
+        names: its label, and perhaps its Latin name.
+        classes: of the models.
+    """
+    is_sure = not (odd_names.is_unsure(names[0]) or odd_names.is_several(names[0]))
+    return not (is_sure or classes.resolve(names))
 
 
 class _Found:
@@ -191,7 +211,7 @@ def _of_table(
             several = f"; {ids[name]} recordings have this MediaId: write their paths" if ids[name] > 1 else ""
             raise config.InputError(f"{source.audio} has no recording {name}{several}")
         if own is None:
-            unsure[file] = "no call of it is sure"
+            unsure[file] = _NOT_SURE
         else:
             found[below[file]] += own
     return Truth(found, {file: reason for file, reason in unsure.items() if below[file] not in found})
@@ -211,8 +231,9 @@ def _of_annotations(
     annotated = [r for r in reading.recordings if r.path in below and r.path not in unknown]
     if untimed := next((r for r in annotated if r.labels and not r.annotations), None):
         raise config.InputError(f"{untimed.path} has the label {untimed.labels[0]} without times")
+    annotated, in_doubt = _without_doubtful_annotations(annotated, classes)
     whole, in_part = known_as_whole(annotated, path)
-    unknown |= dict(in_part)
+    unknown |= dict([*in_part, *in_doubt])
     for recording in whole:
         own, names = found.setdefault(below[recording.path], []), dict(recording.names)
         for annotation in recording.annotations:
@@ -225,3 +246,26 @@ def _of_annotations(
         raise none_as_whole(unknown.items(), has_judged_spans=reading.has_judged_spans)
     known.check(path)
     return Truth(found, unknown)
+
+
+def _without_doubtful_annotations(
+    recordings: Iterable[metadata.Recording], classes: taxonomy.Taxonomy
+) -> tuple[list[metadata.Recording], list[skips.Skip]]:
+    """Recordings whose annotations in doubt have no name, and (path, reason) of those without any other call."""
+    found, in_doubt = list[metadata.Recording](), list[skips.Skip]()
+    for recording in recordings:
+        names = dict(recording.names)
+        told = {label for a in recording.annotations for label in (a.label, *a.background) if label}
+        doubtful = {label for label in told if _is_doubtful([label, names.get(label, label)], classes)}
+        annotations = tuple(
+            dataclasses.replace(
+                a, label="" if a.label in doubtful else a.label,
+                background=tuple(name for name in a.background if name not in doubtful),
+            )
+            for a in recording.annotations
+        )  # fmt: skip
+        if doubtful and not any(a.label or a.background or a.negative for a in annotations):
+            in_doubt.append((recording.path, _NOT_SURE))
+        else:
+            found.append(dataclasses.replace(recording, annotations=annotations) if doubtful else recording)
+    return found, in_doubt

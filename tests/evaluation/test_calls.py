@@ -91,6 +91,25 @@ def test_annotations_without_a_sure_name_are_counted(audio, tmp_path, caplog):
     assert "1 annotations have no sure name: what is there counts as no call" in caplog.text
 
 
+@pytest.mark.parametrize("form", ["media_id,class_id,start_seconds,end_seconds", "file,species,start,end"])
+@pytest.mark.parametrize("name", ["eurbla?", "cf. eurbla", "gretit1/eurbla", "unknown tit"])
+def test_calls_of_a_name_in_doubt_are_not_sure(audio, tmp_path, caplog, form, name):
+    (tmp_path / "truth.csv").write_text(f"{form}\na,eurbla,1,2\na,{name},3,4\nb,{name},0,1\n")
+    truth = _read(tmp_path / "truth.csv", audio)
+    assert truth.calls == {"site 1/a.wav": [(1.0, 2.0, 1)]}
+    assert list(truth.unknown.values()) == ["no call of it is sure"]
+    assert "annotations have no sure name" in caplog.text
+
+
+def test_a_class_of_the_model_is_sure_whatever_its_name_and_strangers_are_none_in_doubt(audio, tmp_path):
+    text = "media_id,class_id,start_seconds,end_seconds\na,eurbla?,1,2\nb,Black-and-white Warbler,0,1\n"
+    (tmp_path / "truth.csv").write_text(text)
+    classes = taxonomy.Taxonomy(class_ids=("eurbla?",), names=("eurbla?",))
+    source = reader.SourceConfig(audio=audio)
+    truth = calls.read(str(tmp_path / "truth.csv"), source, audio_files.find_below(audio), classes)
+    assert truth == calls.Truth({"site 1/a.wav": [(1.0, 2.0, 0)], "site 1/b.wav": []})
+
+
 def test_selections_of_another_channel_are_no_calls(audio, tmp_path, caplog):
     table = _selections(tmp_path / "a.Table.1.selections.txt", (1.5, 2.5, "Parus major"), (3, 4, "eurbla"))
     lines = table.read_text().splitlines()
