@@ -15,8 +15,11 @@ _NEGATIVE = frozenset((
     "noise", "background", "backgroundnoise", "none", "nocall", "nocalls", "other", "others", "nonevent", "silence",
     "nobird", "nobirds", "negative", "nothing",
 ))  # fmt: skip
-# An annotator heard something and could not name it.
-_UNKNOWN = frozenset(("unknown", "unk", "unid", "unidentified", "noid"))
+# An annotator heard something and could not name it. Xeno-canto calls such recordings Mystery mystery (in English,
+# Identity unknown), and those of a whole soundscape Sonus naturalis.
+_UNKNOWN = frozenset((
+    "unknown", "unk", "unid", "unidentified", "noid", "mysterymystery", "identityunknown", "sonusnaturalis",
+))  # fmt: skip
 _NO_SPECIES = _NEGATIVE | _UNKNOWN | {""}
 _NOT_STATED = frozenset(("n.a.", "n. a.", "n.d.", "n. d.", "k.a.", "k. a.", "keine angabe"))  # unknown, too
 # what Excel and LibreOffice write where a formula fails, in many languages: #N/A, #NV, #REF!, #DIV/0!, #¿NOMBRE?

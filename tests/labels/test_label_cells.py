@@ -68,7 +68,11 @@ def test_a_name_that_a_cell_does_not_hold_as_one_is_refused(name):
         label_cells.named([name])
 
 
-@pytest.mark.parametrize("cell", ["?", "????", "unknown", "NoID", "-", "unid.", "n.a.", "k.A.", "n. d."])
+@pytest.mark.parametrize(
+    "cell",
+    ["?", "????", "unknown", "NoID", "-", "unid.", "n.a.", "k.A.", "n. d.", "Mystery mystery", "Sonus_naturalis",
+     "Identity unknown"],
+)  # fmt: skip
 def test_what_has_no_name_is_neither_a_species_nor_a_negative(cell):
     assert label_cells.parse(cell) == label_cells.Labels()
 

@@ -7,11 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bird_tf import free_text
-from bird_tf.labels import label_cells, texts
+from bird_tf.labels import texts
 from bird_tf.labels.tables import file_format, rows
-
-# The genus of recordings that nobody has named, and of soundscapes.
-_NO_SPECIES = ("mystery", "sonus", "identity", "")
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
@@ -41,7 +38,7 @@ def _recordings(content: Any) -> list[Mapping[str, Any]]:
 def _row(where: str, entry: Mapping[str, Any], options: rows.Options) -> rows.Row:
     number = text(entry, "id").upper().removeprefix("XC")
     genus = text(entry, "gen")
-    name = f"{genus} {text(entry, 'sp')}".strip() if genus.casefold() not in _NO_SPECIES else "?"
+    name = f"{genus} {text(entry, 'sp')}".strip() if genus else "?"
     also = entry.get("also")
     background = free_text.names(map(str, also)) if isinstance(also, list) else ()
     about = rows.described(
@@ -51,12 +48,12 @@ def _row(where: str, entry: Mapping[str, Any], options: rows.Options) -> rows.Ro
         longitude=text(entry, "lng") or text(entry, "lon"),
         elevation=text(entry, "alt"),
     )
-    row = rows.Row(
-        where=where,
-        catalogue_numbers=(f"XC{number}", number),
+    row = rows.labelled(rows.Row(where=where, catalogue_numbers=(f"XC{number}", number)), name, options)
+    row = dataclasses.replace(
+        row,
         about=dataclasses.replace(
             about,
-            name="" if name == "?" else name,
+            name=name if row.labels.species else "",
             author=text(entry, "rec"),
             site=text(entry, "loc"),
             background=background,
@@ -64,10 +61,9 @@ def _row(where: str, entry: Mapping[str, Any], options: rows.Options) -> rows.Ro
         ),
     )
     if not number.isascii() or not number.isdigit():
-        return dataclasses.replace(row, problem=f"{number[:40]!r} is not the number of a recording")
-    if name == "?":
-        return dataclasses.replace(row, labels=label_cells.Labels())
-    return rows.labelled(row, name, options)
+        problem = f"{number[:40]!r} is not the number of a recording"
+        return dataclasses.replace(rows.without_label(row), problem=problem)
+    return row
 
 
 def text(entry: Mapping[str, Any], name: str) -> str:
