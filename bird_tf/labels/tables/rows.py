@@ -23,6 +23,7 @@ EMPTY = "a table without rows"
 NO_TEXT = "an empty file"
 _DIVIDING = re.compile("[,&+]")
 _MARK = re.compile("1|9+")  # behind a minus
+_HIGHEST_QUANTITY = 100  # of a score in % or a count beside a name
 _SIDES = {"left": 1, "l": 1, "right": 2, "r": 2}  # the two channels of stereo
 _FIELDS = tuple(field.name for field in dataclasses.fields(NOTHING))
 
@@ -195,6 +196,32 @@ def kinds_beside(found: Iterable[Row]) -> tuple[dict[str, str], dict[str, str]]:
                 classes.add(class_names.key(kind))
     as_classes = {name: first for name, first in beside.items() if class_names.key(name) in classes}
     return {name: first for name, first in beside.items() if name not in as_classes}, as_classes
+
+
+def numbers_beside(found: Iterable[Row]) -> dict[str, str]:
+    """{number that stands beside names in a cell, as a score or a count does: the first such row}.
+
+    A number that stands alone in another row, or beside numbers only, is the id of a class, and so is a whole one above
+    100, as iNaturalist's.
+    """
+    first_of: dict[tuple[str, ...], str] = {}
+    for row in found:
+        first_of.setdefault(row.labels.species, row.where)
+    beside: dict[str, str] = {}
+    ids: set[str] = set()
+    for species, first in first_of.items():
+        numbers = [name for name in species if not math.isnan(_number(name))]
+        if len(numbers) == len(species):
+            ids.update(numbers)
+            continue
+        for name in numbers:
+            if not name.isdecimal() or _number(name) <= _HIGHEST_QUANTITY:
+                beside.setdefault(name, first)
+    return {name: first for name, first in beside.items() if name not in ids}
+
+
+def _number(name: str) -> float:
+    return free_text.number(name.removesuffix("%"), limit=math.inf)
 
 
 def _is_species_beside(name: str, kind: str) -> bool:

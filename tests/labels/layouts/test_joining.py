@@ -237,6 +237,21 @@ def test_kinds_of_sounds_beside_species_are_no_classes(tmp_path, caplog, cells, 
 
 
 @pytest.mark.parametrize(
+    ("cells", "labels"),
+    [("AMRO;0.97,EATO;83%", ("AMRO", "EATO")), ("AMRO|2,AMRO;song", ("AMRO", "AMRO")),
+     ("Parus major;1.0,EATO", ("Parus major", "EATO")), ("3;7,7;AMRO", ("3", "7", "7", "AMRO")),
+     ("AMRO;3,3", ("AMRO", "3", "3")), ("22961;gretit1,gretit1", ("22961", "gretit1", "gretit1")),
+     ("0.5,0.7", ("0.5", "0.7"))],
+)  # fmt: skip
+def test_scores_and_counts_beside_names_are_no_classes(tmp_path, caplog, cells, labels):
+    x, y = cells.split(",")
+    found, _ = _assemble(tmp_path, {"t.csv": f"file,label\nx.wav,{x}\ny.wav,{y}\n"}, "x.wav", "y.wav")
+    assert (*found["x.wav"].labels, *found["y.wav"].labels) == labels
+    num_left_out = cells.replace(",", ";").replace("|", ";").count(";") + 1 - len(labels) - cells.count("song")
+    assert (f"{num_left_out} numbers stand beside names in a cell (" in caplog.text) == (num_left_out > 0)
+
+
+@pytest.mark.parametrize(
     "cells", ["click;buzz,click", "whistle;call,AMRO;call", "adult;pup,pup", "Song;Trill,Trill", "AMRO;song,song"]
 )
 def test_kinds_of_sounds_beside_names_that_may_be_kinds_are_classes(tmp_path, caplog, cells):
