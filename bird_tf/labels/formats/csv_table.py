@@ -48,10 +48,11 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the rows.
 
     Raises:
-        InputError: no rows, a start without an end or a duration, times that are not of the recording, or several
-            annotations in a row.
+        InputError: no rows, a start without an end or a duration, a second line of the header, times that are not of
+            the recording, or several annotations in a row.
     """
     found = _columns(document, options)
+    times.refuse_second_header(document, found)
     times.refuse_other_times(document, found, options.columns)
     times.refuse_several_spans(document, found)
     if "label" in found:

@@ -97,6 +97,7 @@ def read(path: str, options: rows.Options) -> Source:
                     unused = each.unused_columns(document, options) if each.unused_columns else ()
                     if each.may_deny:
                         found, unused = presence.apply(document, options, found, unused)
+                    unused += columns.nameless(document)
                 problem = "" if found else rows.EMPTY
                 return Source(path=path, format=name, rows=tuple(found), unused_columns=unused, problem=problem)
     except config.InputError as error:

@@ -156,7 +156,7 @@ def is_in_percent(document: texts.Document, positions: Sequence[int]) -> bool:
     Raises:
         InputError: only some of the columns are called so.
     """
-    are_called_so = {_is_of_percent(document.header[i]) for i in positions}
+    are_called_so = {is_called_percent(document.header[i]) for i in positions}
     if len(are_called_so) > 1:
         names = ", ".join(document.header[i] for i in positions)
         raise config.InputError(f"{document.path}: of the columns {names} only some are in %; name one of them")
@@ -166,7 +166,8 @@ def is_in_percent(document: texts.Document, positions: Sequence[int]) -> bool:
     return any(number > 1 for number in told) or all(number == round(number) for number in told if number == number)
 
 
-def _is_of_percent(name: str) -> bool:
+def is_called_percent(name: str) -> bool:
+    """Whether the name of a column says that it holds percentages."""
     return "%" in name or bool(_PERCENT.search(normal(name)))
 
 
@@ -221,6 +222,16 @@ def unused(document: texts.Document, found: Mapping[str, Sequence[int]]) -> list
     """The names of the other columns."""
     used = {i for positions in found.values() for i in positions}
     return [name for i, name in enumerate(document.header) if name and i not in used]
+
+
+def nameless(document: texts.Document) -> tuple[str, ...]:
+    """`column 3` and the like for the filled columns without a name, but for one that counts the rows."""
+    told = {i: [*down(document, (i,))] for i, name in enumerate(document.header) if not name}
+    return tuple(f"column {i + 1}" for i, cells in told.items() if any(cells) and not _are_counted(cells))
+
+
+def _are_counted(cells: Sequence[str]) -> bool:
+    return any(cells == [str(i) for i in range(first, first + len(cells))] for first in (0, 1))
 
 
 def given_for(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dict[str, str]:

@@ -19,6 +19,7 @@ _OF_SPANS = frozenset((
     "start", "begin", "onset", "end", "stop", "offset", "from", "to", "tmin", "tmax", "t0", "t1", "x1", "x2",
     "duration", "beginn", "anfang", "ende", "dauer", "début", "debut", "fin", "durée", "inicio", "duración",
 ))  # fmt: skip
+_OTHER_UNITS = frozenset(("hz", "khz", "db", "dbfs", "m", "km", "cm", "mm", "deg", "degrees", "c", "samples"))
 _OF_TIME, _OF_EXTREMES = frozenset(("t", "time")), frozenset(("min", "max"))
 _SIDES = {"left", "right"}
 # words in the names of columns that may hold when labels are, those of which such names consist, and those of others
@@ -64,6 +65,48 @@ def refuse_other_times(
             f"{document.path}: the times in {column} are like shares of a day, as a spreadsheet saves 0:00:10; format "
             f"them as text or in seconds, and save it again, or {anyway}"
         )
+
+
+def refuse_second_header(document: texts.Document, found: Mapping[str, Sequence[int]]) -> None:
+    """Refuses a table whose second line names no recording, and holds units or further names of columns alone.
+
+    Units that change nothing do no harm: seconds, those that the names of the columns tell, and those of other columns.
+
+    Args:
+        document: the table.
+        found: as of `columns.find`.
+
+    Raises:
+        InputError: such a line.
+    """
+    if len(document.lines) < 2:
+        return
+    number, line = document.lines[1]
+    told = {i: text for i in range(len(line)) if re.search(r"[\w%]", text := columns.filled(line, (i,)))}
+    if not told.keys().isdisjoint(found.get("file", ())):
+        return
+    where, names = f"{document.path}, line {number}", ", ".join(told.values())[:200]
+    if all(map(_is_unit, told.values())):
+        for i in (i for what in (*columns.TIMES, "score") for i in found.get(what, ()) if i in told):
+            in_name = free_text.UNITS.get(columns.unit_of(document, i), 1.0)
+            has_percent = "%" in told[i] and not columns.is_called_percent(document.header[i])
+            if has_percent or free_text.UNITS.get(texts.without_signs(told[i]), in_name) != in_name:
+                raise config.InputError(
+                    f"{where}: units below the header ({names}): write them into the names of the columns, as "
+                    f"'{document.header[i]} ({told[i].strip('()[]')})', and delete this line"
+                )
+    elif "file" in found and len(told) > 1 and all(map(_is_name, told.values())):
+        raise config.InputError(f"{where}: a second line of names of columns ({names}): write one line with all names")
+
+
+def _is_unit(cell: str) -> bool:
+    return "%" in cell or texts.without_signs(cell) in free_text.UNITS.keys() | _OTHER_UNITS
+
+
+def _is_name(cell: str) -> bool:
+    """Whether a cell holds the name of a column that is known, or one of times of labels."""
+    name = columns.without_unit(columns.normal(cell))
+    return any(name in names for names in columns.COLUMNS.values()) or {*name.split()} <= _OF_SPANS | _OF_TIME
 
 
 def refuse_several_spans(document: texts.Document, found: Mapping[str, Sequence[int]]) -> None:

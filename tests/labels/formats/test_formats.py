@@ -92,6 +92,11 @@ def test_a_file_of_no_format_is_named_with_its_columns(tmp_path):
     assert not source.format and "Datum, Regen" in source.problem
 
 
+def test_filled_columns_without_a_name_are_among_those_that_are_not_used(tmp_path):
+    source = example_sets.source_of(tmp_path / "t.csv", "file,label,,rain\na.wav,a,b,1\nc.wav,a,,0\n")
+    assert source.unused_columns == ("rain", "column 3")
+
+
 def test_every_suffix_is_looked_for():
     assert {".xml", ".json", ".csv", ".tsv", ".txt", ".parquet", ".textgrid"} == set(formats.SUFFIXES)
 

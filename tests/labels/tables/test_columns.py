@@ -78,3 +78,8 @@ def test_the_first_filled_cell_counts_and_na_is_none(line, text):
 )  # fmt: skip
 def test_a_recording_that_is_named_without_its_folder_gets_it_from_its_column(line, file):
     assert columns.cells_of(line, {"file": (0,), "path": (1,), "folder": (2,)})["file"] == file
+
+
+def test_filled_columns_without_a_name_are_numbered(tmp_path):
+    text = ",file,,label,\n0,a.wav,5,a,\n1,b.wav,,a,\n"
+    assert columns.nameless(texts.Document(example_sets.write_text(tmp_path / "t.csv", text))) == ("column 3",)

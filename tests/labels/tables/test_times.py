@@ -120,3 +120,28 @@ def test_minutes_of_the_time_of_day_are_no_times_of_labels(tmp_path):
     text = "file,hour,minute,second,label\nx.wav,5,1,2,a\ny.wav,5,2,3,a\n"
     document = texts.Document(example_sets.write_text(tmp_path / "t.csv", text))
     assert times.moments(document, columns.find(document, ())) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["file,start,end,label\n,min,min,\n", "file,start,end,freq,label\n-,[ms],[ms],Hz,\n",
+     "start,end,label\nmin,min,\n",
+     "file,start,end,label,score\n,s,s,,%\n", "file,Annotation,,\n,start,end,species\n",
+     "file,Time (s),,Species\n,from,to,\n"],
+)  # fmt: skip
+def test_a_second_line_of_the_header_is_refused(tmp_path, text):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", f"{text}a.wav,2,5,a,b\n"))
+    with pytest.raises(config.InputError, match=r"line 2: (units below the header|a second line of names of columns)"):
+        times.refuse_second_header(document, columns.find(document, ()))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["file,start,end,freq,label\n,s,sec,kHz,\n", "file,start_min,end_min,label\n,min,min,\n",
+     "file,lat,label\n,deg,\n", "file,start,end,label\n,,to the end,start of song\n",
+     "file,start,end,label\na.wav,1 min,2 min,song\n", "file,start,end,label\n,1,2,label\n", "file,label\n",
+     "file,label,x\n,background,\n", "file,score (%),label\n,%,\n", "file,start,end,label\n,,,\n"],
+)  # fmt: skip
+def test_units_that_change_nothing_and_rows_of_labels_are_no_second_header(tmp_path, text):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", text))
+    times.refuse_second_header(document, columns.find(document, ()))
