@@ -25,6 +25,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060\ufeff]")  # zero-width blanks and marks of direction
 # The earlier of two delimiters that divide a line into equally many cells counts.
 _DELIMITERS = "\t;,|"
+_LONGEST_HEADER = 10_000  # characters of a first row of several lines
 
 
 def clean(text: str) -> str:
@@ -152,13 +153,11 @@ class Document:
         content = text.encode()
         del text
         try:
-            first = next((line for line in lines.each(content) if line.strip()), "")
-            delimiter = max(_DELIMITERS, key=lambda sign: len(next(csv.reader([first], delimiter=sign), [])))
-            for number, cells in _divided(content, delimiter):
+            for number, cells in _divided(content, _delimiter(content)):
                 if any(map(str.strip, cells)):
                     yield number + skipped, cells
-        except csv.Error as error:
-            raise config.InputError(f"{self.path}: not a table ({error})") from error
+        except _RowError as error:
+            raise config.InputError(f"{self.path}, line {error.number + skipped}: {error}") from error
         except lines.TooLargeError as error:
             raise config.InputError(f"{self.path}: {error}; is it a table? Divide it into smaller files") from error
 
@@ -187,6 +186,46 @@ class Document:
             raise config.InputError(f"{self.path}: not JSON ({error})") from error
 
 
+def _delimiter(content: bytes) -> str:
+    """The sign that divides the first row into most cells.
+
+    Raises:
+        _RowError: a cell of it is too long.
+    """
+    first = _first_row(content)
+
+    def num_cells(sign: str) -> int:
+        is_tab = sign == "\t"  # between tabs, cells hold no line ends
+        return len(next(csv.reader(first[:1] if is_tab else first, delimiter=sign, skipinitialspace=not is_tab), []))
+
+    try:
+        return max(_DELIMITERS, key=num_cells)
+    except csv.Error as error:
+        raise _RowError(1, str(error)) from error
+
+
+def _first_row(content: bytes) -> list[str]:
+    """The first line with any text, and those after it in which its cells between quotation marks go on."""
+    found: list[str] = []
+    for line in lines.each(content):
+        if found or line.strip():
+            found.append(line)
+        row = "".join(found)
+        if found and row.count('"') % 2 == 0:
+            return found
+        if len(row) > _LONGEST_HEADER:
+            break
+    return found[:1]
+
+
+class _RowError(ValueError):
+    """A row cannot be divided into cells. `number` is that of its first line."""
+
+    def __init__(self, number: int, problem: str) -> None:
+        super().__init__(f"not a table ({problem}); is there a quotation mark too many in this row, or one too few?")
+        self.number = number
+
+
 def _divided(content: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     quoted = delimiter != "\t"
     found = lines.each(content)
@@ -198,9 +237,12 @@ def _divided(content: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         strict=quoted,  # an open quotation mark must not swallow the rows after it
     )
     number = 1
-    for cells in reader:
-        yield number, cells if quoted else [_unquoted(cell) for cell in cells]
-        number = reader.line_num + 1
+    try:
+        for cells in reader:
+            yield number, cells if quoted else [_unquoted(cell) for cell in cells]
+            number = reader.line_num + 1
+    except csv.Error as error:
+        raise _RowError(number, str(error)) from error
 
 
 def _sharing(numbered: Iterable[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:

@@ -46,6 +46,9 @@ def test_a_file_that_is_too_large_is_refused(tmp_path):
         ('a,"b\nc"\nd,e\n', [(1, ["a", "b\nc"]), (3, ["d", "e"])]),
         ('a\t"b\t\r\n\n\t\t\n1\t\tc d\n', [(1, ["a", '"b', ""]), (4, ["1", "", "c d"])]),
         ('"a, b"\t"c ""d"""\n', [(1, ["a, b", 'c "d"'])]),
+        ('"File\nname","Start\n(s)",b\n1,2,3\n', [(1, ["File\nname", "Start\n(s)", "b"]), (4, ["1", "2", "3"])]),
+        ('\n"a\r\nb"; "c, d"\r\n1,5;2\r\n', [(2, ["a\r\nb", "c, d"]), (4, ["1,5", "2"])]),
+        ('2\t5\t"5 m\n6\t7\ta,b,c,d"\n', [(1, ["2", "5", '"5 m']), (2, ["6", "7", 'a,b,c,d"'])]),
         ("", []),
     ],
 )
@@ -56,6 +59,16 @@ def test_tables_are_divided_by_the_delimiter_of_their_first_line(tmp_path, text,
 @pytest.mark.parametrize("text", ['a,"b\nc,d\n', "a,b\n" + 200_000 * "x" + ",1\n", '"a"b,c\n', 200_000 * "x" + ",1\n"])
 def test_what_is_no_table_is_refused(tmp_path, text):
     with pytest.raises(config.InputError, match="not a table"):
+        _ = _document(tmp_path, text).lines
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [('a,b\n1,"5 m high\n2,"near"\n', 2), ('sep=,\na,b\n1,"x\ny"\n2,"5 m\n3,c\n', 5), ('a,"b\n1,2\n', 1),
+     ('a,b\n1,"5 m\n' + 100_000 * "1,2\n", 2)],
+)  # fmt: skip
+def test_a_row_with_an_open_quotation_mark_is_named(tmp_path, text, line):
+    with pytest.raises(config.InputError, match=rf"x\.csv, line {line}: not a table"):
         _ = _document(tmp_path, text).lines
 
 
