@@ -19,6 +19,8 @@ _OF_SPANS = frozenset((
     "start", "begin", "onset", "end", "stop", "offset", "from", "to", "tmin", "tmax", "t0", "t1", "x1", "x2",
     "duration", "beginn", "anfang", "ende", "dauer", "début", "debut", "fin", "durée", "inicio", "duración",
 ))  # fmt: skip
+# those of which such names consist: `Aufgenommen von` is who made a recording
+_OF_SPANS_ALONE = frozenset(("von", "bis", "desde", "hasta"))
 _OTHER_UNITS = frozenset(("hz", "khz", "db", "dbfs", "m", "km", "cm", "mm", "deg", "degrees", "c", "samples"))
 _OF_TIME, _OF_EXTREMES = frozenset(("t", "time")), frozenset(("min", "max"))
 _SIDES = {"left", "right"}
@@ -26,11 +28,13 @@ _SIDES = {"left", "right"}
 _OF_MOMENTS = frozenset(("time", "timestamp", "timecode", "interval"))
 _CENTRES = frozenset(("centre", "center", "mid", "middle"))
 _MOMENTS = _OF_MOMENTS | _CENTRES | {"second", "sec", "moment", "span"}
+_OFTEN_OF_THE_DAY = {"minute", "zeit", "temps", "tiempo", "tempo"}
 _NO_MOMENTS = frozenset((
     "zone", "timezone", "since", "after", "before", "to", "sunrise", "sunset", "day", "date", "year", "hour", "effort",
     "total", "length", "response", "confidence", "freq", "frequency", "local", "inter", "upload",
 ))  # fmt: skip
 _BETWEEN = re.compile(r"\s*(?:[-–]|\bto\b)\s*")  # the two times of `0-2`
+_CLOCK = re.compile(r"\d{1,3}:[0-5]\d(?::[0-5]\d)?(?:[.,]\d+)?", re.ASCII)
 _AFTER_MIDNIGHT = re.compile("0?0:")
 
 
@@ -106,7 +110,8 @@ def _is_unit(cell: str) -> bool:
 def _is_name(cell: str) -> bool:
     """Whether a cell holds the name of a column that is known, or one of times of labels."""
     name = columns.without_unit(columns.normal(cell))
-    return any(name in names for names in columns.COLUMNS.values()) or {*name.split()} <= _OF_SPANS | _OF_TIME
+    is_known = any(name in names for names in columns.COLUMNS.values())
+    return is_known or (bool(name) and {*name.split()} <= _OF_SPANS | _OF_SPANS_ALONE | _OF_TIME)
 
 
 def refuse_several_spans(document: texts.Document, found: Mapping[str, Sequence[int]]) -> None:
@@ -242,8 +247,11 @@ def units(document: texts.Document, found: Mapping[str, Sequence[int]]) -> dict[
 def may_hold_spans(name: str) -> bool:
     """Whether the name of a column is like that of times of labels."""
     words = columns.normal(re.sub("(?<=[a-z])(?=[A-Z])", " ", name)).split()
-    return not _OF_SPANS.isdisjoint(words) or (
-        len(words) == 2 and not _OF_TIME.isdisjoint(words) and not _OF_EXTREMES.isdisjoint(words)
+    bare = set(words).difference(free_text.UNITS, ("zeit",))
+    return (
+        not _OF_SPANS.isdisjoint(words)
+        or (bool(bare) and bare <= _OF_SPANS_ALONE)
+        or (len(words) == 2 and not _OF_TIME.isdisjoint(words) and not _OF_EXTREMES.isdisjoint(words))
     )
 
 
@@ -265,7 +273,8 @@ def moments(document: texts.Document, found: Mapping[str, Sequence[int]]) -> lis
 
     They hold numbers, clock times or `0-2`. They differ in one recording, else they may be those of the day and much
     else; or they stand beside lengths, the name tells seconds or a centre, all are in the hour after midnight, or all
-    are as `0-2`.
+    are as `0-2`. Columns of other names, which may be those of the day, hold times as `0:05`, and differ in one
+    recording.
 
     Args:
         document: the table.
@@ -278,15 +287,19 @@ def moments(document: texts.Document, found: Mapping[str, Sequence[int]]) -> lis
     for name, i in names.items():
         words = set((columns.without_unit(name) or name).split())
         is_part = bool(words & {"minute", "second", "sec"}) and "hour" in names  # of a time in three columns
-        if is_part or words & _NO_MOMENTS or not (words & _OF_MOMENTS or words <= _MOMENTS):
+        is_called_so = bool(words & _OF_MOMENTS) or words <= _MOMENTS
+        may_be_so = i not in used and (
+            words <= _OFTEN_OF_THE_DAY or bool(_CLOCK.fullmatch(next(filter(None, columns.down(document, (i,))), "")))
+        )
+        if not words or is_part or words & _NO_MOMENTS or not (is_called_so or may_be_so):
             continue
         cells = [(columns.filled(line, found.get("file", ())), columns.filled(line, (i,))) for _, line in
                  document.lines[1:]]  # fmt: skip
         different = {(file, cell) for file, cell in cells if cell}
         filled = {cell for _, cell in different}
         differ = len(different) > len({file for file, _ in different})
-        differ = differ or (has_length and not any(":" in cell for cell in filled))
-        if i not in used and not differ:  # `time` may be that of the day
+        differ = differ or (is_called_so and has_length and not any(":" in cell for cell in filled))
+        if i not in used and is_called_so and not differ:  # `time` may be that of the day
             has_unit = len(name.split()) > 1 and columns.unit_of(document, i) in free_text.FINE_UNITS
             is_centre = len(words) > 1 and not words.isdisjoint(_CENTRES)
             differ = (

@@ -86,7 +86,8 @@ def test_minutes_beside_times_of_no_stated_unit_are_refused(tmp_path, header):
      ("left,right", ("1,2", "3,4"), ["left", "right"]),
      ("Time 1 (s),Time 2 (s)", ("1,2",), ["Time 1 (s)", "Time 2 (s)"]), ("left,right", ("1,2", "5,4"), []),
      ("left,right", ("yes,no",), []), ("low_khz,length_s", ("1,2",), []), ("rise_s,fall_s", ("1,2", "2,1"), []),
-     ("date,minute,class", ("1,2,3",), [])],
+     ("date,minute,class", ("1,2,3",), []), ("Von,Bis", ("2,5",), ["Von", "Bis"]), ("desde_s,hasta_s", ("2,5",),
+     ["desde_s", "hasta_s"]), ("Zeit von,Aufgenommen von,Zeit,%", ("2,Anna,3,4",), ["Zeit von"])],
 )  # fmt: skip
 def test_columns_that_may_hold_times_are_known_by_name_or_as_pairs(tmp_path, header, lines, told):
     document = texts.Document(example_sets.write_text(tmp_path / "t.csv", "\n".join((header, *lines))))
@@ -108,6 +109,14 @@ def test_columns_that_may_hold_times_are_known_by_name_or_as_pairs(tmp_path, hea
      ("local_time", ("530", "600", "610"), False), ("timestamp", ("530", "530", "610"), False),
      ("second", ("1", "1", "2"), False), ("peak", ("2000", "4000", "3000"), False),
      ("center_time", ("1", "", "2"), True), ("inter_call_interval", ("0.3", "0.5", "0.1"), False),
+     ("position", ("0:05", "0:10", "1:23.5"), True), ("mm:ss", ("00:05", "00:10", ""), True),
+     ("Zeit", ("0:05", "0:10", "0:15"), True), ("Zeit", ("00:10", "00:10", "00:40"), False),
+     ("Zeit", ("2.5", "3", "1"), True), ("#", ("1", "2", "3"), False), ("minute", ("0", "1", "0"), True),
+     ("clock", ("05:30", "05:30", "06:10"), False),
+     ("Uhrzeit", ("5:30", "", "0:10"), False), ("odds", ("1:3", "2:1", "1:1"), False),
+     ("hora", ("00:10", "00:10", "00:40"), False),
+     ("visit", ("2023-05-01 05:30", "2023-05-01 05:40", "2023-05-01 05:30"), False),
+     ("sunrise", ("5:30", "5:31", "5:30"), False), ("rec", ("XC1:05", "XC1:06", "a"), False),
      ("time_s", ("1", "1", "1"), False), ("window", ("hann", "hann", ""), False)],
 )  # fmt: skip
 def test_columns_that_may_hold_when_labels_are_are_known(tmp_path, column, cells, is_told):
