@@ -97,7 +97,9 @@ def read(path: str, options: rows.Options) -> Source:
                     unused = each.unused_columns(document, options) if each.unused_columns else ()
                     if each.may_deny:
                         found, unused = presence.apply(document, options, found, unused)
-                    unused += columns.nameless(document)
+                    if each.unused_columns:
+                        _warn_of_twins(document, unused)
+                        unused += columns.nameless(document)
                 problem = "" if found else rows.EMPTY
                 return Source(path=path, format=name, rows=tuple(found), unused_columns=unused, problem=problem)
     except config.InputError as error:
@@ -117,6 +119,16 @@ def _once(document: texts.Document, found: Sequence[rows.Row]) -> list[rows.Row]
         told = next(row.where for row in whole if row.where in again)
         logging.info("%d rows stand there twice and count once, the first: %s", len(again), told)
     return [row for row in found if row.where not in again]
+
+
+def _warn_of_twins(document: texts.Document, unused: Sequence[str]) -> None:
+    """Warns of columns that have the name of one that is used, and tell something else."""
+    for name, (number, cell) in sorted(columns.twins(document).items()):
+        if name not in unused:
+            logging.warning(
+                "%s, line %d: of %d columns called %s only the first one is used, and another one tells %r; give each "
+                "a name of its own", document.path, number, document.header.count(name), name, cell[:40],
+            )  # fmt: skip
 
 
 def in_channel(sources: Sequence[Source], channel: str) -> list[Source]:

@@ -219,9 +219,23 @@ def written(line: Sequence[str], positions: Sequence[int]) -> str:
 
 
 def unused(document: texts.Document, found: Mapping[str, Sequence[int]]) -> list[str]:
-    """The names of the other columns."""
+    """The names of the other columns, but for those that a column that is used has as well; see `twins`."""
     used = {i for positions in found.values() for i in positions}
-    return [name for i, name in enumerate(document.header) if name and i not in used]
+    others = {name for i, name in enumerate(document.header) if i not in used}
+    others -= {document.header[i] for i in used if i < len(document.header)}
+    return [name for name in document.header if name and name in others]
+
+
+def twins(document: texts.Document) -> dict[str, tuple[int, str]]:
+    """{name of several columns: (number of a line, its cell) where not the first of them tells something else}."""
+    found: dict[str, tuple[int, str]] = {}
+    for name in {name for name in document.header if name and document.header.count(name) > 1}:
+        first, *others = (i for i, other in enumerate(document.header) if other == name)
+        for number, line in document.lines[1:]:
+            if (told := filled(line, others)) and told != filled(line, (first,)):
+                found[name] = number, told
+                break
+    return found
 
 
 def nameless(document: texts.Document) -> tuple[str, ...]:

@@ -97,6 +97,18 @@ def test_filled_columns_without_a_name_are_among_those_that_are_not_used(tmp_pat
     assert source.unused_columns == ("rain", "column 3")
 
 
+def test_a_further_column_of_the_name_of_one_that_is_used_is_told(tmp_path, caplog):
+    text = "file,start,end,species,species,note,note\na.wav,2,5,AMRO,,x,y\nb.wav,2,5,EATO,SOSP,x,y\n"
+    source = example_sets.source_of(tmp_path / "t.csv", text)
+    assert [row.labels.species for row in source.rows] == [("AMRO",), ("EATO",)]
+    told = "t.csv, line 3: of 2 columns called species only the first one is used, and another one tells 'SOSP'; give"
+    assert told in caplog.text
+    assert (caplog.text.count("only the first one is used"), source.unused_columns) == (1, ("note", "note"))
+    assert "say --columns=label=NAME" not in caplog.text
+    example_sets.source_of(tmp_path / "u.csv", "file,species,file,Species\na.wav,AMRO,a.wav,b\n")
+    assert "u.csv, line" not in caplog.text
+
+
 def test_every_suffix_is_looked_for():
     assert {".xml", ".json", ".csv", ".tsv", ".txt", ".parquet", ".textgrid"} == set(formats.SUFFIXES)
 
