@@ -100,10 +100,14 @@ def read(path: str) -> list[Verdict]:
 
 
 def _parse(row: csv_files.Row) -> Verdict:
-    answer = row.text("verdict").strip().casefold()
+    answer = row.cells["verdict"].strip().casefold()
     start, end = row.number("start_seconds", 0), row.number("end_seconds", 0)
-    if not start < end or answer not in ANSWERS:
-        raise row.error(f"need a span in seconds, and a verdict out of {', '.join(ANSWERS)}")
+    if not start < end:
+        raise row.error("need a span in seconds")
+    if answer not in ANSWERS:
+        raise row.error(
+            f"need a verdict out of {', '.join(ANSWERS)}, not {answer[:40]!r}; write {SKIP} if nobody gave one"
+        )
     return Verdict(
         file=row.text("file"),
         start_seconds=start,

@@ -59,7 +59,7 @@ def test_the_sizes_of_bands_are_read_as_they_were_written(tmp_path):
     [
         (",1,2,aa,yes,", "file is missing"), ("x.wav,2,2,aa,yes,", "need a span"), ("x.wav,,2,aa,yes,", "need a span"),
         ("x.wav,1,2,,yes,", "class_id is missing"), ("x.wav,1,2,aa,maybe,", "a verdict out of yes, no"),
-        ("x.wav,1,2,aa,,", "verdict is missing"), ("x.wav", "1 cells"), ("x.wav,1,1e999,aa,yes,", "end_seconds must"),
+        ("x.wav,1,2,aa,,", "not ''; write skip"), ("x.wav", "1 cells"), ("x.wav,1,1e999,aa,yes,", "end_seconds must"),
         ("x.wav,-1,2,aa,yes,", "start_seconds must be a number of at least 0"), ("x.wav,1,٣,aa,yes,", "end_seconds"),
     ],
 )  # fmt: skip

@@ -37,7 +37,7 @@ def test_the_shortest_table_of_verdicts_is_one_too(tmp_path):
 
 def test_rows_that_cannot_be_read_are_told(tmp_path):
     text = ",".join(verdicts.COLUMNS) + "\nx.wav,1,2,parmaj,perhaps\n"
-    assert example_sets.source_of(tmp_path / "v.csv", text).problem.startswith("line 2: need a span")
+    assert example_sets.source_of(tmp_path / "v.csv", text).problem.startswith("line 2: need a verdict")
 
 
 def test_recordings_are_found_by_their_folder_and_are_partly_annotated(tmp_path):
