@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import os
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
@@ -19,10 +18,6 @@ from bird_tf.labels import metadata, recorders, sites, texts
 
 # the recordings that a layout finds, and (file, reason) of recordings and metadata that do not match
 Found = tuple[list[metadata.Recording], list[tuple[str, str]]]
-
-
-# X_labels.txt, as X.labels.txt
-_OF_LABELS = re.compile(r"(.*[^/\\_-])[_-](?:label|annotation|selection)s?\.[^.]+", re.IGNORECASE | re.DOTALL)
 
 
 def _key(path: str) -> str:
@@ -133,8 +128,6 @@ class Recordings:
     def find_namesake(self, file: str) -> str | None:
         """Finds the recording that a file is named after: X.txt and X.Table.1.selections.txt belong to X.wav.
 
-        So does X_labels.txt, if no recording is called so.
-
         Raises:
             AmbiguousError: as `find`; or it has the name of one as it is written, and of another one, which is longer,
                 in upper or lower case.
@@ -151,10 +144,7 @@ class Recordings:
                 return self.find(name, file)
             if places and not longer:
                 longest, longer = name, places
-        if longer:
-            return self.find(longest, file)
-        of_labels = _OF_LABELS.fullmatch(file)
-        return self.find_namesake(of_labels[1] + os.path.splitext(file)[1]) if of_labels else None
+        return self.find(longest, file) if longer else None
 
     def has_namesake(self, file: str) -> bool:
         """Whether a file is named after a recording, or after several."""

@@ -77,17 +77,6 @@ def test_a_file_belongs_to_the_recording_that_it_is_named_after(file, found):
         assert recordings.find_namesake(file) == (found and f"/audio/{found}")
 
 
-@pytest.mark.parametrize(
-    ("file", "found"),
-    [("A/x_labels.txt", "A/x.wav"), ("A/x_Annotations.csv", "A/x.wav"), ("A/x.wav-selection.txt", "A/x.wav"),
-     ("A/y_labels.txt", "A/y_labels.wav"), ("A/y_labels_labels.csv", "A/y_labels.wav"), ("A/x_detections.csv", None),
-     ("A/labels.txt", None), ("A/x labels.txt", None), ("A/_labels.txt", None), ("A/x1_labels.txt", None)],
-)  # fmt: skip
-def test_a_file_of_labels_may_have_a_word_behind_the_name_of_its_recording(file, found):
-    recordings = _recordings("A/x.wav", "A/y.wav", "A/y_labels.wav")
-    assert recordings.find_namesake(f"/audio/{file}") == (found and f"/audio/{found}")
-
-
 def test_a_file_is_not_taken_for_that_of_a_longer_name_in_other_letters():
     recordings = _recordings("A.wav", "a.labels.wav", "b.WAV", "c.1.wav", "c.wav")
     with pytest.raises(matching.AmbiguousError, match=r"/audio/A\.wav or /audio/a\.labels\.wav"):

@@ -214,8 +214,8 @@ def test_folders_are_not_taken_for_species_beside_a_prediction_that_nobody_chang
 def test_folders_of_sites_are_not_taken_for_species_beside_labels_that_cannot_be_used(tmp_path):
     for below in ("S1/x.wav", "S1/y.wav", "S2/z.wav"):
         example_sets.write_wav(tmp_path / below)
-    example_sets.write_text(tmp_path / "S1" / "x_notes.txt", "0\t1\tAMRO\n")
-    with pytest.raises(config.InputError, match=r"x_notes\.txt holds labels in time, but names no recording"):
+    example_sets.write_text(tmp_path / "S1" / "x_labels.txt", "0\t1\tAMRO\n")
+    with pytest.raises(config.InputError, match=r"x_labels\.txt holds labels in time, but names no recording"):
         reader.read(reader.SourceConfig(audio=str(tmp_path)))
     reading = reader.survey(reader.SourceConfig(audio=str(tmp_path), layout="folders"))
     assert {r.label for r in reading.recordings} == {"S1", "S2"}
