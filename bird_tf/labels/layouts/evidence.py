@@ -29,7 +29,7 @@ _OF_CLOCK = frozenset(("timezone", "time zone", "tz", "utc offset", "datetime", 
 _IS_THERE = re.compile(r"(?<![a-z])(?:tps?|(?:true[\W_]*)?positives?)(?![a-z])")
 _IS_NOT_THERE = re.compile(r"(?<![a-z])(?:fps?|false[\W_]*positives?|negatives?)(?![a-z])")
 _MOST_TOLD = 5  # kinds of tables whose unused columns are told
-NAMELESS = "names no recording, and no recording has its name"
+NAMELESS = "names no recording, and is not called after one, as x.txt or x.labels.txt beside x.wav"
 
 
 def read(path: str, layout: str, options: rows.Options, without_json_in: str = "") -> list[formats.Source]:

@@ -247,7 +247,7 @@ def warn_of_unused(recordings: Iterable[metadata.Recording], audio: str) -> None
 def warn_of_others(recordings: Iterable[metadata.Recording], audio: str) -> None:
     """Warns of recordings whose labels, from files, are not the class that their folder is called as.
 
-    Background species that are the folder's are no contradiction, nor are negatives.
+    Background species that are the folder's are no contradiction, nor are negatives, and a number is no name.
 
     Args:
         recordings: with class ids as labels.
@@ -258,15 +258,14 @@ def warn_of_others(recordings: Iterable[metadata.Recording], audio: str) -> None
     others = []
     for recording, own in labelled:
         folders = _parts(recording.path, audio)[:-1]
-        classes = [folder for folder in folders if class_names.key(folder) in names]
+        classes = [folder for folder in folders if class_names.key(folder) in names and not folder.isdecimal()]
         if classes and own.isdisjoint(map(class_names.key, classes)):
             others.append((recording, classes[-1]))
     if others:
         first, folder = others[0]
         logging.warning(
             "%d recordings lie in the folder of another class than their label says, the first: %s lies in %s, and is "
-            "labelled %s: the label counts; if the folders are right, say --layout=folders", len(others), first.path,
-            folder, ", ".join(first.labels),
+            "labelled %s: the label counts", len(others), first.path, folder, ", ".join(first.labels),
         )  # fmt: skip
 
 

@@ -188,7 +188,7 @@ def test_recordings_in_the_folder_of_another_class_than_their_label_are_told(tmp
 def test_folders_that_are_no_classes_of_the_labels_are_not_told(tmp_path, caplog):
     recordings = [
         metadata.Recording(recording_id=path, path=str(tmp_path / path), label=label)
-        for path, label in (("Great Tit/a.wav", "Parus major"), ("S1/b.wav", "Turdus merula"), ("c.wav", "song"))
+        for path, label in (("Great Tit/a.wav", "Parus major"), ("1/b.wav", "0"), ("0/c.wav", "1"), ("d.wav", "song"))
     ]
     folders.warn_of_others(recordings, str(tmp_path))
     assert not caplog.text
