@@ -41,12 +41,14 @@ class Report:
         lost: (start, end) in seconds of what could not be decoded. Silence stands for it, but at the end.
         damage: what is wrong with the sound; empty if nothing is.
         warnings: other things that a person must know, one sentence each.
+        sample_rate_hz: of the file; 0 until it is open.
     """
 
     seconds: float = 0.0
     lost: list[tuple[float, float]] = dataclasses.field(default_factory=list)
     damage: str = ""
     warnings: list[str] = dataclasses.field(default_factory=list)
+    sample_rate_hz: float = 0.0
 
     @property
     def lost_seconds(self) -> float:

@@ -59,6 +59,7 @@ def opened(path: str, report: reports.Report, start_seconds: float = 0.0) -> Ite
         if not foreign.is_foreign(path, head):
             raise
     else:
+        report.sample_rate_hz = found.rate
         with contextlib.closing(found.blocks(start_seconds)) as blocks:
             yield Sound(sample_rate_hz=found.rate, num_channels=found.num_channels, blocks=blocks)
         return
@@ -74,6 +75,7 @@ def _foreign(path: str, report: reports.Report, start_seconds: float) -> Iterato
         except foreign.ForeignError as error:
             raise reports.UnreadableError(f"{path}: {error}") from error
         reports.check_header(path, rate, num_channels)
+        report.sample_rate_hz = rate
         checked = decoder.without_start(_checked(path, rate, blocks, report), round(start_seconds * rate))
         yield Sound(sample_rate_hz=rate, num_channels=num_channels, blocks=checked)
 

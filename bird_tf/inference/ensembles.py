@@ -36,6 +36,7 @@ class RecordingScores:
         lost_seconds: how much of it could not be decoded.
         note: what was noticed of the file while it was read; empty if nothing was.
         source: tells which file was read, as `audio_files.source` before it was opened.
+        sample_rate_hz: of the file, not of the models; 0 if it is not known.
     """
 
     path: str
@@ -51,6 +52,7 @@ class RecordingScores:
     lost_seconds: float = 0.0
     note: str = ""
     source: str = ""
+    sample_rate_hz: float = 0.0
 
 
 class Ensemble:

@@ -27,7 +27,9 @@ _KINDS = {
     "source": "U0", "duration_seconds": "f0", "start_seconds": "f1", "end_seconds": "f1", "probabilities": "f2",
     "attention": "f1",
 }  # fmt: skip
-_LATER_KINDS = {"lost_seconds": "f0", "note": "U0", "strangeness": "f0"}  # not in scores of earlier versions
+_LATER_KINDS = {  # not in scores of earlier versions
+    "lost_seconds": "f0", "note": "U0", "strangeness": "f0", "sample_rate_hz": "f0",
+}  # fmt: skip
 
 
 def _source_in(path: str) -> str:
@@ -137,6 +139,7 @@ class ScoreStore:
             "start_seconds": scores.start_seconds, "end_seconds": scores.end_seconds,
             "probabilities": scores.probabilities, "attention": scores.attention_logits,
             "strangeness": scores.strangeness, "lost_seconds": float(scores.lost_seconds), "note": scores.note,
+            "sample_rate_hz": float(scores.sample_rate_hz),
         }  # fmt: skip
         stored.write_arrays(self._path(recording_id), arrays)
 
@@ -162,6 +165,7 @@ class ScoreStore:
             strangeness=float(arrays.get("strangeness", math.nan)),
             lost_seconds=float(arrays.get("lost_seconds", 0.0)),
             note=stored.text_of(path, arrays.get("note", np.array(""))), source=stored.text_of(path, arrays["source"]),
+            sample_rate_hz=float(arrays.get("sample_rate_hz", 0.0)),
         )  # fmt: skip
 
     def fill(

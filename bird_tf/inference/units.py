@@ -303,5 +303,6 @@ def _joined(
         lost_seconds=recording.report.lost_seconds,
         note=recording.report.note,
         source=recording.source,
+        sample_rate_hz=recording.report.sample_rate_hz,
     )
     return ScoredRecording(recording_id=recording_id, path=path, scores=scores, seconds=seconds)

@@ -18,7 +18,7 @@ def _in_blocks(path):
 def test_an_undamaged_file_is_what_libsndfile_gives(coded, name):
     samples, report = coded(name).read(coded(name).content)
     np.testing.assert_array_equal(samples, coded(name).samples)
-    assert report.note == "" and report.lost == []
+    assert report.note == "" and report.lost == [] and report.sample_rate_hz == RATE
     if name != "opus":  # whose decoder begins anew where `soundfile` seeks
         np.testing.assert_array_equal(samples, _in_blocks(coded(name).folder / "changed"))
 

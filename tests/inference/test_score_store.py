@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+import soundfile
 
 from bird_tf import config, tf
 from bird_tf.audio import decode
@@ -144,6 +145,7 @@ def test_stored_scores_are_loaded_as_they_were(tmp_path, attention_model_path, d
     for name, expected in vars(scored.scores).items():
         if name != "embeddings":  # they have a store of their own
             np.testing.assert_array_equal(getattr(loaded, name), expected, err_msg=name)
+    assert loaded.sample_rate_hz == soundfile.info(path).samplerate
     store.remove_if_empty()
     assert len(list((tmp_path / score_store.FOLDER).glob("*.npz"))) == 1
 

@@ -34,14 +34,23 @@ def _lines(
     """
     path = files.below(os.path.abspath(context.root), prediction.file)
     channel = int(context.channel) if context.channel.isdecimal() else 1
+    low_hz, high_hz = _band_hz(context, prediction)
     return [
         tab_separated.line([
             number, f"Spectrogram {channel}", channel, f"{begin + d.start:.3f}", f"{begin + d.end:.3f}",
-            context.front_end.fmin_hz, context.front_end.fmax_hz, os.path.basename(path), path, f"{d.start:.3f}",
+            low_hz, high_hz, os.path.basename(path), path, f"{d.start:.3f}",
             context.species[d.index], context.classes.class_ids[d.index], f"{d.probability:.4f}",
         ])
         for number, d in enumerate(prediction.detections, first)
     ]  # fmt: skip
+
+
+def _band_hz(context: predictions.Context, prediction: predictions.Prediction) -> tuple[float, float]:
+    """The band that the model hears, up to half the sample rate of the recording: Raven refuses a higher selection."""
+    low, high = context.front_end.fmin_hz, context.front_end.fmax_hz
+    if rate := prediction.scores.sample_rate_hz:
+        high = min(high, rate / 2)
+    return (low if low < high else 0.0), high
 
 
 @contextlib.contextmanager

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 
 import pytest
 
@@ -20,6 +21,19 @@ def test_selections_are_of_the_channel_that_was_heard(tmp_path, channel, number)
         append(prediction(FILES[0]))
     for path in (tmp_path / "here" / "x.Table.1.selections.txt", tmp_path / "raven_combined.txt"):
         assert {(row["View"], row["Channel"]) for row in _rows(path)} == {(f"Spectrogram {number}", number)}
+
+
+@pytest.mark.parametrize(("rate_hz", "band"), [
+    (0, ("500.0", "15000.0")), (48000, ("500.0", "15000.0")), (30000, ("500.0", "15000.0")),
+    (8000, ("500.0", "4000.0")), (22050, ("500.0", "11025.0")), (1000, ("0.0", "500.0")),
+])  # fmt: skip
+def test_selections_reach_no_higher_than_half_the_sample_rate_of_their_recording(tmp_path, rate_hz, band):
+    heard = prediction(FILES[0])
+    heard = dataclasses.replace(heard, scores=dataclasses.replace(heard.scores, sample_rate_hz=rate_hz))
+    with writers.writing(settings(writers.TableConfig, format="raven,raven_combined"), context(tmp_path)) as append:
+        append(heard)
+    for path in (tmp_path / "here" / "x.Table.1.selections.txt", tmp_path / "raven_combined.txt"):
+        assert {(row["Low Freq (Hz)"], row["High Freq (Hz)"]) for row in _rows(path)} == {band}
 
 
 @pytest.fixture
