@@ -17,7 +17,7 @@ ORDER = {
     ),
     "audio": (
         "mel", "frontend", "ahead", "hearing", "parts", "wav", "mp3", "ogg", "flac", "foreign", "reports", "decoder",
-        "sound", "channels", "digests", "decode", "unread_files", "activity", "noises", "axes",
+        "sound", "channels", "digests", "own_clips", "decode", "unread_files", "activity", "noises", "axes",
     ),
     "labels": (
         "metadata", "parquet", "texts", "given_table", "label_cells", "odd_names", "class_names", "recorders",

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from bird_tf import config, csv_files, predict, review
+from bird_tf.audio import decode
 from tests import conftest
 from tests.conftest import settings
 
@@ -37,6 +38,14 @@ def test_a_prediction_becomes_a_page(tmp_path, predicted, manifest):
     assert f'"scale": {json.dumps(json.loads((predicted / "summary.json").read_text())["scale"])}' in text
     # all classes of the model can be named, also those that were not predicted
     assert all(json.dumps(class_id) in text for class_id in manifest.classes.class_ids)
+
+
+def test_its_clips_are_no_recordings_of_the_folder_above_it(tmp_path, predicted, data, caplog):
+    _review(tmp_path, predicted, num_clips=5)
+    shutil.copytree(data / "wav", tmp_path / "wav")
+    found = decode.find(str(tmp_path))
+    assert found == decode.find(str(tmp_path / "wav")) and "5 clips that review or search has cut" in caplog.text
+    assert len(decode.find(str(tmp_path / "page"))) == len(decode.find(str(tmp_path / "page" / "clips"))) == 5
 
 
 def test_what_was_judged_before_is_not_asked_again(tmp_path, predicted):

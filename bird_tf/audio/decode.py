@@ -17,7 +17,7 @@ import soxr
 
 from bird_tf import config, files
 from bird_tf.audio import ahead as running
-from bird_tf.audio import channels, digests, foreign, frontend, hearing, reports, sound
+from bird_tf.audio import channels, digests, foreign, frontend, hearing, own_clips, reports, sound
 
 # Suffixes of recordings. Such a file that cannot be read is listed as skipped.
 SUFFIXES = (".wav", ".wave", ".flac", ".mp3", ".mp2", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".aifc", ".au", ".snd",
@@ -79,7 +79,7 @@ class WithShiftedChunks(ChunkingConfig):
 
 
 def find(folder: str) -> list[str]:
-    """Sorted paths of all recordings below a folder. Hidden files and folders are left out.
+    """Sorted paths of all recordings below a folder. Hidden files and folders are left out, and so are own clips.
 
     Raises:
         InputError: the folder does not exist, or holds no recording.
@@ -89,7 +89,7 @@ def find(folder: str) -> list[str]:
     found = files.find(folder, SUFFIXES)
     if not found:
         raise config.InputError(f"{folder} holds no recordings (looked for {' '.join(SUFFIXES)})")
-    return found
+    return own_clips.without(found)
 
 
 def blocks(

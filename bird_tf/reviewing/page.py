@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from concurrent import futures
 
 from bird_tf import config, executor, files, progress_bars, skips
-from bird_tf.audio import channels, decode
+from bird_tf.audio import channels, decode, own_clips
 from bird_tf.evaluation import excerpts, pages
 from bird_tf.inference import audio_files, result_files
 from bird_tf.reviewing import clips
 
-PAGE, FOLDER = "index.html", "clips"
+PAGE, FOLDER = "index.html", own_clips.FOLDER
 _SOUND, _PICTURE = ".mp3", ".webp"
 
 
