@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from absl import logging
 
-from bird_tf import command_line, config, csv_files, files, locks, next_steps, python_calls, skips
+from bird_tf import command_line, config, csv_files, files, free_text, locks, next_steps, python_calls, skips
 from bird_tf.audio import activity, decode
 from bird_tf.backbones import exported
 from bird_tf.evaluation import excerpts
-from bird_tf.inference import embedding_store, provenance, result_files, saved_model
+from bird_tf.inference import embedding_store, provenance, result_files, saved_model, score_store
 from bird_tf.inference.writers import rows
 from bird_tf.labels import clock, taxonomy
 from bird_tf.labels.layouts import reader
-from bird_tf.reviewing import clips, page
+from bird_tf.reviewing import clips, page, prediction_folder
 
 _ANY_RATE_HZ = 48_000  # silence is silence at any rate
 _COLUMNS = ("recording_id", "file", "start_seconds", "end_seconds", "similarity", "clock_time", "site")
@@ -94,10 +95,13 @@ def search(settings: SearchConfig) -> dict[str, Any]:
 
 def _search(settings: SearchConfig) -> dict[str, Any]:
     store = embedding_store.Embeddings(settings.embeddings)
+    if not settings.audio:
+        _refuse_other_folder(store)
     root = settings.audio or store.description.audio
     if not os.path.isdir(root):
         raise config.InputError(f"--audio={root}: no such folder; name the folder of the recordings")
     left_out = store.leave_out_others(root)
+    _warn_of_missing(store, root, left_out)
     query = _query(settings, store, root)
     _refuse_silence(query, store.description.channel)
     logging.info("looking for %s from %.2f to %.2f s", query.path, query.start, query.end)
@@ -127,6 +131,27 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
         }  # fmt: skip
         files.write_json(results.path(files.SUMMARY), summary)
     return summary
+
+
+def _refuse_other_folder(store: embedding_store.Embeddings) -> None:
+    """Refuses a store if the prediction that it lies in went on with another folder, without --embeddings."""
+    predicted, embedded = prediction_folder.summary(store.prediction).audio, store.description.audio
+    if predicted and predicted != embedded:
+        raise config.InputError(
+            f"the prediction in {store.prediction} is of {predicted}, and its embeddings are of {embedded}; repeat the "
+            f"prediction with --embeddings, or search there with --audio={embedded}"
+        )
+
+
+def _warn_of_missing(store: embedding_store.Embeddings, root: str, left_out: Sequence[skips.Skip]) -> None:
+    """Warns of recordings that were predicted without --embeddings, besides those that are left out as changed."""
+    files_below = [files.name_below(root, path) for path in files.find(root, decode.SUFFIXES)]
+    others = [file for file in files_below if file not in store and file not in dict(left_out)]
+    if missing := score_store.scored(store.prediction, others):
+        logging.warning(
+            "%d recordings of the prediction have no embeddings and are not searched%s; repeat the prediction with "
+            "--embeddings", len(missing), free_text.examples(missing),
+        )  # fmt: skip
 
 
 def _query(settings: SearchConfig, store: embedding_store.Embeddings, root: str) -> _Query:

@@ -110,6 +110,40 @@ def test_a_prediction_of_another_folder_is_searched_there(tmp_path, model_path, 
     assert (summary["best"], summary["num_skipped"]) == (pytest.approx(1, abs=1e-5), 0)
 
 
+def test_recordings_without_embeddings_are_told(tmp_path, model_path, data, caplog):
+    paths = sorted((data / "wav").iterdir())[:3]
+    (tmp_path / "a").mkdir()
+    flags = {"model": [model_path], "audio": tmp_path / "a", "output": tmp_path / "out"}
+    for path, embeddings in zip(paths, (True, False, False), strict=True):
+        shutil.copy(path, tmp_path / "a")
+        if path != paths[2]:  # what no prediction has read is not missed
+            predict.predict(settings(predict.PredictConfig, embeddings=embeddings, **flags))
+    _search(tmp_path, tmp_path / "out", paths[0], at=0.0)
+    told = f"1 recordings of the prediction have no embeddings and are not searched ({paths[1].name}); repeat"
+    assert told in caplog.text and {row["file"] for row in _rows(tmp_path)} == {paths[0].name}
+    caplog.clear()
+    predict.predict(settings(predict.PredictConfig, embeddings=True, **flags))
+    _search(tmp_path, tmp_path / "out", paths[0], at=0.0)
+    assert "no embeddings" not in caplog.text
+
+
+def test_embeddings_of_another_folder_than_that_of_the_prediction_are_searched_only_on_request(
+    tmp_path, model_path, data
+):
+    query, *_ = paths = sorted((data / "wav").iterdir())[:2]
+    for site, path in zip("ab", paths, strict=True):
+        (tmp_path / site).mkdir()
+        shutil.copy(path, tmp_path / site / "x.wav")
+        flags = {"audio": tmp_path / site, "output": tmp_path / "out", "embeddings": site == "a"}
+        predict.predict(settings(predict.PredictConfig, model=[model_path], **flags))
+    for folder in ("out", "out/embeddings"):
+        with pytest.raises(
+            config.InputError, match=r"is of \S*/b, and its embeddings are of \S*/a; repeat the prediction"
+        ):
+            _search(tmp_path, tmp_path / folder, query, at=0.0)
+    assert _search(tmp_path, tmp_path / "out", query, at=0.0, audio=tmp_path / "a")["num_found"] > 0
+
+
 def test_a_clip_finds_where_it_was_cut_from(tmp_path, deployment, data):
     path = sorted((data / "wav").iterdir())[3]
     samples, rate = soundfile.read(path)

@@ -242,6 +242,15 @@ class Embeddings:
         """Number of vectors of the recordings as they are."""
         return sum(entry.count for entry in self._entries.values())
 
+    def __contains__(self, file: str) -> bool:
+        """Whether the vectors of a recording, by its path below the folder of all, are found."""
+        return file in self._entries
+
+    @property
+    def prediction(self) -> str:
+        """The folder of the prediction that the store lies in."""
+        return os.path.dirname(os.path.abspath(self.folder))
+
     def leave_out_others(self, root: str) -> list[skips.Skip]:
         """Leaves out recordings that are not in the folder, or are others there now than when they were embedded.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,12 @@ def changed(output: str, recordings: Mapping[str, str]) -> list[str]:
             if audio_files.has_changed(_source_in(_path_in(os.path.join(output, FOLDER), recording_id)), path):
                 found.append(recording_id)
     return found
+
+
+def scored(output: str, recordings: Iterable[str]) -> list[str]:
+    """Those of the recordings, by their ids, whose scores the predictions in this folder have kept."""
+    folder = os.path.join(output, FOLDER)
+    return [recording_id for recording_id in recordings if os.path.exists(_path_in(folder, recording_id))]
 
 
 class ScoreStore:
