@@ -86,6 +86,10 @@ def _run(main: Callable[[Config], None], config_class: type[Config]) -> None:
 
     def called(_: Sequence[str]) -> None:
         settings = config.parse(config_class, arguments)
+        for name, (*lost, last) in config.given_twice(config_class, arguments).items():
+            logging.warning(
+                "--%s is given more than once; only the last counts: %s, not %s", name, last, ", ".join(lost)
+            )
         with stderr_filter.filtered():
             kept = handler.setStream(sys.stderr)  # until now it wrote to the stream that is filtered
             try:

@@ -197,16 +197,18 @@ def to_flagfile(config: Any) -> str:
 def _last_lists(arguments: Sequence[str], config_class: type) -> list[str]:
     """Reads the flagfiles, and of each flag that may be repeated keeps only where it is given last.
 
-    A flagfile is one place, and the rest of the command line is another. So a flag on the command line replaces that of
-    a flagfile, as it does for flags that are given once.
+    A flagfile is one place, and the rest of the command line is another, the last one, wherever its flags stand. So a
+    flag on the command line replaces that of a flagfile.
     """
     lists = repeated(config_class)
-    given: list[tuple[int, str]] = []  # (place, flag); place -1: the command line itself
+    given: list[tuple[int, str]] = []  # (place, flag)
+    last_place = len(arguments)
     for place, argument in enumerate(_joined(arguments, {*lists, flagfiles.FLAG})):
         if flagfiles.name_of(argument) == flagfiles.FLAG and "=" in argument:
             given += [(place, flag) for flag in flagfiles.read(argument.partition("=")[2])]
         else:
-            given.append((-1, argument))
+            given.append((last_place, argument))
+    given.sort(key=lambda one: one[0] == last_place)
     last = {flagfiles.name_of(flag): place for place, flag in given}
     return [
         flag for place, flag in given if flagfiles.name_of(flag) not in lists or last[flagfiles.name_of(flag)] == place
@@ -218,8 +220,23 @@ def _joined(arguments: Sequence[str], names: set[str]) -> list[str]:
     joined, rest = [], iter(arguments)
     for argument in rest:
         takes_next = argument.startswith("-") and "=" not in argument and flagfiles.name_of(argument) in names
-        joined.append(f"{argument}={next(rest, '')}" if takes_next else argument)
+        value = next(rest, None) if takes_next else None
+        joined.append(argument if value is None else f"{argument}={value}")
     return joined
+
+
+def given_twice(config_class: type, arguments: Sequence[str]) -> dict[str, list[str]]:
+    """{flag: its values} of the flags of one value that the command line itself gives different ones; the last counts.
+
+    Those that stand alone, as --fast and --nofast, are not among them, nor are those of flagfiles.
+    """
+    lists = repeated(config_class)
+    once = {field.name for field, kind in leaves(config_class) if kind is not bool and field.name not in lists}
+    values: dict[str, list[str]] = {name: [] for name in sorted(once)}
+    for argument in _joined(arguments, once):
+        if (name := flagfiles.name_of(argument)) in once:
+            values[name].append(argument.partition("=")[2])
+    return {name: list(given) for name, given in values.items() if len(set(given)) > 1}
 
 
 def parse(config_class: type[Config], arguments: Sequence[str]) -> Config:

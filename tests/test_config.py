@@ -55,17 +55,34 @@ def test_values_of_a_file_that_a_flag_cannot_have_are_named(values, message):
         config.from_mapping(Outer, values, "run.json")
 
 
-def test_later_flags_override_the_flagfile(tmp_path):
+def test_flags_on_the_command_line_override_the_flagfile_before_and_after_it(tmp_path):
     file = tmp_path / "some.flags"
-    file.write_text("# a comment\n--name=first\n--rate=5\n")
-    parsed = config.parse(Outer, [f"--flagfile={file}", "--name=second"])
-    assert (parsed.name, parsed.rate) == ("second", 5.0)
+    file.write_text("# a comment\n--name=first\n--rate=5\n--limit=1\n")
+    for flags in (["--name=second"], ["--name", "second"]):
+        for arguments in ([f"--flagfile={file}", *flags], [*flags, f"--flagfile={file}"]):
+            parsed = config.parse(Outer, arguments)
+            assert (parsed.name, parsed.rate, parsed.limit) == ("second", 5.0, 1)
+    (tmp_path / "other.flags").write_text("--rate=6\n")
+    files = [f"--flagfile={file}", f"--flagfile={tmp_path / 'other.flags'}"]
+    assert config.parse(Outer, files).rate == 6.0 and config.parse(Outer, files[::-1]).rate == 5.0
+
+
+def test_flags_of_one_value_that_are_given_different_ones_are_known(tmp_path):
+    file = tmp_path / "some.flags"
+    file.write_text("--name=first\n--name=second\n")
+    assert config.given_twice(Outer, ["--name=a", "--rate=1", "--name", "b", "--sizes=1", "--sizes=1,2"]) == {
+        "name": ["a", "b"], "sizes": ["1", "1,2"],
+    }  # fmt: skip
+    for flags in (["--name=a", "--name=a"], ["--model=a", "--model=b"], ["--fast", "--nofast", "--fast=false"],
+                  [f"--flagfile={file}", "--name=a"], ["--name", "--rate=1", "--rate=2"], ["--name"], []):  # fmt: skip
+        assert config.given_twice(Outer, flags) == {}, flags
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--name=x", "--nmae=y"], "nmae"),
+        (["--name=x", "--model"], "Missing value for flag --model"),
         (["--rate=1"], "--name is missing"),
         (["--name=x", "--rate=fast"], "--rate=fast: need a number$"),
         (["--name=x", "--kind=c"], r"--kind=c: value should be one of <.*> \(.+\)$"),
@@ -91,7 +108,8 @@ def test_bad_flags_are_named(arguments, words):
         (["--words=c", "--flagfile={one}", "--words=d"], ("c", "d")),
         (["--flagfile={one}", "--words", "c"], ("c",)),
         (["--flagfile={one}", "--flagfile={two}"], ("e",)),
-        (["--words=c", "--flagfile={two}"], ("e",)),
+        (["--words=c", "--flagfile={two}"], ("c",)),
+        (["--flagfile={two}", "--flagfile={one}"], ("a", "b")),
         (["--flagfile={one}", "--flagfile={empty}"], ("a", "b")),
     ],
 )
