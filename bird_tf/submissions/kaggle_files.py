@@ -24,6 +24,7 @@ from bird_tf.submissions import run_files
 
 TASK = "kaggle"
 ROW_ID = "row_id"
+_DELIMITERS = ",;\t"  # of samples that were saved with a spreadsheet program
 _NO_TABLE = (csv.Error, lines.TooLargeError, lines.NotUnicodeError)
 _ROW_ID = re.compile(r"(.+)_([1-9]\d{0,7})", re.DOTALL | re.ASCII)
 
@@ -60,14 +61,16 @@ def form_of(classes: taxonomy.Taxonomy) -> Form:
 
 
 def read_sample(path: str) -> Form:
-    """The form of a sample submission.
+    """The form of a sample submission, with any of the usual delimiters.
 
     Raises:
         InputError: not a table with row_id and a column for each class.
     """
     row_ids = []
     try:
-        rows = _records(files.read_bytes(path, files.LARGEST_TEXT))
+        content = files.read_bytes(path, files.LARGEST_TEXT)
+        delimiter = next((sign for sign in _DELIMITERS if ROW_ID in next(_records(content, sign), [])), ",")
+        rows = _records(content, delimiter)
         header = next(rows, [])
         if ROW_ID not in header or len(set(header)) < len(header):
             raise config.InputError(f"--sample_submission={path}: need a column {ROW_ID}, and each column once")
@@ -98,7 +101,8 @@ def for_recordings(form: Form, names: Sequence[str]) -> tuple[Form, dict[str, st
         The form, and {name of a recording: what its row ids begin with}.
 
     Raises:
-        InputError: two recordings would have the same row ids, or a name has a sign that nobody sees.
+        InputError: two recordings would have the same row ids, or a name has a sign that nobody sees; or the rows of
+            the sample, where they count, break a rule.
     """
     if unfit := next(filter(texts.hidden, names), ""):
         raise config.InputError(f"{run_files.shown(unfit)}: a name with a sign that nobody sees; rename the recording")
@@ -109,7 +113,19 @@ def for_recordings(form: Form, names: Sequence[str]) -> tuple[Form, dict[str, st
         raise config.InputError(f"--sample_submission: two recordings would have the rows {shared[0]}_5 …; rename one")
     if not beginnings & set(begins.values()):
         form = dataclasses.replace(form, row_ids=())
+    _check_row_ids(form.row_ids)
     return form, begins
+
+
+def _check_row_ids(row_ids: Sequence[str]) -> None:
+    """Refuses rows of a sample that a submission cannot have."""
+    seen: set[str] = set()
+    for row_id in row_ids:
+        if sign := texts.hidden(row_id):
+            raise config.InputError(f"--sample_submission: a row_id holds the sign {sign!a}, which nobody sees")
+        if error := _end_error(row_id) or ("is there twice" if row_id in seen else ""):
+            raise config.InputError(f"--sample_submission: the row {run_files.quoted(row_id)} {error}; correct it")
+        seen.add(row_id)
 
 
 def _beginnings(name: str) -> Iterator[str]:
@@ -192,9 +208,8 @@ def _table_errors(rows: Iterator[list[str]], form: Form | None, classes: taxonom
         if row_id in seen:
             yield f"line {number}: {run_files.shown(row_id)} is in line {seen[row_id]} already"
         seen[row_id] = number
-        if _divided(row_id)[1] % segments.SECONDS or not _divided(row_id)[1]:
-            shown = run_files.quoted(row_id)
-            yield f"line {number}: {shown} is no name and end of {segments.SECONDS} seconds, as soundscape_1_5"
+        if error := _end_error(row_id):
+            yield f"line {number}: {run_files.quoted(row_id)} {error}"
         for column, cell in zip(header, row, strict=True):
             if column != ROW_ID and math.isnan(free_text.probability(cell)):
                 yield f"line {number}: {run_files.shown(column)} is {run_files.quoted(cell)}, not a number in [0, 1]"
@@ -238,9 +253,16 @@ def _row_errors(row_ids: Sequence[str], form: Form | None) -> Iterator[str]:
             yield f"run: {run_files.shown(name)} has {count} rows, but {lacking} is missing"
 
 
-def _records(content: bytes) -> Iterator[list[str]]:
+def _records(content: bytes, delimiter: str = ",") -> Iterator[list[str]]:
     """Yields the lines of a CSV, as fields."""
-    return filter(None, csv.reader(lines.of_rows(lines.each(content))))
+    return filter(None, csv.reader(lines.of_rows(lines.each(content)), delimiter=delimiter))
+
+
+def _end_error(row_id: str) -> str:
+    """What is wrong with the end in a row id; empty if nothing is."""
+    end = _divided(row_id)[1]
+    is_right = end and not end % segments.SECONDS
+    return "" if is_right else f"is no name and end of {segments.SECONDS} seconds, as soundscape_1_5"
 
 
 def _divided(row_id: str) -> tuple[str, int]:

@@ -73,6 +73,29 @@ def test_other_samples_are_refused(tmp_path, text):
         _form(tmp_path, text)
 
 
+@pytest.mark.parametrize("sign", [";", "\t"])
+def test_a_sample_that_was_saved_with_other_delimiters_is_read(tmp_path, sign):
+    text = 'row_id,comsan,"a b"\nsoundscape_1_5,0.5,0\n'
+    expected = _form(tmp_path, text)
+    assert _form(tmp_path, "\ufeff" + text.replace(",", sign).replace("0.5", "0,5")) == expected
+    assert expected.columns == ("row_id", "comsan", "a b")
+
+
+@pytest.mark.parametrize(("rows", "words"), [
+    (("soundscape_1_5", "soundscape_1_5"), "the row 'soundscape_1_5' is there twice; correct it"),
+    (("soundscape_1_5", "soundscape_9_7"), "the row 'soundscape_9_7' is no name and end of 5 seconds"),
+    (("soundscape_1_5", "soundscape_1_0"), "the row 'soundscape_1_0' is no name and end"),
+    (("soundscape_1_5", "x"), "the row 'x' is no name and end"),
+    (("soundscape_1_5", "soundscape\u200b_9_5"), r"a row_id holds the sign '\\u200b'"),
+])  # fmt: skip
+def test_rows_of_a_sample_that_a_submission_cannot_have_are_refused_before_the_scoring(tmp_path, rows, words):
+    form = _form(tmp_path, "".join(f"{line}\n" for line in ("row_id,comsan", *(f"{row},0" for row in rows))))
+    with pytest.raises(config.InputError, match=words):
+        kaggle_files.for_recordings(form, ["soundscape_1", "soundscape_2"])
+    others, _ = kaggle_files.for_recordings(form, ["other"])  # the rows count for nothing
+    assert others.row_ids == () and others.columns == ("row_id", "comsan")
+
+
 def test_a_class_with_the_name_of_the_column_is_refused():
     with pytest.raises(config.InputError, match="row_id"):
         kaggle_files.form_of(taxonomy.Taxonomy(("row_id",), ("A",)))
