@@ -121,7 +121,7 @@ def union(taxonomies: Sequence[Taxonomy]) -> Taxonomy:
         for class_id, name in zip(taxonomy.class_ids, taxonomy.names, strict=True):
             if class_id not in names:
                 names[class_id] = name
-                other = id_of.setdefault(label_cells.clean(name).casefold(), class_id)
+                other = id_of.setdefault(class_names.key(label_cells.clean(name)), class_id)
                 if other not in taxonomy.class_ids:  # else it tells the two apart itself
                     twins.append(f"{other!r} and {class_id!r} ({name})")
     if twins:

@@ -83,6 +83,11 @@ def test_the_union_tells_of_species_with_two_ids(caplog):
     taxonomy.union([taxonomy.Taxonomy(("Fistulator duplex",), ("fistulator duplex",)), codes])
     assert "1 species count as two classes each" in caplog.text
     assert "'Fistulator duplex' and 'fistul' (Fistulator duplex)" in caplog.text
+    caplog.clear()
+    folders = [taxonomy.Taxonomy(names, names) for names in (("Parus major", "Turdus merula"), ("Turdus_merula",))]
+    taxonomy.union(folders)
+    assert "1 species count as two classes each" in caplog.text
+    assert "'Turdus merula' and 'Turdus_merula' (Turdus_merula)" in caplog.text
 
 
 def test_a_name_counts_more_than_the_id_of_recordings_that_tell_none():
