@@ -59,7 +59,8 @@ class Table:
             num_weeks: one of `YEARS`; 0: 48 if the last week of the table is 48, else 52.
 
         Raises:
-            InputError: other columns, a value that is not a number or out of range, or no class of the model.
+            InputError: other columns, a value that is not a number or out of range, two frequencies of one species at a
+                place and week, or no class of the model.
         """
         rows = _read(path, classes, num_weeks or max(YEARS))
         last = max((week for _, week, _, _ in rows), default=0)
@@ -129,12 +130,19 @@ class Table:
 def _read(path: str, classes: taxonomy.Taxonomy, num_weeks: int) -> list[_Row]:
     """The rows of a table. Raises InputError for one that cannot be read."""
     rows: list[_Row] = []
+    known: dict[tuple[tuple[float, float], int, int], tuple[float, int]] = {}  # to frequency and line
     for row in given_table.read(path, "occurrence", ("latitude", "longitude", "week", "class_id", "frequency")):
         place = (row.number("latitude", -90, 90), row.number("longitude", -180, 180))
         week, frequency = row.count("week", 0), row.number("frequency", 0, 1)
         if week > num_weeks or math.isnan(place[0] + place[1] + frequency):
             raise row.error(f"need latitude, longitude, frequency, and a week from 1 to {num_weeks} or none")
-        rows.append((place, week, classes.resolve([row.text("class_id")]), frequency))
+        name = row.text("class_id")
+        indices = classes.resolve([name])
+        for index in indices:
+            other, line = known.setdefault((place, week, index), (frequency, row.line))
+            if other != frequency:
+                raise row.error(f"{name} has another frequency at this place and week in line {line} already")
+        rows.append((place, week, indices, frequency))
     return rows
 
 

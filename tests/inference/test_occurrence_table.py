@@ -47,6 +47,16 @@ def test_a_gap_in_the_weeks_is_warned_of(tmp_path, caplog):
     assert "at 18, -66 there is no row for week 1–2, 20;" in record.getMessage()
 
 
+def test_two_frequencies_of_a_species_at_one_place_and_week_are_refused(tmp_path):
+    path = tmp_path / "twice.csv"
+    rows = ["18,-66,,aa,0.5", "18,-66,1,aa,0.2", "18,-66,,bb,0.1", "19,-66,,aa,0.1", "18,-66,,of others,0.1"]
+    path.write_text(HEADER + "\n".join([*rows, "18.0,-66,0,aa,0.50", "18,-66,,of others,0.2"]) + "\n")
+    assert occurrence_table.Table(str(path), CLASSES).frequencies[0, :2, 0].tolist() == [0.2, 0.5]
+    path.write_text(HEADER + "\n".join([*rows, "18.0,-66,0,aa,0"]) + "\n")
+    with pytest.raises(config.InputError, match=r"line 7: aa has another frequency at this place and week in line 2"):
+        occurrence_table.Table(str(path), CLASSES)
+
+
 def test_a_table_of_more_frequencies_than_memory_takes_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(occurrence_table, "_MOST_FREQUENCIES", 48 * len(CLASSES))
     path = _weekly(tmp_path, [1, 48])
