@@ -60,6 +60,8 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
         raise config.InputError(f"--predictions={settings.predictions}: no such folder or table")
     described = prediction_folder.summary(settings.predictions)
     root = settings.audio or described.audio
+    if not root:
+        raise config.InputError(f"{settings.predictions} names no folder of recordings; name it with --audio")
     if not os.path.isdir(root):
         raise config.InputError(f"--audio={root}: no such folder; name the folder of the recordings")
     before = verdicts.read(settings.verdicts) if settings.verdicts else []

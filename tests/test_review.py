@@ -106,5 +106,12 @@ def test_predictions_that_are_not_there_are_named(tmp_path):
 def test_moved_recordings_must_be_named(tmp_path, predicted):
     with pytest.raises(config.InputError, match="no such folder"):
         _review(tmp_path, predicted, audio=tmp_path / "gone")
-    with pytest.raises(config.InputError, match="no such folder; name the folder"):
-        _review(tmp_path, predicted / "detections.csv")
+    shutil.copy(predicted / "detections.csv", tmp_path)
+    with pytest.raises(config.InputError, match=r"detections\.csv names no folder of recordings; name it with --audio"):
+        _review(tmp_path, tmp_path / "detections.csv")
+
+
+def test_a_table_of_a_prediction_is_reviewed_as_its_folder(tmp_path, predicted):
+    of_folder, of_table = (_review(tmp_path, path) for path in (predicted, predicted / "detections.csv"))
+    for name in ("audio", "num_clips", "fingerprints", "decisions_digest"):
+        assert of_folder[name] == of_table[name]

@@ -56,13 +56,9 @@ class Summary:
 
 
 def summary(path: str) -> Summary:
-    """What a prediction says of itself; of a single table, as for `detections`, only what gave its probabilities."""
-    is_folder = os.path.isdir(path)
-    file = os.path.join(path if is_folder else os.path.dirname(path), files.SUMMARY)
-    told = stored.read_json(file, Summary, partial=True) if os.path.exists(file) else Summary()
-    if is_folder:
-        return told
-    return Summary(scale=told.scale, fingerprints=told.fingerprints, decisions_digest=told.decisions_digest)
+    """What a prediction says of itself, in its folder or, as for `detections`, beside its table."""
+    file = os.path.join(path if os.path.isdir(path) else os.path.dirname(path), files.SUMMARY)
+    return stored.read_json(file, Summary, partial=True) if os.path.exists(file) else Summary()
 
 
 def _parse(row: csv_files.Row) -> clips.Clip:
