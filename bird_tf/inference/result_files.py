@@ -88,8 +88,10 @@ class ResultFiles:
             path = self._path(name)
             if name not in self._earlier:
                 if files.exists(path) or os.path.islink(path):
+                    why = f" ({self._list}, which lists what {self._work} has written, is not there)"
                     raise config.InputError(
                         f"{path} is there already, and is not of {self._work}; move it, or name another --output"
+                        f"{'' if self._earlier else why}"
                     )
             elif self._others_stay:
                 self._refuse_changed(name)

@@ -340,6 +340,8 @@ def load(directory: str) -> Manifest:
     if not files.exists(directory):
         raise config.InputError(f"{directory}: no such records; make them with {next_steps.command('convert')}")
     if not files.exists(path):
+        if os.path.isfile(directory):
+            raise config.InputError(f"{directory} is a file; name the folder of the records")
         raise config.InputError(
             f"{directory} has no {MANIFEST}: its conversion did not finish, or it holds no records; "
             f"run {next_steps.command('convert')} again with the same flags"

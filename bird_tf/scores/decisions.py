@@ -276,7 +276,8 @@ def load(path: str, classes: taxonomy.Taxonomy, num_models: int) -> Decisions:
             f"--decisions={path}: no such file; {next_steps.command('evaluate', tune=True)} writes it"
         )
     content = stored.read_any(path)
-    version = stored.version_of(content)
+    is_other = not isinstance(content, dict) or "pooling" not in content  # whose version is of another format
+    version = 0 if is_other else stored.version_of(content)
     remedy = f"{path} holds no decisions of format {FORMAT_VERSION}; run {next_steps.command('evaluate', tune=True)}"
     stored.check_version(path, version, range(1, FORMAT_VERSION + 1), remedy)
     read = stored.as_type(path, _Stored, content)

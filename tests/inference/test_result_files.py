@@ -58,8 +58,13 @@ def test_a_file_that_no_earlier_run_wrote_is_refused_before_anything_is_written(
         result_files.ResultFiles(str(tmp_path)).check(["mine.txt"])
     assert (tmp_path / "mine.txt").read_text() == "mine"
     _write(tmp_path, "1.txt")
+    with pytest.raises(config.InputError, match=r"is not of a prediction; move it, or name another --output$"):
+        _write(tmp_path, "1.txt", "mine.txt")
     (tmp_path / result_files.LIST).unlink()  # nothing tells any more whose they are
-    with pytest.raises(config.InputError, match=r"1\.txt is there already"):
+    told = (
+        r"1\.txt is there already, .* \(\S*results\.jsonl, which lists what a prediction has written, is not there\)$"
+    )
+    with pytest.raises(config.InputError, match=told):
         _write(tmp_path, "1.txt")
 
 

@@ -71,6 +71,11 @@ def test_unfinished_records_are_refused(copy):
         manifests.load(str(copy))
 
 
+def test_the_manifest_in_place_of_the_records_is_refused(copy):
+    with pytest.raises(config.InputError, match=r"manifest\.json is a file; name the folder of the records"):
+        manifests.load(str(copy / manifests.MANIFEST))
+
+
 def test_missing_records_are_refused(tmp_path):
     with pytest.raises(config.InputError, match="no such records"):
         manifests.load(str(tmp_path / "none"))

@@ -89,8 +89,11 @@ def test_decisions_for_other_models_are_refused(tmp_path):
         decisions.save(path, dataclasses.replace(decisions.neutral(CLASSES, 2, "mean"), weights=weights), CLASSES)
         with pytest.raises(config.InputError, match="weights at least 0 with the sum 1"):
             decisions.load(path, CLASSES, 2)
-    for version, told in ((0, "no decisions of format"), (99, r"decisions\.json: a newer bird_tf wrote it.*; update")):
-        (tmp_path / "decisions.json").write_text(json.dumps({"format_version": version}))
+    newer, other = r"decisions\.json: a newer bird_tf wrote it.*; update", "holds no decisions of format 3; run"
+    old = {"format_version": 0, "pooling": "mean"}
+    contents = {newer: [{**old, "format_version": 99}], other: [old, {"format_version": 99}, {"shards": {}}, []]}
+    for told, content in ((told, content) for told, several in contents.items() for content in several):
+        (tmp_path / "decisions.json").write_text(json.dumps(content))
         with pytest.raises(config.InputError, match=told):
             decisions.load(path, CLASSES, 1)
 
