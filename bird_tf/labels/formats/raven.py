@@ -15,7 +15,7 @@ from bird_tf.audio import decode
 from bird_tf.labels import texts
 from bird_tf.labels.tables import columns, file_format, rows
 
-_START, _END = "begin time s", "end time s"
+_START, _END, _LENGTH = "begin time s", "end time s", "delta time s"
 # the names of the columns; the first one that the table has is used, unless --columns gives another one
 _KNOWN = {
     "label": (
@@ -31,7 +31,7 @@ _KNOWN = {
 _OFFSET = "file offset s"
 _OF_PREDICTION = {"species", "class", "confidence"}  # in tables of `predict`
 _MOST_ROUNDED = 0.5  # seconds by which rounded times may differ
-_USUAL = (_START, _END, _OFFSET, "selection", "view", "low freq hz", "high freq hz")
+_USUAL = (_START, _END, _LENGTH, _OFFSET, "selection", "view", "low freq hz", "high freq hz")
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
@@ -46,14 +46,20 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     A selection that goes on into the next recording is a label of the first; the rest is told as a row without use.
 
     Raises:
-        InputError: the column with the species, or the one with the end, is missing; or the selections are in several
-            recordings, File Offset is missing, and --columns does not say that Begin Time is of each recording.
+        InputError: there is no column with the species, or neither one with the end nor one with the length; or the
+            selections are in several recordings, File Offset is missing, and --columns does not say that Begin Time is
+            of each recording.
     """
     if len(document.lines) == 1:
         return rows.nothing_found(document.path)
     names, used = columns.positions(document), _columns(document, options)
-    if "label" not in used or _END not in names:
+    if "label" not in used:
         raise columns.lacks(document, "label", "the species")
+    if not {_END, _LENGTH} & names.keys():
+        raise config.InputError(
+            f"{document.path}: selections without End Time (s) or Delta Time (s): add one of these columns in Raven "
+            "and save the table again"
+        )
     found = list(_selections(document, names, used))
     num_named = _num_named(found)
     if "start" in columns.given_for(document, options.columns):  # Begin Time counts from the start of each recording
@@ -171,8 +177,13 @@ def _selections(
     for line, cells in document.lines[1:]:
         if len(cells) < len(document.header):
             cells = cells + [""] * (len(document.header) - len(cells))
-        begin, end = cells[names[_START]], cells[names[_END]]
-        length = free_text.seconds(end) - free_text.seconds(begin)
+        begin = cells[names[_START]]
+        if _END in names:
+            end = cells[names[_END]]
+            seconds = free_text.seconds(end) - free_text.seconds(begin)
+            length = f"{seconds:.9f}" if seconds == seconds else end
+        else:
+            length = cells[names[_LENGTH]]
         filled = {what: columns.filled(cells, positions) for what, positions in used.items()}
         yield _Selection(
             line=line,
@@ -180,7 +191,7 @@ def _selections(
             file=columns.written(cells, used.get("file", ())),
             begin=begin,
             offset=cells[names[_OFFSET]].strip() if _OFFSET in names else "",
-            length=f"{length:.9f}" if length == length else end,
+            length=length,
         )
 
 
@@ -247,6 +258,8 @@ FORMAT = file_format.Format(
     recognise=recognise,
     read=read,
     has_header=True,
-    taken={"file": (), "label": (), "score": (), "present": (), "start": (_START,), "end": (_END,)},
+    taken={
+        "file": (), "label": (), "score": (), "present": (), "start": (_START,), "end": (_END,), "duration": (_LENGTH,),
+    },
     unused_columns=unused_columns,
-)
+)  # fmt: skip

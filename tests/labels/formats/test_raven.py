@@ -28,6 +28,26 @@ def test_a_selection_of_a_sequence_is_at_its_offset_in_its_own_file(tmp_path):
     assert not any(row.or_namesake for row in source.rows)
 
 
+@pytest.mark.parametrize("given", [(), (("", "duration", "Delta Time (s)"),)])
+def test_selections_end_after_their_length_if_the_table_has_no_end(tmp_path, given):
+    header = "Selection\tView\tChannel\tBegin Time (s)\tDelta Time (s)\tBegin File\tFile Offset (s)\tSpecies\n"
+    lines = "1\tSpectrogram 1\t1\t1.5\t0.5\ta.wav\t1.5\tparmaj\n2\tSpectrogram 1\t1\t30\t1,25\tb.wav\t10\tturmer\n"
+    source = example_sets.source_of(tmp_path / "a.txt", header + lines, columns=given)
+    assert source.unused_columns == ()
+    assert example_sets.spans_of(source) == [
+        (("a.wav",), 1.5, 2.0, ("parmaj",)),
+        (("b.wav",), 10.0, 11.25, ("turmer",)),
+    ]
+    both = TABLE.replace("Low Freq (Hz)", "Delta Time (s)")  # the end counts, as ever
+    spans = example_sets.spans_of(example_sets.source_of(tmp_path / "x.txt", both))
+    assert spans == example_sets.spans_of(example_sets.source_of(tmp_path / "x.txt", TABLE))
+
+
+def test_a_table_without_ends_and_lengths_says_which_columns_it_lacks(tmp_path):
+    problem = example_sets.source_of(tmp_path / "x.txt", TABLE.replace("End Time (s)", "Peak Time (s)")).problem
+    assert "selections without End Time (s) or Delta Time (s): add one of these columns" in problem
+
+
 def test_the_table_of_one_recording_may_also_mean_its_namesake(tmp_path):
     source = example_sets.source_of(tmp_path / "x.txt", "".join(SEQUENCE.splitlines(keepends=True)[:2]))
     assert source.rows[0].or_namesake
