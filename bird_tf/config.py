@@ -34,6 +34,16 @@ class InputError(Error, ValueError):
     """The user's input cannot be used. The message says in one line what, where, and what to do."""
 
 
+def check_seed(name: str, seed: int) -> None:
+    """Refuses a seed that NumPy or TensorFlow cannot take.
+
+    Raises:
+        InputError: it is negative or has more than 31 bits; the message begins with the flag of this name.
+    """
+    if not 0 <= seed < 2**31:
+        raise InputError(f"--{name}={seed}: must be from 0 to {2**31 - 1}")
+
+
 def refuse_without_effect(given: Mapping[str, object]) -> None:
     """Refuses flags that have no effect beside the other flags: the user expects one.
 

@@ -165,3 +165,10 @@ def test_a_renamed_flag_is_refused_with_its_new_name_and_read_from_old_files(tmp
     with pytest.raises(config.InputError, match=told):
         config.parse(Renamed, [f"--flagfile={flagfile}", "--backbone=b"])
     assert config.from_mapping(Renamed, {"teacher_labels": "x"}) == Renamed(backbone_labels="x")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_a_seed_that_numpy_and_tensorflow_cannot_take_is_refused(seed):
+    config.check_seed("seed", 2**31 - 1)
+    with pytest.raises(config.InputError, match=f"--split_seed={seed}: must be from 0 to 2147483647"):
+        config.check_seed("split_seed", seed)

@@ -31,6 +31,9 @@ class MixConfig:
     mixtures: mixtures.MixtureConfig
     seed: int = config.option(0, "seed; equal seeds give equal bytes")
 
+    def __post_init__(self) -> None:
+        config.check_seed("seed", self.seed)
+
 
 def _noise(settings: MixConfig, manifest: manifests.Manifest, paths: dict[str, str]) -> list[mixtures.Stretch]:
     """Every stretch of noise, as long as a chunk."""

@@ -208,6 +208,9 @@ class SynthesiseConfig:
     rate_hz: int = config.option(22050, "sample rate of the files, Hz")
     seed: int = config.option(0, "equal seeds give equal files")
 
+    def __post_init__(self) -> None:
+        config.check_seed("seed", self.seed)
+
 
 def main(settings: SynthesiseConfig) -> None:
     """Writes a training set, a test set and a soundscape."""

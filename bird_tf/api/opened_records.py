@@ -41,6 +41,9 @@ class _TrainingFlags:
     seed: int = config.option(0, "decides order and augmentation")
     features: _Features
 
+    def __post_init__(self) -> None:
+        config.check_seed("seed", self.seed)
+
 
 class Records:
     """One converted data set. `bird_tf.open_records` makes it.

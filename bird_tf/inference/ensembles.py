@@ -14,7 +14,6 @@ from bird_tf import config, files, next_steps, tf
 from bird_tf.audio import activity
 from bird_tf.inference import saved_model, serving
 from bird_tf.labels import taxonomy
-from bird_tf.records import schema
 from bird_tf.scores import decisions, pooling, prior
 
 
@@ -157,7 +156,7 @@ class Ensemble:
         outputs = model.predict_samples(samples, embeddings=embeddings)
         # new models do this themselves; it would be a call in every recorder's dead hours
         silent = ~activity.has_sound(samples, model.hearing.sample_rate_hz).numpy()
-        return self._in_place(member, _without_calls(outputs, silent))
+        return self._in_place(member, outputs.without_calls(silent))
 
     def predict_records(self, batch: Mapping[str, tf.Tensor], classes: taxonomy.Taxonomy) -> saved_model.Outputs:
         """Outputs of all members, [models, chunks, …], for chunks of records that each of them accepts.
@@ -169,11 +168,7 @@ class Ensemble:
         outputs = []
         for i, model in enumerate(self.models):
             features = {name: value.numpy() for name, value in model.from_records(batch, classes).items()}
-            found = model.predict_features(features)
-            if (spectrograms := features.get(schema.SPECTROGRAM)) is not None:
-                silent = spectrograms.max(axis=(1, 2)) == spectrograms.min(axis=(1, 2))
-                found = _without_calls(found, silent)
-            outputs.append(self._in_place(i, found))
+            outputs.append(self._in_place(i, model.predict_features(features)))
         return saved_model.Outputs(*map(np.stack, zip(*outputs, strict=True)))
 
     def _in_place(self, member: int, outputs: saved_model.Outputs) -> saved_model.Outputs:
@@ -187,16 +182,6 @@ class Ensemble:
     def mix(self, members: np.ndarray) -> np.ndarray:
         """[models, chunks, …] probabilities or attention logits → [chunks, …] float32, as `decisions.mix`."""
         return decisions.mix(members, self.decisions.weights)
-
-
-def _without_calls(outputs: saved_model.Outputs, silent: np.ndarray) -> saved_model.Outputs:
-    """Probability 0 for all classes, and strangeness 0, in chunks without sound, [chunks] bool."""
-    if not silent.any():
-        return outputs
-    return outputs._replace(
-        probabilities=np.where(silent[:, None], np.float32(0), outputs.probabilities),
-        strangeness=np.where(silent, np.float32(0), outputs.strangeness),
-    )
 
 
 def align(

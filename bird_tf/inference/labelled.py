@@ -12,7 +12,7 @@ from bird_tf import config, executor, progress_bars, tf
 from bird_tf.audio import decode
 from bird_tf.inference import ensembles, saved_model, scoring
 from bird_tf.labels import metadata
-from bird_tf.records import manifests, recordings_table, shard_files, verify
+from bird_tf.records import manifests, recordings_table, schema, shard_files, verify
 from bird_tf.scores import pooling
 
 
@@ -72,10 +72,11 @@ Batch = Mapping[str, "tf.Tensor"]
 def score_batches(
     batches: Iterable[Batch], manifest: manifests.Manifest, predict: Callable[[Batch], saved_model.Outputs]
 ) -> LabelledScores:
-    """Scores the chunks of records, and groups them by recording.
+    """Scores the chunks of records, and groups them by recording. In chunks without sound nothing is heard.
 
     Args:
-        batches: what `schema.parse` gives, at least one batch, in any order.
+        batches: what `schema.parse` gives, at least one batch, in any order. Without spectrograms it is not known which
+            chunks have no sound.
         manifest: the records that the batches are from.
         predict: batch → outputs [models, chunks, …].
 
@@ -91,7 +92,10 @@ def score_batches(
     backgrounds: list[np.ndarray] = []  # [chunks][n], filled up with -1; n differs between batches
     columns: dict[str, list[np.ndarray]] = {"start_seconds": [], "label": []}
     for batch in verify.naming_damage(batches, manifest):
-        outputs.append(predict(batch))
+        found = predict(batch)
+        if schema.SPECTROGRAM in batch:
+            found = found.without_calls(_silent(batch[schema.SPECTROGRAM].numpy()))
+        outputs.append(found)
         ids += [recording_id.decode() for recording_id in batch["recording_id"].numpy()]
         backgrounds += list(batch["background"].numpy())
         for name, column in columns.items():
@@ -114,6 +118,16 @@ def score_batches(
         paths=[""] * len(recording_ids),
         skipped=[],
     )
+
+
+def _silent(spectrograms: np.ndarray) -> np.ndarray:
+    """[chunks] bool: those of whose spectrogram all pixels are equal, as of a chunk without sound."""
+    return np.asarray(spectrograms.max(axis=(1, 2)) == spectrograms.min(axis=(1, 2)))
+
+
+def with_spectrogram(features: Iterable[str], manifest: manifests.Manifest) -> tuple[str, ...]:
+    """The features, and the spectrogram if the records have it, which tells `score_batches` where no sound is."""
+    return tuple(dict.fromkeys([*features, *({schema.SPECTROGRAM} & manifest.features.keys())]))
 
 
 def _truth(
@@ -165,7 +179,7 @@ def score_records(ensemble: ensembles.Ensemble, manifest: manifests.Manifest) ->
         InputError: no validation chunk, another front-end than a model's, or classes that the models do not know.
     """
     _check_records(ensemble, manifest)
-    names = dict.fromkeys(feature.name for model in ensemble.models for feature in model.features)
+    names = with_spectrogram((feature.name for model in ensemble.models for feature in model.features), manifest)
     wanted = manifest.select(names, ensemble.models[0].path)
     batches = shard_files.read(manifest, "val", ensemble.models[0].batch_size, wanted)
     with progress_bars.start(manifest.num_chunks("val"), "chunk", "evaluating") as progress:

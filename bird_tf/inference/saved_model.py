@@ -56,6 +56,15 @@ class Outputs(NamedTuple):
     embeddings: np.ndarray
     strangeness: np.ndarray
 
+    def without_calls(self, silent: np.ndarray) -> Outputs:
+        """Probability 0 for all classes, and strangeness 0, in chunks without sound, [chunks] bool."""
+        if not silent.any():
+            return self
+        return self._replace(
+            probabilities=np.where(silent[:, None], np.float32(0), self.probabilities),
+            strangeness=np.where(silent, np.float32(0), self.strangeness),
+        )
+
 
 def without_embeddings(probabilities: np.ndarray, attention_logits: np.ndarray | None) -> Outputs:
     """Outputs of a model: NaN where there is no attention, no embeddings, and unknown strangeness.

@@ -37,6 +37,7 @@ class ChoiceConfig:
     def __post_init__(self) -> None:
         if self.num_clips < 0:
             raise config.InputError(f"--num_clips={self.num_clips}: must be 0 (all) or more")
+        config.check_seed("seed", self.seed)
         if list(self.bands) != sorted({*self.bands}) or not all(0 < edge < 1 for edge in self.bands):
             raise config.InputError(f"--bands={','.join(map(str, self.bands))}: need rising numbers between 0 and 1")
         config.refuse_without_effect({"--order with --sample": self.sample and self.order != DOUBTFUL})

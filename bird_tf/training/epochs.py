@@ -95,7 +95,7 @@ def take_step(experiment: experiments.Experiment, batch: Any) -> tuple[float, fl
         repeated = dataset.training(
             experiment.manifest, settings.dataset, settings.augmentation, settings.seed,
             streams.Start(epoch=step // experiment.num_steps, step=step % experiment.num_steps),
-            taught=dataset.Taught(pseudo=settings.pseudo),
+            taught=dataset.Taught(pseudo=settings.pseudo), features=settings.model.features,
         )  # fmt: skip
         recording_ids = sorted({i.decode() for i in next(iter(repeated))["recording_id"].numpy()})
         raise config.InputError(
@@ -126,7 +126,7 @@ def validate(experiment: experiments.Experiment) -> None:
         validated = experiment.first_validation
         if result:
             validated = experiments.ValidationSummary(metrics=result.metrics, pooling=result.pooling)
-        is_best = not result or not progress.best_metrics or mlrap(result.metrics) > mlrap(progress.best_metrics)
+        is_best = not result or not progress.best_metrics or _rank(result.metrics) > _rank(progress.best_metrics)
         if result:
             _report(experiment, result, is_best=is_best)
         if is_best or experiment.settings.keep == "last":
@@ -135,6 +135,11 @@ def validate(experiment: experiments.Experiment) -> None:
         if every and progress.epochs % every == 0 and experiment.is_chief:
             folder = os.path.join(experiment.settings.run_dir, "snapshots", f"epoch-{progress.epochs:04d}")
             run_directory.save(folder, experiment.describe(validated), state.network)
+
+
+def _rank(metrics: Mapping[str, float]) -> tuple[float, float]:
+    """Orders epochs: few validation recordings often have equal MLRAPs, and then the lower loss is better."""
+    return mlrap(metrics), -metrics.get("loss", math.inf)
 
 
 def mlrap(metrics: Mapping[str, float]) -> float:

@@ -162,7 +162,7 @@ class Heads:
             it in noise too, the mean of both.
         """
         in_noise = [name for name in (schema.IN_NOISE[name] for name in _FEATURES) if name in manifest.features]
-        features = manifest.select((*_FEATURES, *in_noise), "--tune_head")
+        features = manifest.select(labelled.with_spectrogram((*_FEATURES, *in_noise), manifest), "--tune_head")
         parts = [shard_files.read(manifest, part, _BATCH, features) for part in ("train", "rest")
                  if manifest.paths(part)]  # fmt: skip
         pairs = [names for names in (_FEATURES, tuple(in_noise)) if names]

@@ -48,7 +48,9 @@ class TrainConfig:
     )
     epochs: int = config.option(100, "maximum number of epochs")
     max_minutes: float = config.option(0.0, "wall-clock limit, export included, to which the schedule adapts; 0: none")
-    patience: int = config.option(10, "stop after this number of epochs without a better validation MLRAP")
+    patience: int = config.option(
+        10, "stop after this number of epochs without a better validation MLRAP, or an equal one with a lower loss"
+    )
     keep: str = config.option(
         "best",
         "weights to export: best by validation MLRAP; or last, for sets with few validation recordings, where it is "
@@ -85,6 +87,7 @@ class TrainConfig:
             )
         if self.epochs < 1 or self.patience < 1:
             raise config.InputError(f"--epochs={self.epochs} --patience={self.patience}: must be at least 1")
+        config.check_seed("seed", self.seed)
         if self.refit and self.keep != "last":
             raise config.InputError(
                 f"--refit --keep={self.keep}: the second training has no validation and no best epoch; use --keep=last "

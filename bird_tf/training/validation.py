@@ -54,7 +54,8 @@ def validator(
         method: of pooling; "auto": each time the one with the best MLRAP.
         features: the features that the network takes.
     """
-    batches, num_ranked = dataset.evaluation(manifest, settings, features), len(manifest.labelled_classes)
+    batches = dataset.evaluation(manifest, settings, labelled.with_spectrogram(features, manifest))
+    num_ranked = len(manifest.labelled_classes)
 
     @tf.function(reduce_retracing=True, autograph=False)
     def apply(batch: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]:

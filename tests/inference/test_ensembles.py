@@ -54,7 +54,7 @@ def test_silent_chunks_get_no_vote_on_any_class(overlapping):
     assert np.isnan(members).sum() == 4 and (ensemble.mix(members) == 0).all()
     # a head with a backbone outside of its graph does not know what was silent
     outputs = saved_model.without_embeddings(np.ones((2, 3), np.float32), None)._replace(strangeness=np.float32([2, 2]))
-    heard = ensembles._without_calls(outputs, np.array([True, False]))
+    heard = outputs.without_calls(np.array([True, False]))
     assert heard.strangeness.tolist() == [0, 2] and heard.probabilities.sum() == 3
 
 

@@ -8,6 +8,7 @@ from bird_tf import config, convert, tf
 from bird_tf.audio import decode
 from bird_tf.inference import ensembles, labelled, saved_model
 from bird_tf.labels.layouts import reader
+from bird_tf.records import shard_files
 from bird_tf.scores import pooling
 from tests.conftest import SMALL, settings
 
@@ -39,6 +40,19 @@ def test_records_and_audio_give_the_same_scores(attention_model_path, manifest, 
         # a score may lie on either side of 1.5 × the median: then the pooled one jumps
         allowed = 0.1 if method == "median_filtered" else 0.04
         np.testing.assert_allclose(*pooled, atol=allowed, err_msg=method)
+
+
+@pytest.mark.parametrize("has_spectrograms", [True, False])
+def test_nothing_is_heard_in_chunks_of_records_without_sound(manifest, has_spectrograms):
+    [batch] = [{**batch} for batch in shard_files.read(manifest, "val", 10_000)]
+    spectrograms = batch.pop("spectrogram").numpy()
+    spectrograms[::2] = 0
+    if has_spectrograms:
+        batch["spectrogram"] = tf.constant(spectrograms)
+    outputs = saved_model.without_embeddings(np.full((1, len(spectrograms), 6), 0.9, np.float32), None)
+    scored = labelled.score_batches([batch], manifest, lambda _: outputs)
+    probabilities = np.concatenate(scored.member_probabilities, axis=1)
+    assert (probabilities == 0).sum() == (6 * len(spectrograms[::2]) if has_spectrograms else 0)
 
 
 @pytest.fixture(scope="module")

@@ -42,18 +42,11 @@ def test_chunks_without_sound_give_no_call(model_path, samples):
     assert served["probabilities"].numpy()[0].max() > 0
 
 
-def test_models_of_earlier_versions_give_no_call_in_silence_either(model_path, samples, manifest, monkeypatch):
+def test_models_of_earlier_versions_give_no_call_in_silence_either(model_path, samples, monkeypatch):
     ensemble = ensembles.Ensemble([model_path])
     sure = saved_model.without_embeddings(np.full((4, 6), 0.9, np.float32), None)
     monkeypatch.setattr(saved_model.Model, "predict_samples", lambda *_, **__: sure)
     np.testing.assert_array_equal(ensemble.predict_samples(0, samples).probabilities[:, 0] > 0, [True, *[False] * 3])
-    monkeypatch.setattr(saved_model.Model, "predict_features", lambda *_: sure)
-    spectrograms = np.zeros((4, manifest.front_end.num_bands, manifest.front_end.num_frames), np.float32)
-    spectrograms[0, 3, 3] = 1
-    found = ensemble.predict_records({"spectrogram": tf.constant(spectrograms)}, manifest.classes).probabilities[
-        0, :, 0
-    ]
-    np.testing.assert_array_equal(found > 0, [True, *[False] * 3])
 
 
 def test_a_model_without_the_variables_stays_as_it_is(fitted, tmp_path):

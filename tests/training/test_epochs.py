@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 
 from bird_tf import config, tf, train
-from bird_tf.training import exporter, train_step
+from bird_tf.training import exporter, train_step, validation
 from tests.conftest import train_settings
 
 
@@ -11,6 +12,29 @@ def test_snapshots_can_be_exported(bare_trainings, manifest, tmp_path, monkeypat
     monkeypatch.undo()
     exported = exporter.export(str(tmp_path / "run" / "snapshots" / "epoch-0002"))
     assert "serving_default" in tf.saved_model.load(exported).signatures
+
+
+@pytest.mark.parametrize(
+    ("results", "best"),
+    [
+        ([(0.5, 0.1), (0.9, 0.4), (0.9, 0.3), (0.9, 0.3)], 3),
+        ([(0.9, 0.3), (0.8, 0.1)], 1),
+        ([(None, 0.3), (None, 0.2)], 2),
+    ],
+)
+@pytest.mark.usefixtures("bare_trainings")
+def test_of_epochs_of_equal_mlrap_the_one_with_the_lowest_loss_is_best(manifest, tmp_path, monkeypatch, results, best):
+    left = iter(results)
+
+    def result():
+        mlrap, loss = next(left)
+        metrics = {"loss": loss} if mlrap is None else {"mlrap": mlrap, "loss": loss}
+        scores, truth, labels = np.ones((1, 6)), np.ones((1, 6), bool), np.zeros(1, int)
+        return validation.ValidationResult(metrics=metrics, scores=scores, truth=truth, labels=labels, pooling="mean")
+
+    monkeypatch.setattr(validation, "validator", lambda *_: result)
+    summary = train.train(train_settings(manifest, tmp_path / "run", epochs=len(results), patience=9))
+    assert summary["best_epoch"] == best
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(manifest, tmp_path):
