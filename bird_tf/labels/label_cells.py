@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import functools
 import html
+import math
 import re
 from collections.abc import Collection, Iterable, Sequence
 
+from bird_tf import free_text
 from bird_tf.labels import texts
 
 # Names that say that none of the species is to be heard, without blanks and signs.
@@ -33,6 +35,7 @@ RINGERS_CODE = re.compile("[A-Z]{4}|[A-Z]{6}")  # as AMRO
 _CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*|(?!SONG|CALL|DRUM|DUET|FLIGHT|SOCIAL)(?:[A-Z]{4}|[A-Z]{6})")
 # a whole number as pandas writes it, if another cell of its column is empty
 _WHOLE = re.compile(r"(-?\d+)\.0+", re.ASCII)
+_DECIMAL = re.compile(r"\d*[.,]\d+|\d+(?:[.,]\d+)?\s*%", re.ASCII)  # or a percentage
 _BELOW_ZERO = re.compile(r"-\d+", re.ASCII)
 _COMMAS = re.compile("[,，、،]")  # also of other scripts
 # lists of JSON and Python; sets of Python and arrays of Postgres; tuples of Python and vectors of R, which have quotes
@@ -59,6 +62,7 @@ class Labels:
         absent: names behind a `-`, which are not to be heard.
         missing: whether the cell is empty.
         stated: False if there is no such cell.
+        scores: numbers in it that are the confidence of its names, and tell nothing of what is to be heard.
     """
 
     species: tuple[str, ...] = ()
@@ -66,6 +70,7 @@ class Labels:
     absent: tuple[str, ...] = ()
     missing: bool = False
     stated: bool = True
+    scores: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
 
 def is_missing(cell: str) -> bool:
@@ -78,7 +83,7 @@ def parse(cell: str, negative_labels: Collection[str] = ()) -> Labels:
 
     Several species are divided by `;` or `|`, or are a list `["a", "b"]`, `{a,b}` or `c("a", "b")`, or are Latin names
     divided by commas, `&` or `+`, or codes divided by commas. A species behind a `-` is negative. 22961.0 is 22961, and
-    `Aves;Passeriformes;Paridae;Parus major` is Parus major.
+    `Aves;Passeriformes;Paridae;Parus major` is Parus major. A score beside a name, as in `AMRO;0.97`, is no species.
 
     Args:
         cell: its text.
@@ -93,7 +98,19 @@ def parse(cell: str, negative_labels: Collection[str] = ()) -> Labels:
 @functools.lru_cache(maxsize=4096)  # a table names few species many times
 def _parse(cell: str, negative_labels: tuple[str, ...]) -> Labels:
     cell = texts.clean(_with_signs(cell))
-    return Labels(missing=True) if is_missing(cell) else _named(divided(cell), negative_labels)
+    if is_missing(cell):
+        return Labels(missing=True)
+    names = divided(cell)
+    scores = _scores(names)
+    labels = _named([name for name in names if name not in scores], negative_labels)
+    return dataclasses.replace(labels, scores=tuple(scores))
+
+
+def _scores(names: Sequence[str]) -> list[str]:
+    """The names that are shares or percentages, if there are others: `song;0.97`, but not `0.5;0.7` and `AMRO;1.5`."""
+    numbers = [name for name in names if _DECIMAL.fullmatch(name.strip())]
+    has_others = any(name.strip() for name in names if name not in numbers)
+    return numbers if has_others and not any(math.isnan(free_text.confidence(name)) for name in numbers) else []
 
 
 def named(names: Iterable[str], negative_labels: Collection[str] = ()) -> Labels:

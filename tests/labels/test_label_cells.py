@@ -36,6 +36,22 @@ def test_species_are_read(cell, species):
 
 
 @pytest.mark.parametrize(
+    ("cell", "labels", "scores"),
+    [("AMRO;0.97", label_cells.Labels(species=("AMRO",)), ("0.97",)),
+     ("['song', '.9']", label_cells.Labels(species=("song",)), (".9",)),
+     ("97,5 %|3", label_cells.Labels(species=("3",)), ("97,5 %",)),
+     ("noise;0,97", label_cells.Labels(negative=True), ("0,97",)), ("?;1.0", label_cells.Labels(), ("1.0",)),
+     ("0.5;0.7", label_cells.Labels(species=("0.5", "0.7")), ()), ("0.97;", label_cells.Labels(species=("0.97",)), ()),
+     ("[1.0, 2.0]", label_cells.Labels(species=("1", "2")), ()),
+     ("AMRO;1.5", label_cells.Labels(species=("AMRO", "1.5")), ()),
+     ("AMRO;2", label_cells.Labels(species=("AMRO", "2")), ())],
+)  # fmt: skip
+def test_a_score_beside_names_is_no_species(cell, labels, scores):
+    found = label_cells.parse(cell)
+    assert (found, found.scores) == (labels, scores)
+
+
+@pytest.mark.parametrize(
     "cell",
     ["noise", "Background", "none", "no call", "nocall", "No_Call", "other", "non-event", "silence", "[]", "rain",
      "-rain", "noise;rain"],

@@ -10,7 +10,6 @@ from collections.abc import Collection, Sequence, Set
 
 from absl import logging
 
-from bird_tf import free_text
 from bird_tf.labels.formats import formats
 from bird_tf.labels.layouts import matching
 from bird_tf.labels.tables import background, rows
@@ -58,10 +57,17 @@ def join(sources: Sequence[formats.Source], recordings: matching.Recordings, cla
             "%d kinds of sounds stand beside other names in a cell and are classes, the first: %r (%s); where they are "
             "none, leave them out", len(as_classes), name, where,
         )  # fmt: skip
-    if numbers := rows.numbers_beside(row for source in sources for row in source.rows):
+    if scores := rows.scores_beside(row for source in sources for row in source.rows):
+        score, where = next(iter(scores.items()))
         logging.warning(
-            "%d numbers stand beside names in a cell%s: they are no classes; write scores and counts into columns of "
-            "their own", len(numbers), free_text.examples(f"{name}: {where}" for name, where in numbers.items()),
+            "%d scores stand beside names in a cell, the first: %r (%s): they are no classes; write them into a column "
+            "of their own", len(scores), score, where,
+        )  # fmt: skip
+    if numbers := rows.numbers_beside(row for source in sources for row in source.rows):
+        number, where = next(iter(numbers.items()))
+        logging.warning(
+            "%d numbers stand beside names in a cell and are classes, the first: %r (%s); where they are counts or "
+            "scores, write them into a column of their own", len(numbers), number, where,
         )  # fmt: skip
     if kinds:
         name, where = next(iter(kinds.items()))
@@ -69,10 +75,8 @@ def join(sources: Sequence[formats.Source], recordings: matching.Recordings, cla
             "%d kinds of sounds stand beside species in a cell, the first: %r (%s); the species alone are classes",
             len(kinds), name, where,
         )  # fmt: skip
-    if no_classes := {*kinds, *numbers}:
         sources = [
-            dataclasses.replace(each, rows=tuple(rows.without(row, no_classes) for row in each.rows))
-            for each in sources
+            dataclasses.replace(each, rows=tuple(rows.without(row, kinds) for row in each.rows)) for each in sources
         ]
     joined, num_elsewhere = Joined(), 0
     of_path: dict[str, list[Entry]] = collections.defaultdict(list)

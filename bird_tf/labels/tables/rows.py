@@ -23,7 +23,7 @@ EMPTY = "a table without rows"
 NO_TEXT = "an empty file"
 _DIVIDING = re.compile("[,&+]")
 _MARK = re.compile("1|9+")  # behind a minus
-_HIGHEST_QUANTITY = 100  # of a score in % or a count beside a name
+_HIGHEST_COUNT = 100  # beside a name; higher numbers are ids
 _SIDES = {"left": 1, "l": 1, "right": 2, "r": 2}  # the two channels of stereo
 _FIELDS = tuple(field.name for field in dataclasses.fields(NOTHING))
 
@@ -199,10 +199,9 @@ def kinds_beside(found: Iterable[Row]) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def numbers_beside(found: Iterable[Row]) -> dict[str, str]:
-    """{number that stands beside names in a cell, as a score or a count does: the first such row}.
+    """{whole number from 0 to 100 that stands beside species in a cell, as a count does: the first such row}.
 
-    A number that stands alone in another row, or beside numbers only, is the id of a class, and so is a whole one above
-    100, as iNaturalist's.
+    Those that stand alone in another row, or beside numbers or kinds of sounds only, are ids of classes.
     """
     first_of: dict[tuple[str, ...], str] = {}
     for row in found:
@@ -210,18 +209,21 @@ def numbers_beside(found: Iterable[Row]) -> dict[str, str]:
     beside: dict[str, str] = {}
     ids: set[str] = set()
     for species, first in first_of.items():
-        numbers = [name for name in species if not math.isnan(_number(name))]
-        if len(numbers) == len(species):
+        numbers = [name for name in species if name.isdecimal() and int(name) <= _HIGHEST_COUNT]
+        if all(name in numbers or odd_names.is_kind(name) for name in species):
             ids.update(numbers)
-            continue
         for name in numbers:
-            if not name.isdecimal() or _number(name) <= _HIGHEST_QUANTITY:
-                beside.setdefault(name, first)
+            beside.setdefault(name, first)
     return {name: first for name, first in beside.items() if name not in ids}
 
 
-def _number(name: str) -> float:
-    return free_text.number(name.removesuffix("%"), limit=math.inf)
+def scores_beside(found: Iterable[Row]) -> dict[str, str]:
+    """{score that stands beside names in a cell: the first such row}."""
+    beside: dict[str, str] = {}
+    for row in found:
+        for score in row.labels.scores:
+            beside.setdefault(score, row.where)
+    return beside
 
 
 def _is_species_beside(name: str, kind: str) -> bool:

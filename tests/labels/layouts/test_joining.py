@@ -238,17 +238,28 @@ def test_kinds_of_sounds_beside_species_are_no_classes(tmp_path, caplog, cells, 
 
 @pytest.mark.parametrize(
     ("cells", "labels"),
-    [("AMRO;0.97,EATO;83%", ("AMRO", "EATO")), ("AMRO|2,AMRO;song", ("AMRO", "AMRO")),
-     ("Parus major;1.0,EATO", ("Parus major", "EATO")), ("3;7,7;AMRO", ("3", "7", "7", "AMRO")),
-     ("AMRO;3,3", ("AMRO", "3", "3")), ("22961;gretit1,gretit1", ("22961", "gretit1", "gretit1")),
-     ("0.5,0.7", ("0.5", "0.7"))],
+    [("AMRO;0.97,EATO;83%", ("AMRO", "EATO")), ("song;0.9,call;0.8", ("song", "call")),
+     ("AMRO;0.9,AMRO;0.8;song", ("AMRO", "AMRO")), ("Parus major;1.0,EATO", ("Parus major", "EATO")),
+     ("AMRO;0.97,noise;0.97", ("AMRO",)), ("3;0.97,3;song", ("3", "3"))],
 )  # fmt: skip
-def test_scores_and_counts_beside_names_are_no_classes(tmp_path, caplog, cells, labels):
+def test_scores_beside_names_are_no_classes(tmp_path, caplog, cells, labels):
     x, y = cells.split(",")
     found, _ = _assemble(tmp_path, {"t.csv": f"file,label\nx.wav,{x}\ny.wav,{y}\n"}, "x.wav", "y.wav")
     assert (*found["x.wav"].labels, *found["y.wav"].labels) == labels
-    num_left_out = cells.replace(",", ";").replace("|", ";").count(";") + 1 - len(labels) - cells.count("song")
-    assert (f"{num_left_out} numbers stand beside names in a cell (" in caplog.text) == (num_left_out > 0)
+    assert "scores stand beside names in a cell, the first: " in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels", "is_told"),
+    [("AMRO|2,AMRO;song", ("AMRO", "2", "AMRO"), True), ("3;7,7;AMRO", ("3", "7", "7", "AMRO"), False),
+     ("AMRO;3,3", ("AMRO", "3", "3"), False), ("22961;gretit1,gretit1", ("22961", "gretit1", "gretit1"), False),
+     ("3;song,7;call", ("3", "7"), False), ("12;male,AMRO;12", ("12", "AMRO", "12"), False)],
+)  # fmt: skip
+def test_whole_numbers_beside_names_are_classes(tmp_path, caplog, cells, labels, is_told):
+    x, y = cells.split(",")
+    found, _ = _assemble(tmp_path, {"t.csv": f"file,label\nx.wav,{x}\ny.wav,{y}\n"}, "x.wav", "y.wav")
+    assert {*found["x.wav"].labels, *found["y.wav"].labels} == {*labels}
+    assert ("1 numbers stand beside names in a cell and are classes, the first: '2'" in caplog.text) == is_told
 
 
 @pytest.mark.parametrize(
