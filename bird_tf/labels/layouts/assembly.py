@@ -170,7 +170,7 @@ def _add(
         else:
             recording = _with_label(recording, labelling, min_confidence)
         assembled.recordings.append(recording)
-    except _NotSureError as error:
+    except NotSureError as error:
         assembled.left_out.append((path, str(error)))
     except config.InputError as error:
         assembled.unmatched.append((path, str(error)))
@@ -186,7 +186,7 @@ def _settled(entries: list[joining.Entry]) -> list[joining.Entry]:
     return others + [dataclasses.replace(judged[0], row=row) for row in settled]
 
 
-class _NotSureError(config.InputError):
+class NotSureError(config.InputError):
     """No label of a recording is sure."""
 
 
@@ -216,9 +216,9 @@ def _with_spans(
             annotations[annotation] = None
     named = any(a.label or a.negative for a in annotations)
     if not named and any(e.row.score < min_confidence for e in entries):
-        raise _NotSureError(f"all its labels have a score below --min_confidence={min_confidence:g}")
+        raise NotSureError(f"all its labels have a score below --min_confidence={min_confidence:g}")
     if not named and any(entry.row.labels == label_cells.Labels() for entry in entries):
-        raise _NotSureError("no label of it is sure: they have no name, or are denied, or of another channel")
+        raise NotSureError("no label of it is sure: they have no name, or are denied, or of another channel")
     known = all(entry.row.about.background_known for entry in entries)
     ordered = sorted(annotations, key=lambda a: (a.start_seconds, a.end_seconds, a.label))
     return spans.with_annotations(dataclasses.replace(recording, background_known=known), ordered)
@@ -230,7 +230,7 @@ def _with_label(
     """The recording with the label of rows without times. Different files must say the same."""
     sure = [entry for entry in entries if not entry.row.score < min_confidence]
     if not sure:
-        raise _NotSureError(f"its labels have a score below --min_confidence={min_confidence:g}")
+        raise NotSureError(f"its labels have a score below --min_confidence={min_confidence:g}")
     if len(sure) < len(entries) or any(entry.row.labels == label_cells.Labels() for entry in sure):
         recording = dataclasses.replace(recording, background_known=False)  # of the others nobody is sure
     sure = [entry for entry in sure if not entry.row.labels.missing] or sure  # an empty cell contradicts nothing
@@ -260,7 +260,8 @@ def with_label(recording: metadata.Recording, whole: Sequence[rows.Row]) -> meta
     """The recording with the label of rows about the whole of it; each row adds its species.
 
     Raises:
-        InputError: a row has no label, or the species is unknown.
+        NotSureError: the species is unknown.
+        InputError: a row has no label.
     """
     if missing := next((row.where for row in whole if row.labels.missing), ""):
         raise config.InputError(f"{missing}: no label; write noise if it holds none of the species")
@@ -268,7 +269,7 @@ def with_label(recording: metadata.Recording, whole: Sequence[rows.Row]) -> meta
     if not species:
         if not all(row.labels.negative for row in whole):
             or_channel = " or of another channel" if any(row.channel for row in whole) else ""
-            raise _NotSureError(f"{whole[0].where}: its species is unknown{or_channel}")
+            raise NotSureError(f"{whole[0].where}: its species is unknown{or_channel}")
         return dataclasses.replace(recording, name="", negative=True)
     label, *further = species
     return dataclasses.replace(

@@ -280,7 +280,8 @@ def read(described: Iterable[metadata.Recording], audio: str, options: rows.Opti
     """Gives each recording the name of the folder right below `audio` as its label.
 
     A folder can mean negatives; see `label_cells`. It names several species if each of them is a Latin name or another
-    folder. Any other name that a label cell would divide is refused.
+    folder. Any other name that a label cell would divide is refused. The recordings of a folder of what has no name, as
+    `unknown` and `Sonus naturalis`, are left out.
 
     Args:
         described: the recordings, and what tables say of them besides the species.
@@ -303,6 +304,8 @@ def read(described: Iterable[metadata.Recording], audio: str, options: rows.Opti
             if row.problem:
                 raise config.InputError(f"{row.where}: {row.problem}")
             found.recordings.append(assembly.with_label(dataclasses.replace(recording, name=""), [row]))
+        except assembly.NotSureError as error:
+            found.left_out.append((recording.path, str(error)))
         except config.InputError as error:
             found.unmatched.append((recording.path, str(error)))
     return found

@@ -59,9 +59,10 @@ def test_spellings_of_one_species_are_one_class(tmp_path):
     assert {r.label for r in recordings} == {"Parus major"}
 
 
-def test_a_folder_that_names_nothing_is_listed(tmp_path):
-    with pytest.raises(config.InputError, match=r"unknown/1\.wav.*species is unknown"):
-        _read(tmp_path, "a/1.wav", "unknown/1.wav")
+def test_the_recordings_of_folders_of_what_has_no_name_are_left_out(tmp_path, caplog):
+    names = ("a/1.wav", "b/1.wav", "unknown/1.wav", "Sonus naturalis/1.wav", "Mystery_mystery/2.wav")
+    assert {recording.label for recording in _read(tmp_path, *names)} == {"a", "b"}
+    assert "3 rows or recordings are left out, the first: " in caplog.text and "its species is unknown" in caplog.text
 
 
 def test_tables_tell_more_of_the_recordings(tmp_path):
