@@ -152,14 +152,16 @@ def _without_doubtful(row: rows.Row, classes: taxonomy.Taxonomy) -> rows.Row:
 
 
 def _is_doubtful(names: Sequence[str], classes: taxonomy.Taxonomy) -> bool:
-    """Whether a call has a name in doubt, as `cadent?` or `ascend/cadent`, and is of no class of the models.
+    """Whether a call has a name in doubt, as `cadent?`, and is of no class of the models.
+
+    `ascend/cadent` is in doubt if one of them is such a class.
 
     Args:
         names: its label, and perhaps its Latin name.
         classes: of the models.
     """
-    is_sure = not (odd_names.is_unsure(names[0]) or odd_names.is_several(names[0]))
-    return not (is_sure or classes.resolve(names))
+    is_unsure = odd_names.is_unsure(names[0]) or classes.resolve(odd_names.several(names[0]))
+    return bool(is_unsure) and not classes.resolve(names)
 
 
 class _Found:

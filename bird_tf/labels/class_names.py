@@ -93,7 +93,12 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
             "the classes are kinds of sounds, not species: %s; if a column or the folders tell the species, say "
             "--columns=label=NAME or --layout=folders", ", ".join(sorted(labels)),
         )  # fmt: skip
-    if doubtful := odd_names.doubtful(labels):
+    if lost := odd_names.with_lost_letters(labels):
+        logging.warning(
+            "%d classes have a ? inside a word%s: if it stands for a lost letter, write the names anew, as UTF-8 text",
+            len(lost), free_text.examples(lost),
+        )  # fmt: skip
+    if doubtful := odd_names.doubtful(labels.difference(lost)):
         logging.warning(
             "%d classes may be no species: %s; if a name says that none is to be heard, say --negative_labels=NAME; if "
             "it stands for what nobody could name for sure, write ? in its place",
@@ -101,11 +106,17 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
         )  # fmt: skip
     if composed := odd_names.composed(labels):
         logging.warning(
-            "%d classes may be several species, or have a score or count%s; divide several species by ;, write ? in "
-            "place of one of them that is not sure, write scores and counts into columns of their own, or rename with "
-            "--synonyms", len(composed), free_text.examples(composed, most=_MOST_NAMED),
+            "%d classes may be several species%s; divide them by ;, write ? in place of one that is not sure, or "
+            "rename with --synonyms", len(composed), free_text.examples(composed, most=_MOST_NAMED),
         )  # fmt: skip
-    if related := odd_names.related(labels.difference(doubtful, composed)):
+    if counted := [name for name in odd_names.counted(labels) if name not in composed]:
+        logging.warning(
+            "%d classes are another class and a number, or have a score or count%s; write scores and counts into "
+            "columns of their own, or rename with --synonyms",
+            len(counted), free_text.examples(counted, most=_MOST_NAMED),
+        )  # fmt: skip
+    surely_none = [name for name in doubtful if "?" not in name]
+    if related := odd_names.related(labels.difference(surely_none, composed, counted)):
         logging.warning(
             "%d classes may be one species with another%s; if they are, give them one name with --synonyms",
             len(related), free_text.examples(f"{name} and {other}" for name, other in related),

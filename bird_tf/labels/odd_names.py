@@ -52,6 +52,7 @@ _KINDS = _SOUNDS | {
 _BETWEEN = re.compile(r"\s*[/&+]\s*|\s+(?:and|und|et|y)\s+")
 _SCORE = re.compile(r".*\w[\s:_(=]+(?:\d+(?:[.,]\d+)?\s*%|[01]?[.,]\d+|[x×]\s?\d+)\)?", re.ASCII)  # or a count
 _COUNT = re.compile(r"^(?:\d+\s*[x×]?\s+)?(.+?)(?:[\s:_(=]+\d+\s*[x×]?\)?)?$", re.ASCII)
+_LOST = re.compile(r"[^\W\d_]\?+[^\W\d_]")
 # who described a species: L., Linnaeus, (Linnaeus, 1758), Gmelin & Latham 1790
 _AUTHOR = re.compile(r"\(?(?:[A-Z][^\d()]*,? (?:1[789]|20)\d\d|L\.|[A-Z][a-zà-ÿ]+\.?)\)?")
 
@@ -68,14 +69,16 @@ def _is_in_doubt(name: str) -> bool:
     return "?" in name or not (_DOUBTS.isdisjoint(_plain(name).split()) and _OR.isdisjoint(words[1:-1]))
 
 
-def is_several(name: str) -> bool:
-    """Whether a name may be those of several species: its parts have equally many words, and none is a kind of sound.
+def several(name: str) -> list[str]:
+    """The parts of a name that may be several species; empty if it is one.
 
-    Such are `AMRO/EATO` and `Great Tit and Blue Tit`, but not `Greater/Lesser Scaup` and `Parus major/minor`.
+    They have equally many words, and none is a kind of sound. Such names are `AMRO/EATO` and `Great Tit and Blue Tit`,
+    but not `Greater/Lesser Scaup` and `Parus major/minor`.
     """
     parts = _BETWEEN.split(name)
     are_alike = len({len(part.split()) for part in parts}) == 1
-    return len(parts) > 1 and are_alike and all(_words(part) and not is_kind(part) for part in parts)
+    is_one = len(parts) < 2 or not are_alike or not all(_words(part) and not is_kind(part) for part in parts)
+    return [] if is_one else parts
 
 
 def _plain(name: str) -> str:
@@ -105,11 +108,11 @@ def doubtful(names: Collection[str]) -> list[str]:
 
 
 def composed(names: Collection[str]) -> list[str]:
-    """The names of classes that may be several species, or another class and a number, or have a score or a count.
+    """The names of classes that may be several species.
 
-    Such are `AMRO/EATO` and others as of `is_several`; `AMRO EATO` and `2 AMRO`, if these are classes; `EATO (87%)`;
-    and `Crow,Bird,Animal`, if a part is a class or stands in another such name. Kinds of sounds are none: `song and
-    call`, `type 0.5`; nor are `Tit,Great` and `Tit,Blue`, which share but the first of two parts.
+    Such are `AMRO/EATO` and others as of `several`; `AMRO EATO`, if these are classes; and `Crow,Bird,Animal`,
+    if a part is a class or stands in another such name. Kinds of sounds are none: `song and call`; nor are `Tit,Great`
+    and `Tit,Blue`, which share but the first of two parts.
     """
     known = {*map(label_cells.letters, names)} - {""}
     listed = {name: _listed(name) for name in names}
@@ -126,6 +129,26 @@ def composed(names: Collection[str]) -> list[str]:
             label_cells.is_latin(p) or (label_cells.is_code(p) and p.isupper()) for p in others
         )
 
+    return sorted(
+        name
+        for name in names
+        if not _KINDS.issuperset(_words(name) or (name,))
+        and (
+            any(len(part) > 1 for part in several(name))  # not S/N
+            or are_several(_BETWEEN.split(name))
+            or any(are_classes(name.split(sign)) for sign in (" ", "_"))
+            or any(part in known or num_with[part] > max(1, num_first[part]) for part in listed[name])
+        )
+    )
+
+
+def counted(names: Collection[str]) -> list[str]:
+    """The names of classes that are another class and a number, as `2 AMRO`, or have a score or a count: `EATO (87%)`.
+
+    Kinds of sounds are none: `type 0.5`.
+    """
+    known = {*map(label_cells.letters, names)} - {""}
+
     def is_counted(name: str) -> bool:
         bare = _COUNT.sub(r"\1", name)
         return bare != name and label_cells.letters(bare) in known
@@ -133,16 +156,13 @@ def composed(names: Collection[str]) -> list[str]:
     return sorted(
         name
         for name in names
-        if not _KINDS.issuperset(_words(name) or (name,))
-        and (
-            is_several(name)
-            or are_several(_BETWEEN.split(name))
-            or any(are_classes(name.split(sign)) for sign in (" ", "_"))
-            or any(part in known or num_with[part] > max(1, num_first[part]) for part in listed[name])
-            or is_counted(name)
-            or _SCORE.fullmatch(name)
-        )
+        if not _KINDS.issuperset(_words(name) or (name,)) and (is_counted(name) or _SCORE.fullmatch(name))
     )
+
+
+def with_lost_letters(names: Collection[str]) -> list[str]:
+    """The names with a ? inside a word, where an encoding lost a letter: `Gr?nfink`."""
+    return sorted(filter(_LOST.search, names))
 
 
 def _listed(name: str) -> list[str]:

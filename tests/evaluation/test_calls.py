@@ -92,7 +92,7 @@ def test_annotations_without_a_sure_name_are_counted(audio, tmp_path, caplog):
 
 
 @pytest.mark.parametrize("form", ["media_id,class_id,start_seconds,end_seconds", "file,species,start,end"])
-@pytest.mark.parametrize("name", ["eurbla?", "cf. eurbla", "gretit1/eurbla", "unknown tit"])
+@pytest.mark.parametrize("name", ["eurbla?", "cf. eurbla", "gretit1/eurbla", "gretit1 and AMRO", "unknown tit"])
 def test_calls_of_a_name_in_doubt_are_not_sure(audio, tmp_path, caplog, form, name):
     (tmp_path / "truth.csv").write_text(f"{form}\na,eurbla,1,2\na,{name},3,4\nb,{name},0,1\n")
     truth = _read(tmp_path / "truth.csv", audio)
@@ -108,6 +108,12 @@ def test_a_class_of_the_model_is_sure_whatever_its_name_and_strangers_are_none_i
     source = reader.SourceConfig(audio=audio)
     truth = calls.read(str(tmp_path / "truth.csv"), source, audio_files.find_below(audio), classes)
     assert truth == calls.Truth({"site 1/a.wav": [(1.0, 2.0, 0)], "site 1/b.wav": []})
+
+
+@pytest.mark.parametrize("name", ["wind and rain", "vehicle/truck", "AMRO/EATO"])
+def test_several_strangers_are_none_in_doubt(audio, tmp_path, name):
+    (tmp_path / "truth.csv").write_text(f"file,species,start,end\na,eurbla,1,2\nb,{name},0,1\n")
+    assert _read(tmp_path / "truth.csv", audio) == calls.Truth({"site 1/a.wav": [(1.0, 2.0, 1)], "site 1/b.wav": []})
 
 
 def test_selections_of_another_channel_are_no_calls(audio, tmp_path, caplog):

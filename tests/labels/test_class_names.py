@@ -164,8 +164,16 @@ def test_classes_that_may_be_no_species_are_told(caplog):
 
 
 def test_classes_that_are_other_classes_and_more_are_told(caplog):
-    class_names.unify([_named(name, "") for name in ("a", "b", "a/b", "c 0.91")], {})
-    assert "2 classes may be several species, or have a score or count (a/b, c 0.91);" in caplog.text
+    class_names.unify([_named(name, "") for name in ("AMRO", "EATO", "AMRO/EATO", "DOWO 0.91")], {})
+    assert "1 classes may be several species (AMRO/EATO);" in caplog.text
+    assert "1 classes are another class and a number, or have a score or count (DOWO 0.91);" in caplog.text
+
+
+def test_a_question_mark_is_told_as_a_lost_letter_or_as_doubt_of_another_class(caplog):
+    class_names.unify([_named(name, "") for name in ("Gr?nfink", "Parus major", "Parus major?")], {})
+    assert "1 classes have a ? inside a word (Gr?nfink): if" in caplog.text
+    assert "1 classes may be no species: 'Parus major?';" in caplog.text
+    assert "1 classes may be one species with another (Parus major and Parus major?);" in caplog.text
 
 
 def test_classes_that_may_be_one_species_are_told(caplog):

@@ -29,13 +29,28 @@ def test_names_of_species_are_not_doubtful():
 
 @pytest.mark.parametrize(
     "name",
-    ["AMRO/EATO", "AMRO and EATO", "AMRO EATO", "AMRO_EATO", "AMRO/SOSP", "Parus major / Parus minor", "AMRO 0.91",
-     "AMRO:.9", "NOCA (87%)", "NOCA x2", "AMRO (2x)", "2 AMRO", "2x AMRO", "Parus major_2", "AMRO,bird",
+    ["AMRO/EATO", "AMRO and EATO", "AMRO EATO", "AMRO_EATO", "AMRO/SOSP", "Parus major / Parus minor", "AMRO,bird",
      "Wren, AMRO, Jay", "HOFI/PUFI", "DOWO and HAWO", "Willow Tit / Marsh Tit", "Great Tit & Blue Tit", "owl/nightjar",
      "Anas crecca/Anas discors"],
 )  # fmt: skip
-def test_names_of_other_classes_and_more_are_found(name):
-    assert odd_names.composed({name, "AMRO", "EATO", "Parus major"}) == [name]
+def test_names_that_may_be_several_species_are_found(name):
+    names = {name, "AMRO", "EATO", "Parus major"}
+    assert odd_names.composed(names) == [name] and not odd_names.counted(names)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AMRO 0.91", "AMRO:.9", "NOCA (87%)", "NOCA x2", "AMRO (2x)", "2 AMRO", "2x AMRO", "Parus major_2",
+     "EATO/AMRO x2"],
+)  # fmt: skip
+def test_names_with_a_score_or_a_count_are_found(name):
+    names = {name, "AMRO", "EATO", "Parus major"}
+    assert odd_names.counted(names) == [name] and not odd_names.composed(names)
+
+
+def test_names_with_lost_letters_are_found():
+    lost = ["Gr?nfink", "M?nchsgrasm?cke", "h??her"]
+    assert odd_names.with_lost_letters({*lost, "AMRO?", "?AMRO", "AMRO ?", "AMRO?/EATO?", "a? b", "1?2"}) == lost
 
 
 def test_names_of_single_classes_are_not_composed():
@@ -47,15 +62,17 @@ def test_names_of_single_classes_are_not_composed():
         "Warbler, Yellow", "Warbler, Pine", "Turdus merula,song", "Parus major, male, song", "Jay,1758", "Owl,1758",
         "Tern,Little", "Tern,Arctic", "Tern,Gull-billed", "Black and White Warbler", "AMRO/song", "2023/AMRO", "3/4",
         "Parus major Gmelin & Latham, 1790", "Turdus merula + chicks", "http://x",
+        "S/N", "R&B", "n/a",
     }  # fmt: skip
-    assert not odd_names.composed(names)
+    assert not odd_names.composed(names) and not odd_names.counted(names)
     assert odd_names.composed({"Crow,Bird,Animal", "Gull,Bird", "Jay"}) == ["Crow,Bird,Animal", "Gull,Bird"]
     assert odd_names.composed({"Gull,Wren", "Jay,Gull"}) == ["Gull,Wren", "Jay,Gull"]
     assert odd_names.composed({"Crow, Bird, Animal", "Gull, Bird, Animal", "Warbler, Pine"}) == [
         "Crow, Bird, Animal", "Gull, Bird, Animal",
     ]  # fmt: skip
-    assert odd_names.composed({"12 (0.87)", "12"}) == ["12 (0.87)"]
-    assert not odd_names.composed({"song", "call", "song and call", "song 1", "song/call", "type_0.5", "call 1.2"})
+    assert odd_names.counted({"12 (0.87)", "12"}) == ["12 (0.87)"]
+    kinds = {"song", "call", "song and call", "song 1", "song/call", "type_0.5", "call 1.2"}
+    assert not odd_names.composed(kinds) and not odd_names.counted(kinds)
 
 
 @pytest.mark.parametrize(
