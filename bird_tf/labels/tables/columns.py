@@ -147,7 +147,7 @@ def unit_of(document: texts.Document, position: int) -> str:
 def is_in_percent(document: texts.Document, positions: Sequence[int]) -> bool:
     """Whether columns hold percentages, by their names: `Confidence (%)`, `score_percent`.
 
-    Numbers of which none is above 1, and not all are whole, are shares in any case.
+    Numbers of which none is above 1 are shares in any case.
 
     Args:
         document: the table.
@@ -162,8 +162,10 @@ def is_in_percent(document: texts.Document, positions: Sequence[int]) -> bool:
         raise config.InputError(f"{document.path}: of the columns {names} only some are in %; name one of them")
     if True not in are_called_so:
         return False
-    told = {free_text.number(cell, limit=math.inf) for cell in down(document, positions) if cell}
-    return any(number > 1 for number in told) or all(number == round(number) for number in told if number == number)
+    if not any(free_text.number(cell, limit=math.inf) > 1 for cell in down(document, positions) if cell):
+        return False
+    logging.info("%s: the numbers in %s are read as per cent", document.path, document.header[positions[0]])
+    return True
 
 
 def is_called_percent(name: str) -> bool:

@@ -211,13 +211,16 @@ def test_a_column_called_present_that_holds_something_else_is_not_used(tmp_path,
 
 @pytest.mark.parametrize(
     ("name", "cells", "scores"),
-    [("Confidence (%)", "90 1 90% 0,5 ", [0.9, 0.01, 0.9, 0.005]), ("match ratio %", "1", [0.01]),
+    [("Confidence (%)", "90 1 90% 0,5 ", [0.9, 0.01, 0.9, 0.005]), ("match ratio %", "1", [1]),
+     ("Confidence (%)", "1 0", [1, 0]), ("Confidence (%)", "1 2", [0.01, 0.02]),
      ("Confidence (%)", "0.9 1 0.25", [0.9, 1, 0.25]), ("confidence", "1 0.9", [1, 0.9])],
 )  # fmt: skip
 def test_a_score_is_in_percent_if_the_name_of_its_column_says_so(tmp_path, caplog, name, cells, scores):
     text = f"file;label;{name}\n" + "".join(f"{i}.wav;a;{cell}\n" for i, cell in enumerate(cells.split()))
-    assert [row.score for row in _read(tmp_path, text).rows] == scores
+    with caplog.at_level("INFO", logger="absl"):
+        assert [row.score for row in _read(tmp_path, text).rows] == scores
     assert "cannot be read" not in caplog.text
+    assert (f"the numbers in {name} are read as per cent" in caplog.text) == ("90" in cells or "2" in cells.split())
 
 
 def test_scores_of_which_only_some_are_in_percent_are_refused(tmp_path):
