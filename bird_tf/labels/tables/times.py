@@ -21,7 +21,8 @@ _OF_SPANS = frozenset((
 ))  # fmt: skip
 # those of which such names consist: `Aufgenommen von` is who made a recording
 _OF_SPANS_ALONE = frozenset(("von", "bis", "desde", "hasta"))
-_OTHER_UNITS = frozenset(("hz", "khz", "db", "dbfs", "m", "km", "cm", "mm", "deg", "degrees", "c", "samples"))
+_OTHER_UNITS = frozenset(("hz", "khz", "db", "dbfs", "m", "km", "cm", "mm", "deg", "degrees", "c"))
+_SAMPLES = frozenset(("sample", "samples", "frame", "frames"))  # not read, of times
 _OF_TIME, _OF_EXTREMES = frozenset(("t", "time")), frozenset(("min", "max"))
 _SIDES = {"left", "right"}
 # words in the names of columns that may hold when labels are, those of which such names consist, and those of others
@@ -31,7 +32,9 @@ _MOMENTS = _OF_MOMENTS | _CENTRES | {"second", "sec", "moment", "span"}
 _OFTEN_OF_THE_DAY = {"minute", "zeit", "temps", "tiempo", "tempo"}
 _NO_MOMENTS = frozenset((
     "zone", "timezone", "since", "after", "before", "to", "sunrise", "sunset", "day", "date", "year", "hour", "effort",
-    "total", "length", "response", "confidence", "freq", "frequency", "local", "inter", "upload",
+    "total", "length", "response", "confidence", "freq", "frequency", "local", "inter", "upload", "uploaded", "created",
+    "creation", "annotated", "reviewed", "verified", "checked", "edited", "saved", "modified", "updated", "exported",
+    "age", "page", "ratio", "grid", "länge",
 ))  # fmt: skip
 _BETWEEN = re.compile(r"\s*(?:[-–]|\bto\b)\s*")  # the two times of `0-2`
 _CLOCK = re.compile(r"\d{1,3}:[0-5]\d(?::[0-5]\d)?(?:[.,]\d+)?", re.ASCII)
@@ -92,19 +95,24 @@ def refuse_second_header(document: texts.Document, found: Mapping[str, Sequence[
     where, names = f"{document.path}, line {number}", ", ".join(told.values())[:200]
     if all(map(_is_unit, told.values())):
         for i in (i for what in (*columns.TIMES, "score") for i in found.get(what, ()) if i in told):
-            in_name = free_text.UNITS.get(columns.unit_of(document, i), 1.0)
-            has_percent = "%" in told[i] and not columns.is_called_percent(document.header[i])
-            if has_percent or free_text.UNITS.get(texts.without_signs(told[i]), in_name) != in_name:
-                raise config.InputError(
-                    f"{where}: units below the header ({names}): write them into the names of the columns, as "
-                    f"'{document.header[i]} ({told[i].strip('()[]')})', and delete this line"
-                )
+            name, word, unit = document.header[i], columns.unit_of(document, i), texts.without_signs(told[i])
+            in_name = free_text.UNITS.get(word, 1.0)
+            has_percent = "%" in told[i] and not columns.is_called_percent(name)
+            if not has_percent and unit not in _SAMPLES and free_text.UNITS.get(unit, in_name) == in_name:
+                continue
+            if unit in _SAMPLES:
+                advice = "write the times in seconds"
+            elif word in free_text.UNITS:
+                advice = f"the name {name} says {word}, and this line {unit}: write the right one into the name"
+            else:
+                advice = f"write them into the names of the columns, as '{name} ({told[i].strip('()[]')})'"
+            raise config.InputError(f"{where}: units below the header ({names}): {advice}, and delete this line")
     elif "file" in found and len(told) > 1 and all(map(_is_name, told.values())):
         raise config.InputError(f"{where}: a second line of names of columns ({names}): write one line with all names")
 
 
 def _is_unit(cell: str) -> bool:
-    return "%" in cell or texts.without_signs(cell) in free_text.UNITS.keys() | _OTHER_UNITS
+    return "%" in cell or texts.without_signs(cell) in free_text.UNITS.keys() | _OTHER_UNITS | _SAMPLES
 
 
 def _is_name(cell: str) -> bool:

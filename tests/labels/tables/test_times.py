@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from bird_tf import config
@@ -117,6 +119,9 @@ def test_columns_that_may_hold_times_are_known_by_name_or_as_pairs(tmp_path, hea
      ("hora", ("00:10", "00:10", "00:40"), False),
      ("visit", ("2023-05-01 05:30", "2023-05-01 05:40", "2023-05-01 05:30"), False),
      ("sunrise", ("5:30", "5:31", "5:30"), False), ("rec", ("XC1:05", "XC1:06", "a"), False),
+     ("created", ("10:22", "10:23", "9:00"), False), ("annotated_at", ("10:22", "10:23", "9:00"), False),
+     ("age", ("1:05", "2:05", "1:05"), False), ("page", ("1:05", "2:05", "1:05"), False),
+     ("video", ("1:05", "2:05", "1:05"), True), ("time_block", ("0-2", "2-4", "0-2"), True),
      ("time_s", ("1", "1", "1"), False), ("window", ("hann", "hann", ""), False)],
 )  # fmt: skip
 def test_columns_that_may_hold_when_labels_are_are_known(tmp_path, column, cells, is_told):
@@ -134,7 +139,7 @@ def test_minutes_of_the_time_of_day_are_no_times_of_labels(tmp_path):
 @pytest.mark.parametrize(
     "text",
     ["file,start,end,label\n,min,min,\n", "file,start,end,freq,label\n-,[ms],[ms],Hz,\n",
-     "start,end,label\nmin,min,\n",
+     "start,end,label\nmin,min,\n", "file,start,end,label\n,samples,samples,\n", "file,start_ms,end_ms,label\n,s,s,\n",
      "file,start,end,label,score\n,s,s,,%\n", "file,Annotation,,\n,start,end,species\n",
      "file,Time (s),,Species\n,from,to,\n"],
 )  # fmt: skip
@@ -142,6 +147,17 @@ def test_a_second_line_of_the_header_is_refused(tmp_path, text):
     document = texts.Document(example_sets.write_text(tmp_path / "t.csv", f"{text}a.wav,2,5,a,b\n"))
     with pytest.raises(config.InputError, match=r"line 2: (units below the header|a second line of names of columns)"):
         times.refuse_second_header(document, columns.find(document, ()))
+
+
+def test_the_advice_for_units_below_the_header_contradicts_no_name(tmp_path):
+    for columns_and_unit, advice in (
+        ("start_ms,end_ms\n,s,s", "the name start_ms says ms, and this line s: write the right one into the name"),
+        ("start,end\n,samples,samples", "write the times in seconds"), ("start,end\n,ms,ms", "as 'start (ms)'"),
+    ):  # fmt: skip
+        path = example_sets.write_text(tmp_path / "t.csv", f"file,{columns_and_unit}\na.wav,2,5\n")
+        document = texts.Document(path)
+        with pytest.raises(config.InputError, match=re.escape(advice)):
+            times.refuse_second_header(document, columns.find(document, ()))
 
 
 @pytest.mark.parametrize(
