@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from absl import logging
 
-from bird_tf import config, files, free_text, stored
+from bird_tf import config, files, stored
 
 FOLDER = "clips"  # in the folder of a page
 LISTS = ("review.jsonl", "search.jsonl")  # there, too: a line of JSON for each file of the page, [name, checksum]
@@ -29,10 +29,10 @@ def without(recordings: Sequence[str]) -> list[str]:
     kept = [path for path in recordings if path not in clips]
     if not kept or len(kept) == len(recordings):
         return list(recordings)
-    own = sorted({os.path.dirname(path) for path in recordings if path in clips})
+    first = next(path for path in recordings if path in clips)
     logging.warning(
-        "%d clips that review or search has cut are no recordings, and left out%s; to read them, name their folder",
-        len(recordings) - len(kept), free_text.examples(own),
+        "%d clips that review or search has cut are no recordings, and left out, the first: %s; to read them, name "
+        "their folder", len(recordings) - len(kept), first,
     )  # fmt: skip
     return kept
 

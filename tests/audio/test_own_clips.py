@@ -23,14 +23,14 @@ def test_the_names_are_those_that_pages_are_written_with():
     assert tuple(map(result_files.list_name, ("review", "search"))) == own_clips.LISTS
 
 
-def test_clips_of_pages_are_left_out_and_told_with_their_folders(tmp_path, caplog):
+def test_clips_of_pages_are_left_out_and_told(tmp_path, caplog):
     clips = _page(tmp_path / "review", "review", "1.mp3", "2.mp3") + _page(
         tmp_path / "out" / "search", "search", "3.mp3"
     )
     recordings = [str(tmp_path / name) for name in ("a.wav", "clips/b.wav")]
     assert own_clips.without([*recordings, *clips]) == recordings
     assert "3 clips that review or search has cut are no recordings" in caplog.text
-    assert f"({tmp_path}/out/search/clips, {tmp_path}/review/clips)" in caplog.text
+    assert f"the first: {tmp_path}/review/clips/1.mp3" in caplog.text
 
 
 def test_what_is_not_listed_is_a_recording(tmp_path, caplog):
