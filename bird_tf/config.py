@@ -211,14 +211,13 @@ def _last_lists(arguments: Sequence[str], config_class: type) -> list[str]:
     flag on the command line replaces that of a flagfile.
     """
     lists = repeated(config_class)
-    given: list[tuple[int, str]] = []  # (place, flag)
-    last_place = len(arguments)
+    of_files, own = list[tuple[int, str]](), list[tuple[int, str]]()  # (place, flag)
     for place, argument in enumerate(_joined(arguments, {*lists, flagfiles.FLAG})):
         if flagfiles.name_of(argument) == flagfiles.FLAG and "=" in argument:
-            given += [(place, flag) for flag in flagfiles.read(argument.partition("=")[2])]
+            of_files += [(place, flag) for flag in flagfiles.read(argument.partition("=")[2])]
         else:
-            given.append((last_place, argument))
-    given.sort(key=lambda one: one[0] == last_place)
+            own.append((len(arguments), argument))
+    given = of_files + own
     last = {flagfiles.name_of(flag): place for place, flag in given}
     return [
         flag for place, flag in given if flagfiles.name_of(flag) not in lists or last[flagfiles.name_of(flag)] == place

@@ -90,9 +90,8 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         above = cells.get("file") or above
         if has_shares:
             cells["time"] = free_text.time_of_share(cells["time"])
-        row = _row(where, cells, above, options, order, length, (units.get("start", 1.0), units.get(length, 1.0)))
-        if "score" in found:
-            row = dataclasses.replace(row, score=rows.read_score(cells["score"], in_percent=in_percent))
+        of_span = units.get("start", 1.0), units.get(length, 1.0)
+        row = _row(where, cells, above, options, order, length, of_span, in_percent=in_percent)
         if "channel" in found:
             row = dataclasses.replace(row, channel=rows.read_channel(cells["channel"], first_channel))
         read_rows.append(dataclasses.replace(row, second_name=row.about.name) if is_own else row)
@@ -280,6 +279,8 @@ def _row(
     order: str,
     length: str,
     units: tuple[float, float],
+    *,
+    in_percent: bool,
 ) -> rows.Row:
     """Reads one row. `above` is the last recording that was named: merged cells have their text in the first row."""
     about = _about(order, tuple([(what, cells[what]) for what in _ABOUT if what in cells]))
@@ -300,6 +301,7 @@ def _row(
         labels=labels,
         start_seconds=span[0],
         end_seconds=span[1],
+        score=rows.read_score(cells.get("score", ""), in_percent=in_percent),
         background=about.background,
         annotator=cells.get("annotator", ""),
         common=cells.get("common", ""),

@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import functools
 import os
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 
 from absl import logging
 
@@ -51,30 +51,23 @@ class Joined:
 def join(sources: Sequence[formats.Source], recordings: matching.Recordings, classes: Collection[str] = ()) -> Joined:
     """Finds the recording of each row of the files. `classes` are those that no row tells."""
     kinds, as_classes = rows.kinds_beside(row for source in sources for row in source.rows)
-    if as_classes:
-        name, where = next(iter(as_classes.items()))
-        logging.warning(
-            "%d kinds of sounds stand beside other names in a cell and are classes, the first: %r (%s); where they are "
-            "none, leave them out", len(as_classes), name, where,
-        )  # fmt: skip
-    if scores := rows.scores_beside(row for source in sources for row in source.rows):
-        score, where = next(iter(scores.items()))
-        logging.warning(
-            "%d scores stand beside names in a cell, the first: %r (%s): they are no classes; write them into a column "
-            "of their own", len(scores), score, where,
-        )  # fmt: skip
-    if numbers := rows.numbers_beside(row for source in sources for row in source.rows):
-        number, where = next(iter(numbers.items()))
-        logging.warning(
-            "%d numbers stand beside names in a cell and are classes, the first: %r (%s); where they are counts or "
-            "scores, write them into a column of their own", len(numbers), number, where,
-        )  # fmt: skip
+    _warn_of_cells(
+        "%d kinds of sounds stand beside other names in a cell and are classes, the first: %r (%s); where they are "
+        "none, leave them out", as_classes,
+    )  # fmt: skip
+    _warn_of_cells(
+        "%d scores stand beside names in a cell, the first: %r (%s): they are no classes; write them into a column "
+        "of their own", rows.scores_beside(row for source in sources for row in source.rows),
+    )  # fmt: skip
+    _warn_of_cells(
+        "%d numbers stand beside names in a cell and are classes, the first: %r (%s); where they are counts or "
+        "scores, write them into a column of their own",
+        rows.numbers_beside(row for source in sources for row in source.rows),
+    )  # fmt: skip
+    _warn_of_cells(
+        "%d kinds of sounds stand beside species in a cell, the first: %r (%s); the species alone are classes", kinds
+    )
     if kinds:
-        name, where = next(iter(kinds.items()))
-        logging.warning(
-            "%d kinds of sounds stand beside species in a cell, the first: %r (%s); the species alone are classes",
-            len(kinds), name, where,
-        )  # fmt: skip
         sources = [
             dataclasses.replace(each, rows=tuple(rows.without(row, kinds) for row in each.rows)) for each in sources
         ]
@@ -129,6 +122,12 @@ def join(sources: Sequence[formats.Source], recordings: matching.Recordings, cla
 
 # a row, its recording (None for one of a catalogue that is not here), and where the row says that it lies
 _Match = tuple[rows.Row, str | None, matching.Claim]
+
+
+def _warn_of_cells(text: str, found: Mapping[str, str]) -> None:
+    """Warns of parts of cells, {part: the first row}, if there are some: their number, the first one and its row."""
+    if found:
+        logging.warning(text, len(found), *next(iter(found.items())))
 
 
 def _matched(source: formats.Source, recordings: matching.Recordings, joined: Joined) -> list[_Match]:

@@ -181,12 +181,9 @@ def kinds_beside(found: Iterable[Row]) -> tuple[dict[str, str], dict[str, str]]:
         Those that stand beside species only, as in `AMRO; song`; and those that may be classes, since they stand alone
         in other rows, or beside names that may be kinds of sounds themselves, as in `click; buzz`.
     """
-    first_of: dict[tuple[str, ...], str] = {}
-    for row in found:
-        first_of.setdefault(row.labels.species, row.where)
     beside: dict[str, str] = {}
     classes: set[str] = set()
-    for species, first in first_of.items():
+    for species, first in _first_of_cells(found).items():
         kinds = [name for name in species if odd_names.is_kind(name)]
         others = [name for name in species if name not in kinds]
         for kind in kinds:
@@ -203,18 +200,23 @@ def numbers_beside(found: Iterable[Row]) -> dict[str, str]:
 
     Those that stand alone in another row, or beside numbers or kinds of sounds only, are ids of classes.
     """
-    first_of: dict[tuple[str, ...], str] = {}
-    for row in found:
-        first_of.setdefault(row.labels.species, row.where)
     beside: dict[str, str] = {}
     ids: set[str] = set()
-    for species, first in first_of.items():
+    for species, first in _first_of_cells(found).items():
         numbers = [name for name in species if name.isdecimal() and int(name) <= _HIGHEST_COUNT]
         if all(name in numbers or odd_names.is_kind(name) for name in species):
             ids.update(numbers)
         for name in numbers:
             beside.setdefault(name, first)
     return {name: first for name, first in beside.items() if name not in ids}
+
+
+def _first_of_cells(found: Iterable[Row]) -> dict[tuple[str, ...], str]:
+    """{species that stand in one cell: the first such row}."""
+    first_of: dict[tuple[str, ...], str] = {}
+    for row in found:
+        first_of.setdefault(row.labels.species, row.where)
+    return first_of
 
 
 def scores_beside(found: Iterable[Row]) -> dict[str, str]:
