@@ -34,7 +34,7 @@ _TUNED = (stored_decisions.path(""),)
 
 
 # flags of how chunks are cut, of times, and of labels, which not all that is judged needs
-_CHUNKING = {field.name for field, _ in config.leaves(decode.ChunkingConfig)}
+_CHUNKING = {field.name for field, _ in config.leaves(decode.SegmentChunkingConfig)}
 _CLOCK = {field.name for field, _ in config.leaves(clock.ClockConfig)}
 _LABELS = {field.name for field, _ in config.leaves(reader.SourceConfig)} - {"audio", "metadata", *_CLOCK}
 # those that say what the words in --segments mean
@@ -62,7 +62,7 @@ class EvaluateConfig:
         "verdicts.csv of bird_tf.review on predictions of this model: precision and recall by band of probabilities; "
         "with --tune, thresholds of chunks are fitted to them",
     )
-    chunking: decode.ChunkingConfig
+    chunking: decode.SegmentChunkingConfig
     place: executor.PlaceConfig
     tuning: recording_tuning.TuningConfig
     tune_on_mixtures: bool = config.option(
@@ -197,7 +197,7 @@ def _recordings(settings: EvaluateConfig, manifest: manifests.Manifest | None) -
         manifest=manifest,
         source=settings.source,
         output=settings.output_folder,
-        chunking=settings.chunking,
+        chunking=settings.chunking.for_recordings(),
         place=settings.place,
         tuning=settings.tuning,
         tunes_context=settings.tune_on_mixtures,

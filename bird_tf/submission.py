@@ -47,12 +47,14 @@ class SubmissionConfig:
     )
     output: str = config.option("", "run file to write")
     pooling: str = config.option(
-        "", "how to pool chunk scores; empty: monophone: the method of the model's decisions, others: mean"
+        "",
+        "how to pool chunk scores; empty: monophone: the method of the model's decisions, others: "
+        f"{segments.DEFAULT_POOLING}",
     )
     decisions: str = config.option(
         "", "file of pooling and weights, by bird_tf.evaluate --tune; empty: the model's own; none: neutral ones"
     )
-    chunking: decode.ChunkingConfig
+    chunking: decode.SegmentChunkingConfig
     place: executor.PlaceConfig
     occurrence_settings: occurrence.OccurrenceConfig
     clock: clock.ClockConfig
@@ -206,9 +208,9 @@ def _score(
     """Scores the recordings, within --max_minutes since `started`."""
     in_segments = settings.task != run_files.MONOPHONE
     progress = scoring.Progress()
-    answering = in_context.Answers(ensemble, settings.chunking)
-    # the shifted chunks change only segments
-    chunking = answering.chunking if in_segments else settings.chunking
+    answering = in_context.Answers(ensemble, settings.chunking.for_segments(ensemble.models[0].hearing))
+    # the context changes only segments
+    chunking = answering.chunking if in_segments else settings.chunking.for_recordings()
     all_scored = scoring.score_recordings(ensemble, recordings, chunking, place=settings.place, progress=progress)
     scored: Iterator[scoring.ScoredRecording] = all_scored
     if settings.max_minutes is not None:

@@ -74,6 +74,18 @@ def test_no_segment_is_missing_in_a_run(model_path, tmp_path, generator, seconds
     assert spans == [f"00:00:{5 * i:02d}-00:00:{5 * i + 5:02d}" for i in range(segments)]
 
 
+@pytest.mark.parametrize(("task", "overlap"), [("monophone", 0.0), ("soundscape", 0.5)])
+def test_chunks_overlap_by_half_for_segments_only(task, overlap, model_path, tmp_path, generator):
+    folder = tmp_path / "audio"
+    folder.mkdir()
+    soundfile.write(folder / "S_RN7.wav", generator.normal(0, 0.1, 22050 * 7), 22050)
+    _write(tmp_path, model_path, folder, task=task)
+    lines = _lines(tmp_path)
+    for asked in (0.0, 0.5):
+        _write(tmp_path, model_path, folder, task=task, overlap_seconds=asked)
+        assert (_lines(tmp_path) == lines) == (asked == overlap)
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_the_run_of_an_ensemble_is_valid_and_holds_the_mean(task, model_path, data, tmp_path):
     """An ensemble of equal models must give the run of one model."""

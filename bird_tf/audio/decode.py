@@ -31,12 +31,9 @@ UnreadableError = reports.UnreadableError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ChunkingConfig:
-    """Settings for reading recordings and cutting them into chunks."""
+class _CutConfig:
+    """What can be asked of chunks besides their overlap."""
 
-    steps: ClassVar[int] = 1  # from one chunk to the next one that is not shifted
-
-    overlap_seconds: float = config.option(0.0, "overlap of neighbouring chunks, seconds")
     minimum_seconds: float = config.option(
         0.5,
         "a last, zero-padded chunk follows if this much is left of a recording, seconds; a shorter one still gives "
@@ -50,6 +47,15 @@ class ChunkingConfig:
 
     def __post_init__(self) -> None:
         channels.check(self.channel)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChunkingConfig(_CutConfig):
+    """Settings for reading recordings and cutting them into chunks."""
+
+    steps: ClassVar[int] = 1  # from one chunk to the next one that is not shifted
+
+    overlap_seconds: float = config.option(0.0, "overlap of neighbouring chunks, seconds")
 
     def hop_samples(self, front_end: frontend.FrontendConfig | hearing.Hearing) -> int:
         """Samples from chunk to chunk.
@@ -76,6 +82,27 @@ class WithShiftedChunks(ChunkingConfig):
     """The chunks of a ChunkingConfig, all of them, and between each two of them one that is shifted by half a hop."""
 
     steps: ClassVar[int] = 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SegmentChunkingConfig(_CutConfig):
+    """Settings for chunks of which segments are made, where segments are asked for."""
+
+    overlap_seconds: float | None = config.option(
+        None,
+        "overlap of neighbouring chunks, seconds; empty: half a chunk for answers per segment of 5 s, otherwise none",
+    )
+
+    def for_recordings(self) -> ChunkingConfig:
+        """How recordings are cut for answers of whole recordings."""
+        return self._overlapping(self.overlap_seconds or 0.0)
+
+    def for_segments(self, hears: frontend.FrontendConfig | hearing.Hearing) -> ChunkingConfig:
+        """How they are cut for answers of segments: overlapping chunks hear a call whole, wherever a segment ends."""
+        return self._overlapping(hears.chunk_seconds / 2 if self.overlap_seconds is None else self.overlap_seconds)
+
+    def _overlapping(self, seconds: float) -> ChunkingConfig:
+        return ChunkingConfig(minimum_seconds=self.minimum_seconds, channel=self.channel, overlap_seconds=seconds)
 
 
 def find(folder: str) -> list[str]:

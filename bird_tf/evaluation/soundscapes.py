@@ -46,7 +46,7 @@ class SoundscapeConfig:
     source: reader.SourceConfig
     calls: str
     output: str
-    chunking: decode.ChunkingConfig
+    chunking: decode.SegmentChunkingConfig
     occurrence_settings: occurrence.OccurrenceConfig
     tuning: recording_tuning.TuningConfig = dataclasses.field(default_factory=recording_tuning.TuningConfig)
     carry_thresholds: bool = False
@@ -107,13 +107,14 @@ def _truth(own: Sequence[calls.Call], scores: ensembles.RecordingScores, num_cla
 
 def _tune(
     settings: SoundscapeConfig, ensemble: ensembles.Ensemble,
-    scored: Sequence[tuple[str, ensembles.RecordingScores]], calls_in: Mapping[str, list[calls.Call]], method: str,
+    scored: Sequence[tuple[str, ensembles.RecordingScores]], calls_in: Mapping[str, list[calls.Call]],
+    chunking: decode.ChunkingConfig, method: str,
 ) -> dict[str, float]:  # fmt: skip
     """Sets context and calibration of the ensemble by the soundscapes; as `context_search.tune`."""
     truth = [_truth(calls_in.get(recording_id, ()), scores, len(ensemble.classes)) for recording_id, scores in scored]
     if not any(present.any() for present in truth):
         raise config.InputError(f"--tune --segments={settings.calls}: no call is in a recording that can be read")
-    heard = context_search.Heard(scores=[scores for _, scores in scored], truth=truth, chunking=settings.chunking)
+    heard = context_search.Heard(scores=[scores for _, scores in scored], truth=truth, chunking=chunking)
     return context_search.tune(
         ensemble, heard, method, settings.tuning.precision, settings.tuning.synthetic_noise, settings.source.audio,
         carry_thresholds=settings.carry_thresholds,
@@ -134,8 +135,9 @@ def evaluate(settings: SoundscapeConfig, ensemble: ensembles.Ensemble) -> dict[s
     Returns:
         The content of segments.json: `headline`; false_alarms_per_hour, precision and recall of the species called in
         segments, by the rule of the thresholds, NaN where nothing is called or present; num_segments, num_recordings,
-        num_skipped, context in words; with `tune` context_cmap, as from `context_search.tune`; with --occurrence,
-        --species_list or --prior also `without_prior`, the headline without them.
+        num_skipped, overlap_seconds of the chunks, context in words; with `tune` context_cmap, as from
+        `context_search.tune`; with --occurrence, --species_list or --prior also `without_prior`, the headline without
+        them.
 
     Raises:
         InputError: unusable recordings or calls, calls past the end, or no recording can be read.
@@ -154,15 +156,16 @@ def evaluate(settings: SoundscapeConfig, ensemble: ensembles.Ensemble) -> dict[s
     )
     files.make_folder(settings.output)  # an unusable folder stops the command before the scoring
 
-    answering = in_context.Answers(ensemble, settings.chunking, shifted=settings.tuning.tune or None)
+    chunking = settings.chunking.for_segments(ensemble.models[0].hearing)
+    answering = in_context.Answers(ensemble, chunking, shifted=settings.tuning.tune or None)
     scoring_each = scoring.score_recordings(ensemble, judged, answering.chunking, place=settings.place)
     scored = _in_time(settings, scoring.readable(scoring_each, skipped), calls_in)
     context_cmap: dict[str, float] = {}
     if settings.tuning.tune:
         kept = list(scored)  # they are judged twice
-        context_cmap = _tune(settings, ensemble, kept, calls_in, method)
+        context_cmap = _tune(settings, ensemble, kept, calls_in, chunking, method)
         scored = iter(kept)
-        answering = in_context.Answers(ensemble, settings.chunking, shifted=True)
+        answering = in_context.Answers(ensemble, chunking, shifted=True)
     # [segments, classes] of each recording: scores without and with the factors, and detection probabilities
     plain, scores, detections, truth = [], [], [], []
     hours = 0.0
@@ -189,6 +192,7 @@ def evaluate(settings: SoundscapeConfig, ensemble: ensembles.Ensemble) -> dict[s
         "recall": {rule: _share(found & present, present) for rule, found in called.items()},
         "num_segments": len(present), "num_recordings": len(scores), "num_skipped": len(skipped),
         "models": paths, "pooling": method, "evaluated": settings.source.audio,
+        "overlap_seconds": chunking.overlap_seconds,
         "context": ensemble.decisions.context.describe(), "context_cmap": context_cmap,
         "tuned_on_these": settings.tuning.tune,
         "expected": odds_factors.describe(), "num_learnt": _num_learnt(ensemble, judged),

@@ -53,8 +53,9 @@ def of_segments(summary: Mapping[str, Any]) -> None:
             summary["context_cmap"]["none"],
         )  # fmt: skip
     logging.info(
-        "%s; %d segments of %d recordings, %d skipped",
+        "%s; %d segments of %d recordings, %d skipped; chunks overlap by %g s",
         quality, summary["num_segments"], summary["num_recordings"], summary["num_skipped"],
+        summary["overlap_seconds"],
     )  # fmt: skip
     for rule, rate in summary["false_alarms_per_hour"].items():
         precision, recall = summary["precision"][rule], summary["recall"][rule]

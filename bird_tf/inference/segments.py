@@ -8,8 +8,9 @@ from bird_tf.inference import ensembles
 from bird_tf.scores import pooling
 
 SECONDS = 5
-# Not median_filtered: what it keeps depends on the other classes, but c-mAP ranks a class over all segments.
-DEFAULT_POOLING = "mean"
+# The root of the mean square: of a call that fills a part of a segment, more is left than in the mean. Not
+# median_filtered: what it keeps depends on the other classes, but c-mAP ranks a class over all segments.
+DEFAULT_POOLING = "mean_exponential"
 _DETECTING_SHARE = 0.5
 
 

@@ -97,7 +97,8 @@ class Gate:
         found = soundscapes.evaluate(
             soundscapes.SoundscapeConfig(
                 source=reader.SourceConfig(audio=self.audio), calls=self.calls, output=os.path.join(self.output, name),
-                chunking=decode.ChunkingConfig(), occurrence_settings=occurrence.OccurrenceConfig(), place=self.place,
+                chunking=decode.SegmentChunkingConfig(), occurrence_settings=occurrence.OccurrenceConfig(),
+                place=self.place,
             ),
             ensemble,
         )  # fmt: skip

@@ -127,6 +127,14 @@ def test_an_overlap_that_is_negative_or_not_shorter_than_a_chunk_is_refused(fron
         decode.ChunkingConfig(overlap_seconds=overlap).hop_samples(front_end)
 
 
+@pytest.mark.parametrize(("asked", "recordings", "segments"), [(None, 0.0, 0.25), (0.0, 0.0, 0.0), (0.1, 0.1, 0.1)])
+def test_chunks_of_segments_overlap_by_half_unless_an_overlap_is_asked_for(front_end, asked, recordings, segments):
+    flags = decode.SegmentChunkingConfig(overlap_seconds=asked, minimum_seconds=0.2, channel="1")
+    rest = {"minimum_seconds": 0.2, "channel": "1"}
+    assert flags.for_recordings() == decode.ChunkingConfig(overlap_seconds=recordings, **rest)
+    assert flags.for_segments(front_end) == decode.ChunkingConfig(overlap_seconds=segments, **rest)
+
+
 @pytest.mark.parametrize("content", [b"", b"not audio at all", b"RIFF\x00\x00\x00\x00WAVE"])
 def test_a_file_that_is_not_audio_is_unreadable(tmp_path, front_end, content):
     path = tmp_path / "x.wav"

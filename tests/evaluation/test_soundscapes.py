@@ -22,12 +22,12 @@ def soundscape(tmp_path_factory):
     return folder
 
 
-def _evaluate(model_path, folder, output, calls=None, *, decisions="", tuning=None, **values):
+def _evaluate(model_path, folder, output, calls=None, *, decisions="", tuning=None, overlap=0.0, **values):
     return soundscapes.evaluate(
         soundscapes.SoundscapeConfig(
             source=reader.SourceConfig(audio=str(folder / "wav")),
             calls=str(calls or folder / "truth.csv"),
-            output=str(output), chunking=decode.ChunkingConfig(),
+            output=str(output), chunking=decode.SegmentChunkingConfig(overlap_seconds=overlap),
             tuning=conftest.settings(recording_tuning.TuningConfig, **(tuning or {})),
             **{"occurrence_settings": occurrence.OccurrenceConfig(), **values},
         ),
@@ -42,7 +42,7 @@ def test_metrics_are_those_of_the_segments(model_path, soundscape, tmp_path):
         ensemble, [("9", str(soundscape / "wav" / "DEMO_RN9.wav"))], decode.ChunkingConfig()
     )
     chunks = recording.scores.probabilities  # of a second each, the last one shorter
-    scores = np.stack([chunks[i : i + 5].mean(axis=0) for i in range(0, 25, 5)])
+    scores = np.stack([np.sqrt(np.square(chunks[i : i + 5]).mean(axis=0)) for i in range(0, 25, 5)])
     truth = np.zeros((5, len(ensemble.classes)), bool)
     for line in (soundscape / "truth.csv").read_text().splitlines()[1:]:
         _, class_id, start, end = line.split(",")
@@ -50,6 +50,12 @@ def test_metrics_are_those_of_the_segments(model_path, soundscape, tmp_path):
     assert summary["num_segments"] == 5 and summary["num_recordings"] == 1
     assert summary["cmap"] == pytest.approx(metrics.class_mean_average_precision(scores, truth), abs=1e-6)
     assert json.loads((tmp_path / "segments.json").read_text())["cmap"] == summary["cmap"]
+
+
+def test_chunks_overlap_by_half_unless_an_overlap_is_asked_for(model_path, soundscape, tmp_path):
+    found = {overlap: _evaluate(model_path, soundscape, tmp_path, overlap=overlap) for overlap in (None, 0.5, 0.0)}
+    assert {**found[None], "flags": 0} == {**found[0.5], "flags": 0} and found[None]["overlap_seconds"] == 0.5
+    assert found[0.0]["overlap_seconds"] == 0.0 and found[0.0]["cmap"] != found[0.5]["cmap"]
 
 
 def test_precision_and_recall_are_of_the_species_called_in_segments(model_path, soundscape, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ RECORDINGS = {
 SEGMENTS = {
     "cmap": 0.5, "auroc": 0.9, "context": "", "context_cmap": {}, "num_segments": 24, "num_recordings": 2,
     "num_skipped": 0, "false_alarms_per_hour": {"f1": 3.0}, "precision": {"f1": 0.9}, "recall": {"f1": 0.25},
+    "overlap_seconds": 1.5,
 }  # fmt: skip
 
 
@@ -39,7 +40,7 @@ def test_one_class_is_not_ranked(caplog):
 
 def test_segments_are_told_with_the_quality_at_each_rule(caplog):
     summary_lines.of_segments(SEGMENTS)
-    assert "c-mAP 0.5000, AUROC 0.9000; 24 segments of 2 recordings, 0 skipped" in caplog.text
+    assert "c-mAP 0.5000, AUROC 0.9000; 24 segments of 2 recordings, 0 skipped; chunks overlap by 1.5 s" in caplog.text
     assert "of the rule f1: precision 0.90, recall 0.25, 3.0 false alarms an hour" in caplog.text
 
 

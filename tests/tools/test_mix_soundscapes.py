@@ -46,7 +46,7 @@ def test_mixtures_are_scored_and_noise_gives_only_false_alarms(settings, model_p
         return soundscapes.evaluate(
             soundscapes.SoundscapeConfig(
                 source=reader.SourceConfig(audio=f"{settings.output}/{name}"), calls=f"{settings.output}/{name}.csv",
-                output=str(tmp_path / name), chunking=decode.ChunkingConfig(),
+                output=str(tmp_path / name), chunking=decode.SegmentChunkingConfig(overlap_seconds=0.0),
                 occurrence_settings=occurrence.OccurrenceConfig(),
             ),
             ensembles.Ensemble([model_path]),
@@ -64,7 +64,8 @@ def test_false_alarms_are_counted_by_class_segment_and_hour(settings, model_path
     summary = soundscapes.evaluate(
         soundscapes.SoundscapeConfig(
             source=reader.SourceConfig(audio=f"{settings.output}/noise"), calls=f"{settings.output}/noise.csv",
-            output=str(tmp_path), chunking=decode.ChunkingConfig(), occurrence_settings=occurrence.OccurrenceConfig(),
+            output=str(tmp_path), chunking=decode.SegmentChunkingConfig(overlap_seconds=0.0),
+            occurrence_settings=occurrence.OccurrenceConfig(),
         ),
         ensembles.Ensemble([model_path], "none"),
     )  # fmt: skip
