@@ -208,7 +208,7 @@ def _score(
     """Scores the recordings, within --max_minutes since `started`."""
     in_segments = settings.task != run_files.MONOPHONE
     progress = scoring.Progress()
-    answering = in_context.Answers(ensemble, settings.chunking.for_segments(ensemble.models[0].hearing))
+    answering = in_context.Answers(ensemble, settings.chunking.for_segments(ensemble.shortest_chunk_seconds))
     # the context changes only segments
     chunking = answering.chunking if in_segments else settings.chunking.for_recordings()
     all_scored = scoring.score_recordings(ensemble, recordings, chunking, place=settings.place, progress=progress)

@@ -97,9 +97,13 @@ class SegmentChunkingConfig(_CutConfig):
         """How recordings are cut for answers of whole recordings."""
         return self._overlapping(self.overlap_seconds or 0.0)
 
-    def for_segments(self, hears: frontend.FrontendConfig | hearing.Hearing) -> ChunkingConfig:
-        """How they are cut for answers of segments: overlapping chunks hear a call whole, wherever a segment ends."""
-        return self._overlapping(hears.chunk_seconds / 2 if self.overlap_seconds is None else self.overlap_seconds)
+    def for_segments(self, chunk_seconds: float) -> ChunkingConfig:
+        """How they are cut for answers of segments: overlapping chunks hear a call whole, wherever a segment ends.
+
+        Args:
+            chunk_seconds: the length of a chunk; of several models, that of the shortest.
+        """
+        return self._overlapping(chunk_seconds / 2 if self.overlap_seconds is None else self.overlap_seconds)
 
     def _overlapping(self, seconds: float) -> ChunkingConfig:
         return ChunkingConfig(minimum_seconds=self.minimum_seconds, channel=self.channel, overlap_seconds=seconds)

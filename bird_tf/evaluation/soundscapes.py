@@ -156,7 +156,7 @@ def evaluate(settings: SoundscapeConfig, ensemble: ensembles.Ensemble) -> dict[s
     )
     files.make_folder(settings.output)  # an unusable folder stops the command before the scoring
 
-    chunking = settings.chunking.for_segments(ensemble.models[0].hearing)
+    chunking = settings.chunking.for_segments(ensemble.shortest_chunk_seconds)
     answering = in_context.Answers(ensemble, chunking, shifted=settings.tuning.tune or None)
     scoring_each = scoring.score_recordings(ensemble, judged, answering.chunking, place=settings.place)
     scored = _in_time(settings, scoring.readable(scoring_each, skipped), calls_in)

@@ -131,6 +131,11 @@ class Ensemble:
         around = [decided.context.describe(), decided.answers.slope, decided.answers.intercept]
         return files.digest([*(serving.digest(model.folder) for model in self.models), *decided.weights, *around])
 
+    @property
+    def shortest_chunk_seconds(self) -> float:
+        """The length of a chunk of the model with the shortest chunks."""
+        return min(model.hearing.chunk_seconds for model in self.models)
+
     def channel(self, asked: str) -> str:
         """What is heard of several channels: as --channel asks, else as the first model has heard."""
         return asked or self.models[0].hearing.channel

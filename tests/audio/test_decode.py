@@ -132,7 +132,7 @@ def test_chunks_of_segments_overlap_by_half_unless_an_overlap_is_asked_for(front
     flags = decode.SegmentChunkingConfig(overlap_seconds=asked, minimum_seconds=0.2, channel="1")
     rest = {"minimum_seconds": 0.2, "channel": "1"}
     assert flags.for_recordings() == decode.ChunkingConfig(overlap_seconds=recordings, **rest)
-    assert flags.for_segments(front_end) == decode.ChunkingConfig(overlap_seconds=segments, **rest)
+    assert flags.for_segments(front_end.chunk_seconds) == decode.ChunkingConfig(overlap_seconds=segments, **rest)
 
 
 @pytest.mark.parametrize("content", [b"", b"not audio at all", b"RIFF\x00\x00\x00\x00WAVE"])
