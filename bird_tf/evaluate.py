@@ -13,6 +13,7 @@ from bird_tf.audio import decode
 from bird_tf.evaluation import (
     judged,
     mixture_tuning,
+    mixtures,
     recording_tuning,
     recordings,
     report,
@@ -154,6 +155,8 @@ def evaluate(settings: EvaluateConfig) -> dict[str, Any]:
         )
     manifest = manifests.load(settings.records) if settings.records else None
     paths = [recordings.before_refit(path, manifest) for path in settings.model]
+    if manifest and settings.tune_on_mixtures:
+        mixtures.check_audio(manifest, settings.source.audio)
     with _locked(settings, paths):
         settings.place.prepare()
         summary = recordings.evaluate(_recordings(settings, manifest), ensembles.Ensemble(paths, settings.decisions))

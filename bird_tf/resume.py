@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fnmatch
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -116,6 +117,8 @@ class Claim:
         earlier: a file by which work of versions without plans is known; empty: there is none.
         outdated: plans of the same command, from which something has changed since that the user did not ask for: work
             of theirs is told of, and replaced. A value can be ANYTHING.
+        own: names in the directory that the work, or what follows it, writes; as patterns. Where something else lies,
+            nothing is overwritten: it may be what a person has made.
         flags_of: the class that declares the flags of the plan. One that a plan of an earlier version lacks had its
             declared default there.
     """
@@ -129,6 +132,7 @@ class Claim:
     reads: Sequence[str] = ()
     earlier: str = ""
     outdated: Mapping[str, Plan] = dataclasses.field(default_factory=dict)  # {what has changed: plan}
+    own: Sequence[str] = ("*",)
     flags_of: type | None = None
 
     @property
@@ -162,6 +166,8 @@ class Claim:
                 raise config.InputError(
                     f"{self._folder} holds something that is no {self.work}; name another {self.flag}, or move it away"
                 )
+            if known:
+                self._refuse_foreign()
             return False
         before = vars(stored.read_json(self._path, _Stored))
         before = {**before, "flags": self._with_newer(before["flags"])}
@@ -176,7 +182,20 @@ class Claim:
                 f"{self._folder} holds a {self.work} that differs: {named}{more}; repeat it as it was, or name another "
                 f"{self.flag}{anew}"
             )
+        if self.overwrite:
+            self._refuse_foreign()
         return not changes
+
+    def _refuse_foreign(self) -> None:
+        own = (PLAN, locks.NAME, f"*{temporaries.SUFFIX}", *self.own)
+        names = sorted(files.names(self.directory))
+        foreign = [name for name in names if not any(fnmatch.fnmatch(name, pattern) for pattern in own)]
+        if foreign:
+            named = ", ".join(foreign[:_MOST_NAMED])
+            raise config.InputError(
+                f"{self.directory} holds {named}, which the {self.work} has not written, and --overwrite would remove; "
+                f"move that away, or name another {self.flag}"
+            )
 
     def _with_newer(self, before: Mapping[str, Any]) -> Mapping[str, Any]:
         """The flags of a plan, with those that are newer than it. A plan without any is that of a beginning."""

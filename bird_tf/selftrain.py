@@ -26,12 +26,14 @@ from bird_tf.labels import metadata
 from bird_tf.labels.formats import formats
 from bird_tf.records import manifests, recordings_table, schema
 from bird_tf.selftraining import dry_run, flags, gate, rounds, teaching
-from bird_tf.training import exporter, training_flags
+from bird_tf.training import exporter, run_directory, training_flags
 
 # the flags of the command
 SelfTrainConfig = flags.SelfTrainConfig
 
 _UNLABELLED, _MIXTURES, _JUDGED = "unlabelled", "mixtures", "judged"
+# what a self-training writes into its directory besides what a training does, as patterns
+_OWN = (_UNLABELLED, _MIXTURES, _JUDGED, rounds.TABLE, skips.TABLE, "round-*", "labels-*", "answers-*")
 # flags that decide nothing in a round that is finished
 _WITHOUT_EFFECT = frozenset(
     {"run_dir", "overwrite", "dry_run", "profile_steps", "rounds", "threads", "workers", "scheduler"}
@@ -112,6 +114,7 @@ def _claim(
         flag="--run_dir",
         overwrite=settings.overwrite,
         reads=(settings.records, settings.unlabelled, *teachers, *training_flags.model_paths(settings)),
+        own=(*run_directory.OWN, *_OWN),
         flags_of=type(settings),
     )
     claim.start(claim.goes_on())

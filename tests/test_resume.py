@@ -102,6 +102,21 @@ def test_a_start_keeps_work_that_goes_on_and_overwriting_empties_the_directory(t
         assert claim.has_plan and (tmp_path / "result").exists() == left
 
 
+def test_nothing_is_overwritten_where_a_person_has_put_something(tmp_path):
+    claim = _claim(tmp_path, own=("result", "part-*"), overwrite=True)
+    claim.start(claim.goes_on())
+    for name in ("result", "part-1", "x.partial"):
+        (tmp_path / name).touch()
+    assert claim.goes_on()
+    (tmp_path / "verdicts.csv").touch()
+    with pytest.raises(config.InputError, match=r"verdicts\.csv, which the test has not written, and"):
+        claim.goes_on()
+    assert _claim(tmp_path, own=("result",)).goes_on()  # nothing is removed
+    os.remove(tmp_path / "plan.json")
+    with pytest.raises(config.InputError, match=r"holds part-1, verdicts\.csv, which"):
+        _claim(tmp_path, own=("result",), overwrite=True, earlier="result").goes_on()
+
+
 def test_only_the_sections_of_the_new_plan_are_compared():
     assert resume.differences(PLAN, {"flags": PLAN["flags"]}) == []
     assert resume.differences({}, {"flags": {"epochs": 3}}) == ["--epochs was unset, is 3"]

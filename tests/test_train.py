@@ -110,9 +110,13 @@ def test_overwriting_leaves_no_file_of_the_earlier_run(manifest, run_dir, tmp_pa
     (tmp_path / "run" / "notes.txt").write_text("mine")
     with pytest.raises(config.InputError, match="holds a training that differs: --epochs was 2, is 1"):
         train.train(train_settings(manifest, tmp_path / "run", epochs=1))
+    with pytest.raises(config.InputError, match=r"holds notes\.txt, which the training has not written"):
+        train.train(train_settings(manifest, tmp_path / "run", epochs=1, overwrite=True))
+    assert (tmp_path / "run" / "export").exists()
+    (tmp_path / "run" / "notes.txt").unlink()
     summary = train.train(train_settings(manifest, tmp_path / "run", epochs=1, overwrite=True))
     assert summary["epochs"] == 1
-    assert not {"notes.txt", "snapshots", "export"} & {path.name for path in (tmp_path / "run").iterdir()}
+    assert not {"snapshots", "export"} & {path.name for path in (tmp_path / "run").iterdir()}
     assert "--overwrite=False" in (tmp_path / "run" / "run.flags").read_text()  # who repeats it does not ask for that
     assert train.train(train_settings(manifest, tmp_path / "run", epochs=1)) == summary
 

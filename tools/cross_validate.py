@@ -33,7 +33,7 @@ from bird_tf.training import training_flags
 
 METRICS = ("mlrap", "mlrap_foreground", "mrr", "map", "cmap", "top1")
 COLUMNS = ("fold", "seed", "num_recordings", "num_learnt", "chance_mlrap", *METRICS)
-TABLE = "folds.csv"
+TABLE, _SUMMARY = "folds.csv", "cross_validation.json"
 _FOLD = "{fold}"
 # what is read of the summary of an evaluation
 _EVALUATED: type = dataclasses.make_dataclass("Evaluated", [(name, float | None) for name in COLUMNS[2:]])
@@ -75,7 +75,10 @@ def _command(module: str, *arguments: str, hint: str = "") -> None:
 
 
 def claim_run_dir(
-    settings: CrossValidateConfig, manifest: manifests.Manifest, without_effect: Collection[str] = WITHOUT_EFFECT
+    settings: CrossValidateConfig,
+    manifest: manifests.Manifest,
+    without_effect: Collection[str] = WITHOUT_EFFECT,
+    own: Sequence[str] = (),
 ) -> dict[str, str]:
     """Claims the run directory for this cross-validation, if it can work. With --overwrite it is emptied first.
 
@@ -83,6 +86,7 @@ def claim_run_dir(
         settings: with the run directory.
         manifest: the records.
         without_effect: flags that may change when it is continued.
+        own: what the caller writes into the directory besides the folds.
 
     Returns:
         {recording_id: the group that is in one fold}.
@@ -112,6 +116,7 @@ def claim_run_dir(
             settings.baseline,
             *training_flags.model_paths(settings),
         ),
+        own=("fold-*", TABLE, _SUMMARY, *own),
         flags_of=type(settings),
     )
     goes_on = claim.goes_on()
@@ -315,7 +320,7 @@ def main(settings: CrossValidateConfig) -> None:
             "baseline": settings.baseline, "num_recordings": number,
         }  # fmt: skip
     summary["num_learnt"] = num_learnt = sum(int(row[COLUMNS.index("num_learnt")]) for row in rows)
-    files.write_json(os.path.join(settings.run_dir, "cross_validation.json"), summary)
+    files.write_json(os.path.join(settings.run_dir, _SUMMARY), summary)
     print("fold  seed  recordings  " + "  ".join(f"{name:>16}" for name in METRICS))
     for row in rows:
         print(f"{row[0]:4}  {row[1]:4}  {row[2]:10}  " + "  ".join(f"{value:16.4f}" for value in row[5:]))

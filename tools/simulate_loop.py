@@ -39,6 +39,7 @@ COLUMNS = (
     *(name + _IN_NOISE for name in METRICS),
 )  # fmt: skip
 _START, _POOL, _TEST = "start-records", "pool-records", "test-records"
+_TABLE = "loop.csv"
 _WITHOUT_EFFECT = cross_validate.WITHOUT_EFFECT | {"choice", "num_clips"}
 _LEAST_PROBABILITY = 0.1
 _ANNOTATED = spans.AnnotationConfig()
@@ -223,14 +224,14 @@ def _grouped(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, int], dict[in
 def main(settings: LoopConfig) -> None:
     """Runs the folds. Writes loop.csv, a row for each training, and prints means over the folds."""
     manifest = manifests.load(settings.records)
-    group_of = cross_validate.claim_run_dir(settings, manifest, _WITHOUT_EFFECT)
+    group_of = cross_validate.claim_run_dir(settings, manifest, _WITHOUT_EFFECT, own=(_TABLE,))
     rows: list[dict[str, Any]] = []
     for repeat in range(settings.repeats):
         for fold in settings.only_folds or range(settings.folds):
             for row in _run_fold(settings, manifest, group_of, fold, settings.seed + repeat):
                 rows.append(row)
                 cells = [[row.get(name, "") for name in COLUMNS] for row in rows]
-                csv_files.write(os.path.join(settings.run_dir, "loop.csv"), COLUMNS, cells)
+                csv_files.write(os.path.join(settings.run_dir, _TABLE), COLUMNS, cells)
     print("\n".join(summarise(rows)))
 
 

@@ -124,8 +124,20 @@ def validation_calls(
     if not found:
         raise config.InputError(f"{manifest.directory}: the model has learnt from all validation recordings")
     if absent := [path for path, _, _ in found if not os.path.exists(path)]:
-        raise config.InputError(f"{absent[0]}: this validation recording is not there")
+        raise _not_there(absent[0])
     return without_others(manifest, paths, found)
+
+
+def check_audio(manifest: manifests.Manifest, audio: str = "") -> None:
+    """Raises InputError if none of the validation recordings is there, before hours of work; as `validation_calls`."""
+    paths = _paths(manifest, audio)
+    validation = [paths[r.recording_id] for r in recordings_table.validation(manifest) if r.recording_id in paths]
+    if validation and not any(map(os.path.exists, validation)):
+        raise _not_there(validation[0])
+
+
+def _not_there(path: str) -> config.InputError:
+    return config.InputError(f"{path}: this validation recording is not there; --audio=DIR names the folder of all")
 
 
 def validation_noise(manifest: manifests.Manifest, audio: str = "") -> list[Stretch]:

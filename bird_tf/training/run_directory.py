@@ -20,6 +20,12 @@ FORMAT_VERSION = 1
 FLAGS = "run.flags"
 WEIGHTS = f"best{weights.SUFFIX}"
 PRIOR = "prior.json"
+# What a training, and what follows it, writes at the top of a run, as patterns.
+OWN = (
+    FLAGS, "best.*", "checkpoint*", PRIOR, model_files.RUN_DESCRIPTION, manifests.CLASSES, learnt.FILE,
+    known_sound.FILE, files.SUMMARY, "logs", "snapshots", "export*", model_files.VALIDATED, "tflite", "onnx",
+    "evaluation*",
+)  # fmt: skip
 # version 0.1.0 wrote the arrays in the order of the network's weights, without names
 _UNNAMED_WEIGHTS = "best.npz"
 

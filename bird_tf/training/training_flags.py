@@ -126,7 +126,7 @@ def claim(settings: TrainConfig, manifest: manifests.Manifest) -> resume.Claim:
     return resume.Claim(
         directory=settings.run_dir, plan=plan, work="training", flag="--run_dir", overwrite=settings.overwrite,
         earlier=run_directory.FLAGS, reads=(settings.records, folder, *model_paths(settings)),
-        flags_of=type(settings),
+        own=run_directory.OWN, flags_of=type(settings),
     )  # fmt: skip
 
 

@@ -73,6 +73,14 @@ def test_recordings_may_lie_elsewhere_now(model_path, manifest, data, tmp_path):
     assert mixtures.validation_noise(moved) == []
 
 
+def test_nothing_is_tuned_if_the_recordings_are_not_there(model_path, manifest, tmp_path):
+    model = shutil.copytree(model_path, tmp_path / "m")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(config.InputError, match="is not there; --audio=DIR names the folder"):
+        evaluate.evaluate(_settings(manifest, model, tmp_path, audio=tmp_path / "empty"))
+    assert not (model / "assets" / "decisions.json").exists() and not (tmp_path / "results").exists()
+
+
 @pytest.mark.parametrize(
     "flags", [{"tune": False}, {"records": "", "audio": "x"}, {"records": "", "segments": "x.csv", "audio": "x"}]
 )
