@@ -21,8 +21,11 @@ def with_empty(
 
     So does a row without times and label, as OpenSoundscape writes it for a recording without annotations. An empty
     label of any other span is something that has no name, and so is one beside which another column of labels is
-    filled.
+    filled. A last line that may be cut has no label that is known.
     """
+    if _is_cut(document) and (last := read_rows[-1]).labels.missing:
+        problem = "the file ends in this line, which has fewer cells than the header: is it cut?"
+        read_rows = [*read_rows[:-1], dataclasses.replace(last, problem=last.problem or problem)]
     are_segments, nothing, num_nothing = _are_segments(read_rows), label_cells.Labels(negative=True), 0
     unused = columns.unused(document, found)
     others = [name for name in unused if not _OF_LABELS.isdisjoint(columns.normal(name).split())]
@@ -51,6 +54,12 @@ def with_empty(
             "--columns=label=NAME", len(elsewhere), elsewhere[0], " or ".join(others),
         )  # fmt: skip
     return told
+
+
+def _is_cut(document: texts.Document) -> bool:
+    """Whether the last line lacks cells and a line end, and no other line lacks cells."""
+    *others, last = (len(cells) for _, cells in document.lines)
+    return last < len(document.header) <= min(others) and not document.text.endswith(("\n", "\r"))
 
 
 def _are_segments(read_rows: Sequence[rows.Row]) -> bool:

@@ -42,3 +42,18 @@ def test_an_empty_label_beside_another_filled_column_of_labels_is_not_nothing(tm
     )
     source = _read(tmp_path, text, "label=ebird_code_multilabel")
     assert [row.labels.species for row in source.rows] == [(), ("a",), ("a", "b")] and source.rows[0].labels.negative
+
+
+@pytest.mark.parametrize(
+    ("last", "is_nothing"),
+    [("y.wav,5,10", False), ("y.wav,5.0,1", False), ("y.wav", False), ("y.wav,5,10,", True), ("y.wav,5,10\n", True)],
+)
+def test_a_cut_last_line_is_not_nothing(tmp_path, last, is_nothing):
+    segments = "file,start,end,label\nx.wav,0,5,a\nx.wav,5,10,\ny.wav,0,5,b\n"
+    row = _read(tmp_path, segments + last).rows[-1]
+    assert row.labels.negative == is_nothing and bool(row.problem) != is_nothing
+
+
+def test_segments_whose_lines_end_behind_the_last_filled_cell_are_read(tmp_path):
+    read_rows = _read(tmp_path, "file,start,end,label\nx.wav,0,5,a\nx.wav,5,10\nx.wav,10,15").rows
+    assert [row.labels.negative for row in read_rows] == [False, True, True]
