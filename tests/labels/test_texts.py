@@ -112,3 +112,20 @@ def test_lines_of_two_encodings_are_each_read_in_their_own(tmp_path, caplog):
     path.write_bytes("grün,Grünfink\n".encode() + "Vögel,b\n".encode("cp1252") + b"c,d\n")
     assert texts.Document(str(path)).lines == [(1, ["grün", "Grünfink"]), (2, ["Vögel", "b"]), (3, ["c", "d"])]
     assert "1 lines are read as Windows-1252, as in 'Vögel'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "misfits"),
+    [("1,2,3\n1,2,3\n", []), ("1,2,3,x\n1,2,3\n", [2]), ("1,2,3,\n1,2,,\n", []), ("1,2,3,,\n1,2,,\n", [2]),
+     ("1,2,3,\n1,2,3\n", []), ("1,2,3,\n1,2,\n", [2]), ("1,2,3,\n1,2\n", [2]), ("1,2,3,,\n", []), ("1,2\n", []),
+     ("1,2,3,x\n1,2,3,\n", [2]), ("", [])],
+)  # fmt: skip
+def test_lines_of_more_cells_than_the_first_one_do_not_fit_unless_the_others_are_empty(tmp_path, text, misfits):
+    assert list(_document(tmp_path, f"a,b,c\n{text}").misfits) == misfits
+
+
+def test_a_header_that_lacks_a_name_is_told(tmp_path):
+    lacking, others = "3 cells, but the first line has 2; so have all: name each column", "add the line end"
+    assert _document(tmp_path, "a,b\n1,2,3\n2,3,4\n").misfits[3].startswith(lacking)
+    for text in ("1,2,3\n2,3\n", "1,2,3\n", "1,2,3\n2,3,4,5\n"):
+        assert others in _document(tmp_path, f"a,b\n{text}").misfits[2]

@@ -35,11 +35,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
                 "start, end or duration, and label? number them, as --columns=start=1 --columns=end=2 --columns=label=5"
             )
         start, end, label, score = [*cells, "", "", ""][:4]
-        row = rows.Row(
-            where=rows.where(document, line),
-            score=rows.read_score(score),
-            about=rows.COMPLETE,
-        )
+        row = rows.scored(rows.Row(where=rows.where(document, line), about=rows.COMPLETE), score)
         found.append(rows.spanned(rows.labelled(row, label, options), start, end))
     return found or rows.nothing_found(document.path)
 

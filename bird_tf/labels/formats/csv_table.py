@@ -76,16 +76,16 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     in_channels = {*columns.down(document, found.get("channel", ()))}
     first_channel = 1 if in_channels.isdisjoint(("0", "0.0")) else 0
     read_rows: list[rows.Row] = []
-    width = len(document.header)
     used = {columns.normal(document.header[positions[0]]) for positions in found.values()}
     is_own = {"class id", "name", "start seconds"} <= used
-    unread: dict[str, list[str]] = {what: [] for what in (*_PLACE_AND_TIME, "score") if what in found}
+    unread: dict[str, list[str]] = {what: [] for what in _PLACE_AND_TIME if what in found}
     epithets, above = _epithets(document, found), ""
     for number, line in lines:
         where, cells = rows.where(document, number), _with_genus(columns.cells_of(line, found), epithets)
-        if len(line) > width and any(map(str.strip, line[width:])):
-            problem = f"{len(line)} cells, but the header has {width}; put texts with commas into quotes"
-            read_rows.append(rows.Row(where=where, files=_names(cells.get("file", "")), problem=problem))
+        if number in document.misfits:
+            files, problem = rows.names(cells.get("file", "")), document.misfits[number]
+            labels = label_cells.Labels(stated="label" in found)
+            read_rows.append(rows.Row(where=where, files=files, labels=labels, problem=problem))
             continue
         above = cells.get("file") or above
         if has_shares:
@@ -162,8 +162,6 @@ def _is_unread(what: str, cell: str, row: rows.Row) -> bool:
         return False
     if what in ("latitude", "longitude") and free_text.number(cell, limit=0) == 0:  # 0, 0 is read, and no place
         return False
-    if what == "score":
-        return row.score == 0 and free_text.number(cell.removesuffix("%"), limit=0) != 0  # 0 stands for both
     return rows.is_unknown(getattr(row.about, _PLACE_AND_TIME[what]))
 
 
@@ -178,7 +176,8 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
     if ("start" in found) != in_time or (in_time and "label" not in found):
         missing = "end" if not in_time else "label" if "start" in found else "start"
         problem = columns.lacks(document, missing, missing)
-        raise config.InputError(f"{problem}{one_hot.what_is_no_answer(document, options)}")
+        misfit = next((f"; line {number}: {why}" for number, why in document.misfits.items()), "")
+        raise config.InputError(f"{problem}{one_hot.what_is_no_answer(document, options)}{misfit}")
     of_label = columns.normal(document.header[found["label"][0]]) if "label" in found else ""
     if of_label not in ("species", "specific epithet", "sp"):
         found.pop("genus", None)
@@ -284,37 +283,30 @@ def _row(
 ) -> rows.Row:
     """Reads one row. `above` is the last recording that was named: merged cells have their text in the first row."""
     about = _about(order, tuple([(what, cells[what]) for what in _ABOUT if what in cells]))
-    named = _names(cells.get("file", ""))
+    named = rows.names(cells.get("file", ""))
     span, labels, problem = rows.NO_SPAN, rows.NOT_STATED, ""
     if "file" in cells and not named:
         problem = "it names no recording"
-        named = _names(above) if cells.get("label") or cells.get("start") else ()
+        named = rows.names(above) if cells.get("label") or cells.get("start") else ()
     else:
         if "label" in cells:
             labels, problem = rows.read_label(cells["label"], options)
         if length and (cells["start"] or cells[length]):
             span, unread = rows.read_span(cells["start"], cells[length], is_duration=length == "duration", units=units)
             problem = unread or problem
-    return rows.Row(
+    row = rows.Row(
         where=where,
         files=named,
         labels=labels,
         start_seconds=span[0],
         end_seconds=span[1],
-        score=rows.read_score(cells.get("score", ""), in_percent=in_percent),
         background=about.background,
         annotator=cells.get("annotator", ""),
         common=cells.get("common", ""),
         about=about,
         problem=problem,
     )
-
-
-@functools.lru_cache(maxsize=1024)  # the rows of one recording have one name
-def _names(cell: str) -> tuple[str, ...]:
-    """The names that a cell can mean; none if it is empty. pandas writes a number as 101.0, if a cell is empty."""
-    whole = cell.removesuffix(".0")
-    return (cell, whole) if whole != cell and whole.isdecimal() else (cell,) * bool(cell)
+    return rows.scored(row, cells.get("score", ""), in_percent=in_percent)
 
 
 @functools.lru_cache(maxsize=1024)  # the rows of one recording say the same of it

@@ -44,6 +44,9 @@ FORMATS = (
     csv_table.FORMAT,
     audacity.FORMAT,
 )
+# words of which the names of columns consist that number the rows, or the files that they are about
+_NUMBERING = frozenset(("id", "uuid", "guid", "md5", "sha1", "sha256", "hash", "checksum", "url", "link", "index"))
+_BESIDE_THEM = frozenset(("row", "record", "file", "audio", "sound", "media", "annotation", "observation"))
 SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 SUFFIXES = tuple(dict.fromkeys(suffix for each in FORMATS for suffix in each.suffixes))
 
@@ -93,7 +96,7 @@ def read(path: str, options: rows.Options) -> Source:
                 found = each.read(document, options)
                 unused: tuple[str, ...] = ()
                 if each.has_header and len(document.lines) > 1:
-                    found = _once(document, found)
+                    found = _once(document, rows.fitting(document, found))
                     unused = each.unused_columns(document, options) if each.unused_columns else ()
                     if each.may_deny:
                         found, unused = presence.apply(document, options, found, unused)
@@ -108,17 +111,36 @@ def read(path: str, options: rows.Options) -> Source:
 
 
 def _once(document: texts.Document, found: Sequence[rows.Row]) -> list[rows.Row]:
-    """Without rows about a whole recording that they name, of which the same line stands further up."""
+    """Without rows about a whole recording that they name, of which the same line stands further up.
+
+    The same may be said in lines whose numbers, as in a column `id`, or addresses differ.
+    """
     whole = [row for row in found if not row.has_span and not row.problem and (row.files or row.catalogue_numbers)]
     if len({(row.files, row.catalogue_numbers) for row in whole}) == len(whole):
         return list(found)
-    lines = {rows.where(document, number): tuple(line) for number, line in document.lines[1:]}
-    first: dict[tuple[str, ...], str] = {}
-    again = {row.where for row in whole if first.setdefault(lines.get(row.where, (row.where,)), row.where) != row.where}
+    kept = [i for i, name in enumerate(document.header) if not _is_numbering(document, i, name)]
+    lines = {
+        rows.where(document, number): tuple(line[i] for i in kept if i < len(line))
+        for number, line in document.lines[1:]
+    }
+    first: dict[object, str] = {}
+    again = set()
+    for row in whole:
+        said = row.files, row.catalogue_numbers, row.labels, row.annotator, lines.get(row.where, row.where)
+        if first.setdefault(said, row.where) != row.where:
+            again.add(row.where)
     if again:
         told = next(row.where for row in whole if row.where in again)
         logging.info("%d rows stand there twice and count once, the first: %s", len(again), told)
     return [row for row in found if row.where not in again]
+
+
+def _is_numbering(document: texts.Document, position: int, name: str) -> bool:
+    """Whether a column tells rows apart that say the same: one without a name, and pandas's `Unnamed: 0`, counts."""
+    words = {*columns.normal(name).split()}
+    if not name or words == {"unnamed", "0"}:
+        return columns.is_counting(document, position)
+    return not _NUMBERING.isdisjoint(words) and words <= _NUMBERING | _BESIDE_THEM
 
 
 def _warn_of_twins(document: texts.Document, unused: Sequence[str]) -> None:

@@ -44,7 +44,7 @@ def _row(where: str, cells: dict[str, str], options: rows.Options, order: str) -
     )
     row = rows.Row(
         where=where,
-        catalogue_numbers=tuple(filter(None, (sound, cells["id"]))),
+        catalogue_numbers=tuple(filter(None, (sound, *rows.names(cells["id"])))),
         about=dataclasses.replace(
             about,
             name=cells["scientific name"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 import re
 
 from absl import logging
@@ -63,19 +63,16 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         cells = columns.cells_of(texts_of_line, found)
         parts = [cells.get(what, "") for what in ("indir", "folder", "in file")]
         names = ["/".join(filter(None, parts[i:])) for i in (1, 0)]
-        if cells.get("manual id") and of_score != "score":
-            score = math.nan
-        elif of_score:
-            score = rows.read_score(cells[of_score], in_percent=in_percent)
-        else:  # the distance of a cluster, 0 for the best
-            score = 1 - free_text.number(cells.get("top1dist", ""), limit=10)
         row = rows.Row(
             where=rows.where(document, line),
             files=tuple(names if parts[1] else reversed(names)),  # the one with a folder first
-            score=score,
             channel=rows.read_channel(cells.get("channel", ""), first=0),
             about=rows.COMPLETE,
         )
+        if of_score == "score" or (of_score and not cells.get("manual id")):
+            row = rows.scored(row, cells[of_score], in_percent=in_percent)
+        elif not cells.get("manual id"):  # the distance of a cluster, 0 for the best
+            row = dataclasses.replace(row, score=1 - free_text.number(cells.get("top1dist", ""), limit=10))
         label = cells["label"]
         if not (is_given or cells.get("manual id")) and _CLUSTER.fullmatch(label):
             clusters.append(label)

@@ -33,7 +33,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
 
 
 def _row(where: str, cells: dict[str, str], options: rows.Options, order: str) -> rows.Row:
-    number = cells["number"].upper().removeprefix("ML")
+    numbers = rows.names(cells["number"].upper().removeprefix("ML"))
     listed, known = label_cells.background(cells.get("background species", ""))
     parts = [cells.get(part, "").zfill(2) for part in ("year", "month", "day")]
     about = rows.described(
@@ -46,7 +46,7 @@ def _row(where: str, cells: dict[str, str], options: rows.Options, order: str) -
     )
     row = rows.Row(
         where=where,
-        catalogue_numbers=(f"ML{number}", number) if number else (),
+        catalogue_numbers=tuple(name for number in numbers for name in (f"ML{number}", number)),
         about=dataclasses.replace(
             about,
             name=cells["scientific name"],
@@ -56,7 +56,7 @@ def _row(where: str, cells: dict[str, str], options: rows.Options, order: str) -
             background_known=known,
         ),
         common=cells.get("common name", ""),
-        problem="" if number else "it has no catalogue number",
+        problem="" if numbers else "it has no catalogue number",
     )
     return rows.labelled(row, cells["scientific name"], options)
 

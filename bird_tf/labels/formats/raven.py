@@ -81,7 +81,6 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             where=rows.where(document, selection.line),
             files=(selection.file,) if selection.file else (),
             or_namesake=alone,
-            score=rows.read_score(selection.cells.get("score", ""), in_percent=in_percent),
             channel=rows.read_channel(selection.cells.get("channel", "")),
             annotator=selection.cells.get("annotator", ""),
             common=selection.cells.get("common", ""),
@@ -90,6 +89,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             about=rows.COMPLETE,
             problem=selection.problem,
         )
+        row = rows.scored(row, selection.cells.get("score", ""), in_percent=in_percent)
         row = rows.labelled(row, selection.cells["label"], options)
         read_rows.append(rows.spanned(row, selection.start, selection.length, is_duration=True))
         if next_file:

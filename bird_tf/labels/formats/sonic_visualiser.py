@@ -32,8 +32,8 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     Raises:
         InputError: that cannot be told, or there are more columns than three; --columns names them by their numbers.
     """
-    positions = _given(document, options)
-    if not positions:
+    given = positions = _given(document, options)
+    if not given:
         times = [[free_text.seconds(cell) for cell in [*cells, ""][:2]] for _, cells in document.lines]
         are_durations = any(end < start for start, end in times) or all(start == 0 for start, _ in times)
         if len(document.header) != 3 or not are_durations:
@@ -49,15 +49,14 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         row = rows.Row(
             where=rows.where(document, line),
             files=(cells["file"],) if cells.get("file") else (),
-            score=rows.read_score(cells.get("score", "")),
             about=rows.COMPLETE if length else rows.NOTHING,
             problem="it names no recording" if "file" in cells and not cells["file"] else "",
         )
-        row = rows.labelled(row, cells["label"], options)
+        row = rows.labelled(rows.scored(row, cells.get("score", "")), cells["label"], options)
         if length:
             row = rows.spanned(row, cells["start"], cells[length], is_duration=length == "duration")
         read_rows.append(row)
-    return read_rows
+    return read_rows if given else rows.fitting(document, read_rows)
 
 
 def _given(document: texts.Document, options: rows.Options) -> dict[str, tuple[int, ...]]:

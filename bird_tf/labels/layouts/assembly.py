@@ -77,6 +77,8 @@ def assemble(
             "%d recordings have rows that name different places or days, the first: %s; the first row counts",
             len(places), places[0],
         )  # fmt: skip
+    if min_confidence > 0:
+        _warn_of_unread_scores(row for source in sources for row in source.rows)
     contradictions: list[str] = []
     in_one_file: list[str] = []
     for path, entries in joined.entries.items():
@@ -97,6 +99,15 @@ def assemble(
             "alone count, too; if one is an old version, move it away; the first: %s and %s", len(unlike), *unlike[0],
         )  # fmt: skip
     return assembled
+
+
+def _warn_of_unread_scores(found: Iterable[rows.Row]) -> None:
+    unread = [row for row in found if row.labels.stated and row.unread_score.strip() not in ("", "?")]
+    if unread:
+        logging.warning(
+            "%d labels have a score that cannot be read, and are not used, the first: %s (%r); write it from 0 to 1, "
+            "or with %%", len(unread), unread[0].where, unread[0].unread_score[:40],
+        )  # fmt: skip
 
 
 def _labelling(entries: Sequence[joining.Entry]) -> list[tuple[str, str, rows.Row]]:

@@ -242,11 +242,13 @@ def twins(document: texts.Document) -> dict[str, tuple[int, str]]:
 
 def nameless(document: texts.Document) -> tuple[str, ...]:
     """`column 3` and the like for the filled columns without a name, but for one that counts the rows."""
-    told = {i: [*down(document, (i,))] for i, name in enumerate(document.header) if not name}
-    return tuple(f"column {i + 1}" for i, cells in told.items() if any(cells) and not _are_counted(cells))
+    others = [i for i, name in enumerate(document.header) if not name and any(down(document, (i,)))]
+    return tuple(f"column {i + 1}" for i in others if not is_counting(document, i))
 
 
-def _are_counted(cells: Sequence[str]) -> bool:
+def is_counting(document: texts.Document, position: int) -> bool:
+    """Whether a column counts the rows."""
+    cells = [*down(document, (position,))]
     return any(cells == [str(i) for i in range(first, first + len(cells))] for first in (0, 1))
 
 

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from bird_tf import free_text
+from bird_tf import config, free_text
 from bird_tf.labels import class_names, label_cells, metadata, odd_names, texts, verdicts
 
 NOT_STATED = label_cells.Labels(stated=False)
@@ -43,6 +43,7 @@ class Row:
             a point in time.
         goes_on: whether the span goes on in the next recording, past the end of this one.
         score: confidence of the label, in [0, 1]; NaN without one.
+        unread_score: the cell of the score if it cannot be read; then `score` is 0.
         channel: number of the channel that it is about, from 1; 0 if it does not say.
         background: the other species in the span.
         annotator: who wrote it; empty if it does not say.
@@ -62,6 +63,7 @@ class Row:
     end_seconds: float = math.nan
     goes_on: bool = False
     score: float = math.nan
+    unread_score: str = ""
     channel: int = 0
     background: tuple[str, ...] = ()
     annotator: str = ""
@@ -138,10 +140,20 @@ def read_channel(cell: str, first: int = 1) -> int:
     return int(number) if number >= 1 else 0
 
 
-def read_score(cell: str, *, in_percent: bool = False) -> float:
-    """The confidence in a cell; NaN if it is empty, and 0 if it cannot be read: such a label is not a sure one."""
+def scored(row: Row, cell: str, *, in_percent: bool = False) -> Row:
+    """Adds the confidence in a cell. One that cannot be read is 0: such a label is not a sure one."""
+    if label_cells.is_missing(cell.strip()):
+        return row
     score = free_text.confidence(cell, in_percent=in_percent)
-    return 0.0 if math.isnan(score) and not label_cells.is_missing(cell.strip()) else score
+    is_unread = math.isnan(score)
+    return dataclasses.replace(row, score=0.0 if is_unread else score, unread_score=cell * is_unread)
+
+
+@functools.lru_cache(maxsize=1024)  # the rows of one recording have one name
+def names(cell: str) -> tuple[str, ...]:
+    """The names that a cell can mean; none if it is empty. pandas writes a number as 101.0, if a cell is empty."""
+    whole = cell.removesuffix(".0")
+    return (cell, whole) if whole != cell and whole.isdecimal() else (cell,) * bool(cell)
 
 
 def labelled(row: Row, cell: str, options: Options) -> Row:
@@ -328,6 +340,30 @@ def merged(first: metadata.Recording, second: metadata.Recording) -> metadata.Re
 def is_unknown(value: object) -> bool:
     """Whether a field of a recording is as in `NOTHING`."""
     return value != value or value is False or value in ("", ())  # 0.0 is known, and equals False
+
+
+def fitting(document: texts.Document, found: Iterable[Row]) -> list[Row]:
+    """The rows, of which those of lines with too many cells cannot be used, as of `Document.misfits`.
+
+    Raises:
+        InputError: all lines have too many cells, and they tell labels.
+    """
+    found = list(found)
+    problems = {where(document, number): problem for number, problem in document.misfits.items()}
+    if problems and all(row.where in problems for row in found) and any(row.labels.stated for row in found):
+        raise config.InputError(f"{found[0].where}: {problems[found[0].where]}")
+    return [
+        Row(
+            where=row.where,
+            files=row.files,
+            or_namesake=row.or_namesake,
+            catalogue_numbers=row.catalogue_numbers,
+            problem=problems[row.where],
+        )
+        if row.where in problems
+        else row
+        for row in found
+    ]
 
 
 def without_label(row: Row) -> Row:

@@ -228,11 +228,26 @@ def test_scores_of_which_only_some_are_in_percent_are_refused(tmp_path):
     assert "only some are in %" in _read(tmp_path, text, "score=own_percent,score").problem
 
 
-def test_a_score_that_cannot_be_read_is_no_sure_one(tmp_path, caplog):
+def test_a_score_that_cannot_be_read_is_no_sure_one(tmp_path):
     text = "file,label,confidence\nv.wav,a,87 %\nw.wav,a,0.5\nx.wav,a,87\ny.wav,a,-0.5\nz.wav,a,\n"
     rows = _read(tmp_path, text).rows
     assert [row.score for row in rows[:4]] == [0.87, 0.5, 0, 0] and math.isnan(rows[4].score)
-    assert "2 cells of score cannot be read" in caplog.text
+    assert [row.unread_score for row in rows] == ["", "", "87", "-0.5", ""]
+
+
+def test_a_text_that_a_comma_divides_is_told_also_before_an_empty_cell(tmp_path):
+    text = "file,start,end,label,notes\na.wav,1,2,Thrush, Hermit,\na.wav,3,4,Great Tit,\n"
+    thrush, tit = _read(tmp_path, text).rows
+    assert thrush.files == ("a.wav",) and "6 cells, but the first line has 5" in thrush.problem
+    assert tit.labels.species == ("Great Tit",)
+
+
+def test_a_table_whose_header_lacks_a_name_is_refused_with_a_hint(tmp_path):
+    for header in ("file,start,end,label", "file,label,a,b", "file,start,end,Parus major"):
+        problem = _read(tmp_path, f"{header}\n1,a.wav,0,5,1\n2,b.wav,5,10,0\n").problem
+        assert "line 2: 5 cells, but the first line has 4; so have all: name each column" in problem
+    source = _read(tmp_path, "file,latitude\n1,a.wav,50\n2,b.wav,50\n")  # it tells no labels
+    assert not source.problem and all(row.problem for row in source.rows)
 
 
 def test_columns_that_may_hold_times_are_told(tmp_path, caplog):

@@ -182,3 +182,50 @@ def test_selections_of_channels_that_are_not_heard_are_not_used(tmp_path, caplog
 def test_a_line_that_stands_there_twice_counts_once(tmp_path, line, num_rows):
     source = example_sets.source_of(tmp_path / "t.csv", f"file,label,note\nx.wav,a,1\ny.wav,a,1\n{line}\n")
     assert len(source.rows) == num_rows
+
+
+_RAVEN = "Selection\tView\tBegin Time (s)\tEnd Time (s)\tNotes\tSpecies\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "good", "bad"),
+    [("a.txt", _RAVEN, "1\tS\t1\t2\t\tAMRO", "2\tS\t5\t6\tfar\tfaint\tSOSP"),
+     ("a.txt", _RAVEN, "1\tS\t1\t2\t\tAMRO", "2\tS\t5\t6\t\tSOSP3\tS\t7\t8\t\tSOSP"),
+     ("o.csv", "file,start_time,end_time,Parus major,Turdus merula\n", "a.wav,5,10,1,0", "a.wav,0,5,0,0,1"),
+     ("id.csv", "IN FILE,OFFSET,DURATION,NOTES,MANUAL ID\n", "a.wav,1,2,,AMRO", "a.wav,5,2,far, faint,SOSP"),
+     ("i.csv", "id,observed_on,place_guess,scientific_name\n", "1,2023-05-01,Bonn,Parus major",
+      "2,2023-05-01,Berlin, DE,Parus major"),
+     ("m.csv", "ML Catalog Number,Locality,Scientific Name\n", "1,Bonn,Parus major", "2,Berlin, DE,Parus major"),
+     ("k.csv", "row_id,site,audio_id,seconds,birds\n", "a_5,C,a,5,amerob", "a_10,C,a,10,nocalla_15,C,a,15,nocall"),
+     ("v.csv", "", "2.0,0.5,AMRO", "3.0,0.5,far, SOSP")],
+)  # fmt: skip
+def test_a_line_of_more_cells_than_the_first_one_cannot_be_used(tmp_path, name, header, good, bad):
+    first, second = example_sets.source_of(tmp_path / name, f"{header}{good}\n{bad}\n").rows
+    assert "cells, but the first line has" in second.problem and not second.labels.stated and not first.problem
+    assert (second.files, second.or_namesake) == (first.files, first.or_namesake)
+
+
+@pytest.mark.parametrize("ends", ["\t,\t", "\t,"])
+def test_lines_may_end_with_a_separator(tmp_path, ends):
+    first, second = ends.split(",")
+    text = f"{_RAVEN}1\tS\t1\t2\t\tAMRO{first}\n2\tS\t5\t6\t\tSOSP{second}\n"
+    found = example_sets.source_of(tmp_path / "a.txt", text).rows
+    assert [row.labels.species for row in found] == [("AMRO",), ("SOSP",)] and not any(row.problem for row in found)
+
+
+def test_a_table_whose_lines_all_have_too_many_cells_is_refused_if_it_tells_labels(tmp_path):
+    text = "ML Catalog Number,Locality,Scientific Name\n1,2,Bonn,Parus major\n2,3,Bonn,Parus major\n"
+    source = example_sets.source_of(tmp_path / "m.csv", text)
+    assert source.problem.startswith("line 2: 4 cells, but the first line has 3; so have all")
+
+
+@pytest.mark.parametrize(
+    ("header", "lines", "num_rows"),
+    [("file,label,md5", ("x.wav,a,1", "x.wav,a,2"), 1), ("file,label,file_url", ("x.wav,a,1", "x.wav,a,2"), 1),
+     (",file,label", ("1,x.wav,a", "2,x.wav,a"), 1), (",file,label", ("5,x.wav,a", "9,x.wav,a"), 2),
+     ("id,file,label", ("1,x.wav,a", "2,x.wav,a"), 1), ("id,file,label", ("1,x.wav,a", "2,x.wav,b"), 2),
+     ("file,class_id", ("x.wav,1", "x.wav,2"), 2), ("file,label,clip_id", ("x.wav,a,1", "x.wav,a,2"), 2),
+     ("id,file,label,annotator", ("1,x.wav,a,Ann", "2,x.wav,a,Bob"), 2)],
+)  # fmt: skip
+def test_lines_that_differ_only_in_their_numbers_say_the_same(tmp_path, header, lines, num_rows):
+    assert len(example_sets.source_of(tmp_path / "t.csv", "\n".join((header, *lines, ""))).rows) == num_rows

@@ -34,3 +34,8 @@ def test_times_are_universal_with_their_date(tmp_path):
     assert [about.date for about in told] == ["2023-05-02", "2023-05-01", "2023-05-01"]
     assert told[0].start.timestamp() == told[1].start.timestamp() and told[1].hour == 21.5
     assert told[2].start is None
+
+
+def test_numbers_are_read_as_pandas_writes_them(tmp_path):
+    text = "id,observed_on,scientific_name\n77.0,2023-05-01,Parus major\n"
+    assert example_sets.source_of(tmp_path / "o.csv", text).rows[0].catalogue_numbers == ("77.0", "77")

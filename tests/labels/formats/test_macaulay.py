@@ -24,3 +24,8 @@ def test_recordings_are_read(tmp_path):
 
 def test_a_row_without_number_costs_this_row(tmp_path):
     assert example_sets.source_of(tmp_path / "ML.csv", HEADER + ",,,Parus major,,,,,,,,,,,\n").rows[0].problem
+
+
+def test_numbers_are_read_as_pandas_writes_them(tmp_path):
+    text = "ML Catalog Number,Scientific Name\n5000.0,Parus major\n"
+    assert "ML5000" in example_sets.source_of(tmp_path / "ML.csv", text).rows[0].catalogue_numbers

@@ -216,3 +216,17 @@ def test_where_a_selection_of_another_recording_goes_on_is_no_noise(tmp_path):
     assert found["b.wav"].partly_annotated and not found["a.wav"].partly_annotated
     assert [a.goes_on for name in ("a.wav", "b.wav") for a in found[name].annotations] == [True, False]
     assert found["b.wav"].labels == ("Turdus merula",) and "b.wav" in assembled.left_out[0][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("t.csv", "file,start,end,label,score\nx.wav,0,1,a,95\nx.wav,2,3,b,0.8\n"),
+     ("id.csv", "IN FILE,OFFSET,DURATION,AUTO ID,MATCH RATIO\nx.wav,0,1,a,95\nx.wav,2,1,b,0.8\n"),
+     ("x.txt", "0\t1\ta\t95\n2\t3\tb\t0.8\n"),
+     ("x.txt", "Selection\tBegin Time (s)\tEnd Time (s)\tConfidence\tSpecies\n1\t0\t1\thigh\ta\n2\t2\t3\t0.8\tb\n")],
+)  # fmt: skip
+def test_scores_that_cannot_be_read_are_told_where_they_count(tmp_path, caplog, name, text):
+    for min_confidence in (0.0, 0.5):
+        found, _ = _assemble(tmp_path, {name: text}, "x.wav", min_confidence=min_confidence)
+        assert found["x.wav"].labels == (("b",) if min_confidence else ("a", "b"))
+        assert ("1 labels have a score that cannot be read, and are not used" in caplog.text) == (min_confidence > 0)

@@ -22,6 +22,23 @@ def test_times_that_cannot_be_read_are_a_problem(start, end):
     assert row.problem and not row.has_span
 
 
+@pytest.mark.parametrize(
+    ("cell", "score", "unread"),
+    [("0.5", 0.5, ""), ("87 %", 0.87, ""), ("0", 0, ""), ("95", 0, "95"), ("high", 0, "high"), ("?", 0, "?")],
+)
+def test_a_score_that_cannot_be_read_is_no_sure_one(cell, score, unread):
+    row = rows.scored(rows.Row(where="x"), cell)
+    assert (row.score, row.unread_score) == (score, unread)
+    assert math.isnan(rows.scored(rows.Row(where="x"), "").score)
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"), [("a.wav", ("a.wav",)), ("101.0", ("101.0", "101")), ("a.0", ("a.0",)), ("", ())]
+)
+def test_a_number_as_pandas_writes_it_is_two_names(cell, names):
+    assert rows.names(cell) == names
+
+
 def test_zero_is_known():
     first = dataclasses.replace(rows.NOTHING, elevation=0.0, hour=0.0)
     for pair in ((first, rows.NOTHING), (rows.NOTHING, first), (first, dataclasses.replace(first, elevation=3.0))):
