@@ -17,6 +17,7 @@ _VALUES = _PRESENT | _ABSENT | {"unk"}
 # words of which the names of columns consist that hold 0 or 1 and are no species
 _NO_SPECIES = frozenset((
     "verified", "validated", "checked", "reviewed", "confirmed", "annotated", "labelled", "labeled", "done", "channel",
+    "channels", "overlap", "overlapping",
     "fold", "kfold", "split", "subset", "set", "train", "training", "val", "validation", "test", "holdout", "index",
     "unnamed", "row", "id", "segment", "clip", "chunk", "window", "quality", "is", "has", "was", "by",
     "manual", "manually", "expert", "number", "num", "count", "total", "richness",
@@ -30,7 +31,7 @@ CONDITIONS = frozenset((
 _OF_PLACE = frozenset(("latitude", "longitude", "elevation", "date", "time"))
 # what columns may tell of recordings, and of spans
 _OF_RECORDINGS, _OF_SPANS = _OF_PLACE | {"file", "folder", "author", "site"}, {"start", "end"}
-_BESIDE_THEM = frozenset(("human", "species", "of"))  # alone they are classes, as the voice
+_BESIDE_THEM = frozenset(("human", "species", "of", "n"))  # alone they are classes, as the voice
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
@@ -104,6 +105,9 @@ def what_is_no_answer(document: texts.Document, options: rows.Options) -> str:
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the segments, or recordings. One without any species is a negative, unless a cell is empty or UNK.
 
+    Beside a species, such a cell is a row of its own that has no name: any species may be there, too. In a table
+    without a 0, empty cells stand for 0 there.
+
     A table without rows says nothing of its recording.
 
     Raises:
@@ -122,6 +126,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             "%s: its columns of 0 and 1, such as %s, become the classes; if the species stand elsewhere, say "
             "--layout=folders or --columns=label=NAME", document.path, " and ".join(list(species.values())[:2]),
         )  # fmt: skip
+    is_empty_unknown = any(_ABSENT & _told(document, i) for i in species)
     read_rows, above = [], ""
     for line, texts_of_line in document.lines[1:]:
         cells = columns.cells_of(texts_of_line, found)
@@ -141,6 +146,8 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         if "start" in cells:
             row = rows.spanned(row, cells["start"], cells["end"], units=(units["start"], units["end"]))
         read_rows.append(row)
+        if present and not row.problem and ("unk" in values.values() or (is_empty_unknown and "" in values.values())):
+            read_rows.append(rows.unsure(row))
     return read_rows
 
 

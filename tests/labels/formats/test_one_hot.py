@@ -1,7 +1,8 @@
 import pytest
 
-from bird_tf.labels import label_cells
+from bird_tf.labels import label_cells, spans
 from bird_tf.labels.formats import csv_table, one_hot
+from bird_tf.labels.layouts import reader
 from tests.labels import example_sets
 
 TABLE = """file,start_time,end_time,Parus major,Turdus merula
@@ -135,7 +136,7 @@ def test_what_may_be_another_table_is_not_taken_for_one_of_species(tmp_path, old
 @pytest.mark.parametrize(
     ("header", "cells", "other"),
     [("clip,windy,rainy", "a,0,1", "windy"), ("clip,AMRO,LOUD CALL", "a,0,1", "LOUD CALL"),
-     ("clip,start,end,spp,overlap,AMRO", "a,0,3,robin,0,1", "overlap"), ("clip,AMRO,WIND", "a,0,1", "WIND"),
+     ("clip,start,end,spp,indoors,AMRO", "a,0,3,robin,0,1", "indoors"), ("clip,AMRO,WIND", "a,0,1", "WIND"),
      ("clip,start,end,AMRO,DUET", "a,0,3,0,1", "DUET")],
 )  # fmt: skip
 def test_beside_given_columns_those_of_species_are_called_so(tmp_path, header, cells, other):
@@ -149,3 +150,31 @@ def test_columns_of_another_table_make_no_classes_of_conditions(tmp_path, header
     given = {"columns": (("a.csv", "file", "snd"),)}
     source = example_sets.source_of(tmp_path / "t.csv", f"{header}\na.wav,0,1\nb.wav,1,0\n", **given)
     assert (source.format == one_hot.FORMAT.name) == is_one_hot
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_known"),
+    [("a.wav,1,\nb.wav,0,1\n", False), ("a.wav,POS,UNK\nb.wav,NEG,POS\n", False), ("a.wav,1,UNK\nb.wav,,1\n", False),
+     ("a.wav,1,\nb.wav,,1\n", True),  # all zeros are left empty
+     ("a.wav,1,0\nb.wav,,1\n", True)],
+)  # fmt: skip
+@pytest.mark.parametrize("in_time", [True, False])
+def test_beside_a_species_others_may_be_there_if_their_cells_are_not_known(tmp_path, lines, is_known, in_time):
+    for name in ("a.wav", "b.wav"):
+        example_sets.write_wav(tmp_path / name)
+    table = f"file,AMRO,SOSP\n{lines}".replace(",", ",start,end,", 1) if in_time else f"file,AMRO,SOSP\n{lines}"
+    table = table.replace(".wav,", ".wav,0,5,") if in_time else table
+    example_sets.write_text(tmp_path / "t.csv", table)
+    first, _ = sorted(reader.read(reader.SourceConfig(audio=str(tmp_path)))[0], key=lambda r: r.path)
+    assert first.label == "AMRO" and not first.partly_annotated
+    if in_time:
+        in_span = spans.labels_in_span(first.annotations, 0, 5, spans.AnnotationConfig())
+        assert (in_span.label, in_span.is_complete) == ("AMRO", is_known)
+    else:
+        assert first.background_known == is_known
+
+
+def test_numbers_of_channels_and_overlaps_are_no_species(tmp_path):
+    text = "file,start,end,AMRO,n,n_channels,channels,overlap\na.wav,0,3,1,1,1,1,0\na.wav,3,6,0,0,1,1,1\n"
+    source = example_sets.source_of(tmp_path / "t.csv", text)
+    assert example_sets.spans_of(source) == [(("a.wav",), 0.0, 3.0, ("AMRO", "n")), (("a.wav",), 3.0, 6.0, None)]
