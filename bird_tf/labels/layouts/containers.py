@@ -39,7 +39,7 @@ def are_crossed(told: Iterable[tuple[str, str]], known: matching.Recordings) -> 
     folders_of = collections.defaultdict[str, set[str]](set)
     for name, value in told:
         try:
-            path = known.find(name)
+            path = known.find(name) or known.find_numbered(name)
         except matching.AmbiguousError:
             continue
         if path:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import os
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
@@ -25,6 +27,8 @@ def _key(path: str) -> str:
     return "/".join(map(texts.clean, texts.comparable(path).split("/")))
 
 
+# names of recordings with a number of xeno-canto or the Macaulay Library: XC123 - Great Tit, ML123, Parus-major-123
+_NUMBERED = re.compile(r"(?<![^\W_])(?i:XC|ML) ?(\d+)(?![^\W_])|^[A-Z][a-z]+-[a-z]+-(\d+)$", re.ASCII)
 _FORMS: Sequence[Callable[[str], str]] = (str, lambda name: unicodedata.normalize("NFC", name), texts.comparable, _key)
 
 
@@ -177,6 +181,10 @@ class Recordings:
                 return places[0].path
         return None
 
+    def find_numbered(self, cell: str) -> str | None:
+        """Finds a recording whose name tells the catalogue number that a cell holds, as 123, 123.0 or XC123."""
+        return self._of_number.get(cell.strip().upper().removeprefix("XC").removeprefix("ML").removesuffix(".0"))
+
     def claim(self, path: str, names: Sequence[str], site: str = "", table: str = "") -> Claim:
         """What a row says of the place of its recording.
 
@@ -208,6 +216,12 @@ class Recordings:
     def below(self, path: str) -> str:
         """The path of a recording below the folder of all, with `/`."""
         return self._below[path]
+
+    @functools.cached_property
+    def _of_number(self) -> dict[str, str]:
+        """{catalogue number: the recording whose name has it}."""
+        names = ((_NUMBERED.search(_base(_stem(below))), path) for path, below in self._below.items())
+        return {found[1] or found[2]: path for found, path in names if found}
 
     def _candidates(self, cell: str, table: str) -> list[str]:
         """What the cell's path can be below the folder of recordings, the most certain first."""

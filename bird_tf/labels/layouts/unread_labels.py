@@ -22,6 +22,7 @@ _OF_SPECIES = frozenset((
     "label", "labels", "species", "class", "category", "taxon", "bird", "art", "vogel", "vogelart", "klasse", "espèce",
     "oiseau", "especie", "espécie", "ave", "clase", "specie", "uccello", "soort",
 ))  # fmt: skip
+_OF_CATALOGUES = {"sp", "epithet"}  # and of xeno-canto, beside the genus
 # words in the names of columns that tell something else
 _OF_OTHERS = one_hot.CONDITIONS | frozenset((
     "quality", "type", "sex", "age", "stage", "device", "recorder", "microphone", "weather", "habitat", "method",
@@ -94,10 +95,12 @@ def refuse_folders(
                 of_file = "" if columns.normal(file) in columns.COLUMNS["file"] else f"--columns=file={file} "
                 with_file = dataclasses.replace(options, columns=(*options.columns, ("", "file", file)))
                 is_one_hot = one_hot.recognise(document, with_file)
-                say = f"--columns=file={file}" if is_one_hot else f"{of_file}--columns=label=NAME"
+                say = f"say --columns=file={file}" if is_one_hot else f"say {of_file}--columns=label=NAME"
+                if not any(map(known.has_name, columns.down(document, (document.header.index(file),)))):
+                    say = f"write the names of the files there, as XC123.mp3, and {say}"
                 raise config.InputError(
                     f"{source.path} names recordings in its column {file}, and may tell species "
-                    f"({', '.join(labels)[:300]}): say {say}; {of_folders}"
+                    f"({', '.join(labels)[:300]}): {say}; {of_folders}"
                 )
             if column := _of_folders(document, names, are_places=are_places):
                 raise config.InputError(
@@ -272,7 +275,8 @@ def _labels_in(
     folders, be they species or sites, nor quality, weather and the like. Beside folders that are called as species are,
     a column counts only if it is called so, too, or if several hold 0 and 1. Whole numbers of a column such as
     class_id, or class beside places, and one of birds by 0 and 1, count beside few folders that they cross, and that
-    are called by no codes.
+    are called by no codes. If catalogue numbers name the recordings, columns of species must cross several folders,
+    which are called by no kinds of sounds.
 
     Args:
         header: the names of its columns.
@@ -287,6 +291,9 @@ def _labels_in(
         if name
     }
     file = next((name for name, cells in cells_of.items() if _are_recordings(cells, known)), "")
+    are_numbers = not file
+    if are_numbers:
+        file = next((name for name, cells in cells_of.items() if _are_numbers(cells, known)), "")
     if not file:
         return "", []
     keys = {name: set(map(class_names.key, cells)) for name, cells in cells_of.items()}
@@ -303,15 +310,20 @@ def _labels_in(
     ]  # fmt: skip
     are_places = _are_places(names)
     if not are_places:
+        of_species = _OF_SPECIES | _OF_CATALOGUES if are_numbers else _OF_SPECIES
         of_answers = [name for name in found_labels if keys[name] <= _YES_OR_NO]
-        called = [
-            name for name in found_labels if name not in of_answers and _OF_SPECIES.intersection(words[name][-1:])
-        ]
+        called = [name for name in found_labels if name not in of_answers and of_species.intersection(words[name][-1:])]
         found_labels = called + (of_answers if len(of_answers) > 1 else [])
-    if containers.are_codes(names):
-        return file, found_labels
     position = {name: i for i, name in enumerate(header)}
     whole = [line for line in lines if len(line) == len(header)]
+    if not are_places and are_numbers:
+        return file, [
+            name for name in found_labels
+            if len(names) > 1 and not all(map(odd_names.is_kind, names))
+            and containers.are_crossed(((line[position[file]], line[position[name]]) for line in whole), known)
+        ]  # fmt: skip
+    if containers.are_codes(names):
+        return file, found_labels
     numbers = [
         name for name in others
         if _may_be_numbers(columns.normal(name), keys[name], len(cells_of[name]), 0 if are_places else len(names))
@@ -346,6 +358,11 @@ def _are_recordings(cells: Sequence[str], known: matching.Recordings) -> bool:
     """Whether most cells name recordings, or most recordings are named by cells."""
     named = [cell for cell in cells if known.has_name(cell)]
     return 2 * len(named) > len(cells) or 2 * len(set(named)) > len(known.paths)
+
+
+def _are_numbers(cells: Sequence[str], known: matching.Recordings) -> bool:
+    """Whether cells are the catalogue numbers of most recordings."""
+    return 2 * len({known.find_numbered(cell) for cell in cells} - {None}) > len(known.paths)
 
 
 def _may_be_labels(cells: Sequence[str]) -> bool:

@@ -172,3 +172,13 @@ def test_a_site_tells_recordings_of_one_name_apart(below, cell, site, found):
     assert _recordings(*below).find(cell, site=site) == f"/audio/{found}"
     with pytest.raises(matching.AmbiguousError):
         _recordings("S1/x.wav", "S2/x.wav").find("x.wav", site="Berlin")
+
+
+@pytest.mark.parametrize(
+    ("below", "cell", "is_found"),
+    [("A/XC12 - Robin.mp3", "12", True), ("A/XC12.mp3", "xc12", True), ("song_ML12_a.wav", "12.0", True),
+     ("Parus-major-12.wav", "12", True), ("A/Robin-12.wav", "12", False), ("12.wav", "1", False),
+     ("A/XC12.mp3", "1", False), ("Parus-major-12.wav", "2", False), ("XC12.mp3", "", False)],
+)  # fmt: skip
+def test_catalogue_numbers_in_names_are_known(below, cell, is_found):
+    assert _recordings(below).find_numbered(cell) == (f"/audio/{below}" if is_found else None)

@@ -223,3 +223,35 @@ def test_folders_that_json_has_as_species_are_species(tmp_path):
     _refuse_folders(
         tmp_path, "t.json", LISTS["coco.json"], {"01_Aves_Paridae_Parus_major", "02_Aves_Turdidae_Turdus_merula"}
     )
+
+
+_OF_XENO_CANTO = "id,gen,sp,en\n1,Parus,major,Great Tit\n2,Turdus,merula,Blackbird\n"
+
+
+@pytest.mark.parametrize(
+    "text", ["xc_id,species\n1,jay\n2,owl\n3,jay\n4,owl\n", _OF_XENO_CANTO + "3,Parus,major,\n4,Turdus,merula,\n"]
+)
+@pytest.mark.parametrize(
+    ("folders", "is_refused"),
+    [("Anna Anna Bob Bob", True), ("S1 S1 S2 S2", True), ("gretit1 eurbla gretit1 eurbla", False),
+     ("Anna Anna Anna Anna", False), ("bird bird bird nobird", False), ("song song call call", False)],
+)  # fmt: skip
+def test_catalogue_numbers_name_recordings_if_species_cross_the_folders(tmp_path, text, folders, is_refused):
+    paths = [str(tmp_path / folder / f"XC{i} - x.mp3") for i, folder in enumerate(folders.split(), start=1)]
+    known = matching.Recordings(paths, str(tmp_path))
+    sources = [formats.read(example_sets.write_text(tmp_path / "m.csv", text), rows.Options())]
+    if not is_refused:
+        unread_labels.refuse_folders(sources, known, {*folders.split()}, rows.Options())
+        return
+    with pytest.raises(
+        config.InputError, match=r"write the names of the files there, as XC123\.mp3, and say --columns="
+    ):
+        unread_labels.refuse_folders(sources, known, {*folders.split()}, rows.Options())
+
+
+def test_names_of_recordings_count_before_catalogue_numbers(tmp_path):
+    paths = [str(tmp_path / folder / f"XC{i}.mp3") for i, folder in enumerate(("Jay", "Jay", "Owl"), start=1)]
+    table = "id,snd,species\n1,XC1.mp3,x1a\n2,XC2.mp3,x1a\n3,XC3.mp3,x2a\n"
+    sources = [formats.read(example_sets.write_text(tmp_path / "m.csv", table), rows.Options())]
+    with pytest.raises(config.InputError, match=r"in its column snd, .* say --columns=file=snd"):
+        unread_labels.refuse_folders(sources, matching.Recordings(paths, str(tmp_path)), {"Jay", "Owl"}, rows.Options())
