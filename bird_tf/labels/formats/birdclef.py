@@ -68,7 +68,10 @@ def _xml_fields(path: str) -> dict[str, str]:
         raise config.InputError(f"{path}: {error}") from error
     except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise config.InputError(f"{path}: not XML ({error})") from error
-    return {element.tag: texts.clean(element.text or "") for element in root}
+    fields = {element.tag: texts.clean(element.text or "") for element in root}
+    if further := [texts.clean(element.text or "") for element in root.findall("BackgroundSpecies")]:
+        fields["BackgroundSpecies"] = "; ".join(filter(None, further))
+    return fields
 
 
 def _about(fields: Mapping[str, str]) -> metadata.Recording:

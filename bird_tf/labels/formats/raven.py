@@ -181,7 +181,8 @@ def _selections(
         if _END in names:
             end = cells[names[_END]]
             seconds = free_text.seconds(end) - free_text.seconds(begin)
-            length = f"{seconds:.9f}" if seconds == seconds else end
+            unread = end if math.isnan(free_text.seconds(end)) else begin
+            length = unread if math.isnan(seconds) else f"{seconds:.9f}"
         else:
             length = cells[names[_LENGTH]]
         filled = {what: columns.filled(cells, positions) for what, positions in used.items()}

@@ -23,21 +23,24 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the intervals that have a text. A tier without one is a recording in which nothing was found.
 
+    Of several tiers of species that have one name, all count.
+
     Raises:
         InputError: the file is damaged, or has several tiers and none is called species or the like; --columns=label=
             names the tier.
     """
-    tiers = dict(_tiers(document))
+    tiers = list(_tiers(document))
     wanted = columns.given_for(document, options.columns).get("label", "")
-    filled = [name for name, entries in tiers.items() if any(text.strip() for _, _, text in entries)]
-    known = [name for name in tiers if columns.normal(name) in columns.COLUMNS["label"]]
-    chosen = [wanted] if wanted else known if len(known) == 1 else filled
-    if len(chosen) > 1 or (wanted and wanted not in tiers):
+    names = [name for name, _ in tiers]
+    filled = [name for name, entries in tiers if any(text.strip() for _, _, text in entries)]
+    known = {name for name in names if columns.normal(name) in columns.COLUMNS["label"]}
+    chosen = [wanted] if wanted else [*known] if len(known) == 1 else filled
+    if len(chosen) > 1 or (wanted and wanted not in names):
         raise config.InputError(
-            f"{document.path}: which tier holds the species? it has {', '.join(tiers)}; say --columns=label=TIER"
+            f"{document.path}: which tier holds the species? it has {', '.join(names)}; say --columns=label=TIER"
         )
     found = []
-    for start, end, text in tiers[chosen[0]] if chosen else []:
+    for start, end, text in (entry for name, entries in tiers if name in chosen for entry in entries):
         if text.strip():
             row = rows.Row(where=f"{document.path}, {start} s", about=rows.COMPLETE)
             found.append(rows.spanned(rows.labelled(row, text, options), start, end))

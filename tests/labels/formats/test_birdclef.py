@@ -78,3 +78,11 @@ def test_a_class_id_that_a_table_would_not_hold_as_one_is_refused(tmp_path, clas
     source = example_sets.birdclef_set(tmp_path, ("1", "a.wav", class_id, ""), ("2", "b.wav", "x", ""))
     with pytest.raises(config.InputError, match=r"1 files do not match, the first: .*a\.wav .*rename the class"):
         reader.read(source)
+
+
+def test_elements_of_the_background_count_together(tmp_path):
+    more = "<BackgroundSpecies>a b</BackgroundSpecies><BackgroundSpecies>c,d</BackgroundSpecies>"
+    entries = [(str(i), f"{i}.wav", label, more * (not i)) for i, label in enumerate(("x", "a b", "c", "d"))]
+    found, _ = reader.read(example_sets.birdclef_set(tmp_path, *entries))
+    [about] = [recording for recording in found if recording.label == "x"]
+    assert about.background == ("a b", "c", "d") and about.background_known

@@ -154,3 +154,10 @@ def test_na_is_an_empty_cell(tmp_path):
     first, second = example_sets.source_of(tmp_path / "a.txt", text).rows
     assert (first.files, first.common, first.problem) == (("a.wav",), "", "") and not first.goes_on
     assert second.files == () and second.or_namesake
+
+
+@pytest.mark.parametrize("begin", ["?", "5-6", ""])
+def test_an_end_without_a_begin_is_no_length(tmp_path, begin):
+    line = f"3\tSpectrogram 1\t{begin}\t45.0\tD:\\rec\\b.wav\t14.0\tTurdus merula\t0.4\n"
+    *_, row = example_sets.source_of(tmp_path / "a.Table.1.selections.txt", SEQUENCE + line).rows
+    assert row.problem == f"'14.0' and {begin!r} are not times in seconds" and not row.has_span

@@ -89,3 +89,13 @@ def test_a_tier_of_more_intervals_than_memory_takes_is_refused(tmp_path, monkeyp
     (tmp_path / "x.TextGrid").write_text(LONG)
     with pytest.raises(config.InputError, match=r"x\.TextGrid: a tier of more than 1 intervals; save it in parts"):
         text_grid.read(texts.Document(str(tmp_path / "x.TextGrid")), rows.Options())
+
+
+def test_tiers_of_one_name_count_together(tmp_path):
+    head, tier = SHORT.split('"IntervalTier"')[0], '"IntervalTier"\n"{}"\n0\n6\n1\n0\n6\n"{}"\n'
+    head = head.rstrip().rpartition("\n")[0] + "\n2\n"
+    text = head + tier.format("species", "AMRO") + tier.format("species", "SOSP")
+    source = example_sets.source_of(tmp_path / "a.TextGrid", text)
+    assert example_sets.spans_of(source) == [((), 0.0, 6.0, ("AMRO",)), ((), 0.0, 6.0, ("SOSP",))]
+    text = head + tier.format("x", "AMRO") + tier.format("x", "SOSP")
+    assert "which tier holds the species? it has x, x" in example_sets.source_of(tmp_path / "a.TextGrid", text).problem
