@@ -27,7 +27,8 @@ UNITS = {
 }
 _IN_UNIT = re.compile(r"(.*[\d.,])\s*([a-z]+)\.?", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
-_CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,4}):(\d{1,2}(?:[.,]\d*)?)", re.ASCII)
+# only the first part may be above 59; 59.97 s may be rounded to 60.0
+_CLOCK = re.compile(r"(?:(\d{1,3}):(?=[0-5]?\d:))?(\d{1,4}):([0-5]?\d(?:[.,]\d*)?|60(?:[.,]0*)?)", re.ASCII)
 _DATE = re.compile(r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})(?:[T ].*)?", re.ASCII)
 _DATE_OF_DIGITS = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)(?:[T_ ].*)?", re.ASCII)
 # a date beside a time, in lower case; what has two digits for the year is one if a time follows

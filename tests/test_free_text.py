@@ -72,7 +72,9 @@ def test_elevations_in_free_text_are_read(tmp_path, text, metres):
     ("text", "seconds"),
     [("90", 90.0), ("1:30", 90.0), ("01:00:00,5", 3600.5), ("1,5", 1.5), ("3 s", 3.0), ("1:2:3:4", math.nan),
      (200 * ":", math.nan), (5000 * "9", math.nan), ("²", math.nan), ("1e999", math.nan), ("-1", -1.0),
-     ("0 sec", 0.0), ("250ms", 0.25), ("1,5 Min.", 90.0), ("2 m", math.nan), ("1:30 s", math.nan)],
+     ("0 sec", 0.0), ("250ms", 0.25), ("1,5 Min.", 90.0), ("2 m", math.nan), ("1:30 s", math.nan),
+     ("90:10", 5410.0), ("100:00:01", 360001.0), ("0:59.97", 59.97), ("0:60.0", 60.0), ("0:75", math.nan),
+     ("0:60.5", math.nan), ("0:99:10", math.nan)],
 )  # fmt: skip
 def test_times_in_recordings_are_read(text, seconds):
     assert free_text.seconds(text) == pytest.approx(seconds, nan_ok=True)

@@ -21,6 +21,7 @@ COMPLETE = dataclasses.replace(NOTHING, background_known=True)
 EMPTY = "a table without rows"
 # that of a file without any text
 NO_TEXT = "an empty file"
+_WIDEST_SECONDS = 5.0  # before the recording: half of a window around a call
 _DIVIDING = re.compile("[,&+]")
 _MARK = re.compile("1|9+")  # behind a minus
 _HIGHEST_COUNT = 100  # beside a name; higher numbers are ids
@@ -127,7 +128,8 @@ def read_span(
         last += first
     if math.isnan(first) or math.isnan(last):
         return NO_SPAN, f"{start[:40]!r} and {end[:40]!r} are not times in seconds"
-    if last < first or (first < 0 and last <= -first):  # programs that widen spans begin before the recording
+    # programs that widen spans begin before the recording
+    if last < first or (first < 0 and last <= -first) or first < -_WIDEST_SECONDS:
         return NO_SPAN, f"a span from {first:g} to {last:g} s: it must begin at 0 or later, and end after its start"
     return (max(first, 0.0), last), ""
 

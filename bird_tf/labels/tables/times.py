@@ -6,7 +6,7 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bird_tf import config, free_text
 from bird_tf.labels import recorders, texts
@@ -37,6 +37,7 @@ _NO_MOMENTS = frozenset((
     "age", "page", "ratio", "grid", "länge",
 ))  # fmt: skip
 _BETWEEN = re.compile(r"\s*(?:[-–]|\bto\b)\s*")  # the two times of `0-2`
+_THOUSAND, _WITH_POINT = re.compile(r"[1-9]\d{0,2},\d{3}", re.ASCII), re.compile(r"[\d,]*\.\d+", re.ASCII)
 _CLOCK = re.compile(r"\d{1,3}:[0-5]\d(?::[0-5]\d)?(?:[.,]\d+)?", re.ASCII)
 _AFTER_MIDNIGHT = re.compile("0?0:")
 
@@ -53,11 +54,13 @@ def refuse_other_times(
 
     Raises:
         InputError: the times are of the clock by which the recordings are named, or shares of a day; or minutes and
-            seconds of a time stand in columns of their own.
+            seconds of a time stand in columns of their own; or commas may divide thousands.
     """
     mine = columns.given_for(document, given)
-    for what in (what for what in columns.TIMES if what in found and what not in mine):
-        _refuse_parts(document, what, found[what][0])
+    others = {what: found[what] for what in columns.TIMES if what in found and what not in mine}
+    for what, positions in others.items():
+        _refuse_parts(document, what, positions[0])
+    _refuse_thousands(document, others)
     if "start" not in found or "start" in mine:
         return
     column = document.header[found["start"][0]]
@@ -152,6 +155,23 @@ def refuse_several_spans(document: texts.Document, found: Mapping[str, Sequence[
             )
 
 
+def _refuse_thousands(document: texts.Document, found: Mapping[str, Sequence[int]]) -> None:
+    """Refuses commas before three digits beside decimal points: 1,234 may be 1.234 s or 1234 s.
+
+    Raises:
+        InputError: the columns of times hold both.
+    """
+    whats = {cell: what for what in found for cell in columns.down(document, found[what])}
+    thousand, with_point = (next(filter(each.fullmatch, whats), "") for each in (_THOUSAND, _WITH_POINT))
+    if thousand and with_point:
+        what = whats[thousand]
+        raise config.InputError(
+            f"{document.path}: of its times, {thousand} has a comma and {with_point} has a point: does the comma "
+            "divide thousands? Write all times with points, and without other signs; if it is the decimal sign, say "
+            f"'--columns={what}={document.header[found[what][0]]}'"
+        )
+
+
 def _refuse_parts(document: texts.Document, what: str, position: int) -> None:
     """Refuses a column of times beside one of another unit that does not hold the same times.
 
@@ -229,7 +249,8 @@ def units(document: texts.Document, found: Mapping[str, Sequence[int]]) -> dict[
     The `min` of t_min beside t_max is the least one, and no minutes.
 
     Raises:
-        InputError: columns of different units for the same; or only one of start and end names minutes or hours.
+        InputError: columns of different units for the same; or only one of two columns names a unit, and that is not
+            seconds.
     """
     of_times, names = {}, columns.positions(document)
     words = {what: [columns.unit_of(document, i) for i in found[what]] for what in columns.TIMES if what in found}
@@ -245,11 +266,21 @@ def units(document: texts.Document, found: Mapping[str, Sequence[int]]) -> dict[
         if len(several) > 1:
             raise config.InputError(f"{document.path}: the columns for {what} have different units; name one of them")
         of_times[what] = several.pop()
-    unstated = [what for what in ("start", "end") if what in words and free_text.UNITS.keys().isdisjoint(words[what])]
-    if len(unstated) == 1 and max(of_times.get(what, 0.0) for what in ("start", "end")) > 1 and "end" in found:
-        start, end = (document.header[found[what][0]] for what in ("start", "end"))
-        raise config.InputError(f"{document.path}: only one of {start} and {end} names its unit; name that of both")
+    pair = [what for what in ("start", "end" if "end" in found else "duration") if what in found]
+    unstated = [what for what in pair if free_text.UNITS.keys().isdisjoint(words[what])]
+    if len(pair) == 2 and len(unstated) == 1:
+        unit = next(of_times[what] for what in pair if what not in unstated)
+        if unit != 1 and _may_be_in_unit(columns.down(document, found[unstated[0]]), unit):
+            one, other = (document.header[found[what][0]] for what in pair)
+            raise config.InputError(f"{document.path}: only one of {one} and {other} names its unit; name that of both")
     return of_times
+
+
+def _may_be_in_unit(cells: Iterable[str], unit: float) -> bool:
+    """Whether times of which the unit is not told may be in one: 1:02 is not, nor is 0.5 if that one is of 1 ms."""
+    told = {free_text.number(cell, limit=math.inf) for cell in cells}
+    numbers = {each for each in told if each and not math.isnan(each)}
+    return bool(numbers) and (unit > 1 or all(map(float.is_integer, numbers)))
 
 
 def may_hold_spans(name: str) -> bool:
@@ -264,7 +295,10 @@ def may_hold_spans(name: str) -> bool:
 
 
 def of_spans(document: texts.Document, names: Sequence[str]) -> list[str]:
-    """Those of some columns that may hold times of labels, by their names, or as pairs of a time and a later one."""
+    """Those of some columns that may hold times of labels, by their names, or as pairs of a time and a later one.
+
+    Dates, with or without a time, are none.
+    """
     position = columns.positions(document)
     pairs = set[str]()
     for pair in itertools.combinations(names, 2):
@@ -273,7 +307,14 @@ def of_spans(document: texts.Document, names: Sequence[str]) -> list[str]:
             document, *(position[columns.normal(name)] for name in pair)
         ):
             pairs.update(pair)
-    return [name for name in names if name in pairs or may_hold_spans(name)]
+    called = [name for name in names if may_hold_spans(name)]
+    dates = {name for name in called if _are_dates(columns.down(document, (position[columns.normal(name)],)))}
+    return [name for name in names if name in pairs or name in {*called} - dates]
+
+
+def _are_dates(cells: Iterable[str]) -> bool:
+    told = {cell for cell in cells if cell}
+    return bool(told) and all(free_text.date(cell, "day") or free_text.date(cell, "month") for cell in told)
 
 
 def moments(document: texts.Document, found: Mapping[str, Sequence[int]]) -> list[str]:

@@ -9,14 +9,17 @@ from bird_tf.labels.tables import rows
 @pytest.mark.parametrize(
     ("start", "end", "is_duration", "span"),
     [("1:30", "1:02:03.5", False, (90.0, 3723.5)), ("1,5", "2", True, (1.5, 3.5)), ("2", "2", False, (2.0, 2.0)),
-     ("-0.5", "1", False, (0.0, 1.0)), ("-0.5", "1.5", True, (0.0, 1.0))],
+     ("-0.5", "1", False, (0.0, 1.0)), ("-0.5", "1.5", True, (0.0, 1.0)), ("-4.5", "5.5", False, (0.0, 5.5))],
 )  # fmt: skip
 def test_times_are_read(start, end, is_duration, span):
     row = rows.spanned(rows.Row(where="x"), start, end, is_duration=is_duration)
     assert (row.start_seconds, row.end_seconds, row.problem, row.has_span) == (*span, "", True)
 
 
-@pytest.mark.parametrize(("start", "end"), [("a", "1"), ("5", "4"), ("0", "nan"), ("0", "inf"), ("-3", "3"), ("", "")])
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [("a", "1"), ("5", "4"), ("0", "nan"), ("0", "inf"), ("-3", "3"), ("-10.5", "13.9"), ("", "")],
+)
 def test_times_that_cannot_be_read_are_a_problem(start, end):
     row = rows.spanned(rows.Row(where="x"), start, end)
     assert row.problem and not row.has_span

@@ -73,13 +73,6 @@ def test_the_least_time_is_no_time_in_minutes(tmp_path, header, given, units):
     assert times.units(document, columns.find(document, columns.parse(given))) == units
 
 
-@pytest.mark.parametrize("header", ["start_min,end", "start,end_h"])
-def test_minutes_beside_times_of_no_stated_unit_are_refused(tmp_path, header):
-    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", f"{header}\n"))
-    with pytest.raises(config.InputError, match="names its unit"):
-        times.units(document, columns.find(document, ()))
-
-
 @pytest.mark.parametrize(
     ("header", "lines", "told"),
     [("t_min,t_max,f_min,f_max", ("1,2,3,4",), ["t_min", "t_max"]),
@@ -170,3 +163,48 @@ def test_the_advice_for_units_below_the_header_contradicts_no_name(tmp_path):
 def test_units_that_change_nothing_and_rows_of_labels_are_no_second_header(tmp_path, text):
     document = texts.Document(example_sets.write_text(tmp_path / "t.csv", text))
     times.refuse_second_header(document, columns.find(document, ()))
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "is_refused"),
+    [("start_ms,end", "1000,2000", True), ("start,end_ms", "1,2000", True), ("start,duration_ms", "1000,2000", True),
+     ("start_min,duration", "1,2.5", True),
+     ("start_min,end", "1,2", True), ("start,end_h", "1,2", True), ("start,duration_min", "1.5,2", True),
+     ("start,duration_ms", "1.5,200", False), ("start,duration_ms", "0,200", False),
+     ("start,duration_min", "1:30,2", False), ("start,duration_s", "1,2", False), ("start_ms,duration_s", "1,2", False),
+     ("start_s,end", "1,2", False), ("start_ms,end_ms,duration", "1,2,1", False)],
+)  # fmt: skip
+def test_a_unit_that_is_not_told_beside_another_one_than_seconds_is_refused(tmp_path, header, cells, is_refused):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", f"file,{header},label\na.wav,{cells},a\n"))
+    found = columns.find(document, ())
+    if not is_refused:
+        assert times.units(document, found)
+        return
+    with pytest.raises(config.InputError, match=r"only one of start\w* and (end|duration)\w* names its unit"):
+        times.units(document, found)
+
+
+@pytest.mark.parametrize(
+    ("cells", "is_refused"),
+    [(('"1,234"', "1236.5", "12.5", "13"), True), (('"1,234.5"', '"1,236"', "12", "13"), True),
+     (('"1,5"', "2.5", "12.5", "13"), False), (('"1,234"', '"1,5"', "12", "13"), False),
+     (("1.234", "1.5", "12", '"13,25"'), False)],
+)  # fmt: skip
+def test_commas_that_may_divide_thousands_are_refused_beside_points(tmp_path, cells, is_refused):
+    text = "file,start,end,label\na.wav,{},{},a\nb.wav,{},{},b\n".format(*cells)
+    problem = example_sets.source_of(tmp_path / "t.csv", text).problem
+    assert ("does the comma divide thousands?" in problem) == is_refused and bool(problem) == is_refused
+    assert bool(re.search(r"if it is the decimal sign, say '--columns=(start|end)=\1'", problem)) == is_refused
+    given = {"columns": (("", "start", "start"), ("", "end", "end"))}
+    assert not example_sets.source_of(tmp_path / "t.csv", text, **given).problem
+
+
+@pytest.mark.parametrize(
+    ("cells", "is_told"),
+    [(("2023-05-01", "2023-05-02"), False), (("2023/05/01 05:00:00.0", ""), False),
+     (("05/01/2023", "05/31/2023"), False), (("1.5", "2023-05-01"), True), (("", ""), True)],
+)  # fmt: skip
+def test_dates_are_no_times_of_labels(tmp_path, cells, is_told):
+    text = "file,label,recording_start\na.wav,a,{}\nb.wav,b,{}\n".format(*cells)
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", text))
+    assert times.of_spans(document, ["recording_start"]) == ["recording_start"] * is_told
