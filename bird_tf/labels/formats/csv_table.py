@@ -25,10 +25,8 @@ _OWN_NUMBERS = {"day_of_year": 366, "hour": 24, "utc_offset_hours": 24}
 _ABOUT = ("author", "site", "name", "background", "background_known", *_PLACE_AND_TIME_CELLS, *_OWN_NUMBERS)
 _IS_OWN = {"background known", "recording id"}
 _OF_SPECIES = frozenset(("species", "species code", "species name", "manual id"))
-# names of columns that alone hold the length of the recording; units may stand behind them
-_LENGTHS = frozenset(
-    f"{word}{unit}" for word in ("duration", "dauer", "durée", "duración") for unit in ("", " s", " sec")
-)
+# names of columns that alone hold the length of the recording, without a unit
+_LENGTH = re.compile("((file|recording|audio|clip|sound) )*(duration|dauer|durée|duración)")
 _EPITHET = re.compile(r"[a-zë-]{2,}", re.IGNORECASE)  # the second word of a Latin name
 
 
@@ -236,7 +234,7 @@ def _warn_of_unused(document: texts.Document, found: Mapping[str, Sequence[int]]
     if in_time:
         return
     of_spans, moments = times.of_spans(document, unused), times.moments(document, found)
-    if not moments and _LENGTHS.issuperset(map(columns.normal, of_spans)):
+    if not moments and all(_LENGTH.fullmatch(columns.without_unit(columns.normal(name))) for name in of_spans):
         return
     they = ", ".join(sorted({*moments, *of_spans}, key=document.header.index))
     if of_spans and not times.are_centres(moments):

@@ -15,6 +15,10 @@ _OF_SPLITS, _OF_FOLDS = {"split", "subset", "set", "partition"}, {"fold", "folds
 _OF_PARTS = {"train", "training", "test", "testing", "val", "holdout"}
 # words in the names of columns of yes and no that say nothing of labels
 _OF_NO_LABEL = {"seen", "playback", "sex"} | _OF_SPLITS | _OF_FOLDS | _OF_PARTS
+# those of which the names of columns consist that number rows
+_OF_ROWS = frozenset((
+    "unnamed", "index", "idx", "id", "row", "line", "segment", "clip", "chunk", "window", "selection",
+))  # fmt: skip
 # the names of columns with corrected labels, or with further species, consist of words of the first and the others
 _OF_SPECIES = frozenset(("species", "label", "labels", "id", "class", "taxon", "annotation", "tag"))
 _OF_CORRECTIONS = frozenset((
@@ -64,7 +68,8 @@ def _warn_of_denying(document: texts.Document, unused: Sequence[str]) -> None:
     for name in unused:
         words = set(columns.normal(name).split())
         cells = [*map(yes_or_no.word_of, columns.down(document, [document.header.index(name)]))]
-        if words.isdisjoint(_OF_NO_LABEL) and not times.may_hold_spans(name):
+        numbers_rows = not words.isdisjoint(_OF_ROWS) and words <= _OF_ROWS | {"0"}  # `Unnamed: 0`
+        if words.isdisjoint(_OF_NO_LABEL) and not numbers_rows and not times.may_hold_spans(name):
             if not words.isdisjoint(_OF_NUMBERS) and yes_or_no.are_counts(cells):
                 may_deny = words <= _OF_NUMBERS and cells != [*map(str, range(len(cells)))]  # no numbers of the rows
             else:

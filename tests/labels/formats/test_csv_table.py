@@ -373,8 +373,9 @@ def test_cells_that_r_wrote_as_missing_are_empty(tmp_path, caplog):
 
 @pytest.mark.parametrize(
     ("header", "is_told"),
-    [("duration", False), ("Dauer (s)", False), ("from,duration", True), ("timestamp,duration", True)],
-)
+    [("duration", False), ("Dauer (s)", False), ("from,duration", True), ("timestamp,duration", True),
+     ("file_duration_s", False), ("audio_file duration (min)", False), ("call_duration", True)],
+)  # fmt: skip
 def test_the_length_of_whole_recordings_is_not_told(tmp_path, caplog, header, is_told):
     _read(tmp_path, f"file,label,{header}\nx.wav,a,1,2\n")
     assert ("may hold" in caplog.text or "hold their times" in caplog.text) == is_told

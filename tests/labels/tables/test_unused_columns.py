@@ -110,3 +110,13 @@ def test_columns_that_may_count_are_told_if_they_hold_a_zero(tmp_path, caplog, c
     caplog.clear()
     used = [cell not in ("0", "0.0") for cell in cells]
     assert _used(_source(tmp_path, "csv", column, cells, f"present={column}")) == used
+
+
+@pytest.mark.parametrize(
+    ("column", "is_told"),
+    [("Unnamed: 0", False), ("id", False), ("index", False), ("row", False), ("clip_id", False), ("id correct", True),
+     ("0", True)],
+)  # fmt: skip
+def test_columns_that_number_rows_deny_nothing(tmp_path, caplog, column, is_told):
+    assert all(_used(_source(tmp_path, "csv", column, ("0", "1"))))
+    assert ("say --columns=present=NAME" in caplog.text) == is_told
