@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
+from collections.abc import Mapping
 
 from bird_tf import free_text
 from bird_tf.labels import texts
@@ -26,13 +28,17 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
-    """Reads the segments. `seconds` is the end of one; `row_id` is the beginning of the file's name, and the end."""
+    """Reads the segments. `seconds` is the end of one; `row_id` is the beginning of the file's name, and the end.
+
+    A row is not used if it tells two ends, while other rows tell the same one twice.
+    """
     position = columns.positions(document)
     found = {what: (position[what],) for what in _WHAT if what in position}
+    lines = [(line, columns.cells_of(texts_of_line, found)) for line, texts_of_line in document.lines[1:]]
+    has_ends = any(_end_in_id(cells) == free_text.seconds(cells["seconds"]) for _, cells in lines)
     read_rows = []
-    for line, texts_of_line in document.lines[1:]:
-        cells = columns.cells_of(texts_of_line, found)
-        head = cells.get("row id", "").rpartition("_")[0]
+    for line, cells in lines:
+        head, _, tail = cells.get("row id", "").rpartition("_")
         end = free_text.seconds(cells["seconds"])
         row = rows.Row(
             where=rows.where(document, line),
@@ -44,8 +50,17 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
             row = dataclasses.replace(row, problem=f"its birds {cells['birds'][:40]!r} are no codes divided by blanks")
         else:
             row = rows.labelled(row, cells["birds"].replace(" ", ";"), options)
-        read_rows.append(rows.spanned(row, f"{end - _SECONDS:.3f}", cells["seconds"]))
+        row = rows.spanned(row, f"{end - _SECONDS:.3f}", cells["seconds"])
+        if has_ends and abs(_end_in_id(cells) - end) > 0:
+            problem = f"its row_id ends in {tail}, and seconds are {cells['seconds']}: correct one of them"
+            row = dataclasses.replace(row, problem=row.problem or problem)
+        read_rows.append(row)
     return read_rows
+
+
+def _end_in_id(cells: Mapping[str, str]) -> float:
+    """The end of a segment, as `row_id` tells it; NaN if it does not."""
+    return free_text.number(cells.get("row id", "").rpartition("_")[2], limit=math.inf)
 
 
 FORMAT = file_format.Format(

@@ -35,3 +35,11 @@ def test_names_are_not_divided_at_their_blanks(tmp_path):
     first, second = example_sets.source_of(tmp_path / "t.csv", text).rows
     assert first.problem == "its birds 'Parus major' are no codes divided by blanks" and not first.labels.species
     assert second.labels.species == ("amerob",) and not second.problem
+
+
+def test_a_segment_of_two_ends_is_not_used(tmp_path):
+    table = "row_id,site,audio_id,seconds,birds\n1_A_5,A,1,5,amerob\n1_A_10,A,1,15,amerob\n1_A_x,A,1,20,amerob\n"
+    problems = [row.problem for row in example_sets.source_of(tmp_path / "t.csv", table).rows]
+    assert problems == ["", "its row_id ends in 10, and seconds are 15: correct one of them", ""]
+    starts = table.replace("1_A_5", "1_A_0")  # the ids tell something else
+    assert not any(row.problem for row in example_sets.source_of(tmp_path / "t.csv", starts).rows)
