@@ -98,7 +98,12 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
             "%d classes have a ? inside a word%s: if it stands for a lost letter, write the names anew, as UTF-8 text",
             len(lost), free_text.examples(lost),
         )  # fmt: skip
-    if doubtful := odd_names.doubtful(labels.difference(lost)):
+    if values := odd_names.values(labels):
+        logging.warning(
+            "%d classes are called as a date, a time, a number, or yes or no%s; are cells of the table shifted or "
+            "swapped?", len(values), free_text.examples(values, most=_MOST_NAMED),
+        )  # fmt: skip
+    if doubtful := odd_names.doubtful(labels.difference(lost, values)):
         logging.warning(
             "%d classes may be no species: %s; if a name says that none is to be heard, say --negative_labels=NAME; if "
             "it stands for what nobody could name for sure, write ? in its place",
@@ -121,7 +126,17 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
             "%d classes may be one species with another%s; if they are, give them one name with --synonyms",
             len(related), free_text.examples(f"{name} and {other}" for name, other in related),
         )  # fmt: skip
+    if misspelt := odd_names.misspelt(collections.Counter(name for each in renamed for name in _all_labels(each))):
+        logging.warning(
+            "%d Latin names stand once, and may be misspelt%s; if they are, correct them or rename with --synonyms",
+            len(misspelt), free_text.examples(f"{name} for {other}" for name, other in misspelt),
+        )  # fmt: skip
     return renamed
+
+
+def _all_labels(recording: metadata.Recording) -> Sequence[str]:
+    """The labels of a recording, as often as its annotations tell them."""
+    return [a.label for a in recording.annotations if a.label] or recording.labels
 
 
 def _latin_parts(recordings: Iterable[metadata.Recording]) -> dict[str, str]:
@@ -130,14 +145,13 @@ def _latin_parts(recordings: Iterable[metadata.Recording]) -> dict[str, str]:
     What could be a second species, since it is a label too or begins with a genus, is no common name.
     """
     labels = {label for recording in recordings for label in recording.labels}
-    pairs = {label: label.partition(", ") for label in sorted(labels) if "," in label}
-    pairs = {label: pair for label, pair in pairs.items() if label_cells.is_latin(pair[0]) and pair[2][:1].isupper()}
-    names = [*labels, *(latin for latin, _, _ in pairs.values())]
+    pairs = {label: pair for label in sorted(labels) if (pair := latin_and_common(label))}
+    names = [*labels, *(latin for latin, _ in pairs.values())]
     genera = {name.split()[0] for name in names if label_cells.is_latin(name)}
     known = {*map(key, labels)}
     doubtful = [
         label
-        for label, (latin, _, rest) in pairs.items()
+        for label, (latin, rest) in pairs.items()
         if key(rest) in known or rest.split()[0] in genera - {latin.split()[0]}  # its own: Vireo Ojirrojo
     ]
     if doubtful:
@@ -157,6 +171,12 @@ def _latin_parts(recordings: Iterable[metadata.Recording]) -> dict[str, str]:
             "species, divide them by ;", len(latin), min(label for label in pairs if key(label) in latin),
         )  # fmt: skip
     return latin
+
+
+def latin_and_common(label: str) -> tuple[str, ...]:
+    """The two parts of a label `Latin name, Common Name`; of any other label none."""
+    latin, _, common = label.partition(", ")
+    return (latin, common) if common[:1].isupper() and label_cells.is_latin(latin) else ()
 
 
 class _Classes:

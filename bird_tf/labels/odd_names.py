@@ -8,7 +8,7 @@ from __future__ import annotations
 import collections
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from bird_tf.labels import label_cells, texts
 
@@ -50,8 +50,16 @@ _KINDS = _SOUNDS | {
 }  # fmt: skip
 # what may divide species in a name, besides the signs that `parse` knows
 _BETWEEN = re.compile(r"\s*[/&+]\s*|\s+(?:and|und|et|y)\s+")
-_SCORE = re.compile(r".*\w[\s:_(=]+(?:\d+(?:[.,]\d+)?\s*%|[01]?[.,]\d+|[x×]\s?\d+)\)?", re.ASCII)  # or a count
+_SCORE = re.compile(r".*\w[\s:_(=,]+(?:\d+(?:[.,]\d+)?\s*%|[01]?[.,]\d+|[x×]\s?\d+)\)?", re.ASCII)  # or a count
 _COUNT = re.compile(r"^(?:\d+\s*[x×]?\s+)?(.+?)(?:[\s:_(=]+\d+\s*[x×]?\)?)?$", re.ASCII)
+_COUNT_BEFORE = re.compile(r"(\d{1,2})\s*[x×]?\s+(.+)", re.ASCII)
+# dates, times of the clock, numbers with decimals, and words for yes and no, as swapped or shifted columns hold
+_VALUE = re.compile(
+    r"(?:\d{4}[-./]\d\d?[-./]\d\d?|\d\d?[-./]\d\d?[-./](?:\d\d){1,2})(?:[ T]\d\d?:.*)?|"
+    r"\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?|-?\d+[.,]\d+|true|false|yes|wahr|falsch|vrai|faux|oui",
+    re.ASCII | re.IGNORECASE,
+)
+_FREQUENT = 3  # times, so that a name that stands once may be a slip of it
 _LOST = re.compile(r"[^\W\d_]\?+[^\W\d_]")
 # who described a species: L., Linnaeus, (Linnaeus, 1758), Gmelin & Latham 1790
 _AUTHOR = re.compile(r"\(?(?:[A-Z][^\d()]*,? (?:1[789]|20)\d\d|L\.|[A-Z][a-zà-ÿ]+\.?)\)?")
@@ -110,14 +118,15 @@ def doubtful(names: Collection[str]) -> list[str]:
 def composed(names: Collection[str]) -> list[str]:
     """The names of classes that may be several species.
 
-    Such are `AMRO/EATO` and others as of `several`; `AMRO EATO`, if these are classes; and `Crow,Bird,Animal`,
-    if a part is a class or stands in another such name. Kinds of sounds are none: `song and call`; nor are `Tit,Great`
-    and `Tit,Blue`, which share but the first of two parts.
+    Such are `AMRO/EATO` and others as of `several`; `AMRO EATO`, if these are classes; `Crow,Bird,Animal`, if a part
+    is a class or stands in another such name; and `Great Tit, Song Thrush`, if a part is a class. Kinds of sounds are
+    none: `song and call`; nor are `Tit,Great` and `Tit,Blue`, which share but the first of two parts.
     """
     known = {*map(label_cells.letters, names)} - {""}
     listed = {name: _listed(name) for name in names}
     num_with = collections.Counter(part for parts in listed.values() for part in parts)
     num_first = collections.Counter(parts[0] for parts in listed.values() if len(parts) == 2)
+    in_two = _in_two(names, known)
 
     def are_classes(parts: Sequence[str]) -> bool:
         keys = {*map(label_cells.letters, parts)}
@@ -125,9 +134,7 @@ def composed(names: Collection[str]) -> list[str]:
 
     def are_several(parts: Sequence[str]) -> bool:  # some may be no class of their own
         others = [part for part in parts if label_cells.letters(part) not in known]
-        return len(others) < len(parts) > 1 and all(
-            label_cells.is_latin(p) or (label_cells.is_code(p) and p.isupper()) for p in others
-        )
+        return len(others) < len(parts) > 1 and all(map(_is_sure_name, others))
 
     return sorted(
         name
@@ -138,6 +145,7 @@ def composed(names: Collection[str]) -> list[str]:
             or are_several(_BETWEEN.split(name))
             or any(are_classes(name.split(sign)) for sign in (" ", "_"))
             or any(part in known or num_with[part] > max(1, num_first[part]) for part in listed[name])
+            or name in in_two
         )
     )
 
@@ -145,9 +153,14 @@ def composed(names: Collection[str]) -> list[str]:
 def counted(names: Collection[str]) -> list[str]:
     """The names of classes that are another class and a number, as `2 AMRO`, or have a score or a count: `EATO (87%)`.
 
-    Kinds of sounds are none: `type 0.5`.
+    A code in capitals or a Latin name is no class of its own if several numbers stand before it. Kinds of sounds are
+    none: `type 0.5`.
     """
     known = {*map(label_cells.letters, names)} - {""}
+    counts: dict[str, set[str]] = collections.defaultdict(set)
+    for number, bare in (found.groups() for found in map(_COUNT_BEFORE.fullmatch, names) if found):
+        counts[bare].add(number)
+    known |= {label_cells.letters(n) for n in counts if len(counts[n]) > 1 and _is_sure_name(n)}
 
     def is_counted(name: str) -> bool:
         bare = _COUNT.sub(r"\1", name)
@@ -158,6 +171,39 @@ def counted(names: Collection[str]) -> list[str]:
         for name in names
         if not _KINDS.issuperset(_words(name) or (name,)) and (is_counted(name) or _SCORE.fullmatch(name))
     )
+
+
+def values(names: Collection[str]) -> list[str]:
+    """The names that are dates, times, numbers with decimals, or yes and no, if most names are others with letters."""
+    found = [name for name in names if _VALUE.fullmatch(name)]
+    words = [name for name in names if _words(name) and name not in found]
+    return sorted(found) if 2 * len(words) > len(names) else []
+
+
+def misspelt(counts: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Pairs of a Latin name that stands once, and a frequent one of a letter more or less, or of two swapped letters.
+
+    Of the 6522 species that BirdNET knows, Spinus pinus and Spinus spinus alone differ so.
+
+    Args:
+        counts: {name of a class: how often it stands there}.
+    """
+    latin = [name for name in sorted(counts) if label_cells.is_latin(name) and "." not in name]
+    frequent = {name: name for name in latin if counts[name] >= _FREQUENT}
+    near = {form: name for name in frequent for form in _slips(name)}
+    found = []
+    for name in latin:
+        other = near.get(name) or next((frequent[form] for form in _slips(name) if form in frequent), "")
+        if counts[name] == 1 and other:
+            found.append((name, other))
+    return found
+
+
+def _slips(name: str) -> list[str]:
+    """The forms of a name without one of its letters, or with two letters in the wrong order."""
+    without = [name[:i] + name[i + 1 :] for i in range(len(name))]
+    swapped = [name[:i] + name[i + 1] + name[i] + name[i + 2 :] for i in range(len(name) - 1)]
+    return without + swapped
 
 
 def with_lost_letters(names: Collection[str]) -> list[str]:
@@ -172,6 +218,32 @@ def _listed(name: str) -> list[str]:
         return []
     found = list(dict.fromkeys(label_cells.letters(part) for part in parts if _words(part) and not is_kind(part)))
     return found if len(found) > 1 else []
+
+
+def _in_two(names: Collection[str], known: Collection[str]) -> set[str]:
+    """The names of two parts with a comma and a blank, of which one is known.
+
+    The first one alone may be a group, as in `Owl, Barn` beside `Owl`, if others begin so, or are written so. Latin
+    names with common ones, and those with a kind of sound, as `Great Tit, type A`, are no such names.
+    """
+
+    def is_other(part: str) -> bool:
+        return label_cells.is_latin(part) or all(len(word) == 1 or word in _KINDS for word in _words(part))
+
+    pairs = {name: parts for name in names if len(parts := name.split(", ")) == 2 and not any(map(is_other, parts))}
+    are_known = {name: [label_cells.letters(part) in known for part in parts] for name, parts in pairs.items()}
+    num_first = collections.Counter(parts[0] for parts in pairs.values())
+    has_groups = not all(map(any, are_known.values())) or any(count > 1 for count in num_first.values())
+    return {
+        name
+        for name, (first, second) in are_known.items()
+        if second or (first and pairs[name][1][:1].isupper() and not has_groups)
+    }
+
+
+def _is_sure_name(name: str) -> bool:
+    """Whether a name is a Latin one or a code in capitals."""
+    return label_cells.is_latin(name) or (label_cells.is_code(name) and name.isupper())
 
 
 def related(names: Collection[str]) -> list[tuple[str, str]]:

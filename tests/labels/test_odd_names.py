@@ -40,12 +40,65 @@ def test_names_that_may_be_several_species_are_found(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["AMRO 0.91", "AMRO:.9", "NOCA (87%)", "NOCA x2", "AMRO (2x)", "2 AMRO", "2x AMRO", "Parus major_2",
+    ["AMRO 0.91", "AMRO, 0.9", "frog, 0.8", "frog, x2", "AMRO:.9",
+     "NOCA (87%)", "NOCA x2", "AMRO (2x)", "2 AMRO", "2x AMRO", "Parus major_2",
      "EATO/AMRO x2"],
 )  # fmt: skip
 def test_names_with_a_score_or_a_count_are_found(name):
     names = {name, "AMRO", "EATO", "Parus major"}
     assert odd_names.counted(names) == [name] and not odd_names.composed(names)
+
+
+def test_counts_before_a_name_that_never_stands_alone_are_found():
+    assert odd_names.counted({"2 AMRO", "3 AMRO", "2x Parus major", "1 Parus major", "2 EATO"}) == [
+        "1 Parus major", "2 AMRO", "2x Parus major", "3 AMRO",
+    ]  # fmt: skip
+    assert not odd_names.counted(
+        {"2 note call", "3 note call", "2 kHz", "4 kHz", "1 AMRO", "AMRO1 2", "2 CALL", "3 CALL"}
+    )
+
+
+def test_names_with_a_comma_of_which_a_part_is_a_class_are_composed():
+    assert odd_names.composed({"Great Tit, Song Thrush", "Great Tit", "Jay"}) == ["Great Tit, Song Thrush"]
+    assert odd_names.composed({"Song Thrush, Great Tit", "Great Tit", "Robin, Wren", "Robin"}) == [
+        "Robin, Wren", "Song Thrush, Great Tit",
+    ]  # fmt: skip
+    for single in (
+        {"Owl, Barn", "Owl, Tawny", "Owl"}, {"Owl, Barn", "Sparrow, House", "Owl"}, {"Jay, distant", "Jay"},
+        {"Great Tit, Type A", "Great Tit"}, {"Great Tit, Song", "Great Tit"}, {"Parus major, Great Tit", "Parus major"},
+    ):  # fmt: skip
+        assert not odd_names.composed(single)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["2023-05-01", "01.05.2023", "1/5/23", "2023-05-01 05:00", "2023-05-01T05:00:00Z", "12:30", "5:00:10.5",
+     "5.2", "-0,7", "TRUE", "Faux", "yes"],
+)  # fmt: skip
+def test_dates_times_decimals_and_truth_among_names_are_found(name):
+    assert odd_names.values({name, "AMRO", "Parus major"}) == [name]
+    assert not odd_names.values({name, "1", "2", "3", "AMRO"})
+
+
+def test_numbers_of_classes_and_names_with_numbers_are_no_values():
+    assert not odd_names.values(
+        {"AMRO", "NOCA", "gretit1", "type 1.2", "22961", "1", "v1.0", "Robin 5:00", "Yessotoxin"}
+    )
+    assert not odd_names.values({"yes", "no"}) and not odd_names.values({"0.5", "1.5", "noise"})
+
+
+@pytest.mark.parametrize(
+    "name", ["Parus majro", "Parus majo", "Parus majorr", "Pars major", "Praus major", "Paru smajor"]
+)
+def test_slips_in_latin_names_are_found(name):
+    assert odd_names.misspelt({name: 1, "Parus major": 3}) == [(name, "Parus major")]
+    assert not odd_names.misspelt({name: 2, "Parus major": 9}) and not odd_names.misspelt({name: 1, "Parus major": 2})
+
+
+def test_other_species_are_no_slips():
+    rare = ["Parus minor", "Corvus corax", "Turdus spp.", "Great Tti", "Larus canus", "Spinus tristis"]
+    frequent = ["Parus major", "Corvus corone", "Turdus sp.", "Great Tit", "Larus cachinnans", "Spinus pinus"]
+    assert not odd_names.misspelt(dict.fromkeys(rare, 1) | dict.fromkeys(frequent, 9))
 
 
 def test_names_with_lost_letters_are_found():
