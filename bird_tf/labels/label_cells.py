@@ -59,6 +59,7 @@ class Labels:
         species: the species, each once.
         negative: whether it says that none of the species is to be heard. Without species and not negative, something
             is to be heard that has no name.
+        has_unnamed: whether something without a name is to be heard beside the species, as in `AMRO;?`.
         absent: names behind a `-`, which are not to be heard.
         missing: whether the cell is empty.
         stated: False if there is no such cell.
@@ -67,6 +68,7 @@ class Labels:
 
     species: tuple[str, ...] = ()
     negative: bool = False
+    has_unnamed: bool = False
     absent: tuple[str, ...] = ()
     missing: bool = False
     stated: bool = True
@@ -156,6 +158,7 @@ def _named(names: Iterable[str], negative_labels: tuple[str, ...]) -> Labels:
     return Labels(
         species=tuple(dict.fromkeys(species)),
         negative=(negative or bool(absent)) and not species,
+        has_unnamed=bool(species) and _has_unnamed(parts),
         absent=tuple(dict.fromkeys(absent)),
     )
 
@@ -167,6 +170,11 @@ def _with_minus(name: str) -> str:
 
 def _has_no_name(part: str) -> bool:
     return (plain := letters(part)) in _UNKNOWN or not plain or part.casefold() in _NOT_STATED
+
+
+def _has_unnamed(parts: Iterable[str]) -> bool:
+    """Whether a part of a list says that something has no name. A `-` there says nothing."""
+    return any(_has_no_name(part) for part in parts if part not in ("", "-"))
 
 
 def clean(name: str) -> str:
@@ -195,8 +203,7 @@ def background(cell: str) -> tuple[tuple[str, ...], bool]:
         found, parts = parse(cell), divided(cell)
     except ValueError:
         return (), False
-    has_unknown = any(_has_no_name(part) for part in map(clean, parts) if part not in ("", "-"))
-    return found.species, not has_unknown and (bool(found.species) or found.negative)
+    return found.species, not _has_unnamed(map(clean, parts)) and (bool(found.species) or found.negative)
 
 
 def is_latin(name: str) -> bool:

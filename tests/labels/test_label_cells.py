@@ -17,8 +17,7 @@ from bird_tf.labels import label_cells
         ("AMRO,SOSP", ("AMRO", "SOSP")), ("AMRO, SONG", ("AMRO, SONG",)),
         ("PIPPIP, NYCNOC", ("PIPPIP", "NYCNOC")), ("Amsel,Star", ("Amsel,Star",)),
         ("Parus major & Turdus merula", ("Parus major", "Turdus merula")), ("Parus major + x", ("Parus major + x",)),
-        ("Parus major,Turdus merula,?", ("Parus major", "Turdus merula")), ("Parus major, noise", ("Parus major",)),
-        ("a1, unknown", ("a1",)), ("Parus major, song", ("Parus major, song",)),
+        ("Parus major, noise", ("Parus major",)), ("AMRO;-", ("AMRO",)), ("Parus major, song", ("Parus major, song",)),
         ("Parus major, Turdus sp.", ("Parus major", "Turdus sp.")),
         ("Parus major,", ("Parus major",)), ("Warbler, Yellow", ("Warbler, Yellow",)),
         ("Aves;Passeriformes;Paridae;Parus major", ("Parus major",)), ("Aves | Parus | Parus ater", ("Parus ater",)),
@@ -33,6 +32,12 @@ from bird_tf.labels import label_cells
 )  # fmt: skip
 def test_species_are_read(cell, species):
     assert label_cells.parse(cell) == label_cells.Labels(species=species)
+
+
+@pytest.mark.parametrize("cell", ["AMRO;?", "AMRO|unknown", '["AMRO", "unid."]', "AMRO, ?", "AMRO;k.A.;noise"])
+def test_what_has_no_name_beside_a_species_is_kept(cell):
+    assert label_cells.parse(cell) == label_cells.Labels(species=("AMRO",), has_unnamed=True)
+    assert label_cells.named(["AMRO", "unknown"]).has_unnamed
 
 
 @pytest.mark.parametrize(

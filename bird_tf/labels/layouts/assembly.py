@@ -214,14 +214,15 @@ def _with_spans(
             end, species, background = end + _POINT_SECONDS, (), (*species, *background)
         elif row.labels.missing:
             assembled.left_out.append((row.where, "it has no label: the chunks there are not used"))
-        for label in species or ("",):
+        labels = (*species, "") if row.labels.has_unnamed else species
+        for label in labels or ("",):
             annotation = metadata.Annotation(
                 start_seconds=row.start_seconds,
                 end_seconds=end,
                 label=label,
                 background=tuple(name for name in background if name != label),
                 negative=row.labels.negative and not row.score < min_confidence,
-                name=row.about.name if len(species) == 1 else "",
+                name=row.about.name if [label] == [*species] else "",
                 goes_on=row.goes_on,
             )
             annotations[annotation] = None
@@ -242,7 +243,8 @@ def _with_label(
     sure = [entry for entry in entries if not entry.row.score < min_confidence]
     if not sure:
         raise NotSureError(f"its labels have a score below --min_confidence={min_confidence:g}")
-    if len(sure) < len(entries) or any(entry.row.labels == label_cells.Labels() for entry in sure):
+    has_unnamed = any(e.row.labels.has_unnamed or e.row.labels == label_cells.Labels() for e in sure)
+    if len(sure) < len(entries) or has_unnamed:
         recording = dataclasses.replace(recording, background_known=False)  # of the others nobody is sure
     sure = [entry for entry in sure if not entry.row.labels.missing] or sure  # an empty cell contradicts nothing
     said: dict[str, set[str]] = collections.defaultdict(set)

@@ -112,6 +112,13 @@ def test_a_label_of_a_whole_recording_that_is_not_sure_leaves_its_background_unk
     assert [found[name].background_known for name in ("x.wav", "y.wav", "z.wav")] == [False, True, False]
 
 
+def test_what_has_no_name_beside_a_species_is_heard_as_well(tmp_path):
+    tables = {"t.csv": "file,label,background\nx.wav,a;?,none\n", "y.txt": "0\t3\ta;?\n3\t6\ta;-\n"}
+    found, _ = _assemble(tmp_path, tables, "x.wav", "y.wav")
+    assert found["x.wav"].labels == ("a",) and not found["x.wav"].background_known
+    assert [(a.start_seconds, a.label) for a in found["y.wav"].annotations] == [(0.0, ""), (0.0, "a"), (3.0, "a")]
+
+
 @pytest.mark.parametrize("label", ["noise", "-a", "no call"])
 def test_negative_rows_make_negative_recordings_and_stretches(tmp_path, label):
     tables = {
