@@ -64,6 +64,7 @@ class Labels:
         missing: whether the cell is empty.
         stated: False if there is no such cell.
         scores: numbers in it that are the confidence of its names, and tell nothing of what is to be heard.
+        is_pair: whether it is two species with a comma and a blank between them, which may be two parts of one name.
     """
 
     species: tuple[str, ...] = ()
@@ -73,6 +74,7 @@ class Labels:
     missing: bool = False
     stated: bool = True
     scores: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+    is_pair: bool = dataclasses.field(default=False, compare=False)
 
 
 def is_missing(cell: str) -> bool:
@@ -105,7 +107,8 @@ def _parse(cell: str, negative_labels: tuple[str, ...]) -> Labels:
     names = divided(cell)
     scores = _scores(names)
     labels = _named([name for name in names if name not in scores], negative_labels)
-    return dataclasses.replace(labels, scores=tuple(scores))
+    is_pair = len(labels.species) == 2 and cell == ", ".join(labels.species)
+    return dataclasses.replace(labels, scores=tuple(scores), is_pair=is_pair)
 
 
 def _scores(names: Sequence[str]) -> list[str]:

@@ -40,6 +40,12 @@ def test_what_has_no_name_beside_a_species_is_kept(cell):
     assert label_cells.named(["AMRO", "unknown"]).has_unnamed
 
 
+def test_two_species_with_a_comma_and_a_blank_may_be_one():
+    assert label_cells.parse("Turdus merula, Merle noir").is_pair and label_cells.parse("tit, great").is_pair
+    others = ("Turdus merula,Merle noir", "a;b", "[a, b]", "Parus major, noise", "Parus ater, Parus major, Parus minor")
+    assert not any(label_cells.parse(cell).is_pair for cell in others)
+
+
 @pytest.mark.parametrize(
     ("cell", "labels", "scores"),
     [("AMRO;0.97", label_cells.Labels(species=("AMRO",)), ("0.97",)),

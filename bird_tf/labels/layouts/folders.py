@@ -15,7 +15,7 @@ from bird_tf import config
 from bird_tf.audio import decode
 from bird_tf.labels import class_names, label_cells, metadata, odd_names, split, texts
 from bird_tf.labels.layouts import assembly
-from bird_tf.labels.tables import columns, rows
+from bird_tf.labels.tables import columns, common_names, rows
 
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _DAY = re.compile(r"(?:19|20)\d\d(?:([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])|[-_.](?:0[1-9]|1[0-2]))")
@@ -319,6 +319,8 @@ def _named(folders: Collection[str], options: rows.Options) -> dict[str, rows.Ro
         row = rows.Row(where=f"the folder {folder}")
         several = _are_species(folder, known)
         named[folder] = rows.labelled(row, folder, options) if several else rows.named(row, [folder], options)
+    pairs = common_names.pairs(named.values())
+    named = {folder: common_names.joined(row, pairs) for folder, row in named.items()}
     species = rows.species_of(named.values())
     return {folder: rows.among(row, species) for folder, row in named.items()}
 

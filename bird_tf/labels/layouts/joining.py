@@ -12,7 +12,7 @@ from absl import logging
 
 from bird_tf.labels.formats import formats
 from bird_tf.labels.layouts import matching
-from bird_tf.labels.tables import background, rows
+from bird_tf.labels.tables import background, common_names, rows
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,6 +50,11 @@ class Joined:
 
 def join(sources: Sequence[formats.Source], recordings: matching.Recordings, classes: Collection[str] = ()) -> Joined:
     """Finds the recording of each row of the files. `classes` are those that no row tells."""
+    if pairs := common_names.pairs(row for source in sources for row in source.rows):
+        sources = [
+            dataclasses.replace(each, rows=tuple(common_names.joined(row, pairs) for row in each.rows))
+            for each in sources
+        ]
     kinds, as_classes = rows.kinds_beside(row for source in sources for row in source.rows)
     _warn_of_cells(
         "%d kinds of sounds stand beside other names in a cell and are classes, the first: %r (%s); where they are "
@@ -63,6 +68,10 @@ def join(sources: Sequence[formats.Source], recordings: matching.Recordings, cla
         "%d numbers stand beside names in a cell and are classes, the first: %r (%s); where they are counts or "
         "scores, write them into a column of their own",
         rows.numbers_beside(row for source in sources for row in source.rows),
+    )  # fmt: skip
+    _warn_of_cells(
+        "%d cells of two words in small letters are two classes each, the first: %r (%s); if they are one name, leave "
+        "the comma out", rows.words_beside(row for source in sources for row in source.rows),
     )  # fmt: skip
     _warn_of_cells(
         "%d kinds of sounds stand beside species in a cell, the first: %r (%s); the species alone are classes", kinds

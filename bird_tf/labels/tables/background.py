@@ -131,9 +131,10 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _of_birdnet(name: str) -> tuple[str, ...]:
-    """The Latin and the common name in a name as `Parus major_Great Tit`."""
+    """The Latin and the common name in a name as `Parus major_Great Tit` or `Parus major, Great Tit`."""
     latin, _, common = name.partition("_")
-    return (latin, common) if common[:1].isupper() and label_cells.is_latin(latin) else ()
+    is_pair = common[:1].isupper() and label_cells.is_latin(latin)
+    return (latin, common) if is_pair else class_names.latin_and_common(name)
 
 
 def _without_signs(name: str) -> str:

@@ -25,6 +25,8 @@ _WIDEST_SECONDS = 5.0  # before the recording: half of a window around a call
 _DIVIDING = re.compile("[,&+]")
 _MARK = re.compile("1|9+")  # behind a minus
 _HIGHEST_COUNT = 100  # beside a name; higher numbers are ids
+_WORD = re.compile("[a-z]+(?:-[a-z]+)*")
+_LETTERS_OF_CODES = (4, 6)  # as amro and amerob
 _SIDES = {"left": 1, "l": 1, "right": 2, "r": 2}  # the two channels of stereo
 _FIELDS = tuple(field.name for field in dataclasses.fields(NOTHING))
 
@@ -240,6 +242,25 @@ def scores_beside(found: Iterable[Row]) -> dict[str, str]:
         for score in row.labels.scores:
             beside.setdefault(score, row.where)
     return beside
+
+
+def words_beside(found: Iterable[Row]) -> dict[str, str]:
+    """{two words of a cell that may be one name, as `thrush, hermit`: the first such row}.
+
+    They are lists if a word of them stands elsewhere too, alone or at the other place, and if all may be codes.
+    """
+    beside: dict[str, str] = {}
+    firsts, seconds, others = set[str](), set[str](), set[str]()
+    for row in found:
+        species = row.labels.species
+        if row.labels.is_pair and all(map(_WORD.fullmatch, species)) and not any(map(odd_names.is_kind, species)):
+            beside.setdefault(", ".join(species), row.where)
+            firsts.add(species[0])
+            seconds.add(species[1])
+        else:
+            others.update(species)
+    are_codes = all(len(word) in _LETTERS_OF_CODES for word in firsts | seconds)
+    return {} if are_codes or firsts & seconds or (firsts | seconds) & others else beside
 
 
 def _is_species_beside(name: str, kind: str) -> bool:

@@ -54,6 +54,12 @@ def test_a_folder_with_signs_is_one_class(tmp_path, name):
     assert {r.labels for r in recordings} == {(name,), ("Parus major",)}
 
 
+def test_a_folder_of_a_latin_and_a_common_name_is_one_class(tmp_path):
+    names = ("Turdus merula, Merle noir", "Parus major, Great tit")
+    recordings = _read(tmp_path, *(f"{name}/1.wav" for name in names))
+    assert {r.labels for r in recordings} == {("Turdus merula",), ("Parus major",)}
+
+
 def test_spellings_of_one_species_are_one_class(tmp_path):
     recordings = _read(tmp_path, *(f"{name}/1.wav" for name in ("Parus major", "parus major", "Parus_major")))
     assert {r.label for r in recordings} == {"Parus major"}

@@ -281,3 +281,17 @@ def test_sites_and_paths_tell_recordings_of_one_name_apart(tmp_path, table):
     found, whole = _assemble(tmp_path, {"t.csv": table.format(CLOCK)}, f"S1/{CLOCK}", f"S2/{CLOCK}")
     assert {name: r.label for name, r in found.items()} == {f"S1/{CLOCK}": "a", f"S2/{CLOCK}": "b"}
     assert not whole.unmatched
+
+
+def test_a_latin_and_a_common_name_in_a_cell_are_one_label(tmp_path):
+    robin = "Erithacus rubecula, Rougegorge familier"
+    text = f'file,label,background\nx.wav,"Turdus merula, Merle noir","{robin}"\ny.wav,"{robin}",Merle noir\n'
+    found, _ = _assemble(tmp_path, {"t.csv": text}, "x.wav", "y.wav")
+    assert found["x.wav"].labels == ("Turdus merula, Merle noir",) and found["x.wav"].background == (robin,)
+    assert found["y.wav"].background == ("Turdus merula, Merle noir",)
+
+
+def test_cells_of_two_words_that_may_be_one_name_are_told(tmp_path, caplog):
+    found, _ = _assemble(tmp_path, {"x.txt": "0\t3\ttit, great\n", "y.txt": "0\t3\tjay\n"}, "x.wav", "y.wav")
+    assert found["x.wav"].labels == ("great", "tit")
+    assert "1 cells of two words in small letters are two classes each, the first: 'tit, great'" in caplog.text

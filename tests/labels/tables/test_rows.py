@@ -62,3 +62,14 @@ def test_what_is_unknown_comes_from_the_second_source():
 )
 def test_channels_are_counted_from_one(cell, first, channel):
     assert rows.read_channel(cell, first) == channel
+
+
+@pytest.mark.parametrize(
+    ("cells", "is_told"),
+    [(("thrush, hermit", "warbler, willow", "tit, great"), True), (("tit, great", "jay"), True),
+     (("amerob, sonspa", "eurbla"), False), (("gretit1, sonspa",), False), (("wren, robin", "robin"), False),
+     (("wren, robin", "robin, jay"), False), (("frog,insect",), False), (("robin, song",), False)],
+)  # fmt: skip
+def test_words_that_may_be_one_name_are_told(cells, is_told):
+    found = [rows.labelled(rows.Row(where=cell), cell, rows.Options()) for cell in cells]
+    assert rows.words_beside(found) == ({cell: cell for cell in cells if "," in cell} if is_told else {})
