@@ -136,9 +136,20 @@ def test_a_point_in_time_is_a_call_in_every_form(audio, tmp_path, columns, caplo
     assert "no sure name" not in caplog.text
 
 
-@pytest.mark.parametrize("times", ["3,3", "x,3"])
-def test_a_recording_of_which_no_annotation_can_be_used_is_not_judged(audio, tmp_path, times):
-    (tmp_path / "truth.csv").write_text(f"file,start,end,species\na.wav,1,2,gretit1\nb.wav,{times},eurbla\n")
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.txt", "1.5\t1.5\teurbla\n"), ("truth.csv", "file,start,end,species\na.wav,1.5,1.5,eurbla\n"),
+     ("truth.csv", "media_id,class_id,start_seconds,end_seconds\na,eurbla,1.5,1.5\n")],
+)  # fmt: skip
+def test_a_recording_with_a_point_in_time_alone_is_judged(audio, tmp_path, name, text, caplog):
+    (tmp_path / name).write_text(text)
+    truth = _read(tmp_path / name, audio)
+    assert truth.calls["site 1/a.wav"] == [pytest.approx((1.5, 1.5, 1), abs=0.01)] and not truth.unknown
+    assert "left out" not in caplog.text
+
+
+def test_a_recording_of_which_no_annotation_can_be_used_is_not_judged(audio, tmp_path):
+    (tmp_path / "truth.csv").write_text("file,start,end,species\na.wav,1,2,gretit1\nb.wav,x,3,eurbla\n")
     truth = _read(tmp_path / "truth.csv", audio)
     assert set(truth.calls) == {"site 1/a.wav"} and [path[-5:] for path in truth.unknown] == ["b.wav"]
 

@@ -17,7 +17,7 @@ from bird_tf.labels.layouts import corrections, joining, matching, versions
 from bird_tf.labels.tables import rows
 
 # A point in time covers this much, so that the chunk around it does not count as one without a call. Its species is
-# background there: how long it is to be heard is not known.
+# background there, since nobody knows how long it is to be heard; but a call where models are judged.
 _POINT_SECONDS = 0.001
 _SAME_DEGREES = 0.02  # by which places of one recording may differ, as some programs round them to 0.01
 # what all tables of verdicts say together; they are not compared as versions
@@ -56,6 +56,8 @@ def assemble(
     recordings: matching.Recordings,
     min_confidence: float = 0.0,
     classes: Collection[str] = (),
+    *,
+    with_points: bool = False,
 ) -> Assembled:
     """Finds the recording of each row, and makes the metadata of each recording.
 
@@ -64,6 +66,7 @@ def assemble(
         recordings: the recordings.
         min_confidence: labels with a lower score count neither as there nor as not there.
         classes: those that no row tells, as folders do.
+        with_points: whether points in time are annotations with a label, and not left out.
     """
     sources = corrections.settled(sources)
     joined = joining.join(sources, recordings, classes)
@@ -82,7 +85,7 @@ def assemble(
     contradictions: list[str] = []
     in_one_file: list[str] = []
     for path, entries in joined.entries.items():
-        _add(path, entries, min_confidence, assembled, contradictions, in_one_file)
+        _add(path, entries, min_confidence, assembled, contradictions, in_one_file, with_points=with_points)
     if in_one_file:
         logging.warning(
             "%d recordings have rows of one file that contradict each other: each species counts; leave out the wrong "
@@ -139,6 +142,8 @@ def _add(
     assembled: Assembled,
     contradictions: list[str],
     in_one_file: list[str],
+    *,
+    with_points: bool,
 ) -> None:
     """Adds one recording, or the reason why it has no label."""
     entries = _settled(entries)
@@ -171,7 +176,7 @@ def _add(
                 if not e.row.score < min_confidence
             ]
             contradictions += versions.contradictions(sure)
-            recording = _with_spans(recording, in_time, min_confidence, assembled)
+            recording = _with_spans(recording, in_time, min_confidence, assembled, with_points=with_points)
             untimed = _without_times(labelling)
             assembled.left_out += [
                 (e.row.where, "no times, while other rows of its recording have them") for e in untimed
@@ -202,16 +207,19 @@ class NotSureError(config.InputError):
 
 
 def _with_spans(
-    recording: metadata.Recording, entries: Sequence[joining.Entry], min_confidence: float, assembled: Assembled
-) -> metadata.Recording:
+    recording: metadata.Recording, entries: Sequence[joining.Entry], min_confidence: float, assembled: Assembled, *,
+    with_points: bool,
+) -> metadata.Recording:  # fmt: skip
     annotations: dict[metadata.Annotation, None] = {}
     for row in (entry.row for entry in entries):
         end, species, background = row.end_seconds, row.labels.species, row.background
         if row.score < min_confidence:
             species = ()
-        if row.start_seconds == end:
+        is_point = row.start_seconds == end
+        end += is_point * _POINT_SECONDS
+        if is_point and not with_points:
             assembled.left_out.append((row.where, "a point in time; a label needs a start and a later end"))
-            end, species, background = end + _POINT_SECONDS, (), (*species, *background)
+            species, background = (), (*species, *background)
         elif row.labels.missing:
             assembled.left_out.append((row.where, "it has no label: the chunks there are not used"))
         labels = (*species, "") if row.labels.has_unnamed else species

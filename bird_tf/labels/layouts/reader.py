@@ -124,7 +124,8 @@ def read(source: SourceConfig, noise_audio: str = "", channel: str = "") -> matc
 def survey(source: SourceConfig, noise_audio: str = "", channel: str = "", *, judges: bool = False) -> Reading:
     """Reads what is known of a labelled set, whether or not it can be used. The arguments are those of `read`.
 
-    With `judges`, models are judged by the labels: what a model said is left out, as by `corrections.of_persons`.
+    With `judges`, models are judged by the labels: what a model said is left out, as by `corrections.of_persons`, and a
+    point in time is a call, of which a conversion does not know how long it is.
 
     Raises:
         InputError: missing or empty folder, unknown layout, or tables that cannot be read.
@@ -260,7 +261,8 @@ def _read_layout(
     if not source.min_confidence:
         evidence.warn_of_scores(used)
     evidence.warn_of_denials(used)
-    found = assembly.assemble(formats.in_channel(used, channel), known, source.min_confidence)
+    in_channel = formats.in_channel(used, channel)
+    found = assembly.assemble(in_channel, known, source.min_confidence, with_points=judges)
     found.layout, found.unused = layout, unused
     found.unmatched += problems
     other_splits.warn(found.recordings, sources, known, tables_root)

@@ -8,13 +8,13 @@ from bird_tf.labels.tables import columns, rows
 from tests.labels import example_sets
 
 
-def _assemble(folder, tables, *below, min_confidence=0.0, given=()):
+def _assemble(folder, tables, *below, min_confidence=0.0, given=(), with_points=False):
     """Reads tables {name: text} that lie beside the recordings; names below the folder take the place of paths."""
     options = rows.Options(columns=columns.parse(given))
     sources = [formats.read(example_sets.write_text(folder / name, text), options) for name, text in tables.items()]
     assert not any(source.problem for source in sources)
     known = matching.Recordings([str(folder / name) for name in below], str(folder))
-    found = assembly.assemble(sources, known, min_confidence)
+    found = assembly.assemble(sources, known, min_confidence, with_points=with_points)
     return {known.below(r.path): r for r in found.recordings}, found
 
 
@@ -68,6 +68,14 @@ def test_the_species_of_a_point_in_time_is_background_and_no_label(tmp_path):
         (0.0, "a", ()), (1.0, "", ("c",)), (1.5, "", ()),
     ]  # fmt: skip
     assert len(whole.left_out) == 2
+
+
+def test_a_point_in_time_is_an_annotation_where_points_count(tmp_path):
+    tables = {"x.txt": "1.5\t1.5\ta\n", "y.txt": "2\t2\t\n3\t4\ta\n"}
+    found, whole = _assemble(tmp_path, tables, "x.wav", "y.wav", with_points=True)
+    point = found["x.wav"].annotations[0]
+    assert (point.start_seconds, point.end_seconds, point.label) == (1.5, pytest.approx(1.501), "a")
+    assert [reason for _, reason in whole.left_out] == ["it has no label: the chunks there are not used"]
 
 
 @pytest.mark.parametrize("row", ["x.wav,b,x,2", "x.wav,b,4,3", "x.wav,b,,"])
