@@ -26,6 +26,8 @@ ORDER = {
     "labels.tables": (
         "rows", "common_names", "background", "columns", "times", "segments", "yes_or_no", "unused_columns",
         "presence", "file_format",
+        "rows", "background", "columns", "times", "zones", "segments", "yes_or_no", "unused_columns", "presence",
+        "file_format",
     ),
     "labels.formats": (
         "birdclef", "verdict_table", "xeno_canto", "xeno_canto_annotations", "text_grid", "raven", "kaleidoscope",

@@ -13,7 +13,7 @@ from absl import logging
 from bird_tf import config, free_text
 from bird_tf.labels import label_cells, metadata, parquet, texts
 from bird_tf.labels.formats import one_hot
-from bird_tf.labels.tables import columns, file_format, rows, segments, times
+from bird_tf.labels.tables import columns, file_format, rows, segments, times, zones
 
 # columns that may be filled and unreadable, and the fields of a recording that they fill
 _PLACE_AND_TIME = {"latitude": "latitude", "longitude": "longitude", "date": "date", "time": "hour"}
@@ -53,6 +53,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     times.refuse_second_header(document, found)
     times.refuse_other_times(document, found, options.columns)
     times.refuse_several_spans(document, found)
+    zones.warn(document, found)
     if "label" in found:
         _warn_of_unused(document, found, in_time="start" in {*found, *columns.not_meant(document, options.columns)})
     length = next((what for what in ("end", "duration") if what in found), "")

@@ -9,7 +9,7 @@ from absl import logging
 
 from bird_tf import config, free_text
 from bird_tf.labels import label_cells, metadata, odd_names, texts
-from bird_tf.labels.tables import columns, file_format, rows, times
+from bird_tf.labels.tables import columns, file_format, rows, times, zones
 
 _PRESENT = {"1", "1.0", "true", "pos"}
 _ABSENT = {"0", "0.0", "false", "neg"}
@@ -117,6 +117,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
         return [dataclasses.replace(row, labels=label_cells.Labels()) for row in rows.nothing_found(document.path)]
     found = columns.find(document, options.columns)
     times.refuse_other_times(document, found, options.columns)
+    zones.warn(document, found)
     species, units = _species(document, found), times.units(document, found)
     order = free_text.order_of_dates(columns.down(document, found.get("date", ())))
     if others := [name for name in columns.unused(document, found) if name not in species.values()]:

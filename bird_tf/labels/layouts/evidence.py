@@ -23,8 +23,7 @@ _READ_COLUMNS = (
     "; columns file, date, time, site, latitude, longitude and elevation count here, and file must be there: rename "
     "yours to these"
 )
-# columns of tables of recordings that change what their time means, or hold it
-_OF_CLOCK = frozenset(("timezone", "time zone", "tz", "utc offset", "datetime", "date time"))
+_OF_CLOCK = frozenset(("datetime", "date time"))  # columns of tables of recordings that hold both
 # in the names of files that tell what is there, and what is not
 _IS_THERE = re.compile(r"(?<![a-z])(?:tps?|(?:true[\W_]*)?positives?)(?![a-z])")
 _IS_NOT_THERE = re.compile(r"(?<![a-z])(?:fps?|false[\W_]*positives?|negatives?)(?![a-z])")

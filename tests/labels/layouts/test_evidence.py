@@ -113,7 +113,7 @@ def test_durations_that_may_be_heights_of_texts_are_told(tmp_path, caplog, text,
 
 @pytest.mark.parametrize(
     ("header", "told"),
-    [("file,time,site", ""), ("file,time,timezone", "timezone not used"), ("file,site,datetime", "datetime not used")],
+    [("file,time,site", ""), ("file,time,timezone", "timezone is not"), ("file,site,datetime", "datetime not used")],
 )
 def test_of_tables_about_recordings_columns_that_are_not_used_are_told(tmp_path, caplog, header, told):
     example_sets.write_text(tmp_path / "notes.txt", "Dear all")
