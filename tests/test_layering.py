@@ -24,10 +24,8 @@ ORDER = {
         "sites", "clock", "taxonomy", "spans", "groups", "duplicates", "split", "verdicts",
     ),
     "labels.tables": (
-        "rows", "common_names", "background", "columns", "times", "segments", "yes_or_no", "unused_columns",
+        "rows", "common_names", "background", "columns", "times", "zones", "segments", "yes_or_no", "unused_columns",
         "presence", "file_format",
-        "rows", "background", "columns", "times", "zones", "segments", "yes_or_no", "unused_columns", "presence",
-        "file_format",
     ),
     "labels.formats": (
         "birdclef", "verdict_table", "xeno_canto", "xeno_canto_annotations", "text_grid", "raven", "kaleidoscope",

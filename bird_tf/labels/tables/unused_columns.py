@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence, Set
 
 from absl import logging
 
-from bird_tf.labels import class_names, label_cells, split, texts
+from bird_tf.labels import class_names, label_cells, odd_names, split, texts
 from bird_tf.labels.tables import columns, times, yes_or_no
 
 # words in the names of columns that tell a split, and in them
@@ -25,6 +25,10 @@ _OF_CORRECTIONS = frozenset((
     "corrected", "correct", "correction", "verified", "validated", "confirmed", "reviewed", "checked", "revised",
     "expert", "final", "true", "truth", "manual", "human", "second", "secondary", "other",
 ))  # fmt: skip
+# the names of columns with further species have one word of the first and others of the second, as `also heard`; or
+# they are `species` and a number
+_FIRST_OF_FURTHER = frozenset(("other", "second", "secondary", "additional", "further", "also"))
+_OF_FURTHER = frozenset(("species", "heard", "present"))
 # words in the names of columns that a machine filled, or with what the labels are no longer
 _OF_PROPOSALS = frozenset((
     "auto", "automatic", "predicted", "prediction", "top1match", "birdnet", "model", "machine", "original", "old",
@@ -113,7 +117,8 @@ def _warn_of_other_labels(
     """Warns of columns that tell other species than the labels beside them: corrections, or further species.
 
     They hold a label of another row, alone or among others. Besides, their names say so, or most of their cells hold
-    labels. What only backgrounds name may be in another language, as a column of Latin names beside codes.
+    labels. Columns whose names say that they hold further species may hold any others. What only backgrounds name may
+    be in another language, as a column of Latin names beside codes.
 
     Args:
         document: the table.
@@ -131,16 +136,18 @@ def _warn_of_other_labels(
             and not words <= _OF_SPECIES
             and words <= _OF_SPECIES | _OF_CORRECTIONS | numbers
         )
-        position = [document.header.index(name)]
-        told = {cell: _names_in(cell, known) for cell in set(columns.down(document, position))
+        is_further, position = _is_of_further(words), [document.header.index(name)]
+        told = {cell: _further_in(cell) if is_further else _names_in(cell, known)
+                for cell in set(columns.down(document, position))
                 if len(cell) > _LONGEST_GRADE and yes_or_no.of(cell, ()) is yes_or_no.Said.NONE}  # fmt: skip
+        possible = set[str]().union(*told.values()) if is_further else known
         are_labels = 2 * sum(not names.isdisjoint(known) for names in told.values()) > len(told)
-        if not is_called_so and not (are_labels and words.isdisjoint(_OF_PROPOSALS)):
+        if not is_further and not is_called_so and not (are_labels and words.isdisjoint(_OF_PROPOSALS)):
             continue
         others = (
             (where, cell)
             for where, cell in columns.by_row(document, position).items()
-            if told.get(cell, set()) & known.difference(labels_of.get(where, known), background_of.get(where, ()))
+            if told.get(cell, set()) & possible.difference(labels_of.get(where, possible), background_of.get(where, ()))
         )
         if first := next(others, None):
             telling, example = [*telling, name], example if telling else first
@@ -157,3 +164,15 @@ def _names_in(cell: str, known: Set[str]) -> set[str]:
     key = class_names.key(cell)
     names = () if key in known or not _DIVIDING.search(cell) else label_cells.background(cell)[0]
     return set(map(class_names.key, names)) or {key}
+
+
+def _is_of_further(words: Set[str]) -> bool:
+    """Whether the words of the name of a column say that it holds further species: `Species 2`, `also heard`."""
+    is_listed = words <= _FIRST_OF_FURTHER | _OF_FURTHER and len(words & _FIRST_OF_FURTHER) == 1 and len(words) > 1
+    return is_listed or (len(words) == 2 and "species" in words and words <= {"species", *"23456789"})
+
+
+def _further_in(cell: str) -> set[str]:
+    """Keys of the species in a cell, without those in doubt, and what says that there are none."""
+    names = label_cells.background(cell)[0]
+    return set(map(class_names.key, names)).difference(map(class_names.key, odd_names.doubtful(names)))

@@ -56,6 +56,24 @@ def test_columns_that_hold_labels_of_other_rows_are_told(tmp_path, caplog, colum
     assert (f"say '--columns=label={column},NAME' if it corrects" in caplog.text) == is_told
 
 
+@pytest.mark.parametrize(
+    ("column", "cells", "is_told"),
+    [("Species 2", ("Corvus corax", "", "Pica pica"), True), ("species_3", ("Raven", "", ""), True),
+     ("Other species", ("", "Crow, Raven", ""), True), ("secondary_species", ("Raven", "Crow", "Crow"), True),
+     ("also heard", ("", "", "Raven"), True), ("Other species present", ("none", "no", "Raven"), True),
+     ("Species 2", ("Jay", "", "Wren"), False), ("Species 1", ("Raven", "", ""), False),
+     ("other species", ("yes", "no", "?"), False), ("other species", ("2", "0", "3"), False),
+     ("other species", ("none", "no birds", "unknown"), False), ("also heard", ("noise", "", "nocall"), False),
+     ("number of other species", ("Raven", "", ""), False), ("other", ("Raven", "", ""), False),
+     ("species notes", ("Raven", "", ""), False), ("other_birds", ("seen", "", ""), False),
+     ("species group 2", ("owls", "", ""), False), ("present", ("Raven", "", ""), False)],
+)  # fmt: skip
+def test_columns_called_as_those_of_further_species_are_told_if_they_hold_any(tmp_path, caplog, column, cells, is_told):
+    lines = [f'x.wav,{label},"{cell}"\n' for label, cell in zip(("Jay", "Jay", "Wren"), cells, strict=True)]
+    example_sets.source_of(tmp_path / "t.csv", f"file,species,{column}\n" + "".join(lines))
+    assert (f"or '--columns=background={column}' if it tells further species" in caplog.text) == is_told
+
+
 def test_a_list_of_what_other_columns_tell_is_not_told(tmp_path, caplog):
     header = "filepath,ebird_code,ebird_code_secondary,ebird_code_multilabel\n"
     lines = "x.ogg,eurbla,['gretit1'],\"['eurbla', 'gretit1']\"\ny.ogg,gretit1,[],['gretit1']\n"
