@@ -100,8 +100,8 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
         )  # fmt: skip
     if values := odd_names.values(labels):
         logging.warning(
-            "%d classes are called as a date, a time, a number, or yes or no%s; are cells of the table shifted or "
-            "swapped?", len(values), free_text.examples(values, most=_MOST_NAMED),
+            "%d classes are called as a date, a time, or true or false%s; if cells of a table are shifted or "
+            "swapped, correct them", len(values), free_text.examples(values, most=_MOST_NAMED),
         )  # fmt: skip
     if doubtful := odd_names.doubtful(labels.difference(lost, values)):
         logging.warning(
@@ -128,7 +128,7 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
         )  # fmt: skip
     if misspelt := odd_names.misspelt(collections.Counter(name for each in renamed for name in _all_labels(each))):
         logging.warning(
-            "%d Latin names stand once, and may be misspelt%s; if they are, correct them or rename with --synonyms",
+            "%d names stand once, and may be misspelt%s; if they are, correct them or rename with --synonyms",
             len(misspelt), free_text.examples(f"{name} for {other}" for name, other in misspelt),
         )  # fmt: skip
     return renamed

@@ -53,12 +53,13 @@ _BETWEEN = re.compile(r"\s*[/&+]\s*|\s+(?:and|und|et|y)\s+")
 _SCORE = re.compile(r".*\w[\s:_(=,]+(?:\d+(?:[.,]\d+)?\s*%|[01]?[.,]\d+|[x×]\s?\d+)\)?", re.ASCII)  # or a count
 _COUNT = re.compile(r"^(?:\d+\s*[x×]?\s+)?(.+?)(?:[\s:_(=]+\d+\s*[x×]?\)?)?$", re.ASCII)
 _COUNT_BEFORE = re.compile(r"(\d{1,2})\s*[x×]?\s+(.+)", re.ASCII)
-# dates, times of the clock, numbers with decimals, and words for yes and no, as swapped or shifted columns hold
+# dates, times of the clock, and truth values, as swapped or shifted columns hold
 _VALUE = re.compile(
     r"(?:\d{4}[-./]\d\d?[-./]\d\d?|\d\d?[-./]\d\d?[-./](?:\d\d){1,2})(?:[ T]\d\d?:.*)?|"
-    r"\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?|-?\d+[.,]\d+|true|false|yes|wahr|falsch|vrai|faux|oui",
+    r"\d\d?:\d\d(?::\d\d)?(?:[.,]\d+)?|true|false|wahr|falsch|vrai|faux",
     re.ASCII | re.IGNORECASE,
 )
+_FEWEST_LETTERS = 4
 _FREQUENT = 3  # times, so that a name that stands once may be a slip of it
 _LOST = re.compile(r"[^\W\d_]\?+[^\W\d_]")
 # who described a species: L., Linnaeus, (Linnaeus, 1758), Gmelin & Latham 1790
@@ -119,7 +120,8 @@ def composed(names: Collection[str]) -> list[str]:
     """The names of classes that may be several species.
 
     Such are `AMRO/EATO` and others as of `several`; `AMRO EATO`, if these are classes; `Crow,Bird,Animal`, if a part
-    is a class or stands in another such name; and `Great Tit, Song Thrush`, if a part is a class. Kinds of sounds are
+    is a class or stands in another such name; and `Great Tit, Song Thrush`, if the second part
+    is a class. Kinds of sounds are
     none: `song and call`; nor are `Tit,Great` and `Tit,Blue`, which share but the first of two parts.
     """
     known = {*map(label_cells.letters, names)} - {""}
@@ -174,7 +176,7 @@ def counted(names: Collection[str]) -> list[str]:
 
 
 def values(names: Collection[str]) -> list[str]:
-    """The names that are dates, times, numbers with decimals, or yes and no, if most names are others with letters."""
+    """The names that are dates, times, or truth values, if most names are others with letters."""
     found = [name for name in names if _VALUE.fullmatch(name)]
     words = [name for name in names if _words(name) and name not in found]
     return sorted(found) if 2 * len(words) > len(names) else []
@@ -188,7 +190,7 @@ def misspelt(counts: Mapping[str, int]) -> list[tuple[str, str]]:
     Args:
         counts: {name of a class: how often it stands there}.
     """
-    latin = [name for name in sorted(counts) if label_cells.is_latin(name) and "." not in name]
+    latin = [name for name in sorted(counts) if label_cells.is_latin(name) and _is_long(name)]
     frequent = {name: name for name in latin if counts[name] >= _FREQUENT}
     near = {form: name for name in frequent for form in _slips(name)}
     found = []
@@ -197,6 +199,11 @@ def misspelt(counts: Mapping[str, int]) -> list[tuple[str, str]]:
         if counts[name] == 1 and other:
             found.append((name, other))
     return found
+
+
+def _is_long(name: str) -> bool:
+    """Whether all words of a name have some letters: those of `Phrase ab` and `Phrase ba` are no slips."""
+    return "." not in name and all(len(word) >= _FEWEST_LETTERS for word in name.split())
 
 
 def _slips(name: str) -> list[str]:
@@ -221,24 +228,17 @@ def _listed(name: str) -> list[str]:
 
 
 def _in_two(names: Collection[str], known: Collection[str]) -> set[str]:
-    """The names of two parts with a comma and a blank, of which one is known.
+    """The names of two parts with a comma and a blank, of which the second is known.
 
-    The first one alone may be a group, as in `Owl, Barn` beside `Owl`, if others begin so, or are written so. Latin
-    names with common ones, and those with a kind of sound, as `Great Tit, type A`, are no such names.
+    The first one alone may be a group, as in `Owl, Barn` beside `Owl`. Latin names with common ones, and those with a
+    kind of sound, as `Great Tit, type A`, are no such names.
     """
 
     def is_other(part: str) -> bool:
         return label_cells.is_latin(part) or all(len(word) == 1 or word in _KINDS for word in _words(part))
 
     pairs = {name: parts for name in names if len(parts := name.split(", ")) == 2 and not any(map(is_other, parts))}
-    are_known = {name: [label_cells.letters(part) in known for part in parts] for name, parts in pairs.items()}
-    num_first = collections.Counter(parts[0] for parts in pairs.values())
-    has_groups = not all(map(any, are_known.values())) or any(count > 1 for count in num_first.values())
-    return {
-        name
-        for name, (first, second) in are_known.items()
-        if second or (first and pairs[name][1][:1].isupper() and not has_groups)
-    }
+    return {name for name, (_, second) in pairs.items() if label_cells.letters(second) in known}
 
 
 def _is_sure_name(name: str) -> bool:

@@ -181,19 +181,11 @@ class Document:
     def misfits(self) -> dict[int, str]:
         """{number of a line with more cells than the first one: why it is not known which is of which column}.
 
-        Empty cells at the end do no harm if all lines have as many, or if the last column is filled in all lines that
-        fit: else one may be that of the last column, behind a text that was divided.
+        Empty cells at the end do no harm: some programs write them.
         """
         width, below = len(self.header), self.lines[1:]
-        usual = max(width, min((len(cells) for _, cells in below), default=0))
-        fitting = [cells for _, cells in below if len(cells) <= usual]
-        is_filled = all(len(cells) >= width and cells[width - 1].strip() for cells in fitting)
-        found = {
-            number: len(cells)
-            for number, cells in below
-            if any(map(str.strip, cells[width:])) or (len(cells) > usual and not is_filled)
-        }
-        hint = "put texts with commas into quotes, or add the line end that is missing"
+        found = {number: len(cells) for number, cells in below if any(map(str.strip, cells[width:]))}
+        hint = "put a text with the sign between cells into quotes, or add the line end that is missing"
         if len(found) == len(below) > 1 and {*found.values()} == {width + 1}:
             hint = "so have all: name each column, also the first one (unlike R), or put texts with commas into quotes"
         return {number: f"{n} cells, but the first line has {width}; {hint}" for number, n in found.items()}

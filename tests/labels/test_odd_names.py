@@ -58,14 +58,13 @@ def test_counts_before_a_name_that_never_stands_alone_are_found():
     )
 
 
-def test_names_with_a_comma_of_which_a_part_is_a_class_are_composed():
-    assert odd_names.composed({"Great Tit, Song Thrush", "Great Tit", "Jay"}) == ["Great Tit, Song Thrush"]
-    assert odd_names.composed({"Song Thrush, Great Tit", "Great Tit", "Robin, Wren", "Robin"}) == [
-        "Robin, Wren", "Song Thrush, Great Tit",
-    ]  # fmt: skip
+def test_names_with_a_comma_of_which_the_second_part_is_a_class_are_composed():
+    assert odd_names.composed({"Song Thrush, Great Tit", "Great Tit", "Jay"}) == ["Song Thrush, Great Tit"]
     for single in (
         {"Owl, Barn", "Owl, Tawny", "Owl"}, {"Owl, Barn", "Sparrow, House", "Owl"}, {"Jay, distant", "Jay"},
-        {"Great Tit, Type A", "Great Tit"}, {"Great Tit, Song", "Great Tit"}, {"Parus major, Great Tit", "Parus major"},
+        {"Great Tit, Type A", "Great Tit"}, {"Robin, American", "Robin", "Jay"},
+        {"Whistle, Upsweep", "Whistle", "Click"}, {"Great Tit, Song", "Great Tit"},
+        {"Parus major, Great Tit", "Parus major"},
     ):  # fmt: skip
         assert not odd_names.composed(single)
 
@@ -73,16 +72,16 @@ def test_names_with_a_comma_of_which_a_part_is_a_class_are_composed():
 @pytest.mark.parametrize(
     "name",
     ["2023-05-01", "01.05.2023", "1/5/23", "2023-05-01 05:00", "2023-05-01T05:00:00Z", "12:30", "5:00:10.5",
-     "5.2", "-0,7", "TRUE", "Faux", "yes"],
+     "TRUE", "Faux"],
 )  # fmt: skip
-def test_dates_times_decimals_and_truth_among_names_are_found(name):
+def test_dates_times_and_truth_among_names_are_found(name):
     assert odd_names.values({name, "AMRO", "Parus major"}) == [name]
     assert not odd_names.values({name, "1", "2", "3", "AMRO"})
 
 
 def test_numbers_of_classes_and_names_with_numbers_are_no_values():
     assert not odd_names.values(
-        {"AMRO", "NOCA", "gretit1", "type 1.2", "22961", "1", "v1.0", "Robin 5:00", "Yessotoxin"}
+        {"AMRO", "NOCA", "gretit1", "type 1.2", "1.1", "yes", "22961", "1", "v1.0", "Robin 5:00", "Yessotoxin"}
     )
     assert not odd_names.values({"yes", "no"}) and not odd_names.values({"0.5", "1.5", "noise"})
 
@@ -96,8 +95,26 @@ def test_slips_in_latin_names_are_found(name):
 
 
 def test_other_species_are_no_slips():
-    rare = ["Parus minor", "Corvus corax", "Turdus spp.", "Great Tti", "Larus canus", "Spinus tristis"]
-    frequent = ["Parus major", "Corvus corone", "Turdus sp.", "Great Tit", "Larus cachinnans", "Spinus pinus"]
+    rare = [
+        "Phrase ab",
+        "Bird on",
+        "Parus minor",
+        "Corvus corax",
+        "Turdus spp.",
+        "Great Tti",
+        "Larus canus",
+        "Spinus tristis",
+    ]
+    frequent = [
+        "Phrase ba",
+        "Bird one",
+        "Parus major",
+        "Corvus corone",
+        "Turdus sp.",
+        "Great Tit",
+        "Larus cachinnans",
+        "Spinus pinus",
+    ]
     assert not odd_names.misspelt(dict.fromkeys(rare, 1) | dict.fromkeys(frequent, 9))
 
 

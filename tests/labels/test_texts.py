@@ -116,8 +116,8 @@ def test_lines_of_two_encodings_are_each_read_in_their_own(tmp_path, caplog):
 
 @pytest.mark.parametrize(
     ("text", "misfits"),
-    [("1,2,3\n1,2,3\n", []), ("1,2,3,x\n1,2,3\n", [2]), ("1,2,3,\n1,2,,\n", []), ("1,2,3,,\n1,2,,\n", [2]),
-     ("1,2,3,\n1,2,3\n", []), ("1,2,3,\n1,2,\n", [2]), ("1,2,3,\n1,2\n", [2]), ("1,2,3,,\n", []), ("1,2\n", []),
+    [("1,2,3\n1,2,3\n", []), ("1,2,3,x\n1,2,3\n", [2]), ("1,2,3,\n1,2,,\n", []), ("1,2,3,,\n1,2,,\n", []),
+     ("1,2,3,\n1,2,3\n", []), ("1,2,3,\n1,2,\n", []), ("1,2,3,\n1,2\n", []), ("1,2,3,,\n", []), ("1,2\n", []),
      ("1,2,3,x\n1,2,3,\n", [2]), ("", [])],
 )  # fmt: skip
 def test_lines_of_more_cells_than_the_first_one_do_not_fit_unless_the_others_are_empty(tmp_path, text, misfits):

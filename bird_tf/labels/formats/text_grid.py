@@ -23,7 +23,7 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the intervals that have a text. A tier without one is a recording in which nothing was found.
 
-    Of several tiers of species that have one name, all count.
+    Of several tiers of one name, all count.
 
     Raises:
         InputError: the file is damaged, or has several tiers and none is called species or the like; --columns=label=
@@ -34,7 +34,7 @@ def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     names = [name for name, _ in tiers]
     filled = [name for name, entries in tiers if any(text.strip() for _, _, text in entries)]
     known = {name for name in names if columns.normal(name) in columns.COLUMNS["label"]}
-    chosen = [wanted] if wanted else [*known] if len(known) == 1 else filled
+    chosen = [wanted] if wanted else [*known] if len(known) == 1 else [*dict.fromkeys(filled)]
     if len(chosen) > 1 or (wanted and wanted not in names):
         raise config.InputError(
             f"{document.path}: which tier holds the species? it has {', '.join(names)}; say --columns=label=TIER"

@@ -43,7 +43,6 @@ _OF_RECORDINGS = CONTAINERS | frozenset((
     "track", "session", "dialect",
 ))  # fmt: skip
 _FEWEST_CODES = 3  # of different letters
-_LETTERS_OF_CODES = 6  # of nearly all of eBird's that have a number
 _RANKS = re.compile(r"\d+_(?:[A-Z][a-z]+_)+([A-Z][a-z]+_[a-z-]+)")  # as iNaturalist calls folders
 _ONE_IN = 10  # at most one recording in so many may lie less deep
 
@@ -168,15 +167,8 @@ def _are_codes(folders: Collection[str], code: re.Pattern[str]) -> bool:
     return 2 * sum(bool(code.fullmatch(name)) and not _is_no_species(name) for name in folders) > len(folders)
 
 
-def _are_different_codes(folders: Collection[str]) -> bool:
-    """Whether several folders are codes as `gretit1`, all of other letters: `forest1` and `forest2` are places."""
-    codes = [label_cells.EBIRD_CODE.fullmatch(name) for name in folders]
-    letters = {code[1] for code in codes if code and len(code[1]) == _LETTERS_OF_CODES}
-    return 1 < len(letters) == len(folders)
-
-
 def _repeat(pairs: Sequence[tuple[str, str]]) -> bool:
-    """Whether most folders, as (outer, inner), stand in several others, and may be species: words, or codes of these.
+    """Whether most folders, as (outer, inner), stand in several others, and have no numbers and may be species.
 
     Folders called as species are hold what people like: `AMRO/Anna`.
     """
@@ -185,8 +177,7 @@ def _repeat(pairs: Sequence[tuple[str, str]]) -> bool:
         outside_of[class_names.key(inner)].add(outer)
         inside_of[outer].add(class_names.key(inner))
     inside = {inner for _, inner in pairs}
-    have_numbers = not _are_different_codes(inside)
-    are_else = [(have_numbers and any(map(str.isdigit, inner))) or _is_no_species(inner) for inner in inside]
+    are_else = [any(map(str.isdigit, inner)) or _is_no_species(inner) for inner in inside]
     return (
         2 * sum(len(outer) > 1 for outer in outside_of.values()) > len(outside_of)
         and 2 * sum(len(inner) > 1 for inner in inside_of.values()) > len(inside_of)

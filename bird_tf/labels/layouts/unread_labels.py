@@ -8,6 +8,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from absl import logging
+
 from bird_tf import config, files, free_text, typed
 from bird_tf.labels import class_names, odd_names, parquet, texts
 from bird_tf.labels.formats import csv_table, formats, one_hot
@@ -275,8 +277,8 @@ def _labels_in(
     folders, be they species or sites, nor quality, weather and the like. Beside folders that are called as species are,
     a column counts only if it is called so, too, or if several hold 0 and 1. Whole numbers of a column such as
     class_id, or class beside places, and one of birds by 0 and 1, count beside few folders that they cross, and that
-    are called by no codes. If catalogue numbers name the recordings, columns of species must cross several folders,
-    which are called by no kinds of sounds.
+    are called by no codes. If catalogue numbers name the recordings, a warning tells of columns of species that cross
+    several folders, which are called by no kinds of sounds.
 
     Args:
         header: the names of its columns.
@@ -317,11 +319,18 @@ def _labels_in(
     position = {name: i for i, name in enumerate(header)}
     whole = [line for line in lines if len(line) == len(header)]
     if not are_places and are_numbers:
-        return file, [
+        crossing = (
             name for name in found_labels
             if len(names) > 1 and not all(map(odd_names.is_kind, names))
             and containers.are_crossed(((line[position[file]], line[position[name]]) for line in whole), known)
-        ]  # fmt: skip
+        )  # fmt: skip
+        if column := next(crossing, ""):
+            logging.warning(
+                "the column %s of a table names recordings by catalogue numbers, and may tell species (%s), which lie "
+                "in several folders; the folders count: if the table is right, write the names of the files there and "
+                "say --columns=file=%s", file, column, file,
+            )  # fmt: skip
+        return "", []
     if containers.are_codes(names):
         return file, found_labels
     numbers = [

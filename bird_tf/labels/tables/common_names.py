@@ -13,15 +13,20 @@ from bird_tf.labels.tables import rows
 # as nine in ten Latin names end, and one in ten English ones; and as most Latin ones end, and hardly any other
 _LIKE_LATIN = re.compile(r"\S+[saxnor] (?:\S+ )?\S+[saixrm]")
 _LATIN = re.compile(r"\S+[saox] (?:\S+ )?\S+[sairxm]")
+# fewer sure pairs may be a list of two species: some Latin names end as others do
+_FEWEST = 4
 
 
 def pairs(found: Iterable[rows.Row]) -> set[tuple[str, ...]]:
     """The cells whose two species are the Latin and the common name of one, since those of a set say so together.
 
-    The common name stands nowhere else, and the Latin name beside no other one. Most Latin labels of the set must be
-    such pairs, whose common names do not end as Latin names do: else they are lists of species.
+    The common name stands nowhere else, and the Latin name beside no other one. There must be several such pairs, and
+    most Latin labels of the set must be such, whose common names do not end as Latin names do: else they are lists of
+    species. So they are if a cell lists three.
     """
     cells = {(row.labels.species, row.labels.is_pair) for row in found}
+    if any(len(species) > 2 and all(map(label_cells.is_latin, species)) for species, _ in cells):
+        return set()
     listed = [species for species, is_pair in cells if is_pair and all(map(label_cells.is_latin, species))]
     single = {species[0] for species, _ in cells if len(species) == 1}
     latin = {name for name in single if label_cells.is_latin(name)} | {species[0] for species in listed}
@@ -31,13 +36,14 @@ def pairs(found: Iterable[rows.Row]) -> set[tuple[str, ...]]:
 
     def may_be_one(name: str, common: str) -> bool:
         is_alone = num_cells[class_names.key(common)] == num_first[class_names.key(name)] == 1
-        return is_alone and "." not in common and common.split()[0] not in genera - {name.split()[0]}
+        is_doubled = len({*common.casefold().split()}) == 1  # Bufo bufo
+        return is_alone and not is_doubled and "." not in common and common.split()[0] not in genera - {name.split()[0]}
 
     found_pairs = {species for species in listed if may_be_one(*species)}
     sure = [(name, common) for name, common in found_pairs if _is_common(name, common)]
     num_whole = sum(bool(class_names.latin_and_common(name)) for name in single)
     num_others = len(listed) - len(sure) + len(latin) - len({species[0] for species in listed})
-    return found_pairs if len(sure) + num_whole > num_others else set()
+    return found_pairs if len(sure) >= _FEWEST and len(sure) + num_whole > num_others else set()
 
 
 def _is_common(name: str, common: str) -> bool:

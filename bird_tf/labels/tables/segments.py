@@ -23,7 +23,7 @@ def with_empty(
     label of any other span is something that has no name, and so is one beside which another column of labels is
     filled. A last line that may be cut has no label that is known.
     """
-    if _is_cut(document) and (last := read_rows[-1]).labels.missing:
+    if _is_cut(document, found) and (last := read_rows[-1]).labels.missing:
         problem = "the file ends in this line, which has fewer cells than the header: is it cut?"
         read_rows = [*read_rows[:-1], dataclasses.replace(last, problem=last.problem or problem)]
     are_segments, nothing, num_nothing = _are_segments(read_rows), label_cells.Labels(negative=True), 0
@@ -56,10 +56,11 @@ def with_empty(
     return told
 
 
-def _is_cut(document: texts.Document) -> bool:
-    """Whether the last line lacks cells and a line end, and no other line lacks cells."""
+def _is_cut(document: texts.Document, found: Mapping[str, Sequence[int]]) -> bool:
+    """Whether the last line lacks the cell of the label and a line end, and no other line lacks cells."""
     *others, last = (len(cells) for _, cells in document.lines)
-    return last < len(document.header) <= min(others) and not document.text.endswith(("\n", "\r"))
+    is_short = last <= max(found.get("label", (-1,))) and len(document.header) <= min(others)
+    return is_short and not document.text.endswith(("\n", "\r"))
 
 
 def _are_segments(read_rows: Sequence[rows.Row]) -> bool:

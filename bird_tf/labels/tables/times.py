@@ -38,6 +38,7 @@ _NO_MOMENTS = frozenset((
 ))  # fmt: skip
 _BETWEEN = re.compile(r"\s*(?:[-–]|\bto\b)\s*")  # the two times of `0-2`
 _THOUSAND, _WITH_POINT = re.compile(r"[1-9]\d{0,2},\d{3}", re.ASCII), re.compile(r"[\d,]*\.\d+", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"\d+,(?:\d{1,2}|\d{4,})|0,\d+", re.ASCII)
 _CLOCK = re.compile(r"\d{1,3}:[0-5]\d(?::[0-5]\d)?(?:[.,]\d+)?", re.ASCII)
 _AFTER_MIDNIGHT = re.compile("0?0:")
 
@@ -161,9 +162,10 @@ def _refuse_thousands(document: texts.Document, found: Mapping[str, Sequence[int
     Raises:
         InputError: the columns of times hold both.
     """
-    whats = {cell: what for what in found for cell in columns.down(document, found[what])}
+    used = [what for what in found if what != "duration" or "end" not in found]
+    whats = {cell: what for what in used for cell in columns.down(document, found[what])}
     thousand, with_point = (next(filter(each.fullmatch, whats), "") for each in (_THOUSAND, _WITH_POINT))
-    if thousand and with_point:
+    if thousand and with_point and not any(map(_DECIMAL_COMMA.fullmatch, whats)):
         what = whats[thousand]
         raise config.InputError(
             f"{document.path}: of its times, {thousand} has a comma and {with_point} has a point: does the comma "

@@ -137,7 +137,7 @@ def _warn_of_other_labels(
             and words <= _OF_SPECIES | _OF_CORRECTIONS | numbers
         )
         is_further, position = _is_of_further(words), [document.header.index(name)]
-        told = {cell: _further_in(cell) if is_further else _names_in(cell, known)
+        told = {cell: _further_in(cell, known) if is_further else _names_in(cell, known)
                 for cell in set(columns.down(document, position))
                 if len(cell) > _LONGEST_GRADE and yes_or_no.of(cell, ()) is yes_or_no.Said.NONE}  # fmt: skip
         possible = set[str]().union(*told.values()) if is_further else known
@@ -172,7 +172,12 @@ def _is_of_further(words: Set[str]) -> bool:
     return is_listed or (len(words) == 2 and "species" in words and words <= {"species", *"23456789"})
 
 
-def _further_in(cell: str) -> set[str]:
-    """Keys of the species in a cell, without those in doubt, and what says that there are none."""
+def _further_in(cell: str, known: Set[str]) -> set[str]:
+    """Keys of the species in a cell: known ones, and others in capitals. Words in small letters may be anything."""
     names = label_cells.background(cell)[0]
-    return set(map(class_names.key, names)).difference(map(class_names.key, odd_names.doubtful(names)))
+    doubtful = odd_names.doubtful(names)
+    return {
+        key
+        for name in names
+        if (key := class_names.key(name)) in known or (name[:1].isupper() and name not in doubtful)
+    }

@@ -235,13 +235,6 @@ def test_a_score_that_cannot_be_read_is_no_sure_one(tmp_path):
     assert [row.unread_score for row in rows] == ["", "", "87", "-0.5", ""]
 
 
-def test_a_text_that_a_comma_divides_is_told_also_before_an_empty_cell(tmp_path):
-    text = "file,start,end,label,notes\na.wav,1,2,Thrush, Hermit,\na.wav,3,4,Great Tit,\n"
-    thrush, tit = _read(tmp_path, text).rows
-    assert thrush.files == ("a.wav",) and "6 cells, but the first line has 5" in thrush.problem
-    assert tit.labels.species == ("Great Tit",)
-
-
 def test_a_table_whose_header_lacks_a_name_is_refused_with_a_hint(tmp_path):
     for header in ("file,start,end,label", "file,label,a,b", "file,start,end,Parus major"):
         problem = _read(tmp_path, f"{header}\n1,a.wav,0,5,1\n2,b.wav,5,10,0\n").problem

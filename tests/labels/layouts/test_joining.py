@@ -286,7 +286,9 @@ def test_sites_and_paths_tell_recordings_of_one_name_apart(tmp_path, table):
 def test_a_latin_and_a_common_name_in_a_cell_are_one_label(tmp_path):
     robin = "Erithacus rubecula, Rougegorge familier"
     text = f'file,label,background\nx.wav,"Turdus merula, Merle noir","{robin}"\ny.wav,"{robin}",Merle noir\n'
-    found, _ = _assemble(tmp_path, {"t.csv": text}, "x.wav", "y.wav")
+    others = ("Parus major, Great tit", "Sturnus vulgaris, Common starling", "Alauda arvensis, Eurasian skylark")
+    text += "".join(f'{i}.wav,"{name}",\n' for i, name in enumerate(others))
+    found, _ = _assemble(tmp_path, {"t.csv": text}, "x.wav", "y.wav", "0.wav", "1.wav", "2.wav")
     assert found["x.wav"].labels == ("Turdus merula, Merle noir",) and found["x.wav"].background == (robin,)
     assert found["y.wav"].background == ("Turdus merula, Merle noir",)
 

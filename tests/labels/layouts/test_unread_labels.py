@@ -232,16 +232,20 @@ _OF_XENO_CANTO = "id,gen,sp,en\n1,Parus,major,Great Tit\n2,Turdus,merula,Blackbi
     "text", ["xc_id,species\n1,jay\n2,owl\n3,jay\n4,owl\n", _OF_XENO_CANTO + "3,Parus,major,\n4,Turdus,merula,\n"]
 )
 @pytest.mark.parametrize(
-    ("folders", "is_refused"),
-    [("Anna Anna Bob Bob", True), ("S1 S1 S2 S2", True), ("gretit1 eurbla gretit1 eurbla", False),
-     ("Anna Anna Anna Anna", False), ("bird bird bird nobird", False), ("song song call call", False)],
+    ("folders", "is_refused", "is_told"),
+    [("Anna Anna Bob Bob", False, True), ("S1 S1 S2 S2", True, False), ("gretit1 eurbla gretit1 eurbla", False, False),
+     ("Anna Anna Anna Anna", False, False), ("bird bird bird nobird", False, False),
+     ("song song call call", False, False)],
 )  # fmt: skip
-def test_catalogue_numbers_name_recordings_if_species_cross_the_folders(tmp_path, text, folders, is_refused):
+def test_catalogue_numbers_name_recordings_if_species_cross_the_folders(
+    tmp_path, text, folders, is_refused, is_told, caplog
+):
     paths = [str(tmp_path / folder / f"XC{i} - x.mp3") for i, folder in enumerate(folders.split(), start=1)]
     known = matching.Recordings(paths, str(tmp_path))
     sources = [formats.read(example_sets.write_text(tmp_path / "m.csv", text), rows.Options())]
     if not is_refused:
         unread_labels.refuse_folders(sources, known, {*folders.split()}, rows.Options())
+        assert ("names recordings by catalogue numbers" in caplog.text) == is_told
         return
     with pytest.raises(
         config.InputError, match=r"write the names of the files there, as XC123\.mp3, and say --columns="

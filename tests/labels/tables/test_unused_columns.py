@@ -64,6 +64,7 @@ def test_columns_that_hold_labels_of_other_rows_are_told(tmp_path, caplog, colum
      ("Species 2", ("Jay", "", "Wren"), False), ("Species 1", ("Raven", "", ""), False),
      ("other species", ("yes", "no", "?"), False), ("other species", ("2", "0", "3"), False),
      ("other species", ("none", "no birds", "unknown"), False), ("also heard", ("noise", "", "nocall"), False),
+     ("other species", ("many", "see notes", "wind"), False), ("Species 2", ("male", "0 species", "same"), False),
      ("number of other species", ("Raven", "", ""), False), ("other", ("Raven", "", ""), False),
      ("species notes", ("Raven", "", ""), False), ("other_birds", ("seen", "", ""), False),
      ("species group 2", ("owls", "", ""), False), ("present", ("Raven", "", ""), False)],
