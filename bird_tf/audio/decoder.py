@@ -158,9 +158,9 @@ class Decoder:
             origin, end: its position in the recording; it has no end if its length is unknown.
         """
         target = damaged = self._position
+        part = flac.searchable(self._path, part, has_length=end > origin)
         if end <= origin:
-            part, num_bytes = flac.endless(self._path, part)
-            end = origin + 8 * num_bytes
+            end = origin + 8 * os.path.getsize(self._path)
         for _ in range(_MOST_SEARCHES):
             target += max(_FLAC_STEP, round(_FLAC_STEP_SHARE * (target - damaged)))
             if target >= end:
@@ -231,7 +231,9 @@ class Decoder:
                 failed = False
             except (soundfile.SoundFileError, OSError) as error:
                 self._failed, failed = str(error).removeprefix("Error : ").rstrip("."), True
-                block = block[: int(np.argmax(np.isnan(block[:, 0])))]  # what was decoded before the error
+                block = block[: np.argmax(np.append(np.isnan(block[:, 0]), True))]  # what was decoded before the error
+                if self._is_flac:
+                    block = flac.before_silence(block)
             failures = 0 if len(block) else failures + 1
             if len(block):
                 yield block

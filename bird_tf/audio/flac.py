@@ -5,6 +5,9 @@ from __future__ import annotations
 import mmap
 import os
 import re
+from typing import BinaryIO
+
+import numpy as np
 
 from bird_tf.audio import parts
 
@@ -12,8 +15,12 @@ MAGIC = b"fLaC"
 
 # how a file begins: with the head of the block that holds the sizes, which is the last block (128) or not
 _START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
-# the number of samples: the last 36 of the 64 bits after the sizes of blocks and frames (section 8.2)
-_LENGTH = (21, 26)
+# the number of samples: the last 36 bits of five bytes (section 8.2)
+_LENGTH = 21
+# blocks before the sound (section 8.1); files have a few of them
+_LAST_BLOCK, _PADDING, _SEEK_TABLE, _MAX_BLOCKS = 0x80, 1, 3, 1000
+# samples of a frame: few have less, none has more
+_LEAST_SILENCE, _MAX_FRAME = 192, 65535
 
 
 def read(path: str) -> parts.Layout:
@@ -26,12 +33,52 @@ def read(path: str) -> parts.Layout:
     return parts.Layout(parts=tuple(parts.Part(pieces=(piece,)) for piece in zip(starts, ends, strict=True)))
 
 
-def endless(path: str, part: parts.Part) -> tuple[parts.Part, int]:
-    """The part with the greatest length in its header (without one libsndfile cannot seek), and its number of bytes."""
+def searchable(path: str, part: parts.Part, *, has_length: bool) -> parts.Part:
+    """A damaged part as libsndfile can search it.
+
+    It is without its table of positions, which are wrong if bytes are missing, and has the greatest length in its
+    header if it has none.
+    """
     start, stop = part.pieces[0] if part.pieces else (0, os.path.getsize(path))  # type: ignore[misc]
-    first, last = (start + offset for offset in _LENGTH)
     with open(path, "rb") as file:
-        file.seek(first)
-        bits = file.read(1)[0]
-    length = parts.Repeated(bytes([bits & 0xF0]) + b"\xff" * 4)
-    return parts.Part(pieces=((start, first), length, (last, stop))), stop - start
+        changes = [] if has_length else [_greatest_length(file, start)]
+        changes += _tables_as_padding(file, start, stop)
+    if not changes:
+        return part
+    pieces: list[parts.Piece] = []
+    for position, content in changes:
+        pieces += [(start, position), parts.Repeated(content)]
+        start = position + len(content)
+    return parts.Part(pieces=(*pieces, (start, stop)))
+
+
+def _greatest_length(file: BinaryIO, start: int) -> tuple[int, bytes]:
+    file.seek(start + _LENGTH)
+    return start + _LENGTH, bytes([file.read(1)[0] & 0xF0]) + b"\xff" * 4
+
+
+def _tables_as_padding(file: BinaryIO, start: int, stop: int) -> list[tuple[int, bytes]]:
+    """The types of all blocks with positions, changed to that of empty blocks: (position, byte) of each."""
+    found, position = [], start + len(MAGIC)
+    for _ in range(_MAX_BLOCKS):
+        file.seek(position)
+        head = file.read(4)
+        if position + 4 > stop:
+            break
+        if head[0] & ~_LAST_BLOCK == _SEEK_TABLE:
+            found.append((position, bytes([head[0] & _LAST_BLOCK | _PADDING])))
+        if head[0] & _LAST_BLOCK:
+            break
+        position += 4 + int.from_bytes(head[1:], "big")
+    return found
+
+
+def before_silence(block: np.ndarray) -> np.ndarray:
+    """What precedes the silence that libFLAC puts in place of missing frames, of a block [n, channels] with an error.
+
+    Little follows that silence, and its position may be wrong.
+    """
+    sound = np.concatenate([[-1], np.flatnonzero(block.any(axis=1)), [len(block)]])
+    is_long = (np.diff(sound) > _LEAST_SILENCE) & (sound[1:] >= len(block) - _MAX_FRAME)
+    begins = sound[:-1][is_long] + 1
+    return block[: begins[-1]] if len(begins) else block

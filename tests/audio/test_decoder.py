@@ -133,6 +133,47 @@ def test_times_behind_damage_in_flac_stay_right(coded, count, known):
     assert report.loss.startswith(f"{end - start:.1f} of 12.0 s cannot be decoded")
 
 
+@pytest.mark.parametrize("at", [26_500, 50_000])
+def test_silence_that_the_decoder_puts_in_for_missing_frames_is_lost(tmp_path, at):
+    content = _encoded(tone(), 1, RATE, format="FLAC", subtype="PCM_S8")
+    (tmp_path / "x").write_bytes(content)
+    whole = read(tmp_path / "x")[0]
+    (tmp_path / "x").write_bytes(content[:at] + content[at + 8000 :])
+    samples, report = read(tmp_path / "x")
+    [(start, end)] = report.lost
+    assert 1 < end - start < 1.6 and len(samples) == len(whole)
+    first, last = round(start * RATE), round(end * RATE)
+    np.testing.assert_array_equal(samples[:first], whole[:first])
+    np.testing.assert_array_equal(samples[last:], whole[last:])
+
+
+def test_a_seek_table_is_not_believed_behind_missing_bytes(coded):
+    one, frame = coded("flac"), 4096
+    spots = range(0, len(one.samples), 5 * frame)
+    places = [round(spot * len(one.content) / len(one.samples)) for spot in spots]
+    table = b"".join(struct.pack(">QQH", spot, place, frame) for spot, place in zip(spots, places, strict=True))
+    content = one.content[:42] + b"\x03" + len(table).to_bytes(3, "big") + table + one.content[42:]
+    samples, report = one.read(content[:85_000] + content[145_000:])
+    [(start, end)] = report.lost
+    assert end - start < 3.2  # without the table, 2.6 s
+    np.testing.assert_array_equal(samples[round(end * RATE) :], one.samples[round(end * RATE) :])
+
+
+def test_a_block_that_is_full_before_an_error_is_not_lost(coded, monkeypatch):
+    whole = decoder._SoundFile.read
+
+    def fails_at_its_end(self, *args, **settings):
+        block = whole(self, *args, **settings)
+        if len(block):
+            raise soundfile.LibsndfileError(2)
+        return block
+
+    monkeypatch.setattr(decoder._SoundFile, "read", fails_at_its_end)
+    samples, report = coded("flac").read(coded("flac").content)
+    np.testing.assert_array_equal(samples[: 10 * RATE], coded("flac").samples[: 10 * RATE])
+    assert report.lost_seconds < 1
+
+
 def test_a_damaged_end_costs_no_more_than_it(coded):
     one = coded("flac")
     samples, report = one.read(one.content[:-2000])

@@ -1,5 +1,6 @@
 import io
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -21,14 +22,36 @@ def test_files_one_after_the_other_are_found(coded, tmp_path, between):
     assert second.pieces == ((len(one) + len(between), 2 * len(one) + len(between)),)
 
 
-def test_an_endless_part_can_be_read_from_its_middle_on(coded, tmp_path):
+def test_a_part_without_length_can_be_read_from_its_middle_on(coded, tmp_path):
     one = coded("flac")
     path, unknown = str(tmp_path / "x"), bytearray(one.content)
     unknown[21] &= 0xF0
     unknown[22:26] = bytes(4)
     (tmp_path / "x").write_bytes(b"before" + unknown)
-    part, num_bytes = flac.endless(path, parts.Part(pieces=((6, 6 + len(unknown)),)))
-    assert num_bytes == len(unknown)
+    part = flac.searchable(path, parts.Part(pieces=((6, 6 + len(unknown)),)), has_length=False)
     with soundfile.SoundFile(io.BufferedReader(parts.Spliced(path, part.pieces))) as file:
         file.seek(5 * RATE)
         assert file.read(100, "float32").tolist() == one.samples[5 * RATE : 5 * RATE + 100].tolist()
+
+
+def test_tables_of_positions_become_empty_blocks(coded, tmp_path):
+    one, path = coded("flac").content, str(tmp_path / "x")
+    whole = parts.Part()
+    (tmp_path / "x").write_bytes(one)
+    assert flac.searchable(path, whole, has_length=True) == whole
+    table = b"\x03\0\0\x12" + bytes(18)
+    (tmp_path / "x").write_bytes(one[:42] + table + one[42:])
+    spliced = parts.Spliced(path, flac.searchable(path, whole, has_length=True).pieces)
+    assert spliced.read() == one[:42] + b"\x01" + table[1:] + one[42:]
+
+
+def test_only_a_long_silence_near_an_error_counts_as_put_in():
+    block = np.ones((100_000, 2), np.float32)
+    block[1000:2000] = block[60_000:60_100] = 0
+    assert len(flac.before_silence(block)) == 100_000
+    block[50_000:51_000, 0] = 0
+    assert len(flac.before_silence(block)) == 100_000
+    block[50_000:51_000] = 0
+    assert len(flac.before_silence(block)) == 50_000
+    assert len(flac.before_silence(block[:50_500])) == 50_000
+    assert len(flac.before_silence(block[:0])) == len(flac.before_silence(block[50_000:50_500])) == 0
