@@ -73,7 +73,8 @@ class Decoder:
         self._path, self._report = path, report
         searched = search_damage or head[:4] in wav.MAGIC
         try:
-            layout = _layout(path, head) if searched else parts.Layout()
+            self._is_flac = searched and flac.is_flac(path, head)
+            layout = _layout(path, head, is_flac=self._is_flac) if searched else parts.Layout()
         except OSError as error:
             raise reports.UnreadableError(f"{path}: cannot be read ({error.strerror})") from error
         self._parts, report.damage = layout.parts, layout.damage
@@ -81,7 +82,6 @@ class Decoder:
         report.warnings += [layout.warning] * bool(layout.warning)
         self.file = self._open(self._parts[0])
         self.rate, self.num_channels = self.file.samplerate, self.file.channels
-        self._is_flac = self.file.format == "FLAC"
         self._most_frames = round(reports.most_seconds(path) * self.rate)
         self._most_gap = round(8 * os.path.getsize(path) / _LEAST_BIT_RATE) * self.rate
         self._expected = round(layout.seconds * self.rate)  # frames; 0 if unknown
@@ -94,11 +94,14 @@ class Decoder:
 
     def _open(self, part: parts.Part) -> _SoundFile:
         """Opens a part. Raises UnreadableError."""
+        source: parts.Spliced | str | int = parts.Spliced(self._path, part.pieces) if part.pieces else self._path
         try:
-            file = _SoundFile(parts.Spliced(self._path, part.pieces) if part.pieces else self._path)
+            if self._is_flac and not part.pieces:  # a descriptor, which can be asked how far libsndfile has read
+                source = os.open(self._path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            file = _SoundFile(source)
         # TypeError: formats without header, whose sample rate is unknown
         except (soundfile.SoundFileError, OSError, TypeError) as error:
-            reason = str(error).replace(f"Error opening {self._path!r}: ", "")
+            reason = str(error).replace(f"Error opening {source!r}: ", "")
             raise reports.UnreadableError(f"{self._path}: cannot be decoded ({reason})") from error
         reports.check_header(self._path, file.samplerate, file.channels)
         return file
@@ -141,9 +144,11 @@ class Decoder:
                 due = origin + self._frames(file)
                 self._expected = max(self._expected, min(due, self._most_frames))
             failed, self._failed = self._failed, ""
-            yield from self._read(file, first)
+            reached = yield from self._read(file, first)
             if self._is_flac and self._failed:
                 yield from self._behind_damage(part, origin, due or self._expected)
+            elif self._is_flac and flac.has_more(self._path, part, reached):
+                yield from self._behind_length(part, origin)
             self._failed = failed or self._failed
 
     def _frames(self, file: _SoundFile) -> int:
@@ -174,12 +179,34 @@ class Decoder:
             if self._position > target:
                 target = damaged = self._position
 
-    def _read(self, file: _SoundFile, first: int) -> Iterator[np.ndarray]:
-        """Yields what can be decoded of a file whose first frame has this position, after silence up to there."""
+    def _behind_length(self, part: parts.Part, origin: int) -> Iterator[np.ndarray]:
+        """Goes on behind the length that the header of a FLAC file tells, if sound follows there."""
+        told = self._position
+        with self._open(flac.searchable(self._path, part, has_length=False)) as file:
+            yield from self._read(file, told, told - origin)
+        if self._position == told:  # what follows is no sound, and no damage
+            self._failed = ""
+            return
+        told_seconds, held = ((end - origin) / self.rate for end in (told, self._position))
+        self._report.warnings.append(
+            f"its header tells {told_seconds:.1f} s of sound, the file holds {held:.1f} s, which are used"
+        )
+
+    def _read(self, file: _SoundFile, first: int, skipped: int = 0) -> Generator[np.ndarray, None, int]:
+        """Yields what can be decoded of a file, after silence up to there.
+
+        Args:
+            file: is closed then.
+            first: the position of its first frame that is not skipped.
+            skipped: frames at its start that are not yielded.
+
+        Returns:
+            How many bytes of a FLAC file libsndfile has read.
+        """
         if first - self._position > self._most_gap:
             first = self._position
         with file:
-            for block in self._conformed(file):
+            for block in without_start(self._conformed(file), skipped):
                 while self._position < first:  # only now it is known that there is sound
                     silence = np.zeros((min(len(block), first - self._position), self.num_channels), np.float32)
                     self._lose(len(silence))
@@ -188,6 +215,7 @@ class Decoder:
                 finite = self._finite(block)
                 self._position += len(block)
                 yield finite
+            return _num_bytes_read(file) if self._is_flac else 0
 
     def _conformed(self, file: _SoundFile) -> Iterator[np.ndarray]:
         """Yields what is decoded, in the rate and the channels of the first part."""
@@ -212,6 +240,7 @@ class Decoder:
         frames = max(1, min(round(BLOCK_SECONDS * file.samplerate), _MAX_BLOCK_VALUES // file.channels))
         frames = min(frames, max(file.samplerate, file.frames))  # of a short recording no more than it has
         is_16_bit = file.subtype == "PCM_16" and file.format in _UNCOMPRESSED
+        left = file.frames - file.tell() if self._is_flac else _UNKNOWN_FRAMES
         failures = 0
         while failures < _MAX_FAILURES and self._position < self._most_frames:
             if is_16_bit:
@@ -223,7 +252,8 @@ class Decoder:
                 else:
                     return
                 continue
-            block = np.full((frames, file.channels), np.nan, np.float32)
+            # asked for more than is left, libsndfile reads what follows a FLAC's sound, and fails at tags
+            block = np.full((min(frames, left), file.channels), np.nan, np.float32)
             try:
                 block = file.read(out=block)
                 if not len(block):
@@ -234,6 +264,7 @@ class Decoder:
                 block = block[: np.argmax(np.append(np.isnan(block[:, 0]), True))]  # what was decoded before the error
                 if self._is_flac:
                     block = flac.before_silence(block)
+            left -= len(block)
             failures = 0 if len(block) else failures + 1
             if len(block):
                 yield block
@@ -288,14 +319,19 @@ class Decoder:
             )
 
 
-def _layout(path: str, head: bytes) -> parts.Layout:
+def _num_bytes_read(file: _SoundFile) -> int:
+    """How far libsndfile has read a file that was opened as a descriptor or as a stream."""
+    return os.lseek(file.name, 0, os.SEEK_CUR) if isinstance(file.name, int) else file.name.tell()
+
+
+def _layout(path: str, head: bytes, *, is_flac: bool) -> parts.Layout:
     """Finds out what of a file can be decoded."""
     if header := wav.read(path):
         reports.check_header(path, header.sample_rate_hz, header.num_channels)
         return wav.layout(path, header)
     if head.startswith(ogg.MAGIC):
         return ogg.read(path)
-    if head.startswith(flac.MAGIC):
+    if is_flac:
         return flac.read(path)
     if mp3.is_mp3(head) or path.lower().endswith(".mp3"):
         return mp3.read(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import mmap
 import os
 import re
@@ -15,12 +16,31 @@ MAGIC = b"fLaC"
 
 # how a file begins: with the head of the block that holds the sizes, which is the last block (128) or not
 _START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+# how a frame begins (section 9.1); of what follows the sound, so much is searched for one
+_SYNC, _MOST_SEARCHED_BYTES = re.compile(rb"\xff[\xf8\xf9]"), 1 << 20
+_TAG, _TAG_HEAD_BYTES = b"ID3", 10
 # the number of samples: the last 36 bits of five bytes (section 8.2)
 _LENGTH = 21
 # blocks before the sound (section 8.1); files have a few of them
 _LAST_BLOCK, _PADDING, _SEEK_TABLE, _MAX_BLOCKS = 0x80, 1, 3, 1000
 # samples of a frame: few have less, none has more
 _LEAST_SILENCE, _MAX_FRAME = 192, 65535
+
+
+def is_flac(path: str, head: bytes) -> bool:
+    """Whether a file that begins with these bytes is a FLAC file, perhaps behind ID3 tags."""
+    return head.startswith(MAGIC) or (head.startswith(_TAG) and _begin(path) > 0)
+
+
+def _begin(path: str) -> int:
+    """The first byte of a FLAC file behind ID3 tags; -1 if there is none."""
+    position = 0
+    with open(path, "rb") as file:
+        while (head := file.read(_TAG_HEAD_BYTES)).startswith(_TAG) and len(head) == _TAG_HEAD_BYTES:
+            size = functools.reduce(lambda high, byte: high << 7 | byte & 0x7F, head[6:], 0)
+            position += _TAG_HEAD_BYTES + size
+            file.seek(position)
+    return position if head.startswith(MAGIC) else -1
 
 
 def read(path: str) -> parts.Layout:
@@ -39,7 +59,7 @@ def searchable(path: str, part: parts.Part, *, has_length: bool) -> parts.Part:
     It is without its table of positions, which are wrong if bytes are missing, and has the greatest length in its
     header if it has none.
     """
-    start, stop = part.pieces[0] if part.pieces else (0, os.path.getsize(path))  # type: ignore[misc]
+    start, stop = _span(path, part)
     with open(path, "rb") as file:
         changes = [] if has_length else [_greatest_length(file, start)]
         changes += _tables_as_padding(file, start, stop)
@@ -50,6 +70,22 @@ def searchable(path: str, part: parts.Part, *, has_length: bool) -> parts.Part:
         pieces += [(start, position), parts.Repeated(content)]
         start = position + len(content)
     return parts.Part(pieces=(*pieces, (start, stop)))
+
+
+def has_more(path: str, part: parts.Part, num_read: int) -> bool:
+    """Whether a frame may begin behind so many bytes of a part, of which tags and empty bytes hold none."""
+    start = part.pieces[0][0] if part.pieces else 0  # type: ignore[index]
+    _, stop = _span(path, part)
+    if start + num_read >= stop:
+        return False
+    with open(path, "rb") as file:
+        file.seek(start + num_read)
+        return bool(_SYNC.search(file.read(min(stop - file.tell(), _MOST_SEARCHED_BYTES))))
+
+
+def _span(path: str, part: parts.Part) -> tuple[int, int]:
+    """The first byte of a part, behind tags, and its end."""
+    return part.pieces[0] if part.pieces else (max(0, _begin(path)), os.path.getsize(path))  # type: ignore[return-value]
 
 
 def _greatest_length(file: BinaryIO, start: int) -> tuple[int, bytes]:

@@ -1,4 +1,5 @@
 import io
+import re
 import struct
 
 import numpy as np
@@ -271,6 +272,66 @@ def test_times_behind_damage_in_joined_files_stay_right(tmp_path):
         behind = slice(round(end * RATE) + 500, 6 * RATE)  # in time to the sample
         if end < 6:
             assert np.corrcoef(samples[behind], whole[behind])[0, 1] > 0.99
+
+
+def _told(content, num_samples):
+    """A FLAC file whose header tells so many samples."""
+    return content[:22] + num_samples.to_bytes(4, "big") + content[26:]
+
+
+def _tag(content):
+    return b"ID3\4\0\0" + bytes([0, 0, len(content) >> 7, len(content) & 127]) + content
+
+
+@pytest.mark.parametrize("start", [0, 2, 8])
+@pytest.mark.parametrize("front", [b"", _tag(bytes(300))], ids=["", "tagged"])
+def test_a_flac_whose_header_tells_too_little_is_read_to_its_end(coded, tmp_path, front, start):
+    one = coded("flac")
+    (tmp_path / "x").write_bytes(front + _told(one.content, 5 * RATE))
+    samples, report = read(tmp_path / "x", start)
+    np.testing.assert_array_equal(samples, one.samples[start * RATE :])
+    assert report.note == "its header tells 5.0 s of sound, the file holds 12.0 s, which are used"
+    assert not report.lost and report.seconds == SECONDS
+
+
+def test_frames_that_ffmpeg_joined_below_the_first_header_are_read_to_the_end(coded):
+    one = coded("flac")
+    frames = one.content[re.search(rb"\xff[\xf8\xf9]", one.content).start() :]
+    samples, report = one.read(one.content + frames)
+    np.testing.assert_array_equal(samples, np.tile(one.samples, 2))
+    assert "tells 12.0 s of sound, the file holds 24.0 s" in report.note
+    half = len(frames) // 2
+    samples, report = one.read(one.content + frames[:half] + bytes(9000) + frames[half + 9000 :])
+    assert len(samples) > 16 * RATE and "lost sync" in report.loss
+
+
+def test_header_of_each_joined_file_may_tell_too_little(coded):
+    one = coded("flac")
+    samples, report = one.read(2 * _told(one.content, 5 * RATE))
+    np.testing.assert_array_equal(samples, np.tile(one.samples, 2))
+    assert report.note.count("tells 5.0 s of sound, the file holds 12.0 s") == 2
+
+
+def test_joined_flac_files_with_tags_are_read_to_the_end(coded):
+    one = coded("flac")
+    tagged = _tag(bytes(90)) + _tag(bytes(5000)) + one.content
+    samples, report = one.read(2 * tagged)
+    np.testing.assert_array_equal(samples, np.tile(one.samples, 2))
+    assert not report.note
+    half = len(tagged) // 2
+    samples, report = one.read(tagged[:half] + tagged[half + 9000 :])
+    assert len(samples) == len(one.samples) and 0.2 < report.lost_seconds < 1
+
+
+@pytest.mark.parametrize("start", [0, 11])
+@pytest.mark.parametrize("end", [b"TAG" + bytes(125), bytes(50_000), b"\xff\xf8" * 9000, bytes(9000) + b"\xff\xf8\xc9"])
+def test_what_follows_the_sound_of_a_flac_is_no_damage(coded, end, start):
+    one = coded("flac")
+    path = one.folder / "changed"
+    path.write_bytes(one.content + end)
+    samples, report = read(path, start)
+    np.testing.assert_array_equal(samples, one.samples[start * RATE :])
+    assert not report.note and report.seconds == SECONDS
 
 
 def test_a_part_that_cannot_be_opened_is_damage(tmp_path):

@@ -7,6 +7,8 @@ import soundfile
 from bird_tf.audio import flac, parts
 from tests.audio.conftest import RATE
 
+TAG = b"ID3\4\0\0\0\0\1\2" + bytes(130)
+
 
 def test_a_file_alone_is_left_to_the_decoder(coded, tmp_path):
     (tmp_path / "x").write_bytes(coded("flac").content + b"TAG" + bytes(125))
@@ -20,6 +22,31 @@ def test_files_one_after_the_other_are_found(coded, tmp_path, between):
     first, second = flac.read(str(tmp_path / "x")).parts
     assert first.pieces == ((0, len(one) + len(between)),)
     assert second.pieces == ((len(one) + len(between), 2 * len(one) + len(between)),)
+
+
+@pytest.mark.parametrize(
+    ("front", "wanted"),
+    [(b"", True), (TAG, True), (TAG + TAG, True), (TAG[:-1], False), (b"x", False), (b"ID3", False)],
+)
+def test_a_flac_file_may_begin_with_tags(coded, tmp_path, front, wanted):
+    content = front + coded("flac").content
+    (tmp_path / "x").write_bytes(content)
+    assert flac.is_flac(str(tmp_path / "x"), content[:64]) == wanted
+
+
+def test_joined_files_with_tags_are_found(coded, tmp_path):
+    one = coded("flac").content
+    (tmp_path / "x").write_bytes(TAG + one + TAG + one)
+    first, second = flac.read(str(tmp_path / "x")).parts
+    assert first.pieces == ((len(TAG), 2 * len(TAG) + len(one)),)
+    assert second.pieces == ((2 * len(TAG) + len(one), 2 * len(TAG) + 2 * len(one)),)
+
+
+def test_frames_behind_what_was_read_are_found(tmp_path):
+    (tmp_path / "x").write_bytes(bytes(10) + b"\xff\xf8" + bytes(10) + b"\xff\xf9")
+    whole, part = parts.Part(), parts.Part(pieces=((4, 14),))
+    assert [flac.has_more(str(tmp_path / "x"), whole, at) for at in (0, 10, 11, 22, 23, 24)] == [1, 1, 1, 1, 0, 0]
+    assert [flac.has_more(str(tmp_path / "x"), part, at) for at in (0, 6, 7, 10, 20)] == [1, 1, 0, 0, 0]
 
 
 def test_a_part_without_length_can_be_read_from_its_middle_on(coded, tmp_path):
