@@ -79,8 +79,9 @@ class Decoder:
             raise reports.UnreadableError(f"{path}: cannot be read ({error.strerror})") from error
         self._parts, report.damage = layout.parts, layout.damage
         report.lost += layout.lost
-        report.warnings += [layout.warning] * bool(layout.warning)
+        report.warnings += filter(None, [layout.warning])
         self.file = self._open(self._parts[0])
+        report.warnings += filter(None, [reports.rest_of_au(path, self.file)])
         self.rate, self.num_channels = self.file.samplerate, self.file.channels
         self._most_frames = round(reports.most_seconds(path) * self.rate)
         self._most_gap = round(8 * os.path.getsize(path) / _LEAST_BIT_RATE) * self.rate

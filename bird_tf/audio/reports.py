@@ -24,6 +24,8 @@ _TOLD_BYTES = re.compile(r"^ *(?:SSND|Data Size|data) *: (\d+) \(should be (\d+)
 _TOLD_VOC_BYTES = re.compile(r"Extended II : (\d+)\n(?s:.)*Seems to be a truncated file", re.ASCII)
 _NIST_FRAMES = re.compile(rb"^sample_count -i (\d{1,12})$", re.MULTILINE)
 _VOC_HEAD_BYTES, _NIST_HEAD_BYTES = 12, 1024
+# of an AU whose length is known
+_AU_BYTES = re.compile(r"Data Offset *: (\d+)\n *Data Size *: (\d+)\n", re.ASCII)
 # programs that write into a pipe tell this length or more
 _UNKNOWN_BYTES = 0x7F00_0000
 
@@ -101,3 +103,19 @@ def told_frames(path: str, file: soundfile.SoundFile) -> int:
     elif found := _TOLD_BYTES.search(file.extra_info):
         told, held = map(int, found.groups())
     return round(file.frames * told / held) if 0 < held < told < _UNKNOWN_BYTES else 0
+
+
+def rest_of_au(path: str, file: soundfile.SoundFile) -> str:
+    """A warning of what follows the sound of an AU file, which libsndfile does not read; empty if nothing does.
+
+    Nothing but sound can: the format has no metadata there. Of compressed sound, libsndfile reads all.
+    """
+    found = _AU_BYTES.search(file.extra_info) if file.format == "AU" else None
+    offset, told = map(int, found.groups()) if found else (0, 0)
+    if not told >= file.frames * file.channels > 0:
+        return ""
+    seconds = file.frames / file.samplerate
+    rest_seconds = (os.path.getsize(path) - offset - told) * seconds / told
+    if rest_seconds < LEAST_LOSS_SECONDS:
+        return ""
+    return f"its header tells {seconds:.1f} s of sound, {rest_seconds:.1f} s that follow are not read"

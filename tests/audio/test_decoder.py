@@ -114,6 +114,22 @@ def test_a_length_that_a_pipe_left_open_is_no_loss(tmp_path, kind, at, told):
     assert len(samples) == 6 * RATE and not report.note
 
 
+@pytest.mark.parametrize(
+    ("kind", "endian", "channels"),
+    [("PCM_16", "FILE", 1), ("PCM_24", "FILE", 2), ("ULAW", "LITTLE", 2), ("G721_32", "FILE", 1)],
+)
+def test_sound_behind_the_end_that_an_au_tells_is_told(tmp_path, kind, endian, channels):
+    one = _encoded(tone(3), channels, RATE, format="AU", subtype=kind, endian=endian)
+    (tmp_path / "x").write_bytes(one)
+    assert not read(tmp_path / "x")[1].note
+    (tmp_path / "x").write_bytes(2 * one)
+    samples, report = read(tmp_path / "x")
+    if kind == "G721_32":  # is read to the end of the file
+        assert len(samples) > 6 * RATE and not report.note
+    else:
+        assert report.note == "its header tells 3.0 s of sound, 3.0 s that follow are not read"
+
+
 @pytest.mark.parametrize("known", [True, False], ids=["", "of unknown length"])
 @pytest.mark.parametrize("count", [1, 300, 9000])
 def test_times_behind_damage_in_flac_stay_right(coded, count, known):
