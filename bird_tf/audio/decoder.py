@@ -22,8 +22,6 @@ _LARGEST_SAMPLE = 1e12
 # containers whose 16-bit samples are read as they are
 _UNCOMPRESSED = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF"})
 
-# a header that tells so many times more sound than there is is damaged
-_MOST_TOLD = 100
 # a gap that even at so few bit/s would be longer than the file is a damaged number
 _LEAST_BIT_RATE = 2000
 
@@ -303,9 +301,8 @@ class Decoder:
     def _finish(self) -> None:
         """Completes the report. Raises UnreadableError if there is nothing but damage."""
         report = self._report
-        if self._expected > _MOST_TOLD * self._position > 0:
-            told, held = self._expected / self.rate, self._position / self.rate
-            report.warnings.append(f"its header tells {told:.1f} s of sound, the file holds {held:.1f} s")
+        if warning := reports.too_much_told(self._expected / self.rate, self._position / self.rate):
+            report.warnings.append(warning)
             self._expected = self._position
         missing = self._expected - self._position
         if missing / self.rate > reports.LEAST_LOSS_SECONDS:

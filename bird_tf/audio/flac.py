@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import mmap
 import os
 import re
 from typing import BinaryIO
 
 import numpy as np
 
+from bird_tf.audio import content as contents
 from bird_tf.audio import parts
 
 MAGIC = b"fLaC"
@@ -45,8 +45,8 @@ def _begin(path: str) -> int:
 
 def read(path: str) -> parts.Layout:
     """Finds the files that follow each other in one."""
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        starts = [match.start() for match in _START.finditer(content)]
+    with contents.opened(path) as content:
+        starts = list(content.find(_START))
         ends = [*starts[1:], len(content)]
     if len(starts) < 2:
         return parts.Layout()

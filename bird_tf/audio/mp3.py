@@ -9,10 +9,10 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-import mmap
 import re
 
-from bird_tf.audio import parts
+from bird_tf.audio import content as contents
+from bird_tf.audio import parts, reports
 
 # kbit/s by the bit rate code, of version 1, and of versions 2 and 2.5 (ISO 11172-3, 13818-3)
 _BIT_RATES = (
@@ -24,8 +24,6 @@ _SYNC = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
 # after damage, so many frames must follow each other: two bytes of sound look like a header by chance
 _CHAIN = 4
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICS", b"ID3", b"3DI")
-# a header that tells so many times more frames than there are is damaged
-_MOST_TOLD = 10
 # decoders count the header among the frames, or not
 _MISCOUNT = 2
 
@@ -78,7 +76,7 @@ def read(path: str) -> parts.Layout:
     Frames have no number, so the length of what is lost is estimated by its bytes. An mp3 file of a kind that is not
     known here is left to the decoder.
     """
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with contents.opened(path) as content:
         begin = _next_frame(content, _after_tags(content))
         return parts.Layout() if begin is None else _layout(content, begin)
 
@@ -92,27 +90,28 @@ class _Run:
     count: int
 
 
-def _layout(content: mmap.mmap, begin: int) -> parts.Layout:
+def _layout(content: contents.Content, begin: int) -> parts.Layout:
     """The streams that follow each other: a decoder stops where the rate or the channels change."""
     start, at = _after_tags(content), begin
     found: list[parts.Part] = []
-    seconds, lost, damage = 0.0, [], ""
+    seconds, lost, damage, warnings = 0.0, [], "", [f"its first {begin - start} bytes are no sound"] * (begin > start)
     while at < len(content):
         stream, at = _stream(content, at)
         found += stream.parts
         lost += [(seconds + first, seconds + last) for first, last in stream.lost]
         seconds, damage = seconds + stream.seconds, damage or stream.damage
+        warnings += [stream.warning] * bool(stream.warning)
     if not damage:
         seconds = 0.0
     if len(found) == len(found[0].pieces) == 1 and begin == start:
         return parts.Layout(seconds=seconds, damage=damage)
-    warning = f"its first {begin - start} bytes are no sound" if begin > start else ""
+    warning = "; ".join(warnings)
     return parts.Layout(parts=tuple(found), seconds=seconds, lost=tuple(lost), damage=damage, warning=warning)
 
 
-def _stream(content: mmap.mmap, begin: int) -> tuple[parts.Layout, int]:
+def _stream(content: contents.Content, begin: int) -> tuple[parts.Layout, int]:
     """The stream that begins at a frame, and where the next one begins, or the file ends."""
-    first = _FRAMES[content[begin + 1] << 8 | content[begin + 2]]
+    first = _FRAMES[int.from_bytes(content[begin + 1 : begin + 3], "big")]
     count_at = _count_position(content, begin, first)
     sound = begin + first.length if count_at else begin
     runs, bit_rates, end = _runs(content, sound, _kind(content, begin))
@@ -120,9 +119,10 @@ def _stream(content: mmap.mmap, begin: int) -> tuple[parts.Layout, int]:
     rest = _bytes_between(content, runs[-1].end, end)
     gaps = [_bytes_between(content, before.end, run.begin) for before, run in itertools.pairwise(runs)]
     told = int.from_bytes(content[count_at : count_at + 4], "big") if count_at else 0
-    if told > _MOST_TOLD * max(found, 1):
+    warning = reports.too_much_told(told * first.seconds, found * first.seconds)
+    if warning:
         told = 0
-    lost = _lost(told - found, [*gaps, rest], sum(run.end - run.begin for run in runs) / max(1, found))
+    lost = _lost(told - found, [*gaps, rest], found, sum(run.end - run.begin for run in runs) / max(1, found))
     seconds = (found + sum(lost)) * first.seconds
     damage = ""
     if any(gaps):
@@ -133,7 +133,7 @@ def _stream(content: mmap.mmap, begin: int) -> tuple[parts.Layout, int]:
     is_counted = found - _MISCOUNT <= told if count_at else len(bit_rates) == 1
     if len(runs) == 1 and is_counted:
         whole = parts.Part(pieces=((begin, runs[0].end),))
-        return parts.Layout(parts=(whole,), seconds=seconds, damage=damage), end
+        return parts.Layout(parts=(whole,), seconds=seconds, damage=damage, warning=warning), end
     header: tuple[parts.Piece, ...] = (parts.Repeated(_header(content, begin, first, found + sum(lost[:-1]))),)
     if count_at:
         header = ((begin, count_at), parts.Repeated((found + sum(lost[:-1])).to_bytes(4, "big")), (count_at + 4, sound))
@@ -147,47 +147,64 @@ def _stream(content: mmap.mmap, begin: int) -> tuple[parts.Layout, int]:
             silences.append((position * first.seconds, (position + missing) * first.seconds))
             position += missing
     part = parts.Part(pieces=(*header, *spliced))
-    return parts.Layout(parts=(part,), seconds=seconds, lost=tuple(silences), damage=damage), end
+    layout = parts.Layout(parts=(part,), seconds=seconds, lost=tuple(silences), damage=damage, warning=warning)
+    return layout, end
 
 
-def _runs(content: mmap.mmap, begin: int, kind: _Kind) -> tuple[list[_Run], set[int], int]:
+def _runs(content: contents.Content, begin: int, kind: _Kind) -> tuple[list[_Run], set[int], int]:
     """All frames of a stream, in runs without anything between, their bit rates, and where the next stream begins."""
-    lengths, is_mono, size, position = _LENGTHS[kind[0]], kind[1], len(content), begin
-    runs, heads = [], set()
+    runs: list[_Run] = []
+    heads: set[int] = set()
+    position = begin
     while True:
-        start, count = position, 0
-        # a recording has hundreds of thousands of frames
-        while position + 3 < size and content[position] == 0xFF:
-            head = content[position + 1] << 8 | content[position + 2]
-            end = position + lengths.get(head, size)
-            if end > size or (content[position + 3] >= _MONO) != is_mono:
-                break
-            position, count = end, count + 1
-            heads.add(head)
+        start, (position, count) = position, _follow(content, position, kind, heads)
         runs.append(_Run(begin=start, end=position, count=count))
         found = _next_frame(content, position)
         if found is None or _kind(content, found) != kind:
-            return runs, {_FRAMES[head].bit_rate for head in heads}, size if found is None else found
+            end = len(content) if found is None else found
+            return runs, {_FRAMES[head].bit_rate for head in heads}, end
         position = found
 
 
-def _lost(told: int, gaps: list[int], frame_bytes: float) -> list[int]:
+def _follow(content: contents.Content, position: int, kind: _Kind, heads: set[int]) -> tuple[int, int]:
+    """Goes from frame to frame, and adds their second and third bytes to `heads`. Returns their end and number."""
+    lengths, is_mono, size, count = _LENGTHS[kind[0]], kind[1], len(content), 0
+    while position + 3 < size:
+        begin, block = content.around(position, 4)
+        at, last, left = position - begin, len(block) - 4, size - begin
+        # a recording has hundreds of thousands of frames
+        while at <= last and block[at] == 0xFF:
+            head = block[at + 1] << 8 | block[at + 2]
+            end = at + lengths.get(head, size)
+            if end > left or (block[at + 3] >= _MONO) != is_mono:
+                break
+            at, count = end, count + 1
+            heads.add(head)
+        position = begin + at
+        if at <= last:  # no frame is there
+            break
+    return position, count
+
+
+def _lost(told: int, gaps: list[int], found: int, frame_bytes: float) -> list[int]:
     """Number of frames that are lost in each gap, of which the last is behind all frames.
 
     Args:
         told: by the header, if it tells more frames than there are.
         gaps: bytes in each gap.
+        found: number of frames that are there.
         frame_bytes: mean length of a frame.
     """
     by_bytes = [round(gap / max(1.0, frame_bytes)) for gap in gaps]
     if told <= sum(by_bytes):
         return by_bytes if sum(gaps) > 4 * frame_bytes or len(gaps) > 1 else [0]
+    missing = told - sum(by_bytes)
     widest = max(range(len(gaps)), key=gaps.__getitem__)  # where bytes are missing altogether
-    by_bytes[widest] += told - sum(by_bytes)
+    by_bytes[widest if missing <= found else -1] += missing  # so many only at the end of a file that is cut off
     return by_bytes
 
 
-def _header(content: mmap.mmap, begin: int, first: _Frame, num_frames: int) -> bytes:
+def _header(content: contents.Content, begin: int, first: _Frame, num_frames: int) -> bytes:
     """A frame without sound that tells a decoder the number of frames that follow (a Xing header)."""
     head = bytearray(content[begin : begin + 4])
     head[1] |= 1  # no checksum
@@ -198,20 +215,20 @@ def _header(content: mmap.mmap, begin: int, first: _Frame, num_frames: int) -> b
     return frame.ljust(_FRAMES[head[1] << 8 | head[2]].length, b"\0")
 
 
-def _silent(content: mmap.mmap, begin: int, first: _Frame) -> bytes:
+def _silent(content: contents.Content, begin: int, first: _Frame) -> bytes:
     """A frame of silence: its header, without checksum, and zeros."""
     head = content[begin : begin + 4]
     return bytes([head[0], head[1] | 1, *head[2:]]).ljust(first.length, b"\0")
 
 
-def _count_position(content: mmap.mmap, begin: int, first: _Frame) -> int:
+def _count_position(content: contents.Content, begin: int, first: _Frame) -> int:
     """Where the Xing or Info header in the first frame tells the number of frames; 0 if it does not."""
     frame = content[begin : begin + first.length]
     at = max(frame.find(b"Xing", 0, 64), frame.find(b"Info", 0, 64))
     return begin + at + 8 if at >= 0 and len(frame) >= at + 12 and frame[at + 7] & 1 else 0
 
 
-def _after_tags(content: mmap.mmap) -> int:
+def _after_tags(content: contents.Content) -> int:
     """The first byte behind the ID3 tags at the start."""
     position = 0
     while content[position : position + 3] == b"ID3" and len(head := content[position : position + 10]) == 10:
@@ -219,34 +236,34 @@ def _after_tags(content: mmap.mmap) -> int:
     return position
 
 
-def _next_frame(content: mmap.mmap, position: int) -> int | None:
+def _next_frame(content: contents.Content, position: int) -> int | None:
     """Position of the next frame that others of its kind follow."""
-    for match in _SYNC.finditer(content, position):
-        at, kind = match.start(), _kind(content, match.start())
+    for start in content.find(_SYNC, position):
+        at, kind = start, _kind(content, start)
         for _ in range(_CHAIN):
             frame = _frame(content, at)
             if frame is None or _kind(content, at) != kind:
                 break
             at += frame.length
             if at == len(content):
-                return match.start()
+                return start
         else:
-            return match.start()
+            return start
     return None
 
 
-def _frame(content: mmap.mmap | bytes, position: int) -> _Frame | None:
+def _frame(content: contents.Content | bytes, position: int) -> _Frame | None:
     """The frame whose header is at a position; None if there is none."""
     head = content[position : position + 3]
     return _FRAMES.get(head[1] << 8 | head[2]) if len(head) == 3 and head[0] == 0xFF else None
 
 
-def _kind(content: mmap.mmap, position: int) -> _Kind:
+def _kind(content: contents.Content, position: int) -> _Kind:
     """What the frames of a stream have in common: version and sample rate, and whether it is mono."""
     frame = _frame(content, position)
     return frame.stream if frame else (0, 0), content[position + 3 : position + 4] >= bytes([_MONO])
 
 
-def _bytes_between(content: mmap.mmap, begin: int, end: int) -> int:
+def _bytes_between(content: contents.Content, begin: int, end: int) -> int:
     """Bytes of a stretch without frames; 0 if it is a tag."""
     return 0 if content[begin : begin + 8].startswith(_TAGS) else end - begin

@@ -7,16 +7,19 @@ streams that follow each other it reads the first.
 from __future__ import annotations
 
 import dataclasses
-import mmap
+import re
 import zlib
 
+from bird_tf.audio import content as contents
 from bird_tf.audio import parts
 
 MAGIC = b"OggS"
+_MAGIC = re.compile(MAGIC)
 
 # packets before the sound: Vorbis has three, Opus two
 _HEADER_PACKETS = {b"\x01vorbis": 3, b"OpusHead": 2}
 _HEAD_BYTES = 27
+_MOST_PAGE_BYTES = _HEAD_BYTES + 255 + 255 * 255
 _NO_POSITION = (1 << 64) - 1
 _OPUS_RATE_HZ = 48000
 # no page is longer; a stream that was recorded from its middle on begins with a high number
@@ -38,7 +41,7 @@ class _Page:
 
 def read(path: str) -> parts.Layout:
     """Finds the parts of an Ogg file that can be decoded; of a file of another kind, nothing is said."""
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with contents.opened(path) as content:
         streams = _streams(_pages(content))
         if not all(_kind(content, stream) for stream in streams):
             return parts.Layout(damage="of its streams, only the first is read" if len(streams) > 1 else "")
@@ -72,12 +75,14 @@ def _streams(pages: list[_Page]) -> list[list[_Page]]:
     return streams
 
 
-def _kind(content: mmap.mmap, stream: list[_Page]) -> bytes:
+def _kind(content: contents.Content, stream: list[_Page]) -> bytes:
     at = stream[0].packet
     return next((kind for kind in _HEADER_PACKETS if content[at : at + len(kind)] == kind), b"")
 
 
-def _read_stream(content: mmap.mmap, stream: list[_Page], start: float, found: list[parts.Part]) -> tuple[float, bool]:
+def _read_stream(
+    content: contents.Content, stream: list[_Page], start: float, found: list[parts.Part]
+) -> tuple[float, bool]:
     """Adds the parts of a stream that begins at `start` seconds. Returns its seconds, and whether it is whole."""
     kind, num_header, packets = _kind(content, stream), 0, 0
     while num_header < len(stream) and packets < _HEADER_PACKETS[kind]:
@@ -112,33 +117,38 @@ def _read_stream(content: mmap.mmap, stream: list[_Page], start: float, found: l
     return length, len(runs) == 1 and runs[0][0].number == num_header
 
 
-def _pages(content: mmap.mmap) -> list[_Page]:
+def _pages(content: contents.Content) -> list[_Page]:
     """All pages whose checksum is right."""
     pages, position = [], 0
-    while (position := content.find(MAGIC, position)) >= 0:
+    while position < len(content):
         page = _page(content, position)
         if page:
             pages.append(page)
-        position = page.end if page else position + 1
+            position = page.end
+        else:
+            position = next(content.find(_MAGIC, position + 1), len(content))
     return pages
 
 
-def _page(content: mmap.mmap, begin: int) -> _Page | None:
-    head = content[begin : begin + _HEAD_BYTES]
-    if len(head) < _HEAD_BYTES or head[4] != 0:
+def _page(content: contents.Content, position: int) -> _Page | None:
+    """The page that begins there, if its checksum is right."""
+    start, block = content.around(position, _MOST_PAGE_BYTES)
+    begin = position - start
+    head = block[begin : begin + _HEAD_BYTES]
+    if len(head) < _HEAD_BYTES or not head.startswith(MAGIC + b"\0"):  # with the version
         return None
-    lacing = content[begin + _HEAD_BYTES : begin + _HEAD_BYTES + head[26]]
+    lacing = block[begin + _HEAD_BYTES : begin + _HEAD_BYTES + head[26]]
     packet = begin + _HEAD_BYTES + len(lacing)
     end = packet + sum(lacing)
-    if len(lacing) < head[26] or end > len(content):
+    if len(lacing) < head[26] or end > len(block):
         return None
-    checked = content[begin : begin + 22] + bytes(4) + content[begin + 26 : end]
+    checked = head[:22] + bytes(4) + block[begin + 26 : end]
     if _checksum(checked) != int.from_bytes(head[22:26], "little"):
         return None
     return _Page(
-        begin, end, is_first=bool(head[5] & 2), serial=int.from_bytes(head[14:18], "little"),
+        position, start + end, is_first=bool(head[5] & 2), serial=int.from_bytes(head[14:18], "little"),
         number=int.from_bytes(head[18:22], "little"), position=int.from_bytes(head[6:14], "little"),
-        packets=sum(length < 255 for length in lacing), packet=packet,
+        packets=sum(length < 255 for length in lacing), packet=start + packet,
     )  # fmt: skip
 
 

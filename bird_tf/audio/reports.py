@@ -15,6 +15,8 @@ from bird_tf import config
 _MIN_RATE_HZ, _MAX_RATE_HZ, _MAX_CHANNELS = 1000, 2_000_000, 256
 # no sound is stored in fewer bits (silence in FLAC takes 30 bit/s or more): a longer one is a damaged header
 _MIN_BITS_PER_SECOND = 20
+# a header that tells so many times more sound than there is is damaged
+_MOST_TOLD = 100
 # a shorter loss is a matter of how decoders begin and end, and not told
 LEAST_LOSS_SECONDS = 0.1
 
@@ -88,6 +90,13 @@ def check_header(path: str, rate: int, num_channels: int) -> None:
 def most_seconds(path: str) -> float:
     """More than the length of any recording in a file of this size."""
     return 8 * os.path.getsize(path) / _MIN_BITS_PER_SECOND
+
+
+def too_much_told(told_seconds: float, held_seconds: float) -> str:
+    """A warning of a header whose length cannot be believed; empty if it can."""
+    if not told_seconds > _MOST_TOLD * held_seconds > 0:
+        return ""
+    return f"its header tells {told_seconds:.1f} s of sound, the file holds {held_seconds:.1f} s"
 
 
 def told_frames(path: str, file: soundfile.SoundFile) -> int:

@@ -57,6 +57,18 @@ def test_a_file_that_is_cut_off_gives_what_is_there(coded, name):
         assert "last frames are missing" in report.loss and abs(report.seconds - SECONDS) < 0.3
 
 
+@pytest.mark.parametrize("share", [0.3, 0.05])
+def test_a_file_of_which_little_is_left_tells_what_is_lost(coded, share):
+    one = coded("vbr.mp3")
+    kept = one.content[: round(share * len(one.content))]
+    samples, report = one.read(kept)
+    assert len(samples) < 2 * share * len(one.samples) and "its last frames are missing" in report.loss
+    assert report.seconds == pytest.approx(SECONDS, abs=0.3)
+    damaged, report = one.read(_zeroed(kept, len(kept) // 2, 200))
+    assert len(damaged) < len(samples) + RATE  # what is missing at the end is not put where it is damaged
+    assert report.seconds == pytest.approx(SECONDS, abs=0.3)
+
+
 @pytest.mark.parametrize("told", [None, 100, 1 << 31])
 def test_a_missing_or_wrong_number_of_frames_hides_no_sound(coded, told):
     one = coded("vbr.mp3")
@@ -66,6 +78,7 @@ def test_a_missing_or_wrong_number_of_frames_hides_no_sound(coded, told):
         content = one.content[one.content.index(b"\xff\xf3", 4) :]
     samples, report = one.read(content)
     assert abs(len(samples) - len(one.samples)) < 0.2 * RATE and not report.loss
+    assert ("s of sound, the file holds 12.1 s" in report.note) == (told == 1 << 31)
 
 
 def test_files_one_after_the_other_are_read_to_the_end(coded):

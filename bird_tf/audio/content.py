@@ -1,0 +1,62 @@
+"""The bytes of a file, read block by block.
+
+No memory map: the system ends a program that touches a byte of it which the disk does not give, or which was cut off
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from typing import BinaryIO
+
+_BLOCK_BYTES = 1 << 20
+# no pattern that is searched is longer
+_MOST_PATTERN_BYTES = 8
+
+
+class Content:
+    """The bytes of an open file. All methods raise OSError where the disk does not give them."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._size = file, os.fstat(file.fileno()).st_size
+        self._begin, self._block = 0, b""
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, stretch: slice) -> bytes:
+        start, stop, _ = stretch.indices(self._size)
+        begin, block = self.around(start, stop - start)
+        return block[start - begin : max(start, stop) - begin]
+
+    def around(self, start: int, count: int) -> tuple[int, bytes]:
+        """A block with so many bytes from a position on, fewer at the end of the file, and where the block begins."""
+        count = min(count, self._size - start)
+        if not self._begin <= start <= self._begin + len(self._block) - count:
+            wanted = min(max(count, _BLOCK_BYTES), self._size - start)
+            self._file.seek(start)
+            block = self._file.read(wanted)
+            if len(block) < wanted:
+                raise OSError(0, "it became shorter while it was read")
+            self._begin, self._block = start, block
+        return self._begin, self._block
+
+    def find(self, pattern: re.Pattern[bytes], start: int = 0) -> Iterator[int]:
+        """Yields the positions where a pattern of at most 8 bytes begins."""
+        while start < self._size:
+            begin, block = self.around(start, min(_MOST_PATTERN_BYTES, self._size - start))
+            for match in pattern.finditer(block, start - begin):
+                start = begin + match.start() + 1
+                yield start - 1
+            end = begin + len(block)
+            start = max(start, end if end == self._size else end - _MOST_PATTERN_BYTES + 1)
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[Content]:
+    """Opens a file while the block runs. Raises OSError."""
+    with open(path, "rb") as file:
+        yield Content(file)
