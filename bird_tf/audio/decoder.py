@@ -108,7 +108,8 @@ class Decoder:
     def blocks(self, start_seconds: float) -> Generator[np.ndarray, None, None]:
         """Yields [n, channels] float32 of all parts, with silence where something is lost between them."""
         first = round(start_seconds * self.rate)
-        if first and len(self._parts) == 1 and not self._jumped(first):
+        is_whole = len(self._parts) == 1 and self._parts[0].end_seconds is None
+        if first and is_whole and not self._jumped(first):
             yield from without_start(self.blocks(0.0), first)
             return
         yield from without_start(self._all(), first - self._position)
@@ -133,12 +134,11 @@ class Decoder:
                 except reports.UnreadableError:  # what is lost is counted by the parts that follow, or at the end
                     self._failed = self._failed or "a part of it cannot be decoded"
                     continue
-                first = self._position
-                if part.end_seconds is not None:
-                    first = round(part.end_seconds * self.rate) - self._frames(file)
-                elif reports.LEAST_LOSS_SECONDS * self.rate < due - first <= self._most_gap:
-                    first = due
-                origin = first
+                origin = first = self._position
+                if reports.LEAST_LOSS_SECONDS * self.rate < due - first <= self._most_gap:
+                    origin = first = due
+            if part.end_seconds is not None:
+                origin = first = round(part.end_seconds * self.rate) - self._frames(file)
             if len(self._parts) > 1:
                 due = origin + self._frames(file)
                 self._expected = max(self._expected, min(due, self._most_frames))

@@ -105,15 +105,18 @@ def _read_stream(
     for run in runs:
         ends = [page.position for page in run if page.position != _NO_POSITION]
         if ends:
-            gap = ends[0] - last[1]
-            if not 0 <= gap <= _LONGEST_PAGE_SECONDS * rate * (run[0].number - last[0]):
+            gap, num_pages = ends[0] - last[1], run[0].number - last[0]
+            begins_late = run is not runs[0] or num_pages > 1
+            if run is runs[0] and run[0].begin == header[-1].end:  # its numbers may count from before the recording
+                num_pages = 1
+            if not 0 <= gap <= _LONGEST_PAGE_SECONDS * rate * num_pages:
                 origin += gap
             last = run[-1].number, ends[-1]
             length = max(0, ends[-1] - origin) / max(1, rate)
             # in the middle of a stream, libsndfile counts the samples that it leaves out
-            end = start + length - (skip / rate if run is not runs[0] else 0.0)
+            end = start + length - (skip / rate if begins_late else 0.0)
             pieces = ((header[0].begin, header[-1].end), (run[0].begin, run[-1].end))
-            found.append(parts.Part(pieces=pieces, end_seconds=end))
+            found.append(parts.Part(pieces=pieces, end_seconds=end if found or begins_late else None))
     return length, len(runs) == 1 and runs[0][0].number == num_header
 
 

@@ -27,7 +27,7 @@ class Part:
 
     Attributes:
         pieces: what it consists of; () is the whole file.
-        end_seconds: position of its end in the recording; None if the part begins where the one before ends.
+        end_seconds: position of its end in the recording; None if the part begins where the one before ends, or at 0.
     """
 
     pieces: tuple[Piece, ...] = ()

@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 
 from bird_tf.audio import ogg, parts
-from tests.audio.conftest import RATE, SECONDS
+from tests.audio.conftest import RATE, SECONDS, read
 
 CODECS = ["ogg", "opus"]
 
@@ -41,6 +42,22 @@ def test_times_behind_damage_stay_right(coded, name, damage):
 
 
 @pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("is_cut_out", [False, True])
+@pytest.mark.parametrize("behind", [False, True])
+def test_damage_at_the_beginning_leaves_times_right(coded, name, is_cut_out, behind):
+    one, content = coded(name), bytearray(coded(name).content)
+    first, second, *_, later = _pages(content)[2:8]
+    content[later + 200] ^= 4 * behind
+    content[first:second] = b"" if is_cut_out else bytes(second - first)
+    samples, report = one.read(bytes(content))
+    start, end = report.lost[0]
+    assert one.lag(samples, SECONDS - 2) == 0 == one.lag(samples, end + 0.1)
+    assert start == 0 < end < 3 and not samples[: round(end * RATE)].any() and len(report.lost) == 1 + behind
+    assert report.seconds == pytest.approx(SECONDS, abs=0.1)
+    np.testing.assert_array_equal(read(one.folder / "changed", start=1.5)[0], samples[round(1.5 * RATE) :])
+
+
+@pytest.mark.parametrize("name", CODECS)
 def test_a_file_that_is_cut_off_gives_its_whole_pages(coded, name):
     one = coded(name)
     samples, report = one.read(one.content[: len(one.content) // 2])
@@ -66,12 +83,14 @@ def test_without_its_first_pages_nothing_can_be_decoded(coded):
     assert _layout(coded("ogg"), content[_pages(content)[2] :]).parts == (parts.Part(),)
 
 
-def _with_positions(content, added):
-    """The file as if its stream had been recorded from its middle on."""
+def _with_positions(content, added, pages=0):
+    """The file as if its stream had been recorded from its middle on, with so many pages before."""
     content = bytearray(content)
     for at in _pages(content)[2:]:
         position = int.from_bytes(content[at + 6 : at + 14], "little")
         content[at + 6 : at + 14] = (position + added).to_bytes(8, "little")
+        number = int.from_bytes(content[at + 18 : at + 22], "little")
+        content[at + 18 : at + 22] = (number + pages).to_bytes(4, "little")
         length = 27 + content[at + 26] + sum(content[at + 27 : at + 27 + content[at + 26]])
         content[at + 22 : at + 26] = bytes(4)
         checksum = ogg._checksum(bytes(content[at : at + length]))
@@ -87,6 +106,14 @@ def test_a_stream_recorded_from_its_middle_on_begins_at_its_first_page(coded):
     first, last = _pages(content)[4:6]
     samples, report = one.read(content[:first] + content[last:])
     assert abs(one.lag(samples, SECONDS - 3)) < RATE and report.seconds == pytest.approx(SECONDS, abs=1.5)
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_a_stream_is_not_silent_for_the_time_before_its_recording(coded, name):
+    one = coded(name)
+    samples, report = one.read(_with_positions(one.content, 3600 * 48000, pages=3600))
+    assert report.seconds == pytest.approx(SECONDS, abs=1.5) and report.lost_seconds < 1.5
+    assert abs(one.lag(samples, SECONDS - 3)) < RATE
 
 
 def test_streams_of_unknown_kind_behind_the_first_are_told(coded):
