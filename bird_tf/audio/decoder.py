@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator
 
 import numpy as np
@@ -22,8 +21,6 @@ _LARGEST_SAMPLE = 1e12
 # containers whose 16-bit samples are read as they are
 _UNCOMPRESSED = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF"})
 
-# a gap that even at so few bit/s would be longer than the file is a damaged number
-_LEAST_BIT_RATE = 2000
 
 # behind damage, the next frame is searched in steps of so many samples, and of this share of what was skipped
 _FLAC_STEP, _FLAC_STEP_SHARE = 576, 1 / 16
@@ -82,7 +79,7 @@ class Decoder:
         report.warnings += filter(None, [reports.rest_of_au(path, self.file)])
         self.rate, self.num_channels = self.file.samplerate, self.file.channels
         self._most_frames = round(reports.most_seconds(path) * self.rate)
-        self._most_gap = round(8 * os.path.getsize(path) / _LEAST_BIT_RATE) * self.rate
+        self._most_gap = reports.most_gap_seconds(path) * self.rate
         self._expected = round(layout.seconds * self.rate)  # frames; 0 if unknown
         # mpg123 guesses the length
         if not self._expected and self.file.format != "MP3" and self.file.frames < _UNKNOWN_FRAMES:

@@ -16,6 +16,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from bird_tf.audio import reports
+
 _OF_WILDLIFE_ACOUSTICS = (".wac", ".w4v")
 SUFFIXES = (
     ".m4a", ".m4b", ".mp4", ".aac", ".wma", ".webm", ".weba", ".mka", ".wv", ".3gp", ".3g2", ".amr", ".ape",
@@ -28,8 +30,18 @@ _BLOCK_BYTES = 1 << 20
 _ADVICE = "install ffmpeg, or pip install 'bird-tf[formats]', or convert it to FLAC"
 # a file is the only source, and asks for no more memory than this
 _FFMPEG_OPTIONS = ("-nostdin", "-protocol_whitelist", "file,pipe", "-max_alloc", str(1 << 29))
-# of the decoder in ffmpeg's memory, in its messages
+# In the time stamps of the frames, a jump back, as in files that were joined, and one that is too far are none. Silence
+# is put into gaps of more than 0.1 s, and before sound that begins later.
+_IN_TIME = (
+    "asetpts='if(N,if(between(PTS-PREV_INPTS,0,{most}/TB),PTS+PREV_OUTPTS-PREV_INPTS,PREV_OUTPTS+NB_SAMPLES),"
+    "if(lt(PTS,{most}/TB),PTS,0))',aresample=async=1:first_pts=0:min_comp={least}"
+)
+_LEAST_GAP_SECONDS = 0.1
+# of the decoder in ffmpeg's memory, in its messages, and how severe they are
 _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
+_ERROR = re.compile(rb"^(.*)\[(?:error|fatal|panic)\] (.*)", re.MULTILINE)
+_SILENCE = re.compile(rb"\[verbose\] adding (\d+) audio samples of silence")
+_LATER_TIMES = "later times may be too early"
 # magic number, first byte of the sound, its length, encoding, sample rate, channels; big-endian
 _AU_HEADER = struct.Struct(">4sIIIII")
 
@@ -94,8 +106,9 @@ def _duration_by_ffmpeg(path: str) -> float:
 @contextlib.contextmanager
 def _by_ffmpeg(ffmpeg: str, path: str) -> Iterator[Opened]:
     """Reads the AU stream that ffmpeg writes, whose header tells rate and channels."""
-    command = [ffmpeg, *_FFMPEG_OPTIONS, "-v", "error", "-i", f"file:{path}", "-map", "0:a:0", "-c:a", "pcm_f32be",
-               "-bitexact", "-f", "au", "-"]  # fmt: skip
+    in_time = _IN_TIME.format(most=reports.most_gap_seconds(path), least=_LEAST_GAP_SECONDS)
+    command = [ffmpeg, *_FFMPEG_OPTIONS, "-nostats", "-v", "repeat+level+verbose", "-i", f"file:{path}",
+               "-map", "0:a:0", "-af", in_time, "-c:a", "pcm_f32be", "-bitexact", "-f", "au", "-"]  # fmt: skip
     with (
         tempfile.TemporaryFile() as messages,
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages) as process,
@@ -108,27 +121,36 @@ def _by_ffmpeg(ffmpeg: str, path: str) -> Iterator[Opened]:
                 if len(header) == _AU_HEADER.size:
                     process.kill()
                 process.wait()
-                raise ForeignError(f"ffmpeg finds no sound ({_first_line(messages)})")
+                raise ForeignError(f"ffmpeg finds no sound ({_first_error(messages)})")
             stream.read(begin - _AU_HEADER.size)
-            yield rate, channels, _ffmpeg_blocks(process, stream, messages, channels)
+            yield rate, channels, _ffmpeg_blocks(process, stream, messages, rate, channels)
         finally:
             process.kill()
 
 
 def _ffmpeg_blocks(
-    process: subprocess.Popen[bytes], stream: BinaryIO, messages: BinaryIO, channels: int
+    process: subprocess.Popen[bytes], stream: BinaryIO, messages: BinaryIO, rate: int, channels: int
 ) -> Iterator[np.ndarray | str]:
     frame_bytes = 4 * channels
     while content := stream.read(max(1, _BLOCK_BYTES // frame_bytes) * frame_bytes):
         whole = len(content) // frame_bytes * frame_bytes
         yield np.frombuffer(content[:whole], ">f4").reshape(-1, channels).astype(np.float32)
-    if process.wait() or os.fstat(messages.fileno()).st_size:
-        yield f"ffmpeg: {_first_line(messages)}"
-
-
-def _first_line(messages: BinaryIO) -> str:
+    has_failed = process.wait() != 0
+    if (error := _first_error(messages)) or has_failed:
+        yield f"ffmpeg: {error}; {_LATER_TIMES}"
     messages.seek(0)
-    return _ADDRESS.sub("", messages.readline().decode("utf-8", "replace").strip())[:200]
+    if silent := sum(int(count) for line in messages for count in _SILENCE.findall(line)):
+        yield _gaps(silent / rate)
+
+
+def _first_error(messages: BinaryIO) -> str:
+    messages.seek(0)
+    found = next(filter(None, map(_ERROR.search, messages)), None)
+    return _ADDRESS.sub("", b"".join(found.groups()).decode("utf-8", "replace").strip())[:200] if found else ""
+
+
+def _gaps(seconds: float) -> str:
+    return f"it has gaps of {seconds:.1f} s in all, in which there is silence now"
 
 
 @contextlib.contextmanager
@@ -141,20 +163,34 @@ def _by_av(av: Any, path: str) -> Iterator[Opened]:
         if not container.streams.audio:
             raise ForeignError("PyAV finds no sound in it")
         stream = container.streams.audio[0]
-        yield stream.rate or 0, stream.codec_context.channels, _av_blocks(av, container, stream)
+        yield stream.rate or 0, stream.codec_context.channels, _av_blocks(path, av, container, stream)
 
 
-def _av_blocks(av: Any, container: Any, stream: Any) -> Iterator[np.ndarray | str]:
+def _av_blocks(path: str, av: Any, container: Any, stream: Any) -> Iterator[np.ndarray | str]:
     to_float = av.AudioResampler(format="flt")
     packets = container.demux(stream)
+    due, most = (container.start_time or 0) / av.time_base, reports.most_gap_seconds(path)
+    silent = 0.0
     while True:
         try:
             decoded = next(packets).decode()
         except StopIteration:
-            return
+            break
         except av.error.FFmpegError as error:
-            yield f"PyAV: {error}"
+            yield f"PyAV: {error}; {_LATER_TIMES}"
             continue
         for frame in decoded:
+            time = due if frame.time is None else frame.time
+            if _LEAST_GAP_SECONDS < time - due < most:
+                silent += time - due
+                yield from _silence(round((time - due) * frame.sample_rate), len(frame.layout.channels))
+            due = time + frame.samples / frame.sample_rate
             for converted in to_float.resample(frame):
                 yield converted.to_ndarray().reshape(-1, len(converted.layout.channels))
+    if silent:
+        yield _gaps(silent)
+
+
+def _silence(num_samples: int, channels: int) -> Iterator[np.ndarray]:
+    for first in range(0, num_samples, _BLOCK_BYTES):
+        yield np.zeros((min(_BLOCK_BYTES, num_samples - first), channels), np.float32)

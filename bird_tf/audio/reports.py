@@ -15,6 +15,8 @@ from bird_tf import config
 _MIN_RATE_HZ, _MAX_RATE_HZ, _MAX_CHANNELS = 1000, 2_000_000, 256
 # no sound is stored in fewer bits (silence in FLAC takes 30 bit/s or more): a longer one is a damaged header
 _MIN_BITS_PER_SECOND = 20
+# a gap that even at so few bit/s would be longer than the file is a damaged number
+_LEAST_BIT_RATE = 2000
 # a header that tells so many times more sound than there is is damaged
 _MOST_TOLD = 100
 # a shorter loss is a matter of how decoders begin and end, and not told
@@ -90,6 +92,11 @@ def check_header(path: str, rate: int, num_channels: int) -> None:
 def most_seconds(path: str) -> float:
     """More than the length of any recording in a file of this size."""
     return 8 * os.path.getsize(path) / _MIN_BITS_PER_SECOND
+
+
+def most_gap_seconds(path: str) -> int:
+    """A longer gap in a file of this size is a damaged number."""
+    return round(8 * os.path.getsize(path) / _LEAST_BIT_RATE)
 
 
 def too_much_told(told_seconds: float, held_seconds: float) -> str:

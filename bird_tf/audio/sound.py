@@ -85,7 +85,7 @@ def _checked(path: str, rate: int, blocks: Iterator[np.ndarray | str], report: r
     position = 0
     for block in blocks:
         if isinstance(block, str):
-            report.damage = report.damage or f"{block}; later times may be too early"
+            report.damage = report.damage or block
             continue
         position += len(block)
         yield decoder.with_zeros(block)

@@ -1,7 +1,9 @@
 import importlib.util
 import os
+import shutil
 import stat
 import struct
+import subprocess
 import sys
 
 import numpy as np
@@ -68,7 +70,7 @@ def test_ffmpeg_decodes_what_libsndfile_does_not(fake_ffmpeg, path):
         np.testing.assert_array_equal(np.concatenate(list(opened.blocks)), samples)
     assert report.note == "" and report.seconds == 70
     assert (
-        f"-protocol_whitelist file,pipe -max_alloc 536870912 -v error -i file:{path}"
+        f"-max_alloc 536870912 -nostats -v repeat+level+verbose -i file:{path} -map 0:a:0 -af asetpts="
         in (folder / "arguments").read_text()
     )
     np.testing.assert_array_equal(read(path, 3.5)[0], samples[round(3.5 * RATE) :, 0])
@@ -76,7 +78,7 @@ def test_ffmpeg_decodes_what_libsndfile_does_not(fake_ffmpeg, path):
 
 
 def test_damage_that_ffmpeg_tells_is_told_without_its_addresses(fake_ffmpeg, path):
-    fake_ffmpeg(_au(np.zeros((RATE, 1))), "[aac @ 0x55bcc1b395c0] a bad frame\nanother\n")
+    fake_ffmpeg(_au(np.zeros((RATE, 1))), "[info] x\n[aac @ 0x55bcc1b395c0] [error] a bad frame\n[error] another\n")
     _, report = read(path)
     assert report.loss == "ffmpeg: [aac] a bad frame; later times may be too early; what could be decoded is used"
 
@@ -85,9 +87,62 @@ def test_damage_that_ffmpeg_tells_is_told_without_its_addresses(fake_ffmpeg, pat
     "output", [b"", b".snd", b"RIFF" + bytes(100), _au(np.zeros((0, 1))), _au(np.zeros((9, 1)), 7)]
 )
 def test_what_holds_no_sound_for_ffmpeg_is_unreadable(fake_ffmpeg, path, output):
-    fake_ffmpeg(output, "moov atom not found\n")
+    fake_ffmpeg(output, "[info] x\n[error] moov atom not found\n")
     with pytest.raises(reports.UnreadableError, match=r"x\.m4a: "):
         read(path)
+
+
+def test_silence_that_ffmpeg_puts_into_gaps_is_told(fake_ffmpeg, path):
+    line = "[SWR @ 0x55bcc1b395c0] [verbose] adding 16000 audio samples of silence\n"
+    fake_ffmpeg(_au(np.zeros((RATE, 1))), f"[info] x\n{2 * line}")
+    assert "it has gaps of 2.0 s in all" in read(path)[1].loss
+
+
+def _by_ffmpeg(folder, *arguments):
+    command = ["ffmpeg", "-nostdin", "-v", "error", *arguments]
+    subprocess.run(command, cwd=folder, check=True)
+
+
+needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+
+
+@pytest.fixture
+def half(tmp_path):
+    """`half.mka`, of 3 s. Returns its samples."""
+    soundfile.write(tmp_path / "x.wav", tone(3), RATE)
+    _by_ffmpeg(tmp_path, "-i", "x.wav", "-c:a", "pcm_s16le", "half.mka")
+    return read(tmp_path / "half.mka")[0]
+
+
+def _check_gaps(folder, half):
+    (folder / "list").write_text("file half.mka\nduration 5\nfile half.mka\n")
+    _by_ffmpeg(folder, "-f", "concat", "-i", "list", "-c", "copy", "gap.mka")
+    samples, report = read(folder / "gap.mka")
+    np.testing.assert_array_equal(samples, np.concatenate([half, np.zeros(2 * RATE), half]))
+    assert "it has gaps of 2.0 s in all" in report.loss and report.seconds == 8
+    picture = ["-f", "lavfi", "-i", "color=s=16x16:d=4"]
+    _by_ffmpeg(folder, "-itsoffset", "1", "-i", "half.mka", *picture, "-map", "0", "-map", "1", "-c:a", "copy", "l.mkv")
+    np.testing.assert_array_equal(read(folder / "l.mkv")[0], np.concatenate([np.zeros(RATE), half]))
+
+
+@needs_ffmpeg
+def test_times_behind_gaps_are_right(tmp_path, half):
+    _check_gaps(tmp_path, half)
+
+
+@needs_ffmpeg
+@pytest.mark.skipif(importlib.util.find_spec("av") is None, reason="needs PyAV, the extra bird-tf[formats]")
+def test_times_behind_gaps_are_right_with_pyav(tmp_path, half, monkeypatch):
+    monkeypatch.setattr(foreign.shutil, "which", lambda name: None)
+    _check_gaps(tmp_path, half)
+
+
+@needs_ffmpeg
+def test_time_stamps_that_begin_anew_hide_no_sound(tmp_path, half):
+    (tmp_path / "two.mka").write_bytes((tmp_path / "half.mka").read_bytes() * 2)
+    samples, report = read(tmp_path / "two.mka")
+    np.testing.assert_array_equal(samples, np.concatenate([half, half]))
+    assert report.note == ""
 
 
 @pytest.mark.parametrize("suffix", foreign.SUFFIXES)
