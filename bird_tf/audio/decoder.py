@@ -72,11 +72,11 @@ class Decoder:
             layout = _layout(path, head, is_flac=self._is_flac) if searched else parts.Layout()
         except OSError as error:
             raise reports.UnreadableError(f"{path}: cannot be read ({error.strerror})") from error
-        self._parts, report.damage = layout.parts, layout.damage
-        report.lost += layout.lost
-        report.warnings += filter(None, [layout.warning])
+        self._parts = layout.parts
         self.file = self._open(self._parts[0])
-        report.warnings += filter(None, [reports.rest_of_au(path, self.file)])
+        report.damage = layout.damage  # of what libsndfile refuses, another decoder reports
+        report.lost += layout.lost
+        report.warnings += filter(None, [layout.warning, reports.rest_of_au(path, self.file)])
         self.rate, self.num_channels = self.file.samplerate, self.file.channels
         self._most_frames = round(reports.most_seconds(path) * self.rate)
         self._most_gap = reports.most_gap_seconds(path) * self.rate

@@ -24,8 +24,9 @@ SUFFIXES = (
     ".tta", ".ac3", ".m4r", ".mov", ".mkv", ".mpga", ".ra", ".spx", *_OF_WILDLIFE_ACOUSTICS,
 )  # fmt: skip
 
-# containers by their first bytes: MP4 (from byte 4 on), Matroska, Windows Media, WavPack, AMR, Monkey's Audio
-_MAGIC = (b"\x1aE\xdf\xa3", b"0&\xb2u", b"wvpk", b"#!AMR", b"MAC ")
+# containers by their first bytes: MP4 (from byte 4 on), Matroska, Windows Media, WavPack, AMR, Monkey's Audio; and
+# Ogg and CAF, of which libsndfile reads only some
+_MAGIC = (b"\x1aE\xdf\xa3", b"0&\xb2u", b"wvpk", b"#!AMR", b"MAC ", b"OggS", b"caff")
 _BLOCK_BYTES = 1 << 20
 _ADVICE = "install ffmpeg, or pip install 'bird-tf[formats]', or convert it to FLAC"
 # a file is the only source, and asks for no more memory than this
@@ -65,7 +66,7 @@ def opened(path: str) -> Iterator[Opened]:
     Raises:
         ForeignError: no decoder, or it finds no sound.
     """
-    kind = os.path.splitext(path)[1].lower() or "this format"
+    kind = os.path.splitext(path)[1].lower()
     if kind in _OF_WILDLIFE_ACOUSTICS:
         raise ForeignError(f"only Wildlife Acoustics' Kaleidoscope reads {kind}; convert it to WAV with that")
     if ffmpeg := shutil.which("ffmpeg"):
@@ -75,7 +76,8 @@ def opened(path: str) -> Iterator[Opened]:
     try:
         av = importlib.import_module("av")
     except ImportError as error:
-        raise ForeignError(f"libsndfile does not read {kind}: {_ADVICE}") from error
+        what = kind if kind in SUFFIXES else f"this {kind or 'format'}"
+        raise ForeignError(f"libsndfile does not read {what}: {_ADVICE}") from error
     with _by_av(av, path) as found:
         yield found
 

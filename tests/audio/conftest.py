@@ -1,6 +1,7 @@
 import dataclasses
 import pathlib
 import struct
+import sys
 
 import numpy as np
 import pytest
@@ -78,6 +79,14 @@ def coded(tmp_path_factory):
         return made[name]
 
     return make
+
+
+@pytest.fixture
+def no_decoder(tmp_path, monkeypatch):
+    """Neither ffmpeg nor PyAV is there, but what a test puts into `bin`."""
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setitem(sys.modules, "av", None)
 
 
 def wav_bytes(samples, rate=RATE, channels=1, claimed=None, code=1, bits=16):

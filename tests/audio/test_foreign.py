@@ -1,4 +1,5 @@
 import importlib.util
+import io
 import os
 import shutil
 import stat
@@ -26,13 +27,6 @@ if sys.argv[-1] != "-":
 sys.stdout.buffer.write(open(os.path.join(here, "output"), "rb").read())
 sys.stderr.write(open(os.path.join(here, "messages")).read())
 """
-
-
-@pytest.fixture
-def no_decoder(tmp_path, monkeypatch):
-    (tmp_path / "bin").mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setitem(sys.modules, "av", None)
 
 
 @pytest.fixture
@@ -162,6 +156,38 @@ def test_the_first_bytes_tell_a_format_whatever_the_name(no_decoder, tmp_path):
     (tmp_path / "y.wav").write_bytes(b"no audio" * 9)
     with pytest.raises(reports.UnreadableError, match="cannot be decoded"):
         read(tmp_path / "y.wav")
+
+
+def _caf_of_unknown_size():
+    stored = io.BytesIO()
+    soundfile.write(stored, tone(3), RATE, format="CAF")
+    content = bytearray(stored.getvalue())
+    at = content.index(b"data") + 4
+    content[at : at + 8] = b"\xff" * 8
+    return bytes(content)
+
+
+# an Ogg with FLAC, and a CAF of which only the head is there
+OTHERS = {"x.ogg": b"OggS\0\2" + bytes(22) + b"\x7fFLAC" + bytes(60), "x.caf": b"caff\0\1\0\0desc" + bytes(80)}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_libsndfile_does_not_read_of_a_kind_is_left_to_ffmpeg(fake_ffmpeg, tmp_path, name, monkeypatch):
+    (tmp_path / name).write_bytes(OTHERS[name])
+    fake_ffmpeg(_au(np.ones((RATE, 1))))
+    samples, report = read(tmp_path / name)
+    assert samples.tolist() == [1] * RATE and report.note == ""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(reports.UnreadableError, match=rf"libsndfile does not read this {name[1:]}: install ffmpeg"):
+        read(tmp_path / name)
+
+
+@needs_ffmpeg
+def test_a_caf_of_unknown_size_is_read(tmp_path):
+    (tmp_path / "x.caf").write_bytes(_caf_of_unknown_size())
+    samples, report = read(tmp_path / "x.caf")
+    np.testing.assert_allclose(samples, tone(3), atol=2**-15)
+    assert report.note == "" and sound.duration_seconds(str(tmp_path / "x.caf")) == pytest.approx(3)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("av") is None, reason="needs PyAV, the extra bird-tf[formats]")

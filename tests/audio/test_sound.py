@@ -97,6 +97,7 @@ def content(coded, request, tmp_path):
     return (tmp_path / "x").read_bytes()
 
 
+@pytest.mark.usefixtures("no_decoder")  # a process for each file takes minutes
 @pytest.mark.parametrize("content", [*CODECS, "RF64", "W64", "AIFF", "AU", "CAF"], indirect=True)
 @pytest.mark.parametrize("count", [30, pytest.param(2000, marks=pytest.mark.slow)])
 def test_a_mutated_file_gives_samples_or_one_error(content, tmp_path, count):
