@@ -83,7 +83,8 @@ class Decoder:
         self._expected = round(layout.seconds * self.rate)  # frames; 0 if unknown
         # mpg123 guesses the length
         if not self._expected and self.file.format != "MP3" and self.file.frames < _UNKNOWN_FRAMES:
-            self._expected = max(self.file.frames, 0 if head[:4] in wav.MAGIC else reports.told_frames(path, self.file))
+            told = 0 if head[:4] in wav.MAGIC else reports.told_frames(path, self.file)
+            self._expected = max(round(self.file.frames / layout.held_share), told)
         self._expected = min(self._expected, self._most_frames)
         self._position = 0
         self._failed = ""  # what the decoder said of the last damage

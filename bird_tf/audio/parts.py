@@ -41,6 +41,7 @@ class Layout:
     Attributes:
         parts: what can be decoded, in order.
         seconds: length of the recording; 0 if unknown.
+        held_share: the share of the recording that is there, where its length is unknown.
         lost: (start, end) in seconds of what is lost within a part, where the part holds silence.
         damage: what is wrong with the sound, in words; empty if nothing is.
         warning: what is wrong with the header alone.
@@ -48,6 +49,7 @@ class Layout:
 
     parts: tuple[Part, ...] = (Part(),)
     seconds: float = 0.0
+    held_share: float = 1.0
     lost: tuple[tuple[float, float], ...] = ()
     damage: str = ""
     warning: str = ""

@@ -136,8 +136,10 @@ def _layout(header: Header) -> parts.Layout:
     if header.is_open_ended or not header.data_bytes or abs(claimed - held) < _LEAST_SECONDS:
         return parts.Layout(parts=as_it_is)
     if claimed > held:
-        seconds = claimed if header.frame_bytes else 0.0
-        return parts.Layout(parts=as_it_is, seconds=seconds, damage="the file ends early")
+        found = parts.Layout(parts=as_it_is, damage="the file ends early")
+        if header.frame_bytes:
+            return dataclasses.replace(found, seconds=claimed)
+        return dataclasses.replace(found, held_share=held / claimed)
     warning = f"its header tells {claimed:.1f} s of sound, the file holds {held:.1f} s, which are used"
     return parts.Layout(parts=rewritten, warning=warning)
 

@@ -103,6 +103,20 @@ def test_the_lost_end_of_a_file_is_told(tmp_path, kind, channels):
         assert 1.9 < len(samples) / RATE < 2.1 and report.lost_seconds == pytest.approx(3, abs=0.1)
 
 
+@pytest.mark.parametrize("subtype", ["MS_ADPCM", "IMA_ADPCM", "GSM610", "G721_32", "NMS_ADPCM_16"])
+@pytest.mark.parametrize("kind", ["WAV", "W64", "RF64"])
+def test_the_lost_end_of_compressed_sound_in_a_wav_is_told(tmp_path, kind, subtype):
+    if not soundfile.check_format(kind, subtype):
+        pytest.skip("libsndfile does not write it")
+    whole = _encoded(tone(6), 1, RATE, format=kind, subtype=subtype)
+    (tmp_path / "x.wav").write_bytes(whole)
+    assert not read(tmp_path / "x.wav")[1].note
+    (tmp_path / "x.wav").write_bytes(whole[: len(whole) // 3])
+    samples, report = read(tmp_path / "x.wav")
+    assert len(samples) / RATE == pytest.approx(2, abs=0.3) and "s cannot be decoded (the file ends" in report.loss
+    assert report.seconds == pytest.approx(6, abs=0.3) and report.lost_seconds == pytest.approx(4, abs=0.3)
+
+
 @pytest.mark.parametrize(("kind", "at"), [("AU", 8), ("AIFF", 42)])
 @pytest.mark.parametrize("told", [0xFFFFFFFF, 0x7F000008])
 def test_a_length_that_a_pipe_left_open_is_no_loss(tmp_path, kind, at, told):
