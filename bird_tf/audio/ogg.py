@@ -32,6 +32,7 @@ class _Page:
     begin: int
     end: int
     is_first: bool  # of its stream
+    is_last: bool
     serial: int
     number: int
     position: int  # samples up to its end; _NO_POSITION if no packet ends in it
@@ -55,7 +56,7 @@ def read(path: str) -> parts.Layout:
                 damage = "pages are missing or damaged"
             seconds, reached = seconds + length, max(page.end for page in stream)
         behind = len(content) - reached
-    if behind and seconds:
+    if behind and seconds and not streams[-1][-1].is_last:
         damage = damage or "its last page is damaged"
         seconds += behind * seconds / max(1, reached)
     if not found or (not damage and len(streams) == 1):
@@ -149,7 +150,8 @@ def _page(content: contents.Content, position: int) -> _Page | None:
     if _checksum(checked) != int.from_bytes(head[22:26], "little"):
         return None
     return _Page(
-        position, start + end, is_first=bool(head[5] & 2), serial=int.from_bytes(head[14:18], "little"),
+        position, start + end, is_first=bool(head[5] & 2), is_last=bool(head[5] & 4),
+        serial=int.from_bytes(head[14:18], "little"),
         number=int.from_bytes(head[18:22], "little"), position=int.from_bytes(head[6:14], "little"),
         packets=sum(length < 255 for length in lacing), packet=start + packet,
     )  # fmt: skip

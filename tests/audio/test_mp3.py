@@ -31,6 +31,22 @@ def test_an_undamaged_file_is_left_to_the_decoder(coded, name):
 
 
 @pytest.mark.parametrize("name", ["mp3", "vbr.mp3"])
+@pytest.mark.parametrize("behind", [b"APETAGEX" + bytes(5000), b"TAG" + bytes(125)])
+def test_a_tag_behind_the_sound_is_no_error(coded, name, behind):
+    one = coded(name)
+    samples, report = one.read(one.content + behind)
+    np.testing.assert_array_equal(samples, one.samples)
+    assert report.note == "" and report.lost == []
+
+
+def test_what_is_behind_all_frames_is_no_loss(coded):
+    one = coded("vbr.mp3")
+    samples, report = one.read(one.content + bytes(5000))
+    np.testing.assert_array_equal(samples, one.samples)
+    assert report.note == ""
+
+
+@pytest.mark.parametrize("name", ["mp3", "vbr.mp3"])
 @pytest.mark.parametrize("count", [1, 300, 9000])
 def test_times_behind_damage_stay_right(coded, name, count):
     one = coded(name)

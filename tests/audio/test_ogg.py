@@ -66,6 +66,14 @@ def test_a_file_that_is_cut_off_gives_its_whole_pages(coded, name):
 
 
 @pytest.mark.parametrize("name", CODECS)
+def test_what_is_behind_the_last_page_is_no_loss(coded, name):
+    one = coded(name)
+    samples, report = one.read(one.content + bytes(50_000))
+    np.testing.assert_array_equal(samples, one.samples)
+    assert report.note == ""
+
+
+@pytest.mark.parametrize("name", CODECS)
 def test_streams_one_after_the_other_are_read_to_the_end(coded, name):
     one = coded(name)
     samples, report = one.read(one.content * 2)
