@@ -56,7 +56,7 @@ def opened(path: str, report: reports.Report, start_seconds: float = 0.0) -> Ite
             raise reports.UnreadableError(
                 f"{path}: cannot be decoded (it is text, as a web page or a pointer in its place; download it again)"
             ) from error
-        if not foreign.is_foreign(path, head):
+        if isinstance(error.__cause__, OSError) or not foreign.is_foreign(path, head):
             raise
     else:
         report.sample_rate_hz = found.rate

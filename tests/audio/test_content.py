@@ -54,6 +54,7 @@ class _OnBadDisk(io.FileIO):
 
 @pytest.mark.parametrize("name", ["mp3", "vbr.mp3", "ogg", "opus", "flac"])
 def test_a_recording_that_the_disk_does_not_give_is_unreadable(coded, monkeypatch, name):
+    one = coded(name)
     monkeypatch.setattr(content, "open", lambda path, mode: _OnBadDisk(path), raising=False)
     with pytest.raises(reports.UnreadableError, match=r"cannot be read \(Input/output error\)"):
-        coded(name).read(coded(name).content)
+        one.read(one.content)
