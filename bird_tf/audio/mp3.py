@@ -24,8 +24,6 @@ _SYNC = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
 # after damage, so many frames must follow each other: two bytes of sound look like a header by chance
 _CHAIN = 4
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICS", b"ID3", b"3DI")
-# longer tags at the end are frames for a decoder that expects frames up to there
-_ID3V1_BYTES = 128
 # decoders count the header among the frames, or not
 _MISCOUNT = 2
 
@@ -105,7 +103,7 @@ def _layout(content: contents.Content, begin: int) -> parts.Layout:
         warnings += [stream.warning] * bool(stream.warning)
     if not damage:
         seconds = 0.0
-    if found == [parts.Part(pieces=((start, len(content)),))]:
+    if len(found) == len(found[0].pieces) == 1 and begin == start:
         return parts.Layout(seconds=seconds, damage=damage)
     warning = "; ".join(warnings)
     return parts.Layout(parts=tuple(found), seconds=seconds, lost=tuple(lost), damage=damage, warning=warning)
@@ -124,8 +122,6 @@ def _stream(content: contents.Content, begin: int) -> tuple[parts.Layout, int]:
     warning = reports.too_much_told(told * first.seconds, found * first.seconds)
     if warning:
         told = 0
-    if abs(told - found) <= _MISCOUNT:  # what is behind is no sound
-        rest = 0
     lost = _lost(told - found, [*gaps, rest], found, sum(run.end - run.begin for run in runs) / max(1, found))
     seconds = (found + sum(lost)) * first.seconds
     damage = ""
@@ -136,8 +132,7 @@ def _stream(content: contents.Content, begin: int) -> tuple[parts.Layout, int]:
     # a decoder stops at the number of frames that it is told or, from bytes and bit rate, expects
     is_counted = found - _MISCOUNT <= told if count_at else len(bit_rates) == 1
     if len(runs) == 1 and is_counted:
-        is_harmless = count_at or end - runs[0].end <= _ID3V1_BYTES
-        whole = parts.Part(pieces=((begin, end if is_harmless else runs[0].end),))
+        whole = parts.Part(pieces=((begin, runs[0].end),))
         return parts.Layout(parts=(whole,), seconds=seconds, damage=damage, warning=warning), end
     header: tuple[parts.Piece, ...] = (parts.Repeated(_header(content, begin, first, found + sum(lost[:-1]))),)
     if count_at:

@@ -3,7 +3,7 @@ import pytest
 import soundfile
 
 from bird_tf.audio import mp3, parts
-from tests.audio.conftest import RATE, SECONDS, read, tone
+from tests.audio.conftest import RATE, SECONDS, tone
 
 WHOLE = parts.Layout()
 
@@ -28,26 +28,6 @@ def test_an_undamaged_file_is_left_to_the_decoder(coded, name):
     tags = b"ID3\x04\0\0\0\0\1\0" + bytes(128)
     for changed in (content, tags + content, content + b"TAG" + bytes(125)):
         assert _layout(coded(name), changed) == WHOLE
-
-
-def test_a_tag_behind_frames_that_nothing_counts_is_no_error(tmp_path):
-    path = tmp_path / "x.mp3"
-    soundfile.write(path, tone(), RATE, bitrate_mode="CONSTANT", compression_level=0.5)
-    content = path.read_bytes()
-    content = content[mp3._frame(content, 0).length :]  # without the header that tells their number
-    path.write_bytes(content)
-    expected, _ = read(path)
-    path.write_bytes(content + b"APETAGEX" + bytes(5000))
-    samples, report = read(path)
-    np.testing.assert_array_equal(samples, expected)
-    assert report.note == ""
-
-
-def test_what_is_behind_all_frames_is_no_loss(coded):
-    one = coded("vbr.mp3")
-    samples, report = one.read(one.content + bytes(5000))
-    np.testing.assert_array_equal(samples, one.samples)
-    assert report.note == ""
 
 
 @pytest.mark.parametrize("name", ["mp3", "vbr.mp3"])
