@@ -15,6 +15,8 @@ from typing import BinaryIO
 _BLOCK_BYTES = 1 << 20
 # no pattern that is searched is longer
 _MOST_PATTERN_BYTES = 8
+# an ID3 tag begins so, with its length in the last four of these bytes, seven bits in each
+ID3, ID3_HEAD_BYTES = b"ID3", 10
 
 
 class Content:
@@ -53,6 +55,14 @@ class Content:
                 yield start - 1
             end = begin + len(block)
             start = max(start, end if end == self._size else end - _MOST_PATTERN_BYTES + 1)
+
+
+def tag_bytes(head: bytes) -> int:
+    """The length of the ID3 tag whose first ten bytes these are; 0 if there is none."""
+    if not head.startswith(ID3) or len(head) < ID3_HEAD_BYTES:
+        return 0
+    length = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:ID3_HEAD_BYTES], (21, 14, 7, 0), strict=True))
+    return ID3_HEAD_BYTES + length
 
 
 @contextlib.contextmanager

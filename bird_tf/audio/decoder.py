@@ -22,7 +22,6 @@ _LARGEST_SAMPLE = 1e12
 # containers whose 16-bit samples are read as they are
 _UNCOMPRESSED = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF"})
 
-
 # behind damage, the next frame is searched in steps of so many samples, and of this share of what was skipped
 _FLAC_STEP, _FLAC_STEP_SHARE = 576, 1 / 16
 # a file that needs more of them is hardly worth the minutes that they take
@@ -186,9 +185,7 @@ class Decoder:
             self._failed = ""
             return
         told_seconds, held = ((end - origin) / self.rate for end in (told, self._position))
-        self._report.warnings.append(
-            f"its header tells {told_seconds:.1f} s of sound, the file holds {held:.1f} s, which are used"
-        )
+        self._report.warnings.append(f"{reports.told_and_held(told_seconds, held)}, which are used")
 
     def _read(self, file: _SoundFile, first: int, skipped: int = 0) -> Generator[np.ndarray, None, int]:
         """Yields what can be decoded of a file, after silence up to there.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 from typing import BinaryIO
@@ -18,7 +17,6 @@ MAGIC = b"fLaC"
 _START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 # how a frame begins (section 9.1); of what follows the sound, so much is searched for one
 _SYNC, _MOST_SEARCHED_BYTES = re.compile(rb"\xff[\xf8\xf9]"), 1 << 20
-_TAG, _TAG_HEAD_BYTES = b"ID3", 10
 # the number of samples: the last 36 bits of five bytes (section 8.2)
 _LENGTH = 21
 # blocks before the sound (section 8.1); files have a few of them
@@ -29,16 +27,15 @@ _LEAST_SILENCE, _MAX_FRAME = 192, 65535
 
 def is_flac(path: str, head: bytes) -> bool:
     """Whether a file that begins with these bytes is a FLAC file, perhaps behind ID3 tags."""
-    return head.startswith(MAGIC) or (head.startswith(_TAG) and _begin(path) > 0)
+    return head.startswith(MAGIC) or (head.startswith(contents.ID3) and _begin(path) > 0)
 
 
 def _begin(path: str) -> int:
     """The first byte of a FLAC file behind ID3 tags; -1 if there is none."""
     position = 0
     with open(path, "rb") as file:
-        while (head := file.read(_TAG_HEAD_BYTES)).startswith(_TAG) and len(head) == _TAG_HEAD_BYTES:
-            size = functools.reduce(lambda high, byte: high << 7 | byte & 0x7F, head[6:], 0)
-            position += _TAG_HEAD_BYTES + size
+        while size := contents.tag_bytes(head := file.read(contents.ID3_HEAD_BYTES)):
+            position += size
             file.seek(position)
     return position if head.startswith(MAGIC) else -1
 

@@ -67,7 +67,7 @@ for _head, _found in _FRAMES.items():
 
 def is_mp3(head: bytes) -> bool:
     """Whether a file that begins with these bytes is an mp3 file, or some other with an ID3 tag."""
-    return head[:3] == b"ID3" or _frame(head, 0) is not None
+    return head.startswith(contents.ID3) or _frame(head, 0) is not None
 
 
 def read(path: str) -> parts.Layout:
@@ -231,8 +231,8 @@ def _count_position(content: contents.Content, begin: int, first: _Frame) -> int
 def _after_tags(content: contents.Content) -> int:
     """The first byte behind the ID3 tags at the start."""
     position = 0
-    while content[position : position + 3] == b"ID3" and len(head := content[position : position + 10]) == 10:
-        position += 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+    while size := contents.tag_bytes(content[position : position + contents.ID3_HEAD_BYTES]):
+        position += size
     return position
 
 

@@ -103,6 +103,11 @@ def too_much_told(told_seconds: float, held_seconds: float) -> str:
     """A warning of a header whose length cannot be believed; empty if it can."""
     if not told_seconds > _MOST_TOLD * held_seconds > 0:
         return ""
+    return told_and_held(told_seconds, held_seconds)
+
+
+def told_and_held(told_seconds: float, held_seconds: float) -> str:
+    """The beginning of a warning of a header whose length is not that of the sound."""
     return f"its header tells {told_seconds:.1f} s of sound, the file holds {held_seconds:.1f} s"
 
 

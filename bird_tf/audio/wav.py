@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 
 from bird_tf import files
-from bird_tf.audio import parts
+from bird_tf.audio import parts, reports
 
 SUFFIXES = (".wav", ".wave", ".rf64", ".bwf", ".w64")
 # the first bytes of a file
@@ -140,7 +140,7 @@ def _layout(header: Header) -> parts.Layout:
         if header.frame_bytes:
             return dataclasses.replace(found, seconds=claimed)
         return dataclasses.replace(found, held_share=held / claimed)
-    warning = f"its header tells {claimed:.1f} s of sound, the file holds {held:.1f} s, which are used"
+    warning = f"{reports.told_and_held(claimed, held)}, which are used"
     return parts.Layout(parts=rewritten, warning=warning)
 
 

@@ -93,45 +93,56 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
             "the classes are kinds of sounds, not species: %s; if a column or the folders tell the species, say "
             "--columns=label=NAME or --layout=folders", ", ".join(sorted(labels)),
         )  # fmt: skip
-    if lost := odd_names.with_lost_letters(labels):
-        logging.warning(
-            "%d classes have a ? inside a word%s: if it stands for a lost letter, write the names anew, as UTF-8 text",
-            len(lost), free_text.examples(lost),
-        )  # fmt: skip
-    if values := odd_names.values(labels):
-        logging.warning(
-            "%d classes are called as a date, a time, or true or false%s; if cells of a table are shifted or "
-            "swapped, correct them", len(values), free_text.examples(values, most=_MOST_NAMED),
-        )  # fmt: skip
+    lost = odd_names.with_lost_letters(labels)
+    _tell(
+        lost,
+        "%d classes have a ? inside a word%s: if it stands for a lost letter, write the names anew, as UTF-8 text",
+    )
+    values = odd_names.values(labels)
+    _tell(
+        values,
+        "%d classes are called as a date, a time, or true or false%s; if cells of a table are shifted or swapped, "
+        "correct them",
+        _MOST_NAMED,
+    )
     if doubtful := odd_names.doubtful(labels.difference(lost, values)):
         logging.warning(
             "%d classes may be no species: %s; if a name says that none is to be heard, say --negative_labels=NAME; if "
             "it stands for what nobody could name for sure, write ? in its place",
             len(doubtful), ", ".join(map(repr, doubtful)),
         )  # fmt: skip
-    if composed := odd_names.composed(labels):
-        logging.warning(
-            "%d classes may be several species%s; divide them by ;, write ? in place of one that is not sure, or "
-            "rename with --synonyms", len(composed), free_text.examples(composed, most=_MOST_NAMED),
-        )  # fmt: skip
-    if counted := [name for name in odd_names.counted(labels) if name not in composed]:
-        logging.warning(
-            "%d classes are another class and a number, or have a score or count%s; write scores and counts into "
-            "columns of their own, or rename with --synonyms",
-            len(counted), free_text.examples(counted, most=_MOST_NAMED),
-        )  # fmt: skip
+    composed = odd_names.composed(labels)
+    _tell(
+        composed,
+        "%d classes may be several species%s; divide them by ;, write ? in place of one that is not sure, or rename "
+        "with --synonyms",
+        _MOST_NAMED,
+    )
+    counted = [name for name in odd_names.counted(labels) if name not in composed]
+    _tell(
+        counted,
+        "%d classes are another class and a number, or have a score or count%s; write scores and counts into columns "
+        "of their own, or rename with --synonyms",
+        _MOST_NAMED,
+    )
     surely_none = [name for name in doubtful if "?" not in name]
-    if related := odd_names.related(labels.difference(surely_none, composed, counted)):
-        logging.warning(
-            "%d classes may be one species with another%s; if they are, give them one name with --synonyms",
-            len(related), free_text.examples(f"{name} and {other}" for name, other in related),
-        )  # fmt: skip
-    if misspelt := odd_names.misspelt(collections.Counter(name for each in renamed for name in _all_labels(each))):
-        logging.warning(
-            "%d names stand once, and may be misspelt%s; if they are, correct them or rename with --synonyms",
-            len(misspelt), free_text.examples(f"{name} for {other}" for name, other in misspelt),
-        )  # fmt: skip
+    related = odd_names.related(labels.difference(surely_none, composed, counted))
+    _tell(
+        [f"{name} and {other}" for name, other in related],
+        "%d classes may be one species with another%s; if they are, give them one name with --synonyms",
+    )
+    misspelt = odd_names.misspelt(collections.Counter(name for each in renamed for name in _all_labels(each)))
+    _tell(
+        [f"{name} for {other}" for name, other in misspelt],
+        "%d names stand once, and may be misspelt%s; if they are, correct them or rename with --synonyms",
+    )
     return renamed
+
+
+def _tell(names: Sequence[str], warning: str, most: int = 3) -> None:
+    """Warns of names, if there are any: how many there are, and which ones."""
+    if names:
+        logging.warning(warning, len(names), free_text.examples(names, most))
 
 
 def _all_labels(recording: metadata.Recording) -> Sequence[str]:
@@ -173,9 +184,9 @@ def _latin_parts(recordings: Iterable[metadata.Recording]) -> dict[str, str]:
     return latin
 
 
-def latin_and_common(label: str) -> tuple[str, ...]:
-    """The two parts of a label `Latin name, Common Name`; of any other label none."""
-    latin, _, common = label.partition(", ")
+def latin_and_common(label: str, between: str = ", ") -> tuple[str, ...]:
+    """The two parts of a label `Latin name, Common Name`, or with another sign between; of any other label none."""
+    latin, _, common = label.partition(between)
     return (latin, common) if common[:1].isupper() and label_cells.is_latin(latin) else ()
 
 

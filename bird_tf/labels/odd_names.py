@@ -120,9 +120,8 @@ def composed(names: Collection[str]) -> list[str]:
     """The names of classes that may be several species.
 
     Such are `AMRO/EATO` and others as of `several`; `AMRO EATO`, if these are classes; `Crow,Bird,Animal`, if a part
-    is a class or stands in another such name; and `Great Tit, Song Thrush`, if the second part
-    is a class. Kinds of sounds are
-    none: `song and call`; nor are `Tit,Great` and `Tit,Blue`, which share but the first of two parts.
+    is a class or stands in another such name; and `Great Tit, Song Thrush`, if the second part is a class. Kinds of
+    sounds are none: `song and call`; nor are `Tit,Great` and `Tit,Blue`, which share but the first of two parts.
     """
     known = {*map(label_cells.letters, names)} - {""}
     listed = {name: _listed(name) for name in names}
@@ -191,12 +190,11 @@ def misspelt(counts: Mapping[str, int]) -> list[tuple[str, str]]:
         counts: {name of a class: how often it stands there}.
     """
     latin = [name for name in sorted(counts) if label_cells.is_latin(name) and _is_long(name)]
-    frequent = {name: name for name in latin if counts[name] >= _FREQUENT}
-    near = {form: name for name in frequent for form in _slips(name)}
+    frequent = {name for name in latin if counts[name] >= _FREQUENT}
+    near = {form: name for name in sorted(frequent) for form in _slips(name)}
     found = []
-    for name in latin:
-        other = near.get(name) or next((frequent[form] for form in _slips(name) if form in frequent), "")
-        if counts[name] == 1 and other:
+    for name in (name for name in latin if counts[name] == 1):
+        if other := near.get(name) or next((form for form in _slips(name) if form in frequent), ""):
             found.append((name, other))
     return found
 

@@ -132,9 +132,7 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 def _of_birdnet(name: str) -> tuple[str, ...]:
     """The Latin and the common name in a name as `Parus major_Great Tit` or `Parus major, Great Tit`."""
-    latin, _, common = name.partition("_")
-    is_pair = common[:1].isupper() and label_cells.is_latin(latin)
-    return (latin, common) if is_pair else class_names.latin_and_common(name)
+    return class_names.latin_and_common(name, "_") or class_names.latin_and_common(name)
 
 
 def _without_signs(name: str) -> str:
