@@ -22,6 +22,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # TensorFlow uses oneDNN by itself only on processors with AVX-512 VNNI or AMX; on others, trainings are a fifth faster
 # with it.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# A process would reserve the whole memory of a GPU, and a second command could not use it.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 _LOADING = threading.Lock()
 # TensorFlow ends its import with this one, if it can be had: with it come all of Keras, matplotlib and scikit-learn.
 _NOT_NEEDED = {"tensorflow": "keras.src.optimizers"}
