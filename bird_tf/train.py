@@ -156,9 +156,9 @@ def _train(
         _without_leak(settings, manifest), manifest, strategy, first_validation, replaces=replaces
     )
     logging.info(
-        "%s, %d parameters; %d training chunks, %d validation recordings, %d classes; %d steps an epoch; %d devices",
+        "%s, %d parameters; %d training chunks, %d validation recordings, %d classes; %d steps an epoch; on %s",
         settings.model.architecture, experiment.state.network.count_params(), manifest.num_chunks("train"),
-        manifest.num_recordings["val"], len(manifest.classes), experiment.num_steps, strategy.num_replicas_in_sync,
+        manifest.num_recordings["val"], len(manifest.classes), experiment.num_steps, distribution.devices(strategy),
     )  # fmt: skip
     with checkpoints.catching_signals() as signals:
         batches = verify.naming_damage(experiment.batches(), *experiment.sources)

@@ -10,9 +10,13 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from absl import logging
+
 from bird_tf import config, tf, typed
 
 KINDS = ("none", "mirrored", "multiworker")
+# it is there if the kernel has the driver
+_NVIDIA_DRIVER = "/proc/driver/nvidia/version"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,6 +58,8 @@ def strategy(kind: str, batch_size: int) -> tf.distribute.Strategy:
         return tf.distribute.get_strategy()
     if kind == "mirrored":
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        if len(devices) == 1:
+            return tf.distribute.get_strategy()
         made = tf.distribute.MirroredStrategy([device.name for device in devices])
     else:
         made = tf.distribute.MultiWorkerMirroredStrategy()
@@ -68,6 +74,25 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes the files. It is the first worker."""
     resolver = strategy.cluster_resolver
     return resolver is None or resolver.task_id in (None, 0)
+
+
+def is_one_gpu(strategy: tf.distribute.Strategy) -> bool:
+    """Whether the training has a GPU, and only one."""
+    return strategy.num_replicas_in_sync == 1 and bool(tf.config.list_logical_devices("GPU"))
+
+
+def devices(strategy: tf.distribute.Strategy) -> str:
+    """The devices that a training runs on, for people. Warns of an NVIDIA GPU that TensorFlow cannot use."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        if os.path.exists(_NVIDIA_DRIVER) and os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1"):
+            logging.warning(
+                "TensorFlow cannot use the NVIDIA GPU of this machine, for it finds no CUDA libraries that fit; "
+                "pip install 'bird-tf[gpu]' brings them"
+            )
+        return "the processor" + f" ({strategy.num_replicas_in_sync} devices)" * (strategy.num_replicas_in_sync > 1)
+    name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+    return name if strategy.num_replicas_in_sync == 1 else f"{strategy.num_replicas_in_sync} x {name}"
 
 
 def wait_for_all(strategy: tf.distribute.Strategy) -> None:
@@ -92,6 +117,8 @@ def distribute_batches(strategy: tf.distribute.Strategy, batches: tf.data.Datase
         strategy: the devices.
         batches: dictionaries of [batch, …] tensors.
     """
+    if is_one_gpu(strategy):  # a batch is copied while the one before it is computed
+        return batches.apply(tf.data.experimental.prefetch_to_device("/GPU:0"))
     if strategy.num_replicas_in_sync == 1:
         return batches
 

@@ -82,7 +82,7 @@ def take_step(experiment: experiments.Experiment, batch: Any) -> tuple[float, fl
     """Takes one step. Returns the loss and the norm of its gradient.
 
     Raises:
-        InputError: the batch does not fit into memory, or the loss is not finite.
+        InputError: the batch does not fit into memory, a compiled step fails, or the loss is not finite.
     """
     settings, step = experiment.settings, experiment.progress.steps
     try:
@@ -90,6 +90,12 @@ def take_step(experiment: experiments.Experiment, batch: Any) -> tuple[float, fl
     except tf.errors.ResourceExhaustedError as error:
         raise config.InputError(
             f"--batch_size={settings.dataset.batch_size} does not fit into memory; halve it ({error.message[:80]} …)"
+        ) from error
+    except tf.errors.OpError as error:
+        if not experiment.is_compiled:
+            raise
+        raise config.InputError(
+            f"the step that XLA compiled failed ({error.message[:300]} …); train with --nojit_compile"
         ) from error
     if not math.isfinite(loss):
         repeated = dataset.training(

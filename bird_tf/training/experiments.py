@@ -100,6 +100,12 @@ class Experiment:
         """The events for TensorBoard. Asking for them makes their file."""
         return tensorboard.EventWriter(self.settings.run_dir, self.settings.profile_steps, active=self.is_chief)
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether XLA compiles the training step. Its bits are not known to be equal each time."""
+        asked = self.settings.jit_compile and not self.settings.deterministic
+        return asked and distribution.is_one_gpu(self.strategy)
+
     def _build_state(self) -> train_step.TrainState:
         settings, manifest = self.settings, self.manifest
         shapes = {feature.name: feature.shape for feature in self._features()}
@@ -128,6 +134,7 @@ class Experiment:
             soft=[asked for asked in (teachers, earlier) if asked],
             embedding_weight=settings.teachers.embedding_weight,
             embedding_size=embedding_size,
+            jit_compile=self.is_compiled,
         )
 
     def _features(self) -> tuple[schema.Feature, ...]:

@@ -74,6 +74,9 @@ class TrainConfig:
     dtype_policy: str = config.option(
         "float32", "precision of the network", choices=("float32", "mixed_float16", "mixed_bfloat16")
     )
+    jit_compile: bool = config.option(
+        False, "on one GPU, compile the training step by XLA; it has no effect elsewhere, nor with --deterministic"
+    )
     deterministic: bool = config.option(False, "use only operations that give equal bits each time; slower")
     seed: int = config.option(0, "seed of weights, order and augmentation")
     profile_steps: int = config.option(0, "steps to profile for TensorBoard, after the first five; 0: none")

@@ -3,6 +3,7 @@ import os
 import socket
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -57,6 +58,34 @@ def test_two_devices_train_as_one(manifest, tmp_path):
     assert average_of_two == pytest.approx(average, rel=1e-3)
     # with batch normalisation both devices have the same statistics
     assert spread == [0.0] * 3
+
+
+def test_mirrors_of_one_device_are_no_mirrors():
+    assert distribution.strategy("mirrored", 7) is tf.distribute.get_strategy()
+
+
+def test_the_devices_are_named(monkeypatch, caplog):
+    strategy = tf.distribute.get_strategy()
+    assert distribution.devices(strategy) == "the processor"
+    assert not distribution.is_one_gpu(strategy)
+    details = {"device_name": "NVIDIA H200"}
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
+    assert distribution.devices(strategy) == "NVIDIA H200"
+    assert distribution.devices(types.SimpleNamespace(num_replicas_in_sync=2)) == "2 x NVIDIA H200"
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(("driver", "hidden", "warns"), [(True, None, True), (True, "-1", False), (False, None, False)])
+def test_a_gpu_that_tensorflow_cannot_use_is_told(tmp_path, monkeypatch, caplog, driver, hidden, warns):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(distribution, "_NVIDIA_DRIVER", str(tmp_path if driver else tmp_path / "none"))
+    if hidden:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    with caplog.at_level("WARNING", logger="absl"):
+        assert distribution.devices(tf.distribute.get_strategy()) == "the processor"
+    assert ("bird-tf[gpu]" in caplog.text) is warns
 
 
 def _free_ports(count):

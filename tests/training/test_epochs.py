@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bird_tf import config, tf, train
-from bird_tf.training import exporter, train_step, validation
+from bird_tf.training import distribution, exporter, train_step, validation
 from tests.conftest import train_settings
 
 
@@ -49,3 +49,16 @@ def test_a_batch_too_large_for_memory_is_reported_in_one_line(manifest, tmp_path
     monkeypatch.setattr(train_step.TrainState, "step", step)
     with pytest.raises(config.InputError, match="--batch_size=8 does not fit into memory"):
         train.train(train_settings(manifest, tmp_path / "run"))
+
+
+def test_a_step_that_xla_cannot_compile_names_the_way_out(manifest, tmp_path, monkeypatch):
+    def step(*_):
+        raise tf.errors.InternalError(None, None, "libdevice not found")
+
+    monkeypatch.setattr(train_step.TrainState, "step", step)
+    with pytest.raises(tf.errors.InternalError):
+        train.train(train_settings(manifest, tmp_path / "run", jit_compile=True))
+    monkeypatch.setattr(distribution, "is_one_gpu", lambda strategy: True)
+    monkeypatch.setattr(distribution, "distribute_batches", lambda strategy, batches: batches)
+    with pytest.raises(config.InputError, match=r"libdevice not found.*train with --nojit_compile"):
+        train.train(train_settings(manifest, tmp_path / "compiled", jit_compile=True))

@@ -19,6 +19,14 @@ def _experiment(manifest, settings):
     return experiments.Experiment(settings, manifest, distribution.strategy("none", 8))
 
 
+@pytest.mark.parametrize(("asked", "deterministic", "gpu"), np.ndindex(2, 2, 2))
+def test_a_step_is_compiled_on_one_gpu_if_its_bits_may_differ(monkeypatch, asked, deterministic, gpu):
+    monkeypatch.setattr(distribution, "is_one_gpu", lambda strategy: bool(gpu))
+    settings = types.SimpleNamespace(jit_compile=bool(asked), deterministic=bool(deterministic))
+    experiment = types.SimpleNamespace(settings=settings, strategy=None)
+    assert experiments.Experiment.is_compiled.fget(experiment) == ((asked, deterministic, gpu) == (1, 0, 1))
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "nesterov"])
 def test_every_optimiser_lowers_the_loss_on_a_fixed_batch(manifest, tmp_path, optimizer):
     _lowers_the_loss(manifest, train_settings(manifest, tmp_path, optimizer=optimizer, learning_rate=1e-2, l2=1e-4))

@@ -63,6 +63,21 @@ def test_the_norm_is_that_before_clipping(network, batch):
     assert moved == pytest.approx(0.1 * 0.01, rel=1e-3)
 
 
+def test_a_compiled_step_is_the_same_step(network, batch):
+    network.layers[2].rate = 0.0
+    settings = optimizers.OptimizerConfig(optimizer="adamw", clip_norm=0.5, ema=0.9, l2=0.01)
+    before, steps, weights = network.get_weights(), [], []
+    for jit_compile in (False, True):
+        network.set_weights(before)
+        state = train_step.TrainState(network, settings, losses.LossConfig(), 0.1, jit_compile=jit_compile)
+        steps.append([state.step(batch) for _ in range(3)])
+        weights.append([*network.get_weights(), *state.average.variables["dense_0/kernel"].numpy()])
+    assert np.ptp(np.array(steps[0])[:, 0]) > 0.01
+    np.testing.assert_allclose(steps[1], steps[0], rtol=1e-5)
+    for plain, compiled in zip(*weights, strict=True):
+        np.testing.assert_allclose(compiled, plain, atol=1e-5)
+
+
 def test_restoring_repeats_steps_dropout_included(network, batch):
     state = _state(network, optimizer="adam", ema=0.9)
     state.step(batch)

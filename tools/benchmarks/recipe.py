@@ -85,10 +85,12 @@ def _plain(network: keras.Model, batch: dict[str, tf.Tensor]) -> Callable[[], An
     return lambda: logits.train_on_batch(inputs, batch["targets"])
 
 
-def _bare(network: keras.Model, batch: dict[str, tf.Tensor], loss: losses.LossConfig) -> Callable[[], Any]:
+def _bare(
+    network: keras.Model, batch: dict[str, tf.Tensor], loss: losses.LossConfig, *, jit_compile: bool
+) -> Callable[[], Any]:
     """Forward and backward pass alone."""
 
-    @tf.function(autograph=False)
+    @tf.function(autograph=False, jit_compile=jit_compile or None)
     def gradients() -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             outputs = architectures.call(network, batch, training=True)
@@ -117,7 +119,8 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
         recipe = config.parse(training_flags.TrainConfig, [*flags, "--records_recipe="])
         manifest = manifests.load(records) if settings.records else _random_records(records, settings, recipe)
         size = recipe.dataset.batch_size
-        experiment = experiments.Experiment(recipe, manifest, distribution.strategy("none", 1))
+        strategy = distribution.strategy("none", 1)
+        experiment = experiments.Experiment(recipe, manifest, strategy)
         network, batches = experiment.state.network, _Waited(iter(experiment.batches()))
         batch = next(batches)
 
@@ -137,7 +140,7 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
         measured: dict[str, Callable[[], None]] = {
             "whole training": epoch,
             "step, without input": repeated(lambda: experiment.state.step(batch)),
-            "bare network": repeated(_bare(network, batch, recipe.loss)),
+            "bare network": repeated(_bare(network, batch, recipe.loss, jit_compile=experiment.is_compiled)),
             "plain Keras loop": repeated(_plain(network, batch)),
         }
         seconds: dict[str, list[float]] = {name: [] for name in measured}
@@ -153,10 +156,10 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
                     rates.append(steps * size / took)
         experiment.events.close()
     medians = {name: statistics.median(values[1:]) for name, values in seconds.items()}
-    on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    on_gpu = distribution.is_one_gpu(strategy)
     unit, by = ("ms", "s") if on_gpu else ("ms of CPU", "CPU second")
     shape = " × ".join(str(length) for node in network.inputs for length in node.shape[1:])
-    print(f"{settings.recipe}, batches of {size}, {shape}, {recipe.dtype_policy}, on {_device()}")
+    print(f"{settings.recipe}, batches of {size}, {shape}, {recipe.dtype_policy}, on {distribution.devices(strategy)}")
     for name, median in medians.items():
         print(f"{name:22}{1000 * median:8.1f} {unit} a step{medians['bare network'] / median:8.2f}")
     whole, step, bare = (medians[name] for name in ("whole training", "step, without input", "bare network"))
@@ -176,10 +179,3 @@ def main(settings: Settings) -> list[tuple[str, str, str, float]]:
         (f"train, {settings.recipe}", result, reference, medians[reference] / whole)
         for reference in ("bare network", "plain Keras loop")
     ]
-
-
-def _device() -> str:
-    """The GPU that TensorFlow uses, or the processor."""
-    for device in tf.config.list_physical_devices("GPU"):
-        return str(tf.config.experimental.get_device_details(device).get("device_name", device.name))
-    return "the processor"

@@ -19,7 +19,7 @@ from bird_tf.models import architectures
 from bird_tf.records import manifests, schema, shard_files
 from bird_tf.training import distribution, epochs, experiments, training_flags
 
-_NUM_CLASSES = 100
+_NUM_CLASSES, _NUM_SHARDS = 100, 8
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,31 +41,36 @@ class Settings:
 def make_records(
     directory: str, settings: Settings, spectrograms: np.ndarray, labels: np.ndarray
 ) -> manifests.Manifest:
-    """Writes the arrays as records of one shard; the first chunk is the validation's as well."""
+    """Writes the arrays as records of eight training shards; the first chunk is the validation's as well."""
     front_end = frontend.FrontendConfig(num_bands=settings.num_bands, num_frames=settings.num_frames)
-    names = {split: shard_files.shard_name(split, 0, 1) for split in manifests.SPLITS}
-    counts = {"train": len(labels), "val": 1, "noise": 0}
-    for split, name in names.items():
-        with shard_files.writing(directory, name) as writer:
-            for index in range(counts[split]):
-                writer.write(
-                    schema.Chunk(
-                        features={schema.SPECTROGRAM: spectrograms[index]}, label=int(labels[index]), background=(),
-                        background_known=True,
-                        recording_id=str(index), chunk_index=0, start_seconds=0.0, activity=0.0,
-                    )
-                )  # fmt: skip
+    indices = {"train": np.array_split(np.arange(len(labels)), _NUM_SHARDS), "val": [np.arange(1)], "noise": [[]]}
+    shards: dict[str, tuple[manifests.Shard, ...]] = {}
+    for split, parts in indices.items():
+        written = []
+        for number, part in enumerate(parts):
+            name = shard_files.shard_name(split, number, len(parts))
+            with shard_files.writing(directory, name) as writer:
+                for index in part:
+                    writer.write(
+                        schema.Chunk(
+                            features={schema.SPECTROGRAM: spectrograms[index]}, label=int(labels[index]), background=(),
+                            background_known=True, recording_id=str(index), chunk_index=0, start_seconds=0.0,
+                            activity=0.0,
+                        )
+                    )  # fmt: skip
+            written.append(shard_files.describe_shard(directory, name, len(part)))
+        shards[split] = tuple(written)
     class_ids = tuple(f"class{i:03d}" for i in range(_NUM_CLASSES))
     manifest = manifests.Manifest(
         directory=directory,
         front_end=front_end,
         classes=taxonomy.Taxonomy(class_ids, class_ids),
-        shards={split: (shard_files.describe_shard(directory, name, counts[split]),) for split, name in names.items()},
+        shards=shards,
         chunks_per_class={
             "train": tuple(int(n) for n in np.bincount(labels, minlength=_NUM_CLASSES)),
             **dict.fromkeys(("val", "noise"), (0,) * _NUM_CLASSES),
         },
-        num_recordings=counts,
+        num_recordings={"train": len(labels), "val": 1, "noise": 0},
         converter={},
         skipped=(),
         versions={},
