@@ -102,7 +102,7 @@ class Model:
             InputError: the folder is not a SavedModel of bird_tf, is damaged, or has another front-end version.
         """
         model_files.check(path)
-        # A GPU would round the factors of products to 11 bits, and give other scores than a processor, by about 1e-3.
+        # A GPU would round the factors of products to 11 bits, and give other scores than a processor.
         tf.config.experimental.enable_tensor_float_32_execution(False)
         assets = os.path.join(path, "assets")
         self.path, self.batch_size = path, batch_size

@@ -19,7 +19,7 @@ def _experiment(manifest, settings):
     return experiments.Experiment(settings, manifest, distribution.strategy("none", 8))
 
 
-@pytest.mark.parametrize(("asked", "deterministic", "gpu"), np.ndindex(2, 2, 2))
+@pytest.mark.parametrize(("asked", "deterministic", "gpu"), list(np.ndindex(2, 2, 2)))
 def test_a_step_is_compiled_on_one_gpu_if_its_bits_may_differ(monkeypatch, asked, deterministic, gpu):
     monkeypatch.setattr(distribution, "is_one_gpu", lambda strategy: bool(gpu))
     settings = types.SimpleNamespace(jit_compile=bool(asked), deterministic=bool(deterministic))
