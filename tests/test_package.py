@@ -1,15 +1,47 @@
 """The wheel by itself: installed outside of the checkout, it brings every command and flagfile."""
 
+import configparser
+import importlib.metadata
 import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
+from packaging import specifiers
 
 from tools import synthesise
 
 ROOT = pathlib.Path(__file__).parent.parent
+
+
+def _pins():
+    """(name, version) of what the certified set pins and this environment has."""
+    for line in (ROOT / "constraints" / "certified.txt").read_text().splitlines():
+        name, _, version = line.partition("==")
+        try:
+            if version and importlib.metadata.version(name) == version:
+                yield name, version
+        except importlib.metadata.PackageNotFoundError:
+            continue
+
+
+def test_the_pins_fit_every_python_that_we_support():
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    supported = specifiers.SpecifierSet(settings["options"]["python_requires"])
+    versions = [python for minor in range(30) if (python := f"3.{minor}.9") in supported]
+    assert len(versions) > 1
+    pins = list(_pins())
+    assert len(pins) > 20
+    needed = {name: importlib.metadata.metadata(name)["Requires-Python"] or "" for name, _ in pins}
+    refused = {
+        f"{name}=={pin} on {python}"
+        for name, pin in pins
+        for python in versions
+        if python not in specifiers.SpecifierSet(needed[name])
+    }
+    assert not refused
 
 
 @pytest.fixture(scope="module")
