@@ -88,7 +88,7 @@ def devices(strategy: tf.distribute.Strategy) -> str:
         if os.path.exists(_NVIDIA_DRIVER) and os.environ.get("CUDA_VISIBLE_DEVICES", "0") not in ("", "-1"):
             logging.warning(
                 "TensorFlow cannot use the NVIDIA GPU of this machine, for it finds no CUDA libraries that fit; "
-                "pip install 'bird-tf[gpu]' brings them"
+                "docs/how-to/install.md#gpu tells how to get them"
             )
         return "the processor" + f" ({strategy.num_replicas_in_sync} devices)" * (strategy.num_replicas_in_sync > 1)
     name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
