@@ -118,7 +118,7 @@ def distribute_batches(strategy: tf.distribute.Strategy, batches: tf.data.Datase
         batches: dictionaries of [batch, …] tensors.
     """
     if is_one_gpu(strategy):  # a batch is copied while the one before it is computed
-        return batches.apply(tf.data.experimental.prefetch_to_device("/GPU:0"))
+        return batches.apply(tf.data.experimental.prefetch_to_device("/GPU:0", buffer_size=2))
     if strategy.num_replicas_in_sync == 1:
         return batches
 
