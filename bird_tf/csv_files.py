@@ -13,7 +13,7 @@ import math
 import re
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bird_tf import config, files, free_text, lines, stored
@@ -25,7 +25,7 @@ _DEFUSED_STARTS = _FORMULA_STARTS | {"'"}
 
 @contextlib.contextmanager
 def writing(
-    path: str, columns: Sequence[str], *, byte_order_mark: bool = False, defused: bool = True
+    path: str, columns: Sequence[str], *, byte_order_mark: bool = False, as_they_are: Collection[str] = ()
 ) -> Iterator[Callable[[Sequence[Any]], Any]]:
     """Yields a function that appends a row to a comma-separated table with a header line.
 
@@ -36,7 +36,7 @@ def writing(
         path: of the table.
         columns: their names.
         byte_order_mark: whether the file begins with one, by which Excel recognises UTF-8.
-        defused: False for a program that needs texts as they are, such as names of files.
+        as_they_are: columns whose texts a program needs so, such as names of files.
     """
     with files.writing_text(path) as write_text:
         if byte_order_mark:
@@ -44,9 +44,13 @@ def writing(
         # with this line end, csv quotes cells that hold either of its signs, as names of files may
         rows = types.SimpleNamespace(write=lambda row: write_text(row.removesuffix("\r\n") + "\n"))
         writer = csv.writer(rows, lineterminator="\r\n")
+        kept = {number for number, column in enumerate(columns) if column in as_they_are}
 
         def append(row: Sequence[Any]) -> None:
-            writer.writerow(map(_defused, row) if defused else row)
+            cells = list(map(_defused, row))
+            for number in kept:
+                cells[number] = row[number]
+            writer.writerow(cells)
 
         append(columns)
         yield append

@@ -73,6 +73,14 @@ FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "'=1", "''
 PLAIN = ["", "-", "=", "-3.5", "+49", "-1e-3", "'quoted'", "it's", "Avis alba", "a=1", "-inf"]
 
 
+def test_names_of_files_stay_as_they_are_beside_defused_cells(tmp_path):
+    path = str(tmp_path / "table.csv")
+    with csv_files.writing(path, ["file", "name"], as_they_are=["file"]) as append:
+        append(["-1.wav", "=1+1"])
+    with open(path, encoding="utf-8") as file:
+        assert file.read() == "file,name\n-1.wav,'=1+1\n"
+
+
 def test_formulas_are_defused_in_tables_and_read_as_they_were(tmp_path):
     path = str(tmp_path / "t.csv")
     csv_files.write(path, ("=name", "x"), [(text, 1) for text in [*FORMULAS, *PLAIN]])

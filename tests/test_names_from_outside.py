@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow  # it converts, trains, predicts and reviews
 RUNS = "document.title='ran'"
 CLASSES = (
     '=HYPERLINK("http://x")', f"<script>{RUNS}</script>", f'"><img src=x onerror="{RUNS}">', "../../outside", "@x",
-    "x" * 180, "\u202egnp.exe", "a`b'c&lt", "{{7*7}} ${7*7}",
+    "x" * 180, "\u202egnp.exe", "a`b'c&lt", "${7*7} {{7*7}}",
 )  # fmt: skip
 CLASS_IDS = {name.replace("\u202e", "") for name in CLASSES}  # signs that nobody sees are no part of a label
 FOLDERS = ("a\nb", f"<img src=x onerror={RUNS}>", "=1+1", "\u202egnp", "'; $(touch ran) &", "y" * 240)
@@ -51,7 +51,8 @@ def records(hostile):
     return convert.convert(
         settings(
             convert.ConvertConfig, audio=hostile / "audio", metadata=hostile / "labels.csv",
-            output=hostile / "out" / "records", workers=1, val_share=0.3, signal_threshold=0.001, **SMALL,
+            output=hostile / "out" / "records", workers=1, val_share=0.3, group_by="recording",
+            signal_threshold=0.001, **SMALL,
         )
     )  # fmt: skip
 
@@ -102,10 +103,13 @@ def test_names_stay_names_from_recordings_to_pages(hostile, records, outputs):
     # nothing but the outputs is there, and in them nothing that a name could have put elsewhere
     assert {path.name for path in hostile.iterdir()} == {"audio", "labels.csv", "out"}
     assert {path.name for path in outputs.iterdir()} == {"records", "run", "predictions", "review", "search"}
+    files = {name for path in paths for name in os.path.split(path)}
     tables = [path for path in outputs.rglob("*.csv") if path.stat().st_size]
     assert len(tables) > 10
     for path in tables:  # no cell is a formula to a spreadsheet program, and each file is read as it was written
         for cell in _cells(path):
+            if path.name == "kaleidoscope.csv" and cell in files:
+                continue  # Kaleidoscope opens the files
             assert cell[:1] not in "=+@\t\r" or not cell[1:], (path, cell)
     detections = list(csv_files.read(str(outputs / "predictions" / "detections.csv"), ("file", "class_id")))
     assert {row.cells["file"] for row in detections} == paths

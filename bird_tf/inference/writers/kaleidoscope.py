@@ -12,6 +12,7 @@ from bird_tf.inference.writers import predictions
 COLUMNS = (
     "INDIR", "FOLDER", "IN FILE", "OFFSET", "DURATION", "DATE", "TIME", "HOUR", "TOP1MATCH", "TOP1DIST", "MANUAL ID",
 )  # fmt: skip
+_FILES = ("INDIR", "FOLDER", "IN FILE")
 
 
 @contextlib.contextmanager
@@ -22,7 +23,7 @@ def writing(context: predictions.Context) -> Iterator[predictions.Append]:
     MANUAL ID is empty, for the person. Names of files have no apostrophe before them, since the program opens them.
     """
     root = os.path.abspath(context.root)
-    with csv_files.writing(context.output("kaleidoscope.csv"), COLUMNS, defused=False) as append_row:
+    with csv_files.writing(context.output("kaleidoscope.csv"), COLUMNS, as_they_are=_FILES) as append_row:
 
         def append(prediction: predictions.Prediction) -> None:
             folder, name = os.path.split(prediction.file)
