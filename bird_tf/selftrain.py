@@ -61,6 +61,8 @@ def selftrain(settings: SelfTrainConfig) -> dict[str, Any]:
         raise config.InputError(f"--run_dir={settings.run_dir}: self-training needs a folder of this machine")
     paths = _without_leak(settings.teachers.teacher, manifest)
     recordings = teaching.find(settings.unlabelled)
+    if _needs_mixtures(settings) or (settings.overwrite and _judges_by_mixtures(settings)):
+        gate.calls_to_mix(manifest)  # before hours of scoring
     if settings.dry_run:
         return dataclasses.asdict(_estimate(settings, manifest, paths, recordings))
     with locks.held(settings.run_dir, work="self-training", flag="--run_dir"):
@@ -140,8 +142,10 @@ def _selftrain(
     recordings: Sequence[metadata.Recording],
 ) -> dict[str, Any]:  # fmt: skip
     started = time.monotonic()
-    unlabelled = _unlabelled(settings, manifest, paths, recordings)
     judge = _gate(settings, manifest)
+    if settings.segments:  # calls that cannot be used are told before hours of scoring
+        _judged(judge, paths, 0)
+    unlabelled = _unlabelled(settings, manifest, paths, recordings)
     first = {"teachers": " ".join(paths)}
     asked = settings.teachers.teacher
     done = [rounds.Round(run_dir="", models=paths, row=first, quality=_judged(judge, paths, 0), asked=asked)]
@@ -164,6 +168,19 @@ def _selftrain(
     return summary
 
 
+def _mixtures(settings: SelfTrainConfig) -> str:
+    return os.path.join(settings.run_dir, _MIXTURES)
+
+
+def _judges_by_mixtures(settings: SelfTrainConfig) -> bool:
+    return settings.gate and not settings.segments
+
+
+def _needs_mixtures(settings: SelfTrainConfig) -> bool:
+    """Whether mixtures must still be made."""
+    return _judges_by_mixtures(settings) and not files.exists(mixtures.places(_mixtures(settings))[1])
+
+
 def _round_name(number: int) -> str:
     return f"round-{number}"
 
@@ -173,9 +190,7 @@ def _unlabelled(
     recordings: Sequence[metadata.Recording],
 ) -> manifests.Manifest:  # fmt: skip
     """The records of the unlabelled chunks that can carry a label; and mixtures, if the gate needs them."""
-    output = os.path.join(settings.run_dir, _UNLABELLED)
-    folder = os.path.join(settings.run_dir, _MIXTURES)
-    needs_mixtures = settings.gate and not settings.segments and not files.exists(mixtures.places(folder)[1])
+    output, needs_mixtures = os.path.join(settings.run_dir, _UNLABELLED), _needs_mixtures(settings)
     if files.exists(os.path.join(output, manifests.MANIFEST)) and not needs_mixtures:
         return manifests.load(output)
     teachers, scores = teaching.Teachers(paths, manifest), _scores(settings, 1)
@@ -195,11 +210,11 @@ def _unlabelled(
     chunks = teaching.choose_chunks(
         teachers.answers(readable, scores), settings.power_of(1), settings.least_total_label
     )
-    if settings.gate and not settings.segments:
+    if _judges_by_mixtures(settings):
         chunks = teaching.with_noise_apart(chunks, readable)
     if needs_mixtures:
         mixed = mixtures.MixtureConfig(num_mixtures=settings.num_mixtures)
-        gate.write_mixtures(folder, mixed, manifest, chunks.quiet, settings.seed)
+        gate.write_mixtures(_mixtures(settings), mixed, manifest, chunks.quiet, settings.seed)
     used = [r for r in readable if r.recording_id in chunks.kept]
     logging.info(
         "%d of %d chunks, of %d of %d recordings, can carry a label",
@@ -237,7 +252,7 @@ def _gate(settings: SelfTrainConfig, manifest: manifests.Manifest) -> gate.Gate 
         return None
     audio, calls = settings.segments_audio, settings.segments
     if not calls:
-        audio, calls = mixtures.places(os.path.join(settings.run_dir, _MIXTURES))
+        audio, calls = mixtures.places(_mixtures(settings))
     output = os.path.join(settings.run_dir, _JUDGED)
     return gate.Gate(manifest=manifest, audio=audio, calls=calls, output=output, place=settings.place)
 

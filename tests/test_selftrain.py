@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import os
+import shutil
 
 import pytest
 
@@ -147,6 +148,29 @@ def test_rounds_are_not_judged_by_other_calls_than_those_before(manifest, model_
     calls.write_text("two")
     with pytest.raises(config.InputError, match=r"b\.wav is new; .*calls\.csv has another content"):
         claim()
+
+
+def test_what_no_round_can_be_judged_by_is_told_before_the_scoring(
+    manifest, model_path, unlabelled, data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(selftrain.teaching.Teachers, "score", None)
+    folder, run, audio = tmp_path / "records", tmp_path / "run", tmp_path / "judged"
+    shutil.copytree(manifest.directory, folder)
+    manifests.save(
+        dataclasses.replace(manifest, directory=str(folder), converter={**manifest.converter, "audio": "nowhere"})
+    )
+    moved = dataclasses.replace(manifest, directory=str(folder))
+    for values in ({}, {"dry_run": True}, {"overwrite": True}):
+        with pytest.raises(config.InputError, match=r"this validation recording is not there; give .* --nogate"):
+            selftrain.selftrain(_settings(moved, model_path, unlabelled, run, **values))
+    assert not run.exists()
+
+    audio.mkdir()
+    shutil.copy(min((data / "wav").iterdir()), audio / "a.wav")
+    (tmp_path / "calls.csv").write_text("file,start,what\na,0,x\n")
+    judged = {"segments": tmp_path / "calls.csv", "segments_audio": audio}
+    with pytest.raises(config.InputError, match="which column holds end"):
+        selftrain.selftrain(_settings(moved, model_path, unlabelled, run, **judged))
 
 
 def test_unlabelled_recordings_are_converted_without_what_needs_the_backbone(manifest, model_path, tmp_path):

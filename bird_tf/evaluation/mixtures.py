@@ -20,6 +20,7 @@ from bird_tf.records import manifests, recordings_table, shard_files, verify
 
 _FADE_SECONDS = 0.05
 _TABLES = _TABLE, _NOISE_TABLE = ("mixtures.csv", "noise.csv")
+_ADVICE = "; --audio=DIR names the folder of all"
 
 # path of a recording, and the start of a stretch of it that is as long as a chunk, in seconds
 Stretch = tuple[str, float]
@@ -104,7 +105,7 @@ def _shared(manifest: manifests.Manifest) -> Iterator[tuple[str, float]]:
 
 
 def validation_calls(
-    manifest: manifests.Manifest, audio: str = "", without: Collection[str] = ()
+    manifest: manifests.Manifest, audio: str = "", without: Collection[str] = (), advice: str = _ADVICE
 ) -> list[tuple[str, float, str]]:
     """The clearest calls of the validation recordings, best of chunks `without_others`.
 
@@ -112,6 +113,7 @@ def validation_calls(
         manifest: the records.
         audio: folder of their recordings; empty: the one that they were converted from.
         without: ids of recordings that are not used.
+        advice: what the message tells to do if their audio is not there.
 
     Raises:
         InputError: there are no validation recordings, or their audio is not there.
@@ -124,7 +126,7 @@ def validation_calls(
     if not found:
         raise config.InputError(f"{manifest.directory}: the model has learnt from all validation recordings")
     if absent := [path for path, _, _ in found if not os.path.exists(path)]:
-        raise _not_there(absent[0])
+        raise _not_there(absent[0], advice)
     return without_others(manifest, paths, found)
 
 
@@ -136,8 +138,8 @@ def check_audio(manifest: manifests.Manifest, audio: str = "") -> None:
         raise _not_there(validation[0])
 
 
-def _not_there(path: str) -> config.InputError:
-    return config.InputError(f"{path}: this validation recording is not there; --audio=DIR names the folder of all")
+def _not_there(path: str, advice: str = _ADVICE) -> config.InputError:
+    return config.InputError(f"{path}: this validation recording is not there{advice}")
 
 
 def validation_noise(manifest: manifests.Manifest, audio: str = "") -> list[Stretch]:

@@ -22,6 +22,7 @@ from bird_tf.scores import metrics
 # smaller differences are chance
 _LEAST_GAIN = 0.002
 _QUALITY = "quality.json"
+_REMEDY = "give labelled soundscapes with --segments and --segments_audio, or keep the last round with --nogate"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -116,6 +117,18 @@ class Gate:
         return metrics.mlrap(scored.pooled(ensemble)[:, columns], truth[:, columns])
 
 
+def calls_to_mix(manifest: manifests.Manifest) -> list[tuple[str, float, str]]:
+    """The calls of the validation recordings that are mixed, as from `mixtures.validation_calls`.
+
+    Raises:
+        InputError: there are no validation recordings, or their audio is not where it was.
+    """
+    try:
+        return mixtures.validation_calls(manifest, advice="")
+    except config.InputError as error:
+        raise config.InputError(f"no round can be judged: {error}; {_REMEDY}") from error
+
+
 def write_mixtures(
     output: str, settings: mixtures.MixtureConfig, manifest: manifests.Manifest, quiet: Sequence[mixtures.Stretch],
     seed: int,
@@ -130,13 +143,8 @@ def write_mixtures(
         seed: of the mixing.
 
     Raises:
-        InputError: there are no validation recordings, their audio is not where it was, or there is no quiet chunk.
+        InputError: there is no quiet chunk, or as `calls_to_mix`.
     """
-    remedy = "give labelled soundscapes with --segments and --segments_audio, or keep the last round with --nogate"
     if not quiet:
-        raise config.InputError(f"--unlabelled: no chunk is without calls, so no mixture can be made; {remedy}")
-    try:
-        calls = mixtures.validation_calls(manifest)
-    except config.InputError as error:
-        raise config.InputError(f"no round can be judged: {error}; {remedy}") from error
-    mixtures.Mixer(settings, manifest, calls, quiet).write(output, seed)
+        raise config.InputError(f"--unlabelled: no chunk is without calls, so no mixture can be made; {_REMEDY}")
+    mixtures.Mixer(settings, manifest, calls_to_mix(manifest), quiet).write(output, seed)
