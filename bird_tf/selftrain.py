@@ -62,7 +62,7 @@ def selftrain(settings: SelfTrainConfig) -> dict[str, Any]:
     paths = _without_leak(settings.teachers.teacher, manifest)
     recordings = teaching.find(settings.unlabelled)
     if _needs_mixtures(settings) or (settings.overwrite and _judges_by_mixtures(settings)):
-        gate.calls_to_mix(manifest)  # before hours of scoring
+        gate.check_calls(manifest)  # before hours of scoring
     if settings.dry_run:
         return dataclasses.asdict(_estimate(settings, manifest, paths, recordings))
     with locks.held(settings.run_dir, work="self-training", flag="--run_dir"):

@@ -109,6 +109,17 @@ def validation_calls(
 ) -> list[tuple[str, float, str]]:
     """The clearest calls of the validation recordings, best of chunks `without_others`.
 
+    Arguments and errors are those of `clearest_validation_calls`.
+    """
+    found = clearest_validation_calls(manifest, audio, without, advice)
+    return without_others(manifest, _paths(manifest, audio), found)
+
+
+def clearest_validation_calls(
+    manifest: manifests.Manifest, audio: str = "", without: Collection[str] = (), advice: str = _ADVICE
+) -> list[tuple[str, float, str]]:
+    """The clearest call of each validation recording, as from `clearest_calls`.
+
     Args:
         manifest: the records.
         audio: folder of their recordings; empty: the one that they were converted from.
@@ -127,7 +138,7 @@ def validation_calls(
         raise config.InputError(f"{manifest.directory}: the model has learnt from all validation recordings")
     if absent := [path for path, _, _ in found if not os.path.exists(path)]:
         raise _not_there(absent[0], advice)
-    return without_others(manifest, paths, found)
+    return found
 
 
 def check_audio(manifest: manifests.Manifest, audio: str = "") -> None:

@@ -117,14 +117,14 @@ class Gate:
         return metrics.mlrap(scored.pooled(ensemble)[:, columns], truth[:, columns])
 
 
-def calls_to_mix(manifest: manifests.Manifest) -> list[tuple[str, float, str]]:
-    """The calls of the validation recordings that are mixed, as from `mixtures.validation_calls`.
+def check_calls(manifest: manifests.Manifest) -> None:
+    """Checks, before hours of work, that there are calls to mix.
 
     Raises:
         InputError: there are no validation recordings, or their audio is not where it was.
     """
     try:
-        return mixtures.validation_calls(manifest, advice="")
+        mixtures.clearest_validation_calls(manifest, advice="")
     except config.InputError as error:
         raise config.InputError(f"no round can be judged: {error}; {_REMEDY}") from error
 
@@ -143,8 +143,11 @@ def write_mixtures(
         seed: of the mixing.
 
     Raises:
-        InputError: there is no quiet chunk, or as `calls_to_mix`.
+        InputError: there is no quiet chunk, or as `check_calls`.
     """
     if not quiet:
-        raise config.InputError(f"--unlabelled: no chunk is without calls, so no mixture can be made; {_REMEDY}")
-    mixtures.Mixer(settings, manifest, calls_to_mix(manifest), quiet).write(output, seed)
+        raise config.InputError(
+            f"--unlabelled: no chunk with sound is without calls, so no mixture can be made; {_REMEDY}"
+        )
+    check_calls(manifest)
+    mixtures.Mixer(settings, manifest, mixtures.validation_calls(manifest), quiet).write(output, seed)

@@ -89,7 +89,7 @@ class Chunks:
 
     Attributes:
         kept: {recording id: numbers of its chunks that can carry a label}; recordings without one are left out.
-        quiet: (path, start in seconds) of chunks in which no class is probable, the quietest first.
+        quiet: (path, start in seconds) of chunks with sound in which no class is probable, the quietest first.
         num_chunks: number of all chunks.
     """
 
@@ -192,8 +192,11 @@ def choose_chunks(
         if numbers := np.flatnonzero(totals >= least_total).tolist():
             kept[recording.recording_id] = frozenset(numbers)
         loudest = scores.probabilities.max(axis=1)
-        lowest = [i for i in np.argsort(loudest, kind="stable")[:_QUIET_OF_RECORDING] if loudest[i] < _QUIET_BELOW]
-        quiet += [(float(loudest[i]), recording.path, float(scores.start_seconds[i])) for i in lowest]
+        # in chunks without any sound nothing is heard: they are no noise
+        lowest = [i for i in np.argsort(loudest, kind="stable") if 0.0 < loudest[i] < _QUIET_BELOW]
+        quiet += [
+            (float(loudest[i]), recording.path, float(scores.start_seconds[i])) for i in lowest[:_QUIET_OF_RECORDING]
+        ]
     if not kept:
         raise config.InputError(
             f"--least_total_label={least_total:g}: no unlabelled chunk can carry a label; the greatest total is "

@@ -123,7 +123,7 @@ def test_what_no_round_can_be_judged_by_is_refused(manifest, tmp_path):
     few = manifests.load(str(tmp_path / "few"))
     with pytest.raises(config.InputError, match=r"no validation recordings.* --nogate"):
         gate.write_mixtures(str(tmp_path / "out"), MIXED, few, [("a.wav", 0.0)], 0)
-    with pytest.raises(config.InputError, match=r"no chunk is without calls.* --segments"):
+    with pytest.raises(config.InputError, match=r"no chunk with sound is without calls.* --segments"):
         gate.write_mixtures(str(tmp_path / "out"), MIXED, manifest, [], 0)
     moved = dataclasses.replace(manifest, converter={**manifest.converter, "audio": str(tmp_path)})
     with pytest.raises(config.InputError, match=r"is not there; .*--segments"):

@@ -31,10 +31,10 @@ def _answered(*many):
 
 
 def test_chunks_that_can_carry_a_label_are_kept_and_quiet_ones_become_noise():
-    many = ([[0.5, 0.4], [0.1, 0.1], [0.0, 0.02]], [[0.0, 0.1], [0.6, 0.0]], [[0.1, 0.0]])
+    many = ([[0.5, 0.4], [0.1, 0.1], [0.0, 0.02]], [[0.0, 0.1], [0.6, 0.0]], [[0.1, 0.0]], [[0.0, 0.0]])
     chosen = teaching.choose_chunks(_answered(*many), 1.0, 0.2)
-    assert chosen.kept == {"0": {0, 1}, "1": {1}} and chosen.num_chunks == 6
-    # the quietest first; 0.6 is a call
+    assert chosen.kept == {"0": {0, 1}, "1": {1}} and chosen.num_chunks == 7
+    # the quietest first; 0.6 is a call, and where nothing is heard there is no sound, so no noise
     assert chosen.quiet == [("0.wav", 2.0), ("0.wav", 1.0), ("1.wav", 0.0), ("2.wav", 0.0)]
     assert teaching.choose_chunks(_answered(*many), 2.0, 0.2).kept == {"0": {0}, "1": {1}}
     with pytest.raises(config.InputError, match=r"least_total_label=2.*greatest total is 0\.900"):
