@@ -89,11 +89,30 @@ def _check_records(manifest: manifests.Manifest, settings: TrainConfig) -> None:
             f"convert with --val_share above 0 and at least two recordings of some species{another}; or train with "
             "--keep=last --norefit"
         )
+    _warn_of_noise(manifest, settings)
     counts = zip(manifest.classes.class_ids, manifest.chunks_per_class["train"], strict=True)
     if absent := [class_id for class_id, count in counts if not count]:
         logging.warning(
             "%d classes have no training chunk and cannot be learnt: %s", len(absent), ", ".join(absent[:10])
         )
+
+
+def _warn_of_noise(manifest: manifests.Manifest, settings: TrainConfig) -> None:
+    """Tells of flags that take noise where there is none, and of synthesised noise that no flag takes."""
+    given = {
+        "--no_call_share": settings.dataset.no_call_share,
+        "--background_db": settings.augmentation.background_db,
+        "--add_noise": settings.augmentation.add_noise,
+    }
+    taking, count = [flag for flag, is_given in given.items() if is_given], settings.dataset.synthetic_noise
+    if taking and not streams.has_noise(manifest, settings.dataset):
+        also = ", or train with --synthetic_noise=500" * (schema.SPECTROGRAM in settings.model.features)
+        logging.warning(
+            "%s has no noise chunk, so without effect: %s; convert with --noise_share above 0, or add recordings "
+            "without the species%s", manifest.directory, ", ".join(taking), also,
+        )  # fmt: skip
+    if count and not taking:
+        logging.warning("--synthetic_noise=%d has no effect without one of %s", count, ", ".join(given))
 
 
 def check_fit(manifest: manifests.Manifest, settings: TrainConfig) -> None:

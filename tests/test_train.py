@@ -170,6 +170,22 @@ def test_classes_that_cannot_be_learnt_are_named(manifest, monkeypatch):
     assert warnings == [f"1 classes have no training chunk and cannot be learnt: {manifest.classes.class_ids[0]}"]
 
 
+def test_noise_that_is_not_there_or_not_taken_is_told(manifest, monkeypatch):
+    warnings = []
+    monkeypatch.setattr(train.logging, "warning", lambda text, *values: warnings.append(text % values))
+    without = dataclasses.replace(manifest, shards={**manifest.shards, "noise": ()})
+
+    def told(records, **values):
+        warnings.clear()
+        train._check_records(records, train_settings(records, "run", **{"add_noise": False, **values}))
+        return "; ".join(warnings)
+
+    asked = {"no_call_share": 0.1, "add_noise": True}
+    assert "without effect: --no_call_share, --add_noise; convert" in told(without, **asked)
+    assert told(without, **asked, synthetic_noise=5) == told(manifest, **asked) == told(without) == ""
+    assert told(manifest, synthetic_noise=5).startswith("--synthetic_noise=5 has no effect without one of")
+
+
 def test_unusable_records_are_refused(manifest, tmp_path):
     settings = train_settings(manifest, tmp_path / "run")
     none = dataclasses.replace(manifest, shards={**manifest.shards, "val": ()})
