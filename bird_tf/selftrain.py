@@ -61,6 +61,7 @@ def selftrain(settings: SelfTrainConfig) -> dict[str, Any]:
         raise config.InputError(f"--run_dir={settings.run_dir}: self-training needs a folder of this machine")
     paths = _without_leak(settings.teachers.teacher, manifest)
     recordings = teaching.find(settings.unlabelled)
+    _check_later_teachers(settings, manifest, paths)
     if _needs_mixtures(settings) or (settings.overwrite and _judges_by_mixtures(settings)):
         gate.check_calls(manifest)  # before hours of scoring
     if settings.dry_run:
@@ -75,7 +76,7 @@ def _estimate(
     recordings: Sequence[metadata.Recording],
 ) -> dry_run.DryRun:  # fmt: skip
     """Logs rates and sizes. Nothing is written."""
-    teachers = teaching.Teachers(paths, manifest)
+    teachers = teaching.Teachers(settings.teachers_of(1, tuple(paths), ()), manifest)
     found = dry_run.estimate(
         teachers, recordings, manifest, settings.power_of(1), settings.least_total_label, settings.place
     )
@@ -90,6 +91,13 @@ def _without_leak(teachers: Sequence[str], manifest: manifests.Manifest) -> tupl
     paths = tuple(leaks.before_refit(path, judged, rate) for path in teachers)
     leaks.Leaks(paths, rate).among(judged).log()
     return paths
+
+
+def _check_later_teachers(settings: SelfTrainConfig, manifest: manifests.Manifest, paths: tuple[str, ...]) -> None:
+    """Checks, before hours of work, teachers that take turns; those of the first round are checked when they answer."""
+    _, *later = dict.fromkeys(settings.teachers_of(number, paths, ()) for number in range(1, settings.rounds + 1))
+    for others in later:
+        teaching.Teachers(others, manifest)
 
 
 def _claim(
@@ -193,7 +201,7 @@ def _unlabelled(
     output, needs_mixtures = os.path.join(settings.run_dir, _UNLABELLED), _needs_mixtures(settings)
     if files.exists(os.path.join(output, manifests.MANIFEST)) and not needs_mixtures:
         return manifests.load(output)
-    teachers, scores = teaching.Teachers(paths, manifest), _scores(settings, 1)
+    teachers, scores = teaching.Teachers(settings.teachers_of(1, tuple(paths), ()), manifest), _scores(settings, 1)
     judging = teaching.judging(recordings, manifest, settings.segments_audio)
     left_out = [(r.path, "models are judged by it, so none learns from it") for r in recordings
                 if r.recording_id in judging]  # fmt: skip
@@ -305,7 +313,11 @@ def _label(
             dataclasses.replace(r, path=os.path.join(root, r.path))
             for r in recordings_table.training(unlabelled, with_noise=True)
         ]
-        teachers.score(used, scores, settings.place)
+        if skipped := teachers.score(used, scores, settings.place):
+            raise config.InputError(
+                f"--unlabelled: {len(skipped)} of {len(used)} recordings have changed or gone while this command ran, "
+                f"the first: {skipped[0][1]}; put them back, and repeat the command"
+            )
         teaching.label(teachers, teachers.answers(used, scores), unlabelled, settings.power_of(number), folder)
     files.remove(scores)
     return teaching.totals(pseudo_labels.load(folder))

@@ -173,6 +173,42 @@ def test_what_no_round_can_be_judged_by_is_told_before_the_scoring(
         selftrain.selftrain(_settings(moved, model_path, unlabelled, run, **judged))
 
 
+def test_the_teachers_of_the_first_round_choose_the_chunks(
+    manifest, model_path, attention_model_path, unlabelled, tmp_path, monkeypatch
+):
+    asked = []
+
+    def score(teachers, *_):
+        asked.append(teachers.paths)
+        raise config.InputError("scored")
+
+    monkeypatch.setattr(selftrain.teaching.Teachers, "score", score)
+    both = {"teacher": [model_path, attention_model_path], "taught_by": ["2", "1"], "gate": False, "rounds": 2}
+    for values in ({}, {"dry_run": True}):
+        with pytest.raises(config.InputError, match="scored"):
+            selftrain.selftrain(_settings(manifest, model_path, unlabelled, tmp_path / "run", **both, **values))
+    assert asked == [(attention_model_path,)] * 2
+
+
+def test_recordings_that_are_gone_in_a_later_round_are_named(manifest, model_path, tmp_path, monkeypatch):
+    monkeypatch.setattr(selftrain.teaching.Teachers, "score", lambda *_: [("a.wav", "a.wav: no such file")])
+    monkeypatch.setattr(selftrain.recordings_table, "training", lambda *_, **__: [])
+    settings = _settings(manifest, model_path, tmp_path, tmp_path / "run")
+    with pytest.raises(config.InputError, match=r"gone while this command ran, the first: a\.wav: no such file; put"):
+        selftrain._label(settings, 2, (model_path,), manifest)
+
+
+def test_teachers_of_later_rounds_are_checked_before_any_work(manifest, model_path, unlabelled, tmp_path, monkeypatch):
+    checked = []
+    monkeypatch.setattr(selftrain.teaching, "Teachers", lambda paths, _: checked.append(paths))
+    settings = _settings(
+        manifest, model_path, unlabelled, tmp_path / "run", teacher=[model_path, "b"], rounds=3,
+        taught_by=["first", "2", "student"],
+    )  # fmt: skip
+    selftrain._check_later_teachers(settings, manifest, (model_path, "b"))
+    assert checked == [("b",)]
+
+
 def test_unlabelled_recordings_are_converted_without_what_needs_the_backbone(manifest, model_path, tmp_path):
     theirs = {**manifest.converter, "backbone": model_path, "backbone_mixtures": 3, "spectrogram": True}
     labelled = dataclasses.replace(manifest, converter=theirs)
