@@ -87,6 +87,10 @@ class ConvertConfig:
     scheduler: str = config.option("", "address of a Dask scheduler that runs the work instead, as tcp://host:8786")
     overwrite: bool = config.option(False, "replace existing records at --output")
 
+    def __post_init__(self) -> None:
+        if self.shard_minutes <= 0:
+            raise config.InputError(f"--shard_minutes={self.shard_minutes}: need a number above 0")
+
 
 def _tasks(
     settings: ConvertConfig, recordings: Sequence[metadata.Recording], seconds: Mapping[str, float],

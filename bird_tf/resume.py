@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fnmatch
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -134,6 +135,17 @@ class Claim:
     outdated: Mapping[str, Plan] = dataclasses.field(default_factory=dict)  # {what has changed: plan}
     own: Sequence[str] = ("*",)
     flags_of: type | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses, before anything is emptied, numbers that no plan can hold.
+
+        Raises:
+            InputError: a flag is infinite.
+        """
+        for name, value in self.plan.get("flags", {}).items():
+            numbers = [n for n in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(n, float)]
+            if any(map(math.isinf, numbers)):
+                raise config.InputError(f"--{name}={','.join(map(str, numbers))}: must be a finite number")
 
     @property
     def _folder(self) -> str:

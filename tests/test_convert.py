@@ -165,6 +165,12 @@ def test_too_many_unreadable_recordings_fail_the_run(data, tmp_path):
     assert not (tmp_path / "out" / manifests.MANIFEST).exists()
 
 
+def test_shards_of_no_length_are_refused_before_any_work(data, tmp_path):
+    with pytest.raises(config.InputError, match=r"--shard_minutes=0\.0: need a number above 0"):
+        _settings(data, tmp_path / "out", shard_minutes=0)
+    assert not (tmp_path / "out").exists()
+
+
 def test_caps_hold_and_are_spread_over_recordings(data, tmp_path):
     manifest = convert.convert(_settings(data, tmp_path / "x", max_chunks_per_class=3, signal_threshold=0.0))
     assert set(manifest.chunks_per_class["train"]) == {3}

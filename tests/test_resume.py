@@ -52,6 +52,15 @@ def test_what_the_work_reads_must_not_lie_in_its_directory(tmp_path, read):
     assert not _claim(tmp_path / "other", reads=("", str(folder), str(tmp_path / "other-2"))).goes_on()
 
 
+@pytest.mark.parametrize("value", [float("inf"), [0.0, -float("inf")]])
+def test_an_infinite_number_is_refused_before_anything_is_emptied(tmp_path, value):
+    _claim(tmp_path).begin()
+    (tmp_path / "result").write_text("mine")
+    with pytest.raises(config.InputError, match=r"--minutes=.*inf: must be a finite number"):
+        _claim(tmp_path, plan={**PLAN, "flags": {"minutes": value}}, overwrite=True).begin()
+    assert (tmp_path / "result").exists()
+
+
 @pytest.mark.parametrize(
     ("section", "values", "change"),
     [

@@ -93,6 +93,8 @@ def test_a_dry_run_tells_rates_and_sizes_and_writes_nothing(manifest, model_path
     [
         ({"teacher": []}, "--teacher is missing"),
         ({"rounds": 0}, "--rounds=0"),
+        ({"num_mixtures": 0}, "--num_mixtures=0"),
+        ({"shard_minutes": 0.0}, r"--shard_minutes=0\.0"),
         ({"power": [1.0, 0.0]}, r"--power=1\.0,0\.0"),
         ({"segments": "calls.csv"}, "belong together"),
         ({"segments": "calls.csv", "segments_audio": "d", "gate": False}, "no effect"),

@@ -38,10 +38,12 @@ class MixtureConfig:
     )
 
     def __post_init__(self) -> None:
-        if self.num_mixtures < 1 or self.seconds <= 0 or self.calls < 1 or len(self.ratio_db) != 2:
+        are_ratios = len(self.ratio_db) == 2 and self.ratio_db[0] <= self.ratio_db[1]
+        if self.num_mixtures < 1 or self.seconds <= 0 or self.calls < 1 or not are_ratios:
             raise config.InputError(
                 f"--num_mixtures={self.num_mixtures} --seconds={self.seconds} --calls={self.calls} "
-                f"--ratio_db={','.join(map(str, self.ratio_db))}: need numbers above 0, and two ratios"
+                f"--ratio_db={','.join(map(str, self.ratio_db))}: need numbers above 0, and two ratios, the lower "
+                "one first"
             )
 
 

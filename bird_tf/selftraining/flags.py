@@ -49,10 +49,12 @@ class SelfTrainConfig(training_flags.TrainConfig):
         super().__post_init__()
         if not self.teachers.teacher:
             raise config.InputError("--teacher is missing: name an exported model, as runs/NAME/export")
-        if self.rounds < 1 or not self.power or min(self.power) <= 0 or not self.least_total_label > 0:
+        numbers = (self.rounds, self.num_mixtures, *(self.power or (0,)), self.least_total_label, self.shard_minutes)
+        if not min(numbers) > 0:
             raise config.InputError(
-                f"--rounds={self.rounds} --power={','.join(map(str, self.power))} --least_total_label="
-                f"{self.least_total_label}: need at least one round, and numbers above 0"
+                f"--rounds={self.rounds} --num_mixtures={self.num_mixtures} --power={','.join(map(str, self.power))} "
+                f"--least_total_label={self.least_total_label} --shard_minutes={self.shard_minutes}: need numbers "
+                "above 0"
             )
         if bool(self.segments) != bool(self.segments_audio):
             raise config.InputError("--segments and --segments_audio belong together: the calls and their recordings")

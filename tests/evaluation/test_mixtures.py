@@ -63,7 +63,9 @@ def test_noise_is_as_loud_at_its_end_as_before(manifest, tmp_path, generator, se
     assert 0 < np.sqrt(np.mean(np.square(end))) < 1.3 and np.abs(bed).max() < 6
 
 
-@pytest.mark.parametrize("values", [{"num_mixtures": 0}, {"seconds": 0.0}, {"calls": 0}, {"ratio_db": (1.0,)}])
+@pytest.mark.parametrize(
+    "values", [{"num_mixtures": 0}, {"seconds": 0.0}, {"calls": 0}, {"ratio_db": (1.0,)}, {"ratio_db": (20.0, 0.0)}]
+)
 def test_what_cannot_be_mixed_is_refused(values):
     with pytest.raises(config.InputError, match=f"--{next(iter(values))}="):
         mixtures.MixtureConfig(**values)
