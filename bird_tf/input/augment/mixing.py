@@ -95,19 +95,21 @@ def union_targets(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Targets of the sum of two chunks: a species is present if it is present in one of them (OR-mixup).
 
-    The target is the greater one. It counts (weight 1) if one chunk is known to hold the species, or if both are known
-    not to hold it. It does not count if one chunk lacks the species and the other chunk may hold it.
+    The target is the greater one. It counts if one chunk is known to hold the species, as much as in that chunk, or if
+    both are known not to hold it. It does not count if one chunk lacks the species and the other chunk may hold it.
 
     Args:
         targets: [batch, classes] float32 in [0, 1].
-        weights: [batch, classes] float32, 0 where presence is unknown.
+        weights: [batch, classes] float32 in [0, 1], 0 where presence is unknown.
         other_targets: as `targets`.
         other_weights: as `weights`.
 
     Returns:
         (targets, weights) of the mixture.
     """
-    targets, other_targets = targets * weights, other_targets * other_weights
+    targets, other_targets = (
+        tf.where(w > 0, t, 0.0) for t, w in ((targets, weights), (other_targets, other_weights))
+    )  # fmt: skip
     greater = tf.maximum(targets, other_targets)
-    known = tf.maximum(tf.cast(greater > 0, weights.dtype), tf.minimum(weights, other_weights))
-    return greater, known
+    holding = tf.maximum(tf.where(targets > 0, weights, 0.0), tf.where(other_targets > 0, other_weights, 0.0))
+    return greater, tf.where(greater > 0, holding, tf.minimum(weights, other_weights))

@@ -263,14 +263,15 @@ def test_mixup_blends_all_features_by_one_share(spectrograms):
 
 
 def test_the_union_takes_the_greater_target_and_counts_if_one_chunk_is_known_to_hold_it():
-    #          a only, both, neither, unknown/absent, present/unknown, unknown/unknown, weak/strong
-    targets = [[1, 1, 0, 0, 1, 0, 0.5]], [[0, 1, 0, 0, 0, 0, 1]]
-    weights = [[1, 1, 1, 0, 1, 0, 1]], [[1, 1, 1, 1, 0, 0, 1]]
+    # a only, both, neither, unknown/absent, present/unknown, unknown/unknown, weak/strong,
+    # and, with --background_loss_weight, background/absent, background/label, background/unknown
+    targets = [[1, 1, 0, 0, 1, 0, 0.5, 0.5, 0.5, 0.5]], [[0, 1, 0, 0, 0, 0, 1, 0, 1, 0]]
+    weights = [[1, 1, 1, 0, 1, 0, 1, 0.25, 0.25, 0.25]], [[1, 1, 1, 1, 0, 0, 1, 1, 1, 0]]
     a, b = (tf.constant(v, tf.float32) for v in targets)
     wa, wb = (tf.constant(v, tf.float32) for v in weights)
     target, weight = mixing.union_targets(a, wa, b, wb)
-    np.testing.assert_array_equal(target, [[1, 1, 0, 0, 1, 0, 1]])
-    np.testing.assert_array_equal(weight, [[1, 1, 1, 0, 1, 0, 1]])
+    np.testing.assert_array_equal(target, [[1, 1, 0, 0, 1, 0, 1, 0.5, 1, 0.5]])
+    np.testing.assert_array_equal(weight, [[1, 1, 1, 0, 1, 0, 1, 0.25, 1, 0.25]])
 
 
 EVERYTHING = augmentations.AugmentConfig(
