@@ -92,7 +92,7 @@ def of_file(path: str) -> dict[str, int]:
     return {"size": size, "time of change": change}
 
 
-def _lies_in(path: str, folder: str) -> bool:
+def lies_in(path: str, folder: str) -> bool:
     """Whether a path is a folder itself, or below it."""
     inner, outer = (os.path.normpath(p) if files.is_remote(p) else os.path.realpath(p) for p in (path, folder))
     return f"{inner}/".startswith(f"{outer}/")
@@ -166,7 +166,7 @@ class Claim:
         Raises:
             InputError: work of another plan is there, or something else; or what the work reads lies there.
         """
-        if own := [path for path in self.reads if path and _lies_in(path, self.directory)]:
+        if own := [path for path in self.reads if path and lies_in(path, self.directory)]:
             raise config.InputError(
                 f"{own[0]} lies in {self.directory}, which the {self.work} is written to; name another {self.flag}"
             )

@@ -59,6 +59,12 @@ def selftrain(settings: SelfTrainConfig) -> dict[str, Any]:
         )
     if files.is_remote(settings.run_dir):
         raise config.InputError(f"--run_dir={settings.run_dir}: self-training needs a folder of this machine")
+    for flag, folder in (("unlabelled", settings.unlabelled), ("segments_audio", settings.segments_audio)):
+        if folder and resume.lies_in(settings.run_dir, folder):
+            raise config.InputError(
+                f"--run_dir={settings.run_dir} lies in --{flag}={folder}: the mixtures that are written there would be "
+                "taken for recordings; name another --run_dir"
+            )
     paths = _without_leak(settings.teachers.teacher, manifest)
     recordings = teaching.find(settings.unlabelled)
     _check_later_teachers(settings, manifest, paths)

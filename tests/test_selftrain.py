@@ -103,11 +103,12 @@ def test_a_dry_run_tells_rates_and_sizes_and_writes_nothing(manifest, model_path
         ({"taught_by": ["student"]}, "no student yet"),
         ({"architecture": "head"}, "a head may be the --teacher"),
         ({}, "--unlabelled=nowhere is not a folder"),
+        ({"run_dir": "nowhere/self"}, "--run_dir=nowhere/self lies in --unlabelled=nowhere: the mixtures"),
     ],
 )
 def test_what_cannot_be_used_is_refused_before_any_work(manifest, model_path, tmp_path, values, words):
     with pytest.raises(config.InputError, match=words):
-        selftrain.selftrain(_settings(manifest, model_path, "nowhere", tmp_path / "run", **values))
+        selftrain.selftrain(_settings(manifest, model_path, "nowhere", **{"run_dir": tmp_path / "run", **values}))
     assert not (tmp_path / "run").exists()
 
 
