@@ -20,6 +20,7 @@ from bird_tf.input import streams
 from bird_tf.records import manifests, recordings_table, schema, verify
 from bird_tf.training import (
     checkpoints,
+    distillation,
     distribution,
     dry_run,
     epochs,
@@ -89,7 +90,7 @@ def _check_records(manifest: manifests.Manifest, settings: TrainConfig) -> None:
             f"convert with --val_share above 0 and at least two recordings of some species{another}; or train with "
             "--keep=last --norefit"
         )
-    _warn_of_noise(manifest, settings)
+    _warn_without_effect(manifest, settings)
     counts = zip(manifest.classes.class_ids, manifest.chunks_per_class["train"], strict=True)
     if absent := [class_id for class_id, count in counts if not count]:
         logging.warning(
@@ -97,8 +98,8 @@ def _check_records(manifest: manifests.Manifest, settings: TrainConfig) -> None:
         )
 
 
-def _warn_of_noise(manifest: manifests.Manifest, settings: TrainConfig) -> None:
-    """Tells of flags that take noise where there is none, and of synthesised noise that no flag takes."""
+def _warn_without_effect(manifest: manifests.Manifest, settings: TrainConfig) -> None:
+    """Tells of flags that take noise or a teacher where there is none, and of synthesised noise that no flag takes."""
     given = {
         "--no_call_share": settings.dataset.no_call_share,
         "--background_db": settings.augmentation.background_db,
@@ -111,6 +112,11 @@ def _warn_of_noise(manifest: manifests.Manifest, settings: TrainConfig) -> None:
             "%s has no noise chunk, so without effect: %s; convert with --noise_share above 0, or add recordings "
             "without the species%s", manifest.directory, ", ".join(taking), also,
         )  # fmt: skip
+    teachers = settings.teachers
+    names = [f"--{name}" for name in ("teacher_weight", "distil_temperature")
+             if getattr(teachers, name) != getattr(distillation.DistillationConfig, name)]  # fmt: skip
+    if names and not teachers.teacher and not settings.pseudo.pseudo_labels:  # those of a self-training are of heads
+        logging.warning("%s has no effect without --teacher", ", ".join(names))
     if count and not taking:
         logging.warning("--synthetic_noise=%d has no effect without one of %s", count, ", ".join(given))
 

@@ -170,7 +170,7 @@ def test_classes_that_cannot_be_learnt_are_named(manifest, monkeypatch):
     assert warnings == [f"1 classes have no training chunk and cannot be learnt: {manifest.classes.class_ids[0]}"]
 
 
-def test_noise_that_is_not_there_or_not_taken_is_told(manifest, monkeypatch):
+def test_flags_without_effect_are_told(manifest, monkeypatch):
     warnings = []
     monkeypatch.setattr(train.logging, "warning", lambda text, *values: warnings.append(text % values))
     without = dataclasses.replace(manifest, shards={**manifest.shards, "noise": ()})
@@ -184,6 +184,7 @@ def test_noise_that_is_not_there_or_not_taken_is_told(manifest, monkeypatch):
     assert "without effect: --no_call_share, --add_noise; convert" in told(without, **asked)
     assert told(without, **asked, synthetic_noise=5) == told(manifest, **asked) == told(without) == ""
     assert told(manifest, synthetic_noise=5).startswith("--synthetic_noise=5 has no effect without one of")
+    assert told(manifest, teacher_weight=0.5) == "--teacher_weight has no effect without --teacher"
 
 
 def test_unusable_records_are_refused(manifest, tmp_path):
