@@ -328,7 +328,8 @@ def main(settings: CrossValidateConfig) -> None:
     if missing := [str(fold) for fold in range(settings.folds) if fold not in rows_of]:
         print(f"these are {len(numbers)} of {settings.folds} folds; not finished: {', '.join(missing)}")
     if num_learnt:
-        print(f"the models had learnt from {num_learnt} judged recordings, by way of --pretrained or --teacher")
+        way = "--pretrained, --teacher or --pseudo_labels"
+        print(f"the models had learnt from {num_learnt} judged recordings, by way of {way}")
     if settings.baseline:
         total = sum(int(row[2]) for row in rows) // settings.repeats
         print(f"MLRAP against {settings.baseline}: {mean:+.4f} ± {error:.4f} on {number} of {total} recordings")

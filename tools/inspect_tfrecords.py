@@ -32,6 +32,12 @@ class InspectConfig:
     columns: int = config.option(8, "spectrograms in a row of the contact sheet; 0: no sheet")
     max_classes: int = config.option(30, "the most classes on the contact sheet, those with the most chunks first")
 
+    def __post_init__(self) -> None:
+        if self.columns < 0 or self.max_classes < 1:
+            raise config.InputError(
+                f"--columns={self.columns} --max_classes={self.max_classes}: need at least 0, and at least one class"
+            )
+
 
 def damaged(manifest: manifests.Manifest) -> list[str]:
     """Names of the shards whose checksum is not the one in the manifest."""
@@ -93,7 +99,8 @@ def table(manifest: manifests.Manifest, activities: dict[str, list[float]]) -> l
     ]
     for i, (class_id, name) in enumerate(zip(manifest.classes.class_ids, manifest.classes.names, strict=True)):
         label = class_id if class_id == name else f"{class_id} {name}"
-        rows.append((label, [manifest.chunks_per_class[part][i] for part in manifests.SPLITS]))
+        # no species is in noise, and that of recordings without a label is counted at the first class
+        rows.append((label, [manifest.chunks_per_class[part][i] for part in ("train", "val")]))
     lines += [f"{name[:31]:32}" + "".join(f"{value:9}" for value in values) for name, values in rows]
     lines += ["", "each chunk holds:"]
     lines += [

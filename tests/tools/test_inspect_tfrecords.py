@@ -20,6 +20,8 @@ def test_the_numbers_match_the_records(manifest):
     lines = inspect_tfrecords.table(manifest, activities)
     [chunks] = [line.split()[1:] for line in lines if line.startswith("chunks")]
     assert [int(count) for count in chunks] == [manifest.num_chunks(part) for part in manifests.SPLITS]
+    # no species is in noise
+    assert all(len(line[32:].split()) == 2 for line in lines if line.startswith(manifest.classes.class_ids))
     histogram = lines[lines.index(next(line for line in lines if line.startswith("activity"))) + 1 :][:8]
     assert sum(int(line[32:41]) for line in histogram) == manifest.num_chunks("train")
 
@@ -48,6 +50,12 @@ def test_a_contact_sheet_is_drawn(manifest, tmp_path, capsys):
     image = matplotlib.image.imread(output)
     assert image.shape[0] > 7 * 50 and image[..., :3].std() > 0.1
     assert "all checksums are right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("values", [{"columns": -1}, {"max_classes": 0}])
+def test_a_sheet_without_rows_is_refused(values):
+    with pytest.raises(config.InputError, match=f"--{next(iter(values))}="):
+        inspect_tfrecords.InspectConfig(records="r", **values)
 
 
 def test_a_flipped_bit_is_found(manifest, tmp_path):
