@@ -132,8 +132,13 @@ class UnlabelledStream:
         """Checks that they fit to the labelled records.
 
         Raises:
-            InputError: another front-end, other classes, or another number of chunks.
+            InputError: their records are not there; another front-end, other classes, or another number of chunks.
         """
+        if not files.exists(os.path.join(pseudo.directory, manifests.MANIFEST)):
+            raise config.InputError(
+                f"--pseudo_labels: the records of the unlabelled chunks are not at {pseudo.directory}; name the labels "
+                "where their self-training wrote them, as runs/NAME/labels-1, or move the whole run"
+            )
         manifest = manifests.load(pseudo.directory)
         if manifest.front_end != labelled.front_end:
             raise config.InputError(

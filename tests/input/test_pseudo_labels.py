@@ -106,6 +106,7 @@ def test_what_does_not_fit_is_refused(manifest, pseudo, folder, tmp_path):
     for changed, words in (
         ({"class_ids": others}, "other classes"),
         ({"labels": pseudo.labels[1:]}, "do not belong"),
+        ({"directory": str(tmp_path)}, r"are not at .*; name the labels where their self-training wrote them"),
     ):
         with pytest.raises(config.InputError, match=words):
             pseudo_labels.UnlabelledStream(dataclasses.replace(pseudo, **changed), manifest)
