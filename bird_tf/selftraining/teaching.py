@@ -207,7 +207,7 @@ def choose_chunks(
 
 
 def with_noise_apart(chunks: Chunks, recordings: Sequence[metadata.Recording]) -> Chunks:
-    """Keeps a fifth of the recordings, those with the quietest chunks, for mixtures alone.
+    """Keeps a fifth of the recordings, those with the quietest chunks, for mixtures alone; of many, fewer will do.
 
     A student that has heard the noise of the mixtures, with labels, would be better there than its teacher, which has
     not. Where no recording would be left to learn from, all stay, and a warning says so.
