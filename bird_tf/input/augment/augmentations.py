@@ -266,13 +266,16 @@ def add_unlabelled(
         seed: [2] int.
 
     Returns:
-        As `examples`. The targets follow `mixing.union_targets`.
+        As `examples`. The targets follow `mixing.union_targets`; a pseudo-label of a species that does not count in the
+        labelled chunk counts as much as it is sure.
     """
     drawn, how = tf.unstack(tf.random.split(seed))
     chosen = tf.random.stateless_uniform(tf.shape(examples["label"]), drawn) < share
     rows = tf.where(chosen & (examples["label"] >= 0))
     own, added = _take(examples, rows), _take(others, rows)
     targets, weights = mixing.union_targets(own["targets"], own["weights"], added["targets"], added["weights"])
+    # of a species that the labelled chunk may hold, a low pseudo-label does not say that it is absent
+    weights = tf.where(own["weights"] > 0, weights, tf.minimum(weights, added["targets"]))
     mixture = mixing.add_powers(own["spectrogram"], added["spectrogram"], (0.0, 0.0), front_end, how)
     return _update(examples, rows, {"spectrogram": mixture, "targets": targets, "weights": weights})
 

@@ -365,6 +365,15 @@ def test_same_species_adds_the_partner_and_its_background(spectrograms):
     np.testing.assert_array_equal(none["spectrogram"], spectrograms)
 
 
+def test_an_unlabelled_chunk_tells_little_of_a_species_that_the_labelled_one_may_hold(spectrograms):
+    own, others = _examples(spectrograms, [0] * 64), _examples(spectrograms[::-1], [0] * 64)
+    own["weights"] *= [1.0, 1.0, 0.0, 0.0]
+    others["targets"] = tf.ones([64, 4]) * [0.0, 0.25, 0.0, 0.25]
+    mixed = augmentations.add_unlabelled(own, others, 1.0, FRONT_END, SEED)
+    np.testing.assert_array_equal(mixed["targets"][0], [1, 0.25, 0, 0.25])
+    np.testing.assert_array_equal(mixed["weights"][0], [1, 1, 0, 0.25])
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"augment_probability": 2.0}, {"roll_time": -0.1}, {"gaussian_noise": -1.0}, {"warp_time": 0.5}, {"crop": 1.0},
