@@ -64,7 +64,7 @@ def write(path: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, b
 
 
 def read(path: str, columns: Sequence[str]) -> Iterator[Row]:
-    """Yields the rows of a table that `writing` wrote. Empty lines are left out.
+    """Yields the rows of a table that `writing` wrote. Rows without any text are left out.
 
     Args:
         path: of the table.
@@ -83,7 +83,7 @@ def read(path: str, columns: Sequence[str]) -> Iterator[Row]:
             if not header:
                 header = texts
                 _check_header(path, header, columns)
-            elif cells:
+            elif any(texts):
                 row = Row(path, number, dict(zip(header, texts, strict=False)))
                 if len(cells) != len(header):
                     raise row.error(f"{len(cells)} cells, expected {len(header)}; {stored.REMEDY}")

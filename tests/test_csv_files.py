@@ -32,6 +32,12 @@ def test_tables_are_read_as_they_were_written(tmp_path):
     assert [row.line for row in rows][-1] == len(names) + 3  # two names have line ends
 
 
+@pytest.mark.parametrize("empty", ["", ",", ",,", '"",""'])
+def test_rows_without_text_are_left_out(tmp_path, empty):
+    rows = list(csv_files.read(_file(tmp_path, f"a,b\n1,2\n{empty}\n3,\n{empty}\n"), ("a", "b")))
+    assert [(row.line, row.cells) for row in rows] == [(2, {"a": "1", "b": "2"}), (4, {"a": "3", "b": ""})]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

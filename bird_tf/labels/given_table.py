@@ -20,7 +20,7 @@ def read(path: str, flag: str, columns: Sequence[str]) -> Iterator[csv_files.Row
     Args:
         path: of the table.
         flag: its flag, for messages; empty if several flags can name it.
-        columns: that it must have, in any order and in upper or lower case; it may have more.
+        columns: that it must have, in any order and in upper or lower case; it may have more, which are in lower case.
 
     Raises:
         InputError: it cannot be read, lacks a column, or a row has more cells than the header.
@@ -31,7 +31,8 @@ def read(path: str, flag: str, columns: Sequence[str]) -> Iterator[csv_files.Row
     if not first:
         raise config.InputError(f"{origin}: an empty table; need the columns {', '.join(columns)}")
     names = {texts.comparable(column): column for column in columns}
-    header = [names.get(texts.comparable(csv_files.restored(name)), name) for name in map(texts.clean, first)]
+    found = [texts.comparable(csv_files.restored(texts.clean(name))) for name in first]
+    header = [names.get(name, name) for name in found]
     for column in columns:
         if header.count(column) != 1:
             raise config.InputError(f"{origin}: need the column {column}, once, in the first line, as {columns}")

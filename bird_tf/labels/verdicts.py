@@ -163,8 +163,9 @@ def bands(drawn: Iterable[Verdict], *, of_class: bool) -> dict[float, int]:
         complete |= {told} - {()}
         for edge, size in told or ((verdict.band_lowest, verdict.band_size),):
             if found.setdefault(edge, size) != size or len(complete) > 1:
+                advice = "; where you changed a class_id, restore it, and write other and the species" * of_class
                 raise config.InputError(
                     f"its verdicts are of several reviews: one drew from {found[edge]} predictions from a probability "
-                    f"of {edge:g} up, another one from {size}, or by other bands; name those of one review"
+                    f"of {edge:g} up, another one from {size}, or by other bands; name those of one review{advice}"
                 )
     return found

@@ -147,6 +147,15 @@ def test_verdicts_of_several_reviews_are_refused(tmp_path):
             judged.read(_write(tmp_path / "v.csv", rows), CLASSES)
 
 
+def test_a_class_id_that_a_person_changed_is_told(tmp_path):
+    rows = [(0, "yes", 0, 1, 1), (1, "yes", 0, 2, 1), (1, "no", 0, 3, 2)]
+    table = _write_drawn(tmp_path / "v.csv", ([20, 0], [10, 0]), *rows)
+    text = (tmp_path / "v.csv").read_text()
+    (tmp_path / "v.csv").write_text(text.replace("x.wav,2,3,b,", "x.wav,2,3,a,"))
+    with pytest.raises(config.InputError, match="where you changed a class_id, restore it, and write other"):
+        judged.read(table, CLASSES)
+
+
 def test_thresholds_count_each_verdict_as_what_it_stands_for(tmp_path):
     """F1 of all from 0.4 up: 22.5 of 25 called are right. Without weights, from 0.7 up would be better."""
     before = decisions.neutral(CLASSES, 1, "mean")

@@ -38,6 +38,14 @@ def test_verdicts_are_read_as_a_spreadsheet_program_saves_them(tmp_path, encodin
     )  # fmt: skip
 
 
+def test_names_of_columns_may_be_in_upper_case_and_cells_of_rows_empty(tmp_path):
+    header = ",".join((*verdicts.COLUMNS, *verdicts.FURTHER_COLUMNS))
+    rows = ["y.wav,0,1,a,other,Parus,0.5,0,41", "y.wav,1,2,a,yes,,0.25,0,41"]
+    for name, lines in (("v.csv", [header, *rows]), ("w.csv", [header.title(), rows[0], "," * 8, rows[1], "," * 8])):
+        (tmp_path / name).write_text("\n".join(lines))
+    assert verdicts.read(str(tmp_path / "w.csv")) == verdicts.read(str(tmp_path / "v.csv"))
+
+
 def test_the_sizes_of_bands_are_read_as_they_were_written(tmp_path):
     sizes = ((0.0, 85), (0.15, 0), (0.5, 12))
     header = ",".join((*verdicts.COLUMNS, *verdicts.FURTHER_COLUMNS, *verdicts.LATER_COLUMNS))
