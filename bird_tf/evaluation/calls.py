@@ -224,7 +224,8 @@ def _of_annotations(
     channel: str,
 ) -> Truth:  # fmt: skip
     below = {file: name for name, file in recordings}
-    reading = reader.survey(dataclasses.replace(source, metadata=path), channel=channel, judges=True)
+    source, named = dataclasses.replace(source, metadata=path), classes.class_ids + classes.names
+    reading = reader.survey(source, channel=channel, judges=True, classes=named)
     if elsewhere := [skips.named(skip) for skip in reading.unmatched if skip[0] not in below]:
         raise config.InputError(f"{len(elsewhere)} of its rows or files are of no recording, the first: {elsewhere[0]}")
     found, known = dict[str, list[Call]](), _Found(classes)

@@ -169,7 +169,8 @@ def _score(settings: RecordingsConfig, ensemble: ensembles.Ensemble) -> labelled
     if settings.manifest:
         return labelled.score_records(ensemble, settings.manifest)
     channel = ensemble.channel(settings.chunking.channel)
-    reading = reader.survey(settings.source, channel=channel, judges=True)
+    classes = ensemble.classes.class_ids + ensemble.classes.names
+    reading = reader.survey(settings.source, channel=channel, judges=True, classes=classes)
     reading.refuse_unusable(settings.source)
     origin = settings.source.metadata or settings.source.audio
     whole, in_part = calls.known_as_whole(reading.recordings, origin)

@@ -121,11 +121,15 @@ def read(source: SourceConfig, noise_audio: str = "", channel: str = "") -> matc
     return reading.recordings, reading.unmatched + reading.left_out
 
 
-def survey(source: SourceConfig, noise_audio: str = "", channel: str = "", *, judges: bool = False) -> Reading:
+def survey(
+    source: SourceConfig, noise_audio: str = "", channel: str = "", *, judges: bool = False,
+    classes: Collection[str] = (),
+) -> Reading:  # fmt: skip
     """Reads what is known of a labelled set, whether or not it can be used. The arguments are those of `read`.
 
     With `judges`, models are judged by the labels: what a model said is left out, as by `corrections.of_persons`, and a
-    point in time is a call, of which a conversion does not know how long it is.
+    point in time is a call, of which a conversion does not know how long it is. `classes` are names of species that
+    background species are compared with besides those that the set tells, as of the models.
 
     Raises:
         InputError: missing or empty folder, unknown layout, or tables that cannot be read.
@@ -143,7 +147,7 @@ def survey(source: SourceConfig, noise_audio: str = "", channel: str = "", *, ju
         real = {os.path.realpath(path) for path in noise}
         paths = [path for path in paths if os.path.realpath(path) not in real]
     with _no_collection():
-        found, folders_are_sites = _read_layout(source, paths, channel, judges=judges)
+        found, folders_are_sites = _read_layout(source, paths, channel, classes, judges=judges)
     if source.min_confidence > 0 and not found.has_scores:
         logging.warning(
             "--min_confidence=%g changes nothing: no label has a score; if a column holds it, say --columns=score=NAME",
@@ -216,7 +220,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def _read_layout(
-    source: SourceConfig, paths: Sequence[str], channel: str, *, judges: bool
+    source: SourceConfig, paths: Sequence[str], channel: str, classes: Collection[str], *, judges: bool
 ) -> tuple[assembly.Assembled, bool]:
     """Reads all that is known of the recordings, and whether their folders may be sites."""
     if source.layout == "sorted" or (source.layout == "auto" and sorted_tree.is_one(source.audio)):
@@ -243,7 +247,7 @@ def _read_layout(
             folders.refuse_nested(paths, source.audio, source.options)
             has_negatives = folders.has_negatives(paths, source.audio, source.options)
             containers.refuse(names, source.audio, has_negatives=has_negatives)
-        found = _read_folders(source, used, known)
+        found = _read_folders(source, used, known, classes)
         found.unused = problems + unused + found.unused
         corrections.warn_of_untouched(own)
         other_splits.warn(found.recordings, sources, known, tables_root)
@@ -262,7 +266,7 @@ def _read_layout(
         evidence.warn_of_scores(used)
     evidence.warn_of_denials(used)
     in_channel = formats.in_channel(used, channel)
-    found = assembly.assemble(in_channel, known, source.min_confidence, with_points=judges)
+    found = assembly.assemble(in_channel, known, source.min_confidence, classes, with_points=judges)
     found.layout, found.unused = layout, unused
     found.unmatched += problems
     other_splits.warn(found.recordings, sources, known, tables_root)
@@ -310,13 +314,13 @@ def _beside_tree(source: SourceConfig, paths: Sequence[str]) -> tuple[list[forma
 
 
 def _read_folders(
-    source: SourceConfig, used: Sequence[formats.Source], known: matching.Recordings
+    source: SourceConfig, used: Sequence[formats.Source], known: matching.Recordings, classes: Collection[str]
 ) -> assembly.Assembled:
     layout = f"--layout=folders: folders below {source.audio}: one for each species"
     logging.info("%s", layout)
     if others := evidence.of_unknown_kinds(known):
         logging.warning("%d files named after recordings are of no known format, the first: %s", len(others), others[0])
-    about = _described(used, known, folders.classes(known.paths, source.audio, source.options))
+    about = _described(used, known, [*folders.classes(known.paths, source.audio, source.options), *classes])
     if source.layout == "auto":
         folders.refuse_places(about.values(), source.audio)
     if about:

@@ -256,3 +256,19 @@ def test_a_least_confidence_that_no_label_can_miss_is_told(tmp_path, caplog):
     example_sets.write_text(tmp_path / "x.txt", "0\t1\ta\t0.9\n")
     reader.read(reader.SourceConfig(audio=str(tmp_path), min_confidence=0.5))
     assert "changes nothing" not in caplog.text
+
+
+@pytest.mark.parametrize("layout", ["csv", "folders"])
+def test_background_species_are_compared_with_those_of_the_models_that_are_judged(tmp_path, caplog, layout):
+    for below in ("gretit/x.wav", "eurbla/y.wav"):
+        example_sets.write_wav(tmp_path / "audio" / below)
+    label = ",label" if layout == "csv" else ""
+    rows = [f"x.wav,Larus canus{label and ',gretit'}", f"y.wav,{label and ',eurbla'}"]
+    table = example_sets.write_text(tmp_path / "t.csv", "\n".join([f"file,background{label}", *rows, ""]))
+    source = reader.SourceConfig(audio=str(tmp_path / "audio"), metadata=table, layout=layout)
+    reader.survey(source, judges=True)
+    assert "background species are named as no species" in caplog.text
+    caplog.clear()
+    reading = reader.survey(source, judges=True, classes=("mewgul", "Larus canus"))
+    assert "background species" not in caplog.text
+    assert {r.label: r.background for r in reading.recordings} == {"gretit": ("Larus canus",), "eurbla": ()}
