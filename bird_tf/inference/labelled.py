@@ -204,7 +204,9 @@ def score_audio(
     ensemble: ensembles.Ensemble, recordings: Sequence[metadata.Recording], chunking: decode.ChunkingConfig,
     place: executor.PlaceConfig | None = None,
 ) -> LabelledScores:  # fmt: skip
-    """Scores labelled recordings, at a place as in `scoring.score_recordings`. Labels are class ids or Latin names.
+    """Scores labelled recordings, at a place as in `scoring.score_recordings`.
+
+    Labels and background species are class ids or Latin names, or ids of others with Latin names that recordings tell.
 
     Raises:
         InputError: no recording is readable and has a label that the models know.
@@ -212,6 +214,12 @@ def score_audio(
     label_of = {
         r.recording_id: ensemble.classes.resolve([r.label]) or ensemble.classes.resolve([r.name]) for r in recordings
     }
+    name_of = {label: name for r in recordings for label, name in r.names}
+
+    def background(species: Iterable[str]) -> list[int]:
+        known = ensemble.classes.resolve
+        return known(each if known([each]) else name_of.get(each, each) for each in species)
+
     skipped = [(r.path, f"{r.label} is no class of the model") for r in recordings if not label_of[r.recording_id]]
     by_id = {r.recording_id: r for r in recordings if label_of[r.recording_id]}
     paths = [(recording_id, recording.path) for recording_id, recording in sorted(by_id.items())]
@@ -222,7 +230,7 @@ def score_audio(
         recording_ids=list(found),
         recordings=[by_id[i] for i in found],
         labels=np.array([label_of[i][0] for i in found]),
-        backgrounds=[ensemble.classes.resolve(by_id[i].background) for i in found],
+        backgrounds=[background(by_id[i].background) for i in found],
         member_probabilities=[scores.member_probabilities for scores in found.values()],
         member_attention_logits=[scores.member_attention_logits for scores in found.values()],
         start_seconds=[scores.start_seconds for scores in found.values()],

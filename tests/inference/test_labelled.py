@@ -122,6 +122,28 @@ def test_labels_may_be_latin_names_or_ids_of_others(ensemble, found):
         assert [classes.class_ids[index] for index in scored.labels] == [found[0].label]
 
 
+def test_species_in_the_background_may_have_ids_of_others(ensemble, annotated):
+    classes, recordings = ensemble.classes, annotated[1][:2]
+    expected = labelled.score_audio(ensemble, recordings, decode.ChunkingConfig())
+    foreign = {class_id: f"{class_id}-1" for class_id in classes.class_ids}
+    others = []
+    for recording in recordings:
+        spans = tuple(
+            dataclasses.replace(a, label=foreign[a.label], name=classes.names[classes.index(a.label)])
+            for a in recording.annotations
+        )
+        name, background = classes.names[classes.index(recording.label)], tuple(map(foreign.get, recording.background))
+        told = {"label": foreign[recording.label], "name": name, "background": background, "annotations": spans}
+        others.append(dataclasses.replace(recording, **told))
+    found = labelled.score_audio(ensemble, others, decode.ChunkingConfig())
+    assert found.backgrounds == expected.backgrounds and all(expected.backgrounds)
+    # the name may stand in another row
+    untimed = [dataclasses.replace(r, annotations=()) for r in others]
+    swapped = [dataclasses.replace(untimed[0], background=(untimed[1].label,)), untimed[1]]
+    found = labelled.score_audio(ensemble, swapped, decode.ChunkingConfig())
+    assert found.backgrounds[0] == [found.labels[1]]
+
+
 def test_batches_are_grouped_by_recording(manifest, generator):
     probabilities, logits = generator.random((1, 5, 6), np.float32), generator.random((1, 5), np.float32)
     ids, starts = ["b", "a", "b", "a", "b"], np.array([0, 0, 1, 1, 2], np.float32)
