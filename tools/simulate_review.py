@@ -15,7 +15,7 @@ from absl import logging
 
 from bird_tf import command_line, config, csv_files, files, locks
 from bird_tf.inference import result_files
-from bird_tf.labels import label_cells, metadata, spans, verdicts
+from bird_tf.labels import metadata, spans, taxonomy, verdicts
 from bird_tf.labels.layouts import reader
 from bird_tf.reviewing import clips, prediction_folder
 
@@ -77,8 +77,10 @@ def verdict(
     if recording.annotations:
         found = spans.labels_in_span(recording.annotations, clip.start_seconds, clip.end_seconds, annotated)
         label, others = found.label, found.background
+    names, told = dict(recording.names), (label, *others)
+    predicted = taxonomy.Taxonomy((clip.class_id,), (clip.name,))
     answer = verdicts.OTHER if label else verdicts.NO
-    if label_cells.clean(clip.class_id) in (label, *others) or clip.name in others:
+    if predicted.resolve([*told, *(names.get(name, name) for name in told)]):
         answer = verdicts.YES
     band = choice.band(clip)
     of_class = choice.sizes.get(clip.class_id, [])

@@ -51,6 +51,18 @@ def test_a_class_of_a_whole_number_is_the_label(folder):
     assert _simulate(folder, "labels.csv", num_clips=0)[0] == [("x.wav", 0.0, "7.0", "yes", "")]
 
 
+@pytest.mark.parametrize(
+    "table",
+    ["file,label\nx.wav,Parus major\n", "file,label\nx.wav,GRETIT1\n", "file,label\nx.wav,parus_major\n",
+     "file,label,scientific_name\nx.wav,7,Parus major\n", "file,start,end,species\nx.wav,0,3,Parus major\n",
+     "file,label,background\nx.wav,Turdus merula,Parus major\n"],
+)  # fmt: skip
+def test_a_label_may_be_any_name_of_the_class(folder, table):
+    (folder / "labels.csv").write_text(table)
+    (folder / "detections.csv").write_text(f"{','.join(COLUMNS)}\nx.wav,0,1,gretit1,Parus major,0.9\n")
+    assert _simulate(folder, "labels.csv", num_clips=0)[0] == [("x.wav", 0.0, "gretit1", "yes", "")]
+
+
 def test_labels_with_times_answer_for_the_time_of_the_clip(folder):
     answers, _ = _simulate(folder, "times.csv", num_clips=0)
     assert answers == [("y.wav", 0.0, "b", "yes", ""), ("y.wav", 3.0, "b", "no", "")]
