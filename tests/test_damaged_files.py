@@ -22,7 +22,7 @@ from bird_tf.inference import (
     score_store,
 )  # fmt: skip
 from bird_tf.labels import class_names, given_table, metadata, taxonomy
-from bird_tf.labels.tables import rows
+from bird_tf.labels.layouts import reader
 from bird_tf.models import architectures
 from bird_tf.records import learnt, manifests, recordings_table
 from bird_tf.reviewing import prediction_folder
@@ -235,7 +235,7 @@ READERS = {
     "calls": lambda folder, get: _table(
         folder,
         "media_id,class_id,start_seconds,end_seconds\n1,aa,0.5,2\n2,bb,1,1\n",
-        lambda path: calls.read_table(path, CLASSES, rows.Options()),
+        lambda path: calls.read_table(path, CLASSES, reader.SourceConfig()),
     ),
     "class ids": lambda folder, get: _table(
         folder, "class_id,run_id\naa,x\n", lambda path: media_ids.map_class_ids(path, CLASSES)

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from absl import logging
 
 from bird_tf import config, skips
-from bird_tf.labels import given_table, label_cells, metadata, odd_names, taxonomy, texts
+from bird_tf.labels import class_names, given_table, label_cells, metadata, odd_names, taxonomy, texts
 from bird_tf.labels.layouts import matching, reader
-from bird_tf.labels.tables import presence, rows
+from bird_tf.labels.tables import columns, presence, rows
 
 # start and end in seconds, and the index of the class
 Call = tuple[float, float, int]
@@ -104,10 +104,11 @@ def none_as_whole(unknown: Iterable[skips.Skip], *, has_judged_spans: bool) -> c
     return config.InputError(f"it tells of no recording as a whole, the first: {first} ({reason}){hint}")
 
 
-def read_table(path: str, classes: taxonomy.Taxonomy, options: rows.Options) -> dict[str, list[Call] | None]:
+def read_table(path: str, classes: taxonomy.Taxonomy, source: reader.SourceConfig) -> dict[str, list[Call] | None]:
     """Reads a CSV with the columns media_id, class_id, start_seconds, end_seconds.
 
-    A call is none where a further column denies it, as in tables that the converter reads.
+    A call is none where a further column denies it, and is not sure where the score in one is low, as in tables that
+    the converter reads.
 
     Returns:
         {media_id: its calls; None if no row of it is sure, as one of a name in doubt}. A media_id is a MediaId, a file
@@ -118,7 +119,8 @@ def read_table(path: str, classes: taxonomy.Taxonomy, options: rows.Options) -> 
     """
     spans: list[tuple[str, float, float]] = []
     answered: list[rows.Row] = []
-    document = texts.Document(path)
+    document, options, names = texts.Document(path), source.options, source.names
+    synonyms = class_names.read_synonyms(names.synonyms) if names.synonyms else {}
     for cells in given_table.read(path, "segments", COLUMNS):
         start, end, class_id = cells.number("start_seconds", 0), cells.number("end_seconds", 0), cells.cells["class_id"]
         if not start <= end:
@@ -128,10 +130,14 @@ def read_table(path: str, classes: taxonomy.Taxonomy, options: rows.Options) -> 
             row = rows.labelled(row, class_id, options)
         if row.problem:
             raise cells.error(row.problem)
+        species = tuple(synonyms.get(class_names.key(name), name) for name in row.labels.species)
+        row = dataclasses.replace(row, labels=dataclasses.replace(row.labels, species=species))
         spans.append((cells.text("media_id"), start, end))
         answered.append(row)
     further = [name for name in document.header if texts.comparable(name) not in COLUMNS]
     answered, _ = presence.apply(document, options, answered, further)
+    if source.min_confidence > 0:
+        answered = _confident(document, source, answered)
     found = _Found(classes)
     calls: dict[str, list[Call] | None] = dict.fromkeys(media_id for media_id, _, _ in spans)
     answered = [_without_doubtful(row, classes) for row in answered]
@@ -142,6 +148,18 @@ def read_table(path: str, classes: taxonomy.Taxonomy, options: rows.Options) -> 
     _warn_of_unsure(path, sum(not (row.labels.species or row.labels.negative) for row in answered))
     found.check(path)
     return calls
+
+
+def _confident(document: texts.Document, source: reader.SourceConfig, found: Sequence[rows.Row]) -> list[rows.Row]:
+    """The rows of a table of ours, without what they say of species where their score is below --min_confidence."""
+    given = tuple(entry for entry in source.options.columns if entry[1] == "score")
+    positions = columns.find(document, given).get("score", ())
+    if not positions:
+        reader.warn_of_no_score(source)
+        return list(found)
+    cells, in_percent = columns.by_row(document, positions), columns.is_in_percent(document, positions)
+    scored = [rows.scored(row, cells[row.where], in_percent=in_percent) for row in found]
+    return [rows.unsure(row) if row.score < source.min_confidence else row for row in scored]
 
 
 def _without_doubtful(row: rows.Row, classes: taxonomy.Taxonomy) -> rows.Row:
@@ -207,7 +225,7 @@ def _of_table(
     ids = collections.Counter(metadata.media_id(file) for file in below)
     by_id = {media_id: file for file in below if ids[media_id := metadata.media_id(file)] == 1}
     found, unsure = collections.defaultdict[str, list[Call]](list), dict[str, str]()
-    for name, own in read_table(path, classes, source.options).items():
+    for name, own in read_table(path, classes, source).items():
         file = by_id.get(name) or names.find(name)
         if file is None or names.claim(file, [name]).is_elsewhere:
             several = f"; {ids[name]} recordings have this MediaId: write their paths" if ids[name] > 1 else ""

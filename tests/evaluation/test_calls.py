@@ -5,7 +5,7 @@ import soundfile
 from bird_tf import config, files
 from bird_tf.evaluation import calls
 from bird_tf.inference import audio_files
-from bird_tf.labels import taxonomy
+from bird_tf.labels import class_names, taxonomy
 from bird_tf.labels.layouts import corrections, reader
 
 CLASSES = taxonomy.Taxonomy(class_ids=("gretit1", "eurbla"), names=("Parus major", "Turdus merula"))
@@ -63,6 +63,25 @@ def test_species_that_the_model_does_not_know_are_not_judged_in_our_table_either
     assert truth == calls.Truth({"site 1/a.wav": [(1.0, 2.0, 1), (5.0, 6.0, 0)], "site 1/b.wav": []})
     assert "1 calls of 1 species that the model does not know: parmaj (1); they are not judged" in caplog.text
     assert "2 annotations have no sure name" in caplog.text and "count as recordings without" not in caplog.text
+
+
+def test_our_table_heeds_synonyms_and_scores_as_annotations_do(audio, tmp_path, caplog):
+    table, synonyms = tmp_path / "truth.csv", tmp_path / "synonyms.csv"
+    synonyms.write_text("old,new\nParus ater,Parus major\nblabir,eurbla\n")
+    names = class_names.NameConfig(synonyms=str(synonyms))
+    source = reader.SourceConfig(audio=audio, names=names, min_confidence=0.5)
+    header = "media_id,class_id,start_seconds,end_seconds"
+    cells = [("Blabir", 1, 90), ("gretit1", 3, 20), ("PARUS_ATER", 5, 50), ("nocall", 9, 10), ("eurbla", 11, "")]
+    for name in (header, header.replace("media_id", "file")):
+        lines = (f"a,{label},{start},{start + 1},{score}" for label, start, score in cells)
+        table.write_text("\n".join((f"{name},Confidence (%)", *lines)).replace("file,class_id", "file,label"))
+        truth = calls.read(str(table), source, audio_files.find_below(audio), CLASSES)
+        assert truth.calls == {"site 1/a.wav": [(1, 2, 1), (5, 6, 0), (11, 12, 1)]}
+        assert "2 annotations have no sure name" in caplog.text
+        caplog.clear()
+    table.write_text(f"{header}\na,eurbla,1,2\n")
+    calls.read(str(table), source, audio_files.find_below(audio), CLASSES)
+    assert "--min_confidence=0.5 changes nothing: no label has a score" in caplog.text
 
 
 def test_columns_of_other_names_are_read_as_by_the_converter(audio, tmp_path):

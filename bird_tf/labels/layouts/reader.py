@@ -149,10 +149,7 @@ def survey(
     with _no_collection():
         found, folders_are_sites = _read_layout(source, paths, channel, classes, judges=judges)
     if source.min_confidence > 0 and not found.has_scores:
-        logging.warning(
-            "--min_confidence=%g changes nothing: no label has a score; if a column holds it, say --columns=score=NAME",
-            source.min_confidence,
-        )
+        warn_of_no_score(source)
     split = "train" if all(r.split for r in found.recordings) else ""  # where the layout decides the split
     found.recordings += [dataclasses.replace(metadata.unknown(p), negative=True, split=split) for p in noise]
     # a name in another encoding cannot be written to tables and records
@@ -175,6 +172,14 @@ def survey(
         unused=_writable(skip for skip in found.unused if skip[0] not in dict(not_read)),
         silent=found.silent,
         has_judged_spans=found.has_judged_spans,
+    )
+
+
+def warn_of_no_score(source: SourceConfig) -> None:
+    """Warns that --min_confidence has no effect."""
+    logging.warning(
+        "--min_confidence=%g changes nothing: no label has a score; if a column holds it, say --columns=score=NAME",
+        source.min_confidence,
     )
 
 
