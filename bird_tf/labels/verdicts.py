@@ -108,13 +108,16 @@ def _parse(row: csv_files.Row) -> Verdict:
         raise row.error(
             f"need a verdict out of {', '.join(ANSWERS)}, not {answer[:40]!r}; write {SKIP} if nobody gave one"
         )
+    class_id, species = row.text("class_id"), row.cells.get("species", "").strip()
+    if answer == OTHER and species == class_id:
+        raise row.error(f"{OTHER} names {class_id[:40]!a}, which was predicted; write {YES} if it is to be heard")
     return Verdict(
         file=row.text("file"),
         start_seconds=start,
         end_seconds=end,
-        class_id=row.text("class_id"),
+        class_id=class_id,
         answer=answer,
-        species=row.cells.get("species", "").strip(),
+        species=species,
         probability=row.number("probability", -1, 1),  # a similarity, on the page of a search
         band_lowest=row.number("band_lowest"),
         band_size=row.count("band_size", 0),

@@ -77,6 +77,12 @@ def test_rows_that_cannot_be_read_are_named(tmp_path, row, problem):
         verdicts.read(str(tmp_path / "v.csv"))
 
 
+def test_another_species_is_not_the_predicted_one(tmp_path):
+    (tmp_path / "v.csv").write_text(HEADER.replace("remark", "species") + "x.wav,1,2,aa,other,aa\n")
+    with pytest.raises(config.InputError, match=r"v\.csv, line 2: other names 'aa', which was predicted; write yes"):
+        verdicts.read(str(tmp_path / "v.csv"))
+
+
 @damage.counts
 def test_no_damage_ends_in_anything_but_a_refusal(tmp_path, count):
     path = tmp_path / "v.csv"

@@ -168,19 +168,28 @@ def test_a_person_judges_with_keys_alone_and_verdicts_survive_a_reload(tmp_path,
     tab.evaluate("localStorage.clear(); verdicts.clear(); filter()")
     tab.evaluate(f"load({json.dumps(semicolons)})")
     assert _saved(tab, tmp_path)[1] == saved
-    # a listed species is saved by its id, whatever of the two is typed
-    tab.evaluate("show(clips[4])")
-    for key in "oAVIS alba":
-        tab.press(key)
-    tab.press("Enter", "\r")
-    tab.wait_for("!document.getElementById('naming').open")
-    assert [(v.answer, v.species) for v in _saved(tab, tmp_path)[1]][4] == ("other", "a")
+    # with rows that a person has spoilt: those without text are none, and one that is cut is told
+    spoilt = path.read_text().replace(",yes,", ", YES,") + ",,,,\nx.wav,1.0\nx.wav,1.0,2.0,a,skip\n"
+    tab.evaluate("localStorage.clear(); verdicts.clear(); filter()")
+    tab.evaluate(f"load({json.dumps(spoilt)})")
+    assert tab.evaluate("at('warning').textContent").startswith("1 of 7 verdicts are about other clips")
+    assert _saved(tab, tmp_path)[1] == saved
+    # a listed species is saved by its id, whatever of the two is typed, and the predicted one as yes
+    for index in (3, 4):
+        tab.evaluate(f"show(clips[{index}])")
+        for key in "oAVIS alba":
+            tab.press(key)
+        tab.press("Enter", "\r")
+        tab.wait_for("!document.getElementById('naming').open")
+    assert [(v.answer, v.species) for v in _saved(tab, tmp_path)[1]][3:5] == [("other", "a"), ("yes", "")]
     # a filter keeps the keys until Esc
     tab.evaluate("document.getElementById('by-verdict').focus()")
     tab.press("Escape")
     assert tab.evaluate("document.activeElement === document.body")
     tab.press("z")
     assert tab.evaluate("verdicts.has(4)") is False
+    tab.press("z")
+    assert tab.evaluate("verdicts.get(3).answer") == "unsure"
     # the page and Python estimate the same: two of three are right below, and one of one above
     expected = stratified.share([
         stratified.Band(lowest=0.0, size=41, judged=3, positives=1),

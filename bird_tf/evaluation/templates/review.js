@@ -72,7 +72,7 @@ function parse(text) {  // comma-separated text → rows; a spreadsheet program 
     else if (sign === "\n" && !quoted) rows.push([""]);
     else if (sign !== "\r" || quoted) row[row.length - 1] += sign;
   }
-  return rows.filter(row => row.length > 1)
+  return rows.filter(row => row.length > 1 && row.some(text => text))
     .map(row => row.map(text => /^'+[=+\-@\t\r]./.test(text) && isNaN(Number(text.replace(/^'+/, ""))) ? text.slice(1) : text));
 }
 function load(text) {
@@ -81,13 +81,14 @@ function load(text) {
   if (columns.slice(0, 5).some(name => column(name) < 0)) return warn("This file is no verdicts.csv.");
   let unknown = 0;
   for (const row of rows) {
-    const seconds = name => Number(row[column(name)].replace(",", ".")).toFixed(3);
+    const text = name => row[column(name)] ?? "";  // a row may be cut
+    const seconds = name => Number(text(name).replace(",", ".")).toFixed(3);
     const clip = byIdentity.get(JSON.stringify(
-      [row[column("file")], seconds("start_seconds"), seconds("end_seconds"), row[column("class_id")]]));
-    const answer = row[column("verdict")].toLowerCase();
+      [text("file"), seconds("start_seconds"), seconds("end_seconds"), text("class_id")]));
+    const answer = text("verdict").trim().toLowerCase();
     if (clip && ["yes", "no", "other", "unsure"].includes(answer))
-      verdicts.set(clip.index, {answer, species: row[column("species")] || ""});
-    else unknown++;
+      verdicts.set(clip.index, {answer, species: text("species")});
+    else unknown += answer !== "skip";
   }
   if (unknown) warn(`${unknown} of ${rows.length} verdicts are about other clips than those on this page.`);
   keep(); filter();
@@ -308,7 +309,8 @@ at("naming").querySelector("form").onsubmit = event => {
   if (keeps && heard && !listed(heard) && heard !== told) return tell(heard);
   at("naming").close();
   at("heard").blur();
-  if (keeps) judge("other", listed(heard) ?? heard);
+  const species = listed(heard) ?? heard, isPredicted = species === current?.classId;
+  if (keeps) judge(isPredicted ? "yes" : "other", isPredicted ? "" : species);
 };
 
 // mouse, touch and keys do the same
