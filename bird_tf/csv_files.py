@@ -139,13 +139,16 @@ class Row:
         return value
 
     def count(self, column: str, default: int | None = None) -> int:
-        """A whole number of at least 0; the default if the cell is empty or the table has no such column."""
+        """A whole number of at least 0; the default if the cell is empty or the table has no such column.
+
+        pandas writes a number as 41.0, if another cell of the column is empty.
+        """
         cell = self.cells.get(column, "")
         if not cell and default is not None:
             return default
-        if not re.fullmatch(r"\d{1,15}", cell, re.ASCII):
+        if not (found := re.fullmatch(r"(\d{1,15})(?:\.0)?", cell, re.ASCII)):
             raise self.error(f"{column} must be a whole number, not {cell[:40]!a}; {self.remedy}")
-        return int(cell)
+        return int(found[1])
 
 
 def _within(lowest: float, highest: float) -> str:

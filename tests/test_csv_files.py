@@ -69,10 +69,14 @@ def test_cells_that_are_no_numbers_are_named(cell):
         row.text("empty")
 
 
-@pytest.mark.parametrize("cell", ["", "x", "٣", "1.0", "-1", "9" * 16])
+@pytest.mark.parametrize("cell", ["", "x", "٣", "1.5", "1.00", ".0", "1.0.0", "-1", "9" * 16])
 def test_cells_that_are_no_counts_are_named(cell):
     with pytest.raises(config.InputError, match="line 7: a must be a whole number"):
         csv_files.Row("t.csv", 7, {"a": cell}).count("a")
+
+
+def test_a_count_may_be_as_pandas_writes_it():
+    assert csv_files.Row("t.csv", 7, {"a": "41.0"}).count("a") == 41
 
 
 FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "'=1", "''=1", "=1;2"]

@@ -21,6 +21,7 @@ from bird_tf.labels import parquet
 _LARGEST_BYTES = 64 << 20  # of a table of short cells, the lists of cells take twenty times as much
 _MOST_SHARED = 100_000  # different cells that are kept in mind
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+_SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # the first bytes of xlsx, ods and numbers, and of xls
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060\ufeff]")  # zero-width blanks and marks of direction
 # The earlier of two delimiters that divide a line into equally many cells counts.
@@ -73,6 +74,8 @@ def decode(path: str, content: bytes) -> str:
     Raises:
         InputError: it is no text in UTF-8, UTF-16 or Windows-1252.
     """
+    if content.startswith(_SPREADSHEETS):
+        raise config.InputError(f"{path}: no text, but a spreadsheet or an archive; save a spreadsheet as CSV")
     mark, encoding = next((entry for entry in _MARKS if content.startswith(entry[0])), (b"", ""))
     if not encoding:
         encoding = _utf16_without_mark(content) or "utf-8"

@@ -29,6 +29,14 @@ def test_what_is_no_text_is_refused(tmp_path, content):
         _ = _document(tmp_path, content).text
 
 
+@pytest.mark.parametrize("content", [b"PK\x03\x04\x14\0", b"\xd0\xcf\x11\xe0\xa1\xb1"])
+def test_a_spreadsheet_is_told(tmp_path, caplog, content):
+    (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises(config.InputError, match=r"x\.csv: no text, but a spreadsheet or an archive; save"):
+        _ = texts.Document(str(tmp_path / "x.csv")).lines
+    assert not caplog.text
+
+
 def test_a_file_that_is_too_large_is_refused(tmp_path):
     (tmp_path / "x").write_bytes(b"0" * (1 << 21))
     with pytest.raises(config.InputError, match="larger than 1 MB"):
