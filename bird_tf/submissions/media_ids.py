@@ -67,14 +67,17 @@ def map_class_ids(path: str, classes: taxonomy.Taxonomy) -> taxonomy.Taxonomy:
         classes: the model's.
 
     Raises:
-        InputError: another table, a row of no class of the model, or two classes with one id.
+        InputError: another table, a row of no class of the model, a class with two ids, or two classes with one.
     """
-    ids = list(classes.class_ids)
+    given: dict[int, str] = {}
     for row in given_table.read(path, "class_ids", ("class_id", "run_id")):
         indices = classes.resolve([row.text("class_id")])
         if not indices:
             raise row.error(f"{row.text('class_id')} is no class of the model")
-        ids[indices[0]] = row.text("run_id")
+        run_id = row.text("run_id")
+        if given.setdefault(indices[0], run_id) != run_id:
+            raise row.error(f"{row.text('class_id')} has the id {given[indices[0]]} in a line above")
+    ids = [given.get(index, class_id) for index, class_id in enumerate(classes.class_ids)]
     shared = [class_id for class_id, count in collections.Counter(ids).items() if count > 1]
     if shared:
         raise config.InputError(f"--class_ids={path}: two classes would have the id {shared[0]}")

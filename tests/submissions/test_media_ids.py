@@ -38,7 +38,7 @@ def test_soundscapes_are_named_by_their_stems_and_must_differ(tmp_path):
 
 
 def test_class_ids_are_mapped_and_the_others_stay(tmp_path):
-    (tmp_path / "ids.csv").write_text("run_id,class_id\nparmaj,Parus major\n")
+    (tmp_path / "ids.csv").write_text("run_id,class_id\nparmaj,Parus major\nparmaj,PARUS MAJOR\n")
     mapped = media_ids.map_class_ids(str(tmp_path / "ids.csv"), CLASSES)
     assert mapped.class_ids == ("parmaj", "b") and mapped.names == CLASSES.names
 
@@ -46,7 +46,7 @@ def test_class_ids_are_mapped_and_the_others_stay(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "words"),
     [("Parus major,b", "two classes would have the id b"), ("x,y", "line 2: x is no class"), ("b,", "line 2: run_id"),
-     ("b", "line 2: run_id is missing")],
+     ("b", "line 2: run_id is missing"), ("b,x\nParus major,y\nb,z", "line 4: b has the id x in a line above")],
 )  # fmt: skip
 def test_unusable_maps_of_class_ids_are_refused(tmp_path, rows, words):
     (tmp_path / "ids.csv").write_text(f"class_id,run_id\n{rows}\n")
