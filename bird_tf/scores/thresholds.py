@@ -17,6 +17,7 @@ PRECISION = "precision"
 RULES = ("f1", PRECISION)
 # a threshold above 1: the species never counts as present
 NEVER = 2.0
+_NEARLY_ALL = 0.9  # a share of right calls
 # On noise like that of the fit, at most this many calls an hour with the rule "precision", of all species together.
 # Others' noise is worse than one's own, and a chunk can lie in two segments: a quarter of what is acceptable, 2.
 _NOISE_CALLS_PER_HOUR = 0.5
@@ -86,11 +87,18 @@ def weakly_labelled(chunks: Sequence[np.ndarray], truth: np.ndarray) -> tuple[np
 
 def fit(examples: Examples, precision: float) -> dict[str, np.ndarray]:
     """For each of RULES, [classes] thresholds; NEVER if no threshold keeps the promise of the rule."""
-    return {"f1": _fit_f1(examples), "precision": _fit_precision(examples, precision)}
+    surely = _fit_precision(examples, max(precision, _NEARLY_ALL))
+    precise = surely if precision >= _NEARLY_ALL else _fit_precision(examples, precision)
+    return {"f1": _fit_f1(examples, surely), "precision": precise}
 
 
-def _fit_f1(examples: Examples) -> np.ndarray:
-    fitted = np.full(examples.truth.shape[1], CommonCurve(*examples.with_noise()).best_f1())
+def _fit_f1(examples: Examples, surely: np.ndarray) -> np.ndarray:
+    """[classes] thresholds "f1"; that of all classes is no higher than `surely` [classes].
+
+    Where one class is called on noise, the threshold of all is far too high for the others. There, one is taken at
+    which nearly all calls of the class are right.
+    """
+    fitted = np.minimum(CommonCurve(*examples.with_noise()).best_f1(), surely)
     if not (enough := np.flatnonzero(examples.truth.sum(axis=0) >= MIN_POSITIVES)).size:
         return fitted
     scores, present, counts = weakly_labelled(examples.chunks, examples.truth)
