@@ -113,10 +113,15 @@ def _warn_without_effect(manifest: manifests.Manifest, settings: TrainConfig) ->
             "without the species%s", manifest.directory, ", ".join(taking), also,
         )  # fmt: skip
     teachers = settings.teachers
+    has_teacher = bool(teachers.teacher or settings.pseudo.pseudo_labels)  # those of a self-training are of heads
     names = [f"--{name}" for name in ("teacher_weight", "distil_temperature")
              if getattr(teachers, name) != getattr(distillation.DistillationConfig, name)]  # fmt: skip
-    if names and not teachers.teacher and not settings.pseudo.pseudo_labels:  # those of a self-training are of heads
+    if names and not has_teacher:
         logging.warning("%s has no effect without --teacher", ", ".join(names))
+    if teachers.embedding_weight and not has_teacher:
+        logging.warning(
+            "no --teacher: of the backbone, only the embedding is learnt; a student needs --teacher=runs/HEAD/export"
+        )
     if count and not taking:
         logging.warning("--synthetic_noise=%d has no effect without one of %s", count, ", ".join(given))
 

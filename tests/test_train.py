@@ -185,6 +185,8 @@ def test_flags_without_effect_are_told(manifest, monkeypatch):
     assert told(without, **asked, synthetic_noise=5) == told(manifest, **asked) == told(without) == ""
     assert told(manifest, synthetic_noise=5).startswith("--synthetic_noise=5 has no effect without one of")
     assert told(manifest, teacher_weight=0.5) == "--teacher_weight has no effect without --teacher"
+    assert told(manifest, embedding_weight=0.2).startswith("no --teacher: of the backbone, only the embedding")
+    assert told(manifest, embedding_weight=0.2, teacher=["head"]) == ""
 
 
 def test_unusable_records_are_refused(manifest, tmp_path):
