@@ -167,19 +167,23 @@ def _paths(manifest: manifests.Manifest, audio: str) -> dict[str, str]:
 
 
 def stretches(folder: str, manifest: manifests.Manifest) -> list[Stretch]:
-    """Every stretch of the recordings in a folder that is as long as a chunk; a shorter recording is one.
+    """Every stretch with sound of the recordings in a folder that is as long as a chunk; a shorter recording is one.
 
     Raises:
         InputError: there is no recording, or one cannot be read.
     """
     found, front_end = list[Stretch](), manifest.front_end
     for _, path in audio_files.find_below(folder):
+        num_samples, with_sound = 0, set[int]()
         try:
-            num_samples = sum(len(block) for block in decode.blocks(path, front_end.sample_rate_hz, manifest.channel))
+            for block in decode.blocks(path, front_end.sample_rate_hz, manifest.channel):
+                heard = np.unique((num_samples + np.flatnonzero(block)) // front_end.chunk_samples)
+                with_sound.update(heard.tolist())
+                num_samples += len(block)
         except decode.UnreadableError as error:
             raise config.InputError(f"--noise_audio={folder}: {error}; take it out") from error
-        chunks = num_samples / front_end.sample_rate_hz // front_end.chunk_seconds
-        found += [(path, i * front_end.chunk_seconds) for i in range(max(1, int(chunks)) if num_samples else 0)]
+        chunks = max(1, int(num_samples / front_end.sample_rate_hz // front_end.chunk_seconds))
+        found += [(path, i * front_end.chunk_seconds) for i in range(chunks) if i in with_sound]
     if not found:
         raise config.InputError(f"--noise_audio={folder}: no recording there has any sound")
     return found

@@ -52,6 +52,20 @@ def test_equal_seeds_give_equal_mixtures_and_noise_lies_under_the_calls(manifest
     assert (tmp_path / "one" / "noise.csv").read_text().count("\n") == 1
 
 
+def test_silent_stretches_are_no_noise(manifest, tmp_path, generator):
+    rate, length = manifest.front_end.sample_rate_hz, manifest.front_end.chunk_seconds
+    samples = generator.normal(0, 0.1, round(3.5 * length * rate))
+    samples[round(length * rate) : round(2 * length * rate)] = 0
+    for name, some in (("a", samples), ("b", samples[: rate // 10]), ("silent", np.zeros(rate))):
+        soundfile.write(tmp_path / f"{name}.wav", some, rate)
+    a, b = (str(tmp_path / f"{name}.wav") for name in "ab")
+    assert mixtures.stretches(str(tmp_path), manifest) == [(a, 0.0), (a, 2 * length), (b, 0.0)]
+    for path in (a, b):
+        (tmp_path / path).unlink()
+    with pytest.raises(config.InputError, match="no recording there has any sound"):
+        mixtures.stretches(str(tmp_path), manifest)
+
+
 @pytest.mark.parametrize("seconds", [0.01, 3.0, 7.98, 8.0])
 def test_noise_is_as_loud_at_its_end_as_before(manifest, tmp_path, generator, seconds):
     rate = manifest.front_end.sample_rate_hz
