@@ -95,7 +95,7 @@ def take_step(experiment: experiments.Experiment, batch: Any) -> tuple[float, fl
         if not experiment.is_compiled:
             raise
         raise config.InputError(
-            f"the step that XLA compiled failed ({error.message[:300]} …); train with --nojit_compile"
+            f"the step that XLA compiled failed ({error.message[:300]} …); train again with --nojit_compile --overwrite"
         ) from error
     if not math.isfinite(loss):
         repeated = dataset.training(

@@ -32,8 +32,8 @@ class SoftTargets(Protocol):
 class TrainState:
     """A network, and everything else that a training step changes. Make it inside the strategy's scope.
 
-    `jit_compile` compiles the step by XLA. On a GPU it then takes a fraction of the time; on a processor, XLA's
-    convolutions are slower than TensorFlow's.
+    `jit_compile` compiles the step by XLA, for a GPU: uncompiled, each small operation is started by itself. On a
+    processor, XLA's convolutions are slower than TensorFlow's.
 
     Attributes:
         network: the network.

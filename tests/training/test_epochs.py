@@ -60,5 +60,5 @@ def test_a_step_that_xla_cannot_compile_names_the_way_out(manifest, tmp_path, mo
         train.train(train_settings(manifest, tmp_path / "run", jit_compile=True))
     monkeypatch.setattr(distribution, "is_one_gpu", lambda strategy: True)
     monkeypatch.setattr(distribution, "distribute_batches", lambda strategy, batches: batches)
-    with pytest.raises(config.InputError, match=r"libdevice not found.*train with --nojit_compile"):
+    with pytest.raises(config.InputError, match=r"libdevice not found.*train again with --nojit_compile --overwrite"):
         train.train(train_settings(manifest, tmp_path / "compiled", jit_compile=True))
