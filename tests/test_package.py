@@ -34,7 +34,7 @@ def test_the_pins_fit_every_python_that_we_support():
     assert len(versions) > 1
     pins = list(_pins())
     assert len(pins) > 20
-    needed = {name: importlib.metadata.metadata(name)["Requires-Python"] or "" for name, _ in pins}
+    needed = {name: importlib.metadata.metadata(name).get("Requires-Python", "") for name, _ in pins}
     refused = {
         f"{name}=={pin} on {python}"
         for name, pin in pins
