@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bird_tf import config, executor, files, stored
 from bird_tf.audio import decode
@@ -22,6 +22,8 @@ from bird_tf.scores import metrics
 # smaller differences are chance
 _LEAST_GAIN = 0.002
 _QUALITY = "quality.json"
+# path of a recording, start of a chunk in seconds, and class id
+_Call = tuple[str, float, str]
 _REMEDY = "give labelled soundscapes with --segments and --segments_audio, or keep the last round with --nogate"
 
 
@@ -123,8 +125,13 @@ def check_calls(manifest: manifests.Manifest) -> None:
     Raises:
         InputError: there are no validation recordings, or their audio is not where it was.
     """
+    _calls(mixtures.clearest_validation_calls, manifest)
+
+
+def _calls(find: Callable[..., list[_Call]], manifest: manifests.Manifest) -> list[_Call]:
+    """The calls that are found. Raises InputError as `check_calls`."""
     try:
-        mixtures.clearest_validation_calls(manifest, advice="")
+        return find(manifest, advice="")
     except config.InputError as error:
         raise config.InputError(f"no round can be judged: {error}; {_REMEDY}") from error
 
@@ -149,5 +156,5 @@ def write_mixtures(
         raise config.InputError(
             f"--unlabelled: no chunk with sound is without calls, so no mixture can be made; {_REMEDY}"
         )
-    check_calls(manifest)
-    mixtures.Mixer(settings, manifest, mixtures.validation_calls(manifest), quiet).write(output, seed)
+    calls = _calls(mixtures.validation_calls, manifest)
+    mixtures.Mixer(settings, manifest, calls, quiet).write(output, seed)
