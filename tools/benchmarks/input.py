@@ -21,8 +21,10 @@ from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
 from bird_tf.labels import taxonomy
 from bird_tf.models import architectures
-from bird_tf.records import manifests, schema, shard_files
+from bird_tf.records import manifests, schema
 from bird_tf.training import training_flags
+
+from . import train
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,22 +56,17 @@ def generate(directory: str, num_chunks: int = 16384, num_noise: int = 512) -> m
     They are larger than the shuffle buffer, so that as many chunks are read as are used.
     """
     generator, classes = np.random.default_rng(0), [f"class{i:03d}" for i in range(100)]
+
+    def chunk(i: int) -> schema.Chunk:
+        return schema.Chunk(
+            features={schema.SPECTROGRAM: generator.integers(0, 256, (128, 256), np.uint8)},
+            label=i % 100, background=(), background_known=True, recording_id=str(i // 10),
+            chunk_index=i % 10, start_seconds=0.0, activity=0.01,
+        )  # fmt: skip
+
     shards: dict[str, tuple[manifests.Shard, ...]] = {"val": ()}
     for split, count in (("train", num_chunks), ("noise", num_noise)):
-        written = []
-        for shard in range(8):
-            name = shard_files.shard_name(split, shard, 8)
-            with shard_files.writing(directory, name) as writer:
-                for i in range(shard, count, 8):
-                    writer.write(
-                        schema.Chunk(
-                            features={schema.SPECTROGRAM: generator.integers(0, 256, (128, 256), np.uint8)},
-                            label=i % 100, background=(), background_known=True, recording_id=str(i // 10),
-                            chunk_index=i % 10, start_seconds=0.0, activity=0.01,
-                        )
-                    )  # fmt: skip
-            written.append(shard_files.describe_shard(directory, name, writer.count))
-        shards[split] = tuple(written)
+        shards[split] = train.write_shards(directory, split, [map(chunk, range(first, count, 8)) for first in range(8)])
     counts = {"train": tuple(np.bincount(np.arange(num_chunks) % 100, minlength=100).tolist())}
     front_end = frontend.FrontendConfig()
     return manifests.Manifest(

@@ -9,6 +9,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -38,28 +39,33 @@ class Settings:
     peak_tflops: float = config.option(0.0, "peak of the device in that precision, to print the share of it")
 
 
+def write_shards(directory: str, split: str, parts: Sequence[Iterable[schema.Chunk]]) -> tuple[manifests.Shard, ...]:
+    """Writes chunks, those of each shard. Returns the description of the shards."""
+    written = []
+    for number, part in enumerate(parts):
+        name = shard_files.shard_name(split, number, len(parts))
+        with shard_files.writing(directory, name) as writer:
+            for chunk in part:
+                writer.write(chunk)
+        written.append(shard_files.describe_shard(directory, name, writer.count))
+    return tuple(written)
+
+
 def make_records(
     directory: str, settings: Settings, spectrograms: np.ndarray, labels: np.ndarray
 ) -> manifests.Manifest:
     """Writes the arrays as records of eight training shards; the first chunk is the validation's as well."""
     front_end = frontend.FrontendConfig(num_bands=settings.num_bands, num_frames=settings.num_frames)
     indices = {"train": np.array_split(np.arange(len(labels)), _NUM_SHARDS), "val": [np.arange(1)], "noise": [[]]}
-    shards: dict[str, tuple[manifests.Shard, ...]] = {}
-    for split, parts in indices.items():
-        written = []
-        for number, part in enumerate(parts):
-            name = shard_files.shard_name(split, number, len(parts))
-            with shard_files.writing(directory, name) as writer:
-                for index in part:
-                    writer.write(
-                        schema.Chunk(
-                            features={schema.SPECTROGRAM: spectrograms[index]}, label=int(labels[index]), background=(),
-                            background_known=True, recording_id=str(index), chunk_index=0, start_seconds=0.0,
-                            activity=0.0,
-                        )
-                    )  # fmt: skip
-            written.append(shard_files.describe_shard(directory, name, len(part)))
-        shards[split] = tuple(written)
+
+    def chunk(index: int) -> schema.Chunk:
+        return schema.Chunk(
+            features={schema.SPECTROGRAM: spectrograms[index]}, label=int(labels[index]), background=(),
+            background_known=True, recording_id=str(index), chunk_index=0, start_seconds=0.0, activity=0.0,
+        )  # fmt: skip
+
+    shards = {split: write_shards(directory, split, [map(chunk, part) for part in parts])
+              for split, parts in indices.items()}  # fmt: skip
     class_ids = tuple(f"class{i:03d}" for i in range(_NUM_CLASSES))
     manifest = manifests.Manifest(
         directory=directory,
