@@ -47,9 +47,11 @@ _START, _END = re.compile(r"(?<![A-Za-z\d])S$", re.ASCII), re.compile(r"_E20\d\d
 # species and confidence in %, as BirdNET-Go writes them, and BirdNET-Pi
 _SURE_DETECTION = re.compile(r".*[^\W\d]_(?:100|\d?\d)p_", re.ASCII)
 _DETECTION = re.compile(r".*-(?:100|\d?\d)-", re.ASCII)
+# of firmware 1.0.0, without a zone, and 1.0.1, all recorders tell the same number: an address in their memory
 _AUDIOMOTH = re.compile(
     r"Recorded at (?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:\.\d+)? "
-    r"(?P<day>\d\d)/(?P<month>\d\d)/(?P<year>\d{4}) \((?P<zone>UTC[^)]*)\)(?:.*?\b(?P<recorder>[0-9A-F]{16})\b)?",
+    r"(?P<day>\d\d)/(?P<month>\d\d)/(?P<year>\d{4})(?: \((?P<zone>UTC[^)]*)\)| by AudioMoth)"
+    r"(?:.*?\b(?!0FE081F8)(?P<recorder>[0-9A-F]{16})\b)?",
     re.ASCII,
 )
 # what AudioMoth's app writes in place of that comment when it cuts a recording
@@ -254,7 +256,10 @@ def _from_header(path: str) -> Origin:
     if _SPLIT.match(comment):
         return Origin(lost_zone=LOST_BY_SPLIT)
     found = _AUDIOMOTH.search(comment)
-    return dataclasses.replace(_moment(found.groupdict()), recorder=found["recorder"] or "") if found else Origin()
+    if found is None:
+        return Origin()
+    parts = {**found.groupdict(), "zone": found["zone"] or "UTC"}
+    return dataclasses.replace(_moment(parts), recorder=found["recorder"] or "")
 
 
 def _from_guano(text: str) -> Origin:

@@ -4,6 +4,7 @@ import math
 import pytest
 
 from bird_tf.labels import recorders
+from tests.audio import test_wav
 
 
 def _name(name):
@@ -57,3 +58,11 @@ def test_what_stands_before_the_clock_is_the_site_but_for_what_programs_write(na
 def test_zones_behind_times_are_read(text, time, offset):
     found = recorders.without_zone(text)
     assert found[0] == time and found[1] == pytest.approx(offset, nan_ok=True)
+
+
+@pytest.mark.parametrize("zone", [" (UTC)", ""])
+def test_early_firmware_of_audiomoth_notes_utc_and_the_same_number_in_all_recorders(tmp_path, zone):
+    comment = f"Recorded at 19:10:00 06/04/2018{zone} by AudioMoth 0FE081F80FE081F0 at gain setting 2"
+    info = test_wav.chunk(b"LIST", b"INFO" + test_wav.chunk(b"ICMT", comment.encode()))
+    origin = recorders.read(test_wav.write(tmp_path / "5AC7C4A8.WAV", before=info)).origin
+    assert origin.start.isoformat() == "2018-04-06T19:10:00+00:00" and origin.recorder == origin.site == ""
