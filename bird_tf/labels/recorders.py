@@ -57,6 +57,8 @@ _AUDIOMOTH = re.compile(
 # what AudioMoth's app writes in place of that comment when it cuts a recording
 _SPLIT = re.compile(r"Split from \S+ as file \d+ of \d+", re.ASCII)
 LOST_BY_SPLIT = "AudioMoth's app cut it and left the zone out"
+# of a file that is no WAV, in which that comment is searched
+_TAG_BYTES = 1 << 16
 _OFFSET = re.compile(
     r"_?(?:UTC|GMT)?(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d\d))?", re.IGNORECASE | re.ASCII
 )
@@ -243,23 +245,31 @@ def _is_set(date: datetime.date) -> bool:
 
 def _from_header(path: str) -> Origin:
     """What the recorder wrote into the header: GUANO metadata, else AudioMoth's comment."""
-    if not path.lower().endswith(wav.SUFFIXES):
-        return Origin()
     try:
-        header = wav.read(path)
+        texts = _texts(path)
     except OSError:  # the reader of its sound says so
         return Origin()
-    texts = header.texts if header else {}
     if "guan" in texts:
         return _from_guano(texts["guan"])
     comment = texts.get("ICMT", "")
-    if _SPLIT.match(comment):
+    if _SPLIT.search(comment):
         return Origin(lost_zone=LOST_BY_SPLIT)
     found = _AUDIOMOTH.search(comment)
     if found is None:
         return Origin()
     parts = {**found.groupdict(), "zone": found["zone"] or "UTC"}
     return dataclasses.replace(_moment(parts), recorder=found["recorder"] or "")
+
+
+def _texts(path: str) -> Mapping[str, str]:
+    """The texts in a WAV file. Of another one, its beginning: what was converted keeps the comment among its tags."""
+    if path.lower().endswith(wav.SUFFIXES):
+        header = wav.read(path)
+        return header.texts if header else {}
+    if not os.path.isfile(path):  # a pipe would wait for its writer
+        return {}
+    with open(path, "rb") as file:
+        return {"ICMT": file.read(_TAG_BYTES).replace(b"\0", b"").decode("latin-1")}  # a tag may be UTF-16
 
 
 def _from_guano(text: str) -> Origin:

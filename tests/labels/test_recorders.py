@@ -6,6 +6,8 @@ import pytest
 from bird_tf.labels import recorders
 from tests.audio import test_wav
 
+AUDIOMOTH = "Recorded at 05:00:10 01/05/2023 (UTC+2) by AudioMoth 24F319046043D8C1 at medium gain"
+
 
 def _name(name):
     return recorders.read(f"/root/{name}").name
@@ -66,3 +68,14 @@ def test_early_firmware_of_audiomoth_notes_utc_and_the_same_number_in_all_record
     info = test_wav.chunk(b"LIST", b"INFO" + test_wav.chunk(b"ICMT", comment.encode()))
     origin = recorders.read(test_wav.write(tmp_path / "5AC7C4A8.WAV", before=info)).origin
     assert origin.start.isoformat() == "2018-04-06T19:10:00+00:00" and origin.recorder == origin.site == ""
+
+
+@pytest.mark.parametrize("suffix", ["flac", "mp3", "opus"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_the_comment_of_audiomoth_is_found_among_the_tags_of_a_converted_file(tmp_path, suffix, encoding):
+    path = tmp_path / f"20230501_050010.{suffix}"
+    path.write_bytes(b"\xff\xfbtags\0\0" + f"comment={AUDIOMOTH}".encode(encoding) + bytes(range(256)))
+    origin = recorders.read(str(path)).origin
+    assert origin.start.isoformat() == "2023-05-01T05:00:10+02:00" and origin.site == "24F319046043D8C1"
+    path.write_bytes(b"comment=Split from 20230501_040000.WAV as file 1 of 2.")
+    assert recorders.read(str(path)).origin.lost_zone == recorders.LOST_BY_SPLIT
