@@ -16,8 +16,9 @@ ORDER = {
         "resume", "next_steps",
     ),
     "audio": (
-        "mel", "frontend", "ahead", "hearing", "content", "parts", "reports", "wav", "mp3", "ogg", "flac", "foreign",
-        "decoder", "sound", "channels", "digests", "own_clips", "decode", "unread_files", "activity", "noises", "axes",
+        "mel", "frontend", "ahead", "hearing", "content", "parts", "reports", "wav", "iff", "mp3", "ogg", "flac",
+        "foreign", "decoder", "sound", "channels", "digests", "own_clips", "decode", "unread_files", "activity",
+        "noises", "axes",
     ),
     "labels": (
         "metadata", "parquet", "texts", "given_table", "label_cells", "odd_names", "class_names", "recorders",

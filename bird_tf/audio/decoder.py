@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from bird_tf.audio import flac, mp3, ogg, parts, reports, wav
+from bird_tf.audio import flac, iff, mp3, ogg, parts, reports, wav
 
 BLOCK_SECONDS = 10.0
 _MAX_BLOCK_VALUES = 1 << 24
@@ -66,7 +66,7 @@ class Decoder:
     def __init__(self, path: str, head: bytes, report: reports.Report, *, search_damage: bool = True) -> None:
         """Opens the first part; without a search for damage, of a compressed file the whole. Raises UnreadableError."""
         self._path, self._report = path, report
-        searched = search_damage or head[:4] in wav.MAGIC
+        searched = search_damage or head[:4] in (*wav.MAGIC, *iff.MAGIC)
         try:
             self._is_flac = searched and flac.is_flac(path, head)
             layout = _layout(path, head, is_flac=self._is_flac) if searched else parts.Layout()
@@ -323,6 +323,8 @@ def _layout(path: str, head: bytes, *, is_flac: bool) -> parts.Layout:
     if header := wav.read(path):
         reports.check_header(path, header.sample_rate_hz, header.num_channels)
         return wav.layout(path, header)
+    if head.startswith(iff.MAGIC):
+        return iff.layout(path)
     if head.startswith(ogg.MAGIC):
         return ogg.read(path)
     if is_flac:
