@@ -20,10 +20,11 @@ ID3, ID3_HEAD_BYTES = b"ID3", 10
 
 
 class Content:
-    """The bytes of an open file. All methods raise OSError where the disk does not give them."""
+    """The bytes of an open file, up to an end. All methods raise OSError where the disk does not give them."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self._size = file, os.fstat(file.fileno()).st_size
+    def __init__(self, file: BinaryIO, end: int | None = None) -> None:
+        size = os.fstat(file.fileno()).st_size
+        self._file, self._size = file, size if end is None else min(size, end)
         self._begin, self._block = 0, b""
 
     def __len__(self) -> int:
@@ -66,7 +67,7 @@ def tag_bytes(head: bytes) -> int:
 
 
 @contextlib.contextmanager
-def opened(path: str) -> Iterator[Content]:
-    """Opens a file while the block runs. Raises OSError."""
+def opened(path: str, end: int | None = None) -> Iterator[Content]:
+    """Opens a file, up to an end, while the block runs. Raises OSError."""
     with open(path, "rb") as file:
-        yield Content(file)
+        yield Content(file, end)

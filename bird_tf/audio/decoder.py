@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Generator, Iterator
 
@@ -84,8 +85,9 @@ class Decoder:
         # mpg123 guesses the length
         if not self._expected and self.file.format != "MP3" and self.file.frames < _UNKNOWN_FRAMES:
             told = 0 if head[:4] in wav.MAGIC else reports.told_frames(path, self.file)
-            self._expected = max(round(self.file.frames / layout.held_share), told)
+            self._expected = max(self.file.frames, told)
         self._expected = min(self._expected, self._most_frames)
+        self._held_share = layout.held_share
         self._position = 0
         self._failed = ""  # what the decoder said of the last damage
 
@@ -297,6 +299,7 @@ class Decoder:
     def _finish(self) -> None:
         """Completes the report. Raises UnreadableError if there is nothing but damage."""
         report = self._report
+        self._expected = max(self._expected, min(round(self._position / self._held_share), self._most_frames))
         if warning := reports.too_much_told(self._expected / self.rate, self._position / self.rate):
             report.warnings.append(warning)
             self._expected = self._position
@@ -322,7 +325,7 @@ def _layout(path: str, head: bytes, *, is_flac: bool) -> parts.Layout:
     """Finds out what of a file can be decoded."""
     if header := wav.read(path):
         reports.check_header(path, header.sample_rate_hz, header.num_channels)
-        return wav.layout(path, header)
+        return _mpeg_layout(path, header) if header.is_mpeg else wav.layout(path, header)
     if head.startswith(iff.MAGIC):
         return iff.layout(path)
     if head.startswith(ogg.MAGIC):
@@ -332,3 +335,11 @@ def _layout(path: str, head: bytes, *, is_flac: bool) -> parts.Layout:
     if mp3.is_mp3(head) or path.lower().endswith(".mp3"):
         return mp3.read(path)
     return parts.Layout()
+
+
+def _mpeg_layout(path: str, header: wav.Header) -> parts.Layout:
+    """What can be decoded of mp2 or mp3 in a WAV file, as of a file of its own: so libsndfile reads both, and all."""
+    found = mp3.read(path, header.data_offset, header.data_offset + header.data_bytes)
+    if header.is_open_ended or header.claimed_bytes <= header.data_bytes:
+        return found
+    return dataclasses.replace(found, held_share=header.data_bytes / header.claimed_bytes)

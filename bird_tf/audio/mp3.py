@@ -70,15 +70,21 @@ def is_mp3(head: bytes) -> bool:
     return head.startswith(contents.ID3) or _frame(head, 0) is not None
 
 
-def read(path: str) -> parts.Layout:
+def read(path: str, start: int = 0, end: int | None = None) -> parts.Layout:
     """Finds the frames of an mp3 file, and puts silent ones where some are lost.
 
     Frames have no number, so the length of what is lost is estimated by its bytes. An mp3 file of a kind that is not
     known here is left to the decoder.
+
+    Args:
+        path: the file.
+        start, end: its first byte and its end, where it lies in another file.
     """
-    with contents.opened(path) as content:
-        begin = _next_frame(content, _after_tags(content))
-        return parts.Layout() if begin is None else _layout(content, begin)
+    whole = parts.Layout(parts=(parts.Part() if end is None else parts.Part(pieces=((start, end),)),))
+    with contents.opened(path, end) as content:
+        tagged = _after_tags(content, start)
+        begin = _next_frame(content, tagged)
+        return whole if begin is None else _layout(content, tagged, begin, whole)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,9 +96,16 @@ class _Run:
     count: int
 
 
-def _layout(content: contents.Content, begin: int) -> parts.Layout:
-    """The streams that follow each other: a decoder stops where the rate or the channels change."""
-    start, at = _after_tags(content), begin
+def _layout(content: contents.Content, start: int, begin: int, whole: parts.Layout) -> parts.Layout:
+    """The streams that follow each other: a decoder stops where the rate or the channels change.
+
+    Args:
+        content: the file.
+        start: the first byte behind its tags.
+        begin: the first frame.
+        whole: of a file without damage.
+    """
+    at = begin
     found: list[parts.Part] = []
     seconds, lost, damage, warnings = 0.0, [], "", [f"its first {begin - start} bytes are no sound"] * (begin > start)
     while at < len(content):
@@ -104,7 +117,7 @@ def _layout(content: contents.Content, begin: int) -> parts.Layout:
     if not damage:
         seconds = 0.0
     if len(found) == len(found[0].pieces) == 1 and begin == start:
-        return parts.Layout(seconds=seconds, damage=damage)
+        return dataclasses.replace(whole, seconds=seconds, damage=damage)
     warning = "; ".join(warnings)
     return parts.Layout(parts=tuple(found), seconds=seconds, lost=tuple(lost), damage=damage, warning=warning)
 
@@ -228,9 +241,8 @@ def _count_position(content: contents.Content, begin: int, first: _Frame) -> int
     return begin + at + 8 if at >= 0 and len(frame) >= at + 12 and frame[at + 7] & 1 else 0
 
 
-def _after_tags(content: contents.Content) -> int:
-    """The first byte behind the ID3 tags at the start."""
-    position = 0
+def _after_tags(content: contents.Content, position: int) -> int:
+    """The first byte behind the ID3 tags that begin at a position."""
     while size := contents.tag_bytes(content[position : position + contents.ID3_HEAD_BYTES]):
         position += size
     return position

@@ -40,6 +40,7 @@ _TRIGGERED = re.compile(r"\d{8}_\d{6}T\.WAV", re.IGNORECASE | re.ASCII)
 # chunks that often follow the sound; a file may end within one
 _AFTER_SOUND = (b"LIST", b"bext", b"cue ", b"guan", b"wamd", b"id3 ", b"ID3 ", b"iXML", b"smpl", b"fact", b"PEAK")
 _EXTENSIBLE = 0xFFFE
+_MPEG = (0x50, 0x55)
 # programs that write into a pipe do not know the length, and write the largest number, rounded down in some way
 _UNKNOWN_BYTES = 0x7FFF_0000
 
@@ -83,6 +84,11 @@ class Header:
     def frame_bytes(self) -> int:
         """Bytes of one sample of all channels; 0 if the format is compressed."""
         return self.block_bytes if self.code in (1, 3, 6, 7) else 0
+
+    @property
+    def is_mpeg(self) -> bool:
+        """Whether the sound is that of an mp2 or mp3 file."""
+        return self.code in _MPEG and self.data_bytes > 0
 
     @property
     def is_open_ended(self) -> bool:

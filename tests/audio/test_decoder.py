@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from bird_tf.audio import decoder, reports, sound
+from tests.audio import test_wav
 from tests.audio.conftest import RATE, SECONDS, read, tone, wav_bytes
 
 # {description: (WAV header's size of the sound as a share of the truth, length that is read, words)}
@@ -369,3 +370,39 @@ def test_a_part_that_cannot_be_opened_is_damage(tmp_path):
     (tmp_path / "x").write_bytes(one + b"fLaC\0\0\0\x22" + bytes(60))
     samples, report = read(tmp_path / "x")
     assert len(samples) == 3 * RATE and "a part of it cannot be decoded" in report.loss
+
+
+def _mpeg_wav(folder, content, claimed=None):
+    """A WAV file with the content of an mp3 file, whose header tells a byte rate that is not the right one."""
+    test_wav.write(folder / "in.wav", code=0x55, sound=content, claimed=claimed, rate=RATE)
+    return folder / "in.wav"
+
+
+def test_an_mp3_in_a_wav_is_read_as_the_mp3(coded, tmp_path):
+    one = coded("mp3")
+    expected, _ = one.read(one.content)
+    samples, report = read(_mpeg_wav(tmp_path, one.content))
+    np.testing.assert_array_equal(samples, expected)
+    assert not report.note
+
+
+def test_frames_of_an_mp3_in_a_wav_that_are_lost_leave_later_times_right(coded, tmp_path):
+    one = coded("mp3")
+    at = len(one.content) // 3
+    samples, report = read(_mpeg_wav(tmp_path, one.content[:at] + bytes(5000) + one.content[at + 5000 :]))
+    assert one.lag(samples, 2) == one.lag(samples, SECONDS - 1) == 0
+    assert "damaged in 1 place" in report.loss and 0 < report.lost_seconds < 2.5
+
+
+def test_of_an_mp3_in_a_wav_that_is_cut_off_the_rest_is_told(coded, tmp_path):
+    one = coded("mp3")
+    half = one.content[: len(one.content) // 2]
+    samples, report = read(_mpeg_wav(tmp_path, half, claimed=len(one.content)))
+    assert len(samples) < 0.6 * SECONDS * RATE
+    assert report.lost_seconds == pytest.approx(SECONDS / 2, abs=0.5) and report.damage
+
+
+def test_mp2_in_a_wav_is_read_as_mp2(tmp_path):
+    frame = b"\xff\xfd\x84\xc0".ljust(144 * 128000 // 48000, b"\0")  # a silent one of 24 ms
+    samples, report = read(_mpeg_wav(tmp_path, 100 * frame))
+    assert not report.note and report.sample_rate_hz == 48000 and len(samples) == 100 * 1152
