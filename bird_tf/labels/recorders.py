@@ -25,7 +25,8 @@ _OTHER_DATE = r"20\d\d(?P<o>[-_.])(?:0[1-9]|1[0-2])(?P=o)(?:0[1-9]|[12]\d|3[01])
 # behind a time without seconds, -0530 is the end of the recording, as in 0500-0530
 _ZONE = (
     r"(?:\.\d+)?(?:(?P<gap>[-_ ]?)(?P<half>[AP])\.?M(?![a-z\d]))?"
-    r"(?P<zone>Z(?![a-z])|[_ ]?(?:UTC|GMT)(?:[+-]\d{1,2}(?::?\d\d)?)?| ?(?(second)[+-]|\+)(?:\d\d:?|\d:)\d\d(?![\d.]))?"
+    r"(?P<zone>Z(?![a-z])|[_ ]?(?:(?:UTC|GMT)(?:[+-]\d{1,2}(?::?\d\d)?)?"
+    r"|(?(second)[+-]|\+)(?:\d\d:?|\d:)\d\d(?![\d.])))?"
 )
 _DATE_AND_TIME = re.compile(
     rf"(?<!\d){_DATE}(?:[-_ T$.]|(?P<birdnet>-birdnet-(?:(?P<stream>RTSP_\d+)-)?))(?!{_OTHER_DATE}){_TIME}{_ZONE}",
