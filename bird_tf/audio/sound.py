@@ -56,6 +56,11 @@ def opened(path: str, report: reports.Report, start_seconds: float = 0.0) -> Ite
             raise reports.UnreadableError(
                 f"{path}: cannot be decoded (it is text, as a web page or a pointer in its place; download it again)"
             ) from error
+        if not any(head):
+            raise reports.UnreadableError(
+                f"{path}: cannot be decoded (it begins with zeros in place of a header, as after a power loss of the "
+                "recorder; copy it from the card again)"
+            ) from error
         if isinstance(error.__cause__, OSError) or not foreign.is_foreign(path, head):
             raise
     else:

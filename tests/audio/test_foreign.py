@@ -142,7 +142,7 @@ def test_time_stamps_that_begin_anew_hide_no_sound(tmp_path, half):
 @pytest.mark.parametrize("suffix", foreign.SUFFIXES)
 def test_without_a_decoder_the_advice_is_to_install_one(no_decoder, tmp_path, suffix):
     path = tmp_path / f"x{suffix.upper()}"
-    path.write_bytes(bytes(100))
+    path.write_bytes(b"\1" * 100)
     advice = "Kaleidoscope" if suffix in (".wac", ".w4v") else r"install ffmpeg, or pip install 'bird-tf\[formats\]'"
     with pytest.raises(reports.UnreadableError, match=advice):
         read(path)

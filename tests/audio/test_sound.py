@@ -50,6 +50,13 @@ def test_what_is_no_file_is_told(tmp_path):
         assert sound.duration_seconds(str(tmp_path / name)) == 0
 
 
+@pytest.mark.parametrize("suffix", ["wav", "mp3", "flac", "m4a"])
+def test_a_file_of_zeros_is_told_as_such(tmp_path, suffix):
+    (tmp_path / f"x.{suffix}").write_bytes(bytes(9000))
+    with pytest.raises(reports.UnreadableError, match="begins with zeros in place of a header"):
+        read(tmp_path / f"x.{suffix}")
+
+
 def _mutated(content, generator):
     """The bytes with a few bits, bytes or stretches changed, removed or doubled, at the start more often."""
     content = bytearray(content)
