@@ -14,16 +14,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from absl import logging
 
 from bird_tf import config
-from bird_tf.labels import metadata
+from bird_tf.labels import metadata, recorders
 
 # numbers of xeno-canto, Macaulay Library and iNaturalist in a file name
 _CATALOGUE = re.compile(r"(?<![a-z0-9])(xc|ml|inat)[-_ ]?(\d{3,})(?!\d)", re.IGNORECASE | re.ASCII)
 # a recorder's date and time; what follows tells the clip
 _RECORDER = re.compile(r"^.*?(?<!\d)20\d{6}[-_T]\d{6}(?!\d)", re.ASCII)
 _TIME_ALONE = re.compile(r"20\d{6}[-_T]\d{6}", re.ASCII)  # recorders of one schedule write the same
-# what BirdNET writes before the name when it cuts clips: the confidence, and the clip's number
-_CONFIDENCE = re.compile(r"^[01]\.\d+_(?P<number>\d{1,4}_(?=.))?", re.ASCII)
-# what it and other tools write behind the name
+# what BirdNET and other tools write behind the name
 _SPAN = re.compile(r"[-_ ](\d+(?:\.\d+)?)(s?)[-_](\d+(?:\.\d+)?)(s?)$", re.IGNORECASE | re.ASCII)
 _PART = re.compile(
     r"[-_. ](?:(?:chunk|clip|part|piece|seg|segment|sel|selection|slice|split)[-_. ]{0,2}\d+|\d+of\d+"
@@ -202,11 +200,11 @@ def source_of_clip(stem: str) -> str:
     if match := _CATALOGUE.search(stem):
         return f"{match.group(1).upper()}{match.group(2)}"
     if match := _RECORDER.search(stem):
-        return _CONFIDENCE.sub("", match.group())
+        return recorders.CONFIDENCE.sub("", match.group())
     if match := _TAKE.fullmatch(stem):
         return match.group(1)
     whole = _without_tail(_CHANNEL.sub("", stem))
-    prefix = _CONFIDENCE.match(whole)
+    prefix = recorders.CONFIDENCE.match(whole)
     if whole == stem and not (prefix and prefix["number"]):
         return ""
     return whole[prefix.end() :] if prefix else whole

@@ -48,6 +48,8 @@ _START, _END = re.compile(r"(?<![A-Za-z\d])S$", re.ASCII), re.compile(r"_E20\d\d
 # species and confidence in %, as BirdNET-Go writes them, and BirdNET-Pi
 _SURE_DETECTION = re.compile(r".*[^\W\d]_(?:100|\d?\d)p_", re.ASCII)
 _DETECTION = re.compile(r".*-(?:100|\d?\d)-", re.ASCII)
+# what BirdNET writes before the name when it cuts clips: the confidence, and the clip's number
+CONFIDENCE = re.compile(r"^[01]\.\d+_(?P<number>\d{1,4}_(?=.))?", re.ASCII)
 # of firmware 1.0.0, without a zone, and 1.0.1, all recorders tell the same number: an address in their memory
 _AUDIOMOTH = re.compile(
     r"Recorded at (?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:\.\d+)? "
@@ -210,7 +212,8 @@ def from_name(stem: str) -> Origin:
 
 def _site_before(stem: str, clock: re.Match[str]) -> str:
     """What stands before the clock of a name, but for signs and what recorders and programs of detections write."""
-    before = stem[: clock.start()]
+    prefix = CONFIDENCE.match(stem)
+    before = stem[prefix.end() if prefix else 0 : clock.start()]
     if _SURE_DETECTION.fullmatch(before) or (clock.groupdict().get("birdnet") and _DETECTION.fullmatch(before)):
         return ""
     return (_START.sub("", before) if _END.match(stem, clock.end()) else before).strip("-_. ")

@@ -62,6 +62,15 @@ def test_zones_behind_times_are_read(text, time, offset):
     assert found[0] == time and found[1] == pytest.approx(offset, nan_ok=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "site"),
+    [("0.901_12_S1_20230503_050003_0.0s_3.0s", "S1"), ("0.901_12_20230503_050003_0.0s_3.0s", ""),
+     ("0.5_S1_20230503_050003", "S1"), ("12_S1_20230503_050003", "12_S1")],
+)  # fmt: skip
+def test_confidence_and_number_of_a_clip_that_birdnet_cut_are_no_site(name, site):
+    assert recorders.from_name(name).site == site
+
+
 @pytest.mark.parametrize("zone", [" (UTC)", ""])
 def test_early_firmware_of_audiomoth_notes_utc_and_the_same_number_in_all_recorders(tmp_path, zone):
     comment = f"Recorded at 19:10:00 06/04/2018{zone} by AudioMoth 0FE081F80FE081F0 at gain setting 2"
