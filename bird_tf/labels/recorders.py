@@ -50,6 +50,8 @@ _SURE_DETECTION = re.compile(r".*[^\W\d]_(?:100|\d?\d)p_", re.ASCII)
 _DETECTION = re.compile(r".*-(?:100|\d?\d)-", re.ASCII)
 # what BirdNET writes before the name when it cuts clips: the confidence, and the clip's number
 CONFIDENCE = re.compile(r"^[01]\.\d+_(?P<number>\d{1,4}_(?=.))?", re.ASCII)
+# the times of a clip in its recording, as BirdNET and OpenSoundscape write them behind its name
+_CLIP = re.compile(r"[-_ ](?P<start>\d{1,6}(?:\.\d+)?)s[-_]\d+(?:\.\d+)?s$", re.IGNORECASE | re.ASCII)
 # of firmware 1.0.0, without a zone, and 1.0.1, all recorders tell the same number: an address in their memory
 _AUDIOMOTH = re.compile(
     r"Recorded at (?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:\.\d+)? "
@@ -190,7 +192,10 @@ def read(path: str) -> Notes:
 
 @functools.lru_cache(maxsize=4096)  # the rows of a table name few recordings
 def from_name(stem: str) -> Origin:
-    """What a file name without suffix tells of the clock and the place; the part before the clock can name the site."""
+    """What a file name without suffix tells of the clock and the place; the part before the clock can name the site.
+
+    A clip whose name ends with its times in the recording, as 3.0s_6.0s, begins so much later.
+    """
     if _HEXADECIMAL.fullmatch(stem):
         start = datetime.datetime.fromtimestamp(int(stem, 16), datetime.timezone.utc)
         return Origin(date=start.date(), time=start.timetz()) if _is_set(start.date()) else Origin()
@@ -201,6 +206,9 @@ def from_name(stem: str) -> Origin:
     place = _PLACE.search(stem, found.end())
     parts = found.groupdict()
     origin = _moment(parts)
+    if origin.start and (clip := _CLIP.search(stem, found.end())):
+        start = origin.start + datetime.timedelta(seconds=round(float(clip["start"])))
+        origin = Origin(date=start.date(), time=start.timetz())
     if place:
         latitude, longitude = free_text.place(*place.groups())
         origin = dataclasses.replace(origin, latitude=latitude, longitude=longitude)

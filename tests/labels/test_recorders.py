@@ -71,6 +71,18 @@ def test_confidence_and_number_of_a_clip_that_birdnet_cut_are_no_site(name, site
     assert recorders.from_name(name).site == site
 
 
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [("0.901_12_S1_20230503_235003_0.0s_3.0s", "2023-05-03T23:50:03"),
+     ("0.901_12_S1_20230503_235003_3603.0s_3606.0s", "2023-05-04T00:50:06"),
+     ("S1_20230503_235003Z_57.0s_60.0s", "2023-05-03T23:51:00+00:00"),
+     ("2023-05-03_23-50-03_5s-10s", "2023-05-03T23:50:08"),
+     ("20230503_235003_5_10", "2023-05-03T23:50:03"), ("20230503_235003_60s", "2023-05-03T23:50:03")],
+)  # fmt: skip
+def test_a_clip_begins_later_than_its_recording(name, start):
+    assert recorders.from_name(name).start.isoformat() == start
+
+
 @pytest.mark.parametrize("zone", [" (UTC)", ""])
 def test_early_firmware_of_audiomoth_notes_utc_and_the_same_number_in_all_recorders(tmp_path, zone):
     comment = f"Recorded at 19:10:00 06/04/2018{zone} by AudioMoth 0FE081F80FE081F0 at gain setting 2"
