@@ -332,7 +332,7 @@ def _layout(path: str, head: bytes, *, is_flac: bool) -> parts.Layout:
         return ogg.read(path)
     if is_flac:
         return flac.read(path)
-    if mp3.is_mp3(head) or path.lower().endswith(".mp3"):
+    if mp3.is_mp3(head) or path.lower().endswith((".mp3", ".mp2")):
         return mp3.read(path)
     return parts.Layout()
 

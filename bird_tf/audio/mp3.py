@@ -1,4 +1,4 @@
-"""The frames of an mp3 file (MPEG 1, 2 and 2.5, layer III), found by their headers.
+"""The frames of an mp3 file (MPEG 1, 2 and 2.5, layer III) or an mp2 file (layer II), found by their headers.
 
 mpg123, which libsndfile uses, gives up behind longer damage, leaves out shorter damage without a word, and stops
 early where the header's number of frames is missing or too small, or where the rate or the channels change.
@@ -14,13 +14,15 @@ import re
 from bird_tf.audio import content as contents
 from bird_tf.audio import parts, reports
 
-# kbit/s by the bit rate code, of version 1, and of versions 2 and 2.5 (ISO 11172-3, 13818-3)
+# kbit/s by the bit rate code, of version 1 in layer III and II, and of versions 2 and 2.5 (ISO 11172-3, 13818-3)
 _BIT_RATES = (
     (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (0, 32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
     (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 )
+_LAYER_III, _LAYER_II = 1, 2  # as in a header
 _SAMPLE_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-_SYNC = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
+_SYNC = re.compile(rb"\xff[\xe2-\xe5\xf2-\xf5\xfa-\xfd]")
 # after damage, so many frames must follow each other: two bytes of sound look like a header by chance
 _CHAIN = 4
 _TAGS = (b"TAG", b"APETAGEX", b"LYRICS", b"ID3", b"3DI")
@@ -30,15 +32,16 @@ _MISCOUNT = 2
 
 @dataclasses.dataclass(frozen=True)
 class _Frame:
-    """A frame: version and sample rate, which all have in common; its bytes; its bit rate in bit/s."""
+    """A frame: version, sample rate and layer, which all have in common; its bytes; its bit rate in bit/s."""
 
-    stream: tuple[int, int]
+    stream: tuple[int, int, int]
     length: int
     bit_rate: int
 
     @property
     def num_samples(self) -> int:
-        return 1152 if self.stream[0] == 3 else 576
+        version, _, layer = self.stream
+        return 1152 if version == 3 or layer == _LAYER_II else 576
 
     @property
     def seconds(self) -> float:
@@ -47,20 +50,22 @@ class _Frame:
 
 def _frame_of(head: int) -> _Frame | None:
     """The frame whose second and third bytes are these; None if there is none, or one without a bit rate."""
-    version, bit_rate_code, rate_code = head >> 11 & 3, head >> 4 & 15, head >> 2 & 3
-    if head >> 13 != 7 or head >> 9 & 3 != 1 or version == 1 or rate_code == 3 or bit_rate_code in (0, 15):
+    version, layer, bit_rate_code, rate_code = head >> 11 & 3, head >> 9 & 3, head >> 4 & 15, head >> 2 & 3
+    is_known = layer in (_LAYER_III, _LAYER_II) and version != 1 and rate_code != 3 and bit_rate_code not in (0, 15)
+    if head >> 13 != 7 or not is_known:
         return None
     rate, is_first = _SAMPLE_RATES[version][rate_code], version == 3
-    bit_rate = 1000 * _BIT_RATES[0 if is_first else 1][bit_rate_code]
-    return _Frame((version, rate), (144 if is_first else 72) * bit_rate // rate + (head >> 1 & 1), bit_rate)
+    bit_rate = 1000 * _BIT_RATES[layer - 1 if is_first else 2][bit_rate_code]
+    is_half = layer == _LAYER_III and not is_first
+    return _Frame((version, rate, layer), (72 if is_half else 144) * bit_rate // rate + (head >> 1 & 1), bit_rate)
 
 
 _FRAMES = {head: frame for head in range(0xE200, 0x10000) if (frame := _frame_of(head))}
 # the fourth byte of a mono frame is this or more
 _MONO = 0xC0
-_Kind = tuple[tuple[int, int], bool]
+_Kind = tuple[tuple[int, int, int], bool]
 # {stream: {second and third byte: bytes of the frame}}
-_LENGTHS: dict[tuple[int, int], dict[int, int]] = collections.defaultdict(dict)
+_LENGTHS: dict[tuple[int, int, int], dict[int, int]] = collections.defaultdict(dict)
 for _head, _found in _FRAMES.items():
     _LENGTHS[_found.stream][_head] = _found.length
 
@@ -142,12 +147,15 @@ def _stream(content: contents.Content, begin: int) -> tuple[parts.Layout, int]:
         damage = f"damaged in {sum(map(bool, gaps))} place(s), later times are estimates"
     elif lost[-1] > _MISCOUNT:
         damage = "its last frames are missing"
-    # a decoder stops at the number of frames that it is told or, from bytes and bit rate, expects
-    is_counted = found - _MISCOUNT <= told if count_at else len(bit_rates) == 1
+    # a decoder stops at the number of frames that it is told or, from bytes and bit rate, expects; in layer II at none
+    is_told = first.stream[2] == _LAYER_III
+    is_counted = found - _MISCOUNT <= told if count_at else len(bit_rates) == 1 or not is_told
     if len(runs) == 1 and is_counted:
         whole = parts.Part(pieces=((begin, runs[0].end),))
         return parts.Layout(parts=(whole,), seconds=seconds, damage=damage, warning=warning), end
-    header: tuple[parts.Piece, ...] = (parts.Repeated(_header(content, begin, first, found + sum(lost[:-1]))),)
+    header: tuple[parts.Piece, ...] = ()
+    if is_told:
+        header = (parts.Repeated(_header(content, begin, first, found + sum(lost[:-1]))),)
     if count_at:
         header = ((begin, count_at), parts.Repeated((found + sum(lost[:-1])).to_bytes(4, "big")), (count_at + 4, sound))
     spliced: list[parts.Piece] = []
@@ -271,9 +279,9 @@ def _frame(content: contents.Content | bytes, position: int) -> _Frame | None:
 
 
 def _kind(content: contents.Content, position: int) -> _Kind:
-    """What the frames of a stream have in common: version and sample rate, and whether it is mono."""
+    """What the frames of a stream have in common: version, sample rate and layer, and whether it is mono."""
     frame = _frame(content, position)
-    return frame.stream if frame else (0, 0), content[position + 3 : position + 4] >= bytes([_MONO])
+    return frame.stream if frame else (0, 0, 0), content[position + 3 : position + 4] >= bytes([_MONO])
 
 
 def _bytes_between(content: contents.Content, begin: int, end: int) -> int:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bird_tf.audio import mp3, parts
+from bird_tf.audio import mp3, parts, reports, sound
 from tests.audio.conftest import RATE, SECONDS, tone
 
 WHOLE = parts.Layout()
@@ -118,3 +118,24 @@ def test_what_is_before_the_first_frame_is_left_out(coded):
 )
 def test_what_holds_no_frames_is_left_to_the_decoder(coded, content):
     assert _layout(coded("mp3"), content) == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("head", "bit_rate", "rate"), [(b"\xff\xfd\x84\xc0", 128000, 48000), (b"\xff\xf5\x80\xc0", 64000, 22050)]
+)
+def test_times_behind_damage_in_layer_2_stay_right(tmp_path, head, bit_rate, rate):
+    size = 144 * bit_rate // rate
+    content = 200 * head.ljust(size, b"\0")  # silent ones
+    whole, _ = _read(tmp_path, content)
+    samples, report = _read(tmp_path, _zeroed(content, 50 * size, 20 * size + 9))
+    assert len(samples) == len(whole) == 200 * 1152
+    assert report.lost == [pytest.approx((50 * 1152 / rate, 71 * 1152 / rate))]
+    _, report = _read(tmp_path, _zeroed(content, 150 * size, 50 * size))
+    assert report.lost_seconds == pytest.approx(50 * 1152 / rate) and "its last frames are missing" in report.loss
+
+
+def _read(folder, content):
+    (folder / "x.mp2").write_bytes(content)
+    report = reports.Report()
+    with sound.opened(str(folder / "x.mp2"), report) as opened:
+        return np.concatenate(list(opened.blocks)), report
