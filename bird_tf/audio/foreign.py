@@ -38,6 +38,7 @@ _IN_TIME = (
     "if(lt(PTS,{most}/TB),PTS,0))',aresample=async=1:first_pts=0:min_comp={least}"
 )
 _LEAST_GAP_SECONDS = 0.1
+_LEAST_END_SECONDS = 0.5  # encoders fill the last frame, or begin before the sound
 # of the decoder in ffmpeg's memory, in its messages, and how severe they are
 _ADDRESS = re.compile(r" @ 0x[0-9a-f]+")
 _ERROR = re.compile(rb"^(.*)\[(?:error|fatal|panic)\] (.*)", re.MULTILINE)
@@ -189,8 +190,20 @@ def _av_blocks(path: str, av: Any, container: Any, stream: Any) -> Iterator[np.n
             due = time + frame.samples / frame.sample_rate
             for converted in to_float.resample(frame):
                 yield converted.to_ndarray().reshape(-1, len(converted.layout.channels))
+    told = _told_seconds(av, container, stream)
+    if told - due > _LEAST_END_SECONDS:
+        yield reports.told_and_held(told, due)
     if silent:
         yield _gaps(silent)
+
+
+def _told_seconds(av: Any, container: Any, stream: Any) -> float:
+    """When the sound ends by its header; 0 if that is unknown. Without time stamps, it is a guess by the bit rate."""
+    if stream.start_time is None:
+        return 0.0
+    if stream.duration is not None:
+        return float((stream.start_time + stream.duration) * stream.time_base)
+    return float((container.duration or 0) / av.time_base) if len(container.streams) == 1 else 0.0
 
 
 def _silence(num_samples: int, channels: int) -> Iterator[np.ndarray]:

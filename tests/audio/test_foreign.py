@@ -132,6 +132,19 @@ def test_times_behind_gaps_are_right_with_pyav(tmp_path, half, monkeypatch):
 
 
 @needs_ffmpeg
+@pytest.mark.skipif(importlib.util.find_spec("av") is None, reason="needs PyAV, the extra bird-tf[formats]")
+@pytest.mark.parametrize(("suffix", "codec"), [("mka", "flac"), ("mov", "pcm_s16le")])
+def test_pyav_tells_that_a_file_ends_early(tmp_path, monkeypatch, suffix, codec):
+    soundfile.write(tmp_path / "x.wav", tone(30), RATE)
+    path = tmp_path / f"x.{suffix}"
+    _by_ffmpeg(tmp_path, "-i", "x.wav", "-c:a", codec, "-movflags", "faststart", path.name)
+    monkeypatch.setattr(foreign.shutil, "which", lambda name: None)
+    assert not read(path)[1].note
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert "its header tells 30.0 s of sound, the file holds 1" in read(path)[1].loss
+
+
+@needs_ffmpeg
 def test_time_stamps_that_begin_anew_hide_no_sound(tmp_path, half):
     (tmp_path / "two.mka").write_bytes((tmp_path / "half.mka").read_bytes() * 2)
     samples, report = read(tmp_path / "two.mka")
