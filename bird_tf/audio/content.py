@@ -15,6 +15,8 @@ from typing import BinaryIO
 _BLOCK_BYTES = 1 << 20
 # no pattern that is searched is longer
 _MOST_PATTERN_BYTES = 8
+# tags mostly lie at the beginning
+_TAG_BYTES = 1 << 16
 # an ID3 tag begins so, with its length in the last four of these bytes, seven bits in each
 ID3, ID3_HEAD_BYTES = b"ID3", 10
 
@@ -56,6 +58,12 @@ class Content:
                 yield start - 1
             end = begin + len(block)
             start = max(start, end if end == self._size else end - _MOST_PATTERN_BYTES + 1)
+
+
+def beginning(path: str) -> str:
+    """What a file begins with, as text in which the tags of any format can be searched. Raises OSError."""
+    with open(path, "rb") as file:
+        return file.read(_TAG_BYTES).replace(b"\0", b"").decode("latin-1")  # a tag may be UTF-16
 
 
 def tag_bytes(head: bytes) -> int:

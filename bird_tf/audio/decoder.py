@@ -71,13 +71,14 @@ class Decoder:
         try:
             self._is_flac = searched and flac.is_flac(path, head)
             layout = _layout(path, head, is_flac=self._is_flac) if searched else parts.Layout()
+            warnings = [layout.warning, reports.left_out(path)]
         except OSError as error:
             raise reports.UnreadableError(f"{path}: cannot be read ({error.strerror})") from error
         self._parts = layout.parts
         self.file = self._open(self._parts[0])
         report.damage = layout.damage  # of what libsndfile refuses, another decoder reports
         report.lost += layout.lost
-        report.warnings += filter(None, [layout.warning, reports.rest_of_au(path, self.file)])
+        report.warnings += filter(None, [*warnings, reports.rest_of_au(path, self.file)])
         self.rate, self.num_channels = self.file.samplerate, self.file.channels
         self._most_frames = round(reports.most_seconds(path) * self.rate)
         self._most_gap = reports.most_gap_seconds(path) * self.rate
@@ -325,7 +326,7 @@ def _layout(path: str, head: bytes, *, is_flac: bool) -> parts.Layout:
     """Finds out what of a file can be decoded."""
     if header := wav.read(path):
         reports.check_header(path, header.sample_rate_hz, header.num_channels)
-        return _mpeg_layout(path, header) if header.is_mpeg else wav.layout(path, header)
+        return _mpeg_layout(path, header) if header.is_mpeg else wav.layout(header)
     if head.startswith(iff.MAGIC):
         return iff.layout(path)
     if head.startswith(ogg.MAGIC):

@@ -9,6 +9,7 @@ import re
 import soundfile
 
 from bird_tf import config
+from bird_tf.audio import content
 
 # Sample rates and numbers of channels of recorders, from seismic to ultrasonic ones and with arrays of microphones.
 # What lies outside is a damaged header.
@@ -30,6 +31,8 @@ _NIST_FRAMES = re.compile(rb"^sample_count -i (\d{1,12})$", re.MULTILINE)
 _VOC_HEAD_BYTES, _NIST_HEAD_BYTES = 12, 1024
 # of an AU whose length is known
 _AU_BYTES = re.compile(r"Data Offset *: (\d+)\n *Data Size *: (\d+)\n", re.ASCII)
+# how an AudioMoth calls a recording with gaps, which it makes where a threshold or a frequency starts it
+_TRIGGERED = re.compile(r"\d{8}_\d{6}T\.\w+", re.ASCII)
 # programs that write into a pipe tell this length or more
 _UNKNOWN_BYTES = 0x7F00_0000
 
@@ -124,6 +127,20 @@ def told_frames(path: str, file: soundfile.SoundFile) -> int:
     elif found := _TOLD_BYTES.search(file.extra_info):
         told, held = map(int, found.groups())
     return round(file.frames * told / held) if 0 < held < told < _UNKNOWN_BYTES else 0
+
+
+def left_out(path: str) -> str:
+    """A warning of a triggered recording of an AudioMoth, which leaves out what is quiet between the calls; else empty.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if not _TRIGGERED.fullmatch(os.path.basename(path)) or "AudioMoth" not in content.beginning(path):
+        return ""
+    return (
+        "AudioMoth left out what was quiet (T in its name), so that later times are too early: expand its WAV with the "
+        "AudioMoth Configuration App"
+    )
 
 
 def rest_of_au(path: str, file: soundfile.SoundFile) -> str:

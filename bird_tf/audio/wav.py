@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import os
-import re
 import stat
 import struct
 from collections.abc import Mapping
@@ -35,8 +34,6 @@ _MAX_WAV_BYTES = (1 << 32) - (1 << 16)
 _TEXTS = (b"ICMT", b"IART", b"guan")
 _MAX_TEXT_BYTES = 1 << 16
 _MAX_CHUNKS = 1000
-# how an AudioMoth calls a recording with gaps, which it makes where a threshold or a frequency starts it
-_TRIGGERED = re.compile(r"\d{8}_\d{6}T\.WAV", re.IGNORECASE | re.ASCII)
 # chunks that often follow the sound; a file may end within one
 _AFTER_SOUND = (b"LIST", b"bext", b"cue ", b"guan", b"wamd", b"id3 ", b"ID3 ", b"iXML", b"smpl", b"fact", b"PEAK")
 _EXTENSIBLE = 0xFFFE
@@ -117,22 +114,8 @@ def read(path: str) -> Header | None:
     return None
 
 
-def layout(path: str, header: Header) -> parts.Layout:
-    """What of a file is to be decoded. A header that tells too little is replaced.
-
-    A warning tells of a triggered recording of an AudioMoth, which leaves out what is quiet between the calls.
-    """
-    found = _layout(header)
-    if not (_TRIGGERED.fullmatch(os.path.basename(path)) and "AudioMoth" in header.texts.get("ICMT", "")):
-        return found
-    gaps = (
-        "AudioMoth left out what was quiet (T in its name), so that later times are too early: expand it with the "
-        "AudioMoth Configuration App"
-    )
-    return dataclasses.replace(found, warning="; ".join(filter(None, [found.warning, gaps])))
-
-
-def _layout(header: Header) -> parts.Layout:
+def layout(header: Header) -> parts.Layout:
+    """What of a file is to be decoded. A header that tells too little is replaced."""
     # of compressed sound, the format tells the bytes in a second
     per_second = max(1, header.sample_rate_hz * header.frame_bytes or int.from_bytes(header.form[8:12], "little"))
     claimed, held = header.claimed_bytes / per_second, header.data_bytes / per_second

@@ -15,7 +15,7 @@ import zoneinfo
 from collections.abc import Iterable, Mapping
 
 from bird_tf import config, free_text
-from bird_tf.audio import wav
+from bird_tf.audio import content, wav
 
 # a recorder whose clock was never set begins in 1970 or 2000
 _FIRST_YEAR, _LAST_YEAR = 2001, 2069
@@ -62,8 +62,6 @@ _AUDIOMOTH = re.compile(
 # what AudioMoth's app writes in place of that comment when it cuts a recording
 _SPLIT = re.compile(r"Split from \S+ as file \d+ of \d+", re.ASCII)
 LOST_BY_SPLIT = "AudioMoth's app cut it and left the zone out"
-# of a file that is no WAV, in which that comment is searched
-_TAG_BYTES = 1 << 16
 _OFFSET = re.compile(
     r"_?(?:UTC|GMT)?(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d\d))?", re.IGNORECASE | re.ASCII
 )
@@ -280,8 +278,7 @@ def _texts(path: str) -> Mapping[str, str]:
         return header.texts if header else {}
     if not os.path.isfile(path):  # a pipe would wait for its writer
         return {}
-    with open(path, "rb") as file:
-        return {"ICMT": file.read(_TAG_BYTES).replace(b"\0", b"").decode("latin-1")}  # a tag may be UTF-16
+    return {"ICMT": content.beginning(path)}
 
 
 def _from_guano(text: str) -> Origin:

@@ -1,6 +1,9 @@
+import numpy as np
 import pytest
+import soundfile
 
 from bird_tf.audio import reports
+from tests.audio.conftest import read
 
 
 def test_the_loss_is_told_in_seconds():
@@ -27,3 +30,17 @@ def test_a_header_that_no_recorder_writes_is_refused(rate, channels):
     reports.check_header("x.wav", 48000, 2)
     with pytest.raises(reports.UnreadableError, match=r"x\.wav: its header says"):
         reports.check_header("x.wav", rate, channels)
+
+
+@pytest.mark.parametrize(
+    ("name", "comment", "is_told"),
+    [("20230501_050000T.WAV", "Recorded at 05:00:00 01/05/2023 (UTC) by AudioMoth 24F319046043D8C1", True),
+     ("20230501_050000T.flac", "Recorded at 05:00:00 01/05/2023 (UTC) by AudioMoth 24F319046043D8C1", True),
+     ("20230501_050000T.WAV", "Recorded by hand", False),
+     ("20230501_050000.WAV", "Recorded at 05:00:00 01/05/2023 (UTC) by AudioMoth 24F319046043D8C1", False)],
+)  # fmt: skip
+def test_a_recording_without_its_quiet_parts_is_told(tmp_path, name, comment, is_told):
+    with soundfile.SoundFile(tmp_path / name, "w", 8000, 1) as file:
+        file.comment = comment
+        file.write(np.ones(8000) / 2)
+    assert ("later times are too early" in read(tmp_path / name)[1].note) == is_told

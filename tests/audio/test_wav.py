@@ -58,20 +58,6 @@ def test_sound_behind_a_chunk_of_odd_length_is_found(tmp_path, is_even):
     np.testing.assert_array_equal(samples * 2**15, np.frombuffer(SOUND, np.int16))
 
 
-@pytest.mark.parametrize(
-    ("name", "comment", "is_told"),
-    [("20230501_050000T.WAV", "Recorded at 05:00:00 01/05/2023 (UTC) by AudioMoth 24F319046043D8C1", True),
-     ("20230501_050000T.WAV", "Recorded by hand", False), ("20230501_050000T.WAV", "", False),
-     ("20230501_050000.WAV", "Recorded at 05:00:00 01/05/2023 (UTC) by AudioMoth 24F319046043D8C1", False)],
-)  # fmt: skip
-def test_a_recording_without_its_quiet_parts_is_told(tmp_path, name, comment, is_told):
-    texts = chunk(b"LIST", b"INFO" + chunk(b"ICMT", comment.encode()))
-    path = write(tmp_path / name, claimed=0, before=texts)
-    warning = wav.layout(path, wav.read(path)).warning
-    assert warning.startswith("its header tells 0.0 s")
-    assert ("later times are too early" in warning) == is_told
-
-
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "PCM_U8", "ULAW"])
 @pytest.mark.parametrize("kind", ["WAV", "RF64", "WAVEX"])
 def test_headers_of_libsndfile_are_read_alike(tmp_path, subtype, kind):
