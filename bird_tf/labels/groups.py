@@ -158,6 +158,8 @@ def clips_of_one_recording(recordings: Sequence[metadata.Recording]) -> dict[str
             # train/ and val/ of a given tree are one place
             place = folder_of[recording.recording_id].removeprefix(os.path.join(recording.split, ""))
             folder = "" if unique or catalogued else place
+            if _TIME_ALONE.fullmatch(source):
+                folder = recording.site  # unknown ones may be the same
             found[recording.recording_id] = os.path.join(folder, source)
     return found
 

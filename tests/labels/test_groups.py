@@ -164,6 +164,15 @@ def test_equal_audio_joins_groups():
     assert _together(recordings, group_by="author") == [["1", "2", "3", "4"], ["5", "6"]]
 
 
+def test_recorders_of_one_schedule_are_told_apart_by_their_sites():
+    names = ("A/20230501_050000.wav", "A/20230502_050000.wav", "B/20230501_050000.wav", "B/20230501_050000_clip1.wav")
+    placed = [dataclasses.replace(r, site=r.path[0]) for r in _recordings(*names)]
+    assert _together(placed, group_by="site") == [[*names[:2]], [*names[2:]]]
+    assert _together(placed, group_by="recording") == [[names[0]], [names[1]], [*names[2:]]]
+    # of one recorder, as far as one knows: clips in the folders of two species
+    assert _together(_recordings(*names), group_by="recording") == [[names[0], *names[2:]], [names[1]]]
+
+
 @pytest.mark.parametrize("flags", [{"group_by": "pattern"}, {"group_pattern": "x"}])
 def test_a_pattern_without_its_flag_is_refused(flags):
     with pytest.raises(config.InputError, match="belong together"):
