@@ -26,7 +26,7 @@ SUFFIXES = (".wav", ".wave", ".flac", ".mp3", ".mp2", ".ogg", ".oga", ".opus", "
 _BLOCKS_AHEAD = 2  # of decoder.BLOCK_SECONDS
 
 # users of this module need no other for the length of a recording, or for one that cannot be read
-duration_seconds, durations = sound.duration_seconds, sound.durations
+duration_seconds, durations, searched_seconds = sound.duration_seconds, sound.durations, sound.searched_seconds
 UnreadableError = reports.UnreadableError
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Generator, Iterator
@@ -55,6 +56,13 @@ def duration_seconds(path: str, head: bytes) -> float:
         return float(file.frames / file.samplerate) if file.frames < _UNKNOWN_FRAMES else 0.0
 
 
+def searched_seconds(path: str, head: bytes) -> float:
+    """Length of a recording as its headers, frames and pages tell it, seconds; 0 if unknown. Raises UnreadableError."""
+    decoder = Decoder(path, head, reports.Report())
+    with decoder.file:
+        return decoder.seconds()
+
+
 class Decoder:
     """Decodes a recording with libsndfile, part by part.
 
@@ -82,6 +90,7 @@ class Decoder:
         self.rate, self.num_channels = self.file.samplerate, self.file.channels
         self._most_frames = round(reports.most_seconds(path) * self.rate)
         self._most_gap = reports.most_gap_seconds(path) * self.rate
+        self._seconds = layout.seconds
         self._expected = round(layout.seconds * self.rate)  # frames; 0 if unknown
         # mpg123 guesses the length
         if not self._expected and self.file.format != "MP3" and self.file.frames < _UNKNOWN_FRAMES:
@@ -105,6 +114,14 @@ class Decoder:
             raise reports.UnreadableError(f"{self._path}: cannot be decoded ({reason})") from error
         reports.check_header(self._path, file.samplerate, file.channels)
         return file
+
+    def seconds(self) -> float:
+        """Length of all parts as far as it is known without decoding them; 0 if it is unknown."""
+        frames = self._frames(self.file)
+        for part in self._parts[1:]:
+            with contextlib.suppress(reports.UnreadableError), self._open(part) as file:
+                frames += self._frames(file)
+        return self._seconds or max(frames / self._held_share, self._expected) / self.rate
 
     def blocks(self, start_seconds: float) -> Generator[np.ndarray, None, None]:
         """Yields [n, channels] float32 of all parts, with silence where something is lost between them."""

@@ -112,6 +112,17 @@ def duration_seconds(path: str) -> float:
     return float(min(seconds, reports.most_seconds(path)))
 
 
+def searched_seconds(path: str) -> float:
+    """As `duration_seconds`, with all parts of a file that was joined, and all frames of an mp3, which are searched.
+
+    Without a number of frames in its header, the length of an mp3 of variable bit rate is a guess that can be far off.
+    """
+    try:
+        return float(min(decoder.searched_seconds(path, _head(path)), reports.most_seconds(path)))
+    except reports.UnreadableError:
+        return duration_seconds(path)
+
+
 def durations(paths: Sequence[str]) -> list[float]:
     """`duration_seconds` of each recording, several at once: some formats need a process for it."""
     with futures.ThreadPoolExecutor(executor.num_cores()) as workers:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from absl import logging
 
 from bird_tf import config, skips
+from bird_tf.audio import decode
 from bird_tf.labels import metadata
 
 # programs round the last selection up
@@ -85,7 +86,7 @@ def without_late(
 
     Args:
         recordings: with or without annotations.
-        seconds: {recording_id: length}; 0 if it is not known.
+        seconds: {recording_id: length by the header}; 0 if it is not known.
 
     Returns:
         The recordings; those with late annotations as partly annotated, and without those that have no other ones. And
@@ -95,6 +96,9 @@ def without_late(
     for recording in recordings:
         length = seconds[recording.recording_id]
         ends = [a.end_seconds for a in recording.annotations if _is_late(a, length)]
+        if ends:  # headers can tell too little
+            length = decode.searched_seconds(recording.path) or length
+            ends = [a.end_seconds for a in recording.annotations if _is_late(a, length)]
         if not ends:
             kept.append(recording)
             continue

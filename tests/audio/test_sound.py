@@ -41,6 +41,22 @@ def test_lengths_are_those_of_the_headers(coded, tmp_path):
     assert found == pytest.approx([SECONDS] * len(CODECS) + [0], abs=0.2)
 
 
+@pytest.mark.parametrize("name", ["wav", "flac", "ogg", "opus", "mp3", "vbr.mp3"])
+def test_the_length_of_joined_files_is_searched(coded, name):
+    path, times = coded(name).folder / "joined", 1 if name == "wav" else 2
+    path.write_bytes(coded(name).content * times)
+    assert sound.searched_seconds(str(path)) == pytest.approx(times * SECONDS, abs=0.2)
+    path.write_bytes(b"no sound")
+    assert sound.searched_seconds(str(path)) == 0
+
+
+def test_the_length_of_an_mp3_of_variable_bit_rate_is_searched(coded):
+    path = coded("vbr.mp3").folder / "unknown"
+    path.write_bytes(coded("vbr.mp3").content.replace(b"Xing", bytes(4)))
+    assert abs(sound.duration_seconds(str(path)) - SECONDS) > 1  # a guess
+    assert sound.searched_seconds(str(path)) == pytest.approx(SECONDS, abs=0.2)
+
+
 def test_what_is_no_file_is_told(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
     (tmp_path / "empty.wav").touch()

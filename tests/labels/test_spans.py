@@ -1,6 +1,8 @@
 import dataclasses
 
+import numpy as np
 import pytest
+import soundfile
 
 from bird_tf import config
 from bird_tf.labels import metadata, spans
@@ -120,3 +122,12 @@ def test_an_annotation_that_goes_on_in_the_next_recording_is_not_late(caplog):
 def test_a_share_outside_0_and_1_is_refused(share):
     with pytest.raises(config.InputError, match="--annotation_share"):
         spans.AnnotationConfig(annotation_share=share)
+
+
+def test_annotations_in_the_second_of_two_joined_files_are_not_late(tmp_path, caplog):
+    soundfile.write(tmp_path / "x.flac", np.ones(8000 * 20) / 2, 8000)
+    (tmp_path / "x.flac").write_bytes((tmp_path / "x.flac").read_bytes() * 2)
+    annotation = metadata.Annotation(start_seconds=30.0, end_seconds=31.0, label="a")
+    recording = metadata.Recording(recording_id="0", path=str(tmp_path / "x.flac"), annotations=(annotation,))
+    assert spans.without_late([recording], {"0": 20.0}) == ([recording], [])
+    assert not caplog.text
