@@ -251,7 +251,7 @@ def _prior_rows(ensemble: ensembles.Ensemble, path: str, seconds: float) -> np.n
 
     That of a file that ends early counts as it was read, with what is lost, `seconds`: libsndfile tells what is there.
     """
-    count = pooling.num_segments(max(decode.duration_seconds(path), seconds), segments.SECONDS)
+    count = pooling.num_segments(max(decode.searched_seconds(path), seconds), segments.SECONDS)
     return np.tile(ensemble.prior.frequencies, (count, 1))
 
 
