@@ -207,19 +207,24 @@ def score_audio(
     """Scores labelled recordings, at a place as in `scoring.score_recordings`.
 
     Labels and background species are class ids or Latin names, or ids of others with Latin names that recordings tell.
+    Of several labels, the first one that the models know is the foreground: of annotated ones the longest.
 
     Raises:
         InputError: no recording is readable and has a label that the models know.
     """
-    label_of = {
-        r.recording_id: ensemble.classes.resolve([r.label]) or ensemble.classes.resolve([r.name]) for r in recordings
-    }
-    name_of = {label: name for r in recordings for label, name in r.names}
+    name_of = {label: name for r in recordings for label, name in r.names if name != label}
+
+    def known(species: str, names: Mapping[str, str]) -> list[int]:
+        return ensemble.classes.resolve([species]) or ensemble.classes.resolve([names.get(species, species)])
+
+    def labels(recording: metadata.Recording) -> list[int]:
+        names = name_of | {label: name for label, name in recording.names if name != label}
+        return [index for label in recording.labels for index in known(label, names)]
 
     def background(species: Iterable[str]) -> list[int]:
-        known = ensemble.classes.resolve
-        return known(each if known([each]) else name_of.get(each, each) for each in species)
+        return sorted({index for each in species for index in known(each, name_of)})
 
+    label_of = {r.recording_id: labels(r)[:1] for r in recordings}
     skipped = [(r.path, f"{r.label} is no class of the model") for r in recordings if not label_of[r.recording_id]]
     by_id = {r.recording_id: r for r in recordings if label_of[r.recording_id]}
     paths = [(recording_id, recording.path) for recording_id, recording in sorted(by_id.items())]

@@ -113,6 +113,18 @@ def test_recordings_with_unknown_labels_are_skipped_and_listed(ensemble, found):
         labelled.score_audio(ensemble, [unknown], decode.ChunkingConfig())
 
 
+def test_a_recording_is_judged_by_the_longest_species_that_the_model_knows(ensemble, annotated):
+    recording = annotated[1][0]
+    longest, second, third = recording.labels
+    renamed = {longest: "strang"}
+    spans = tuple(dataclasses.replace(a, label=renamed.get(a.label, a.label)) for a in recording.annotations)
+    told = {"label": "strang", "name": "Strangus novus", "background": (second, third), "annotations": spans}
+    scored = labelled.score_audio(ensemble, [dataclasses.replace(recording, **told)], decode.ChunkingConfig())
+    assert not scored.skipped
+    assert [ensemble.classes.class_ids[index] for index in scored.labels] == [second]
+    assert scored.backgrounds == [sorted(map(ensemble.classes.index, (second, third)))]
+
+
 def test_labels_may_be_latin_names_or_ids_of_others(ensemble, found):
     classes = ensemble.classes
     name = classes.names[classes.index(found[0].label)]
