@@ -16,7 +16,7 @@ import soundfile
 from bird_tf import config, executor, files, skips
 from bird_tf.audio import decode, frontend, noises
 from bird_tf.inference import audio_files, ensembles, in_context, scoring, segments
-from bird_tf.scores import metrics
+from bird_tf.scores import metrics, thresholds
 
 # even seeds are for training
 _SEED = 1
@@ -155,7 +155,7 @@ def summarise(
 
 def _counts(probabilities: Sequence[np.ndarray], least: np.ndarray) -> np.ndarray:
     """[recordings] how many species reach their threshold, summed over the segments."""
-    return np.array([np.sum((scores >= least) & (scores > 0)) for scores in probabilities])
+    return np.array([np.sum(thresholds.reached(scores, least)) for scores in probabilities])
 
 
 def rate_and_interval(counts: np.ndarray, hours: np.ndarray) -> tuple[float, float, float]:

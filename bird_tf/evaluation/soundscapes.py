@@ -16,7 +16,7 @@ from bird_tf.evaluation import calls, context_search, recording_tuning, stored_d
 from bird_tf.inference import audio_files, ensembles, in_context, leaks, occurrence, provenance, scoring, segments
 from bird_tf.labels import metadata
 from bird_tf.labels.layouts import reader
-from bird_tf.scores import metrics, pooling
+from bird_tf.scores import metrics, pooling, thresholds
 
 SUMMARY = "segments.json"
 
@@ -182,8 +182,7 @@ def evaluate(settings: SoundscapeConfig, ensemble: ensembles.Ensemble) -> dict[s
 
     present, detected = np.concatenate(truth), np.concatenate(detections)
     called = {
-        rule: (detected >= thresholds) & (detected > 0)
-        for rule, thresholds in ensemble.decisions.answers.thresholds.items()
+        rule: thresholds.reached(detected, least) for rule, least in ensemble.decisions.answers.thresholds.items()
     }
     summary = {
         **headline(np.concatenate(scores), present),

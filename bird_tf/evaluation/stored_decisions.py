@@ -52,12 +52,14 @@ def _warn_of_missing_thresholds(decided: decisions.Decisions) -> None:
     """Tells of how many species no rule can ever find any."""
     for rule, fitted in decided.answers.thresholds.items():
         if missing := thresholds.num_never(fitted):
-            wanted = f"a precision of {decided.precision:g}" if rule == thresholds.PRECISION else "any"
+            wanted, further = "any", ""
+            if rule == thresholds.PRECISION:
+                wanted = f"a precision of {decided.precision:g}, above noise,"
+                further = ", or a lower --precision, or a training with more noise (--synthetic_noise)"
             logging.warning(
                 "--threshold=%s will find nothing of %d of %d species: no threshold reaches %s with these recordings; "
                 "more validation recordings help (--val_share of the converter)%s",
-                rule, missing, len(fitted), wanted,
-                ", or a lower --precision" if rule == thresholds.PRECISION else "",
+                rule, missing, len(fitted), wanted, further,
             )  # fmt: skip
 
 

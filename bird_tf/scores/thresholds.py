@@ -68,6 +68,21 @@ class Examples:
         return np.concatenate([self.best_chunks, self.noise]), truth
 
 
+def reached(probabilities: np.ndarray, least: np.ndarray) -> np.ndarray:
+    """Which probabilities [..., classes] are at least the thresholds [classes]; never one of 0.
+
+    Both are compared as float32, in which recordings and exported files have them: a threshold is often the probability
+    of an example, and must be reached by that.
+    """
+    told = np.asarray(probabilities, np.float32)
+    return np.asarray((told >= np.asarray(least, np.float32)) & (told > 0))
+
+
+def _just_above(values: np.ndarray) -> np.ndarray:
+    """Thresholds that these values do not reach, and all higher ones do, as far as float32 can tell."""
+    return np.nextafter(np.asarray(values, np.float32), np.float32(np.inf)).astype(np.float64)
+
+
 def weakly_labelled(chunks: Sequence[np.ndarray], truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weak labels of recordings → labels of chunks.
 
@@ -131,7 +146,10 @@ def in_words(threshold: float, num_recordings: int, precision: float) -> str:
         precision: the target.
     """
     if threshold > 1:
-        return f"no threshold reaches a precision of {precision:g} with these recordings: the species is never called"
+        return (
+            f"no threshold reaches a precision of {precision:g}, above noise, with these recordings: the species is "
+            "never called"
+        )
     if num_recordings < MIN_POSITIVES:
         return f"rests on all species: {num_recordings} recordings are too few for a threshold of its own"
     return ""
@@ -213,7 +231,7 @@ def for_precision(
         good = is_enough(common.precisions[middle])
         low, high = np.where((low < high) & good, middle + 1, low), np.where((low < high) & ~good, middle, high)
     found = [float(common.values[(low - 1)[low > first].max()])] if (low > first).any() else []
-    above = np.nextafter(values[:1], np.inf)  # where the class is never called
+    above = _just_above(values[:1])  # where the class is never called
     found += [float(above[0])] * bool(is_enough(common.at(above))[0])
     return min(found, default=NEVER)
 
@@ -231,7 +249,7 @@ def carried(least: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndar
     old, new = np.sort(before, axis=None), np.sort(after, axis=None)
     first = np.searchsorted(old, least, side="left")  # that many examples are not called
     below, lowest = np.insert(new, 0, -np.inf)[first], np.append(new, new[-1])[first]
-    return np.where(least > 1, NEVER, np.where(lowest > below, lowest, np.nextafter(below, np.inf)))
+    return np.where(least > 1, NEVER, np.where(lowest > below, lowest, _just_above(below)))
 
 
 def noise_floors(noise: np.ndarray, hours: float) -> np.ndarray:
@@ -246,7 +264,7 @@ def noise_floors(noise: np.ndarray, hours: float) -> np.ndarray:
         hours: length of the noise.
 
     Returns:
-        [classes] in [0, 1]; 0 without noise.
+        [classes] in [0, 1), 0 without noise; NEVER where it is too near to 1 for a probability to be surely above it.
     """
     num_classes = noise.shape[1]
     if not len(noise):
@@ -262,4 +280,5 @@ def noise_floors(noise: np.ndarray, hours: float) -> np.ndarray:
     scales = means * (1 - shape) * (1 + _CONFIDENCE / np.sqrt(np.maximum(counts, 1)))
     factors = np.maximum(1.0, counts / hours * num_classes / _NOISE_CALLS_PER_HOUR)
     steps = np.log(factors) if abs(shape) < 1e-6 else (factors**shape - 1) / shape
-    return platt.sigmoid(starts + scales * steps)
+    floors = platt.sigmoid(starts + scales * steps)
+    return np.where(floors.astype(np.float32) < 1, floors, NEVER)

@@ -182,6 +182,23 @@ def test_a_score_of_one_in_float32_leaves_the_other_floors_as_they_are():
     assert np.isfinite(floors).all() and floors[1] > floors[0]
 
 
+def test_a_floor_that_float32_cannot_tell_from_1_means_never():
+    noise = 1 / (1 + np.exp(-np.random.default_rng(0).normal(0, 9, (400, 2)) * [1, 0.1]))
+    floors = thresholds.noise_floors(noise, 0.1)
+    assert floors[0] == thresholds.NEVER and floors[1] < 1
+
+
+def test_a_probability_in_float32_reaches_the_threshold_that_was_fitted_to_it(generator):
+    chunks, truth = list(generator.random((40, 1, 3))), generator.random((40, 3)) < 0.5
+    fitted = thresholds.fit(_examples(chunks, truth), 0.5)
+    exact = np.concatenate(chunks)
+    for least in (exact, *fitted.values()):
+        rounded = thresholds.reached(exact.astype(np.float32), least)
+        np.testing.assert_array_equal(rounded, thresholds.reached(exact, least))
+        np.testing.assert_array_equal(rounded, exact >= least)
+    assert not thresholds.reached(np.zeros(3), np.zeros(3)).any()
+
+
 def test_words_say_what_a_threshold_rests_on():
     assert "never called" in thresholds.in_words(thresholds.NEVER, 9, 0.9)
     assert "2 recordings are too few" in thresholds.in_words(0.7, 2, 0.9)
@@ -190,7 +207,7 @@ def test_words_say_what_a_threshold_rests_on():
 
 def _lowest_of_all(scores, truth, precision, common, weights):
     """The lowest score of any class, or one above the class's own, that reaches the precision; each is tried."""
-    for threshold in sorted([*common.values, np.nextafter(scores.max(), np.inf)]):
+    for threshold in sorted([*common.values, float(np.nextafter(np.float32(scores.max()), np.float32(np.inf)))]):
         called = scores >= threshold
         own_hits, own_calls = (weights * truth)[called].sum(), weights[called].sum()
         shared = common.at(np.array([threshold]))[0]

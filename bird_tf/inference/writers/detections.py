@@ -109,7 +109,7 @@ class Criteria:
 
     def find(self, scores: ensembles.RecordingScores) -> list[Detection]:
         """The detections of a recording, sorted by start, then by class."""
-        detected = (scores.probabilities >= self.chunk_thresholds) & (scores.probabilities > 0)
+        detected = thresholds.reached(scores.probabilities, self.chunk_thresholds)
         if 0 < self.top < detected.shape[1]:
             below_top = np.argsort(-scores.probabilities, axis=1, kind="stable")[:, self.top :]
             np.put_along_axis(detected, below_top, False, axis=1)
@@ -128,5 +128,5 @@ class Criteria:
 
     def present(self, pooled: np.ndarray) -> list[int]:
         """The classes that are present in a recording of these probabilities [classes], the most probable first."""
-        present = (pooled >= self.recording_thresholds) & (pooled > 0)
+        present = thresholds.reached(pooled, self.recording_thresholds)
         return [int(index) for index in np.argsort(-pooled, kind="stable") if present[index]]
