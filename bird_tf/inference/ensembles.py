@@ -88,12 +88,24 @@ class Ensemble:
                 logging.info(
                     "%s does not vote on %d classes that it lacks: %s", model.path, len(missing), ", ".join(missing[:5])
                 )
+        self._warn_of_shorter_chunks()
         self.decisions = self._decisions(decisions_path)
 
     @property
     def paths(self) -> list[str]:
         """The folders of the members."""
         return [model.path for model in self.models]
+
+    def _warn_of_shorter_chunks(self) -> None:
+        """Tells if answers of a model are means over longer chunks, those of the first model."""
+        seconds = [model.hearing.chunk_seconds for model in self.models]
+        shortest = self.models[seconds.index(min(seconds))]
+        if shortest.hearing.chunk_seconds < seconds[0]:
+            logging.warning(
+                "%s hears chunks of %g s, and answers are for chunks of %g s, those of the first model: in the mean "
+                "over one of these, a short call gets lost; name the model with the shortest chunks first",
+                shortest.path, shortest.hearing.chunk_seconds, seconds[0],
+            )  # fmt: skip
 
     def _decisions(self, path: str) -> decisions.Decisions:
         own = os.path.join(self.models[0].path, decisions.ASSET)

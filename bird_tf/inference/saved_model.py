@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,14 +32,21 @@ _SAMPLES, _FRONT_END = "serving_default", "frontend"
 HEAD = "features"
 
 
-def write(module: tf.Module, folder: str, signatures: Mapping[str, Any]) -> None:
-    """Writes a SavedModel, without TensorFlow's warnings about the names of its own functions."""
+@contextlib.contextmanager
+def without_warnings() -> Iterator[None]:
+    """Inside the block, only errors are logged."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     try:
-        tf.saved_model.save(module, folder, signatures=dict(signatures))
+        yield
     finally:
         logging.set_verbosity(verbosity)
+
+
+def write(module: tf.Module, folder: str, signatures: Mapping[str, Any]) -> None:
+    """Writes a SavedModel, without TensorFlow's warnings about the names of its own functions."""
+    with without_warnings():
+        tf.saved_model.save(module, folder, signatures=dict(signatures))
 
 
 class Outputs(NamedTuple):

@@ -21,7 +21,7 @@ from absl import logging
 
 from bird_tf import config, executor, progress_bars, skips
 from bird_tf.audio import decode
-from bird_tf.inference import ensembles, suspects, units
+from bird_tf.inference import ensembles, saved_model, suspects, units
 from bird_tf.scores import decisions
 
 ScoredRecording = units.ScoredRecording
@@ -227,7 +227,8 @@ class _Task:
 def _loaded(models: tuple[str, ...], batch_size: int, fingerprints: tuple[str, ...]) -> ensembles.Ensemble:
     """The models, loaded once in a process."""
     atexit.register(_loaded.cache_clear)  # a graph that still exists when the interpreter ends prints a traceback
-    ensemble = ensembles.Ensemble(models, "none", batch_size)
+    with saved_model.without_warnings():  # the command has told them
+        ensemble = ensembles.Ensemble(models, "none", batch_size)
     found = tuple(model.fingerprint for model in ensemble.models)
     if found != fingerprints:
         raise config.InputError(f"{', '.join(models)}: a worker finds other models there than the command; copy them")

@@ -160,6 +160,13 @@ def test_times_are_those_of_the_first_model_and_scores_are_means_over_shared_tim
         np.testing.assert_allclose(found[chunk], (short.probabilities[chunk] + of_long) / 2, atol=2e-6)
 
 
+def test_a_warning_tells_if_a_later_model_has_shorter_chunks(model_path, other, caplog):
+    ensembles.Ensemble([model_path, other])
+    assert "shortest chunks" not in caplog.text
+    ensembles.Ensemble([other, model_path])
+    assert f"{model_path} hears chunks of 1 s, and answers are for chunks of 2.5 s" in caplog.text
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_each_segment_is_in_the_run_whichever_model_is_first(model_path, other, tmp_path, generator, first):
     (tmp_path / "a").mkdir()

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import os
 import shutil
@@ -31,6 +32,14 @@ def recordings(data):
 def _score(models, recordings, batch_size=saved_model.BATCH_SIZE, **values):
     ensemble = ensembles.Ensemble(models, batch_size=batch_size)
     return list(scoring.score_recordings(ensemble, recordings, CHUNKING, **values))
+
+
+def test_a_worker_does_not_repeat_the_warnings_of_the_command(model_path, manifest, untrained, caplog):
+    longer = untrained(dataclasses.replace(manifest.front_end, chunk_seconds=2.0))
+    ensemble = ensembles.Ensemble([longer, model_path])
+    assert caplog.text.count("shortest chunks first") == 1
+    scoring._loaded((longer, model_path), 4, tuple(model.fingerprint for model in ensemble.models))
+    assert caplog.text.count("shortest chunks first") == 1
 
 
 def test_scores_equal_those_of_each_chunk_alone(model_path, recordings):
