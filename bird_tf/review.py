@@ -119,9 +119,9 @@ def _left_out(settings: ReviewConfig, root: str, predicted: Sequence[clips.Clip]
 
 
 def _species(described: prediction_folder.Summary, predicted: list[clips.Clip]) -> list[tuple[str, str]]:
-    """(class id, name) of all classes of the model where it still is, else of those that were predicted."""
+    """(class id, name) of all classes of the models where they still are, else of those that were predicted."""
     found = dict(sorted((clip.class_id, clip.name) for clip in predicted))
-    for model in described.models[:1]:
+    for model in reversed(described.models):  # of different names, that of the first model counts
         path = os.path.join(model, exported.CLASSES)
         if files.exists(path):
             classes = taxonomy.load(path)

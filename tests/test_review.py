@@ -6,6 +6,7 @@ import pytest
 
 from bird_tf import config, csv_files, predict, review
 from bird_tf.audio import decode
+from bird_tf.labels import taxonomy
 from tests import conftest
 from tests.conftest import settings
 
@@ -38,6 +39,19 @@ def test_a_prediction_becomes_a_page(tmp_path, predicted, manifest):
     assert f'"scale": {json.dumps(json.loads((predicted / "summary.json").read_text())["scale"])}' in text
     # all classes of the model can be named, also those that were not predicted
     assert all(json.dumps(class_id) in text for class_id in manifest.classes.class_ids)
+
+
+def test_all_classes_of_an_ensemble_can_be_named(tmp_path, predicted, model_path, data):
+    shutil.copytree(predicted, tmp_path / "out")
+    (tmp_path / "second" / "assets").mkdir(parents=True)
+    further = taxonomy.Taxonomy(("strang", "ascend"), ("Strangus novus", "Another name"))
+    taxonomy.save(str(tmp_path / "second" / "assets" / "classes.csv"), further)
+    path = tmp_path / "out" / "summary.json"
+    told = {**json.loads(path.read_text()), "models": [model_path, str(tmp_path / "second")]}
+    path.write_text(json.dumps(told))
+    _review(tmp_path, tmp_path / "out", num_clips=1)
+    text = (tmp_path / "page" / "index.html").read_text()
+    assert '["strang", "Strangus novus"]' in text and "Another name" not in text
 
 
 def test_its_clips_are_no_recordings_of_the_folder_above_it(tmp_path, predicted, data, caplog):
