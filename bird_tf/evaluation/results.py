@@ -34,7 +34,7 @@ class Species:
         threshold: the one with the best F1; above 1: never.
         precision_threshold: the one of the rule "precision"; above 1: never.
         about_precision: what a reader must know of it, in words; empty if it was not fitted.
-        mistaken_for: the species that most often has the highest score instead; empty if there is none.
+        mistaken_for: the absent species that most often has the highest score instead; empty if there is none.
         present: number of recordings with the species, background included, on which average_precision rests.
     """
 
@@ -125,8 +125,9 @@ class Evaluation:
         entries = []
         for index in np.flatnonzero(self.truth.any(axis=0)):
             own = self.labels == index
-            found = best[own & self.heard]
-            wrong = found[found != index]
+            heard = np.flatnonzero(own & self.heard)
+            found = best[heard]
+            wrong = found[~self.truth[heard, found]]
             entries.append(
                 Species(
                     class_id=self.classes.class_ids[index],

@@ -18,7 +18,8 @@ def test_species_in_the_background_are_no_confusion(evaluation):
     assert evaluation.confusions() == [(1, 0, 1)]
     with_background = evaluation.truth.copy()
     with_background[1, 0] = True
-    assert dataclasses.replace(evaluation, truth=with_background).confusions() == []
+    with_background = dataclasses.replace(evaluation, truth=with_background)
+    assert with_background.confusions() == [] and {entry.mistaken_for for entry in with_background.species} == {""}
 
 
 def test_no_species_is_put_first_in_silence(evaluation, tmp_path):
