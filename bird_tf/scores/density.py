@@ -20,7 +20,7 @@ class Density:
     Attributes:
         estimate: the share of chunks with the class; NaN if a bin has no verdict.
         lowest, highest: 95 % interval; a bin without verdicts makes it wide.
-        shares: [bins] of the chunks in each bin, that of the lowest scores first.
+        shares: [bins] of the chunks in each bin, that of the lowest scores first; the rest is without the class.
         verdicts, positives: [bins] number of verdicts, and of those that say that the class is there.
     """
 
@@ -56,16 +56,18 @@ def estimate(scores: np.ndarray, verdicts: Mapping[int, bool], edges: Sequence[f
 
     The density is the mean of the bins' shares of "yes", weighted by their shares of the chunks. For the interval, the
     share in each bin is drawn from its beta distribution, given the verdicts, and counts for the chunks that were not
-    judged; those that were are certain. The verdicts in a bin must be on chunks chosen at random.
+    judged; those that were are certain. The verdicts in a bin must be on chunks chosen at random. Where they were drawn
+    in bands of predictions, chunks with a score of 0 were not among these: the class is not there, as in silence.
 
     Args:
         scores: [chunks] of the class in all chunks of the survey.
-        verdicts: {index of a chunk: whether the class is there}.
+        verdicts: {index of a chunk: whether the class is there}; with `edges`, of chunks with a score above 0.
         edges: of the bands in which the chunks were drawn, as in `bands`; then these are the bins.
         seed: of the draws that give the interval.
     """
     of_chunk, num_bins = (bands(scores, edges), len(edges)) if edges else (bins(scores), NUM_BINS)
-    sizes, total = np.bincount(of_chunk, minlength=num_bins), max(1, len(scores))
+    in_bins = scores > 0 if edges else np.ones(len(scores), bool)
+    sizes, total = np.bincount(of_chunk[in_bins], minlength=num_bins), max(1, len(scores))
     counted, positives = np.zeros(num_bins, int), np.zeros(num_bins, int)
     for chunk, is_present in verdicts.items():
         counted[of_chunk[chunk]] += 1

@@ -69,8 +69,9 @@ class Densities:
         for index, verdict in self._by_file.pop(prediction.file, []):
             chunk = _best_chunk(scores, index, verdict)
             edges = self._edges.get(index, ())
-            band = int(density.bands(scores.probabilities[chunk : chunk + 1, index], edges)[0])
-            if edges and edges[band] != verdict.band_lowest:
+            score = scores.probabilities[chunk, index]
+            band = int(density.bands(score, edges))
+            if edges and (not score or edges[band] != verdict.band_lowest):
                 self._num_moved += 1
             else:
                 self._verdicts[index][self._num_chunks + chunk] = bool(verdict.is_present)
@@ -105,7 +106,9 @@ class Densities:
         for indices, sizes in self._drawn:
             edges = tuple(sorted(sizes))
             banded = {index: density.bands(of_class[index], edges) for index in indices if index in of_class}
-            counts = sum((np.bincount(band, minlength=len(edges)) for band in banded.values()), np.zeros(1, int))
+            # a chunk with a score of 0 is no prediction
+            of_predictions = (of_chunk[of_class[index] > 0] for index, of_chunk in banded.items())
+            counts = sum((np.bincount(band, minlength=len(edges)) for band in of_predictions), np.zeros(1, int))
             for band, (edge, count) in enumerate(zip(edges, counts, strict=False)):
                 if count <= sizes[edge] + max(1, _ROUNDED * sizes[edge]):
                     continue

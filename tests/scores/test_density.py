@@ -18,10 +18,10 @@ def test_equal_scores_are_divided_too():
 
 
 def test_one_bin_of_verdicts_gives_the_interval_of_the_beta_distribution():
-    found = density.estimate(np.zeros(100_000), {chunk: chunk < 4 for chunk in range(10)}, (0.0,))
+    found = density.estimate(np.full(100_000, 0.1), {chunk: chunk < 4 for chunk in range(10)}, (0.0,))
     assert found.estimate == pytest.approx(0.4)
     assert (found.lowest, found.highest) == pytest.approx(scipy.stats.beta(4.5, 6.5).ppf([0.025, 0.975]), abs=0.01)
-    none = density.estimate(np.zeros(100_000), {chunk: False for chunk in range(10)}, (0.0,))
+    none = density.estimate(np.full(100_000, 0.1), {chunk: False for chunk in range(10)}, (0.0,))
     assert none.estimate == none.lowest == 0 and 0.1 < none.highest < 0.3
 
 
@@ -29,7 +29,7 @@ def test_where_every_chunk_was_judged_the_density_is_counted():
     found = density.estimate(np.arange(16.0), {chunk: chunk >= 8 for chunk in range(16)})
     assert found.positives.tolist() == [0, 4, 2, 2] and found.verdicts.tolist() == [8, 4, 2, 2]
     assert found.estimate == found.lowest == found.highest == 0.5
-    silent = density.estimate(np.arange(44.0), {chunk: False for chunk in range(44)}, (0.0, 22.0))
+    silent = density.estimate(np.arange(1.0, 45.0), {chunk: False for chunk in range(44)}, (0.0, 22.0))
     assert silent.estimate == silent.lowest == silent.highest == 0
 
 

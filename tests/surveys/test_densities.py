@@ -62,6 +62,20 @@ def test_verdicts_that_were_drawn_by_band_count_in_their_band(caplog):
     assert not caplog.records
 
 
+def test_chunks_without_sound_are_no_predictions_and_hold_no_call(caplog):
+    """Chunks of 1 s with scores .9 .7 .2 .6, and as many of silence, which no review shows."""
+    given = [_drawn(0.0, "yes", 0.5, 3), _drawn(1.0, "no", 0.5, 3), _drawn(2.0, "yes", 0.0, 1)]
+    silent = prediction("silent.wav")
+    scores = dataclasses.replace(silent.scores, probabilities=np.zeros_like(PROBABILITIES))
+    heard = densities.Densities(given, CLASSES)
+    heard.add(prediction("here/x.wav"))
+    heard.add(dataclasses.replace(silent, scores=scores))
+    [found] = heard.estimates().values()
+    assert found.shares.tolist() == [0.125, 0.375] and found.verdicts.tolist() == [1, 2]
+    assert found.estimate == pytest.approx(0.125 * 1.0 + 0.375 * 0.5) and found.highest < 0.5
+    assert not caplog.records
+
+
 def test_a_band_that_could_be_drawn_in_part_only_gives_no_density(caplog):
     """Three chunks are at least .5, but the review knew of one."""
     heard = densities.Densities([_drawn(0.0, "yes", 0.5, 1), _drawn(2.0, "no", 0.0, 1)], CLASSES)
