@@ -11,7 +11,7 @@ import collections
 import dataclasses
 import math
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,7 @@ class Judged:
         edges: for each, the lower edge of the band that its prediction was drawn from.
         sizes: {class: {lower edge: number of predictions}} of the bands, under None of all classes; NaN where it is not
             known.
-        chosen: (class or None, lower edge) of the bands of which more clips were passed over than judged, as where a
-            person judged those of one species or site alone: they are no random sample of the band.
+        chosen: as from `verdicts.chosen_bands`.
         is_sample: whether they were drawn at random from their bands. Otherwise, all predictions are those that were
             judged.
         scales: for each, what its probability is of, as in `prediction_folder.Summary`.
@@ -131,7 +130,7 @@ def read(path: str, classes: taxonomy.Taxonomy) -> Judged:
         classes=np.array(indices),
         edges=edges,
         sizes=sizes,
-        chosen=_chosen(rows, classes) if is_sample else (),
+        chosen=verdicts.chosen_bands(rows, classes) if is_sample else (),
         is_sample=is_sample,
         scales=[v.scale for v in used],
     )
@@ -178,16 +177,6 @@ def _sizes(used: Sequence[verdicts.Verdict], indices: Sequence[int]) -> dict[int
             for edge, size in of_all.items() if size
         }  # fmt: skip
     return found
-
-
-def _chosen(rows: Iterable[verdicts.Verdict], classes: taxonomy.Taxonomy) -> set[tuple[int | None, float]]:
-    """`Judged.chosen`. The page of a review says the same."""
-    turns: dict[tuple[int | None, float], list[int]] = collections.defaultdict(list)
-    for v in rows:
-        turns[None, v.band_lowest].append(v.band_turn)
-        for index in classes.resolve([v.class_id]):
-            turns[index, v.band_lowest].append(v.class_turn)
-    return {band for band, of_band in turns.items() if 2 * len(of_band) < max(of_band)}
 
 
 def check_scale(judged: Judged, scale: str, source: str, *, tunes: bool) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from absl import logging
 
 from bird_tf import config, csv_files, files, next_steps
-from bird_tf.labels import given_table
+from bird_tf.labels import given_table, taxonomy
 
 COLUMNS = ("file", "start_seconds", "end_seconds", "class_id", "verdict")
 # columns that may be missing: the species of the verdict `other`, the prediction, and the band it was drawn from
@@ -172,3 +172,17 @@ def bands(drawn: Iterable[Verdict], *, of_class: bool) -> dict[float, int]:
                     f"of {edge:g} up, another one from {size}, or by other bands; name those of one review{advice}"
                 )
     return found
+
+
+def chosen_bands(given: Iterable[Verdict], classes: taxonomy.Taxonomy) -> set[tuple[int | None, float]]:
+    """(index of a class, or None for all, and lower edge) of the bands of which a person chose what to judge.
+
+    Of these, more clips were passed over than judged, as where those of one species or site alone were judged: they are
+    no random sample of the band. The page of a review says the same.
+    """
+    turns: dict[tuple[int | None, float], list[int]] = collections.defaultdict(list)
+    for verdict in given:
+        turns[None, verdict.band_lowest].append(verdict.band_turn)
+        for index in classes.resolve([verdict.class_id]):
+            turns[index, verdict.band_lowest].append(verdict.class_turn)
+    return {band for band, of_band in turns.items() if 2 * len(of_band) < max(of_band)}

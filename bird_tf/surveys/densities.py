@@ -34,7 +34,7 @@ class Densities:
         self._by_file: dict[str, list[tuple[int, verdicts.Verdict]]] = collections.defaultdict(list)
         self._scores: dict[int, list[np.ndarray]] = {}
         self._verdicts: dict[int, dict[int, bool]] = {}
-        self._num_chunks, self._num_moved, unused = 0, 0, 0
+        self._num_chunks, self._num_moved, self._num_chosen, unused = 0, 0, 0, 0
         for verdict in given:
             indices = classes.resolve([verdict.class_id]) if verdict.is_present is not None else []
             if indices:
@@ -49,6 +49,12 @@ class Densities:
         # (indices of classes, {lower edge: size} of the bands that their verdicts were drawn from)
         self._drawn = self._read_bands(given, classes) if all(verdict.band_size for verdict in given) else []
         self._edges = {index: tuple(sorted(sizes)) for indices, sizes in self._drawn for index in indices}
+        self._chosen = verdicts.chosen_bands(given, classes) if self._drawn else set()
+        if given and not self._drawn:
+            logging.warning(
+                "--verdicts: not all clips were drawn by band (bird_tf.review --sample): the call densities are right "
+                "only if the clips of each species were chosen at random"
+            )
 
     def _read_bands(
         self, given: Sequence[verdicts.Verdict], classes: taxonomy.Taxonomy
@@ -73,6 +79,8 @@ class Densities:
             band = int(density.bands(score, edges))
             if edges and (not score or edges[band] != verdict.band_lowest):
                 self._num_moved += 1
+            elif (index, verdict.band_lowest) in self._chosen:
+                self._num_chosen += 1
             else:
                 self._verdicts[index][self._num_chunks + chunk] = bool(verdict.is_present)
         self._num_chunks += len(scores.probabilities)
@@ -86,6 +94,11 @@ class Densities:
             )  # fmt: skip
         if self._num_moved:
             logging.warning("%d verdicts are on chunks that have other scores now: not used", self._num_moved)
+        if self._num_chosen:
+            logging.warning(
+                "%d verdicts are of bands of scores of which more clips were passed over than judged, as where those "
+                "of one site alone were judged: they are no random sample, and not used", self._num_chosen,
+            )  # fmt: skip
         of_class = {index: np.concatenate(scores) for index, scores in sorted(self._scores.items()) if scores}
         self._drop_partly_drawn(of_class)
         found = {

@@ -76,6 +76,28 @@ def test_chunks_without_sound_are_no_predictions_and_hold_no_call(caplog):
     assert not caplog.records
 
 
+def test_a_warning_tells_that_other_clips_than_those_drawn_by_band_must_be_random(caplog):
+    densities.Densities([_drawn(0.0, "yes", 0.5, 3), _drawn(2.0, "no", 0.0, 1)], CLASSES)
+    densities.Densities([], CLASSES)
+    assert not caplog.records
+    densities.Densities([_drawn(0.0, "yes", 0.5, 3), _verdict(2.0, 3.0, "no")], CLASSES)
+    assert "not all clips were drawn by band" in caplog.text
+
+
+def test_bands_of_which_a_person_chose_the_clips_are_not_used(caplog):
+    """Of the band from .5 up, the second clip of five was judged, and the last."""
+    own = ((0.0, 1), (0.5, 3))
+    given = [
+        dataclasses.replace(_drawn_of_class(start, answer, lowest, 3, own), class_turn=turn)
+        for start, answer, lowest, turn in ((0.0, "yes", 0.5, 2), (1.0, "no", 0.5, 5), (2.0, "no", 0.0, 1))
+    ]
+    heard = densities.Densities(given, CLASSES)
+    heard.add(prediction("here/x.wav"))
+    [found] = heard.estimates().values()
+    assert found.verdicts.tolist() == [1, 0] and np.isnan(found.estimate)
+    assert "2 verdicts are of bands of scores of which more clips were passed over than judged" in caplog.text
+
+
 def test_a_band_that_could_be_drawn_in_part_only_gives_no_density(caplog):
     """Three chunks are at least .5, but the review knew of one."""
     heard = densities.Densities([_drawn(0.0, "yes", 0.5, 1), _drawn(2.0, "no", 0.0, 1)], CLASSES)

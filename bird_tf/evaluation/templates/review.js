@@ -95,7 +95,7 @@ function load(text) {
 }
 
 // precision of the predictions, from those that were drawn by band
-const isChosen = band => 2 * band.answered < band.last;  // as bird_tf.evaluation.judged says it
+const isChosen = band => 2 * band.answered < band.last;  // as bird_tf.labels.verdicts.chosen_bands
 function share(bands) {  // as bird_tf.scores.stratified.share
   bands = bands.filter(band => band.size);
   if (!bands.length || bands.some(band => !band.judged || isChosen(band))) return null;
