@@ -40,7 +40,7 @@ from bird_tf.inference.writers import about, predictions, rows, tables, totals
 from bird_tf.labels import metadata, verdicts
 from bird_tf.labels.layouts import reader
 from bird_tf.scores import thresholds
-from bird_tf.surveys import survey_files
+from bird_tf.surveys import densities, survey_files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,6 +100,7 @@ def _predict(settings: PredictConfig) -> dict[str, Any]:
     asked, judge = settings.judgement, judgement.Judge(ensemble, settings.judgement)
     described = reader.describe([path for _, path in recordings], settings.root, asked.metadata, asked.clock)
     given = verdicts.read(settings.verdicts) if settings.verdicts else []
+    densities.check_scale(given, ensemble.scale)
     results = result_files.ResultFiles(settings.output)
     context = _context(settings, ensemble, judge, results, {file: described[path] for file, path in recordings})
     formats = settings.tables.formats

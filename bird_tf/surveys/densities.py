@@ -19,6 +19,24 @@ from bird_tf.scores import density
 _ROUNDED = 0.01
 
 
+def check_scale(given: Sequence[verdicts.Verdict], scale: str) -> None:
+    """Refuses verdicts that were drawn by bands of other probabilities: of bands of these they are no random sample.
+
+    Args:
+        given: the verdicts.
+        scale: of the models, as `Ensemble.scale`.
+
+    Raises:
+        InputError: there are such verdicts.
+    """
+    drawn = [verdict for verdict in given if verdict.band_size]
+    if others := sum(verdict.scale.partition(" ")[0] not in ("", scale) for verdict in drawn):
+        raise config.InputError(
+            f"--verdicts: {others} of {len(given)} verdicts are on predictions of another model, or of this one before "
+            "it was tuned: its probabilities have another scale now, and call densities need verdicts on these"
+        )
+
+
 class Densities:
     """The scores of the classes that have verdicts, in all recordings."""
 

@@ -84,6 +84,14 @@ def test_a_warning_tells_that_other_clips_than_those_drawn_by_band_must_be_rando
     assert "not all clips were drawn by band" in caplog.text
 
 
+def test_verdicts_drawn_by_bands_of_other_probabilities_are_refused():
+    drawn = [dataclasses.replace(_drawn(0.0, "yes", 0.5, 3), scale=f"{own} species list a.txt") for own in ("ab", "cd")]
+    densities.check_scale([drawn[0], _drawn(1.0, "yes", 0.5, 3), _verdict(0, 1, "no")], "ab")
+    densities.check_scale([dataclasses.replace(drawn[1], band_size=0)], "ab")  # not drawn by band
+    with pytest.raises(config.InputError, match="1 of 2 verdicts are on predictions of another model"):
+        densities.check_scale(drawn, "ab")
+
+
 def test_bands_of_which_a_person_chose_the_clips_are_not_used(caplog):
     """Of the band from .5 up, the second clip of five was judged, and the last."""
     own = ((0.0, 1), (0.5, 3))
