@@ -81,8 +81,11 @@ def ranking_precisions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def mlrap(scores: np.ndarray, truth: np.ndarray) -> float:
-    """Multi-label ranking average precision: mean over recordings of the average precision of their ranking."""
-    return _mean(list(ranking_precisions(scores, truth)))
+    """Multi-label ranking average precision: mean over recordings of the average precision of their ranking.
+
+    NaN with one class, which is no ranking.
+    """
+    return _mean(list(ranking_precisions(scores, truth))) if scores.shape[1] > 1 else math.nan
 
 
 def _listed_precisions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -52,6 +52,12 @@ def test_metrics_are_those_of_the_segments(model_path, soundscape, tmp_path):
     assert json.loads((tmp_path / "segments.json").read_text())["cmap"] == summary["cmap"]
 
 
+def test_segments_of_one_class_have_no_ranking_metric(generator):
+    scores, truth = generator.random((9, 1)), np.arange(9)[:, None] < 3
+    found = soundscapes.headline(scores, truth)
+    assert np.isnan(found["mlrap"]) and found["cmap"] == metrics.class_mean_average_precision(scores, truth)
+
+
 def test_chunks_overlap_by_half_unless_an_overlap_is_asked_for(model_path, soundscape, tmp_path):
     found = {overlap: _evaluate(model_path, soundscape, tmp_path, overlap=overlap) for overlap in (None, 0.5, 0.0)}
     assert {**found[None], "flags": 0} == {**found[0.5], "flags": 0} and found[None]["overlap_seconds"] == 0.5

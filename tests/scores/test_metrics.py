@@ -137,6 +137,7 @@ def test_one_class_has_no_ranking_metrics_but_an_average_precision():
     scores, truth = np.array([[0.9], [0.2], [0.4]]), np.array([[True], [False], [True]])
     found = metrics.headline(scores, truth, np.zeros(3, int))
     assert found["cmap"] == 1.0 and all(np.isnan(found[name]) for name in ("mlrap", "mrr", "map", "top1", "top5"))
+    assert np.isnan(metrics.mlrap(scores, truth))
     assert np.isnan(metrics.chance_mlrap(truth)) and np.isnan(
         metrics.intervals(scores, truth, np.zeros(3, int))["mlrap"][0]
     )
