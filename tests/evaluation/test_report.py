@@ -82,6 +82,12 @@ def test_numbers_carry_their_intervals(evaluation, text_of):
     assert "mlrap<b>0.500</b><small>0.400–0.610</small>" in text and "num recordings<b>3</b></div>" in text
 
 
+def test_metrics_that_are_not_defined_are_left_out(evaluation, text_of):
+    nan = float("nan")
+    undefined = {"headline": {"mlrap": nan, "num_recordings": 3}, "intervals": {"mlrap": (nan, nan)}}
+    assert "nan" not in text_of(dataclasses.replace(evaluation, **undefined)).partition("<details")[0]
+
+
 def test_columns_of_numbers_are_marked_so_that_they_sort_as_numbers(evaluation, text_of):
     table = text_of(evaluation).split("<table>")[1].split("</table>")[0]
     heads = re.findall(r"<th( class=\"number\")?>(?:<button>([^<]*)</button>)?</th>", table)
