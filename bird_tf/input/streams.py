@@ -125,8 +125,12 @@ def batches(
     num_noise = no_call
     if augmentation.needs_noise and has_noise(manifest, settings):
         num_noise += math.ceil(settings.batch_size * _NOISE_SHARE)
-    # an epoch has as many steps as without mixtures, so it takes a part of them
-    paths = manifest.paths("train") + (manifest.paths(manifests.MIXED[0]) if settings.mixtures else [])
+    paths = manifest.paths("train")
+    if settings.mixtures:
+        # An epoch has as many steps as without mixtures. It draws this share of a pass over all, for in files that are
+        # larger than the shuffle buffer, it would never come to the last ones.
+        num_chunks, num_mixtures = (manifest.num_chunks(split) for split in ("train", manifests.MIXED[0]))
+        paths, rates = paths + manifest.paths(manifests.MIXED[0]), rates * num_chunks / (num_chunks + num_mixtures)
     synthesised = _synthesised(manifest, settings.synthetic_noise if num_noise else 0, seed)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:

@@ -1,10 +1,11 @@
 import dataclasses
+import types
 
 import numpy as np
 import pytest
 import soundfile
 
-from bird_tf.audio import decode
+from bird_tf.audio import decode, hearing
 from bird_tf.inference import ensembles, in_context, scoring
 from bird_tf.scores import context
 
@@ -37,6 +38,14 @@ def test_recordings_are_cut_with_shifted_chunks_if_these_are_needed(ensemble):
     assert plain.chunking == decode.ChunkingConfig()
     scores = _scores(np.full((3, 2), 0.5), 1.0)
     assert plain.in_context(scores) is scores and plain.own(scores) is scores
+
+
+def test_half_an_odd_number_of_samples_is_half_a_chunk(ensemble):
+    odd = hearing.Hearing(sample_rate_hz=22050, chunk_seconds=1.5, span_samples=33075)
+    asked = decode.ChunkingConfig(overlap_seconds=0.75)
+    assert 2 * asked.hop_samples(odd) > odd.chunk_samples
+    of_odd = types.SimpleNamespace(models=[types.SimpleNamespace(hearing=odd)], decisions=ensemble.decisions)
+    assert in_context.Answers(of_odd, asked).chunking == asked
 
 
 def test_the_chunks_that_are_answered_are_those_without_the_shifted_ones(ensemble, generator):
