@@ -79,8 +79,9 @@ def reached(probabilities: np.ndarray, least: np.ndarray) -> np.ndarray:
 
 
 def _just_above(values: np.ndarray) -> np.ndarray:
-    """Thresholds that these values do not reach, and all higher ones do, as far as float32 can tell."""
-    return np.nextafter(np.asarray(values, np.float32), np.float32(np.inf)).astype(np.float64)
+    """Thresholds that these values do not reach, and all higher ones do, as far as float32 can tell; NEVER above 1."""
+    above = np.nextafter(np.asarray(values, np.float32), np.float32(np.inf)).astype(np.float64)
+    return np.where(above > 1, NEVER, above)
 
 
 def weakly_labelled(chunks: Sequence[np.ndarray], truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -152,6 +152,11 @@ def test_carried_thresholds_call_as_many(generator):
     ]
 
 
+def test_above_a_probability_of_1_there_is_no_threshold():
+    ones = np.ones((8, 1))
+    assert thresholds.carried(np.array([0.9]), np.linspace(0, 1, 8)[:, None], ones).tolist() == [thresholds.NEVER]
+
+
 def test_no_evidence_at_all_means_never():
     chunks, truth = [np.array([[0.9]]), np.array([[0.8]])], np.array([[True], [False]])
     assert thresholds.fit(_examples(chunks, truth), 0.9)["precision"] == [thresholds.NEVER]
