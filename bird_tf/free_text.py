@@ -82,9 +82,12 @@ def number(text: str, limit: float) -> float:
 
 
 def place(latitude: str, longitude: str) -> tuple[float, float]:
-    """Reads latitude and longitude in degrees; NaN for other texts, and for 0, 0: no satellite was received."""
+    """Reads latitude and longitude in degrees; NaN for other texts, and for what programs write of an unknown place.
+
+    That is 0, 0 where no satellite was received, and -1, -1, as BirdNET writes it.
+    """
     found = number(latitude, limit=90), number(longitude, limit=180)
-    return found if any(found) else (math.nan, math.nan)  # NaN counts as true
+    return (math.nan, math.nan) if found in ((0, 0), (-1, -1)) else found
 
 
 def probability(text: str) -> float:

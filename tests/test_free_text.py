@@ -42,9 +42,10 @@ def test_dates_in_free_text_are_read(tmp_path, text, day):
 @pytest.mark.parametrize(
     ("texts", "place"),
     [(("52,5", "-13.4"), (52.5, -13.4)), (("0", "13.4"), (0, 13.4)), (("52", ""), (52, math.nan)),
-     (("0.000000", "-0"), (math.nan, math.nan)), (("0", "x"), (0, math.nan))],
+     (("0.000000", "-0"), (math.nan, math.nan)), (("0", "x"), (0, math.nan)), (("-1", "-1.0"), (math.nan, math.nan)),
+     (("-1", "36.8"), (-1, 36.8)), (("-1", "x"), (-1, math.nan))],
 )  # fmt: skip
-def test_places_are_read_but_for_that_of_no_satellite(texts, place):
+def test_places_are_read_but_for_those_that_programs_write_of_an_unknown_one(texts, place):
     assert free_text.place(*texts) == pytest.approx(place, nan_ok=True)
 
 

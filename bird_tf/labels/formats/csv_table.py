@@ -159,7 +159,7 @@ def _is_unread(what: str, cell: str, row: rows.Row) -> bool:
     """Whether a cell is filled, and nothing could be read from it."""
     if cell in ("", "?"):
         return False
-    if what in ("latitude", "longitude") and free_text.number(cell, limit=0) == 0:  # 0, 0 is read, and no place
+    if what in ("latitude", "longitude") and free_text.number(cell, limit=1) in (0, -1):  # they are read, and no place
         return False
     return rows.is_unknown(getattr(row.about, _PLACE_AND_TIME[what]))
 
