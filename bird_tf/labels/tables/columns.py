@@ -65,6 +65,11 @@ ANNOTATOR = (
     "analyst", "rater", "reviewer", "reviewed by", "identified by", "listener", "user",
 )  # fmt: skip
 TIMES = ("start", "end", "duration")
+# the columns of Sonic Visualiser, whose `time` is that in the recording
+_OF_SONIC_VISUALISER = frozenset(("time", "duration", "label", "value", "level", "extent"))
+# the form of times at the end of a name: `Begin Time - ss.msec`, `Start (hh:mm:ss)`
+_FORM = re.compile(r" ((?:hh? )?mm )?ss(?: (?:ms|msec|mmm|s+))?$")
+_CLOCK = "clock"  # the unit of a form with minutes
 _PERCENT = re.compile(r"\b(?:per ?cent|percentage|pct|prozent)\b")
 _BETWEEN_LINES = {"label": ";", "background": ";"}  # what the lines of a cell are divided by
 _OF_NAMES = frozenset(("file", "path", "filename", "in file"))  # of recordings
@@ -105,15 +110,21 @@ def find(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dic
     position = positions(document)
     mine, others = given_for(document, given), not_meant(document, given)
     found = {what: _given(document, what, column, position) for what, column in mine.items()}
-    of_times = (_with_units(position, free_text.FINE_UNITS), _with_units(position, free_text.UNITS) | position)
+    of_times = (
+        _with_units(position, free_text.FINE_UNITS),
+        _with_units(position, {*free_text.UNITS, _CLOCK}) | position,
+    )
     for what, names in COLUMNS.items():
         several = of_times if what in TIMES else (position,)
         known = next((places[name] for places in several for name in names if name in places), None)
-        if what not in found and what not in others and known is not None:
+        is_of_label = what == "time" and any(known in found[each] for each in TIMES if each in mine)
+        if what not in found and what not in others and known is not None and not is_of_label:
             found[what] = (known,)
     if "end" in mine and not {normal(mine["end"]), without_unit(normal(mine["end"]))}.isdisjoint(COLUMNS["duration"]):
         found["duration"] = found.pop("end")
         logging.info("%s: the column %s holds lengths, so it is read as duration", document.path, mine["end"])
+    if "time" in found and not mine and not others and position.keys() <= _OF_SONIC_VISUALISER:
+        found["start"] = found.pop("time")
     if "start" not in found:
         found.pop("duration", None)  # the length of the whole recording
     fine = {what for what in TIMES if what in found and unit_of(document, found[what][0]) in free_text.FINE_UNITS}
@@ -130,18 +141,27 @@ def _are_numbers(document: texts.Document, found: Mapping[str, Sequence[int]]) -
 
 def _with_units(position: Mapping[str, int], units_of_names: Collection[str]) -> dict[str, int]:
     """{name: position} of the columns whose names end in a unit: the names without it, and as they are."""
-    ended = {name: i for name, i in position.items() if name.rpartition(" ")[2] in units_of_names}
+    ended = {name: i for name, i in position.items() if _divided(name)[1] in units_of_names}
     return {without_unit(name): i for name, i in ended.items()} | ended
 
 
 def without_unit(name: str) -> str:
     """The name of a column, as of `normal`, without a unit of times at its end."""
-    return name.rpartition(" ")[0] if name.rpartition(" ")[2] in free_text.UNITS else name
+    bare, unit = _divided(name)
+    return bare if unit in free_text.UNITS or unit == _CLOCK else name
 
 
 def unit_of(document: texts.Document, position: int) -> str:
-    """The last word of the name of a column."""
-    return normal(document.header[position]).rpartition(" ")[2]
+    """The last word of the name of a column, or the unit of the form of times at its end."""
+    return _divided(normal(document.header[position]))[1]
+
+
+def _divided(name: str) -> tuple[str, str]:
+    """The name of a column without its last word, and this; `ss.msec` at its end are seconds, `hh:mm:ss.ms` no unit."""
+    if form := _FORM.search(name):
+        return name[: form.start()], _CLOCK if form[1] else "s"
+    bare, _, word = name.rpartition(" ")
+    return bare, word
 
 
 def is_in_percent(document: texts.Document, positions: Sequence[int]) -> bool:

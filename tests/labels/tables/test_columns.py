@@ -2,7 +2,7 @@ import pytest
 
 from bird_tf import config
 from bird_tf.labels import texts
-from bird_tf.labels.tables import columns
+from bird_tf.labels.tables import columns, times
 from tests.labels import example_sets
 
 
@@ -29,6 +29,31 @@ def test_a_mapping_for_one_table_counts_more_than_one_for_all(tmp_path):
 def test_a_column_may_be_said_to_be_none(tmp_path, flags, found):
     document = texts.Document(example_sets.write_text(tmp_path / "t.csv", "file,start,end,label\n"))
     assert columns.find(document, columns.parse(flags)).keys() == found
+
+
+@pytest.mark.parametrize(
+    ("header", "given", "found"),
+    [("TIME,VALUE,DURATION,LABEL", (), {"start": (0,), "duration": (2,), "label": (3,)}),
+     ("time,duration,label,file", (), {"time": (0,), "label": (2,), "file": (3,)}),
+     ("time,length,label", ("start=time", "duration=length"), {"start": (0,), "duration": (1,), "label": (2,)})],
+)  # fmt: skip
+def test_a_time_of_a_label_is_not_that_of_the_day(tmp_path, header, given, found):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", f"{header}\n1,2,3,4\n"))
+    assert columns.find(document, columns.parse(given)) == found
+
+
+@pytest.mark.parametrize(
+    ("header", "places", "units"),
+    [("Begin Time - ss.msec,End Time - ss.msec", (0, 1), (1.0, 1.0)),
+     ("Begin Time - msec,Begin Time - hh:mm:ss.ms,End Time - msec,End Time - hh:mm:ss.ms", (0, 2), (0.001, 0.001)),
+     ("Start (mm:ss),End (mm:ss)", (0, 1), (1.0, 1.0)), ("start_hh_mm_ss_sss,end_ss", (0, 1), (1.0, 1.0)),
+     ("start_ms,end_ms", (0, 1), (0.001, 0.001)), ("start_s,end_s", (0, 1), (1.0, 1.0))],
+)  # fmt: skip
+def test_the_form_of_times_in_a_name_is_no_unit_but_seconds(tmp_path, header, places, units):
+    document = texts.Document(example_sets.write_text(tmp_path / "t.csv", f"{header}\n1,2,3,4\n"))
+    found = columns.find(document, ())
+    assert (found["start"][0], found["end"][0]) == places
+    assert tuple(times.units(document, found).values()) == units
 
 
 def test_a_column_name_may_hold_a_comma(tmp_path):
