@@ -38,6 +38,9 @@ _NO_MOMENTS = frozenset((
 ))  # fmt: skip
 _BETWEEN = re.compile(r"\s*(?:[-–]|\bto\b)\s*")  # the two times of `0-2`
 _THOUSAND, _WITH_POINT = re.compile(r"[1-9]\d{0,2},\d{3}", re.ASCII), re.compile(r"[\d,]*\.\d+", re.ASCII)
+# milliseconds with a sign that may divide thousands, and those that may stand beside them
+_THOUSAND_MS = re.compile(r"[1-9]\d{0,2}[,.]\d{3}", re.ASCII)
+_BELOW_MILLION_MS = re.compile(rf"\d{{1,3}}|{_THOUSAND_MS.pattern}", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"\d+,(?:\d{1,2}|\d{4,})|0,\d+", re.ASCII)
 _CLOCK = re.compile(r"\d{1,3}:[0-5]\d(?::[0-5]\d)?(?:[.,]\d+)?", re.ASCII)
 _AFTER_MIDNIGHT = re.compile("0?0:")
@@ -157,21 +160,31 @@ def refuse_several_spans(document: texts.Document, found: Mapping[str, Sequence[
 
 
 def _refuse_thousands(document: texts.Document, found: Mapping[str, Sequence[int]]) -> None:
-    """Refuses commas before three digits beside decimal points: 1,234 may be 1.234 s or 1234 s.
+    """Refuses signs before three digits that may divide thousands: 1,234 may be 1.234 s or 1234 s.
 
     Raises:
-        InputError: the columns of times hold both.
+        InputError: the columns of times hold such commas beside decimal points; or they hold milliseconds, all cells
+            with a sign are so, and no other has more than three digits.
     """
     used = [what for what in found if what != "duration" or "end" not in found]
     whats = {cell: what for what in used for cell in columns.down(document, found[what])}
     thousand, with_point = (next(filter(each.fullmatch, whats), "") for each in (_THOUSAND, _WITH_POINT))
     if thousand and with_point and not any(map(_DECIMAL_COMMA.fullmatch, whats)):
-        what = whats[thousand]
-        raise config.InputError(
-            f"{document.path}: of its times, {thousand} has a comma and {with_point} has a point: does the comma "
-            "divide thousands? Write all times with points, and without other signs; if it is the decimal sign, say "
-            f"'--columns={what}={document.header[found[what][0]]}'"
-        )
+        doubt = f"of its times, {thousand} has a comma and {with_point} has a point: does the comma divide thousands?"
+        raise config.InputError(f"{document.path}: {doubt} {_how_to_write(document, found, whats[thousand])}")
+    units_of = (free_text.UNITS.get(columns.unit_of(document, found[what][0]), 1.0) for what in used)
+    thousand = next(filter(_THOUSAND_MS.fullmatch, whats), "")
+    if thousand and max(units_of) < 1 and all(not cell or _BELOW_MILLION_MS.fullmatch(cell) for cell in whats):
+        sign = "comma" if "," in thousand else "point"
+        doubt = f"of its milliseconds, {thousand} has a {sign}: does it divide thousands?"
+        raise config.InputError(f"{document.path}: {doubt} {_how_to_write(document, found, whats[thousand])}")
+
+
+def _how_to_write(document: texts.Document, found: Mapping[str, Sequence[int]], what: str) -> str:
+    return (
+        "Write all times with points, and without other signs; if it is the decimal sign, say "
+        f"'--columns={what}={document.header[found[what][0]]}'"
+    )
 
 
 def _refuse_parts(document: texts.Document, what: str, position: int) -> None:
@@ -252,10 +265,16 @@ def units(document: texts.Document, found: Mapping[str, Sequence[int]]) -> dict[
 
     Raises:
         InputError: columns of different units for the same; or only one of two columns names a unit, and that is not
-            seconds.
+            seconds; or the name of one says that it counts samples or frames.
     """
     of_times, names = {}, columns.positions(document)
     words = {what: [columns.unit_of(document, i) for i in found[what]] for what in columns.TIMES if what in found}
+    for name in (document.header[i] for what in words for i in found[what]):
+        of_name = columns.normal(name).split()
+        if not _SAMPLES.isdisjoint(of_name) and of_name[-1] not in free_text.UNITS:
+            raise config.InputError(
+                f"{document.path}: {name} counts no seconds, by its name: write the times in seconds"
+            )
     is_range = "max" in words.get("end", ())
     for what, of_columns in words.items():
         are_least = [

@@ -200,6 +200,28 @@ def test_commas_that_may_divide_thousands_are_refused_beside_points(tmp_path, ce
 
 
 @pytest.mark.parametrize(
+    ("unit", "cells", "is_refused"),
+    [("ms", ("1,234", "2,500", "950", "12,000"), True), ("ms", ("1.234", "2.500", "950", "12.000"), True),
+     ("ms", ("1,234", "2,5", "950", "12,000"), False), ("ms", ("1.234", "1500", "950", "12.000"), False),
+     ("ms", ("0.000", "2.500", "3.125", "12.000"), False), ("ms", ("950", "990", "3", "12"), False),
+     ("s", ("1.234", "2.500", "1", "12.000"), False)],
+)  # fmt: skip
+def test_signs_that_may_divide_thousands_of_milliseconds_are_refused(tmp_path, unit, cells, is_refused):
+    text = "file;start_{0};end_{0};label\na.wav;{1};{2};a\nb.wav;{3};{4};b\n".format(unit, *cells)
+    problem = example_sets.source_of(tmp_path / "t.csv", text).problem
+    assert ("does it divide thousands?" in problem) == is_refused and bool(problem) == is_refused
+    given = columns.parse(("start=start_ms", "end=end_ms") if is_refused else ())
+    assert not example_sets.source_of(tmp_path / "t.csv", text, columns=given).problem
+
+
+@pytest.mark.parametrize(("name", "is_refused"), [("FRAME", True), ("start_sample", True), ("sample_start_s", False)])
+def test_a_column_that_counts_samples_is_refused(tmp_path, name, is_refused):
+    given = columns.parse((f"start={name}", "duration=DURATION"))
+    source = example_sets.source_of(tmp_path / "a.csv", f"{name},DURATION,LABEL\n44100,2,a\n", columns=given)
+    assert ("write the times in seconds" in source.problem) == is_refused
+
+
+@pytest.mark.parametrize(
     ("cells", "is_told"),
     [(("2023-05-01", "2023-05-02"), False), (("2023/05/01 05:00:00.0", ""), False),
      (("05/01/2023", "05/31/2023"), False), (("1.5", "2023-05-01"), True), (("", ""), True)],
