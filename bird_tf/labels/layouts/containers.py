@@ -18,10 +18,11 @@ _CODE = re.compile(rf"{label_cells.EBIRD_CODE.pattern}|[a-z]{{6}}|{label_cells.R
 
 
 def is_one(folder: str) -> bool:
-    """Whether a folder is called so: `train`, `wav`, `clips`, `xc_downloads`, `fold1`."""
+    """Whether a folder is called so: `train`, `wav`, `clips`, `xc_downloads`, `fold1`, `By_Date`."""
     name = texts.comparable(folder)
     words = re.findall(r"[^\W\d_]{3,}", name) or [name]  # mp3
-    return bool(split.part_of(folder)) or folders.CONTAINERS.issuperset(words)
+    is_by = texts.without_signs(folder).startswith("by ")  # those of BirdNET-Pi
+    return is_by or bool(split.part_of(folder)) or folders.CONTAINERS.issuperset(words)
 
 
 def are_codes(names: Collection[str]) -> bool:

@@ -10,7 +10,8 @@ from tests.labels import example_sets
 @pytest.mark.parametrize(
     "folders",
     [("train", "test"), ("train_audio", "test_soundscapes"), ("wav",), ("flac", "mp3"), ("Aufnahmen",), ("src_wavs",),
-     ("xc_downloads",), ("recordings", "noise"), ("fold1", "fold2"), ("May", "June"), ("Gravações",)],
+     ("xc_downloads",), ("recordings", "noise"), ("fold1", "fold2"), ("May", "June"), ("Gravações",),
+     ("By_Date", "By_Common_Name")],
 )  # fmt: skip
 def test_folders_of_recordings_are_not_taken_for_species(tmp_path, folders):
     for i, folder in enumerate(folders):
