@@ -21,8 +21,8 @@ ORDER = {
         "noises", "axes",
     ),
     "labels": (
-        "metadata", "parquet", "texts", "given_table", "label_cells", "odd_names", "class_names", "recorders",
-        "sites", "clock", "taxonomy", "spans", "groups", "duplicates", "split", "verdicts",
+        "metadata", "parquet", "json_lines", "texts", "given_table", "label_cells", "odd_names", "class_names",
+        "recorders", "sites", "clock", "taxonomy", "spans", "groups", "duplicates", "split", "verdicts",
     ),
     "labels.tables": (
         "rows", "common_names", "background", "columns", "times", "zones", "segments", "yes_or_no", "unused_columns",

@@ -16,7 +16,7 @@ from typing import Any
 from absl import logging
 
 from bird_tf import config, lines, typed
-from bird_tf.labels import parquet
+from bird_tf.labels import json_lines, parquet
 
 _LARGEST_BYTES = 64 << 20  # of a table of short cells, the lists of cells take twenty times as much
 _MOST_SHARED = 100_000  # different cells that are kept in mind
@@ -149,6 +149,9 @@ class Document:
         """Yields `lines`, one after the other."""
         if self.path.lower().endswith(parquet.SUFFIX):
             yield from parquet.rows(self.path)
+            return
+        if self.path.lower().endswith(json_lines.SUFFIXES):
+            yield from json_lines.rows(self.path, self.each_line())
             return
         text, skipped = self.text, 0
         if text[:4].lower() == "sep=":  # Excel's own line

@@ -11,7 +11,7 @@ from typing import Any
 from absl import logging
 
 from bird_tf import config, free_text
-from bird_tf.labels import label_cells, metadata, parquet, texts
+from bird_tf.labels import json_lines, label_cells, metadata, parquet, texts
 from bird_tf.labels.formats import one_hot
 from bird_tf.labels.tables import columns, file_format, rows, segments, times, zones
 
@@ -328,7 +328,7 @@ def _about(order: str, told: tuple[tuple[str, str], ...]) -> metadata.Recording:
 
 FORMAT = file_format.Format(
     name="table",
-    suffixes=(".csv", ".tsv", ".txt", parquet.SUFFIX),
+    suffixes=(".csv", ".tsv", ".txt", parquet.SUFFIX, *json_lines.SUFFIXES),
     recognise=recognise,
     read=read,
     has_header=True,

@@ -13,7 +13,7 @@ from absl import logging
 
 from bird_tf import config, files, skips
 from bird_tf.audio import decode
-from bird_tf.labels import texts
+from bird_tf.labels import json_lines, texts
 from bird_tf.labels.formats import birdclef, csv_table, formats, sonic_visualiser
 from bird_tf.labels.layouts import matching
 from bird_tf.labels.tables import columns, rows
@@ -194,7 +194,7 @@ def _is_expected(source: formats.Source, known: matching.Recordings) -> bool:
     """
     if source.format == birdclef.FORMAT.name or (source.format and source.problem not in ("", rows.EMPTY)):
         return True
-    may_be_else = source.path.lower().endswith((".json", *formats.SPREADSHEETS))
+    may_be_else = source.path.lower().endswith((".json", *json_lines.SUFFIXES, *formats.SPREADSHEETS))
     return not may_be_else and known.has_namesake(source.path)
 
 

@@ -10,13 +10,12 @@ from typing import Any
 
 from absl import logging
 
-from bird_tf import config, files, free_text, typed
-from bird_tf.labels import class_names, odd_names, parquet, texts
+from bird_tf import config, free_text
+from bird_tf.labels import class_names, odd_names, texts
 from bird_tf.labels.formats import csv_table, formats, one_hot
 from bird_tf.labels.layouts import containers, crossed_folders, evidence, folders, matching
 from bird_tf.labels.tables import columns, rows
 
-_JSON_LINES = (".jsonl", ".ndjson")
 _LAST_WORD = re.compile(r"(.+?)[\W_]+([^\W_]+)")
 _QUOTES = " \"'"
 # the last word in the names of columns that tell species, in several languages
@@ -115,7 +114,7 @@ def refuse_folders(
     if not are_places or any(map(folders.is_latin, below)):  # species that lie deeper are told later
         return
     unread = [s.path for s in sources if not s.names_recordings and (not s.format or s.path.lower().endswith(".json"))]
-    for path in (*unread, *files.find(known.root, _JSON_LINES)):
+    for path in unread:
         for table in _tables(texts.Document(path), known, names):
             meant = {name: _MEANT[columns.normal(name)] for name in table.header if columns.normal(name) in _MEANT}
             file, labels = _labels_in(table.header, table.lines, meant, known, names)
@@ -166,9 +165,9 @@ def _without_kind(folder: str) -> str:
 def _tables(document: texts.Document, known: matching.Recordings, names: Collection[str]) -> Iterator[_Table]:
     """What a file may hold that is no table of a kind that is read: a list, a table below a title, or JSON."""
     try:
-        if document.path.lower().endswith((*_JSON_LINES, ".json")):
+        if document.path.lower().endswith(".json"):
             yield from _of_json(document, names)
-        elif document.path.lower().endswith(csv_table.FORMAT.suffixes) and not document.path.endswith(parquet.SUFFIX):
+        elif document.path.lower().endswith((".csv", ".tsv", ".txt")):
             yield from _of_text(document, known)
     except (config.InputError, ValueError):  # it cannot be read
         return
@@ -186,9 +185,6 @@ def _of_text(document: texts.Document, known: matching.Recordings) -> Iterator[_
 
 def _of_json(document: texts.Document, names: Collection[str]) -> Iterator[_Table]:
     """The lists of objects, and the pairs, in JSON."""
-    if document.path.lower().endswith(_JSON_LINES):
-        yield _objects([typed.parse_json(line, finite=False) for line in document.each_line() if line.strip()])
-        return
     found = list(_within(document.json))
     beside = {
         name: told

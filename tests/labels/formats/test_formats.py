@@ -110,7 +110,8 @@ def test_a_further_column_of_the_name_of_one_that_is_used_is_told(tmp_path, capl
 
 
 def test_every_suffix_is_looked_for():
-    assert {".xml", ".json", ".csv", ".tsv", ".txt", ".parquet", ".textgrid"} == set(formats.SUFFIXES)
+    suffixes = {".xml", ".json", ".csv", ".tsv", ".txt", ".parquet", ".jsonl", ".ndjson", ".textgrid"}
+    assert suffixes == set(formats.SUFFIXES)
 
 
 def test_a_file_that_cannot_be_read_is_a_problem(tmp_path):

@@ -9,6 +9,9 @@ from bird_tf.labels.tables import rows
 from tests.labels import example_sets
 
 LABELS = {
+    "lines.jsonl": "".join(
+        f'{{"audio": "{f}", "category": "{c}"}}\n' for f, c in zip("xyz", ("Jay", "Owl", "Jay"), strict=True)
+    ),
     "y.txt": "0\t1\tAMRO\n1\t2\tNOCA\n",
     "birdnet.csv": "Start (s),End (s),Scientific name,Common name,Confidence\n0,3,Parus major,Great Tit,0.9\n",
     "german.csv": "Datei;Art\nx.wav;Amsel\ny;Amsel\nz.wav;Meise\n",
@@ -177,7 +180,6 @@ LISTS = {
     "coco.json": json.dumps(
         {"sounds": [{"id": 1, "file_name_path": f} for f in FILES], "categories": [{"name": "AMRO"}]}
     ),
-    "lines.jsonl": "".join(json.dumps({"file": file, "label": label}) + "\n" for file, label in PAIRS.items()),
 }
 NO_LISTS = {
     "formats.txt": "S1/x.wav 44100 mono\nS1/y.wav 44100 stereo\nS2/z.wav 44100 mono\n",
