@@ -21,6 +21,7 @@ _NO_SPECIES = frozenset((
     "fold", "kfold", "split", "subset", "set", "train", "training", "val", "validation", "test", "holdout", "index",
     "unnamed", "row", "id", "segment", "clip", "chunk", "window", "quality", "is", "has", "was", "by",
     "manual", "manually", "expert", "number", "num", "count", "total", "richness",
+    "selec", "selection", "freq", "frequency", "hz", "khz", "low", "high", "bottom", "top",
 ))  # fmt: skip
 # words in names of such columns that may tell of a whole recording, and not of what is heard in it
 CONDITIONS = frozenset((

@@ -21,7 +21,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "file": (
         "file", "filename", "file name", "path", "filepath", "file path", "audio file", "audio path", "audio filename",
         "audiofilename", "audiofile", "begin path", "begin file", "in file", "recording", "recording file",
-        "sound file", "soundfile", "wav file", "wavfile", "notated path", "media file",
+        "sound file", "soundfile", "wav file", "wavfile", "notated path", "media file", "sound files",
     ),
     "label": (
         "label", "primary label", "ebird code", "class id", "species ebird code", "species code", "manual id",
@@ -40,7 +40,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "duration": ("duration", "length s", "delta time s", "dur"),
     "score": ("confidence", "score", "probability", "conf", "match ratio"),
     "background": ("secondary labels", "background species", "background", "ebird code secondary"),
-    "author": ("author", "recordist", "session", "recorded by", "observer", "user login"),
+    "author": ("author", "recordist", "session", "recorded by", "recordedby", "observer", "user login"),
     "site": ("site", "location", "locality", "station", "plot"),
     # the one of the recording, where its column does not name it
     "folder": ("folder", "directory", "subfolder", "dir"),

@@ -3,6 +3,7 @@ import pytest
 from bird_tf.labels import label_cells, spans
 from bird_tf.labels.formats import csv_table, one_hot
 from bird_tf.labels.layouts import reader
+from bird_tf.labels.tables import columns
 from tests.labels import example_sets
 
 TABLE = """file,start_time,end_time,Parus major,Turdus merula
@@ -172,6 +173,15 @@ def test_beside_a_species_others_may_be_there_if_their_cells_are_not_known(tmp_p
         assert (in_span.label, in_span.is_complete) == ("AMRO", is_known)
     else:
         assert first.background_known == is_known
+
+
+def test_numbers_of_selections_and_frequencies_are_no_species(tmp_path):
+    text = "sound.files,selec,start,end,bottom.freq,top.freq,sp\na.wav,1,0.5,1,0,1,AMRO\nb.wav,1,0.5,1,0,1,EATO\n"
+    assert "say --columns=label=NAME" in example_sets.source_of(tmp_path / "t.csv", text).problem
+    named = columns.parse(("label=sp",))
+    assert example_sets.spans_of(example_sets.source_of(tmp_path / "t.csv", text, columns=named)) == [
+        (("a.wav",), 0.5, 1.0, ("AMRO",)), (("b.wav",), 0.5, 1.0, ("EATO",)),
+    ]  # fmt: skip
 
 
 def test_numbers_of_channels_and_overlaps_are_no_species(tmp_path):
