@@ -124,7 +124,7 @@ def choose(
         if source.rows and (source.names_recordings or (layout != "csv" and known.has_namesake(source.path))):
             used.append(source)
         elif source.path == named:
-            raise config.InputError(f"{source.path} {NAMELESS}; {_what_to_do(source)}")
+            raise config.InputError(f"{source.path} {NAMELESS}; {_what_to_do(source, known)}")
         elif _is_expected(source, known):
             unnamed = "not used with --layout=csv" if layout == "csv" else NAMELESS
             problems.append((source.path, source.problem or unnamed))
@@ -141,13 +141,29 @@ def choose(
     return used, problems, unused
 
 
-def _what_to_do(source: formats.Source) -> str:
+def _what_to_do(source: formats.Source, known: matching.Recordings) -> str:
     """What to do with a file that names no recording."""
     if source.path.lower().endswith(".json"):
         return "of JSON, that of xeno-canto is read: save it as a table with the columns file and label"
     if any(row.has_span or row.labels.species for row in source.rows):
-        return "say --columns=file=NAME for the column of files"
+        column = _of_recordings(source, known) or "NAME"
+        return f"rename it after its recording, or say --columns=file={column} for a column that names it"
     return "it holds no annotation"
+
+
+def _of_recordings(source: formats.Source, known: matching.Recordings) -> str:
+    """The column of a table in which most cells name recordings; empty without one."""
+    if source.format not in ("", csv_table.FORMAT.name) or _suffix(source) not in csv_table.FORMAT.suffixes:
+        return ""
+    document = texts.Document(source.path)
+    try:
+        for i, name in enumerate(document.header):
+            cells = [*filter(None, columns.down(document, (i,)))]
+            if name and 2 * sum(map(known.has_name, cells)) > len(cells):
+                return f"'{name}'" if " " in name else name
+    except config.InputError:  # it is no table
+        pass
+    return ""
 
 
 def _with_empty(sources: Sequence[formats.Source], known: matching.Recordings) -> list[formats.Source]:
@@ -282,8 +298,16 @@ def by_format(sources: Iterable[formats.Source]) -> str:
 
 def not_recognised(folder: str, sources: Iterable[formats.Source], known: matching.Recordings) -> str:
     """The message if nothing tells the species."""
+    sources = [*sources]
+    nameless = [source for source in sources if source.is_labelling and not source.names_recordings]
     telling = sorted((s for s in sources if not s.is_labelling), key=lambda s: s.format == birdclef.FORMAT.name)
-    hints = [f"{s.path}: {s.problem}" if s.problem else without_species(s) for s in telling]
+    hints = [f"{source.path} {NAMELESS}; {_what_to_do(source, known)}" for source in nameless]
+    hints += [
+        f"{s.path} names recordings in its column {column}: say --columns=file={column} --columns=label=NAME"
+        for s in telling
+        if not s.format and (column := _of_recordings(s, known))
+    ]
+    hints += [f"{s.path}: {s.problem}" if s.problem else without_species(s) for s in telling]
     hints += [f"{path}: none of the known formats" for path in of_unknown_kinds(known)[:1]]
     hint = f"; for example {hints[0].rstrip('.')}" if hints else ""
     return (

@@ -1,6 +1,7 @@
 import pytest
 
 from bird_tf import config
+from bird_tf.labels.formats import formats
 from bird_tf.labels.layouts import evidence, matching
 from bird_tf.labels.tables import columns, rows
 from tests.labels import example_sets
@@ -79,12 +80,25 @@ def test_the_first_file_that_is_not_used_is_named_with_its_reason(tmp_path, capl
     ("name", "text", "hint"),
     [("y.txt", TEXTS["y.txt"], "say --columns=file=NAME"), ("y.csv", "start,end,label\n5:00,5:01,a\n", "file=NAME"),
      ("y.csv", "clip,start,end,label\nx.wav,06:30,about,a\n", "say --columns=file=NAME"),
+     ("y.csv", "the clip,start,end,label\nz.wav,1,2,a\nz,2,3,b\n", "say --columns=file='the clip'"),
      ("y.json", '{"audio": [], "categories": [{"id": 1, "name": "a", "genus": "b"}]}', "save it as a table"),
      ("y.csv", "start,end,label\n", "it holds no annotation")],
 )  # fmt: skip
 def test_a_named_file_that_names_no_recording_is_refused(tmp_path, name, text, hint):
     with pytest.raises(config.InputError, match=f"names no recording, .*{hint}"):
         _choose(tmp_path, {name: text}, named=str(tmp_path / name), recordings=("z.wav",))
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("fname,kind\nz,a\n", "names recordings in its column fname: say --columns=file=fname --columns=label=NAME"),
+     ("audio,start,end,label\nz.wav,1,2,a\n", "rename it after its recording, or say --columns=file=audio"),
+     ("day,rain\n1,2\n", "none of the known formats")],
+)  # fmt: skip
+def test_the_column_that_names_recordings_is_told_if_nothing_else_tells_species(tmp_path, text, hint):
+    source = formats.read(example_sets.write_text(tmp_path / "t.csv", text), rows.Options())
+    known = matching.Recordings([str(tmp_path / "z.wav")], str(tmp_path))
+    assert hint in evidence.not_recognised(str(tmp_path), [source], known)
 
 
 @pytest.mark.parametrize(("layout", "reason"), [("auto", evidence.NAMELESS), ("csv", "not used with --layout=csv")])
