@@ -40,10 +40,10 @@ def are_crossed(told: Iterable[tuple[str, str]], known: matching.Recordings) -> 
     folders_of = collections.defaultdict[str, set[str]](set)
     for name, value in told:
         try:
-            path = known.find(name) or known.find_numbered(name)
+            paths = [path] if (path := known.find(name)) else known.numbered(name)
         except matching.AmbiguousError:
             continue
-        if path:
+        for path in paths:
             folders_of[value].add(known.below(path).partition("/")[0])
     several = sum(len(of_value) > 1 for of_value in folders_of.values())
     is_one_folder = len(set[str]().union(*folders_of.values())) == 1

@@ -152,14 +152,14 @@ def _what_to_do(source: formats.Source, known: matching.Recordings) -> str:
 
 
 def _of_recordings(source: formats.Source, known: matching.Recordings) -> str:
-    """The column of a table in which most cells name recordings; empty without one."""
+    """The column of a table in which most cells name recordings, or are their catalogue numbers; empty without one."""
     if source.format not in ("", csv_table.FORMAT.name) or _suffix(source) not in csv_table.FORMAT.suffixes:
         return ""
     document = texts.Document(source.path)
     try:
         for i, name in enumerate(document.header):
             cells = [*filter(None, columns.down(document, (i,)))]
-            if name and 2 * sum(map(known.has_name, cells)) > len(cells):
+            if name and 2 * sum(known.has_name(cell) or bool(known.numbered(cell)) for cell in cells) > len(cells):
                 return f"'{name}'" if " " in name else name
     except config.InputError:  # it is no table
         pass
@@ -305,7 +305,7 @@ def not_recognised(folder: str, sources: Iterable[formats.Source], known: matchi
     hints += [
         f"{s.path} names recordings in its column {column}: say --columns=file={column} --columns=label=NAME"
         for s in telling
-        if not s.format and (column := _of_recordings(s, known))
+        if (column := _of_recordings(s, known)) and columns.normal(column) not in columns.COLUMNS["file"]
     ]
     hints += [f"{s.path}: {s.problem}" if s.problem else without_species(s) for s in telling]
     hints += [f"{path}: none of the known formats" for path in of_unknown_kinds(known)[:1]]

@@ -183,6 +183,9 @@ def _find(
             ambiguous = ambiguous or error
     if ambiguous:
         raise ambiguous
+    for name in names:
+        if path := recordings.find_numbered(name):
+            return path, matching.Claim(num_shared=0, is_path=True)
     if catalogue_numbers and (path := recordings.find_catalogued(catalogue_numbers)):
         return path, matching.Claim(num_shared=0, is_path=True)
     if (or_namesake or not (names or catalogue_numbers)) and (path := recordings.find_namesake(table)):

@@ -28,7 +28,7 @@ def _key(path: str) -> str:
 
 
 # names of recordings with a number of xeno-canto or the Macaulay Library: XC123 - Great Tit, ML123, Parus-major-123
-_NUMBERED = re.compile(r"(?<![^\W_])(?i:XC|ML) ?(\d+)(?![^\W_])|^[A-Z][a-z]+-[a-z]+-(\d+)$", re.ASCII)
+_NUMBERED = re.compile(r"(?<![^\W_])((?i:XC|ML)) ?(\d+)(?![^\W_])|^[A-Z][a-z]+-[a-z]+-(\d+)$", re.ASCII)
 _FORMS: Sequence[Callable[[str], str]] = (str, lambda name: unicodedata.normalize("NFC", name), texts.comparable, _key)
 
 
@@ -173,6 +173,8 @@ class Recordings:
         """
         if not self._of_head:
             self._of_head = _by_head(self._of_stem)
+            for number in filter(lambda number: number.startswith("XC"), self._of_number):  # as Parus-major-123
+                self._of_head.setdefault(_key(number), self._of_number[number])
         for number in numbers:
             places = self._of_head.get(_key(number), [])
             if len(places) > 1:
@@ -182,8 +184,19 @@ class Recordings:
         return None
 
     def find_numbered(self, cell: str) -> str | None:
-        """Finds a recording whose name tells the catalogue number that a cell holds, as 123, 123.0 or XC123."""
-        return self._of_number.get(cell.strip().upper().removeprefix("XC").removeprefix("ML").removesuffix(".0"))
+        """Finds the recording whose name tells the catalogue number that a cell holds, as 123, 123.0 or XC123.
+
+        Raises:
+            AmbiguousError: as `find`.
+        """
+        places = self._numbered(cell)
+        if len(places) > 1:
+            raise self._ambiguous(cell, places)
+        return places[0].path if places else None
+
+    def numbered(self, cell: str) -> list[str]:
+        """The recordings of which `find_numbered` may find one."""
+        return [place.path for place in self._numbered(cell)]
 
     def claim(self, path: str, names: Sequence[str], site: str = "", table: str = "") -> Claim:
         """What a row says of the place of its recording.
@@ -217,11 +230,19 @@ class Recordings:
         """The path of a recording below the folder of all, with `/`."""
         return self._below[path]
 
+    def _numbered(self, cell: str) -> list[_Place]:
+        return self._of_number.get(cell.strip().upper().removesuffix(".0"), [])
+
     @functools.cached_property
-    def _of_number(self) -> dict[str, str]:
-        """{catalogue number: the recording whose name has it}."""
-        names = ((_NUMBERED.search(_base(_stem(below))), path) for path, below in self._below.items())
-        return {found[1] or found[2]: path for found, path in names if found}
+    def _of_number(self) -> dict[str, list[_Place]]:
+        """{catalogue number with and without the letters of its catalogue: the recordings whose names have it}."""
+        found: dict[str, list[_Place]] = collections.defaultdict(list)
+        for path, below in self._below.items():
+            if parts := _NUMBERED.search(_base(_stem(below))):
+                number = parts[2] or parts[3]
+                for each in (number, f"{(parts[1] or 'XC').upper()}{number}"):
+                    found[each].append(_Place(path, below))
+        return found
 
     def _candidates(self, cell: str, table: str) -> list[str]:
         """What the cell's path can be below the folder of recordings, the most certain first."""

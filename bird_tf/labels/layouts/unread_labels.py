@@ -97,8 +97,6 @@ def refuse_folders(
                 with_file = dataclasses.replace(options, columns=(*options.columns, ("", "file", file)))
                 is_one_hot = one_hot.recognise(document, with_file)
                 say = f"say --columns=file={file}" if is_one_hot else f"say {of_file}--columns=label=NAME"
-                if not any(map(known.has_name, columns.down(document, (document.header.index(file),)))):
-                    say = f"write the names of the files there, as XC123.mp3, and {say}"
                 raise config.InputError(
                     f"{source.path} names recordings in its column {file}, and may tell species "
                     f"({', '.join(labels)[:300]}): {say}; {of_folders}"
@@ -323,8 +321,8 @@ def _labels_in(
         if column := next(crossing, ""):
             logging.warning(
                 "the column %s of a table names recordings by catalogue numbers, and may tell species (%s), which lie "
-                "in several folders; the folders count: if the table is right, write the names of the files there and "
-                "say --columns=file=%s", file, column, file,
+                "in several folders; the folders count: if the table is right, say --columns=file=%s",
+                file, column, file,
             )  # fmt: skip
         return "", []
     if containers.are_codes(names):
@@ -367,7 +365,7 @@ def _are_recordings(cells: Sequence[str], known: matching.Recordings) -> bool:
 
 def _are_numbers(cells: Sequence[str], known: matching.Recordings) -> bool:
     """Whether cells are the catalogue numbers of most recordings."""
-    return 2 * len({known.find_numbered(cell) for cell in cells} - {None}) > len(known.paths)
+    return 2 * len({path for cell in cells for path in known.numbered(cell)}) > len(known.paths)
 
 
 def _may_be_labels(cells: Sequence[str]) -> bool:

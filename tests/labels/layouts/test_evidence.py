@@ -93,11 +93,12 @@ def test_a_named_file_that_names_no_recording_is_refused(tmp_path, name, text, h
     ("text", "hint"),
     [("fname,kind\nz,a\n", "names recordings in its column fname: say --columns=file=fname --columns=label=NAME"),
      ("audio,start,end,label\nz.wav,1,2,a\n", "rename it after its recording, or say --columns=file=audio"),
+     ("id,gen,sp,file\n7,Parus,major,//x\n", "names recordings in its column id: say --columns=file=id"),
      ("day,rain\n1,2\n", "none of the known formats")],
 )  # fmt: skip
 def test_the_column_that_names_recordings_is_told_if_nothing_else_tells_species(tmp_path, text, hint):
     source = formats.read(example_sets.write_text(tmp_path / "t.csv", text), rows.Options())
-    known = matching.Recordings([str(tmp_path / "z.wav")], str(tmp_path))
+    known = matching.Recordings([str(tmp_path / "z.wav"), str(tmp_path / "XC7 - Tit.wav")], str(tmp_path))
     assert hint in evidence.not_recognised(str(tmp_path), [source], known)
 
 

@@ -178,7 +178,21 @@ def test_a_site_tells_recordings_of_one_name_apart(below, cell, site, found):
     ("below", "cell", "is_found"),
     [("A/XC12 - Robin.mp3", "12", True), ("A/XC12.mp3", "xc12", True), ("song_ML12_a.wav", "12.0", True),
      ("Parus-major-12.wav", "12", True), ("A/Robin-12.wav", "12", False), ("12.wav", "1", False),
-     ("A/XC12.mp3", "1", False), ("Parus-major-12.wav", "2", False), ("XC12.mp3", "", False)],
+     ("A/XC12.mp3", "1", False), ("Parus-major-12.wav", "2", False), ("XC12.mp3", "", False),
+     ("ML12.mp3", "XC12", False), ("ML12.mp3", "ML12", True), ("Parus-major-12.wav", "XC12", True)],
 )  # fmt: skip
 def test_catalogue_numbers_in_names_are_known(below, cell, is_found):
     assert _recordings(below).find_numbered(cell) == (f"/audio/{below}" if is_found else None)
+
+
+def test_a_catalogue_number_of_several_recordings_names_none():
+    known = _recordings("XC12_1.mp3", "XC12_2.mp3")
+    assert known.numbered("12") == ["/audio/XC12_1.mp3", "/audio/XC12_2.mp3"]
+    with pytest.raises(matching.AmbiguousError, match=r"XC12_1\.mp3 or /audio/XC12_2"):
+        known.find_numbered("12")
+
+
+def test_a_number_of_xeno_canto_is_found_behind_a_latin_name():
+    known = _recordings("Parus-major-12.mp3", "Parus-major-13.mp3", "ML14.mp3")
+    assert known.find_catalogued(("XC12", "12")) == "/audio/Parus-major-12.mp3"
+    assert known.find_catalogued(("ML12", "12")) is None and known.find_catalogued(("XC14", "14")) is None

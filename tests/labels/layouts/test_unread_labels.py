@@ -250,7 +250,7 @@ def test_catalogue_numbers_name_recordings_if_species_cross_the_folders(
         assert ("names recordings by catalogue numbers" in caplog.text) == is_told
         return
     with pytest.raises(
-        config.InputError, match=r"write the names of the files there, as XC123\.mp3, and say --columns="
+        config.InputError, match=r"names recordings in its column (xc_)?id, .*: say --columns=file=(xc_)?id"
     ):
         unread_labels.refuse_folders(sources, known, {*folders.split()}, rows.Options())
 
