@@ -9,15 +9,16 @@ from collections.abc import Collection
 from bird_tf.labels import label_cells
 
 _YES = frozenset((
-    "1", "1.0", "true", "t", "yes", "y", "present", "detected", "correct", "right", "valid", "confirmed", "accepted",
-    "approved", "verified", "certain", "sure", "ok", "tp", "true positive", "+", "✓", "✔", "☑", "ja", "j", "richtig",
-    "wahr", "oui", "vrai", "si", "sí", "verdadero", "sim", "verdadeiro", "sì", "vero", "waar",
+    "1", "1.0", "true", "t", "yes", "y", "present", "detected", "correct", "right", "valid", "confirmed",
+    "accepted", "approved", "verified", "certain", "sure", "ok", "tp", "true positive", "positive", "pos", "+", "✓",
+    "✔", "☑", "ja", "j", "richtig", "wahr", "oui", "vrai", "si", "sí", "verdadero", "sim", "verdadeiro", "sì",
+    "vero", "waar",
 ))  # fmt: skip
 _ZERO = {"0", "0.0"}
 _FALSE = frozenset((*_ZERO, "false", "f", "no", "n", "nein", "falsch", "non", "faux", "falso", "não", "nee", "onwaar"))
 _NO = _FALSE | frozenset((
     "absent", "not present", "not detected", "incorrect", "not correct", "wrong", "invalid", "not valid", "rejected",
-    "fp", "false positive", "✗", "✘", "☒",
+    "fp", "false positive", "negative", "neg", "✗", "✘", "☒",
 ))  # fmt: skip
 _UNSURE = frozenset((
     "maybe", "unsure", "not sure", "uncertain", "unclear", "unknown", "possible", "possibly", "probable", "probably",

@@ -115,7 +115,8 @@ def test_a_table_of_doubtful_answers_alone_is_doubtful(tmp_path):
 @pytest.mark.parametrize(
     ("answers", "are_used"),
     [(("present", "not present", "(not validated)"), (1, 0, 0)), (("yes", "no", "maybe"), (1, 0, 0)),
-     (("TP", "FP", "UNK"), (1, 0, 0)), (("1", "0", "2"), (1, 0, 0)), (("y", "pending", "y"), (1, 0, 1)),
+     (("TP", "FP", "UNK"), (1, 0, 0)), (("positive", "negative", "?"), (1, 0, 0)),
+     (("1", "0", "2"), (1, 0, 0)), (("y", "pending", "y"), (1, 0, 1)),
      (("2023-05-01", "Ann", ""), (1, 1, 1)), (("y", "", "n"), (1, 0, 0))],
 )  # fmt: skip
 def test_a_column_of_another_name_for_correct_is_known(tmp_path, kind, column, answers, are_used):
