@@ -175,6 +175,7 @@ def _find(
 ) -> tuple[str | None, matching.Claim]:
     """The recording of a row, and where the row says that it lies."""
     ambiguous: matching.AmbiguousError | None = None
+    names = [*names, *filter(None, map(matching.path_of_address, names))]
     for name in names:
         try:
             if path := recordings.find(name, table, site):

@@ -12,6 +12,7 @@ import functools
 import os
 import re
 import unicodedata
+import urllib.parse
 from collections.abc import Callable, Iterable, Sequence
 
 from bird_tf import config, files
@@ -30,6 +31,14 @@ def _key(path: str) -> str:
 # names of recordings with a number of xeno-canto or the Macaulay Library: XC123 - Great Tit, ML123, Parus-major-123
 _NUMBERED = re.compile(r"(?<![^\W_])((?i:XC|ML)) ?(\d+)(?![^\W_])|^[A-Z][a-z]+-[a-z]+-(\d+)$", re.ASCII)
 _FORMS: Sequence[Callable[[str], str]] = (str, lambda name: unicodedata.normalize("NFC", name), texts.comparable, _key)
+
+
+def path_of_address(name: str) -> str:
+    """The path in an address that is written in codes, as /a b.wav of https://x.org/a%20b.wav?raw=1; else empty."""
+    if not re.match(r"[a-z][a-z\d+.-]*://", name, re.IGNORECASE | re.ASCII):
+        return ""
+    path = urllib.parse.unquote(re.split("[?#]", name.partition("://")[2])[0])
+    return path if not name.endswith(path) else ""
 
 
 class AmbiguousError(config.InputError):

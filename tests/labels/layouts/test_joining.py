@@ -1,5 +1,7 @@
 import pytest
 
+from bird_tf.labels.layouts import reader
+from tests.labels import example_sets
 from tests.labels.layouts.test_assembly import _assemble
 
 
@@ -131,6 +133,18 @@ def test_label_files_in_several_folders_beside_that_of_the_recording_all_count_a
     found, _ = _assemble(tmp_path, tables, "x.wav")
     assert found["x.wav"].labels == ("a", "b")
     assert "files in several folders" in caplog.text and "bob" in caplog.text
+
+
+def test_addresses_name_recordings_as_they_are_written_or_by_their_codes(tmp_path):
+    for name in ("a b.wav", "c#1.wav", "ü.wav"):
+        example_sets.write_wav(tmp_path / name)
+    names = ("https://x.org/s/a%20b.wav?raw=1", "gs://x/c#1.wav", "file:///C:/x/%C3%BC.wav", "https://x.org/1/download")
+    example_sets.write_text(
+        tmp_path / "t.csv", "file,label\n" + "".join(f"{name},{i}\n" for i, name in enumerate(names))
+    )
+    found, unmatched = reader.read(reader.SourceConfig(audio=str(tmp_path), skip_unmatched=True))
+    assert {r.recording_id: r.label for r in found} == {"a b": "0", "c#1": "1", "ü": "2"}
+    assert ["1/download" in reason for _, reason in unmatched if "not below" in reason] == [True]
 
 
 def test_two_candidates_and_no_candidate_are_listed(tmp_path):
