@@ -121,7 +121,7 @@ def unify(recordings: Iterable[metadata.Recording], synonyms: Mapping[str, str])
     counted = [name for name in odd_names.counted(labels) if name not in composed]
     _tell(
         counted,
-        "%d classes are another class and a number, or have a score or count%s; write scores and counts into columns "
+        "%d classes are another class and a number, or have a score, count or time%s; write these into columns "
         "of their own, or rename with --synonyms",
         _MOST_NAMED,
     )

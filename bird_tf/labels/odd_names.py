@@ -50,7 +50,11 @@ _KINDS = _SOUNDS | {
 }  # fmt: skip
 # what may divide species in a name, besides the signs that `parse` knows
 _BETWEEN = re.compile(r"\s*[/&+]\s*|\s+(?:and|und|et|y)\s+")
-_SCORE = re.compile(r".*\w[\s:_(=,]+(?:\d+(?:[.,]\d+)?\s*%|[01]?[.,]\d+|[x×]\s?\d+)\)?", re.ASCII)  # or a count
+# a score, a count, or a time of day
+_SCORE = re.compile(
+    r".*[\w)\]][\s:_(=,]+(?:\d+(?:[.,]\d+)?\s*%|[01]?[.,]\d+|[x×]\s?\d+|\d\d?:\d\d(?::\d\d)?)\)?", re.ASCII
+)
+_COUNT_BETWEEN = re.compile(r"(.+?)\s*,\s*\d{1,2}(?:\s*,.*)?", re.ASCII)  # Turdus iliacus, 2, call
 _COUNT = re.compile(r"^(?:\d+\s*[x×]?\s+)?(.+?)(?:[\s:_(=]+\d+\s*[x×]?\)?)?$", re.ASCII)
 _COUNT_BEFORE = re.compile(r"(\d{1,2})\s*[x×]?\s+(.+)", re.ASCII)
 # dates, times of the clock, and truth values, as swapped or shifted columns hold
@@ -154,8 +158,8 @@ def composed(names: Collection[str]) -> list[str]:
 def counted(names: Collection[str]) -> list[str]:
     """The names of classes that are another class and a number, as `2 AMRO`, or have a score or a count: `EATO (87%)`.
 
-    A code in capitals or a Latin name is no class of its own if several numbers stand before it. Kinds of sounds are
-    none: `type 0.5`.
+    So are those with a time: `AMRO 21:05`. A code in capitals or a Latin name is no class of its own if several numbers
+    stand before it. Kinds of sounds are none: `type 0.5`.
     """
     known = {*map(label_cells.letters, names)} - {""}
     counts: dict[str, set[str]] = collections.defaultdict(set)
@@ -165,7 +169,8 @@ def counted(names: Collection[str]) -> list[str]:
 
     def is_counted(name: str) -> bool:
         bare = _COUNT.sub(r"\1", name)
-        return bare != name and label_cells.letters(bare) in known
+        between = _COUNT_BETWEEN.fullmatch(name)
+        return (bare != name and label_cells.letters(bare) in known) or bool(between and _is_sure_name(between[1]))
 
     return sorted(
         name

@@ -166,7 +166,7 @@ def test_classes_that_may_be_no_species_are_told(caplog):
 def test_classes_that_are_other_classes_and_more_are_told(caplog):
     class_names.unify([_named(name, "") for name in ("AMRO", "EATO", "AMRO/EATO", "DOWO 0.91")], {})
     assert "1 classes may be several species (AMRO/EATO);" in caplog.text
-    assert "1 classes are another class and a number, or have a score or count (DOWO 0.91);" in caplog.text
+    assert "1 classes are another class and a number, or have a score, count or time (DOWO 0.91);" in caplog.text
 
 
 def test_a_question_mark_is_told_as_a_lost_letter_or_as_doubt_of_another_class(caplog):

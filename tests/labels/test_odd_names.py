@@ -42,7 +42,7 @@ def test_names_that_may_be_several_species_are_found(name):
     "name",
     ["AMRO 0.91", "AMRO, 0.9", "frog, 0.8", "frog, x2", "AMRO:.9",
      "NOCA (87%)", "NOCA x2", "AMRO (2x)", "2 AMRO", "2x AMRO", "Parus major_2",
-     "EATO/AMRO x2"],
+     "EATO/AMRO x2", "Great Tit [Parus major] 95%", "Turdus iliacus, 2, call", "AMRO 21:05", "Redwing (05:03:10)"],
 )  # fmt: skip
 def test_names_with_a_score_or_a_count_are_found(name):
     names = {name, "AMRO", "EATO", "Parus major"}
