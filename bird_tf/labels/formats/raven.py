@@ -126,7 +126,7 @@ def _columns(document: texts.Document, options: rows.Options) -> dict[str, tuple
     used = {what: found[what] for what in _KNOWN if what in given}
     for what, known in _KNOWN.items():
         if what not in used and (positions := [names[name] for name in known if name in names]):
-            used[what] = (positions[0],)
+            used[what] = (columns.filled_of(document, known) if what == "label" else positions[0],)
     if {"species", "class"} <= names.keys() and used["label"] == (names["species"],):  # a table of ours
         used["second name"] = (names["class"],)
     if "file" not in used and (position := _with_recordings(document, names)) >= 0:

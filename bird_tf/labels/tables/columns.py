@@ -15,8 +15,9 @@ from bird_tf.labels import label_cells, texts
 from bird_tf.labels.tables import rows
 
 # The names of columns that are known without --columns, without signs and in lower case. The first one that a table has
-# is used; of times, the first one with a fine unit behind it, if there is one. Sources: Kaggle's BirdCLEF 2019-2026,
-# BirdNET-Analyzer, Raven, Kaleidoscope, OpenSoundscape, Crowsetta, DCASE, the soundscape collections of Zenodo.
+# is used; of labels, the first one that is filled, and of times, the first one with a fine unit behind it, if there is
+# one. Sources: Kaggle's BirdCLEF 2019-2026, BirdNET-Analyzer, Raven, Kaleidoscope, OpenSoundscape, Crowsetta, DCASE,
+# the soundscape collections of Zenodo.
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "file": (
         "file", "filename", "file name", "path", "filepath", "file path", "audio file", "audio path", "audio filename",
@@ -64,6 +65,7 @@ ANNOTATOR = (
     "annotator", "annotator id", "annotator name", "annotated by", "labeler", "labeller", "labelled by", "labeled by",
     "analyst", "rater", "reviewer", "reviewed by", "identified by", "listener", "user",
 )  # fmt: skip
+_OF_ANYTHING = frozenset(("tags", "sound type"))  # columns of labels that seldom hold species beside others
 TIMES = ("start", "end", "duration")
 # the columns of Sonic Visualiser, whose `time` is that in the recording
 _OF_SONIC_VISUALISER = frozenset(("time", "duration", "label", "value", "level", "extent"))
@@ -120,6 +122,8 @@ def find(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dic
         is_of_label = what == "time" and any(known in found[each] for each in TIMES if each in mine)
         if what not in found and what not in others and known is not None and not is_of_label:
             found[what] = (known,)
+    if "label" in found and "label" not in mine:
+        found["label"] = (filled_of(document, COLUMNS["label"]),)
     if "end" in mine and not {normal(mine["end"]), without_unit(normal(mine["end"]))}.isdisjoint(COLUMNS["duration"]):
         found["duration"] = found.pop("end")
         logging.info("%s: the column %s holds lengths, so it is read as duration", document.path, mine["end"])
@@ -131,6 +135,19 @@ def find(document: texts.Document, given: Sequence[tuple[str, str, str]]) -> dic
     if {"start", "duration"} <= fine and not {"end"} & (fine | mine.keys()) and not _are_numbers(document, found):
         found.pop("end", None)  # it may be of the clock
     return found
+
+
+def filled_of(document: texts.Document, names: Sequence[str]) -> int:
+    """The position of the first column of labels that is filled, of those that a table has; of the first if none is.
+
+    Args:
+        document: the table, which has one of them.
+        names: of the columns, as of `normal`, the first one that counts before others.
+    """
+    position = positions(document)
+    own = [name for name in names if name in position]
+    filled_ones = (name for name in own if any(down(document, (position[name],))) and name not in _OF_ANYTHING)
+    return position[next(filled_ones, own[0])]
 
 
 def _are_numbers(document: texts.Document, found: Mapping[str, Sequence[int]]) -> bool:

@@ -18,6 +18,11 @@ def test_selections_are_read(tmp_path):
     assert example_sets.spans_of(source) == [((), 1.5, 2.5, ("parmaj",)), ((), 0.25, 0.75, ("turmer",))]
 
 
+def test_an_empty_column_of_species_does_not_hide_a_filled_one(tmp_path):
+    table = HEADER.replace("Species", "Species\tAnnotation") + "1\tSpectrogram 1\t1\t1.5\t2.5\t500\t4000\t\tparmaj\n"
+    assert example_sets.spans_of(example_sets.source_of(tmp_path / "x.txt", table)) == [((), 1.5, 2.5, ("parmaj",))]
+
+
 def test_a_selection_of_a_sequence_is_at_its_offset_in_its_own_file(tmp_path):
     source = example_sets.source_of(tmp_path / "a.Table.1.selections.txt", SEQUENCE)
     assert example_sets.spans_of(source) == [
