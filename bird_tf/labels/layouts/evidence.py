@@ -152,15 +152,19 @@ def _what_to_do(source: formats.Source, known: matching.Recordings) -> str:
 
 
 def _of_recordings(source: formats.Source, known: matching.Recordings) -> str:
-    """The column of a table in which most cells name recordings, or are their catalogue numbers; empty without one."""
+    """The column of a table in which most cells name recordings, or are their catalogue numbers; empty without one.
+
+    Without a line with names of columns, it is its number.
+    """
     if source.format not in ("", csv_table.FORMAT.name) or _suffix(source) not in csv_table.FORMAT.suffixes:
         return ""
     document = texts.Document(source.path)
     try:
-        for i, name in enumerate(document.header):
+        is_title, has_no_header = sum(map(bool, document.header)) < 2, any(map(known.has_name, document.header))
+        for i, name in enumerate(() if is_title else document.header):
             cells = [*filter(None, columns.down(document, (i,)))]
             if name and 2 * sum(known.has_name(cell) or bool(known.numbered(cell)) for cell in cells) > len(cells):
-                return f"'{name}'" if " " in name else name
+                return str(i + 1) if has_no_header else f"'{name}'" if " " in name else name
     except config.InputError:  # it is no table
         pass
     return ""
