@@ -19,6 +19,7 @@ _LONGEST = 40  # characters of a number or time; a float64 has at most 24
 FINE_UNITS = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
     **dict.fromkeys(("ms", "msec", "millis", "millisecond", "milliseconds"), 0.001),
+    **dict.fromkeys(("us", "usec", "μs", "microsecond", "microseconds"), 1e-6),
 }
 UNITS = {
     **FINE_UNITS,

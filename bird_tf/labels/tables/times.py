@@ -265,13 +265,14 @@ def units(document: texts.Document, found: Mapping[str, Sequence[int]]) -> dict[
 
     Raises:
         InputError: columns of different units for the same; or only one of two columns names a unit, and that is not
-            seconds; or the name of one says that it counts samples or frames.
+            seconds; or the name of one says that it counts samples or frames, or minutes alone (hh:mm).
     """
     of_times, names = {}, columns.positions(document)
     words = {what: [columns.unit_of(document, i) for i in found[what]] for what in columns.TIMES if what in found}
     for name in (document.header[i] for what in words for i in found[what]):
         of_name = columns.normal(name).split()
-        if not _SAMPLES.isdisjoint(of_name) and of_name[-1] not in free_text.UNITS:
+        is_in_samples = not _SAMPLES.isdisjoint(of_name) and of_name[-1] not in free_text.UNITS
+        if is_in_samples or of_name[-2:] == ["hh", "mm"]:
             raise config.InputError(
                 f"{document.path}: {name} counts no seconds, by its name: write the times in seconds"
             )

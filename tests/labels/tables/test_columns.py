@@ -32,6 +32,17 @@ def test_a_column_may_be_said_to_be_none(tmp_path, flags, found):
 
 
 @pytest.mark.parametrize(
+    ("cells", "label"), [("a,,b,,c", 2), (",,,,c", 4), ("a,s,b,,c", 1), ("a,,,x,", 1), ("a,,b,x,", 2), ("a,,,x,c", 4)]
+)
+def test_an_empty_column_of_labels_does_not_hide_a_filled_one(tmp_path, cells, label):
+    document = texts.Document(
+        example_sets.write_text(tmp_path / "t.csv", f"file,label,species,tags,common_name\n{cells}\nb.wav,,,,\n")
+    )
+    assert columns.find(document, ())["label"] == (label,)
+    assert columns.find(document, columns.parse(("label=label",)))["label"] == (1,)
+
+
+@pytest.mark.parametrize(
     ("header", "given", "found"),
     [("TIME,VALUE,DURATION,LABEL", (), {"start": (0,), "duration": (2,), "label": (3,)}),
      ("time,duration,label,file", (), {"time": (0,), "label": (2,), "file": (3,)}),
@@ -47,6 +58,7 @@ def test_a_time_of_a_label_is_not_that_of_the_day(tmp_path, header, given, found
     [("Begin Time - ss.msec,End Time - ss.msec", (0, 1), (1.0, 1.0)),
      ("Begin Time - msec,Begin Time - hh:mm:ss.ms,End Time - msec,End Time - hh:mm:ss.ms", (0, 2), (0.001, 0.001)),
      ("Start (mm:ss),End (mm:ss)", (0, 1), (1.0, 1.0)), ("start_hh_mm_ss_sss,end_ss", (0, 1), (1.0, 1.0)),
+     ("Start (µs),End (μs)", (0, 1), (1e-6, 1e-6)), ("start_us,end_ms", (0, 1), (1e-6, 0.001)),
      ("start_ms,end_ms", (0, 1), (0.001, 0.001)), ("start_s,end_s", (0, 1), (1.0, 1.0))],
 )  # fmt: skip
 def test_the_form_of_times_in_a_name_is_no_unit_but_seconds(tmp_path, header, places, units):

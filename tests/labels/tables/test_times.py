@@ -214,8 +214,11 @@ def test_signs_that_may_divide_thousands_of_milliseconds_are_refused(tmp_path, u
     assert not example_sets.source_of(tmp_path / "t.csv", text, columns=given).problem
 
 
-@pytest.mark.parametrize(("name", "is_refused"), [("FRAME", True), ("start_sample", True), ("sample_start_s", False)])
-def test_a_column_that_counts_samples_is_refused(tmp_path, name, is_refused):
+@pytest.mark.parametrize(
+    ("name", "is_refused"),
+    [("FRAME", True), ("start_sample", True), ("sample_start_s", False), ("Start (hh:mm)", True), ("hh:mm:ss", False)],
+)
+def test_a_column_that_counts_no_seconds_is_refused(tmp_path, name, is_refused):
     given = columns.parse((f"start={name}", "duration=DURATION"))
     source = example_sets.source_of(tmp_path / "a.csv", f"{name},DURATION,LABEL\n44100,2,a\n", columns=given)
     assert ("write the times in seconds" in source.problem) == is_refused
