@@ -267,7 +267,7 @@ class _Classes:
             label=label,
             name=name,
             further_labels=tuple(n for n in further if n != label),
-            background=tuple(n for n in self._spellings(recording.background) if n != label),
+            background=tuple(n for n in self._spellings(recording.background) if label not in (n, self._class_id(n))),
             annotations=annotations,
         )
 

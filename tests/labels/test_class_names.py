@@ -18,6 +18,14 @@ def _unified(*labels, synonyms=()):
     return [recording.label for recording in found]
 
 
+def test_a_species_is_no_background_of_its_own_class():
+    told = metadata.Recording(
+        recording_id="0", path="0.wav", label="gretit1", name="Parus major", background=("Parus major", "Turdus merula")
+    )
+    [found] = class_names.unify([told], {})
+    assert (found.label, found.background) == ("gretit1", ("Turdus merula",))
+
+
 def test_names_that_look_alike_are_one_class():
     decomposed = unicodedata.normalize("NFD", "Grünfink")
     assert _unified("Parus_major", "parus major", "Parus major", "PARUS MAJOR") == 4 * ["Parus major"]
