@@ -7,13 +7,16 @@ needless blanks.
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import os
 import re
 import unicodedata
 import urllib.parse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from absl import logging
 
 from bird_tf import config, files
 from bird_tf.audio import decode
@@ -93,6 +96,7 @@ class Recordings:
         self._named: dict[str, list[_Place]] = collections.defaultdict(list)
         self._of_stem: dict[str, list[_Place]] = collections.defaultdict(list)
         self._of_head: dict[str, list[_Place]] = {}
+        self._endings: frozenset[str] = frozenset()  # of names of files, behind those of recordings
         self._folders: set[str] = set()  # in which recordings lie, without those that programs make
         for path in self.paths:
             place = _Place(path, files.name_below(root, path))
@@ -157,7 +161,36 @@ class Recordings:
                 return self.find(name, file)
             if places and not longer:
                 longest, longer = name, places
-        return self.find(longest, file) if longer else None
+        if longer:
+            return self.find(longest, file)
+        heads = (head for head, ending in _divisions(file) if ending in self._endings)
+        return next(filter(None, (self.find(head, file) for head in heads)), None)
+
+    def learn_endings(self, files_of_labels: Iterable[str]) -> None:
+        """Learns which word behind the names of recordings calls files after them: `_labels` in x_labels.txt.
+
+        It does so if it has no digit, if several files end so, each behind the name of another recording, and if no
+        other file is called after these. If this is not so of any ending, none counts: files of a recording would be
+        lost.
+
+        Args:
+            files_of_labels: files that name no recording themselves.
+        """
+        named, paths_of = set[str](), collections.defaultdict[str, list[str]](list)
+        for file in files_of_labels:
+            with contextlib.suppress(AmbiguousError):
+                if path := self.find_namesake(file):
+                    named.add(path)
+                    continue
+                head, ending = next((each for each in _divisions(file) if _key(each[0]) in self._of_stem), ("", ""))
+                if path := self.find(head, file):
+                    paths_of[ending].append(path)
+        if paths_of and all(
+            len(paths) == len(set(paths)) > 1 and named.isdisjoint(paths) and not any(map(str.isdigit, ending))
+            for ending, paths in paths_of.items()
+        ):
+            self._endings = frozenset(paths_of)
+            logging.info("files are taken for those of recordings without %s", " or ".join(sorted(self._endings)))
 
     def has_namesake(self, file: str) -> bool:
         """Whether a file is named after a recording, or after several."""
@@ -318,6 +351,14 @@ class Recordings:
 
 def _normal(path: str) -> str:
     return os.path.normpath(path).replace(os.sep, "/")
+
+
+def _divisions(file: str) -> Iterator[tuple[str, str]]:
+    """(beginning, rest) of the name of a file without its suffix, divided at each sign, the longest beginning first."""
+    name = os.path.splitext(_base(file.replace(os.sep, "/")))[0]
+    for i in range(len(name) - 1, 0, -1):
+        if name[i] in "_- ":
+            yield name[:i], _key(name[i] + name[i + 1 :])
 
 
 def _base(path: str) -> str:

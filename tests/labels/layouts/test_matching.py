@@ -185,6 +185,25 @@ def test_catalogue_numbers_in_names_are_known(below, cell, is_found):
     assert _recordings(below).find_numbered(cell) == (f"/audio/{below}" if is_found else None)
 
 
+@pytest.mark.parametrize(
+    ("below", "labels", "found"),
+    [(("x.wav", "y_2.wav"), ("x_labels.txt", "Y_2_labels.txt"), ("x.wav", "y_2.wav")),
+     (("S1/x.wav", "S2/x.wav"), ("S1/x annotations.txt", "S2/x annotations.txt"), ("S1/x.wav", "S2/x.wav")),
+     (("x.wav", "y.wav"), ("x_labels.txt", "y.txt"), (None, "y.wav")),  # one may be of another recording
+     (("x.wav", "y.wav"), ("x_left.txt", "y_left.txt", "x.txt"), (None, None, "x.wav")),
+     (("x.wav", "y.wav"), ("x_2.txt", "y_2.txt"), (None, None)),
+     (("x.wav", "y.wav"), ("x_jay.txt", "y_jay.txt", "x_owl.txt"), (None, None, None)),
+     (("x.wav", "y.wav"), ("x_anna.txt", "y_anna.txt", "x_bob.txt", "y_bob.txt"), ("x.wav", "y.wav", "x.wav", "y.wav")),
+     (("x.wav", "x_a.wav", "y.wav"), ("x_a_b.txt", "y_b.txt"), ("x_a.wav", "y.wav")),
+     (("x.wav", "y.wav"), ("S1/x_b.txt", "S2/x_b.txt", "y_b.txt"), (None, None, None))],
+)  # fmt: skip
+def test_a_word_behind_the_names_of_several_recordings_calls_files_after_them(below, labels, found):
+    known = _recordings(*below)
+    files = [f"/audio/{name}" for name in labels]
+    known.learn_endings(files)
+    assert [known.find_namesake(file) for file in files] == [name and f"/audio/{name}" for name in found]
+
+
 def test_a_catalogue_number_of_several_recordings_names_none():
     known = _recordings("XC12_1.mp3", "XC12_2.mp3")
     assert known.numbered("12") == ["/audio/XC12_1.mp3", "/audio/XC12_2.mp3"]
