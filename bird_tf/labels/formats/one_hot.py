@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 from absl import logging
 
 from bird_tf import config, free_text
-from bird_tf.labels import label_cells, metadata, odd_names, texts
+from bird_tf.labels import json_lines, label_cells, metadata, odd_names, parquet, texts
 from bird_tf.labels.tables import columns, file_format, rows, times, zones
 
 _PRESENT = {"1", "1.0", "true", "pos"}
@@ -200,7 +200,7 @@ def _has_other_meaning(name: str) -> bool:
 
 FORMAT = file_format.Format(
     name="table with a column for each species",
-    suffixes=(".csv", ".tsv"),
+    suffixes=(".csv", ".tsv", parquet.SUFFIX, *json_lines.SUFFIXES),
     recognise=recognise,
     read=read,
     has_header=True,

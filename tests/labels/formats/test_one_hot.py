@@ -23,6 +23,12 @@ def test_a_column_for_each_species_is_read(tmp_path):
     ]
 
 
+def test_json_lines_may_have_a_field_for_each_species(tmp_path):
+    text = '{"file": "a.wav", "AMRO": true, "EATO": false}\n{"file": "b.wav", "AMRO": false, "EATO": true}\n'
+    source = example_sets.source_of(tmp_path / "t.jsonl", text)
+    assert example_sets.whole_labels(source) == [(("a.wav",), ("AMRO",)), (("b.wav",), ("EATO",))]
+
+
 def test_probabilities_and_labels_are_no_such_table(tmp_path):
     for text in (TABLE.replace("1.0\n", "0.7\n"), "file,start,end,label\na.wav,0,3,1\n"):
         assert example_sets.source_of(tmp_path / "t.csv", text).format == csv_table.FORMAT.name
