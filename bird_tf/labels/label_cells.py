@@ -209,6 +209,11 @@ def background(cell: str) -> tuple[tuple[str, ...], bool]:
     return found.species, not _has_unnamed(map(clean, parts)) and (bool(found.species) or found.negative)
 
 
+def is_unnamed(name: str) -> bool:
+    """Whether a name says that something has no name, as `unknown`."""
+    return _has_no_name(clean(name))
+
+
 def is_latin(name: str) -> bool:
     """Whether a name looks like a Latin one, as Parus major, Motacilla alba yarrellii or Turdus sp."""
     return bool(_LATIN.fullmatch(name))

@@ -27,7 +27,8 @@ _IS_OWN = {"background known", "recording id"}
 _OF_SPECIES = frozenset(("species", "species code", "species name", "manual id"))
 # names of columns that alone hold the length of the recording, without a unit
 _LENGTH = re.compile("((file|recording|audio|clip|sound) )*(duration|dauer|durée|duración)")
-_EPITHET = re.compile(r"[a-zë-]{2,}", re.IGNORECASE)  # the second word of a Latin name
+# the second word of a Latin name, or what stands in its place: `sp.`, `sp. 1`, `cf. major`
+_EPITHET = re.compile(r"(?:(?:cf|aff)\. ?)?[a-zë-]{2,}\.?|spp?\.? ?[a-z\d]{1,3}", re.IGNORECASE)
 
 
 def recognise(document: texts.Document, options: rows.Options) -> bool:
@@ -147,7 +148,7 @@ def _with_genus(cells: dict[str, str], epithets: Collection[str]) -> dict[str, s
         epithets: labels with a capital letter that are second words.
     """
     label = cells.get("label", "")
-    if not _EPITHET.fullmatch(label):
+    if not _EPITHET.fullmatch(label) or label_cells.is_unnamed(label):
         return cells
     first, second, *_ = (*cells.get("name", "").split(), "", "")
     in_genus = cells.get("genus", "") if label.islower() or label in epithets else ""

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from bird_tf.labels import metadata
+from bird_tf.labels import label_cells, metadata
 from bird_tf.labels.formats import csv_table, formats
 from bird_tf.labels.tables import columns, rows
 from tests.labels import example_sets
@@ -274,6 +274,8 @@ def test_lines_of_a_cell_are_several_labels_or_one_text(tmp_path):
       ["Passer montanus", "Poecile montanus", "song"]),
      ("Genus,Species\nPasser,Montanus\nPoecile,Montanus\nParus,Major\n",
       ["Passer montanus", "Poecile montanus", "Parus major"]),
+     ("genus,species\nTurdus,sp.\nParus,sp. 1\nParus,cf. major\nParus,indet.\n",
+      ["Turdus sp.", "Parus sp. 1", "Parus cf. major", "Parus indet."]),
      ("genus,species\nPasser,Haussperling\nPasser,Feldsperling\nPasser,domesticus\n",
       ["Haussperling", "Feldsperling", "Passer domesticus"])],
 )  # fmt: skip
@@ -281,6 +283,11 @@ def test_second_words_of_latin_names_get_their_genus(tmp_path, text, labels):
     header, *lines = text.splitlines()
     table = "".join(f"{'file' if line is header else f'{i}.wav'},{line}\n" for i, line in enumerate([header, *lines]))
     assert [row.labels.species for row in _read(tmp_path, table).rows] == [(label,) for label in labels]
+
+
+def test_an_unknown_species_of_a_genus_has_no_name(tmp_path):
+    [row] = _read(tmp_path, "file,genus,species\na.wav,Parus,unknown\n").rows
+    assert row.labels == label_cells.Labels()
 
 
 @pytest.mark.parametrize("header", ["file,start,end,species", "file,start,end,Parus major"])
