@@ -32,6 +32,7 @@ CONDITIONS = frozenset((
 _OF_PLACE = frozenset(("latitude", "longitude", "elevation", "date", "time"))
 # what columns may tell of recordings, and of spans
 _OF_RECORDINGS, _OF_SPANS = _OF_PLACE | {"file", "folder", "author", "site"}, {"start", "end"}
+IF_SPECIES = "; if its columns of 0 and 1 are species: "  # what to do, in messages
 _BESIDE_THEM = frozenset(("human", "species", "of", "n"))  # alone they are classes, as the voice
 
 
@@ -94,13 +95,13 @@ def what_is_no_answer(document: texts.Document, options: rows.Options) -> str:
         for i in species:
             if _value(texts_of_line, i) not in _VALUES | {""}:
                 return (
-                    f"; if its columns of 0 and 1 are species: {rows.where(document, line)}, {document.header[i]} has "
+                    f"{IF_SPECIES}{rows.where(document, line)}, {document.header[i]} has "
                     f"{texts.clean(texts_of_line[i])[:40]!r}: write 0 or 1, or nothing where it is not known"
                 )
     other = next((document.header[i] for i in species if not _is_like_species(document.header[i])), "")
     if not options.columns or not other:
         return ""
-    return f"; if its columns of 0 and 1 are species: beside --columns, {other!r} must be a Latin name or a code"
+    return f"{IF_SPECIES}beside --columns, {other!r} must be a Latin name or a code"
 
 
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:

@@ -14,7 +14,7 @@ from absl import logging
 from bird_tf import config, files, skips
 from bird_tf.audio import decode
 from bird_tf.labels import json_lines, texts
-from bird_tf.labels.formats import birdclef, csv_table, formats, sonic_visualiser
+from bird_tf.labels.formats import birdclef, csv_table, formats, one_hot, sonic_visualiser
 from bird_tf.labels.layouts import matching
 from bird_tf.labels.tables import columns, rows
 
@@ -308,11 +308,7 @@ def not_recognised(folder: str, sources: Iterable[formats.Source], known: matchi
     nameless = [source for source in sources if source.is_labelling and not source.names_recordings]
     telling = sorted((s for s in sources if not s.is_labelling), key=lambda s: s.format == birdclef.FORMAT.name)
     hints = [f"{source.path} {NAMELESS}; {_what_to_do(source, known)}" for source in nameless]
-    hints += [
-        f"{s.path} names recordings in its column {column}: say --columns=file={column} --columns=label=NAME"
-        for s in telling
-        if (column := _of_recordings(s, known)) and columns.normal(column) not in columns.COLUMNS["file"]
-    ]
+    hints += filter(None, (_hint_on_columns(source, known) for source in telling))
     hints += [f"{s.path}: {s.problem}" if s.problem else without_species(s) for s in telling]
     hints += [f"{path}: none of the known formats" for path in of_unknown_kinds(known)[:1]]
     hint = f"; for example {hints[0].rstrip('.')}" if hints else ""
@@ -322,6 +318,18 @@ def not_recognised(folder: str, sources: Iterable[formats.Source], known: matchi
         "--metadata=FILE or DIR with tables, annotation files or BirdCLEF XML files, or put the recordings of each "
         "species into a folder of its own"
     )
+
+
+def _hint_on_columns(source: formats.Source, known: matching.Recordings) -> str:
+    """Says in which column of a table the recordings stand; empty if that is known already, or none names them."""
+    column = _of_recordings(source, known)
+    is_known = columns.normal(column) in columns.COLUMNS["file"]
+    if not column or (is_known and source.format):
+        return ""
+    of_file = "" if is_known else f"--columns=file={column} "
+    _, *of_answers = source.problem.partition(one_hot.IF_SPECIES)
+    hint = f"{source.path} names recordings in its column {column}: say {of_file}--columns=label=NAME"
+    return hint + "".join(of_answers)
 
 
 def without_species(source: formats.Source) -> str:

@@ -96,6 +96,8 @@ def test_a_named_file_that_names_no_recording_is_refused(tmp_path, name, text, h
      ("id,gen,sp,file\n7,Parus,major,//x\n", "names recordings in its column id: say --columns=file=id"),
      ("a,z.wav\nb,z\n", "names recordings in its column 2: say --columns=file=2 --columns=label=NAME"),
      ("My labels,,\nfile,label,n\nz.wav,a,1\nz,b,2\n", "its first line has My labels"),
+     ("filename,Bird\nz.wav,a\nz,b\n", "names recordings in its column filename: say --columns=label=NAME"),
+     ("file,AMRO,EATO\nz,1,0\nz.wav,2,1\n", "say --columns=label=NAME; if its columns of 0 and 1 are species: "),
      ("day,rain\n1,2\n", "none of the known formats")],
 )  # fmt: skip
 def test_the_column_that_names_recordings_is_told_if_nothing_else_tells_species(tmp_path, text, hint):
