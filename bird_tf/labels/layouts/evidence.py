@@ -117,12 +117,10 @@ def choose(
     Raises:
         InputError: the named file names no recording.
     """
-    sources = [*sources]
-    known.learn_endings(source.path for source in sources if source.rows and not source.names_recordings)
     used: list[formats.Source] = []
     problems: list[skips.Skip] = []
     unused: list[skips.Skip] = []
-    for source in sources if layout == "csv" else _with_empty(sources, known):
+    for source in sources if layout == "csv" else _with_empty([*sources], known):
         if source.rows and (source.names_recordings or (layout != "csv" and known.has_namesake(source.path))):
             used.append(source)
         elif source.path == named:

@@ -239,6 +239,9 @@ def _read_layout(
     sources, same = corrections.of_one_format(sources)
     tables_root = source.metadata if os.path.isdir(source.metadata) else source.audio
     known = matching.Recordings(paths, source.audio, tables_root)
+    names = folders.classes(paths, source.audio, source.options)
+    if source.metadata or source.layout == "annotations" or not names or not all(map(folders.is_latin, names)):
+        known.learn_endings(s.path for s in sources if s.rows and not s.names_recordings)
     used, problems, unused = evidence.choose(sources, known, source.layout, source.metadata)
     unused += own + same
     labelling = [s for s in used if s.is_labelling]
@@ -247,7 +250,6 @@ def _read_layout(
         if source.layout == "auto" and not folders.is_likely(paths, source.audio):
             raise config.InputError(evidence.not_recognised(folder, sources, known))
         if source.layout == "auto":
-            names = folders.classes(paths, source.audio, source.options)
             unread_labels.refuse_folders(sources, known, names, source.options)
             folders.refuse_nested(paths, source.audio, source.options)
             has_negatives = folders.has_negatives(paths, source.audio, source.options)
@@ -265,7 +267,7 @@ def _read_layout(
         raise config.InputError(refusal or evidence.not_recognised(folder, sources, known))
     corrections.warn_of_untouched(own)
     if source.layout == "auto" and source.columns and not source.metadata:
-        containers.refuse_columns(labelling, folders.classes(paths, source.audio, source.options))
+        containers.refuse_columns(labelling, names)
     layout = evidence.log(source.layout, used)
     if not source.min_confidence:
         evidence.warn_of_scores(used)

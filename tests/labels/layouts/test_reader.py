@@ -53,6 +53,15 @@ def test_one_csv_is_recognised(tmp_path):
     assert [r.label for r in reader.read(inside)[0]] == ["parmaj"]
 
 
+@pytest.mark.parametrize("folders", [("", ""), ("S1", "S2"), ("Parus major", "Turdus merula")])
+def test_a_word_behind_the_names_of_recordings_does_no_harm_to_folders_of_species(tmp_path, folders):
+    for name, folder in zip("ab", folders, strict=True):
+        example_sets.write_wav(tmp_path / folder / f"{name}.wav")
+        example_sets.write_text(tmp_path / folder / f"{name}_labels.txt", "0\t1\tCorvus corax\n")
+    labels = [r.label for r in reader.read(reader.SourceConfig(audio=str(tmp_path)))[0]]
+    assert labels == ([*folders] if "Parus major" in folders else 2 * ["Corvus corax"])
+
+
 def test_an_unrelated_table_is_not_recognised_as_metadata(tmp_path):
     example_sets.write_wav(tmp_path / "parmaj" / "a.wav")
     (tmp_path / "weather.csv").write_text("day,rain\n1,2\n")
