@@ -108,7 +108,10 @@ def wait_for_all(strategy: tf.distribute.Strategy) -> None:
 
 
 def distribute_batches(strategy: tf.distribute.Strategy, batches: tf.data.Dataset) -> Any:
-    """Divides each batch into equal parts in order, one for each device.
+    """Divides each batch into equal parts, one for each of n devices, which gets every nth chunk.
+
+    Chunks of a kind, as those without a call, lie together in a batch: no device may get all of them, since the
+    statistics of normalisations and the pairs of chunks in a loss are those of one device.
 
     Every worker reads and augments whole batches and keeps its own part, so equal seeds give equal batches with any
     number of workers.
@@ -128,9 +131,9 @@ def distribute_batches(strategy: tf.distribute.Strategy, batches: tf.data.Datase
         first = context.input_pipeline_id * num_local
 
         def divide(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-            # [batch, …] → [devices, batch / devices, …] → those of this worker
-            parts = {name: tf.reshape(value, [num_devices, -1, *value.shape[1:]]) for name, value in batch.items()}
-            return {name: value[first : first + num_local] for name, value in parts.items()}
+            # [batch, …] → [devices of this worker, batch / devices, …]
+            own = range(first, first + num_local)
+            return {name: tf.stack([value[device::num_devices] for device in own]) for name, value in batch.items()}
 
         return batches.map(divide).unbatch().prefetch(tf.data.AUTOTUNE)
 

@@ -136,6 +136,21 @@ def test_one_device_gets_whole_batches():
     assert distribution.distribute_batches(distribution.strategy("none", 2), batches) is batches
 
 
+@pytest.mark.parametrize(("num_workers", "parts"), [(1, [[[0, 4], [1, 5], [2, 6], [3, 7]]]),
+                                                    (2, [[[0, 4], [1, 5]], [[2, 6], [3, 7]]])])  # fmt: skip
+def test_each_device_gets_chunks_from_all_over_a_batch(num_workers, parts):
+    """Those without a call are at its end."""
+    batches = tf.data.Dataset.from_tensors({"label": tf.range(8), "spectrogram": tf.zeros([8, 2, 3])})
+    for worker, expected in enumerate(parts):
+        context = tf.distribute.InputContext(num_workers, worker, num_replicas_in_sync=4)
+        strategy = types.SimpleNamespace(
+            num_replicas_in_sync=4, distribute_datasets_from_function=lambda make, context=context: make(context)
+        )
+        own = list(distribution.distribute_batches(strategy, batches))
+        assert [part["label"].numpy().tolist() for part in own] == expected
+        assert {part["spectrogram"].shape.as_list()[0] for part in own} == {2}
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"cluster": []}', '{"cluster": {"worker": []}}', 5000 * "["])
 def test_workers_without_names_are_refused(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
