@@ -13,7 +13,6 @@ from typing import Any
 from absl import logging
 
 from bird_tf import config, progress_bars, tf
-from bird_tf.input import dataset, streams
 from bird_tf.training import experiments, run_directory, schedules, validation, weights
 
 _REPORT_EVERY = 10
@@ -98,16 +97,10 @@ def take_step(experiment: experiments.Experiment, batch: Any) -> tuple[float, fl
             f"the step that XLA compiled failed ({error.message[:300]} …); train again with --nojit_compile --overwrite"
         ) from error
     if not math.isfinite(loss):
-        repeated = dataset.training(
-            experiment.manifest, settings.dataset, settings.augmentation, settings.seed,
-            streams.Start(epoch=step // experiment.num_steps, step=step % experiment.num_steps),
-            taught=dataset.Taught(pseudo=settings.pseudo), features=settings.model.features,
-        )  # fmt: skip
-        recording_ids = sorted({i.decode() for i in next(iter(repeated))["recording_id"].numpy()})
         raise config.InputError(
             f"the loss is {loss} at step {step + 1}; try a lower --learning_rate than "
             f"{settings.schedule.learning_rate:g}, --clip_norm=1, or --dtype_policy=float32; recordings of its batch: "
-            f"{', '.join(recording_ids)}"
+            f"{', '.join(experiment.recordings_of_batch())}"
         )
     return loss, norm
 

@@ -148,18 +148,29 @@ class Experiment:
 
     def batches(self) -> Any:
         """Training batches from the current step on, divided among the devices."""
+        names = (*self._batch_features, "targets", "weights")
+        stream = self._stream().map(lambda batch: {name: batch[name] for name in names})
+        return distribution.distribute_batches(self.strategy, stream)
+
+    def recordings_of_batch(self) -> list[str]:
+        """Ids of the labelled recordings in the batch of the current step."""
+        found = next(iter(self._stream()))["recording_id"].numpy()
+        return sorted({recording_id.decode() for recording_id in found if recording_id})
+
+    @property
+    def _batch_features(self) -> tuple[str, ...]:
+        embedding = (schema.EMBEDDING,) if self.settings.teachers.embedding_weight else ()
+        return (*self.settings.model.features, *embedding)
+
+    def _stream(self) -> tf.data.Dataset:
+        """What `dataset.training` gives from the current step on."""
         done, epoch = self.step_and_epoch()
         settings = self.settings
-        features = settings.model.features
-        features += (schema.EMBEDDING,) if settings.teachers.embedding_weight else ()
-        stream = dataset.training(
+        return dataset.training(
             self.manifest, settings.dataset, settings.augmentation, settings.seed,
-            streams.Start(epoch=epoch - 1, step=done), features,
+            streams.Start(epoch=epoch - 1, step=done), self._batch_features,
             dataset.Taught(answers=self._answers, pseudo=settings.pseudo),
         )  # fmt: skip
-        names = (*features, "targets", "weights")
-        stream = stream.map(lambda batch: {name: batch[name] for name in names})
-        return distribution.distribute_batches(self.strategy, stream)
 
     @property
     def sources(self) -> tuple[manifests.Manifest, ...]:

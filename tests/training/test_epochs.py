@@ -38,8 +38,9 @@ def test_of_epochs_of_equal_mlrap_the_one_with_the_lowest_loss_is_best(manifest,
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(manifest, tmp_path):
+    settings = train_settings(manifest, tmp_path, learning_rate=1e30, epochs=5, optimizer="sgd", no_call_share=0.3)
     with pytest.raises(config.InputError, match=r"the loss is .* at step .*recordings of its batch: [0-9]+, "):
-        train.train(train_settings(manifest, tmp_path / "run", learning_rate=1e30, epochs=5, optimizer="sgd"))
+        train.train(settings)
 
 
 def test_a_batch_too_large_for_memory_is_reported_in_one_line(manifest, tmp_path, monkeypatch):

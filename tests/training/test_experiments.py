@@ -3,7 +3,9 @@ import types
 import numpy as np
 import pytest
 
-from bird_tf import keras
+from bird_tf import keras, tf
+from bird_tf.input import dataset
+from bird_tf.records import recordings_table
 from bird_tf.training import checkpoints, distribution, experiments
 from tests.conftest import train_settings
 
@@ -61,6 +63,18 @@ def test_an_experiment_continues_from_its_checkpoint_as_without_an_interruption(
         np.testing.assert_array_equal(a["spectrogram"], b["spectrogram"])
         # threads may sum floats in another order
         assert second.state.step(a) == pytest.approx(first.state.step(b), rel=1e-5)
+
+
+def test_the_recordings_of_a_batch_are_those_that_are_trained_on(manifest, tmp_path, monkeypatch):
+    experiment, asked = _experiment(manifest, train_settings(manifest, tmp_path, no_call_share=0.5)), []
+    training = dataset.training
+    monkeypatch.setattr(dataset, "training", lambda *arguments: asked.append(arguments) or training(*arguments))
+    answers = types.SimpleNamespace(features=(), probabilities=lambda _: tf.zeros([4, 6]), weight=0.5)
+    experiment._answers, experiment.progress.steps = answers, 3
+    experiment.batches()
+    found = experiment.recordings_of_batch()
+    assert found and {*found} <= {r.recording_id for r in recordings_table.training(manifest)}
+    assert asked[0] == asked[1] and asked[0][-1].answers is answers
 
 
 @pytest.mark.parametrize(
