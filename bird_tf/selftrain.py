@@ -83,9 +83,11 @@ def _estimate(
 ) -> dry_run.DryRun:  # fmt: skip
     """Logs rates and sizes. Nothing is written."""
     teachers = teaching.Teachers(settings.teachers_of(1, tuple(paths), ()), manifest)
+    recordings, _ = _without_judging(settings, manifest, recordings)
     found = dry_run.estimate(
-        teachers, recordings, manifest, settings.power_of(1), settings.least_total_label, settings.place
-    )
+        teachers, recordings, manifest, settings.power_of(1), settings.least_total_label, settings.place,
+        for_mixtures=_judges_by_mixtures(settings),
+    )  # fmt: skip
     logging.info("\n".join(found.lines()))
     return found
 
@@ -174,7 +176,8 @@ def _selftrain(
     winner = rounds.best(done)
     export = rounds.take(settings.run_dir, done[winner])
     summary = {
-        "winner": winner, "gained": winner > 0, "export": export, "rounds": [one.row for one in done],
+        "winner": winner, "gained": winner > 0 if judge else None, "export": export,
+        "rounds": [one.row for one in done],
         "num_unlabelled": unlabelled.num_recordings["noise"], "num_unlabelled_chunks": unlabelled.num_chunks("noise"),
         "unlabelled": settings.unlabelled, "wall_seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
@@ -208,15 +211,7 @@ def _unlabelled(
     if files.exists(os.path.join(output, manifests.MANIFEST)) and not needs_mixtures:
         return manifests.load(output)
     teachers, scores = teaching.Teachers(settings.teachers_of(1, tuple(paths), ()), manifest), _scores(settings, 1)
-    judging = teaching.judging(recordings, manifest, settings.segments_audio)
-    left_out = [(r.path, "models are judged by it, so none learns from it") for r in recordings
-                if r.recording_id in judging]  # fmt: skip
-    recordings = [r for r in recordings if r.recording_id not in judging]
-    if not recordings:
-        raise config.InputError(
-            f"--unlabelled={settings.unlabelled}: all recordings are validation recordings or those of "
-            "--segments_audio, by which models are judged; give others"
-        )
+    recordings, left_out = _without_judging(settings, manifest, recordings)
     skipped = teachers.score(recordings, scores, settings.place)
     skips.write(settings.run_dir, [*left_out, *skipped])
     unreadable = {path for path, _ in skipped}
@@ -237,6 +232,21 @@ def _unlabelled(
     seconds = dict(zip([r.recording_id for r in used], decode.durations([r.path for r in used]), strict=True))
     asked = _conversion(settings, manifest, output)
     return conversion.convert_unlabelled(asked, used, seconds, manifest.labelled_classes, chunks.kept)
+
+
+def _without_judging(
+    settings: SelfTrainConfig, manifest: manifests.Manifest, recordings: Sequence[metadata.Recording]
+) -> tuple[list[metadata.Recording], list[skips.Skip]]:
+    """The unlabelled recordings that models are not judged by, and (path, reason) of the others."""
+    judging = teaching.judging(recordings, manifest, settings.segments_audio)
+    kept = [r for r in recordings if r.recording_id not in judging]
+    if not kept:
+        raise config.InputError(
+            f"--unlabelled={settings.unlabelled}: all recordings are validation recordings or those of "
+            "--segments_audio, by which models are judged; give others"
+        )
+    reason = "models are judged by it, so none learns from it"
+    return kept, [(r.path, reason) for r in recordings if r.recording_id in judging]
 
 
 def _scores(settings: SelfTrainConfig, number: int) -> str:
@@ -336,7 +346,7 @@ def main(settings: SelfTrainConfig) -> None:
         return
     for row in summary["rounds"]:
         logging.info("round %d: %s", row["round"], rounds.in_words(row))
-    if not summary["gained"]:
+    if not summary["winner"]:
         kept = f"it is {summary['export']}" if summary["export"] else "use the teachers as before"
         logging.info("%s: no round is better than the first teachers; %s", settings.run_dir, kept)
         return

@@ -12,7 +12,7 @@ import numpy as np
 from bird_tf import config, executor, next_steps
 from bird_tf.audio import decode
 from bird_tf.labels import metadata
-from bird_tf.records import manifests
+from bird_tf.records import manifests, schema
 from bird_tf.selftraining import teaching
 
 _SAMPLE_SECONDS = 120.0  # sound that is scored for the estimate
@@ -31,6 +31,7 @@ class DryRun:
         chunk_bytes: size of a chunk in the records.
         answer_bytes: size of the teachers' answers for a chunk, kept during a round.
         label_bytes: size of a chunk's labels in memory.
+        most_apart: the most recordings that are kept for mixtures alone, so that their chunks are not written.
     """
 
     num_recordings: int
@@ -41,16 +42,18 @@ class DryRun:
     chunk_bytes: int
     answer_bytes: int
     label_bytes: int
+    most_apart: int
 
     def lines(self) -> list[str]:
         """What is logged."""
         kept = self.share * self.num_chunks
+        apart = f", without up to {self.most_apart} recordings for mixtures alone" * bool(self.most_apart)
         return [
             f"{self.num_recordings} unlabelled recordings, {self.hours:.2f} hours, about {self.num_chunks} chunks",
             f"the teachers answer {self.speed:.0f} s of sound a second: {self.hours * 60 / self.speed:.1f} minutes a "
             "round, with overlapping windows; of one model this speed holds, a student is usually faster",
             f"{100 * self.share:.0f} % of the chunks can carry a label: about {kept * self.chunk_bytes / _MIB:.0f} MiB "
-            f"of records ({self.num_chunks * self.chunk_bytes / _MIB:.0f} MiB if all were written)",
+            f"of records ({self.num_chunks * self.chunk_bytes / _MIB:.0f} MiB if all were written){apart}",
             f"a round keeps {self.num_chunks * self.answer_bytes / _MIB:.0f} MiB of answers until its labels are made, "
             f"and {kept * self.label_bytes / _MIB:.0f} MiB of labels in memory",
             f"how long a training takes, {next_steps.command('train', dry_run=True)} says with the flags of a training",
@@ -59,16 +62,17 @@ class DryRun:
 
 def estimate(
     teachers: teaching.Teachers, recordings: Sequence[metadata.Recording], manifest: manifests.Manifest, power: float,
-    least_total: float, place: executor.PlaceConfig,
+    least_total: float, place: executor.PlaceConfig, *, for_mixtures: bool,
 ) -> DryRun:  # fmt: skip
     """Scores a few recordings, and scales up.
 
     Args:
         teachers: of the first round.
-        recordings: the unlabelled ones.
+        recordings: the unlabelled ones that models are not judged by.
         manifest: the labelled records.
         power, least_total: as of `teaching.choose_chunks`.
         place: where recordings are scored.
+        for_mixtures: whether some recordings are kept for mixtures.
 
     Raises:
         InputError: as `Teachers.score`.
@@ -96,9 +100,10 @@ def estimate(
         speed=seconds / elapsed,
         num_chunks=max(len(recordings), round(sum(lengths) / hop_seconds)),
         share=kept / max(1, count),
-        chunk_bytes=sum(feature.bytes for feature in manifest.features.values()),
+        chunk_bytes=manifest.features[schema.SPECTROGRAM].bytes,  # a backbone's features are not written
         answer_bytes=round(4 * len(teachers.ensemble.classes) * teachers.scores_per_chunk),
         label_bytes=2 * num_classes,
+        most_apart=teaching.most_apart(len(recordings)) if for_mixtures else 0,
     )
 
 

@@ -206,6 +206,11 @@ def choose_chunks(
     return Chunks(kept=kept, quiet=stretches, num_chunks=num_chunks)
 
 
+def most_apart(num_recordings: int) -> int:
+    """The most of the unlabelled recordings that `with_noise_apart` keeps for mixtures alone."""
+    return min(_MOST_QUIET, math.ceil(_SHARE_FOR_MIXTURES * num_recordings))
+
+
 def with_noise_apart(chunks: Chunks, recordings: Sequence[metadata.Recording]) -> Chunks:
     """Keeps a fifth of the recordings, those with the quietest chunks, for mixtures alone; of many, fewer will do.
 
@@ -213,7 +218,7 @@ def with_noise_apart(chunks: Chunks, recordings: Sequence[metadata.Recording]) -
     not. Where no recording would be left to learn from, all stay, and a warning says so.
     """
     quietest = list(dict.fromkeys(path for path, _ in chunks.quiet))
-    apart = {*quietest[: math.ceil(_SHARE_FOR_MIXTURES * len(recordings))]}
+    apart = {*quietest[: most_apart(len(recordings))]}
     ids = {r.recording_id for r in recordings if r.path in apart}
     kept = {recording_id: numbers for recording_id, numbers in chunks.kept.items() if recording_id not in ids}
     if chunks.quiet and not kept:
