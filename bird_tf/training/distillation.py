@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from bird_tf.inference import model_files, saved_model, serving
 from bird_tf.input import targets
 from bird_tf.labels import taxonomy
 from bird_tf.models import losses
-from bird_tf.records import manifests
+from bird_tf.records import manifests, schema
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,12 +45,19 @@ class DistillationConfig:
             raise config.InputError(f"--embedding_weight={self.embedding_weight}: may not be negative")
 
 
-def load(settings: DistillationConfig, manifest: manifests.Manifest) -> list[saved_model.Model]:
+def load(
+    settings: DistillationConfig, manifest: manifests.Manifest, student: Collection[str] = (schema.SPECTROGRAM,)
+) -> list[saved_model.Model]:
     """The teachers of a training.
+
+    Args:
+        settings: which ones.
+        manifest: the records of the student.
+        student: names of the features that it takes.
 
     Raises:
         InputError: not an exported model; one that needs other features than the records have, or lacks some of the
-            classes; or heads beside networks of spectrograms.
+            classes; heads beside networks of spectrograms; or one of these beside a student that takes none.
     """
     models = [saved_model.Model(path) for path in settings.teacher]
     for model in models:
@@ -58,6 +65,11 @@ def load(settings: DistillationConfig, manifest: manifests.Manifest) -> list[sav
         if missing := sorted(set(manifest.labelled_classes.class_ids) - set(model.classes.class_ids)):
             raise config.InputError(
                 f"--teacher={model.path} does not know {len(missing)} classes: {', '.join(missing[:5])}"
+            )
+        if not model_files.is_head(model.features) and schema.SPECTROGRAM not in student:
+            raise config.InputError(
+                f"--teacher={model.path} hears spectrograms, and the network takes {' and '.join(student)}: name "
+                "heads, or train a network of spectrograms"
             )
     if len({model_files.is_head(model.features) for model in models}) > 1:
         raise config.InputError("--teacher: name heads, or networks of spectrograms, but not both in one training")

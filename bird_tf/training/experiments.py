@@ -115,7 +115,7 @@ class Experiment:
         pretrained.check_records(settings.pretrained, settings.model, manifest)
         pretrained.start(network, settings.model, manifest.classes, settings.pretrained)
         earlier = kept_classes.keep(network, settings.model, manifest, settings.pretrained)
-        models, teachers = distillation.load(settings.teachers, manifest), None
+        models, teachers = distillation.load(settings.teachers, manifest, settings.model.features), None
         self._answers = distillation.stored_answers(models, settings.teachers, manifest)
         both = bool(self._answers and settings.dataset.backbone_weight)
         config.refuse_without_effect({"--backbone_weight beside a head as --teacher": both})

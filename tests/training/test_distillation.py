@@ -111,6 +111,10 @@ def test_teachers_that_do_not_fit_are_refused(manifest, model_path, tmp_path):
     other = dataclasses.replace(manifest, front_end=dataclasses.replace(manifest.front_end, fmax_hz=9000.0))
     with pytest.raises(config.InputError, match=r"fmax_hz 10000.0 / 9000.0"):
         _teachers(other, model_path)
+    with pytest.raises(config.InputError, match="hears spectrograms, and the network takes embedding and backbone_ans"):
+        distillation.load(
+            distillation.DistillationConfig(teacher=(model_path,)), manifest, ("embedding", "backbone_answers")
+        )
 
 
 @pytest.mark.parametrize("changes", [{"teacher_weight": 1.5}, {"distil_temperature": 0.0}])
