@@ -174,7 +174,9 @@ def _mapped(fresh: list[np.ndarray], stored: list[np.ndarray], shared: dict[int,
 
 def _freeze(network: keras.Model, count: int) -> None:
     layers = [layer for layer in network.layers if layer.weights]
-    weighted = [index for index, layer in enumerate(layers) if hasattr(layer, "kernel")]
+    # those of separable convolutions are called depthwise_kernel and pointwise_kernel
+    kernels = [any(weight.name.endswith("kernel") for weight in layer.weights) for layer in layers]
+    weighted = np.flatnonzero(kernels)
     if count >= len(weighted):
         raise config.InputError(
             f"--freeze_layers={count}: the network has {len(weighted)}, and the last must be trained"

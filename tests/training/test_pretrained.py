@@ -72,6 +72,16 @@ def test_training_does_not_change_frozen_layers(earlier, run_dir, generator):
     assert same[:10] == [True] * 10 and not same[10]
 
 
+def test_separable_convolutions_count_among_those_that_are_frozen():
+    image = keras.Input((8, 8, 1))
+    separable = [keras.layers.SeparableConv2D(2, 3, name=name) for name in ("first", "second")]
+    network = keras.Model(image, keras.layers.Conv2D(2, 1, name="last")(separable[1](separable[0](image))))
+    pretrained._freeze(network, 1)
+    assert [layer.name for layer in network.layers if layer.weights and layer.trainable] == ["second", "last"]
+    with pytest.raises(config.InputError, match="--freeze_layers=3: the network has 3"):
+        pretrained._freeze(network, 3)
+
+
 def test_a_run_that_does_not_fit_is_refused(earlier, run_dir, tmp_path):
     run, _, classes, network = earlier
     with pytest.raises(config.InputError, match=r"--nonlinearity=relu there, elu here"):
