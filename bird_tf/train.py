@@ -158,7 +158,7 @@ def _train(
     settings: TrainConfig,
     manifest: manifests.Manifest,
     strategy: tf.distribute.Strategy,
-    begin_around: Callable[[], None] = lambda: None,
+    begin_around: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """All that happens in one run directory, which stays as it is until all is built that the first step needs.
 
@@ -173,7 +173,8 @@ def _train(
         return summary
 
     def begin() -> None:
-        begin_around()
+        if begin_around:
+            begin_around()
         _begin(settings, claim, goes_on, strategy)
 
     first_validation = None
@@ -183,8 +184,9 @@ def _train(
 
     replaces = not settings.refit and (settings.overwrite or not goes_on)
     experiment = experiments.Experiment(
-        _without_leak(settings, manifest), manifest, strategy, first_validation, replaces=replaces
-    )
+        _without_leak(settings, manifest, is_first=begin_around is not None), manifest, strategy, first_validation,
+        replaces=replaces,
+    )  # fmt: skip
     logging.info(
         "%s, %d parameters; %d training chunks, %d validation recordings, %d classes; %d steps an epoch; on %s",
         settings.model.architecture, experiment.state.network.count_params(), manifest.num_chunks("train"),
@@ -212,14 +214,25 @@ def _train(
     return _finish(experiment)
 
 
-def _without_leak(settings: TrainConfig, manifest: manifests.Manifest) -> TrainConfig:
-    """The settings with first weights that do not know the validation recordings, if there are such weights."""
+def _without_leak(settings: TrainConfig, manifest: manifests.Manifest, *, is_first: bool) -> TrainConfig:
+    """The settings with first weights that do not know the validation recordings, if there are such weights.
+
+    The first training of --refit has such teachers too: those that know more teach the second one. A training alone
+    learns from the best that it is given, and a warning tells of it.
+    """
     if not manifest.num_chunks("val"):
         return settings
     judged = recordings_table.validation(manifest)
     rate = manifest.front_end.sample_rate_hz
-    leaks.Leaks(settings.teachers.teacher, rate).among(judged).log()
-    return dataclasses.replace(settings, pretrained=pretrained.without_leak(settings.pretrained, judged, rate))
+    paths = settings.teachers.teacher
+    if is_first:
+        paths = tuple(leaks.teacher(path, judged, rate) for path in paths)
+    leaks.Leaks(paths, rate).among(judged).log()
+    return dataclasses.replace(
+        settings,
+        pretrained=pretrained.without_leak(settings.pretrained, judged, rate),
+        teachers=dataclasses.replace(settings.teachers, teacher=paths),
+    )
 
 
 def _goes_on(settings: TrainConfig, claim: resume.Claim) -> bool:

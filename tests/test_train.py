@@ -274,6 +274,17 @@ def test_what_a_model_has_learnt_from_is_inherited(bare_trainings, refitted, man
     assert leaks.learnt_by(str(tmp_path / "student" / "export")) == everything
 
 
+def test_the_first_training_of_a_refit_is_judged_by_what_no_teacher_knows(refitted, manifest, tmp_path, caplog):
+    flags = {"teacher": [str(refitted / "export")], "epochs": 1, "refit": True, "keep": "last"}
+    train.train(train_settings(manifest, tmp_path / "student", **flags))
+    assert "what it remembers" not in caplog.text
+    first, second = (run_directory.load_description(str(tmp_path / "student" / part)) for part in ("validated", ""))
+    assert first.training["teacher"] == [str(refitted / "validated" / "export")]
+    assert first.learnt == learnt.of_records(manifest)
+    assert second.training["teacher"] == flags["teacher"]
+    assert second.learnt == learnt.of_records(manifest.with_all_for_training())
+
+
 def test_the_prior_of_a_refit_is_that_of_all_recordings(refitted, manifest):
     first, second = (
         run_directory.load_description(str(path)).prior.num_recordings.sum()

@@ -55,6 +55,15 @@ def before_refit(path: str, judged: Sequence[metadata.Recording], sample_rate_hz
     return path
 
 
+def teacher(path: str, judged: Sequence[metadata.Recording], sample_rate_hz: int) -> str:
+    """The model that teaches in place of `path` where its student will be judged: as `before_refit`, if it is there."""
+    known, before = learnt_by(path), validated(path)
+    if known is None or not known.known(judged, sample_rate_hz) or not files.exists(before):
+        return path
+    logging.info("%s knows validation recordings; %s, from before the refit, teaches", path, before)
+    return before
+
+
 @dataclasses.dataclass(frozen=True)
 class Found:
     """What is known of judged recordings.

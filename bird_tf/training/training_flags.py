@@ -7,7 +7,7 @@ import os
 from typing import Any, ClassVar, TypeVar
 
 from bird_tf import config, files, keras, resume
-from bird_tf.inference import model_files
+from bird_tf.inference import leaks, model_files
 from bird_tf.input import dataset, pseudo_labels
 from bird_tf.input.augment import augmentations
 from bird_tf.models import architectures, losses
@@ -158,7 +158,8 @@ def check_models(settings: TrainConfig, not_yet: str = "") -> None:
 
 def models(settings: TrainConfig) -> dict[str, str]:
     """{folder: digest} of these models, for a plan; without those that are not there or cannot be read."""
-    every = [(path, distillation.digest(path)) for path in settings.teachers.teacher]
+    teachers = [path for asked in settings.teachers.teacher for path in (asked, leaks.validated(asked))]
+    every = [(path, distillation.digest(path)) for path in teachers]
     every += [(path, run_directory.digest(path)) for path in pretrained.runs(settings.pretrained)]
     return {path: found for path, found in every if found}
 
