@@ -44,7 +44,9 @@ class TrainConfig:
     schedule: schedules.ScheduleConfig
     optimizer: optimizers.OptimizerConfig
     tune_head: bool = config.option(
-        False, "head: choose --l2 by folds within the training recordings; groups of the conversion stay together"
+        False,
+        "head: choose --l2 by folds within the training recordings; groups of the conversion stay together; the choice "
+        "is made each time that the command is repeated, and takes time beside --max_minutes",
     )
     epochs: int = config.option(100, "maximum number of epochs")
     max_minutes: float = config.option(0.0, "wall-clock limit, export included, to which the schedule adapts; 0: none")
