@@ -278,7 +278,9 @@ def _gate(settings: SelfTrainConfig, manifest: manifests.Manifest) -> gate.Gate 
     if not calls:
         audio, calls = mixtures.places(_mixtures(settings))
     output = os.path.join(settings.run_dir, _JUDGED)
-    return gate.Gate(manifest=manifest, audio=audio, calls=calls, output=output, place=settings.place)
+    return gate.Gate(
+        manifest=manifest, audio=audio, calls=calls, output=output, place=settings.place, columns=settings.columns
+    )
 
 
 def _round(

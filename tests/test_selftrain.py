@@ -100,6 +100,7 @@ def test_a_dry_run_tells_rates_and_sizes_and_writes_nothing(manifest, model_path
         ({"segments": "calls.csv"}, "belong together"),
         ({"segments": "calls.csv", "segments_audio": "d", "gate": False}, "no effect"),
         ({"pseudo_labels": "d"}, "no effect"),
+        ({"columns": ["end=until"]}, "--columns without --segments has no effect"),
         ({"taught_by": ["2"]}, "--taught_by=2: .* one of the 1 teachers"),
         ({"taught_by": ["student"]}, "no student yet"),
         ({"architecture": "head"}, "a head may be the --teacher"),
@@ -173,7 +174,11 @@ def test_what_no_round_can_be_judged_by_is_told_before_the_scoring(
     shutil.copy(min((data / "wav").iterdir()), audio / "a.wav")
     (tmp_path / "calls.csv").write_text("file,start,what\na,0,x\n")
     judged = {"segments": tmp_path / "calls.csv", "segments_audio": audio}
-    with pytest.raises(config.InputError, match="which column holds end"):
+    with pytest.raises(config.InputError, match=r"which column holds end.*; say --columns=end=NAME"):
+        selftrain.selftrain(_settings(moved, model_path, unlabelled, run, **judged))
+    (tmp_path / "calls.csv").write_text("file,start,until,what\na,0,1,x\n")
+    judged = {**judged, "columns": ["end=until", "label=what"], "overwrite": True}
+    with pytest.raises(config.InputError, match="1 calls of 1 species that the model does not know: x"):
         selftrain.selftrain(_settings(moved, model_path, unlabelled, run, **judged))
 
 

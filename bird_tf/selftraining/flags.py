@@ -38,6 +38,9 @@ class SelfTrainConfig(training_flags.TrainConfig):
         "", "calls in --segments_audio, to judge rounds by: a CSV or annotations, as of bird_tf.evaluate"
     )
     segments_audio: str = config.option("", "folder with the recordings of --segments")
+    columns: tuple[str, ...] = config.option(
+        (), "WHAT=COLUMN, for other names of columns in --segments, as --columns of bird_tf.evaluate; may be repeated"
+    )
     gate: bool = config.option(
         True, "judge each round, by --segments or else by mixtures, and keep the best; without it the last one is kept"
     )
@@ -61,6 +64,7 @@ class SelfTrainConfig(training_flags.TrainConfig):
         config.refuse_without_effect(
             {
                 "--segments with --nogate": self.segments and not self.gate,
+                "--columns without --segments": self.columns and not self.segments,
                 "--pseudo_labels": self.pseudo.pseudo_labels,
             }
         )

@@ -74,6 +74,7 @@ class Gate:
         calls: CSV of the calls in them.
         output: folder for what is written of each judgement.
         place: where recordings are scored.
+        columns: names of columns in the CSV, as `reader.SourceConfig` has them.
     """
 
     manifest: manifests.Manifest
@@ -81,6 +82,7 @@ class Gate:
     calls: str
     output: str
     place: executor.PlaceConfig
+    columns: tuple[str, ...] = ()
 
     def judge(self, models: Sequence[str], name: str) -> Quality:
         """Judges models, several as an ensemble, without calibration and decisions; once for each name.
@@ -99,9 +101,9 @@ class Gate:
         ensemble = ensembles.Ensemble(models, "none")
         found = soundscapes.evaluate(
             soundscapes.SoundscapeConfig(
-                source=reader.SourceConfig(audio=self.audio), calls=self.calls, output=os.path.join(self.output, name),
-                chunking=decode.SegmentChunkingConfig(), occurrence_settings=occurrence.OccurrenceConfig(),
-                place=self.place,
+                source=reader.SourceConfig(audio=self.audio, columns=self.columns), calls=self.calls,
+                output=os.path.join(self.output, name), chunking=decode.SegmentChunkingConfig(),
+                occurrence_settings=occurrence.OccurrenceConfig(), place=self.place,
             ),
             ensemble,
         )  # fmt: skip
