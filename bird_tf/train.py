@@ -53,11 +53,7 @@ def train(settings: TrainConfig) -> dict[str, Any]:
             options do not fit, or the loss is not finite.
         KeyboardInterrupt, SystemExit: after SIGINT or SIGTERM; the checkpoint is written.
     """
-    distribution.check(settings.distribute)
-    settings.schedule.warn_of_rise()
-    if settings.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)
+    strategy = _strategy(settings)
     manifest = _records(settings)
     if settings.tune_head:
         chosen = head_strength.choose(settings, manifests.load(settings.records))
@@ -69,6 +65,15 @@ def train(settings: TrainConfig) -> dict[str, Any]:
             stack.enter_context(locks.held(settings.run_dir, work="training", flag="--run_dir"))
         # AutoGraph would rewrite what the input stream calls, which has no need of it, for seconds
         return tf.autograph.experimental.do_not_convert(_train)(settings, manifest, strategy)
+
+
+def _strategy(settings: TrainConfig) -> tf.distribute.Strategy:
+    """The devices, and how they compute."""
+    distribution.check(settings.distribute)
+    settings.schedule.warn_of_rise()
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    return distribution.strategy(settings.distribute, settings.dataset.batch_size)
 
 
 def _records(settings: TrainConfig) -> manifests.Manifest:
@@ -298,9 +303,8 @@ def estimate(settings: TrainConfig) -> dry_run.DryRun:
     Raises:
         InputError: as `train`.
     """
-    distribution.check(settings.distribute)
+    strategy = _strategy(settings)
     manifest = _records(settings)
-    strategy = distribution.strategy(settings.distribute, settings.dataset.batch_size)
     found = dry_run.estimate(settings, manifest, strategy, epochs.take_step)
     logging.info("\n".join(found.lines()))
     return found

@@ -3,7 +3,7 @@ import os
 import pytest
 
 import bird_tf
-from bird_tf import config, train
+from bird_tf import config, tf, train
 from bird_tf.training import distribution, dry_run, epochs, training_flags
 
 
@@ -48,6 +48,14 @@ def test_a_dry_run_refuses_what_the_training_would(manifest, tmp_path, monkeypat
     monkeypatch.delenv("TF_CONFIG", raising=False)
     with pytest.raises(config.InputError, match="TF_CONFIG"):
         train.main(_flags(manifest, tmp_path / "run", "--distribute=multiworker"))
+
+
+def test_a_dry_run_computes_as_the_training_would(manifest, tmp_path, monkeypatch, caplog):
+    asked = []
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: asked.append(True))
+    flags = "--deterministic", "--schedule=linear", "--learning_rate=1e-6", "--learning_rate_end=1e-3"
+    train.main(_flags(manifest, tmp_path / "run", *flags))
+    assert asked == [True] and "the learning rate rises" in caplog.text
 
 
 def test_from_python_a_dry_run_returns_the_estimate_and_leaves_a_finished_run(manifest, tmp_path):
