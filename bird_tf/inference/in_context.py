@@ -37,8 +37,8 @@ class Answers:
         hop = chunking.hop_samples(heard)
         self._context = ensemble.decisions.context
         shifted = self._context.shifted if shifted is None else shifted
-        # chunks that overlap by half or more hold the shifted ones already
-        self.step = 2 if shifted and 2 * hop > heard.chunk_samples else 1
+        # chunks that overlap by half or more hold the shifted ones already; the half of an odd number may be rounded up
+        self.step = 2 if shifted and hop > (heard.chunk_samples + 1) // 2 else 1
         self._hops = self.step * heard.chunk_samples / hop
         self.asked = self.chunking = chunking
         if self.step > 1:
