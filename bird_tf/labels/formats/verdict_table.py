@@ -22,16 +22,13 @@ def recognise(document: texts.Document, options: rows.Options) -> bool:
 def read(document: texts.Document, options: rows.Options) -> list[rows.Row]:
     """Reads the verdicts that say what is to be heard: a species, or none; and those that deny one without a name.
 
-    The rest of the recording was not judged, and what a person could not name tells nothing.
+    The rest of the recording was not judged, and what a person could not name tells nothing. Some may deny others:
+    that is settled when the recording of each is known, by `settled`.
 
     Raises:
         InputError: a row cannot be read.
     """
-    of_file: dict[str, list[rows.Row]] = collections.defaultdict(list)
-    for verdict in verdicts.read(document.path):
-        if verdict.is_present is not None:
-            of_file[verdict.file].append(_row(document, verdict, options))
-    return [row for of_one in of_file.values() for row in settled(of_one)]
+    return [_row(document, one, options) for one in verdicts.read(document.path) if one.is_present is not None]
 
 
 def settled(found: Sequence[rows.Row]) -> list[rows.Row]:

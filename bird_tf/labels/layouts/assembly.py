@@ -193,9 +193,9 @@ def _add(
 
 
 def _settled(entries: list[joining.Entry]) -> list[joining.Entry]:
-    """What tells of a recording, without what verdicts of another table deny."""
+    """What tells of a recording, without what verdicts deny."""
     judged = [entry for entry in entries if entry.row.verdict]
-    if len({entry.source for entry in judged}) < 2:
+    if not judged:
         return entries
     settled = verdict_table.settled([entry.row for entry in judged])
     others = [entry for entry in entries if not entry.row.verdict]

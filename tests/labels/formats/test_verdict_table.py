@@ -68,18 +68,21 @@ def test_a_species_is_where_no_verdict_denies_it(tmp_path):
     text = ",".join((*verdicts.COLUMNS, "species")) + "\n" + "".join(f"x.wav,{row}\n" for row in (
         "0,4,parmaj,yes,", "3,6,parmaj,no,", "1,2,parmaj,other,turmer", "0,4,turmer,no,",
     ))  # fmt: skip
-    read_rows = example_sets.source_of(tmp_path / "v.csv", text.replace("0,4,turmer,no,", "8,9,turmer,no,")).rows
+    source = example_sets.source_of(tmp_path / "v.csv", text.replace("0,4,turmer,no,", "8,9,turmer,no,"))
+    read_rows = verdict_table.settled(source.rows)
     assert [(r.start_seconds, r.end_seconds, r.labels.species) for r in read_rows if not r.problem] == [
         (0.0, 1.0, ("parmaj",)), (2.0, 3.0, ("parmaj",)), (3.0, 6.0, ()), (1.0, 2.0, ("turmer",)), (8.0, 9.0, ()),
     ]  # fmt: skip
-    read_rows = example_sets.source_of(tmp_path / "w.csv", text).rows  # its last line leaves nothing of two spans
+    read_rows = verdict_table.settled(example_sets.source_of(tmp_path / "w.csv", text).rows)
+    # its last line leaves nothing of two spans
     assert [bool(r.problem) for r in read_rows] == [True, True, True, True]
     assert "contradict each other" in read_rows[0].problem and ", x.wav at 0 s" in read_rows[0].where
 
 
 def test_names_of_noise_are_denied_by_nothing(tmp_path):
     text = ",".join((*verdicts.COLUMNS, "species")) + "\nx.wav,0,1,parmaj,no,\nx.wav,0,1,turmer,other,noise\n"
-    assert [row.problem for row in example_sets.source_of(tmp_path / "v.csv", text).rows] == ["", ""]
+    source = example_sets.source_of(tmp_path / "v.csv", text)
+    assert [row.problem for row in verdict_table.settled(source.rows)] == ["", ""]
 
 
 @pytest.mark.parametrize(
@@ -101,6 +104,16 @@ def test_verdicts_of_several_tables_that_contradict_each_other_are_not_used(tmp_
         assert found.annotations == (example_sets.annotation(1.0, 2.0, "parmaj"),)
         assert len(left_out) == 2 and all("contradict each other" in reason for _, reason in left_out)
     assert "each adds its own" not in caplog.text
+
+
+def test_a_recording_that_one_table_names_in_two_ways_is_one(tmp_path):
+    """Two people predicted with different folders as --audio, and joined their verdicts."""
+    example_sets.write_wav(tmp_path / "audio" / "new" / "x.wav")
+    said = ["new/x.wav,0,1,parmaj,yes", "x.wav,0,1,parmaj,no", "x.wav,1,2,parmaj,yes"]
+    path = example_sets.write_text(tmp_path / "v.csv", "\n".join([",".join(verdicts.COLUMNS), *said]))
+    [found], left_out = reader.read(reader.SourceConfig(audio=str(tmp_path / "audio"), metadata=path))
+    assert found.annotations == (example_sets.annotation(1.0, 2.0, "parmaj"),)
+    assert [reason.partition(":")[0] for _, reason in left_out] == ["verdicts on this time contradict each other"] * 2
 
 
 def test_verdicts_of_several_tables_deny_in_part_and_add_species(tmp_path, caplog):
