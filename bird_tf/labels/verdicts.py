@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from absl import logging
 
 from bird_tf import config, csv_files, files, next_steps
-from bird_tf.labels import given_table, taxonomy
+from bird_tf.labels import given_table, label_cells, taxonomy
 
 COLUMNS = ("file", "start_seconds", "end_seconds", "class_id", "verdict")
 # columns that may be missing: the species of the verdict `other`, the prediction, and the band it was drawn from
@@ -73,9 +73,10 @@ class Verdict:
 
 
 def read(path: str) -> list[Verdict]:
-    """Reads verdicts.csv. Of several verdicts on the same span and class, the last one counts.
+    """Reads verdicts.csv, without rows in which nobody gave a verdict. Of several on one span and class, one counts.
 
-    If they say different things, as where two people disagree, none of them counts, and a warning tells how many.
+    If one is unsure, the others count. If they say different things, as where two people disagree, none of them counts,
+    and a warning tells how many.
 
     Raises:
         InputError: no such table, or a row that cannot be read.
@@ -86,10 +87,13 @@ def read(path: str) -> list[Verdict]:
     said: dict[tuple[str, float, float, str], set[tuple[str, str]]] = collections.defaultdict(set)
     for row in given_table.read_own(path, COLUMNS):
         verdict = _parse(row)
+        if verdict.answer == SKIP:
+            continue
         clip = (verdict.file, verdict.start_seconds, verdict.end_seconds, verdict.class_id)
-        found[clip] = verdict
         if verdict.is_present is not None:
             said[clip].add((verdict.answer, verdict.label))
+        if verdict.is_present is not None or clip not in said:
+            found[clip] = verdict
     if contradictory := [clip for clip, different in said.items() if len(different) > 1]:
         file, start, _, class_id = contradictory[0]
         logging.warning(
@@ -100,6 +104,9 @@ def read(path: str) -> list[Verdict]:
 
 
 def _parse(row: csv_files.Row) -> Verdict:
+    # R writes NA into empty cells
+    cells = {c: "" if c not in COLUMNS and label_cells.is_missing(text) else text for c, text in row.cells.items()}
+    row = dataclasses.replace(row, cells=cells)
     answer = row.cells["verdict"].strip().casefold()
     start, end = row.number("start_seconds", 0), row.number("end_seconds", 0)
     if not start < end:
@@ -111,6 +118,11 @@ def _parse(row: csv_files.Row) -> Verdict:
     class_id, species = row.text("class_id"), row.cells.get("species", "").strip()
     if answer == OTHER and species == class_id:
         raise row.error(f"{OTHER} names {class_id[:40]!a}, which was predicted; write {YES} if it is to be heard")
+    if species and answer in (YES, NO) and not (_is_none(species) or (answer == YES and species == class_id)):
+        raise row.error(
+            f"{answer} beside the species {species[:40]!a}; write {OTHER} if that is to be heard in place of "
+            f"{class_id[:40]!a}, or leave species empty"
+        )
     return Verdict(
         file=row.text("file"),
         start_seconds=start,
@@ -127,6 +139,14 @@ def _parse(row: csv_files.Row) -> Verdict:
         band_sizes=_sizes(row, "band_sizes"),
         class_sizes=_sizes(row, "class_sizes"),
     )
+
+
+def _is_none(species: str) -> bool:
+    """Whether a name says that there is no species."""
+    try:
+        return label_cells.parse(species).negative
+    except ValueError:
+        return False
 
 
 def _sizes(row: csv_files.Row, column: str) -> tuple[tuple[float, int], ...]:

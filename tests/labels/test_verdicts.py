@@ -7,7 +7,7 @@ from tests import damage
 HEADER = "file,start_seconds,end_seconds,class_id,verdict,remark\n"
 
 
-def test_verdicts_are_read_and_the_last_one_on_a_span_counts(tmp_path):
+def test_verdicts_are_read_and_one_that_is_not_unsure_counts(tmp_path):
     rows = ["a/x.wav,1,2,aa,unsure,", "a/x.wav,1.0,2.0,aa,Yes,", "a/x.wav,1,2,bb,other,c", "ü y.wav,0,0.5,aa,unsure,"]
     (tmp_path / "v.csv").write_text("\ufeff" + HEADER + "\n".join(rows) + "\n", encoding="utf-8")
     found = verdicts.read(str(tmp_path / "v.csv"))
@@ -17,11 +17,36 @@ def test_verdicts_are_read_and_the_last_one_on_a_span_counts(tmp_path):
 
 
 def test_clips_on_which_people_disagree_are_left_out(tmp_path, caplog):
-    said = {"aa": ("yes", "no"), "bb": ("yes", "unsure", "yes"), "cc": ("no", "no"), "dd": ("other,x", "other,y")}
+    said = {"aa": ("yes", "no"), "bb": ("yes", "unsure", "skip"), "cc": ("no", "no"), "dd": ("other,x", "other,y")}
     rows = [f"x.wav,1,2,{c},{answer}{',' * (',' not in answer)}" for c, answers in said.items() for answer in answers]
     (tmp_path / "v.csv").write_text(HEADER.replace("remark", "species") + "\n".join(rows) + "\n")
     assert [(v.class_id, v.answer) for v in verdicts.read(str(tmp_path / "v.csv"))] == [("bb", "yes"), ("cc", "no")]
     assert "v.csv: the verdicts on 2 clips contradict each other, the first: x.wav at 1 s, aa;" in caplog.text
+
+
+def test_clips_without_a_verdict_are_as_if_they_were_not_there(tmp_path):
+    (tmp_path / "v.csv").write_text(HEADER + "x.wav,1,2,aa,skip,\nx.wav,2,3,aa,Unsure,\nx.wav,3,4,aa,Skip,\n")
+    assert [(v.start_seconds, v.answer) for v in verdicts.read(str(tmp_path / "v.csv"))] == [(2.0, "unsure")]
+
+
+def test_a_species_beside_yes_or_no_is_refused_but_for_the_same_and_for_none(tmp_path):
+    header = HEADER.replace("remark", "species")
+    for said in ("yes,aa", "yes,none", "no,noise", "no,NA", "unsure,bb"):
+        (tmp_path / "v.csv").write_text(f"{header}x.wav,1,2,aa,{said}\n")
+        assert len(verdicts.read(str(tmp_path / "v.csv"))) == 1
+    for said in ("yes,bb", "no,bb", "no,aa", "no,?"):
+        (tmp_path / "v.csv").write_text(f"{header}x.wav,1,2,aa,{said}\n")
+        with pytest.raises(config.InputError, match=r"v\.csv, line 2: (yes|no) beside the species .*; write other"):
+            verdicts.read(str(tmp_path / "v.csv"))
+
+
+def test_tables_that_r_has_saved_are_the_same(tmp_path):
+    columns = (*verdicts.COLUMNS, *verdicts.FURTHER_COLUMNS, *verdicts.LATER_COLUMNS)
+    cells = ["x.wav", "1.000", "2.000", "aa", "yes", "", "0.9", "", "", "", "", "", "", ""]
+    (tmp_path / "v.csv").write_text(f"{','.join(columns)}\n{','.join(cells)}\n")
+    of_r = ["1", "x.wav", "1", "2", "aa", "yes", *(cell or "NA" for cell in cells[5:])]
+    (tmp_path / "r.csv").write_text("\n".join(",".join(f'"{c}"' for c in line) for line in (["", *columns], of_r)))
+    assert verdicts.read(str(tmp_path / "r.csv")) == verdicts.read(str(tmp_path / "v.csv"))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16"])
