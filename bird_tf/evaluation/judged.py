@@ -90,7 +90,11 @@ def read(path: str, classes: taxonomy.Taxonomy) -> Judged:
             reviews.
     """
     rows = verdicts.read(path)
-    used = [v for v in rows if v.is_present is not None and classes.resolve([v.class_id])]
+    try:
+        predicted = verdicts.predicted(rows, classes)
+    except config.InputError as error:
+        raise config.InputError(f"--verdicts={path}: {error}") from error
+    used = [v for v in predicted if v.is_present is not None]
     if not used:
         raise config.InputError(
             f"--verdicts={path}: none of {len(rows)} rows says yes, no or other to a class of the model"
@@ -110,7 +114,7 @@ def read(path: str, classes: taxonomy.Taxonomy) -> Judged:
         logging.info(
             "%d of %d verdicts say neither yes nor no to a class of the model", len(rows) - len(used), len(rows)
         )
-    indices = [classes.resolve([v.class_id])[0] for v in used]
+    indices = [predicted[v] for v in used]
     is_sample = all(v.band_size for v in used)
     edges = [v.band_lowest for v in used]
     if not is_sample:

@@ -6,11 +6,11 @@ import collections
 import dataclasses
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from absl import logging
 
-from bird_tf import config, csv_files, files, next_steps
+from bird_tf import config, csv_files, files, free_text, next_steps
 from bird_tf.labels import given_table, label_cells, taxonomy
 
 COLUMNS = ("file", "start_seconds", "end_seconds", "class_id", "verdict")
@@ -161,6 +161,31 @@ def _sizes(row: csv_files.Row, column: str) -> tuple[tuple[float, int], ...]:
         raise row.error(f"{column} must be edges and numbers, as 0=85;0.5=12, not {cell[:40]!a}") from None
     if row.number("band_lowest") not in dict(found):
         raise row.error(f"{column} has no band from band_lowest up")
+    return found
+
+
+def predicted(given: Sequence[Verdict], classes: taxonomy.Taxonomy) -> dict[Verdict, int]:
+    """{verdict: index of the class that it is on}, without those on classes that the model does not have.
+
+    Raises:
+        InputError: a verdict names this class as the other species, by another of its names.
+    """
+    found: dict[Verdict, int] = {}
+    strangers = collections.Counter[str]()
+    for verdict in given:
+        for index in classes.resolve([verdict.class_id]):
+            found[verdict] = index
+            if verdict.answer == OTHER and index in classes.resolve([verdict.species]):
+                raise config.InputError(
+                    f"{verdict.file} at {verdict.start_seconds:g} s: {OTHER} names {verdict.species[:40]!a}, which is "
+                    f"{verdict.class_id[:40]!a}, which was predicted; write {YES} if it is to be heard"
+                )
+        strangers[verdict.class_id] += verdict not in found
+    if told := +strangers:
+        logging.warning(
+            "%d of %d verdicts are on classes that the model does not have, and are not used%s; where a class was "
+            "renamed, write its name of now as class_id", told.total(), len(given), free_text.examples(sorted(told)),
+        )  # fmt: skip
     return found
 
 

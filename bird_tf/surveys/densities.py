@@ -53,11 +53,15 @@ class Densities:
         self._scores: dict[int, list[np.ndarray]] = {}
         self._verdicts: dict[int, dict[int, bool]] = {}
         self._num_chunks, self._num_moved, self._num_chosen, unused = 0, 0, 0, 0
+        try:
+            predicted = verdicts.predicted(given, classes)
+        except config.InputError as error:
+            raise config.InputError(f"--verdicts: {error}") from error
         for verdict in given:
-            indices = classes.resolve([verdict.class_id]) if verdict.is_present is not None else []
-            if indices:
-                self._by_file[verdict.file].append((indices[0], verdict))
-                self._scores[indices[0]], self._verdicts[indices[0]] = [], {}
+            if verdict.is_present is not None and verdict in predicted:
+                index = predicted[verdict]
+                self._by_file[verdict.file].append((index, verdict))
+                self._scores[index], self._verdicts[index] = [], {}
             else:
                 unused += 1
         if given and not self._scores:

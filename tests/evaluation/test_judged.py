@@ -199,6 +199,13 @@ def test_verdicts_that_say_nothing_are_refused(tmp_path, rows, message):
         judged.read(_write(tmp_path / "v.csv", rows), CLASSES)
 
 
+def test_verdicts_that_name_the_predicted_class_as_another_one_are_refused(tmp_path):
+    text = "".join(f"{','.join(row)}\n" for row in (verdicts.COLUMNS, ("x.wav", "0", "1", "a", "other")))
+    (tmp_path / "v.csv").write_text(text.replace("verdict\n", "verdict,species\n").replace("other", "other,Avis alba"))
+    with pytest.raises(config.InputError, match=r"--verdicts=.*v\.csv: x\.wav at 0 s: other names 'Avis alba'"):
+        judged.read(str(tmp_path / "v.csv"), CLASSES)
+
+
 def test_the_command_writes_tables_and_stores_thresholds_in_the_model(tmp_path, manifest, model_path):
     model = str(shutil.copytree(model_path, tmp_path / "model"))
     table = _write(tmp_path / "v.csv", SAMPLE, manifest.classes)

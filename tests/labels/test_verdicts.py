@@ -1,7 +1,9 @@
+import dataclasses
+
 import pytest
 
 from bird_tf import config
-from bird_tf.labels import verdicts
+from bird_tf.labels import taxonomy, verdicts
 from tests import damage
 
 HEADER = "file,start_seconds,end_seconds,class_id,verdict,remark\n"
@@ -113,3 +115,14 @@ def test_no_damage_ends_in_anything_but_a_refusal(tmp_path, count):
     path = tmp_path / "v.csv"
     path.write_text(HEADER + "a/x.wav,1,2,aa,no,\nü y.wav,0,0.5,aa,unsure,=1\n", encoding="utf-8")
     damage.check_reader(path, lambda: verdicts.read(str(path)), count)
+
+
+def test_the_class_of_a_verdict_is_found_by_each_of_its_names(caplog):
+    classes = taxonomy.Taxonomy(("aa", "bb"), ("Avis alba", "Buteo brevis"))
+    one = verdicts.Verdict(file="x.wav", start_seconds=1, end_seconds=2, class_id="bb", answer="other", species="aa")
+    by_name = dataclasses.replace(one, class_id="Avis alba", species="Corvus")
+    lost = [dataclasses.replace(one, class_id=name) for name in ("zz", "yy", "zz")]
+    assert verdicts.predicted([one, by_name, *lost], classes) == {one: 1, by_name: 0}
+    assert "3 of 5 verdicts are on classes that the model does not have, and are not used (yy, zz);" in caplog.text
+    with pytest.raises(config.InputError, match=r"x\.wav at 1 s: other names 'buteo brevis', which is 'bb', which was"):
+        verdicts.predicted([dataclasses.replace(one, species="buteo brevis")], classes)

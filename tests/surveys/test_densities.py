@@ -46,6 +46,12 @@ def test_verdicts_that_say_nothing_of_a_class_are_refused_if_there_is_no_other()
     assert heard.estimates()[0].positives.sum() == 0
 
 
+def test_verdicts_that_name_the_predicted_class_as_another_one_are_refused():
+    given = [dataclasses.replace(_verdict(0, 1, "other"), species=CLASSES.names[0])]
+    with pytest.raises(config.InputError, match=r"--verdicts: here/x\.wav at 0 s: other names"):
+        densities.Densities(given, CLASSES)
+
+
 def _drawn(start, answer, lowest, size):
     return dataclasses.replace(_verdict(start, start + 1, answer), band_lowest=lowest, band_size=size)
 
