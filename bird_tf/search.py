@@ -68,7 +68,7 @@ class _Query:
 
     Attributes:
         path: its recording.
-        file: that recording's path in the deployment; empty if it is not part of it.
+        file: that recording's path as seen from the folder of the deployment.
         vector: [features] float32.
         start, end: of its chunk, seconds.
     """
@@ -108,7 +108,7 @@ def _search(settings: SearchConfig) -> dict[str, Any]:
     itself = [(query.file, query.start, query.end)] if query.file else []
     found = store.nearest(query.vector[None], settings.num_results, itself)
     output = settings.output_folder
-    species = _species(settings, store)
+    species = _species(settings, store, query)
     neighbours = _clips(settings, found, root, *species[0])
     about = page.Page(
         title=f"Sounds like {os.path.basename(query.path)}",
@@ -220,13 +220,18 @@ def _most_active(path: str, model: saved_model.Model, channel: str) -> float:
     return best[1] * model.front_end.chunk_seconds
 
 
-def _species(settings: SearchConfig, store: embedding_store.Embeddings) -> list[tuple[str, str]]:
+def _species(settings: SearchConfig, store: embedding_store.Embeddings, query: _Query) -> list[tuple[str, str]]:
     """(class id, name) of the sound that is looked for, and then of all classes of the model where it still is."""
     path = os.path.join(settings.model or store.description.model, exported.CLASSES)
     known = taxonomy.load(path) if files.exists(path) else taxonomy.Taxonomy((), ())
     wanted = settings.species or os.path.splitext(os.path.basename(settings.query))[0]
     indices = known.resolve([wanted])
     first = (known.class_ids[indices[0]], known.names[indices[0]]) if indices else (wanted, wanted)
+    if query.file in store and not (indices or settings.species):
+        logging.warning(
+            "verdicts on the page call the sound %r, as its recording: name its species with --species before you "
+            "judge, or the recording's name becomes a class", wanted,
+        )  # fmt: skip
     return list(dict.fromkeys([first, *zip(known.class_ids, known.names, strict=True)]))
 
 

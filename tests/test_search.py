@@ -165,6 +165,15 @@ def test_a_time_in_a_recording_of_the_deployment_needs_no_model(tmp_path, deploy
     assert {entry[4] for entry in json.loads(content)["clips"]} == {"undato"}
 
 
+def test_a_warning_tells_that_the_name_of_a_recording_is_no_species(tmp_path, deployment, data, caplog):
+    path = sorted((data / "wav").iterdir())[0]
+    shutil.copy(path, tmp_path / "owl.wav")
+    for query, flags in ((tmp_path / "owl.wav", {}), (path.name, {"species": "Strix aluco"}), (path.name, {})):
+        assert "becomes a class" not in caplog.text
+        _search(tmp_path, deployment, query, at=1.2, **flags)
+    assert f"verdicts on the page call the sound '{path.stem}', as its recording: name its species" in caplog.text
+
+
 def test_a_time_past_the_end_of_a_recording_of_the_deployment_is_refused(tmp_path, deployment, data):
     name = sorted((data / "wav").iterdir())[0].name
     with pytest.raises(config.InputError, match=rf"--at=40\.0: .*{name} ends before"):
