@@ -125,7 +125,7 @@ def read(path: str, classes: taxonomy.Taxonomy) -> Judged:
         all_edges = (0.0, *verdicts.BANDS)
         edges = [all_edges[bisect.bisect_right(all_edges, v.probability) - 1] for v in used]
     try:
-        sizes = _sizes(used, indices) if is_sample else _counts(edges, indices)
+        sizes = _sizes(rows, used, indices) if is_sample else _counts(edges, indices)
     except config.InputError as error:
         raise config.InputError(f"--verdicts={path}: {error}") from error
     found = Judged(
@@ -155,8 +155,10 @@ def _counts(edges: Sequence[float], indices: Sequence[int]) -> dict[int | None, 
     }
 
 
-def _sizes(used: Sequence[verdicts.Verdict], indices: Sequence[int]) -> dict[int | None, dict[float, float]]:
-    """`Judged.sizes` of a sample.
+def _sizes(
+    rows: Sequence[verdicts.Verdict], used: Sequence[verdicts.Verdict], indices: Sequence[int]
+) -> dict[int | None, dict[float, float]]:
+    """`Judged.sizes` of a sample: of all verdicts, of which those that are used are on classes of these indices.
 
     Tables of earlier versions tell the sizes of the bands with verdicts alone. There, the part of a class is that of
     the verdicts in the band, and what is below the lowest band is not known.
@@ -164,7 +166,7 @@ def _sizes(used: Sequence[verdicts.Verdict], indices: Sequence[int]) -> dict[int
     Raises:
         InputError: the verdicts are of several reviews.
     """
-    of_all: dict[float, float] = {**verdicts.bands(used, of_class=False)}
+    of_all: dict[float, float] = {**verdicts.bands((v for v in rows if v.band_size), of_class=False)}
     if 0.0 not in of_all:
         of_all[0.0] = math.nan
     judged = collections.Counter(v.band_lowest for v in used)

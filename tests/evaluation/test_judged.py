@@ -199,6 +199,13 @@ def test_verdicts_that_say_nothing_are_refused(tmp_path, rows, message):
         judged.read(_write(tmp_path / "v.csv", rows), CLASSES)
 
 
+def test_a_band_of_which_a_person_is_unsure_alone_is_not_passed_over(tmp_path):
+    """A table of an earlier version tells the sizes of the bands of its rows alone."""
+    found = judged.read(_write(tmp_path / "v.csv", [*SAMPLE, (0, "unsure", 0.95, 0.9, 3)]), CLASSES)
+    assert [(band.lowest, band.size, band.judged) for band in found.bands()][1:] == [(0.5, 10, 4), (0.9, 3, 0)]
+    assert math.isnan(stratified.share(found.bands()).estimate) and found.open_bands == "0.9"
+
+
 def test_verdicts_that_name_the_predicted_class_as_another_one_are_refused(tmp_path):
     text = "".join(f"{','.join(row)}\n" for row in (verdicts.COLUMNS, ("x.wav", "0", "1", "a", "other")))
     (tmp_path / "v.csv").write_text(text.replace("verdict\n", "verdict,species\n").replace("other", "other,Avis alba"))
