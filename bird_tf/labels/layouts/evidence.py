@@ -290,6 +290,22 @@ def warn_of_denials(used: Iterable[formats.Source]) -> None:
             return
 
 
+def warn_of_refused(sources: Iterable[formats.Source], problems: Sequence[skips.Skip]) -> None:
+    """Warns if no label of a table counts, as it cannot be read: with --skip_unmatched, one bad row costs them all.
+
+    Args:
+        sources: all files.
+        problems: (file, reason) of those that are not used.
+    """
+    told = dict(problems)
+    refused = [s.path for s in sources if s.path in told and s.format and s.problem not in ("", rows.EMPTY)]
+    if refused:
+        logging.warning(
+            "%d files of labels cannot be read, so that nothing in them counts, the first: %s: %s", len(refused),
+            refused[0], told[refused[0]],
+        )  # fmt: skip
+
+
 def by_format(sources: Iterable[formats.Source]) -> str:
     """The files in words: how many of each format, and the first of them."""
     of_format: dict[str, list[str]] = collections.defaultdict(list)

@@ -272,6 +272,7 @@ def _read_layout(
     if not source.min_confidence:
         evidence.warn_of_scores(used)
     evidence.warn_of_denials(used)
+    evidence.warn_of_refused(sources, problems)
     in_channel = formats.in_channel(used, channel)
     found = assembly.assemble(in_channel, known, source.min_confidence, classes, with_points=judges)
     found.layout, found.unused = layout, unused

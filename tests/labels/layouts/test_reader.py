@@ -281,3 +281,18 @@ def test_background_species_are_compared_with_those_of_the_models_that_are_judge
     reading = reader.survey(source, judges=True, classes=("mewgul", "Larus canus"))
     assert "background species" not in caplog.text
     assert {r.label: r.background for r in reading.recordings} == {"gretit": ("Larus canus",), "eurbla": ()}
+
+
+def test_a_table_of_labels_that_cannot_be_read_is_warned_of(tmp_path, caplog):
+    """With skip_unmatched the conversion goes on, and the line of the table is one among those of many recordings."""
+    for name in ("x.wav", "y.wav"):
+        example_sets.write_wav(tmp_path / "audio" / name)
+    example_sets.write_text(tmp_path / "labels" / "known.csv", "file,label\nx.wav,parmaj\n")
+    said = "y.wav,0,1,parmaj,yes\ny.wav,1,2,parmaj,perhaps\n"
+    example_sets.write_text(tmp_path / "labels" / "v.csv", f"file,start_seconds,end_seconds,class_id,verdict\n{said}")
+    source = reader.SourceConfig(
+        audio=str(tmp_path / "audio"), metadata=str(tmp_path / "labels"), layout="csv", skip_unmatched=True
+    )
+    assert [recording.label for recording in reader.read(source)[0]] == ["parmaj"]
+    assert "1 files of labels cannot be read, so that nothing in them counts, the first: " in caplog.text
+    assert "v.csv: line 3: need a verdict out of " in caplog.text
