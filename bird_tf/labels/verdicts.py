@@ -20,6 +20,7 @@ FURTHER_COLUMNS = ("species", "probability", "band_lowest", "band_size")
 LATER_COLUMNS = ("scale", "band_turn", "band_sizes", "class_turn", "class_sizes")
 YES, NO, OTHER, UNSURE, SKIP = "yes", "no", "other", "unsure", "skip"
 ANSWERS = (YES, NO, OTHER, UNSURE, SKIP)
+_OF_KEYS = {answer[0]: answer for answer in ANSWERS}  # the keys of the page
 BANDS = (0.1, 0.25, 0.5, 0.75, 0.9)  # edges of the bands of probabilities that clips are drawn from
 # lower edges of bands, with numbers of predictions
 _SIZES = re.compile(r"\d[\d.e-]*=\d{1,15}(?:;\d[\d.e-]*=\d{1,15})*", re.ASCII)
@@ -107,7 +108,8 @@ def _parse(row: csv_files.Row) -> Verdict:
     # R writes NA into empty cells
     cells = {c: "" if c not in COLUMNS and label_cells.is_missing(text) else text for c, text in row.cells.items()}
     row = dataclasses.replace(row, cells=cells)
-    answer = row.cells["verdict"].strip().casefold()
+    said = row.cells["verdict"].strip().casefold()
+    answer = _OF_KEYS.get(said, said)
     start, end = row.number("start_seconds", 0), row.number("end_seconds", 0)
     if not start < end:
         raise row.error("need a span in seconds")

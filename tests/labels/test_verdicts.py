@@ -26,6 +26,13 @@ def test_clips_on_which_people_disagree_are_left_out(tmp_path, caplog):
     assert "v.csv: the verdicts on 2 clips contradict each other, the first: x.wav at 1 s, aa;" in caplog.text
 
 
+def test_the_keys_of_the_page_are_answers(tmp_path):
+    keys = ("y", "N", "o", "u", "s")
+    (tmp_path / "v.csv").write_text(HEADER + "".join(f"x.wav,{i},{i + 1},aa,{key},\n" for i, key in enumerate(keys)))
+    found = verdicts.read(str(tmp_path / "v.csv"))
+    assert [v.answer for v in found] == [verdicts.YES, verdicts.NO, verdicts.OTHER, verdicts.UNSURE]
+
+
 def test_clips_without_a_verdict_are_as_if_they_were_not_there(tmp_path):
     (tmp_path / "v.csv").write_text(HEADER + "x.wav,1,2,aa,skip,\nx.wav,2,3,aa,Unsure,\nx.wav,3,4,aa,Skip,\n")
     assert [(v.start_seconds, v.answer) for v in verdicts.read(str(tmp_path / "v.csv"))] == [(2.0, "unsure")]

@@ -174,6 +174,16 @@ def test_a_person_judges_with_keys_alone_and_verdicts_survive_a_reload(tmp_path,
     tab.evaluate(f"load({json.dumps(spoilt)})")
     assert tab.evaluate("at('warning').textContent").startswith("1 of 7 verdicts are about other clips")
     assert _saved(tab, tmp_path)[1] == saved
+    # of a second person, with the keys of the page as answers; what it changes is told
+    first = path.read_text()
+    other = first.replace(",yes,", ",n,", 1).replace(",no,", ",N,").replace(",unsure,", ",perhaps,")
+    tab.evaluate(f"load({json.dumps(other)})")
+    assert tab.evaluate("at('warning').textContent") == (
+        "1 rows say something else than yes, no, other, unsure or skip. "
+        "1 verdicts differ from those that were here before: those of the file count now."
+    )
+    assert [v.answer for v in _saved(tab, tmp_path)[1]] == ["no", "no", "other", "unsure", "yes"]
+    tab.evaluate(f"load({json.dumps(first)})")
     # a listed species is saved by its id, whatever of the two is typed, and the predicted one as yes
     for index in (3, 4):
         tab.evaluate(f"show(clips[{index}])")

@@ -79,18 +79,27 @@ function load(text) {
   const [head = [], ...rows] = parse(text);
   const column = name => head.indexOf(name);
   if (columns.slice(0, 5).some(name => column(name) < 0)) return warn("This file is no verdicts.csv.");
-  let unknown = 0;
+  let unknown = 0, unread = 0, changed = 0;
   for (const row of rows) {
     const text = name => row[column(name)] ?? "";  // a row may be cut
     const seconds = name => Number(text(name).replace(",", ".")).toFixed(3);
     const clip = byIdentity.get(JSON.stringify(
       [text("file"), seconds("start_seconds"), seconds("end_seconds"), text("class_id")]));
-    const answer = text("verdict").trim().toLowerCase();
-    if (clip && ["yes", "no", "other", "unsure"].includes(answer))
-      verdicts.set(clip.index, {answer, species: text("species")});
-    else unknown += answer !== "skip";
+    const said = text("verdict").trim().toLowerCase();
+    const answer = ["yes", "no", "other", "unsure", "skip"].find(word => [word, word[0]].includes(said));
+    if (clip && answer && answer !== "skip") {
+      const before = verdicts.get(clip.index), species = text("species");
+      changed += Boolean(before) && (before.answer !== answer || before.species !== species);
+      verdicts.set(clip.index, {answer, species});
+    } else if (answer !== "skip") {
+      unknown += !clip;
+      unread += Boolean(clip && said);
+    }
   }
-  if (unknown) warn(`${unknown} of ${rows.length} verdicts are about other clips than those on this page.`);
+  const told = [unknown && `${unknown} of ${rows.length} verdicts are about other clips than those on this page.`,
+    unread && `${unread} rows say something else than yes, no, other, unsure or skip.`,
+    changed && `${changed} verdicts differ from those that were here before: those of the file count now.`].filter(Boolean);
+  if (told.length) warn(told.join(" "));
   keep(); filter();
 }
 
