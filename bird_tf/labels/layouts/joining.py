@@ -273,7 +273,10 @@ def _from_folders(path: str, entries: Sequence[Entry], recordings: matching.Reco
     first: dict[tuple[str, bool], dict[frozenset[str], str]] = collections.defaultdict(dict)
     if len({entry.source for entry in entries}) > 1:
         for entry in entries:
-            if entry.row.labels.stated and not entry.is_sure:
+            names_folder = (
+                entry.row.verdict and "/" in entry.row.verdict.file
+            )  # tables of turns lie in folders of these
+            if entry.row.labels.stated and not entry.is_sure and not names_folder:
                 others = recordings.claim_of_file(path, entry.source).others
                 first[entry.format, entry.row.has_span].setdefault(others, entry.source)
     return next((list(of.values()) for of in first.values() if len(of) > 1 and frozenset() not in of), [])

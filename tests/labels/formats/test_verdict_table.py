@@ -116,6 +116,17 @@ def test_a_recording_that_one_table_names_in_two_ways_is_one(tmp_path):
     assert [reason.partition(":")[0] for _, reason in left_out] == ["verdicts on this time contradict each other"] * 2
 
 
+@pytest.mark.parametrize(("name", "is_told"), [("north/x.wav", False), ("x.wav", True)])
+def test_tables_of_turns_in_folders_of_their_own_are_not_told_as_those_of_sites(tmp_path, caplog, name, is_told):
+    example_sets.write_wav(tmp_path / "audio" / "new" / "north" / "x.wav")
+    for i, folder in enumerate(("turn1", "turn2")):
+        text = f"{','.join(verdicts.COLUMNS)}\n{name},{i},{i + 1},parmaj,yes\n"
+        example_sets.write_text(tmp_path / "labels" / folder / "verdicts.csv", text)
+    source = reader.SourceConfig(audio=str(tmp_path / "audio"), metadata=str(tmp_path / "labels"))
+    assert len(reader.read(source)[0][0].annotations) == 2
+    assert ("If they are sites" in caplog.text) == is_told
+
+
 def test_verdicts_of_several_tables_deny_in_part_and_add_species(tmp_path, caplog):
     example_sets.write_wav(tmp_path / "audio" / "new" / "x.wav")
     header = ",".join((*verdicts.COLUMNS, "species"))
