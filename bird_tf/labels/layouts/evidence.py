@@ -7,13 +7,13 @@ import dataclasses
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from absl import logging
 
 from bird_tf import config, files, skips
 from bird_tf.audio import decode
-from bird_tf.labels import json_lines, texts
+from bird_tf.labels import class_names, json_lines, label_cells, texts, verdicts
 from bird_tf.labels.formats import birdclef, csv_table, formats, one_hot, sonic_visualiser
 from bird_tf.labels.layouts import matching
 from bird_tf.labels.tables import columns, rows
@@ -303,6 +303,34 @@ def warn_of_refused(sources: Iterable[formats.Source], problems: Sequence[skips.
         logging.warning(
             "%d files of labels cannot be read, so that nothing in them counts, the first: %s: %s", len(refused),
             refused[0], told[refused[0]],
+        )  # fmt: skip
+
+
+def warn_of_other_names(found: Iterable[rows.Row], synonyms: Mapping[str, str]) -> None:
+    """Warns of classes that verdicts confirm and no other label names, if they are codes beside Latin names or so.
+
+    Verdicts call a class as the model did, and the labels may have got other names since.
+
+    Args:
+        found: all rows.
+        synonyms: as of `class_names.read_synonyms`.
+    """
+    confirmed: dict[str, None] = {}
+    others, known = set[str](), {*synonyms, *map(class_names.key, synonyms.values())}
+    for row in found:
+        if not row.verdict:
+            others.update(row.labels.species)
+            told = (*row.labels.species, *row.background, row.about.name, *row.about.background, row.common)
+            known.update(map(class_names.key, told))
+        elif row.verdict.answer == verdicts.YES:
+            confirmed |= dict.fromkeys(row.labels.species)
+    are_latin = set(map(label_cells.is_latin, others))
+    strange = [n for n in confirmed if class_names.key(n) not in known and label_cells.is_latin(n) not in are_latin]
+    if others and strange:
+        logging.warning(
+            "%d classes of verdicts are labels of no other file, the first: %r, while other labels are %s names; where "
+            "they are the same species, give them one name with --synonyms", len(strange), strange[0],
+            "Latin" if True in are_latin else "no Latin",
         )  # fmt: skip
 
 

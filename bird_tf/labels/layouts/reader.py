@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import gc
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from absl import logging
 
@@ -147,7 +147,7 @@ def survey(
         real = {os.path.realpath(path) for path in noise}
         paths = [path for path in paths if os.path.realpath(path) not in real]
     with _no_collection():
-        found, folders_are_sites = _read_layout(source, paths, channel, classes, judges=judges)
+        found, folders_are_sites = _read_layout(source, paths, channel, classes, synonyms, judges=judges)
     if source.min_confidence > 0 and not found.has_scores:
         warn_of_no_score(source)
     split = "train" if all(r.split for r in found.recordings) else ""  # where the layout decides the split
@@ -225,8 +225,9 @@ def _no_collection() -> Iterator[None]:
 
 
 def _read_layout(
-    source: SourceConfig, paths: Sequence[str], channel: str, classes: Collection[str], *, judges: bool
-) -> tuple[assembly.Assembled, bool]:
+    source: SourceConfig, paths: Sequence[str], channel: str, classes: Collection[str], synonyms: Mapping[str, str], *,
+    judges: bool,
+) -> tuple[assembly.Assembled, bool]:  # fmt: skip
     """Reads all that is known of the recordings, and whether their folders may be sites."""
     if source.layout == "sorted" or (source.layout == "auto" and sorted_tree.is_one(source.audio)):
         return _read_sorted(source, paths), False
@@ -273,6 +274,7 @@ def _read_layout(
         evidence.warn_of_scores(used)
     evidence.warn_of_denials(used)
     evidence.warn_of_refused(sources, problems)
+    evidence.warn_of_other_names((row for s in used for row in s.rows), synonyms)
     in_channel = formats.in_channel(used, channel)
     found = assembly.assemble(in_channel, known, source.min_confidence, classes, with_points=judges)
     found.layout, found.unused = layout, unused

@@ -189,3 +189,27 @@ def test_files_of_labels_that_may_deny_those_of_others_are_told(tmp_path, caplog
     )
     evidence.warn_of_denials(used[:1])
     assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("table", "judged", "synonyms", "is_told"),
+    [
+        ("file,label\nx.wav,Parus major\n", "parmaj,yes", {}, True),
+        ("file,label\nx.wav,parmaj\n", "Parus major,yes", {}, True),
+        ("file,label\nx.wav,Parus major\n", "parmaj,yes", {"parmaj": "Parus major"}, False),
+        ("file,label\nx.wav,Parus major\n", "parmaj,yes", {"parusmajor": "parmaj"}, False),
+        ("file,label,name\nx.wav,parmaj,Parus major\n", "Parus major,yes", {}, False),
+        ("file,label,background\nx.wav,Parus major,parmaj\n", "parmaj,yes", {}, False),
+        ("file,label\nx.wav,Parus major\n", "Turdus merula,yes", {}, False),  # a class that no label has
+        ("file,label\nx.wav,Parus major\ny.wav,song\n", "parmaj,yes", {}, False),
+        ("file,label\nx.wav,noise\n", "parmaj,yes", {}, False),
+        ("file,label\nx.wav,Parus major\n", "parmaj,no", {}, False),
+    ],
+)  # fmt: skip
+def test_classes_of_verdicts_in_another_form_than_all_labels_are_told(
+    tmp_path, caplog, table, judged, synonyms, is_told
+):
+    text = f"file,start_seconds,end_seconds,class_id,verdict\nz.wav,0,1,{judged}\n"
+    used = [example_sets.source_of(tmp_path / name, each) for name, each in (("a.csv", table), ("v.csv", text))]
+    evidence.warn_of_other_names((row for source in used for row in source.rows), synonyms)
+    assert ("1 classes of verdicts are labels of no other file" in caplog.text) == is_told
