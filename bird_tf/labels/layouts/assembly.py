@@ -75,6 +75,11 @@ def assemble(
     assembled.has_judged_spans = any(row.about.partly_annotated for source in sources for row in source.rows)
     if num_several := sum(map(_has_several_rows, joined.entries.values())):
         logging.warning("%d recordings have several rows without times: each adds its species", num_several)
+    if both := [path for path, entries in joined.entries.items() if _has_labels_of_both_kinds(entries)]:
+        logging.warning(
+            "%d recordings have labels in time, and others of the whole recording, the first: %s: only those in time "
+            "count there", len(both), both[0],
+        )  # fmt: skip
     if places := [path for path, entries in joined.entries.items() if _has_several_places(entries)]:
         logging.warning(
             "%d recordings have rows that name different places or days, the first: %s; the first row counts",
@@ -122,6 +127,11 @@ def _has_several_rows(entries: Sequence[joining.Entry]) -> bool:
     told = {(e.source, e.row.labels.species) for e in entries if e.row.labels.species and not e.row.has_span}
     in_source = collections.Counter(source for source, _ in told)
     return max(in_source.values(), default=0) > 1
+
+
+def _has_labels_of_both_kinds(entries: Sequence[joining.Entry]) -> bool:
+    told = [entry.row for entry in entries if entry.row.labels.stated and not entry.row.problem]
+    return any(row.has_span for row in told) and any(row.labels.species and not row.has_span for row in told)
 
 
 def _has_several_places(entries: Sequence[joining.Entry]) -> bool:

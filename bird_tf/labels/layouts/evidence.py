@@ -239,13 +239,6 @@ def log(layout: str, used: Sequence[formats.Source]) -> str:
         layout = "birdclef" if is_birdclef else "csv" if has_names else "annotations"
     line = f"--layout={layout}: labels from {by_format(labelling)}"
     logging.info("%s", line)
-    in_time = [s for s in labelling if s.is_in_time]
-    whole = [s for s in labelling if not s.is_in_time and any(row.labels.species for row in s.rows)]
-    if in_time and whole:
-        logging.warning(
-            "labels in time from %s; where a recording has them, %s tell only author, place and time",
-            by_format(in_time), by_format(whole),
-        )  # fmt: skip
     if about := [source for source in used if not source.is_labelling]:
         logging.info("author, place and time from %s", by_format(about))
     _log_unused_columns(used)

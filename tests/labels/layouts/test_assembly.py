@@ -48,6 +48,15 @@ def test_a_table_tells_author_and_place_of_recordings_with_annotations(tmp_path)
     assert (x.labels, x.author, x.latitude, x.date) == (("b",), "Ann", 52.5, "2023-05-01")
 
 
+def test_labels_of_whole_recordings_that_do_not_count_beside_those_in_time_are_told(tmp_path, caplog):
+    tables = {"known.csv": "file,label\nx.wav,a\n", "t.csv": "file,label,start,end\ny.wav,b,0,1\n"}
+    _assemble(tmp_path, tables, "x.wav", "y.wav")
+    assert "labels in time" not in caplog.text  # each recording has one of the two
+    found, _ = _assemble(tmp_path, tables | {"known.csv": "file,label\nx.wav,a\ny.wav,a\n"}, "x.wav", "y.wav")
+    assert "1 recordings have labels in time, and others of the whole recording, the first: " in caplog.text
+    assert found["y.wav"].labels == ("b",)
+
+
 def test_rows_that_cannot_be_used_cost_the_row_and_not_the_recording(tmp_path):
     text = "file,label,start,end\nx.wav,a,0,2\nx.wav,b,x,2\nx.wav,c,5,5\nx.wav,,7,8\nx.wav,d,,\n"
     found, whole = _assemble(tmp_path, {"t.csv": text}, "x.wav")
