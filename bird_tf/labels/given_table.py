@@ -49,6 +49,8 @@ def read(path: str, flag: str, columns: Sequence[str]) -> Iterator[csv_files.Row
 def read_own(path: str, columns: Sequence[str]) -> Iterator[csv_files.Row]:
     """Yields the rows of a table that we wrote, and that a person may have saved anew with a spreadsheet program.
 
+    Tables may have been joined: a line in the middle that repeats the header is none of the rows.
+
     Args:
         path: of the table.
         columns: that it must have; it may have more.
@@ -57,7 +59,10 @@ def read_own(path: str, columns: Sequence[str]) -> Iterator[csv_files.Row]:
         InputError: as `csv_files.read`; of a table that was saved anew as `read`.
     """
     as_written = _is_as_written(files.read_bytes(path, files.LARGEST_TEXT), columns)
-    yield from csv_files.read(path, columns) if as_written else read(path, "", columns)
+    for row in csv_files.read(path, columns) if as_written else read(path, "", columns):
+        told = {texts.comparable(column): texts.comparable(texts.clean(cell)) for column, cell in row.cells.items()}
+        if any(cell not in ("", column) for column, cell in told.items()):
+            yield row
 
 
 def _is_as_written(content: bytes, columns: Sequence[str]) -> bool:

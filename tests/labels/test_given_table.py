@@ -50,6 +50,19 @@ def test_what_is_no_such_table_is_refused_by_flag_and_line(tmp_path, content, me
             row.number("frequency", 0, 1)
 
 
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_the_header_of_a_table_that_was_joined_to_another_one_is_no_row(tmp_path, delimiter):
+    def read(*lines):
+        path = _file(tmp_path, "\n".join(lines).replace(",", delimiter))
+        return [(row.line, row.text("class_id")) for row in given_table.read_own(path, ("class_id", "frequency"))]
+
+    lines = TABLE.splitlines()
+    assert read(*lines, *lines) == [(2, "parmaj"), (3, "turmer"), (5, "parmaj"), (6, "turmer")]
+    assert read(*lines, f"\ufeff{lines[0]}", lines[1]) == [(2, "parmaj"), (3, "turmer"), (5, "parmaj")]
+    # another header is told where its cells are read
+    assert (4, "class_id") in read(*lines, "class_id,remark,frequency", "parmaj,,0.5")
+
+
 def test_lists_have_a_name_a_line(tmp_path):
     path = _file(tmp_path, "\ufeffParus major\r\n\r\n# no species\r\n  Turdus\u00a0merula \r\n")
     assert given_table.lines(path, comment="#") == ["Parus major", "Turdus merula"]
