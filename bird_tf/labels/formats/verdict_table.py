@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 from collections.abc import Sequence
 
-from bird_tf.labels import texts, verdicts
+from bird_tf.labels import class_names, texts, verdicts
 from bird_tf.labels.tables import columns, file_format, rows
 
 # times in tables are rounded to a millisecond
@@ -52,6 +53,25 @@ def settled(found: Sequence[rows.Row]) -> list[rows.Row]:
         parts_of += [(verdict, part) for part in parts or [row]]
     problem = "verdicts on this time contradict each other: a species is there, and is not"
     return [dataclasses.replace(row, problem=problem) if verdict in contradictory else row for verdict, row in parts_of]
+
+
+def undenied(row: rows.Row, judged: Sequence[rows.Row]) -> list[rows.Row]:
+    """A row of another table, as far as no verdict denies what a machine says in it: one species with a score.
+
+    Args:
+        row: any row of the recording.
+        judged: its rows of verdicts, as from `settled`.
+    """
+    if math.isnan(row.score) or not row.has_span or len(row.labels.species) != 1:
+        return [row]
+    names = set(map(class_names.key, filter(None, (*row.labels.species, row.about.name, row.second_name, row.common))))
+    given = (one.verdict for one in judged if one.verdict and not one.problem)
+    denied_by = [
+        one for one in given
+        if one.is_present is False and (one.answer == verdicts.NO or class_names.key(one.class_id) in names)
+    ]  # fmt: skip
+    parts = _without(row, denied_by) if denied_by else [row]
+    return parts or [dataclasses.replace(row, problem=row.problem or "a verdict says that this species is not there")]
 
 
 def _clip(verdict: verdicts.Verdict) -> tuple[float, float, str]:

@@ -208,7 +208,11 @@ def _settled(entries: list[joining.Entry]) -> list[joining.Entry]:
     if not judged:
         return entries
     settled = verdict_table.settled([entry.row for entry in judged])
-    others = [entry for entry in entries if not entry.row.verdict]
+    others = [
+        dataclasses.replace(entry, row=row)
+        for entry in entries if not entry.row.verdict
+        for row in verdict_table.undenied(entry.row, settled)
+    ]  # fmt: skip
     return others + [dataclasses.replace(judged[0], row=row) for row in settled]
 
 

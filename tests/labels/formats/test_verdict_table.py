@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from bird_tf.labels import verdicts
@@ -114,6 +116,33 @@ def test_a_recording_that_one_table_names_in_two_ways_is_one(tmp_path):
     [found], left_out = reader.read(reader.SourceConfig(audio=str(tmp_path / "audio"), metadata=path))
     assert found.annotations == (example_sets.annotation(1.0, 2.0, "parmaj"),)
     assert [reason.partition(":")[0] for _, reason in left_out] == ["verdicts on this time contradict each other"] * 2
+
+
+def test_verdicts_count_before_what_a_machine_says_with_a_score(tmp_path, caplog):
+    example_sets.write_wav(tmp_path / "audio" / "x.wav")
+    said = ["0,1,parmaj,no", "3,4,parmaj,other", "6,7,turmer,other", "9,10,parmaj,yes", "12,13,parmaj,unsure"]
+    text = "\n".join([",".join(verdicts.COLUMNS), *(f"x.wav,{each}" for each in said)])
+    example_sets.write_text(tmp_path / "labels" / "v.csv", text)
+    spans = ("0,1", "2,5", "6,7", "9,10", "12,13")
+    table = ["file,start_seconds,end_seconds,class_id,name,probability"]
+    table += [f"x.wav,{span},parmaj,Parus major,0.9" for span in spans]
+    raven = ["Selection,Begin Time (s),End Time (s),Species,Class,Confidence"]
+    raven += [f"{i},{span},Parus major,parmaj,0.9" for i, span in enumerate(spans)]
+    for name, text in (
+        ("detections.csv", "\n".join(table)), ("x.Table.1.selections.txt", "\n".join(raven).replace(",", "\t")),
+    ):  # fmt: skip
+        path = example_sets.write_text(tmp_path / "labels" / name, text)
+        source = reader.SourceConfig(audio=str(tmp_path / "audio"), metadata=str(tmp_path / "labels"))
+        [found], left_out = reader.read(source)
+        told = sorted({(a.start_seconds, a.end_seconds) for a in found.annotations if a.label})
+        assert told == [(2.0, 3.0), (4.0, 5.0), (6.0, 7.0), (9.0, 10.0), (12.0, 13.0)] and found.partly_annotated
+        assert [reason for _, reason in left_out] == ["a verdict says that this species is not there"]
+        os.remove(path)
+    # a person's label without a score stands beside a verdict, and a warning tells of it
+    example_sets.write_text(tmp_path / "labels" / "a.csv", "file,start,end,species\nx.wav,0,1,parmaj\n")
+    [found], _ = reader.read(source)
+    assert found.annotations[0].label == "" and found.annotations[1].label == "parmaj"
+    assert "a.csv says parmaj, and verdicts says that no species is there" in caplog.text
 
 
 @pytest.mark.parametrize(("name", "is_told"), [("north/x.wav", False), ("x.wav", True)])
