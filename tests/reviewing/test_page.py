@@ -176,7 +176,9 @@ def test_a_person_judges_with_keys_alone_and_verdicts_survive_a_reload(tmp_path,
     assert _saved(tab, tmp_path)[1] == saved
     # of a second person, with the keys of the page as answers; what it changes is told
     first = path.read_text()
-    other = first.replace(",yes,", ",n,", 1).replace(",no,", ",N,").replace(",unsure,", ",perhaps,")
+    head = first.partition("\n")[0]
+    joined = (first + head + "\n").replace(head, head.title())
+    other = joined.replace(",yes,", ",n,", 1).replace(",no,", ",N,").replace(",unsure,", ",perhaps,")
     tab.evaluate(f"load({json.dumps(other)})")
     assert tab.evaluate("at('warning').textContent") == (
         "1 rows say something else than yes, no, other, unsure or skip. "

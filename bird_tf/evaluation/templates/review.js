@@ -76,8 +76,9 @@ function parse(text) {  // comma-separated text → rows; a spreadsheet program 
     .map(row => row.map(text => /^'+[=+\-@\t\r]./.test(text) && isNaN(Number(text.replace(/^'+/, ""))) ? text.slice(1) : text));
 }
 function load(text) {
-  const [head = [], ...rows] = parse(text);
-  const column = name => head.indexOf(name);
+  const [head = [], ...below] = parse(text);
+  const rows = below.filter(row => row.join() !== head.join());  // tables may have been joined
+  const lower = head.map(name => name.trim().toLowerCase()), column = name => lower.indexOf(name);
   if (columns.slice(0, 5).some(name => column(name) < 0)) return warn("This file is no verdicts.csv.");
   let unknown = 0, unread = 0, changed = 0;
   for (const row of rows) {
