@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from absl import logging
 
-from bird_tf import command_line, config, files, next_steps, python_calls, skips, stored
+from bird_tf import command_line, config, executor, files, next_steps, python_calls, skips, stored
 from bird_tf.audio import activity, decode, frontend
 from bird_tf.backbones import backbone, sources
 from bird_tf.conversion import (
@@ -124,6 +124,22 @@ def _tasks(
                 )
             )
     return tasks
+
+
+def _tell_of_idle_workers(
+    settings: ConvertConfig, tasks: Sequence[shard_tasks.ShardTask], seconds: Mapping[str, float]
+) -> None:
+    """Tells what keeps all workers busy, if there are fewer shards: a backbone takes most of the time.
+
+    Not with mixtures, for which chunks of one shard are mixed.
+    """
+    workers = min(settings.workers or executor.num_cores(), sum(len(task.recordings) for task in tasks))
+    if len(tasks) < workers and not settings.backbone_mixtures:
+        minutes = sum(seconds[r.recording_id] for task in tasks for r in task.recordings) / 60 / workers
+        logging.info(
+            "a worker writes a shard, and %d shards keep %d of %d workers busy; --shard_minutes=%.2g makes more",
+            len(tasks), len(tasks), workers, minutes,
+        )  # fmt: skip
 
 
 def _find(
@@ -256,6 +272,8 @@ def _write_records(
     with state.opened(settings.output, settings.overwrite, plan, type(settings)):
         duplicates.tell(recordings, os.path.join(settings.output, manifests.DUPLICATES))
         tasks = _tasks(settings, recordings, seconds, classes, source, kept)
+        if source and not settings.scheduler:
+            _tell_of_idle_workers(settings, tasks, seconds)
         results = execution.run(tasks, settings.workers, settings.scheduler)
         found = outcome.Outcome(recordings, classes, tasks, results, settings.selection.max_chunks_per_class)
         found.warn()

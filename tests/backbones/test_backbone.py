@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import pickle
 import random
+import re
 
 import numpy as np
 import pytest
@@ -152,6 +153,29 @@ def test_records_hold_the_features_for_any_number_of_workers(data, with_answers,
     assert with_answers.num_chunks("noise") and with_answers.num_chunks("val")
     again = convert.convert(_settings_with_answers(data, tmp_path / "again", model_path, workers=2))
     assert _bytes(again.directory) == _bytes(with_answers.directory)
+
+
+def test_idle_workers_are_told(data, model_path, tmp_path, monkeypatch, caplog):
+    shards = []
+
+    def stop(tasks, *_):
+        shards.append(len(tasks))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(convert.execution, "run", stop)
+
+    def told(name, **values):
+        caplog.clear()
+        with caplog.at_level("INFO", logger="absl"), pytest.raises(KeyboardInterrupt):
+            convert.convert(_settings_with_answers(data, tmp_path / name, model_path, **values))
+        return [r.getMessage() for r in caplog.records if "workers busy" in r.getMessage()]
+
+    assert not told("two", workers=2, shard_minutes=60)  # a shard to train, and one to validate
+    (message,) = told("three", workers=3, shard_minutes=60)
+    assert "2 shards keep 2 of 3 workers busy" in message
+    minutes = float(re.search(r"--shard_minutes=(\S+) ", message)[1])
+    assert not told("again", workers=3, shard_minutes=minutes)
+    assert shards[:2] == [2, 2] and shards[2] >= 3
 
 
 def test_features_are_what_the_model_says_of_the_chunk(data, with_answers, model_path):
