@@ -273,9 +273,8 @@ def _from_folders(path: str, entries: Sequence[Entry], recordings: matching.Reco
     first: dict[tuple[str, bool], dict[frozenset[str], str]] = collections.defaultdict(dict)
     if len({entry.source for entry in entries}) > 1:
         for entry in entries:
-            names_folder = (
-                entry.row.verdict and "/" in entry.row.verdict.file
-            )  # tables of turns lie in folders of these
+            # tables of verdicts may lie in folders of their turns
+            names_folder = entry.row.verdict and "/" in entry.row.verdict.file
             if entry.row.labels.stated and not entry.is_sure and not names_folder:
                 others = recordings.claim_of_file(path, entry.source).others
                 first[entry.format, entry.row.has_span].setdefault(others, entry.source)
