@@ -244,6 +244,9 @@ def test_records_that_do_not_fit_are_refused(trained, manifest, tmp_path):
     few = manifests.taxonomy.Taxonomy(records.classes.class_ids[1:], records.classes.names[1:])
     with pytest.raises(config.InputError, match=f"no answers .* for 1 classes .*: {records.classes.class_ids[0]};"):
         model.check_records(dataclasses.replace(records, classes=few))
+    fewer = {**records.backbone, "classes": records.backbone["classes"][1:]}  # as of earlier versions: by fewer names
+    with pytest.raises(config.InputError, match=f"no answers .* for 1 classes .*: {records.backbone['classes'][0]};"):
+        model.check_records(dataclasses.replace(records, backbone=fewer))
 
 
 @of_features
@@ -257,6 +260,18 @@ def test_answers_follow_the_order_of_the_models_classes(trained):
         model.from_records(turned, order)["backbone_answers"],
         model.from_records(batch, records.classes)["backbone_answers"],
     )
+
+
+@of_features
+def test_answers_for_classes_that_the_backbone_did_not_know_in_the_training_do_not_count(trained):
+    records, run_dir = trained
+    model = saved_model.Model(str(run_dir / exporter.EXPORT))
+    [batch] = shard_files.read(records, "val", 1000, records.select(FEATURES, "the test"))
+    first = model.description.backbone["classes"][0]
+    fewer = {**model.description.backbone, "classes": [c for c in model.description.backbone["classes"] if c != first]}
+    model.description = dataclasses.replace(model.description, backbone=fewer)
+    found = model.from_records(batch, records.classes)["backbone_answers"].numpy()
+    assert np.isnan(found[:, records.classes.index(first)]).all()
 
 
 with_spectrograms = pytest.mark.parametrize("records", ["saved_model"], indirect=True)

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from bird_tf import config, executor
+from bird_tf import config, executor, free_text
 from bird_tf.backbones import onnx, presets, saved_model, signatures, sources, tflite
-from bird_tf.labels import taxonomy
+from bird_tf.labels import class_names, taxonomy
 
 # BirdNET needs about five, the start of the process included
 _LONGEST_TRIAL_SECONDS = 120
+_MOST_NAMED = 10  # classes in a warning
 
 
 class Backbone:
@@ -39,7 +40,8 @@ class Backbone:
         """Loads the model. With several threads each computes whole windows, so the answers do not change.
 
         Raises:
-            InputError: the model cannot be loaded; its inputs or outputs do not fit; or it knows none of our classes.
+            InputError: the model cannot be loaded; its inputs or outputs do not fit; or it knows none of our classes,
+                and has no embedding.
         """
         names = source.label_names()
         load = saved_model.load
@@ -51,12 +53,12 @@ class Backbone:
         self.window_samples, self.embedding_size = self._loaded.shape[-1], self._loaded.embedding_size
         self._threads = futures.ThreadPoolExecutor(num_threads) if num_threads > 1 else None
         self.window_shape, self.reading = self._loaded.shape, self._loaded.reading
-        self.columns = matching_outputs(names, classes)
+        self.columns = matching_outputs(names, classes, any_spelling=source.any_spelling)
         self.known = self.columns >= 0
-        if not self.known.any():
+        if not self.known.any() and not self.embedding_size:
             raise config.InputError(
-                f"--backbone={source.name} knows none of the {len(classes)} classes; compare the names in "
-                f"{source.labels} with theirs, as {classes.names[0]}"
+                f"--backbone={source.name} knows none of the {len(classes)} classes, and has no embedding; compare the "
+                f"names in {source.labels} with theirs, as {classes.names[0]}"
             )
 
     def outputs(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -149,8 +151,10 @@ def describe(source: sources.Source, classes: taxonomy.Taxonomy) -> Mapping[str,
     loaded.outputs(np.zeros((1, loaded.window_samples), np.float32))
     if missing := [name for name, known in zip(classes.names, loaded.known, strict=True) if not known]:
         logging.warning(
-            "the backbone does not know %d of %d classes: %s", len(missing), len(classes), ", ".join(missing[:10])
-        )
+            "the backbone does not know %d of %d classes%s: they are learnt without its answers. If it has other names "
+            "for them (%s), --synonyms gives them these",
+            len(missing), len(classes), free_text.examples(missing, _MOST_NAMED), source.labels,
+        )  # fmt: skip
     if several := classes_of_several_outputs(source.label_names(), classes):
         logging.warning(
             "the backbone has several outputs for %d classes, as for call and song; the first of each is used, which "
@@ -178,11 +182,33 @@ def _ask(source: sources.Source, classes: taxonomy.Taxonomy) -> None:
     loaded.outputs(np.zeros((1, loaded.window_samples), np.float32))
 
 
-def matching_outputs(names: Sequence[Sequence[str]], classes: taxonomy.Taxonomy) -> np.ndarray:
-    """Index of the output for each of our classes, found by Latin name or else by class id, [classes]; -1: none."""
+def matching_outputs(names: Sequence[Sequence[str]], classes: taxonomy.Taxonomy, *, any_spelling: bool) -> np.ndarray:
+    """Index of the output for each of our classes, found by Latin name or else by class id, [classes]; -1: none.
+
+    Args:
+        names: as of `sources.Source.label_names`.
+        classes: our classes.
+        any_spelling: as in `sources.Source`. Such a name must be that of one output and one class alone.
+    """
     columns = {name.casefold(): i for i, synonyms in reversed(list(enumerate(names))) for name in synonyms}
-    ours = zip(classes.names, classes.class_ids, strict=True)
-    return np.array([columns.get(name.casefold(), columns.get(class_id.casefold(), -1)) for name, class_id in ours])
+    ours = list(zip(classes.names, classes.class_ids, strict=True))
+    found = [columns.get(name.casefold(), columns.get(class_id.casefold(), -1)) for name, class_id in ours]
+    if any_spelling:
+        owners: dict[str, set[int]] = collections.defaultdict(set)
+        for i, synonyms in enumerate(names):
+            for form in _forms(synonyms):
+                owners[form].add(i)
+        others = [next((owners[form] for form in _forms(each) if form in owners), set()) for each in ours]
+        loose = [min(outputs) if len(outputs) == 1 else -1 for outputs in others]
+        taken = collections.Counter(loose) + collections.Counter(set(found))
+        found = [i if i >= 0 or taken[j] > 1 else j for i, j in zip(found, loose, strict=True)]
+    return np.array(found)
+
+
+def _forms(names: Sequence[str]) -> list[str]:
+    """Keys of names, and of the Latin and the common name in a `Latin name_Common Name`."""
+    parts = [part for name in names for part in class_names.latin_and_common(name, "_")]
+    return [class_names.key(name) for name in (*names, *parts)]
 
 
 def classes_of_several_outputs(names: Sequence[Sequence[str]], classes: taxonomy.Taxonomy) -> list[str]:

@@ -227,7 +227,8 @@ class Model:
         """
         model_files.check_features(self.path, self.features, self.front_end, self.description.backbone, manifest)
         known = set((self.description.backbone or {}).get("classes", ()))
-        if absent := sorted(known - set(manifest.classes.class_ids)):
+        asked = (manifest.backbone or {}).get("classes", manifest.classes.class_ids)
+        if absent := sorted(known.difference(set(asked) & set(manifest.classes.class_ids))):
             raise config.InputError(
                 f"{manifest.directory} has no answers of the backbone for {len(absent)} classes of {self.path}: "
                 f"{', '.join(absent[:5])}; use the recordings instead"
@@ -241,13 +242,15 @@ class Model:
             classes: of the records.
 
         Returns:
-            {name: [batch, …] float32}; the backbone's answers in the order of the model's classes.
+            {name: [batch, …] float32}; the backbone's answers in the order of the model's classes, NaN for those that
+            it did not know when the model was trained.
         """
         found = {feature.name: batch[feature.name] for feature in self.features}
         if schema.SPECTROGRAM in found and found[schema.SPECTROGRAM].dtype == tf.uint8:
             found[schema.SPECTROGRAM] = frontend.dequantise(found[schema.SPECTROGRAM])
-        if schema.BACKBONE_ANSWERS in found and classes.class_ids != self.classes.class_ids:
-            places = {class_id: index for index, class_id in enumerate(classes.class_ids)}
+        if schema.BACKBONE_ANSWERS in found:
+            known = (self.description.backbone or {}).get("classes", self.classes.class_ids)
+            places = {class_id: index for index, class_id in enumerate(classes.class_ids) if class_id in known}
             columns = np.array([places.get(class_id, -1) for class_id in self.classes.class_ids])
             answers = tf.gather(found[schema.BACKBONE_ANSWERS], np.maximum(columns, 0), axis=1)
             found[schema.BACKBONE_ANSWERS] = tf.where(columns >= 0, answers, np.float32("nan"))

@@ -19,7 +19,7 @@ from bird_tf.input.augment import augmentations
 from bird_tf.labels import taxonomy
 from bird_tf.records import manifests, recordings_table, schema, shard_files
 from tests import damage
-from tests.backbones.conftest import CLASSES, RATE, SIZE, WINDOW, embedding, make_source, window, write_tflite
+from tests.backbones.conftest import CLASSES, RATE, SIZE, WINDOW, Loudness, embedding, make_source, window, write_tflite
 from tests.test_convert import _bytes, _settings
 
 MIXTURES = {"backbone_mixtures": 2, "backbone_noise": False, "val_share": 0.3, "shard_minutes": 0.3}
@@ -32,13 +32,41 @@ def test_answers_are_those_of_our_classes_by_latin_name(loaded):
     assert loaded.known.tolist() == [True, False, True]
 
 
-def test_a_backbone_that_knows_no_class_is_refused(tflite_path, tmp_path):
+def test_a_backbone_that_knows_no_class_needs_an_embedding(tflite_path, tmp_path, caplog):
     labels = tmp_path / "strange.txt"
     labels.write_text("a\nb\nc\n")
+    backbone.describe(make_source(tflite_path, labels), CLASSES)
+    assert "does not know 3 of 3 classes (Turdus merula, Raphus cucullatus, Parus Major)" in caplog.text
+    loaded = backbone.Backbone(make_source(tflite_path, labels), CLASSES)
+    logits, embeddings = loaded.answers(window(0.5)[None])
+    assert np.isnan(logits).all() and embeddings[0].tolist() == embedding(0.5).tolist()
+    without = tmp_path / "without"
+    module = Loudness()
+    tf.saved_model.save(module, str(without), signatures=module.function(outputs=("scores",)))
     with pytest.raises(
-        config.InputError, match=r"knows none of the 3 classes; compare .*strange.txt with theirs, as T"
+        config.InputError,
+        match=r"knows none of the 3 classes, .* no embedding; compare .*strange.txt with theirs, as T",
     ):
-        backbone.Backbone(make_source(tflite_path, labels), CLASSES)
+        backbone.Backbone(make_source(without, labels), CLASSES)
+
+
+def outputs_of(names, *class_ids, any_spelling=True):
+    lines = [(line, line.partition("_")[0]) for line in names]
+    classes = taxonomy.Taxonomy(class_ids, class_ids)
+    return backbone.matching_outputs(lines, classes, any_spelling=any_spelling).tolist()
+
+
+def test_classes_are_found_in_any_spelling_and_by_their_common_names():
+    labels = "Turdus merula_Common Blackbird", "Parus major_Great Tit", "Parus_ater"
+    ours = "great_tit", "turdus_merula", "Parus ater_Coal Tit", "Corvus corone"
+    assert outputs_of(labels, *ours) == [1, 0, 2, -1]
+    assert outputs_of(labels, *ours, any_spelling=False) == [-1, -1, -1, -1]  # as records of earlier versions
+
+
+def test_a_spelling_finds_no_output_that_is_in_doubt():
+    assert outputs_of(["Parus major_Song", "Turdus merula_Song"], "song") == [-1]
+    assert outputs_of(["Parus major_Great Tit"], "Parus major_Song", "Parus major_Call") == [-1, -1]
+    assert outputs_of(["Parus major_Great Tit"], "Great Tit", "Parus major") == [-1, 0]
 
 
 def test_a_file_that_crashes_its_library_is_refused(tflite_path, labels, monkeypatch):
