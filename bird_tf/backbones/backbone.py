@@ -148,14 +148,15 @@ def describe(source: sources.Source, classes: taxonomy.Taxonomy) -> Mapping[str,
             "damaged? Copy it again"
         )
     loaded = load(source, classes)
-    loaded.outputs(np.zeros((1, loaded.window_samples), np.float32))
+    _warn_of_probabilities(source, loaded)
+    names = source.label_names()
     if missing := [name for name, known in zip(classes.names, loaded.known, strict=True) if not known]:
         logging.warning(
             "the backbone does not know %d of %d classes%s: they are learnt without its answers. If it has other names "
-            "for them (%s), --synonyms gives them these",
-            len(missing), len(classes), free_text.examples(missing, _MOST_NAMED), source.labels,
+            "for them, such as %r in %s, --synonyms gives them these",
+            len(missing), len(classes), free_text.examples(missing, _MOST_NAMED), names[0][0], source.labels,
         )  # fmt: skip
-    if several := classes_of_several_outputs(source.label_names(), classes):
+    if several := classes_of_several_outputs(names, classes):
         logging.warning(
             "the backbone has several outputs for %d classes, as for call and song; the first of each is used, which "
             "may miss sounds: %s", len(several), ", ".join(several[:10]),
@@ -174,6 +175,18 @@ def describe(source: sources.Source, classes: taxonomy.Taxonomy) -> Mapping[str,
         "embedding_size": loaded.embedding_size,
         "classes": [class_id for class_id, known in zip(classes.class_ids, loaded.known, strict=True) if known],
     }
+
+
+def _warn_of_probabilities(source: sources.Source, loaded: Backbone) -> None:
+    """Asks a backbone about silence and about noise. What are said to be logits should not look like probabilities."""
+    loudness = np.array([[0.0], [0.01], [0.3]], np.float32)
+    noise = np.random.default_rng(0).uniform(-1, 1, loaded.window_samples).astype(np.float32)
+    scores = loaded.outputs(loudness * noise)[0][1:]  # a model may have no answer for silence
+    if source.gives_logits and np.all((scores >= 0) & (scores <= 1)):
+        logging.warning(
+            "--backbone_logits: what %s says of noise is between 0 and 1 for all of its classes, as probabilities are; "
+            "if it gives these, leave the flag out, or species are heard everywhere", source.name,
+        )  # fmt: skip
 
 
 def _ask(source: sources.Source, classes: taxonomy.Taxonomy) -> None:

@@ -35,12 +35,12 @@ def load(source: sources.Source, num_labels: int) -> signatures.Loaded:
             f"--backbone={source.name}: not an ONNX model that can be loaded ({error}); if its weights lie in a file "
             "beside it, as x.onnx.data, save it as one file: onnx.save_model(onnx.load(OLD), NEW)"
         ) from error
-    inputs = [(_sizes(node.shape), np.float32 if node.type == "tensor(float)" else None)
+    inputs = [(_sizes(node.shape), np.float32 if node.type == "tensor(float)" else node.type)
               for node in session.get_inputs()]  # fmt: skip
     shapes = {node.name: _sizes(node.shape) for node in session.get_outputs() if node.type == "tensor(float)"}
     shape, scores = signatures.window_shape(inputs), signatures.score_name(shapes, num_labels, source.gives_logits)
     if not shape or not scores:
-        raise signatures.unfit_model(source, num_labels, shapes)
+        raise signatures.unfit_model(source, num_labels, inputs, shapes)
     embedding = source.embedding or signatures.embedding_name(shapes, num_labels)
     size = signatures.vector_size(shapes.get(embedding, ()))
     if source.embedding and not size:

@@ -49,10 +49,12 @@ def find(source: sources.Source, num_labels: int) -> Signature:
         raise config.InputError(f"--backbone={source.name}: not a SavedModel that can be loaded ({error})") from error
     fitting: list[Signature] = []
     all_shapes: dict[str, list[int | None]] = {}
+    all_inputs: list[signatures.Inputs] = []
     for signature in sorted(loaded.signatures, key=lambda name: (name != "serving_default", name)):
         function = loaded.signatures[signature]
         inputs = function.structured_input_signature[1]
-        shape = signatures.window_shape([(spec.shape.as_list(), spec.dtype.as_numpy_dtype) for spec in inputs.values()])
+        all_inputs.append([(_sizes(spec), spec.dtype.as_numpy_dtype) for spec in inputs.values()])
+        shape = signatures.window_shape(all_inputs[-1])
         specs = {name: spec for name, spec in function.structured_outputs.items() if spec.shape.rank}
         shapes = {name: spec.shape.as_list() for name, spec in specs.items() if spec.dtype == tf.float32}
         all_shapes.update(shapes)
@@ -64,11 +66,16 @@ def find(source: sources.Source, num_labels: int) -> Signature:
             batched = spec.shape.rank == 2 and spec.shape[0] is None
             fitting.append(Signature(loaded, function, argument, shape, batched, scores, embedding, size))
     if not fitting:
-        raise signatures.unfit_model(source, num_labels, all_shapes)
+        likeliest = max(all_inputs, key=lambda each: bool(signatures.window_shape(each)), default=[])
+        raise signatures.unfit_model(source, num_labels, likeliest, all_shapes)
     best = min(fitting, key=lambda found: found.embedding_size == 0)
     if source.embedding and not best.embedding_size:
         raise signatures.unknown_embedding(source, all_shapes)
     return best
+
+
+def _sizes(spec: tf.TensorSpec) -> list[int | None]:
+    return spec.shape.as_list() if spec.shape.rank is not None else []
 
 
 def load(source: sources.Source, num_labels: int) -> signatures.Loaded:

@@ -17,6 +17,8 @@ LEAST_PROBABILITY = 1e-7
 LEAST_LOGIT = math.log(LEAST_PROBABILITY) - math.log1p(-LEAST_PROBABILITY)
 # sizes of an axis of windows, of which a model gets one at a time
 _ONE = (None, -1, 1)
+# (shape, dtype or its name) of the inputs; None or -1 for an unknown size
+Inputs = Sequence[tuple[Sequence["int | None"], Any]]
 # {name: shape} of outputs; None or -1 for an unknown size
 Shapes = Mapping[str, Sequence["int | None"]]
 
@@ -40,11 +42,11 @@ class Loaded:
     reading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def window_shape(inputs: Sequence[tuple[Sequence[int | None], Any]]) -> tuple[int, ...]:
+def window_shape(inputs: Inputs) -> tuple[int, ...]:
     """Shape of one window.
 
     Args:
-        inputs: (shape, dtype) of each input of the model; None for an unknown size.
+        inputs: of the model.
 
     Returns:
         (samples,) or (1, samples), if the only input is a float32 waveform of fixed length; else ().
@@ -93,15 +95,21 @@ def embedding_name(shapes: Shapes, num_labels: int) -> str:
     return named[0] if named else vectors[0] if len(vectors) == 1 else ""
 
 
-def unfit_model(source: sources.Source, num_labels: int, outputs: Shapes) -> config.InputError:
+def unfit_model(source: sources.Source, num_labels: int, inputs: Inputs, outputs: Shapes) -> config.InputError:
     """The error for a model without such an input or output."""
+    if not window_shape(inputs):
+        found = ", ".join(f"{list(shape)} of {getattr(dtype, '__name__', dtype)}" for shape, dtype in inputs) or "none"
+        return config.InputError(
+            f"--backbone={source.name}: need one input [batch, samples] of float32 and of fixed length; its inputs are "
+            f"{found}. Save the model anew, with such an input in front"
+        )
     if source.gives_logits and list(outputs.get("probabilities", ()))[-1:] == [num_labels]:
         return config.InputError(f"--backbone={source.name}: its output is probabilities: leave out --backbone_logits")
     header = any(list(shape[-1:]) == [num_labels - 1] for shape in outputs.values())
     hint = "; that is one line more than an output has: is the first one a header?" if header else ""
     return config.InputError(
-        f"--backbone={source.name}: need one float32 input [batch, samples] of fixed length and one float32 output "
-        f"[batch, {num_labels}], a number for each line of {source.labels}; its outputs are {listed(outputs)}{hint}"
+        f"--backbone={source.name}: need one float32 output [batch, {num_labels}], a number for each line of "
+        f"{source.labels}; its outputs are {listed(outputs)}{hint}"
     )
 
 

@@ -24,10 +24,11 @@ def load(source: sources.Source, num_labels: int) -> signatures.Loaded:
     interpreter = _interpreter(source, delegates=False, all_tensors=False)
     details = {d["name"]: d for d in interpreter.get_output_details() if d["dtype"] == np.float32}
     shapes = {name: d["shape_signature"].tolist() for name, d in details.items()}
-    shape = signatures.window_shape([(d["shape_signature"], d["dtype"]) for d in interpreter.get_input_details()])
+    inputs = [(d["shape_signature"].tolist(), d["dtype"]) for d in interpreter.get_input_details()]
+    shape = signatures.window_shape(inputs)
     scores = signatures.score_name(shapes, num_labels, source.gives_logits)
     if not shape or not scores:
-        raise signatures.unfit_model(source, num_labels, shapes)
+        raise signatures.unfit_model(source, num_labels, inputs, shapes)
     embedding, needs = _embedding(source, interpreter, details, details[scores]["index"], num_labels)
     size = 0
     if embedding is not None and embedding["dtype"] == np.float32:

@@ -128,6 +128,20 @@ def test_probabilities_become_logits(tmp_path, labels):
         loaded.answers(windows)
 
 
+@pytest.mark.parametrize("logits", [True, False])
+def test_a_warning_tells_of_probabilities_that_are_taken_for_logits(tmp_path, labels, caplog, logits):
+    module = Loudness()
+
+    @tf.function(input_signature=[tf.TensorSpec([1, WINDOW], tf.float32)], autograph=False)
+    def call(inputs):
+        found = module(inputs)["scores"]
+        return {"a": found if logits else tf.sigmoid(found)}
+
+    tf.saved_model.save(module, str(tmp_path), signatures=call)
+    backbone.describe(make_source(tmp_path, labels), CLASSES)
+    assert ("as probabilities are; if it gives these, leave the flag out" in caplog.text) != logits
+
+
 def test_a_warning_names_classes_of_several_outputs(tflite_path, tmp_path, caplog):
     path = tmp_path / "labels.txt"
     path.write_text("Turdus merula_call\nengine\nTurdus merula_song\n")

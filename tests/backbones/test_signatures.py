@@ -81,18 +81,31 @@ def test_the_embedding_is_found_by_name_or_because_it_is_the_only_other_vector(s
     assert signatures.embedding_name(shapes, 3) == name
 
 
+INPUTS = [((None, 100), np.float32)]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [([((None, None), np.float32)], "are [None, None] of float32."), ([((1, 9), np.int16)], "are [1, 9] of int16."),
+     ([], "are none.")],
+)  # fmt: skip
+def test_errors_name_the_inputs_where_these_do_not_fit(inputs, words):
+    message = str(signatures.unfit_model(make_source("x.onnx", "labels.txt"), 3, inputs, {"a": (None, 3)}))
+    assert "need one input [batch, samples] of float32 and of fixed length; its inputs " + words in message
+
+
 def test_errors_name_the_outputs_that_there_are():
     source = make_source("x.tflite", "labels.txt", embedding="e")
-    message = str(signatures.unfit_model(source, 7, {"a": (None, 3)}))
+    message = str(signatures.unfit_model(source, 7, INPUTS, {"a": (None, 3)}))
     assert message.startswith("--backbone=x.tflite: need") and "[batch, 7]" in message and "a [None, 3]" in message
     assert "--backbone_embedding=e: x.tflite has no" in str(signatures.unknown_embedding(source, {}))
 
 
 def test_errors_tell_of_a_header_and_of_probabilities_that_are_taken_for_logits():
     source = make_source("x.tflite", "labels.txt")
-    assert "one line more than an output" in str(signatures.unfit_model(source, 4, {"a": (None, 3)}))
+    assert "one line more than an output" in str(signatures.unfit_model(source, 4, INPUTS, {"a": (None, 3)}))
     assert signatures.score_name({"probabilities": (None, 3)}, 3, gives_logits=True) == ""
-    message = str(signatures.unfit_model(source, 3, {"probabilities": (None, 3)}))
+    message = str(signatures.unfit_model(source, 3, INPUTS, {"probabilities": (None, 3)}))
     assert message.endswith("its output is probabilities: leave out --backbone_logits")
 
 
