@@ -53,7 +53,7 @@ class Backbone:
         self.window_samples, self.embedding_size = self._loaded.shape[-1], self._loaded.embedding_size
         self._threads = futures.ThreadPoolExecutor(num_threads) if num_threads > 1 else None
         self.window_shape, self.reading = self._loaded.shape, self._loaded.reading
-        self.columns = matching_outputs(names, classes, any_spelling=source.any_spelling)
+        self.columns = matching_outputs(names, classes, source.classes)
         self.known = self.columns >= 0
         if not self.known.any() and not self.embedding_size:
             raise config.InputError(
@@ -195,27 +195,32 @@ def _ask(source: sources.Source, classes: taxonomy.Taxonomy) -> None:
     loaded.outputs(np.zeros((1, loaded.window_samples), np.float32))
 
 
-def matching_outputs(names: Sequence[Sequence[str]], classes: taxonomy.Taxonomy, *, any_spelling: bool) -> np.ndarray:
-    """Index of the output for each of our classes, found by Latin name or else by class id, [classes]; -1: none.
+def matching_outputs(
+    names: Sequence[Sequence[str]], classes: taxonomy.Taxonomy, asked: Sequence[str] | None = None
+) -> np.ndarray:
+    """Index of the output for each of our classes, [classes]; -1: none. It does not depend on the other classes.
+
+    It is found by Latin name or else by class id; or else in any spelling and by common names, if just one output has
+    such a name.
 
     Args:
         names: as of `sources.Source.label_names`.
         classes: our classes.
-        any_spelling: as in `sources.Source`. Such a name must be that of one output and one class alone.
+        asked: ids of the classes that may have an output, as in `sources.Source`.
     """
     columns = {name.casefold(): i for i, synonyms in reversed(list(enumerate(names))) for name in synonyms}
-    ours = list(zip(classes.names, classes.class_ids, strict=True))
-    found = [columns.get(name.casefold(), columns.get(class_id.casefold(), -1)) for name, class_id in ours]
-    if any_spelling:
-        owners: dict[str, set[int]] = collections.defaultdict(set)
-        for i, synonyms in enumerate(names):
-            for form in _forms(synonyms):
-                owners[form].add(i)
-        others = [next((owners[form] for form in _forms(each) if form in owners), set()) for each in ours]
-        loose = [min(outputs) if len(outputs) == 1 else -1 for outputs in others]
-        taken = collections.Counter(loose) + collections.Counter(set(found))
-        found = [i if i >= 0 or taken[j] > 1 else j for i, j in zip(found, loose, strict=True)]
-    return np.array(found)
+    owners: dict[str, set[int]] = collections.defaultdict(set)
+    for i, synonyms in enumerate(names):
+        for form in _forms(synonyms):
+            owners[form].add(i)
+
+    def find(name: str, class_id: str) -> int:
+        exact = columns.get(name.casefold(), columns.get(class_id.casefold(), -1))
+        others = next((owners[form] for form in _forms((name, class_id)) if form in owners), set())
+        return exact if exact >= 0 or len(others) != 1 else min(others)
+
+    ours = zip(classes.names, classes.class_ids, strict=True)
+    return np.array([find(name, i) if asked is None or i in asked else -1 for name, i in ours])
 
 
 def _forms(names: Sequence[str]) -> list[str]:

@@ -36,7 +36,7 @@ class Graph:
         if source.uncalibrated:
             exported.forget_calibration(self.model)
         self._gives_logits = source.gives_logits
-        self._columns = backbone.matching_outputs(names, classes, any_spelling=source.any_spelling)
+        self._columns = backbone.matching_outputs(names, classes, source.classes)
         self._window_samples = self._found.shape[-1]
         self._starts = windows.starts(self._window_samples, heard)
 

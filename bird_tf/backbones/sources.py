@@ -58,8 +58,8 @@ class Source:
         licence, origin: as in `presets.Preset`; "" if unknown.
         uncalibrated: whether it is a model of bird_tf that is asked for its raw scores. Earlier versions asked for its
             probabilities, which change with its calibration; so their records and models do still.
-        any_spelling: whether its labels are compared as by `class_names.key`, and by their common names too. Earlier
-            versions compared Latin names and ids but for upper and lower case; so their records and models do still.
+        classes: ids of those of our classes that it was asked for, as a description tells; others it does not know
+            whatever its labels say, since a head has learnt without its answers. None: all that it knows.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Source:
     licence: str = ""
     origin: str = ""
     uncalibrated: bool = False
-    any_spelling: bool = False
+    classes: tuple[str, ...] | None = None
 
     @property
     def title(self) -> str:
@@ -126,7 +126,6 @@ def from_flags(settings: BackboneConfig) -> Source:
         return Source(
             name=name, model=model, labels=labels, sample_rate_hz=preset.sample_rate_hz,
             gives_logits=preset.gives_logits, embedding=preset.embedding, licence=preset.licence, origin=preset.origin,
-            any_spelling=True,
         )  # fmt: skip
     if not files.exists(name):
         raise config.InputError(
@@ -144,7 +143,7 @@ def from_flags(settings: BackboneConfig) -> Source:
         raise config.InputError(f"--backbone_labels={settings.backbone_labels}: no such file")
     return Source(
         name=name, model=name, labels=settings.backbone_labels, sample_rate_hz=settings.backbone_sample_rate_hz,
-        gives_logits=settings.backbone_logits, embedding=settings.backbone_embedding, any_spelling=True,
+        gives_logits=settings.backbone_logits, embedding=settings.backbone_embedding,
     )  # fmt: skip
 
 
@@ -155,10 +154,7 @@ def _ours(path: str) -> Source:
     manifests.check_backbone(described, inner)
     rate = inner["sample_rate_hz"] if inner else frontend.load(os.path.join(path, exported.FRONT_END)).sample_rate_hz
     labels = os.path.join(path, exported.CLASSES)
-    found = Source(
-        name=path, model=path, labels=labels, sample_rate_hz=rate, gives_logits=False, uncalibrated=True,
-        any_spelling=True,
-    )  # fmt: skip
+    found = Source(name=path, model=path, labels=labels, sample_rate_hz=rate, gives_logits=False, uncalibrated=True)
     if inner and not dataclasses.replace(found, model=inner["model"]).is_saved_model:
         raise config.InputError(
             f"--backbone={path} is a head whose backbone is a file outside of its graph; name that file, "

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from bird_tf import config, convert, executor, tf
-from bird_tf.backbones import backbone
+from bird_tf.backbones import backbone, sources
 from bird_tf.conversion import execution, folds
 from bird_tf.inference import saved_model
 from bird_tf.input import dataset, streams
@@ -50,23 +50,24 @@ def test_a_backbone_that_knows_no_class_needs_an_embedding(tflite_path, tmp_path
         backbone.Backbone(make_source(without, labels), CLASSES)
 
 
-def outputs_of(names, *class_ids, any_spelling=True):
+def outputs_of(names, *class_ids, asked=None):
     lines = [(line, line.partition("_")[0]) for line in names]
-    classes = taxonomy.Taxonomy(class_ids, class_ids)
-    return backbone.matching_outputs(lines, classes, any_spelling=any_spelling).tolist()
+    return backbone.matching_outputs(lines, taxonomy.Taxonomy(class_ids, class_ids), asked).tolist()
 
 
 def test_classes_are_found_in_any_spelling_and_by_their_common_names():
     labels = "Turdus merula_Common Blackbird", "Parus major_Great Tit", "Parus_ater"
-    ours = "great_tit", "turdus_merula", "Parus ater_Coal Tit", "Corvus corone"
-    assert outputs_of(labels, *ours) == [1, 0, 2, -1]
-    assert outputs_of(labels, *ours, any_spelling=False) == [-1, -1, -1, -1]  # as records of earlier versions
-
-
-def test_a_spelling_finds_no_output_that_is_in_doubt():
+    ours = "great_tit", "turdus_merula", "Parus ater_Coal Tit", "Corvus corone", "Parus major"
+    assert outputs_of(labels, *ours) == [1, 0, 2, -1, 1]
     assert outputs_of(["Parus major_Song", "Turdus merula_Song"], "song") == [-1]
-    assert outputs_of(["Parus major_Great Tit"], "Parus major_Song", "Parus major_Call") == [-1, -1]
-    assert outputs_of(["Parus major_Great Tit"], "Great Tit", "Parus major") == [-1, 0]
+
+
+def test_a_class_that_a_description_does_not_name_has_no_output(tflite_path, labels):
+    source = make_source(tflite_path, labels)
+    assert outputs_of(["Parus major_Great Tit"], "Great Tit", "Parus major", asked=["Parus major"]) == [-1, 0]
+    described = {**backbone.describe(source, CLASSES), "classes": ["blackb"]}  # as of an earlier version
+    found = backbone.Backbone(sources.from_description(described, "the head"), CLASSES)
+    assert found.known.tolist() == [True, False, False]
 
 
 def test_a_file_that_crashes_its_library_is_refused(tflite_path, labels, monkeypatch):

@@ -19,7 +19,7 @@ def flags(model, labels, **values):
 
 def test_a_file_needs_labels_and_sample_rate(tflite_path, labels, tmp_path):
     source = sources.from_flags(flags(tflite_path, labels))
-    assert source == make_source(tflite_path, labels, any_spelling=True) and source.licence == ""
+    assert source == make_source(tflite_path, labels) and source.licence == ""
     for values, words in [
         ({"model": tmp_path / "none"}, r"no such file or folder, and no known name \(birdnet\)"),
         ({"backbone_labels": ""}, "give --backbone_labels and"),
