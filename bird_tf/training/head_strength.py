@@ -33,7 +33,7 @@ def choose(settings: training_flags.TrainConfig, manifest: manifests.Manifest) -
 
     Clearly: its mean distance to the best is more than two standard errors of that distance over the recordings. Few
     recordings say little, and the best of six by little is chance. If the backbone has heard the chunks in noise too,
-    MLRAP is the mean of both.
+    MLRAP is the mean of both. One class has no MLRAP: the strength stays.
 
     Args:
         settings: of the training.
@@ -44,6 +44,9 @@ def choose(settings: training_flags.TrainConfig, manifest: manifests.Manifest) -
     """
     if not settings.optimizer.l2:
         raise config.InputError("--tune_head with --l2=0: name the --l2 to begin with, as configs/head.flags does")
+    if len(manifest.classes) == 1:
+        logging.info("--tune_head: a detector of one class ranks nothing, so --l2=%.3g stays", settings.optimizer.l2)
+        return settings.optimizer.l2
     fold_of = _folds(manifest)
     statistics = embedding_statistics.measure(manifest, settings.dataset, settings.seed)
     heads = Heads(settings, len(manifest.classes), statistics, 1 + max(fold_of.values()))

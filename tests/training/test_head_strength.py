@@ -26,6 +26,13 @@ def test_the_strength_is_chosen_among_training_recordings(records, tmp_path, cap
         train.train(head_settings(records, tmp_path / "none", tune_head=True, mixup=0.0, l2=0.0))
 
 
+def test_the_strength_of_a_detector_stays(records, caplog):
+    caplog.set_level("INFO", logger="absl")
+    one = dataclasses.replace(records, classes=records.classes.subset([0]))
+    assert head_strength.choose(head_settings(records, "unused", mixup=0.0, l2=0.002), one) == 0.002
+    assert "one class ranks nothing, so --l2=0.002 stays" in caplog.text
+
+
 def test_recordings_of_one_group_have_no_folds_to_choose_by(records, monkeypatch):
     monkeypatch.setattr(head_strength.groups, "assign", lambda found, _: dict.fromkeys(range(len(found)), "me"))
     with pytest.raises(config.InputError, match=r"are of one .* convert with another --group_by.* with --notune_head"):
