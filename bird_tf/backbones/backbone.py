@@ -156,6 +156,11 @@ def describe(source: sources.Source, classes: taxonomy.Taxonomy) -> Mapping[str,
             "for them, such as %r in %s, --synonyms gives them these",
             len(missing), len(classes), free_text.examples(missing, _MOST_NAMED), names[0][0], source.labels,
         )  # fmt: skip
+    if shared := _of_one_output(loaded.columns, classes):
+        logging.warning(
+            "the backbone has one output for several classes%s: if they are one species, give them one name with "
+            "--synonyms", free_text.examples(shared, _MOST_NAMED),
+        )  # fmt: skip
     if several := classes_of_several_outputs(names, classes):
         logging.warning(
             "the backbone has several outputs for %d classes, as for call and song; the first of each is used, which "
@@ -227,6 +232,14 @@ def _forms(names: Sequence[str]) -> list[str]:
     """Keys of names, and of the Latin and the common name in a `Latin name_Common Name`."""
     parts = [part for name in names for part in class_names.latin_and_common(name, "_")]
     return [class_names.key(name) for name in (*names, *parts)]
+
+
+def _of_one_output(columns: np.ndarray, classes: taxonomy.Taxonomy) -> list[str]:
+    """The classes that share an output, as "Great Tit and Parus major"; columns are as of `matching_outputs`."""
+    found = [
+        [classes.names[i] for i in np.flatnonzero(columns == column)] for column in np.unique(columns[columns >= 0])
+    ]
+    return [" and ".join(names) for names in found if len(names) > 1]
 
 
 def classes_of_several_outputs(names: Sequence[Sequence[str]], classes: taxonomy.Taxonomy) -> list[str]:

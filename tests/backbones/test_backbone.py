@@ -62,6 +62,12 @@ def test_classes_are_found_in_any_spelling_and_by_their_common_names():
     assert outputs_of(["Parus major_Song", "Turdus merula_Song"], "song") == [-1]
 
 
+def test_a_warning_names_classes_of_one_output(tflite_path, labels, caplog):
+    ours = "Great Tit", "Parus major", "Turdus merula", "dodo", "roc"
+    backbone.describe(make_source(tflite_path, labels), taxonomy.Taxonomy(ours, ours))
+    assert "one output for several classes (Great Tit and Parus major): if they are one species" in caplog.text
+
+
 def test_a_class_that_a_description_does_not_name_has_no_output(tflite_path, labels):
     source = make_source(tflite_path, labels)
     assert outputs_of(["Parus major_Great Tit"], "Great Tit", "Parus major", asked=["Parus major"]) == [-1, 0]
