@@ -64,6 +64,7 @@ def main(settings: MixConfig) -> None:
     count = settings.mixtures.num_mixtures
     print(f"{settings.output}: {count} mixtures with {num_calls} calls, and as many of noise alone")
     print("next:")
+    print("  judge a model that has not learnt from these calls: after a refit, that is runs/NAME/validated/export")
     for part in ("mixtures", "noise"):
         path = os.path.join(settings.output, part)
         results = {"segments": f"{path}.csv", "output": f"{path}-evaluation"}

@@ -18,6 +18,8 @@ from bird_tf.labels.tables import columns, presence, rows
 Call = tuple[float, float, int]
 # of a table of calls
 COLUMNS = ("media_id", "class_id", "start_seconds", "end_seconds")
+# of a table of mixed soundscapes, too: the recording of the call
+CUT_FROM = "cut_from"
 _MOST_NAMED = 5
 _NOT_SURE = "no call of it is sure"
 
@@ -70,6 +72,18 @@ def read(
             path, silent, len(recordings),
         )  # fmt: skip
     return truth
+
+
+def cut_from(path: str) -> list[str]:
+    """The recordings that the calls of mixed soundscapes were cut from; none of other soundscapes. `path` as in `read`.
+
+    Raises:
+        InputError: as `read`.
+    """
+    if not _is_table(path):
+        return []
+    found = (row.cells.get(CUT_FROM, "") for row in given_table.read(path, "segments", COLUMNS))
+    return sorted(set(found) - {""})
 
 
 def known_as_whole(

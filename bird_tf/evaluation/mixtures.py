@@ -238,8 +238,8 @@ class Mixer:
             position += max(1, len(piece) - overlap)
         return bed
 
-    def mixture(self, generator: np.random.Generator) -> tuple[np.ndarray, list[tuple[str, float, float]]]:
-        """Noise with calls, and (class id, start, end) of each call."""
+    def mixture(self, generator: np.random.Generator) -> tuple[np.ndarray, list[tuple[str, float, float, str]]]:
+        """Noise with calls, and (class id, start, end, the recording that it was cut from) of each call."""
         bed, truth = self.bed(generator), []
         lowest, highest = self._settings.ratio_db
         for _ in range(self._settings.calls):
@@ -247,7 +247,8 @@ class Mixer:
             call = _fade(self._cut(path, start), self._rate)[: len(bed)]
             position = int(generator.integers(0, len(bed) - len(call) + 1))
             bed[position : position + len(call)] += call * 10 ** (generator.uniform(lowest, highest) / 20)
-            truth.append((class_id, position / self._rate, (position + len(call)) / self._rate))
+            end = position + len(call)
+            truth.append((class_id, position / self._rate, end / self._rate, os.path.abspath(path)))
         return bed, sorted(truth, key=lambda entry: entry[1])
 
     def write(self, output: str, seed: int) -> int:
@@ -261,7 +262,7 @@ class Mixer:
             The number of calls.
         """
         generator = np.random.default_rng(seed)
-        rows: list[tuple[str, str, str, str]] = []
+        rows: list[tuple[str, ...]] = []
         results = result_files.ResultFiles(output, "mixing")
         with results.writing(_TABLES):
             for table in _TABLES:  # first: it would be judged with soundscapes of another run
@@ -269,10 +270,13 @@ class Mixer:
             for number in range(self._settings.num_mixtures):
                 samples, truth = self.mixture(generator)
                 self._write(results.path(f"mixtures/mix{number:03d}.wav"), samples)
-                rows += [(f"mix{number:03d}", class_id, f"{start:.3f}", f"{end:.3f}") for class_id, start, end in truth]
+                rows += [
+                    (f"mix{number:03d}", class_id, f"{start:.3f}", f"{end:.3f}", path)
+                    for class_id, start, end, path in truth
+                ]
                 self._write(results.path(f"noise/noise{number:03d}.wav"), self.bed(generator))
-            csv_files.write(results.path(_TABLE), calls.COLUMNS, rows)
-            csv_files.write(results.path(_NOISE_TABLE), calls.COLUMNS, [])
+            for table, own in ((_TABLE, rows), (_NOISE_TABLE, [])):
+                csv_files.write(results.path(table), (*calls.COLUMNS, calls.CUT_FROM), own)
         return len(rows)
 
     def _write(self, path: str, samples: np.ndarray) -> None:

@@ -71,13 +71,17 @@ def _refuse_late(settings: SoundscapeConfig, own: Sequence[calls.Call], scores: 
         )
 
 
-def _num_learnt(ensemble: ensembles.Ensemble, recordings: Sequence[tuple[str, str]]) -> int:
-    """Number of soundscapes, (id, path), that the models have learnt from; a warning tells of them."""
+def _num_learnt(ensemble: ensembles.Ensemble, recordings: Sequence[tuple[str, str]], table: str) -> int:
+    """Number of soundscapes, (id, path), and of recordings of mixed calls that the models have learnt from, with a
+    warning.
+    """
     leak = leaks.of(ensemble)
     judged = [metadata.Recording(recording_id=name, path=path) for name, path in recordings]
-    learnt = leak.among_heard(judged)
-    learnt.log()
-    return len(learnt.recordings)
+    mixed = [metadata.unknown(path) for path in calls.cut_from(table)]
+    found = [leak.among_heard(judged), leak.among_heard(mixed, "recordings that the calls were cut from")]
+    for learnt in found:
+        learnt.log()
+    return sum(len(learnt.recordings) for learnt in found)
 
 
 def headline(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -194,7 +198,7 @@ def evaluate(settings: SoundscapeConfig, ensemble: ensembles.Ensemble) -> dict[s
         "overlap_seconds": chunking.overlap_seconds,
         "context": ensemble.decisions.context.describe(), "context_cmap": context_cmap,
         "tuned_on_these": settings.tuning.tune,
-        "expected": odds_factors.describe(), "num_learnt": _num_learnt(ensemble, judged),
+        "expected": odds_factors.describe(), "num_learnt": _num_learnt(ensemble, judged, settings.calls),
         **settings.made_by, **provenance.of_models(ensemble),
     }  # fmt: skip
     if settings.occurrence_settings.active:

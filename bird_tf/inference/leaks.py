@@ -90,11 +90,12 @@ class Leaks:
         self._learnt, self._rate = {path: learnt_by(path) for path in paths}, sample_rate_hz
         self._channel = channel
 
-    def among(self, judged: Sequence[metadata.Recording]) -> Found:
+    def among(self, judged: Sequence[metadata.Recording], called: str = "judged recordings") -> Found:
         """Which of the judged recordings the models have learnt from.
 
         Args:
             judged: with their digests, as records tell them.
+            called: what they are, for the notes.
         """
         notes, recordings = [], set[str]()
         for path, known in self._learnt.items():
@@ -103,17 +104,22 @@ class Leaks:
             elif found := known.known(judged, self._rate):
                 recordings |= set(found)
                 notes.append(
-                    f"{path} has learnt from {len(found)} of the {len(judged)} judged recordings: on these, the "
-                    "metrics say what it remembers."
+                    f"{path} has learnt from {len(found)} of the {len(judged)} {called}: on these, the metrics say "
+                    f"what it remembers{self._way_out(path, judged)}."
                 )
         return Found(notes, recordings)
 
-    def among_heard(self, judged: Sequence[metadata.Recording]) -> Found:
+    def _way_out(self, path: str, judged: Sequence[metadata.Recording]) -> str:
+        """The model before the refit, if that has learnt from none of the judged recordings."""
+        known = learnt_by(validated(path))
+        return "" if known is None or known.known(judged, self._rate) else f"; judge {validated(path)} instead"
+
+    def among_heard(self, judged: Sequence[metadata.Recording], called: str = "judged recordings") -> Found:
         """As `among`, of recordings whose digests are not known: they are read from the audio."""
         every = learnt.Learnt()
         for known in self._learnt.values():
             every |= known or learnt.Learnt()
-        return self.among(learnt.with_digests(judged, every, self._rate, self._channel))
+        return self.among(learnt.with_digests(judged, every, self._rate, self._channel), called)
 
 
 def of(ensemble: ensembles.Ensemble) -> Leaks:

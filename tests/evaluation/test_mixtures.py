@@ -5,6 +5,7 @@ import soundfile
 from bird_tf import config
 from bird_tf.evaluation import mixtures
 from bird_tf.records import shard_files
+from tests import conftest
 
 
 def test_the_clearest_chunk_of_each_validation_recording_is_a_call(manifest):
@@ -50,6 +51,8 @@ def test_equal_seeds_give_equal_mixtures_and_noise_lies_under_the_calls(manifest
     call, bed = (power[4 * f - 40 : 4 * f + 40].sum() for f in (3000, 500))
     assert 10 * np.log10(call / (bed / 4)) == pytest.approx(20, abs=1)  # one second of four
     assert (tmp_path / "one" / "noise.csv").read_text().count("\n") == 1
+    [row] = conftest.table(tmp_path / "one" / "mixtures.csv")
+    assert row["cut_from"] == str(tmp_path / "call.wav")
 
 
 def test_silent_stretches_are_no_noise(manifest, tmp_path, generator):

@@ -10,6 +10,7 @@ from bird_tf.audio import decode
 from bird_tf.evaluation import calls, recording_tuning, soundscapes
 from bird_tf.inference import ensembles, occurrence, scoring, segments
 from bird_tf.labels.layouts import reader
+from bird_tf.records import recordings_table
 from bird_tf.scores import metrics
 from tests import conftest
 from tools import synthesise
@@ -90,6 +91,19 @@ def test_attention_weighs_the_chunks_of_a_segment(attention_model_path, model_pa
     assert summary["pooling"] == "attention" and summary["num_segments"] == 5
     with pytest.raises(config.InputError, match=r"--pooling=attention: .* gives no attention"):
         _evaluate(model_path, soundscape, tmp_path, tuning={"pooling": "attention"})
+
+
+def test_mixed_calls_that_the_model_has_learnt_from_are_told(model_path, soundscape, data, manifest, tmp_path, caplog):
+    learnt, judged = (
+        data / "wav" / next(r for r in recordings_table.read(manifest.directory) if r.split == split).path
+        for split in ("train", "val")
+    )
+    header, *lines = (soundscape / "truth.csv").read_text().splitlines()
+    for path, number in ((judged, 0), (learnt, 1)):
+        rows = [f"{header},cut_from", *(f"{line},{path}" for line in lines)]
+        (tmp_path / "truth.csv").write_text("\n".join(rows))
+        assert _evaluate(model_path, soundscape, tmp_path / "out", tmp_path / "truth.csv")["num_learnt"] == number
+        assert ("has learnt from 1 of the 1 recordings that the calls were cut from" in caplog.text) == bool(number)
 
 
 def test_recordings_without_a_call_count_and_broken_ones_are_listed(model_path, soundscape, tmp_path, caplog):

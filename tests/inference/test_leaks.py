@@ -58,6 +58,10 @@ def test_the_model_before_a_refit_is_judged_on_recordings_of_the_refit(model_pat
     assert leaks.before_refit(path, judged, RATE) == str(pathlib.Path(path).parent / "validated" / "export")
     others = [metadata.Recording(recording_id="3", path="", digest="audio 3")]
     assert leaks.before_refit(path, others, RATE) == path
+    [note] = leaks.Leaks([path], RATE).among(judged).notes
+    assert note.endswith("validated/export instead.")
+    both = [*judged, metadata.Recording(recording_id="1", path="", digest="audio 1")]
+    assert leaks.Leaks([path], RATE).among(both).notes[0].endswith("what it remembers.")
 
 
 def test_without_a_model_before_the_refit_the_recordings_of_the_refit_are_refused(model_path, tmp_path):
