@@ -127,6 +127,11 @@ def table(manifest: manifests.Manifest, activities: dict[str, list[float]]) -> l
     return lines + [f"  {skips.named((entry['file'], entry['reason']))}" for entry in manifest.skipped]
 
 
+def _short(recording_id: str) -> str:
+    """At most 20 letters of an id, of both ends: at either may be what tells recordings apart."""
+    return recording_id if len(recording_id) <= 20 else f"{recording_id[:10]}…{recording_id[-9:]}"
+
+
 def contact_sheet(path: str, manifest: manifests.Manifest, shown: dict[str, list[dict[str, Any]]], rows: int) -> None:
     """Draws the chunks that `gather` has chosen."""
     import matplotlib.figure
@@ -148,7 +153,7 @@ def contact_sheet(path: str, manifest: manifests.Manifest, shown: dict[str, list
                 continue
             cell.imshow(chunk[schema.SPECTROGRAM], cmap="magma", vmin=0, vmax=255, aspect="auto")
             axes.mark(cell, manifest.front_end, frequencies=cell is cells[0], seconds=row == ids[-1])
-            recording = chunk["recording_id"].decode()[-20:]
+            recording = _short(chunk["recording_id"].decode())
             about = f"{recording}, from {chunk['start_seconds']:g} s, activity {chunk['activity']:.3f}"
             cell.set_title(about, fontsize=6, pad=2, parse_math=False)
     with files.replacing(path) as temporary:  # tight: as large as the longest name needs

@@ -1,6 +1,7 @@
 import dataclasses
 import shutil
 
+import matplotlib.axes
 import matplotlib.image
 import pytest
 
@@ -50,6 +51,16 @@ def test_a_contact_sheet_is_drawn(manifest, tmp_path, capsys):
     image = matplotlib.image.imread(output)
     assert image.shape[0] > 7 * 50 and image[..., :3].std() > 0.1
     assert "all checksums are right" in capsys.readouterr().out
+
+
+def test_recordings_of_xeno_canto_are_told_apart_by_their_numbers(manifest, tmp_path, monkeypatch):
+    _, shown = inspect_tfrecords.gather(manifest, 1)
+    row = manifest.classes.class_ids[0]
+    named = {row: [{**shown[row][0], "recording_id": b"XC173391 - Bananaquit - Coereba flaveola"}]}
+    titles = []
+    monkeypatch.setattr(matplotlib.axes.Axes, "set_title", lambda _, title, **__: titles.append(title))
+    inspect_tfrecords.contact_sheet(str(tmp_path / "sheet.png"), manifest, named, 1)
+    assert [title.split(",")[0] for title in titles if title != "kHz"] == ["XC173391 -… flaveola"]
 
 
 @pytest.mark.parametrize("values", [{"columns": -1}, {"max_classes": 0}])
