@@ -30,7 +30,7 @@ def of_models(ensemble: ensembles.Ensemble, asked: Sequence[str], paths: Sequenc
     if tuned:
         found.append(
             "Pooling, weights and thresholds were chosen on these same recordings: the metrics are slightly too high. "
-            "The calibrated probabilities come from cross-validation: each recording's map was fitted without it."
+            "The calibrated probabilities come from cross-validation: those of a recording were fitted without it."
         )
     elif decided.sources:
         found.append(f"Calibration and thresholds were fitted on {decided.sources}.")

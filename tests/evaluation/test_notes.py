@@ -18,6 +18,7 @@ def test_a_model_judged_in_place_of_its_refit_is_told():
 def test_it_is_told_what_was_fitted_and_on_what():
     tuned = notes.of_models(_ensemble(weights=(0.25, 0.75)), ["a", "b"], ["a", "b"], tuned=True)
     assert tuned[1] == "Weights: 0.25, 0.75." and "chosen on these same recordings" in tuned[2]
+    assert " map " not in tuned[2]  # in a report, that is a metric
     assert "not calibrated" in notes.of_models(_ensemble(), ["a"], ["a"], tuned=False)[-1]
 
 
