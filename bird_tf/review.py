@@ -95,7 +95,7 @@ def _review(settings: ReviewConfig) -> dict[str, Any]:
             "num_clips": len(choice.clips) - len(not_cut), "num_skipped": len(left_out + not_cut),
             "num_shortened": num_cut, "sample": settings.choice.sample, "page": results.path(page.PAGE),
             **provenance.of_command(settings), "fingerprints": list(described.fingerprints),
-            "decisions_digest": described.decisions_digest,
+            "models": list(described.models), "decisions_digest": described.decisions_digest,
         }  # fmt: skip
         files.write_json(results.path(files.SUMMARY), summary)
     return summary
@@ -136,8 +136,19 @@ def main(settings: ReviewConfig) -> None:
         "%s: %d clips of %d predictions, %d skipped; open it in a browser",
         summary["page"], summary["num_clips"], summary["num_predictions"], summary["num_skipped"],
     )  # fmt: skip
+    judge = f"open {summary['page']} in a browser, judge, and save verdicts.csv"
+    if summary["sample"]:
+        next_steps.log(
+            judge,
+            "to know how often the model is right, and to set its thresholds for chunks by it:",
+            next_steps.command(
+                "evaluate", model=summary["models"] or ["runs/NAME/export"], verdicts="verdicts.csv",
+                output=f"{os.path.normpath(settings.output)}-judged", tune=True,
+            ),
+        )  # fmt: skip
+        return
     next_steps.log(
-        f"open {summary['page']} in a browser, judge, and save verdicts.csv",
+        judge,
         "to learn from it, put it into LABELS, beside the labels that the model has learnt from (its records have them "
         "in recordings.csv), and old and new recordings, or links to them, into ALL; then",
         next_steps.command("convert", audio="ALL", metadata="LABELS", skip_unmatched=True, output="tfrecords/next"),

@@ -1,4 +1,5 @@
 import json
+import logging
 import pathlib
 import shutil
 
@@ -39,6 +40,15 @@ def test_a_prediction_becomes_a_page(tmp_path, predicted, manifest):
     assert f'"scale": {json.dumps(json.loads((predicted / "summary.json").read_text())["scale"])}' in text
     # all classes of the model can be named, also those that were not predicted
     assert all(json.dumps(class_id) in text for class_id in manifest.classes.class_ids)
+
+
+def test_a_sample_is_for_judging_the_model(tmp_path, predicted, caplog):
+    for sample, words in ((True, ["evaluate", "--verdicts=verdicts.csv"]), (False, ["convert", "--metadata=LABELS"])):
+        caplog.clear()
+        flags = {"predictions": predicted, "output": tmp_path / f"page{sample}", "num_clips": 2, "sample": sample}
+        with caplog.at_level(logging.INFO, "absl"):
+            review.main(settings(review.ReviewConfig, **flags))
+        assert all(word.replace("convert", "make_tfrecords") in caplog.text for word in words)
 
 
 def test_all_classes_of_an_ensemble_can_be_named(tmp_path, predicted, model_path, data):
