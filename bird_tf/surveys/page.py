@@ -14,8 +14,10 @@ from bird_tf.evaluation import pages
 from bird_tf.scores import density
 from bird_tf.surveys import tally
 
-# so many labels fit below a heat map on a phone
+# so many dates fit below a heat map on a phone
 _MAX_TICKS = 3
+# at the edges of the hours
+_HOUR_TICKS = ("00", "06", "12", "18", "24")
 _FAINTEST = 0.15
 # a longer survey shows only the days with recordings
 _MAX_DAYS = 400
@@ -87,9 +89,10 @@ def render(title: str, survey: tally.Survey, densities: Mapping[int, density.Den
     maps = []
     if set(hours) - {""}:
         columns = [f"{hour:02d}" for hour in range(24)]
-        maps.append(_heat_map("hour of the day", survey, tally.hour_name, columns, hours))
+        maps.append(_heat_map("hour of the day", survey, tally.hour_name, columns, hours, _HOUR_TICKS))
     if set(days) - {""}:
-        maps.append(_heat_map("day", survey, lambda cell: cell.date, _calendar([day for day in days if day]), days))
+        dates = _calendar([day for day in days if day])
+        maps.append(_heat_map("day", survey, lambda cell: cell.date, dates, days, _ticks(dates)))
     figures = {
         "recordings": survey.num_recordings, "hours": f"{sum(days.values()):.1f}",
         "sites": len({cell.site for cell in survey.effort if cell.site}), "days": len(set(days) - {""}),
@@ -100,6 +103,7 @@ def render(title: str, survey: tally.Survey, densities: Mapping[int, density.Den
         title=title,
         figures=figures,
         maps=maps,
+        num_universal=survey.num_universal,
         species=_species(survey),
         sites=_sites(survey),
         densities=[(survey.classes.names[index], found) for index, found in densities.items()],
@@ -108,7 +112,7 @@ def render(title: str, survey: tally.Survey, densities: Mapping[int, density.Den
 
 def _heat_map(
     title: str, survey: tally.Survey, part: Callable[[tally.Cell], str], columns: Sequence[str],
-    hours: dict[str, float],
+    hours: dict[str, float], ticks: Sequence[str],
 ) -> _HeatMap:  # fmt: skip
     """Detections for each recorded hour, by species and column."""
     sums, rows = survey.by(part, survey.detections), []
@@ -124,10 +128,15 @@ def _heat_map(
             for column, rate in rates.items()
         ]
         rows.append(_HeatRow(name=survey.classes.names[index], total=sum(counts.values()), cells=cells))
+    silent = [i for i, column in enumerate(columns) if not hours.get(column)]
+    return _HeatMap(title=title, columns=columns, ticks=ticks, silent=silent, rows=rows)
+
+
+def _ticks(columns: Sequence[str]) -> list[str]:
+    """The columns that are written below a heat map."""
     step = max(1, -(-(len(columns) - 1) // (_MAX_TICKS - 1)))
     ticks = [*columns[:-1:step], columns[-1]] if len(columns) > 1 else list(columns)
-    silent = [i for i, column in enumerate(columns) if not hours.get(column)]
-    return _HeatMap(title=title, columns=columns, ticks=ticks[-_MAX_TICKS:], silent=silent, rows=rows)
+    return ticks[-_MAX_TICKS:]
 
 
 def _calendar(days: Sequence[str]) -> list[str]:

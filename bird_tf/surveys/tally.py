@@ -42,6 +42,7 @@ class Survey:
         present: {(cell, class index): number of recordings in which the class is present, and was heard in the cell}:
             a detection begins in it; without any in the recording, its most probable chunk.
         num_present: {class index: number of recordings in which the class is present}.
+        num_universal: number of recordings whose time is in UTC.
         doubles: (recording, an earlier one) of those that begin in the same second of the same known site.
     """
 
@@ -51,7 +52,7 @@ class Survey:
         self.detections: collections.Counter[tuple[Cell, int]] = collections.Counter()
         self.present: collections.Counter[tuple[Cell, int]] = collections.Counter()
         self.num_present: collections.Counter[int] = collections.Counter()
-        self.num_recordings = 0
+        self.num_recordings = self.num_universal = 0
         self.doubles: list[tuple[str, str]] = []
         self._at: dict[tuple[str, datetime.datetime], str] = {}
 
@@ -59,6 +60,7 @@ class Survey:
         """Counts a recording."""
         recording, duration = prediction.recording, prediction.scores.duration_seconds
         self.num_recordings += 1
+        self.num_universal += recording.start is not None and recording.utc_offset_hours == 0
         if recording.site and recording.start:
             first = self._at.setdefault((recording.site, recording.start), prediction.file)
             if first != prediction.file:

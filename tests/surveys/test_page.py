@@ -33,6 +33,13 @@ def test_without_times_the_page_says_what_is_missing():
     assert "No recording tells when it was made" in text and "<svg" not in text and "unknown" in text
 
 
+def test_hours_of_utc_are_told():
+    night = {"date": "2024-05-01", "hour": 5.0}
+    universal, local = (long_prediction("1.wav", 1, [0], **night, utc_offset_hours=hours) for hours in (0.0, -4.0))
+    assert "of 1 recordings are those of UTC" in page.render("here", survey_of(universal, local), {})
+    assert "UTC" not in page.render("here", survey_of(local), {})
+
+
 def test_names_from_outside_are_escaped():
     evil = '<script>alert("x")</script>'
     survey = survey_of(long_prediction("1.wav", 1, [0], date="2024-05-01", hour=5.0, site=evil))
@@ -47,7 +54,7 @@ def test_a_year_of_days_has_few_ticks():
     text = page.render("here", survey_of(*found), {})
     ticks = re.findall('<div class="ticks">(.*?)</div>', text)
     assert [re.findall("<span>(.*?)</span>", row) for row in ticks] == [
-        ["00", "12", "23"], ["2024-01-01", "2024-06-30", "2024-12-28"],
+        ["00", "06", "12", "18", "24"], ["2024-01-01", "2024-06-30", "2024-12-28"],
     ]  # fmt: skip
     assert isinstance(page.render("", tally.Survey(taxonomy.Taxonomy((), ())), {}), str)
 
