@@ -14,7 +14,7 @@ from absl import logging
 from bird_tf import config, files, skips
 from bird_tf.audio import decode
 from bird_tf.labels import class_names, json_lines, label_cells, texts, verdicts
-from bird_tf.labels.formats import birdclef, csv_table, formats, one_hot, sonic_visualiser
+from bird_tf.labels.formats import birdclef, csv_table, formats, one_hot, sonic_visualiser, verdict_table
 from bird_tf.labels.layouts import matching
 from bird_tf.labels.tables import columns, rows
 
@@ -115,7 +115,7 @@ def choose(
         The files; those that should be used and cannot be read; and those that are of no use.
 
     Raises:
-        InputError: the named file names no recording.
+        InputError: the named file names no recording, or a table of verdicts cannot be read.
     """
     used: list[formats.Source] = []
     problems: list[skips.Skip] = []
@@ -125,6 +125,8 @@ def choose(
             used.append(source)
         elif source.path == named:
             raise config.InputError(f"{source.path} {NAMELESS}; {_what_to_do(source, known)}")
+        elif layout != "folders" and source.format == verdict_table.FORMAT.name and source.problem != rows.EMPTY:
+            raise config.InputError(f"{source.path}: {source.problem or NAMELESS}")  # a person's work is not left out
         elif _is_expected(source, known):
             unnamed = "not used with --layout=csv" if layout == "csv" else NAMELESS
             problems.append((source.path, source.problem or unnamed))

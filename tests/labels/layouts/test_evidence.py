@@ -213,3 +213,13 @@ def test_classes_of_verdicts_in_another_form_than_all_labels_are_told(
     used = [example_sets.source_of(tmp_path / name, each) for name, each in (("a.csv", table), ("v.csv", text))]
     evidence.warn_of_other_names((row for source in used for row in source.rows), synonyms)
     assert ("1 classes of verdicts are labels of no other file" in caplog.text) == is_told
+
+
+def test_verdicts_that_cannot_be_read_are_refused_beside_other_labels(tmp_path):
+    header = "file,start_seconds,end_seconds,class_id,verdict\n"
+    labels = {"t.csv": "file,label\nx.wav,a\n"}
+    with pytest.raises(config.InputError, match=r"v\.csv: line 2: need a verdict out of yes, no"):
+        _choose(tmp_path, {**labels, "v.csv": f"{header}x.wav,0,1,a,none\n"})
+    # nobody has judged a clip, or the folders count whatever lies there
+    assert _choose(tmp_path, {**labels, "v.csv": header})[0] == {"t.csv"}
+    assert _choose(tmp_path, {**labels, "v.csv": f"{header}x.wav,0,1,a,none\n"}, "folders")[0] == {"t.csv"}
