@@ -277,6 +277,11 @@ def _finish(experiment: experiments.Experiment) -> dict[str, Any]:
     progress, run_dir, network = experiment.progress, experiment.settings.run_dir, experiment.state.network
     first = run_directory.finished(os.path.join(run_dir, model_files.VALIDATED)) if experiment.settings.refit else None
     seconds_before = (first or {}).get("wall_seconds", 0.0)
+    if first and 2 * first["epochs"] < progress.epochs:
+        logging.warning(
+            "%s: the first training, on which metrics and thresholds rest, had time for %d epochs, and the second one "
+            "for %d: give them more --max_minutes", run_dir, first["epochs"], progress.epochs,
+        )  # fmt: skip
     summary = {
         **progress.best_metrics, "best_epoch": progress.best_epoch, "pooling": progress.best_pooling,
         "epochs": progress.epochs, "steps": progress.steps,

@@ -223,6 +223,16 @@ def test_a_refit_reports_the_metrics_of_the_first_training(refitted, manifest):
     assert any(not np.array_equal(a, b) for a, b in zip(second.get_weights(), first.get_weights(), strict=True))
 
 
+def test_a_first_training_that_is_far_shorter_than_the_second_is_told(
+    bare_trainings, manifest, tmp_path, caplog, monkeypatch
+):
+    words = "the first training, on which metrics and thresholds rest, had time for 0 epochs, and the second one for 1"
+    finished = run_directory.finished
+    monkeypatch.setattr(run_directory, "finished", lambda path: (found := finished(path)) and {**found, "epochs": 0})
+    train.train(train_settings(manifest, tmp_path / "run", keep="last", refit=True, epochs=1))
+    assert words in caplog.text
+
+
 def test_a_finished_refit_is_not_changed(refitted, manifest):
     before = (refitted / "best.weights.h5").stat().st_mtime_ns
     train.train(train_settings(manifest, refitted, keep="last", refit=True, epochs=1, pooling="auto"))
