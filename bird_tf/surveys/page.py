@@ -104,6 +104,7 @@ def render(title: str, survey: tally.Survey, densities: Mapping[int, density.Den
         figures=figures,
         maps=maps,
         num_universal=survey.num_universal,
+        has_ids=survey.classes.class_ids != survey.classes.names,
         species=_species(survey),
         sites=_sites(survey),
         densities=[(survey.classes.names[index], found) for index, found in densities.items()],

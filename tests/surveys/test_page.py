@@ -40,6 +40,13 @@ def test_hours_of_utc_are_told():
     assert "UTC" not in page.render("here", survey_of(local), {})
 
 
+def test_ids_are_told_where_they_are_not_the_names():
+    survey = survey_of(long_prediction("1.wav", 1, [0]))
+    for names, told in ((("Aa bb", "b"), True), (survey.classes.class_ids, False)):
+        survey.classes = taxonomy.Taxonomy(survey.classes.class_ids, names)
+        assert ("<button>class</button>" in page.render("here", survey, {})) == told
+
+
 def test_names_from_outside_are_escaped():
     evil = '<script>alert("x")</script>'
     survey = survey_of(long_prediction("1.wav", 1, [0], date="2024-05-01", hour=5.0, site=evil))
