@@ -246,7 +246,7 @@ def _evaluate_verdicts(settings: EvaluateConfig) -> dict[str, Any]:
     made_by = {**provenance.of_command(settings), **provenance.of_models(ensemble)}
     summary = judged.write(output, settings.verdicts, found, ensemble.classes, before, ensemble.decisions, made_by)
     if tunes:
-        stored_decisions.store(ensemble, output, settings.model)
+        stored_decisions.store(ensemble, output, settings.model, "verdicts")
     return summary
 
 

@@ -205,6 +205,7 @@ def evaluate(settings: SoundscapeConfig, ensemble: ensembles.Ensemble) -> dict[s
         summary["without_prior"] = headline(np.concatenate(plain), present)
     skips.write(settings.output, skipped)
     if settings.tuning.tune:
-        stored_decisions.store(ensemble, settings.kept_in or settings.output, settings.kept_by or paths)
+        fitted_to = stored_decisions.RECORDINGS if settings.carry_thresholds else "soundscapes"
+        stored_decisions.store(ensemble, settings.kept_in or settings.output, settings.kept_by or paths, fitted_to)
     files.write_json(os.path.join(settings.output, SUMMARY), files.defined(summary))
     return summary

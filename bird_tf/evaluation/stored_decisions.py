@@ -13,13 +13,15 @@ from bird_tf.inference import ensembles, leaks, model_files, serving
 from bird_tf.inference.formats import parts
 from bird_tf.scores import decisions, thresholds
 
+RECORDINGS = "validation recordings (--val_share of the converter)"
+
 
 def path(output: str) -> str:
     """Where they are in a folder of results."""
     return os.path.join(output, "decisions.json")
 
 
-def store(ensemble: ensembles.Ensemble, output: str, asked_for: Sequence[str]) -> None:
+def store(ensemble: ensembles.Ensemble, output: str, asked_for: Sequence[str], fitted_to: str = RECORDINGS) -> None:
     """Writes the decisions into the output folder, and into the model if there is only one.
 
     Args:
@@ -27,6 +29,7 @@ def store(ensemble: ensembles.Ensemble, output: str, asked_for: Sequence[str]) -
         output: folder of the results.
         asked_for: for each of its models, the one that was asked for: with --refit, it is not the one that was
             evaluated. The decisions are for both, as for the one before the refit if that was not evaluated.
+        fitted_to: what thresholds were fitted to, in words.
     """
     same = [tuple(dict.fromkeys((m.path, asked))) for m, asked in zip(ensemble.models, asked_for, strict=True)]
     targets = [path(output)]
@@ -45,10 +48,10 @@ def store(ensemble: ensembles.Ensemble, output: str, asked_for: Sequence[str]) -
     for target in targets:
         decisions.save(target, decided, ensemble.classes)
     logging.info("pooling, weights, calibration and thresholds are stored: %s", ", ".join(targets))
-    _warn_of_missing_thresholds(decided)
+    _warn_of_missing_thresholds(decided, fitted_to)
 
 
-def _warn_of_missing_thresholds(decided: decisions.Decisions) -> None:
+def _warn_of_missing_thresholds(decided: decisions.Decisions, fitted_to: str) -> None:
     """Tells of how many species no rule can ever find any."""
     for rule, fitted in decided.answers.thresholds.items():
         if missing := thresholds.num_never(fitted):
@@ -57,9 +60,8 @@ def _warn_of_missing_thresholds(decided: decisions.Decisions) -> None:
                 wanted = f"a precision of {decided.precision:g}, above noise,"
                 further = ", or a lower --precision, or a training with more noise (--synthetic_noise)"
             logging.warning(
-                "--threshold=%s will find nothing of %d of %d species: no threshold reaches %s with these recordings; "
-                "more validation recordings help (--val_share of the converter)%s",
-                rule, missing, len(fitted), wanted, further,
+                "--threshold=%s will find nothing of %d of %d species: no threshold reaches %s with these %s; more "
+                "of them help%s", rule, missing, len(fitted), wanted, fitted_to, further,
             )  # fmt: skip
 
 

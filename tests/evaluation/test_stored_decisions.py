@@ -33,8 +33,9 @@ def test_species_without_a_threshold_are_told(model_path, tmp_path, caplog):
     least = np.where(np.arange(len(ensemble.classes)) < 2, thresholds.NEVER, 0.5)
     fitted = dataclasses.replace(ensemble.decisions.chunk, thresholds={"f1": least * 0, "precision": least})
     ensemble.decisions = dataclasses.replace(ensemble.decisions, chunk=fitted, precision=0.9)
-    stored_decisions.store(ensemble, str(tmp_path / "out"), [str(tmp_path / "a")])
+    stored_decisions.store(ensemble, str(tmp_path / "out"), [str(tmp_path / "a")], "verdicts")
     [line] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "with these verdicts; more of them help, or" in line
     assert line.startswith(
         "--threshold=precision will find nothing of 2 of 6 species: no threshold reaches a precision"
     )
