@@ -33,6 +33,11 @@ def test_without_times_the_page_says_what_is_missing():
     assert "No recording tells when it was made" in text and "<svg" not in text and "unknown" in text
 
 
+def test_a_survey_without_a_species_has_no_empty_table():
+    text = page.render("here", tally.Survey(taxonomy.Taxonomy(("a",), ("a",))), {})
+    assert "No species reaches its threshold" in text and "<button>recordings</button>" not in text
+
+
 def test_hours_of_utc_are_told():
     night = {"date": "2024-05-01", "hour": 5.0}
     universal, local = (long_prediction("1.wav", 1, [0], **night, utc_offset_hours=hours) for hours in (0.0, -4.0))
