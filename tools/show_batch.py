@@ -31,7 +31,8 @@ def main(settings: ShowBatchConfig) -> None:
     image = preview.png(examples, manifest.classes.names, manifest.front_end)
     with files.replacing(settings.output) as temporary, open(temporary, "wb") as file:
         file.write(image)
-    print(f"{settings.output}: {len(examples['label'])} chunks of {settings.records}")
+    count = len(examples["label"])
+    print(f"{settings.output}: {min(count, preview.MAX_CHUNKS)} of the {count} chunks of a batch of {settings.records}")
 
 
 if __name__ == "__main__":

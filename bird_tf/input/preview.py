@@ -12,7 +12,7 @@ from bird_tf.input import dataset
 from bird_tf.input.augment import augmentations
 from bird_tf.records import manifests
 
-_MAX_CHUNKS = 16
+MAX_CHUNKS = 16
 _COLUMNS = 4
 
 
@@ -40,7 +40,7 @@ def png(examples: dict[str, np.ndarray], class_names: tuple[str, ...], front_end
     """
     from matplotlib.figure import Figure
 
-    count = min(_MAX_CHUNKS, len(examples["spectrogram"]))
+    count = min(MAX_CHUNKS, len(examples["spectrogram"]))
     rows = -(-count // _COLUMNS)
     figure = Figure(figsize=(2.8 * _COLUMNS, 2.2 * rows))
     grid = figure.subplots(rows, _COLUMNS, squeeze=False)

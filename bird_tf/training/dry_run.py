@@ -52,7 +52,7 @@ class DryRun:
             f"{self.num_parameters} parameters; a checkpoint has {self.state_bytes / _GIB:.3f} GiB",
             f"memory: {peaks} at most so far; a full shuffle buffer needs {self.buffer_bytes / _GIB:.2f} GiB",
             f"{self.step_seconds:.3f} s a step, {self.examples_per_second:.0f} chunks/s; {self.steps} steps an epoch",
-            f"{epoch_minutes:.1f} minutes an epoch without validation, {self.num_epochs:.1f} epochs in "
+            f"{epoch_minutes:.2f} minutes an epoch without validation, {self.num_epochs:.1f} epochs in "
             f"{self.num_epochs * epoch_minutes / 60:.2f} hours",
         ]
 
