@@ -92,7 +92,7 @@ def test_columns_of_numbers_are_marked_so_that_they_sort_as_numbers(evaluation, 
     table = text_of(evaluation).split("<table>")[1].split("</table>")[0]
     heads = re.findall(r"<th( class=\"number\")?>(?:<button>([^<]*)</button>)?</th>", table)
     assert [name for kind, name in heads if kind] == [
-        "training", "recordings", "put first", "average precision", "threshold",
+        "training", "recordings", "put first", "average precision", "f1 from", "precision from",
     ]  # fmt: skip
     assert [name for kind, name in heads if not kind] == ["species", "", "mistaken for"]
     for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)[1:]:
