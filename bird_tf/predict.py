@@ -180,8 +180,8 @@ def _summary(
 def _warn_of_missing_thresholds(settings: PredictConfig, num_without: int, num_species: int) -> None:
     if num_without:
         logging.warning(
-            "%d of %d species cannot have detections: the model has no threshold for them by the rule %s, as the "
-            "recordings that it was tuned on were too few; repeat the command with %s", num_without, num_species,
+            "%d of %d species cannot have detections: the model has no threshold for them by the rule %s, as it "
+            "was tuned on too little, or errs too often there; repeat the command with %s", num_without, num_species,
             settings.tables.detections.threshold, _lower_thresholds(settings),
         )  # fmt: skip
 

@@ -166,8 +166,8 @@ def test_species_without_a_threshold_are_told_as_the_cause_of_no_detections(tmp_
     flags = {"model": [model], "audio": sorted((data / "wav").iterdir())[0], "output": tmp_path / "out"}
     predict.main(settings(predict.PredictConfig, threshold="precision", **flags))
     assert (
-        "6 of 6 species cannot have detections: the model has no threshold for them by the rule precision"
-        in caplog.text
+        "6 of 6 species cannot have detections: the model has no threshold for them by the rule precision, as it was "
+        "tuned on too little, or errs too often there" in caplog.text
     )
     assert "repeat the command with --threshold=f1, or --min_probability=0.1" in caplog.records[-1].getMessage()
     caplog.clear()
