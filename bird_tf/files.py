@@ -130,6 +130,14 @@ def name_below(folder: str, path: str) -> str:
     return os.path.relpath(path, folder).replace(os.sep, "/")
 
 
+def below_common(paths: Sequence[str]) -> list[str]:
+    """The local paths below the folder that all of them lie in. Some may be absolute, and others relative."""
+    if not all(map(os.path.isabs, paths)):
+        paths = [os.path.relpath(path) for path in paths]
+    root = os.path.commonpath(paths) if paths else ""
+    return [os.path.relpath(path, root or ".") for path in paths]
+
+
 def names(folder: str) -> list[str]:
     """Names of the files and folders in a folder, unsorted. Without such a folder the list is empty."""
     if not exists(folder):

@@ -149,3 +149,12 @@ def test_numbers_that_are_none_become_null_at_any_depth():
     assert files.defined({"a": nan, "b": {"c": nan, "d": 1.0}, "e": "x"}) == {
         "a": None, "b": {"c": None, "d": 1.0}, "e": "x",
     }  # fmt: skip
+
+
+def test_paths_below_their_common_folder_may_be_absolute_and_relative(tmp_path, monkeypatch):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    assert files.below_common(["set/a", "set/b/c"]) == ["a", "b/c"]
+    assert files.below_common([str(tmp_path / "noise" / "a"), str(tmp_path / "work" / "b")]) == ["noise/a", "work/b"]
+    assert files.below_common([str(tmp_path / "noise" / "a"), "set/b"]) == ["../noise/a", "set/b"]
+    assert files.below_common([]) == []

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from absl import logging
 
-from bird_tf import csv_files, executor
+from bird_tf import csv_files, executor, files
 from bird_tf.audio import channels, decode
 from bird_tf.labels import metadata
 
@@ -86,10 +86,9 @@ def tell(recordings: Sequence[metadata.Recording], table: str) -> None:
     found = groups(recordings)
     if not found:
         return
-    root = os.path.commonpath([os.path.dirname(r.path) for r in recordings])
-    rows = [
-        (r.digest, r.recording_id, os.path.relpath(r.path, root), r.label, r.split) for group in found for r in group
-    ]
+    names_of_files = files.below_common([r.path for r in recordings])
+    file_of = {r.recording_id: name for r, name in zip(recordings, names_of_files, strict=True)}
+    rows = [(r.digest, r.recording_id, file_of[r.recording_id], r.label, r.split) for group in found for r in group]
     csv_files.write(table, COLUMNS, rows)
     names = f"{os.path.basename(found[0][0].path)} and {os.path.basename(found[0][1].path)}"
     logging.warning("%d recordings have the same audio as another one, as %s; see %s", len(rows), names, table)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from absl import logging
 
-from bird_tf import config
+from bird_tf import config, files
 from bird_tf.labels import metadata, recorders
 
 # numbers of xeno-canto, Macaulay Library and iNaturalist in a file name
@@ -139,9 +139,8 @@ def _keys(
 
 def _folders(recordings: Sequence[metadata.Recording]) -> dict[str, str]:
     """{recording_id: folder below the folder of all}, so that names do not depend on where the recordings lie."""
-    folder_of = {r.recording_id: os.path.dirname(r.path) or "." for r in recordings}
-    root = os.path.commonpath(folder_of.values()) if folder_of else "."
-    return {i: os.path.relpath(folder, root or ".") for i, folder in folder_of.items()}
+    folders = files.below_common([os.path.dirname(r.path) or "." for r in recordings])
+    return {r.recording_id: folder for r, folder in zip(recordings, folders, strict=True)}
 
 
 def clips_of_one_recording(recordings: Sequence[metadata.Recording]) -> dict[str, str]:

@@ -72,3 +72,12 @@ def test_without_equal_audio_nothing_is_told(recordings, tmp_path, caplog):
     shutil.rmtree(tmp_path)
     duplicates.tell(recordings, str(tmp_path / "out.csv"))
     assert not caplog.text and not tmp_path.exists()
+
+
+def test_relative_and_absolute_paths_are_listed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paths = ("set/a.wav", str(tmp_path / "noise" / "a.wav"))
+    duplicates.tell([metadata.Recording(recording_id=p, path=p, label="x", digest="1") for p in paths], "table.csv")
+    assert [line.split(",")[2] for line in (tmp_path / "table.csv").read_text().split()] == [
+        "file", "set/a.wav", "noise/a.wav",
+    ]  # fmt: skip

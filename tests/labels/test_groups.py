@@ -206,3 +206,9 @@ def test_a_given_split_that_divides_clips_of_one_recording_is_told(caplog):
     assert not caplog.text
     groups.tell(tree("t/train/A/XC100_1.wav", "t/val/A/XC100_2.wav", "t/val/A/x_part1.wav", "t/train/A/x_part2.wav"))
     assert "the given split has clips of 2 recordings on both sides, as XC100_1.wav and XC100_2.wav" in caplog.text
+
+
+def test_relative_and_absolute_paths_are_grouped(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = _recordings("set/dawn_part1.wav", "set/dawn_part2.wav", "/noise/wind.wav")
+    assert len(_together(found, group_by="author")) == len(_together(found, group_by="folder")) == 2

@@ -273,8 +273,7 @@ def warn_of_scores(used: Iterable[formats.Source]) -> None:
 def warn_of_denials(used: Iterable[formats.Source]) -> None:
     """Warns if a file of labels differs from another one by its name alone, as `fp` from `tp`: it may deny them."""
     told = [source.path for source in used if any(row.labels.species for row in source.rows)]
-    root = os.path.commonpath(told) if len(told) > 1 else "."
-    names = {path: texts.comparable(os.path.relpath(path, root)) for path in told}
+    names = dict(zip(told, map(texts.comparable, files.below_common(told)), strict=True))
     there = {form: path for path, name in names.items() if (form := _IS_THERE.sub("?", name)) != name}
     for path, name in names.items():
         if (form := _IS_NOT_THERE.sub("?", name)) != name and form in there:
