@@ -24,6 +24,8 @@ PARTS = {
     }.items()
     for word in words
 }
+# {(class id, number of recordings)} of a group
+_Kind = frozenset[tuple[str, int]]
 _BESIDE_PARTS = frozenset((
     "set", "split", "subset", "data", "dataset", "list", "files", "filenames", "audio", "recordings", "wavs", "labels",
     "annotations", "metadata", "meta", "csv", "soundscapes", "segments", "clips", "short",
@@ -89,10 +91,15 @@ def split(
 
     group_of = group_of or groups.assign(recordings, split_config.grouping)
     counts, totals = _counts(recordings, group_of)
-    holding = {label: [g for g in counts if label in counts[g]] for label in totals}
+    alike = _alike(counts, split_config.split_seed)
+    holding: dict[str, list[_Kind]] = collections.defaultdict(list)
+    for kind in alike:
+        for label, _ in kind:
+            holding[label].append(kind)
+    num_holding = {label: sum(len(alike[kind]) for kind in kinds) for label, kinds in holding.items()}
 
     def may_validate(label: str) -> bool:
-        return bool(split_config.val_share) and label != _NEGATIVE and len(holding[label]) > 1
+        return bool(split_config.val_share) and label != _NEGATIVE and num_holding[label] > 1
 
     wanted = {
         label: max(1, round(split_config.val_share * total)) if may_validate(label) else 0
@@ -102,25 +109,23 @@ def split(
     in_val: collections.Counter[str] = collections.Counter()
     chosen: set[str] = set()
 
-    def cost(group: str) -> int:
-        """How far the group moves the classes away from their wanted numbers; negative: it brings them nearer."""
-        return sum(abs(in_val[c] + n - wanted[c]) - abs(in_val[c] - wanted[c]) for c, n in counts[group].items())
+    def cost(kind: _Kind) -> int:
+        """How far such a group moves the classes away from their wanted numbers; negative: it brings them nearer."""
+        return sum(abs(in_val[c] + n - wanted[c]) - abs(in_val[c] - wanted[c]) for c, n in kind)
 
-    for label in sorted(totals, key=lambda c: (len(holding[c]), c)):
-        free = sorted(
-            set(holding[label]) - chosen, key=lambda g: files.text_digest(f"split {split_config.split_seed} {g}")
-        )
+    for label in sorted(totals, key=lambda c: (num_holding[c], c)):
+        free = holding[label]
         while in_val[label] < wanted[label]:
-            free = [g for g in free if all(in_val[c] + n < totals[c] for c, n in counts[g].items())]
-            small = [
-                g for g in free if all(in_val[c] + n <= max(wanted[c], totals[c] // 2) for c, n in counts[g].items())
-            ]
-            best = min(small or free, key=cost, default=None)
-            if best is None or (cost(best) >= 0 and (in_val[label] or in_val.total() + counts[best].total() > limit)):
+            free = [kind for kind in free if alike[kind] and all(in_val[c] + n < totals[c] for c, n in kind)]
+            small = [kind for kind in free if all(in_val[c] + n <= max(wanted[c], totals[c] // 2) for c, n in kind)]
+            best = min(small or free, key=lambda kind: (cost(kind), alike[kind][-1]), default=None)
+            if best is None:
                 break
-            free.remove(best)
-            chosen.add(best)
-            in_val.update(counts[best])
+            added = dict(best)
+            if cost(best) >= 0 and (in_val[label] or in_val.total() + sum(added.values()) > limit):
+                break
+            chosen.add(alike[best].pop()[1])
+            in_val.update(added)
     if split_config.val_share and not chosen:
         by = split_config.grouping.group_by
         reason = "each recording is the only one of a species"
@@ -135,6 +140,14 @@ def split(
         dataclasses.replace(recording, split="val" if group_of[recording.recording_id] in chosen else "train")
         for recording in recordings
     ]
+
+
+def _alike(counts: Mapping[str, collections.Counter[str]], seed: int) -> dict[_Kind, list[tuple[str, str]]]:
+    """{kind: (hash, name) of its groups, the last first}. They differ in the hash alone: one is looked at for all."""
+    found: dict[_Kind, list[tuple[str, str]]] = collections.defaultdict(list)
+    for group, numbers in counts.items():
+        found[frozenset(numbers.items())].append((files.text_digest(f"split {seed} {group}"), group))
+    return {kind: sorted(members, reverse=True) for kind, members in found.items()}
 
 
 def folds(
@@ -168,11 +181,12 @@ def folds(
             f"--group_by={split_config.grouping.group_by}"
         )
     filled: list[collections.Counter[str]] = [collections.Counter() for _ in range(num_folds)]
+    sizes = [0] * num_folds
     fold_of: dict[str, int] = {}
 
     def load(fold: int, group: str) -> tuple[float, int]:
         added = counts[group]
-        return sum(n * filled[fold][c] / totals[c] for c, n in added.items()), filled[fold].total()
+        return sum(n * filled[fold][c] / totals[c] for c, n in added.items()), sizes[fold]
 
     def order(group: str) -> tuple[int, str]:
         return -counts[group].total(), files.text_digest(f"fold {split_config.split_seed} {group}")
@@ -180,6 +194,7 @@ def folds(
     for group in sorted(counts, key=order):
         fold_of[group] = min(range(num_folds), key=lambda fold: load(fold, group))
         filled[fold_of[group]].update(counts[group])
+        sizes[fold_of[group]] += counts[group].total()
     return {recording.recording_id: fold_of[group_of[recording.recording_id]] for recording in recordings}
 
 
@@ -188,6 +203,9 @@ def _counts(
 ) -> tuple[dict[str, collections.Counter[str]], collections.Counter[str]]:
     """{group: {class id: number of recordings}}, and the number of recordings of each class."""
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    totals: collections.Counter[str] = collections.Counter()
     for recording in recordings:
-        counts[group_of[recording.recording_id]].update(recording.labels or (_NEGATIVE,))
-    return counts, sum(counts.values(), collections.Counter())
+        labels = recording.labels or (_NEGATIVE,)
+        counts[group_of[recording.recording_id]].update(labels)
+        totals.update(labels)
+    return counts, totals

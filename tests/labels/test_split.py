@@ -1,5 +1,6 @@
 import collections
 import dataclasses
+import time
 
 import pytest
 
@@ -125,3 +126,12 @@ def test_a_split_without_validation_is_warned_of_with_its_reason(caplog):
 )  # fmt: skip
 def test_names_of_parts_are_told_by_all_of_their_words(name, part):
     assert split.part_of(name) == part
+
+
+def test_the_time_of_a_split_grows_with_the_recordings():
+    started = time.process_time()
+    for counts in ({"a": 20000}, {f"c{i}": 2 for i in range(10000)}):
+        found = _recordings(counts)
+        assert sum(r.split == "val" for r in split.split(found, split.SplitConfig())) in (2000, 10000)
+        assert set(split.folds(found, 5, split.SplitConfig()).values()) == set(range(5))
+    assert time.process_time() - started < 30  # as its square: minutes
