@@ -268,7 +268,7 @@ def _write_records(
     started = time.monotonic()
     described = backbone.describe(source, classes) if source else None
     fingerprint = described["fingerprint"] if described else ""
-    plan = state.describe(settings, recordings, fingerprint)
+    plan = state.describe(settings, recordings, classes, fingerprint)
     with state.opened(settings.output, settings.overwrite, plan, type(settings)):
         duplicates.tell(recordings, os.path.join(settings.output, manifests.DUPLICATES))
         tasks = _tasks(settings, recordings, seconds, classes, source, kept)

@@ -124,6 +124,46 @@ def test_other_flags_on_an_unfinished_directory_are_refused(data, tmp_path, monk
         convert.convert(_settings(data, tmp_path / "x", noise_share=0.7))
 
 
+def _interrupted(monkeypatch, flags):
+    """Converts the first shard alone."""
+    original, calls = worker.write_shard, []
+
+    def write_one(task):
+        calls.append(task.name)
+        if len(calls) > 1:
+            raise KeyboardInterrupt
+        return original(task)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(worker, "write_shard", write_one)
+        convert.convert(flags)
+
+
+def test_a_whitelist_that_was_changed_does_not_go_on(data, tmp_path, monkeypatch, manifest):
+    (tmp_path / "wanted.txt").write_text("\n".join(manifest.classes.class_ids[:3]))
+    table = tmp_path / "t.csv"
+    rows = [
+        f"{path.name},{2 * i},{2 * i + 2},{class_id}"
+        for path in (data / "wav").iterdir()
+        for i, class_id in enumerate(manifest.classes.class_ids[:3])
+    ]
+    table.write_text("file,start,end,label\n" + "\n".join(rows))
+    flags = _settings(data, tmp_path / "out", whitelist=[tmp_path / "wanted.txt"])
+    flags = dataclasses.replace(flags, source=dataclasses.replace(flags.source, metadata=str(table)))
+    _interrupted(monkeypatch, flags)
+    (tmp_path / "wanted.txt").write_text("\n".join(manifest.classes.class_ids[:3:2]))
+    with pytest.raises(config.InputError, match=r"a conversion that differs: .*classes\.csv has another content"):
+        convert.convert(flags)
+
+
+def test_shards_of_other_recordings_do_not_count(data, tmp_path, monkeypatch):
+    _interrupted(monkeypatch, _settings(data, tmp_path / "out"))
+    lengths = decode.durations  # which can be others with a decoder that was installed in between
+    monkeypatch.setattr(decode, "durations", lambda paths: [*lengths(paths)][::-1])
+    found, anew = (convert.convert(_settings(data, tmp_path / name)) for name in ("out", "new"))
+    assert found.digest == anew.digest
+
+
 def test_finished_records_are_overwritten_only_with_the_flag(data, tmp_path):
     convert.convert(_settings(data, tmp_path / "x"))
     with pytest.raises(config.InputError, match="--overwrite"):

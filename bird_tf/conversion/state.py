@@ -10,7 +10,7 @@ from typing import Any
 from bird_tf import config, files, locks, resume, stored, temporaries
 from bird_tf.audio import frontend
 from bird_tf.conversion import notes, shard_tasks
-from bird_tf.labels import metadata
+from bird_tf.labels import metadata, taxonomy
 from bird_tf.records import manifests
 
 _CONVERTER_FILES = (
@@ -69,7 +69,9 @@ def close(directory: str) -> None:
     files.remove(os.path.join(directory, shard_tasks.UNFINISHED))
 
 
-def describe(settings: Any, recordings: Sequence[metadata.Recording], backbone: str) -> resume.Plan:
+def describe(
+    settings: Any, recordings: Sequence[metadata.Recording], classes: taxonomy.Taxonomy, backbone: str
+) -> resume.Plan:
     """The plan: everything that decides the bytes of the shards; `backbone` is the fingerprint of the backbone."""
     flags = {k: v for k, v in config.to_mapping(settings).items() if k not in _WITHOUT_EFFECT}
     return {
@@ -83,11 +85,13 @@ def describe(settings: Any, recordings: Sequence[metadata.Recording], backbone: 
             }
             for r in recordings
         },
+        "files": {manifests.CLASSES: {"content": classes.digest}},  # they can be those of a text file
     }
 
 
 def finished(task: shard_tasks.ShardTask) -> shard_tasks.ShardResult | None:
-    """The result of a task in an earlier run; None if there is none, or if its shards have other checksums now.
+    """The result of a task in an earlier run; None if there is none, or it is of other recordings, whose lengths
+    divided them otherwise, or if its shards have other checksums now.
 
     Raises:
         InputError: the note of it is damaged.
@@ -96,6 +100,8 @@ def finished(task: shard_tasks.ShardTask) -> shard_tasks.ShardResult | None:
     if not files.exists(path):
         return None
     result = stored.read_json(path, shard_tasks.ShardResult)
+    if [c.recording_id for c in result.recordings] != [r.recording_id for r in task.recordings]:
+        return None
     for shard in (shard for shard in result.shards if shard.count):
         shard_path = os.path.join(task.directory, shard.name)
         if not files.exists(shard_path) or files.checksum(shard_path) != shard.checksum:

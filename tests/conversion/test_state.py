@@ -4,8 +4,11 @@ import pytest
 
 from bird_tf import config, convert, resume
 from bird_tf.conversion import execution, shard_tasks, state
+from bird_tf.labels import taxonomy
 from bird_tf.labels.layouts import reader
 from tests.test_convert import _settings
+
+CLASSES = taxonomy.Taxonomy(("a",), ("a",))
 
 
 @pytest.fixture
@@ -14,7 +17,7 @@ def recordings(source):
 
 
 def _plan(data, recordings, **values):
-    return state.describe(_settings(data, "x", **values), recordings, "")
+    return state.describe(_settings(data, "x", **values), recordings, CLASSES, "")
 
 
 def test_equal_plans_do_not_differ(data, recordings):
@@ -31,6 +34,7 @@ def test_equal_plans_do_not_differ(data, recordings):
         (lambda plan, path: plan["inputs"][path].update({"time of change": 9}), "{path} has another time of change"),
         (lambda plan, path: plan["inputs"][path].update({"recording id": "x"}), "{path} has another recording id"),
         (lambda plan, path: plan["inputs"][path].update({"label or metadata": "x"}), "{path} has another label"),
+        (lambda plan, path: plan["files"].update({"classes.csv": {"content": "x"}}), "classes.csv has another content"),
     ],
 )
 def test_what_differs_is_named(data, recordings, change, words):
@@ -41,8 +45,8 @@ def test_what_differs_is_named(data, recordings, change, words):
 
 
 def test_where_it_runs_makes_no_difference(data, tmp_path):
-    first = state.describe(_settings(data, tmp_path / "a", workers=1), [], "")
-    second = state.describe(_settings(data, tmp_path / "b", workers=7, scheduler="tcp://x:1"), [], "")
+    first = state.describe(_settings(data, tmp_path / "a", workers=1), [], CLASSES, "")
+    second = state.describe(_settings(data, tmp_path / "b", workers=7, scheduler="tcp://x:1"), [], CLASSES, "")
     assert resume.differences(first, second) == []
 
 
