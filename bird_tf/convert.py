@@ -46,6 +46,13 @@ class SelectionConfig:
     )
     max_classes: int = config.option(0, "use only so many classes, those with the most recordings; 0: all")
 
+    def __post_init__(self) -> None:
+        for name in ("max_chunks_per_class", "max_classes"):
+            if getattr(self, name) < 0:
+                raise config.InputError(f"--{name}={getattr(self, name)}: need a number above 0, or 0 for no limit")
+        if not 0 <= self.noise_share <= 1:
+            raise config.InputError(f"--noise_share={self.noise_share}: need 0 <= share <= 1")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvertConfig:

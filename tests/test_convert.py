@@ -211,6 +211,12 @@ def test_shards_of_no_length_are_refused_before_any_work(data, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("flags", [{"max_classes": -1}, {"max_chunks_per_class": -1}, {"noise_share": 10}])
+def test_numbers_that_cannot_be_meant_are_refused(data, tmp_path, flags):
+    with pytest.raises(config.InputError, match=f"--{next(iter(flags))}=.*: need"):
+        _settings(data, tmp_path / "out", **flags)
+
+
 def test_caps_hold_and_are_spread_over_recordings(data, tmp_path):
     manifest = convert.convert(_settings(data, tmp_path / "x", max_chunks_per_class=3, signal_threshold=0.0))
     assert set(manifest.chunks_per_class["train"]) == {3}

@@ -39,7 +39,7 @@ def choose_classes(recordings: Sequence[metadata.Recording], whitelist: Sequence
 
     Args:
         recordings: of all classes.
-        whitelist: class ids or names; empty for all.
+        whitelist: class ids or names; empty for all. A name is that of all classes that are called so.
         max_classes: the most classes, those with the most recordings first, then by id; 0 for all.
 
     Returns:
@@ -49,14 +49,16 @@ def choose_classes(recordings: Sequence[metadata.Recording], whitelist: Sequence
         InputError: no recording has a name of the whitelist.
     """
     counts = collections.Counter(label for recording in recordings for label in recording.labels)
-    ids = {recording.name.casefold(): recording.label for recording in recordings}
-    ids |= {label.casefold(): label for label in counts}
+    ids: dict[str, set[str]] = collections.defaultdict(set)  # several may have one Latin name
+    for label, name in (named for recording in recordings for named in recording.names):
+        ids[name.casefold()].add(label)
+    ids |= {label.casefold(): {label} for label in counts}
     if unknown := [name for name in whitelist if name.casefold() not in ids]:
         raise config.InputError(
             f"--whitelist: no recording of {', '.join(unknown[:5])} ({len(unknown)} such names); there are "
             f"{len(counts)} labels{free_text.examples(sorted(counts))}"
         )
-    wanted = {ids[name.casefold()] for name in whitelist} or set(counts)
+    wanted = {label for name in whitelist for label in ids[name.casefold()]} or set(counts)
     return set(sorted(wanted, key=lambda label: (-counts[label], label))[: max_classes or None])
 
 

@@ -26,6 +26,15 @@ def test_classes_are_chosen_by_name_by_id_and_by_number_of_recordings():
     assert [r.label for r in class_selection.filter_classes(recordings, {"a"})] == ["a"] * 3
 
 
+def test_a_name_is_that_of_all_its_classes_and_may_stand_in_annotations_alone():
+    marks = [
+        metadata.Annotation(start_seconds=i, end_seconds=i + 1, label=label, name="Parus major")
+        for i, label in enumerate("bc")
+    ]
+    found = [metadata.Recording(recording_id="1", path="", label="a", name="Genus a", annotations=tuple(marks))]
+    assert class_selection.choose_classes(found, ["parus major"], 0) == {"b", "c"}
+
+
 def test_an_entry_of_a_whole_number_is_that_of_its_label(tmp_path):
     (tmp_path / "list.txt").write_text("12.0\n")
     recordings = [metadata.Recording(recording_id=label, path="", label=label, name=label) for label in ("12", "34")]
