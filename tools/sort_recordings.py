@@ -20,7 +20,8 @@ from typing import Any
 from absl import logging
 
 from bird_tf import command_line, config, files, locks, progress_bars, resume, skips, stored
-from bird_tf.labels import metadata, split
+from bird_tf.audio import decode, frontend
+from bird_tf.labels import duplicates, metadata, split
 from bird_tf.labels.layouts import reader, sorted_tree
 
 _STEPS = "steps.json"
@@ -164,8 +165,13 @@ def _plan(settings: SortConfig) -> _Steps:
             f"{annotated[0].path} has several labels over time, so it does not fit into the folder of one species"
         )
     left_out += [(r.path, "it is negative, and the tree holds species only") for r in found if not r.labels]
+    labelled = [r for r in found if r.labels]
+    lengths = decode.durations([r.path for r in labelled])
+    seconds = {r.recording_id: length for r, length in zip(labelled, lengths, strict=True)}
+    # any rate tells equal audio
+    labelled = duplicates.with_digests(labelled, seconds, frontend.FrontendConfig().sample_rate_hz, workers=0)
     steps = []
-    for recording in split.split([r for r in found if r.labels], settings.split):
+    for recording in split.split(labelled, settings.split):
         name = _safe(recording.recording_id) + os.path.splitext(recording.path)[1]
         folder = os.path.join(recording.split, _safe(recording.name or recording.label))
         step = _Step(

@@ -168,3 +168,17 @@ def test_a_moved_link_still_leads_to_its_recording(tmp_path):
     sort_recordings._HOW["move"](str(tmp_path / "audio" / "link.wav"), str(tmp_path / "tree" / "deep" / "link.wav"))
     assert (tmp_path / "tree" / "deep" / "link.wav").read_bytes() == b"sound"
     assert not list((tmp_path / "audio").iterdir())
+
+
+def test_recordings_of_equal_audio_are_on_one_side(data, tmp_path):
+    for i, path in enumerate(sorted((data / "wav").iterdir())[:8]):
+        for name in (f"x{i}.wav", f"copy of {i}.wav"):
+            (tmp_path / "audio" / "a").mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, tmp_path / "audio" / "a" / name)
+    sort_recordings.sort(
+        settings(sort_recordings.SortConfig, audio=tmp_path / "audio", output=tmp_path / "tree", val_share=0.5)
+    )
+    train, val = (
+        {path.read_bytes() for path in (tmp_path / "tree" / side / "a").iterdir()} for side in ("train", "val")
+    )
+    assert len(train) == len(val) == 4 and not train & val
