@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from absl import logging
 
 from bird_tf import config, files
-from bird_tf.labels import metadata, recorders
+from bird_tf.labels import metadata, recorders, texts
 
 # numbers of xeno-canto, Macaulay Library and iNaturalist in a file name
 _CATALOGUE = re.compile(r"(?<![a-z0-9])(xc|ml|inat)[-_ ]?(\d{3,})(?!\d)", re.IGNORECASE | re.ASCII)
@@ -77,12 +77,15 @@ def assign(recordings: Sequence[metadata.Recording], settings: GroupConfig) -> d
     """{recording_id: name of its group}. A recording without what groups are made by is a group of its own."""
     key = _keys(recordings, settings)
     names: dict[str, str] = {}
+    spellings: dict[str, str] = {}  # Ana Lima and ana lima are one
     unknown = 0
     for recording in recordings:
         text = key(recording) if key else ""
         unknown += not text
         name = recording.recording_id
         names[recording.recording_id] = f"{settings.group_by} {text}" if text else f"recording {name}"
+        if text and settings.group_by in ("author", "site", "day"):
+            spellings[name] = texts.comparable(" ".join(text.split()))
     if key and unknown:
         logging.warning(
             "--group_by=%s: it is not known of %d of %d recordings; each of them is a group of its own",
@@ -90,7 +93,8 @@ def assign(recordings: Sequence[metadata.Recording], settings: GroupConfig) -> d
         )  # fmt: skip
     if settings.group_by in ("site", "day"):
         _warn_of_counters(recordings, settings.group_by)
-    return _joined(names, [clips_of_one_recording(recordings), _without_suffix(recordings), _equal(recordings)])
+    clips, copies = clips_of_one_recording(recordings), _without_suffix(recordings)
+    return _joined(names, [spellings, clips, copies, _equal(recordings)])
 
 
 def _warn_of_counters(recordings: Sequence[metadata.Recording], group_by: str) -> None:

@@ -212,3 +212,10 @@ def test_relative_and_absolute_paths_are_grouped(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = _recordings("set/dawn_part1.wav", "set/dawn_part2.wav", "/noise/wind.wav")
     assert len(_together(found, group_by="author")) == len(_together(found, group_by="folder")) == 2
+
+
+@pytest.mark.parametrize("by", ["author", "site"])
+def test_spellings_of_one_name_are_together(by):
+    names = ("José Lima", "josé  lima", "Jose\u0301 Lima", "Jo Lima")
+    found = [metadata.Recording(recording_id=str(i), path=f"{i}.wav", **{by: name}) for i, name in enumerate(names)]
+    assert _together(found, group_by=by) == [["0.wav", "1.wav", "2.wav"], ["3.wav"]]
