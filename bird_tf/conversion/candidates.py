@@ -55,12 +55,15 @@ class _Told(NamedTuple):
     noise_share: float
 
 
-def _told(task: shard_tasks.ShardTask, recording: metadata.Recording, start: float) -> _Told:
+def _told(
+    task: shard_tasks.ShardTask, recording: metadata.Recording, overlapping: spans.Overlapping, start: float
+) -> _Told:
     if recording.negative:
         return _Told(None, (), recording.background_known, 1.0)
     if not recording.annotations:
         return _Told(recording.label, recording.background, recording.background_known, task.noise_share)
-    span = spans.labels_in_span(recording.annotations, start, start + task.front_end.chunk_seconds, task.annotated)
+    end = start + task.front_end.chunk_seconds
+    span = spans.labels_in_span(overlapping.at(start, end), start, end, task.annotated)
     label = span.label if span.label and task.classes.resolve([span.label]) else None
     if span.is_negative:
         return _Told(None, (), recording.background_known, 1.0)
@@ -74,15 +77,16 @@ def of_recording(
 ) -> Iterator[tuple[np.ndarray, Candidate]]:
     """Yields the samples of every chunk of a recording that is not lost, and the chunk, still without spectrogram."""
     hop_seconds = task.chunking.hop_seconds(task.front_end)
+    overlapping, is_negative = spans.Overlapping(recording.annotations), not recording.labels
     for number, samples in enumerate(itertools.chain.from_iterable(stream)):
         start = number * hop_seconds
         if stream.report.lost_share(start, start + task.front_end.chunk_seconds) > _MOST_LOST:
             continue
         if task.kept is not None and number not in task.kept[recording.recording_id]:
             continue
-        told = _told(task, recording, start)
+        told = _told(task, recording, overlapping, start)
         # noise of a negative recording has no label; the index 0 stands for none
-        label = task.classes.index(told.class_id or recording.label) if recording.labels else 0
+        label = 0 if is_negative else task.classes.index(told.class_id or recording.label)
         chunk = schema.Chunk(
             features={},
             label=label,

@@ -53,6 +53,25 @@ class SpanLabels:
     is_complete: bool = True
 
 
+class Overlapping:
+    """The annotations of a recording that overlap spans, which are asked for in the order of time.
+
+    A recording of a day can have as many annotations as chunks: each is looked at near its time alone.
+    """
+
+    def __init__(self, annotations: Sequence[metadata.Annotation]) -> None:
+        self._annotations = annotations
+        self._later = sorted(range(len(annotations)), key=lambda i: annotations[i].start_seconds, reverse=True)
+        self._there: list[int] = []
+
+    def at(self, start: float, end: float) -> list[metadata.Annotation]:
+        """Those that overlap a span that begins and ends no earlier than the one before, in their order."""
+        while self._later and self._annotations[self._later[-1]].start_seconds < end:
+            self._there.append(self._later.pop())
+        self._there = [i for i in self._there if self._annotations[i].end_seconds > start]
+        return [self._annotations[i] for i in sorted(self._there)]
+
+
 def labels_in_span(
     annotations: Sequence[metadata.Annotation], start: float, end: float, settings: AnnotationConfig
 ) -> SpanLabels:

@@ -32,6 +32,17 @@ def test_a_chunk_gets_a_label_if_the_overlap_reaches_the_share(start, end, label
     assert spans.labels_in_span(annotations, start, end, spans.AnnotationConfig()) == expected
 
 
+def test_annotations_that_overlap_spans_are_found_in_the_order_of_time(generator):
+    starts = generator.uniform(0, 90, 60)
+    annotations = [
+        example_sets.annotation(s, s + generator.choice([0.2, 3, 40]), f"s{i}") for i, s in enumerate(starts)
+    ]
+    found = spans.Overlapping(annotations)
+    for start in np.arange(0, 100, 0.7):
+        end = start + 2
+        assert found.at(start, end) == [a for a in annotations if a.start_seconds < end and a.end_seconds > start]
+
+
 def test_what_has_no_name_leaves_the_background_of_a_chunk_unknown():
     annotations = [example_sets.annotation(0, 2, "a"), example_sets.annotation(1.5, 2, "")]
     found = [spans.labels_in_span(annotations, start, start + 1, spans.AnnotationConfig()) for start in (0, 1, 2)]
