@@ -81,7 +81,7 @@ class Outcome:
         if len(without) > most * len(self._recordings):
             raise config.InputError(
                 f"{len(without)} of {len(self._recordings)} recordings gave no chunk (--max_skipped_share={most:g}), "
-                f"for example: {next(iter(reasons.values()))}"
+                f"for example: {reasons[without[0].path]}"
             )
         found = [*unmatched, *sorted(reasons.items())]
         for skip in found:

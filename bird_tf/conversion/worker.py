@@ -38,6 +38,7 @@ class _Selection:
         self.chunks: collections.Counter[str] = collections.Counter()
         self.candidates: collections.Counter[str] = collections.Counter()
         self.noise: collections.Counter[str] = collections.Counter()
+        self.is_active = False  # whether a labelled chunk is not silent
 
     def add(
         self, candidate: candidates.Candidate, annotated: bool, hearer: chunk_features.Hearer, mixing: _Mixing
@@ -57,6 +58,7 @@ class _Selection:
         if class_id is None:
             return
         self.chunks[class_id] += 1
+        self.is_active |= not silent
         if silent or not task.activity.interval.contains(chunk.activity):
             self._write(chunk, selection.NEVER)
             return
@@ -148,7 +150,9 @@ def _finished(
     elif not reason and not used and recording.labels:
         least = f"--signal_threshold={task.activity.signal_threshold:g}"
         reason = f"{recording.path}: no chunk reaches {least}; a lower one, as 0, uses it"
-        if recording.annotations:
+        if chosen.is_active:
+            reason = f"{recording.path}: no chunk has an activity in {task.activity.interval}"
+        elif recording.annotations:
             reason = f"{recording.path}: no chunk is covered by an annotation"
     elif not reason and not chosen.noise and recording.negative and task.kept is None:
         reason = f"{recording.path}: holds nothing but silence, so it gives no noise"

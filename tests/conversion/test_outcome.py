@@ -77,3 +77,8 @@ def test_what_gives_no_chunk_is_listed_and_too_much_of_it_refused():
     ]  # fmt: skip
     with pytest.raises(config.InputError, match=r"1 of 2 recordings gave no chunk .*=0\.4\), for example: t2.wav is"):
         found.skipped([], 0.4)
+    found = _outcome(
+        _converted("t1", {"a": 3}, reason="t1.wav ends early"), _converted("t2", {}, reason="t2.wav is empty")
+    )
+    with pytest.raises(config.InputError, match="for example: t2"):
+        found.skipped([], 0.4)

@@ -173,6 +173,14 @@ def test_training_chunks_are_limited_to_an_interval_of_activity(tmp_path):
     assert len(after["train"]["label"]) + len(after["rest"]["label"]) == 22
 
 
+@pytest.mark.parametrize("marks", [(), (metadata.Annotation(start_seconds=0.0, end_seconds=4.0, label="a"),)])
+def test_a_recording_outside_of_the_interval_of_activity_is_told_as_such(tmp_path, marks):
+    path = _write(tmp_path / "x.wav", _sound(4))
+    limited = activity.ActivityConfig(interval=activity.ActivityInterval(signal_interval=(0.9, 1.0)))
+    _, [converted] = _run(tmp_path, _recording(path, annotations=marks), split="train", activity=limited)
+    assert converted.reason.endswith("no chunk has an activity in --signal_interval=0.9,1.0")
+
+
 def test_with_a_cap_chunks_are_ranked_in_each_recording_and_class(tmp_path):
     path = _write(tmp_path / "x.wav", _sound(20))
     marks = (
