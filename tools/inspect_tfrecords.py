@@ -174,7 +174,7 @@ def main(settings: InspectConfig) -> None:
     print("\n".join(table(manifest, activities)))
     print("all checksums are right")
     if settings.columns and shown and schema.SPECTROGRAM in manifest.features:
-        path = settings.output or os.path.join(settings.records, "contact.png")
+        path = settings.output or os.path.join(settings.records, manifests.CONTACT_SHEET)
         contact_sheet(path, manifest, shown, settings.max_classes)
         print(f"spectrograms: {path}")
     name = os.path.basename(os.path.normpath(settings.records))

@@ -13,14 +13,15 @@ from bird_tf.conversion import notes, shard_tasks
 from bird_tf.labels import metadata, taxonomy
 from bird_tf.records import manifests
 
-_CONVERTER_FILES = (
-    ".tfrecord",
-    temporaries.SUFFIX,
+# what converters make, and the inspection of it
+_OWN_SUFFIXES = (".tfrecord", temporaries.SUFFIX)
+_OWN_NAMES = (
     manifests.MANIFEST,
     manifests.CLASSES,
     manifests.RECORDINGS,
     manifests.DUPLICATES,
     files.SUMMARY,
+    manifests.CONTACT_SHEET,
 )
 
 # flags that change no byte of a shard
@@ -150,7 +151,7 @@ def _clear(directory: str) -> None:
     notes = os.path.join(directory, shard_tasks.UNFINISHED)
     files.make_folder(notes)  # it marks the directory as ours while the manifest is gone
     for name in sorted(files.names(directory), key=lambda name: name != manifests.MANIFEST):
-        if name.endswith(_CONVERTER_FILES):
+        if name in _OWN_NAMES or name.endswith(_OWN_SUFFIXES):
             files.remove(os.path.join(directory, name))
     for name in sorted(files.names(notes), key=lambda name: name == resume.PLAN):  # by it the notes are known
         files.remove(os.path.join(notes, name))

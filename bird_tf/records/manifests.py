@@ -32,6 +32,7 @@ MANIFEST = "manifest.json"
 CLASSES = "classes.csv"
 RECORDINGS = "recordings.csv"
 DUPLICATES = "duplicates.csv"
+CONTACT_SHEET = "contact.png"  # spectrograms of the records, which the inspection draws
 _LONGEST_NAME = 100  # of a shard
 
 

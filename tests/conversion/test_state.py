@@ -81,8 +81,10 @@ def test_overwrite_removes_records_and_nothing_else(data, tmp_path):
     (tmp_path / "thesis.txt").rename(tmp_path / "x.txt")
     manifest = convert.convert(_settings(data, tmp_path / "x"))
     (tmp_path / "x.txt").rename(tmp_path / "x" / "thesis.txt")
+    for name in ("my recordings.csv", "contact.png"):
+        (tmp_path / "x" / name).touch()
     again = convert.convert(_settings(data, tmp_path / "x", overwrite=True, shard_minutes=1))
     assert len(again.shards["train"]) < len(manifest.shards["train"])
     names = {p.name for p in (tmp_path / "x").iterdir()}
-    assert "thesis.txt" in names
+    assert {"thesis.txt", "my recordings.csv"} < names and "contact.png" not in names
     assert {n for n in names if n.endswith(".tfrecord")} == {s.name for part in again.shards.values() for s in part}
