@@ -97,6 +97,8 @@ class ConvertConfig:
     def __post_init__(self) -> None:
         if self.shard_minutes <= 0:
             raise config.InputError(f"--shard_minutes={self.shard_minutes}: need a number above 0")
+        if self.workers < 0:
+            raise config.InputError(f"--workers={self.workers}: must be 0 (all cores) or more")
 
 
 def _tasks(
@@ -242,6 +244,7 @@ def convert(settings: ConvertConfig) -> manifests.Manifest:
             or too many recordings give no chunk.
     """
     source = _refuse_unworkable(settings)
+    state.refuse_occupied(settings.output, settings.overwrite)  # the lengths of many recordings take minutes
     return _write_records(settings, source, *_find(settings))
 
 

@@ -164,9 +164,10 @@ def test_shards_of_other_recordings_do_not_count(data, tmp_path, monkeypatch):
     assert found.digest == anew.digest
 
 
-def test_finished_records_are_overwritten_only_with_the_flag(data, tmp_path):
+def test_finished_records_are_overwritten_only_with_the_flag(data, tmp_path, monkeypatch):
     convert.convert(_settings(data, tmp_path / "x"))
-    with pytest.raises(config.InputError, match="--overwrite"):
+    with monkeypatch.context() as patched, pytest.raises(config.InputError, match="--overwrite"):
+        patched.setattr(decode, "durations", pytest.fail)  # it takes minutes
         convert.convert(_settings(data, tmp_path / "x"))
     again = convert.convert(_settings(data, tmp_path / "x", overwrite=True, num_bands=16))
     assert again.front_end.num_bands == 16
