@@ -50,19 +50,23 @@ def _shared(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _read(path_of: Mapping[str, str], digest: Callable[[str], str], workers: int) -> dict[str, str]:
-    """{recording_id: digest}. A recording may kill the process that decodes it; then the others there are not known."""
+    """{recording_id: digest}. A recording may kill the process that decodes it; then those of its block are unknown."""
     paths = list(path_of.values())
     blocks = [paths[first : first + _BLOCK] for first in range(0, len(paths), _BLOCK)]
+    read = functools.partial(_digests, digest)
+    workers = min(workers or executor.num_cores(), len(blocks))
+    results: Iterable[list[str] | None] = map(read, blocks)
+    if workers > 1:
+        results = executor.results(read, blocks, executor.PlaceConfig(workers=workers), waiting=lambda: None)
     found: list[str] = []
-    with executor.start(workers, num_tasks=len(blocks)) as pool:
-        for block, future in [(b, pool.submit(_digests, b, digest)) for b in blocks]:
-            if died := executor.worker_died(future.exception()):
-                logging.warning("a worker process died; equal audio of %d recordings may be overlooked", len(block))
-            found += [""] * len(block) if died else future.result()
+    for block, digests in zip(blocks, results, strict=True):
+        if digests is None:
+            logging.warning("a worker process died; equal audio of %d recordings may be overlooked", len(block))
+        found += [""] * len(block) if digests is None else digests
     return dict(zip(path_of, found, strict=True))
 
 
-def _digests(paths: Sequence[str], digest: Callable[[str], str]) -> list[str]:
+def _digests(digest: Callable[[str], str], paths: Sequence[str]) -> list[str]:
     found = []
     for path in paths:
         try:

@@ -1,5 +1,7 @@
 import dataclasses
+import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -81,3 +83,26 @@ def test_relative_and_absolute_paths_are_listed(tmp_path, monkeypatch):
     assert [line.split(",")[2] for line in (tmp_path / "table.csv").read_text().split()] == [
         "file", "set/a.wav", "noise/a.wav",
     ]  # fmt: skip
+
+
+_OPENING = decode.opening_digest
+
+
+def _deadly_opening(path, **given):
+    if path.endswith("deadly.wav"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return _OPENING(path, **given)
+
+
+def test_a_recording_that_kills_its_worker_hides_equal_audio_of_its_block_alone(tmp_path, monkeypatch, caplog):
+    names = ["deadly.wav", *(f"{i}.wav" for i in range(1, 50))]
+    for i, name in enumerate(names):
+        sound = np.random.default_rng(i // 2).integers(-9999, 9999, RATE).astype(np.int16)
+        soundfile.write(tmp_path / name, sound, RATE)
+    monkeypatch.setattr(decode, "opening_digest", _deadly_opening)
+    found = [metadata.Recording(recording_id=name, path=str(tmp_path / name), label="x") for name in names]
+    digests = [r.digest for r in duplicates.with_digests(found, _seconds(found), RATE, 2)]
+    assert not any(digests[:16]) and all(digests[16:])
+    assert [record.getMessage() for record in caplog.records] == [
+        "a worker process died; equal audio of 16 recordings may be overlooked"
+    ]
