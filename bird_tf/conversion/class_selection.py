@@ -65,14 +65,17 @@ def choose_classes(recordings: Sequence[metadata.Recording], whitelist: Sequence
 def filter_classes(recordings: Sequence[metadata.Recording], wanted: set[str]) -> list[metadata.Recording]:
     """The recordings with a wanted class, and the negative ones.
 
-    One of several labels gets the first of them that is wanted.
+    One of several labels gets the first of them that is wanted; of its further labels, the other wanted ones stay.
     """
-    first = ((r, next((label for label in r.labels if label in wanted), "")) for r in recordings)
-    return [
-        r if r.label == label else dataclasses.replace(r, label=label, name=label)
-        for r, label in first
-        if label or not r.labels
-    ]
+    kept = []
+    for r in recordings:
+        chosen = [label for label in r.labels if label in wanted]
+        if not chosen and r.labels:
+            continue
+        if chosen and r.label != chosen[0]:
+            r = dataclasses.replace(r, label=chosen[0], name=chosen[0])
+        kept.append(dataclasses.replace(r, further_labels=tuple(chosen[1:])) if r.further_labels else r)
+    return kept
 
 
 def without_late(

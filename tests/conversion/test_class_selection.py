@@ -47,6 +47,13 @@ def test_an_annotated_recording_gets_a_label_that_is_wanted():
     assert kept.label == "b" and len(kept.annotations) == 2
 
 
+def test_each_wanted_label_counts_once():
+    given = {"label": "a", "further_labels": ("b", "c"), "background": ("b", "c")}
+    found = [metadata.Recording(recording_id="1", path="", **given)]
+    labels = [class_selection.filter_classes(found, set(wanted))[0].labels for wanted in ("b", "ac", "bc", "abc")]
+    assert labels == [("b",), ("a", "c"), ("b", "c"), ("a", "b", "c")]
+
+
 def test_recordings_without_late_annotations_keep_a_label_of_the_classes():
     classes = taxonomy.from_labels([("b", "b"), ("c", "c")])
     recordings = [
