@@ -101,9 +101,11 @@ class DryRun:
             )
         for name, counts in told["known"].items():
             yield f"{name}: known of {counts['num_recordings']} recordings, {counts['num_different']} different"
+        is_given = all(recording.split for recording in self.reading.recordings)
+        equal = "recordings with equal sound, which only the conversion finds, will be on one side"
         yield (
-            f"split: {told['num_split']['train']} recordings for training, {told['num_split']['val']} for validation "
-            "(recordings with equal sound, which only the conversion finds, will be on one side)"
+            f"split: {told['num_split']['train']} recordings for training, {told['num_split']['val']} for validation"
+            f"{'' if is_given else f' ({equal})'}"
         )
         yield from self._species_lines()
         for what, found in self.skipped.items():

@@ -87,6 +87,7 @@ def split(
         group_of: {recording_id: its group}, if it is known already.
     """
     if all(recording.split for recording in recordings):
+        logging.info("the split is the given one; --val_share, --group_by and --split_seed do not change it")
         return list(recordings)
 
     group_of = group_of or groups.assign(recordings, split_config.grouping)

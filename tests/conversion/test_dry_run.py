@@ -105,3 +105,14 @@ def test_finished_records_are_not_in_danger_and_told_of(mixed):
     with pytest.raises(config.InputError, match="holds something else"):
         convert.check(_settings(mixed))
     assert [path.name for path in (mixed / "records").iterdir()] == ["notes.txt"]
+
+
+def test_a_given_split_is_told_as_such(data, tmp_path, capsys, caplog):
+    for number, path in enumerate(sorted((data / "wav").iterdir())[:4]):
+        folder = tmp_path / "tree" / ("train", "val")[number % 2] / "ab"[number // 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / path.name)
+    caplog.set_level("INFO")
+    convert.check(settings(convert.ConvertConfig, audio=tmp_path / "tree", output=tmp_path / "records"))
+    assert "split: 2 recordings for training, 2 for validation\n" in capsys.readouterr().out
+    assert "--val_share, --group_by and --split_seed do not change it" in caplog.text
