@@ -167,13 +167,18 @@ def main(settings: InspectConfig) -> None:
         InputError: there are no records, or they are damaged.
     """
     manifest = manifests.load(settings.records)
+    has_spectrograms = schema.SPECTROGRAM in manifest.features
+    config.refuse_without_effect({
+        "--output with --columns=0": settings.output and not settings.columns,
+        f"--output for {settings.records}, which have no spectrograms,": settings.output and not has_spectrograms,
+    })  # fmt: skip
     bad = damaged(manifest)
     if bad:
         raise config.InputError(f"{settings.records}: damaged: {', '.join(bad)}; copy them again or convert again")
     activities, shown = gather(manifest, max(1, settings.columns))
     print("\n".join(table(manifest, activities)))
     print("all checksums are right")
-    if settings.columns and shown and schema.SPECTROGRAM in manifest.features:
+    if settings.columns and shown and has_spectrograms:
         path = settings.output or os.path.join(settings.records, manifests.CONTACT_SHEET)
         contact_sheet(path, manifest, shown, settings.max_classes)
         print(f"spectrograms: {path}")

@@ -77,3 +77,12 @@ def test_a_flipped_bit_is_found(manifest, tmp_path):
     victim.write_bytes(content)
     with pytest.raises(config.InputError, match=f"damaged: {victim.name}"):
         inspect_tfrecords.main(inspect_tfrecords.InspectConfig(records=str(copy)))
+
+
+def test_a_file_for_a_sheet_that_is_not_drawn_is_refused(manifest, tmp_path, monkeypatch):
+    flags = {"records": manifest.directory, "output": str(tmp_path / "sheet.png")}
+    with pytest.raises(config.InputError, match="--output with --columns=0 has no effect"):
+        inspect_tfrecords.main(inspect_tfrecords.InspectConfig(columns=0, **flags))
+    monkeypatch.setattr(manifests, "load", lambda _: dataclasses.replace(manifest, features={}))
+    with pytest.raises(config.InputError, match=r"have no spectrograms, has no effect"):
+        inspect_tfrecords.main(inspect_tfrecords.InspectConfig(**flags))
