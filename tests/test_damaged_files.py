@@ -133,7 +133,8 @@ def _note(folder):
     shards = [{"name": "train", "count": 0, "bytes": 9, "checksum": "x"}]
     entry = {"recording_id": "1", "seconds": 1.5, "chunks": {"aa": 2}, "candidates": {}, "noise": {}, "reason": ""}
     path.write_text(json.dumps({"shards": shards, "recordings": [entry, {**entry, "recording_id": "2"}]}))
-    task = types.SimpleNamespace(directory=str(folder), name="train")
+    recordings = [metadata.unknown(f"{i}.wav") for i in (1, 2)]
+    task = types.SimpleNamespace(directory=str(folder), name="train", recordings=recordings)
     return path, lambda: state.finished(task)
 
 
