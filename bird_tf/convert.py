@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from absl import logging
 
-from bird_tf import command_line, config, executor, files, next_steps, python_calls, skips, stored
+from bird_tf import command_line, config, executor, files, locks, next_steps, python_calls, skips, stored
 from bird_tf.audio import activity, decode, frontend
 from bird_tf.backbones import backbone, sources
 from bird_tf.conversion import (
@@ -244,7 +244,8 @@ def convert(settings: ConvertConfig) -> manifests.Manifest:
             or too many recordings give no chunk.
     """
     source = _refuse_unworkable(settings)
-    state.refuse_occupied(settings.output, settings.overwrite)  # the lengths of many recordings take minutes
+    if not files.exists(os.path.join(settings.output, locks.NAME)):  # else it is cleaned up of what was killed first
+        state.refuse_occupied(settings.output, settings.overwrite)  # the lengths of many recordings take minutes
     return _write_records(settings, source, *_find(settings))
 
 
