@@ -112,7 +112,7 @@ def test_a_given_split_is_told_as_such(data, tmp_path, capsys, caplog):
         folder = tmp_path / "tree" / ("train", "val")[number % 2] / "ab"[number // 2]
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder / path.name)
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     convert.check(settings(convert.ConvertConfig, audio=tmp_path / "tree", output=tmp_path / "records"))
     assert "split: 2 recordings for training, 2 for validation\n" in capsys.readouterr().out
     assert "--val_share, --group_by and --split_seed do not change it" in caplog.text
