@@ -300,24 +300,25 @@ def warn_of_refused(sources: Iterable[formats.Source], problems: Sequence[skips.
         )  # fmt: skip
 
 
-def warn_of_other_names(found: Iterable[rows.Row], synonyms: Mapping[str, str]) -> None:
+def warn_of_other_names(used: Sequence[formats.Source], synonyms: Mapping[str, str]) -> None:
     """Warns of classes that verdicts confirm and no other label names, if they are codes beside Latin names or so.
 
     Verdicts call a class as the model did, and the labels may have got other names since.
 
     Args:
-        found: all rows.
+        used: the files that count.
         synonyms: as of `class_names.read_synonyms`.
     """
-    confirmed: dict[str, None] = {}
+    judged = (row for source in used if source.format == verdict_table.FORMAT.name for row in source.rows)
+    said_yes = (row for row in judged if row.verdict and row.verdict.answer == verdicts.YES)
+    confirmed = dict.fromkeys(name for row in said_yes for name in row.labels.species)
+    if not confirmed:  # there may be very many labels
+        return
     others, known = set[str](), {*synonyms, *map(class_names.key, synonyms.values())}
-    for row in found:
-        if not row.verdict:
-            others.update(row.labels.species)
-            told = (*row.labels.species, *row.background, row.about.name, *row.about.background, row.common)
-            known.update(map(class_names.key, told))
-        elif row.verdict.answer == verdicts.YES:
-            confirmed |= dict.fromkeys(row.labels.species)
+    for row in (row for source in used for row in source.rows if not row.verdict):
+        others.update(row.labels.species)
+        told = (*row.labels.species, *row.background, row.about.name, *row.about.background, row.common)
+        known.update(map(class_names.key, told))
     are_latin = set(map(label_cells.is_latin, others))
     strange = [n for n in confirmed if class_names.key(n) not in known and label_cells.is_latin(n) not in are_latin]
     if others and strange:

@@ -274,7 +274,7 @@ def _read_layout(
         evidence.warn_of_scores(used)
     evidence.warn_of_denials(used)
     evidence.warn_of_refused(sources, problems)
-    evidence.warn_of_other_names((row for s in used for row in s.rows), synonyms)
+    evidence.warn_of_other_names(used, synonyms)
     in_channel = formats.in_channel(used, channel)
     found = assembly.assemble(in_channel, known, source.min_confidence, classes, with_points=judges)
     found.layout, found.unused = layout, unused

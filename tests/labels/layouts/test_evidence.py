@@ -211,7 +211,7 @@ def test_classes_of_verdicts_in_another_form_than_all_labels_are_told(
 ):
     text = f"file,start_seconds,end_seconds,class_id,verdict\nz.wav,0,1,{judged}\n"
     used = [example_sets.source_of(tmp_path / name, each) for name, each in (("a.csv", table), ("v.csv", text))]
-    evidence.warn_of_other_names((row for source in used for row in source.rows), synonyms)
+    evidence.warn_of_other_names(used, synonyms)
     assert ("1 classes of verdicts are labels of no other file" in caplog.text) == is_told
 
 
