@@ -183,10 +183,10 @@ def describe(source: sources.Source, classes: taxonomy.Taxonomy) -> Mapping[str,
 
 
 def _warn_of_probabilities(source: sources.Source, loaded: Backbone) -> None:
-    """Asks a backbone about silence and about noise. What are said to be logits should not look like probabilities."""
-    loudness = np.array([[0.0], [0.01], [0.3]], np.float32)
+    """Asks a backbone about noise. What are said to be logits should not look like probabilities."""
+    loudness = np.array([[0.01], [0.3]], np.float32)
     noise = np.random.default_rng(0).uniform(-1, 1, loaded.window_samples).astype(np.float32)
-    scores = loaded.outputs(loudness * noise)[0][1:]  # a model may have no answer for silence
+    scores, _ = loaded.outputs(loudness * noise)
     if source.gives_logits and np.all((scores >= 0) & (scores <= 1)):
         logging.warning(
             "--backbone_logits: what %s says of noise is between 0 and 1 for all of its classes, as probabilities are; "

@@ -29,6 +29,12 @@ def validated(path: str) -> str:
     return os.path.join(run_dir, model_files.VALIDATED, name)
 
 
+def _knows(path: str, judged: Sequence[metadata.Recording], sample_rate_hz: int) -> bool:
+    """Whether a model is known to have learnt from some of these recordings."""
+    known = learnt_by(path)
+    return known is not None and bool(known.known(judged, sample_rate_hz))
+
+
 def before_refit(path: str, judged: Sequence[metadata.Recording], sample_rate_hz: int) -> str:
     """The model to judge in place of `path`: if that was refitted on judged recordings, the model before the refit.
 
@@ -40,8 +46,7 @@ def before_refit(path: str, judged: Sequence[metadata.Recording], sample_rate_hz
     Raises:
         InputError: the run no longer has the model before the refit.
     """
-    known = learnt_by(path)
-    if known is None or not known.known(judged, sample_rate_hz):
+    if not _knows(path, judged, sample_rate_hz):
         return path
     before = validated(path)
     if files.exists(before):
@@ -57,8 +62,8 @@ def before_refit(path: str, judged: Sequence[metadata.Recording], sample_rate_hz
 
 def teacher(path: str, judged: Sequence[metadata.Recording], sample_rate_hz: int) -> str:
     """The model that teaches in place of `path` where its student will be judged: as `before_refit`, if it is there."""
-    known, before = learnt_by(path), validated(path)
-    if known is None or not known.known(judged, sample_rate_hz) or not files.exists(before):
+    before = validated(path)
+    if not _knows(path, judged, sample_rate_hz) or not files.exists(before):
         return path
     logging.info("%s knows validation recordings; %s, from before the refit, teaches", path, before)
     return before

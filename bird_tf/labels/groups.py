@@ -85,7 +85,7 @@ def assign(recordings: Sequence[metadata.Recording], settings: GroupConfig) -> d
         name = recording.recording_id
         names[recording.recording_id] = f"{settings.group_by} {text}" if text else f"recording {name}"
         if text and settings.group_by in ("author", "site", "day"):
-            spellings[name] = texts.comparable(" ".join(text.split()))
+            spellings[name] = texts.comparable(texts.clean(text))
     if key and unknown:
         logging.warning(
             "--group_by=%s: it is not known of %d of %d recordings; each of them is a group of its own",
